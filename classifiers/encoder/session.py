@@ -1,0 +1,123 @@
+"""The encoder as the rest uses it: windows of token ids → unit vectors."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from classifiers.encoder.description import MODEL, TOKENIZER, Description
+from classifiers.encoder.graph import Graph
+from classifiers.encoder.source import sha256_of
+from classifiers.encoder.tokens import Tokens
+from classifiers.errors import EncoderError
+from classifiers.model import EncoderId, Floats
+from classifiers.text.normalise import normalise
+
+PARITY = 0.97
+"""The least cosine between int8 and 32-bit vectors of the stored sentences (0.98 where int8 works)."""
+
+_CHUNK = 256
+_LONGEST_CHARS_A_TOKEN = 24
+
+
+class Encoder:
+    """A prepared encoder. Safe to use from several threads at once.
+
+    id: which encoder this is; dimensions: of its vectors; max_tokens: the longest window, specials included;
+    specials: how many special tokens are set around each window.
+    """
+
+    def __init__(self, graph: Graph, tokens: Tokens, description: Description, threads: int) -> None:
+        """Use `Encoder.open`."""
+        self._graph = graph
+        self._tokens = tokens
+        self._threads = threads
+        self.id = EncoderId(source=description.source, sha256=description.sha256[MODEL])
+        self.dimensions = description.dimensions
+        self.max_tokens = description.max_tokens
+        self.specials = tokens.specials
+
+    @classmethod
+    def open(cls, folder: Path, threads: int = 1) -> Self:
+        """Load a folder that `prepare` made; `threads` windows are encoded side by side, each on one thread.
+
+        Raises EncoderError where a file is missing or changed, or where this processor computes int8 wrongly
+        (without VNNI it can saturate): the stored sentences are encoded and held against their 32-bit
+        vectors.
+        """
+        description = Description.read(folder)
+        for name, wanted in description.sha256.items():
+            _check_file(folder / name, wanted)
+        graph = Graph(folder / MODEL, description.pooling)
+        encoder = cls(graph, Tokens.open(folder / TOKENIZER), description, max(1, threads))
+        encoder._check_parity(description)
+        return encoder
+
+    def tokenize(self, text: str) -> list[int]:
+        """The token ids of a text, as it stands, without special tokens; all of them, however long."""
+        return self._tokens.encode(text)
+
+    def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
+        """windows: token ids without special tokens → (windows, dimensions) float32, rows of length 1.
+
+        Each window is computed by itself, so its vector depends neither on its neighbours nor on the number
+        of threads. Raises ValueError for a window that is longer than the encoder takes.
+        """
+        longest = max(map(len, windows), default=0) + self.specials
+        if longest > self.max_tokens:
+            raise ValueError(f"a window of {longest} tokens; this encoder takes {self.max_tokens}")
+        vectors = np.empty((len(windows), self.dimensions), np.float32)
+        if self._threads == 1 or len(windows) < 2:
+            for row, window in enumerate(windows):
+                vectors[row] = self._graph.run(self._tokens.surround(window))
+            return vectors
+        with ThreadPoolExecutor(self._threads, "encode") as pool:
+            for row, vector in enumerate(pool.map(self._graph.run, map(self._tokens.surround, windows))):
+                vectors[row] = vector
+        return vectors
+
+    def _check_parity(self, description: Description) -> None:
+        made = embed(self, description.sentences)
+        cosine = float((made * description.parity).sum(axis=1).min())
+        if not cosine >= PARITY:
+            raise EncoderError(
+                f"the int8 encoder {self.id.source} is wrong on this processor: cosine {cosine:.3f} to its "
+                f"32-bit vectors, at least {PARITY} is needed (processors without VNNI can saturate)"
+            )
+
+
+def embed(
+    encoder: Encoder,
+    texts: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+    tokens: int = 128,
+) -> Floats:
+    """texts → (texts, dimensions) float32 unit vectors: each normalised and cut to its first window.
+
+    progress: called with how many texts are done and how many there are.
+    tokens: the longest window, special tokens included. Meant for training on sentences; to read long text
+    whole, use a Runtime.
+    """
+    room = min(tokens, encoder.max_tokens) - encoder.specials
+    vectors = np.empty((len(texts), encoder.dimensions), np.float32)
+    for start in range(0, len(texts), _CHUNK):
+        part = texts[start : start + _CHUNK]
+        # a token is rarely longer than a word: what lies far past the window is not even looked at
+        cut = [normalise(text[: room * _LONGEST_CHARS_A_TOKEN]) for text in part]
+        vectors[start : start + len(part)] = encoder.encode([encoder.tokenize(text)[:room] for text in cut])
+        if progress is not None:
+            progress(start + len(part), len(texts))
+    return vectors
+
+
+def _check_file(path: Path, wanted: str) -> None:
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
+    if found != wanted:
+        raise EncoderError(
+            f"{path} has been changed since it was prepared; delete {path.parent} to prepare again"
+        )

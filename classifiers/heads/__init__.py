@@ -1,0 +1,1 @@
+"""What stands on the encoder: weights that turn an embedding into scores."""

@@ -1,0 +1,85 @@
+"""A trained classifier as data: what training makes, what an artifact stores, what the runtime applies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.policy import Policy
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearHead:
+    """logits = embeddings @ weights.T + bias.
+
+    classes: the policy's labels in order; single-label kinds may have `other` as a last class.
+    weights: (classes, dimensions) float32; bias: (classes,) float32.
+    """
+
+    classes: tuple[str, ...]
+    weights: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """logits → probabilities. Single-label: softmax(scale[0] * logits + offset); multi-label:
+    sigmoid(scale * logits + offset) for each label.
+
+    scale: (1,) or (classes,) float32; offset: (classes,) float32.
+    """
+
+    scale: Floats
+    offset: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure`
+    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1.
+    """
+
+    act: float
+    unsure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Novelty:
+    """How unlike training a text is: 1 - cosine to the nearest of `prototypes`; above `limit` it is novel.
+
+    prototypes: (n, dimensions) float32, unit length; limit: 0..2 (2 switches it off).
+    """
+
+    prototypes: Floats
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windowing:
+    """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours."""
+
+    tokens: int = 128
+    overlap: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderId:
+    """Which encoder a head was trained on: its source string and the sha256 of the prepared ONNX file."""
+
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One trained classifier."""
+
+    policy: Policy
+    encoder: EncoderId
+    head: LinearHead
+    calibration: Calibration
+    thresholds: dict[str, Threshold]
+    novelty: Novelty
+    windowing: Windowing = Windowing()

@@ -1,0 +1,35 @@
+"""Cut text for an encoder that reads a limited number of tokens at a time."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+PIECE_CHARS = 4096
+
+
+def cut(ids: Sequence[int], room: int, overlap: int) -> list[array[int]]:
+    """ids: a text's token ids → windows of at most `room` ids; neighbours share `overlap`.
+
+    Windows start at multiples of room - overlap, so that those of a text's beginning stay the same while it
+    grows. A text without tokens gives no window. Raises ValueError unless 0 <= overlap < room.
+    """
+    if not 0 <= overlap < room:
+        raise ValueError(f"windows of {room} tokens cannot share {overlap}")
+    tokens = array("i", ids)
+    stride = room - overlap
+    starts = range(0, max(len(tokens) - overlap, min(len(tokens), 1)), stride)
+    return [tokens[start : start + room] for start in starts]
+
+
+def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[tuple[int, str]]:
+    """(end, piece): the text in pieces of at most `size` characters, parted after white space where it can.
+
+    `end` is the position in the text after the piece. Joined, the pieces are the text.
+    """
+    start = 0
+    while start < len(text):
+        end = start + size
+        if end < len(text):
+            space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
+            end = space + 1 if space > start else end
+        yield end, text[start:end]
+        start = end

@@ -1,0 +1,63 @@
+"""Units as people write them: 2%, 250ms, 2MiB, $1.00 → shares, seconds, bytes, dollars."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
+
+
+def parse_share(value: object) -> float:
+    """`2%` or `0.02` → 0.02. Raises ValueError outside 0..1 and for text that is no share."""
+    text = str(value).strip()
+    number, unit = _split(text, "a percentage such as 2%")
+    if unit not in ("", "%"):
+        raise ValueError(f"{text!r} is not a percentage; write it as 2%")
+    share = number / 100 if unit else number
+    if not 0 <= share <= 1:
+        hint = f"; did you mean {text}%" if not unit and number <= 100 else ""
+        raise ValueError(f"{text!r} is not between 0% and 100%{hint}")
+    return share
+
+
+def parse_duration(value: object) -> float:
+    """`250ms`, `2s`, `30d` → seconds. Raises ValueError where the unit is missing or unknown."""
+    return _with_unit(value, _SECONDS, "a duration such as 250ms, 2s or 30d")
+
+
+def parse_size(value: object) -> int:
+    """`2MiB` → bytes. Raises ValueError where the unit is missing or unknown."""
+    return int(_with_unit(value, _BYTES, "a size such as 512KiB or 2MiB"))
+
+
+def parse_money(value: object) -> float:
+    """`$1.00` → dollars. Raises ValueError for any other currency or a negative amount."""
+    text = str(value).strip()
+    number, unit = _split(text.removeprefix("$"), "an amount such as $1.00")
+    if unit or number < 0:
+        raise ValueError(f"{text!r} is not an amount in dollars; write it as $1.00")
+    return number
+
+
+def _split(text: str, wanted: str) -> tuple[float, str]:
+    match = _NUMBER.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not {wanted}")
+    return float(match.group()), text[match.end() :].strip()
+
+
+def _with_unit(value: object, units: dict[str, float] | dict[str, int], wanted: str) -> float:
+    text = str(value).strip()
+    number, unit = _split(text, wanted)
+    if unit not in units or number < 0:
+        raise ValueError(f"{text!r} is not {wanted} (units: {', '.join(units)})")
+    return number * units[unit]
+
+
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
+Seconds = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str)]
+Bytes = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=str)]
+Dollars = Annotated[float, BeforeValidator(parse_money, json_schema_input_type=str | float)]

@@ -1,0 +1,53 @@
+"""A verdict: what a classifier says of a text, or why it abstains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Abstention(StrEnum):
+    """Why a verdict names no label: not certain enough, not all read, or no answer from the classifier."""
+
+    UNSURE = "unsure"
+    UNREAD = "unread"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A classifier's labels with calibrated confidence.
+
+    labels: the labels that hold, most certain first. Single-label kinds name one (`other` for out of scope);
+        safety names any number, none meaning clean. Empty when single-label abstains.
+    confidence: 0..1, of the first label; for a clean safety verdict, that no label holds.
+    scores: calibrated score 0..1 for each of the policy's labels, in the policy's order.
+    novelty: 0..1, how unlike the training text the text is.
+    abstention: set where the verdict must not be acted on as it stands. A safety verdict may carry labels and
+        an abstention together (one label is certain, or a part was not read).
+    reason: a short phrase for `explain` and logs.
+    windows_read, windows_unread: how much of the text was looked at.
+    """
+
+    classifier: str
+    version: str
+    labels: tuple[str, ...] = ()
+    confidence: float = 0.0
+    scores: Mapping[str, float]
+    novelty: float = 0.0
+    abstention: Abstention | None = None
+    reason: str = ""
+    windows_read: int = 0
+    windows_unread: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one classifier is to read: whole texts (turns, parts), each windowed on its own.
+
+    incomplete: the caller left something out that the classifier cannot read (an image, say).
+    """
+
+    classifier: str
+    texts: tuple[str, ...]
+    max_windows: int = 128
+    incomplete: bool = False
