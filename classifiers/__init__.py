@@ -1,1 +1,21 @@
 """Offramp's classifiers: a policy is trained into an artifact, and an artifact gives verdicts."""
+
+from typing import Any
+
+from classifiers.policy import Policy
+from classifiers.runtime import Runtime
+from classifiers.verdict import Abstention, Reading, Verdict
+from classifiers.worker import Worker
+
+load = Runtime.load
+
+__all__ = ["Abstention", "Policy", "Reading", "Runtime", "Verdict", "Worker", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """`train` brings scikit-learn with it, so it is imported when it is asked for."""
+    if name == "train":
+        from classifiers.training.run import train
+
+        return train
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

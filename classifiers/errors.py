@@ -36,5 +36,5 @@ class TeacherError(TrainingError):
     """Whoever writes the sentences failed, or would cost more than the budget."""
 
 
-class GoalMissed(TrainingError):  # noqa: N818 - it is an outcome before it is an error
+class GoalMissed(TrainingError):
     """The policy's goals or tests were not met, so nothing was published."""

@@ -39,12 +39,8 @@ def name_one(
     label, confidence = classes[top], float(probabilities[top])
     if novel and label != OTHER:
         if has_other:
-            return Choice(
-                labels=(OTHER,), confidence=1 - confidence, reason="unlike anything it was trained on"
-            )
-        return Choice(
-            confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on"
-        )
+            return Choice(labels=(OTHER,), confidence=1 - confidence, reason="unlike anything it was trained on")
+        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
     needed = thresholds.get(label, EVEN).act
     if confidence < needed:
         reason = f"{label} at {confidence:.3f}, {needed:.3f} is needed"
@@ -75,7 +71,5 @@ def name_any(
         reason = f"{classes[first]} at {probabilities[first]:.3f}, {limits[first].act:.3f} is needed"
         return Choice(labels=labels, confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
     if novel and not labels:
-        return Choice(
-            confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on"
-        )
+        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
     return Choice(labels=labels, confidence=confidence)

@@ -47,13 +47,9 @@ class Description:
             }
             return cls(**{**values, **tuples})
         except OSError as error:
-            raise EncoderError(
-                f"{path} cannot be read ({error.strerror}); prepare the encoder again"
-            ) from error
+            raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise EncoderError(
-                f"{path} is not an encoder's description ({error}); delete {folder}"
-            ) from error
+            raise EncoderError(f"{path} is not an encoder's description ({error}); delete {folder}") from error
 
     def write(self, folder: Path) -> None:
         """Write encoder.json into the folder."""

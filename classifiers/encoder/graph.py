@@ -42,9 +42,7 @@ class Graph:
         self._inputs = {given.name: _INTEGERS.get(given.type) for given in session.get_inputs()}
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown or "input_ids" not in self._inputs or None in self._inputs.values():
-            raise EncoderError(
-                f"{what} takes {sorted(self._inputs)}; a BERT-like encoder takes integer input_ids"
-            )
+            raise EncoderError(f"{what} takes {sorted(self._inputs)}; a BERT-like encoder takes integer input_ids")
 
     def run(self, ids: Sequence[int]) -> Floats:
         """ids: special tokens included → (dimensions,) float32 of length 1.

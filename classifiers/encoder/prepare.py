@@ -55,9 +55,7 @@ def prepare(source: Source, models_dir: Path, progress: Progress | None = None) 
     """
     digests = verify(source)
     key = hashlib.sha256(
-        json.dumps(
-            [RECIPE, source.pooling, source.max_tokens, [digests[path] for path in source.files]]
-        ).encode()
+        json.dumps([RECIPE, source.pooling, source.max_tokens, [digests[path] for path in source.files]]).encode()
     ).hexdigest()[:16]
     folder = models_dir / "encoders" / key
     if (folder / DESCRIPTION).is_file():

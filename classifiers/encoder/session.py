@@ -26,14 +26,14 @@ class Encoder:
     """A prepared encoder. Safe to use from several threads at once.
 
     id: which encoder this is; dimensions: of its vectors; max_tokens: the longest window, specials included;
-    specials: how many special tokens are set around each window.
+    specials: how many special tokens are set around each window; threads: windows encoded side by side.
     """
 
     def __init__(self, graph: Graph, tokens: Tokens, description: Description, threads: int) -> None:
         """Use `Encoder.open`."""
         self._graph = graph
         self._tokens = tokens
-        self._threads = threads
+        self.threads = threads
         self.id = EncoderId(source=description.source, sha256=description.sha256[MODEL])
         self.dimensions = description.dimensions
         self.max_tokens = description.max_tokens
@@ -69,11 +69,11 @@ class Encoder:
         if longest > self.max_tokens:
             raise ValueError(f"a window of {longest} tokens; this encoder takes {self.max_tokens}")
         vectors = np.empty((len(windows), self.dimensions), np.float32)
-        if self._threads == 1 or len(windows) < 2:
+        if self.threads == 1 or len(windows) < 2:
             for row, window in enumerate(windows):
                 vectors[row] = self._graph.run(self._tokens.surround(window))
             return vectors
-        with ThreadPoolExecutor(self._threads, "encode") as pool:
+        with ThreadPoolExecutor(self.threads, "encode") as pool:
             for row, vector in enumerate(pool.map(self._graph.run, map(self._tokens.surround, windows))):
                 vectors[row] = vector
         return vectors
@@ -118,6 +118,4 @@ def _check_file(path: Path, wanted: str) -> None:
     except OSError as error:
         raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
     if found != wanted:
-        raise EncoderError(
-            f"{path} has been changed since it was prepared; delete {path.parent} to prepare again"
-        )
+        raise EncoderError(f"{path} has been changed since it was prepared; delete {path.parent} to prepare again")

@@ -73,7 +73,7 @@ _PACKAGES: Mapping[str, _Packaged] = {
         tokenizer=f"{_MINILM}/tokenizer.json",
         digests={
             f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
-            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",  # noqa: E501
+            f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
             f"{_MINILM}/tokenizer.json": "07805d116826679de90b4edeb2222269c4b8753bc0981be4399f732b2708e904",
         },
         heads=12,
@@ -112,18 +112,14 @@ def verify(source: Source) -> Mapping[Path, str]:
     found = {path: sha256_of(path) for path in source.files}
     for path, wanted in source.digests.items():
         if found[path] != wanted:
-            raise EncoderError(
-                f"{path} has been changed: sha256 {found[path]}, not {wanted}; install it again"
-            )
+            raise EncoderError(f"{path} has been changed: sha256 {found[path]}, not {wanted}; install it again")
     return found
 
 
 def _from_package(name: str) -> Source:
     packaged = _PACKAGES.get(name)
     if packaged is None:
-        raise EncoderError(
-            f"no encoder is known in a package {name!r}; known: {', '.join(sorted(_PACKAGES))}"
-        )
+        raise EncoderError(f"no encoder is known in a package {name!r}; known: {', '.join(sorted(_PACKAGES))}")
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
@@ -177,9 +173,7 @@ def _from_hub(name: str) -> Source:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise EncoderError(
-            f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}"
-        ) from None
+        raise EncoderError(f"encoder hub:{name} needs: pip install huggingface_hub; or use {_CHOICES}") from None
     try:
         folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
     except Exception as error:

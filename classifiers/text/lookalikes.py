@@ -27,16 +27,12 @@ EXACT = ALIKE - _TWINS_ONLY
 
 _SMALL_CAPITALS = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True))
 _REGIONAL = {chr(0x1F1E6 + offset): chr(ord("a") + offset) for offset in range(26)}
-_NEGATIVE = {
-    chr(start + offset): chr(ord("A") + offset) for start in (0x1F150, 0x1F170) for offset in range(26)
-}
+_NEGATIVE = {chr(start + offset): chr(ord("A") + offset) for start in (0x1F150, 0x1F170) for offset in range(26)}
 DRAWN = str.maketrans({**_SMALL_CAPITALS, **_REGIONAL, **_NEGATIVE, "ı": "i", "ƒ": "f", "\u2800": " "})
 """Letters in another dress that NFKC leaves alone."""
 
 _TURNED = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz"
-TURNED = str.maketrans(
-    {**dict(zip(_TURNED, "abcdefghijklmnopqrstuvwxyz", strict=True)), "¿": "?", "¡": "!", "ı": "i"}
-)
+TURNED = str.maketrans({**dict(zip(_TURNED, "abcdefghijklmnopqrstuvwxyz", strict=True)), "¿": "?", "¡": "!", "ı": "i"})
 """Upside-down writing; the line is read backwards as well."""
 
 TURNED_ONLY = frozenset("ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ")

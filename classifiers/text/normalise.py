@@ -74,11 +74,7 @@ def _pass(text: str) -> str:
         text = _WORD_WITH_DIGITS.sub(_unleet, text)
     words = text.split()
     if len(text) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in words):
-        words = [
-            word[start : start + LONGEST_WORD]
-            for word in words
-            for start in range(0, len(word), LONGEST_WORD)
-        ]
+        words = [word[start : start + LONGEST_WORD] for word in words for start in range(0, len(word), LONGEST_WORD)]
     return " ".join(words)
 
 
@@ -97,9 +93,7 @@ def _unhide(text: str) -> str:
 
 
 def _untag(match: re.Match[str]) -> str:
-    return (
-        " " + "".join(chr(ord(char) - 0xE0000) for char in match[0] if 0xE0020 <= ord(char) < 0xE007F) + " "
-    )
+    return " " + "".join(chr(ord(char) - 0xE0000) for char in match[0] if 0xE0020 <= ord(char) < 0xE007F) + " "
 
 
 def _unselect(match: re.Match[str]) -> str:

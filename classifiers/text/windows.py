@@ -2,11 +2,15 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+Window: TypeAlias = "array[int]"
+"""A window's token ids, without special tokens."""
 
 PIECE_CHARS = 4096
 
 
-def cut(ids: Sequence[int], room: int, overlap: int) -> list[array[int]]:
+def cut(ids: Sequence[int], room: int, overlap: int) -> list[Window]:
     """ids: a text's token ids → windows of at most `room` ids; neighbours share `overlap`.
 
     Windows start at multiples of room - overlap, so that those of a text's beginning stay the same while it

@@ -1,0 +1,82 @@
+"""Read a text for an encoder: piece by piece normalised and tokenised, as far as a budget goes, into windows."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from classifiers.text.normalise import normalise
+from classifiers.text.scripts import letters
+from classifiers.text.windows import Window, cut, pieces
+
+_CHARS_A_TOKEN = 16
+"""Text with fewer tokens than one in so many characters is not followed further: its reading must end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What was read of one text.
+
+    windows: token ids; unread: how many windows were left out (estimated where the rest was not tokenised).
+    chars: characters that were looked at, after normalising; foreign: letters of each script but Latin.
+    """
+
+    windows: tuple[Window, ...] = ()
+    unread: int = 0
+    chars: int = 0
+    foreign: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[bytes]:
+        """By these the windows are told apart: equal ids, equal key."""
+        return [window.tobytes() for window in self.windows]
+
+    def first(self, count: int) -> "Span":
+        """The same span with at most `count` windows; the others are unread."""
+        if len(self.windows) <= count:
+            return self
+        kept = max(count, 0)
+        return replace(self, windows=self.windows[:kept], unread=self.unread + len(self.windows) - kept)
+
+
+def read(
+    text: str,
+    tokenize: Callable[[str], Sequence[int]],
+    *,
+    room: int,
+    overlap: int,
+    max_windows: int,
+    between: Callable[[], None] = lambda: None,
+) -> Span:
+    """room: tokens in a window; overlap: of them shared with its neighbour; max_windows: the budget, 0 or more.
+    between: called before each piece; what it raises ends the reading.
+
+    Takes time in proportion to the budget, not to the text, however long that is and whatever it is made of.
+    """
+    stride = room - overlap
+    wanted = room + (max_windows - 1) * stride if max_windows > 0 else 0
+    ids: list[int] = []
+    foreign: Counter[str] = Counter()
+    looked_at = chars = end = 0
+    for stop, piece in pieces(text):
+        if piece.isspace():
+            continue
+        if len(ids) > wanted or looked_at > wanted * _CHARS_A_TOKEN:
+            break
+        between()
+        plain = normalise(piece)
+        ids += tokenize(plain)
+        foreign.update(letters(plain))
+        chars += len(plain)
+        looked_at += len(piece)
+        end = stop
+    left = len(ids) - wanted if len(ids) > wanted else 0
+    rest = len(text[end:].strip())
+    if rest:
+        left += ceil(rest * (len(ids) / looked_at if looked_at and ids else 0.25))
+    return Span(
+        windows=tuple(cut(ids[:wanted], room, overlap)) if wanted else (),
+        unread=ceil(left / stride),
+        chars=chars,
+        foreign=dict(foreign),
+    )
