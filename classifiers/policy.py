@@ -25,7 +25,9 @@ def _number(value: object) -> object:
 
 
 Version = Annotated[Literal[1], BeforeValidator(_number)]
-WordsList = Annotated[tuple[Words, ...], BeforeValidator(_one_or_more)]
+WordsList = Annotated[
+    tuple[Words, ...], BeforeValidator(_one_or_more, json_schema_input_type=Words | tuple[Words, ...])
+]
 
 
 class Record(BaseModel):

@@ -1,0 +1,45 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format schema bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(BIN)/.offramp ## make .venv and install Offramp with what development needs
+
+$(BIN)/.offramp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Offramp needs Python 3.11 or newer; set PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself, ARGS=--real forwards)
+	$(BIN)/offramp demo $(ARGS)
+
+test: setup ## run the whole test suite (ARGS= are pytest's)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, types, import contracts, files in sync
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/docs
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: setup ## write config/schema from the code
+	$(BIN)/python -m gateway.config.jsonschema config/schema
+
+bench: setup ## measure quality and speed; DATA=folder with banking77/ (see benchmarks/README.md)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what was made here
+	rm -rf $(VENV) models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

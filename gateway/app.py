@@ -1,0 +1,149 @@
+"""create_app: the only composition root. Everything is built here and passed in."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import gateway
+from classifiers import Reading, Runtime, Verdict, Worker
+from gateway.config.load import Loaded
+from gateway.endpoints import classify, models, moderations, status
+from gateway.endpoints.chat import ChatEndpoint
+from gateway.engine import Engine
+from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
+from gateway.ledger.recorder import Recorder
+from gateway.ledger.store import Store
+from gateway.ledger.writer import LedgerWriter
+from gateway.metrics import Metrics
+from gateway.middleware.auth import Auth
+from gateway.middleware.request_id import KEY, RequestId
+from gateway.pipeline import Pipeline
+from gateway.rules.compile import compile_rules
+from gateway.savings.prices import PriceTable
+from gateway.upstreams.build import build_upstreams
+from gateway.upstreams.forward import Forwarder
+from gateway.upstreams.routes import Routes
+from gateway.wire.errors import error_body
+
+_HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
+
+
+def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices: PriceTable) -> ASGIApp:
+    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested."""
+    settings = loaded.settings
+    metrics = Metrics()
+    metrics.build_info.labels(gateway.__version__).set(1)
+    routes = Routes(settings.models)
+    worker = None if runtime is None else Worker(runtime, max_queue=settings.limits.queue)
+    classify_texts = no_verdicts if worker is None else worker.classify
+    loaded_now = {} if runtime is None else runtime.classifiers
+    writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
+    metrics.watch(worker=worker, runtime=runtime, writer=writer)
+    policies = {name: classifier.model.policy for name, classifier in loaded_now.items()}
+    versions = {name: classifier.version for name, classifier in loaded_now.items()}
+    for name, version in versions.items():
+        metrics.classifier_info.labels(name, version).set(1)
+    rules = compile_rules(settings.rules, policies, loaded.replies)
+    upstreams = build_upstreams(settings)
+    forwarder = Forwarder(upstreams, metrics)
+    notional = all(upstream.notional for upstream in upstreams.values())
+    engine = Engine(
+        policies=policies,
+        versions=versions,
+        rules=rules,
+        routes=routes,
+        classify=classify_texts,
+        metrics=metrics,
+        classify_time_s=settings.limits.classify_time,
+    )
+    pipeline = Pipeline(
+        rules=rules,
+        routes=routes,
+        classify=classify_texts,
+        forwarder=forwarder,
+        recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional),
+        metrics=metrics,
+        classify_time_s=settings.limits.classify_time,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await forwarder.close()
+        if worker is not None:
+            worker.close()
+        writer.close()
+
+    api = _api(engine, writer, lifespan)
+    api.state.limits = settings.limits
+    hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body, max_body_s=settings.limits.body_time)
+    app: ASGIApp = _Dispatcher(hot, api)
+    return RequestId(Auth(app, settings.access_key))
+
+
+async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
+    """Where no rule binds a classifier there is nothing to ask."""
+    raise NotFound(f"no classifier is loaded here ({len(readings)} asked within {deadline_s} s)")
+
+
+class _Dispatcher:
+    """The hot path before FastAPI's router."""
+
+    def __init__(self, hot: ASGIApp, rest: ASGIApp) -> None:
+        self._hot = hot
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].rstrip("/") in _HOT_PATHS:
+            await self._hot(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], object]) -> FastAPI:
+    api = FastAPI(
+        title="Offramp",
+        version=gateway.__version__,
+        description="POST /v1/chat/completions takes OpenAI's own request and is served before this router.",
+        lifespan=lifespan,  # type: ignore[arg-type]
+        redirect_slashes=False,
+    )
+    v1 = APIRouter()
+    for router in (models.router(engine, int(time.time())), moderations.router(engine), classify.router(engine)):
+        v1.include_router(router)
+    api.include_router(v1, prefix="/v1")
+    api.include_router(v1, include_in_schema=False)
+    api.include_router(status.router(engine, writer))
+    api.add_exception_handler(ApiError, _api_error)  # type: ignore[arg-type]
+    api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    api.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
+    api.add_exception_handler(Exception, _internal_error)
+    return api
+
+
+async def _api_error(_: Request, error: ApiError) -> Response:
+    return Response(error_body(error), status_code=error.status, headers=error.headers(), media_type="application/json")
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    path = request.scope["path"]
+    if error.status_code == MethodNotAllowed.status:
+        answer = await _api_error(request, MethodNotAllowed(f"{request.method} is not allowed for {path}"))
+        answer.headers.update(error.headers or {})
+        return answer
+    return await _api_error(request, NotFound(f"there is no {request.method} {path} here"))
+
+
+async def _validation_error(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return await _api_error(request, BadRequest(f"{field}: {first['msg']}", param=field or None))
+
+
+async def _internal_error(request: Request, _: Exception) -> Response:
+    return await _api_error(request, InternalError(f"internal error; the request's id is {request.scope[KEY]}"))

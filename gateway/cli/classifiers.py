@@ -1,0 +1,36 @@
+"""The trained classifiers that a gateway file's rules bind, loaded for a command."""
+
+from classifiers import Runtime
+from classifiers.registry import Registry
+from gateway.config.load import Loaded, rule_problems
+from gateway.config.problems import ConfigError
+
+
+def load_runtime(loaded: Loaded) -> Runtime | None:
+    """Loads and self-tests them; None where no rule binds one.
+
+    Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
+    or fails its own tests.
+    """
+    registry = Registry(loaded.models_dir)
+    names = list(dict.fromkeys(rule.classifier for rule in loaded.settings.rules))
+    missing = [
+        loaded.document.problem(("rules", index, "classifier"), _untrained(rule.classifier, loaded))
+        for index, rule in enumerate(loaded.settings.rules)
+        if registry.current(rule.classifier) is None
+    ]
+    if missing:
+        raise ConfigError(missing)
+    if not names:
+        return None
+    runtime = Runtime.load(loaded.models_dir, names, threads=loaded.settings.classifier_threads)
+    problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
+    if problems:
+        raise ConfigError(problems)
+    return runtime
+
+
+def _untrained(name: str, loaded: Loaded) -> str:
+    policy = loaded.file.parent / "policies" / f"{name}.yaml"
+    where = policy if policy.is_file() else f"the policy named {name}"
+    return f"no trained classifier {name} in {loaded.models_dir}; run: offramp train {where}"

@@ -1,0 +1,40 @@
+"""`offramp classify`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.output import Json, print_json, stdout
+
+
+def classify(
+    name: Annotated[str, typer.Argument(help="The classifier.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, lines from stdin.")] = None,
+    models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
+    json: Json = False,
+) -> None:
+    """Ask one classifier for its verdicts."""
+    from classifiers import Reading, Runtime
+    from gateway.endpoints.classify import result_of
+
+    runtime = Runtime.load(models, [name])
+    chosen = texts or [line.rstrip("\n") for line in sys.stdin]
+    verdicts = runtime.classify([Reading(classifier=name, texts=(text,)) for text in chosen])
+    if json:
+        print_json(
+            [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]
+        )
+        return
+    for text, verdict in zip(chosen, verdicts, strict=True):
+        what = ", ".join(verdict.labels) or "-"
+        if verdict.abstention:
+            what += f" ({verdict.abstention.value}: {verdict.reason})"
+        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", markup=False, soft_wrap=True)
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    import msgspec
+
+    return dict(msgspec.structs.asdict(result))

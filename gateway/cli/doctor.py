@@ -1,0 +1,103 @@
+"""`offramp doctor`."""
+
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata, util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Exit, Json, print_json, stdout
+
+
+def doctor(
+    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    models: Annotated[Path, typer.Option("--models", help="The models folder, where there is no gateway file.")] = Path(
+        "models"
+    ),
+    json: Json = False,
+) -> None:
+    """Look at the machine and the set-up: what works, what does not, and how to mend it."""
+    results = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in _checks(config, models)]
+    if json:
+        print_json(results)
+    else:
+        for result in results:
+            mark = "[green]ok [/]" if result["ok"] else "[red]BAD[/]"
+            stdout().print(mark, end=" ")
+            stdout().print(f"{result['check']}: {result['detail']}", markup=False, soft_wrap=True)
+    if not all(result["ok"] for result in results):
+        raise typer.Exit(Exit.ENVIRONMENT)
+
+
+def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
+    yield "python", sys.version_info >= (3, 11), platform.python_version()
+    yield "sqlite", sqlite3.sqlite_version_info >= (3, 37), sqlite3.sqlite_version
+    for name in ("onnxruntime", "tokenizers", "fastapi", "uvicorn", "aiohttp"):
+        yield _try(name, lambda name=name: metadata.version(name))  # type: ignore[misc]
+    for extra, module in (("train", "torch"), ("providers", "litellm")):
+        found = util.find_spec(module) is not None
+        yield f"extra {extra}", True, "installed" if found else f"not installed (pip install 'offramp[{extra}]')"
+    if config.exists():
+        from gateway.config.load import load_gateway
+
+        loaded = None
+        try:
+            loaded = load_gateway(config, os.environ)
+            yield "gateway file", True, str(config)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+            yield "gateway file", False, str(error)
+        if loaded is not None:
+            models = loaded.models_dir
+            yield _try("ledger", lambda: _writable(loaded.ledger.parent))
+            yield _try("port", lambda: _port(loaded.settings.listen))
+            yield _try("classifiers", lambda: _classifiers(loaded))
+    else:
+        yield "gateway file", True, f"no {config}; offramp init writes one"
+    yield _try("encoder", lambda: _encoder(models))
+
+
+def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
+    """A check's outcome: any failure is what this command is there to show."""
+    try:
+        return name, True, look()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+        return name, False, str(error) or type(error).__name__
+
+
+def _writable(folder: Path) -> str:
+    with tempfile.TemporaryFile(dir=folder):
+        return f"{folder} can be written"
+
+
+def _port(listen: str) -> str:
+    from gateway import server
+    from gateway.config.load import split_listen
+
+    server.bind(*split_listen(listen)).close()
+    return f"{listen} is free"
+
+
+def _classifiers(loaded: object) -> str:
+    from gateway.cli.classifiers import load_runtime
+    from gateway.config.load import Loaded
+
+    assert isinstance(loaded, Loaded)
+    runtime = load_runtime(loaded)
+    if runtime is None:
+        return "no rule needs one"
+    return ", ".join(f"{name}@{classifier.version}" for name, classifier in runtime.classifiers.items())
+
+
+def _encoder(models: Path) -> str:
+    from classifiers.encoder.prepare import prepare
+    from classifiers.encoder.session import Encoder
+    from classifiers.encoder.source import resolve
+
+    encoder = Encoder.open(prepare(resolve(None), models))
+    return f"{encoder.id.source}, sha256 {encoder.id.sha256[:12]}; int8 agrees with the stored vectors"

@@ -1,0 +1,5 @@
+"""`offramp evaluate`."""
+
+
+def evaluate() -> None:
+    """x"""

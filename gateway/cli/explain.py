@@ -1,0 +1,100 @@
+"""`offramp explain`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.output import Exit, Json, fail, print_json, stdout
+
+
+def explain(
+    text: Annotated[str, typer.Argument(help="A user's message, or a whole request's JSON.")],
+    config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = Path("config/gateway.yaml"),
+    model: Annotated[str | None, typer.Option(help="The model asked for; by default the file's first.")] = None,
+    json: Json = False,
+) -> None:
+    """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
+    from gateway.cli.classifiers import load_runtime
+    from gateway.config.load import OTHER_MODELS, load_gateway
+    from gateway.pipeline import reading_for
+    from gateway.reading import roles
+    from gateway.reading.request import parse_chat
+    from gateway.rules.compile import compile_rules
+    from gateway.rules.decide import decide
+    from gateway.rules.match import matching
+    from gateway.wire import chat
+
+    loaded = load_gateway(config, os.environ)
+    runtime = load_runtime(loaded)
+    if not text.lstrip().startswith("{"):
+        named = [name for name in loaded.settings.models if name != OTHER_MODELS]
+        asked = model or (named[0] if named else "any")
+        text = chat.encode({"model": asked, "messages": [{"role": "user", "content": text}]}).decode()
+    request = parse_chat(text.encode())
+    if runtime is None:
+        raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
+    policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
+    rules = compile_rules(loaded.settings.rules, policies, loaded.replies)
+    turns = roles.turns_of(request.messages)
+    met = matching(rules, request.model, turns)
+    readings = [reading_for(rule, turns) for rule in met]
+    pairs = list(zip(met, runtime.classify(readings), strict=True))
+    decision = decide(pairs)
+    result: dict[str, Any] = {
+        "model": request.model,
+        "rules_not_met": [rule.name for rule in rules if rule not in met],
+        "rules": [
+            {
+                "rule": rule.name,
+                "classifier": f"{verdict.classifier}@{verdict.version}",
+                "reads": list(reading.texts),
+                "labels": list(verdict.labels),
+                "confidence": round(verdict.confidence, 4),
+                "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
+                "thresholds": {
+                    label: [round(threshold.act, 4), round(threshold.unsure, 4)]
+                    for label, threshold in runtime.classifiers[rule.classifier].model.thresholds.items()
+                },
+                "novelty": round(verdict.novelty, 4),
+                "abstained": verdict.abstention.value if verdict.abstention else None,
+                "reason": verdict.reason,
+                "windows": [verdict.windows_read, verdict.windows_unread],
+            }
+            for (rule, verdict), reading in zip(pairs, readings, strict=True)
+        ],
+        "decision": decision.act.name.lower(),
+        "by_rule": decision.step.rule.name if decision.step else None,
+        "label": decision.step.label if decision.step else None,
+        "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
+    }
+    if json:
+        print_json(result)
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    console = stdout()
+    for rule in result["rules"]:
+        read = " ⏎ ".join(rule["reads"]) or "(nothing)"
+        console.print(f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}", markup=False, soft_wrap=True)
+        table = Table("label", "score", "", "acts from", "unsure from")
+        top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
+        for label, score in top:
+            act, unsure = rule["thresholds"].get(label, ("", ""))
+            named = "●" if label in rule["labels"] else ""
+            table.add_row(f"{label} {named}", f"{score:.3f}", "█" * round(score * 20), str(act), str(unsure))
+        console.print(table)
+        if rule["abstained"]:
+            console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
+    for name in result["rules_not_met"]:
+        console.print(f"rule {name}: its `when` does not hold", markup=False)
+    by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
+    label = f" for {result['label']}" if result["label"] else ""
+    console.print(f"\ndecision: {result['decision']}{by}{label}", markup=False)
+    for flag in result["flags"]:
+        console.print(f"flagged: {flag}", markup=False)

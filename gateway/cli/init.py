@@ -1,0 +1,56 @@
+"""`offramp init`."""
+
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Exit, Json, fail, print_json, stdout
+
+
+class Template(StrEnum):
+    """What to start from."""
+
+    SUPPORT = "support"
+    GUARD = "guard"
+    PROXY = "proxy"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where config/ is made.")] = Path(),
+    template: Annotated[
+        Template,
+        typer.Option(help="support: a safety filter and an intent router; guard: the filter alone; proxy: no rules."),
+    ] = Template.SUPPORT,
+    json: Json = False,
+) -> None:
+    """Write a starter gateway.yaml with its policies. Files that are there already are left as they are."""
+    from gateway.config.shipped import shipped_dir
+
+    source, target = shipped_dir(), folder / "config"
+    written: list[Path] = []
+    if (target / "gateway.yaml").exists():
+        raise fail(f"{target / 'gateway.yaml'} is there already; nothing was written", Exit.USAGE)
+    gateway_file = source / ("gateway.yaml" if template is Template.SUPPORT else f"templates/{template}.yaml")
+    copies = {gateway_file: target / "gateway.yaml"}
+    parts = {Template.SUPPORT: ("policies", "replies"), Template.GUARD: ("policies",), Template.PROXY: ()}[template]
+    for part in (*parts, "schema"):
+        for file in sorted((source / part).rglob("*")):
+            if file.is_file() and not (template is Template.GUARD and part == "policies" and "safety" not in file.name):
+                copies[file] = target / file.relative_to(source)
+    for file, to in copies.items():
+        if not to.exists():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to)
+            written.append(to)
+    policies = [path for path in written if path.parent.name == "policies"]
+    following = [f"offramp train {' '.join(map(str, policies))}"] if policies else []
+    following.append(f"offramp serve {target / 'gateway.yaml'}")
+    if json:
+        print_json({"written": [str(path) for path in written], "next": following})
+        return
+    for path in written:
+        stdout().print(f"wrote {path}", markup=False)
+    stdout().print("\nNext:\n  " + "\n  ".join(following), markup=False, soft_wrap=True)

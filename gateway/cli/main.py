@@ -1,0 +1,49 @@
+"""`offramp`: the commands put together. Each command's own imports happen when it runs."""
+
+import sys
+
+import typer
+
+from gateway.cli import (
+    check,
+    classify,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    init,
+    models,
+    report,
+    serve,
+    train,
+    version,
+)
+from gateway.cli.output import problems_as_exit_codes
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An OpenAI-compatible gateway that answers or blocks small decisions with classifiers trained on the spot.",
+)
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("explain")(explain.explain)
+app.command("classify")(classify.classify)
+app.command("serve")(serve.serve)
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.command("version")(version.version)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        with problems_as_exit_codes():
+            app()
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)

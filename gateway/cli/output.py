@@ -1,0 +1,84 @@
+"""How commands speak: results on stdout (people or --json), progress and logs on stderr, problems in exit codes."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    GOAL_MISSED = 3
+    UPSTREAM = 4
+    ENVIRONMENT = 5
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """Where progress and problems go."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def fail(message: str, code: Exit) -> typer.Exit:
+    """Says what is wrong on stderr; raise what it returns."""
+    stderr().print(message, style="red", markup=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def problems_as_exit_codes() -> Iterator[None]:
+    """Turns the project's own errors into a message and an exit code."""
+    from classifiers.errors import ArtifactError, ClassifierError, GoalMissed, TeacherError
+    from gateway.config.problems import ConfigError
+    from gateway.errors import ApiError
+    from gateway.ledger.store import LedgerError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise fail(str(error), Exit.USAGE) from error
+    except GoalMissed as error:
+        raise fail(str(error), Exit.GOAL_MISSED) from error
+    except TeacherError as error:
+        raise fail(str(error), Exit.UPSTREAM) from error
+    except (ArtifactError, ClassifierError) as error:
+        raise fail(str(error), Exit.USAGE) from error
+    except ApiError as error:
+        raise fail(error.message, Exit.UPSTREAM) from error
+    except LedgerError as error:
+        raise fail(str(error), Exit.ENVIRONMENT) from error
+    except OSError as error:
+        raise fail(_os_message(error), Exit.ENVIRONMENT) from error
+
+
+def _os_message(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}"
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Plain log lines on stderr."""
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    # uvicorn reports its own start and stop; the gateway prints its own lines for those
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -1,0 +1,52 @@
+"""`offramp serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Exit, fail, log_to_stderr, stderr
+
+
+def serve(
+    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    host: Annotated[str | None, typer.Option(help="Listen here instead of the file's listen:.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Only 1 for now.")] = 1,
+) -> None:
+    """Serve the gateway until SIGTERM or Ctrl-C."""
+    from gateway import server
+    from gateway.app import create_app
+    from gateway.cli.classifiers import load_runtime
+    from gateway.config.load import listens_on_loopback, load_gateway, split_listen
+    from gateway.ledger.sqlite import SQLiteLedger
+    from gateway.savings.prices import load_prices
+
+    log_to_stderr()
+    if workers != 1:
+        raise fail("more than one worker is not built yet; this version serves with one", Exit.USAGE)
+    loaded = load_gateway(config, os.environ)
+    default_host, default_port = split_listen(loaded.settings.listen)
+    host, port = host or default_host, default_port if port is None else port
+    if not loaded.settings.access_key and not listens_on_loopback(f"{host}:{port}"):
+        raise fail(
+            f'{host} can be reached from other machines: set access_key: "${{OFFRAMP_KEY}}" in {config} first',
+            Exit.USAGE,
+        )
+    try:
+        listener = server.bind(host, port)
+    except OSError as error:
+        raise fail(
+            f"cannot listen on {host}:{port}: {error.strerror}; --port takes another", Exit.ENVIRONMENT
+        ) from error
+    runtime = load_runtime(loaded)
+    prices = load_prices(loaded.prices)
+    store = SQLiteLedger(loaded.ledger)
+    app = create_app(loaded, runtime=runtime, store=store, prices=prices)
+    bound = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    stderr().print(f"offramp serves http://{shown}:{bound}/v1  metrics http://{shown}:{bound}/metrics", soft_wrap=True)
+    server.serve(
+        app, listener, header_time_s=loaded.settings.limits.header_time, drain_s=loaded.settings.limits.drain_time
+    )

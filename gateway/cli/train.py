@@ -1,0 +1,5 @@
+"""`offramp train`."""
+
+
+def train() -> None:
+    """x"""

@@ -1,0 +1,1 @@
+"""gateway.yaml and policies: text → checked, frozen records."""

@@ -1,0 +1,78 @@
+"""Data against a schema: pydantic's errors as problems at their place in the file."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.config.problems import Problem, did_you_mean
+from gateway.config.source import DataPath, Document
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(document: Document, schema: type[M]) -> M | None:
+    """The document as `schema`; where it does not fit, None, and the reasons added to its problems."""
+    if not isinstance(document.data, dict):
+        document.problems.append(document.problem((), "must be a mapping of keys to values"))
+        return None
+    try:
+        return schema.model_validate(document.data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            problem = _problem(document, schema, detail)
+            if problem not in document.problems:
+                document.problems.append(problem)
+        return None
+
+
+def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) -> Problem:
+    path = _path_in(document.data, detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        word = str(detail["loc"][-1])
+        message = "no such key" + did_you_mean(word, _known_keys(schema, detail["loc"][:-1]))
+        path = (*path, word) if not path or path[-1] != word else path
+    elif detail["type"] == "missing":
+        message = f"needs {detail['loc'][-1]}:"
+    elif detail["type"] in ("literal_error", "union_tag_invalid"):
+        context = detail.get("ctx", {})
+        word = str(context.get("tag", detail["input"]))
+        known = str(context.get("expected", context.get("expected_tags", ""))).replace("'", "")
+        message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
+    elif detail["type"] == "string_pattern_mismatch":
+        message = f"{detail['input']!r} must be lower-case letters, digits, - and _ only"
+    return document.problem(path, message)
+
+
+def _path_in(data: Any, loc: tuple[str | int, ...]) -> DataPath:
+    """pydantic's location without the parts (union tags) that the file does not have."""
+    path: list[str | int] = []
+    for key in loc:
+        in_mapping = isinstance(data, Mapping) and key in data
+        in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
+        if not (in_mapping or in_list):
+            continue
+        data = data[key]
+        path.append(key)
+    return tuple(path)
+
+
+def _known_keys(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model at `loc` takes, found by following annotations."""
+    models = [schema]
+    for key in loc:
+        following: list[type[BaseModel]] = []
+        for model in models:
+            for name, info in model.model_fields.items():
+                if key in (name, info.alias):
+                    following += _models_in(info.annotation)
+        models = following or models
+    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

@@ -1,0 +1,197 @@
+"""Files → settings and policies, with every problem of a file at once, cross-references included."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifiers.policy import NONE, OTHER, Policy
+from gateway.config import source
+from gateway.config.check import validate
+from gateway.config.problems import ConfigError, Problem, did_you_mean
+from gateway.config.schema import DENY, ModelRoute, Rule, Settings
+from gateway.config.shipped import shipped_dir
+from gateway.config.source import DataPath, Document
+
+OTHER_MODELS = "other"
+_LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A gateway file: its settings, and the paths in it resolved against its folder.
+
+    replies: the texts of `answer_file`, by the name written in the file.
+    """
+
+    file: Path
+    document: Document
+    settings: Settings
+    models_dir: Path
+    ledger: Path
+    prices: Path
+    replies: Mapping[str, str]
+
+
+def load_gateway(file: Path, env: Mapping[str, str]) -> Loaded:
+    """Reads gateway.yaml. Raises ConfigError with all that is wrong in it."""
+    document = source.read(file, env)
+    settings = validate(document, Settings)
+    document.problems.extend(_literal_secrets(document))
+    replies: dict[str, str] = {}
+    if settings is not None:
+        document.problems.extend(_dangling(document, settings))
+        replies = _replies(document, settings, file.parent)
+    if settings is None or document.problems:
+        raise ConfigError(document.problems)
+    folder = file.parent
+    return Loaded(
+        file=file,
+        document=document,
+        settings=settings,
+        models_dir=(folder / settings.models_dir).resolve(),
+        ledger=(folder / settings.ledger).resolve(),
+        prices=(folder / settings.prices).resolve() if settings.prices else shipped_dir() / "prices.yaml",
+        replies=replies,
+    )
+
+
+def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
+    """Reads one policy. Raises ConfigError with all that is wrong in it."""
+    document = source.read(file, env)
+    if isinstance(document.data, dict) and document.data.get("kind") == "slots":
+        document.problems.append(document.problem(("kind",), "slots is not built yet; intent, topic and safety are"))
+        raise ConfigError(document.problems)
+    policy = validate(document, Policy)
+    document.problems.extend(_literal_secrets(document))
+    if policy is not None:
+        document.problems.extend(_policy_problems(document, policy, file.parent))
+    if policy is None or document.problems:
+        raise ConfigError(document.problems)
+    return policy
+
+
+def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Problem]:
+    """Labels that rules name against the policies of the trained classifiers that they bind."""
+    problems = []
+    for index, rule in enumerate(loaded.settings.rules):
+        policy = policies.get(rule.classifier)
+        if policy is None:
+            continue
+        known = [*policy.labels, *([] if policy.multi_label else [OTHER]), "*"]
+        for label in rule.then:
+            if label not in known:
+                path: DataPath = ("rules", index, "then", label)
+                message = f"no such label in {policy.name}{did_you_mean(label, known)}"
+                problems.append(loaded.document.problem(path, message))
+    return problems
+
+
+def listens_on_loopback(listen: str) -> bool:
+    """Whether `host:port` can only be reached from this machine."""
+    return listen.rpartition(":")[0].startswith(_LOOPBACK)
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """`host:port` → host and port. Raises ValueError for anything else."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{listen!r} is not host:port, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _literal_secrets(document: Document) -> Iterator[Problem]:
+    for path in document.marks:
+        if path and path[-1] in ("api_key", "access_key") and path not in document.from_env and _at(document, path):
+            yield document.problem(path, 'a secret must come from the environment; write it as "${NAME}"')
+
+
+def _at(document: Document, path: DataPath) -> object:
+    value = document.data
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
+    try:
+        split_listen(settings.listen)
+    except ValueError as error:
+        yield document.problem(("listen",), str(error))
+    if not settings.access_key and not listens_on_loopback(settings.listen):
+        message = 'only loopback may be listened on without an access key; set access_key: "${OFFRAMP_KEY}"'
+        yield document.problem(("listen",), message)
+    for name, route in settings.models.items():
+        yield from _route_problems(document, settings, name, route)
+    seen: set[str] = set()
+    for index, rule in enumerate(settings.rules):
+        if rule.name in seen:
+            yield document.problem(("rules", index, "name"), f"another rule is named {rule.name}")
+        seen.add(rule.name)
+        yield from _rule_problems(document, settings, index, rule)
+
+
+def _route_problems(document: Document, settings: Settings, name: str, route: ModelRoute) -> Iterator[Problem]:
+    known = [*settings.upstreams, *([DENY] if name == OTHER_MODELS else [])]
+    if route.upstream not in known:
+        at: DataPath = ("models", name, "upstream")
+        yield document.problem(at, f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}")
+    for index, fallback in enumerate(route.fallbacks):
+        upstream, slash, model = fallback.partition("/")
+        if upstream not in settings.upstreams or not slash or not model:
+            at = ("models", name, "fallbacks", index)
+            yield document.problem(at, f"{fallback!r} is not upstream/model with an upstream named in this file")
+
+
+def _rule_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
+    models = [name for name in settings.models if name != OTHER_MODELS]
+    for label, then in rule.then.items():
+        if then.forward and then.forward != "true" and then.forward not in models:
+            at: DataPath = ("rules", index, "then", label, "forward")
+            yield document.problem(at, f"no model {then.forward}{did_you_mean(then.forward, models)}")
+
+
+def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, str]:
+    replies: dict[str, str] = {}
+    for index, rule in enumerate(settings.rules):
+        for label, then in rule.then.items():
+            if then.answer_file is None:
+                continue
+            try:
+                replies[then.answer_file] = (folder / then.answer_file).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "is not UTF-8"
+                at: DataPath = ("rules", index, "then", label, "answer_file")
+                document.problems.append(document.problem(at, f"{then.answer_file}: {reason}"))
+    return replies
+
+
+def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
+    labels = list(policy.labels)
+    if policy.multi_label and policy.other is not None:
+        yield document.problem(("other",), "a safety policy has no other; text that no label fits is clean")
+    for reserved in (NONE, OTHER, "*"):
+        if reserved in policy.labels:
+            yield document.problem(
+                ("labels", reserved), f"{reserved} is a word of Offramp's own; name the label otherwise"
+            )
+    if not policy.multi_label and len(labels) < 2 and policy.other is None:
+        yield document.problem(("labels",), "needs two labels, or one and other:")
+    yield from _test_problems(document, policy)
+    yield from _missing_files(document, policy, folder)
+
+
+def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    expected = [*policy.labels, NONE if policy.multi_label else OTHER]
+    for index, test in enumerate(policy.tests):
+        for label in test.expect:
+            if label not in expected:
+                message = f"no label {label}{did_you_mean(label, expected)}"
+                yield document.problem(("tests", index, "expect"), message)
+
+
+def _missing_files(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
+    for index, name in enumerate(policy.data):
+        if not (folder / name).is_file():
+            yield document.problem(("data", index), f"there is no file {folder / name}")
+    if policy.teacher and policy.teacher.file and not (folder / policy.teacher.file).is_file():
+        yield document.problem(("teacher", "file"), f"there is no file {folder / policy.teacher.file}")

@@ -1,0 +1,241 @@
+"""gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from classifiers.policy import Name, Record, Version, Words, WordsList
+from classifiers.units import Bytes, Seconds
+
+DENY = "deny"
+FallThrough = Literal["forward", "block"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+def _not_built(what: str) -> str:
+    return f"{what} is not built yet; this version refuses it instead of ignoring it"
+
+
+def _true_or_false(value: object) -> object:
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value == "true"
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+
+
+class EchoUpstream(Record):
+    """Answers by itself, from the request: for demos, tests and load tests. Its costs are notional."""
+
+    kind: Literal["echo"]
+    delay: Seconds = 0.0
+
+
+class OpenAIUpstream(Record):
+    """Any server that speaks OpenAI's API.
+
+    without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
+    ask_usage: ask for usage in streams whose client did not, so that they can be priced.
+    """
+
+    kind: Literal["openai"]
+    base_url: Annotated[Words, Field(pattern=r"^https?://[^\s/]+")]
+    api_key: str = ""
+    without_key: Literal["send", "refuse", "echo"] = "send"
+    connect_timeout: Seconds = 5.0
+    timeout: Seconds = 600.0
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    ask_usage: Flag = True
+
+
+class LiteLLMUpstream(Record):
+    """Any provider that litellm reaches (extra `providers`)."""
+
+    kind: Literal["litellm"]
+    provider: Words
+    api_key: str = ""
+    base_url: Words | None = None
+    timeout: Seconds = 600.0
+
+
+Upstream = Annotated[EchoUpstream | OpenAIUpstream | LiteLLMUpstream, Field(discriminator="kind")]
+
+
+class ModelRoute(Record):
+    """Where a model name goes: an upstream, the name it is sent under there, and who stands in if it fails.
+
+    fallbacks: `upstream/model`, tried in order before the first byte of an answer.
+    internal: clients cannot ask for it.
+    """
+
+    upstream: Words
+    model: Words | None = None
+    fallbacks: WordsList = ()
+    internal: Flag = False
+
+
+def _short_route(value: object) -> object:
+    return {"upstream": value} if isinstance(value, str) else value
+
+
+Route = Annotated[ModelRoute, BeforeValidator(_short_route, json_schema_input_type=str | ModelRoute)]
+
+
+class When(Record):
+    """Which requests a rule sees; all that is given must hold."""
+
+    model: WordsList = ()
+    system_glob: Words | None = None
+
+
+class Reads(Record):
+    """Which text a rule's classifier reads.
+
+    roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well.
+    """
+
+    roles: Annotated[tuple[Role, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
+    turns: Literal["last", "all"] | None = None
+    output: Flag = False
+    max_windows: Annotated[int, Field(ge=1, le=4096)] = 128
+
+    @model_validator(mode="before")
+    @classmethod
+    def _later(cls, value: Any) -> Any:
+        for key in ("after", "before", "regex", "json_path"):
+            if isinstance(value, dict) and key in value:
+                raise ValueError(_not_built(f"reads: {{{key}: …}}"))
+        return value
+
+
+class Block(Record):
+    """A block with its sentence, sent as an answer (people see it) or as an HTTP error."""
+
+    message: Words = "This request was declined by the policy of this service."
+    shape: Literal["message", "error"] = "message"
+
+
+def _short_block(value: object) -> object:
+    return {} if value in ("true", True) else {"message": value} if isinstance(value, str) else value
+
+
+class Then(Record):
+    """What to do for a label: exactly one of these."""
+
+    block: Annotated[Block | None, BeforeValidator(_short_block, json_schema_input_type=str | bool | Block)] = None
+    answer: Words | None = None
+    answer_file: Words | None = None
+    forward: Words | None = None
+    flag: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _later(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if "redact" in value:
+                raise ValueError(_not_built("redact"))
+            if value.get("answer") == "label":
+                raise ValueError(_not_built("answer: label"))
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        chosen = [name for name in type(self).model_fields if getattr(self, name)]
+        if len(chosen) != 1:
+            raise ValueError(f"needs exactly one of block, answer, answer_file, forward, flag; has {len(chosen)}")
+        return self
+
+
+def _short_then(value: object) -> object:
+    """Bare words stand for the obvious: block, flag, forward."""
+    return {value: "true"} if isinstance(value, str) else value
+
+
+Action = Annotated[
+    Then,
+    BeforeValidator(_short_then, json_schema_input_type=Literal["block", "flag", "forward"] | Then),
+]
+
+
+def _fall_through(value: object) -> object:
+    if isinstance(value, dict) and "ask" in value:
+        raise ValueError(_not_built("ask"))
+    return value
+
+
+Otherwise = Annotated[FallThrough | None, BeforeValidator(_fall_through)]
+
+
+class Rule(Record):
+    """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
+
+    when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
+    classifier forwards what it is unsure of and blocks the other two; the other kinds forward.
+    """
+
+    name: Name
+    classifier: Name
+    when: When = When()
+    reads: Reads = Reads()
+    then: Annotated[dict[Words, Action], Field(min_length=1)]
+    when_unsure: Otherwise = None
+    when_unread: Otherwise = None
+    when_broken: Otherwise = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _later(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "contract" in value:
+            raise ValueError(_not_built("contract"))
+        return value
+
+    @model_validator(mode="after")
+    def _output_only_blocks(self) -> Self:
+        if self.reads.output and any(then.answer or then.answer_file for then in self.then.values()):
+            raise ValueError("a rule that reads output can block, forward or flag, not answer")
+        return self
+
+
+class Content(Record):
+    """What is kept of the texts themselves."""
+
+    keep: Literal["none"] = "none"
+
+
+class Limits(Record):
+    """Bounds on one request and on the classifiers' queue."""
+
+    body: Bytes = 10 * 1024**2
+    answer: Bytes = 32 * 1024**2
+    header_time: Seconds = 10.0
+    body_time: Seconds = 30.0
+    classify_time: Seconds = 2.0
+    queue: Annotated[int, Field(ge=1, le=65536)] = 256
+    drain_time: Seconds = 20.0
+
+
+class Settings(Record):
+    """gateway.yaml."""
+
+    version: Version
+    listen: Words = "127.0.0.1:8080"
+    access_key: str = ""
+    models_dir: Words = "models"
+    ledger: Words = "offramp.db"
+    prices: Words | None = None
+    workers: Annotated[int, Field(ge=1)] = 1
+    classifier_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    content: Content = Content()
+    limits: Limits = Limits()
+    upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)]
+    models: dict[Words, Route] = Field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_worker(self) -> Self:
+        if self.workers != 1:
+            raise ValueError(_not_built("workers: more than 1"))
+        return self

@@ -1,0 +1,136 @@
+"""YAML text → plain data and where each part of it stands.
+
+YAML 1.2 words: every scalar stays the text that was written (`no`, `1.0` and `on` are words), and the schema
+decides what it means; only an empty value, `~` and `null` are None. "${NAME}" and "${NAME:-default}" are
+filled from the environment in values. This is the only file that imports yaml.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from gateway.config.problems import ConfigError, Mark, Problem
+
+Key = str | int
+DataPath = tuple[Key, ...]
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_MAX_DEPTH: Final = 40
+_MAX_NODES: Final = 200_000
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value."""
+
+    file: str
+    data: Any = None
+    marks: dict[DataPath, Mark] = field(default_factory=dict)
+    from_env: set[DataPath] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def mark(self, path: DataPath) -> Mark:
+        """Where `path` stands, or the nearest part above it that the file has."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.marks:
+                return self.marks[path[:end]]
+        return Mark(1, 1)
+
+    def problem(self, path: DataPath, message: str) -> Problem:
+        """A problem at `path`."""
+        return Problem(self.file, self.mark(path), path, message)
+
+
+def read(path: Path, env: Mapping[str, str]) -> Document:
+    """Parses a YAML file. Raises ConfigError for a file that cannot be read or is not YAML at all; what is
+    merely wrong in it (duplicate keys, missing variables) is listed in the document's `problems`.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError([Problem(str(path), None, (), f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(str(path), None, (), f"is not UTF-8 (byte {error.start})")]) from error
+    return parse(text, str(path), env)
+
+
+def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
+    """Parses YAML text; `file` is what problems call it. Raises ConfigError where it is not YAML."""
+    document = Document(file)
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        where = error.problem_mark or error.context_mark
+        mark = Mark(where.line + 1, where.column + 1) if where else None
+        raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {error.problem}")]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError([Problem(file, None, (), f"is not valid YAML: {error}")]) from error
+    if root is None:
+        raise ConfigError([Problem(file, Mark(1, 1), (), "is empty")])
+    document.data = _Walk(document, env).value(root, ())
+    return document
+
+
+class _Walk:
+    """Turns nodes into data; bounded, so that nested aliases cannot blow up."""
+
+    def __init__(self, document: Document, env: Mapping[str, str]) -> None:
+        self._document = document
+        self._env = env
+        self._nodes = 0
+
+    def value(self, node: yaml.Node, path: DataPath) -> Any:
+        self._nodes += 1
+        self._document.marks.setdefault(path, _mark(node))
+        if len(path) > _MAX_DEPTH or self._nodes > _MAX_NODES:
+            raise ConfigError([self._document.problem(path, "is nested or aliased too deeply")])
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: DataPath) -> dict[str, Any]:
+        seen: dict[str, yaml.Node] = {}
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._add(path, key_node, "a key must be a word")
+                continue
+            key = str(key_node.value)
+            if key in seen:
+                first = _mark(seen[key]).line
+                self._add((*path, key), key_node, f"stands twice; the first is on line {first}")
+                continue
+            seen[key] = key_node
+            data[key] = self.value(value_node, (*path, key))
+            self._document.marks[*path, key] = _mark(key_node)
+        return data
+
+    def _scalar(self, node: yaml.Node, path: DataPath) -> str | None:
+        text = str(node.value)
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        if plain and text in ("", "~", "null"):
+            return None
+        return _VARIABLE.sub(lambda match: self._fill(match, node, path), text) if "${" in text else text
+
+    def _fill(self, match: re.Match[str], node: yaml.Node, path: DataPath) -> str:
+        name, default = match.groups()
+        self._document.from_env.add(path)
+        if name in self._env:
+            return self._env[name]
+        if default is None:
+            self._add(path, node, f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+        return default or ""
+
+    def _add(self, path: DataPath, node: yaml.Node, message: str) -> None:
+        self._document.problems.append(Problem(self._document.file, _mark(node), path, message))
+
+
+def _mark(node: yaml.Node) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)

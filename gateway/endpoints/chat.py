@@ -1,0 +1,96 @@
+"""POST /v1/chat/completions: the hot path, raw ASGI."""
+
+import asyncio
+import logging
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.endpoints.asgi import ClientGone, ClientWatch, read_body, send_error, send_reply
+from gateway.errors import ApiError, InternalError, MethodNotAllowed
+from gateway.metrics import Metrics
+from gateway.middleware.request_id import KEY
+from gateway.pipeline import Pipeline
+from gateway.types import Context, Headers, new_context
+
+_log = logging.getLogger(__name__)
+_ENDPOINT: Final = "chat.completions"
+_CLIENT_CLOSED: Final = 499
+_TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
+
+
+class ChatEndpoint:
+    """One request: body in, reply out, one record behind it."""
+
+    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int, max_body_s: float) -> None:
+        self._pipeline = pipeline
+        self._in_flight = metrics.in_flight
+        self._max_body_bytes = max_body_bytes
+        self._max_body_s = max_body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await send_error(send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
+            return
+        context = new_context(scope[KEY], _ENDPOINT, "anonymous")
+        self._in_flight.inc()
+        try:
+            await self._answer(context, scope, receive, send)
+        except ClientGone:
+            _fail(context, _CLIENT_CLOSED, "client_closed")
+        except asyncio.CancelledError:
+            _fail(context, _CLIENT_CLOSED, "client_closed" if context.client_gone else "cancelled")
+            if not context.client_gone:
+                raise
+        except ApiError as error:
+            _fail(context, error.status, error.code or error.type)
+            await send_error(send, error)
+        except Exception:
+            _fail(context, InternalError.status, "internal_error")
+            if context.replying:
+                raise
+            _log.exception("%s: a fault of the gateway's own", context.record.request_id)
+            await send_error(send, InternalError(f"internal error; the request's id is {context.record.request_id}"))
+        finally:
+            self._in_flight.dec()
+            self._pipeline.record(context)
+
+    async def _answer(self, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, max_bytes=self._max_body_bytes, max_s=self._max_body_s)
+        headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
+        with ClientWatch(receive, context):
+            reply = await self._pipeline.chat(context, body, headers)
+            context.record.status = reply.status
+            reply.headers = [*reply.headers, *_decision_headers(context)]
+            context.replying = True
+            await send_reply(send, reply)
+
+
+def _fail(context: Context, status: int, error: str) -> None:
+    record = context.record
+    record.status = status
+    record.error = record.error or error
+    if record.decision != "block":
+        record.decision = "error"
+        record.saved_reason = None
+
+
+def _decision_headers(context: Context) -> Headers:
+    """What was decided, for `with_raw_response` and dashboards. Header values keep to ASCII."""
+    record = context.record
+    headers: Headers = [(b"x-offramp-decision", record.decision.encode())]
+    for name, value in (
+        (b"x-offramp-rule", record.rule),
+        (b"x-offramp-label", record.label),
+        (b"x-offramp-flags", record.flags),
+        (b"x-offramp-abstained", record.abstentions),
+    ):
+        if value:
+            headers.append((name, value.encode("ascii", "backslashreplace")))
+    if record.classifier_version:
+        headers.append((b"x-offramp-classifier", f"{record.classifier}@{record.classifier_version}".encode()))
+    if record.confidence is not None:
+        headers.append((b"x-offramp-confidence", b"%.4f" % record.confidence))
+    if record.saved_reason is not None and record.saved_usd is not None:
+        headers.append((b"x-offramp-saved-usd", b"%.8f" % record.saved_usd))
+    return headers

@@ -1,0 +1,63 @@
+"""POST /v1/classify: a classifier's verdicts on texts."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+
+from classifiers.verdict import Reading, Verdict
+from gateway.config.problems import did_you_mean
+from gateway.endpoints.body import bounded_body, json_response
+from gateway.engine import Engine
+from gateway.errors import BadRequest, ModelNotFound
+from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult
+from gateway.wire.decode import decoded
+
+_decode = msgspec.json.Decoder(ClassifyRequest).decode
+Body = Annotated[bytes, Depends(bounded_body)]
+
+
+def router(engine: Engine) -> APIRouter:
+    """The endpoint."""
+    api = APIRouter()
+
+    @api.post("/classify", summary="Ask one classifier for its verdicts")
+    async def classify(body: Body) -> Response:
+        asked = decoded(_decode, body)
+        name = _classifier(engine, asked.classifier or asked.model)
+        texts = [asked.input] if isinstance(asked.input, str) else asked.input
+        readings = [Reading(classifier=name, texts=(text,)) for text in texts]
+        verdicts = await engine.classify(readings, engine.classify_time_s)
+        for verdict in verdicts:
+            engine.metrics.observe_verdict(verdict, "")
+        return json_response(ClassifyAnswer(name, engine.versions[name], [result_of(verdict) for verdict in verdicts]))
+
+    return api
+
+
+def result_of(verdict: Verdict) -> ClassifyResult:
+    """A verdict as it is sent and printed."""
+    return ClassifyResult(
+        label=verdict.labels[0] if verdict.labels else None,
+        labels=list(verdict.labels),
+        confidence=verdict.confidence,
+        scores=dict(verdict.scores),
+        novelty=verdict.novelty,
+        abstained=verdict.abstention.value if verdict.abstention else None,
+        reason=verdict.reason,
+        windows_read=verdict.windows_read,
+        windows_unread=verdict.windows_unread,
+    )
+
+
+def _classifier(engine: Engine, name: str | None) -> str:
+    names = list(engine.policies)
+    if name is None:
+        if len(names) != 1:
+            raise BadRequest(
+                f"classifier: name one of {', '.join(names) or 'none (none is loaded)'}", param="classifier"
+            )
+        return names[0]
+    if name not in engine.policies:
+        raise ModelNotFound(f"no classifier {name}{did_you_mean(name, names)}", param="classifier")
+    return name

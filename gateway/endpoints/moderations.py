@@ -1,0 +1,81 @@
+"""POST /v1/moderations: the safety classifier in OpenAI's shape."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from classifiers.policy import Policy
+from classifiers.verdict import Reading, Verdict
+from gateway.endpoints.body import bounded_body, json_response
+from gateway.engine import Engine
+from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
+from gateway.wire import moderations as wire
+from gateway.wire.decode import decoded
+
+_decode = msgspec.json.Decoder(wire.ModerationRequest).decode
+_decode_item = msgspec.json.Decoder(str | wire.ModerationPart).decode
+Body = Annotated[bytes, Depends(bounded_body)]
+
+
+def router(engine: Engine) -> APIRouter:
+    """The endpoint."""
+    api = APIRouter()
+
+    @api.post("/moderations", summary="Moderate texts with the safety classifier")
+    async def moderations(request: Request, body: Body) -> Response:
+        asked = decoded(_decode, body)
+        name = _classifier(engine, asked.model)
+        readings = [Reading(classifier=name, texts=texts, incomplete=gap) for texts, gap in _inputs(asked)]
+        verdicts = await engine.classify(readings, engine.classify_time_s)
+        for verdict in verdicts:
+            engine.metrics.observe_verdict(verdict, "")
+            if verdict.abstention is not None and not verdict.scores:
+                raise Unavailable(f"the classifier {name} gave no verdict ({verdict.reason})")
+        results = [_result(verdict, engine.policies[name]) for verdict in verdicts]
+        answer_id = "modr-" + request.scope["offramp.request_id"].removeprefix("req_")
+        return json_response(wire.ModerationAnswer(answer_id, f"{name}@{engine.versions[name]}", results))
+
+    return api
+
+
+def _classifier(engine: Engine, model: str | None) -> str:
+    """The safety classifier that `model` names; any other model name gets the gateway's own."""
+    if model is not None and model in engine.policies:
+        if engine.policies[model].kind != "safety":
+            raise ModelNotFound(f"{model} is no safety classifier", param="model")
+        return model
+    name = engine.first_safety()
+    if name is None:
+        raise NotFound("no safety classifier is loaded here")
+    return name
+
+
+def _inputs(asked: wire.ModerationRequest) -> list[tuple[tuple[str, ...], bool]]:
+    """One tuple of texts for each result; a list of parts is one input, where an image is a gap."""
+    if isinstance(asked.input, str):
+        return [((asked.input,), False)]
+    if not asked.input:
+        raise BadRequest("input: must not be empty", param="input")
+    items = [decoded(_decode_item, bytes(raw)) for raw in asked.input]
+    if all(isinstance(item, str) for item in items):
+        return [((item,), False) for item in items if isinstance(item, str)]
+    parts = [wire.ModerationPart("text", item) if isinstance(item, str) else item for item in items]
+    return [(tuple(p.text for p in parts if p.text is not None), any(p.text is None for p in parts))]
+
+
+def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
+    """Scores and labels under OpenAI's category names where the policy gives them, under their own names else."""
+    scores = dict.fromkeys(wire.CATEGORIES, 0.0)
+    flags = dict.fromkeys(wire.CATEGORIES, False)
+    for label, score in verdict.scores.items():
+        for category in _categories(policy, label):
+            scores[category] = max(scores.get(category, 0.0), score)
+            flags[category] = flags.get(category, False) or label in verdict.labels
+    applied: Mapping[str, list[str]] = {category: ["text"] for category in scores}
+    return wire.ModerationResult(bool(verdict.labels), flags, scores, dict(applied))
+
+
+def _categories(policy: Policy, label: str) -> tuple[str, ...]:
+    return policy.labels[label].taxonomy.get("openai") or (label,)

@@ -1,0 +1,135 @@
+"""What can go wrong with a request, as OpenAI's clients know it.
+
+ApiError
+├── BadRequest          400 invalid_request_error
+├── InvalidKey          401 invalid_api_key
+├── NotFound            404 not_found
+│   └── ModelNotFound   404 model_not_found
+├── MethodNotAllowed    405
+├── BodyTimeout         408 request_timeout
+├── BodyTooLarge        413 request_too_large
+├── Blocked             400 content_filter
+├── InternalError       500 internal_error
+├── UpstreamFailed      502 upstream_failed
+├── Unavailable         503 unavailable
+└── UpstreamTimeout     504 upstream_timeout
+
+Only an ApiError's own message reaches a client; anything else becomes InternalError with the request's id.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """An error in OpenAI's shape. `param` names the field at fault; `should_retry` tells clients' own retries."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+    should_retry: ClassVar[bool | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers that go with the error."""
+        if self.should_retry is None:
+            return {}
+        return {"x-should-retry": "true" if self.should_retry else "false"}
+
+
+class BadRequest(ApiError):
+    """The request is not what the API takes."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidKey(ApiError):
+    """No access key, or a wrong one."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class NotFound(ApiError):
+    """No such path or object."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """A model that the gateway does not serve."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists, the method does not."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"allow": "POST, OPTIONS"}
+
+
+class BodyTimeout(ApiError):
+    """The body did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    should_retry = False
+
+
+class BodyTooLarge(ApiError):
+    """The body is over `limits.body`."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+    should_retry = False
+
+
+class Blocked(ApiError):
+    """A rule blocked the request and asks for an HTTP error."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "content_filter"
+    should_retry = False
+
+
+class InternalError(ApiError):
+    """A fault of the gateway's own."""
+
+    code = "internal_error"
+
+
+class UpstreamFailed(ApiError):
+    """The upstream could not be reached, or broke off."""
+
+    status = 502
+    code = "upstream_failed"
+
+
+class Unavailable(ApiError):
+    """The gateway cannot take the request just now."""
+
+    status = 503
+    code = "unavailable"
+
+
+class UpstreamTimeout(ApiError):
+    """The upstream did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"

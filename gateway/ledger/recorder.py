@@ -1,0 +1,75 @@
+"""Closes a request's record: times, prices, savings; then ledger and metrics from the same record."""
+
+import time
+
+from gateway.ledger.writer import LedgerWriter
+from gateway.metrics import Metrics
+from gateway.savings import counterfactual
+from gateway.savings.prices import PriceTable
+from gateway.types import Context
+from gateway.upstreams.routes import Routes
+
+
+class Recorder:
+    """The last step of every request."""
+
+    def __init__(
+        self, *, writer: LedgerWriter, metrics: Metrics, prices: PriceTable, routes: Routes, notional: bool
+    ) -> None:
+        self._writer = writer
+        self._metrics = metrics
+        self._prices = prices
+        self._routes = routes
+        self._notional = notional
+        self._ratio = counterfactual.TokenRatio()
+
+    def save(self, context: Context, text: str) -> None:
+        """Notes what a call that is answered or blocked here saves: `text` stands instead of the model's answer."""
+        record = context.record
+        record.saved_reason = "block" if record.decision == "block" else "local_answer"
+        record.saved_input_tokens = self._ratio.input_tokens(record.requested_model, context.message_bytes)
+        record.saved_output_tokens = counterfactual.output_tokens(text)
+        record.saved_estimated = True
+        record.notional = self._notional
+        price = self._prices.find(record.requested_model)
+        if price is None:
+            record.saved_usd = None
+            return
+        record.saved_usd = price.cost(input_tokens=record.saved_input_tokens, output_tokens=record.saved_output_tokens)
+
+    def finish(self, context: Context) -> None:
+        """Writes the record down. Called once for every request, however it ended."""
+        record = context.record
+        if record.upstream:
+            self._price_forward(context)
+        elapsed = time.perf_counter() - context.started
+        record.gateway_s = max(0.0, elapsed - (record.classifier_s or 0.0) - (record.provider_s or 0.0))
+        self._writer.add(record)
+        self._metrics.observe(record, model=self._label(record.requested_model))
+
+    def _price_forward(self, context: Context) -> None:
+        record = context.record
+        if record.usage_source != "reported":
+            # a call that failed costs nothing that is known of; one that went through must have a usage
+            went_through = record.status < 400 and not record.error
+            record.usage_source = "missing" if went_through else "none"
+            record.spent_usd = None if went_through else 0.0
+            return
+        if context.message_bytes:
+            self._ratio.learn(record.requested_model, context.message_bytes, record.input_tokens)
+        usage = {
+            "input_tokens": record.input_tokens,
+            "output_tokens": record.output_tokens,
+            "cached_input_tokens": record.cached_input_tokens,
+        }
+        spent_at = self._prices.find(record.upstream_model)
+        asked_at = self._prices.find(record.requested_model)
+        record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
+        if record.rule and record.upstream_model != record.requested_model and record.decision == "forward":
+            record.saved_reason = "cheaper_route"
+            record.saved_usd = None
+            if spent_at is not None and asked_at is not None:
+                record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
+
+    def _label(self, model: str) -> str:
+        return model if self._routes.known(model) else ("other" if model else "")

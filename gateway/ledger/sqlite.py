@@ -1,0 +1,97 @@
+"""The ledger in one SQLite file (write-ahead log): the default."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import astuple
+
+from gateway.ledger.record import COLUMNS, Record
+from gateway.ledger.store import LedgerError
+
+_VERSION: Final = 1
+_TYPES: Final = {
+    "at": "REAL NOT NULL",
+    "stream": "INTEGER NOT NULL",
+    "status": "INTEGER NOT NULL",
+    "notional": "INTEGER NOT NULL",
+    "saved_estimated": "INTEGER NOT NULL",
+    "saved_reason": "TEXT",
+    **dict.fromkeys(("confidence", "spent_usd", "saved_usd", "classifier_s", "provider_s", "first_token_s"), "REAL"),
+    "gateway_s": "REAL NOT NULL",
+    **dict.fromkeys(
+        ("input_tokens", "cached_input_tokens", "output_tokens", "saved_input_tokens", "saved_output_tokens"),
+        "INTEGER NOT NULL",
+    ),
+}
+_CREATE: Final = (
+    "CREATE TABLE IF NOT EXISTS requests ("
+    + ", ".join(f"{name} {_TYPES.get(name, 'TEXT NOT NULL')}" for name in COLUMNS)
+    + ") STRICT"
+)
+_INSERT: Final = "INSERT INTO requests VALUES (" + ", ".join("?" * len(COLUMNS)) + ")"  # noqa: S608 - columns are constants
+_SUMMARY: Final = """
+SELECT requested_model, decision, rule, saved_reason, notional,
+       count(*) AS calls,
+       sum(decision = 'forward') AS forwarded,
+       sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+       sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
+       total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
+       sum(saved_estimated) AS estimated,
+       sum(spent_usd IS NULL OR saved_usd IS NULL) AS unpriced,
+       sum(usage_source = 'missing') AS usage_missing
+FROM requests WHERE at >= ? AND at < ?
+GROUP BY requested_model, decision, rule, saved_reason, notional
+ORDER BY calls DESC
+"""
+
+
+class SQLiteLedger:
+    """Opens or makes the file. Raises LedgerError where that cannot be done, or a newer Offramp made it."""
+
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        self._path = path
+        if must_exist and not path.is_file():
+            raise LedgerError(f"there is no ledger at {path} yet; it is made by the first `offramp serve`")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
+
+    def append(self, records: Sequence[Record]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(_INSERT, [astuple(record) for record in records])
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {self._path} cannot be written: {error}") from error
+
+    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        try:
+            cursor = self._db.execute(_SUMMARY, (since, until))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if found > _VERSION:
+            raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {found})")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(_CREATE)
+        self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._db.execute("COMMIT")

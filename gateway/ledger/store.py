@@ -1,0 +1,23 @@
+"""Where ledger rows are kept."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gateway.ledger.record import Record
+
+
+class LedgerError(Exception):
+    """The ledger cannot be opened, read or written; the message says which file and why."""
+
+
+class Store(Protocol):
+    """Called from one thread at a time."""
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Writes rows, all or none. Raises LedgerError."""
+
+    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """Sums by model, decision, rule, saved reason and notional, over Unix seconds [since, until)."""
+
+    def close(self) -> None:
+        """Closes the store."""

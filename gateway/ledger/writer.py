@@ -1,0 +1,99 @@
+"""Writes ledger rows off the event loop, in batches, and loses none on a clean stop."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gateway.ledger.record import Record
+from gateway.ledger.store import LedgerError, Store
+
+_log = logging.getLogger(__name__)
+_BATCH: Final = 2000
+_EVERY_S: Final = 0.2
+_RETRY_S: Final = 1.0
+_MOST_PENDING: Final = 200_000
+
+
+class LedgerWriter:
+    """One thread between the request path and a store.
+
+    on_failure and on_lost are called (from the writer's thread) with a count of failed writes and of rows that
+    had to be given up: only where the store has failed for so long that over 200,000 rows wait, or still fails
+    at the stop.
+    """
+
+    def __init__(self, store: Store, *, on_failure: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
+        self._store = store
+        self._on_failure = on_failure
+        self._on_lost = on_lost
+        self._queue: queue.SimpleQueue[Record] = queue.SimpleQueue()
+        self._waiting: list[Record] = []
+        self._stopping = threading.Event()
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Rows not written yet."""
+        return self._queue.qsize() + len(self._waiting)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last write went through."""
+        return not self._failing
+
+    def add(self, record: Record) -> None:
+        """Takes a row; never blocks."""
+        self._queue.put(record)
+
+    def close(self) -> None:
+        """Writes what is pending, then closes the store. Blocks for as long as that takes."""
+        self._stopping.set()
+        self._thread.join()
+        self._store.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_RETRY_S if self._failing else _EVERY_S):
+            self._write_all()
+        self._write_all()
+        if self._waiting:
+            self._lose(len(self._waiting))
+
+    def _write_all(self) -> None:
+        while True:
+            while len(self._waiting) < _BATCH:
+                try:
+                    self._waiting.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            if not self._waiting:
+                return
+            if not self._write():
+                return
+
+    def _write(self) -> bool:
+        started = time.monotonic()
+        try:
+            self._store.append(self._waiting)
+        except LedgerError as error:
+            if not self._failing:
+                _log.error("%s; rows wait in memory and are tried again", error)
+            self._failing = True
+            self._on_failure(1)
+            if self.pending > _MOST_PENDING:
+                self._lose(len(self._waiting))
+            return False
+        if self._failing:
+            _log.warning("the ledger can be written again (%.1f s)", time.monotonic() - started)
+        self._failing = False
+        self._waiting = []
+        return True
+
+    def _lose(self, rows: int) -> None:
+        _log.error("%d ledger rows could not be written and are given up", rows)
+        self._on_lost(rows)
+        self._waiting = []

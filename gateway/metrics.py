@@ -1,0 +1,245 @@
+"""Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from classifiers.runtime import Counts
+from classifiers.verdict import Verdict
+from gateway.ledger.record import Record
+
+_FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_PROVIDER: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84)
+_FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+
+class Queue(Protocol):
+    """Something whose waiting requests can be counted."""
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
+
+
+class Pending(Protocol):
+    """Something whose unwritten rows can be counted."""
+
+    @property
+    def pending(self) -> int:
+        """Rows that wait."""
+
+
+class Windows(Protocol):
+    """Something that counts the windows it read."""
+
+    @property
+    def counts(self) -> Counts:
+        """Windows encoded, and taken from memory."""
+
+
+class Metrics:
+    """The gateway's instruments, all with the prefix offramp_."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a series for each series, which no query here needs
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._make_request_instruments()
+        self._make_money_instruments()
+        self._make_classifier_instruments()
+        self._make_health_instruments()
+        self._of_record: dict[tuple[object, ...], Callable[[Record], None]] = {}
+
+    def text(self) -> bytes:
+        """The exposition for /metrics."""
+        return generate_latest(self.registry)
+
+    def observe(self, record: Record, *, model: str) -> None:
+        """Moves all instruments by one record. model: the requested model, or `other` where it is not configured."""
+        key = (
+            record.endpoint,
+            model,
+            record.decision,
+            record.rule,
+            record.status,
+            record.upstream,
+            record.saved_reason,
+            record.notional,
+            record.saved_estimated,
+        )
+        move = self._of_record.get(key)
+        if move is None:
+            if len(self._of_record) > 10_000:
+                self._of_record.clear()
+            move = self._of_record[key] = self._bind(record, model)
+        move(record)
+
+    def watch(self, *, worker: Queue | None, runtime: Windows | None, writer: Pending) -> None:
+        """Reads the queues' lengths when they are scraped."""
+        if worker is not None and runtime is not None:
+            self.classifier_queue.set_function(lambda: worker.queued)
+            self.windows_encoded.set_function(lambda: runtime.counts.encoded)
+            self.windows_cached.set_function(lambda: runtime.counts.cached)
+        self.ledger_pending.set_function(lambda: writer.pending)
+
+    def observe_verdict(self, verdict: Verdict, rule: str) -> None:
+        """Counts a verdict by what it says."""
+        outcome = verdict.abstention.value if verdict.abstention else ("label" if verdict.labels else "clean")
+        label = verdict.labels[0] if verdict.labels else ""
+        self.verdicts.labels(rule, verdict.classifier, outcome, label).inc()
+
+    def _bind(self, record: Record, model: str) -> Callable[[Record], None]:
+        """The instruments' children for records of one kind, looked up once."""
+        notional = "true" if record.notional else "false"
+        requests = self.requests.labels(record.endpoint, model, record.decision, record.rule, str(record.status))
+        gateway = self.gateway_seconds.labels(record.endpoint)
+        classifier = self.classifier_seconds.labels(record.endpoint)
+        spent = (model, record.upstream, notional)
+        money = None
+        if record.upstream:
+            money = (
+                self.provider_seconds.labels(record.upstream),
+                self.first_token_seconds.labels(record.upstream),
+                self.input_tokens.labels(*spent),
+                self.cached_input_tokens.labels(*spent),
+                self.output_tokens.labels(*spent),
+                self.spent.labels(*spent),
+            )
+
+        def move(record: Record) -> None:
+            requests.inc()
+            gateway.observe(record.gateway_s)
+            if record.classifier_s is not None:
+                classifier.observe(record.classifier_s)
+            if money is not None:
+                provider, first, given, cached, made, cost = money
+                if record.provider_s is not None:
+                    provider.observe(record.provider_s)
+                if record.first_token_s is not None:
+                    first.observe(record.first_token_s)
+                given.inc(record.input_tokens)
+                cached.inc(record.cached_input_tokens)
+                made.inc(record.output_tokens)
+                cost.inc(record.spent_usd or 0.0)
+            if record.saved_reason is not None:
+                self._move_savings(record, model, notional)
+            if record.spent_usd is None or record.saved_usd is None:
+                self.unpriced.labels(model).inc()
+            if record.usage_source == "missing":
+                self.usage_missing.labels(record.upstream).inc()
+
+        return move
+
+    def _move_savings(self, record: Record, model: str, notional: str) -> None:
+        estimated = "true" if record.saved_estimated else "false"
+        labels = (str(record.saved_reason), record.rule, model, notional)
+        if record.saved_reason != "cheaper_route":
+            self.saved_calls.labels(*labels).inc()
+            self.saved_input_tokens.labels(*labels, estimated).inc(record.saved_input_tokens)
+            self.saved_output_tokens.labels(*labels, estimated).inc(record.saved_output_tokens)
+        # a dearer route saves less than nothing; counters only rise, so it stands in its own
+        saved = record.saved_usd or 0.0
+        if saved >= 0:
+            self.saved.labels(*labels, estimated).inc(saved)
+        else:
+            self.overspent.labels(record.rule, model, notional).inc(-saved)
+
+    def _make_request_instruments(self) -> None:
+        self.requests = self._counter(
+            "offramp_requests",
+            "Requests by what was done with them.",
+            "endpoint",
+            "model",
+            "decision",
+            "rule",
+            "status",
+        )
+        self.gateway_seconds = self._histogram(
+            "offramp_gateway_seconds", "The gateway's own time, without classifiers and providers.", _FAST, "endpoint"
+        )
+        self.classifier_seconds = self._histogram(
+            "offramp_classifier_seconds", "Time from the question to the classifiers' verdicts.", _FAST, "endpoint"
+        )
+        self.provider_seconds = self._histogram(
+            "offramp_provider_seconds", "Time from sending a call upstream to its last byte.", _PROVIDER, "upstream"
+        )
+        self.first_token_seconds = self._histogram(
+            "offramp_first_token_seconds", "Time from a streamed call to its first content.", _FIRST, "upstream"
+        )
+        self.in_flight = self._gauge("offramp_in_flight_requests", "Requests being worked on.")
+
+    def _make_money_instruments(self) -> None:
+        spent = ("model", "upstream", "notional")
+        saved = ("reason", "rule", "model", "notional")
+        self.input_tokens = self._counter("offramp_input_tokens", "Input tokens as upstreams reported them.", *spent)
+        self.cached_input_tokens = self._counter(
+            "offramp_cached_input_tokens", "Input tokens that upstreams took from their cache.", *spent
+        )
+        self.output_tokens = self._counter("offramp_output_tokens", "Output tokens as upstreams reported them.", *spent)
+        self.spent = self._counter("offramp_spent_dollars", "Dollars spent on forwarded calls.", *spent)
+        self.saved_calls = self._counter("offramp_saved_calls", "Calls that were not made upstream.", *saved)
+        self.saved_input_tokens = self._counter(
+            "offramp_saved_input_tokens", "Input tokens of calls not made.", *saved, "estimated"
+        )
+        self.saved_output_tokens = self._counter(
+            "offramp_saved_output_tokens", "Output tokens of calls not made.", *saved, "estimated"
+        )
+        self.saved = self._counter(
+            "offramp_saved_dollars", "Dollars saved against the model asked for.", *saved, "estimated"
+        )
+        self.overspent = self._counter(
+            "offramp_overspent_dollars",
+            "Dollars that rerouted calls cost above the model asked for.",
+            "rule",
+            "model",
+            "notional",
+        )
+        self.unpriced = self._counter(
+            "offramp_unpriced_requests", "Requests whose cost is unknown: no price, or no usage.", "model"
+        )
+        self.usage_missing = self._counter(
+            "offramp_usage_missing_requests", "Forwarded requests whose usage was not reported.", "upstream"
+        )
+
+    def _make_classifier_instruments(self) -> None:
+        self.verdicts = self._counter(
+            "offramp_verdicts", "Verdicts by rule and outcome.", "rule", "classifier", "outcome", "label"
+        )
+        self.windows_encoded = self._gauge("offramp_encoded_windows", "Windows of text encoded since the start.")
+        self.windows_cached = self._gauge(
+            "offramp_cached_windows", "Windows taken from memory instead, since the start."
+        )
+        self.classifier_info = self._gauge(
+            "offramp_classifier_info", "The version in use of each classifier.", "classifier", "version"
+        )
+        self.classifier_queue = self._gauge("offramp_classifier_queue_requests", "Requests waiting for classifiers.")
+
+    def _make_health_instruments(self) -> None:
+        self.upstream_failures = self._counter(
+            "offramp_upstream_failures", "Calls that an upstream failed, by reason.", "upstream", "reason"
+        )
+        self.fallbacks = self._counter("offramp_fallbacks", "Calls sent to a fallback.", "upstream")
+        self.ledger_pending = self._gauge("offramp_ledger_pending_rows", "Ledger rows not written yet.")
+        self.ledger_failures = self._counter("offramp_ledger_failures", "Writes to the ledger that failed.")
+        self.ledger_lost = self._counter("offramp_ledger_lost_rows", "Ledger rows given up.")
+        self.build_info = self._gauge("offramp_build_info", "The version that runs.", "version")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,1 @@
+"""Which text of a request a rule reads."""

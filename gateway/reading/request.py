@@ -1,0 +1,53 @@
+"""Bytes → a thin view of a chat request. Fields that are not looked at keep their bytes for the forward."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.types import RequestedModel, UpstreamModel
+from gateway.wire import chat
+from gateway.wire.decode import decoded
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A chat request. fields: every top-level field, its value's bytes as they came."""
+
+    model: RequestedModel
+    stream: bool
+    wants_usage: bool
+    wants_schema: bool
+    choices: int
+    messages: msgspec.Raw
+    fields: dict[str, msgspec.Raw]
+
+    def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
+        """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""
+        fields = self.fields
+        if str(model) != str(self.model):
+            fields = {**fields, "model": msgspec.Raw(chat.encode(model))}
+        if ask_usage and self.stream and not self.wants_usage:
+            options = msgspec.json.decode(fields.get("stream_options", b"null")) or {}
+            options["include_usage"] = True
+            fields = {**fields, "stream_options": msgspec.Raw(chat.encode(options))}
+        return chat.encode(fields)
+
+
+def parse_chat(body: bytes) -> Request:
+    """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
+    view = decoded(chat.decode_request, body)
+    fields = chat.decode_fields(body)
+    if not view.model:
+        raise BadRequest("model: must not be empty", param="model")
+    if not bytes(view.messages).lstrip().startswith(b"["):
+        raise BadRequest("messages: must be a list of messages", param="messages")
+    return Request(
+        model=RequestedModel(view.model),
+        stream=bool(view.stream),
+        wants_usage=bool(view.stream_options and view.stream_options.include_usage),
+        wants_schema=bool(view.response_format and view.response_format.type == "json_schema"),
+        choices=view.n or 1,
+        messages=view.messages,
+        fields=fields,
+    )

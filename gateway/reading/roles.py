@@ -1,0 +1,74 @@
+"""Which text a rule reads: by role, last turn or all, every part of a message that can carry text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.wire import chat
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: its texts in order, and whether a part of it (an image, say) cannot be read."""
+
+    role: str
+    texts: tuple[str, ...]
+    incomplete: bool
+
+
+def turns_of(messages: msgspec.Raw) -> list[Turn]:
+    """A request's messages as turns. Raises BadRequest where they are not messages."""
+    try:
+        return [_turn(message) for message in chat.decode_messages(messages)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"messages: {error}", param="messages") from error
+
+
+def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[tuple[str, ...], bool]:
+    """The texts that a rule reads and whether something among them cannot be read.
+
+    last: only the latest run of messages of these roles (a user's turn may be split over several messages).
+    """
+    if last:
+        turns = list(_latest_run(turns, roles))
+    chosen = [turn for turn in turns if turn.role in roles]
+    texts = tuple(text for turn in chosen for text in turn.texts)
+    return texts, any(turn.incomplete for turn in chosen)
+
+
+def system_text(turns: Sequence[Turn]) -> str:
+    """All system and developer text, for `when: {system_glob}`."""
+    return "\n".join(text for turn in turns if turn.role in ("system", "developer") for text in turn.texts)
+
+
+def _latest_run(turns: Sequence[Turn], roles: frozenset[str]) -> Iterator[Turn]:
+    end = len(turns)
+    while end and turns[end - 1].role not in roles:
+        end -= 1
+    start = end
+    while start and turns[start - 1].role in roles:
+        start -= 1
+    return iter(turns[start:end])
+
+
+def _turn(message: chat.Message) -> Turn:
+    texts: list[str] = []
+    incomplete = False
+    if isinstance(message.content, str):
+        texts.append(message.content)
+    elif message.content:
+        for raw in message.content:
+            part = chat.decode_part(raw)
+            text = part.text if part.text is not None else part.refusal
+            if text is None:
+                incomplete = True
+            else:
+                texts.append(text)
+    texts += [text for text in (message.name, message.refusal) if text]
+    calls = [call.function for call in message.tool_calls or () if call.function]
+    if message.function_call:
+        calls.append(message.function_call)
+    texts += [call.arguments for call in calls if call.arguments]
+    return Turn("tool" if message.role == "function" else message.role, tuple(texts), incomplete)

@@ -1,0 +1,65 @@
+"""Settings and the trained classifiers' policies → rules."""
+
+from collections.abc import Mapping
+
+from classifiers.policy import Policy
+from gateway.config.schema import Block, FallThrough, Then
+from gateway.config.schema import Rule as RuleSettings
+from gateway.rules.rule import Act, Action, Rule
+
+_FORWARD = Action(act=Act.FORWARD)
+
+
+def compile_rules(
+    rules: tuple[RuleSettings, ...], policies: Mapping[str, Policy], replies: Mapping[str, str]
+) -> tuple[Rule, ...]:
+    """The rules in their order. `policies`: of every classifier that a rule binds; `replies`: answer files' texts."""
+    return tuple(_rule(rule, policies[rule.classifier], replies) for rule in rules)
+
+
+def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rule:
+    safety = policy.kind == "safety"
+    then = {label: _action(action, replies) for label, action in rule.then.items()}
+    star = then.pop("*", None)
+    if star is not None:
+        then = {**dict.fromkeys(policy.labels, star), **then}
+    strict: FallThrough = "block" if safety else "forward"
+    turns = rule.reads.turns or ("all" if safety else "last")
+    roles = rule.reads.roles or (("user", "tool") if safety else ("user",))
+    return Rule(
+        name=rule.name,
+        classifier=rule.classifier,
+        models=frozenset(rule.when.model),
+        system_glob=rule.when.system_glob,
+        roles=frozenset(roles),
+        last_turn=turns == "last",
+        output=rule.reads.output,
+        max_windows=rule.reads.max_windows,
+        then=then,
+        otherwise={
+            "unsure": _otherwise(rule.when_unsure or "forward", then),
+            "unread": _otherwise(rule.when_unread or rule.when_broken or strict, then),
+            "broken": _otherwise(rule.when_broken or strict, then),
+        },
+        taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
+    )
+
+
+def _action(then: Then, replies: Mapping[str, str]) -> Action:
+    if then.block:
+        return Action(act=Act.BLOCK, text=then.block.message, shape=then.block.shape)
+    if then.answer:
+        return Action(act=Act.ANSWER, text=then.answer)
+    if then.answer_file:
+        return Action(act=Act.ANSWER, text=replies[then.answer_file])
+    if then.forward:
+        return Action(act=Act.FORWARD, model=None if then.forward == "true" else then.forward)
+    return Action(act=Act.FLAG)
+
+
+def _otherwise(word: FallThrough, then: Mapping[str, Action]) -> Action:
+    """A block where the classifier abstains says what the rule's own blocks say in general, not about a label."""
+    if word == "forward":
+        return _FORWARD
+    shapes = {action.shape for action in then.values() if action.act is Act.BLOCK}
+    return Action(act=Act.BLOCK, text=Block().message, shape="error" if shapes == {"error"} else "message")

@@ -1,0 +1,42 @@
+"""A rule as the request path uses it: compiled from settings once, then only read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+
+class Act(IntEnum):
+    """What can be done, the milder first."""
+
+    FLAG = 1
+    FORWARD = 2
+    ANSWER = 3
+    BLOCK = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What to do for a label. text: the answer or the block's sentence; model: where to forward instead."""
+
+    act: Act
+    text: str = ""
+    model: str | None = None
+    shape: Literal["message", "error"] = "message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward."""
+
+    name: str
+    classifier: str
+    models: frozenset[str]
+    system_glob: str | None
+    roles: frozenset[str]
+    last_turn: bool
+    output: bool
+    max_windows: int
+    then: Mapping[str, Action]
+    otherwise: Mapping[str, Action]
+    taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]

@@ -1,0 +1,1 @@
+"""What calls cost, and what calls not made would have cost."""

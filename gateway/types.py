@@ -1,0 +1,52 @@
+"""Names for the things a request carries, so that they are not mixed up."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import NewType
+
+from gateway.ledger.record import Record
+
+RequestedModel = NewType("RequestedModel", str)
+"""The model that the client asked for."""
+UpstreamModel = NewType("UpstreamModel", str)
+"""The model sent upstream."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
+
+    message_bytes: the size of the messages, from which tokens are estimated.
+    client_gone: the client went away, so the work on its request was cancelled.
+    replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
+    """
+
+    record: Record
+    started: float = field(default_factory=time.perf_counter)
+    message_bytes: int = 0
+    client_gone: bool = False
+    replying: bool = False
+
+
+def new_context(request_id: str, endpoint: str, consumer: str) -> Context:
+    """A context for a request that has just come in."""
+    return Context(record=Record(request_id=request_id, at=time.time(), endpoint=endpoint, consumer=consumer))
+
+
+def new_request_id() -> str:
+    """A fresh id: `req_` and 24 hex digits."""
+    return "req_" + os.urandom(12).hex()
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """What goes back to the client: a whole body, or chunks of a stream."""
+
+    headers: Headers
+    status: int = 200
+    body: bytes = b""
+    chunks: AsyncIterator[bytes] | None = None

@@ -1,0 +1,1 @@
+"""Where calls are sent, and how their answers come back."""

@@ -1,0 +1,68 @@
+"""Sends a call to its targets in order: the next one where a target fails before the first byte of an answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from gateway.errors import ApiError, UpstreamFailed, UpstreamTimeout
+from gateway.metrics import Metrics
+from gateway.reading.request import Request
+from gateway.types import Context, Headers
+from gateway.upstreams.base import Answer, Call, Upstream
+from gateway.upstreams.routes import Target
+
+_log = logging.getLogger(__name__)
+_TRY_NEXT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Forwarder:
+    """The configured upstreams, as one place to send a request to."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], metrics: Metrics) -> None:
+        self._upstreams = upstreams
+        self._metrics = metrics
+
+    async def send(self, context: Context, request: Request, targets: Sequence[Target], headers: Headers) -> Answer:
+        """The first target's answer that is no failure, or the last target's whatever it is.
+
+        Raises UpstreamFailed or UpstreamTimeout where the last target gave none.
+        """
+        for target in targets[:-1]:
+            try:
+                answer = await self._try(context, request, target, headers)
+            except ApiError as error:
+                _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
+                continue
+            if answer.status not in _TRY_NEXT:
+                return answer
+            _log.warning("upstream %s answered %d; the next one is asked", target.upstream, answer.status)
+        if len(targets) > 1:
+            self._metrics.fallbacks.labels(targets[-1].upstream).inc()
+        return await self._try(context, request, targets[-1], headers)
+
+    async def _try(self, context: Context, request: Request, target: Target, headers: Headers) -> Answer:
+        upstream = self._upstreams[target.upstream]
+        record = context.record
+        record.upstream, record.upstream_model, record.notional = target.upstream, target.model, upstream.notional
+        call = Call(
+            model=target.model,
+            body=request.body_for(target.model, ask_usage=upstream.ask_usage),
+            stream=request.stream,
+            headers=headers,
+        )
+        started = time.perf_counter()
+        try:
+            answer = await upstream.send(call)
+        except (UpstreamFailed, UpstreamTimeout) as error:
+            self._metrics.upstream_failures.labels(target.upstream, error.code).inc()
+            raise
+        finally:
+            record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
+        if answer.status >= 500 or answer.status == 429:
+            self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
+        return answer
+
+    async def close(self) -> None:
+        """Closes every upstream's connections."""
+        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))

@@ -1,0 +1,84 @@
+"""Any provider that litellm reaches. The only file that imports litellm, and only when a call is made."""
+
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.upstreams.base import Answer, Call
+from gateway.wire import sse
+from gateway.wire.errors import ErrorAnswer, ErrorBody
+
+_JSON = [(b"content-type", b"application/json")]
+
+
+def load() -> Any:
+    """The litellm module. Raises UpstreamFailed naming the extra where it is not installed."""
+    try:
+        import litellm
+    except ImportError as error:
+        raise UpstreamFailed("litellm is not installed; pip install 'offramp[providers]'") from error
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    return litellm
+
+
+class LiteLLMUpstream:
+    """One provider of litellm's."""
+
+    notional = False
+    ask_usage = True
+
+    def __init__(
+        self, name: str, *, provider: str, api_key: str = "", base_url: str | None = None, timeout_s: float = 600.0
+    ) -> None:
+        self.name = name
+        self._provider = provider
+        self._settings = {
+            key: value for key, value in (("api_key", api_key), ("api_base", base_url), ("timeout", timeout_s)) if value
+        }
+
+    async def send(self, call: Call) -> Answer:
+        litellm = load()
+        request: dict[str, Any] = msgspec.json.decode(call.body)
+        request["model"] = f"{self._provider}/{call.model}"
+        known = inspect.signature(litellm.acompletion).parameters
+        unknown = {key: request.pop(key) for key in list(request) if key not in known}
+        if unknown:
+            request["extra_body"] = {**unknown, **request.get("extra_body", {})}
+        try:
+            answer = await litellm.acompletion(**request, **self._settings, num_retries=0, drop_params=False)
+        except litellm.Timeout as error:
+            raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
+        except litellm.APIConnectionError as error:
+            raise UpstreamFailed(f"upstream {self.name} could not be reached") from error
+        except Exception as error:
+            # litellm raises one class per provider's error; those with a status are the provider's answer
+            status = getattr(error, "status_code", None)
+            if not isinstance(status, int):
+                raise
+            return _error(status, error)
+        if call.stream:
+            return Answer(status=200, headers=[], chunks=self._chunks(answer))
+        return Answer(status=200, headers=_JSON, body=answer.model_dump_json().encode())
+
+    async def close(self) -> None:
+        """litellm keeps its own clients."""
+
+    async def _chunks(self, stream: Any) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in stream:
+                yield sse.event(chunk.model_dump_json(exclude_unset=True).encode())
+        except Exception as error:
+            raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
+        yield sse.DONE
+
+
+def _error(status: int, error: Exception) -> Answer:
+    message = str(getattr(error, "message", "")) or type(error).__name__
+    code = getattr(error, "code", None)
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = ErrorAnswer(ErrorBody(message, kind, getattr(error, "param", None), str(code) if code else None))
+    return Answer(status=status, headers=_JSON, body=msgspec.json.encode(body))

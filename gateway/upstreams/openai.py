@@ -1,0 +1,124 @@
+"""Any server that speaks OpenAI's API, over aiohttp."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.types import Headers
+from gateway.upstreams.base import Answer, Call
+
+_SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
+_SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
+
+
+class OpenAIUpstream:
+    """One base URL with its own connection pool. The pool opens on the first call, inside the running loop."""
+
+    notional = False
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        api_key: str = "",
+        connect_timeout_s: float = 5.0,
+        timeout_s: float = 600.0,
+        max_answer_bytes: int = 32 * 1024**2,
+        ask_usage: bool = True,
+    ) -> None:
+        self.name = name
+        self.ask_usage = ask_usage
+        self._base_url = base_url.rstrip("/")
+        self._urls: dict[str, URL] = {}
+        self._max_answer_bytes = max_answer_bytes
+        self._timeout_s = timeout_s
+        self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=timeout_s)
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, call: Call) -> Answer:
+        headers = self._headers
+        if call.headers:
+            headers = {**headers, **{key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}}
+        try:
+            response = await self._open().post(
+                self._url(call.path), data=call.body, headers=headers, allow_redirects=False
+            )
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamFailed(f"upstream {self.name} could not be reached") from error
+        seen = _seen_by_clients(response)
+        if call.stream and response.status == 200:
+            return Answer(status=200, headers=seen, chunks=self._chunks(response))
+        return Answer(status=response.status, headers=seen, body=await self._body(response))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
+                timeout=self._client_timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
+                skip_auto_headers=("User-Agent", "Accept"),
+            )
+        return self._session
+
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self._base_url + path)
+        return url
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            async with response:
+                if (response.content_length or 0) <= self._max_answer_bytes:
+                    body = await response.read()
+                    if len(body) <= self._max_answer_bytes:
+                        return body
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"upstream {self.name} did not finish its answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamFailed(f"upstream {self.name} broke off its answer") from error
+        raise UpstreamFailed(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        whole = False
+        try:
+            async for chunk in response.content.iter_any():
+                yield chunk
+            whole = True
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"upstream {self.name} fell silent in mid-stream") from error
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
+        finally:
+            # a stream that the client left must not go on upstream
+            if whole:
+                response.release()
+            else:
+                response.close()
+
+
+def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:
+    seen = [
+        (name, value)
+        for name, value in ((key.lower(), value) for key, value in response.raw_headers)
+        if name in _SEEN_BY_CLIENTS or name.startswith(_SEEN_PREFIXES)
+    ]
+    upstream_id = response.headers.get("x-request-id")
+    if upstream_id:
+        seen.append((b"x-upstream-request-id", upstream_id.encode("latin-1", "replace")))
+    return seen

@@ -1,0 +1,136 @@
+"""An upstream's answer on its way to the client: bytes pass as they came; usage and first content are noted."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from gateway.errors import ApiError, UpstreamFailed
+from gateway.ledger.record import Record
+from gateway.types import Context
+from gateway.wire import chat, sse
+from gateway.wire.errors import error_body
+
+_CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
+
+
+def note_answer(record: Record, body: bytes) -> None:
+    """Takes the model and the usage from a whole answer."""
+    try:
+        meta = chat.decode_meta(body)
+    except (msgspec.DecodeError, RecursionError):
+        record.usage_source = "missing"
+        return
+    _note(record, meta.model, meta.usage)
+    if meta.usage is None:
+        record.usage_source = "missing"
+
+
+async def relay(context: Context, chunks: AsyncIterator[bytes], *, strip_usage: bool) -> AsyncIterator[bytes]:
+    """The stream's events as they came. strip_usage: the client did not ask for the usage event, the gateway did.
+
+    An upstream that breaks off leaves an error event as the last; never [DONE] after it.
+    """
+    record = context.record
+    record.usage_source = "missing"
+    splitter = sse.Splitter()
+    started = time.perf_counter()
+    try:
+        async for chunk in chunks:
+            out = [event for event in splitter.feed(chunk) if _keep(record, event, started, strip_usage)]
+            if out:
+                yield b"".join(out)
+        rest = splitter.flush()
+        if rest:
+            yield rest
+    except ApiError as error:
+        record.error = error.code or "error"
+        yield sse.event(error_body(error))
+    except ValueError as error:
+        record.error = UpstreamFailed.code or "error"
+        yield sse.event(error_body(UpstreamFailed(str(error))))
+    finally:
+        record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
+
+
+def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
+    """All text of an answer's choices, each choice's joined over its chunks, for output rules; and whether
+    something in it could not be read.
+    """
+    if not stream:
+        answers, incomplete = _decode([body])
+    else:
+        events = [data for event in sse.Splitter().feed(body + b"\n\n") if (data := sse.data_of(event))]
+        answers, incomplete = _decode([data for data in events if data != b"[DONE]"])
+    joined: dict[tuple[int, str], list[str]] = {}
+    for answer in answers:
+        for index, choice in enumerate(answer.choices or ()):
+            _collect(joined, choice.index if choice.index is not None else index, choice)
+    return tuple(text for parts in joined.values() if (text := "".join(parts))), incomplete
+
+
+def _decode(blobs: list[bytes]) -> tuple[list[chat.UpstreamAnswer], bool]:
+    answers, incomplete = [], False
+    for blob in blobs:
+        try:
+            answers.append(chat.decode_answer(blob))
+        except (msgspec.DecodeError, RecursionError):
+            incomplete = True
+    return answers, incomplete
+
+
+def _collect(joined: dict[tuple[int, str], list[str]], index: int, choice: chat.UpstreamChoice) -> None:
+    message = choice.message or choice.delta
+    if message is None:
+        return
+    arguments = "".join(call.function.arguments or "" for call in message.tool_calls or () if call.function is not None)
+    for kind, text in (
+        ("content", message.content),
+        ("refusal", message.refusal),
+        ("reasoning", message.reasoning_content),
+        ("arguments", arguments),
+    ):
+        if text:
+            joined.setdefault((index, kind), []).append(text)
+
+
+def _keep(record: Record, event: bytes, started: float, strip_usage: bool) -> bool:
+    """Notes what the event tells; False where it must not reach the client."""
+    if record.first_token_s is None and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event):
+        record.first_token_s = (record.provider_s or 0.0) + time.perf_counter() - started
+    if b'"usage"' not in event or b'"usage":null' in event:
+        return True
+    answer = _answer(event)
+    if answer is None or answer.usage is None:
+        return True
+    _note(record, answer.model, answer.usage)
+    return not (strip_usage and not answer.choices)
+
+
+def _has_content(event: bytes) -> bool:
+    answer = _answer(event)
+    deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
+    return any(d.content or d.refusal or d.reasoning_content or d.tool_calls for d in deltas)
+
+
+def _answer(event: bytes) -> chat.UpstreamAnswer | None:
+    data = sse.data_of(event)
+    if data is None:
+        return None
+    try:
+        return chat.decode_answer(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _note(record: Record, model: str | None, usage: chat.Usage | None) -> None:
+    record.answered_model = model or record.answered_model
+    if usage is None:
+        return
+    details = usage.prompt_tokens_details
+    record.usage_source = "reported"
+    record.input_tokens = usage.prompt_tokens
+    record.output_tokens = usage.completion_tokens
+    if isinstance(details, chat.TokenDetails):
+        record.cached_input_tokens = min(details.cached_tokens or 0, usage.prompt_tokens)

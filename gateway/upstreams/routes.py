@@ -1,0 +1,55 @@
+"""Model names → the upstreams and names they are sent to, first choice first. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.config.load import OTHER_MODELS
+from gateway.config.schema import DENY, ModelRoute
+from gateway.errors import ModelNotFound
+from gateway.types import RequestedModel, UpstreamModel
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to send a call to."""
+
+    upstream: str
+    model: UpstreamModel
+
+
+class Routes:
+    """The `models` of gateway.yaml."""
+
+    def __init__(self, models: Mapping[str, ModelRoute]) -> None:
+        self._targets = {name: _targets(name, route) for name, route in models.items() if name != OTHER_MODELS}
+        self._public = [name for name, route in models.items() if name != OTHER_MODELS and not route.internal]
+        other = models.get(OTHER_MODELS)
+        self._other = None if other is None or other.upstream == DENY else other.upstream
+        self._asked = frozenset(self._public)
+
+    @property
+    def public(self) -> Sequence[str]:
+        """The models that clients see, in the file's order."""
+        return self._public
+
+    def known(self, model: str) -> bool:
+        """Whether the name is one of the file's, so that it may be a metric's label."""
+        return model in self._targets
+
+    def for_client(self, model: RequestedModel) -> Sequence[Target]:
+        """Where a client's model goes. Raises ModelNotFound."""
+        if model in self._asked:
+            return self._targets[model]
+        if self._other is not None and model not in self._targets:
+            return (Target(self._other, UpstreamModel(model)),)
+        raise ModelNotFound(f"The model {model!r} does not exist here, or is not open to clients.", param="model")
+
+    def for_rule(self, model: str) -> Sequence[Target]:
+        """Where a rule's `forward: model` goes."""
+        return self._targets[model]
+
+
+def _targets(name: str, route: ModelRoute) -> tuple[Target, ...]:
+    first = Target(route.upstream, UpstreamModel(route.model or name))
+    rest = [fallback.partition("/") for fallback in route.fallbacks]
+    return (first, *(Target(upstream, UpstreamModel(model)) for upstream, _, model in rest))

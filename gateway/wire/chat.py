@@ -1,0 +1,172 @@
+"""POST /v1/chat/completions: the thin view of a request, and answers made here. No behaviour."""
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+
+class StreamOptions(Struct):
+    """`stream_options` of a request."""
+
+    include_usage: bool | None = None
+
+
+class Function(Struct):
+    """A function that an assistant's message calls."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(Struct):
+    """A tool call in an assistant's message."""
+
+    function: Function | None = None
+
+
+class Message(Struct):
+    """One message as rules read it. `content`: text, null, or a list of parts."""
+
+    role: str
+    content: str | list[Raw] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+    refusal: str | None = None
+
+
+class Part(Struct):
+    """One part of a message's content. Parts without text (images, audio, files) cannot be read."""
+
+    type: str = "text"
+    text: str | None = None
+    refusal: str | None = None
+
+
+class ResponseFormat(Struct):
+    """`response_format` as far as the gateway looks at it."""
+
+    type: str = "text"
+
+
+class ChatRequest(Struct):
+    """The fields that the gateway looks at; all others stay in the bytes that are forwarded."""
+
+    model: str
+    messages: Raw
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+    n: int | None = None
+
+
+class TokenDetails(Struct, omit_defaults=True):
+    """Part counts within a usage."""
+
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Usage(Struct):
+    """Tokens that a call used."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: TokenDetails | UnsetType | None = UNSET
+
+
+class AnswerMessage(Struct):
+    """The assistant's message in an answer made here."""
+
+    role: str = "assistant"
+    content: str | None = None
+    refusal: str | None = None
+
+
+class Choice(Struct):
+    """One choice of an answer made here."""
+
+    message: AnswerMessage
+    finish_reason: str
+    index: int = 0
+    logprobs: None = None
+
+
+class ChatCompletion(Struct):
+    """A whole answer made here."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    object: str = "chat.completion"
+
+
+class Delta(Struct, omit_defaults=True):
+    """What a chunk adds."""
+
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+
+
+class ChunkChoice(Struct):
+    """One choice of a chunk."""
+
+    delta: Delta
+    finish_reason: str | None = None
+    index: int = 0
+    logprobs: None = None
+
+
+class Chunk(Struct):
+    """One chunk of a streamed answer made here. `usage` is left out unless the client asked for it."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | UnsetType | None = UNSET
+    object: str = "chat.completion.chunk"
+
+
+class UpstreamMessage(Struct):
+    """What output rules read of an upstream's message or delta."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class UpstreamChoice(Struct):
+    """One choice of an upstream's answer or chunk."""
+
+    message: UpstreamMessage | None = None
+    delta: UpstreamMessage | None = None
+    index: int | None = None
+
+
+class UpstreamAnswer(Struct):
+    """An upstream's answer or chunk, as far as the gateway looks at it."""
+
+    model: str | None = None
+    usage: Usage | None = None
+    choices: list[UpstreamChoice] | None = None
+
+
+class UpstreamMeta(Struct):
+    """The little that money needs of an upstream's answer."""
+
+    model: str | None = None
+    usage: Usage | None = None
+
+
+decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_request = msgspec.json.Decoder(ChatRequest).decode
+decode_messages = msgspec.json.Decoder(list[Message]).decode
+decode_part = msgspec.json.Decoder(Part).decode
+decode_answer = msgspec.json.Decoder(UpstreamAnswer).decode
+decode_meta = msgspec.json.Decoder(UpstreamMeta).decode
+encode = msgspec.json.Encoder().encode

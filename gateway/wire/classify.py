@@ -1,0 +1,34 @@
+"""POST /v1/classify: Offramp's own endpoint."""
+
+from msgspec import Struct
+
+
+class ClassifyRequest(Struct):
+    """`input`: a text or a list of texts; `classifier`: its name, needed where several are loaded."""
+
+    input: str | list[str]
+    classifier: str | None = None
+    model: str | None = None
+
+
+class ClassifyResult(Struct):
+    """A verdict. label: the first of labels, null where there is none; abstained: null, unsure, unread or broken."""
+
+    label: str | None
+    labels: list[str]
+    confidence: float
+    scores: dict[str, float]
+    novelty: float
+    abstained: str | None
+    reason: str
+    windows_read: int
+    windows_unread: int
+
+
+class ClassifyAnswer(Struct):
+    """One result for each input, in order."""
+
+    classifier: str
+    version: str
+    results: list[ClassifyResult]
+    object: str = "classification"

@@ -1,0 +1,60 @@
+"""Server-sent events: framing, and cutting a byte stream into its events."""
+
+from collections.abc import Iterator
+from typing import Final
+
+DONE: Final = b"data: [DONE]\n\n"
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def event(data: bytes) -> bytes:
+    """One event with one line of data."""
+    return b"data: " + data + b"\n\n"
+
+
+def data_of(block: bytes) -> bytes | None:
+    """An event's data (its lines joined), or None for a comment."""
+    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2:
+        return block[6:-2]
+    lines = [line[5:].removeprefix(b" ") for line in block.splitlines() if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None
+
+
+class Splitter:
+    """Cuts chunks of bytes, however they fall, into whole events; the bytes of each are kept as they came.
+
+    Events end in an empty line (LF or CRLF). Raises ValueError where one event is over `max_event_bytes`.
+    """
+
+    def __init__(self, max_event_bytes: int = 8 * 1024**2) -> None:
+        self._rest = b""
+        self._max = max_event_bytes
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The events that are whole now."""
+        rest = self._rest + chunk if self._rest else chunk
+        start = 0
+        while (end := _event_end(rest, start)) >= 0:
+            yield rest[start:end]
+            start = end
+        self._rest = rest[start:]
+        if len(self._rest) > self._max:
+            raise ValueError(f"an event of the stream is over {self._max} bytes")
+
+    def flush(self) -> bytes:
+        """What is left when the stream ends without an empty line."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+def _event_end(data: bytes, start: int) -> int:
+    """Where the event that begins at `start` ends (after its empty line); -1 where it is not whole."""
+    plain = data.find(b"\n\n", start)
+    carriage = data.find(b"\r\n\r\n", start, plain if plain >= 0 else len(data))
+    if carriage >= 0:
+        return carriage + 4
+    return plain + 2 if plain >= 0 else -1
