@@ -30,7 +30,7 @@ _REMEMBERED_CHARS = 4_000_000
 """Of the texts whose windows are remembered; a text read again is then not tokenised again."""
 
 _FOREIGN_SHARE = 0.3
-_FOREIGN_LETTERS = 40
+_FOREIGN_LETTERS = 20
 
 
 class _DeadlinePassed(Exception):

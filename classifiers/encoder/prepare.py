@@ -113,16 +113,12 @@ def _make(source: Source, folder: Path, step: Progress) -> None:
 
 
 def _fuse(source: Source) -> Any:
-    from onnxruntime.transformers.optimizer import optimize_model
+    import onnx
+    from onnxruntime.transformers.optimizer import optimize_by_fusion
 
     try:
-        return optimize_model(
-            str(source.model),
-            model_type="bert",
-            num_heads=source.heads,
-            hidden_size=source.dimensions,
-            opt_level=0,
-        ).model
+        model = onnx.load(source.model)
+        return optimize_by_fusion(model, "bert", num_heads=source.heads, hidden_size=source.dimensions).model
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error
 

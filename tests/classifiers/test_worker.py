@@ -1,0 +1,174 @@
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+import uvloop
+
+from classifiers.runtime import Runtime
+from classifiers.verdict import Abstention, Reading, Verdict
+from classifiers.worker import Worker
+
+READINGS = [Reading(classifier="bank", texts=("hi",)), Reading(classifier="safe", texts=("hi",))]
+
+
+class Slow(Runtime):
+    """A Runtime whose answers take as long as a test wants; `gate` holds them back until it is set."""
+
+    def __init__(self, label: str = "a", seconds: float = 0.0, error: Exception | None = None) -> None:
+        self.classifiers = {}
+        self.label, self.seconds, self.error = label, seconds, error
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls = 0
+        self.deadlines: list[float | None] = []
+
+    def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
+        self.calls += 1
+        self.deadlines.append(deadline)
+        self.gate.wait(10)
+        time.sleep(self.seconds)
+        if self.error:
+            raise self.error
+        return [
+            Verdict(classifier=reading.classifier, version="v", labels=(self.label,), scores={}) for reading in readings
+        ]
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def worker(slow: Slow) -> Iterator[Worker]:
+    worker = Worker(slow, max_queue=2)
+    yield worker
+    slow.gate.set()
+    worker.close()
+
+
+def reasons(verdicts: list[Verdict]) -> list[str]:
+    assert all(verdict.abstention is Abstention.BROKEN for verdict in verdicts)
+    return [verdict.reason for verdict in verdicts]
+
+
+async def until_running(slow: Slow) -> None:
+    while slow.calls == 0:  # noqa: ASYNC110 - another thread counts
+        await asyncio.sleep(0.001)
+
+
+async def test_verdicts_come_back(worker: Worker) -> None:
+    found = await worker.classify(READINGS, 5)
+    assert [(verdict.classifier, verdict.labels) for verdict in found] == [("bank", ("a",)), ("safe", ("a",))]
+    assert await worker.classify([], None) == []
+
+
+async def test_the_loop_runs_on_meanwhile(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    task = asyncio.create_task(worker.classify(READINGS, 5))
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    slow.gate.set()
+    assert [verdict.labels for verdict in await task] == [("a",), ("a",)]
+
+
+async def test_a_deadline_is_a_verdict(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    started = time.monotonic()
+    assert reasons(await worker.classify(READINGS, 0.05)) == ["deadline", "deadline"]
+    assert time.monotonic() - started < 2
+    assert slow.deadlines[0] is not None
+    assert slow.deadlines[0] < started + 0.06
+
+
+async def test_a_full_queue_is_a_verdict(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(READINGS, 5))
+    await until_running(slow)
+    waiting = [asyncio.create_task(worker.classify(READINGS, 5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert worker.queued == 2
+    assert reasons(await worker.classify(READINGS, 5)) == ["queue full", "queue full"]
+    slow.gate.set()
+    done = await asyncio.gather(running, *waiting)
+    assert all(verdict.labels == ("a",) for verdicts in done for verdict in verdicts)
+    assert worker.queued == 0
+
+
+async def test_an_abandoned_job_is_not_run_and_makes_room(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(READINGS, 5))
+    await until_running(slow)
+    gone = asyncio.create_task(worker.classify(READINGS, 5))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert reasons(await worker.classify(READINGS, 0.01)) == ["deadline", "deadline"]
+    assert worker.queued == 0
+    slow.gate.set()
+    await running
+    assert slow.calls == 1
+
+
+async def test_an_exception_is_a_verdict_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(Slow(error=ZeroDivisionError("no")))
+    with caplog.at_level(logging.ERROR):
+        assert reasons(await worker.classify(READINGS, 5)) == ["ZeroDivisionError", "ZeroDivisionError"]
+    assert "ZeroDivisionError" in caplog.text
+    worker.swap(Slow("b"))
+    assert (await worker.classify(READINGS, 5))[0].labels == ("b",)
+    worker.close()
+
+
+async def test_swap_takes_effect_between_two_jobs(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(READINGS, 5))
+    await until_running(slow)
+    waiting = asyncio.create_task(worker.classify(READINGS, 5))
+    await asyncio.sleep(0)
+    other = Slow("b")
+    worker.swap(other)
+    assert worker.runtime is other
+    slow.gate.set()
+    assert (await running)[0].labels == ("a",)
+    assert (await waiting)[0].labels == ("b",)
+
+
+async def test_close_answers_those_who_wait(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+    running = asyncio.create_task(worker.classify(READINGS, 5))
+    await until_running(slow)
+    waiting = asyncio.create_task(worker.classify(READINGS, 5))
+    await asyncio.sleep(0)
+    closing = asyncio.get_running_loop().run_in_executor(None, worker.close)
+    assert reasons(await waiting) == ["closed", "closed"]
+    slow.gate.set()
+    assert (await running)[0].labels == ("a",)
+    await closing
+    assert not worker._thread.is_alive()
+    assert reasons(await worker.classify(READINGS, 5)) == ["closed", "closed"]
+    worker.close()
+
+
+def test_a_loop_that_has_gone_does_no_harm(slow: Slow, worker: Worker) -> None:
+    slow.gate.clear()
+
+    async def leave() -> None:
+        task = asyncio.create_task(worker.classify(READINGS, None))
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(leave())
+    slow.gate.set()
+    assert asyncio.run(worker.classify(READINGS, 5))[0].labels == ("a",)
+
+
+def test_works_on_uvloop(worker: Worker) -> None:
+    async def many() -> list[list[Verdict]]:
+        return [await worker.classify(READINGS, 5) for _ in range(50)]
+
+    assert len(uvloop.run(many())) == 50
