@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
+from gateway import expected
 from gateway.config.load import Loaded
 from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
@@ -52,6 +53,7 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
     upstreams = build_upstreams(settings)
     forwarder = Forwarder(upstreams, metrics)
     notional = all(upstream.notional for upstream in upstreams.values())
+    expected.stand_at_zero(metrics, settings.models, rules, {name: one.notional for name, one in upstreams.items()})
     engine = Engine(
         policies=policies,
         versions=versions,
@@ -81,7 +83,7 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
 
     api = _api(engine, writer, lifespan)
     api.state.limits = settings.limits
-    hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body, max_body_s=settings.limits.body_time)
+    hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body)
     app: ASGIApp = _Dispatcher(hot, api)
     return RequestId(Auth(app, settings.access_key))
 

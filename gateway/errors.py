@@ -6,7 +6,6 @@ ApiError
 ├── NotFound            404 not_found
 │   └── ModelNotFound   404 model_not_found
 ├── MethodNotAllowed    405
-├── BodyTimeout         408 request_timeout
 ├── BodyTooLarge        413 request_too_large
 ├── Blocked             400 content_filter
 ├── InternalError       500 internal_error
@@ -79,15 +78,6 @@ class MethodNotAllowed(ApiError):
 
     def headers(self) -> Mapping[str, str]:
         return {"allow": "POST, OPTIONS"}
-
-
-class BodyTimeout(ApiError):
-    """The body did not arrive in time."""
-
-    status = 408
-    type = "invalid_request_error"
-    code = "request_timeout"
-    should_retry = False
 
 
 class BodyTooLarge(ApiError):

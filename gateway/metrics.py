@@ -1,6 +1,6 @@
 """Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from prometheus_client import (
@@ -11,11 +11,13 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from classifiers.runtime import Counts
-from classifiers.verdict import Verdict
+from classifiers.verdict import Abstention, Verdict
 from gateway.ledger.record import Record
 
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -47,11 +49,23 @@ class Windows(Protocol):
         """Windows encoded, and taken from memory."""
 
 
+class _WindowCounters(Collector):
+    """Counters that a Windows keeps, read when they are scraped."""
+
+    def __init__(self) -> None:
+        self.windows: Windows | None = None
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        counts = Counts(encoded=0, cached=0) if self.windows is None else self.windows.counts
+        yield CounterMetricFamily("offramp_encoded_windows", "Windows of text encoded.", counts.encoded)
+        yield CounterMetricFamily("offramp_cached_windows", "Windows taken from memory instead.", counts.cached)
+
+
 class Metrics:
     """The gateway's instruments, all with the prefix offramp_."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a series for each series, which no query here needs
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which no query here needs
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -67,17 +81,7 @@ class Metrics:
 
     def observe(self, record: Record, *, model: str) -> None:
         """Moves all instruments by one record. model: the requested model, or `other` where it is not configured."""
-        key = (
-            record.endpoint,
-            model,
-            record.decision,
-            record.rule,
-            record.status,
-            record.upstream,
-            record.saved_reason,
-            record.notional,
-            record.saved_estimated,
-        )
+        key = _key(record, model)
         move = self._of_record.get(key)
         if move is None:
             if len(self._of_record) > 10_000:
@@ -85,12 +89,30 @@ class Metrics:
             move = self._of_record[key] = self._bind(record, model)
         move(record)
 
+    def expect(self, records: Iterable[tuple[Record, str]]) -> None:
+        """Lets the series of such records, each with its model, stand at 0: increase() never sees a series' first
+        value, and the first saved dollar or broken verdict is one that counts.
+        """
+        for record, model in records:
+            self._of_record[_key(record, model)] = self._bind(record, model)
+
+    def expect_verdicts(self, rule: str, classifier: str) -> None:
+        """Lets a rule's abstentions stand at 0."""
+        for abstention in Abstention:
+            self.verdicts.labels(rule, classifier, abstention.value, "")
+
+    def expect_calls(self, upstream: str, reasons: Iterable[str]) -> None:
+        """Lets an upstream's calls, fallbacks and failures stand at 0."""
+        self.upstream_calls.labels(upstream)
+        self.fallbacks.labels(upstream)
+        for reason in reasons:
+            self.upstream_failures.labels(upstream, reason)
+
     def watch(self, *, worker: Queue | None, runtime: Windows | None, writer: Pending) -> None:
         """Reads the queues' lengths when they are scraped."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
-            self.windows_encoded.set_function(lambda: runtime.counts.encoded)
-            self.windows_cached.set_function(lambda: runtime.counts.cached)
+            self._windows.windows = runtime
         self.ledger_pending.set_function(lambda: writer.pending)
 
     def observe_verdict(self, verdict: Verdict, rule: str) -> None:
@@ -105,55 +127,75 @@ class Metrics:
         requests = self.requests.labels(record.endpoint, model, record.decision, record.rule, str(record.status))
         gateway = self.gateway_seconds.labels(record.endpoint)
         classifier = self.classifier_seconds.labels(record.endpoint)
-        spent = (model, record.upstream, notional)
-        money = None
-        if record.upstream:
-            money = (
-                self.provider_seconds.labels(record.upstream),
-                self.first_token_seconds.labels(record.upstream),
-                self.input_tokens.labels(*spent),
-                self.cached_input_tokens.labels(*spent),
-                self.output_tokens.labels(*spent),
-                self.spent.labels(*spent),
-            )
+        unpriced = self.unpriced.labels(model)
+        spend = self._bind_spend(record, model, notional) if record.upstream else None
+        save = self._bind_savings(record, model, notional) if record.saved_reason is not None else None
 
         def move(record: Record) -> None:
             requests.inc()
             gateway.observe(record.gateway_s)
             if record.classifier_s is not None:
                 classifier.observe(record.classifier_s)
-            if money is not None:
-                provider, first, given, cached, made, cost = money
-                if record.provider_s is not None:
-                    provider.observe(record.provider_s)
-                if record.first_token_s is not None:
-                    first.observe(record.first_token_s)
-                given.inc(record.input_tokens)
-                cached.inc(record.cached_input_tokens)
-                made.inc(record.output_tokens)
-                cost.inc(record.spent_usd or 0.0)
-            if record.saved_reason is not None:
-                self._move_savings(record, model, notional)
+            if spend is not None:
+                spend(record)
+            if save is not None:
+                save(record)
             if record.spent_usd is None or record.saved_usd is None:
-                self.unpriced.labels(model).inc()
-            if record.usage_source == "missing":
-                self.usage_missing.labels(record.upstream).inc()
+                unpriced.inc()
 
         return move
 
-    def _move_savings(self, record: Record, model: str, notional: str) -> None:
+    def _bind_spend(self, record: Record, model: str, notional: str) -> Callable[[Record], None]:
+        labels = (model, record.upstream, record.rule, notional)
+        provider = self.provider_seconds.labels(record.upstream)
+        first = self.first_token_seconds.labels(record.upstream)
+        given = self.input_tokens.labels(*labels)
+        cached = self.cached_input_tokens.labels(*labels)
+        made = self.output_tokens.labels(*labels)
+        cost = self.spent.labels(*labels)
+        missing = self.usage_missing.labels(record.upstream)
+        broke_off = self.upstream_failures.labels(record.upstream, "broke_off")
+
+        def move(record: Record) -> None:
+            if record.provider_s is not None:
+                provider.observe(record.provider_s)
+            if record.first_token_s is not None:
+                first.observe(record.first_token_s)
+            given.inc(record.input_tokens)
+            cached.inc(record.cached_input_tokens)
+            made.inc(record.output_tokens)
+            cost.inc(record.spent_usd or 0.0)
+            if record.usage_source == "missing":
+                missing.inc()
+            if record.error and record.status < 400:
+                broke_off.inc()
+
+        return move
+
+    def _bind_savings(self, record: Record, model: str, notional: str) -> Callable[[Record], None]:
         estimated = "true" if record.saved_estimated else "false"
         labels = (str(record.saved_reason), record.rule, model, notional)
-        if record.saved_reason != "cheaper_route":
-            self.saved_calls.labels(*labels).inc()
-            self.saved_input_tokens.labels(*labels, estimated).inc(record.saved_input_tokens)
-            self.saved_output_tokens.labels(*labels, estimated).inc(record.saved_output_tokens)
-        # a dearer route saves less than nothing; counters only rise, so it stands in its own
-        saved = record.saved_usd or 0.0
-        if saved >= 0:
-            self.saved.labels(*labels, estimated).inc(saved)
-        else:
-            self.overspent.labels(record.rule, model, notional).inc(-saved)
+        saved = self.saved.labels(*labels, estimated)
+        if record.saved_reason == "cheaper_route":
+            # a dearer route saves less than nothing; counters only rise, so it stands in its own
+            overspent = self.overspent.labels(record.rule, model, notional)
+
+            def reroute(record: Record) -> None:
+                usd = record.saved_usd or 0.0
+                (saved if usd >= 0 else overspent).inc(abs(usd))
+
+            return reroute
+        calls = self.saved_calls.labels(*labels)
+        given = self.saved_input_tokens.labels(*labels, estimated)
+        made = self.saved_output_tokens.labels(*labels, estimated)
+
+        def avoid(record: Record) -> None:
+            calls.inc()
+            given.inc(record.saved_input_tokens)
+            made.inc(record.saved_output_tokens)
+            saved.inc(record.saved_usd or 0.0)
+
+        return avoid
 
     def _make_request_instruments(self) -> None:
         self.requests = self._counter(
@@ -180,7 +222,7 @@ class Metrics:
         self.in_flight = self._gauge("offramp_in_flight_requests", "Requests being worked on.")
 
     def _make_money_instruments(self) -> None:
-        spent = ("model", "upstream", "notional")
+        spent = ("model", "upstream", "rule", "notional")
         saved = ("reason", "rule", "model", "notional")
         self.input_tokens = self._counter("offramp_input_tokens", "Input tokens as upstreams reported them.", *spent)
         self.cached_input_tokens = self._counter(
@@ -216,16 +258,15 @@ class Metrics:
         self.verdicts = self._counter(
             "offramp_verdicts", "Verdicts by rule and outcome.", "rule", "classifier", "outcome", "label"
         )
-        self.windows_encoded = self._gauge("offramp_encoded_windows", "Windows of text encoded since the start.")
-        self.windows_cached = self._gauge(
-            "offramp_cached_windows", "Windows taken from memory instead, since the start."
-        )
+        self._windows = _WindowCounters()
+        self.registry.register(self._windows)
         self.classifier_info = self._gauge(
             "offramp_classifier_info", "The version in use of each classifier.", "classifier", "version"
         )
         self.classifier_queue = self._gauge("offramp_classifier_queue_requests", "Requests waiting for classifiers.")
 
     def _make_health_instruments(self) -> None:
+        self.upstream_calls = self._counter("offramp_upstream_calls", "Calls tried at an upstream.", "upstream")
         self.upstream_failures = self._counter(
             "offramp_upstream_failures", "Calls that an upstream failed, by reason.", "upstream", "reason"
         )
@@ -243,3 +284,18 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+
+def _key(record: Record, model: str) -> tuple[object, ...]:
+    """All of a record that its instruments' labels are made of."""
+    return (
+        record.endpoint,
+        model,
+        record.decision,
+        record.rule,
+        record.status,
+        record.upstream,
+        record.saved_reason,
+        record.notional,
+        record.saved_estimated,
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from enum import Enum
 from typing import Any, Final
 
 import uvicorn
@@ -10,30 +11,50 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _Part(Enum):
+    """Which part of a request is awaited."""
+
+    NONE = 0
+    HEADERS = 1
+    BODY = 2
 
 
 class Guarded(HttpToolsProtocol):
-    """uvicorn's protocol, which closes a connection whose headers are not whole within `header_time_s` seconds or
-    are over 64 KiB.
+    """uvicorn's protocol, with bounds on how slowly and how large a request's headers and body may arrive.
+
+    Headers that are not whole within `header_time_s` seconds, or over 64 KiB, and a body that is not whole within
+    `body_time_s` close the connection. A request that arrives in one piece costs no timer.
     """
 
     header_time_s = 10.0
-    _header_timer: asyncio.TimerHandle | None = None
+    body_time_s = 30.0
+    _arriving = _Part.NONE
+    _timed = _Part.NONE
+    _timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._header_timer = self.loop.call_later(self.header_time_s, transport.close)
+        self._arriving = _Part.HEADERS
+        self._time_arrival()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self._arriving = _Part.NONE
+        self._time_arrival()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._timed is not self._arriving:
+            self._time_arrival()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_bytes = 0
-        if self._header_timer is None:
-            self._header_timer = self.loop.call_later(self.header_time_s, self.transport.close)
+        self._arriving = _Part.HEADERS
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -44,20 +65,34 @@ class Guarded(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._stop_timer()
+        self._arriving = _Part.BODY
         if self._header_bytes <= _MAX_HEADER_BYTES:
             super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arriving = _Part.NONE
+        super().on_message_complete()
 
     def _count(self, size: int) -> None:
         before, self._header_bytes = self._header_bytes, self._header_bytes + size
         if before <= _MAX_HEADER_BYTES < self._header_bytes:
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse(_TOO_LARGE)
 
-    def _stop_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+    def _time_arrival(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timed = self._arriving
+        if self._arriving is _Part.HEADERS:
+            self._timer = self.loop.call_later(self.header_time_s, self.transport.close)
+        elif self._arriving is _Part.BODY:
+            self._timer = self.loop.call_later(self.body_time_s, self._refuse, _TOO_SLOW)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Sends a ready-made answer, unless one is on its way already, and closes."""
+        if self.cycle is None or not self.cycle.response_started:
+            self.transport.write(answer)
+        self.transport.close()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -74,12 +109,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, drain_s: float) -> None:
+def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_time_s: float, drain_s: float) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what is in flight within `drain_s` seconds."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=type("Guarded", (Guarded,), {"header_time_s": header_time_s}),
+        http=type("Guarded", (Guarded,), {"header_time_s": header_time_s, "body_time_s": body_time_s}),
         ws="none",
         lifespan="on",
         access_log=False,

@@ -47,6 +47,11 @@ def serve(
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     stderr().print(f"offramp serves http://{shown}:{bound}/v1  metrics http://{shown}:{bound}/metrics", soft_wrap=True)
+    limits = loaded.settings.limits
     server.serve(
-        app, listener, header_time_s=loaded.settings.limits.header_time, drain_s=loaded.settings.limits.drain_time
+        app,
+        listener,
+        header_time_s=limits.header_time,
+        body_time_s=limits.body_time,
+        drain_s=limits.drain_time,
     )

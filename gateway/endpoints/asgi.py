@@ -5,33 +5,25 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import ApiError, BadRequest, BodyTimeout, BodyTooLarge
+from gateway.errors import ApiError, BadRequest, BodyTooLarge
 from gateway.types import Context, Reply
 from gateway.wire.errors import error_body
 
 _JSON: Final = (b"content-type", b"application/json")
-_WATCH_AFTER_S: Final = 0.02
+_WATCH_AFTER_S: Final = 0.25
 
 
 class ClientGone(Exception):
     """The client closed its connection before its body was read."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, max_s: float) -> bytes:
-    """The request's body. Raises BodyTooLarge, BodyTimeout, BadRequest or ClientGone."""
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
+    """The request's body; the server bounds its time. Raises BodyTooLarge, BadRequest or ClientGone."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
             raise _too_large(max_bytes)
         if name == b"content-encoding" and value.lower() != b"identity":
             raise BadRequest("a compressed body is not taken; send it as it is")
-    try:
-        async with asyncio.timeout(max_s):
-            return await _read(receive, max_bytes)
-    except TimeoutError as error:
-        raise BodyTimeout(f"the body did not arrive within {max_s:g} s") from error
-
-
-async def _read(receive: Receive, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:

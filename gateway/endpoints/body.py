@@ -9,9 +9,8 @@ from gateway.endpoints.asgi import read_body
 
 
 async def bounded_body(request: Request) -> bytes:
-    """The body, within limits.body and limits.body_time."""
-    limits = request.app.state.limits
-    return await read_body(request.scope, request.receive, max_bytes=limits.body, max_s=limits.body_time)
+    """The body, within limits.body."""
+    return await read_body(request.scope, request.receive, max_bytes=request.app.state.limits.body)
 
 
 def json_response(value: Any) -> Response:

@@ -22,11 +22,10 @@ _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-requ
 class ChatEndpoint:
     """One request: body in, reply out, one record behind it."""
 
-    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int, max_body_s: float) -> None:
+    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int) -> None:
         self._pipeline = pipeline
         self._in_flight = metrics.in_flight
         self._max_body_bytes = max_body_bytes
-        self._max_body_s = max_body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -56,7 +55,7 @@ class ChatEndpoint:
             self._pipeline.record(context)
 
     async def _answer(self, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_body(scope, receive, max_bytes=self._max_body_bytes, max_s=self._max_body_s)
+        body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
         headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
         with ClientWatch(receive, context):
             reply = await self._pipeline.chat(context, body, headers)

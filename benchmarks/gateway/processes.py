@@ -1,0 +1,110 @@
+"""The gateway, an nginx that stands for the provider, and how much processor time a process has used."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ANSWER = (
+    '{"id":"chatcmpl-bench","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"index":0,"message":'
+    '{"role":"assistant","content":"' + "word " * 150 + '","refusal":null},"logprobs":null,"finish_reason":"stop"}],'
+    '"usage":{"prompt_tokens":180,"completion_tokens":150,"total_tokens":330}}'
+)
+_NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ default_type application/json; return 200 '{answer}'; }}
+  }}
+}}
+"""
+
+
+def need(program: str, package: str) -> str:
+    """The program's path. Ends with the line that installs it where it is missing."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        raise SystemExit(f"this benchmark needs {program}: apt-get install {package}")
+    return path
+
+
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], ready: str, *, core: int | None = None, **environment: str) -> Iterator[tuple[int, float]]:
+    """A process on one core; yields its pid and the seconds until `ready` (a URL) answered."""
+    pin = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [*pin, *command], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not _answers(ready):
+            if process.poll() is not None or time.perf_counter() - started > 60:
+                raise SystemExit(f"{command[0]} did not start (exit code {process.poll()})")
+            time.sleep(0.005)
+        yield process.pid, time.perf_counter() - started
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def provider(core: int | None = None) -> Iterator[str]:
+    """An nginx that gives every call the same answer; yields its base URL."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        file = Path(folder, "nginx.conf")
+        file.write_text(_NGINX.format(folder=folder, port=port, answer=ANSWER))
+        with running([need("nginx", "nginx-light"), "-c", str(file)], f"http://127.0.0.1:{port}/", core=core):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def gateway(config: Path, *, core: int | None = None) -> Iterator[tuple[int, float, str]]:
+    """A gateway process; yields pid, seconds from start to ready, and base URL. Bytecode is compiled as usual."""
+    port = free_port()
+    command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    with running(command, f"{address}/ready", core=core, PYTHONDONTWRITEBYTECODE="") as (pid, ready_s):
+        yield pid, ready_s, address
