@@ -72,4 +72,7 @@ class Recorder:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
 
     def _label(self, model: str) -> str:
-        return model if self._routes.known(model) else ("other" if model else "")
+        """The model as a metric's label: configured or priced names, so that clients cannot make up any."""
+        if self._routes.known(model):
+            return model
+        return self._prices.name(model) or ("other" if model else "")

@@ -56,7 +56,11 @@ class PriceTable:
 
     def find(self, model: str) -> Price | None:
         """The model's price, also under a provider's prefix (openai/gpt-4o)."""
-        return self.prices.get(model) or self.prices.get(model.rpartition("/")[2])
+        return self.prices.get(self.name(model))
+
+    def name(self, model: str) -> str:
+        """The model as the table calls it, without a provider's prefix; empty where it has no price."""
+        return next((name for name in (model, model.rpartition("/")[2]) if name in self.prices), "")
 
 
 def load_prices(file: Path) -> PriceTable:

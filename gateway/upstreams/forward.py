@@ -51,6 +51,7 @@ class Forwarder:
             stream=request.stream,
             headers=headers,
         )
+        self._metrics.upstream_calls.labels(target.upstream).inc()
         started = time.perf_counter()
         try:
             answer = await upstream.send(call)

@@ -1,0 +1,82 @@
+"""Which requests a configuration can bring, so that their series stand at 0 before the first one comes.
+
+Without that, Prometheus sees a series begin at its first value, and increase() and rate() leave that one out: the
+first block, the first dollar, the first broken verdict.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from gateway.config.schema import DENY, ModelRoute
+from gateway.errors import Blocked, UpstreamFailed, UpstreamTimeout
+from gateway.ledger.record import Record
+from gateway.metrics import Metrics
+from gateway.rules.rule import Act, Action, Rule
+
+_ENDPOINT: Final = "chat.completions"
+_MOST: Final = 2000
+"""Series that may never move cost memory too: a configuration of many models and rules gets the first ones only."""
+_FAILURES: Final = tuple(str(error.code) for error in (UpstreamFailed, UpstreamTimeout))
+
+
+def stand_at_zero(
+    metrics: Metrics, models: Mapping[str, ModelRoute], rules: Sequence[Rule], notional: Mapping[str, bool]
+) -> None:
+    """Makes the series. notional: whether an upstream's dollars are, by its name."""
+    for upstream in notional:
+        metrics.expect_calls(upstream, _FAILURES)
+    for rule in rules:
+        metrics.expect_verdicts(rule.name, rule.classifier)
+    metrics.expect(islice(_records(models, rules, notional), _MOST))
+
+
+def _records(
+    models: Mapping[str, ModelRoute], rules: Sequence[Rule], notional: Mapping[str, bool]
+) -> Iterator[tuple[Record, str]]:
+    asked = [name for name, route in models.items() if not route.internal and route.upstream != DENY]
+    for model in asked:
+        yield from _forwarded(model, models[model], notional)
+    for rule in rules:
+        for action in {(action.act, action.model, action.shape): action for action in _actions(rule)}.values():
+            for model in asked:
+                if not rule.models or model in rule.models:
+                    yield from _decided(model, rule, action, models, notional)
+
+
+def _actions(rule: Rule) -> Iterator[Action]:
+    yield from rule.then.values()
+    yield from rule.otherwise.values()
+
+
+def _forwarded(
+    model: str, route: ModelRoute, notional: Mapping[str, bool], rule: str = ""
+) -> Iterator[tuple[Record, str]]:
+    upstreams = dict.fromkeys((route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)))
+    for upstream in upstreams:
+        record = Record(request_id="", at=0.0, endpoint=_ENDPOINT, upstream=upstream, notional=notional[upstream])
+        if rule:
+            record.rule, record.saved_reason = rule, "cheaper_route"
+        yield record, model
+
+
+def _decided(
+    model: str, rule: Rule, action: Action, models: Mapping[str, ModelRoute], notional: Mapping[str, bool]
+) -> Iterator[tuple[Record, str]]:
+    if action.act is Act.FORWARD and action.model is not None:
+        yield from _forwarded(model, models[action.model], notional, rule.name)
+    if action.act not in (Act.ANSWER, Act.BLOCK):
+        return
+    blocks = action.act is Act.BLOCK
+    record = Record(
+        request_id="",
+        at=0.0,
+        endpoint=_ENDPOINT,
+        decision="block" if blocks else "answer",
+        rule=rule.name,
+        status=Blocked.status if blocks and action.shape == "error" else 200,
+        notional=all(notional.values()),
+        saved_reason="block" if blocks else "local_answer",
+        saved_estimated=True,
+    )
+    yield record, model
