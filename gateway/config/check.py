@@ -1,7 +1,7 @@
 """Data against a schema: pydantic's errors as problems at their place in the file."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -10,6 +10,12 @@ from gateway.config.problems import Problem, did_you_mean
 from gateway.config.source import DataPath, Document
 
 M = TypeVar("M", bound=BaseModel)
+
+_NAME: Final = "must be lower-case letters, digits, - and _ only"
+_PATTERNS: Final[Mapping[str | int, str]] = {
+    "base_url": "must begin with http:// or https:// and a host",
+    "as_of": "must be a date such as 2026-11-25",
+}
 
 
 def validate(document: Document, schema: type[M]) -> M | None:
@@ -42,7 +48,7 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         known = str(context.get("expected", context.get("expected_tags", ""))).replace("'", "")
         message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
     elif detail["type"] == "string_pattern_mismatch":
-        message = f"{detail['input']!r} must be lower-case letters, digits, - and _ only"
+        message = f"{detail['input']!r} " + _PATTERNS.get(path[-1] if path else "", _NAME)
     return document.problem(path, message)
 
 

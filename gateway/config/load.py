@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from classifiers.policy import NONE, OTHER, Policy
 from gateway.config import source
 from gateway.config.check import validate
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.schema import DENY, ModelRoute, Rule, Settings
+from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Rule, Settings
 from gateway.config.shipped import shipped_dir
 from gateway.config.source import DataPath, Document
 
 OTHER_MODELS = "other"
-_LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,17 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
 
 def listens_on_loopback(listen: str) -> bool:
     """Whether `host:port` can only be reached from this machine."""
-    return listen.rpartition(":")[0].startswith(_LOOPBACK)
+    return is_loopback(listen.rpartition(":")[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as written in `listen` or a Host header, is this machine's own: 127.evil.com is a name."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
 
 
 def split_listen(listen: str) -> tuple[str, int]:
@@ -120,6 +130,9 @@ def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
     if not settings.access_key and not listens_on_loopback(settings.listen):
         message = 'only loopback may be listened on without an access key; set access_key: "${OFFRAMP_KEY}"'
         yield document.problem(("listen",), message)
+    for name, upstream in settings.upstreams.items():
+        if isinstance(upstream, OpenAIUpstream) and upstream.without_key == "refuse" and not upstream.api_key:
+            yield document.problem(("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one")
     for name, route in settings.models.items():
         yield from _route_problems(document, settings, name, route)
     seen: set[str] = set()
@@ -135,6 +148,8 @@ def _route_problems(document: Document, settings: Settings, name: str, route: Mo
     if route.upstream not in known:
         at: DataPath = ("models", name, "upstream")
         yield document.problem(at, f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}")
+    if name == OTHER_MODELS and (route.model or route.fallbacks or route.internal):
+        yield document.problem(("models", name), "takes an upstream or deny, nothing else")
     for index, fallback in enumerate(route.fallbacks):
         upstream, slash, model = fallback.partition("/")
         if upstream not in settings.upstreams or not slash or not model:
@@ -144,6 +159,12 @@ def _route_problems(document: Document, settings: Settings, name: str, route: Mo
 
 def _rule_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
     models = [name for name in settings.models if name != OTHER_MODELS]
+    other = settings.models.get(OTHER_MODELS)
+    if other is None or other.upstream == DENY:
+        for model in rule.when.model:
+            if model not in models:
+                path: DataPath = ("rules", index, "when", "model")
+                yield document.problem(path, f"no model {model}{did_you_mean(model, models)}")
     for label, then in rule.then.items():
         if then.forward and then.forward != "true" and then.forward not in models:
             at: DataPath = ("rules", index, "then", label, "forward")

@@ -8,6 +8,7 @@ from classifiers.policy import Name, Record, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds
 
 DENY = "deny"
+_BARE = ("block", "flag", "forward")
 FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -151,6 +152,8 @@ class Then(Record):
 
 def _short_then(value: object) -> object:
     """Bare words stand for the obvious: block, flag, forward."""
+    if isinstance(value, str) and value not in _BARE and value in Then.model_fields:
+        raise ValueError(f"{value} needs its text: {{{value}: …}}")
     return {value: "true"} if isinstance(value, str) else value
 
 

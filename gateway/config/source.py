@@ -26,7 +26,9 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Document:
-    """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value."""
+    """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value; from_env has those
+    that come from the environment alone: no text around the variable, no default.
+    """
 
     file: str
     data: Any = None
@@ -117,11 +119,14 @@ class _Walk:
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
         if plain and text in ("", "~", "null"):
             return None
-        return _VARIABLE.sub(lambda match: self._fill(match, node, path), text) if "${" in text else text
+        if "${" not in text:
+            return text
+        if not _VARIABLE.sub(lambda match: match[2] or "", text):
+            self._document.from_env.add(path)
+        return _VARIABLE.sub(lambda match: self._fill(match, node, path), text)
 
     def _fill(self, match: re.Match[str], node: yaml.Node, path: DataPath) -> str:
         name, default = match.groups()
-        self._document.from_env.add(path)
         if name in self._env:
             return self._env[name]
         if default is None:

@@ -9,11 +9,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.config.load import is_loopback
 from gateway.endpoints.asgi import send_error
 from gateway.errors import ApiError, InvalidKey
 
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 
 
 class Forbidden(ApiError):
@@ -59,7 +59,7 @@ def _require_local(headers: dict[bytes, bytes]) -> None:
         if not name.endswith("]"):
             head, colon, port = name.rpartition(":")
             name = head if colon and port.isdecimal() else name
-        if name not in _LOOPBACK_NAMES and not name.startswith("127."):
+        if not is_loopback(name):
             raise Forbidden(
                 "Without an access key only programs on this machine are served; set access_key to serve others."
             )
