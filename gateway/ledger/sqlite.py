@@ -57,19 +57,27 @@ class SQLiteLedger:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._prepare()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
+        except LedgerError:
+            self._db.close()
+            raise
 
     def append(self, records: Sequence[Record]) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany(_INSERT, [astuple(record) for record in records])
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+                self._db.execute("COMMIT")
+            finally:
+                # also after a COMMIT that failed, or else no transaction could be begun ever again
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger {self._path} cannot be written: {error}") from error
 

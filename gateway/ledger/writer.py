@@ -87,6 +87,11 @@ class LedgerWriter:
             if self.pending > _MOST_PENDING:
                 self._lose(len(self._waiting))
             return False
+        except Exception:  # noqa: BLE001 - no store takes these rows; the thread must live on for the others
+            _log.exception("ledger rows that cannot be stored")
+            self._on_failure(1)
+            self._lose(len(self._waiting))
+            return True
         if self._failing:
             _log.warning("the ledger can be written again (%.1f s)", time.monotonic() - started)
         self._failing = False
