@@ -26,6 +26,8 @@ async def hold(chunks: AsyncIterator[bytes], check: Callable[[bytes], Awaitable[
         body, instead = task.result()
     finally:
         task.cancel()
+        # the upstream's stream has ended by the time the request's record is closed
+        await asyncio.gather(task, return_exceptions=True)
     if instead is None:
         yield body
     elif instead.chunks is not None:

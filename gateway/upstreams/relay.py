@@ -12,6 +12,8 @@ from gateway.types import Context
 from gateway.wire import chat, sse
 from gateway.wire.errors import error_body
 
+_MOST_TOKENS: Final = 10**9
+"""More than any call has; a count below nothing or above this is no count."""
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
 
 
@@ -42,7 +44,7 @@ async def relay(context: Context, chunks: AsyncIterator[bytes], *, strip_usage: 
             if out:
                 yield b"".join(out)
         rest = splitter.flush()
-        if rest:
+        if rest and _keep(record, rest, started, strip_usage):
             yield rest
     except ApiError as error:
         record.error = error.code or "error"
@@ -52,6 +54,9 @@ async def relay(context: Context, chunks: AsyncIterator[bytes], *, strip_usage: 
         yield sse.event(error_body(UpstreamFailed(str(error))))
     finally:
         record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
@@ -129,8 +134,11 @@ def _note(record: Record, model: str | None, usage: chat.Usage | None) -> None:
     if usage is None:
         return
     details = usage.prompt_tokens_details
+    cached = (details.cached_tokens or 0) if isinstance(details, chat.TokenDetails) else 0
+    if not all(0 <= tokens <= _MOST_TOKENS for tokens in (usage.prompt_tokens, usage.completion_tokens, cached)):
+        record.usage_source = "missing"
+        return
     record.usage_source = "reported"
     record.input_tokens = usage.prompt_tokens
     record.output_tokens = usage.completion_tokens
-    if isinstance(details, chat.TokenDetails):
-        record.cached_input_tokens = min(details.cached_tokens or 0, usage.prompt_tokens)
+    record.cached_input_tokens = min(cached, usage.prompt_tokens)

@@ -54,7 +54,7 @@ class Splitter:
 def _event_end(data: bytes, start: int) -> int:
     """Where the event that begins at `start` ends (after its empty line); -1 where it is not whole."""
     plain = data.find(b"\n\n", start)
-    carriage = data.find(b"\r\n\r\n", start, plain if plain >= 0 else len(data))
+    carriage = data.find(b"\r\n\r\n", start, plain + 1 if plain >= 0 else len(data))
     if carriage >= 0:
         return carriage + 4
     return plain + 2 if plain >= 0 else -1
