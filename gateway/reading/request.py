@@ -1,6 +1,7 @@
 """Bytes → a thin view of a chat request. Fields that are not looked at keep their bytes for the forward."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,10 @@ from gateway.errors import BadRequest
 from gateway.types import RequestedModel, UpstreamModel
 from gateway.wire import chat
 from gateway.wire.decode import decoded
+
+_LONGEST_MODEL: Final = 256
+_MOST_CHOICES: Final = 128
+"""OpenAI's own bound; an answer made here has each choice in memory."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,8 +33,8 @@ class Request:
         if str(model) != str(self.model):
             fields = {**fields, "model": msgspec.Raw(chat.encode(model))}
         if ask_usage and self.stream and not self.wants_usage:
-            options = msgspec.json.decode(fields.get("stream_options", b"null")) or {}
-            options["include_usage"] = True
+            options = chat.decode_options(fields.get("stream_options", b"null")) or {}
+            options["include_usage"] = msgspec.Raw(b"true")
             fields = {**fields, "stream_options": msgspec.Raw(chat.encode(options))}
         return chat.encode(fields)
 
@@ -40,6 +45,10 @@ def parse_chat(body: bytes) -> Request:
     fields = chat.decode_fields(body)
     if not view.model:
         raise BadRequest("model: must not be empty", param="model")
+    if len(view.model) > _LONGEST_MODEL:
+        raise BadRequest(f"model: must not be over {_LONGEST_MODEL} characters", param="model")
+    if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
+        raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
     if not bytes(view.messages).lstrip().startswith(b"["):
         raise BadRequest("messages: must be a list of messages", param="messages")
     return Request(

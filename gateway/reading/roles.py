@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from gateway.errors import BadRequest
 from gateway.wire import chat
+
+_ROLES: Final = {
+    **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
+    "function": "tool",
+}
+"""Any other role is read as the user's: an upstream may take it for one, and no rule would look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +78,4 @@ def _turn(message: chat.Message) -> Turn:
     if message.function_call:
         calls.append(message.function_call)
     texts += [call.arguments for call in calls if call.arguments]
-    return Turn("tool" if message.role == "function" else message.role, tuple(texts), incomplete)
+    return Turn(_ROLES.get(message.role, "user"), tuple(texts), incomplete)

@@ -47,7 +47,7 @@ class EchoUpstream:
         try:
             message = _message(request)
             usage = _usage(request, message)
-        except (TypeError, AttributeError, KeyError) as error:
+        except (TypeError, AttributeError, LookupError, RecursionError) as error:
             raise BadRequest(f"the request is not a chat completion: {error}") from error
         if call.stream:
             return Answer(status=200, headers=[], chunks=self._stream(request, message, usage))

@@ -164,6 +164,7 @@ class UpstreamMeta(Struct):
 
 
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_messages = msgspec.json.Decoder(list[Message]).decode
 decode_part = msgspec.json.Decoder(Part).decode
