@@ -13,6 +13,7 @@ from gateway.upstreams.base import Answer, Call, Upstream
 from gateway.upstreams.routes import Target
 
 _log = logging.getLogger(__name__)
+_KEY_REFUSED = 401
 _TRY_NEXT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -28,7 +29,8 @@ class Forwarder:
 
         Raises UpstreamFailed or UpstreamTimeout where the last target gave none.
         """
-        for target in targets[:-1]:
+        for index, target in enumerate(targets[:-1]):
+            self._count_fallback(index, target)
             try:
                 answer = await self._try(context, request, target, headers)
             except ApiError as error:
@@ -37,9 +39,12 @@ class Forwarder:
             if answer.status not in _TRY_NEXT:
                 return answer
             _log.warning("upstream %s answered %d; the next one is asked", target.upstream, answer.status)
-        if len(targets) > 1:
-            self._metrics.fallbacks.labels(targets[-1].upstream).inc()
+        self._count_fallback(len(targets) - 1, targets[-1])
         return await self._try(context, request, targets[-1], headers)
+
+    def _count_fallback(self, index: int, target: Target) -> None:
+        if index:
+            self._metrics.fallbacks.labels(target.upstream).inc()
 
     async def _try(self, context: Context, request: Request, target: Target, headers: Headers) -> Answer:
         upstream = self._upstreams[target.upstream]
@@ -60,6 +65,11 @@ class Forwarder:
             raise
         finally:
             record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
+        if answer.status == _KEY_REFUSED:
+            # the client's own key is in order, and the provider's words may hold a part of the gateway's
+            self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
+            _log.error("upstream %s refuses the gateway's API key", target.upstream)
+            raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
         if answer.status >= 500 or answer.status == 429:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
         return answer

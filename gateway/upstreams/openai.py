@@ -84,10 +84,17 @@ class OpenAIUpstream:
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         try:
             async with response:
-                if (response.content_length or 0) <= self._max_answer_bytes:
-                    body = await response.read()
-                    if len(body) <= self._max_answer_bytes:
-                        return body
+                parts, size = [], response.content_length or 0
+                if size <= self._max_answer_bytes:
+                    size = 0
+                    async for part in response.content.iter_any():
+                        parts.append(part)
+                        size += len(part)
+                        if size > self._max_answer_bytes:
+                            break
+                    else:
+                        return b"".join(parts)
+                response.close()
         except TimeoutError as error:
             raise UpstreamTimeout(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
