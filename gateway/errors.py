@@ -77,7 +77,7 @@ class MethodNotAllowed(ApiError):
     code = "method_not_allowed"
 
     def headers(self) -> Mapping[str, str]:
-        return {"allow": "POST, OPTIONS"}
+        return {"allow": "POST"}
 
 
 class BodyTooLarge(ApiError):

@@ -47,8 +47,7 @@ class Pipeline:
         metrics: Metrics,
         classify_time_s: float,
     ) -> None:
-        self._input_rules = tuple(rules)
-        self._output_rules = tuple(rule for rule in rules if rule.output)
+        self._rules = tuple(rules)
         self._routes = routes
         self._classify = classify
         self._forwarder = forwarder
@@ -66,17 +65,17 @@ class Pipeline:
         rules, readings = self._read(request)
         verdicts = await self._ask(context, rules, readings)
         decision = decide(list(zip(rules, verdicts, strict=True)))
-        return await self._act(context, request, decision, targets, headers)
+        return await self._act(context, request, decision, targets, headers, met=rules)
 
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended."""
         self._recorder.finish(context)
 
     def _read(self, request: Request) -> tuple[list[Rule], list[Reading]]:
-        if not self._input_rules:
+        if not self._rules:
             return [], []
         turns = roles.turns_of(request.messages)
-        rules = matching(self._input_rules, request.model, turns)
+        rules = matching(self._rules, request.model, turns)
         return rules, [reading_for(rule, turns) for rule in rules]
 
     async def _ask(self, context: Context, rules: Sequence[Rule], readings: Sequence[Reading]) -> Sequence[Verdict]:
@@ -90,7 +89,14 @@ class Pipeline:
         return verdicts
 
     async def _act(
-        self, context: Context, request: Request, decision: Decision, targets: Sequence[Target], headers: Headers
+        self,
+        context: Context,
+        request: Request,
+        decision: Decision,
+        targets: Sequence[Target],
+        headers: Headers,
+        *,
+        met: Sequence[Rule],
     ) -> Reply:
         _note_decision(context, decision)
         step = decision.step
@@ -99,8 +105,9 @@ class Pipeline:
             return _local(context, request, step.action)
         if step is not None and step.action is not None and step.action.model is not None:
             targets = self._routes.for_rule(step.action.model)
+            context.rerouted = True
         answer = await self._forwarder.send(context, request, targets, headers)
-        rules = [rule for rule in self._output_rules if answer.status == 200 and _sees(rule, request)]
+        rules = [rule for rule in met if rule.output and answer.status == 200]
         if answer.chunks is not None:
             return self._stream(context, request, answer, rules)
         note_answer(context.record, answer.body)
@@ -150,10 +157,6 @@ class Pipeline:
 def reading_for(rule: Rule, turns: Sequence[roles.Turn]) -> Reading:
     """What a rule's classifier is to read of a request."""
     return _reading(rule, *roles.select(turns, rule.roles, last=rule.last_turn))
-
-
-def _sees(rule: Rule, request: Request) -> bool:
-    return not rule.models or request.model in rule.models
 
 
 def _reading(rule: Rule, texts: tuple[str, ...], incomplete: bool) -> Reading:

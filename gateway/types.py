@@ -13,6 +13,9 @@ RequestedModel = NewType("RequestedModel", str)
 UpstreamModel = NewType("UpstreamModel", str)
 """The model sent upstream."""
 
+CLIENT_CLOSED = 499
+"""The status in the records of requests whose client went away."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -21,6 +24,7 @@ class Context:
     """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
 
     message_bytes: the size of the messages, from which tokens are estimated.
+    rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
     """
@@ -28,6 +32,7 @@ class Context:
     record: Record
     started: float = field(default_factory=time.perf_counter)
     message_bytes: int = 0
+    rerouted: bool = False
     client_gone: bool = False
     replying: bool = False
 

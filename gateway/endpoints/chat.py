@@ -11,11 +11,10 @@ from gateway.errors import ApiError, InternalError, MethodNotAllowed
 from gateway.metrics import Metrics
 from gateway.middleware.request_id import KEY
 from gateway.pipeline import Pipeline
-from gateway.types import Context, Headers, new_context
+from gateway.types import CLIENT_CLOSED, Context, Headers, new_context
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"
-_CLIENT_CLOSED: Final = 499
 _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
 
@@ -36,9 +35,9 @@ class ChatEndpoint:
         try:
             await self._answer(context, scope, receive, send)
         except ClientGone:
-            _fail(context, _CLIENT_CLOSED, "client_closed")
+            _fail(context, CLIENT_CLOSED, "client_closed")
         except asyncio.CancelledError:
-            _fail(context, _CLIENT_CLOSED, "client_closed" if context.client_gone else "cancelled")
+            _fail(context, CLIENT_CLOSED, "client_closed" if context.client_gone else "cancelled")
             if not context.client_gone:
                 raise
         except ApiError as error:
@@ -71,7 +70,8 @@ def _fail(context: Context, status: int, error: str) -> None:
     record.error = record.error or error
     if record.decision != "block":
         record.decision = "error"
-        record.saved_reason = None
+        record.saved_reason, record.saved_usd, record.saved_estimated = None, 0.0, False
+        record.saved_input_tokens = record.saved_output_tokens = 0
 
 
 def _decision_headers(context: Context) -> Headers:

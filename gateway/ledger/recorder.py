@@ -6,7 +6,7 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings import counterfactual
 from gateway.savings.prices import PriceTable
-from gateway.types import Context
+from gateway.types import CLIENT_CLOSED, Context
 from gateway.upstreams.routes import Routes
 
 
@@ -50,10 +50,11 @@ class Recorder:
     def _price_forward(self, context: Context) -> None:
         record = context.record
         if record.usage_source != "reported":
-            # a call that failed costs nothing that is known of; one that went through must have a usage
-            went_through = record.status < 400 and not record.error
-            record.usage_source = "missing" if went_through else "none"
-            record.spent_usd = None if went_through else 0.0
+            # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
+            # something that nobody told
+            unknown = record.status < 400 or record.status == CLIENT_CLOSED or record.decision == "block"
+            record.usage_source = "missing" if unknown else "none"
+            record.spent_usd = None if unknown else 0.0
             return
         if context.message_bytes:
             self._ratio.learn(record.requested_model, context.message_bytes, record.input_tokens)
@@ -65,7 +66,7 @@ class Recorder:
         spent_at = self._prices.find(record.upstream_model)
         asked_at = self._prices.find(record.requested_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
-        if record.rule and record.upstream_model != record.requested_model and record.decision == "forward":
+        if context.rerouted and record.upstream_model != record.requested_model and record.decision == "forward":
             record.saved_reason = "cheaper_route"
             record.saved_usd = None
             if spent_at is not None and asked_at is not None:
