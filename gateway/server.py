@@ -35,6 +35,7 @@ class Guarded(HttpToolsProtocol):
     _timed = _Part.NONE
     _timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _unended_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,6 +51,10 @@ class Guarded(HttpToolsProtocol):
         super().data_received(data)
         if self._timed is not self._arriving:
             self._time_arrival()
+        # a header without an end is kept by the parser and reported to nobody
+        self._unended_bytes = self._unended_bytes + len(data) if self._arriving is _Part.HEADERS else 0
+        if self._unended_bytes > 2 * _MAX_HEADER_BYTES and not self.transport.is_closing():
+            self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
