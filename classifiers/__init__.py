@@ -1,5 +1,6 @@
 """Offramp's classifiers: a policy is trained into an artifact, and an artifact gives verdicts."""
 
+from importlib import import_module
 from typing import Any
 
 from classifiers.policy import Policy
@@ -15,7 +16,5 @@ __all__ = ["Abstention", "Policy", "Reading", "Runtime", "Verdict", "Worker", "l
 def __getattr__(name: str) -> Any:
     """`train` brings scikit-learn with it, so it is imported when it is asked for."""
     if name == "train":
-        from classifiers.training.run import train
-
-        return train
+        return import_module("classifiers.training.run").train
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

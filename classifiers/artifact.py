@@ -159,14 +159,20 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
             raise ArtifactError(f"{folder}: {name} has the shape {shape}, which does not fit {count} classes")
     if not all(np.isfinite(values).all() for values in (weights, bias, prototypes, scale, offset)):
         raise ArtifactError(f"{folder / HEAD} holds numbers that are not finite")
+    thresholds = {label: Threshold(**values) for label, values in manifest["thresholds"].items()}
+    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
+        raise ArtifactError(f"{folder / MANIFEST}: thresholds must be 0 <= unsure <= act <= 1")
+    windowing = Windowing(**manifest["windowing"])
+    if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
+        raise ArtifactError(f"{folder / MANIFEST}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
     return Model(
         policy=policy,
         encoder=EncoderId(**manifest["encoder"]),
         head=LinearHead(classes=classes, weights=weights, bias=bias),
         calibration=Calibration(scale=scale, offset=offset),
-        thresholds={label: Threshold(**values) for label, values in manifest["thresholds"].items()},
+        thresholds=thresholds,
         novelty=Novelty(prototypes=prototypes, limit=float(manifest["novelty"]["limit"])),
-        windowing=Windowing(**manifest["windowing"]),
+        windowing=windowing,
     )
 
 

@@ -9,6 +9,7 @@ from classifiers.heads import linear
 from classifiers.model import Floats, Model
 from classifiers.novelty import distance
 from classifiers.policy import OTHER
+from classifiers.text.scripts import written_in
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.verdict import Abstention, Verdict
 
@@ -100,8 +101,6 @@ class Classifier:
 
 def from_artifact(artifact: Artifact) -> Classifier:
     """The classifier that an artifact holds."""
-    from classifiers.text.scripts import written_in
-
     return Classifier(
         name=artifact.name,
         version=artifact.version,

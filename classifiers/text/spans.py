@@ -61,7 +61,7 @@ def read(
     for stop, piece in pieces(text):
         if piece.isspace():
             continue
-        if len(ids) > wanted or looked_at > wanted * _CHARS_A_TOKEN:
+        if not wanted or len(ids) > wanted or looked_at > wanted * _CHARS_A_TOKEN:
             break
         between()
         plain = normalise(piece)

@@ -100,6 +100,8 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
         (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
         (lambda m: m.update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
+        (lambda m: m.update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
+        (lambda m: m["thresholds"]["first"].update(act=0.1), "thresholds must be"),
         (lambda m: m.update(files=3), "not complete: TypeError"),
     ],
 )

@@ -133,6 +133,15 @@ def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: 
     assert (intent.labels, intent.abstention) == ((), Abstention.UNREAD)
 
 
+def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = runtime.encoder.tokenize
+    monkeypatch.setattr(runtime.encoder, "tokenize", lambda text: asked.append(text) or real(text))
+    verdict = runtime.classify([safe(*(f"turn {n}" for n in range(5000)), max_windows=3)])[0]
+    assert asked == ["turn 4999", "turn 4998", "turn 4997"]
+    assert verdict.windows_unread == 4997
+
+
 def test_what_the_caller_left_out_is_unread(runtime: Runtime) -> None:
     verdict = runtime.classify([Reading(classifier="safe", texts=("look",), incomplete=True)])[0]
     assert (verdict.abstention, verdict.windows_unread) == (Abstention.UNREAD, 1)
