@@ -1,9 +1,12 @@
 """The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained on SIGTERM."""
 
 import asyncio
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -100,6 +103,19 @@ class Guarded(HttpToolsProtocol):
         self.transport.close()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends as a process that did what it was told: a SIGTERM that was obeyed is no failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError where the port is in use or may not be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -131,5 +147,4 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         timeout_graceful_shutdown=max(1, round(drain_s)),
         backlog=1024,
     )
-    server: Any = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    _Server(config).run(sockets=[listener])

@@ -1,0 +1,164 @@
+"""Real processes on real ports: gateways, and a workspace with the two starter policies trained by the command line."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PROXY = """\
+version: 1
+listen: 127.0.0.1:8080
+models_dir: models
+ledger: offramp.db
+upstreams:
+  echo: {kind: echo}
+models:
+  gpt-4o: echo
+  "org/model-x": {upstream: echo, model: renamed}
+  hidden: {upstream: echo, internal: true}
+"""
+
+
+def offramp(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of the real command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=cwd,
+        env={**clean_environment(), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would change a gateway's behaviour."""
+    dropped = ("OPENAI_API_KEY", "OFFRAMP_KEY", "ANTHROPIC_API_KEY")
+    # this folder's root is found by the editable install; nothing else of the environment matters
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Running:
+    """A gateway process."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    folder: Path
+    log: Path
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    def metric(self, sample: str) -> float:
+        """A sample's value by its exact name and labels; 0 where it is not there."""
+        for line in self.get("/metrics").splitlines():
+            if line.rpartition(" ")[0] == sample:
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+StartGateway = Callable[..., Running]
+
+
+def start(config: Path, **environment: str) -> Running:
+    """A gateway process for a file, ready to serve."""
+    port = free_port()
+    log = config.parent / f"gateway-{port}.log"
+    command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=config.parent, env={**clean_environment(), **environment}, stdout=out, stderr=out
+        )
+    running = Running(process, port, config.parent, log)
+    for _ in range(600):
+        if process.poll() is not None:
+            raise AssertionError(f"the gateway ended with {process.returncode}: {log.read_text()}")
+        try:
+            running.get("/ready")
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+        else:
+            return running
+    process.kill()
+    raise AssertionError(f"the gateway did not become ready: {log.read_text()}")
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
+    """Starts gateways from YAML text or a file; all are stopped at the end."""
+    started: list[Running] = []
+
+    def launch(config: str | Path, **environment: str) -> Running:
+        if isinstance(config, str):
+            folder = tmp_path / f"gateway{len(started)}"
+            folder.mkdir()
+            file = folder / "gateway.yaml"
+            file.write_text(config)
+        else:
+            file = config
+        started.append(start(file, **environment))
+        return started[-1]
+
+    yield launch
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Path:
+    """A folder after `offramp init` and `offramp train config/policies/*.yaml`. Shared: do not write into it."""
+    folder = tmp_path_factory.mktemp("workspace")
+    done = offramp("init", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "models").mkdir()
+    (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+    policies = sorted(str(path) for path in (folder / "config" / "policies").glob("*.yaml"))
+    done = offramp("train", *policies, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter(workspace: Path) -> Iterator[Running]:
+    """The starter gateway: safety filter and intent router in front of the echo upstream."""
+    running = start(workspace / "config" / "gateway.yaml")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway without rules in front of the echo upstream."""
+    file = tmp_path_factory.mktemp("proxy") / "gateway.yaml"
+    file.write_text(PROXY)
+    running = start(file)
+    yield running
+    running.stop()

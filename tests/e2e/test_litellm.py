@@ -1,0 +1,46 @@
+"""The litellm upstream, for real: litellm's openai provider, pointed at a second gateway."""
+
+import openai
+import pytest
+from openai import OpenAI
+
+BEHIND = """\
+version: 1
+listen: 127.0.0.1:8080
+models_dir: models
+ledger: offramp.db
+upstreams:
+  echo: {kind: echo}
+models:
+  gpt-4o: echo
+"""
+FRONT = """\
+version: 1
+listen: 127.0.0.1:8080
+models_dir: models
+ledger: offramp.db
+upstreams:
+  any: {{kind: litellm, provider: openai, base_url: "{url}/v1", api_key: "${{SOME_KEY}}"}}
+models:
+  gpt-4o: any
+  missing: any
+"""
+HI = [{"role": "user", "content": "hi there"}]
+
+
+@pytest.fixture
+def client(start_gateway):
+    behind = start_gateway(BEHIND)
+    front = start_gateway(FRONT.format(url=behind.url), SOME_KEY="unused")
+    with OpenAI(base_url=f"{front.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
+
+
+def test_litellm_reaches_a_provider(client: OpenAI) -> None:
+    answer = client.chat.completions.create(model="gpt-4o", messages=HI, temperature=0)
+    assert answer.choices[0].message.content == "echo: hi there"
+    assert answer.usage.total_tokens > 0
+    chunks = list(client.chat.completions.create(model="gpt-4o", messages=HI, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "echo: hi there"
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="missing", messages=HI)
