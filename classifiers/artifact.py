@@ -1,7 +1,8 @@
 """An artifact: a trained classifier as a folder of files, saved whole and loaded only if whole.
 
 manifest.json        what it is, its numbers, and the sha256 of every other file
-head.safetensors     weights (classes, dimensions), bias (classes,), prototypes (n, dimensions); float32
+head.safetensors     weights (classes, dimensions), bias (classes,), prototypes (n, dimensions), float32; owners (n,),
+                     int32, where the head also asks the nearest sentences
 policy.filled.yaml   the policy with every default written out, without secrets
 report.json          what training measured; report.html and MODEL_CARD.md say it for people
 
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from classifiers.errors import ArtifactError
-from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Novelty, Threshold, Windowing
+from classifiers.model import Calibration, EncoderId, LinearHead, Model, Nearest, Novelty, Threshold, Windowing
 from classifiers.policy import OTHER, Policy
 
 SCHEMA = 1
@@ -70,9 +72,12 @@ def save(
     """
     from safetensors.numpy import save as pack
 
-    tensors = {"weights": model.head.weights, "bias": model.head.bias, "prototypes": model.novelty.prototypes}
+    floats = {"weights": model.head.weights, "bias": model.head.bias, "prototypes": model.novelty.prototypes}
+    tensors: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(value, np.float32) for name, value in floats.items()}
+    if model.nearest is not None:
+        tensors["owners"] = np.ascontiguousarray(model.nearest.owners, np.int32)
     contents = {name: text.encode() for name, text in (files or {}).items()} | {
-        HEAD: pack({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}),
+        HEAD: pack(tensors),
         POLICY: policy_text(model.policy).encode(),
         REPORT: (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode(),
     }
@@ -83,12 +88,15 @@ def save(
         "policy_sha256": policy_sha256(model.policy),
         "encoder": asdict(model.encoder),
         "classes": list(model.head.classes),
-        "thresholds": {label: asdict(threshold) for label, threshold in model.thresholds.items()},
+        "thresholds": {
+            label: {"act": float(limit.act), "unsure": float(limit.unsure)} for label, limit in model.thresholds.items()
+        },
         "calibration": {
             "scale": model.calibration.scale.tolist(),
             "offset": model.calibration.offset.tolist(),
         },
-        "novelty": {"limit": model.novelty.limit, "prototypes": len(model.novelty.prototypes)},
+        "novelty": {"limit": float(model.novelty.limit), "prototypes": len(model.novelty.prototypes)},
+        "nearest": model.nearest and {"sharpness": model.nearest.sharpness, "share": model.nearest.share},
         "windowing": asdict(model.windowing),
         "seed": seed,
         "made_with": dict(made_with or {}),
@@ -172,8 +180,22 @@ def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
         calibration=Calibration(scale=scale, offset=offset),
         thresholds=thresholds,
         novelty=Novelty(prototypes=prototypes, limit=float(manifest["novelty"]["limit"])),
+        nearest=_nearest(folder, manifest, tensors, count),
         windowing=windowing,
     )
+
+
+def _nearest(
+    folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], classes: int
+) -> Nearest | None:
+    values = manifest.get("nearest")
+    if values is None:
+        return None
+    owners = tensors["owners"]
+    whole = len(owners) == len(tensors["prototypes"]) >= classes and owners[0] == 0 and owners[-1] == classes - 1
+    if not whole or not np.isin(np.diff(owners), (0, 1)).all():
+        raise ArtifactError(f"{folder / HEAD}: owners must name every class, in ascending order")
+    return Nearest(owners=owners, sharpness=float(values["sharpness"]), share=float(values["share"]))
 
 
 def _policy(path: Path) -> Policy:
@@ -183,17 +205,18 @@ def _policy(path: Path) -> Policy:
         raise ArtifactError(f"{path} is no policy: {error.errors()[0]['msg']}") from error
 
 
-def _tensors(path: Path) -> Mapping[str, Floats]:
+def _tensors(path: Path) -> Mapping[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
     try:
         # copied, because arrays that lie unaligned in the file's bytes make products many times slower
-        tensors: dict[str, Floats] = {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
+        tensors: dict[str, NDArray[Any]] = {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
     except SafetensorError as error:
         raise ArtifactError(f"{path} is not in the safetensors format: {error}") from error
     missing = {"weights", "bias", "prototypes"} - set(tensors)
-    if missing or any(value.dtype != np.float32 for value in tensors.values()):
+    floats = {name: value for name, value in tensors.items() if name != "owners"}
+    if missing or any(value.dtype != np.float32 for value in floats.values()):
         raise ArtifactError(f"{path} must hold weights, bias and prototypes as float32")
     return tensors
 

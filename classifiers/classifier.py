@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from classifiers import novelty
 from classifiers.artifact import Artifact
-from classifiers.heads import linear
+from classifiers.heads import linear, nearest
 from classifiers.model import Floats, Model
-from classifiers.novelty import distance
 from classifiers.policy import OTHER
 from classifiers.text.scripts import written_in
 from classifiers.thresholds import Choice, name_any, name_one
@@ -40,15 +40,14 @@ class Classifier:
         if not len(vectors):
             return self._nothing(unread)
         if model.policy.multi_label:
-            scores = linear.logits(model.head, vectors)
+            scores, away = score(model, vectors)
             probabilities = linear.probabilities(model.calibration, scores, multi_label=True).max(axis=0)
-            far = float(distance(model.novelty, vectors).max())
+            far = float(away.max())
             choice = name_any(model.head.classes, probabilities, model.thresholds, novel=far > model.novelty.limit)
         else:
-            mean = _mean(vectors, lengths)
-            scores = linear.logits(model.head, mean)
+            scores, away = score(model, _mean(vectors, lengths))
             probabilities = linear.probabilities(model.calibration, scores, multi_label=False)[0]
-            far = float(distance(model.novelty, mean)[0])
+            far = float(away[0])
             choice = name_one(
                 model.head.classes,
                 probabilities,
@@ -107,6 +106,15 @@ def from_artifact(artifact: Artifact) -> Classifier:
         model=artifact.model,
         scripts=written_in(artifact.model.policy.languages),
     )
+
+
+def score(model: Model, vectors: Floats) -> tuple[Floats, Floats]:
+    """vectors: (n, dimensions) of length 1 → logits (n, classes) before calibration, and novelty (n,)."""
+    cosines = novelty.cosines(model.novelty, vectors)
+    scores = linear.logits(model.head, vectors)
+    if model.nearest is not None:
+        scores = scores + nearest.logits(model.nearest, cosines)
+    return scores, novelty.nearest(cosines)
 
 
 def broken(name: str, reason: str, version: str = "") -> Verdict:

@@ -57,6 +57,19 @@ class Novelty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nearest:
+    """How much nearness to single training sentences adds to the head's logits (`heads.nearest`).
+
+    The novelty's prototypes serve as exemplars. owners: (n,) int32, ascending: the class of each; every class
+    has at least one. sharpness: how much nearer than the rest an exemplar must be to count; share: 0..1.
+    """
+
+    owners: NDArray[np.int32]
+    sharpness: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Windowing:
     """How long text is cut: `tokens` a window (special tokens included), `overlap` shared by neighbours."""
 
@@ -82,4 +95,5 @@ class Model:
     calibration: Calibration
     thresholds: dict[str, Threshold]
     novelty: Novelty
+    nearest: Nearest | None = None
     windowing: Windowing = Windowing()

@@ -1,16 +1,24 @@
 """How unlike training a text is: its distance to the nearest prototype."""
 
+import numpy as np
+
 from classifiers.model import Floats, Novelty
 
 
-def distance(novelty: Novelty, vectors: Floats) -> Floats:
-    """vectors: (n, dimensions) of length 1 → (n,) 1 - cosine to the nearest prototype, 0..1.
+def cosines(novelty: Novelty, vectors: Floats) -> Floats:
+    """vectors: (n, dimensions) of length 1 → (n, prototypes)."""
+    product: Floats = vectors @ novelty.prototypes.T
+    return product
 
-    Without prototypes nothing is novel: zeros.
-    """
-    if not len(novelty.prototypes):
-        zeros: Floats = vectors[:, 0] * 0
-        return zeros
-    nearest = (vectors @ novelty.prototypes.T).max(axis=1)
-    away: Floats = (1 - nearest).clip(0.0, 1.0)
+
+def distance(novelty: Novelty, vectors: Floats) -> Floats:
+    """vectors: (n, dimensions) of length 1 → (n,) 1 - cosine to the nearest prototype, 0..1."""
+    return nearest(cosines(novelty, vectors))
+
+
+def nearest(to_prototypes: Floats) -> Floats:
+    """to_prototypes: (n, prototypes) cosines → (n,) 1 - the highest, 0..1. Without prototypes: zeros, nothing is novel."""
+    if not to_prototypes.shape[1]:
+        return np.zeros(len(to_prototypes), np.float32)
+    away: Floats = (1 - to_prototypes.max(axis=1)).clip(0.0, 1.0)
     return away

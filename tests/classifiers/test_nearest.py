@@ -1,0 +1,58 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifiers import artifact
+from classifiers.classifier import score
+from classifiers.errors import ArtifactError
+from classifiers.heads import nearest
+from classifiers.model import Model, Nearest
+
+
+def owners(*values: int) -> np.ndarray:
+    return np.array(values, np.int32)
+
+
+def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() -> None:
+    vote = Nearest(owners=owners(0, 1, 1, 1), sharpness=20.0, share=1.0)
+    votes = nearest.logits(vote, np.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.9, 0.1, 0.1]], np.float32))
+    assert votes[0, 0] == pytest.approx(votes[0, 1])
+    assert votes[1, 1] - votes[1, 0] == pytest.approx(20 * 0.7 - np.log(3), abs=1e-3)
+    assert (votes <= 0).all()
+
+
+def test_share_scales_the_vote_and_far_texts_stay_finite() -> None:
+    far = np.full((1, 2), -1, np.float32)
+    whole = nearest.logits(Nearest(owners=owners(0, 1), sharpness=60.0, share=1.0), far)
+    half = nearest.logits(Nearest(owners=owners(0, 1), sharpness=60.0, share=0.5), far)
+    assert np.isfinite(whole).all()
+    assert half == pytest.approx(whole / 2)
+
+
+def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> None:
+    plain = bare_model()
+    model = replace(plain, nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
+    vector = np.array([[1, 0]], np.float32)
+    scores, away = score(model, vector)
+    assert scores[0] == pytest.approx([1 + 0, 0 + 0.5 * -10])
+    assert away == pytest.approx([0])
+    assert score(plain, vector)[0][0] == pytest.approx([1, 0])
+
+
+def test_an_artifact_keeps_it(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    model = replace(bare_model(), nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
+    model = replace(model, head=replace(model.head, classes=tuple(model.policy.labels)))
+    artifact.save(model, tmp_path, report={})
+    loaded = artifact.load(tmp_path).model.nearest
+    assert loaded is not None
+    assert (loaded.owners.tolist(), loaded.sharpness, loaded.share) == ([0, 1], 10.0, 0.5)
+
+
+def test_owners_that_miss_a_class_are_refused(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    model = replace(bare_model(), nearest=Nearest(owners=owners(0, 0), sharpness=10.0, share=0.5))
+    artifact.save(model, tmp_path, report={})
+    with pytest.raises(ArtifactError, match="owners must name every class"):
+        artifact.load(tmp_path)
