@@ -1,6 +1,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from classifiers import artifact
 from classifiers.artifact import HEAD, MANIFEST, POLICY, REPORT, load, save
 from classifiers.errors import ArtifactError
-from classifiers.model import Model
+from classifiers.model import Model, Threshold
 from classifiers.policy import Policy
 from classifiers.registry import Registry
 
@@ -61,6 +62,12 @@ def test_no_secret_is_written(
     assert artifact.policy_sha256(secret.policy) == artifact.policy_sha256(
         bare_model(teacher={"model": "openai/x", "api_key": "sk-other"}).policy
     )
+
+
+def test_numbers_may_be_numpys(model: Model, tmp_path: Path) -> None:
+    half = Threshold(act=np.float32(0.5), unsure=np.float32(0.25))  # type: ignore[arg-type]
+    save(replace(model, thresholds={"first": half}), tmp_path, report={})
+    assert load(tmp_path).model.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
 
 
 @pytest.mark.parametrize("name", [HEAD, POLICY, REPORT, "MODEL_CARD.md"])
