@@ -17,7 +17,7 @@ def distance(novelty: Novelty, vectors: Floats) -> Floats:
 
 
 def nearest(to_prototypes: Floats) -> Floats:
-    """to_prototypes: (n, prototypes) cosines → (n,) 1 - the highest, 0..1. Without prototypes: zeros, nothing is novel."""
+    """to_prototypes: (n, prototypes) cosines → (n,) 1 - the highest, 0..1; zeros where there are none."""
     if not to_prototypes.shape[1]:
         return np.zeros(len(to_prototypes), np.float32)
     away: Floats = (1 - to_prototypes.max(axis=1)).clip(0.0, 1.0)
