@@ -116,7 +116,7 @@ class _Walk:
 
     def _scalar(self, node: yaml.Node, path: DataPath) -> str | None:
         text = str(node.value)
-        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        plain = isinstance(node, yaml.ScalarNode) and not node.style  # None, or empty from libyaml
         if plain and text in ("", "~", "null"):
             return None
         if "${" not in text:
