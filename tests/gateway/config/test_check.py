@@ -1,0 +1,160 @@
+"""Whatever is wrong in gateway.yaml comes at once, at its line and column, with the word that was meant."""
+
+from textwrap import dedent
+
+import pytest
+
+from gateway.config import source
+from gateway.config.check import validate
+from gateway.config.schema import Settings
+
+BASE = """\
+version: 1
+upstreams:
+  one: {kind: echo}
+"""
+
+
+def problems(text: str) -> list[str]:
+    document = source.parse(dedent(text), "f", {})
+    assert validate(document, Settings) is None
+    return sorted(str(problem) for problem in document.problems)
+
+
+def problem(text: str) -> str:
+    (only,) = problems(text)
+    return only
+
+
+def with_base(text: str) -> str:
+    return BASE + dedent(text)
+
+
+def test_all_problems_come_at_once() -> None:
+    assert problems(
+        """\
+        version: 2
+        lissten: 127.0.0.1:1
+        upstreams:
+          one: {kind: ecko}
+          two:
+            kind: openai
+            base_ur: http://x
+        limits:
+          body: 10
+        """
+    ) == [
+        "f:1:1: version: '2' is not known here (known: 1)",
+        'f:2:1: lissten: no such key; did you mean "listen"?',
+        "f:4:3: upstreams.one: 'ecko' is not known here; did you mean \"echo\"?",
+        "f:5:3: upstreams.two: needs base_url:",
+        'f:7:5: upstreams.two.base_ur: no such key; did you mean "base_url"?',
+        "f:9:3: limits.body: '10' is not a size such as 512KiB or 2MiB (units: B, kB, KiB, MB, MiB, GB, GiB)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen: []", "f:4:1: listen: Input should be a valid string"),
+        ("access_key: {a: b}", "f:4:1: access_key: Input should be a valid string"),
+        ("models_dir: ''", "f:4:1: models_dir: String should have at least 1 character"),
+        ("workers: two", "f:4:1: workers: Input should be a valid integer"),
+        ("workers: 2", "workers: more than 1 is not built yet"),
+        ("workers: 0", "f:4:1: workers: Input should be greater than or equal to 1"),
+        ("classifier_threads: no", "f:4:1: classifier_threads: Input should be a valid integer"),
+        ("content: {keep: 30d}", "f:4:11: content.keep: '30d' is not known here"),
+        ("content: none", "f:4:1: content: Input should be a valid dictionary"),
+        ("limits: {body_time: 5}", "f:4:10: limits.body_time: '5' is not a duration such as 250ms"),
+        ("limits: {queue: 0}", "f:4:10: limits.queue: Input should be greater"),
+        ("limits: {queues: 1}", 'f:4:10: limits.queues: no such key; did you mean "queue"?'),
+        ("models: [a]", "f:4:1: models: Input should be a valid dictionary"),
+        (
+            "models: {a: {upstream: one, intern: true}}",
+            'f:4:29: models.a.intern: no such key; did you mean "internal"?',
+        ),
+        ("models: {a: {upstream: one, internal: yes}}", "f:4:29: models.a.internal: 'yes' is neither true nor false"),
+        ("models: {a: {model: x}}", "f:4:10: models.a: needs upstream:"),
+        ("rules: x", "f:4:1: rules: Input should be a valid tuple"),
+        ("rules: [x]", "f:4:9: rules[0]: Input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_value_is_found_at_its_place(text: str, message: str) -> None:
+    assert message in problem(with_base(text))
+
+
+RULE = """\
+rules:
+  - name: r
+    classifier: c
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("then: {a: {blok: true}}", 'f:7:16: rules[0].then.a.blok: no such key; did you mean "block"?'),
+        ("then: {a: {}}", "rules[0].then.a: needs exactly one of block, answer, answer_file, forward, flag; has 0"),
+        ("then: {a: {block: true, flag: true}}", "f:7:12: rules[0].then.a: needs exactly one of"),
+        ("then: {a: {answer: ''}}", "f:7:16: rules[0].then.a.answer: String should have at least 1"),
+        ("then: {a: answer}", "f:7:12: rules[0].then.a: answer needs its text"),
+        ("then: {a: blok}", 'no such key; did you mean "block"?'),
+        ("then: {a: }", "f:7:12: rules[0].then.a: Input should be a valid"),
+        ("then: {}", "f:7:5: rules[0].then: Dictionary should have at least 1 item"),
+        ("then: {a: {redact: true}}", "f:7:12: rules[0].then.a: redact is not built yet"),
+        ("then: {a: {answer: label}}", "f:7:12: rules[0].then.a: answer: label is not built yet"),
+        (
+            "then: {a: {block: {message: x, shap: error}}}",
+            'rules[0].then.a.block.shap: no such key; did you mean "shape"?',
+        ),
+        ("then: {a: {block: {shape: odd}}}", "f:7:24: rules[0].then.a.block.shape: 'odd' is not known here"),
+        ("reads: {after: x}\n    then: {a: flag}", "f:7:5: rules[0].reads: reads: {after: …} is not built yet"),
+        (
+            "reads: {roles: [usr]}\n    then: {a: flag}",
+            "f:7:21: rules[0].reads.roles[0]: 'usr' is not known here; did you mean \"user\"?",
+        ),
+        ("reads: {max_windows: 0}\n    then: {a: flag}", "f:7:13: rules[0].reads.max_windows: Input should be greater"),
+        (
+            "reads: {output: true}\n    then: {a: {answer: x}}",
+            "a rule that reads output can block, forward or flag, not answer",
+        ),
+        ("when_unsure: {ask: judge}\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: ask is not built yet"),
+        ("when_broken: open\n    then: {a: flag}", "f:7:5: rules[0].when_broken: 'open' is not known here"),
+        ("contract: {max_disagreement: 2%}\n    then: {a: flag}", "f:5:5: rules[0]: contract is not built yet"),
+        ("when: {modell: a}\n    then: {a: flag}", 'f:7:12: rules[0].when.modell: no such key; did you mean "model"?'),
+    ],
+)
+def test_a_wrong_rule_is_found_at_its_place(text: str, message: str) -> None:
+    assert message in problem(with_base(RULE.format(text)))
+
+
+@pytest.mark.parametrize("name", ["Big", "with space", "ünder", "-dash", "x" * 64, "''"])
+def test_names_are_small_words(name: str) -> None:
+    text = with_base(RULE.format("then: {a: flag}").replace("name: r", f"name: {name}"))
+    assert "must be lower-case letters, digits, - and _ only" in problem(text)
+
+
+def test_a_wrong_url_is_told_what_a_url_is() -> None:
+    said = problem("version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: ftp://x\n")
+    assert said == "f:5:5: upstreams.one.base_url: 'ftp://x' must begin with http:// or https:// and a host"
+
+
+def test_an_extra_key_named_like_its_kind_is_found() -> None:
+    said = problem("version: 1\nupstreams:\n  echo:\n    kind: echo\n    echo: 1\n")
+    assert said.startswith("f:5:5: upstreams.echo.echo: no such key")
+
+
+@pytest.mark.parametrize("text", ["just a word", "- a\n- b", "~"])
+def test_a_file_that_is_no_mapping(text: str) -> None:
+    assert problem(text) == "f:1:1: must be a mapping of keys to values"
+
+
+def test_what_fits_is_frozen_settings_with_defaults() -> None:
+    document = source.parse(BASE + "models:\n  a: one\nlimits:\n", "f", {})
+    settings = validate(document, Settings)
+    assert settings is not None
+    assert settings.models["a"].upstream == "one"
+    assert settings.limits.body == 10 * 1024**2
+    with pytest.raises(ValueError, match="frozen"):
+        settings.listen = "elsewhere"  # type: ignore[misc]

@@ -1,0 +1,275 @@
+"""gateway.yaml and policies as a whole: what refers to what, secrets, addresses, files beside them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from classifiers.policy import Policy
+from gateway.config.load import (
+    Loaded,
+    is_loopback,
+    listens_on_loopback,
+    load_gateway,
+    load_policy,
+    rule_problems,
+    split_listen,
+)
+from gateway.config.problems import ConfigError
+from gateway.config.shipped import shipped_dir
+
+BASE = """\
+version: 1
+upstreams:
+  one: {kind: echo}
+models:
+  gpt-4o: one
+  cheap: {upstream: one, internal: true}
+"""
+RULE = """\
+rules:
+  - name: r
+    classifier: bank
+"""
+Load = Callable[..., Loaded]
+
+
+@pytest.fixture
+def refused(load: Load) -> Callable[..., list[str]]:
+    """The problems of a text, without the file's folder."""
+
+    def make(text: str, **env: str) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            load(text, env)
+        return [str(problem).rpartition("gateway.yaml:")[2] for problem in caught.value.problems]
+
+    return make
+
+
+def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
+    loaded = load(BASE + "models_dir: ../models\nledger: here.db\n")
+    assert loaded.models_dir == tmp_path.parent / "models"
+    assert loaded.ledger == tmp_path / "here.db"
+    assert loaded.prices == shipped_dir() / "prices.yaml"
+    assert load(BASE + "prices: my.yaml\n").prices == tmp_path / "my.yaml"
+
+
+def test_answer_files_are_read(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "hi.md").write_text("Hello 👋\n", "utf-8")
+    assert load(BASE + RULE + "    then: {a: {answer_file: hi.md}}\n").replies == {"hi.md": "Hello 👋"}
+
+
+def test_answer_files_that_cannot_be_read(refused: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "latin.md").write_bytes(b"caf\xe9")
+    text = BASE + RULE + "    then:\n      a: {answer_file: gone.md}\n      b: {answer_file: latin.md}\n"
+    assert refused(text) == [
+        "11:11: rules[0].then.a.answer_file: gone.md: No such file or directory",
+        "12:11: rules[0].then.b.answer_file: latin.md: is not UTF-8",
+    ]
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8080", "localhost:1", "127.9.9.9:80", "[::1]:8080", "::1:8080"])
+def test_loopback_needs_no_key(load: Load, listen: str) -> None:
+    assert listens_on_loopback(listen)
+    assert load(BASE + f'listen: "{listen}"\n').settings.listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:8080", "192.168.1.2:80", "[::]:80", "::1234:80", "localhost.evil.com:80", "127.evil.com:80"]
+)
+def test_any_other_address_needs_a_key(refused: Callable[..., list[str]], load: Load, listen: str) -> None:
+    text = BASE + f'listen: "{listen}"\n'
+    assert refused(text) == [
+        '7:1: listen: only loopback may be listened on without an access key; set access_key: "${OFFRAMP_KEY}"'
+    ]
+    assert refused(text + 'access_key: "${OFFRAMP_KEY:-}"\n')[0].startswith("7:1: listen: only loopback")
+    assert load(text + 'access_key: "${K}"\n', {"K": "secret"}).settings.access_key == "secret"
+
+
+def test_loopback_is_an_address_not_a_prefix() -> None:
+    assert all(is_loopback(host) for host in ("localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1", "[::1]"))
+    others = ("127.evil.com", "127.0.0.1.nip.io", "127.0.0.1.", "localhost.com", "::12", "0.0.0.0", "", "127.1", "[::1")
+    assert [host for host in others if is_loopback(host)] in ([], ["[::1"])
+
+
+@pytest.mark.parametrize(
+    "listen", ["8080", "localhost", "localhost:", ":80", "localhost:http", "localhost:65536", "localhost:-1"]
+)
+def test_an_address_is_host_and_port(refused: Callable[..., list[str]], listen: str) -> None:
+    with pytest.raises(ValueError, match="is not host:port"):
+        split_listen(listen)
+    assert any("is not host:port, such as 127.0.0.1:8080" in said for said in refused(BASE + f'listen: "{listen}"\n'))
+
+
+def test_a_listen_address_is_split() -> None:
+    assert split_listen("127.0.0.1:80") == ("127.0.0.1", 80)
+    assert split_listen("[::1]:0") == ("::1", 0)
+
+
+UPSTREAM = "version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: http://127.0.0.1:1/v1\n    api_key: {}\n"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-secret", '"sk-secret"', '"sk-${NAME}"', '"${NAME}x"', '"${GONE:-sk-secret}"', "{a: b}"]
+)
+def test_a_literal_secret_is_refused_and_not_repeated(refused: Callable[..., list[str]], key: str) -> None:
+    said = refused(UPSTREAM.format(key), NAME="filled")
+    assert '6:5: upstreams.one.api_key: a secret must come from the environment; write it as "${NAME}"' in said
+    assert "secret" not in " ".join(said).replace("a secret must", "")
+    assert "filled" not in " ".join(said)
+
+
+@pytest.mark.parametrize("key", ['"${NAME}"', "${NAME}", '"${GONE:-}"', '""', ""])
+def test_a_secret_from_the_environment_is_taken(load: Load, key: str) -> None:
+    loaded = load(UPSTREAM.format(key), {"NAME": "sk-1"})
+    assert loaded.settings.upstreams["one"].api_key == ("sk-1" if "NAME" in key else "")
+
+
+def test_a_missing_variable_is_a_problem(refused: Callable[..., list[str]]) -> None:
+    assert refused(UPSTREAM.format('"${GONE}"')) == [
+        "6:14: upstreams.one.api_key: the environment variable GONE is not set; set it, or write ${GONE:-default}"
+    ]
+
+
+def test_an_upstream_that_refuses_to_be_without_a_key(refused: Callable[..., list[str]], load: Load) -> None:
+    text = UPSTREAM.format('"${K:-}"') + "    without_key: refuse\n"
+    assert refused(text) == ["6:5: upstreams.one.api_key: is empty, and without_key: refuse asks for one"]
+    load(text, {"K": "sk-1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  x: ons\n", '7:3: models.x.upstream: no upstream ons; did you mean "one"?'),
+        ("  x: deny\n", "7:3: models.x.upstream: no upstream deny (known: one)"),
+        ("  other: dney\n", '7:3: models.other.upstream: no upstream dney; did you mean "deny"?'),
+        (
+            "  other: {upstream: one, fallbacks: [one/x]}\n",
+            "7:3: models.other: takes an upstream or deny, nothing else",
+        ),
+        (
+            "  x:\n    upstream: one\n    fallbacks: [one/a, two/b]\n",
+            "9:24: models.x.fallbacks[1]: 'two/b' is not upstream/model",
+        ),
+        ("  x:\n    upstream: one\n    fallbacks: one\n", "9:5: models.x.fallbacks[0]: 'one' is not upstream/model"),
+        (
+            "  x:\n    upstream: one\n    fallbacks: [one/]\n",
+            "9:17: models.x.fallbacks[0]: 'one/' is not upstream/model",
+        ),
+        (
+            RULE + "    then: {a: {forward: chep}}\n",
+            '10:16: rules[0].then.a.forward: no model chep; did you mean "cheap"?',
+        ),
+        (RULE + "    then: {a: {forward: other}}\n", "10:16: rules[0].then.a.forward: no model other"),
+        (
+            RULE + "    when: {model: gpt-4}\n    then: {a: flag}\n",
+            '10:12: rules[0].when.model: no model gpt-4; did you mean "gpt-4o"?',
+        ),
+        (
+            RULE + "    then: {a: flag}\n  - name: r\n    classifier: bank\n    then: {a: flag}\n",
+            "11:5: rules[1].name: another rule is named r",
+        ),
+        ("  gpt-4o: one\n", "7:3: models.gpt-4o: stands twice; the first is on line 5"),
+    ],
+)
+def test_what_refers_to_nothing_is_found(refused: Callable[..., list[str]], text: str, message: str) -> None:
+    (said,) = refused(BASE + text)
+    assert said.startswith(message)
+
+
+def test_any_model_may_be_named_where_an_upstream_takes_all(load: Load) -> None:
+    load(BASE + "  other: one\n" + RULE + "    when: {model: whatever}\n    then: {a: flag}\n")
+
+
+def test_bare_words_stand_for_the_obvious(load: Load) -> None:
+    (rule,) = load(BASE + RULE + "    then: {a: block, b: flag, c: forward, d: {forward: cheap}}\n").settings.rules
+    assert rule.then["a"].block is not None
+    assert rule.then["b"].flag is True
+    assert (rule.then["c"].forward, rule.then["d"].forward) == ("true", "cheap")
+
+
+def test_labels_that_a_policy_lacks_are_found(load: Load, policies: dict[str, Policy]) -> None:
+    rules = """\
+rules:
+  - name: r
+    classifier: bank
+    then:
+      "*": flag
+      other: flag
+      greting: block
+  - name: s
+    classifier: safe
+    then: {violence: block, other: block}
+  - name: t
+    classifier: nobody
+    then: {anything: block}
+"""
+    said = [str(problem).rpartition("gateway.yaml:")[2] for problem in rule_problems(load(BASE + rules), policies)]
+    assert said == [
+        '13:7: rules[0].then.greting: no such label in bank; did you mean "greeting"?',
+        "16:29: rules[1].then.other: no such label in safe (known: *, jailbreak, violence)",
+    ]
+
+
+POLICY = """\
+version: 1
+name: bank
+kind: intent
+about: messages
+labels:
+  one: {means: one}
+  two: {means: two}
+"""
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path) -> Callable[[str], Path]:
+    """A policy file of that text."""
+
+    def make(text: str) -> Path:
+        file = tmp_path / "policy.yaml"
+        file.write_text(dedent(text), "utf-8")
+        return file
+
+    return make
+
+
+def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Path]) -> None:
+    policy = load_policy(policy_file(POLICY.replace("one:", "no:").replace("two:", "1.0:")), {})
+    assert list(policy.labels) == ["no", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (POLICY.replace("intent", "slots"), "3:1: kind: slots is not built yet"),
+        (POLICY.replace("intent", "intents"), "3:1: kind: 'intents' is not known here; did you mean \"intent\"?"),
+        (POLICY.replace("one: {", "other: {"), "6:3: labels.other: other is a word of Offramp's own"),
+        (POLICY.replace("  two: {means: two}\n", ""), "5:1: labels: needs two labels, or one and other:"),
+        (POLICY.replace("intent", "safety") + "other: x\n", "8:1: other: a safety policy has no other"),
+        (POLICY + "tests:\n  - {text: a, expect: on}\n", '9:15: tests[0].expect: no label on; did you mean "one"?'),
+        (
+            POLICY.replace("intent", "safety") + "tests:\n  - {text: a, expect: other}\n",
+            "9:15: tests[0].expect: no label other",
+        ),
+        (POLICY + "data: [gone.jsonl]\n", "8:8: data[0]: there is no file"),
+        (POLICY + "teacher: {file: gone.jsonl}\n", "8:11: teacher.file: there is no file"),
+        (
+            POLICY + "teacher: {model: a, api_key: sk-1}\n",
+            "8:21: teacher.api_key: a secret must come from the environment",
+        ),
+        (POLICY + "teacher: {budget: 1€, model: a}\n", "8:11: teacher.budget: '1€' is not an amount"),
+        (POLICY + "goal: {max_error: 5}\n", "8:8: goal.max_error: '5' is not between 0% and 100%; did you mean 5%"),
+        (POLICY.replace("means: one", "meens: one"), 'labels.one.meens: no such key; did you mean "means"?'),
+    ],
+)
+def test_what_is_wrong_in_a_policy_is_found(policy_file: Callable[[str], Path], text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_policy(policy_file(text), {})
+    assert message in str(caught.value)
+
+
+def test_a_gateway_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_gateway(tmp_path / "gone.yaml", {})

@@ -1,0 +1,177 @@
+"""YAML text → plain words and their places."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import source
+from gateway.config.problems import ConfigError, Mark
+from gateway.config.source import Document
+
+
+def parse(text: str, **env: str) -> Document:
+    return source.parse(text, "f.yaml", env)
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["no", "on", "yes", "off", "true", "1.0", "007", "1_000", "0x1F", "12:30", "2026-11-25", ".inf", "NaN", "Null"],
+)
+def test_every_scalar_stays_the_word_that_was_written(word: str) -> None:
+    assert parse(f"a: {word}\n{word}: b").data == {"a": word, word: "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("a:", None), ("a: ~", None), ("a: null", None), ("a: ''", ""), ("a: 'null'", "null"), ('a: "~"', "~")],
+)
+def test_only_empty_tilde_and_null_are_nothing(text: str, value: str | None) -> None:
+    assert parse(text).data == {"a": value}
+
+
+def test_columns_count_characters_not_bytes() -> None:
+    assert parse("{éé: 1, b: 2}").marks["b",] == Mark(1, 9)
+
+
+def test_a_duplicate_key_names_both_lines_and_the_first_counts() -> None:
+    document = parse("a: 1\nb:\n  x: 1\n  y: 2\n  x: 3\na: 4\n")
+    assert document.data == {"a": "1", "b": {"x": "1", "y": "2"}}
+    assert [str(problem) for problem in document.problems] == [
+        "f.yaml:5:3: b.x: stands twice; the first is on line 3",
+        "f.yaml:6:1: a: stands twice; the first is on line 1",
+    ]
+
+
+def test_marks_are_where_keys_and_items_stand() -> None:
+    document = parse("a:\n  - b: 1\n    c: [x, y]\n  - d\n")
+    assert document.marks["a", 0, "b"] == Mark(2, 5)
+    assert document.marks["a", 0, "c"] == Mark(3, 5)
+    assert document.marks["a", 0, "c", 1] == Mark(3, 12)
+    assert document.marks["a", 1] == Mark(4, 5)
+    assert document.mark(("a", 1, "nothing", "here")) == Mark(4, 5)
+    assert document.mark(("nothing",)) == Mark(1, 1)
+
+
+def test_anchors_and_aliases_stand_for_what_they_name() -> None:
+    assert parse("a: &x [1, 2]\nb: *x").data == {"a": ["1", "2"], "b": ["1", "2"]}
+
+
+def test_an_alias_bomb_is_refused() -> None:
+    lines = ["l0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert "nested or aliased too deeply" in refused("\n".join(lines))
+
+
+def test_an_alias_to_itself_is_refused() -> None:
+    assert "nested or aliased too deeply" in refused("a: &a [*a]")
+    assert "nested or aliased too deeply" in refused("a: &a {b: *a}")
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 50 + "]" * 50, "[" * 100_000, "- " * 5_000 + "x"])
+def test_deep_nesting_is_refused(text: str) -> None:
+    assert "deep" in refused(text) or "depth" in refused(text)
+
+
+def test_a_key_that_is_no_word_is_a_problem() -> None:
+    document = parse("? [a, b]\n: 1\nc: 2\n")
+    assert document.data == {"c": "2"}
+    assert [str(problem) for problem in document.problems] == ["f.yaml:1:3: a key must be a word"]
+
+
+def test_a_merge_key_is_a_key_like_any_other() -> None:
+    assert parse("a: &a {x: 1}\nb:\n  <<: *a\n").data["b"] == {"<<": {"x": "1"}}
+
+
+def test_tags_make_no_objects() -> None:
+    assert parse("a: !!python/object/apply:os.system ['true']").data == {"a": ["true"]}
+
+
+def test_variables_are_filled_from_the_environment() -> None:
+    document = parse('a: "${ONE}"\nb: x-${TWO:-two}-${ONE}\nc: "${NONE:-}"\n${ONE}: d\n', ONE="1")
+    assert document.data == {"a": "1", "b": "x-two-1", "c": "", "${ONE}": "d"}
+    assert not document.problems
+
+
+def test_from_env_is_what_holds_no_words_of_the_file() -> None:
+    document = parse("a: ${ONE}\nb: ${ONE:-}\nc: ${ONE:-x}\nd: x${ONE}\ne: ${ONE}${ONE}\nf: x", ONE="1")
+    assert document.from_env == {("a",), ("b",), ("e",)}
+
+
+def test_a_variable_that_is_not_set_is_a_problem_at_its_place() -> None:
+    document = parse("a:\n  - b\n  - ${GONE}\n")
+    assert str(document.problems[0]) == (
+        "f.yaml:3:5: a[1]: the environment variable GONE is not set; set it, or write ${GONE:-default}"
+    )
+
+
+def test_a_variable_in_the_environment_is_not_filled_again() -> None:
+    assert parse("a: ${ONE}", ONE="${TWO}", TWO="2").data == {"a": "${TWO}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "f.yaml:1:1: is empty"),
+        ("# only a comment\n", "f.yaml:1:1: is empty"),
+        ("a:\n\tb: 1\n", "f.yaml:2:1: is not valid YAML"),
+        ("a: [1,\n", "is not valid YAML"),
+        ("a: *nobody\n", "f.yaml:1:4: is not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "f.yaml:2:1: is not valid YAML"),
+        ("a: b: c\n", "f.yaml:1:5: is not valid YAML"),
+        ("a: \x00\n", "is not valid YAML"),
+        ("a: 'open\n", "is not valid YAML"),
+    ],
+)
+def test_what_is_no_yaml_is_said_with_its_place(text: str, message: str) -> None:
+    assert message in refused(text)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    def reading(path: Path) -> str:
+        with pytest.raises(ConfigError) as caught:
+            source.read(path, {})
+        return str(caught.value)
+
+    assert "gone.yaml: cannot be read: No such file" in reading(tmp_path / "gone.yaml")
+    assert "cannot be read: Is a directory" in reading(tmp_path)
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"a: caf\xe9\n")
+    assert "is not UTF-8 (byte 6)" in reading(latin)
+
+
+def test_a_byte_order_mark_and_windows_lines_change_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  - 2\r\n")
+    document = source.read(file, {})
+    assert document.data == {"a": "1", "b": ["2"]}
+    assert document.marks["a",] == Mark(1, 1)
+    assert document.marks["b", 0] == Mark(3, 5)
+
+
+@given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t~$"), max_size=60))
+def test_no_text_brings_it_down(text: str) -> None:
+    with suppress(ConfigError):
+        assert parse(text).marks
+
+
+WORDS = st.text(alphabet="abz019-_é", min_size=1, max_size=8)
+
+
+@given(st.dictionaries(WORDS, st.one_of(WORDS, st.lists(WORDS, max_size=4)), min_size=1, max_size=6))
+def test_what_is_written_is_read(data: dict[str, str | list[str]]) -> None:
+    lines = []
+    for key, value in data.items():
+        shown = f"'{value}'" if isinstance(value, str) else "[" + ", ".join(f"'{item}'" for item in value) + "]"
+        lines.append(f"'{key}': {shown}")
+    document = parse("\n".join(lines))
+    assert document.data == data
+    assert [document.marks[key,].line for key in data] == list(range(1, len(data) + 1))

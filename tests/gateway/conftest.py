@@ -1,0 +1,380 @@
+"""Factories for the gateway's tests: settings from YAML text, rules, verdicts, and fakes with the real Protocols."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from classifiers.policy import Policy
+from classifiers.verdict import Abstention, Reading, Verdict
+from gateway.config.load import Loaded, load_gateway
+from gateway.endpoints.chat import ChatEndpoint
+from gateway.ledger.record import Record
+from gateway.ledger.recorder import Recorder
+from gateway.ledger.writer import LedgerWriter
+from gateway.metrics import Metrics
+from gateway.middleware.auth import Auth
+from gateway.middleware.request_id import RequestId
+from gateway.pipeline import Pipeline
+from gateway.rules.compile import compile_rules
+from gateway.savings.prices import Price, PriceTable
+from gateway.server import Guarded, bind
+from gateway.types import Headers
+from gateway.upstreams.base import Answer, Call, Upstream
+from gateway.upstreams.echo import EchoUpstream
+from gateway.upstreams.forward import Forwarder
+from gateway.upstreams.routes import Routes
+
+PRICES = PriceTable(
+    as_of="2026-11-25",
+    source="the tests",
+    prices={
+        "dear": Price(input_usd=10e-6, output_usd=40e-6, cached_input_usd=5e-6),
+        "cheap": Price(input_usd=1e-6, output_usd=4e-6, cached_input_usd=1e-6),
+    },
+)
+BASE = """
+version: 1
+upstreams:
+  one: {kind: echo}
+  two: {kind: echo}
+models:
+  dear: one
+  cheap: two
+  unpriced: one
+"""
+
+
+@dataclass(slots=True)
+class FakeUpstream:
+    """An upstream that gives what it was told to, one after the other, and keeps the calls it got."""
+
+    answers: list[Answer | Exception]
+    name: str = "fake"
+    notional: bool = False
+    ask_usage: bool = True
+    calls: list[Call] = field(default_factory=list)
+    closed: bool = False
+
+    async def send(self, call: Call) -> Answer:
+        """The next answer, or the next failure; the last one again and again."""
+        self.calls.append(call)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Notes it."""
+        self.closed = True
+
+
+@dataclass(slots=True)
+class FakeClassify:
+    """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included."""
+
+    policies: Mapping[str, Policy]
+    asked: list[Reading] = field(default_factory=list)
+
+    async def __call__(self, readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
+        """One verdict for each reading."""
+        self.asked += readings
+        return [self._verdict(reading) for reading in readings]
+
+    def _verdict(self, reading: Reading) -> Verdict:
+        text = " ".join(reading.texts)
+        policy = self.policies[reading.classifier]
+        labels = tuple(label for label in policy.labels if label in text)
+        abstention = next((kind for kind in Abstention if kind.value in text), None)
+        if abstention is None and reading.incomplete:
+            abstention = Abstention.UNREAD
+        if not policy.multi_label:
+            labels = labels[:1] or ("other",)
+        if abstention is Abstention.BROKEN:
+            return Verdict(
+                classifier=policy.name, version="v1", scores={}, abstention=abstention, reason="said so", labels=()
+            )
+        return Verdict(
+            classifier=policy.name,
+            version="v1",
+            labels=labels,
+            confidence=0.9,
+            scores={label: 0.9 if label in labels else 0.01 for label in policy.labels},
+            abstention=abstention,
+        )
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A store that keeps records as they are. `fail` is raised instead while it is set."""
+
+    records: list[Record] = field(default_factory=list)
+    fail: Exception | None = None
+    closed: bool = False
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Takes the rows."""
+        if self.fail is not None:
+            raise self.fail
+        self.records += records
+
+    def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
+        """No sums here."""
+        return []
+
+    def close(self) -> None:
+        """Notes it."""
+        self.closed = True
+
+
+@dataclass(slots=True)
+class Answered:
+    """What an ASGI app sent."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self.parts)
+
+
+@dataclass(slots=True)
+class Wired:
+    """A gateway put together as app.py does it, on fakes at its two ends."""
+
+    app: ASGIApp
+    metrics: Metrics
+    classify: FakeClassify
+    writer: LedgerWriter
+    store: MemoryStore
+    upstreams: Mapping[str, Upstream]
+
+    def records(self) -> list[Record]:
+        """All that was recorded; ends the writer."""
+        self.writer.close()
+        return self.store.records
+
+    def record(self) -> Record:
+        """The one record; ends the writer."""
+        (record,) = self.records()
+        return record
+
+
+Load = Callable[..., Loaded]
+Ask = Callable[..., Awaitable[Answered]]
+Serving = Callable[..., AbstractAsyncContextManager[str]]
+
+
+@pytest.fixture
+def policies() -> dict[str, Policy]:
+    """A safety policy `safe` (violence, jailbreak) and an intent policy `bank` (greeting, rate, card)."""
+
+    def policy(name: str, kind: str, labels: Sequence[str], **more: Any) -> Policy:
+        described = {label: {"means": label} for label in labels}
+        return Policy.model_validate(
+            {"version": 1, "name": name, "kind": kind, "about": "tests", "labels": described, **more}
+        )
+
+    return {
+        "safe": policy("safe", "safety", ["violence", "jailbreak"]),
+        "bank": policy("bank", "intent", ["greeting", "rate", "card"], other="anything else"),
+    }
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """load(yaml, env=…): the gateway file of that text, written where replies/ may lie beside it."""
+
+    def make(text: str = BASE, env: Mapping[str, str] | None = None) -> Loaded:
+        file = tmp_path / "gateway.yaml"
+        file.write_text(dedent(text), "utf-8")
+        return load_gateway(file, env or {})
+
+    return make
+
+
+@pytest.fixture
+def make_verdict() -> Callable[..., Verdict]:
+    """make_verdict(*labels, abstention=…)."""
+
+    def make(*labels: str, abstention: Abstention | None = None, classifier: str = "safe") -> Verdict:
+        return Verdict(
+            classifier=classifier,
+            version="v1",
+            labels=labels,
+            confidence=0.9,
+            scores=dict.fromkeys(labels, 0.9),
+            abstention=abstention,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_answer() -> Callable[..., Answer]:
+    """make_answer(text=…, status=…, events=[…], then=error): an upstream's answer, whole or streamed."""
+
+    def make(
+        body: bytes = b'{"model":"m","choices":[]}',
+        *,
+        status: int = 200,
+        headers: Headers | None = None,
+        events: Sequence[bytes] | None = None,
+        then: Exception | None = None,
+    ) -> Answer:
+        async def chunks() -> AsyncIterator[bytes]:
+            for event in events or ():
+                yield event
+            if then is not None:
+                raise then
+
+        if events is not None:
+            return Answer(status=200, headers=headers or [], chunks=chunks())
+        return Answer(status=status, headers=headers or [(b"content-type", b"application/json")], body=body)
+
+    return make
+
+
+@pytest.fixture
+def fake_upstream() -> type[FakeUpstream]:
+    """fake_upstream([answers…]): a fake with the real Protocol."""
+    return FakeUpstream
+
+
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    """A store in memory."""
+    return MemoryStore()
+
+
+@pytest.fixture
+def prices() -> PriceTable:
+    """`dear` at $10 and $40, `cheap` at $1 and $4 a million; `unpriced` has no price."""
+    return PRICES
+
+
+@pytest.fixture
+def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> Callable[..., Wired]:
+    """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default)."""
+
+    def make(
+        rules: str = "",
+        *,
+        upstreams: Mapping[str, Upstream] | None = None,
+        models: str = "",
+        access_key: str = "",
+        max_body_bytes: int = 1_000_000,
+    ) -> Wired:
+        text = dedent(BASE) + dedent(models) + dedent(rules)
+        loaded = load(text)
+        metrics = Metrics()
+        targets = upstreams or {"one": EchoUpstream("one"), "two": EchoUpstream("two")}
+        routes = Routes(loaded.settings.models)
+        writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
+        compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
+        classify = FakeClassify(policies)
+        pipeline = Pipeline(
+            rules=compiled,
+            routes=routes,
+            classify=classify,
+            forwarder=Forwarder(targets, metrics),
+            recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=False),
+            metrics=metrics,
+            classify_time_s=1.0,
+        )
+        app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
+        return Wired(app, metrics, classify, writer, memory_store, targets)
+
+    return make
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """ask(app, body, …): one request straight into an ASGI app.
+
+    gone: an event after which the client is away; parts: the body in parts; path, method, headers as they are.
+    """
+
+    async def call(
+        app: ASGIApp,
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        path: str = "/v1/chat/completions",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        parts: Sequence[bytes] | None = None,
+        gone: asyncio.Event | None = None,
+        on_part: Callable[[bytes], None] | None = None,
+    ) -> Answered:
+        answered = Answered()
+        left = list(parts if parts is not None else [body])
+        away = gone or asyncio.Event()
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1"), *headers],
+            "http_version": "1.1",
+            "scheme": "http",
+            "server": ("127.0.0.1", 80),
+            "client": ("127.0.0.1", 1),
+            "root_path": "",
+        }
+
+        async def receive() -> dict[str, Any]:
+            if left:
+                return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or parts == []}
+            await away.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Mapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                answered.status = message["status"]
+                answered.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+                return
+            answered.parts.append(message.get("body", b""))
+            answered.ended = not message.get("more_body", False)
+            if on_part is not None:
+                on_part(answered.parts[-1])
+
+        await app(scope, receive, send)
+        return answered
+
+    return call
+
+
+@pytest.fixture
+def serving() -> Serving:
+    """serving(app, …): the app on a real port, behind the gateway's own protocol; gives the base URL."""
+
+    @asynccontextmanager
+    async def serve(app: ASGIApp, *, header_time_s: float = 10.0, body_time_s: float = 30.0) -> AsyncIterator[str]:
+        listener = bind("127.0.0.1", 0)
+        times = {"header_time_s": header_time_s, "body_time_s": body_time_s}
+        config = uvicorn.Config(
+            app, http=type("Guarded", (Guarded,), times), ws="none", access_log=False, log_config=None
+        )
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+    return serve

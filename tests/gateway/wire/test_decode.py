@@ -1,0 +1,48 @@
+import msgspec
+import pytest
+
+from gateway.errors import BadRequest
+from gateway.wire import chat
+from gateway.wire.decode import decoded
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "param"),
+    [
+        (b"", "not JSON", None),
+        (b"{", "not JSON", None),
+        (b'{"messages":[]}', "model: is missing", "model"),
+        (b'{"model":"m"}', "messages: is missing", "messages"),
+        (b'{"model":7,"messages":[]}', "model: Expected `str`, got `int`", "model"),
+        (b'{"model":"m","messages":[],"stream":"yes"}', "stream: Expected `bool", "stream"),
+        (b'{"model":"m","messages":[],"stream_options":[]}', "stream_options: Expected", "stream_options"),
+        (
+            b'{"model":"m","messages":[],"stream_options":{"include_usage":1}}',
+            "include_usage",
+            "stream_options.include_usage",
+        ),
+        (b'{"model":"m","messages":[],"response_format":"json"}', "response_format: Expected", "response_format"),
+        (b'{"model":"m","messages":[],"n":"two"}', "n: Expected `int", "n"),
+        (b"[]", "the body: Expected `object`, got `array`", None),
+        (b"null", "the body: Expected `object`, got `null`", None),
+        (b'{"model":"m","messages":[],"x":NaN}', "not JSON", None),
+        (b'{"model":"m","messages":[],"x":Infinity}', "not JSON", None),
+        (b'{"model":"m","messages":[]} trailing', "not JSON", None),
+        (b'{"model":"\xff","messages":[]}', "not UTF-8 (byte 10)", None),
+        (b'{"model":"m","messages":[],"x":"\\ud800"}', "not JSON", None),
+        (b'{"model":"m","messages":' + b"[" * 100_000, "nested too deeply", None),
+        (b'{"model":"m","messages":[],"x":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "nested too deeply", None),
+    ],
+)
+def test_what_does_not_fit_is_said_with_its_field(body: bytes, message: str, param: str | None) -> None:
+    with pytest.raises(BadRequest) as caught:
+        decoded(chat.decode_request, body)
+    assert message in caught.value.message
+    assert caught.value.param == param
+
+
+def test_what_fits_is_decoded() -> None:
+    request = decoded(chat.decode_request, b'{"model":"m","messages":[1],"stream":null,"extra":{}}')
+    assert request.model == "m"
+    assert request.messages == msgspec.Raw(b"[1]")
+    assert request.stream is None
