@@ -1,6 +1,10 @@
 """Fixtures for all tests: the real encoder, prepared once and kept in pytest's cache between runs."""
 
+import importlib
+import os
+import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -31,3 +35,37 @@ def models_dir(tmp_path: Path, prepared_dir: Path) -> Path:
     folder.mkdir()
     (folder / "encoders").symlink_to(prepared_dir / "encoders")
     return folder
+
+
+class Required:
+    """Real parts that tests run against: a missing one skips the test, with the line that installs it.
+
+    Where OFFRAMP_CI is set nothing skips: it fails.
+    """
+
+    def program(self, name: str, install: str) -> str:
+        """A program's path."""
+        path = shutil.which(name)
+        if path is None:
+            self._missing(name, install)
+        return str(path)
+
+    def module(self, name: str, install: str) -> ModuleType:
+        """An imported package."""
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            self._missing(name, install)
+            raise
+
+    def _missing(self, name: str, install: str) -> None:
+        message = f"{name} is not installed; {install}"
+        if os.environ.get("OFFRAMP_CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def required() -> Required:
+    """required.program("prometheus", "apt-get install prometheus"); required.module("playwright", "pip install …")."""
+    return Required()
