@@ -93,7 +93,7 @@ def listens_on_loopback(listen: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a host, as written in `listen` or a Host header, is this machine's own: 127.evil.com is a name."""
-    if host.lower() == "localhost":
+    if host in ("127.0.0.1", "localhost") or host.lower() == "localhost":
         return True
     try:
         return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
