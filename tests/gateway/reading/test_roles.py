@@ -1,0 +1,124 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BadRequest
+from gateway.reading.roles import Turn, select, system_text, turns_of
+
+
+def turns(*messages: Any) -> list[Turn]:
+    return turns_of(msgspec.Raw(json.dumps(messages).encode()))
+
+
+@pytest.mark.parametrize(
+    ("message", "turn"),
+    [
+        ({"role": "user", "content": "hi"}, Turn("user", ("hi",), False)),
+        ({"role": "user", "content": None}, Turn("user", (), False)),
+        ({"role": "user"}, Turn("user", (), False)),
+        ({"role": "user", "content": "hi", "name": "eve"}, Turn("user", ("hi", "eve"), False)),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+            Turn("user", ("a", "b"), False),
+        ),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]},
+            Turn("user", ("a",), True),
+        ),
+        ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, Turn("assistant", ("no",), False)),
+        (
+            {"role": "assistant", "refusal": "no", "tool_calls": [{"function": {"name": "f", "arguments": '{"a":1}'}}]},
+            Turn("assistant", ("no", '{"a":1}'), False),
+        ),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": "x"}}, Turn("assistant", ("x",), False)),
+        ({"role": "function", "name": "f", "content": "r"}, Turn("tool", ("r", "f"), False)),
+        ({"role": "tool", "content": "r", "unknown": {"a": [1]}}, Turn("tool", ("r",), False)),
+        ({"role": "User", "content": "hi"}, Turn("user", ("hi",), False)),
+        ({"role": "human", "content": "hi"}, Turn("user", ("hi",), False)),
+    ],
+)
+def test_every_part_that_can_carry_text_is_read(message: dict[str, Any], turn: Turn) -> None:
+    assert turns(message) == [turn]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hi",
+        7,
+        None,
+        [],
+        {},
+        {"content": "hi"},
+        {"role": None},
+        {"role": 1, "content": "a"},
+        {"role": "user", "content": 7},
+        {"role": "user", "content": {}},
+        {"role": "user", "content": ["a"]},
+        {"role": "user", "content": [{"type": "text", "text": 7}]},
+        {"role": "user", "content": [[]]},
+        {"role": "user", "name": []},
+        {"role": "assistant", "tool_calls": {}},
+        {"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]},
+    ],
+)
+def test_what_is_no_message_is_refused(message: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        turns(message)
+    assert caught.value.param == "messages"
+    assert caught.value.message.startswith("messages: ")
+
+
+def test_messages_too_deep_or_with_a_broken_escape_are_refused() -> None:
+    for raw in (b'[{"role":"user","content":' + b"[" * 100_000, b'[{"role":"user","content":"\\ud800"}]'):
+        with pytest.raises(BadRequest):
+            turns_of(msgspec.Raw(raw))
+
+
+CHAT = [
+    Turn("system", ("be nice",), False),
+    Turn("user", ("one",), False),
+    Turn("assistant", ("two",), False),
+    Turn("user", ("three",), True),
+    Turn("user", ("four",), False),
+    Turn("tool", ("five",), False),
+]
+
+
+def test_a_rule_reads_its_roles() -> None:
+    assert select(CHAT, frozenset({"user"}), last=False) == (("one", "three", "four"), True)
+    assert select(CHAT, frozenset({"system", "assistant"}), last=False) == (("be nice", "two"), False)
+    assert select(CHAT, frozenset({"developer"}), last=False) == ((), False)
+
+
+def test_the_last_turn_is_the_last_run_of_messages_of_those_roles() -> None:
+    assert select(CHAT, frozenset({"user"}), last=True) == (("three", "four"), True)
+    assert select(CHAT, frozenset({"user", "tool"}), last=True) == (("three", "four", "five"), True)
+    assert select(CHAT, frozenset({"system"}), last=True) == (("be nice",), False)
+    assert select(CHAT, frozenset({"developer"}), last=True) == ((), False)
+    assert select([], frozenset({"user"}), last=True) == ((), False)
+
+
+def test_system_text_is_all_of_the_operators_words() -> None:
+    more = [*CHAT, Turn("developer", ("and brief", "please"), False)]
+    assert system_text(more) == "be nice\nand brief\nplease"
+
+
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
+TURNS = st.lists(
+    st.builds(Turn, ROLES, st.lists(st.text(max_size=3), max_size=2).map(tuple), st.booleans()), max_size=8
+)
+
+
+@given(TURNS, st.sets(ROLES))
+def test_the_last_turn_is_the_end_of_what_the_roles_said(chat: list[Turn], roles: set[str]) -> None:
+    everything, gap = select(chat, frozenset(roles), last=False)
+    last, last_gap = select(chat, frozenset(roles), last=True)
+    assert everything[len(everything) - len(last) :] == last
+    assert gap or not last_gap
+    if roles == {"system", "developer", "user", "assistant", "tool"}:
+        assert everything == last == tuple(text for turn in chat for text in turn.texts)

@@ -1,0 +1,112 @@
+"""An answer or a block made here, as OpenAI's own client types it."""
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from gateway.errors import Blocked
+from gateway.reading.request import Request, parse_chat
+from gateway.rules import act
+from gateway.rules.rule import Act, Action
+from gateway.types import Reply
+from gateway.wire.chat import Usage
+
+USAGE = Usage(5, 2, 7)
+SAYS = Action(act=Act.ANSWER, text="Hello 👋")
+STOPS = Action(act=Act.BLOCK, text="Not here.")
+
+
+def request(**fields: Any) -> Request:
+    return parse_chat(json.dumps({"model": "gpt-4o", "messages": [], **fields}).encode())
+
+
+async def events(reply: Reply) -> list[bytes]:
+    assert reply.chunks is not None
+    return [event async for event in reply.chunks]
+
+
+async def chunks(reply: Reply) -> list[ChatCompletionChunk]:
+    *parts, last = await events(reply)
+    assert last == b"data: [DONE]\n\n"
+    assert all(part.startswith(b"data: ") and part.endswith(b"\n\n") for part in parts)
+    return [ChatCompletionChunk.model_validate(json.loads(part[6:]), strict=True) for part in parts]
+
+
+def test_an_answer_is_a_whole_completion() -> None:
+    reply = act.answer(request(), SAYS, "req_abc", USAGE)
+    body = json.loads(reply.body)
+    completion = ChatCompletion.model_validate(body)
+    assert (completion.id, completion.model, completion.object) == ("chatcmpl-abc", "gpt-4o", "chat.completion")
+    assert completion.choices[0].message.content == "Hello 👋"
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 7
+    assert body["choices"][0]["logprobs"] is None
+    assert body["choices"][0]["message"]["refusal"] is None
+
+
+def test_a_block_is_a_content_filter_answer() -> None:
+    (choice,) = ChatCompletion.model_validate_json(act.block(request(), STOPS, "req_a", USAGE).body).choices
+    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (
+        "Not here.",
+        None,
+        "content_filter",
+    )
+
+
+def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
+    asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
+    (choice,) = ChatCompletion.model_validate_json(act.block(asked, STOPS, "req_a", USAGE).body).choices
+    assert (choice.message.content, choice.message.refusal) == (None, "Not here.")
+
+
+def test_a_block_in_the_shape_of_an_error() -> None:
+    with pytest.raises(Blocked, match="Not here"):
+        act.block(request(), Action(act=Act.BLOCK, text="Not here.", shape="error"), "req_a", USAGE)
+
+
+def test_every_choice_asked_for_is_given() -> None:
+    completion = ChatCompletion.model_validate_json(act.answer(request(n=3), SAYS, "req_a", USAGE).body)
+    assert [choice.index for choice in completion.choices] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("choices", [1, 2])
+async def test_a_stream_of_an_answer(choices: int) -> None:
+    reply = act.answer(request(stream=True, n=choices), SAYS, "req_abc", USAGE)
+    assert dict(reply.headers)[b"content-type"].startswith(b"text/event-stream")
+    first, middle, last = await chunks(reply)
+    assert {(part.id, part.model, part.object) for part in (first, middle, last)} == {
+        ("chatcmpl-abc", "gpt-4o", "chat.completion.chunk")
+    }
+    assert len({part.created for part in (first, middle, last)}) == 1
+    assert first.choices[0].delta.role == "assistant"
+    assert middle.choices[0].delta.content == "Hello 👋"
+    assert last.choices[0].finish_reason == "stop"
+    assert len(last.choices) == choices
+
+
+async def test_a_stream_has_usage_only_where_it_was_asked_for() -> None:
+    plain = await events(act.answer(request(stream=True), SAYS, "req_a", USAGE))
+    assert b"usage" not in b"".join(plain)
+    assert b'"choices":[]' not in b"".join(plain)
+    *parts, last = await chunks(
+        act.answer(request(stream=True, stream_options={"include_usage": True}), SAYS, "req_a", USAGE)
+    )
+    assert all(part.usage is None for part in parts)
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage.completion_tokens == 2
+
+
+async def test_a_stream_of_a_refusal() -> None:
+    asked = request(stream=True, response_format={"type": "json_schema", "json_schema": {}})
+    _, middle, last = await chunks(act.block(asked, STOPS, "req_a", USAGE))
+    assert (middle.choices[0].delta.refusal, middle.choices[0].delta.content) == ("Not here.", None)
+    assert last.choices[0].finish_reason == "content_filter"
+
+
+async def test_a_stream_broken_off_ends_in_an_error_and_not_in_done() -> None:
+    (only,) = await events(act.broken_off(Blocked("Not here.")))
+    assert json.loads(only[6:])["error"]["code"] == "content_filter"

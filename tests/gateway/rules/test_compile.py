@@ -1,0 +1,96 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from classifiers.policy import Policy
+from gateway.config.load import Loaded
+from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Act, Action, Rule
+
+BASE = """\
+version: 1
+upstreams:
+  one: {kind: echo}
+models:
+  m: one
+  cheap: one
+rules:
+"""
+
+
+@pytest.fixture
+def compiled(load: Callable[..., Loaded], policies: dict[str, Policy]) -> Callable[[str], Rule]:
+    """The one rule of a text."""
+
+    def make(text: str) -> Rule:
+        loaded = load(BASE + text)
+        (rule,) = compile_rules(loaded.settings.rules, policies, loaded.replies)
+        return rule
+
+    return make
+
+
+def test_what_is_written_is_what_is_done(compiled: Callable[[str], Rule], tmp_path: Path) -> None:
+    (tmp_path / "hi.md").write_text("Hi from a file.\n")
+    rule = compiled(
+        """\
+  - name: intents
+    classifier: bank
+    when: {model: m, system_glob: "a*"}
+    reads: {roles: [user, system], turns: all, max_windows: 3}
+    then:
+      greeting: {answer_file: hi.md}
+      rate: {forward: cheap}
+      card: {block: {message: no, shape: error}}
+      other: flag
+"""
+    )
+    assert rule.then == {
+        "greeting": Action(act=Act.ANSWER, text="Hi from a file."),
+        "rate": Action(act=Act.FORWARD, model="cheap"),
+        "card": Action(act=Act.BLOCK, text="no", shape="error"),
+        "other": Action(act=Act.FLAG),
+    }
+    assert (rule.models, rule.system_glob, rule.roles) == (frozenset({"m"}), "a*", frozenset({"user", "system"}))
+    assert (rule.last_turn, rule.max_windows) == (False, 3)
+
+
+def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) -> None:
+    rule = compiled("  - {name: s, classifier: safe, then: {violence: block}}\n")
+    assert rule.roles == {"user", "tool"}
+    assert not rule.last_turn
+    assert {kind: action.act for kind, action in rule.otherwise.items()} == {
+        "unsure": Act.FORWARD,
+        "unread": Act.BLOCK,
+        "broken": Act.BLOCK,
+    }
+
+
+def test_an_intent_rule_left_short_forwards(compiled: Callable[[str], Rule]) -> None:
+    rule = compiled("  - {name: s, classifier: bank, then: {greeting: {answer: hi}}}\n")
+    assert (rule.roles, rule.last_turn) == ({"user"}, True)
+    assert {action.act for action in rule.otherwise.values()} == {Act.FORWARD}
+
+
+def test_a_star_is_every_label_but_other_and_yields_to_the_label_itself(compiled: Callable[[str], Rule]) -> None:
+    rule = compiled('  - {name: s, classifier: bank, then: {card: flag, "*": block}}\n')
+    assert {label: action.act for label, action in rule.then.items()} == {
+        "greeting": Act.BLOCK,
+        "rate": Act.BLOCK,
+        "card": Act.FLAG,
+    }
+
+
+@pytest.mark.parametrize(("word", "act"), [("block", Act.BLOCK), ("forward", Act.FORWARD)])
+def test_unread_follows_broken_where_only_that_is_written(compiled: Callable[[str], Rule], word: str, act: Act) -> None:
+    rule = compiled(f"  - {{name: s, classifier: safe, when_broken: {word}, then: {{violence: block}}}}\n")
+    assert (rule.otherwise["unread"].act, rule.otherwise["broken"].act) == (act, act)
+
+
+def test_a_block_on_abstention_says_nothing_about_a_label(compiled: Callable[[str], Rule]) -> None:
+    rule = compiled("  - {name: s, classifier: safe, then: {violence: {block: You are violent}}}\n")
+    assert "violent" not in rule.otherwise["broken"].text
+    assert rule.otherwise["broken"].shape == "message"
+    strict = compiled("  - {name: s, classifier: safe, then: {violence: {block: {shape: error}}}}\n")
+    assert strict.otherwise["broken"].shape == "error"

@@ -1,0 +1,164 @@
+"""Deciding is pure: examples of the grammar, and what must hold for any rules and verdicts."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.verdict import Abstention, Verdict
+from gateway.rules.decide import apply, broken, decide
+from gateway.rules.rule import Act, Action, Rule
+
+MakeRule = Callable[..., Rule]
+MakeVerdict = Callable[..., Verdict]
+
+
+def test_the_severest_action_of_a_rules_labels_wins(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    rule = make_rule({"a": Act.FLAG, "b": Act.FORWARD, "c": Act.ANSWER, "d": Act.BLOCK})
+    for labels, act in [("a", Act.FLAG), ("ab", Act.FORWARD), ("cab", Act.ANSWER), ("dcba", Act.BLOCK)]:
+        step = apply(rule, make_verdict(*labels))
+        assert step.action is not None
+        assert step.action.act is act
+        assert step.ends is (act is not Act.FLAG)
+
+
+def test_of_equally_severe_labels_the_more_certain_one_counts(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    rule = make_rule({"a": Act.BLOCK, "b": Act.BLOCK})
+    assert apply(rule, make_verdict("b", "a")).label == "b"
+
+
+def test_the_first_rule_that_ends_the_matter_wins(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    answers = make_rule({"a": Act.ANSWER}, name="first")
+    blocks = make_rule({"a": Act.BLOCK}, name="second")
+    decision = decide([(answers, make_verdict("a")), (blocks, make_verdict("a"))])
+    assert decision.act is Act.ANSWER
+    assert decision.step is not None
+    assert decision.step.rule.name == "first"
+    assert len(decision.steps) == 1
+
+
+def test_a_flag_does_not_end_the_matter(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    flags, blocks = make_rule({"a": Act.FLAG}, name="f"), make_rule({"a": Act.BLOCK}, name="b")
+    decision = decide([(flags, make_verdict("a")), (blocks, make_verdict("a"))])
+    assert decision.act is Act.BLOCK
+    assert [step.rule.name for step in decision.flags] == ["f"]
+
+
+def test_nothing_to_decide_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    assert decide([]).act is Act.FORWARD
+    decision = decide([(make_rule({"a": Act.BLOCK}), make_verdict("b"))])
+    assert (decision.act, decision.step) == (Act.FORWARD, None)
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+@pytest.mark.parametrize("act", [Act.BLOCK, Act.FORWARD])
+def test_an_abstention_does_what_the_rule_says(
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, act: Act
+) -> None:
+    rule = make_rule({"a": Act.ANSWER}, **{abstention.value: act})
+    decision = decide([(rule, make_verdict(abstention=abstention))])
+    assert decision.act is act
+    assert (decision.step is None) is (act is Act.FORWARD)
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+def test_a_certain_block_counts_though_a_part_was_not_read(
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention
+) -> None:
+    rule = make_rule({"a": Act.BLOCK}, **{abstention.value: Act.FORWARD})
+    decision = decide([(rule, make_verdict("a", abstention=abstention))])
+    assert decision.act is Act.BLOCK
+    assert decision.step is not None
+    assert decision.step.label == "a"
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+@pytest.mark.parametrize("act", [Act.ANSWER, Act.FORWARD, Act.FLAG])
+def test_nothing_milder_than_a_block_rests_on_a_part_that_was_read(
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, act: Act
+) -> None:
+    rule = make_rule({"a": act}, **{abstention.value: Act.FORWARD})
+    decision = decide([(rule, make_verdict("a", abstention=abstention))])
+    assert (decision.act, decision.step, decision.flags) == (Act.FORWARD, None, ())
+
+
+def test_a_classifier_that_gave_no_verdict() -> None:
+    verdict = broken("safe", "deadline")
+    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())
+
+
+LABELS = st.sampled_from(["a", "b", "c", "d"])
+ACTS = st.sampled_from(list(Act))
+FALLBACKS = st.sampled_from([Act.FORWARD, Act.BLOCK])
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    return Rule(
+        name=draw(st.sampled_from(["r1", "r2", "r3"])),
+        classifier="safe",
+        models=frozenset(),
+        system_glob=None,
+        roles=frozenset({"user"}),
+        last_turn=False,
+        output=False,
+        max_windows=8,
+        then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
+        otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
+        taxonomy={},
+    )
+
+
+VERDICTS = st.builds(
+    lambda labels, abstention: Verdict(
+        classifier="safe", version="1", scores={}, labels=tuple(labels), abstention=abstention
+    ),
+    st.lists(LABELS, unique=True),
+    st.none() | st.sampled_from(list(Abstention)),
+)
+PAIRS = st.lists(st.tuples(rules(), VERDICTS), max_size=5)
+
+
+@given(PAIRS)
+def test_a_decision_is_its_first_ending_step(pairs: list[tuple[Rule, Verdict]]) -> None:
+    decision = decide(pairs)
+    assert decision == decide(pairs)
+    assert all(not step.ends for step in decision.steps[:-1])
+    if decision.step is None:
+        assert decision.act is Act.FORWARD
+        assert len(decision.steps) == len(pairs)
+    else:
+        assert decision.step is decision.steps[-1]
+        assert decision.step.action is not None
+        assert decision.act is decision.step.action.act is not Act.FLAG
+
+
+@given(PAIRS, rules(), VERDICTS)
+def test_a_rule_added_below_changes_nothing_that_was_decided_above(
+    pairs: list[tuple[Rule, Verdict]], rule: Rule, verdict: Verdict
+) -> None:
+    before, after = decide(pairs), decide([*pairs, (rule, verdict)])
+    if before.step is not None:
+        assert before == after
+
+
+@given(rules(), VERDICTS)
+def test_a_certain_harm_is_always_blocked(rule: Rule, verdict: Verdict) -> None:
+    if any(rule.then[label].act is Act.BLOCK for label in verdict.labels if label in rule.then):
+        assert decide([(rule, verdict)]).act is Act.BLOCK
+
+
+@given(rules(), VERDICTS)
+def test_what_fails_closed_never_passes(rule: Rule, verdict: Verdict) -> None:
+    if verdict.abstention is not None and rule.otherwise[verdict.abstention.value].act is Act.BLOCK:
+        assert decide([(rule, verdict)]).act is Act.BLOCK
+
+
+@given(rules(), VERDICTS)
+def test_nothing_is_answered_without_a_label_that_says_so(rule: Rule, verdict: Verdict) -> None:
+    decision = decide([(rule, verdict)])
+    if decision.act is Act.ANSWER:
+        assert verdict.abstention is None
+        assert decision.step is not None
+        assert rule.then[decision.step.label or ""].act is Act.ANSWER
