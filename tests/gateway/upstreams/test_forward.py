@@ -1,0 +1,110 @@
+"""A call goes to its targets in order; the next is asked only before the first byte of an answer."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadRequest, UpstreamFailed, UpstreamTimeout
+from gateway.metrics import Metrics
+from gateway.reading.request import parse_chat
+from gateway.types import UpstreamModel, new_context
+from gateway.upstreams.base import Answer, Upstream
+from gateway.upstreams.forward import Forwarder
+from gateway.upstreams.routes import Target
+
+TARGETS = [Target(name, UpstreamModel(f"model-{name}")) for name in ("a", "b", "c")]
+MakeAnswer = Callable[..., Answer]
+
+
+def sent(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def send(upstreams: Mapping[str, Upstream], targets: list[Target], metrics: Metrics, **fields: Any) -> Any:
+    request = parse_chat(json.dumps({"model": "asked", "messages": [], **fields}).encode())
+    context = new_context("req_1", "chat.completions", "anonymous")
+    answer = await Forwarder(upstreams, metrics).send(context, request, targets, [(b"openai-beta", b"x")])
+    return answer, context.record
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 422, 403])
+async def test_the_first_target_answers(fake_upstream: Any, make_answer: MakeAnswer, status: int) -> None:
+    first, second, metrics = fake_upstream([make_answer(status=status)]), fake_upstream([make_answer()]), Metrics()
+    answer, record = await send({"a": first, "b": second}, TARGETS[:2], metrics)
+    assert answer.status == status
+    assert (record.upstream, record.upstream_model, record.notional) == ("a", "model-a", False)
+    assert second.calls == []
+    (call,) = first.calls
+    assert json.loads(call.body) == {"model": "model-a", "messages": []}
+    assert (call.model, call.stream, call.headers) == ("model-a", False, [(b"openai-beta", b"x")])
+    assert sent(metrics, "offramp_fallbacks_total", upstream="b") == 0
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_failing_status_goes_to_the_next(fake_upstream: Any, make_answer: MakeAnswer, status: int) -> None:
+    upstreams = {"a": fake_upstream([make_answer(status=status)]), "b": fake_upstream([make_answer(b"good")])}
+    answer, record = await send(upstreams, TARGETS[:2], Metrics())
+    assert (answer.body, record.upstream, record.upstream_model) == (b"good", "b", "model-b")
+
+
+@pytest.mark.parametrize("failure", [UpstreamFailed("gone"), UpstreamTimeout("late")])
+async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
+    fake_upstream: Any, make_answer: MakeAnswer, failure: Exception
+) -> None:
+    upstreams = {name: fake_upstream([failure]) for name in "ab"} | {"c": fake_upstream([make_answer(b"good")])}
+    metrics = Metrics()
+    answer, record = await send(upstreams, TARGETS, metrics)
+    assert (answer.body, record.upstream) == (b"good", "c")
+    assert [sent(metrics, "offramp_fallbacks_total", upstream=name) for name in "abc"] == [0, 1, 1]
+    reason = getattr(failure, "code", "")
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=reason) == 1
+
+
+async def test_the_last_target_stands_whatever_it_says(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    upstreams = {"a": fake_upstream([UpstreamFailed("gone")]), "b": fake_upstream([make_answer(status=503)])}
+    metrics = Metrics()
+    answer, _ = await send(upstreams, TARGETS[:2], metrics)
+    assert answer.status == 503
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="b", reason="503") == 1
+    with pytest.raises(UpstreamFailed, match="gone"):
+        await send(upstreams, TARGETS[:1], Metrics())
+
+
+async def test_a_refused_gateway_key_is_no_client_error_and_its_words_stay_here(
+    fake_upstream: Any, make_answer: MakeAnswer, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = b'{"error":{"message":"Incorrect API key provided: sk-live-1234"}}'
+    upstreams = {"a": fake_upstream([make_answer(said, status=401)]), "b": fake_upstream([make_answer(b"good")])}
+    metrics = Metrics()
+    with caplog.at_level(logging.DEBUG), pytest.raises(UpstreamFailed) as caught:
+        await send(upstreams, TARGETS[:1], metrics)
+    assert "sk-live" not in caught.value.message + caplog.text
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason="401") == 1
+    answer, _ = await send(upstreams, TARGETS[:2], metrics)
+    assert answer.body == b"good"
+
+
+async def test_usage_is_asked_for_only_where_the_upstream_takes_that(
+    fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    shy, plain = fake_upstream([UpstreamFailed("x")], ask_usage=False), fake_upstream([make_answer(events=[])])
+    await send({"a": shy, "b": plain}, TARGETS[:2], Metrics(), stream=True)
+    assert "stream_options" not in json.loads(shy.calls[0].body)
+    assert json.loads(plain.calls[0].body)["stream_options"] == {"include_usage": True}
+
+
+async def test_time_is_taken_over_all_tries(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    upstreams = {"a": fake_upstream([UpstreamFailed("x")]), "b": fake_upstream([make_answer()])}
+    _, record = await send(upstreams, TARGETS[:2], Metrics())
+    assert record.provider_s is not None
+    with pytest.raises(BadRequest):
+        await send({"a": fake_upstream([BadRequest("no")])}, TARGETS[:1], Metrics())
+
+
+async def test_all_upstreams_are_closed(fake_upstream: Any) -> None:
+    upstreams = {name: fake_upstream([UpstreamFailed("x")]) for name in "abc"}
+    await Forwarder(upstreams, Metrics()).close()
+    assert all(upstream.closed for upstream in upstreams.values())

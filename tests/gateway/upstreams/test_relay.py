@@ -1,0 +1,204 @@
+"""A stream passes as it came; usage is noted, and kept from a client that did not ask for it."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.ledger.record import Record
+from gateway.types import Context, new_context
+from gateway.upstreams.relay import note_answer, relay, texts_of
+from gateway.wire import sse
+
+
+def chunk(**fields: Any) -> bytes:
+    return sse.event(json.dumps({"id": "c", "model": "m-2026", **fields}).encode())
+
+
+def says(text: str, index: int = 0) -> bytes:
+    return chunk(choices=[{"index": index, "delta": {"content": text}}])
+
+
+ROLE = chunk(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}])
+USAGE = chunk(
+    choices=[],
+    usage={"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}},
+)
+STREAM = [ROLE, says("Hé"), says("llo"), USAGE, sse.DONE]
+
+
+def fresh() -> Context:
+    return new_context("req_1", "chat.completions", "anonymous")
+
+
+async def stream(chunks: list[bytes], error: Exception | None = None) -> AsyncIterator[bytes]:
+    for one in chunks:
+        yield one
+    if error is not None:
+        raise error
+
+
+async def relayed(
+    chunks: list[bytes], context: Context | None = None, *, strip: bool = True, error: Exception | None = None
+) -> bytes:
+    return b"".join([part async for part in relay(context or fresh(), stream(chunks, error), strip_usage=strip)])
+
+
+async def test_usage_is_noted_and_stripped_where_only_the_gateway_asked() -> None:
+    context = fresh()
+    assert await relayed(STREAM, context) == b"".join([ROLE, says("Hé"), says("llo"), sse.DONE])
+    record = context.record
+    assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (9, 5, 4)
+    assert (record.usage_source, record.answered_model) == ("reported", "m-2026")
+    assert record.first_token_s is not None
+    assert record.provider_s is not None
+    assert record.first_token_s <= record.provider_s
+
+
+async def test_usage_stays_where_the_client_asked() -> None:
+    assert await relayed(STREAM, strip=False) == b"".join(STREAM)
+
+
+@given(st.lists(st.integers(0, 600), max_size=8), st.booleans(), st.booleans())
+async def test_any_cutting_gives_the_same_bytes_and_notes(places: list[int], strip: bool, carriage: bool) -> None:
+    whole = b"".join(STREAM)
+    whole = whole.replace(b"\n", b"\r\n") if carriage else whole
+    bounds = [0, *sorted(place % len(whole) for place in places), len(whole)]
+    pieces = [whole[start:end] for start, end in itertools.pairwise(bounds)]
+    context, once = fresh(), fresh()
+    assert await relayed(pieces, context, strip=strip) == await relayed([whole], once, strip=strip)
+    assert (context.record.input_tokens, context.record.usage_source) == (9, "reported")
+
+
+async def test_usage_on_the_last_chunk_with_choices_is_noted_and_kept() -> None:
+    last = chunk(choices=[{"delta": {}, "finish_reason": "stop"}], usage={"prompt_tokens": 1, "completion_tokens": 2})
+    context = fresh()
+    assert await relayed([last, sse.DONE], context) == last + sse.DONE
+    assert context.record.output_tokens == 2
+
+
+async def test_odd_events_pass_untouched() -> None:
+    odd = [
+        b": comment\n\n",
+        b"event: x\ndata: 1\n\n",
+        b"data: {broken\n\n",
+        b"id: 7\r\nretry: 5\r\ndata: {}\r\n\r\n",
+        chunk(choices=[], prompt_filter_results=[{"a": 1}]),
+        chunk(choices=[{"delta": {"content": '"usage" is a word'}}]),
+        chunk(choices=[], usage=None),
+    ]
+    context = fresh()
+    assert await relayed([*odd, sse.DONE], context) == b"".join(odd) + sse.DONE
+    assert context.record.usage_source == "missing"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+async def test_a_last_event_without_its_empty_line_is_read_like_any_other(end: bytes) -> None:
+    context = fresh()
+    assert await relayed([says("a"), USAGE.rstrip() + end], context) == says("a")
+    assert context.record.input_tokens == 9
+    assert await relayed([says("a"), b"data: [DONE]" + end]) == says("a") + b"data: [DONE]" + end
+
+
+@pytest.mark.parametrize("error", [UpstreamFailed("broke off"), UpstreamTimeout("fell silent")])
+async def test_a_stream_broken_off_ends_in_an_error_event(error: UpstreamFailed) -> None:
+    context = fresh()
+    out = await relayed([says("a"), b'data: {"half'], context, error=error)
+    assert out.startswith(says("a"))
+    (event,) = sse.Splitter().feed(out.removeprefix(says("a")))
+    assert set(json.loads(event[6:])["error"]) == {"message", "type", "param", "code"}
+    assert b"[DONE]" not in out
+    assert b"half" not in out
+    assert context.record.error == error.code
+    assert context.record.usage_source == "missing"
+
+
+async def test_an_event_without_end_is_an_error_event() -> None:
+    context = fresh()
+    out = await relayed([b"data: " + b"x" * 9 * 1024**2], context)
+    assert json.loads(out[6:])["error"]["code"] == "upstream_failed"
+    assert context.record.error == "upstream_failed"
+
+
+async def test_leaving_the_stream_closes_the_upstreams() -> None:
+    closed = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield says("a")
+        finally:
+            closed.append(True)
+
+    source = endless()
+    going = relay(fresh(), source, strip_usage=True)
+    assert await anext(going) == says("a")
+    await going.aclose()  # type: ignore[attr-defined]
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("usage", "noted"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 1}, (3, 0, 1, "reported")),
+        ({"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": None}, (3, 0, 1, "reported")),
+        ({"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {}}, (3, 0, 1, "reported")),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}},
+            (3, 3, 1, "reported"),
+        ),
+        ({"prompt_tokens": -3, "completion_tokens": 1}, (0, 0, 0, "missing")),
+        ({"prompt_tokens": 3, "completion_tokens": -1}, (0, 0, 0, "missing")),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": -9}},
+            (0, 0, 0, "missing"),
+        ),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, (0, 0, 0, "missing")),
+        ({"prompt_tokens": "3", "completion_tokens": 1}, (0, 0, 0, "missing")),
+        (None, (0, 0, 0, "missing")),
+        ([], (0, 0, 0, "missing")),
+    ],
+)
+async def test_only_counts_that_can_be_are_noted(usage: Any, noted: tuple[int, int, int, str]) -> None:
+    def seen(record: Record) -> tuple[int, int, int, str]:
+        return record.input_tokens, record.cached_input_tokens, record.output_tokens, record.usage_source
+
+    record = fresh().record
+    note_answer(record, json.dumps({"model": "m", "usage": usage, "choices": []}).encode())
+    assert seen(record) == noted
+    context = fresh()
+    await relayed([chunk(choices=[], usage=usage), sse.DONE], context)
+    assert seen(context.record) == noted
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"\xff", b'{"usage":' + b"[" * 100_000])
+def test_an_answer_that_is_no_json_has_no_usage(body: bytes) -> None:
+    record = fresh().record
+    note_answer(record, body)
+    assert record.usage_source == "missing"
+
+
+def test_texts_of_a_whole_answer() -> None:
+    body = {
+        "choices": [
+            {"index": 0, "message": {"content": "a", "refusal": "b", "reasoning_content": "c"}},
+            {"message": {"content": None, "tool_calls": [{"function": {"arguments": "{}"}}, {"function": None}]}},
+            {"message": None},
+        ]
+    }
+    assert texts_of(json.dumps(body).encode(), stream=False) == (("a", "b", "c", "{}"), False)
+    assert texts_of(b"nonsense", stream=False) == ((), True)
+    assert texts_of(b'{"choices":null}', stream=False) == ((), False)
+    assert texts_of(b'{"choices":[{"message":{"content":["parts"]}}]}', stream=False) == ((), True)
+
+
+def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
+    body = b"".join([ROLE, says("he"), says("xx", 1), says("llo"), b": comment\n\n", USAGE, sse.DONE])
+    assert texts_of(body, stream=True) == (("hello", "xx"), False)
+    assert texts_of(body.replace(b"\n", b"\r\n"), stream=True) == (("hello", "xx"), False)
+    assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
