@@ -1,0 +1,172 @@
+"""What a request cost and saved: reported usage, the price of the model asked for, and nothing guessed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.config.schema import ModelRoute
+from gateway.ledger.record import Record
+from gateway.ledger.recorder import Recorder
+from gateway.ledger.writer import LedgerWriter
+from gateway.metrics import Metrics
+from gateway.savings.prices import PriceTable
+from gateway.types import Context, new_context
+from gateway.upstreams.routes import Routes
+
+ROUTES = Routes({name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")})
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[..., Record]:
+    """finish(context): the record as it is stored."""
+
+    def close(*contexts: Context, notional: bool = False, saved: str | None = None) -> Record:
+        writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
+        recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=ROUTES, notional=notional)
+        for context in contexts:
+            if saved is not None and context is contexts[-1]:
+                recorder.save(context, saved)
+            recorder.finish(context)
+        writer.close()
+        record: Record = memory_store.records[-1]
+        return record
+
+    return close
+
+
+def forwarded(model: str = "dear", to: str | None = None, **fields: Any) -> Context:
+    context = new_context("req_1", "chat.completions", "anonymous")
+    record = context.record
+    record.requested_model, record.upstream, record.upstream_model = model, "one", to or model
+    record.usage_source, record.input_tokens, record.output_tokens = "reported", 1000, 100
+    for name, value in fields.items():
+        setattr(record, name, value)
+    context.rerouted = to is not None
+    context.message_bytes = 4000
+    return context
+
+
+def local(model: str = "dear", decision: Any = "answer", message_bytes: int = 4000) -> Context:
+    context = new_context("req_1", "chat.completions", "anonymous")
+    context.record.requested_model, context.record.decision, context.message_bytes = model, decision, message_bytes
+    return context
+
+
+def test_a_forwarded_call_costs_what_was_reported(finish: Callable[..., Record]) -> None:
+    record = finish(forwarded())
+    assert record.spent_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
+    assert (record.saved_reason, record.saved_usd) == (None, 0.0)
+
+
+def test_cached_tokens_cost_less(finish: Callable[..., Record]) -> None:
+    record = finish(forwarded(cached_input_tokens=600))
+    assert record.spent_usd == pytest.approx(400 * 10e-6 + 600 * 5e-6 + 100 * 40e-6)
+    assert record.saved_usd == 0.0
+
+
+def test_a_cheaper_route_saves_the_difference(finish: Callable[..., Record], metrics: Metrics) -> None:
+    record = finish(forwarded(to="cheap", rule="r"))
+    assert record.saved_reason == "cheaper_route"
+    assert record.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
+    labels = {"reason": "cheaper_route", "rule": "r", "model": "dear", "notional": "false"}
+    saved = metrics.registry.get_sample_value("offramp_saved_dollars_total", {**labels, "estimated": "false"})
+    assert saved == pytest.approx(record.saved_usd)
+    assert metrics.registry.get_sample_value("offramp_saved_calls_total", labels) is None
+
+
+def test_a_dearer_route_saves_less_than_nothing(finish: Callable[..., Record], metrics: Metrics) -> None:
+    record = finish(forwarded(model="cheap", to="dear", rule="r"))
+    assert record.saved_usd == pytest.approx(-(1000 * 9e-6 + 100 * 36e-6))
+    labels = {"rule": "r", "model": "cheap", "notional": "false"}
+    over = metrics.registry.get_sample_value("offramp_overspent_dollars_total", labels)
+    assert over == pytest.approx(-(record.saved_usd or 0))
+
+
+@pytest.mark.parametrize(("asked", "to"), [("unpriced", "cheap"), ("dear", "unpriced"), ("unpriced", "unpriced-too")])
+def test_an_unknown_price_is_counted_not_guessed(
+    finish: Callable[..., Record], metrics: Metrics, asked: str, to: str
+) -> None:
+    record = finish(forwarded(model=asked, to=to, rule="r"))
+    assert record.saved_usd is None
+    assert (record.spent_usd is None) is to.startswith("unpriced")
+    assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", {"model": asked}) == 1
+
+
+def test_a_fallback_or_another_name_is_no_cheaper_route(finish: Callable[..., Record]) -> None:
+    context = forwarded(rule="r")
+    context.record.upstream_model = "cheap"
+    record = finish(context)
+    assert (record.saved_reason, record.saved_usd) == (None, 0.0)
+    assert record.spent_usd == pytest.approx(1000 * 1e-6 + 100 * 4e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "source", "spent"),
+    [
+        ({"usage_source": "missing"}, "missing", None),
+        ({"usage_source": "none"}, "missing", None),
+        ({"usage_source": "missing", "status": 400}, "none", 0.0),
+        ({"usage_source": "none", "status": 502, "decision": "error"}, "none", 0.0),
+        ({"usage_source": "missing", "error": "upstream_failed"}, "missing", None),
+        ({"usage_source": "missing", "status": 499, "decision": "error"}, "missing", None),
+        ({"usage_source": "none", "status": 499, "decision": "error"}, "missing", None),
+    ],
+)
+def test_a_call_without_usage(
+    finish: Callable[..., Record], fields: dict[str, Any], source: str, spent: float | None
+) -> None:
+    record = finish(forwarded(**fields))
+    assert (record.usage_source, record.spent_usd) == (source, spent)
+
+
+def test_a_local_answer_saves_what_the_model_asked_for_would_have_cost(finish: Callable[..., Record]) -> None:
+    record = finish(local(), saved="x" * 400)
+    assert (record.saved_reason, record.saved_input_tokens, record.saved_output_tokens) == ("local_answer", 1000, 100)
+    assert record.saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
+    assert record.saved_estimated
+    assert (record.spent_usd, record.usage_source, record.notional) == (0.0, "none", False)
+
+
+def test_input_tokens_are_estimated_by_what_was_reported_for_the_model(finish: Callable[..., Record]) -> None:
+    seen = [forwarded(input_tokens=2000) for _ in range(2000)]
+    record = finish(*seen, local(), saved="x")
+    assert 1990 <= record.saved_input_tokens <= 2000
+
+
+def test_a_block_is_kept_apart(finish: Callable[..., Record]) -> None:
+    assert finish(local(decision="block"), saved="x").saved_reason == "block"
+
+
+def test_an_answer_in_front_of_an_unpriced_model(finish: Callable[..., Record]) -> None:
+    record = finish(local(model="unpriced"), saved="x" * 40)
+    assert (record.saved_usd, record.saved_output_tokens) == (None, 10)
+
+
+def test_in_front_of_echo_alone_savings_are_notional(finish: Callable[..., Record]) -> None:
+    assert finish(local(), notional=True, saved="x").notional
+
+
+def test_the_gateways_own_time_is_what_is_left(finish: Callable[..., Record]) -> None:
+    record = finish(forwarded(classifier_s=1000.0, provider_s=1000.0))
+    assert record.gateway_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"),
+    [("dear", "dear"), ("made-up", "other"), ("", ""), ("openai/cheap", "cheap"), ("x" * 200, "other")],
+)
+def test_clients_cannot_make_up_labels(finish: Callable[..., Record], metrics: Metrics, asked: str, label: str) -> None:
+    finish(forwarded(model=asked))
+    seen = {
+        sample.labels["model"]
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if "model" in sample.labels
+    }
+    assert seen == {label}

@@ -1,0 +1,143 @@
+"""Rows are written off the loop; none is lost on a clean stop, however the store fails in between."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.ledger import writer as writing
+from gateway.ledger.record import Record
+from gateway.ledger.sqlite import SQLiteLedger
+from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.writer import LedgerWriter
+
+MakeRecord = Callable[..., Record]
+
+
+class Counts:
+    def __init__(self, store: Store) -> None:
+        self.failures, self.lost = 0, 0
+        self.writer = LedgerWriter(store, on_failure=self._failed, on_lost=self._lost)
+
+    def _failed(self, count: int) -> None:
+        self.failures += count
+
+    def _lost(self, count: int) -> None:
+        self.lost += count
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to hold")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_EVERY_S", 0.01)
+    monkeypatch.setattr(writing, "_RETRY_S", 0.01)
+
+
+def test_all_rows_are_there_after_a_clean_stop(tmp_path: Path, make_record: MakeRecord) -> None:
+    counts = Counts(SQLiteLedger(tmp_path / "l.db"))
+    for number in range(5000):
+        counts.writer.add(make_record(request_id=f"req_{number}"))
+    counts.writer.close()
+    with closing(SQLiteLedger(tmp_path / "l.db")) as store:
+        assert store.summary(0, 1000)[0]["calls"] == 5000
+    assert (counts.failures, counts.lost, counts.writer.pending) == (0, 0, 0)
+
+
+def test_rows_are_written_while_it_runs(memory_store: Any, make_record: MakeRecord) -> None:
+    counts = Counts(memory_store)
+    counts.writer.add(make_record())
+    until(lambda: len(memory_store.records) == 1)
+    assert not memory_store.closed
+    counts.writer.close()
+    assert memory_store.closed
+
+
+def test_rows_wait_while_the_store_fails_and_keep_their_order(
+    memory_store: Any, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory_store.fail = LedgerError("the ledger x cannot be written: disk full")
+    counts = Counts(memory_store)
+    with caplog.at_level(logging.WARNING):
+        for number in range(10):
+            counts.writer.add(make_record(request_id=str(number)))
+        until(lambda: counts.failures >= 3)
+        assert not counts.writer.healthy
+        assert counts.writer.pending == 10
+        memory_store.fail = None
+        until(lambda: counts.writer.pending == 0)
+        assert counts.writer.healthy
+        counts.writer.close()
+    assert [record.request_id for record in memory_store.records] == [str(number) for number in range(10)]
+    assert counts.lost == 0
+    assert sum("disk full" in line for line in caplog.messages) == 1
+
+
+def test_a_store_that_fails_to_the_end_loses_rows_with_a_count(memory_store: Any, make_record: MakeRecord) -> None:
+    memory_store.fail = LedgerError("no")
+    counts = Counts(memory_store)
+    for _ in range(7):
+        counts.writer.add(make_record())
+    counts.writer.close()
+    assert counts.lost == 7
+    assert memory_store.closed
+
+
+def test_memory_is_bounded_while_the_store_fails(
+    memory_store: Any, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_MOST_PENDING", 50)
+    memory_store.fail = LedgerError("no")
+    counts = Counts(memory_store)
+    for _ in range(60):
+        counts.writer.add(make_record())
+    until(lambda: counts.lost == 60)
+    memory_store.fail = None
+    counts.writer.add(make_record())
+    counts.writer.close()
+    assert len(memory_store.records) == 1
+
+
+def test_a_row_that_no_store_takes_does_not_end_the_ledger(
+    tmp_path: Path, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = Counts(SQLiteLedger(tmp_path / "l.db"))
+    with caplog.at_level(logging.ERROR):
+        counts.writer.add(make_record(input_tokens=2**70))
+        until(lambda: counts.lost == 1)
+        counts.writer.add(make_record())
+        counts.writer.close()
+    assert counts.failures == 1
+    with closing(SQLiteLedger(tmp_path / "l.db")) as store:
+        assert store.summary(0, 1000)[0]["calls"] == 1
+
+
+def test_a_slow_store_never_holds_up_who_adds(memory_store: Any, make_record: MakeRecord) -> None:
+    let_go = threading.Event()
+
+    class Slow(type(memory_store)):  # type: ignore[misc]
+        def append(self, records: Sequence[Record]) -> None:
+            let_go.wait(10)
+            super().append(records)
+
+    store = Slow()
+    counts = Counts(store)
+    counts.writer.add(make_record())
+    until(lambda: counts.writer.pending == 1)
+    for _ in range(100):
+        counts.writer.add(make_record())
+    assert not store.records
+    let_go.set()
+    counts.writer.close()
+    assert len(store.records) == 101

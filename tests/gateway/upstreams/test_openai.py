@@ -1,0 +1,317 @@
+"""Against a real server on loopback: what is sent, what comes back, and every way of breaking off."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.server import bind
+from gateway.types import UpstreamModel
+from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.openai import OpenAIUpstream
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Calling = Callable[..., AbstractAsyncContextManager[OpenAIUpstream]]
+
+
+def call(body: bytes = b"{}", *, stream: bool = False, **more: Any) -> Call:
+    return Call(model=UpstreamModel("m"), body=body, stream=stream, **more)
+
+
+async def read(answer: Answer) -> bytes:
+    assert answer.chunks is not None
+    return b"".join([chunk async for chunk in answer.chunks])
+
+
+@pytest.fixture
+def calling() -> Calling:
+    """calling(handler, **settings): an upstream on a server with that handler at every path under /v1/."""
+
+    @asynccontextmanager
+    async def make(handler: Handler, **settings: Any) -> AsyncIterator[OpenAIUpstream]:
+        app = web.Application()
+        app.router.add_route("*", "/v1/{tail:.*}", handler)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        upstream = OpenAIUpstream("up", base_url=f"http://127.0.0.1:{port}/v1/", **settings)
+        try:
+            yield upstream
+        finally:
+            await upstream.close()
+            await runner.cleanup()
+
+    return make
+
+
+@pytest.fixture
+def raw_calling() -> Calling:
+    """raw_calling(handler, **settings): an upstream on a bare socket server."""
+
+    @asynccontextmanager
+    async def make(handler: Raw, **settings: Any) -> AsyncIterator[OpenAIUpstream]:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        upstream = OpenAIUpstream("up", base_url=f"http://127.0.0.1:{port}", **settings)
+        try:
+            yield upstream
+        finally:
+            await upstream.close()
+            server.close()
+            await server.wait_closed()
+
+    return make
+
+
+async def test_the_call_is_sent_as_it_is_with_the_gateways_own_key(calling: Calling) -> None:
+    seen: list[tuple[web.Request, bytes]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request, await request.read()))
+        return web.json_response({"ok": True})
+
+    body = b'{"model":"m",  "odd": 1.0}'
+    async with calling(handler, api_key="sk-gateway") as upstream:
+        await upstream.send(call(body, headers=[(b"openai-beta", b"x=1"), (b"idempotency-key", b"k")]))
+    ((request, sent),) = seen
+    assert (request.method, request.path, sent) == ("POST", "/v1/chat/completions", body)
+    assert {name.lower() for name in request.headers} - {"accept", "user-agent"} == {
+        "host",
+        "content-type",
+        "content-length",
+        "accept-encoding",
+        "authorization",
+        "openai-beta",
+        "idempotency-key",
+    }
+    assert request.headers["authorization"] == "Bearer sk-gateway"
+    assert request.headers["accept-encoding"] == "identity"
+
+
+async def test_without_a_key_none_is_sent(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response(sorted(name.lower() for name in request.headers))
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call())
+    assert b"authorization" not in answer.body
+
+
+async def test_of_the_answers_headers_only_a_few_are_seen_by_clients(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        headers = {
+            "Set-Cookie": "session=1",
+            "Server": "secret/1.0",
+            "Location": "http://internal",
+            "X-Internal": "1",
+            "X-Request-Id": "up-1",
+            "X-RateLimit-Remaining-Requests": "7",
+            "OpenAI-Processing-Ms": "5",
+            "Retry-After": "3",
+            "Retry-After-Ms": "3000",
+            "X-Should-Retry": "true",
+        }
+        return web.json_response({}, status=429, headers=headers)
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call())
+        again = await upstream.send(call())
+    assert answer.status == again.status == 429
+    assert {name: value for name, value in answer.headers if name != b"content-type"} == {
+        b"x-upstream-request-id": b"up-1",
+        b"x-ratelimit-remaining-requests": b"7",
+        b"openai-processing-ms": b"5",
+        b"retry-after": b"3",
+        b"retry-after-ms": b"3000",
+        b"x-should-retry": b"true",
+    }
+
+
+async def test_cookies_are_not_kept(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        response = web.json_response({"cookie": request.headers.get("cookie")})
+        response.set_cookie("session", "1")
+        return response
+
+    async with calling(handler) as upstream:
+        await upstream.send(call())
+        assert (await upstream.send(call())).body == b'{"cookie": null}'
+
+
+async def test_a_redirect_is_not_followed(calling: Calling) -> None:
+    hits: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        hits.append(request.path)
+        return web.Response(status=307, headers={"Location": "/v1/elsewhere"})
+
+    async with calling(handler) as upstream:
+        assert (await upstream.send(call())).status == 307
+    assert hits == ["/v1/chat/completions"]
+
+
+async def test_an_answer_is_whole_of_any_status(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b'{"odd":  1.0}', status=int(await request.text()))
+
+    async with calling(handler) as upstream:
+        for status in (200, 400, 404, 500):
+            answer = await upstream.send(call(str(status).encode(), stream=status != 200))
+            assert (answer.status, answer.body, answer.chunks) == (status, b'{"odd":  1.0}', None)
+
+
+async def test_a_stream_passes_as_it_comes(calling: Calling) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await go_on.wait()
+        await response.write(b"data: [DO")
+        await response.write(b"NE]\n\n")
+        return response
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        assert await anext(answer.chunks) == b"data: 1\n\n"
+        go_on.set()
+        assert await read(answer) == b"data: [DONE]\n\n"
+
+
+async def test_a_client_that_leaves_a_stream_ends_it_at_the_upstream(calling: Calling) -> None:
+    ended = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"data: more\n\n")
+                await asyncio.sleep(0.005)
+        except (ConnectionError, asyncio.CancelledError):
+            ended.set()
+            raise
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        await anext(answer.chunks)
+        await answer.chunks.aclose()  # type: ignore[attr-defined]
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_cancelled_call_ends_at_the_upstream(raw_calling: Calling) -> None:
+    came, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        while await reader.read(1000):
+            pass
+        ended.set()
+
+    async with raw_calling(handler) as upstream:
+        task = asyncio.ensure_future(upstream.send(call()))
+        await came.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    listener.close()
+    upstream = OpenAIUpstream("up", base_url=f"http://127.0.0.1:{port}", api_key="sk-secret")
+    with caplog.at_level(logging.DEBUG), pytest.raises(UpstreamFailed) as caught:
+        await upstream.send(call())
+    await upstream.close()
+    assert caught.value.message == "upstream up could not be reached"
+    assert "sk-secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, said: bytes, stream: bool) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+
+    async with raw_calling(handler) as upstream:
+        with pytest.raises(UpstreamFailed):
+            await read(await upstream.send(call(stream=stream)))
+
+
+async def test_an_upstream_that_is_silent(raw_calling: Calling) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_calling(handler, timeout_s=0.05) as upstream:
+        with pytest.raises(UpstreamTimeout, match="did not answer in time"):
+            await upstream.send(call())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_upstream_that_falls_silent_in_mid_answer(raw_calling: Calling, stream: bool) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        await reader.read()
+
+    async with raw_calling(handler, timeout_s=0.05) as upstream:
+        with pytest.raises(UpstreamTimeout):
+            await read(await upstream.send(call(stream=stream)))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_answer_over_the_bound_is_refused_however_long_it_goes_on(calling: Calling, chunked: bool) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if not chunked:
+            return web.Response(body=b"x" * 2000)
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        while True:  # it would never end by itself
+            await response.write(b"x" * 1000)
+
+    async with calling(handler, max_answer_bytes=1500) as upstream:
+        with pytest.raises(UpstreamFailed, match="over 1500 bytes"):
+            await upstream.send(call())
+
+
+async def test_an_answer_at_the_bound_is_taken(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 1500)
+
+    async with calling(handler, max_answer_bytes=1500) as upstream:
+        assert len((await upstream.send(call())).body) == 1500
+
+
+async def test_it_may_be_closed_before_its_first_call() -> None:
+    await OpenAIUpstream("up", base_url="http://127.0.0.1:1").close()
