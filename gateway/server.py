@@ -1,6 +1,7 @@
 """The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained on SIGTERM."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -147,4 +148,8 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         timeout_graceful_shutdown=max(1, round(drain_s)),
         backlog=1024,
     )
+    # what is loaded by now stays; the collector need not look at it again, nor at every few hundred requests
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     _Server(config).run(sockets=[listener])

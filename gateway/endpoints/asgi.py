@@ -1,16 +1,14 @@
-"""Raw ASGI for the hot path: read a bounded body, send a reply, notice a client that goes away."""
+"""Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
 
-import asyncio
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import ApiError, BadRequest, BodyTooLarge
-from gateway.types import Context, Reply
+from gateway.types import Reply
 from gateway.wire.errors import error_body
 
 _JSON: Final = (b"content-type", b"application/json")
-_WATCH_AFTER_S: Final = 0.25
 
 
 class ClientGone(Exception):
@@ -65,38 +63,3 @@ async def send_error(send: Send, error: ApiError) -> None:
     """Sends an error in OpenAI's shape."""
     extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
     await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_body(error)))
-
-
-class ClientWatch:
-    """Cancels the current task when its client goes away. Quick requests never start the watch.
-
-    Use it as a context manager once the body has been read.
-    """
-
-    def __init__(self, receive: Receive, context: Context) -> None:
-        self._receive = receive
-        self._context = context
-        self._task: asyncio.Task[object] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._start)
-
-    def __exit__(self, *exc: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
-        self._task = None
-
-    def _start(self) -> None:
-        self._watch = asyncio.get_running_loop().create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if self._task is not None:
-            self._context.client_gone = True
-            self._task.cancel()

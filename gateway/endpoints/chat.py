@@ -6,7 +6,8 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.endpoints.asgi import ClientGone, ClientWatch, read_body, send_error, send_reply
+from gateway.endpoints.asgi import ClientGone, read_body, send_error, send_reply
+from gateway.endpoints.watch import ClientWatch
 from gateway.errors import ApiError, InternalError, MethodNotAllowed
 from gateway.metrics import Metrics
 from gateway.middleware.request_id import KEY
@@ -25,6 +26,7 @@ class ChatEndpoint:
         self._pipeline = pipeline
         self._in_flight = metrics.in_flight
         self._max_body_bytes = max_body_bytes
+        self._clients = ClientWatch()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -56,7 +58,7 @@ class ChatEndpoint:
     async def _answer(self, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
         headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
-        with ClientWatch(receive, context):
+        with self._clients.watch(receive, context):
             reply = await self._pipeline.chat(context, body, headers)
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context)]

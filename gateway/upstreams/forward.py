@@ -23,6 +23,7 @@ class Forwarder:
     def __init__(self, upstreams: Mapping[str, Upstream], metrics: Metrics) -> None:
         self._upstreams = upstreams
         self._metrics = metrics
+        self._calls = {name: metrics.upstream_calls.labels(name) for name in upstreams}
 
     async def send(self, context: Context, request: Request, targets: Sequence[Target], headers: Headers) -> Answer:
         """The first target's answer that is no failure, or the last target's whatever it is.
@@ -56,7 +57,7 @@ class Forwarder:
             stream=request.stream,
             headers=headers,
         )
-        self._metrics.upstream_calls.labels(target.upstream).inc()
+        self._calls[target.upstream].inc()
         started = time.perf_counter()
         try:
             answer = await upstream.send(call)

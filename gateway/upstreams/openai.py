@@ -92,7 +92,8 @@ class OpenAIUpstream:
                 length = response.content_length
                 if length is not None and length <= self._max_answer_bytes:
                     return await response.read()
-                parts, size = [], length or 0
+                parts: list[bytes] = []
+                size = length or 0
                 while size <= self._max_answer_bytes:
                     part = await response.content.readany()
                     if not part:
