@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.config.schema import DENY, ModelRoute
-from gateway.errors import Blocked, UpstreamFailed, UpstreamTimeout
+from gateway.errors import Blocked, InternalError, UpstreamFailed, UpstreamTimeout
 from gateway.ledger.record import Record
 from gateway.metrics import Metrics
 from gateway.rules.rule import Act, Action, Rule
@@ -27,7 +27,7 @@ def stand_at_zero(
     for upstream in notional:
         metrics.expect_calls(upstream, _FAILURES)
     for rule in rules:
-        metrics.expect_verdicts(rule.name, rule.classifier)
+        metrics.expect_verdicts(rule.name, rule.classifier, rule.taxonomy)
     metrics.expect(islice(_records(models, rules, notional), _MOST))
 
 
@@ -37,6 +37,7 @@ def _records(
     asked = [name for name, route in models.items() if not route.internal and route.upstream != DENY]
     for model in asked:
         yield from _forwarded(model, models[model], notional)
+        yield from _failed(model)
     for rule in rules:
         for action in {(action.act, action.model, action.shape): action for action in _actions(rule)}.values():
             for model in asked:
@@ -58,6 +59,11 @@ def _forwarded(
         if rule:
             record.rule, record.saved_reason = rule, "cheaper_route"
         yield record, model
+
+
+def _failed(model: str) -> Iterator[tuple[Record, str]]:
+    for error in (InternalError, UpstreamFailed, UpstreamTimeout):
+        yield Record(request_id="", at=0.0, endpoint=_ENDPOINT, decision="error", status=error.status), model
 
 
 def _decided(

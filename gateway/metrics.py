@@ -96,10 +96,12 @@ class Metrics:
         for record, model in records:
             self._of_record[_key(record, model)] = self._bind(record, model)
 
-    def expect_verdicts(self, rule: str, classifier: str) -> None:
-        """Lets a rule's abstentions stand at 0."""
-        for abstention in Abstention:
-            self.verdicts.labels(rule, classifier, abstention.value, "")
+    def expect_verdicts(self, rule: str, classifier: str, labels: Iterable[str]) -> None:
+        """Lets a rule's verdicts stand at 0."""
+        for outcome in ("clean", *(abstention.value for abstention in Abstention)):
+            self.verdicts.labels(rule, classifier, outcome, "")
+        for label in labels:
+            self.verdicts.labels(rule, classifier, "label", label)
 
     def expect_calls(self, upstream: str, reasons: Iterable[str]) -> None:
         """Lets an upstream's calls, fallbacks and failures stand at 0."""

@@ -1,0 +1,100 @@
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = DEPLOY / "prometheus" / "rules.yml"
+RULES_TEST = DEPLOY / "prometheus" / "rules_test.yml"
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
+ALERTS = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+RECORDED = [rule for group in GROUPS for rule in group["rules"] if "record" in rule]
+# these compare with a past that the test's Prometheus does not have
+NEED_A_PAST = {"OfframpBlockShareJumped", "OfframpSpendSpike"}
+
+
+@pytest.fixture
+def promtool(required: Any) -> str:
+    return str(required.program("promtool", "apt-get install -y --no-install-recommends prometheus"))
+
+
+def run(*command: str, text: bytes | None = None) -> None:
+    done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+
+
+def test_the_configuration_is_valid(promtool: str, tmp_path: Path) -> None:
+    config = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    key = tmp_path / "key"
+    key.write_text("secret")
+    (tmp_path / "rules.yml").write_bytes(RULES.read_bytes())
+    (tmp_path / "prometheus.yml").write_text(config.replace("/run/secrets/offramp_key", str(key)))
+    run(promtool, "check", "config", "--lint=all", "--lint-fatal", str(tmp_path / "prometheus.yml"))
+
+
+def test_the_rules_do_what_their_tests_say(promtool: str) -> None:
+    run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES))
+    run(promtool, "test", "rules", str(RULES_TEST))
+
+
+def test_each_alert_is_tested_firing_and_not_firing() -> None:
+    cases = [
+        case for test in yaml.safe_load(RULES_TEST.read_text())["tests"] for case in test.get("alert_rule_test", ())
+    ]
+    names = {alert["alert"] for alert in ALERTS}
+    assert {case["alertname"] for case in cases if case.get("exp_alerts")} == names
+    assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == names
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_to_do(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert set(alert["annotations"]) == {"summary", "runbook"}
+    assert "\n" not in alert["annotations"]["runbook"]
+
+
+def test_metrics_are_well_formed(promtool: str, with_rules: str, proxy: str, prometheus: Any) -> None:
+    for address in (with_rules, proxy):
+        request = urllib.request.Request(
+            f"http://{address}/metrics", headers={"authorization": "Bearer key-of-the-tests"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            run(promtool, "check", "metrics", text=answer.read())
+
+
+def test_a_real_prometheus_runs_all_rules(prometheus: Any) -> None:
+    groups = prometheus.get("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) == len(ALERTS) + len(RECORDED)
+    assert {(rule["name"], rule["health"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"} == set()
+    assert [target["health"] for target in prometheus.get("targets")["activeTargets"]] == ["up", "up"]
+
+
+@pytest.mark.parametrize("rule", RECORDED, ids=lambda rule: rule["record"])
+def test_recorded_figures_have_values(prometheus: Any, rule: dict[str, Any]) -> None:
+    assert prometheus.values(rule["expr"])
+    assert all(value == value for value in prometheus.values(rule["record"])), "NaN"
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_what_an_alert_compares_has_values(prometheus: Any, alert: dict[str, Any]) -> None:
+    """Each side of the comparisons, so that an alert does not sleep because of a name or a label."""
+    assert prometheus.get("query", query=alert["expr"])["resultType"] == "vector"
+    if alert["alert"] in NEED_A_PAST:
+        return
+    sides = [side for side in re.split(r"(?:[<>]=?|==)\s*[\d.]+|\band on \(\)|\band\b|\bor\b", alert["expr"]) if side]
+    for side in sides:
+        query = side.strip(" ()\n") if side.count("(") != side.count(")") else side.strip()
+        if query.count("(") == query.count(")") and query and "offset" not in query:
+            assert prometheus.values(query), query
+
+
+def test_the_traffic_fires_what_it_should(prometheus: Any) -> None:
+    """An upstream is down and a model has no price: both are pending or firing; the rest is quiet."""
+    active = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
+    assert active >= {"OfframpUpstreamFailing", "OfframpUnpricedRequests", "OfframpErrorRatioHigh"}
+    assert not active & {"OfframpDown", "OfframpVerdictsBroken", "OfframpLedgerRowsLost", "OfframpLedgerLagging"}
