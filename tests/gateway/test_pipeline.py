@@ -1,0 +1,184 @@
+"""Which rules read what, and output rules on whole answers and on streams."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.upstreams.base import Answer
+from gateway.wire import sse
+
+Wire = Callable[..., Any]
+MakeAnswer = Callable[..., Answer]
+
+OUT = """
+rules:
+  - name: out
+    classifier: safe
+    reads: {output: true}
+    then: {violence: {block: Not here.}, jailbreak: flag}
+"""
+
+
+def body(text: str = "hello", **fields: Any) -> bytes:
+    return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
+
+
+def whole(text: str) -> bytes:
+    usage = {"prompt_tokens": 7, "completion_tokens": 3}
+    return json.dumps({"model": "m", "usage": usage, "choices": [{"message": {"content": text}}]}).encode()
+
+
+def stream(*texts: str) -> list[bytes]:
+    parts = [sse.event(json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode()) for text in texts]
+    return [*parts, sse.DONE]
+
+
+async def test_each_rule_reads_its_roles_and_turns(wire: Wire, ask: Any) -> None:
+    gateway = wire(
+        """
+rules:
+  - {name: a, classifier: safe, then: {violence: block}, reads: {max_windows: 5}}
+  - {name: b, classifier: bank, then: {card: flag}}
+  - {name: c, classifier: bank, when: {model: cheap}, then: {card: flag}}
+  - {name: d, classifier: bank, when: {system_glob: "be *"}, reads: {roles: [system, assistant]}, then: {card: flag}}
+"""
+    )
+    messages = [
+        {"role": "system", "content": "be nice"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "tool", "content": "three"},
+        {"role": "user", "content": "four"},
+    ]
+    await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert [(reading.classifier, reading.texts, reading.max_windows) for reading in gateway.classify.asked] == [
+        ("safe", ("one", "three", "four"), 5),
+        ("bank", ("four",), 128),
+        ("bank", ("two",), 128),
+    ]
+    assert gateway.record().classifier_s is not None
+
+
+async def test_without_rules_nothing_is_read(wire: Wire, ask: Any) -> None:
+    gateway = wire()
+    await ask(gateway.app, body())
+    assert gateway.classify.asked == []
+    assert gateway.record().classifier_s is None
+
+
+async def test_a_whole_answer_is_read_and_passes(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("all good"))])})
+    assert (await ask(gateway.app, body())).body == whole("all good")
+    assert [reading.texts for reading in gateway.classify.asked] == [("hello",), ("all good",)]
+    assert gateway.record().decision == "forward"
+
+
+async def test_a_whole_answer_is_blocked(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("pure violence"))])})
+    answer = await ask(gateway.app, body())
+    parsed = json.loads(answer.body)
+    assert parsed["choices"][0]["message"]["content"] == "Not here."
+    assert parsed["usage"]["total_tokens"] == 10
+    assert "pure violence" not in answer.body.decode()
+    assert answer.headers["x-offramp-decision"] == "block"
+    record = gateway.record()
+    assert (record.decision, record.rule, record.label, record.saved_reason) == ("block", "out", "violence", None)
+    assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
+
+
+async def test_a_whole_answer_is_flagged(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("a jailbreak"))])})
+    answer = await ask(gateway.app, body())
+    assert (answer.body, answer.headers["x-offramp-flags"]) == (whole("a jailbreak"), "out:jailbreak")
+    assert gateway.record().decision == "forward"
+
+
+@pytest.mark.parametrize("said", [b"not json", b'{"choices":[{"message":{"content":[]}}]}'])
+async def test_an_answer_that_cannot_be_read_fails_closed(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, said: bytes
+) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(said)])})
+    assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == "block"
+    record = gateway.record()
+    assert (record.decision, record.label, record.spent_usd) == ("block", "unread", None)
+
+
+async def test_an_upstreams_error_is_not_read(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(b"violence", status=400)])})
+    assert (await ask(gateway.app, body())).body == b"violence"
+    gateway.writer.close()
+
+
+async def test_output_rules_see_only_requests_that_they_met(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    rules = OUT.replace("reads:", "when: {system_glob: 'be *'}\n    reads:")
+    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(whole("violence"))])})
+    assert (await ask(gateway.app, body())).body == whole("violence")
+    messages = [{"role": "system", "content": "be nice"}, {"role": "user", "content": "hi"}]
+    met = await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert met.headers["x-offramp-decision"] == "block"
+    gateway.writer.close()
+
+
+async def test_a_stream_is_held_until_it_was_read(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    events = stream("all ", "good")
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(events=events)])})
+    assert (await ask(gateway.app, body(stream=True))).body == b"".join(events)
+    assert gateway.classify.asked[-1].texts == ("all good",)
+    gateway.writer.close()
+
+
+async def test_a_harm_cut_over_two_chunks_is_blocked(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(events=stream("vio", "lence"))])})
+    answer = await ask(gateway.app, body(stream=True))
+    assert b"Not here." in answer.body
+    assert b"vio" not in answer.body
+    assert answer.body.endswith(sse.DONE)
+    record = gateway.record()
+    assert (record.decision, record.rule, record.status) == ("block", "out", 200)
+
+
+async def test_a_stream_is_blocked_with_an_error(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    rules = OUT.replace("{block: Not here.}", "{block: {message: Not here., shape: error}}")
+    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(events=stream("violence"))])})
+    answer = await ask(gateway.app, body(stream=True))
+    assert json.loads(answer.body[6:])["error"]["code"] == "content_filter"
+    assert b"[DONE]" not in answer.body
+    assert gateway.record().decision == "block"
+
+
+async def test_a_block_on_the_way_in_spares_the_call(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    upstream = fake_upstream([make_answer(whole("x"))])
+    gateway = wire(OUT, upstreams={"one": upstream})
+    assert (await ask(gateway.app, body("violence"))).headers["x-offramp-decision"] == "block"
+    assert upstream.calls == []
+    gateway.writer.close()
+
+
+async def test_verdicts_are_counted_by_what_they_say(wire: Wire, ask: Any) -> None:
+    gateway = wire(OUT)
+    for text in ("hello", "jailbreak", "unsure"):
+        await ask(gateway.app, body(text))
+    gateway.writer.close()
+
+    def count(outcome: str, label: str = "") -> float | None:
+        labels = {"rule": "out", "classifier": "safe", "outcome": outcome, "label": label}
+        value: float | None = gateway.metrics.registry.get_sample_value("offramp_verdicts_total", labels)
+        return value
+
+    assert (count("clean"), count("label", "jailbreak"), count("unsure")) == (2, 2, 2)
