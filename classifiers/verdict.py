@@ -49,5 +49,5 @@ class Reading:
 
     classifier: str
     texts: tuple[str, ...]
-    max_windows: int = 128
+    max_windows: int = 512
     incomplete: bool = False

@@ -101,7 +101,7 @@ class Reads(Record):
     roles: Annotated[tuple[Role, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
     turns: Literal["last", "all"] | None = None
     output: Flag = False
-    max_windows: Annotated[int, Field(ge=1, le=4096)] = 128
+    max_windows: Annotated[int, Field(ge=1, le=4096)] = 512
 
     @model_validator(mode="before")
     @classmethod
