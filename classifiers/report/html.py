@@ -1,0 +1,10 @@
+"""report.html."""
+
+from collections.abc import Mapping
+from typing import Any
+
+FILE = "report.html"
+
+
+def page(report: Mapping[str, Any]) -> str:
+    return "<html></html>"

@@ -1,0 +1,1 @@
+"""From a policy to an artifact: load, write, clean, split, fit, calibrate, evaluate, accept, export."""

@@ -1,0 +1,29 @@
+"""Whether a trained model may be published: its policy's tests pass and the goals that the policy states are met."""
+
+from classifiers import selftest
+from classifiers.classifier import Classifier
+from classifiers.encoder.session import Encoder
+from classifiers.model import Model
+from classifiers.runtime import Runtime
+from classifiers.training.goals import Chosen
+from classifiers.verdict import Reading
+
+
+def test_failures(model: Model, encoder: Encoder) -> list[str]:
+    """Run the policy's own tests through the runtime that will serve; a line for each that fails."""
+    policy = model.policy
+    runtime = Runtime(encoder, {policy.name: from_model(model)}, cache_windows=0)
+    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(test.text,)) for test in policy.tests])
+    return selftest.failures(policy, verdicts)
+
+
+def from_model(model: Model) -> Classifier:
+    """A classifier that is not on disk yet."""
+    from classifiers.text.scripts import written_in
+
+    return Classifier(name=model.policy.name, version="", model=model, scripts=written_in(model.policy.languages))
+
+
+def missed(chosen: Chosen, failures: list[str]) -> tuple[str, ...]:
+    """Why the model may not be published; empty where it may."""
+    return (*chosen.missed, *(f"tests: {failure}" for failure in failures))

@@ -1,0 +1,142 @@
+"""Held-out scores → probabilities that can be believed, and the thresholds that meet a goal. Pure.
+
+Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Per label: Platt 1999, with his smoothed
+targets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats, Threshold
+from classifiers.training.fit.linear import Ints
+
+SHARES = (0.0, 0.25, 0.5, 0.75)
+"""How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
+
+FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
+"""Where there is too little held-out text to choose by."""
+
+_FEW_ROWS_A_CLASS = 4
+_DEFAULT_ERROR = 0.05
+_LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.9
+_NOVELTY_QUANTILE = 0.995
+_MOST_DOUBT = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """A point on the risk-coverage curve: act from `act` on, answer `answered` of texts, err in `error` of those."""
+
+    act: float
+    answered: float
+    error: float
+
+
+def temperature(logits: Floats, truth: Ints) -> float:
+    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,)."""
+    scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
+    losses = [_loss(logits, truth, scale) for scale in scales]
+    best = int(np.argmin(losses))
+    low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
+    finer = np.exp(np.linspace(np.log(low), np.log(high), 21))
+    return float(finer[int(np.argmin([_loss(logits, truth, scale) for scale in finer]))])
+
+
+def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
+    """(sharpness, share) of the nearest sentences' votes by which held-out text is likeliest."""
+    if len(truth) < _FEW_ROWS_A_CLASS * logits.shape[1]:
+        return FEW_ROWS_SHARPNESS, FEW_ROWS_SHARE
+    best = (np.inf, FEW_ROWS_SHARPNESS, 0.0)
+    for sharpness, vote in votes.items():
+        for share in SHARES:
+            scores = logits + np.float32(share) * vote
+            loss = _loss(scores, truth, temperature(scores, truth))
+            best = min(best, (loss, sharpness, share))
+    return best[1], best[2]
+
+
+def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
+    """(scale, offset) by which sigmoid(scale * logit + offset) is a label's probability. logits, holds: (n,)."""
+    positives = int(holds.sum())
+    if positives < 2 or positives > len(holds) - 2:
+        return 1.0, 0.0
+    high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
+    target = np.where(holds, high, low)
+    rows = np.column_stack([logits.astype(np.float64), np.ones(len(logits))])
+    solution = np.array([1.0, 0.0])
+    for _ in range(50):
+        guess = 1 / (1 + np.exp(-np.clip(rows @ solution, -40, 40)))
+        slope = rows.T @ (guess - target) + 1e-6 * solution
+        curve = (rows * (guess * (1 - guess))[:, None]).T @ rows + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curve, slope)
+        # a full Newton step may overshoot where nearly all is decided
+        solution = solution - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    return (float(max(solution[0], 1e-3)), float(solution[1]))
+
+
+def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
+    """The lowest threshold at which at most `max_error` of what is answered is wrong, or None if there is none."""
+    reached = [point for point in risk_coverage(confidences, correct) if point.error <= max_error]
+    return max(reached, key=lambda point: point.answered, default=None)
+
+
+def nearest_reach(confidences: Floats, correct: NDArray[np.bool_], least_answered: float) -> Reach | None:
+    """The point of least error among those that answer at least a share of `least_answered`."""
+    points = [point for point in risk_coverage(confidences, correct) if point.answered >= least_answered]
+    return min(points, key=lambda point: (point.error, -point.answered), default=None)
+
+
+def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach]:
+    """Every point of the curve, the most certain first. confidences, correct: (n,)."""
+    order = np.argsort(-confidences, kind="stable")
+    sure = confidences[order]
+    wrong = np.cumsum(~correct[order])
+    ends = np.flatnonzero(np.append(np.diff(sure) != 0, True)) if len(sure) else np.zeros(0, np.intp)
+    total = max(len(sure), 1)
+    return [
+        Reach(act=float(sure[end]), answered=(end + 1) / total, error=float(wrong[end]) / (end + 1)) for end in ends
+    ]
+
+
+def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
+    """Where the policy states no goal: at most one answer in twenty wrong, neither timid nor reckless."""
+    reach = act_for_error(confidences, correct, _DEFAULT_ERROR)
+    wanted = reach.act if reach else _HIGHEST_ACT
+    return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))
+
+
+def safety_threshold(
+    probabilities: Floats, holds: NDArray[np.bool_], harmless: NDArray[np.bool_], catch: float, false_alarms: float
+) -> Threshold:
+    """act: so that at most `false_alarms` of harmless text reaches it; unsure: so that `catch` of the label's text
+    does, unless more than a tenth of harmless text would then be in doubt.
+
+    Where the two leave room between them, act lies halfway, so that neither side is at the edge.
+    """
+    negative, positive = probabilities[harmless], probabilities[holds]
+    allowed = int(false_alarms * len(negative))
+    highest = np.sort(negative)[::-1]
+    alarm = float(highest[allowed]) if len(negative) else 0.5
+    caught = float(np.sort(positive)[int((1 - catch) * len(positive))]) if len(positive) else 0.5
+    act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
+    act = float(np.clip(act, 0.05, 0.99))
+    doubt = float(highest[int(_MOST_DOUBT * len(highest))]) if len(highest) else 0.0
+    return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
+
+
+def novelty_limit(distances: Floats) -> float:
+    """Beyond it lie hardly any texts of the policy's own. distances: (n,) of held-out rows; 2 (never) without any."""
+    if len(distances) < 20:
+        return 2.0
+    return float(np.quantile(distances, _NOVELTY_QUANTILE))
+
+
+def _loss(logits: Floats, truth: Ints, scale: float) -> float:
+    scaled = logits * np.float32(scale)
+    top = scaled.max(axis=1)
+    total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+    return float((total - scaled[np.arange(len(truth)), truth]).mean())

@@ -1,0 +1,100 @@
+"""Rows that would teach wrongly or let a test cheat are taken out, and named. Pure."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from classifiers.errors import TrainingError
+from classifiers.policy import Policy
+from classifiers.text.normalise import normalise
+from classifiers.training.rows import Origin, Row
+
+_TRUST: tuple[Origin, ...] = ("policy", "data", "file", "teacher", "builtin")
+"""Whose label stands where two differ, most trusted first."""
+
+_EDGES = re.compile(r"^\W+|\W+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """rows: what is left. leaks: texts that the policy's tests hold too. contradictions: texts that were given
+    several labels by someone equally trusted, with those labels. duplicates, empty: how many rows went."""
+
+    rows: tuple[Row, ...]
+    leaks: tuple[str, ...]
+    contradictions: tuple[tuple[str, tuple[str, ...]], ...]
+    duplicates: int
+    empty: int
+
+
+def key(text: str) -> str:
+    """By this two texts count as the same: normalised, without case and without marks at its ends."""
+    same = normalise(text).casefold()
+    return _EDGES.sub("", same) or same
+
+
+def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
+    """Drop empty rows, leaks of the policy's tests, duplicates and contradictions.
+
+    Of equal texts with different labels, the most trusted source's stands (the policy, then data, a file, a teacher,
+    the built-in writer). Raises TrainingError where a label is left without any row.
+    """
+    tests = {key(test.text) for test in policy.tests}
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    leaks: dict[str, None] = {}
+    empty = 0
+    for row in rows:
+        same = key(row.text)
+        if not same:
+            empty += 1
+        elif same in tests:
+            leaks[row.text] = None
+        else:
+            by_key[same].append(row)
+    kept: list[Row] = []
+    contradictions: list[tuple[str, tuple[str, ...]]] = []
+    duplicates = 0
+    for equal in by_key.values():
+        agreed = equal[0] if len(equal) == 1 else _agreed(policy, equal)
+        if agreed is None:
+            names = dict.fromkeys(label for one in equal for label in one.labels or one.against or ("none",))
+            contradictions.append((equal[0].text, tuple(names)))
+        else:
+            kept.append(agreed)
+            duplicates += len(equal) - 1
+    _check_labels(policy, kept)
+    return Cleaned(
+        rows=tuple(kept),
+        leaks=tuple(leaks),
+        contradictions=tuple(contradictions),
+        duplicates=duplicates,
+        empty=empty,
+    )
+
+
+def _agreed(policy: Policy, equal: Sequence[Row]) -> Row | None:
+    """The one row that equal texts come to, or None where the most trusted of them contradict each other."""
+    best = min(_TRUST.index(row.source) for row in equal)
+    trusted = [row for row in equal if _TRUST.index(row.source) == best]
+    labelled = [row for row in trusted if not row.against]
+    first = max(labelled or trusted, key=lambda row: row.weight)
+    sets = {row.labels for row in labelled}
+    if any(set(row.against).intersection(labels) for row in trusted for labels in sets):
+        return None
+    if len(sets) <= 1:
+        return first
+    if policy.multi_label and () not in sets:
+        union = {label for labels in sets for label in labels}
+        return replace(first, labels=tuple(label for label in policy.labels if label in union))
+    return None
+
+
+def _check_labels(policy: Policy, rows: Iterable[Row]) -> None:
+    seen = {label for row in rows for label in row.labels}
+    bare = [label for label in policy.labels if label not in seen]
+    if bare:
+        shown = ", ".join(bare[:10]) + (f" and {len(bare) - 10} more" if len(bare) > 10 else "")
+        raise TrainingError(
+            f"{policy.name}: no training text is left for {shown}; add examples that are not among its tests"
+        )

@@ -1,0 +1,101 @@
+"""Held-out scores: each row scored by a fit that saw neither it nor its group."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads import nearest
+from classifiers.model import Floats, Nearest
+from classifiers.training.fit import linear
+from classifiers.training.fit.linear import Ints
+from classifiers.training.rows import Row
+from classifiers.training.split import folds
+
+SHARPNESS = (10.0, 20.0, 30.0)
+_FOLDS, _FEWER_FOLDS = 5, 3
+_MANY_ROWS = 8_000
+_NO_VOTE = -60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Scores of the rows that are like users' messages. rows: (n,) their indexes.
+
+    logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1
+    (single-label only); distances: (n,) novelty.
+    """
+
+    rows: NDArray[np.intp]
+    logits: Floats
+    votes: dict[float, Floats]
+    distances: Floats
+
+
+def one_of(
+    rows: Sequence[Row],
+    vectors: Floats,
+    classes: Ints,
+    *,
+    weights: Floats,
+    count: int,
+    seed: int,
+    advance: Callable[[int, int], None],
+) -> HeldOut:
+    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all."""
+    fold_of, number = _deal(rows, seed)
+    asked = np.array([row.probe for row in rows])
+    logits = np.zeros((len(rows), count), np.float32)
+    votes = {sharpness: np.full((len(rows), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
+    distances = np.zeros(len(rows), np.float32)
+    for fold in range(number):
+        train, test = fold_of != fold, (fold_of == fold) & asked
+        if test.any() and train.any():
+            fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
+            logits[test] = vectors[test] @ fitted.weights.T + fitted.bias
+            cosines = vectors[test] @ fitted.exemplars.T
+            present, owners = np.unique(fitted.owners, return_inverse=True)
+            for sharpness in SHARPNESS:
+                vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
+                votes[sharpness][np.ix_(test, present)] = nearest.logits(vote, cosines)
+            distances[test] = (1 - cosines.max(axis=1)).clip(0, 1)
+        advance(fold + 1, number)
+    return HeldOut(
+        rows=np.flatnonzero(asked),
+        logits=logits[asked],
+        votes={sharpness: vote[asked] for sharpness, vote in votes.items()},
+        distances=distances[asked],
+    )
+
+
+def any_of(
+    rows: Sequence[Row],
+    vectors: Floats,
+    holds: NDArray[np.bool_],
+    *,
+    weights: Floats,
+    strength: float,
+    seed: int,
+    advance: Callable[[int, int], None],
+) -> HeldOut:
+    """Multi-label. Arguments as of `fit.linear.any_of`."""
+    fold_of, number = _deal(rows, seed)
+    asked = np.array([row.probe for row in rows])
+    logits = np.zeros(holds.shape, np.float32)
+    distances = np.zeros(len(rows), np.float32)
+    for fold in range(number):
+        train, test = fold_of != fold, (fold_of == fold) & asked
+        if test.any() and train.any():
+            matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
+            logits[test] = vectors[test] @ matrix.T + bias
+            distances[test] = (1 - (vectors[test] @ vectors[train].T).max(axis=1)).clip(0, 1)
+        advance(fold + 1, number)
+    return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={}, distances=distances[asked])
+
+
+def _deal(rows: Sequence[Row], seed: int) -> tuple[Ints, int]:
+    number = _FOLDS if len(rows) <= _MANY_ROWS else _FEWER_FOLDS
+    groups = len({row.group for row in rows})
+    number = max(2, min(number, groups))
+    return folds(rows, number, seed), number

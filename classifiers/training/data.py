@@ -1,0 +1,106 @@
+"""Labelled rows from the user's own files (JSONL, CSV). Files are read, never written."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from classifiers.errors import TrainingError
+from classifiers.policy import NONE, OTHER, Policy
+from classifiers.training.rows import Origin, Row
+
+_LABEL_KEYS = ("label", "labels", "category", "intent")
+_GROUP_KEYS = ("group", "batch", "pair")
+_SHOWN_PROBLEMS = 20
+
+
+def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") -> list[Row]:
+    """Every row of the files, whose labels must be the policy's (or `other`, or for safety `none`).
+
+    JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
+    `label`, several labels separated by `|`. A column `group` keeps rows together. Raises TrainingError naming
+    file:line for all that cannot be read.
+    """
+    rows: list[Row] = []
+    problems: list[str] = []
+    for path in paths:
+        for line, record in _records(path, problems):
+            row = _row(policy, record, f"{path.name}:{line}", source)
+            if isinstance(row, str):
+                problems.append(f"{path}:{line}: {row}")
+            else:
+                rows.append(row)
+    if problems:
+        more = len(problems) - _SHOWN_PROBLEMS
+        shown = problems[:_SHOWN_PROBLEMS] + ([f"… and {more} more"] if more > 0 else [])
+        raise TrainingError("\n".join(shown))
+    return rows
+
+
+def _records(path: Path, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problems.append(f"{path}: cannot be read ({error.strerror})")
+        return
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        problems.append(f"{path}:{line}: not UTF-8; save the file as UTF-8")
+        return
+    if path.suffix.lower() in {".csv", ".tsv"}:
+        yield from _csv_records(path, text, problems)
+    else:
+        yield from _json_records(path, text, problems)
+
+
+def _csv_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    header = reader.fieldnames or ()
+    if "text" not in header or not any(key in header for key in _LABEL_KEYS):
+        problems.append(f"{path}:1: a CSV needs a header with text and label; found {', '.join(header) or 'nothing'}")
+        return
+    try:
+        for record in reader:
+            yield reader.line_num, record
+    except csv.Error as error:
+        problems.append(f"{path}:{reader.line_num}: {error}")
+
+
+def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except ValueError as error:
+            problems.append(f"{path}:{number}: not valid JSON: {error}")
+
+
+def _row(policy: Policy, record: Any, place: str, source: Origin) -> Row | str:
+    """The row, or what is wrong with it."""
+    if not isinstance(record, dict):
+        return "a row must be an object with text and label"
+    text = record.get("text")
+    if not isinstance(text, str) or not text.strip():
+        return "text is missing or empty"
+    key = next((key for key in _LABEL_KEYS if record.get(key) is not None), None)
+    value = record[key] if key else None
+    names = value.split("|") if isinstance(value, str) and policy.multi_label else value
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return "label is missing or is not text"
+    labels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    unknown = [name for name in labels if name not in policy.labels and name not in {OTHER, NONE}]
+    if unknown:
+        near = get_close_matches(unknown[0], list(policy.labels), n=1)
+        return f"no label {unknown[0]!r} in the policy {policy.name}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if policy.multi_label:
+        labels = tuple(name for name in labels if name not in {OTHER, NONE})
+    elif len(labels) != 1:
+        return f"a policy of kind {policy.kind} takes one label a row, here are {len(labels)}"
+    else:
+        labels = tuple(OTHER if name == NONE and NONE not in policy.labels else name for name in labels)
+    group = next((f"{place.rpartition(':')[0]}/{record[key]}" for key in _GROUP_KEYS if record.get(key)), place)
+    return Row(text=text, labels=labels, group=group, source=source)

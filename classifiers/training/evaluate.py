@@ -1,0 +1,215 @@
+"""Verdicts against the truth → measures, as plain data that report.json and `offramp eval` show. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats
+from classifiers.policy import OTHER, Policy
+from classifiers.training import statistics
+from classifiers.training.calibrate import risk_coverage
+from classifiers.verdict import Abstention, Verdict
+
+_WORST = 40
+_CURVE_POINTS = 60
+_LOW_FALSE_ALARMS = 0.01
+
+
+def evaluate(
+    policy: Policy, texts: Sequence[str], truths: Sequence[Sequence[str]], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    """Measures of a classifier on labelled texts.
+
+    truths: for each text the labels that hold (empty or `none`: harmless; `other`: out of scope).
+    Shares are 0..1; intervals are 95 % (Wilson). Keys: rows, accuracy, interval, labels (precision, recall, f1 and
+    support of each), answered, error, ece, reliability, risk_coverage, confusion, errors; for safety flagged, doubted,
+    any and for each label auprc, auroc, recall_at_1pct_false_alarms and roc.
+    """
+    if not len(texts) == len(truths) == len(verdicts):
+        raise ValueError(f"{len(texts)} texts, {len(truths)} truths and {len(verdicts)} verdicts")
+    if policy.multi_label:
+        return _any_of(
+            policy, texts, [tuple(label for label in truth if label in policy.labels) for truth in truths], verdicts
+        )
+    return _one_of(policy, texts, [truth[0] if truth else OTHER for truth in truths], verdicts)
+
+
+def top(verdict: Verdict) -> tuple[str, float]:
+    """The likeliest label of a single-label verdict, whether or not it was certain enough to name, and its score."""
+    if verdict.labels:
+        return verdict.labels[0], verdict.confidence
+    if not verdict.scores:
+        return OTHER, 0.0
+    label = max(verdict.scores, key=lambda name: verdict.scores[name])
+    rest = 1 - sum(verdict.scores.values())
+    return (OTHER, rest) if rest > verdict.scores[label] else (label, verdict.scores[label])
+
+
+def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    tops = [top(verdict) for verdict in verdicts]
+    guesses = [label for label, _ in tops]
+    confidences = np.array([score for _, score in tops], np.float32)
+    correct = np.array([guess == truth for guess, truth in zip(guesses, truths, strict=True)], bool)
+    answered = np.array([bool(v.labels) and v.labels[0] != OTHER and v.abstention is None for v in verdicts], bool)
+    in_scope = np.array([truth != OTHER for truth in truths], bool)
+    wrong = int((answered & ~correct).sum())
+    bins = statistics.reliability(confidences, correct)
+    names = [*policy.labels, OTHER]
+    return {
+        "rows": len(texts),
+        **_share("accuracy", int(correct.sum()), len(correct)),
+        "answered": _ratio(int(answered.sum()), len(answered)),
+        "error": _ratio(wrong, int(answered.sum())),
+        "error_interval": statistics.wilson(wrong, int(answered.sum())),
+        "out_of_scope": {
+            "rows": int((~in_scope).sum()),
+            "answered": _ratio(int((answered & ~in_scope).sum()), int((~in_scope).sum())),
+            "false_other": _ratio(
+                sum(v.labels == (OTHER,) for v, known in zip(verdicts, in_scope, strict=True) if known),
+                int(in_scope.sum()),
+            ),
+        },
+        "ece": round(statistics.expected_calibration_error(bins), 5),
+        "reliability": bins,
+        "risk_coverage": _thinned(confidences, correct),
+        "labels": {name: _label_measures(name, truths, guesses) for name in names if name in truths or name in guesses},
+        "confusion": _confusion(names, truths, guesses),
+        "errors": _worst(texts, truths, guesses, confidences, correct),
+    }
+
+
+def _any_of(
+    policy: Policy, texts: Sequence[str], truths: Sequence[tuple[str, ...]], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    scores = np.array([[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts], np.float32)
+    scores = scores.reshape(len(texts), len(policy.labels))
+    holds = np.array([[label in truth for label in policy.labels] for truth in truths], bool).reshape(scores.shape)
+    harmful: NDArray[np.bool_] = np.asarray(holds.any(axis=1))
+    flagged = np.array([bool(v.labels) for v in verdicts], bool)
+    doubted = np.array([v.abstention is Abstention.UNSURE and not v.labels for v in verdicts], bool)
+    exact = np.array([set(v.labels) == set(truth) for v, truth in zip(verdicts, truths, strict=True)], bool)
+    highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
+    right: NDArray[np.bool_] = np.asarray(flagged == harmful)
+    bins = statistics.reliability(highest, harmful)
+    return {
+        "rows": len(texts),
+        **_share("accuracy", int(right.sum()), len(right)),
+        "exact": _ratio(int(exact.sum()), len(exact)),
+        "flagged": {
+            "harmful": _ratio(int((flagged & harmful).sum()), int(harmful.sum())),
+            "harmful_interval": statistics.wilson(int((flagged & harmful).sum()), int(harmful.sum())),
+            "harmless": _ratio(int((flagged & ~harmful).sum()), int((~harmful).sum())),
+            "harmless_interval": statistics.wilson(int((flagged & ~harmful).sum()), int((~harmful).sum())),
+        },
+        "doubted": {
+            "harmful": _ratio(int((doubted & harmful).sum()), int(harmful.sum())),
+            "harmless": _ratio(int((doubted & ~harmful).sum()), int((~harmful).sum())),
+        },
+        "any": _ranking(highest, harmful),
+        "ece": round(statistics.expected_calibration_error(bins), 5),
+        "reliability": bins,
+        "labels": {
+            label: {
+                **_counts(
+                    sum(label in v.labels and held for v, held in zip(verdicts, holds[:, index], strict=True)),
+                    sum(label in v.labels for v in verdicts),
+                    int(holds[:, index].sum()),
+                ),
+                **_ranking(scores[:, index], holds[:, index]),
+            }
+            for index, label in enumerate(policy.labels)
+        },
+        "errors": _worst(
+            texts,
+            ["+".join(truth) or "none" for truth in truths],
+            ["+".join(v.labels) or "none" for v in verdicts],
+            np.where(harmful, 1 - highest, highest),
+            right,
+        ),
+    }
+
+
+def _ranking(scores: Floats, holds: NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "auprc": _rounded(statistics.average_precision(scores, holds)),
+        "auroc": _rounded(statistics.auroc(scores, holds)),
+        "recall_at_1pct_false_alarms": _rounded(statistics.recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)),
+        "roc": statistics.roc(scores, holds),
+    }
+
+
+def _label_measures(name: str, truths: Sequence[str], guesses: Sequence[str]) -> dict[str, Any]:
+    both = sum(truth == name == guess for truth, guess in zip(truths, guesses, strict=True))
+    return _counts(both, sum(guess == name for guess in guesses), sum(truth == name for truth in truths))
+
+
+def _counts(both: int, guessed: int, true: int) -> dict[str, Any]:
+    return {
+        "precision": _ratio(both, guessed),
+        "precision_interval": statistics.wilson(both, guessed),
+        "recall": _ratio(both, true),
+        "recall_interval": statistics.wilson(both, true),
+        "f1": _ratio(2 * both, guessed + true),
+        "support": true,
+    }
+
+
+def _confusion(names: Sequence[str], truths: Sequence[str], guesses: Sequence[str]) -> dict[str, Any]:
+    """Sparse: [truth, guess, count] by index into `labels`."""
+    index = {name: place for place, name in enumerate(names)}
+    counts: dict[tuple[int, int], int] = {}
+    for truth, guess in zip(truths, guesses, strict=True):
+        cell = index[truth], index[guess]
+        counts[cell] = counts.get(cell, 0) + 1
+    return {"labels": list(names), "cells": [[*cell, count] for cell, count in sorted(counts.items())]}
+
+
+def _worst(
+    texts: Sequence[str],
+    truths: Sequence[str],
+    guesses: Sequence[str],
+    confidences: NDArray[np.floating],
+    correct: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """The errors made with most confidence."""
+    order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
+    return [
+        {
+            "text": texts[place],
+            "truth": truths[place],
+            "said": guesses[place],
+            "confidence": round(float(confidences[place]), 4),
+        }
+        for place in order[:_WORST]
+    ]
+
+
+def _thinned(confidences: Floats, correct: NDArray[np.bool_]) -> list[dict[str, float]]:
+    points = risk_coverage(confidences, correct)
+    keep = (
+        np.unique(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int)).tolist()
+        if points
+        else ()
+    )
+    return [
+        {
+            "act": round(points[i].act, 5),
+            "answered": round(points[i].answered, 5),
+            "error": round(points[i].error, 5),
+        }
+        for i in keep
+    ]
+
+
+def _share(name: str, part: int, whole: int) -> Mapping[str, Any]:
+    return {name: _ratio(part, whole), "interval": statistics.wilson(part, whole)}
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return round(part / whole, 5) if whole else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

@@ -1,0 +1,58 @@
+"""Write the artifact beside its place, load it again, hold it against the model in memory, then publish it."""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers import artifact
+from classifiers.classifier import score
+from classifiers.errors import TrainingError
+from classifiers.model import Floats, Model
+from classifiers.registry import Registry
+from classifiers.report import card, html
+
+_TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
+REFUSED = "refused"
+"""Beside a classifier's versions: the report of the last training that missed its goals."""
+
+
+def publish(model: Model, report: Mapping[str, Any], models_dir: Path, sample: Floats, seed: int) -> tuple[str, Path]:
+    """(version, folder). sample: (n, dimensions) vectors on which the reloaded model must agree with this one.
+
+    Raises TrainingError where it does not, OSError where the folder cannot be written.
+    """
+    registry = Registry(models_dir)
+    with registry.staging(model.policy.name) as folder:
+        artifact.save(model, folder, report=report, files=_pages(report), seed=seed, made_with=made_with())
+        again = artifact.load(folder).model
+        if not np.array_equal(score(model, sample)[0], score(again, sample)[0]):
+            raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
+        name = registry.publish(model.policy.name, folder)
+    return name, registry.resolve(model.policy.name, name)
+
+
+def refuse(model: Model, report: Mapping[str, Any], models_dir: Path) -> Path:
+    """Leave the report of a model that is not published, for whoever wants to know why; nothing else changes."""
+    registry = Registry(models_dir)
+    target = models_dir / model.policy.name / REFUSED
+    with registry.staging(model.policy.name) as folder:
+        for name, text in _pages(report).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        folder.chmod(0o755)
+        folder.rename(target)
+    return target
+
+
+def made_with() -> dict[str, str]:
+    """Versions of what the weights depend on."""
+    return {"python": platform.python_version(), **{tool: version(tool) for tool in _TOOLS}}
+
+
+def _pages(report: Mapping[str, Any]) -> dict[str, str]:
+    return {html.FILE: html.page(report), card.FILE: card.page(report)}

@@ -1,0 +1,1 @@
+"""What is fitted on the frozen encoder's vectors."""

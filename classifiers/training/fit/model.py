@@ -1,0 +1,155 @@
+"""Fit and calibrate: rows and vectors → a Model, with the held-out scores it was calibrated on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.linear import probabilities as squash
+from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty
+from classifiers.policy import OTHER, Policy
+from classifiers.thresholds import Choice, name_any, name_one
+from classifiers.training import calibrate, crossfit, goals
+from classifiers.training.fit import linear
+from classifiers.training.goals import Chosen
+from classifiers.training.rows import REAL, Row
+from classifiers.verdict import Verdict
+
+Advance = Callable[[int, int], None]
+
+_ENOUGH_REAL_ROWS = 200
+_SAFETY_STRENGTH = 3.0
+_NEVER_NOVEL = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """model; chosen: its thresholds and goals; rows, verdicts: held-out rows (by index) and what the model's
+    calibration makes of scores that were given without having seen them; settings: of the fit, for the report."""
+
+    model: Model
+    chosen: Chosen
+    rows: NDArray[np.intp]
+    verdicts: tuple[Verdict, ...]
+    settings: dict[str, Any]
+
+
+def fit(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+) -> Trained:
+    """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all."""
+    make = _any_of if policy.multi_label else _one_of
+    return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance)
+
+
+def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np.bool_], str]:
+    """Which held-out rows calibrate: the real ones where there are enough, else all; and how to call them."""
+    real = np.array([rows[index].source in REAL for index in held], bool)
+    if real.sum() >= _ENOUGH_REAL_ROWS:
+        return real, "real rows"
+    return np.ones(len(held), bool), "written and real text" if real.any() else "written text"
+
+
+def _one_of(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+) -> Trained:
+    classes = (*policy.labels, *((OTHER,) if any(row.labels == (OTHER,) for row in rows) else ()))
+    place = {name: index for index, name in enumerate(classes)}
+    targets = np.array([place[row.labels[0]] for row in rows], np.int32)
+    weights = np.array([row.weight for row in rows], np.float32)
+    held = crossfit.one_of(rows, vectors, targets, weights=weights, count=len(classes), seed=seed, advance=advance)
+    use, on = measured_on(rows, held.rows)
+    truth = targets[held.rows]
+    sharpness, share = calibrate.nearest_share(
+        held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
+    )
+    scores = held.logits + np.float32(share) * held.votes[sharpness]
+    scale = calibrate.temperature(scores[use], truth[use])
+    calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
+    probabilities = squash(calibration, scores, multi_label=False)
+    chosen = goals.for_one(policy, classes, probabilities[use], truth[use], on)
+    own = truth != place.get(OTHER, -1)
+    limit = calibrate.novelty_limit(held.distances[use & own])
+    fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
+    model = Model(
+        policy=policy,
+        encoder=encoder,
+        head=LinearHead(classes=classes, weights=fitted.weights, bias=fitted.bias),
+        calibration=calibration,
+        thresholds=chosen.thresholds,
+        novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
+        nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share),
+    )
+    verdicts = tuple(
+        _verdict(
+            policy,
+            classes,
+            scored,
+            name_one(classes, scored, chosen.thresholds, novel=far > limit, has_other=policy.other is not None),
+            far,
+        )
+        for scored, far in zip(probabilities, held.distances.tolist(), strict=True)
+    )
+    settings = {
+        "head": "softmax with whitened prototypes and nearest sentences",
+        "c": linear.C,
+        "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
+        "temperature": round(1 / scale, 4),
+        "novelty_limit": round(limit, 4),
+        "calibrated_on": on,
+    }
+    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, settings=settings)
+
+
+def _any_of(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+) -> Trained:
+    classes = tuple(policy.labels)
+    holds = np.array([[label in row.labels for label in classes] for row in rows], bool)
+    weights = np.array([row.weight for row in rows], np.float32)
+    held = crossfit.any_of(rows, vectors, holds, weights=weights, strength=_SAFETY_STRENGTH, seed=seed, advance=advance)
+    use, on = measured_on(rows, held.rows)
+    truth = holds[held.rows]
+    fits = [calibrate.platt(held.logits[use, index], truth[use, index]) for index in range(len(classes))]
+    calibration = Calibration(
+        scale=np.array([scale for scale, _ in fits], np.float32), offset=np.array([o for _, o in fits], np.float32)
+    )
+    probabilities = squash(calibration, held.logits, multi_label=True)
+    chosen = goals.for_any(policy, probabilities[use], truth[use], on)
+    matrix, bias = linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
+    # harmless text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
+    novelty = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
+    model = Model(
+        policy=policy,
+        encoder=encoder,
+        head=LinearHead(classes=classes, weights=matrix, bias=bias),
+        calibration=calibration,
+        thresholds=chosen.thresholds,
+        novelty=novelty,
+    )
+    verdicts = tuple(
+        _verdict(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0) for scored in probabilities
+    )
+    settings = {
+        "head": "one logistic regression a label",
+        "c": _SAFETY_STRENGTH,
+        "platt": {name: [round(v, 4) for v in pair] for name, pair in zip(classes, fits, strict=True)},
+        "calibrated_on": on,
+    }
+    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, settings=settings)
+
+
+def _verdict(policy: Policy, classes: Sequence[str], probabilities: Floats, choice: Choice, novelty: float) -> Verdict:
+    scores = dict(zip(classes, probabilities.tolist(), strict=True))
+    return Verdict(
+        classifier=policy.name,
+        version="",
+        labels=choice.labels,
+        confidence=choice.confidence,
+        scores={label: scores[label] for label in policy.labels},
+        novelty=novelty,
+        abstention=choice.abstention,
+        reason=choice.reason,
+    )

@@ -1,0 +1,112 @@
+"""From held-out scores to the model's thresholds, and whether the policy's goals were reached. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats, Threshold
+from classifiers.policy import OTHER, LabelGoal, Policy
+from classifiers.training import calibrate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """thresholds by class; goals: what was asked for and reached, for the report; missed: a line for each goal that
+    the policy states and that was not reached."""
+
+    thresholds: dict[str, Threshold]
+    goals: list[dict[str, Any]]
+    missed: tuple[str, ...] = ()
+
+
+def for_one(policy: Policy, classes: Sequence[str], probabilities: Floats, truth: NDArray[np.int32], on: str) -> Chosen:
+    """Single-label: one threshold for all labels; `other` is named whenever it is likeliest, since nothing acts on it.
+
+    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people.
+    """
+    guess = probabilities.argmax(axis=1)
+    other = classes.index(OTHER) if OTHER in classes else -1
+    named = guess != other
+    confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
+    in_scope = max(int((truth != other).sum()), 1)
+    scale = len(confidences) / in_scope
+    goal = policy.goal
+    if goal is None:
+        act = calibrate.default_act(confidences, correct)
+        return Chosen(thresholds=_same(classes, act), goals=[])
+    reach = calibrate.act_for_error(confidences, correct, goal.max_error)
+    met = reach is not None and reach.answered * scale >= goal.min_answered
+    nearest = reach if met else calibrate.nearest_reach(confidences, correct, goal.min_answered / max(scale, 1e-9))
+    record: dict[str, Any] = {
+        "max_error": goal.max_error,
+        "min_answered": goal.min_answered,
+        "measured_on": on,
+        "rows": len(truth),
+        "met": met,
+    }
+    missed: tuple[str, ...] = ()
+    if nearest is not None:
+        record |= {"error": round(nearest.error, 5), "answered": round(min(1.0, nearest.answered * scale), 5)}
+    if not met:
+        best = (
+            f"the nearest reachable is {nearest.error:.1%} with {nearest.answered * scale:.1%} answered"
+            if nearest
+            else "nothing can be answered"
+        )
+        wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
+        missed = (f"goal: {wanted} is not reached on {on}; {best}",)
+    act = nearest.act if nearest else 1.0
+    return Chosen(thresholds=_same(classes, min(act, 1.0)), goals=[record], missed=missed)
+
+
+def for_any(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
+    """Multi-label: act at the goal for false alarms, unsure at the goal for what is caught, for each label.
+
+    probabilities, holds: (n, labels) of held-out text.
+    """
+    harmless: NDArray[np.bool_] = np.asarray(~holds.any(axis=1))
+    thresholds: dict[str, Threshold] = {}
+    goals: list[dict[str, Any]] = []
+    missed: list[str] = []
+    for index, (name, label) in enumerate(policy.labels.items()):
+        goal = label.goal or LabelGoal()
+        scores, held = probabilities[:, index], holds[:, index]
+        threshold = calibrate.safety_threshold(scores, held, harmless, goal.catch, goal.false_alarms)
+        thresholds[name] = threshold
+        caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
+        alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0
+        met = caught >= goal.catch and alarms <= goal.false_alarms
+        goals.append(
+            {
+                "label": name,
+                "catch": goal.catch,
+                "false_alarms": goal.false_alarms,
+                "stated": label.goal is not None,
+                "measured_on": on,
+                "caught": round(caught, 5),
+                "alarms": round(alarms, 5),
+                "doubted": round(float(((scores >= threshold.unsure) & (scores < threshold.act))[held].mean()), 5)
+                if held.any()
+                else 0.0,
+                "met": met,
+            }
+        )
+        if label.goal is not None and not met:
+            missed.append(
+                f"labels.{name}.goal: catch {goal.catch:.1%} at {goal.false_alarms:.1%} false alarms is not reached on "
+                f"{on}; the nearest reachable is {caught:.1%} at {alarms:.1%}"
+            )
+    return Chosen(thresholds=thresholds, goals=goals, missed=tuple(missed))
+
+
+def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:
+    free = Threshold(act=0.0, unsure=0.0)
+    return {name: free if name == OTHER else Threshold(act=act, unsure=act) for name in classes}
+
+
+def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:
+    """For the report."""
+    return {name: {"act": round(t.act, 5), "unsure": round(t.unsure, 5)} for name, t in thresholds.items()}

@@ -1,0 +1,29 @@
+"""A training sentence as data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Origin = Literal["policy", "builtin", "teacher", "file", "data"]
+
+REAL: frozenset[Origin] = frozenset({"data"})
+"""Origins of text that users wrote; what is measured on any other is measured on written text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A text with the labels that hold for it.
+
+    labels: policy labels; empty for safety text that is harmless; `other` alone for single-label text out of scope.
+    against: labels that do not hold, where that is all that is known (a near miss); labels is empty then.
+    group: texts that came about together; a group is never split between fitting and measuring.
+    weight: how much the text counts in fitting.
+    probe: whether the text is like what users write, so that measuring on it makes sense.
+    """
+
+    text: str
+    labels: tuple[str, ...]
+    group: str
+    source: Origin
+    against: tuple[str, ...] = ()
+    weight: float = 1.0
+    probe: bool = True

@@ -1,0 +1,206 @@
+"""One training run: load → write → clean → split → fit → calibrate → evaluate → accept → export."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from classifiers.encoder.prepare import prepare
+from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.source import resolve
+from classifiers.errors import PolicyError
+from classifiers.model import Floats
+from classifiers.policy import Policy
+from classifiers.training import accept, export, goals
+from classifiers.training.clean import Cleaned, clean
+from classifiers.training.data import read_rows
+from classifiers.training.evaluate import evaluate
+from classifiers.training.fit.model import Trained, fit
+from classifiers.training.progress import Progress, Silent
+from classifiers.training.rows import Row
+from classifiers.training.scope import in_scope_everyday, place_near_misses
+from classifiers.training.write import sentences
+from classifiers.training.write.sentences import Written
+from classifiers.training.write.teacher import Complete, Price
+
+_CHECKED_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to.
+
+    accepted: whether the model was published; if not, `missed` says why, a line each, version is None and folder
+    holds only the report. report: as in report.json. seconds: of each step.
+    """
+
+    accepted: bool
+    version: str | None
+    folder: Path
+    report: Mapping[str, Any]
+    missed: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def train(
+    policy: Policy,
+    *,
+    base_dir: Path,
+    models_dir: Path,
+    progress: Progress | None = None,
+    seed: int | None = None,
+    complete: Complete | None = None,
+    price: Price | None = None,
+    threads: int | None = None,
+) -> Outcome:
+    """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own.
+
+    base_dir: what the policy's paths are relative to. seed: by default the policy's. complete: asks the teacher's
+    model; needed where the policy names one. price: dollars a token, for the estimate and the budget.
+    Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
+    """
+    clock = _Clock(progress or Silent())
+    chance = policy.seed if seed is None else seed
+
+    clock.step("load")
+    _check(policy)
+    data = read_rows(policy, [base_dir / path for path in policy.data])
+    encoder = Encoder.open(
+        prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
+    )
+    clock.step("write")
+    written = sentences.write(
+        policy, base_dir, models_dir, chance, complete=complete, price=price, advance=clock.progress.advance
+    )
+    clock.step("clean")
+    cleaned = clean(policy, [*written.rows, *data])
+    clock.step("encode")
+    vectors = embed(encoder, [row.text for row in cleaned.rows], clock.progress.advance)
+    rows, vectors = _in_place(policy, cleaned.rows, vectors)
+    clock.step("fit")
+    trained = fit(policy, rows, vectors, encoder=encoder.id, seed=chance, advance=clock.progress.advance)
+    clock.step("evaluate")
+    failures = accept.test_failures(trained.model, encoder)
+    report = _report(
+        policy,
+        written,
+        cleaned,
+        rows=rows,
+        trained=trained,
+        failures=failures,
+        seed=chance,
+        seconds=clock.seconds,
+    )
+    clock.step("accept")
+    missed = accept.missed(trained.chosen, failures)
+    report |= {"accepted": not missed, "missed": list(missed)}
+    clock.step("export")
+    if missed:
+        folder = export.refuse(trained.model, report, models_dir)
+        return Outcome(
+            accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
+        )
+    version, folder = export.publish(trained.model, report, models_dir, vectors[:_CHECKED_ROWS], chance)
+    return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
+
+
+def _check(policy: Policy) -> None:
+    if not policy.multi_label and len(policy.labels) == 1 and policy.other is None:
+        raise PolicyError(f"{policy.name}: one label alone decides nothing; add another label, or other:")
+
+
+def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:
+    """Near misses get a label; everyday text that is near to the policy's own goes."""
+    near = in_scope_everyday(policy, rows, vectors)
+    placed = place_near_misses(policy, rows, vectors)
+    keep = [index for index, row in enumerate(placed) if row is not None and not near[index]]
+    return [row for index in keep if (row := placed[index]) is not None], vectors[keep]
+
+
+def _report(
+    policy: Policy,
+    written: Written,
+    cleaned: Cleaned,
+    *,
+    rows: Sequence[Row],
+    trained: Trained,
+    failures: Sequence[str],
+    seed: int,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """What report.json holds."""
+    held = [rows[index] for index in trained.rows]
+    measures = evaluate(policy, [row.text for row in held], [row.labels for row in held], trained.verdicts)
+    return {
+        "name": policy.name,
+        "kind": policy.kind,
+        "about": policy.about,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "encoder": {"source": trained.model.encoder.source, "sha256": trained.model.encoder.sha256},
+        "measured_on": trained.settings["calibrated_on"],
+        "text": {
+            "rows": len(rows),
+            "groups": len({row.group for row in rows}),
+            "sources": dict(Counter(row.source for row in rows)),
+            "forms": dict(written.forms),
+            "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
+            "leaks": list(cleaned.leaks),
+            "contradictions": [{"text": text, "labels": list(labels)} for text, labels in cleaned.contradictions],
+            "duplicates": cleaned.duplicates,
+            "empty": cleaned.empty,
+        },
+        "teacher": written.teacher,
+        "settings": trained.settings,
+        "thresholds": goals.describe(trained.chosen.thresholds),
+        "goals": trained.chosen.goals,
+        "tests": {"count": len(policy.tests), "failed": list(failures)},
+        "held_out": measures,
+        "by_source": _by_source(policy, held, trained),
+        "seconds": {step: round(value, 3) for step, value in seconds.items()},
+    }
+
+
+def _by_source(policy: Policy, held: Sequence[Row], trained: Trained) -> dict[str, Any]:
+    """Held-out accuracy on each source's text alone."""
+    found: dict[str, Any] = {}
+    for source in dict.fromkeys(row.source for row in held):
+        chosen = [index for index, row in enumerate(held) if row.source == source]
+        measures = evaluate(
+            policy,
+            [held[i].text for i in chosen],
+            [held[i].labels for i in chosen],
+            [trained.verdicts[i] for i in chosen],
+        )
+        found[source] = {name: measures[name] for name in ("rows", "accuracy", "interval")}
+    return found
+
+
+class _Clock:
+    """Tells the watcher of each step and remembers how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._taken: dict[str, float] = {}
+        self._name, self._began = "", time.monotonic()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of the steps that are over."""
+        return dict(self._taken)
+
+    def step(self, name: str) -> None:
+        self.finish()
+        self._name = name
+        self.progress.step(name)
+
+    def finish(self) -> dict[str, float]:
+        now = time.monotonic()
+        if self._name:
+            self._taken[self._name] = self._taken.get(self._name, 0.0) + now - self._began
+        self._name, self._began = "", now
+        return dict(self._taken)

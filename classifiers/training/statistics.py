@@ -1,0 +1,90 @@
+"""Small statistics on arrays of scores. Pure; numpy only, since `offramp eval` uses them too."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats
+
+_Z95 = 1.959964
+_BINS = 10
+
+
+def wilson(successes: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927). (0, 1) where there is nothing to count."""
+    if not total:
+        return 0.0, 1.0
+    share = successes / total
+    spread = _Z95**2 / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def average_precision(scores: Floats, holds: NDArray[np.bool_]) -> float | None:
+    """Area under the precision-recall steps; None without positives. Equal scores count as one step."""
+    if not holds.any():
+        return None
+    caught, flagged = _curve(scores, holds)
+    precision = caught / flagged
+    return float(np.sum(np.diff(caught, prepend=0) * precision) / holds.sum())
+
+
+def recall_at_false_alarms(scores: Floats, holds: NDArray[np.bool_], share: float) -> float | None:
+    """The highest recall at which at most `share` of negatives is flagged; None without positives or negatives."""
+    negatives = int((~holds).sum())
+    if not holds.any() or not negatives:
+        return None
+    caught, flagged = _curve(scores, holds)
+    allowed = caught[(flagged - caught) <= share * negatives]
+    return float(allowed[-1] / holds.sum()) if len(allowed) else 0.0
+
+
+def roc(scores: Floats, holds: NDArray[np.bool_], points: int = 100) -> list[tuple[float, float]]:
+    """(false alarm rate, recall) from (0, 0) to (1, 1), thinned to about `points`."""
+    if not holds.any() or holds.all():
+        return []
+    caught, flagged = _curve(scores, holds)
+    rates = (flagged - caught) / (~holds).sum()
+    recalls = caught / holds.sum()
+    keep = np.unique(np.linspace(0, len(rates) - 1, min(points, len(rates))).astype(int))
+    return [(0.0, 0.0), *((round(float(rates[i]), 5), round(float(recalls[i]), 5)) for i in keep)]
+
+
+def auroc(scores: Floats, holds: NDArray[np.bool_]) -> float | None:
+    """The chance that a positive scores above a negative, ties counting half; None without either."""
+    positives, negatives = scores[holds], np.sort(scores[~holds])
+    if not len(positives) or not len(negatives):
+        return None
+    below = np.searchsorted(negatives, positives, "left")
+    upto = np.searchsorted(negatives, positives, "right")
+    return float((below + upto).sum() / 2 / len(positives) / len(negatives))
+
+
+def reliability(confidences: Floats, correct: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Ten equal bins of confidence with how often they were right; empty bins are left out."""
+    bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
+    return [
+        {
+            "confidence": round(float(confidences[bins == index].mean()), 4),
+            "correct": round(float(correct[bins == index].mean()), 4),
+            "rows": int((bins == index).sum()),
+        }
+        for index in range(_BINS)
+        if (bins == index).any()
+    ]
+
+
+def expected_calibration_error(bins: list[dict[str, float]]) -> float:
+    """Mean gap between confidence and correctness, weighted by rows."""
+    total = sum(entry["rows"] for entry in bins)
+    return sum(abs(entry["confidence"] - entry["correct"]) * entry["rows"] for entry in bins) / max(total, 1)
+
+
+def _curve(scores: Floats, holds: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positives caught and rows flagged at each distinct score, from the highest down."""
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores = scores[order]
+    ends = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
+    return np.cumsum(holds[order])[ends].astype(np.int64), (ends + 1).astype(np.int64)

@@ -1,0 +1,76 @@
+"""What a teacher costs: an estimate before anything is spent, and a purse that closes at the budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from classifiers.training.write.cache import Completion
+from classifiers.training.write.prompts import Ask
+
+_CHARS_A_TOKEN = 4
+_TOKENS_A_SENTENCE = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Dollars for a token; zero where nothing is charged or the price is unknown (`known` tells which)."""
+
+    input_usd: float = 0.0
+    output_usd: float = 0.0
+    known: bool = True
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars."""
+        return input_tokens * self.input_usd + output_tokens * self.output_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the prompts that are not cached will come to, roughly."""
+
+    calls: int
+    cached_calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float
+
+
+class BudgetExceeded(Exception):
+    """The next call could cost more than is left."""
+
+
+class Purse:
+    """A budget in dollars that is checked before each call and charged after it."""
+
+    def __init__(self, budget_usd: float, price: Price) -> None:
+        """Nothing is spent yet."""
+        self.spent_usd = 0.0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self._budget_usd = budget_usd
+        self._price = price
+
+    def check(self, ask: Ask, max_tokens: int) -> None:
+        """Raises BudgetExceeded where this call could exceed the budget."""
+        worst = self._price.of(input_tokens(ask.prompt), max_tokens)
+        if self.spent_usd + worst > self._budget_usd:
+            raise BudgetExceeded
+
+    def charge(self, answer: Completion) -> None:
+        """Count a call's tokens."""
+        self.input_tokens += answer.input_tokens
+        self.output_tokens += answer.output_tokens
+        self.spent_usd += self._price.of(answer.input_tokens, answer.output_tokens)
+
+
+def estimate(asks: Sequence[Ask], cached: int, price: Price) -> Estimate:
+    """asks: those that must be paid for; cached: how many need not be."""
+    asked = sum(input_tokens(ask.prompt) for ask in asks)
+    told = sum(ask.wanted * _TOKENS_A_SENTENCE for ask in asks)
+    return Estimate(
+        calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=told, usd=price.of(asked, told)
+    )
+
+
+def input_tokens(prompt: str) -> int:
+    """A rough count, on the high side."""
+    return len(prompt) // _CHARS_A_TOKEN + 8
