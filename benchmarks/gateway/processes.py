@@ -61,7 +61,9 @@ def rss_mib(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], ready: str, *, core: int | None = None, **environment: str) -> Iterator[tuple[int, float]]:
+def running(
+    command: Sequence[str], ready: str, *, core: int | None = None, **environment: str
+) -> Iterator[tuple[int, float]]:
     """A process on one core; yields its pid and the seconds until `ready` (a URL) answered."""
     pin = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
     started = time.perf_counter()

@@ -1,0 +1,25 @@
+"""All benchmarks, one after the other: python -m benchmarks [--data ../shared/data]."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Runs each in a process of its own, so that none warms another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with banking77/")
+    data: Path = parser.parse_args().data
+    runs = [["benchmarks.gateway.startup"], ["benchmarks.gateway.passthrough"]]
+    if (data / "banking77").is_dir():
+        runs.insert(0, ["benchmarks.banking77", "--data", str(data / "banking77")])
+    else:
+        print(f"{data / 'banking77'} is not there, so quality is not measured; --data names the folder", flush=True)
+    failed = [run[0] for run in runs if subprocess.run([sys.executable, "-m", *run], check=False).returncode]
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
