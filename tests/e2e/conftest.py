@@ -133,6 +133,12 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
 
 
 @pytest.fixture(scope="session")
+def run_offramp() -> "Callable[..., subprocess.CompletedProcess[str]]":
+    """Runs a command of the real command line in a folder."""
+    return offramp
+
+
+@pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Path:
     """A folder after `offramp init` and `offramp train config/policies/*.yaml`. Shared: do not write into it."""
     folder = tmp_path_factory.mktemp("workspace")
