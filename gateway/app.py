@@ -22,10 +22,11 @@ from gateway.ledger.store import Store
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.middleware.auth import Auth
-from gateway.middleware.request_id import KEY, RequestId
+from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
 from gateway.rules.compile import compile_rules
 from gateway.savings.prices import PriceTable
+from gateway.types import REQUEST_ID
 from gateway.upstreams.build import build_upstreams
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes
@@ -148,4 +149,4 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
 
 
 async def _internal_error(request: Request, _: Exception) -> Response:
-    return await _api_error(request, InternalError(f"internal error; the request's id is {request.scope[KEY]}"))
+    return await _api_error(request, InternalError(f"internal error; the request's id is {request.scope[REQUEST_ID]}"))

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Final, NewType
 
 from gateway.ledger.record import Record
 
@@ -15,6 +15,9 @@ UpstreamModel = NewType("UpstreamModel", str)
 
 CLIENT_CLOSED = 499
 """The status in the records of requests whose client went away."""
+
+REQUEST_ID: Final = "offramp.request_id"
+"""Where a request's id stands in its ASGI scope."""
 
 Headers = list[tuple[bytes, bytes]]
 

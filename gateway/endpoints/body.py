@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 
-from gateway.endpoints.asgi import read_body
+from gateway.asgi import read_body
 
 
 async def bounded_body(request: Request) -> bytes:

@@ -6,13 +6,12 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.endpoints.asgi import ClientGone, read_body, send_error, send_reply
+from gateway.asgi import ClientGone, read_body, send_error, send_reply
 from gateway.endpoints.watch import ClientWatch
 from gateway.errors import ApiError, InternalError, MethodNotAllowed
 from gateway.metrics import Metrics
-from gateway.middleware.request_id import KEY
 from gateway.pipeline import Pipeline
-from gateway.types import CLIENT_CLOSED, Context, Headers, new_context
+from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, Headers, new_context
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"
@@ -32,7 +31,7 @@ class ChatEndpoint:
         if scope["method"] != "POST":
             await send_error(send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
             return
-        context = new_context(scope[KEY], _ENDPOINT, "anonymous")
+        context = new_context(scope[REQUEST_ID], _ENDPOINT, "anonymous")
         self._in_flight.inc()
         try:
             await self._answer(context, scope, receive, send)

@@ -11,6 +11,7 @@ from classifiers.verdict import Reading, Verdict
 from gateway.endpoints.body import bounded_body, json_response
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
+from gateway.types import REQUEST_ID
 from gateway.wire import moderations as wire
 from gateway.wire.decode import decoded
 
@@ -34,7 +35,7 @@ def router(engine: Engine) -> APIRouter:
             if verdict.abstention is not None and not verdict.scores:
                 raise Unavailable(f"the classifier {name} gave no verdict ({verdict.reason})")
         results = [_result(verdict, engine.policies[name]) for verdict in verdicts]
-        answer_id = "modr-" + request.scope["offramp.request_id"].removeprefix("req_")
+        answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
         return json_response(wire.ModerationAnswer(answer_id, f"{name}@{engine.versions[name]}", results))
 
     return api

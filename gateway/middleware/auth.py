@@ -9,8 +9,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.asgi import send_error
 from gateway.config.load import is_loopback
-from gateway.endpoints.asgi import send_error
 from gateway.errors import ApiError, InvalidKey
 
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})

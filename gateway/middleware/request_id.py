@@ -1,13 +1,8 @@
 """Gives every request an id and every response, errors and streams included, an x-request-id."""
 
-from typing import Final
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.types import new_request_id
-
-KEY: Final = "offramp.request_id"
-"""Where the id stands in the scope."""
+from gateway.types import REQUEST_ID, new_request_id
 
 
 class RequestId:
@@ -20,7 +15,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope[KEY] = new_request_id()
+        request_id = scope[REQUEST_ID] = new_request_id()
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.schema import Reads
 from gateway.upstreams.base import Answer
 from gateway.wire import sse
 
@@ -55,8 +56,8 @@ rules:
     await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
     assert [(reading.classifier, reading.texts, reading.max_windows) for reading in gateway.classify.asked] == [
         ("safe", ("one", "three", "four"), 5),
-        ("bank", ("four",), 128),
-        ("bank", ("two",), 128),
+        ("bank", ("four",), Reads().max_windows),
+        ("bank", ("two",), Reads().max_windows),
     ]
     assert gateway.record().classifier_s is not None
 

@@ -1,14 +1,15 @@
 import re
 from typing import Any
 
-from gateway.middleware.request_id import KEY, RequestId
+from gateway.middleware.request_id import RequestId
+from gateway.types import REQUEST_ID
 
 
 async def test_every_response_has_the_id_of_its_request(ask: Any) -> None:
     seen: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope[KEY])
+        seen.append(scope[REQUEST_ID])
         await send({"type": "http.response.start", "status": 204, "headers": [(b"a", b"b")]})
         await send({"type": "http.response.body", "body": b""})
 

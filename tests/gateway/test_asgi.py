@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.endpoints.asgi import ClientGone, read_body, send_error, send_reply
+from gateway.asgi import ClientGone, read_body, send_error, send_reply
 from gateway.errors import BadRequest, BodyTooLarge
 from gateway.types import Reply
 

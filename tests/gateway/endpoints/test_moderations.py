@@ -1,0 +1,82 @@
+import json
+from typing import Any
+
+import pytest
+from openai.types import ModerationCreateResponse
+
+
+async def moderate(ask: Any, app: Any, body: Any) -> tuple[int, dict[str, Any]]:
+    answer = await ask(app, json.dumps(body).encode(), path="/v1/moderations")
+    return answer.status, json.loads(answer.body)
+
+
+async def test_it_is_openais_shape_with_the_policys_labels_beside(api: Any, ask: Any) -> None:
+    app, _, _ = api("safe")
+    status, answer = await moderate(ask, app, {"input": "violence", "model": "omni-moderation-latest"})
+    assert status == 200
+    parsed = ModerationCreateResponse.model_validate(answer)
+    assert parsed.id.startswith("modr-")
+    assert parsed.model == "safe@v1"
+    (result,) = answer["results"]
+    assert result["flagged"]
+    assert (result["categories"]["violence"], result["category_scores"]["violence"]) == (True, 0.9)
+    assert result["categories"]["jailbreak"] is False
+    assert result["categories"]["hate/threatening"] is False
+    assert set(result["categories"]) == set(result["category_scores"]) == set(result["category_applied_input_types"])
+
+
+async def test_a_labels_openai_names_stand_for_it(api: Any, ask: Any, policies: Any) -> None:
+    fields = policies["safe"].model_dump(by_alias=True)
+    fields["labels"]["jailbreak"]["taxonomy"] = {"openai": ["illicit", "illicit/violent"]}
+    policies["safe"] = type(policies["safe"]).model_validate(fields)
+    app, _, _ = api("safe")
+    _, answer = await moderate(ask, app, {"input": "jailbreak"})
+    flagged = {name for name, on in answer["results"][0]["categories"].items() if on}
+    assert flagged == {"illicit", "illicit/violent"}
+    assert "jailbreak" not in answer["results"][0]["categories"]
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ("hello", [False]),
+        (["hello", "violence"], [False, True]),
+        ([{"type": "text", "text": "hello"}, {"type": "text", "text": "violence"}], [True]),
+        ([{"type": "text", "text": "hello"}, "violence"], [True]),
+    ],
+)
+async def test_one_result_for_each_text_and_one_for_all_parts(
+    api: Any, ask: Any, given: Any, flags: list[bool]
+) -> None:
+    app, _, _ = api("safe")
+    _, answer = await moderate(ask, app, {"input": given})
+    assert [result["flagged"] for result in answer["results"]] == flags
+
+
+async def test_a_part_that_cannot_be_read_is_a_gap(api: Any, ask: Any) -> None:
+    app, engine, _ = api("safe")
+    parts = [{"type": "text", "text": "hello"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    assert (await moderate(ask, app, {"input": parts}))[0] == 200
+    assert engine.classify.asked[-1].incomplete
+    assert engine.classify.asked[-1].texts == ("hello",)
+
+
+async def test_a_broken_classifier_is_no_clean_bill(api: Any, ask: Any) -> None:
+    app, _, _ = api("safe")
+    status, answer = await moderate(ask, app, {"input": ["hello", "broken"]})
+    assert (status, answer["error"]["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("given", [[], [7], [{"text": "no type"}], [[1, 2]], [None]])
+async def test_what_is_no_input(api: Any, ask: Any, given: Any) -> None:
+    app, _, _ = api("safe")
+    status, answer = await moderate(ask, app, {"input": given})
+    assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_the_classifier_of_the_first_safety_rule_or_the_one_named(api: Any, ask: Any) -> None:
+    app, _, _ = api("bank", "safe", rules="rules:\n  - {name: b, classifier: bank, then: {card: flag}}\n")
+    assert (await moderate(ask, app, {"input": "x"}))[1]["model"] == "safe@v1"
+    assert (await moderate(ask, app, {"input": "x", "model": "safe"}))[1]["model"] == "safe@v1"
+    status, answer = await moderate(ask, app, {"input": "x", "model": "bank"})
+    assert (status, answer["error"]["param"]) == (404, "model")

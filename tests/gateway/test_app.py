@@ -1,0 +1,134 @@
+"""The gateway as it is put together, on a real port with a real ledger, used by OpenAI's own client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+
+from gateway.app import create_app
+from gateway.config.load import Loaded
+from gateway.ledger.sqlite import SQLiteLedger
+from gateway.savings.prices import PriceTable
+
+TEXT = """\
+version: 1
+access_key: "${KEY:-}"
+upstreams:
+  one: {kind: echo}
+  slow: {kind: echo, delay: 10s}
+models:
+  dear: one
+  slow: slow
+"""
+
+
+@dataclass
+class Running:
+    url: str
+    client: openai.AsyncOpenAI
+    http: aiohttp.ClientSession
+
+
+@pytest.fixture
+def running(load: Callable[..., Loaded], tmp_path: Path, prices: PriceTable, serving: Any) -> Any:
+    """running(**env): the whole gateway."""
+
+    @asynccontextmanager
+    async def make(**env: str) -> AsyncIterator[Running]:
+        app = create_app(load(TEXT, env), runtime=None, store=SQLiteLedger(tmp_path / "l.db"), prices=prices)
+        async with (
+            serving(app) as url,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=env.get("KEY", "none"), max_retries=0) as client,
+            aiohttp.ClientSession(url) as http,
+        ):
+            yield Running(url, client, http)
+
+    return make
+
+
+def calls(folder: Path) -> int:
+    with closing(SQLiteLedger(folder / "l.db", must_exist=True)) as store:
+        return sum(row["calls"] for row in store.summary(0, 1e12))
+
+
+async def test_the_client_gets_answers_and_the_ledger_its_rows(running: Any, tmp_path: Path) -> None:
+    async with running() as gateway:
+        said: Any = [{"role": "user", "content": "hello"}]
+        answer = await gateway.client.chat.completions.create(model="dear", messages=said)
+        assert answer.choices[0].message.content == "echo: hello"
+        stream = await gateway.client.chat.completions.create(model="dear", messages=said, stream=True)
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+        assert text == "echo: hello"
+        assert [model.id async for model in gateway.client.models.list()] == ["dear", "slow"]
+        with pytest.raises(openai.NotFoundError) as caught:
+            await gateway.client.chat.completions.create(model="gpt-9", messages=said)
+        assert caught.value.code == "model_not_found"
+    assert calls(tmp_path) == 3
+
+
+async def test_with_a_key_only_its_holder_gets_in(running: Any) -> None:
+    async with running(KEY="sesame") as gateway:
+        assert len([model async for model in gateway.client.models.list()]) == 2
+        async with gateway.http.get("/metrics") as answer:
+            assert answer.status == 401
+            assert "x-request-id" in answer.headers
+        async with gateway.http.get("/ready") as answer:
+            assert answer.status == 200
+        with pytest.raises(openai.AuthenticationError):
+            await gateway.client.with_options(api_key="wrong").models.list()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/chat/completions/", "/chat/completions", "/chat/completions/"]
+)
+async def test_the_base_url_may_be_written_in_several_ways(running: Any, path: str) -> None:
+    async with running() as gateway, gateway.http.post(path, json={"model": "dear", "messages": []}) as answer:
+        assert answer.status == 200
+
+
+async def test_other_paths_and_methods_are_refused_in_openais_shape(running: Any) -> None:
+    async with running() as gateway:
+        for method, path, status in [
+            ("GET", "/", 404),
+            ("GET", "/v1/chat/completions", 405),
+            ("POST", "/v1/models", 405),
+            ("POST", "/v1/embeddings", 404),
+            ("POST", "/v1/chat/completions/x", 404),
+            ("POST", "/v1/moderations", 404),
+            ("POST", "/v1/classify", 400),
+        ]:
+            async with gateway.http.request(method, path, json={"input": "x"}) as answer:
+                assert answer.status == status, (method, path)
+                assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+                assert answer.headers["x-request-id"].startswith("req_")
+                if status == 405:
+                    assert answer.headers["allow"]
+
+
+async def test_a_client_that_hangs_up_is_recorded(running: Any, tmp_path: Path) -> None:
+    async with running() as gateway:
+        body = {"model": "slow", "messages": [{"role": "user", "content": "hi"}]}
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), gateway.http.post("/v1/chat/completions", json=body):
+                pass
+        for _ in range(100):
+            async with gateway.http.get("/metrics") as answer:
+                text = await answer.text()
+            if 'status="499"' in text:
+                break
+            await asyncio.sleep(0.05)
+        assert 'decision="error",endpoint="chat.completions",model="slow",rule="",status="499"' in text
+        assert "offramp_in_flight_requests 0.0" in text
+    assert calls(tmp_path) == 1
+
+
+async def test_the_docs_of_the_rest_are_served(running: Any) -> None:
+    async with running() as gateway, gateway.http.get("/openapi.json") as answer:
+        paths = (await answer.json())["paths"]
+    assert {"/v1/models", "/v1/moderations", "/v1/classify", "/health", "/ready", "/metrics"} <= set(paths)
