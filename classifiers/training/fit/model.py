@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.linear import probabilities as squash
-from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty
+from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Windowing
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import calibrate, crossfit, goals
@@ -22,6 +22,9 @@ Advance = Callable[[int, int], None]
 _ENOUGH_REAL_ROWS = 200
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
+_SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
+"""One harmful sentence in long harmless text: AUC 0.80 with these, 0.66 with windows of 128 tokens (contrast rows
+inside 250 tokens of Banking77 messages, highest window)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,7 @@ def _any_of(
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=novelty,
+        windowing=_SAFETY_WINDOWS,
     )
     verdicts = tuple(
         _verdict(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0) for scored in probabilities
