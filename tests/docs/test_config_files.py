@@ -1,0 +1,52 @@
+"""Every YAML file that is shipped loads through its own loader, with nothing set in the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load_gateway, load_policy, rule_problems
+from gateway.savings.prices import load_prices
+
+CONFIG = Path(__file__).parents[2] / "config"
+ALL = sorted(CONFIG.rglob("*.yaml"))
+GATEWAYS = [CONFIG / "gateway.yaml", *sorted((CONFIG / "templates").glob("*.yaml"))]
+POLICIES = sorted((CONFIG / "policies").glob("*.yaml"))
+PRICES = [CONFIG / "prices.yaml"]
+
+
+def shown(file: Path) -> str:
+    return str(file.relative_to(CONFIG))
+
+
+def test_every_file_has_a_loader_here() -> None:
+    assert sorted([*GATEWAYS, *POLICIES, *PRICES]) == ALL
+
+
+@pytest.mark.parametrize("file", GATEWAYS, ids=shown)
+def test_a_gateway_file_loads_and_names_labels_that_are_there(file: Path) -> None:
+    loaded = load_gateway(file, {})
+    policies = {policy.name: policy for policy in (load_policy(one, {}) for one in POLICIES)}
+    assert {rule.classifier for rule in loaded.settings.rules} <= set(policies)
+    assert rule_problems(loaded, policies) == []
+
+
+@pytest.mark.parametrize("file", POLICIES, ids=shown)
+def test_a_policy_loads_and_is_named_like_its_file(file: Path) -> None:
+    assert load_policy(file, {}).name == file.stem
+
+
+@pytest.mark.parametrize("file", ALL, ids=shown)
+def test_a_file_names_its_schema(file: Path) -> None:
+    first = file.read_text("utf-8").partition("\n")[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    schema = first.partition("$schema=")[2]
+    # templates are copied to config/gateway.yaml, from where their schema is found
+    folder = CONFIG if file.parent.name == "templates" else file.parent
+    assert (folder / schema).is_file()
+
+
+def test_prices_are_dated_and_price_the_starters_models() -> None:
+    prices = load_prices(PRICES[0])
+    assert prices.source
+    for name in load_gateway(CONFIG / "gateway.yaml", {}).settings.models:
+        assert name == "other" or prices.find(name) is not None
