@@ -99,7 +99,9 @@ class Guarded(HttpToolsProtocol):
 
     def _refuse(self, answer: bytes) -> None:
         """Sends a ready-made answer, unless one is on its way already, and closes."""
-        if self.cycle is None or not self.cycle.response_started:
+        last = self.cycle
+        late_body = self._arriving is _Part.BODY
+        if last is None or (not last.response_started if late_body else last.response_complete):
             self.transport.write(answer)
         self.transport.close()
 
