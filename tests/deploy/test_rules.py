@@ -8,13 +8,15 @@ import pytest
 import yaml
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+DOCS = DEPLOY.parent / "docs" / "metrics.md"
 RULES = DEPLOY / "prometheus" / "rules.yml"
 RULES_TEST = DEPLOY / "prometheus" / "rules_test.yml"
 GROUPS = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+QUESTIONS = re.findall(
+    r"^# .+\n((?:(?!#).+\n)+)", re.findall(r"```promql\n(.*?)```", DOCS.read_text(), re.DOTALL)[0], re.MULTILINE
+)
 RECORDED = [rule for group in GROUPS for rule in group["rules"] if "record" in rule]
-# these compare with a past that the test's Prometheus does not have
-NEED_A_PAST = {"OfframpBlockShareJumped", "OfframpSpendSpike"}
 
 
 @pytest.fixture
@@ -80,17 +82,19 @@ def test_recorded_figures_have_values(prometheus: Any, rule: dict[str, Any]) -> 
     assert all(value == value for value in prometheus.values(rule["record"])), "NaN"
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_what_an_alert_compares_has_values(prometheus: Any, alert: dict[str, Any]) -> None:
-    """Each side of the comparisons, so that an alert does not sleep because of a name or a label."""
-    assert prometheus.get("query", query=alert["expr"])["resultType"] == "vector"
-    if alert["alert"] in NEED_A_PAST:
-        return
-    sides = [side for side in re.split(r"(?:[<>]=?|==)\s*[\d.]+|\band on \(\)|\band\b|\bor\b", alert["expr"]) if side]
-    for side in sides:
-        query = side.strip(" ()\n") if side.count("(") != side.count(")") else side.strip()
-        if query.count("(") == query.count(")") and query and "offset" not in query:
-            assert prometheus.values(query), query
+@pytest.mark.parametrize("rule", ALERTS + RECORDED, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_what_a_rule_selects_is_there(prometheus: Any, rule: dict[str, Any]) -> None:
+    """So that no alert sleeps because of a name or a label."""
+    assert prometheus.get("query", query=rule["expr"])["resultType"] == "vector"
+    selected = re.findall(r"\b(?:offramp[:_][\w:]+|up)\b(?:\{[^}]*\})?", rule["expr"])
+    assert selected
+    for selector in selected:
+        assert prometheus.values(selector), selector
+
+
+@pytest.mark.parametrize("query", QUESTIONS)
+def test_the_questions_of_the_docs_are_answered(prometheus: Any, query: str) -> None:
+    assert prometheus.values(query)
 
 
 def test_the_traffic_fires_what_it_should(prometheus: Any) -> None:
