@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
 from gateway import expected
+from gateway.asgi import ClientGone
 from gateway.config.load import Loaded
 from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
@@ -26,7 +27,7 @@ from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
 from gateway.rules.compile import compile_rules
 from gateway.savings.prices import PriceTable
-from gateway.types import REQUEST_ID
+from gateway.types import CLIENT_CLOSED, REQUEST_ID
 from gateway.upstreams.build import build_upstreams
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes
@@ -77,10 +78,12 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await forwarder.close()
-        if worker is not None:
-            worker.close()
-        writer.close()
+        try:
+            await forwarder.close()
+            if worker is not None:
+                worker.close()
+        finally:
+            writer.close()
 
     api = _api(engine, writer, lifespan)
     api.state.limits = settings.limits
@@ -125,12 +128,17 @@ def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], obj
     api.add_exception_handler(ApiError, _api_error)  # type: ignore[arg-type]
     api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     api.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
+    api.add_exception_handler(ClientGone, _client_gone)
     api.add_exception_handler(Exception, _internal_error)
     return api
 
 
 async def _api_error(_: Request, error: ApiError) -> Response:
     return Response(error_body(error), status_code=error.status, headers=error.headers(), media_type="application/json")
+
+
+async def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

@@ -1,6 +1,7 @@
 """Any provider that litellm reaches. The only file that imports litellm, and only when a call is made."""
 
 import inspect
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,8 @@ _JSON = [(b"content-type", b"application/json")]
 
 def load() -> Any:
     """The litellm module. Raises UpstreamFailed naming the extra where it is not installed."""
+    # its price table is the one that came with it; it would be fetched from the network on import otherwise
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
         import litellm
     except ImportError as error:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from typing import Any
 
@@ -72,6 +73,17 @@ async def test_what_is_no_input(api: Any, ask: Any, given: Any) -> None:
     app, _, _ = api("safe")
     status, answer = await moderate(ask, app, {"input": given})
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_a_client_that_goes_away_in_mid_body_is_no_fault(
+    api: Any, ask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _, _ = api("safe")
+    gone = asyncio.Event()
+    gone.set()
+    answer = await ask(app, parts=[], gone=gone, path="/v1/moderations")
+    assert answer.status == 499
+    assert caplog.records == []
 
 
 async def test_the_classifier_of_the_first_safety_rule_or_the_one_named(api: Any, ask: Any) -> None:
