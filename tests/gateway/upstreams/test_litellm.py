@@ -1,0 +1,117 @@
+"""The real litellm, in front of a real server on loopback."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.errors import UpstreamFailed
+from gateway.types import UpstreamModel
+from gateway.upstreams.base import Call
+from gateway.upstreams.litellm import LiteLLMUpstream
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+COMPLETION = {
+    "id": "c1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}
+Calling = Callable[
+    [Callable[[web.Request], Awaitable[web.StreamResponse]]], AbstractAsyncContextManager[LiteLLMUpstream]
+]
+
+
+@pytest.fixture
+def calling() -> Calling:
+    """calling(handler): an upstream whose provider is that server."""
+
+    @asynccontextmanager
+    async def make(handler: Any) -> AsyncIterator[LiteLLMUpstream]:
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", handler)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        try:
+            yield LiteLLMUpstream("lite", provider="openai", api_key="sk-gateway", base_url=url, timeout_s=5)
+        finally:
+            await runner.cleanup()
+
+    return make
+
+
+def call(stream: bool = False, **fields: Any) -> Call:
+    sent = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": stream, **fields}
+    return Call(model=UpstreamModel("m"), body=json.dumps(sent).encode(), stream=stream)
+
+
+async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(calling: Calling) -> None:
+    seen: list[Any] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers["authorization"], await request.json()))
+        return web.json_response(COMPLETION)
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call(temperature=0.5, odd={"a": 1}))
+    body = json.loads(answer.body)
+    assert (answer.status, body["choices"][0]["message"]["content"], body["usage"]["prompt_tokens"]) == (200, "hi", 3)
+    ((path, key, sent),) = seen
+    assert (path, key) == ("/v1/chat/completions", "Bearer sk-gateway")
+    assert (sent["model"], sent["temperature"], sent["odd"]) == ("m", 0.5, {"a": 1})
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole: bool) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for text, finish in (("he", None), ("llo", None), ("", "stop" if whole else None)):
+            chunk: dict[str, Any] = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+            chunk["choices"] = [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": finish}]
+            await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        if not whole:
+            with pytest.raises(UpstreamFailed, match="lite broke off in mid-stream"):
+                _ = [part async for part in answer.chunks]
+            return
+        *parts, done = [part async for part in answer.chunks]
+    assert done == b"data: [DONE]\n\n"
+    deltas = [json.loads(part[6:])["choices"][0]["delta"].get("content") or "" for part in parts]
+    assert "".join(deltas) == "hello"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+async def test_a_providers_error_keeps_its_status(calling: Calling, status: int) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "no", "type": "x", "param": None, "code": "c"}}, status=status)
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call())
+    assert answer.status == status
+    assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
+    assert b"sk-gateway" not in answer.body
+
+
+async def test_a_provider_that_cannot_be_reached() -> None:
+    upstream = LiteLLMUpstream("lite", provider="openai", api_key="sk", base_url="http://127.0.0.1:1/v1", timeout_s=5)
+    answer = await upstream.send(call())
+    assert answer.status >= 500
+    assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
