@@ -73,6 +73,7 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
         recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional),
         metrics=metrics,
         classify_time_s=settings.limits.classify_time,
+        max_answer_bytes=settings.limits.answer,
     )
 
     @asynccontextmanager

@@ -46,6 +46,7 @@ class Pipeline:
         recorder: Recorder,
         metrics: Metrics,
         classify_time_s: float,
+        max_answer_bytes: int,
     ) -> None:
         self._rules = tuple(rules)
         self._routes = routes
@@ -54,6 +55,7 @@ class Pipeline:
         self._recorder = recorder
         self._metrics = metrics
         self._classify_time_s = classify_time_s
+        self._max_answer_bytes = max_answer_bytes
 
     async def chat(self, context: Context, body: bytes, headers: Headers) -> Reply:
         """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
@@ -107,7 +109,7 @@ class Pipeline:
             targets = self._routes.for_rule(step.action.model)
             context.rerouted = True
         answer = await self._forwarder.send(context, request, targets, headers)
-        rules = [rule for rule in met if rule.output and answer.status == 200]
+        rules = [rule for rule in met if rule.output and answer.status < 300]
         if answer.chunks is not None:
             return self._stream(context, request, answer, rules)
         note_answer(context.record, answer.body)
@@ -121,7 +123,12 @@ class Pipeline:
 
     def _stream(self, context: Context, request: Request, answer: Answer, rules: Sequence[Rule]) -> Reply:
         assert answer.chunks is not None
-        chunks = relay(context, answer.chunks, strip_usage=not request.wants_usage)
+        chunks = relay(
+            context,
+            answer.chunks,
+            strip_usage=not request.wants_usage,
+            max_bytes=self._max_answer_bytes if rules else None,
+        )
         if rules:
 
             async def check(body: bytes) -> Reply | None:

@@ -29,8 +29,11 @@ def note_answer(record: Record, body: bytes) -> None:
         record.usage_source = "missing"
 
 
-async def relay(context: Context, chunks: AsyncIterator[bytes], *, strip_usage: bool) -> AsyncIterator[bytes]:
+async def relay(
+    context: Context, chunks: AsyncIterator[bytes], *, strip_usage: bool, max_bytes: int | None = None
+) -> AsyncIterator[bytes]:
     """The stream's events as they came. strip_usage: the client did not ask for the usage event, the gateway did.
+    max_bytes: where the stream is held back as a whole, how much memory it may take.
 
     An upstream that breaks off leaves an error event as the last; never [DONE] after it.
     """
@@ -38,8 +41,12 @@ async def relay(context: Context, chunks: AsyncIterator[bytes], *, strip_usage: 
     record.usage_source = "missing"
     splitter = sse.Splitter()
     started = time.perf_counter()
+    size = 0
     try:
         async for chunk in chunks:
+            size += len(chunk)
+            if max_bytes is not None and size > max_bytes:
+                raise ValueError(f"the answer is over {max_bytes} bytes and is read whole here")  # noqa: TRY301
             out = [event for event in splitter.feed(chunk) if _keep(record, event, started, strip_usage)]
             if out:
                 yield b"".join(out)

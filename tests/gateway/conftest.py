@@ -275,6 +275,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
         models: str = "",
         access_key: str = "",
         max_body_bytes: int = 1_000_000,
+        max_answer_bytes: int = 1_000_000,
     ) -> Wired:
         text = dedent(BASE) + dedent(models) + dedent(rules)
         loaded = load(text)
@@ -292,6 +293,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
             recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=False),
             metrics=metrics,
             classify_time_s=1.0,
+            max_answer_bytes=max_answer_bytes,
         )
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
         return Wired(app, metrics, classify, writer, memory_store, targets)

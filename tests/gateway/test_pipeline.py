@@ -150,6 +150,23 @@ async def test_a_harm_cut_over_two_chunks_is_blocked(
     assert (record.decision, record.rule, record.status) == ("block", "out", 200)
 
 
+async def test_a_held_stream_is_bounded(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    events = stream(*["good "] * 100)
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(events=events)])}, max_answer_bytes=500)
+    answer = await ask(gateway.app, body(stream=True))
+    assert b"over 500 bytes" in answer.body
+    assert b"[DONE]" not in answer.body
+    assert gateway.record().error == "upstream_failed"
+
+
+async def test_an_answer_of_another_good_status_is_read_too(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("violence"), status=203)])})
+    assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == "block"
+    gateway.writer.close()
+
+
 async def test_a_stream_is_blocked_with_an_error(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:

@@ -125,6 +125,15 @@ async def test_an_event_without_end_is_an_error_event() -> None:
     assert context.record.error == "upstream_failed"
 
 
+async def test_a_stream_that_is_held_back_is_bounded() -> None:
+    context = fresh()
+    out = [part async for part in relay(context, stream([says("a")] * 100), strip_usage=True, max_bytes=500)]
+    assert json.loads(out[-1][6:])["error"]["code"] == "upstream_failed"
+    assert sum(map(len, out[:-1])) <= 500
+    assert context.record.error == "upstream_failed"
+    assert [part async for part in relay(fresh(), stream([says("a")] * 100), strip_usage=True)] == [says("a")] * 100
+
+
 async def test_leaving_the_stream_closes_the_upstreams() -> None:
     closed = []
 
