@@ -5,7 +5,7 @@ import time
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings import counterfactual
-from gateway.savings.prices import PriceTable
+from gateway.savings.prices import Price, PriceTable
 from gateway.types import CLIENT_CLOSED, Context
 from gateway.upstreams.routes import Routes
 
@@ -31,7 +31,7 @@ class Recorder:
         record.saved_output_tokens = counterfactual.output_tokens(text)
         record.saved_estimated = True
         record.notional = self._notional
-        price = self._prices.find(record.requested_model)
+        price = self._asked_price(record.requested_model)
         if price is None:
             record.saved_usd = None
             return
@@ -64,13 +64,17 @@ class Recorder:
             "cached_input_tokens": record.cached_input_tokens,
         }
         spent_at = self._prices.find(record.upstream_model)
-        asked_at = self._prices.find(record.requested_model)
+        asked_at = self._asked_price(record.requested_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
         if context.rerouted and record.upstream_model != record.requested_model and record.decision == "forward":
             record.saved_reason = "cheaper_route"
             record.saved_usd = None
             if spent_at is not None and asked_at is not None:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
+
+    def _asked_price(self, model: str) -> Price | None:
+        """The price of the model that the client asked for; a name of the gateway's own costs what it stands for."""
+        return self._prices.find(model) or self._prices.find(self._routes.sent_as(model))
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: configured or priced names, so that clients cannot make up any."""

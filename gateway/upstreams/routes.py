@@ -36,6 +36,11 @@ class Routes:
         """Whether the name is one of the file's, so that it may be a metric's label."""
         return model in self._targets
 
+    def sent_as(self, model: str) -> str:
+        """The name under which a model of the file is sent upstream; empty for any other."""
+        targets = self._targets.get(model)
+        return str(targets[0].model) if targets else ""
+
     def for_client(self, model: RequestedModel) -> Sequence[Target]:
         """Where a client's model goes. Raises ModelNotFound."""
         if model in self._asked:

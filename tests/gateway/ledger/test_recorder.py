@@ -14,7 +14,10 @@ from gateway.savings.prices import PriceTable
 from gateway.types import Context, new_context
 from gateway.upstreams.routes import Routes
 
-ROUTES = Routes({name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")})
+ROUTES = Routes(
+    {name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")}
+    | {"mine": ModelRoute(upstream="one", model="dear")}
+)
 
 
 @pytest.fixture
@@ -146,6 +149,12 @@ def test_a_block_is_kept_apart(finish: Callable[..., Record]) -> None:
 def test_an_answer_in_front_of_an_unpriced_model(finish: Callable[..., Record]) -> None:
     record = finish(local(model="unpriced"), saved="x" * 40)
     assert (record.saved_usd, record.saved_output_tokens) == (None, 10)
+
+
+def test_a_name_of_the_gateways_own_costs_what_it_stands_for(finish: Callable[..., Record]) -> None:
+    assert finish(local(model="mine"), saved="x" * 400).saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
+    routed = finish(forwarded(model="mine", to="cheap", rule="r"))
+    assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
 
 
 def test_in_front_of_echo_alone_savings_are_notional(finish: Callable[..., Record]) -> None:

@@ -48,6 +48,11 @@ def test_rules_may_use_internal_models() -> None:
     assert Routes(MODELS).for_rule("judge") == (target("openai", "judge"),)
 
 
+def test_the_name_upstream_of_a_model() -> None:
+    routes = Routes(MODELS)
+    assert [routes.sent_as(name) for name in ("cheap", "gpt-4o", "nothing", "")] == ["gpt-4o-mini", "gpt-4o", "", ""]
+
+
 def test_what_clients_see_and_what_a_metric_may_name() -> None:
     routes = Routes({**MODELS, "other": ModelRoute(upstream="rest")})
     assert routes.public == ["gpt-4o", "cheap"]
