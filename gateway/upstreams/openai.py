@@ -14,6 +14,7 @@ from gateway.upstreams.base import Answer, Call
 
 _SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
+_THE_OPERATORS: Final = frozenset({b"openai-organization", b"openai-project"})
 
 
 class OpenAIUpstream:
@@ -129,7 +130,7 @@ def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:
     seen = [
         (name, value)
         for name, value in ((key.lower(), value) for key, value in response.raw_headers)
-        if name in _SEEN_BY_CLIENTS or name.startswith(_SEEN_PREFIXES)
+        if name in _SEEN_BY_CLIENTS or (name.startswith(_SEEN_PREFIXES) and name not in _THE_OPERATORS)
     ]
     upstream_id = response.headers.get("x-request-id")
     if upstream_id:

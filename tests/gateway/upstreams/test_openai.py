@@ -122,6 +122,8 @@ async def test_of_the_answers_headers_only_a_few_are_seen_by_clients(calling: Ca
             "X-Request-Id": "up-1",
             "X-RateLimit-Remaining-Requests": "7",
             "OpenAI-Processing-Ms": "5",
+            "OpenAI-Organization": "org-secret",
+            "OpenAI-Project": "proj-secret",
             "Retry-After": "3",
             "Retry-After-Ms": "3000",
             "X-Should-Retry": "true",
