@@ -12,6 +12,12 @@ from gateway.config.source import DataPath, Document
 M = TypeVar("M", bound=BaseModel)
 
 _NAME: Final = "must be lower-case letters, digits, - and _ only"
+_TYPES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a mapping of keys to values"),
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+    "string_type": "must be a word or text",
+    "union_tag_not_found": "needs kind:",
+}
 _PATTERNS: Final[Mapping[str | int, str]] = {
     "base_url": "must begin with http:// or https:// and a host",
     "as_of": "must be a date such as 2026-11-25",
@@ -47,6 +53,8 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         word = str(context.get("tag", detail["input"]))
         known = str(context.get("expected", context.get("expected_tags", ""))).replace("'", "")
         message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
+    elif detail["type"] in _TYPES:
+        message = _TYPES[detail["type"]]
     elif detail["type"] == "string_pattern_mismatch":
         message = f"{detail['input']!r} " + _PATTERNS.get(path[-1] if path else "", _NAME)
     return document.problem(path, message)

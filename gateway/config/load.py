@@ -130,6 +130,8 @@ def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
     if not settings.access_key and not listens_on_loopback(settings.listen):
         message = 'only loopback may be listened on without an access key; set access_key: "${OFFRAMP_KEY}"'
         yield document.problem(("listen",), message)
+    if DENY in settings.upstreams:
+        yield document.problem(("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise")
     for name, upstream in settings.upstreams.items():
         if isinstance(upstream, OpenAIUpstream) and upstream.without_key == "refuse" and not upstream.api_key:
             yield document.problem(("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one")

@@ -119,6 +119,9 @@ class _Walk:
         plain = isinstance(node, yaml.ScalarNode) and not node.style  # None, or empty from libyaml
         if plain and text in ("", "~", "null"):
             return None
+        if "\0" in text:
+            self._add(path, node, "holds a NUL character")
+            text = text.replace("\0", "")
         if "${" not in text:
             return text
         if not _VARIABLE.sub(lambda match: match[2] or "", text):

@@ -86,7 +86,7 @@ def _decision_headers(context: Context) -> Headers:
         (b"x-offramp-abstained", record.abstentions),
     ):
         if value:
-            headers.append((name, value.encode("ascii", "backslashreplace")))
+            headers.append((name, value.encode("unicode_escape")))
     if record.classifier_version:
         headers.append((b"x-offramp-classifier", f"{record.classifier}@{record.classifier_version}".encode()))
     if record.confidence is not None:

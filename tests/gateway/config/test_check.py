@@ -56,27 +56,27 @@ def test_all_problems_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("listen: []", "f:4:1: listen: Input should be a valid string"),
-        ("access_key: {a: b}", "f:4:1: access_key: Input should be a valid string"),
+        ("listen: []", "f:4:1: listen: must be a word or text"),
+        ("access_key: {a: b}", "f:4:1: access_key: must be a word or text"),
         ("models_dir: ''", "f:4:1: models_dir: String should have at least 1 character"),
         ("workers: two", "f:4:1: workers: Input should be a valid integer"),
         ("workers: 2", "workers: more than 1 is not built yet"),
         ("workers: 0", "f:4:1: workers: Input should be greater than or equal to 1"),
         ("classifier_threads: no", "f:4:1: classifier_threads: Input should be a valid integer"),
         ("content: {keep: 30d}", "f:4:11: content.keep: '30d' is not known here"),
-        ("content: none", "f:4:1: content: Input should be a valid dictionary"),
+        ("content: none", "f:4:1: content: must be a mapping of keys to values"),
         ("limits: {body_time: 5}", "f:4:10: limits.body_time: '5' is not a duration such as 250ms"),
         ("limits: {queue: 0}", "f:4:10: limits.queue: Input should be greater"),
         ("limits: {queues: 1}", 'f:4:10: limits.queues: no such key; did you mean "queue"?'),
-        ("models: [a]", "f:4:1: models: Input should be a valid dictionary"),
+        ("models: [a]", "f:4:1: models: must be a mapping of keys to values"),
         (
             "models: {a: {upstream: one, intern: true}}",
             'f:4:29: models.a.intern: no such key; did you mean "internal"?',
         ),
         ("models: {a: {upstream: one, internal: yes}}", "f:4:29: models.a.internal: 'yes' is neither true nor false"),
         ("models: {a: {model: x}}", "f:4:10: models.a: needs upstream:"),
-        ("rules: x", "f:4:1: rules: Input should be a valid tuple"),
-        ("rules: [x]", "f:4:9: rules[0]: Input should be a valid dictionary"),
+        ("rules: x", "f:4:1: rules: must be a list"),
+        ("rules: [x]", "f:4:9: rules[0]: must be a mapping of keys to values"),
     ],
 )
 def test_a_wrong_value_is_found_at_its_place(text: str, message: str) -> None:
@@ -100,7 +100,7 @@ rules:
         ("then: {a: {answer: ''}}", "f:7:16: rules[0].then.a.answer: String should have at least 1"),
         ("then: {a: answer}", "f:7:12: rules[0].then.a: answer needs its text"),
         ("then: {a: blok}", 'no such key; did you mean "block"?'),
-        ("then: {a: }", "f:7:12: rules[0].then.a: Input should be a valid"),
+        ("then: {a: }", "f:7:12: rules[0].then.a: must be a mapping"),
         ("then: {}", "f:7:5: rules[0].then: Dictionary should have at least 1 item"),
         ("then: {a: {redact: true}}", "f:7:12: rules[0].then.a: redact is not built yet"),
         ("then: {a: {answer: label}}", "f:7:12: rules[0].then.a: answer: label is not built yet"),
@@ -138,6 +138,10 @@ def test_names_are_small_words(name: str) -> None:
 def test_a_wrong_url_is_told_what_a_url_is() -> None:
     said = problem("version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: ftp://x\n")
     assert said == "f:5:5: upstreams.one.base_url: 'ftp://x' must begin with http:// or https:// and a host"
+
+
+def test_an_upstream_needs_its_kind() -> None:
+    assert problem("version: 1\nupstreams:\n  one: {base_url: x}\n") == "f:3:3: upstreams.one: needs kind:"
 
 
 def test_an_extra_key_named_like_its_kind_is_found() -> None:

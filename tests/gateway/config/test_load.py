@@ -178,6 +178,11 @@ def test_what_refers_to_nothing_is_found(refused: Callable[..., list[str]], text
     assert said.startswith(message)
 
 
+def test_an_upstream_may_not_be_named_deny(refused: Callable[..., list[str]]) -> None:
+    said = refused("version: 1\nupstreams:\n  deny: {kind: echo}\nmodels:\n  other: deny\n")
+    assert said == ["3:3: upstreams.deny: is a word of Offramp's own; name the upstream otherwise"]
+
+
 def test_any_model_may_be_named_where_an_upstream_takes_all(load: Load) -> None:
     load(BASE + "  other: one\n" + RULE + "    when: {model: whatever}\n    then: {a: flag}\n")
 

@@ -81,6 +81,12 @@ def test_deep_nesting_is_refused(text: str) -> None:
     assert "deep" in refused(text) or "depth" in refused(text)
 
 
+def test_a_nul_character_is_a_problem() -> None:
+    document = parse('a: "b\\0c"\n')
+    assert str(document.problems[0]) == "f.yaml:1:4: a: holds a NUL character"
+    assert document.data == {"a": "bc"}
+
+
 def test_a_key_that_is_no_word_is_a_problem() -> None:
     document = parse("? [a, b]\n: 1\nc: 2\n")
     assert document.data == {"c": "2"}

@@ -409,9 +409,11 @@ async def test_many_at_once_leave_one_record_each(wire: Wire, ask: Any) -> None:
 
 async def test_labels_beyond_ascii_go_into_headers_escaped(wire: Wire, ask: Any, policies: Any) -> None:
     fields = policies["bank"].model_dump(by_alias=True)
-    fields["labels"] = {"grüße": {"means": "greets"}, "x": {"means": "x"}}
+    fields["labels"] = {"grüße": {"means": "greets"}, "x\r\nset-cookie: a=b": {"means": "x"}}
     policies["bank"] = type(policies["bank"]).model_validate(fields)
-    gateway = wire("\nrules:\n  - {name: r, classifier: bank, then: {grüße: {answer: hi}}}\n")
+    gateway = wire('\nrules:\n  - {name: r, classifier: bank, then: {"*": {answer: hi}}}\n')
     answer = await ask(gateway.app, body("grüße"))
     assert answer.headers["x-offramp-label"] == "gr\\xfc\\xdfe"
-    assert gateway.record().label == "grüße"
+    answer = await ask(gateway.app, body("x\r\nset-cookie: a=b"))
+    assert answer.headers["x-offramp-label"] == "x\\r\\nset-cookie: a=b"
+    assert [record.label for record in gateway.records()] == ["grüße", "x\r\nset-cookie: a=b"]
