@@ -1,6 +1,7 @@
 """The gateway as it is put together, on a real port with a real ledger, used by OpenAI's own client."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from aiohttp import web
 
 from gateway.app import create_app
 from gateway.config.load import Loaded
@@ -55,6 +57,10 @@ def running(load: Callable[..., Loaded], tmp_path: Path, prices: PriceTable, ser
 def calls(folder: Path) -> int:
     with closing(SQLiteLedger(folder / "l.db", must_exist=True)) as store:
         return sum(row["calls"] for row in store.summary(0, 1e12))
+
+
+def stored(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("l.db*"))
 
 
 async def test_the_client_gets_answers_and_the_ledger_its_rows(running: Any, tmp_path: Path) -> None:
@@ -132,3 +138,55 @@ async def test_the_docs_of_the_rest_are_served(running: Any) -> None:
     async with running() as gateway, gateway.http.get("/openapi.json") as answer:
         paths = (await answer.json())["paths"]
     assert {"/v1/models", "/v1/moderations", "/v1/classify", "/health", "/ready", "/metrics"} <= set(paths)
+
+
+async def test_keys_stay_where_they_belong(
+    load: Callable[..., Loaded], tmp_path: Path, prices: PriceTable, serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    async def provider(request: web.Request) -> web.Response:
+        seen.append(str(dict(request.headers)))
+        status = 401 if len(seen) == 1 else 500
+        return web.json_response({"error": {"message": "no sk-provider-key for you"}}, status=status)
+
+    site = web.Application()
+    site.router.add_post("/v1/chat/completions", provider)
+    runner = web.AppRunner(site, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    text = f"""\
+version: 1
+access_key: "${{ACCESS}}"
+upstreams:
+  real:
+    kind: openai
+    base_url: http://127.0.0.1:{runner.addresses[0][1]}/v1
+    api_key: "${{PROVIDER}}"
+    retries: 0
+  gone: {{kind: openai, base_url: "http://127.0.0.1:1", api_key: "${{PROVIDER}}"}}
+models:
+  dear: real
+  lost: gone
+"""
+    loaded = load(text, {"ACCESS": "sk-access-key", "PROVIDER": "sk-provider-key"})
+    bodies: list[str] = []
+    with caplog.at_level(logging.DEBUG):
+        app = create_app(loaded, runtime=None, store=SQLiteLedger(tmp_path / "l.db"), prices=prices)
+        async with serving(app) as url, aiohttp.ClientSession(url) as http:
+            for model, key in [("dear", "sk-access-key"), ("lost", "sk-access-key"), ("dear", "sk-wrong-key")]:
+                headers = {"Authorization": f"Bearer {key}", "Cookie": "a=sk-cookie"}
+                body = {"model": model, "messages": []}
+                async with http.post("/v1/chat/completions", json=body, headers=headers) as answer:
+                    bodies.append(f"{answer.status} {await answer.text()} {dict(answer.headers)}")
+            async with http.get("/metrics", headers={"Authorization": "Bearer sk-access-key"}) as answer:
+                bodies.append(await answer.text())
+    await runner.cleanup()
+    assert [body[:3] for body in bodies[:3]] == ["502", "502", "401"]
+    assert len(seen) == 1
+    assert "sk-provider-key" in seen[0]
+    assert "sk-access-key" not in seen[0]
+    assert "sk-cookie" not in seen[0]
+    assert "sk-" not in "".join(bodies)
+    assert "sk-" not in caplog.text
+    assert b"sk-" not in stored(tmp_path)
