@@ -18,9 +18,10 @@ def check(
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
     problems: list[Problem] = []
+    notes: list[str] = []
     for file in chosen:
         try:
-            _check_one(file)
+            notes += _check_one(file)
         except ConfigError as error:
             problems.extend(error.problems)
     if json:
@@ -37,19 +38,22 @@ def check(
                     }
                     for problem in problems
                 ],
+                "notes": notes,
             }
         )
     else:
         for problem in problems:
             stderr().print(str(problem), style="red", markup=False, soft_wrap=True)
+        for note in notes:
+            stderr().print(note, style="yellow", markup=False, soft_wrap=True)
         if not problems:
-            stdout().print(f"{len(chosen)} files, nothing wrong", markup=False)
+            stdout().print(f"{len(chosen)} {'file' if len(chosen) == 1 else 'files'}, nothing wrong", markup=False)
     if problems:
         raise typer.Exit(Exit.USAGE)
 
 
-def _check_one(file: Path) -> None:
-    """Raises ConfigError. A gateway file's rules are held against the policies beside it."""
+def _check_one(file: Path) -> list[str]:
+    """What could not be checked. Raises ConfigError. A gateway file's rules are held against the policies beside it."""
     from gateway.config import source
     from gateway.config.load import load_gateway, load_policy, rule_problems
     from gateway.config.problems import ConfigError
@@ -57,7 +61,7 @@ def _check_one(file: Path) -> None:
     data = source.read(file, os.environ).data
     if isinstance(data, dict) and "kind" in data:
         load_policy(file, os.environ)
-        return
+        return []
     loaded = load_gateway(file, os.environ)
     policies = {}
     for path in sorted((file.parent / "policies").glob("*.yaml")):
@@ -69,3 +73,13 @@ def _check_one(file: Path) -> None:
     problems = rule_problems(loaded, policies)
     if problems:
         raise ConfigError(problems)
+    where = file.parent / "policies"
+    return [
+        str(loaded.document.problem(("rules", index, "classifier"), _unread(rule.classifier, where)))
+        for index, rule in enumerate(loaded.settings.rules)
+        if rule.classifier not in policies
+    ]
+
+
+def _unread(name: str, where: Path) -> str:
+    return f"no policy named {name} can be read in {where}; the rule's labels were not checked"

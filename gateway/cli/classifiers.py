@@ -32,5 +32,5 @@ def load_runtime(loaded: Loaded) -> Runtime | None:
 
 def _untrained(name: str, loaded: Loaded) -> str:
     policy = loaded.file.parent / "policies" / f"{name}.yaml"
-    where = policy if policy.is_file() else f"the policy named {name}"
-    return f"no trained classifier {name} in {loaded.models_dir}; run: offramp train {where}"
+    mend = f"run: offramp train {policy}" if policy.is_file() else f"offramp train takes the policy named {name}"
+    return f"no trained classifier {name} in {loaded.models_dir}; {mend}"

@@ -26,6 +26,9 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
     if json:
         print_json(rows)
         return
+    if not rows:
+        stdout().print(f"no classifier is trained in {models} yet", markup=False)
+        return
     table = Table("classifier", "version", "in use")
     for row in rows:
         table.add_row(str(row["name"]), str(row["version"]), "yes" if row["current"] else "")
