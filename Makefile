@@ -38,7 +38,7 @@ format: setup ## format the code
 schema: setup ## write config/schema from the code
 	$(BIN)/python -m gateway.config.jsonschema config/schema
 
-bench: setup ## measure quality and speed; DATA=folder with banking77/ (see benchmarks/README.md)
+bench: setup ## measure quality and speed (ARGS="--data FOLDER" names the folder that holds banking77/)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove what was made here
