@@ -54,8 +54,9 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
     rules = compile_rules(settings.rules, policies, loaded.replies)
     upstreams = build_upstreams(settings)
     forwarder = Forwarder(upstreams, metrics)
-    notional = all(upstream.notional for upstream in upstreams.values())
-    expected.stand_at_zero(metrics, settings.models, rules, {name: one.notional for name, one in upstreams.items()})
+    notional = {name: upstream.notional for name, upstream in upstreams.items()}
+    expected.stand_at_zero(metrics, settings.models, rules, notional)
+    recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional)
     engine = Engine(
         policies=policies,
         versions=versions,
@@ -63,6 +64,7 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
         routes=routes,
         classify=classify_texts,
         metrics=metrics,
+        recorder=recorder,
         classify_time_s=settings.limits.classify_time,
     )
     pipeline = Pipeline(
@@ -70,7 +72,7 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
         routes=routes,
         classify=classify_texts,
         forwarder=forwarder,
-        recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional),
+        recorder=recorder,
         metrics=metrics,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,

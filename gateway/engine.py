@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.policy import Policy
+from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
 from gateway.pipeline import Classify
 from gateway.rules.rule import Rule
@@ -20,6 +21,7 @@ class Engine:
     routes: Routes
     classify: Classify
     metrics: Metrics
+    recorder: Recorder
     classify_time_s: float
 
     def first_safety(self) -> str | None:

@@ -81,8 +81,13 @@ def _decided(
         decision="block" if blocks else "answer",
         rule=rule.name,
         status=Blocked.status if blocks and action.shape == "error" else 200,
-        notional=all(notional.values()),
+        notional=_asked_is_notional(model, models, notional),
         saved_reason="block" if blocks else "local_answer",
         saved_estimated=True,
     )
     yield record, model
+
+
+def _asked_is_notional(model: str, models: Mapping[str, ModelRoute], notional: Mapping[str, bool]) -> bool:
+    """Whether nobody would have been charged for the call that the client asked for."""
+    return model in models and notional.get(models[model].upstream, False)

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from classifiers.verdict import Reading, Verdict
 from gateway.config.problems import did_you_mean
 from gateway.endpoints.body import bounded_body, json_response
+from gateway.endpoints.recorded import ask, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult
@@ -22,14 +23,12 @@ def router(engine: Engine) -> APIRouter:
     api = APIRouter()
 
     @api.post("/classify", summary="Ask one classifier for its verdicts")
-    async def classify(body: Body) -> Response:
-        asked = decoded(_decode, body)
-        name = _classifier(engine, asked.classifier or asked.model)
-        texts = [asked.input] if isinstance(asked.input, str) else asked.input
-        readings = [Reading(classifier=name, texts=(text,)) for text in texts]
-        verdicts = await engine.classify(readings, engine.classify_time_s)
-        for verdict in verdicts:
-            engine.metrics.observe_verdict(verdict, "")
+    async def classify(request: Request, body: Body) -> Response:
+        async with recorded(engine, request, "classify") as context:
+            asked = decoded(_decode, body)
+            name = _classifier(engine, asked.classifier or asked.model)
+            texts = [asked.input] if isinstance(asked.input, str) else asked.input
+            verdicts = await ask(engine, context, name, [Reading(classifier=name, texts=(text,)) for text in texts])
         return json_response(ClassifyAnswer(name, engine.versions[name], [result_of(verdict) for verdict in verdicts]))
 
     return api

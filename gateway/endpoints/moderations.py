@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from classifiers.policy import Policy
 from classifiers.verdict import Reading, Verdict
 from gateway.endpoints.body import bounded_body, json_response
+from gateway.endpoints.recorded import ask, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
 from gateway.types import REQUEST_ID
@@ -26,14 +27,14 @@ def router(engine: Engine) -> APIRouter:
 
     @api.post("/moderations", summary="Moderate texts with the safety classifier")
     async def moderations(request: Request, body: Body) -> Response:
-        asked = decoded(_decode, body)
-        name = _classifier(engine, asked.model)
-        readings = [Reading(classifier=name, texts=texts, incomplete=gap) for texts, gap in _inputs(asked)]
-        verdicts = await engine.classify(readings, engine.classify_time_s)
-        for verdict in verdicts:
-            engine.metrics.observe_verdict(verdict, "")
-            if verdict.abstention is not None and not verdict.scores:
-                raise Unavailable(f"the classifier {name} gave no verdict ({verdict.reason})")
+        async with recorded(engine, request, "moderations") as context:
+            asked = decoded(_decode, body)
+            name = _classifier(engine, asked.model)
+            readings = [Reading(classifier=name, texts=texts, incomplete=gap) for texts, gap in _inputs(asked)]
+            verdicts = await ask(engine, context, name, readings)
+            for verdict in verdicts:
+                if verdict.abstention is not None and not verdict.scores:
+                    raise Unavailable(f"the classifier {name} gave no verdict ({verdict.reason})")
         results = [_result(verdict, engine.policies[name]) for verdict in verdicts]
         answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
         return json_response(wire.ModerationAnswer(answer_id, f"{name}@{engine.versions[name]}", results))

@@ -1,12 +1,13 @@
 """Closes a request's record: times, prices, savings; then ledger and metrics from the same record."""
 
 import time
+from collections.abc import Mapping
 
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings import counterfactual
 from gateway.savings.prices import Price, PriceTable
-from gateway.types import CLIENT_CLOSED, Context
+from gateway.types import CLIENT_CLOSED, Context, RequestedModel
 from gateway.upstreams.routes import Routes
 
 
@@ -14,8 +15,15 @@ class Recorder:
     """The last step of every request."""
 
     def __init__(
-        self, *, writer: LedgerWriter, metrics: Metrics, prices: PriceTable, routes: Routes, notional: bool
+        self,
+        *,
+        writer: LedgerWriter,
+        metrics: Metrics,
+        prices: PriceTable,
+        routes: Routes,
+        notional: Mapping[str, bool],
     ) -> None:
+        """notional: of each upstream, whether nobody is charged for its calls."""
         self._writer = writer
         self._metrics = metrics
         self._prices = prices
@@ -30,7 +38,8 @@ class Recorder:
         record.saved_input_tokens = self._ratio.input_tokens(record.requested_model, context.message_bytes)
         record.saved_output_tokens = counterfactual.output_tokens(text)
         record.saved_estimated = True
-        record.notional = self._notional
+        first = self._routes.for_client(RequestedModel(record.requested_model))[0]
+        record.notional = self._notional[first.upstream]
         price = self._asked_price(record.requested_model)
         if price is None:
             record.saved_usd = None

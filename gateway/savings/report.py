@@ -6,6 +6,7 @@ from typing import Any, Final
 
 _WHAT: Final = {
     ("answer", "local_answer"): "answered here",
+    ("answer", None): "asked a classifier directly",
     ("block", "block"): "blocked",
     ("block", None): "blocked after the model's answer",
     ("forward", None): "forwarded",

@@ -285,12 +285,13 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
         writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
         classify = FakeClassify(policies)
+        notional = {name: upstream.notional for name, upstream in targets.items()}
         pipeline = Pipeline(
             rules=compiled,
             routes=routes,
             classify=classify,
             forwarder=Forwarder(targets, metrics),
-            recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=False),
+            recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional),
             metrics=metrics,
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,

@@ -9,6 +9,7 @@ from classifiers.policy import Policy
 from gateway import app as composition
 from gateway.config.load import Loaded
 from gateway.engine import Engine
+from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.middleware.request_id import RequestId
@@ -28,24 +29,28 @@ limits: {body: 2kB}
 
 
 @pytest.fixture
-def api(load: Callable[..., Loaded], policies: dict[str, Policy], wire: Callable[..., Any], memory_store: Any) -> Any:
+def api(
+    load: Callable[..., Loaded], policies: dict[str, Policy], wire: Callable[..., Any], memory_store: Any, prices: Any
+) -> Any:
     """api(names=…, rules=…): what FastAPI serves, on fake classifiers of these names; with its metrics and writer."""
     writers: list[LedgerWriter] = []
 
     def make(*names: str, rules: str = "") -> tuple[ASGIApp, Engine, LedgerWriter]:
         loaded, metrics = load(TEXT + rules), Metrics()
         held = {name: policies[name] for name in names}
+        writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
+        writers.append(writer)
+        routes = Routes(loaded.settings.models)
         engine = Engine(
             policies=held,
             versions=dict.fromkeys(names, "v1"),
             rules=compile_rules(loaded.settings.rules, policies, {}),
-            routes=Routes(loaded.settings.models),
+            routes=routes,
             classify=wire().classify,
             metrics=metrics,
+            recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional={"one": True}),
             classify_time_s=1.0,
         )
-        writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
-        writers.append(writer)
         served: FastAPI = composition._api(engine, writer, None)  # type: ignore[arg-type]
         served.state.limits = loaded.settings.limits
         return RequestId(served), engine, writer

@@ -31,7 +31,13 @@ def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[
 
     def close(*contexts: Context, notional: bool = False, saved: str | None = None) -> Record:
         writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
-        recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=ROUTES, notional=notional)
+        recorder = Recorder(
+            writer=writer,
+            metrics=metrics,
+            prices=prices,
+            routes=ROUTES,
+            notional=dict.fromkeys(("one", "two"), notional),
+        )
         for context in contexts:
             if saved is not None and context is contexts[-1]:
                 recorder.save(context, saved)
@@ -157,7 +163,7 @@ def test_a_name_of_the_gateways_own_costs_what_it_stands_for(finish: Callable[..
     assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
 
 
-def test_in_front_of_echo_alone_savings_are_notional(finish: Callable[..., Record]) -> None:
+def test_in_front_of_an_echo_savings_are_notional(finish: Callable[..., Record]) -> None:
     assert finish(local(), notional=True, saved="x").notional
 
 

@@ -1,0 +1,46 @@
+"""Questions put to classifiers directly: each leaves a ledger row, as every request does."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+from fastapi import Request
+
+from classifiers.verdict import Reading, Verdict
+from gateway.engine import Engine
+from gateway.errors import ApiError, InternalError
+from gateway.types import REQUEST_ID, Context, new_context
+
+
+@asynccontextmanager
+async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIterator[Context]:
+    """The context of a request, whose record is closed however the request ends."""
+    context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous")
+    record = context.record
+    record.decision = "answer"
+    try:
+        yield context
+    except ApiError as error:
+        record.decision, record.status, record.error = "error", error.status, error.code or error.type
+        raise
+    except Exception:
+        record.decision, record.status, record.error = "error", InternalError.status, "internal_error"
+        raise
+    finally:
+        engine.recorder.finish(context)
+
+
+async def ask(engine: Engine, context: Context, name: str, readings: Sequence[Reading]) -> list[Verdict]:
+    """One classifier's verdicts, timed and counted."""
+    record = context.record
+    record.classifier, record.classifier_version = name, engine.versions[name]
+    started = perf_counter()
+    verdicts = await engine.classify(readings, engine.classify_time_s)
+    record.classifier_s = perf_counter() - started
+    for verdict in verdicts:
+        engine.metrics.observe_verdict(verdict, "")
+    if len(verdicts) == 1:
+        record.label = verdicts[0].labels[0] if verdicts[0].labels else ""
+        record.confidence = verdicts[0].confidence
+    record.abstentions = ",".join(verdict.abstention.value for verdict in verdicts if verdict.abstention)
+    return verdicts
