@@ -1,11 +1,13 @@
 """Units as people write them: 2%, 250ms, 2MiB, $1.00 → shares, seconds, bytes, dollars."""
 
+import math
 import re
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_LARGEST = 2.0**62
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
 
@@ -46,7 +48,10 @@ def _split(text: str, wanted: str) -> tuple[float, str]:
     match = _NUMBER.match(text)
     if not match:
         raise ValueError(f"{text!r} is not {wanted}")
-    return float(match.group()), text[match.end() :].strip()
+    number = float(match.group())
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is too large")
+    return number, text[match.end() :].strip()
 
 
 def _with_unit(value: object, units: dict[str, float] | dict[str, int], wanted: str) -> float:
@@ -54,7 +59,10 @@ def _with_unit(value: object, units: dict[str, float] | dict[str, int], wanted: 
     number, unit = _split(text, wanted)
     if unit not in units or number < 0:
         raise ValueError(f"{text!r} is not {wanted} (units: {', '.join(units)})")
-    return number * units[unit]
+    value_in_base = number * units[unit]
+    if value_in_base > _LARGEST:
+        raise ValueError(f"{text!r} is too large")
+    return value_in_base
 
 
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]

@@ -211,11 +211,11 @@ class Content(Record):
 class Limits(Record):
     """Bounds on one request and on the classifiers' queue."""
 
-    body: Bytes = 10 * 1024**2
-    answer: Bytes = 32 * 1024**2
-    header_time: Seconds = 10.0
-    body_time: Seconds = 30.0
-    classify_time: Seconds = 2.0
+    body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
+    answer: Annotated[Bytes, Field(gt=0)] = 32 * 1024**2
+    header_time: Annotated[Seconds, Field(gt=0)] = 10.0
+    body_time: Annotated[Seconds, Field(gt=0)] = 30.0
+    classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
     queue: Annotated[int, Field(ge=1, le=65536)] = 256
     drain_time: Seconds = 20.0
 
