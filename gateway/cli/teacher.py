@@ -18,7 +18,7 @@ from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream
 from gateway.wire import chat
 
-_WAITS_S: Final = (1.0, 4.0, 15.0)
+_WAITS_S: Final = (0.5, 2.0, 8.0)
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 

@@ -1,6 +1,5 @@
 """Forwarding to a real language model server: llama.cpp's own, with a real (tiny) model."""
 
-import json
 import subprocess
 import sys
 import time
@@ -93,24 +92,3 @@ def test_a_client_that_leaves_stops_the_model(language_model: str, start_gateway
         assert running.metric(sample) == 1
         # the server has one slot: it answers again at once only if it stopped writing the 1,500 tokens
         assert client.chat.completions.create(model="gpt-4o", messages=QUESTION, max_tokens=2, timeout=60).choices
-
-
-def test_a_real_model_as_teacher(language_model: str, run_offramp, tmp_path, prepared_dir) -> None:
-    """A tiny base model writes little of use; what counts is that it is asked, paid for in tokens, and cached."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "encoders").symlink_to(prepared_dir / "encoders")
-    policy = tmp_path / "taught.yaml"
-    policy.write_text(
-        "version: 1\nname: taught\nkind: intent\nabout: messages to a shop\nlabels:\n"
-        "  greeting: {means: says hello, examples: [hello, hi there]}\n"
-        "  refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}\n"
-        f"teacher:\n  model: gemma\n  base_url: {language_model}/v1\n  sentences_per_label: 2\n  budget: $0.01\n"
-    )
-    first = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert "gemma is to be asked" in first.stderr
-    (outcome,) = json.loads(first.stdout)
-    assert outcome["report"]["teacher"]["model"] == "gemma"
-    again = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path)
-    assert "gemma is to be asked 0 times" in again.stderr
-    assert json.loads(again.stdout)[0]["report"]["text"] == outcome["report"]["text"]

@@ -1,0 +1,54 @@
+"""A policy's teacher at an OpenAI-compatible address: its cost is shown, it is asked, and asked only once."""
+
+import json
+from pathlib import Path
+
+POLICY = """\
+version: 1
+name: taught
+kind: intent
+about: messages to a shop
+labels:
+  greeting: {{means: says hello, examples: [hello, hi there]}}
+  refund: {{means: asks about a refund, examples: [where is my refund, I want my money back]}}
+teacher:
+  model: gpt-4o
+  base_url: {base_url}
+  sentences_per_label: 4
+  budget: {budget}
+"""
+
+
+def prepared(folder: Path, prepared_dir: Path, base_url: str, budget: str = "$1.00") -> None:
+    (folder / "models").mkdir()
+    (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+    (folder / "taught.yaml").write_text(POLICY.format(base_url=base_url, budget=budget))
+
+
+def test_a_teacher_is_asked_once(run_offramp, proxy, tmp_path: Path, prepared_dir: Path) -> None:
+    """The echo repeats its prompt, so what it writes is of no use; the asking, pricing and caching are real."""
+    prepared(tmp_path, prepared_dir, f"{proxy.url}/v1")
+    sample = (
+        'offramp_requests_total{decision="forward",endpoint="chat.completions",model="gpt-4o",rule="",status="200"}'
+    )
+    before = proxy.metric(sample)
+    first = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "gpt-4o is to be asked" in first.stderr
+    assert "about $" in first.stderr
+    asked = proxy.metric(sample) - before
+    assert asked > 0
+    (outcome,) = json.loads(first.stdout)
+    assert outcome["report"]["teacher"]["model"] == "gpt-4o"
+    again = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path)
+    assert "gpt-4o is to be asked 0 times" in again.stderr
+    assert proxy.metric(sample) - before == asked
+    assert json.loads(again.stdout)[0]["report"]["text"] == outcome["report"]["text"]
+
+
+def test_a_teacher_that_cannot_be_reached(run_offramp, tmp_path: Path, prepared_dir: Path) -> None:
+    prepared(tmp_path, prepared_dir, "http://127.0.0.1:9/v1")
+    done = run_offramp("train", "taught.yaml", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "the teacher failed" in done.stderr
+    assert not (tmp_path / "models" / "taught").exists()
