@@ -98,7 +98,8 @@ def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach
     ends = np.flatnonzero(np.append(np.diff(sure) != 0, True)) if len(sure) else np.zeros(0, np.intp)
     total = max(len(sure), 1)
     return [
-        Reach(act=float(sure[end]), answered=(end + 1) / total, error=float(wrong[end]) / (end + 1)) for end in ends
+        Reach(act=float(sure[end]), answered=float((end + 1) / total), error=float(wrong[end] / (end + 1)))
+        for end in ends
     ]
 
 

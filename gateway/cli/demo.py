@@ -37,6 +37,9 @@ MESSAGES: Final = (
     "Summarise the return policy for shoes in one sentence.",
 )
 
+_SHOWN: Final = 60
+"""Characters of an answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
@@ -183,7 +186,8 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     for one in sent:
         why = f"{one.rule}: {one.label}" if one.rule else ""
         sure = f"{float(one.confidence):.0%}" if one.confidence else ""
-        table.add_row(one.text, one.decision, why, sure, one.answer[:60])
+        answer = one.answer if len(one.answer) <= _SHOWN else one.answer[: _SHOWN - 1] + "…"
+        table.add_row(one.text, one.decision, why, sure, answer)
     console = stdout()
     console.print(table)
     console.print(summary_table(summary, "Calls, tokens and dollars"))

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli.output import Json, print_json, stdout
-from gateway.savings.report import Summary, summarise
+from gateway.savings.report import Line, Summary, summarise
 
 
 def report(
@@ -44,7 +44,7 @@ def report(
 
 
 def summary_table(summary: Summary, title: str) -> Table:
-    """One line for each way that requests went, and the sum."""
+    """One line for each way that requests went, and the sum. What is not in the sum stands in brackets."""
     table = Table(title=title, title_justify="left")
     table.add_column("what happened")
     table.add_column("rule")
@@ -56,9 +56,9 @@ def summary_table(summary: Summary, title: str) -> Table:
             line.rule,
             f"{line.calls:,}",
             f"{line.saved_calls:,}",
-            f"{line.saved_input_tokens + line.saved_output_tokens:,}",
+            _aside(line, f"{line.saved_input_tokens + line.saved_output_tokens:,}"),
             f"${line.spent_usd:.6f}",
-            f"${line.saved_usd:.6f}",
+            _aside(line, f"${line.saved_usd:.6f}"),
         )
     table.add_section()
     table.add_row(
@@ -71,3 +71,7 @@ def summary_table(summary: Summary, title: str) -> Table:
         f"${summary.saved_usd:.6f}",
     )
     return table
+
+
+def _aside(line: Line, figure: str) -> str:
+    return f"({figure})" if line.reason == "block" else figure
