@@ -79,7 +79,11 @@ def _port(listen: str) -> str:
     from gateway import server
     from gateway.config.load import split_listen
 
-    server.bind(*split_listen(listen)).close()
+    try:
+        server.bind(*split_listen(listen)).close()
+    except OSError as error:
+        message = f"{listen}: {error.strerror} (is the gateway running?)"
+        raise OSError(message) from error
     return f"{listen} is free"
 
 

@@ -48,8 +48,8 @@ def summary_table(summary: Summary, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("what happened")
     table.add_column("rule")
-    for name in ("calls", "calls saved", "tokens saved", "spent", "saved"):
-        table.add_column(name, justify="right")
+    for name in ("calls", "calls\nsaved", "tokens\nsaved", "spent", "saved"):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in summary.lines:
         table.add_row(
             line.what,
@@ -62,7 +62,7 @@ def summary_table(summary: Summary, title: str) -> Table:
         )
     table.add_section()
     table.add_row(
-        "all" + (" (blocks not counted as saved)" if summary.blocked_usd else ""),
+        "all",
         "",
         f"{summary.calls:,}",
         f"{summary.saved_calls:,}",
