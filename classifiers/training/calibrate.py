@@ -15,14 +15,18 @@ from classifiers.training.fit.linear import Ints
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
 
+FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
+"""From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
+text by others than the writer profits, which held-out text by the same writer cannot show (docs/policies.md)."""
+
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""
 
 _FEW_ROWS_A_CLASS = 4
 _DEFAULT_ERROR = 0.05
-_LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.9
+_LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _NOVELTY_QUANTILE = 0.995
-_MOST_DOUBT = 0.1
+_LEAST_LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +50,16 @@ def temperature(logits: Floats, truth: Ints) -> float:
 
 def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
     """(sharpness, share) of the nearest sentences' votes by which held-out text is likeliest."""
+    fine = logits.shape[1] >= FINE_GRAINED
     if len(truth) < _FEW_ROWS_A_CLASS * logits.shape[1]:
         return FEW_ROWS_SHARPNESS, FEW_ROWS_SHARE
     best = (np.inf, FEW_ROWS_SHARPNESS, 0.0)
     for sharpness, vote in votes.items():
+        if fine and sharpness < FINE_GRAINED_SHARPNESS:
+            continue
         for share in SHARES:
+            if fine and share < FINE_GRAINED_SHARE:
+                continue
             scores = logits + np.float32(share) * vote
             loss = _loss(scores, truth, temperature(scores, truth))
             best = min(best, (loss, sharpness, share))
@@ -111,12 +120,20 @@ def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
 
 
 def safety_threshold(
-    probabilities: Floats, holds: NDArray[np.bool_], harmless: NDArray[np.bool_], catch: float, false_alarms: float
+    probabilities: Floats,
+    *,
+    holds: NDArray[np.bool_],
+    harmless: NDArray[np.bool_],
+    catch: float,
+    false_alarms: float,
+    most_doubt: float,
 ) -> Threshold:
     """act: so that at most `false_alarms` of harmless text reaches it; unsure: so that `catch` of the label's text
-    does, unless more than a tenth of harmless text would then be in doubt.
+    does, unless more than `most_doubt` of harmless text would then be in doubt.
 
-    Where the two leave room between them, act lies halfway, so that neither side is at the edge.
+    Where the two leave room between them, act lies halfway, so that neither side is at the edge. It never lies below
+    one half: training text holds far more of what is harmful than traffic does, so that what is unlikely even there
+    must not be acted on.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
     allowed = int(false_alarms * len(negative))
@@ -124,8 +141,8 @@ def safety_threshold(
     alarm = float(highest[allowed]) if len(negative) else 0.5
     caught = float(np.sort(positive)[int((1 - catch) * len(positive))]) if len(positive) else 0.5
     act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
-    act = float(np.clip(act, 0.05, 0.99))
-    doubt = float(highest[int(_MOST_DOUBT * len(highest))]) if len(highest) else 0.0
+    act = float(np.clip(act, _LEAST_LIKELY, 0.99))
+    doubt = float(highest[int(most_doubt * len(highest))]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 

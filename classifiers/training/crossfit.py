@@ -13,9 +13,10 @@ from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
-SHARPNESS = (10.0, 20.0, 30.0)
+SHARPNESS = (20.0, 30.0, 40.0)
 _FOLDS, _FEWER_FOLDS = 5, 3
-_MANY_ROWS = 8_000
+_MANY_CELLS = 400_000
+"""Rows times classes, from which a fit takes a second and more."""
 _NO_VOTE = -60.0
 
 
@@ -44,7 +45,7 @@ def one_of(
     advance: Callable[[int, int], None],
 ) -> HeldOut:
     """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all."""
-    fold_of, number = _deal(rows, seed)
+    fold_of, number = _deal(rows, count, seed)
     asked = np.array([row.probe for row in rows])
     logits = np.zeros((len(rows), count), np.float32)
     votes = {sharpness: np.full((len(rows), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
@@ -80,7 +81,7 @@ def any_of(
     advance: Callable[[int, int], None],
 ) -> HeldOut:
     """Multi-label. Arguments as of `fit.linear.any_of`."""
-    fold_of, number = _deal(rows, seed)
+    fold_of, number = _deal(rows, holds.shape[1], seed)
     asked = np.array([row.probe for row in rows])
     logits = np.zeros(holds.shape, np.float32)
     distances = np.zeros(len(rows), np.float32)
@@ -94,8 +95,8 @@ def any_of(
     return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={}, distances=distances[asked])
 
 
-def _deal(rows: Sequence[Row], seed: int) -> tuple[Ints, int]:
-    number = _FOLDS if len(rows) <= _MANY_ROWS else _FEWER_FOLDS
+def _deal(rows: Sequence[Row], classes: int, seed: int) -> tuple[Ints, int]:
+    number = _FOLDS if len(rows) * classes <= _MANY_CELLS else _FEWER_FOLDS
     groups = len({row.group for row in rows})
     number = max(2, min(number, groups))
     return folds(rows, number, seed), number

@@ -11,6 +11,9 @@ from classifiers.model import Floats, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import calibrate
 
+_MOST_DOUBT = 0.1
+"""Of harmless text that may be in doubt, over all labels together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -74,7 +77,14 @@ def for_any(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on:
     for index, (name, label) in enumerate(policy.labels.items()):
         goal = label.goal or LabelGoal()
         scores, held = probabilities[:, index], holds[:, index]
-        threshold = calibrate.safety_threshold(scores, held, harmless, goal.catch, goal.false_alarms)
+        threshold = calibrate.safety_threshold(
+            scores,
+            holds=held,
+            harmless=harmless,
+            catch=goal.catch,
+            false_alarms=goal.false_alarms,
+            most_doubt=_MOST_DOUBT / len(policy.labels),
+        )
         thresholds[name] = threshold
         caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
         alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0

@@ -74,7 +74,14 @@ def train(
     )
     clock.step("write")
     written = sentences.write(
-        policy, base_dir, models_dir, chance, complete=complete, price=price, advance=clock.progress.advance
+        policy,
+        base_dir=base_dir,
+        models_dir=models_dir,
+        seed=chance,
+        data_rows=len(data),
+        complete=complete,
+        price=price,
+        advance=clock.progress.advance,
     )
     clock.step("clean")
     cleaned = clean(policy, [*written.rows, *data])

@@ -14,12 +14,12 @@ from classifiers.model import Floats
 
 Ints = NDArray[np.int32]
 
-C = 10.0
+C = 20.0
 """Inverse regularisation of the softmax, best or within 0.3 points of it from 2 to 130 rows a label."""
 
 _PROTOTYPE_SHARE = 10.0
 _SHRINKAGE = 2.0
-_EXEMPLARS_A_CLASS = 32
+_EXEMPLARS_A_CLASS = 64
 _MOST_EXEMPLARS = 8192
 _MOST_SOFTMAX_CELLS = 4_000_000
 """Rows times classes. Beyond it a softmax takes minutes and prototypes alone serve."""
@@ -27,7 +27,10 @@ _MOST_SOFTMAX_CELLS = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """weights: (classes, dimensions); bias: (classes,); exemplars: (n, dimensions) of length 1, owners: (n,) ascending."""
+    """weights: (classes, dimensions), bias: (classes,).
+
+    exemplars: (n, dimensions) of length 1, owners: (n,) their classes, ascending.
+    """
 
     weights: Floats
     bias: Floats

@@ -43,8 +43,12 @@ def fit(
     policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all."""
+    from threadpoolctl import threadpool_limits
+
     make = _any_of if policy.multi_label else _one_of
-    return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance)
+    # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
+    with threadpool_limits(1):
+        return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance)
 
 
 def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np.bool_], str]:
@@ -83,7 +87,7 @@ def _one_of(
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
-        nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share),
+        nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
     )
     verdicts = tuple(
         _verdict(

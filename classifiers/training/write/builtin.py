@@ -19,6 +19,9 @@ from classifiers.training.write.speech import clauses, exclusions, first_person,
 _MOST_ROWS = 20_000
 """Over all labels; with many labels each gets fewer forms, the weightiest first."""
 
+_BRIEF_SCALE = 3.0
+"""Beside many sentences of others, the author's few words count more than one of those each."""
+
 _EVERYDAY_WEIGHT = 8.0
 """What all everyday rows count together: about as much as a label's rows."""
 
@@ -33,19 +36,22 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One way to say a label: `weight` is shared by its rows, `least` is for each; `probe`: like users' messages."""
+    """One way to say a label: `weight` is shared by its rows, `least` is for each; `probe`: like users' messages;
+    `brief`: of use even beside plenty of sentences that someone else wrote."""
 
     name: str
     weight: float
     least: float = 0.0
     probe: bool = False
+    brief: bool = False
 
 
-_EXAMPLE = _Form("example", 1.5, 0.75, probe=True)
-_NAME = _Form("name", 1.0)
-_MEANS = _Form("description", 1.0)
-_SAID = _Form("description in the first person", 1.0)
-_NAMED_EXAMPLE = _Form("name: example", 1.0, 0.2)
+_EXAMPLE = _Form("example", 1.5, 0.75, probe=True, brief=True)
+_NAME = _Form("name", 1.0, brief=True)
+_FRAMED_NAME = _Form("framed name", 0.7)
+_MEANS = _Form("description", 1.0, brief=True)
+_SAID = _Form("description in the first person", 1.0, brief=True)
+_NAMED_EXAMPLE = _Form("name: example", 1.0, 0.2, brief=True)
 _NAMED_CLAUSE = _Form("name: clause", 0.7)
 _CLAUSE = _Form("clause", 0.7)
 _FRAMED = _Form("framed example", 0.7, 0.05)
@@ -55,22 +61,25 @@ _MISTYPED = _Form("mistyped example", 0.2, 0.1)
 _EXCLUDED = _Form("exclusion of another label", 0.3)
 
 
-def write(policy: Policy, seed: int) -> Written:
-    """Rows for every label of the policy and for what is none of them. The same seed writes the same rows."""
+def write(policy: Policy, seed: int, *, brief: bool = False) -> Written:
+    """Rows for every label of the policy and for what is none of them. The same seed writes the same rows.
+
+    brief: someone else writes sentences as well, or users did; then paraphrases add time and little else.
+    """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
     english = "en" in {language.split("-")[0].lower() for language in policy.languages}
     rows: list[Row] = []
     forms: dict[str, int] = {}
     excluded = _excluded_elsewhere(policy)
+    scale = _BRIEF_SCALE if brief else 1.0
     for name in policy.labels:
         made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
-        made.sort(key=lambda pair: -pair[0].weight)
-        made = made[:limit]
+        made = sorted((pair for pair in made if pair[0].brief or not brief), key=lambda pair: -pair[0].weight)[:limit]
         count: dict[str, int] = {}
         for form, _ in made:
             count[form.name] = count.get(form.name, 0) + 1
-        rows += [replace(row, weight=max(form.least, form.weight / count[form.name])) for form, row in made]
+        rows += [replace(row, weight=scale * max(form.least, form.weight / count[form.name])) for form, row in made]
         for form_name, number in count.items():
             forms[form_name] = forms.get(form_name, 0) + number
     misses = list(_near_misses(policy, chance, english=english))
@@ -92,7 +101,7 @@ def _label_rows(
             group = f"{name}/example {index}"
             yield form, Row(text=text, labels=(name,), group=group, source=source, probe=form.probe)
     for form, text in _description_forms(policy, name, label, excluded, english=english):
-        group = f"{name}/{form.name if form is _NAME or form is _EXCLUDED else 'means'}"
+        group = f"{name}/{form.name if form in {_NAME, _FRAMED_NAME, _EXCLUDED} else 'means'}"
         yield form, Row(text=text, labels=(name,), group=group, source="builtin", probe=form.probe)
 
 
@@ -115,15 +124,16 @@ def _description_forms(
     words, means = name_words(name), positive(label.means)
     told = first_person(means)
     yield _MEANS, means
-    if not english:
+    if not policy.multi_label:
+        # a harmful label's bare name is no harmful message: only its description and examples teach
         yield _NAME, words
+    if not english:
         return
     yield _SAID, told
     if policy.multi_label:
-        # a harmful label's bare name is no harmful message: only its description and examples teach
         return
     for frame in frames.AROUND_A_NAME:
-        yield _NAME, frame.format(x=words)
+        yield _FRAMED_NAME, frame.format(x=words)
     for clause in clauses(told):
         yield _CLAUSE, clause
         yield _NAMED_CLAUSE, f"{words}: {clause}"

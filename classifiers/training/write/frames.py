@@ -15,7 +15,6 @@ AROUND_A_MESSAGE = (
     "Could you tell me: {x}",
 )
 AROUND_A_NAME = (
-    "{x}",
     "I have a question about {x}",
     "I need help with {x}",
     "there is a problem with my {x}",
