@@ -30,7 +30,7 @@ def router(engine: Engine) -> APIRouter:
         async with recorded(engine, request, "moderations") as context:
             asked = decoded(_decode, body)
             name = _classifier(engine, asked.model)
-            readings = [Reading(classifier=name, texts=texts, incomplete=gap) for texts, gap in _inputs(asked)]
+            readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
             verdicts = await ask(engine, context, name, readings)
             for verdict in verdicts:
                 if verdict.abstention is not None and not verdict.scores:
@@ -54,17 +54,21 @@ def _classifier(engine: Engine, model: str | None) -> str:
     return name
 
 
-def _inputs(asked: wire.ModerationRequest) -> list[tuple[tuple[str, ...], bool]]:
-    """One tuple of texts for each result; a list of parts is one input, where an image is a gap."""
+def _inputs(asked: wire.ModerationRequest) -> list[tuple[str, ...]]:
+    """One tuple of texts for each result; a list of parts is one input. Raises BadRequest for other parts."""
     if isinstance(asked.input, str):
-        return [((asked.input,), False)]
+        return [(asked.input,)]
     if not asked.input:
         raise BadRequest("input: must not be empty", param="input")
     items = [decoded(_decode_item, bytes(raw)) for raw in asked.input]
     if all(isinstance(item, str) for item in items):
-        return [((item,), False) for item in items if isinstance(item, str)]
+        return [(item,) for item in items if isinstance(item, str)]
     parts = [wire.ModerationPart("text", item) if isinstance(item, str) else item for item in items]
-    return [(tuple(p.text for p in parts if p.text is not None), any(p.text is None for p in parts))]
+    if any(part.text is None for part in parts):
+        raise BadRequest(
+            "input: only text can be read here, and what was not read is not said to be harmless", param="input"
+        )
+    return [tuple(part.text for part in parts if part.text is not None)]
 
 
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:

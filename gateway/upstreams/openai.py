@@ -64,7 +64,7 @@ class OpenAIUpstream:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailed(f"upstream {self.name} could not be reached") from error
         seen = _seen_by_clients(response)
-        if call.stream and response.status == 200:
+        if call.stream and response.status == 200 and response.content_type == "text/event-stream":
             return Answer(status=200, headers=seen, chunks=self._chunks(response))
         return Answer(status=response.status, headers=seen, body=await self._body(response))
 

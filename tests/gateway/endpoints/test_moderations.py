@@ -54,12 +54,12 @@ async def test_one_result_for_each_text_and_one_for_all_parts(
     assert [result["flagged"] for result in answer["results"]] == flags
 
 
-async def test_a_part_that_cannot_be_read_is_a_gap(api: Any, ask: Any) -> None:
+async def test_what_cannot_be_read_is_not_called_harmless(api: Any, ask: Any) -> None:
     app, engine, _ = api("safe")
     parts = [{"type": "text", "text": "hello"}, {"type": "image_url", "image_url": {"url": "x"}}]
-    assert (await moderate(ask, app, {"input": parts}))[0] == 200
-    assert engine.classify.asked[-1].incomplete
-    assert engine.classify.asked[-1].texts == ("hello",)
+    status, answer = await moderate(ask, app, {"input": parts})
+    assert (status, answer["error"]["param"]) == (400, "input")
+    assert not engine.classify.asked
 
 
 async def test_a_broken_classifier_is_no_clean_bill(api: Any, ask: Any) -> None:

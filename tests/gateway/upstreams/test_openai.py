@@ -1,6 +1,7 @@
 """Against a real server on loopback: what is sent, what comes back, and every way of breaking off."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -201,7 +202,7 @@ async def test_a_client_that_leaves_a_stream_ends_it_at_the_upstream(calling: Ca
     ended = asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
             while True:
@@ -317,3 +318,13 @@ async def test_an_answer_at_the_bound_is_taken(calling: Calling) -> None:
 
 async def test_it_may_be_closed_before_its_first_call() -> None:
     await OpenAIUpstream("up", base_url="http://127.0.0.1:1").close()
+
+
+async def test_an_upstream_that_does_not_stream_is_answered_whole(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"choices": []})
+
+    async with calling(handler) as upstream:
+        answer = await upstream.send(call(stream=True))
+    assert answer.chunks is None
+    assert json.loads(answer.body) == {"choices": []}
