@@ -1,10 +1,64 @@
-"""MODEL_CARD.md."""
+"""MODEL_CARD.md: what the model is for, how good it is and on what, where it is weak. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from classifiers.report.figures import interval, number, percent
+
 FILE = "MODEL_CARD.md"
+_WEAKEST = 5
 
 
 def page(report: Mapping[str, Any]) -> str:
-    return "# card"
+    """report: as in report.json."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    held, text = report["held_out"], report["text"]
+    yield f"# {report['name']}"
+    yield ""
+    yield f"A classifier of kind {report['kind']}: {report['about']}"
+    yield ""
+    yield f"- Made: {report['made_at']}, seed {report['seed']}"
+    yield f"- Encoder: {report['encoder']['source']}, sha256 {report['encoder']['sha256']}"
+    yield f"- Head: {report['settings']['head']}"
+    sources = ", ".join(f"{count} {source}" for source, count in text["sources"].items())
+    yield f"- Training text: {text['rows']} texts ({sources})"
+    yield ""
+    yield "## How good it is"
+    yield ""
+    yield from _figures(report, held)
+    yield ""
+    yield "## Where it is weak"
+    yield ""
+    yield from _weakest(held)
+    if report["measured_on"] == "written text":
+        yield (
+            "- All of this was measured on text written for training. It orders models; it promises nothing about "
+            "traffic: measure on your own messages with `offramp eval`."
+        )
+    yield "- It was trained for the languages that its policy names; text in another script abstains."
+    if report["kind"] == "safety":
+        yield "- No figure here covers people who try to get around it."
+
+
+def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
+    where = f"held-out {report['measured_on']}, {held['rows']} rows"
+    if "flagged" in held:
+        flagged = held["flagged"]
+        caught, alarms = flagged["harmful_interval"], flagged["harmless_interval"]
+        yield f"On {where}: {percent(flagged['harmful'])} of what is harmful is flagged (95 %: {interval(caught)}),"
+        yield f"{percent(flagged['harmless'])} of what is harmless (95 %: {interval(alarms)});"
+        yield f"AUPRC {number(held['any']['auprc'])}."
+    else:
+        yield f"On {where}: accuracy {percent(held['accuracy'])} (95 %: {interval(held['interval'])});"
+        yield f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong;"
+        yield f"ECE {number(held['ece'])}."
+
+
+def _weakest(held: Mapping[str, Any]) -> Iterator[str]:
+    labels = [(one["f1"], name, one) for name, one in held["labels"].items() if one["f1"] is not None]
+    for _, name, one in sorted(labels, key=lambda item: item[:2])[:_WEAKEST]:
+        both = f"precision {percent(one['precision'])}, recall {percent(one['recall'])}"
+        yield f"- {name}: {both} ({one['support']} rows)"

@@ -33,6 +33,7 @@ def publish(model: Model, report: Mapping[str, Any], models_dir: Path, sample: F
         if not np.array_equal(score(model, sample)[0], score(again, sample)[0]):
             raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
         name = registry.publish(model.policy.name, folder)
+    shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
 
 

@@ -1,0 +1,111 @@
+"""Pictures as inline SVG: curves, a reliability diagram, a confusion matrix. Pure: numbers in, markup out."""
+
+from collections.abc import Sequence
+from html import escape
+
+_SIZE, _MARGIN = 260, 42
+_COLOURS = ("#1f6feb", "#d1572b", "#1a7f5a", "#8250df", "#b08800", "#57606a", "#c2297d", "#0a8f9c")
+_BIGGEST_MATRIX = 120
+
+Curve = tuple[str, Sequence[tuple[float, float]]]
+
+
+def curves(
+    title: str, across: str, up: str, lines: Sequence[Curve], *, diagonal: bool = False, top: float = 1.0
+) -> str:
+    """Lines over 0..1 across and 0..top up. lines: name and points of each."""
+    body = [_axes(across, up, top)]
+    if diagonal:
+        body.append(f'<line class="faint" {_segment((0, 0), (1, top), top)}/>')
+    for index, (name, points) in enumerate(lines):
+        colour = _COLOURS[index % len(_COLOURS)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (_at(point, top) for point in points))
+        body.append(f'<polyline points="{path}" style="stroke:{colour}"><title>{escape(name)}</title></polyline>')
+    legend = "".join(
+        f'<span><i style="background:{_COLOURS[index % len(_COLOURS)]}"></i>{escape(name)}</span>'
+        for index, (name, _) in enumerate(lines)
+    )
+    return _figure(title, "".join(body), legend if len(lines) > 1 else "")
+
+
+def reliability(title: str, bins: Sequence[tuple[float, float, int]]) -> str:
+    """bins: mean confidence, share correct, rows. A dot's area grows with its rows; on the diagonal all is well."""
+    most = max((rows for _, _, rows in bins), default=1)
+    body = [_axes("confidence", "how often right", 1.0), f'<line class="faint" {_segment((0, 0), (1, 1), 1.0)}/>']
+    for confidence, right, rows in bins:
+        x, y = _at((confidence, right), 1.0)
+        radius = 3 + 9 * (rows / most) ** 0.5
+        told = f"{rows} rows at {confidence:.0%}: {right:.0%} right"
+        body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{told}</title></circle>')
+    return _figure(title, "".join(body), "")
+
+
+def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int, int]]) -> str:
+    """cells: truth, said, count by index into labels. The diagonal is right; what is off it stands out in red."""
+    shown = [index for index in range(len(labels)) if any(index in cell[:2] for cell in cells)]
+    if not shown or len(shown) > _BIGGEST_MATRIX:
+        return ""
+    place = {index: position for position, index in enumerate(shown)}
+    step = max(7, min(26, 620 // len(shown)))
+    named = max(len(labels[index]) for index in shown)
+    left = min(220, 12 + 6 * named)
+    totals = {index: sum(count for truth, _, count in cells if truth == index) for index in shown}
+    parts: list[str] = []
+    for index in shown:
+        centre = left + place[index] * step + step / 2
+        name = escape(labels[index])
+        size = min(11, step)
+        parts.append(f'<text x="{left - 5}" y="{centre + 3:.1f}" text-anchor="end" font-size="{size}">{name}</text>')
+        parts.append(
+            f'<text x="{centre:.1f}" y="{left - 5}" font-size="{size}" transform="rotate(-60 {centre:.1f} {left - 5})">'
+            f"{name}</text>"
+        )
+    for truth, said, count in cells:
+        share = count / max(totals[truth], 1)
+        colour = "26,127,90" if truth == said else "200,50,40"
+        x, y = left + place[said] * step, left + place[truth] * step
+        told = escape(f"{labels[truth]} → {labels[said]}: {count} ({share:.0%})")
+        parts.append(
+            f'<rect x="{x}" y="{y}" width="{step - 1}" height="{step - 1}" '
+            f'fill="rgba({colour},{0.15 + 0.85 * share:.2f})"><title>{told}</title></rect>'
+        )
+    side = left + len(shown) * step + 60
+    hint = "rows: what it is · columns: what was said · hover for counts"
+    picture = f'<svg viewBox="0 0 {side} {side - 50}" width="{side}" role="img" aria-label="{escape(title)}">'
+    return f"<figure><figcaption>{escape(title)}</figcaption>{picture}{''.join(parts)}</svg><p>{hint}</p></figure>"
+
+
+def _figure(title: str, body: str, legend: str) -> str:
+    side = _SIZE + 2 * _MARGIN
+    caption = f"<figcaption>{escape(title)}</figcaption>"
+    picture = f'<svg viewBox="0 0 {side} {side}" width="{side}" role="img" aria-label="{escape(title)}">{body}</svg>'
+    return f'<figure>{caption}{picture}<p class="legend">{legend}</p></figure>'
+
+
+def _axes(across: str, up: str, top: float) -> str:
+    parts = [f'<rect class="frame" x="{_MARGIN}" y="{_MARGIN}" width="{_SIZE}" height="{_SIZE}"/>']
+    for step in range(5):
+        share = step / 4
+        x, y = _at((share, share * top), top)
+        parts.append(f'<text x="{x:.0f}" y="{_MARGIN + _SIZE + 14}" text-anchor="middle">{share:.0%}</text>')
+        parts.append(f'<text x="{_MARGIN - 5}" y="{y + 3:.0f}" text-anchor="end">{share * top:.{_digits(top)}%}</text>')
+    middle = _MARGIN + _SIZE / 2
+    parts.append(f'<text x="{middle}" y="{_MARGIN + _SIZE + 32}" text-anchor="middle">{escape(across)}</text>')
+    parts.append(
+        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{escape(up)}</text>'
+    )
+    return "".join(parts)
+
+
+def _digits(top: float) -> int:
+    return 0 if top >= 0.2 else 1
+
+
+def _at(point: tuple[float, float], top: float) -> tuple[float, float]:
+    x, y = point
+    return _MARGIN + x * _SIZE, _MARGIN + _SIZE * (1 - min(y, top) / top)
+
+
+def _segment(start: tuple[float, float], end: tuple[float, float], top: float) -> str:
+    (x1, y1), (x2, y2) = _at(start, top), _at(end, top)
+    return f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
