@@ -1,7 +1,7 @@
 """Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,46 +14,23 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
+from classifiers import Runtime, Worker
 from classifiers.runtime import Counts
 from classifiers.verdict import Abstention, Verdict
 from gateway.ledger.record import Record
+from gateway.ledger.writer import LedgerWriter
 
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _PROVIDER: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84)
 _FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 
-class Queue(Protocol):
-    """Something whose waiting requests can be counted."""
-
-    @property
-    def queued(self) -> int:
-        """Requests that wait."""
-
-
-class Pending(Protocol):
-    """Something whose unwritten rows can be counted."""
-
-    @property
-    def pending(self) -> int:
-        """Rows that wait."""
-
-
-class Windows(Protocol):
-    """Something that counts the windows it read."""
-
-    @property
-    def counts(self) -> Counts:
-        """Windows encoded, and taken from memory."""
-
-
 class _WindowCounters(Collector):
-    """Counters that a Windows keeps, read when they are scraped."""
+    """Counters that a Runtime keeps, read when they are scraped."""
 
     def __init__(self) -> None:
-        self.windows: Windows | None = None
+        self.windows: Runtime | None = None
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         counts = Counts(encoded=0, cached=0) if self.windows is None else self.windows.counts
@@ -110,7 +87,7 @@ class Metrics:
         for reason in reasons:
             self.upstream_failures.labels(upstream, reason)
 
-    def watch(self, *, worker: Queue | None, runtime: Windows | None, writer: Pending) -> None:
+    def watch(self, *, worker: Worker | None, runtime: Runtime | None, writer: LedgerWriter) -> None:
         """Reads the queues' lengths when they are scraped."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
