@@ -19,6 +19,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 svg{max-width:100%;height:auto}svg text{font-size:10px;fill:#57606a;font-family:system-ui,sans-serif}
 svg .frame{fill:#fafbfc;stroke:#d0d7de}svg .faint{stroke:#b6bec8;stroke-dasharray:4 4}
 svg polyline{fill:none;stroke-width:2}svg circle{fill:#1f6feb;fill-opacity:.65}
+figure.curve{max-width:345px}
 .legend span{margin-right:.9rem;white-space:nowrap}
 .legend i{display:inline-block;width:.7em;height:.7em;margin-right:.3em}
 .yes{color:#1a7f37}.no{color:#c5221f}.big{display:flex;flex-wrap:wrap;gap:2rem;margin:1rem 0}
@@ -129,7 +130,7 @@ def _errors(held: Mapping[str, Any]) -> str:
         [escape(error["text"]), escape(error["truth"]), escape(error["said"]), percent(error["confidence"])]
         for error in held["errors"][:25]
     ]
-    return table(["text", "is", "said", "certain"], rows) if rows else "<p>None.</p>"
+    return table(["text", "is", "said", "certain"], rows) if rows else "<p>There are none.</p>"
 
 
 def _text(report: Mapping[str, Any]) -> str:

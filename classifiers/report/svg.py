@@ -4,8 +4,20 @@ from collections.abc import Sequence
 from html import escape
 
 _SIZE, _MARGIN = 260, 42
-_COLOURS = ("#1f6feb", "#d1572b", "#1a7f5a", "#8250df", "#b08800", "#57606a", "#c2297d", "#0a8f9c")
+_COLOURS = (
+    "#1f2328",
+    "#1f6feb",
+    "#d1572b",
+    "#1a7f5a",
+    "#8250df",
+    "#b08800",
+    "#8c959f",
+    "#c2297d",
+    "#0a8f9c",
+    "#5e3c1f",
+)
 _BIGGEST_MATRIX = 120
+_LONGEST_NAME = 36
 
 Curve = tuple[str, Sequence[tuple[float, float]]]
 
@@ -47,19 +59,16 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int,
         return ""
     place = {index: position for position, index in enumerate(shown)}
     step = max(7, min(26, 620 // len(shown)))
-    named = max(len(labels[index]) for index in shown)
-    left = min(220, 12 + 6 * named)
+    size = min(10, step - 1)
+    left = 12 + int(0.58 * size * max(len(_short(labels[index])) for index in shown))
     totals = {index: sum(count for truth, _, count in cells if truth == index) for index in shown}
     parts: list[str] = []
     for index in shown:
         centre = left + place[index] * step + step / 2
-        name = escape(labels[index])
-        size = min(11, step)
-        parts.append(f'<text x="{left - 5}" y="{centre + 3:.1f}" text-anchor="end" font-size="{size}">{name}</text>')
-        parts.append(
-            f'<text x="{centre:.1f}" y="{left - 5}" font-size="{size}" transform="rotate(-60 {centre:.1f} {left - 5})">'
-            f"{name}</text>"
-        )
+        name, style = escape(_short(labels[index])), f'style="font-size:{size}px"'
+        parts.append(f'<text x="{left - 5}" y="{centre + 3:.1f}" text-anchor="end" {style}>{name}</text>')
+        turn = f'transform="rotate(-60 {centre:.1f} {left - 5})"'
+        parts.append(f'<text x="{centre:.1f}" y="{left - 5}" {style} {turn}>{name}</text>')
     for truth, said, count in cells:
         share = count / max(totals[truth], 1)
         colour = "26,127,90" if truth == said else "200,50,40"
@@ -69,17 +78,23 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int,
             f'<rect x="{x}" y="{y}" width="{step - 1}" height="{step - 1}" '
             f'fill="rgba({colour},{0.15 + 0.85 * share:.2f})"><title>{told}</title></rect>'
         )
-    side = left + len(shown) * step + 60
+    side = left + len(shown) * step + left // 2
     hint = "rows: what it is · columns: what was said · hover for counts"
-    picture = f'<svg viewBox="0 0 {side} {side - 50}" width="{side}" role="img" aria-label="{escape(title)}">'
+    picture = (
+        f'<svg viewBox="0 0 {side} {left + len(shown) * step}" width="{side}" role="img" aria-label="{escape(title)}">'
+    )
     return f"<figure><figcaption>{escape(title)}</figcaption>{picture}{''.join(parts)}</svg><p>{hint}</p></figure>"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST_NAME else label[: _LONGEST_NAME - 1] + "…"
 
 
 def _figure(title: str, body: str, legend: str) -> str:
     side = _SIZE + 2 * _MARGIN
     caption = f"<figcaption>{escape(title)}</figcaption>"
     picture = f'<svg viewBox="0 0 {side} {side}" width="{side}" role="img" aria-label="{escape(title)}">{body}</svg>'
-    return f'<figure>{caption}{picture}<p class="legend">{legend}</p></figure>'
+    return f'<figure class="curve">{caption}{picture}<p class="legend">{legend}</p></figure>'
 
 
 def _axes(across: str, up: str, top: float) -> str:

@@ -94,9 +94,10 @@ def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: fl
 
 
 def nearest_reach(confidences: Floats, correct: NDArray[np.bool_], least_answered: float) -> Reach | None:
-    """The point of least error among those that answer at least a share of `least_answered`."""
-    points = [point for point in risk_coverage(confidences, correct) if point.answered >= least_answered]
-    return min(points, key=lambda point: (point.error, -point.answered), default=None)
+    """The point of least error among those that answer at least a share of `least_answered`, or else all they can."""
+    points = risk_coverage(confidences, correct)
+    enough = [point for point in points if point.answered >= least_answered] or points[-1:]
+    return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 
 def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach]:
@@ -141,7 +142,7 @@ def safety_threshold(
     alarm = float(highest[allowed]) if len(negative) else 0.5
     caught = float(np.sort(positive)[int((1 - catch) * len(positive))]) if len(positive) else 0.5
     act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
-    act = float(np.clip(act, _LEAST_LIKELY, 0.99))
+    act = float(np.clip(act, _LEAST_LIKELY, 1.0))
     doubt = float(highest[int(most_doubt * len(highest))]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 

@@ -33,7 +33,11 @@ def evaluate(
         return _any_of(
             policy, texts, [tuple(label for label in truth if label in policy.labels) for truth in truths], verdicts
         )
-    return _one_of(policy, texts, [truth[0] if truth else OTHER for truth in truths], verdicts)
+    return _one_of(policy, texts, [_known(policy, truth) for truth in truths], verdicts)
+
+
+def _known(policy: Policy, truth: Sequence[str]) -> str:
+    return truth[0] if truth and truth[0] in policy.labels else OTHER
 
 
 def top(verdict: Verdict) -> tuple[str, float]:

@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.model import Floats
-from classifiers.policy import Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.training import accept, export, goals
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
@@ -125,7 +125,11 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
     near = in_scope_everyday(policy, rows, vectors)
     placed = place_near_misses(policy, rows, vectors)
     keep = [index for index, row in enumerate(placed) if row is not None and not near[index]]
-    return [row for index in keep if (row := placed[index]) is not None], vectors[keep]
+    kept = [row for index in keep if (row := placed[index]) is not None]
+    if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
+        # without a single example there are only descriptions to measure on
+        kept = [replace(row, probe=True) for row in kept]
+    return kept, vectors[keep]
 
 
 def _report(

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ CACHE = "teacher-cache"
 _TEMPERATURE = 0.9
 _MAX_TOKENS = 1200
 _LONGEST_CHARS = 1000
+_MOST_STARTS = 50
 _TRIES = 2
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s*")
 
@@ -109,7 +111,7 @@ def parse(answer: str) -> list[str]:
 
 
 def _json_texts(answer: str) -> Iterator[str]:
-    for start in (match.start() for match in re.finditer(r"\[", answer)):
+    for start in (match.start() for match in islice(re.finditer(r"\[", answer), _MOST_STARTS)):
         try:
             value, _ = json.JSONDecoder().raw_decode(answer[start:])
         except (ValueError, RecursionError):

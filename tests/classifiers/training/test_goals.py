@@ -1,31 +1,76 @@
-"""Thresholds from held-out scores, and whether the policy's goals were reached."""
-
-import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from classifiers.policy import Policy
-from classifiers.training import goals
+from classifiers.policy import OTHER, Policy
+from classifiers.training.goals import for_any, for_one
 
-INTENT = {
-    "version": 1,
-    "name": "a",
-    "kind": "intent",
-    "about": "x",
-    "labels": {"one": {"means": "one"}, "two": {"means": "two"}},
-}
+CLASSES = ("card_arrival", "exchange_rate", "lost_card", OTHER)
 
 
-@pytest.mark.parametrize(("wrong", "met"), [(0, True), (60, False)])
-def test_a_goal_reached_or_missed_fits_into_the_report(wrong: int, met: bool) -> None:
-    policy = Policy.model_validate({**INTENT, "goal": {"max_error": 0.05, "min_answered": 0.6}})
+def held_out(right: int, wrong: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are right at 0.9 and wrong at 0.6, all of them in scope."""
+    probabilities = np.full((right + wrong, 4), 0.1 / 3, np.float32)
+    probabilities[:, 0] = 0.9
+    probabilities[right:] = 0.4 / 3
+    probabilities[right:, 0] = 0.6
+    truth = np.zeros(right + wrong, np.int32)
+    truth[right:] = 1
+    return probabilities, truth
+
+
+def test_a_goal_that_is_reached_sets_the_threshold(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(goal={"max_error": "5%", "min_answered": "60%"})
+    chosen = for_one(policy, CLASSES, *held_out(80, 20), "written text")
+    assert chosen.missed == ()
+    assert chosen.thresholds["lost_card"].act == pytest.approx(0.9)
+    assert chosen.thresholds[OTHER].act == 0
+    assert chosen.goals[0]["met"] is True
+    assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.8, 0.0)
+
+
+def test_a_goal_that_is_missed_says_how_near_it_comes(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(goal={"max_error": "1%", "min_answered": "90%"})
+    chosen = for_one(policy, CLASSES, *held_out(80, 20), "written text")
+    assert chosen.goals[0]["met"] is False
+    wanted = "at most 1.0% error with at least 90.0% answered is not reached on written text"
+    assert chosen.missed == (f"goal: {wanted}; the nearest reachable is 20.0% with 100.0% answered",)
+
+
+def test_text_that_is_called_other_is_not_answered(make_policy: Callable[..., Policy]) -> None:
+    probabilities, truth = held_out(50, 0)
+    probabilities[25:] = (0.1, 0.0, 0.0, 0.9)
+    policy = make_policy(goal={"max_error": "5%", "min_answered": "60%"})
+    chosen = for_one(policy, CLASSES, probabilities, truth, "written text")
+    assert chosen.missed
+    assert chosen.goals[0]["answered"] == 0.5
+
+
+def test_without_a_goal_nothing_is_missed(make_policy: Callable[..., Policy]) -> None:
+    chosen = for_one(make_policy(), CLASSES, *held_out(1, 99), "written text")
+    assert (chosen.missed, chosen.goals) == ((), [])
+
+
+def safety(make_policy: Callable[..., Policy], goal: dict[str, str] | None) -> Policy:
+    labels = {"violence": {"means": "hurts", "goal": goal}, "jailbreak": {"means": "tricks"}}
+    return make_policy("safety").model_validate(
+        {"version": 1, "name": "safe", "kind": "safety", "about": "x", "labels": labels}
+    )
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_safety_goal_is_missed_only_where_the_policy_states_it(
+    make_policy: Callable[..., Policy], stated: bool
+) -> None:
     chance = np.random.default_rng(0)
-    truth = chance.integers(0, 2, 100).astype(np.int32)
-    named = np.where(np.arange(100) < wrong, 1 - truth, truth)
-    sure = np.linspace(0.99, 0.6, 100)
-    probabilities = np.where(np.arange(2) == named[:, None], sure[:, None], 1 - sure[:, None]).astype(np.float32)
-    chosen = goals.for_one(policy, ("one", "two"), probabilities, truth, "written text")
-    record = json.loads(json.dumps(chosen.goals))[0]
-    assert record["met"] is met
-    assert bool(chosen.missed) is not met
+    holds = np.zeros((400, 2), bool)
+    holds[:100, 0] = True
+    probabilities = chance.random((400, 2)).astype(np.float32)
+    policy = safety(make_policy, {"catch": "95%", "false_alarms": "1%"} if stated else None)
+    chosen = for_any(policy, probabilities, holds, "written text")
+    assert chosen.goals[0]["met"] is False
+    assert chosen.goals[0]["alarms"] <= 0.01
+    assert bool(chosen.missed) is stated
+    if stated:
+        assert chosen.missed[0].startswith("labels.violence.goal: catch 95.0% at 1.0% false alarms is not reached on")

@@ -1,0 +1,60 @@
+"""The data, and the policies that each line of the table is trained from."""
+
+import csv
+import json
+import random
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifiers.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """folder: where it lies; train, test: (text, label) rows; policy: the author's words; sentences: a teacher's."""
+
+    folder: Path
+    train: list[tuple[str, str]]
+    test: list[tuple[str, str]]
+    policy: Policy
+    sentences: list[tuple[str, str]]
+
+
+def load(folder: Path) -> Dataset:
+    """Raises OSError where a file is missing."""
+    described = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+    lines = (folder / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines if line.strip()]
+    return Dataset(
+        folder=folder,
+        train=_rows(folder / "train.csv"),
+        test=_rows(folder / "test.csv"),
+        policy=Policy.model_validate({"version": 1, "kind": "intent", **described}),
+        sentences=[(record["text"], record["label"]) for record in records],
+    )
+
+
+def few(rows: list[tuple[str, str]], per_label: int, seed: int) -> list[tuple[str, str]]:
+    """`per_label` random rows of each label."""
+    by_label: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in rows:
+        by_label[row[1]].append(row)
+    chance = random.Random(seed)
+    return [
+        row
+        for label in sorted(by_label)
+        for row in chance.sample(by_label[label], min(per_label, len(by_label[label])))
+    ]
+
+
+def write(rows: list[tuple[str, str]], path: Path) -> Path:
+    """Rows as JSONL, as `data:` and `teacher: {file:}` read them."""
+    lines = (json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(row["text"], row["category"]) for row in csv.DictReader(file)]

@@ -1,0 +1,121 @@
+"""The pages from reports of real runs."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.report import card, html, svg
+from classifiers.training.run import train
+
+LABELS = {
+    "<b>card</b>": {"means": "asks about a card & more", "examples": ["where is <i>my</i> card", "new card please"]},
+    "rate": {"means": "asks about the rate", "examples": ["what is the rate", "dollars to euros"]},
+}
+
+
+class Checker(HTMLParser):
+    """Counts tags and remembers what is open, so that unbalanced markup is found."""
+
+    VOID = frozenset({"meta", "br", "line", "rect", "circle", "polyline"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def check(page: str) -> Checker:
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> dict[str, Any]:
+    models = tmp_path_factory.mktemp("report-models")
+    (models / "encoders").symlink_to(prepared_dir / "encoders")
+    return {
+        kind: train(
+            Policy.model_validate({"version": 1, "name": kind, "kind": kind, "about": "a <bank>", "labels": LABELS}),
+            base_dir=models,
+            models_dir=models,
+            threads=1,
+        ).report
+        for kind in ("intent", "safety")
+    }
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_the_page_is_whole_and_fetches_nothing(reports: dict[str, Any], kind: str) -> None:
+    page = html.page(reports[kind])
+    checker = check(page)
+    assert checker.sources == []
+    assert "script" not in checker.seen
+    assert checker.seen.count("svg") == (3 if kind == "intent" else 2)
+    assert not re.search(r"\b(None|nan|inf)\b", page)
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_what_people_wrote_cannot_become_markup(reports: dict[str, Any], kind: str) -> None:
+    page = html.page(reports[kind])
+    assert "a &lt;bank&gt;" in page
+    assert "&lt;b&gt;card&lt;/b&gt;" in page
+    assert "<b>card</b>" not in page
+    assert "<i>my</i>" not in page
+
+
+def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:
+    assert "promises nothing about traffic" in html.page(reports["intent"])
+    real = {**reports["intent"], "measured_on": "real rows"}
+    assert "promises nothing about traffic" not in html.page(real)
+    assert "held-out real rows" in html.page(real)
+
+
+def test_a_refused_model_says_why(reports: dict[str, Any]) -> None:
+    refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
+    page = html.page(refused)
+    check(page)
+    assert "Not published" in page
+    assert "goal: &lt;1% is not reached" in page
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: str) -> None:
+    page = card.page(reports[kind])
+    assert page.startswith(f"# {kind}\n")
+    assert "95 %:" in page
+    assert "- rate: precision" in page
+    assert ("No figure here covers people who try to get around it" in page) == (kind == "safety")
+
+
+def test_a_matrix_of_hundreds_of_labels_is_left_out() -> None:
+    labels = [f"label {index}" for index in range(200)]
+    assert svg.confusion("c", labels, [(index, index, 1) for index in range(200)]) == ""
+    assert svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)]).count("<rect") == 2
+    assert svg.confusion("c", [], []) == ""
+
+
+def test_curves_stay_inside_their_frame() -> None:
+    picture = svg.curves("risk", "answered", "wrong", [("one", [(0, 0), (1, 0.5)])], top=0.1)
+    points = re.search(r'points="([^"]*)"', picture)
+    assert points
+    values = [float(value) for value in re.split("[ ,]", points[1])]
+    assert min(values) >= svg._MARGIN
+    assert max(values) <= svg._MARGIN + svg._SIZE

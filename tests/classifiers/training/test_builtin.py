@@ -1,0 +1,114 @@
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from classifiers.policy import OTHER, Policy
+from classifiers.training.write.builtin import write
+
+MakePolicy = Callable[..., Policy]
+
+
+def described(kind: str = "intent", **more: object) -> dict[str, object]:
+    return {
+        "version": 1,
+        "name": "bank",
+        "kind": kind,
+        "about": "messages",
+        "labels": {
+            "card_late": {
+                "means": "asks why a card has not come; NOT how long it takes (how_long)",
+                "examples": ["where is my card?", "Card not here yet."],
+                "not": ["how long does it take"],
+            },
+            "how_long": {"means": "asks how long a card takes"},
+        },
+        **more,
+    }
+
+
+def policy(kind: str = "intent", **more: object) -> Policy:
+    return Policy.model_validate(described(kind, **more))
+
+
+def test_it_says_what_it_wrote_and_every_label_has_rows() -> None:
+    written = write(policy(), 0)
+    counted = Counter(label for row in written.rows for label in row.labels)
+    assert set(counted) == {"card_late", "how_long"}
+    assert sum(written.forms.values()) == len(written.rows)
+    assert written.forms["example"] == 2
+    assert written.forms["near miss"] == 1
+
+
+def test_the_seed_decides() -> None:
+    assert write(policy(), 3) == write(policy(), 3)
+    assert write(policy(), 3) != write(policy(), 4)
+
+
+def test_an_exclusion_teaches_the_label_that_it_names() -> None:
+    rows = [row for row in write(policy(), 0).rows if row.text == "how long it takes"]
+    assert [row.labels for row in rows] == [("how_long",)]
+
+
+def test_descriptions_are_said_without_what_they_exclude() -> None:
+    texts = {row.text for row in write(policy(), 0).rows}
+    assert "I ask why a card has not come" in texts
+    assert not any("NOT" in text for text in texts)
+
+
+def test_an_example_and_its_variants_are_one_group() -> None:
+    rows = [row for row in write(policy(), 0).rows if "where is my card" in row.text.lower()]
+    assert len(rows) > 5
+    assert len({row.group for row in rows}) == 1
+    assert [row.text for row in rows if row.probe] == ["where is my card?"]
+
+
+def test_near_misses_are_harmless_in_safety_and_merely_not_that_label_elsewhere() -> None:
+    miss = next(row for row in write(policy(), 0).rows if row.against)
+    assert (miss.text, miss.labels, miss.against) == ("how long does it take", (), ("card_late",))
+    harmless = [row for row in write(policy("safety"), 0).rows if row.text == "how long does it take"]
+    assert {(row.labels, row.against) for row in harmless} == {((), ())}
+
+
+def test_everyday_text_is_other_only_where_the_policy_has_one() -> None:
+    assert OTHER not in {label for row in write(policy(), 0).rows for label in row.labels}
+    with_other = write(policy(other="anything else"), 0)
+    assert with_other.forms["everyday text"] == sum(row.labels == (OTHER,) for row in with_other.rows) > 100
+
+
+def test_a_harmful_label_is_not_taught_by_its_bare_name() -> None:
+    assert "how long" not in {row.text for row in write(policy("safety"), 0).rows}
+
+
+def test_only_the_authors_words_are_used_for_other_languages() -> None:
+    german = write(policy(languages=["de"]), 0)
+    allowed = {
+        "where is my card?",
+        "Card not here yet.",
+        "where is my card",
+        "card not here yet",
+        "card late",
+        "how long",
+    }
+    allowed |= {"asks why a card has not come", "asks how long a card takes", "how long does it take"}
+    assert {row.text for row in german.rows} == allowed
+
+
+def test_brief_keeps_every_label_and_the_examples() -> None:
+    whole, brief = write(policy(), 0), write(policy(), 0, brief=True)
+    assert len(brief.rows) < len(whole.rows) / 2
+    assert {label for row in brief.rows for label in row.labels} == {"card_late", "how_long"}
+    assert brief.forms["example"] == 2
+
+
+@pytest.mark.parametrize("labels", [1000, 3000])
+def test_with_thousands_of_labels_each_still_has_a_few_rows(labels: int) -> None:
+    many = {
+        f"label_{index}": {"means": f"asks about thing {index}", "examples": [f"thing {index}?"]}
+        for index in range(labels)
+    }
+    rows = write(policy(labels=many), 0).rows
+    counted = Counter(row.labels[0] for row in rows)
+    assert len(counted) == labels
+    assert min(counted.values()) >= 4
+    assert len(rows) <= 20_000

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.training import calibrate
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def bools(*values: int) -> np.ndarray:
+    return np.array(values, bool)
+
+
+@pytest.mark.parametrize("true_scale", [0.3, 1.0, 4.0])
+def test_temperature_finds_the_scale_that_made_the_data(true_scale: float) -> None:
+    chance = np.random.default_rng(0)
+    logits = chance.normal(0, 2, (4000, 5)).astype(np.float32)
+    powers = np.exp(logits * true_scale)
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    truth = np.array([chance.choice(5, p=row) for row in shares], np.int32)
+    assert calibrate.temperature(logits, truth) == pytest.approx(true_scale, rel=0.12)
+
+
+def test_platt_finds_scale_and_offset() -> None:
+    chance = np.random.default_rng(1)
+    logits = chance.normal(0, 2, 6000).astype(np.float32)
+    holds = chance.random(6000) < 1 / (1 + np.exp(-(1.7 * logits - 1.2)))
+    scale, offset = calibrate.platt(logits, holds)
+    assert scale == pytest.approx(1.7, rel=0.1)
+    assert offset == pytest.approx(-1.2, abs=0.15)
+
+
+@pytest.mark.parametrize("positives", [0, 1, 20, 39, 40])
+def test_platt_stays_finite_where_all_is_told_apart(positives: int) -> None:
+    logits = np.linspace(-3, 3, 40).astype(np.float32)
+    scale, offset = calibrate.platt(logits, np.arange(40) >= 40 - positives)
+    assert scale > 0
+    assert np.isfinite(offset)
+
+
+def test_risk_coverage_counts_equal_confidences_as_one_point() -> None:
+    points = calibrate.risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
+    assert [(round(p.act, 2), p.answered, round(p.error, 3)) for p in points] == [
+        (0.9, 0.25, 0.0),
+        (0.5, 0.75, 0.333),
+        (0.1, 1.0, 0.5),
+    ]
+    assert calibrate.risk_coverage(floats(), bools()) == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.floats(0, 0.6))
+def test_act_for_error_keeps_its_promise_and_answers_all_it_can(pairs: list[tuple[float, bool]], limit: float) -> None:
+    confidences = floats(*(confidence for confidence, _ in pairs))
+    correct = bools(*(right for _, right in pairs))
+    reach = calibrate.act_for_error(confidences, correct, limit)
+    feasible = [threshold for threshold in confidences if (~correct[confidences >= threshold]).mean() <= limit]
+    if reach is None:
+        assert not feasible
+    else:
+        answered = confidences >= np.float32(reach.act)
+        assert (~correct[answered]).mean() <= limit
+        assert reach.act == pytest.approx(min(feasible))
+
+
+def test_the_default_is_neither_timid_nor_reckless() -> None:
+    sure = floats(*np.linspace(0, 1, 100))
+    assert calibrate.default_act(sure, np.ones(100, bool)) == 0.25
+    assert calibrate.default_act(sure, np.zeros(100, bool)) == pytest.approx(0.8)
+
+
+def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: float) -> object:
+    wanted = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, **goal}
+    return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
+
+
+def test_a_safety_label_acts_halfway_where_there_is_room() -> None:
+    scores = np.concatenate([np.linspace(0, 0.4, 100), np.linspace(0.9, 1, 20)]).astype(np.float32)
+    threshold = safety(scores, np.arange(120) >= 100)
+    assert 0.5 <= threshold.act < 0.9  # type: ignore[attr-defined]
+    assert threshold.unsure == threshold.act  # type: ignore[attr-defined]
+
+
+def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_width() -> None:
+    chance = np.random.default_rng(2)
+    harmless, harmful = chance.beta(2, 5, 1000), chance.beta(3, 4, 200)
+    scores, holds = np.concatenate([harmless, harmful]).astype(np.float32), np.arange(1200) >= 1000
+    threshold = safety(scores, holds)
+    assert (harmless >= threshold.act).mean() <= 0.01  # type: ignore[attr-defined]
+    grey = (harmless >= threshold.unsure) & (harmless < threshold.act)  # type: ignore[attr-defined]
+    assert 0.05 < grey.mean() <= 0.1
+
+
+def test_what_is_unlikely_even_in_training_text_is_never_acted_on() -> None:
+    scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
+    assert safety(scores, np.arange(110) >= 100).act >= 0.5  # type: ignore[attr-defined]
+
+
+def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> None:
+    truth = np.tile(np.arange(3, dtype=np.int32), 40)
+    chance = np.random.default_rng(3)
+    logits = chance.normal(0, 1, (120, 3)).astype(np.float32)
+    telling = np.full((120, 3), -3, np.float32)
+    telling[np.arange(120), truth] = 0
+    misleading = chance.normal(0, 6, (120, 3)).astype(np.float32)
+    assert calibrate.nearest_share(logits, {20.0: telling}, truth)[1] > 0
+    assert calibrate.nearest_share(logits + 4 * telling, {20.0: misleading}, truth)[1] == 0
+    assert calibrate.nearest_share(logits[:5], {20.0: telling[:5]}, truth[:5]) == (20.0, 0.5)
+
+
+def test_novelty_needs_enough_text_to_judge_by() -> None:
+    assert calibrate.novelty_limit(floats(0.1, 0.2)) == 2.0
+    distances = np.linspace(0, 0.5, 1000).astype(np.float32)
+    assert 0.49 < calibrate.novelty_limit(distances) < 0.5

@@ -1,0 +1,78 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.errors import TrainingError
+from classifiers.policy import Policy
+from classifiers.training.clean import clean, key
+from classifiers.training.rows import Origin, Row
+
+BASE = {"card_arrival": "it has not come", "exchange_rate": "which rate", "lost_card": "it is gone"}
+
+
+def row(text: str, *labels: str, source: Origin = "data", **more: object) -> Row:
+    return Row(text=text, labels=labels, group=text, source=source, **more)  # type: ignore[arg-type]
+
+
+def base() -> list[Row]:
+    return [row(text, label) for label, text in BASE.items()]
+
+
+def texts(rows: object) -> set[str]:
+    return {one.text for one in rows} - set(BASE.values())  # type: ignore[attr-defined]
+
+
+def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(tests=[{"text": "Has my card been sent?", "expect": "card_arrival"}])
+    leak = row("has my  CARD been sent", "card_arrival")
+    cleaned = clean(policy, [*base(), leak, row("has my card been sent today", "card_arrival")])
+    assert cleaned.leaks == ("has my  CARD been sent",)
+    assert texts(cleaned.rows) == {"has my card been sent today"}
+
+
+def test_duplicates_keep_the_more_trusted_row(make_policy: Callable[..., Policy]) -> None:
+    cleaned = clean(make_policy(), [*base(), row("gone!", "lost_card"), row("Gone", "card_arrival", source="policy")])
+    assert [one.labels for one in cleaned.rows if one.text == "Gone"] == [("card_arrival",)]
+    assert cleaned.duplicates == 1
+    assert cleaned.contradictions == ()
+
+
+def test_equally_trusted_rows_that_contradict_each_other_are_dropped_and_listed(
+    make_policy: Callable[..., Policy],
+) -> None:
+    cleaned = clean(make_policy(), [*base(), row("card?", "lost_card"), row("Card", "card_arrival")])
+    assert cleaned.contradictions == (("card?", ("lost_card", "card_arrival")),)
+    assert texts(cleaned.rows) == set()
+
+
+def test_safety_labels_of_equal_texts_are_united_but_not_with_harmless(make_policy: Callable[..., Policy]) -> None:
+    rows = [row("kill", "violence"), row("obey", "jailbreak")]
+    united = clean(make_policy("safety"), [*rows, row("x", "jailbreak"), row("X", "violence")])
+    assert [one.labels for one in united.rows if one.text.lower() == "x"] == [("violence", "jailbreak")]
+    torn = clean(make_policy("safety"), [*rows, row("x", "violence"), row("X")])
+    assert torn.contradictions == (("x", ("violence", "none")),)
+
+
+def test_a_near_miss_that_is_also_an_example_of_its_label_contradicts(make_policy: Callable[..., Policy]) -> None:
+    rows = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("lost_card",))]
+    assert clean(make_policy(), rows).contradictions == (("swallowed", ("lost_card",)),)
+    fine = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("card_arrival",))]
+    assert clean(make_policy(), fine).contradictions == ()
+
+
+def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(TrainingError, match="no training text is left for exchange_rate; add examples"):
+        clean(make_policy(), [one for one in base() if one.labels != ("exchange_rate",)])
+
+
+def test_empty_rows_are_counted(make_policy: Callable[..., Policy]) -> None:
+    cleaned = clean(make_policy(), [*base(), row("  \u200b ", "lost_card")])
+    assert cleaned.empty == 1
+
+
+@given(st.text(max_size=40))
+def test_key_ignores_case_and_marks_at_the_ends(text: str) -> None:
+    assert key(key(text)) == key(text)
+    assert key(f"  {text}  ") == key(text)

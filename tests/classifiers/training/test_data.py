@@ -1,0 +1,82 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from classifiers.errors import TrainingError
+from classifiers.policy import OTHER, Policy
+from classifiers.training.data import read_rows
+
+
+@pytest.fixture
+def intent(make_policy: Callable[..., Policy]) -> Policy:
+    return make_policy()
+
+
+@pytest.fixture
+def safety(make_policy: Callable[..., Policy]) -> Policy:
+    return make_policy("safety")
+
+
+def test_jsonl_and_csv_say_the_same(intent: Policy, tmp_path: Path) -> None:
+    lines, table = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    lines.write_text('{"text": "where, please", "label": "card_arrival"}\n\n{"text": "hi", "label": "other"}\n')
+    table.write_text('text,label\n"where, please",card_arrival\nhi,other\n')
+    one, two = read_rows(intent, [lines]), read_rows(intent, [table])
+    assert [(row.text, row.labels) for row in one] == [("where, please", ("card_arrival",)), ("hi", (OTHER,))]
+    assert [(row.text, row.labels) for row in two] == [(row.text, row.labels) for row in one]
+    assert {row.source for row in one} == {"data"}
+
+
+def test_safety_rows_take_none_one_or_several_labels(safety: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "a", "label": "none"}\n{"text": "b", "label": ["violence", "jailbreak"]}\n'
+        '{"text": "c", "label": "violence|jailbreak"}\n{"text": "d", "labels": []}\n'
+    )
+    both = ("violence", "jailbreak")
+    assert [row.labels for row in read_rows(safety, [path])] == [(), both, both, ()]
+
+
+def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label,group\na,lost_card,7\nb,lost_card,7\nc,lost_card,\n")
+    first, second, third = read_rows(intent, [path])
+    assert first.group == second.group != third.group
+
+
+def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(
+        '{"text": "a", "label": "card_arival"}\n{broken\n{"text": "  ", "label": "lost_card"}\n[1]\n'
+        '{"text": "b"}\n{"text": "c", "label": ["lost_card", "card_arrival"]}\n'
+    )
+    with pytest.raises(TrainingError) as caught:
+        read_rows(intent, [path, tmp_path / "missing.csv"])
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{path}:").split(":")[0] for line in lines[:6]] == ["1", "2", "3", "4", "5", "6"]
+    assert "did you mean 'card_arrival'?" in lines[0]
+    assert "cannot be read" in lines[6]
+
+
+def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("hello,lost_card\n")
+    with pytest.raises(TrainingError, match="needs a header with text and label; found hello, lost_card"):
+        read_rows(intent, [path])
+
+
+def test_text_in_another_encoding_is_named_by_line(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nok,lost_card\ncafé,lost_card\n".encode("latin-1"))
+    with pytest.raises(TrainingError, match=r"a\.csv:3: not UTF-8"):
+        read_rows(intent, [path])
+
+
+def test_files_are_left_as_they_are(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,lost_card\n")
+    path.chmod(0o444)
+    before = path.stat().st_mtime_ns
+    read_rows(intent, [path])
+    assert path.stat().st_mtime_ns == before

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from classifiers.policy import OTHER, Policy
+from classifiers.training.evaluate import evaluate, top
+from classifiers.verdict import Abstention, Verdict
+
+LABELS = ("card_arrival", "exchange_rate", "lost_card")
+
+
+def says(label: str, confidence: float) -> Verdict:
+    rest = (1 - confidence) / 3
+    scores = {name: confidence if name == label else rest for name in LABELS}
+    return Verdict(classifier="bank", version="", labels=(label,), confidence=confidence, scores=scores)
+
+
+def unsure(verdict: Verdict) -> Verdict:
+    return replace(verdict, labels=(), abstention=Abstention.UNSURE)
+
+
+def flags(*labels: str, doubt: bool = False, **scores: float) -> Verdict:
+    return Verdict(
+        classifier="safe",
+        version="",
+        labels=labels,
+        scores={"violence": 0.0, "jailbreak": 0.0, **scores},
+        abstention=Abstention.UNSURE if doubt else None,
+    )
+
+
+def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        says("card_arrival", 0.9),
+        says("card_arrival", 0.95),
+        unsure(says("lost_card", 0.4)),
+        says(OTHER, 0.7),
+        says("lost_card", 0.8),
+    ]
+    truths = [("card_arrival",), ("exchange_rate",), ("lost_card",), ("other",), ("none",)]
+    found = evaluate(make_policy(), list("abcde"), truths, verdicts)
+    assert found["accuracy"] == 0.6
+    assert found["interval"][0] < 0.6 < found["interval"][1]
+    assert (found["answered"], found["error"]) == (0.6, pytest.approx(2 / 3, abs=1e-4))
+    assert found["out_of_scope"] == {"rows": 2, "answered": 0.5, "false_other": 0.0}
+    assert [(error["text"], error["truth"], error["said"]) for error in found["errors"]] == [
+        ("b", "exchange_rate", "card_arrival"),
+        ("e", "other", "lost_card"),
+    ]
+    card = found["labels"]["card_arrival"]
+    assert (card["precision"], card["recall"], card["support"]) == (0.5, 1.0, 1)
+    matrix = found["confusion"]
+    assert [matrix["labels"][matrix["cells"][0][i]] for i in (0, 1)] == ["card_arrival", "card_arrival"]
+    assert sum(count for *_, count in matrix["cells"]) == 5
+    assert found["risk_coverage"][-1]["answered"] == 1.0
+
+
+def test_the_likeliest_label_counts_even_where_it_was_not_certain_enough() -> None:
+    assert top(unsure(says("lost_card", 0.4))) == ("lost_card", 0.4)
+    hidden = Verdict(classifier="bank", version="", scores={"card_arrival": 0.2, "lost_card": 0.1})
+    assert top(hidden) == (OTHER, pytest.approx(0.7))
+
+
+def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        flags("violence", violence=0.9),
+        flags(doubt=True, violence=0.4),
+        flags(jailbreak=0.1),
+        flags("jailbreak", jailbreak=0.6),
+        flags(doubt=True, jailbreak=0.3),
+    ]
+    truths: list[tuple[str, ...]] = [("violence",), ("violence",), (), ("none",), ()]
+    found = evaluate(make_policy("safety"), list("abcde"), truths, verdicts)
+    assert (found["flagged"]["harmful"], found["flagged"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
+    assert (found["doubted"]["harmful"], found["doubted"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
+    assert found["accuracy"] == 0.6
+    assert found["labels"]["violence"]["auprc"] == 1.0
+    assert found["labels"]["violence"]["recall_at_1pct_false_alarms"] == 1.0
+    assert found["labels"]["jailbreak"]["auprc"] is None
+    assert {error["text"] for error in found["errors"]} == {"b", "d"}
+
+
+def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
+    for kind in ("intent", "safety"):
+        found = evaluate(make_policy(kind), [], [], [])
+        assert (found["rows"], found["accuracy"], found["ece"]) == (0, None, 0)
+
+
+def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(ValueError, match="1 texts, 0 truths"):
+        evaluate(make_policy(), ["a"], [], [])

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+
+from classifiers.model import EncoderId
+from classifiers.policy import OTHER, Policy
+from classifiers.training import crossfit, scope
+from classifiers.training.fit import linear
+from classifiers.training.fit.model import fit
+from classifiers.training.rows import Row
+
+
+def clouds(classes: int, each: int, spread: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors around a random direction for each class."""
+    chance = np.random.default_rng(seed)
+    centres = chance.normal(0, 1, (classes, 24))
+    truth = np.repeat(np.arange(classes, dtype=np.int32), each)
+    return linear.unit(centres[truth] + chance.normal(0, spread, (len(truth), 24))), truth
+
+
+def ones(truth: np.ndarray) -> np.ndarray:
+    return np.ones(len(truth), np.float32)
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 1), (2, 30), (5, 2), (40, 3)])
+def test_one_of_tells_classes_apart(classes: int, each: int) -> None:
+    vectors, truth = clouds(classes, each)
+    fitted = linear.one_of(vectors, truth, ones(truth), classes, 0)
+    said = (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
+    assert (said == truth).mean() > 0.95
+    assert fitted.weights.dtype == fitted.bias.dtype == np.float32
+
+
+def test_a_class_without_rows_is_never_said() -> None:
+    vectors, truth = clouds(3, 10)
+    fitted = linear.one_of(vectors, np.where(truth == 2, 3, truth).astype(np.int32), ones(truth), 4, 0)
+    assert 2 not in (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
+    assert sorted(set(fitted.owners.tolist())) == [0, 1, 3]
+
+
+def test_weights_count() -> None:
+    vectors, truth = clouds(2, 20, spread=3.0)
+    heavy = np.where(truth == 1, 50, 0.02).astype(np.float32)
+    said = [
+        (vectors @ f.weights.T + f.bias).argmax(axis=1)
+        for f in (linear.one_of(vectors, truth, w, 2, 0) for w in (heavy, ones(truth)))
+    ]
+    assert (said[0] == 1).sum() > (said[1] == 1).sum()
+
+
+def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_MOST_SOFTMAX_CELLS", 10)
+    vectors, truth = clouds(6, 10)
+    fitted = linear.one_of(vectors, truth, ones(truth), 6, 0)
+    assert ((vectors @ fitted.weights.T + fitted.bias).argmax(axis=1) == truth).mean() > 0.95
+
+
+def test_exemplars_are_few_and_in_order() -> None:
+    vectors, truth = clouds(2, 300)
+    exemplars, owners = linear.exemplars_of(vectors, truth, 2, 0)
+    assert len(exemplars) == len(owners) == 128
+    assert (np.diff(owners) >= 0).all()
+    assert np.linalg.norm(exemplars, axis=1) == pytest.approx(np.ones(128), abs=1e-5)
+
+
+def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
+    vectors, truth = clouds(2, 20)
+    holds = np.column_stack([truth == 0, np.zeros(40, bool), np.ones(40, bool)])
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 3.0)
+    assert ((vectors @ matrix[0] + bias[0] > 0) == holds[:, 0]).mean() > 0.95
+    assert (matrix[1:] == 0).all()
+    assert bias[1:].tolist() == [-10, 10]
+
+
+def rows_of(truth: np.ndarray, **more: object) -> list[Row]:
+    return [
+        Row(text=str(i), labels=(f"label {label}",), group=f"{i // 2}", source="data", **more)  # type: ignore[arg-type]
+        for i, label in enumerate(truth.tolist())
+    ]
+
+
+def test_held_out_scores_come_from_fits_that_saw_neither_row_nor_group() -> None:
+    """Labels are random for each group, so whoever has not seen the group can only guess."""
+    chance = np.random.default_rng(0)
+    vectors = linear.unit(np.repeat(chance.normal(0, 1, (100, 300)), 2, axis=0))
+    truth = np.repeat(chance.integers(0, 4, 100), 2).astype(np.int32)
+    held = crossfit.one_of(
+        rows_of(truth), vectors, truth, weights=ones(truth), count=4, seed=0, advance=lambda done, total: None
+    )
+    seen = linear.one_of(vectors, truth, ones(truth), 4, 0)
+    assert ((vectors @ seen.weights.T + seen.bias).argmax(axis=1) == truth).mean() > 0.9
+    assert (held.logits.argmax(axis=1) == truth).mean() < 0.45
+    assert (held.distances > 0.01).all()
+
+
+def test_only_rows_that_are_like_messages_are_measured() -> None:
+    vectors, truth = clouds(3, 20)
+    rows = [*rows_of(truth[:30]), *rows_of(truth[30:], probe=False)]
+    calls: list[tuple[int, int]] = []
+    held = crossfit.one_of(
+        rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *done: calls.append(done)
+    )
+    assert held.rows.tolist() == list(range(30))
+    assert calls[-1] == (len(calls), len(calls))
+
+
+def policy(kind: str, labels: int, **more: object) -> Policy:
+    described = {f"label {index}": {"means": "x"} for index in range(labels)}
+    return Policy.model_validate({"version": 1, "name": "p", "kind": kind, "about": "x", "labels": described, **more})
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
+    vectors, truth = clouds(4, 15, spread=1.5)
+    made = [
+        fit(
+            policy(kind, 4),
+            rows_of(truth),
+            vectors,
+            encoder=EncoderId(source="x", sha256="y"),
+            seed=0,
+            advance=lambda done, total: None,
+        ).model
+        for _ in range(2)
+    ]
+    assert made[0].head.weights.tobytes() == made[1].head.weights.tobytes()
+    assert made[0].novelty.prototypes.tobytes() == made[1].novelty.prototypes.tobytes()
+    assert made[0].thresholds == made[1].thresholds
+
+
+def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
+    vectors, truth = clouds(3, 10, spread=0.1)
+    rows = rows_of(truth)
+    rows[0] = Row(text="miss", labels=(), against=("label 1",), group="m", source="policy")
+    placed = scope.place_near_misses(policy("intent", 3), rows, vectors)
+    assert placed[0] is not None
+    assert placed[0].labels == ("label 0",)
+    rows[0] = Row(text="miss", labels=(), against=("label 0",), group="m", source="policy")
+    far = vectors.copy()
+    far[0] = -vectors[1:].mean(axis=0) / np.linalg.norm(vectors[1:].mean(axis=0))
+    placed = scope.place_near_misses(policy("intent", 3, other="anything else"), rows, far)
+    assert placed[0] is not None
+    assert placed[0].labels == (OTHER,)
+
+
+def test_everyday_text_that_may_be_in_scope_is_found() -> None:
+    vectors, truth = clouds(2, 5, spread=0.1)
+    rows = rows_of(truth)
+    rows[0] = Row(text="near", labels=(OTHER,), group="e", source="builtin")
+    rows[5] = Row(text="given", labels=(OTHER,), group="f", source="data")
+    near = scope.in_scope_everyday(policy("intent", 2, other="x"), rows, vectors)
+    assert near.tolist() == [True] + [False] * 9

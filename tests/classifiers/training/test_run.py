@@ -1,0 +1,198 @@
+"""Whole training runs on the real encoder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from classifiers import Reading, Runtime, artifact
+from classifiers.errors import PolicyError, TeacherError, TrainingError
+from classifiers.policy import OTHER, Policy
+from classifiers.registry import Registry
+from classifiers.training.run import Outcome, train
+from classifiers.verdict import Abstention
+
+POLICIES = Path(__file__).parents[3] / "config" / "policies"
+
+BANK: dict[str, Any] = {
+    "version": 1,
+    "name": "bank",
+    "kind": "intent",
+    "about": "messages to a bank",
+    "labels": {
+        "card_arrival": {
+            "means": "asks when a card that was ordered will arrive, or says it has not come",
+            "examples": ["where is my new card", "ordered a card two weeks ago, still nothing", "card not here yet"],
+            "not": ["my card was swallowed by the machine"],
+        },
+        "exchange_rate": {
+            "means": "asks what the exchange rate is",
+            "examples": ["how many euros do I get for a dollar", "what is your rate for yen today"],
+        },
+        "lost_card": {"means": "has lost a card or says it was stolen", "examples": "I cannot find my card"},
+    },
+    "other": "anything else",
+    "tests": [
+        {"text": "has my card been sent yet?", "expect": "card_arrival"},
+        {"text": "someone stole my card", "expect": "lost_card"},
+        {"text": "will it rain tomorrow", "expect": "other"},
+    ],
+}
+
+Train = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path) -> Train:
+    def make(**changes: Any) -> Outcome:
+        options = {key: changes.pop(key) for key in ("seed", "progress", "complete") if key in changes}
+        return train(
+            Policy.model_validate(BANK | changes), base_dir=tmp_path, models_dir=models_dir, **{"threads": 1, **options}
+        )
+
+    return make
+
+
+def test_a_policy_becomes_a_classifier_that_answers(run: Train, models_dir: Path) -> None:
+    outcome = run()
+    assert (outcome.accepted, outcome.missed) == (True, ())
+    assert Registry(models_dir).current("bank") == outcome.version
+    assert {"report.json", "report.html", "MODEL_CARD.md"} <= {path.name for path in outcome.folder.iterdir()}
+    runtime = Runtime.load(models_dir, ["bank"])
+    texts = ("has my debit card been posted?", "what's the going rate for pounds", "recommend a film about whales")
+    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
+    assert [verdict.labels for verdict in verdicts[:2]] == [("card_arrival",), ("exchange_rate",)]
+    assert verdicts[2].labels == (OTHER,) or verdicts[2].abstention is Abstention.UNSURE
+
+
+def test_the_report_is_json_and_says_what_the_model_was_made_of(run: Train) -> None:
+    outcome = run()
+    stored = json.loads((outcome.folder / "report.json").read_text())
+    assert stored == json.loads(json.dumps(outcome.report))
+    assert stored["measured_on"] == "written text"
+    assert stored["text"]["sources"].keys() == {"policy", "builtin"}
+    assert stored["tests"] == {"count": 3, "failed": []}
+    assert stored["held_out"]["rows"] > 100
+    assert next(iter(stored["seconds"])) == "load"
+
+
+def test_the_same_input_and_seed_give_the_same_bytes_of_weights(run: Train) -> None:
+    first, second, other = run(), run(), run(seed=7)
+    weights = [(outcome.folder / artifact.HEAD).read_bytes() for outcome in (first, second, other)]
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+def test_the_steps_are_told_in_order(run: Train) -> None:
+    class Watcher:
+        def __init__(self) -> None:
+            self.steps: list[str] = []
+            self.ends: dict[str, tuple[int, int]] = {}
+
+        def step(self, name: str) -> None:
+            self.steps.append(name)
+
+        def advance(self, done: int, total: int) -> None:
+            self.ends[self.steps[-1]] = (done, total)
+
+    watcher = Watcher()
+    run(progress=watcher)
+    assert watcher.steps == ["load", "write", "clean", "encode", "fit", "evaluate", "accept", "export"]
+    assert all(done == total for done, total in watcher.ends.values())
+    assert watcher.ends.keys() == {"encode", "fit"}
+
+
+def test_a_failing_test_of_its_own_publishes_nothing(run: Train, models_dir: Path) -> None:
+    before = run().version
+    outcome = run(tests=[{"text": "what is the rate for dollars", "expect": "lost_card"}])
+    assert (outcome.accepted, outcome.version) == (False, None)
+    assert outcome.missed[0].startswith("tests: 'what is the rate for dollars' should be lost_card, but is")
+    assert (outcome.folder / "report.html").is_file()
+    assert Registry(models_dir).versions("bank") == [before]
+    assert Registry(models_dir).current("bank") == before
+
+
+def test_a_goal_out_of_reach_publishes_nothing_and_says_what_is_in_reach(run: Train) -> None:
+    outcome = run(goal={"max_error": "0%", "min_answered": "100%"})
+    assert not outcome.accepted
+    assert "is not reached on written text; the nearest reachable is" in outcome.missed[0]
+    assert run(goal={"max_error": "50%", "min_answered": "1%"}).accepted
+
+
+def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "Someone stole my card!", "label": "lost_card"}\n')
+    outcome = run(data=["rows.jsonl"])
+    assert outcome.report["text"]["leaks"] == ["Someone stole my card!"]
+    assert "data" not in outcome.report["text"]["sources"]
+
+
+def test_real_rows_calibrate_where_there_are_enough(run: Train, tmp_path: Path) -> None:
+    texts = {
+        "card_arrival": "the card for {} has not come",
+        "exchange_rate": "rate of {} please",
+        "lost_card": "lost the card of {}",
+    }
+    rows = [
+        json.dumps({"text": text.format(f"account {number}"), "label": label})
+        for label, text in texts.items()
+        for number in range(80)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    outcome = run(data=["rows.jsonl"])
+    assert outcome.report["measured_on"] == "real rows"
+    assert outcome.report["by_source"]["data"]["accuracy"] > 0.95
+
+
+def test_a_file_of_sentences_is_a_teacher(run: Train, tmp_path: Path) -> None:
+    (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
+    outcome = run(teacher={"file": "told.jsonl"})
+    assert outcome.report["text"]["sources"]["file"] == 1
+    assert outcome.report["teacher"] == {"file": "told.jsonl", "sentences": 1}
+
+
+def test_a_teachers_model_needs_someone_to_ask_it(run: Train) -> None:
+    with pytest.raises(TeacherError, match="nothing here can ask it"):
+        run(teacher={"model": "openai/small"})
+
+
+def test_rows_that_cannot_be_read_stop_it_before_anything_is_written(run: Train, models_dir: Path) -> None:
+    with pytest.raises(TrainingError, match=r"gone\.csv: cannot be read"):
+        run(data=["gone.csv"])
+    assert not (models_dir / "bank").exists()
+
+
+def test_a_single_label_needs_something_beside_it(run: Train) -> None:
+    one = {"lost_card": BANK["labels"]["lost_card"]}
+    with pytest.raises(PolicyError, match="one label alone decides nothing"):
+        run(labels=one, other=None, tests=[])
+    assert run(labels=one, tests=[]).accepted
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"first": {"means": "asks about trains"}, "second": {"means": "asks about planes"}},
+        {
+            "common": {"means": "asks about parcels", "examples": [f"where is parcel number {n}" for n in range(300)]},
+            "rare": {"means": "complains about the courier", "examples": ["your driver was rude"]},
+        },
+        {"no": {"means": "says no"}, "yes": {"means": "says yes"}, "123": {"means": "says a number"}},
+    ],
+    ids=["descriptions alone", "one to three hundred", "labels like other things"],
+)
+def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[str, Any]) -> None:
+    outcome = run(labels=labels, other=None, tests=[])
+    assert outcome.accepted
+    assert artifact.load(outcome.folder).model.head.classes == tuple(labels)
+
+
+@pytest.mark.parametrize("name", ["shop-intents", "support-safety"])
+def test_the_starter_policies_pass_their_own_tests(name: str, models_dir: Path) -> None:
+    path = POLICIES / f"{name}.yaml"
+    policy = Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    outcome = train(policy, base_dir=path.parent, models_dir=models_dir, threads=2)
+    assert outcome.missed == ()
+    Runtime.load(models_dir, [name], self_test=True)
