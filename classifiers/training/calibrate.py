@@ -17,7 +17,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75)
 
 FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
 """From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
-text by others than the writer profits, which held-out text by the same writer cannot show (docs/policies.md)."""
+text by others than the writer profits, which held-out text by the same writer cannot show
+(docs/design/002-fitting-a-head.md)."""
 
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""

@@ -1,8 +1,8 @@
 """Linear heads on frozen vectors: a softmax with whitened prototypes, or one logistic for each label.
 
-What was measured is in docs/policies.md. A softmax alone is best with plenty of text; prototypes in a space where
-directions that vary within labels are shrunk are best with hardly any; their sum is never far behind either. It
-stays one matrix. Votes of single sentences come on top (`heads.nearest`).
+A softmax alone is best with plenty of text; prototypes in a space where directions that vary within labels are
+shrunk are best with hardly any; their sum is never far behind either, and stays one matrix. Votes of single
+sentences come on top (`heads.nearest`). What was measured: docs/design/002-fitting-a-head.md.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,1 @@
+"""The starter policies on messages that they were not written from."""
