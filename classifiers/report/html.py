@@ -86,6 +86,10 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
     )
     if report["measured_on"] == "written text":
         told += " Written text orders models; it promises nothing about traffic."
+    if report["everyday"]["rows"]:
+        told += (
+            f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
+        )
     return f'<div class="big">{boxes}</div><p class="note">{told}</p>'
 
 

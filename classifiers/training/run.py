@@ -145,7 +145,9 @@ def _report(
 ) -> dict[str, Any]:
     """What report.json holds."""
     held = [rows[index] for index in trained.rows]
-    measures = evaluate(policy, [row.text for row in held], [row.labels for row in held], trained.verdicts)
+    everyday = [row.source == "builtin" and row.labels == (OTHER,) for row in held]
+    own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
+    beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     return {
         "name": policy.name,
         "kind": policy.kind,
@@ -170,7 +172,11 @@ def _report(
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
         "tests": {"count": len(policy.tests), "failed": list(failures)},
-        "held_out": measures,
+        "held_out": _measures(policy, held, trained, own),
+        "everyday": {
+            "rows": len(beside),
+            "answered": sum(bool(v.labels) and v.labels != (OTHER,) for v in beside),
+        },
         "by_source": _by_source(policy, held, trained),
         "seconds": {step: round(value, 3) for step, value in seconds.items()},
     }
@@ -181,14 +187,18 @@ def _by_source(policy: Policy, held: Sequence[Row], trained: Trained) -> dict[st
     found: dict[str, Any] = {}
     for source in dict.fromkeys(row.source for row in held):
         chosen = [index for index, row in enumerate(held) if row.source == source]
-        measures = evaluate(
-            policy,
-            [held[i].text for i in chosen],
-            [held[i].labels for i in chosen],
-            [trained.verdicts[i] for i in chosen],
-        )
+        measures = _measures(policy, held, trained, chosen)
         found[source] = {name: measures[name] for name in ("rows", "accuracy", "interval")}
     return found
+
+
+def _measures(policy: Policy, held: Sequence[Row], trained: Trained, chosen: Sequence[int]) -> dict[str, Any]:
+    return evaluate(
+        policy,
+        [held[index].text for index in chosen],
+        [held[index].labels for index in chosen],
+        [trained.verdicts[index] for index in chosen],
+    )
 
 
 class _Clock:

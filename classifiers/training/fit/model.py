@@ -30,12 +30,14 @@ inside 250 tokens of Banking77 messages, highest window)."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """model; chosen: its thresholds and goals; rows, verdicts: held-out rows (by index) and what the model's
-    calibration makes of scores that were given without having seen them; settings: of the fit, for the report."""
+    calibration makes of scores that were given without having seen them; used: (rows,) which of them calibrated it;
+    settings: of the fit, for the report."""
 
     model: Model
     chosen: Chosen
     rows: NDArray[np.intp]
     verdicts: tuple[Verdict, ...]
+    used: NDArray[np.bool_]
     settings: dict[str, Any]
 
 
@@ -107,7 +109,7 @@ def _one_of(
         "novelty_limit": round(limit, 4),
         "calibrated_on": on,
     }
-    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, settings=settings)
+    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 
 def _any_of(
@@ -146,7 +148,7 @@ def _any_of(
         "platt": {name: [round(v, 4) for v in pair] for name, pair in zip(classes, fits, strict=True)},
         "calibrated_on": on,
     }
-    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, settings=settings)
+    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 
 def _verdict(policy: Policy, classes: Sequence[str], probabilities: Floats, choice: Choice, novelty: float) -> Verdict:
