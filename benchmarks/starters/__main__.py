@@ -20,6 +20,11 @@ HERE = Path(__file__).parent
 POLICIES = HERE.parents[1] / "config" / "policies"
 RESULTS = HERE.parent / "results" / "starters.md"
 SHOP, SAFETY = "shop-intents", "support-safety"
+CAUTION = (
+    "None of these messages was trained on. Those written beforehand, and Banking77's train.csv, were looked at once while "
+    "the safety policy was written: harmless lines about cards, accounts and security work were added after its first "
+    "false alarms there (before: 12.4 % of Banking77 flagged, and 5 of 30 harmless messages), so those two lines flatter it."
+)
 _CSV_LIMIT = 10_000_000
 
 
@@ -40,7 +45,8 @@ def main() -> None:
             *safety_lines(runtime, policies[SAFETY], options.data),
         ]
     packages = versions(("onnxruntime", "scikit-learn", "numpy"))
-    head = ["# Starter policies", "", f"Made by `python -m benchmarks.starters` on {machine()}; {packages}.", ""]
+    made = f"Made by `python -m benchmarks.starters` on {machine()}; {packages}."
+    head = ["# Starter policies", "", made, "", CAUTION, ""]
     text = "\n".join([*head, *lines, ""])
     print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
