@@ -21,9 +21,10 @@ POLICIES = HERE.parents[1] / "config" / "policies"
 RESULTS = HERE.parent / "results" / "starters.md"
 SHOP, SAFETY = "shop-intents", "support-safety"
 CAUTION = (
-    "None of these messages was trained on. Those written beforehand, and Banking77's train.csv, were looked at once while "
-    "the safety policy was written: harmless lines about cards, accounts and security work were added after its first "
-    "false alarms there (before: 12.4 % of Banking77 flagged, and 5 of 30 harmless messages), so those two lines flatter it."
+    "None of these messages was trained on. But after a first measurement (12.4 % of Banking77 flagged, 68 % of the "
+    "false refusals, 5 of the 30 harmless messages of our own) thresholds were raised to one half, and harmless lines "
+    "about cards, accounts and security work were added to the safety policy with Banking77's train.csv in view, so "
+    "those three lines flatter it."
 )
 _CSV_LIMIT = 10_000_000
 
