@@ -142,9 +142,11 @@ class Metrics:
             if record.first_token_s is not None:
                 first.observe(record.first_token_s)
             given.inc(record.input_tokens)
-            cached.inc(record.cached_input_tokens)
             made.inc(record.output_tokens)
-            cost.inc(record.spent_usd or 0.0)
+            if record.cached_input_tokens:
+                cached.inc(record.cached_input_tokens)
+            if record.spent_usd:
+                cost.inc(record.spent_usd)
             if record.usage_source == "missing":
                 missing.inc()
             if record.error and record.status < 400:

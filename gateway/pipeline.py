@@ -183,6 +183,8 @@ def _local(context: Context, request: Request, action: Action) -> Reply:
 
 def _note_decision(context: Context, decision: Decision) -> None:
     record = context.record
+    if not decision.steps:
+        return
     record.decision = {Act.ANSWER: "answer", Act.BLOCK: "block"}.get(decision.act, "forward")  # type: ignore[assignment]
     record.abstentions = ",".join(
         f"{step.rule.name}:{step.verdict.abstention.value}" for step in decision.steps if step.verdict.abstention

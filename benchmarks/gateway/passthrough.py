@@ -9,10 +9,13 @@ import argparse
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.gateway.processes import cpu_seconds, gateway, need, provider, rss_mib
+from benchmarks.gateway.processes import ANSWER, cpu_seconds, free_port, gateway, need, provider, rss_mib, running
 from benchmarks.machine import machine, versions
 
 _CONFIG = """\
@@ -34,14 +37,31 @@ _BODY = (
 _SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
 
 
-def measure(seconds: int, connections: int) -> dict[str, float]:
-    """One run: requests, microseconds of the gateway's processor time for each, requests a second, errors, memory."""
+@contextmanager
+def _gateway(folder: str, base_url: str) -> Iterator[tuple[int, str]]:
+    config = Path(folder, "gateway.yaml")
+    config.write_text(_CONFIG.format(base_url=base_url))
+    with gateway(config, core=0) as (pid, _, address):
+        yield pid, address
+
+
+@contextmanager
+def _bare(_folder: str, base_url: str) -> Iterator[tuple[int, str]]:
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "benchmarks.gateway.bare"]
+    with running(command, address, core=0, PROVIDER=base_url, PORT=str(port)) as (pid, _):
+        yield pid, address
+
+
+STACKS = {"gateway": _gateway, "bare uvicorn + aiohttp": _bare}
+
+
+def measure(stack: str, seconds: int, connections: int) -> dict[str, float]:
+    """One run: requests, microseconds of the process's processor time for each, requests a second, errors, memory."""
     with tempfile.TemporaryDirectory() as folder, provider(core=1) as base_url:
-        config = Path(folder, "gateway.yaml")
-        config.write_text(_CONFIG.format(base_url=base_url))
         script = Path(folder, "post.lua")
         script.write_text(_SCRIPT.format(body=_BODY))
-        with gateway(config, core=0) as (pid, _, address):
+        with STACKS[stack](folder, base_url) as (pid, address):
             command = ["taskset", "-c", "1", need("wrk", "wrk"), "-t1", f"-c{connections}", "-s", str(script)]
             url = f"{address}/v1/chat/completions"
             subprocess.run([*command, "-d2s", url], check=True, capture_output=True)
@@ -65,13 +85,34 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="a file for the table")
     arguments = parser.parse_args()
-    runs = [measure(arguments.seconds, arguments.connections) for _ in range(arguments.repeat)]
+    runs: dict[str, list[dict[str, float]]] = {stack: [] for stack in STACKS}
+    for _ in range(arguments.repeat):
+        for stack, done in runs.items():
+            done.append(measure(stack, arguments.seconds, arguments.connections))
+    lines = [
+        f"{machine()}; {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}",
+        "",
+        f"{arguments.connections} connections, request {len(_BODY)} bytes, answer {len(ANSWER)} bytes.",
+        f"The stacks in turn, medians of {arguments.repeat} (lowest and highest).",
+        "",
+        "| stack | CPU µs / request | requests/s, one core | failed | RSS MiB |",
+        "|---|---|---|---|---|",
+        *(_line(stack, done) for stack, done in runs.items()),
+    ]
+    print("\n".join(lines))
+    if arguments.output:
+        arguments.output.write_text("# Pass-through\n\n" + "\n".join(lines) + "\n")
+
+
+def _line(stack: str, runs: list[dict[str, float]]) -> str:
     median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    print(f"{machine()}; {versions(['uvicorn', 'uvloop', 'httptools', 'aiohttp', 'msgspec'])}")
-    print(f"{arguments.connections} connections, request {len(_BODY)} bytes, medians of {arguments.repeat}")
-    print("| CPU µs / request | requests/s, one core | failed | RSS MiB |\n|---|---|---|---|")
-    print(f"| {median['cpu_us']:.0f} | {median['per_second']:.0f} | {median['failed']:.0f} | {median['rss_mib']:.0f} |")
+    cpu = [run["cpu_us"] for run in runs]
+    return (
+        f"| {stack} | {median['cpu_us']:.0f} ({min(cpu):.0f}-{max(cpu):.0f}) | {median['per_second']:.0f} "
+        f"| {median['failed']:.0f} | {median['rss_mib']:.0f} |"
+    )
 
 
 if __name__ == "__main__":

@@ -127,12 +127,11 @@ class OpenAIUpstream:
 
 
 def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:
-    seen = [
-        (name, value)
-        for name, value in ((key.lower(), value) for key, value in response.raw_headers)
-        if name in _SEEN_BY_CLIENTS or (name.startswith(_SEEN_PREFIXES) and name not in _THE_OPERATORS)
-    ]
-    upstream_id = response.headers.get("x-request-id")
-    if upstream_id:
-        seen.append((b"x-upstream-request-id", upstream_id.encode("latin-1", "replace")))
+    seen: Headers = []
+    for key, value in response.raw_headers:
+        name = key.lower()
+        if name in _SEEN_BY_CLIENTS or (name.startswith(_SEEN_PREFIXES) and name not in _THE_OPERATORS):
+            seen.append((name, value))
+        elif name == b"x-request-id":
+            seen.append((b"x-upstream-request-id", value))
     return seen
