@@ -48,8 +48,8 @@ async def send_reply(send: Send, reply: Reply) -> None:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
         return
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         async for chunk in reply.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     finally:

@@ -65,11 +65,11 @@ class AskTeacher:
         except msgspec.DecodeError as error:
             raise TeacherError(f"the teacher {self._model} sent no chat completion: {error}") from error
         message = told.choices[0].message if told.choices else None
-        usage = told.usage or chat.Usage()
+        usage = told.usage or chat.ReportedUsage()
         return Completion(
             text=(message.content if message else None) or "",
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
+            input_tokens=usage.prompt_tokens or 0,
+            output_tokens=usage.completion_tokens or 0,
         )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from classifiers.verdict import Reading, Verdict
 from gateway.config.problems import did_you_mean
 from gateway.endpoints.body import bounded_body, json_response
-from gateway.endpoints.recorded import ask, recorded
+from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult
@@ -28,6 +28,7 @@ def router(engine: Engine) -> APIRouter:
             asked = decoded(_decode, body)
             name = _classifier(engine, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
+            bounded(texts)
             verdicts = await ask(engine, context, name, [Reading(classifier=name, texts=(text,)) for text in texts])
         return json_response(ClassifyAnswer(name, engine.versions[name], [result_of(verdict) for verdict in verdicts]))
 

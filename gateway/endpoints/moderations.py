@@ -7,11 +7,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from classifiers.policy import Policy
-from classifiers.verdict import Reading, Verdict
+from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.endpoints.body import bounded_body, json_response
-from gateway.endpoints.recorded import ask, recorded
+from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
+from gateway.reading.roles import READABLE_PARTS
 from gateway.types import REQUEST_ID
 from gateway.wire import moderations as wire
 from gateway.wire.decode import decoded
@@ -33,13 +34,22 @@ def router(engine: Engine) -> APIRouter:
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
             verdicts = await ask(engine, context, name, readings)
             for verdict in verdicts:
-                if verdict.abstention is not None and not verdict.scores:
-                    raise Unavailable(f"the classifier {name} gave no verdict ({verdict.reason})")
+                _must_be_read(verdict)
         results = [_result(verdict, engine.policies[name]) for verdict in verdicts]
         answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
         return json_response(wire.ModerationAnswer(answer_id, f"{name}@{engine.versions[name]}", results))
 
     return api
+
+
+def _must_be_read(verdict: Verdict) -> None:
+    """What was not read, or not judged, must not be called harmless. A label that holds stands all the same."""
+    if verdict.labels:
+        return
+    if verdict.abstention is Abstention.UNREAD:
+        raise BadRequest("input: is too long to be read whole; send it in parts", param="input")
+    if verdict.abstention is Abstention.BROKEN:
+        raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
 
 
 def _classifier(engine: Engine, model: str | None) -> str:
@@ -60,11 +70,12 @@ def _inputs(asked: wire.ModerationRequest) -> list[tuple[str, ...]]:
         return [(asked.input,)]
     if not asked.input:
         raise BadRequest("input: must not be empty", param="input")
+    bounded(asked.input)
     items = [decoded(_decode_item, bytes(raw)) for raw in asked.input]
     if all(isinstance(item, str) for item in items):
         return [(item,) for item in items if isinstance(item, str)]
     parts = [wire.ModerationPart("text", item) if isinstance(item, str) else item for item in items]
-    if any(part.text is None for part in parts):
+    if any(part.text is None or part.type not in READABLE_PARTS for part in parts):
         raise BadRequest(
             "input: only text can be read here, and what was not read is not said to be harmless", param="input"
         )

@@ -1,15 +1,26 @@
 """Questions put to classifiers directly: each leaves a ledger row, as every request does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
+from typing import Final
 
 from fastapi import Request
 
 from classifiers.verdict import Reading, Verdict
 from gateway.engine import Engine
-from gateway.errors import ApiError, InternalError
-from gateway.types import REQUEST_ID, Context, new_context
+from gateway.errors import ApiError, BadRequest, InternalError
+from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, new_context
+
+MOST_INPUTS: Final = 2048
+"""Texts in one question; OpenAI's own bound for a list of inputs."""
+
+
+def bounded(inputs: Sequence[object]) -> None:
+    """Raises BadRequest where a question holds too many texts."""
+    if len(inputs) > MOST_INPUTS:
+        raise BadRequest(f"input: must not hold over {MOST_INPUTS} texts", param="input")
 
 
 @asynccontextmanager
@@ -22,6 +33,9 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
         yield context
     except ApiError as error:
         record.decision, record.status, record.error = "error", error.status, error.code or error.type
+        raise
+    except asyncio.CancelledError:
+        record.decision, record.status, record.error = "error", CLIENT_CLOSED, "cancelled"
         raise
     except Exception:
         record.decision, record.status, record.error = "error", InternalError.status, "internal_error"
@@ -42,5 +56,5 @@ async def ask(engine: Engine, context: Context, name: str, readings: Sequence[Re
     if len(verdicts) == 1:
         record.label = verdicts[0].labels[0] if verdicts[0].labels else ""
         record.confidence = verdicts[0].confidence
-    record.abstentions = ",".join(verdict.abstention.value for verdict in verdicts if verdict.abstention)
+    record.abstentions = ",".join(sorted({verdict.abstention.value for verdict in verdicts if verdict.abstention}))
     return verdicts

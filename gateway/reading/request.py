@@ -15,6 +15,9 @@ _MOST_CHOICES: Final = 128
 """OpenAI's own bound; an answer made here has each choice in memory."""
 
 
+_KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
+
+
 @dataclass(slots=True, kw_only=True)
 class Request:
     """A chat request. fields: every top-level field, its value's bytes as they came."""
@@ -43,6 +46,9 @@ def parse_chat(body: bytes) -> Request:
     """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
     view = decoded(chat.decode_request, body)
     fields = chat.decode_fields(body)
+    for key in fields:
+        if key not in _KNOWN and key.lower() in _KNOWN:
+            raise BadRequest(f"{key}: is written {key.lower()}", param=key)
     if not view.model:
         raise BadRequest("model: must not be empty", param="model")
     if len(view.model) > _LONGEST_MODEL:

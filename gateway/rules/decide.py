@@ -58,6 +58,8 @@ def apply(rule: Rule, verdict: Verdict) -> Step:
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[verdict.abstention.value]
         ends = fallback.act is Act.BLOCK
+        if not ends and chosen is not None and chosen[1].act is Act.FLAG:
+            return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=False)
         return Step(rule=rule, verdict=verdict, label=None, action=fallback if ends else None, ends=ends)
     if chosen is None:
         return Step(rule=rule, verdict=verdict, label=None, action=None, ends=False)

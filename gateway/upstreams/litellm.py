@@ -2,16 +2,50 @@
 
 import inspect
 import os
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.errors import BadRequest, UpstreamFailed, UpstreamTimeout
 from gateway.upstreams.base import Answer, Call
 from gateway.wire import sse
 from gateway.wire.errors import ErrorAnswer, ErrorBody
 
+_OPENAI_FIELDS: Final = frozenset(
+    {
+        "model",
+        "messages",
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "modalities",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+_OPERATORS: Final = frozenset({"api_base", "api_key", "custom_llm_provider", "extra_body", "metadata", "headers"})
 _JSON = [(b"content-type", b"application/json")]
 
 
@@ -47,12 +81,9 @@ class LiteLLMUpstream:
         litellm = load()
         request: dict[str, Any] = msgspec.json.decode(call.body)
         request["model"] = f"{self._provider}/{call.model}"
-        known = inspect.signature(litellm.acompletion).parameters
-        unknown = {key: request.pop(key) for key in list(request) if key not in known}
-        if unknown:
-            request["extra_body"] = {**unknown, **request.get("extra_body", {})}
+        request = _sorted(request, inspect.signature(litellm.acompletion).parameters)
         try:
-            answer = await litellm.acompletion(**request, **self._settings, num_retries=0, drop_params=False)
+            answer = await litellm.acompletion(**{**request, **self._settings}, num_retries=0, drop_params=False)
         except litellm.Timeout as error:
             raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
         except litellm.APIConnectionError as error:
@@ -77,6 +108,20 @@ class LiteLLMUpstream:
         except Exception as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
         yield sse.DONE
+
+
+def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A client's fields as litellm's arguments: OpenAI's own as they are, fields of nobody's in the provider's body.
+
+    litellm takes addresses, keys and headers as arguments, too. Those are the operator's alone: a client that names
+    one is refused with BadRequest.
+    """
+    arguments = {key: value for key, value in request.items() if key in _OPENAI_FIELDS}
+    unknown = {key: value for key, value in request.items() if key not in _OPENAI_FIELDS}
+    for key in unknown:
+        if key in parameters or key in _OPERATORS:
+            raise BadRequest(f"{key}: is not taken from clients by this upstream", param=key)
+    return {**arguments, "extra_body": unknown} if unknown else arguments
 
 
 def _error(status: int, error: Exception) -> Answer:

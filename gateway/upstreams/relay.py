@@ -15,6 +15,8 @@ from gateway.wire.errors import error_body
 _MOST_TOKENS: Final = 10**9
 """More than any call has; a count below nothing or above this is no count."""
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
+_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
+_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 
 
 def note_answer(record: Record, body: bytes) -> None:
@@ -87,9 +89,16 @@ def _decode(blobs: list[bytes]) -> tuple[list[chat.UpstreamAnswer], bool]:
     for blob in blobs:
         try:
             answers.append(chat.decode_answer(blob))
+            incomplete = incomplete or _holds_more(chat.decode_choices(blob))
         except (msgspec.DecodeError, RecursionError):
             incomplete = True
     return answers, incomplete
+
+
+def _holds_more(answer: chat.UpstreamChoices) -> bool:
+    """Whether a message holds anything (audio, say) that is not among the fields that are read."""
+    holders = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
+    return any(key not in _READ and bytes(value) not in _EMPTY for part in holders for key, value in part.items())
 
 
 def _collect(joined: dict[tuple[int, str], list[str]], index: int, choice: chat.UpstreamChoice) -> None:
@@ -97,11 +106,15 @@ def _collect(joined: dict[tuple[int, str], list[str]], index: int, choice: chat.
     if message is None:
         return
     arguments = "".join(call.function.arguments or "" for call in message.tool_calls or () if call.function is not None)
+    custom = "".join(call.custom.input or "" for call in message.tool_calls or () if call.custom is not None)
     for kind, text in (
         ("content", message.content),
         ("refusal", message.refusal),
-        ("reasoning", message.reasoning_content),
+        ("reasoning_content", message.reasoning_content),
+        ("reasoning", message.reasoning),
         ("arguments", arguments),
+        ("custom", custom),
+        ("function_call", message.function_call.arguments if message.function_call else None),
     ):
         if text:
             joined.setdefault((index, kind), []).append(text)
@@ -136,16 +149,16 @@ def _answer(event: bytes) -> chat.UpstreamAnswer | None:
         return None
 
 
-def _note(record: Record, model: str | None, usage: chat.Usage | None) -> None:
+def _note(record: Record, model: str | None, usage: chat.ReportedUsage | None) -> None:
     record.answered_model = model or record.answered_model
     if usage is None:
         return
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens or 0) if isinstance(details, chat.TokenDetails) else 0
-    if not all(0 <= tokens <= _MOST_TOKENS for tokens in (usage.prompt_tokens, usage.completion_tokens, cached)):
+    given, made, details = usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details
+    cached = (details.cached_tokens or 0) if details is not None else 0
+    if given is None or made is None or not all(0 <= tokens <= _MOST_TOKENS for tokens in (given, made, cached)):
         record.usage_source = "missing"
         return
     record.usage_source = "reported"
-    record.input_tokens = usage.prompt_tokens
-    record.output_tokens = usage.completion_tokens
-    record.cached_input_tokens = min(cached, usage.prompt_tokens)
+    record.input_tokens = given
+    record.output_tokens = made
+    record.cached_input_tokens = min(cached, given)

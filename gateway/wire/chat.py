@@ -17,10 +17,17 @@ class Function(Struct):
     arguments: str | None = None
 
 
+class CustomCall(Struct):
+    """A call of a custom tool: free text."""
+
+    input: str | None = None
+
+
 class ToolCall(Struct):
     """A tool call in an assistant's message."""
 
     function: Function | None = None
+    custom: CustomCall | None = None
 
 
 class Message(Struct):
@@ -134,10 +141,34 @@ class Chunk(Struct):
 class UpstreamMessage(Struct):
     """What output rules read of an upstream's message or delta."""
 
+    role: str | None = None
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+
+
+class UpstreamKeys(Struct):
+    """The fields that a message or delta of an upstream holds, read or not."""
+
+    message: dict[str, Raw] | None = None
+    delta: dict[str, Raw] | None = None
+
+
+class UpstreamChoices(Struct):
+    """An upstream's answer or chunk, to see whether its choices hold what cannot be read."""
+
+    choices: list[UpstreamKeys] | None = None
+
+
+class ReportedUsage(Struct):
+    """Tokens as an upstream reports them; a count that is not there is unknown, not zero."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: TokenDetails | None = None
 
 
 class UpstreamChoice(Struct):
@@ -152,7 +183,7 @@ class UpstreamAnswer(Struct):
     """An upstream's answer or chunk, as far as the gateway looks at it."""
 
     model: str | None = None
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
     choices: list[UpstreamChoice] | None = None
 
 
@@ -160,13 +191,15 @@ class UpstreamMeta(Struct):
     """The little that money needs of an upstream's answer."""
 
     model: str | None = None
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
 
 
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_messages = msgspec.json.Decoder(list[Message]).decode
+decode_message_keys = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+decode_choices = msgspec.json.Decoder(UpstreamChoices).decode
 decode_part = msgspec.json.Decoder(Part).decode
 decode_answer = msgspec.json.Decoder(UpstreamAnswer).decode
 decode_meta = msgspec.json.Decoder(UpstreamMeta).decode

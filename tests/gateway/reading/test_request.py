@@ -20,7 +20,7 @@ JSON = st.recursive(
 )
 UNKNOWN = st.dictionaries(
     st.text(min_size=1).filter(
-        lambda key: key not in ("model", "messages", "stream", "stream_options", "response_format", "n")
+        lambda key: key.lower() not in ("model", "messages", "stream", "stream_options", "response_format", "n")
     ),
     JSON,
     max_size=5,
@@ -151,3 +151,11 @@ def test_no_type_of_a_field_brings_anything_but_a_bad_request(fields: dict[str, 
         assert error.message  # noqa: PT017 - either outcome is right
         return
     assert json.loads(request.body_for(OTHER, ask_usage=True))["model"] == "other"
+
+
+@pytest.mark.parametrize("key", ["Messages", "MODEL", "Stream", "N"])
+def test_a_key_that_only_other_servers_would_read_is_refused(key: str) -> None:
+    sent = b'{"model":"m","messages":[],"' + key.encode() + b'":1}'
+    with pytest.raises(BadRequest) as caught:
+        parse_chat(sent)
+    assert caught.value.param == key

@@ -122,3 +122,33 @@ def test_the_last_turn_is_the_end_of_what_the_roles_said(chat: list[Turn], roles
     assert gap or not last_gap
     if roles == {"system", "developer", "user", "assistant", "tool"}:
         assert everything == last == tuple(text for turn in chat for text in turn.texts)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"role":"user","content":"hi","Content":"evil"}',
+        b'{"role":"user","content":[{"type":"text","text":"hi","TEXT":"evil"}]}',
+    ],
+)
+def test_a_key_that_only_other_servers_would_read_is_refused(message: bytes) -> None:
+    with pytest.raises(BadRequest):
+        turns_of(msgspec.Raw(b"[" + message + b"]"))
+
+
+def test_an_image_with_a_text_beside_it_is_an_image_all_the_same() -> None:
+    part = b'{"type":"image_url","text":"hi","image_url":{"url":"x"}}'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
+    assert (turn.texts, turn.incomplete) == (("hi",), True)
+
+
+def test_all_text_of_a_part_is_read() -> None:
+    part = b'{"type":"refusal","text":"hi","refusal":"more"}'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
+    assert (turn.texts, turn.incomplete) == (("hi", "more"), False)
+
+
+def test_a_custom_tools_input_is_read() -> None:
+    calls = b'[{"type":"custom","custom":{"name":"f","input":"free text"}}]'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"assistant","tool_calls":' + calls + b"}]"))
+    assert turn.texts == ("free text",)

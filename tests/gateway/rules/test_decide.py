@@ -74,13 +74,23 @@ def test_a_certain_block_counts_though_a_part_was_not_read(
 
 
 @pytest.mark.parametrize("abstention", list(Abstention))
-@pytest.mark.parametrize("act", [Act.ANSWER, Act.FORWARD, Act.FLAG])
+@pytest.mark.parametrize("act", [Act.ANSWER, Act.FORWARD])
 def test_nothing_milder_than_a_block_rests_on_a_part_that_was_read(
     make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention, act: Act
 ) -> None:
     rule = make_rule({"a": act}, **{abstention.value: Act.FORWARD})
     decision = decide([(rule, make_verdict("a", abstention=abstention))])
     assert (decision.act, decision.step, decision.flags) == (Act.FORWARD, None, ())
+
+
+@pytest.mark.parametrize("abstention", list(Abstention))
+def test_a_certain_flag_stands_beside_what_is_in_doubt(
+    make_rule: MakeRule, make_verdict: MakeVerdict, abstention: Abstention
+) -> None:
+    rule = make_rule({"a": Act.FLAG}, **{abstention.value: Act.FORWARD})
+    decision = decide([(rule, make_verdict("a", abstention=abstention))])
+    assert (decision.act, decision.step) == (Act.FORWARD, None)
+    assert [step.label for step in decision.flags] == ["a"]
 
 
 def test_a_classifier_that_gave_no_verdict() -> None:

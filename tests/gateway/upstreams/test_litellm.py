@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import UpstreamFailed
+from gateway.errors import BadRequest, UpstreamFailed
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Call
 from gateway.upstreams.litellm import LiteLLMUpstream
@@ -115,3 +115,25 @@ async def test_a_provider_that_cannot_be_reached() -> None:
     answer = await upstream.send(call())
     assert answer.status >= 500
     assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "base_url",
+        "api_base",
+        "api_key",
+        "api_version",
+        "model_list",
+        "extra_headers",
+        "timeout",
+        "extra_body",
+        "metadata",
+    ],
+)
+async def test_addresses_keys_and_headers_are_the_operators_alone(field: str) -> None:
+    upstream = LiteLLMUpstream("any", provider="openai", api_key="operators", base_url="http://127.0.0.1:9/v1")
+    body = json.dumps({"model": "m", "messages": [], field: "http://127.0.0.1:1"}).encode()
+    with pytest.raises(BadRequest) as caught:
+        await upstream.send(Call(model=UpstreamModel("m"), body=body, stream=False))
+    assert caught.value.param == field

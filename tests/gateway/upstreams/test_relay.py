@@ -211,3 +211,30 @@ def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
     assert texts_of(body, stream=True) == (("hello", "xx"), False)
     assert texts_of(body.replace(b"\n", b"\r\n"), stream=True) == (("hello", "xx"), False)
     assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
+
+
+@pytest.mark.parametrize(
+    ("message", "texts", "incomplete"),
+    [
+        (b'{"content":null,"function_call":{"name":"f","arguments":"legacy"}}', ("legacy",), False),
+        (b'{"content":"a","reasoning":"b"}', ("a", "b"), False),
+        (b'{"tool_calls":[{"custom":{"name":"f","input":"free"}}]}', ("free",), False),
+        (b'{"role":"assistant","content":"a","audio":null,"annotations":[{"x":1}]}', ("a",), False),
+        (b'{"content":null,"audio":{"transcript":"evil"}}', (), True),
+        (b'{"content":"a","unheard_of":"evil"}', ("a",), True),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_answer_holds_is_read_or_known_to_be_unread(
+    message: bytes, texts: tuple[str, ...], incomplete: bool, stream: bool
+) -> None:
+    holder = b'{"choices":[{"index":0,"' + (b"delta" if stream else b"message") + b'":' + message + b"}]}"
+    body = b"data: " + holder + b"\n\ndata: [DONE]\n\n" if stream else holder
+    assert texts_of(body, stream=stream) == (texts, incomplete)
+
+
+@pytest.mark.parametrize("usage", [b"{}", b'{"prompt_tokens":5}', b'{"completion_tokens":5}'])
+def test_a_usage_that_says_nothing_is_missing(usage: bytes) -> None:
+    record = Record(request_id="r", at=0.0, endpoint="chat.completions")
+    note_answer(record, b'{"model":"m","usage":' + usage + b"}")
+    assert (record.usage_source, record.input_tokens) == ("missing", 0)
