@@ -11,11 +11,6 @@ def cosines(novelty: Novelty, vectors: Floats) -> Floats:
     return product
 
 
-def distance(novelty: Novelty, vectors: Floats) -> Floats:
-    """vectors: (n, dimensions) of length 1 → (n,) 1 - cosine to the nearest prototype, 0..1."""
-    return nearest(cosines(novelty, vectors))
-
-
 def nearest(to_prototypes: Floats) -> Floats:
     """to_prototypes: (n, prototypes) cosines → (n,) 1 - the highest, 0..1; zeros where there are none."""
     if not to_prototypes.shape[1]:

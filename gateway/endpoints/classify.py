@@ -1,9 +1,7 @@
 """POST /v1/classify: a classifier's verdicts on texts."""
 
-from typing import Annotated
-
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from classifiers.verdict import Reading, Verdict
 from gateway.config.problems import did_you_mean
@@ -15,7 +13,6 @@ from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResul
 from gateway.wire.decode import decoded
 
 _decode = msgspec.json.Decoder(ClassifyRequest).decode
-Body = Annotated[bytes, Depends(bounded_body)]
 
 
 def router(engine: Engine) -> APIRouter:
@@ -23,9 +20,9 @@ def router(engine: Engine) -> APIRouter:
     api = APIRouter()
 
     @api.post("/classify", summary="Ask one classifier for its verdicts")
-    async def classify(request: Request, body: Body) -> Response:
+    async def classify(request: Request) -> Response:
         async with recorded(engine, request, "classify") as context:
-            asked = decoded(_decode, body)
+            asked = decoded(_decode, await bounded_body(request))
             name = _classifier(engine, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
             bounded(texts)

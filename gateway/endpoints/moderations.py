@@ -1,10 +1,9 @@
 """POST /v1/moderations: the safety classifier in OpenAI's shape."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
@@ -19,7 +18,6 @@ from gateway.wire.decode import decoded
 
 _decode = msgspec.json.Decoder(wire.ModerationRequest).decode
 _decode_item = msgspec.json.Decoder(str | wire.ModerationPart).decode
-Body = Annotated[bytes, Depends(bounded_body)]
 
 
 def router(engine: Engine) -> APIRouter:
@@ -27,9 +25,9 @@ def router(engine: Engine) -> APIRouter:
     api = APIRouter()
 
     @api.post("/moderations", summary="Moderate texts with the safety classifier")
-    async def moderations(request: Request, body: Body) -> Response:
+    async def moderations(request: Request) -> Response:
         async with recorded(engine, request, "moderations") as context:
-            asked = decoded(_decode, body)
+            asked = decoded(_decode, await bounded_body(request))
             name = _classifier(engine, asked.model)
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
             verdicts = await ask(engine, context, name, readings)

@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import Request
 
 from classifiers.verdict import Reading, Verdict
+from gateway.asgi import ClientGone
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError
 from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, new_context
@@ -34,8 +35,8 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
     except ApiError as error:
         record.decision, record.status, record.error = "error", error.status, error.code or error.type
         raise
-    except asyncio.CancelledError:
-        record.decision, record.status, record.error = "error", CLIENT_CLOSED, "cancelled"
+    except (ClientGone, asyncio.CancelledError):
+        record.decision, record.status, record.error = "error", CLIENT_CLOSED, "client_closed"
         raise
     except Exception:
         record.decision, record.status, record.error = "error", InternalError.status, "internal_error"

@@ -38,7 +38,6 @@ class OpenAIUpstream:
         self._base_url = base_url.rstrip("/")
         self._urls: dict[str, URL] = {}
         self._max_answer_bytes = max_answer_bytes
-        self._timeout_s = timeout_s
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=timeout_s)
         # all that aiohttp would add by itself stands here, which spares it the work on every call
         self._headers = {

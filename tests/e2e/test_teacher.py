@@ -52,3 +52,16 @@ def test_a_teacher_that_cannot_be_reached(run_offramp, tmp_path: Path, prepared_
     assert done.returncode == 4
     assert "the teacher failed" in done.stderr
     assert not (tmp_path / "models" / "taught").exists()
+
+
+def test_a_teacher_through_litellm(run_offramp, proxy, tmp_path: Path, prepared_dir: Path) -> None:
+    """The real litellm, its openai provider pointed at a gateway by litellm's own environment variable."""
+    prepared(tmp_path, prepared_dir, "")
+    policy = tmp_path / "taught.yaml"
+    policy.write_text(policy.read_text().replace("model: gpt-4o", "model: openai/gpt-4o").replace("  base_url: \n", ""))
+    environment = {"OPENAI_API_BASE": f"{proxy.url}/v1", "OPENAI_API_KEY": "unused"}
+    done = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    (outcome,) = json.loads(done.stdout)
+    assert outcome["report"]["teacher"]["model"] == "openai/gpt-4o"
+    assert outcome["report"]["teacher"]["input_tokens"] > 0

@@ -18,3 +18,12 @@ async def test_each_leaves_a_row(api: Any, ask: Any, memory_store: Any, path: st
     assert (first.classifier, first.classifier_version) == ("safe", "v1")
     assert first.classifier_s is not None
     assert (second.decision, second.status, second.error) == ("error", 400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
+async def test_a_body_that_is_too_large_leaves_a_row(api: Any, ask: Any, memory_store: Any, path: str) -> None:
+    app, _, writer = api("safe")
+    assert (await ask(app, b'{"input": "' + b"x" * 5000 + b'"}', path=path)).status == 413
+    writer.close()
+    (row,) = memory_store.records
+    assert (row.decision, row.status, row.error) == ("error", 413, "request_too_large")
