@@ -14,4 +14,4 @@ def test_distance_to_the_nearest_prototype() -> None:
 
 def test_without_prototypes_nothing_is_novel() -> None:
     novelty = Novelty(prototypes=np.empty((0, 2), np.float32), limit=0.5)
-    assert distance(novelty, np.ones((3, 2), np.float32)).tolist() == [0, 0, 0]
+    assert nearest(cosines(novelty, np.ones((3, 2), np.float32))).tolist() == [0, 0, 0]
