@@ -69,6 +69,7 @@ def demo(
         _run("init")
     _train(config)
     started = time.time()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the gateway must not outlive the demo
     with _gateway(config, port, real=real) as base_url:
         sent = asyncio.run(_send(base_url))
         time.sleep(0.5)  # the ledger is written in batches, a few each second
