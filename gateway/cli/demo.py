@@ -88,14 +88,16 @@ def _run(*arguments: str) -> None:
 
 
 def _train(config: Path) -> None:
-    """Trains the policies that are not trained as they stand now."""
+    """Trains the policies that the gateway's rules name and that are not trained as they stand now."""
     from classifiers.artifact import load, policy_sha256
     from classifiers.registry import Registry
     from gateway.config.load import load_gateway, load_policy
 
-    registry = Registry(load_gateway(config, os.environ).models_dir)
+    loaded = load_gateway(config, os.environ)
+    registry = Registry(loaded.models_dir)
     stale = []
-    for file in sorted((config.parent / "policies").glob("*.yaml")):
+    for name in dict.fromkeys(rule.classifier for rule in loaded.settings.rules):
+        file = config.parent / "policies" / f"{name}.yaml"
         policy = load_policy(file, os.environ)
         version = registry.current(policy.name)
         if version is None or policy_sha256(load(registry.resolve(policy.name)).model.policy) != policy_sha256(policy):

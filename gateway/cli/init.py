@@ -1,5 +1,6 @@
 """`offramp init`."""
 
+import os
 import shutil
 from enum import StrEnum
 from pathlib import Path
@@ -22,11 +23,12 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where config/ is made.")] = Path(),
     template: Annotated[
         Template,
-        typer.Option(help="support: a safety filter and an intent router; guard: the filter alone; proxy: no rules."),
+        typer.Option(help="support: a safety filter and an intent router; guard: filters alone; proxy: no rules."),
     ] = Template.SUPPORT,
     json: Json = False,
 ) -> None:
     """Write a starter gateway.yaml with its policies. Files that are there already are left as they are."""
+    from gateway.config.load import load_gateway
     from gateway.config.shipped import shipped_dir
 
     source, target = shipped_dir(), folder / "config"
@@ -38,15 +40,16 @@ def init(
     parts = {Template.SUPPORT: ("policies", "replies"), Template.GUARD: ("policies",), Template.PROXY: ()}[template]
     for part in (*parts, "schema"):
         for file in sorted((source / part).rglob("*")):
-            if file.is_file() and not (template is Template.GUARD and part == "policies" and "safety" not in file.name):
+            if file.is_file():
                 copies[file] = target / file.relative_to(source)
     for file, to in copies.items():
         if not to.exists():
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, to)
             written.append(to)
-    policies = [path for path in written if path.parent.name == "policies"]
-    following = [f"offramp train {' '.join(map(str, policies))}"] if policies else []
+    rules = load_gateway(target / "gateway.yaml", os.environ).settings.rules
+    policies = [str(target / "policies" / f"{name}.yaml") for name in dict.fromkeys(rule.classifier for rule in rules)]
+    following = [f"offramp train {' '.join(policies)}"] if policies else []
     following.append(f"offramp serve {target / 'gateway.yaml'}")
     if json:
         print_json({"written": [str(path) for path in written], "next": following})

@@ -1,5 +1,6 @@
 """Real processes on real ports: gateways, and a workspace with the two starter policies trained by the command line."""
 
+import json
 import os
 import signal
 import socket
@@ -140,14 +141,14 @@ def run_offramp() -> "Callable[..., subprocess.CompletedProcess[str]]":
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Path:
-    """A folder after `offramp init` and `offramp train config/policies/*.yaml`. Shared: do not write into it."""
+    """A folder after `offramp init` and the training that it advises. Shared: do not write into it."""
     folder = tmp_path_factory.mktemp("workspace")
-    done = offramp("init", cwd=folder)
+    done = offramp("init", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
+    advised = json.loads(done.stdout)["next"][0].removeprefix("offramp ").split()
     (folder / "models").mkdir()
     (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
-    policies = sorted(str(path) for path in (folder / "config" / "policies").glob("*.yaml"))
-    done = offramp("train", *policies, cwd=folder)
+    done = offramp(*advised, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 

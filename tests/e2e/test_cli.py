@@ -36,11 +36,15 @@ def test_help_names_every_command(run_offramp, folder: Path) -> None:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 1), ("proxy", 0)])
+@pytest.mark.parametrize(("template", "policies"), [("support", 2), ("guard", 2), ("proxy", 0)])
 def test_init_writes_what_check_accepts(run_offramp, folder: Path, template: str, policies: int) -> None:
     done = run_offramp("init", "--template", template, "--json", cwd=folder)
-    written = json.loads(done.stdout)["written"]
-    assert len([path for path in written if "/policies/" in path]) == policies
+    told = json.loads(done.stdout)
+    written = told["written"]
+    advised = [step for step in told["next"] if step.startswith("offramp train")]
+    named = advised[0].split()[2:] if advised else []
+    assert len(named) == policies
+    assert set(named) <= set(written)
     assert run_offramp("check", cwd=folder).returncode == 0
     again = run_offramp("init", cwd=folder)
     assert again.returncode == 2
