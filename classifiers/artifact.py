@@ -1,8 +1,10 @@
 """An artifact: a trained classifier as a folder of files, saved whole and loaded only if whole.
 
-manifest.json        what it is, its numbers, and the sha256 of every other file
-head.safetensors     weights (classes, dimensions), bias (classes,), prototypes (n, dimensions), float32; owners (n,),
-                     int32, where the head also asks the nearest sentences
+manifest.json        what it is, its stages with their numbers, and the sha256 of every other file
+head.safetensors     for each stage, under its name: weights (classes, dimensions), bias (classes,), prototypes
+                     (n, dimensions), float32; owners (n,), int32, where the head also asks the nearest sentences
+encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
+                     models folder
 policy.filled.yaml   the policy with every default written out, without secrets
 report.json          what training measured; report.html and MODEL_CARD.md say it for people
 
@@ -13,20 +15,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from classifiers import stages
+from classifiers.encoder.description import DESCRIPTION, Description
+from classifiers.encoder.source import sha256_of
 from classifiers.errors import ArtifactError
-from classifiers.model import Calibration, EncoderId, LinearHead, Model, Nearest, Novelty, Threshold, Windowing
-from classifiers.policy import OTHER, Policy
+from classifiers.model import OWN, EncoderId, Model
+from classifiers.policy import Policy
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
+ENCODERS = "encoders"
 VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
 
 
@@ -43,6 +48,10 @@ class Artifact:
     def report(self) -> Mapping[str, Any]:
         """What training measured. Raises ArtifactError where report.json cannot be read."""
         return _object(self.folder / REPORT)
+
+    def encoder_folder(self, encoder: EncoderId) -> Path | None:
+        """Where an encoder of the artifact's own lies; None for a shared one."""
+        return self.folder / ENCODERS / encoder.own if encoder.own else None
 
 
 def policy_text(policy: Policy) -> str:
@@ -61,49 +70,45 @@ def save(
     folder: Path,
     *,
     report: Mapping[str, Any],
-    files: Mapping[str, str] | None = None,
+    encoders: Mapping[str, Path] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     seed: int = 0,
     made_with: Mapping[str, str] | None = None,
 ) -> None:
     """Write an artifact into an existing, empty folder.
 
-    files: further texts by file name (report.html, MODEL_CARD.md). made_with: versions of the tools.
-    The same model gives the same bytes of head.safetensors. Raises OSError where the folder cannot be written.
+    encoders: for each encoder `own:NAME` of the model's stages, its NAME and a folder as `encoder.prepare` leaves
+    it, which is copied. files: further files by name (report.html, MODEL_CARD.md). made_with: versions of the tools.
+    The same model gives the same bytes of head.safetensors. Raises OSError where the folder cannot be written, and
+    ValueError where a stage's own encoder is not given or is another one.
     """
     from safetensors.numpy import save as pack
 
-    floats = {"weights": model.head.weights, "bias": model.head.bias, "prototypes": model.novelty.prototypes}
-    tensors: dict[str, NDArray[Any]] = {name: np.ascontiguousarray(value, np.float32) for name, value in floats.items()}
-    if model.nearest is not None:
-        tensors["owners"] = np.ascontiguousarray(model.nearest.owners, np.int32)
-    contents = {name: text.encode() for name, text in (files or {}).items()} | {
+    tensors: dict[str, NDArray[Any]] = {}
+    for stage in model.stages:
+        tensors |= stages.tensors(stage)
+    contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()} | {
         HEAD: pack(tensors),
         POLICY: policy_text(model.policy).encode(),
         REPORT: (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode(),
     }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    _check_own(model, encoders or {})
+    for name, source in (encoders or {}).items():
+        copied = Description.read(source).copy(source, folder / ENCODERS / name, OWN + name)
+        digests |= {f"{ENCODERS}/{name}/{file}": digest for file, digest in copied.items()}
     manifest = {
         "schema": SCHEMA,
         "name": model.policy.name,
         "kind": model.policy.kind,
         "policy_sha256": policy_sha256(model.policy),
-        "encoder": asdict(model.encoder),
-        "classes": list(model.head.classes),
-        "thresholds": {
-            label: {"act": float(limit.act), "unsure": float(limit.unsure)} for label, limit in model.thresholds.items()
-        },
-        "calibration": {
-            "scale": model.calibration.scale.tolist(),
-            "offset": model.calibration.offset.tolist(),
-        },
-        "novelty": {"limit": float(model.novelty.limit), "prototypes": len(model.novelty.prototypes)},
-        "nearest": model.nearest and {"sharpness": model.nearest.sharpness, "share": model.nearest.share},
-        "windowing": asdict(model.windowing),
+        "stages": [stages.entry(stage) for stage in model.stages],
         "seed": seed,
         "made_with": dict(made_with or {}),
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
+        "files": dict(sorted(digests.items())),
     }
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -119,12 +124,15 @@ def load(folder: Path) -> Artifact:
     if named and manifest_digest(folder) != named[1]:
         raise ArtifactError(f"{folder / MANIFEST} has been changed since it was published; train it again")
     if manifest.get("schema") != SCHEMA:
-        raise ArtifactError(f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, not {SCHEMA}")
+        raise ArtifactError(
+            f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, not {SCHEMA}: another version of Offramp "
+            "made it; train it again"
+        )
     try:
         digests = dict(manifest["files"])
         for name in {HEAD, POLICY, REPORT, *digests}:
             _check(folder, name, digests.get(name))
-        model = _model(folder, manifest)
+        model = _model(folder, manifest, digests)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder / MANIFEST} is not complete: {type(error).__name__}: {error}") from error
     version = folder.name if named else ""
@@ -132,70 +140,42 @@ def load(folder: Path) -> Artifact:
 
 
 def _check(folder: Path, name: str, wanted: str | None) -> None:
-    if Path(name).name != name:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or (len(path.parts) > 1 and path.parts[0] != ENCODERS):
         raise ArtifactError(f"{folder / MANIFEST} names a file outside its folder: {name!r}")
     try:
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        found = sha256_of(folder / name)
     except OSError as error:
         raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); train it again") from error
     if found != wanted:
         raise ArtifactError(f"{folder / name} has been changed since it was trained; train it again or roll back")
 
 
-def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
+def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
+    wanted = {stage.encoder.own: stage.encoder.sha256 for stage in model.stages if stage.encoder.own}
+    if set(wanted) - set(encoders):
+        raise ValueError(f"no folder is given for the encoder own:{min(set(wanted) - set(encoders))}")
+    for name, folder in encoders.items():
+        if not stages.NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be an encoder's name")
+        graph = Description.read(folder).graph_sha256
+        if wanted.get(name, graph) != graph:
+            raise ValueError(f"{folder} is not the encoder own:{name} that the model was trained on")
+
+
+def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]) -> Model:
     policy = _policy(folder / POLICY)
     if policy_sha256(policy) != manifest["policy_sha256"]:
         raise ArtifactError(f"{folder / POLICY} is not the policy that the manifest names")
-    tensors = _tensors(folder / HEAD)
-    classes = tuple(map(str, manifest["classes"]))
-    labels = tuple(policy.labels)
-    if classes not in {labels, (*labels, OTHER)}:
-        raise ArtifactError(f"{folder / MANIFEST}: its classes are not the policy's labels")
-    scale = np.asarray(manifest["calibration"]["scale"], np.float32)
-    offset = np.asarray(manifest["calibration"]["offset"], np.float32)
-    weights, bias, prototypes = tensors["weights"], tensors["bias"], tensors["prototypes"]
-    count, dimensions = len(classes), weights.shape[-1]
-    shapes: dict[str, tuple[tuple[int, ...], set[tuple[int, ...]]]] = {
-        "weights": (weights.shape, {(count, dimensions)}),
-        "bias": (bias.shape, {(count,)}),
-        "prototypes": (prototypes.shape, {(len(prototypes), dimensions)}),
-        "calibration.scale": (scale.shape, {(1,), (count,)}),
-        "calibration.offset": (offset.shape, {(count,)}),
-    }
-    for name, (shape, allowed) in shapes.items():
-        if shape not in allowed:
-            raise ArtifactError(f"{folder}: {name} has the shape {shape}, which does not fit {count} classes")
-    if not all(np.isfinite(values).all() for values in (weights, bias, prototypes, scale, offset)):
-        raise ArtifactError(f"{folder / HEAD} holds numbers that are not finite")
-    thresholds = {label: Threshold(**values) for label, values in manifest["thresholds"].items()}
-    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
-        raise ArtifactError(f"{folder / MANIFEST}: thresholds must be 0 <= unsure <= act <= 1")
-    windowing = Windowing(**manifest["windowing"])
-    if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
-        raise ArtifactError(f"{folder / MANIFEST}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
-    return Model(
-        policy=policy,
-        encoder=EncoderId(**manifest["encoder"]),
-        head=LinearHead(classes=classes, weights=weights, bias=bias),
-        calibration=Calibration(scale=scale, offset=offset),
-        thresholds=thresholds,
-        novelty=Novelty(prototypes=prototypes, limit=float(manifest["novelty"]["limit"])),
-        nearest=_nearest(folder, manifest, tensors, count),
-        windowing=windowing,
+    held = _tensors(folder / HEAD)
+    model = Model(
+        policy=policy, stages=tuple(stages.read(values, held, policy, str(folder)) for values in manifest["stages"])
     )
-
-
-def _nearest(
-    folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], classes: int
-) -> Nearest | None:
-    values = manifest.get("nearest")
-    if values is None:
-        return None
-    owners = tensors["owners"]
-    whole = len(owners) == len(tensors["prototypes"]) >= classes and owners[0] == 0 and owners[-1] == classes - 1
-    if not whole or not np.isin(np.diff(owners), (0, 1)).all():
-        raise ArtifactError(f"{folder / HEAD}: owners must name every class, in ascending order")
-    return Nearest(owners=owners, sharpness=float(values["sharpness"]), share=float(values["share"]))
+    for stage in model.stages:
+        own = stage.encoder.own
+        if own and f"{ENCODERS}/{own}/{DESCRIPTION}" not in digests:
+            raise ArtifactError(f"{folder / MANIFEST} names no files of the encoder own:{own}; train it again")
+    return model
 
 
 def _policy(path: Path) -> Policy:
@@ -205,20 +185,15 @@ def _policy(path: Path) -> Policy:
         raise ArtifactError(f"{path} is no policy: {error.errors()[0]['msg']}") from error
 
 
-def _tensors(path: Path) -> Mapping[str, NDArray[Any]]:
+def _tensors(path: Path) -> stages.Tensors:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
     try:
         # copied, because arrays that lie unaligned in the file's bytes make products many times slower
-        tensors: dict[str, NDArray[Any]] = {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
+        return {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
     except SafetensorError as error:
         raise ArtifactError(f"{path} is not in the safetensors format: {error}") from error
-    missing = {"weights", "bias", "prototypes"} - set(tensors)
-    floats = {name: value for name, value in tensors.items() if name != "owners"}
-    if missing or any(value.dtype != np.float32 for value in floats.values()):
-        raise ArtifactError(f"{path} must hold weights, bias and prototypes as float32")
-    return tensors
 
 
 def _object(path: Path) -> Mapping[str, Any]:

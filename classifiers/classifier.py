@@ -1,16 +1,17 @@
-"""A loaded classifier: vectors of a text's windows → a verdict."""
+"""A loaded classifier: vectors of a text's windows → what a stage says of them → a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from classifiers import novelty
+from classifiers import cascade
 from classifiers.artifact import Artifact
-from classifiers.heads import linear, nearest
-from classifiers.model import Floats, Model
+from classifiers.cascade import Part
+from classifiers.model import Floats, Model, Stage
 from classifiers.policy import OTHER
 from classifiers.text.scripts import written_in
-from classifiers.thresholds import Choice, name_any, name_one
+from classifiers.thresholds import Choice
 from classifiers.verdict import Abstention, Verdict
 
 
@@ -26,48 +27,45 @@ class Classifier:
     model: Model
     scripts: frozenset[str] = frozenset()
 
-    def judge(self, vectors: Floats, lengths: Floats, *, unread: int = 0, foreign: str = "") -> Verdict:
-        """The verdict on a text.
+    def told(self, stage: Stage, vectors: Floats, lengths: Floats) -> Part:
+        """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
+        tokens in each.
 
-        vectors: (windows, dimensions) of length 1; lengths: (windows,) tokens in each. A text without windows
-        has nothing to read: clean for safety, unsure otherwise.
-        unread: windows that were not encoded; foreign: the script, if any, that the policy does not know.
-
-        Safety takes the highest probability of any window for each label, so that what is harmful in one
-        place is found; single-label kinds take the mean of the windows, which is what the whole is about.
+        Safety judges each window, so that what is harmful in one place is found; single-label kinds take the mean
+        of the windows, which is what the whole is about.
         """
-        model = self.model
-        if not len(vectors):
+        if self.model.policy.multi_label:
+            return cascade.part(stage, vectors, multi_label=True)
+        return cascade.part(stage, _mean(vectors, lengths), multi_label=False)
+
+    def verdict(self, parts: Sequence[Part], *, read: int, unread: int = 0, foreign: str = "") -> Verdict:
+        """The verdict on a text from what settled it.
+
+        parts: of single-label kinds the one that settled the text, of safety all that settled a window. A text
+        without any has nothing to read: clean for safety, unsure otherwise.
+        read, unread: windows that were and were not; foreign: the script, if any, that the policy does not know.
+        """
+        if not parts:
             return self._nothing(unread)
-        if model.policy.multi_label:
-            scores, away = score(model, vectors)
-            probabilities = linear.probabilities(model.calibration, scores, multi_label=True).max(axis=0)
-            far = float(away.max())
-            choice = name_any(model.head.classes, probabilities, model.thresholds, novel=far > model.novelty.limit)
+        last = parts[-1]
+        if self.model.policy.multi_label:
+            choice, probabilities = cascade.decide_any(parts)
         else:
-            scores, away = score(model, _mean(vectors, lengths))
-            probabilities = linear.probabilities(model.calibration, scores, multi_label=False)[0]
-            far = float(away[0])
-            choice = name_one(
-                model.head.classes,
-                probabilities,
-                model.thresholds,
-                novel=far > model.novelty.limit,
-                has_other=model.policy.other is not None,
-            )
+            choice = cascade.decide_one(last, has_other=self.model.policy.other is not None)
+            probabilities = last.probabilities[0]
         choice = self._abstain(choice, unread, foreign)
+        scores = zip(last.stage.head.classes, probabilities.tolist(), strict=True)
         return Verdict(
             classifier=self.name,
             version=self.version,
             labels=choice.labels,
             confidence=choice.confidence,
-            scores={
-                label: float(p) for label, p in zip(model.head.classes, probabilities, strict=True) if label != OTHER
-            },
-            novelty=far,
+            scores={label: score for label, score in scores if label != OTHER},
+            novelty=max(float(told.away.max()) for told in parts),
             abstention=choice.abstention,
             reason=choice.reason,
-            windows_read=len(vectors),
+            stage=last.stage.name,
+            windows_read=read,
             windows_unread=unread,
         )
 
@@ -90,8 +88,8 @@ class Classifier:
         return Verdict(
             classifier=self.name,
             version=self.version,
-            confidence=choice.confidence,
             scores=dict.fromkeys(self.model.policy.labels, 0.0),
+            confidence=choice.confidence,
             abstention=choice.abstention,
             reason=choice.reason,
             windows_unread=unread,
@@ -106,15 +104,6 @@ def from_artifact(artifact: Artifact) -> Classifier:
         model=artifact.model,
         scripts=written_in(artifact.model.policy.languages),
     )
-
-
-def score(model: Model, vectors: Floats) -> tuple[Floats, Floats]:
-    """vectors: (n, dimensions) of length 1 → logits (n, classes) before calibration, and novelty (n,)."""
-    cosines = novelty.cosines(model.novelty, vectors)
-    scores = linear.logits(model.head, vectors)
-    if model.nearest is not None:
-        scores = scores + nearest.logits(model.nearest, cosines)
-    return scores, novelty.nearest(cosines)
 
 
 def broken(name: str, reason: str, version: str = "") -> Verdict:

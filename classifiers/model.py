@@ -9,6 +9,11 @@ from classifiers.policy import Policy
 
 Floats = NDArray[np.float32]
 
+MAIN = "main"
+"""The name of a model's stage where it has but one."""
+OWN = "own:"
+"""How the source of an encoder begins that lies in the artifact."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearHead:
@@ -79,17 +84,28 @@ class Windowing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderId:
-    """Which encoder a head was trained on: its source string and the sha256 of the prepared ONNX file."""
+    """Which encoder a head was trained on: its source string and the sha256 of the prepared graph.
+
+    The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`.
+    """
 
     source: str
     sha256: str
 
+    @property
+    def own(self) -> str:
+        """The name of the artifact's own encoder; empty for one that artifacts share."""
+        return self.source.removeprefix(OWN) if self.source.startswith(OWN) else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """One trained classifier."""
+class Stage:
+    """An encoder and all that stands on it: enough to judge a text.
 
-    policy: Policy
+    name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
+    """
+
+    name: str = MAIN
     encoder: EncoderId
     head: LinearHead
     calibration: Calibration
@@ -97,3 +113,28 @@ class Model:
     novelty: Novelty
     nearest: Nearest | None = None
     windowing: Windowing = Windowing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One trained classifier: stages that are asked in order until one is certain; the last decides or abstains.
+
+    How a stage settles a text: `classifiers.cascade`. Raises ValueError without stages or with two of one name.
+    """
+
+    policy: Policy
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if not names or len(names) != len(set(names)):
+            raise ValueError(f"a model needs stages with names of their own, not {names}")
+
+    @property
+    def last(self) -> Stage:
+        """The stage that decides what no other has settled."""
+        return self.stages[-1]
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name, else the last one (a verdict on nothing names none)."""
+        return next((stage for stage in self.stages if stage.name == name), self.last)

@@ -25,6 +25,7 @@ class Verdict:
     abstention: set where the verdict must not be acted on as it stands. A safety verdict may carry labels and
         an abstention together (one label is certain, or a part was not read).
     reason: a short phrase for `explain` and logs.
+    stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
     windows_read, windows_unread: how much of the text was looked at.
     """
 
@@ -36,6 +37,7 @@ class Verdict:
     novelty: float = 0.0
     abstention: Abstention | None = None
     reason: str = ""
+    stage: str = ""
     windows_read: int = 0
     windows_unread: int = 0
 

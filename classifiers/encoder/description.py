@@ -1,14 +1,15 @@
 """encoder.json: what a prepared encoder is, and vectors by which a processor is checked."""
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from classifiers.encoder.source import Pooling
+from classifiers.encoder.source import Pooling, sha256_of
 from classifiers.errors import EncoderError
 from classifiers.model import Floats
 
@@ -60,3 +61,19 @@ class Description:
     def parity(self) -> Floats:
         """(sentences, dimensions) float32: the stored vectors."""
         return np.asarray(self.vectors, np.float32)
+
+    @property
+    def graph_sha256(self) -> str:
+        """By this an encoder is told from others."""
+        return self.sha256[MODEL]
+
+    def copy(self, folder: Path, target: Path, source: str) -> dict[str, str]:
+        """Copy the prepared encoder that lies in `folder` into `target`, which is made, under another source's name.
+
+        The sha256 of each file written, by its name. Raises OSError where a file cannot be read or written.
+        """
+        target.mkdir(parents=True)
+        for name in self.sha256:
+            shutil.copyfile(folder / name, target / name)
+        replace(self, source=source).write(target)
+        return {**self.sha256, DESCRIPTION: sha256_of(target / DESCRIPTION)}

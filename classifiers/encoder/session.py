@@ -25,8 +25,9 @@ _LONGEST_CHARS_A_TOKEN = 24
 class Encoder:
     """A prepared encoder. Safe to use from several threads at once.
 
-    id: which encoder this is; dimensions: of its vectors; max_tokens: the longest window, specials included;
-    specials: how many special tokens are set around each window; threads: windows encoded side by side.
+    id: which encoder this is; tokenizer_sha256: encoders of equal ones read text as the same ids;
+    dimensions: of its vectors; max_tokens: the longest window, specials included; specials: how many special
+    tokens are set around each window; threads: windows encoded side by side.
     """
 
     def __init__(self, graph: Graph, tokens: Tokens, description: Description, threads: int) -> None:
@@ -34,7 +35,8 @@ class Encoder:
         self._graph = graph
         self._tokens = tokens
         self.threads = threads
-        self.id = EncoderId(source=description.source, sha256=description.sha256[MODEL])
+        self.id = EncoderId(source=description.source, sha256=description.graph_sha256)
+        self.tokenizer_sha256 = description.sha256[TOKENIZER]
         self.dimensions = description.dimensions
         self.max_tokens = description.max_tokens
         self.specials = tokens.specials
@@ -58,6 +60,10 @@ class Encoder:
     def tokenize(self, text: str) -> list[int]:
         """The token ids of a text, as it stands, without special tokens; all of them, however long."""
         return self._tokens.encode(text)
+
+    def text_of(self, window: Sequence[int]) -> str:
+        """A window's text as far as its tokens tell it: an uncased tokenizer has forgotten the case."""
+        return self._tokens.decode(window)
 
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
         """windows: token ids without special tokens → (windows, dimensions) float32, rows of length 1.

@@ -52,6 +52,11 @@ class Tokens:
         readable: list[int] = self.tokenizer.encode(text.translate(strange), add_special_tokens=False).ids
         return readable or ids[:1]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that the ids stand for, spaced as the tokenizer's decoder does it."""
+        text: str = self.tokenizer.decode(list(ids))
+        return text
+
     def surround(self, window: Sequence[int]) -> list[int]:
         """A window's ids with the special ones around them."""
         return [*self.prefix, *window, *self.suffix]

@@ -19,17 +19,14 @@ class Span:
 
     windows: token ids; unread: how many windows were left out (estimated where the rest was not tokenised).
     chars: characters that were looked at, after normalising; foreign: letters of each script but Latin.
+    plain: the whole text, normalised, where one window holds it; else empty.
     """
 
     windows: tuple[Window, ...] = ()
     unread: int = 0
     chars: int = 0
     foreign: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def keys(self) -> list[bytes]:
-        """By these the windows are told apart: equal ids, equal key."""
-        return [window.tobytes() for window in self.windows]
+    plain: str = ""
 
     def first(self, count: int) -> "Span":
         """The same span with at most `count` windows; the others are unread."""
@@ -56,6 +53,7 @@ def read(
     stride = room - overlap
     wanted = room + (max_windows - 1) * stride if max_windows > 0 else 0
     ids: list[int] = []
+    texts: list[str] = []
     foreign: Counter[str] = Counter()
     looked_at = chars = end = 0
     for stop, piece in pieces(text):
@@ -66,6 +64,7 @@ def read(
         between()
         plain = normalise(piece)
         ids += tokenize(plain)
+        texts.append(plain)
         foreign.update(letters(plain))
         chars += len(plain)
         looked_at += len(piece)
@@ -74,9 +73,11 @@ def read(
     rest = len(text[end:].strip())
     if rest:
         left += ceil(rest * (len(ids) / looked_at if looked_at and ids else 0.25))
+    windows = tuple(cut(ids[:wanted], room, overlap)) if wanted else ()
     return Span(
-        windows=tuple(cut(ids[:wanted], room, overlap)) if wanted else (),
+        windows=windows,
         unread=ceil(left / stride),
         chars=chars,
         foreign=dict(foreign),
+        plain=" ".join(texts) if len(windows) == 1 and not left else "",
     )

@@ -1,5 +1,7 @@
 """Whether a trained model may be published: its policy's tests pass and the goals that the policy states are met."""
 
+from collections.abc import Iterable
+
 from classifiers import selftest
 from classifiers.classifier import Classifier
 from classifiers.encoder.session import Encoder
@@ -9,10 +11,13 @@ from classifiers.training.goals import Chosen
 from classifiers.verdict import Reading
 
 
-def test_failures(model: Model, encoder: Encoder) -> list[str]:
-    """Run the policy's own tests through the runtime that will serve; a line for each that fails."""
+def test_failures(model: Model, encoders: Iterable[Encoder]) -> list[str]:
+    """Run the policy's own tests through the runtime that will serve; a line for each that fails.
+
+    encoders: those of the model's stages.
+    """
     policy = model.policy
-    runtime = Runtime(encoder, {policy.name: from_model(model)}, cache_windows=0)
+    runtime = Runtime(encoders, {policy.name: from_model(model)}, cache_windows=0)
     verdicts = runtime.classify([Reading(classifier=policy.name, texts=(test.text,)) for test in policy.tests])
     return selftest.failures(policy, verdicts)
 

@@ -2,7 +2,7 @@
 
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from classifiers import artifact
-from classifiers.classifier import score
+from classifiers.cascade import score
 from classifiers.errors import TrainingError
 from classifiers.model import Floats, Model
 from classifiers.registry import Registry
@@ -21,17 +21,29 @@ REFUSED = "refused"
 """Beside a classifier's versions: the report of the last training that missed its goals."""
 
 
-def publish(model: Model, report: Mapping[str, Any], models_dir: Path, sample: Floats, seed: int) -> tuple[str, Path]:
-    """(version, folder). sample: (n, dimensions) vectors on which the reloaded model must agree with this one.
+def publish(
+    model: Model,
+    report: Mapping[str, Any],
+    models_dir: Path,
+    samples: Sequence[Floats],
+    *,
+    seed: int,
+    encoders: Mapping[str, Path] | None = None,
+) -> tuple[str, Path]:
+    """(version, folder). samples: for each stage, (n, dimensions) vectors on which the reloaded model must agree with
+    this one. encoders: the folders of the model's own encoders, as of `artifact.save`.
 
     Raises TrainingError where it does not, OSError where the folder cannot be written.
     """
     registry = Registry(models_dir)
     with registry.staging(model.policy.name) as folder:
-        artifact.save(model, folder, report=report, files=_pages(report), seed=seed, made_with=made_with())
+        artifact.save(
+            model, folder, report=report, encoders=encoders, files=_pages(report), seed=seed, made_with=made_with()
+        )
         again = artifact.load(folder).model
-        if not np.array_equal(score(model, sample)[0], score(again, sample)[0]):
-            raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
+        for stage, loaded, sample in zip(model.stages, again.stages, samples, strict=True):
+            if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
+                raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
         name = registry.publish(model.policy.name, folder)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)

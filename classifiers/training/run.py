@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def train(
     clock.step("fit")
     trained = fit(policy, rows, vectors, encoder=encoder.id, seed=chance, advance=clock.progress.advance)
     clock.step("evaluate")
-    failures = accept.test_failures(trained.model, encoder)
+    failures = accept.test_failures(trained.model, [encoder])
     report = _report(
         policy,
         written,
@@ -111,7 +111,7 @@ def train(
         return Outcome(
             accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
         )
-    version, folder = export.publish(trained.model, report, models_dir, vectors[:_CHECKED_ROWS], chance)
+    version, folder = export.publish(trained.model, report, models_dir, [vectors[:_CHECKED_ROWS]], seed=chance)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 
@@ -154,7 +154,7 @@ def _report(
         "about": policy.about,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
-        "encoder": {"source": trained.model.encoder.source, "sha256": trained.model.encoder.sha256},
+        "encoder": asdict(trained.model.last.encoder),
         "measured_on": trained.settings["calibrated_on"],
         "text": {
             "rows": len(rows),

@@ -90,6 +90,7 @@ def _run(*arguments: str) -> None:
 def _train(config: Path) -> None:
     """Trains the policies that the gateway's rules name and that are not trained as they stand now."""
     from classifiers.artifact import load, policy_sha256
+    from classifiers.errors import ArtifactError
     from classifiers.registry import Registry
     from gateway.config.load import load_gateway, load_policy
 
@@ -100,7 +101,11 @@ def _train(config: Path) -> None:
         file = config.parent / "policies" / f"{name}.yaml"
         policy = load_policy(file, os.environ)
         version = registry.current(policy.name)
-        if version is None or policy_sha256(load(registry.resolve(policy.name)).model.policy) != policy_sha256(policy):
+        try:
+            trained = version and policy_sha256(load(registry.resolve(policy.name)).model.policy)
+        except ArtifactError:  # damaged, or made by another version of Offramp
+            trained = None
+        if trained != policy_sha256(policy):
             stale.append(str(file))
     if stale:
         _run("train", *stale)

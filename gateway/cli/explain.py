@@ -55,7 +55,9 @@ def explain(
                 "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
                 "thresholds": {
                     label: [round(threshold.act, 4), round(threshold.unsure, 4)]
-                    for label, threshold in runtime.classifiers[rule.classifier].model.thresholds.items()
+                    for label, threshold in runtime.classifiers[rule.classifier]
+                    .model.stage(verdict.stage)
+                    .thresholds.items()
                 },
                 "novelty": round(verdict.novelty, 4),
                 "abstained": verdict.abstention.value if verdict.abstention else None,

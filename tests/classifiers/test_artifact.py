@@ -33,13 +33,14 @@ def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
     found = load(tmp_path)
     assert (found.name, found.version, found.report()) == ("bank", "", {"accuracy": 0.9})
     assert found.model.policy == model.policy
-    assert (found.model.encoder, found.model.thresholds) == (model.encoder, model.thresholds)
-    assert (found.model.windowing, found.model.novelty.limit) == (model.windowing, model.novelty.limit)
+    there, here = found.model.last, model.last
+    assert (there.name, there.encoder, there.thresholds) == (here.name, here.encoder, here.thresholds)
+    assert (there.windowing, there.novelty.limit) == (here.windowing, here.novelty.limit)
     for name in ("weights", "bias"):
-        assert np.array_equal(getattr(found.model.head, name), getattr(model.head, name))
+        assert np.array_equal(getattr(there.head, name), getattr(here.head, name))
     for name in ("scale", "offset"):
-        assert np.array_equal(getattr(found.model.calibration, name), getattr(model.calibration, name))
-    assert np.array_equal(found.model.novelty.prototypes, model.novelty.prototypes)
+        assert np.array_equal(getattr(there.calibration, name), getattr(here.calibration, name))
+    assert np.array_equal(there.novelty.prototypes, here.novelty.prototypes)
     assert found.manifest["seed"] == 7
     assert set(found.manifest["files"]) == {HEAD, POLICY, REPORT, "MODEL_CARD.md"}
 
@@ -66,8 +67,8 @@ def test_no_secret_is_written(
 
 def test_numbers_may_be_numpys(model: Model, tmp_path: Path) -> None:
     half = Threshold(act=np.float32(0.5), unsure=np.float32(0.25))  # type: ignore[arg-type]
-    save(replace(model, thresholds={"first": half}), tmp_path, report={})
-    assert load(tmp_path).model.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
+    save(replace(model, stages=(replace(model.last, thresholds={"first": half}),)), tmp_path, report={})
+    assert load(tmp_path).model.last.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
 
 
 @pytest.mark.parametrize("name", [HEAD, POLICY, REPORT, "MODEL_CARD.md"])
@@ -89,7 +90,7 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
         registry.publish("bank", folder)
     folder = registry.resolve("bank")
     assert load(folder).version == folder.name
-    edit(folder, lambda manifest: manifest["thresholds"]["first"].update(act=0.0))
+    edit(folder, lambda manifest: manifest["stages"][0]["thresholds"]["first"].update(act=0.0))
     with pytest.raises(ArtifactError, match=r"manifest\.json has been changed"):
         load(folder)
 
@@ -97,18 +98,25 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema=2), "schema 2, not 1"),
-        (lambda m: m.pop("classes"), "not complete: KeyError"),
-        (lambda m: m.update(classes=["first"]), "not the policy's labels"),
-        (lambda m: m.update(classes=["first", "second", "other"]), "does not fit 3 classes"),
-        (lambda m: m["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
-        (lambda m: m["calibration"].update(offset=[float("nan"), 0]), "not finite"),
+        (lambda m: m.update(schema=1), "schema 1, not 2.*train it again"),
+        (lambda m: m["stages"][0].pop("classes"), "not complete: KeyError"),
+        (lambda m: m["stages"][0].update(classes=["first"]), "not the policy's labels"),
+        (lambda m: m["stages"][0].update(classes=["first", "second", "other"]), "does not fit 3 classes"),
+        (lambda m: m["stages"][0]["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
+        (lambda m: m["stages"][0]["calibration"].update(offset=[float("nan"), 0]), "not finite"),
         (lambda m: m["files"].update({"../outside": "0"}), "outside its folder"),
         (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
-        (lambda m: m.update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
-        (lambda m: m.update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
-        (lambda m: m["thresholds"]["first"].update(act=0.1), "thresholds must be"),
+        (lambda m: m["stages"][0].update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
+        (lambda m: m["stages"][0].update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
+        (lambda m: m["stages"][0]["thresholds"]["first"].update(act=0.1), "thresholds must be"),
+        (lambda m: m["files"].update({"/etc/passwd": "0"}), "outside its folder"),
+        (lambda m: m["files"].update({"encoders/../../x": "0"}), "outside its folder"),
+        (lambda m: m["stages"].clear(), "stages with names of their own"),
+        (lambda m: m["stages"].append(m["stages"][0]), "stages with names of their own"),
+        (lambda m: m["stages"][0].update(name="../x"), "cannot be a stage's name"),
+        (lambda m: m["stages"][0].update(name="large"), r"must hold large\.weights"),
+        (lambda m: m["stages"][0]["encoder"].update(source="own:main"), "no files of the encoder own:main"),
         (lambda m: m.update(files=3), "not complete: TypeError"),
     ],
 )
@@ -125,7 +133,7 @@ def test_a_manifest_that_does_not_fit(
     ("name", "content", "message"),
     [
         (HEAD, b"no tensors", "not in the safetensors format"),
-        (HEAD, b"\x02\0\0\0\0\0\0\0{}", "must hold weights"),
+        (HEAD, b"\x02\0\0\0\0\0\0\0{}", r"must hold main\.weights"),
         (POLICY, b"version: 1", "is no policy"),
     ],
 )

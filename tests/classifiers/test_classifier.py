@@ -6,13 +6,18 @@ import pytest
 from classifiers.classifier import Classifier, broken
 from classifiers.model import Model
 from classifiers.policy import OTHER
-from classifiers.verdict import Abstention
+from classifiers.verdict import Abstention, Verdict
 
 FIRST, SECOND, BETWEEN, AWAY = ([1, 0], [0, 1], [0.7071, 0.7071], [-1, 0])
 
 
 def rows(*vectors: list[float]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(vectors, np.float32).reshape(-1, 2), np.full(len(vectors), 10, np.float32)
+
+
+def judge(classifier: Classifier, vectors: np.ndarray, lengths: np.ndarray, **why: object) -> Verdict:
+    parts = [classifier.told(classifier.model.last, vectors, lengths)] if len(vectors) else []
+    return classifier.verdict(parts, read=len(vectors), **why)
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def safety(bare_model: Callable[..., Model]) -> Classifier:
 
 
 def test_a_sure_verdict(intent: Classifier) -> None:
-    verdict = intent.judge(*rows(FIRST))
+    verdict = judge(intent, *rows(FIRST))
     assert (verdict.classifier, verdict.version, verdict.labels, verdict.abstention) == ("bank", "v1", ("first",), None)
     assert list(verdict.scores) == ["first", "second"]
     assert sum(verdict.scores.values()) == pytest.approx(1)
@@ -35,40 +40,40 @@ def test_a_sure_verdict(intent: Classifier) -> None:
 
 def test_single_label_reads_the_mean_weighted_by_length(intent: Classifier) -> None:
     vectors, _ = rows(FIRST, SECOND)
-    even = intent.judge(vectors, np.array([50, 50], np.float32))
-    mostly = intent.judge(vectors, np.array([95, 5], np.float32))
+    even = judge(intent, vectors, np.array([50, 50], np.float32))
+    mostly = judge(intent, vectors, np.array([95, 5], np.float32))
     assert even.abstention is Abstention.UNSURE
     assert mostly.labels == ("first",)
 
 
 def test_safety_takes_the_worst_window(safety: Classifier) -> None:
-    verdict = safety.judge(*rows(AWAY, AWAY, SECOND, AWAY))
+    verdict = judge(safety, *rows(AWAY, AWAY, SECOND, AWAY))
     assert verdict.labels == ("second",)
     assert verdict.scores["first"] < 0.1
-    assert safety.judge(*rows(AWAY)).labels == ()
-    assert safety.judge(*rows(FIRST, SECOND)).labels == ("first", "second")
+    assert judge(safety, *rows(AWAY)).labels == ()
+    assert judge(safety, *rows(FIRST, SECOND)).labels == ("first", "second")
 
 
 def test_novel_text_is_other(intent: Classifier) -> None:
-    assert intent.judge(*rows(AWAY)).labels == (OTHER,)
+    assert judge(intent, *rows(AWAY)).labels == (OTHER,)
 
 
 @pytest.mark.parametrize("why", [{"unread": 3}, {"foreign": "Cyrillic"}])
 def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety: Classifier, why: dict) -> None:
     kind = Abstention.UNREAD if "unread" in why else Abstention.UNSURE
-    one = intent.judge(*rows(FIRST), **why)
+    one = judge(intent, *rows(FIRST), **why)
     assert (one.labels, one.abstention) == ((), kind)
-    harmful = safety.judge(*rows(FIRST), **why)
+    harmful = judge(safety, *rows(FIRST), **why)
     assert (harmful.labels, harmful.abstention) == (("first",), kind)
     assert one.windows_unread == why.get("unread", 0)
 
 
 def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
-    one, clean = intent.judge(*rows()), safety.judge(*rows())
+    one, clean = judge(intent, *rows()), judge(safety, *rows())
     assert (one.labels, one.abstention, one.reason) == ((), Abstention.UNSURE, "nothing to read")
     assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
     assert clean.scores == {"first": 0, "second": 0}
-    assert safety.judge(*rows(), unread=1).abstention is Abstention.UNREAD
+    assert judge(safety, *rows(), unread=1).abstention is Abstention.UNREAD
 
 
 def test_a_broken_verdict() -> None:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from classifiers import artifact
-from classifiers.classifier import score
+from classifiers.cascade import score
 from classifiers.errors import ArtifactError
 from classifiers.heads import nearest
 from classifiers.model import Model, Nearest
+
+
+def save_with(model: Model, vote: Nearest, folder: Path) -> None:
+    artifact.save(replace(model, stages=(replace(model.last, nearest=vote),)), folder, report={})
 
 
 def owners(*values: int) -> np.ndarray:
@@ -33,7 +37,7 @@ def test_share_scales_the_vote_and_far_texts_stay_finite() -> None:
 
 
 def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> None:
-    plain = bare_model()
+    plain = bare_model().last
     model = replace(plain, nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
     vector = np.array([[1, 0]], np.float32)
     scores, away = score(model, vector)
@@ -43,16 +47,13 @@ def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> Non
 
 
 def test_an_artifact_keeps_it(bare_model: Callable[..., Model], tmp_path: Path) -> None:
-    model = replace(bare_model(), nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
-    model = replace(model, head=replace(model.head, classes=tuple(model.policy.labels)))
-    artifact.save(model, tmp_path, report={})
-    loaded = artifact.load(tmp_path).model.nearest
+    save_with(bare_model(), Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5), tmp_path)
+    loaded = artifact.load(tmp_path).model.last.nearest
     assert loaded is not None
     assert (loaded.owners.tolist(), loaded.sharpness, loaded.share) == ([0, 1], 10.0, 0.5)
 
 
 def test_owners_that_miss_a_class_are_refused(bare_model: Callable[..., Model], tmp_path: Path) -> None:
-    model = replace(bare_model(), nearest=Nearest(owners=owners(0, 0), sharpness=10.0, share=0.5))
-    artifact.save(model, tmp_path, report={})
+    save_with(bare_model(), Nearest(owners=owners(0, 0), sharpness=10.0, share=0.5), tmp_path)
     with pytest.raises(ArtifactError, match="owners must name every class"):
         artifact.load(tmp_path)

@@ -1,11 +1,7 @@
-import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
 from classifiers.encoder.prepare import find, prepare
@@ -13,40 +9,6 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import EncoderError
 from classifiers.model import EncoderId
-
-WORDS = ["<s>", "</s>", "<unk>", "where", "is", "my", "card", "hi", "the"]
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """A little encoder of another family: no token_type_ids, other special tokens, 32-bit ids, 16 dimensions."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    table = rng.normal(size=(len(WORDS), 16)).astype(np.float32)
-    weights = rng.normal(size=(16, 16)).astype(np.float32)
-    shape = ["batch", "tokens"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gather", ["table", "input_ids"], ["words"]),
-            helper.make_node("MatMul", ["words", "weights"], ["mixed"]),
-            helper.make_node("Add", ["mixed", "words"], ["last_hidden_state"]),
-        ],
-        "small",
-        [helper.make_tensor_value_info("input_ids", TensorProto.INT32, shape)],
-        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [*shape, 16])],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, folder / "model.onnx")
-    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "config.json").write_text(json.dumps({"hidden_size": 16, "max_position_embeddings": 64}))
-    return folder
 
 
 def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:

@@ -48,7 +48,7 @@ def make_runtime(counted: Counted, make_model: Callable[..., Model]) -> Callable
             name: Classifier(name=name, version="v1", model=model, scripts=frozenset())
             for name, model in models.items()
         }
-        return Runtime(counted, loaded, cache_windows)
+        return Runtime([counted], loaded, cache_windows)
 
     return make
 
@@ -135,8 +135,9 @@ def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: 
 
 def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    real = runtime.encoder.tokenize
-    monkeypatch.setattr(runtime.encoder, "tokenize", lambda text: asked.append(text) or real(text))
+    (encoder,) = runtime.encoders.values()
+    real = encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda text: asked.append(text) or real(text))
     verdict = runtime.classify([safe(*(f"turn {n}" for n in range(5000)), max_windows=3)])[0]
     assert asked == ["turn 4999", "turn 4998", "turn 4997"]
     assert verdict.windows_unread == 4997
@@ -261,10 +262,10 @@ def test_load_refuses_what_is_not_there(models_dir: Path) -> None:
         Runtime.load(models_dir, [])
 
 
-def test_classifiers_of_another_encoder_are_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
+def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
     stranger = Classifier(name="bank", version="v1", model=bare_model())
-    with pytest.raises(ArtifactError, match="all classifiers of a gateway share one"):
-        Runtime(encoder, {"bank": stranger})
+    with pytest.raises(ArtifactError, match=r"stage main was trained on the encoder package:none .* not loaded"):
+        Runtime([encoder], {"bank": stranger})
 
 
 def test_scores_do_not_depend_on_the_company(runtime: Runtime, make_runtime: Callable[..., Runtime]) -> None:

@@ -63,10 +63,10 @@ def test_first_windows_of_a_span() -> None:
     assert span.first(-5).windows == ()
 
 
-def test_equal_windows_have_equal_keys() -> None:
+def test_equal_ids_make_equal_windows() -> None:
     one = read("a bb ccc", by_words, room=10, overlap=2, max_windows=1)
     other = read("d ee fff", by_words, room=10, overlap=2, max_windows=1)
-    assert one.keys == other.keys
+    assert one.windows == other.windows
 
 
 def test_between_can_end_the_reading() -> None:
@@ -75,3 +75,9 @@ def test_between_can_end_the_reading() -> None:
 
     with pytest.raises(TimeoutError):
         read("word", by_words, room=10, overlap=2, max_windows=1, between=stop)
+
+
+def test_a_text_of_one_window_keeps_its_words() -> None:
+    assert read("A  bb\u200b ccc", by_words, room=10, overlap=2, max_windows=1).plain == "A bb ccc"
+    assert read("word " * 30, by_words, room=10, overlap=2, max_windows=9).plain == ""
+    assert read("word " * 30, by_words, room=10, overlap=2, max_windows=1).plain == ""

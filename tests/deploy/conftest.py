@@ -20,7 +20,7 @@ import yaml
 
 from classifiers.artifact import save
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Calibration, LinearHead, Model, Novelty
+from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.policy import Policy
 from classifiers.registry import Registry
 
@@ -147,8 +147,7 @@ def publish(encoder: Encoder, models_dir: Path) -> None:
             }
         )
         vectors = [embed(encoder, texts) for texts in sentences.values()]
-        model = Model(
-            policy=policy,
+        stage = Stage(
             encoder=encoder.id,
             head=LinearHead(
                 classes=tuple(sentences),
@@ -162,6 +161,7 @@ def publish(encoder: Encoder, models_dir: Path) -> None:
             thresholds={},
             novelty=Novelty(prototypes=np.concatenate(vectors), limit=0.6),
         )
+        model = Model(policy=policy, stages=(stage,))
         registry = Registry(models_dir)
         with registry.staging(name) as folder:
             save(model, folder, report={})

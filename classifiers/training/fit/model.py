@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.linear import probabilities as squash
-from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Windowing
+from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Stage, Windowing
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import calibrate, crossfit, goals
@@ -82,8 +82,7 @@ def _one_of(
     own = truth != place.get(OTHER, -1)
     limit = calibrate.novelty_limit(held.distances[use & own])
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
-    model = Model(
-        policy=policy,
+    stage = Stage(
         encoder=encoder,
         head=LinearHead(classes=classes, weights=fitted.weights, bias=fitted.bias),
         calibration=calibration,
@@ -91,6 +90,7 @@ def _one_of(
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
     )
+    model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
         _verdict(
             policy,
@@ -130,8 +130,7 @@ def _any_of(
     matrix, bias = linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
     # harmless text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
     novelty = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
-    model = Model(
-        policy=policy,
+    stage = Stage(
         encoder=encoder,
         head=LinearHead(classes=classes, weights=matrix, bias=bias),
         calibration=calibration,
@@ -139,6 +138,7 @@ def _any_of(
         novelty=novelty,
         windowing=_SAFETY_WINDOWS,
     )
+    model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
         _verdict(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0) for scored in probabilities
     )

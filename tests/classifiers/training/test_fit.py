@@ -122,9 +122,9 @@ def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
         ).model
         for _ in range(2)
     ]
-    assert made[0].head.weights.tobytes() == made[1].head.weights.tobytes()
-    assert made[0].novelty.prototypes.tobytes() == made[1].novelty.prototypes.tobytes()
-    assert made[0].thresholds == made[1].thresholds
+    assert made[0].last.head.weights.tobytes() == made[1].last.head.weights.tobytes()
+    assert made[0].last.novelty.prototypes.tobytes() == made[1].last.novelty.prototypes.tobytes()
+    assert made[0].last.thresholds == made[1].last.thresholds
 
 
 def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:

@@ -188,7 +188,7 @@ def test_a_single_label_needs_something_beside_it(run: Train) -> None:
 def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[str, Any]) -> None:
     outcome = run(labels=labels, other=None, tests=[])
     assert outcome.accepted
-    assert artifact.load(outcome.folder).model.head.classes == tuple(labels)
+    assert artifact.load(outcome.folder).model.last.head.classes == tuple(labels)
 
 
 @pytest.mark.parametrize("name", ["shop-intents", "support-safety"])

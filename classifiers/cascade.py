@@ -1,0 +1,99 @@
+"""What a stage makes of a text: whether it settles it, and how the stages' answers become one. Pure.
+
+Stages are asked in order; the last one decides what no other has settled.
+- Single-label: a stage settles a text whose likeliest class reaches the stage's threshold and which is not novel.
+- Safety: a stage settles each window for itself: as flagged where some label reaches `act`, as clean where all labels
+  lie below `unsure` and the window is not novel. The other windows go on to the next stage, and what that one makes
+  of them stands in place of what this one did.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import novelty
+from classifiers.heads import linear, nearest
+from classifiers.model import Floats, Stage
+from classifiers.thresholds import EVEN, Choice, name_any, name_one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a stage says of windows that it settles. probabilities: (windows, classes); away: (windows,) novelty."""
+
+    stage: Stage
+    probabilities: Floats
+    away: Floats
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Part":
+        """The same of some windows. chosen: (windows,)."""
+        return replace(self, probabilities=self.probabilities[chosen], away=self.away[chosen])
+
+
+def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
+    """vectors: (n, dimensions) of length 1 → logits (n, classes) before calibration, and novelty (n,)."""
+    cosines = novelty.cosines(stage.novelty, vectors)
+    scores = linear.logits(stage.head, vectors)
+    if stage.nearest is not None:
+        scores = scores + nearest.logits(stage.nearest, cosines)
+    return scores, novelty.nearest(cosines)
+
+
+def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:
+    """What a stage makes of some windows. vectors: (windows, dimensions) of length 1."""
+    scores, away = score(stage, vectors)
+    probabilities = linear.probabilities(stage.calibration, scores, multi_label=multi_label)
+    return Part(stage=stage, probabilities=probabilities, away=away)
+
+
+def settles(told: Part) -> bool:
+    """Single-label: whether a stage that is not the last settles the text. told: of the whole text, one row."""
+    probabilities = told.probabilities[0]
+    top = int(np.argmax(probabilities))
+    limit = told.stage.thresholds.get(told.stage.head.classes[top], EVEN)
+    return bool(probabilities[top] >= limit.act and told.away[0] <= told.stage.novelty.limit)
+
+
+def settled(told: Part) -> NDArray[np.bool_]:
+    """Safety: (windows,) which of them a stage that is not the last settles."""
+    limits = [told.stage.thresholds.get(label, EVEN) for label in told.stage.head.classes]
+    act, unsure = (np.array([getattr(limit, name) for limit in limits], np.float32) for name in ("act", "unsure"))
+    flagged = (told.probabilities >= act).any(axis=1)
+    clean = (told.probabilities < unsure).all(axis=1) & (told.away <= told.stage.novelty.limit)
+    return np.asarray(flagged | clean)
+
+
+def decide_one(told: Part, *, has_other: bool) -> Choice:
+    """Single-label: what the stage that settled a text, or the last, says of it. told: one row."""
+    return name_one(
+        told.stage.head.classes,
+        told.probabilities[0],
+        told.stage.thresholds,
+        novel=bool(told.away[0] > told.stage.novelty.limit),
+        has_other=has_other,
+    )
+
+
+def decide_any(parts: Sequence[Part]) -> tuple[Choice, Floats]:
+    """Safety: what all stages together say, and for each label its highest probability (labels,).
+
+    parts: at least one, in the order of the stages, each with at least one window; thresholds are each stage's own.
+    A label holds where it does in any part; the text is unsure where any part is, and clean where all are.
+    """
+    choices = [_any(told) for told in parts]
+    highest: Floats = np.max([told.probabilities.max(axis=0) for told in parts], axis=0)
+    if len(choices) == 1:
+        return choices[0], highest
+    classes = parts[0].stage.head.classes
+    named = {label for choice in choices for label in choice.labels}
+    labels = tuple(sorted(named, key=lambda label: -highest[classes.index(label)]))
+    doubt = next((choice for choice in reversed(choices) if choice.abstention), Choice())
+    confidence = float(highest[classes.index(labels[0])]) if labels else 1 - float(highest.max())
+    return replace(doubt, labels=labels, confidence=confidence), highest
+
+
+def _any(told: Part) -> Choice:
+    novel = bool(told.away.max() > told.stage.novelty.limit)
+    return name_any(told.stage.head.classes, told.probabilities.max(axis=0), told.stage.thresholds, novel=novel)

@@ -1,0 +1,120 @@
+"""A reading on its way through a classifier's stages: what to ask the stage that it has reached, what was settled."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from classifiers import cascade
+from classifiers.cascade import Part
+from classifiers.classifier import Classifier
+from classifiers.model import Floats, Stage
+from classifiers.reader import Key, Reader, key_of
+from classifiers.text.spans import Span
+from classifiers.text.windows import Window
+from classifiers.verdict import Reading, Verdict
+
+_FOREIGN_SHARE = 0.3
+_FOREIGN_LETTERS = 20
+
+_Piece = tuple[Window, Span]
+"""A window and the text that it is of."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Course:
+    """reached: the index of the stage to be asked next.
+
+    pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
+    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them.
+    """
+
+    reading: Reading
+    classifier: Classifier
+    reached: int = 0
+    spans: Sequence[Span] = ()
+    pieces: Sequence[_Piece] = ()
+    keys: Sequence[Key] | None = None
+    parts: list[Part] = field(default_factory=list)
+    grey: tuple[list[_Piece], Part] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it has reached."""
+        return self.classifier.model.stages[self.reached]
+
+    def read(self, reader: Reader, deadline: float | None) -> None:
+        """Cut what the stage is to be asked about into its windows. Raises DeadlinePassed."""
+        stage, reading = self.stage, self.reading
+        if self.grey is None:
+            self.spans = reader.spans(reading.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
+            self._ask([(window, span) for span in self.spans for window in span.windows])
+            return
+        (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]
+        again = [reader.translate(window, span, before.encoder, stage.encoder, deadline) for window, span in asked]
+        lost = np.array([not windows for windows in again])
+        if lost.any():
+            self.parts.append(told.only(lost))
+        self._ask([(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows])
+
+    def wanted(self) -> Iterator[tuple[Key, Window]]:
+        """The windows that its stage is to be asked about."""
+        return ((key, window) for key, (window, _) in zip(self.keys or (), self.pieces, strict=True))
+
+    def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
+        """Whether its stage's windows are read and encoded."""
+        return self.keys is not None and all(key in vectors for key in self.keys)
+
+    def judge(self, vectors: Mapping[Key, Floats]) -> Verdict | None:
+        """The verdict, or None where the next stage is to be asked. All that it needs must be at hand."""
+        stage, pieces = self.stage, self.pieces
+        rows = [vectors[key] for key in self.keys or ()]
+        unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
+        if rows:
+            lengths = np.array([len(window) for window, _ in pieces], np.float32)
+            told = self.classifier.told(stage, np.stack(rows), lengths)
+            last = self.reached == len(self.classifier.model.stages) - 1
+            if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
+                self.reached, self.pieces, self.keys = self.reached + 1, (), None
+                return None
+            if last:
+                self.parts.append(told)
+        read = sum(len(span.windows) for span in self.spans)
+        return self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign)
+
+    def _ask(self, pieces: Sequence[_Piece]) -> None:
+        self.pieces, self.keys = pieces, [key_of(self.stage.encoder, window) for window, _ in pieces]
+
+    def _settle(self, told: Part, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
+        """Keep what the stage settles; whether that is all."""
+        if not self.classifier.model.policy.multi_label:
+            # no further stage could make a text known that was not read or is written in a strange script
+            if sure_to_abstain or cascade.settles(told):
+                self.parts.append(told)
+                return True
+            return False
+        done = cascade.settled(told)
+        if done.any():
+            self.parts.append(told.only(done))
+        if done.all():
+            return True
+        left = [piece for piece, over in zip(pieces, done.tolist(), strict=True) if not over]
+        self.grey = (left, told.only(~done))
+        return False
+
+    def _foreign(self) -> str:
+        """The strangest script, where the text has more than a few words of it.
+
+        For safety a passage is enough, however long the text around it.
+        """
+        counts: Counter[str] = Counter()
+        for span in self.spans:
+            for script, number in span.foreign.items():
+                if script not in self.classifier.scripts:
+                    counts[script] += number
+        if not counts:
+            return ""
+        strange, total = counts.total(), sum(span.chars for span in self.spans)
+        passage = self.classifier.model.policy.multi_label and strange >= _FOREIGN_LETTERS
+        return counts.most_common(1)[0][0] if strange and (passage or strange >= _FOREIGN_SHARE * total) else ""

@@ -1,0 +1,131 @@
+"""Texts → windows → vectors: read once for each tokenizer, encoded once for each encoder, and remembered.
+
+The turns of a chat are texts of their own, so when the chat goes on, only its new turn is encoded.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from classifiers.encoder.session import Encoder
+from classifiers.model import EncoderId, Floats, Windowing
+from classifiers.recent import Recent
+from classifiers.text.spans import Span, read
+from classifiers.text.windows import Window, cut
+
+_REMEMBERED_CHARS = 4_000_000
+"""Of the texts whose windows are remembered; a text read again is then not tokenised again."""
+
+Key = tuple[str, bytes]
+"""Of a window's vector: the encoder's sha256 and the window's ids."""
+
+
+class DeadlinePassed(Exception):
+    """Time ran out between two texts or windows."""
+
+
+def check_time(deadline: float | None) -> None:
+    """deadline: by time.monotonic(). Raises DeadlinePassed from then on."""
+    if deadline is not None and time.monotonic() >= deadline:
+        raise DeadlinePassed
+
+
+class Reader:
+    """Encoders and what they have read of late. For one thread at a time.
+
+    cache_windows: how many windows' vectors are remembered (about 2 kB each).
+    encoded, cached: windows computed so far, and taken from memory instead.
+    """
+
+    def __init__(self, encoders: Iterable[Encoder], cache_windows: int) -> None:
+        self.encoders: Mapping[str, Encoder] = {encoder.id.sha256: encoder for encoder in encoders}
+        self._vectors: Recent[Key, Floats] = Recent(cache_windows)
+        self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
+            _REMEMBERED_CHARS if cache_windows else 0, lambda key, span: len(key[0]) + len(span.plain) + 64
+        )
+        self.encoded = 0
+        self.cached = 0
+
+    def spans(
+        self, texts: Sequence[str], encoder: EncoderId, windowing: Windowing, max_windows: int, deadline: float | None
+    ) -> list[Span]:
+        """The windows of each text, the latest text first to be given its share of the budget.
+
+        Raises DeadlinePassed.
+        """
+        reads = self.encoders[encoder.sha256]
+        room = min(windowing.tokens, reads.max_tokens) - reads.specials
+        overlap = min(windowing.overlap, room - 1)
+        left = max_windows
+        spans: list[Span] = []
+        for text in reversed(texts):
+            check_time(deadline)
+            budget = max_windows if left > 0 else 0
+            span = self._span(text, reads, room=room, overlap=overlap, max_windows=budget, deadline=deadline)
+            span = span.first(left)
+            left -= len(span.windows)
+            spans.append(span)
+        return spans[::-1]
+
+    def translate(
+        self, window: Window, span: Span, source: EncoderId, target: EncoderId, deadline: float | None
+    ) -> list[Window]:
+        """A window of `source`'s tokens as windows of `target`'s: one, or more where it takes fewer tokens at a time.
+
+        span: where the window is from; a text of one window is read anew, of a longer one what its tokens tell.
+        Raises DeadlinePassed.
+        """
+        check_time(deadline)
+        reads, had = self.encoders[target.sha256], self.encoders[source.sha256]
+        room = reads.max_tokens - reads.specials
+        if reads.tokenizer_sha256 == had.tokenizer_sha256:
+            return [window] if len(window) <= room else cut(window, room, 0)
+        return cut(reads.tokenize(span.plain or had.text_of(window)), room, 0)
+
+    def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
+        """Fill in the vector of every window, as far as time goes. Raises DeadlinePassed."""
+        missing: dict[str, dict[Key, Window]] = {}
+        for key, window in wanted:
+            if key in vectors or key in missing.get(key[0], ()):
+                continue
+            held = self._vectors.get(key)
+            if held is None:
+                missing.setdefault(key[0], {})[key] = window
+            else:
+                vectors[key] = held
+                self.cached += 1
+        for sha256, windows in missing.items():
+            self._encode(self.encoders[sha256], windows, vectors, deadline)
+
+    def _encode(
+        self, encoder: Encoder, windows: Mapping[Key, Window], vectors: dict[Key, Floats], deadline: float | None
+    ) -> None:
+        keys, step = list(windows), encoder.threads
+        for start in range(0, len(keys), step):
+            check_time(deadline)
+            part = keys[start : start + step]
+            for key, vector in zip(part, encoder.encode([windows[key] for key in part]), strict=True):
+                vectors[key] = vector
+                self._vectors.put(key, vector)
+            self.encoded += len(part)
+
+    def _span(
+        self, text: str, encoder: Encoder, *, room: int, overlap: int, max_windows: int, deadline: float | None
+    ) -> Span:
+        key = (text, encoder.tokenizer_sha256, room, overlap, max_windows)
+        span = self._spans.get(key)
+        if span is None:
+            span = read(
+                text,
+                encoder.tokenize,
+                room=room,
+                overlap=overlap,
+                max_windows=max_windows,
+                between=lambda: check_time(deadline),
+            )
+            self._spans.put(key, span)
+        return span
+
+
+def key_of(encoder: EncoderId, window: Window) -> Key:
+    """By this windows are told apart: equal encoder and ids, equal key."""
+    return encoder.sha256, window.tobytes()

@@ -1,0 +1,117 @@
+"""A stage as an artifact stores it: an entry of the manifest, and tensors under the stage's name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.errors import ArtifactError
+from classifiers.model import Calibration, EncoderId, LinearHead, Nearest, Novelty, Stage, Threshold, Windowing
+from classifiers.policy import OTHER, Policy
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""A stage's name: it names tensors and a folder."""
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def entry(stage: Stage) -> dict[str, Any]:
+    """What the manifest says of a stage."""
+    return {
+        "name": stage.name,
+        "encoder": asdict(stage.encoder),
+        "classes": list(stage.head.classes),
+        "thresholds": {
+            label: {"act": float(limit.act), "unsure": float(limit.unsure)} for label, limit in stage.thresholds.items()
+        },
+        "calibration": {
+            "scale": stage.calibration.scale.tolist(),
+            "offset": stage.calibration.offset.tolist(),
+        },
+        "novelty": {"limit": float(stage.novelty.limit), "prototypes": len(stage.novelty.prototypes)},
+        "nearest": stage.nearest and {"sharpness": stage.nearest.sharpness, "share": stage.nearest.share},
+        "windowing": asdict(stage.windowing),
+    }
+
+
+def tensors(stage: Stage) -> dict[str, NDArray[Any]]:
+    """`<stage>.weights` and so on. Raises ValueError for a stage's name that cannot name a file."""
+    if not NAME.fullmatch(stage.name):
+        raise ValueError(f"{stage.name!r} cannot be a stage's name")
+    floats = {"weights": stage.head.weights, "bias": stage.head.bias, "prototypes": stage.novelty.prototypes}
+    packed: dict[str, NDArray[Any]] = {
+        f"{stage.name}.{name}": np.ascontiguousarray(value, np.float32) for name, value in floats.items()
+    }
+    if stage.nearest is not None:
+        packed[f"{stage.name}.owners"] = np.ascontiguousarray(stage.nearest.owners, np.int32)
+    return packed
+
+
+def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -> Stage:
+    """The stage of a manifest's entry. where: the artifact's folder, for what is said of it.
+
+    Raises ArtifactError where parts do not fit together, KeyError, TypeError or ValueError where some are missing.
+    """
+    name = str(values["name"])
+    if not NAME.fullmatch(name):
+        raise ArtifactError(f"{where}: {name!r} cannot be a stage's name")
+    classes = tuple(map(str, values["classes"]))
+    labels = tuple(policy.labels)
+    if classes not in {labels, (*labels, OTHER)}:
+        raise ArtifactError(f"{where}: its classes are not the policy's labels")
+    scale = np.asarray(values["calibration"]["scale"], np.float32)
+    offset = np.asarray(values["calibration"]["offset"], np.float32)
+    weights, bias, prototypes = (_floats(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))
+    count, dimensions = len(classes), weights.shape[-1]
+    shapes: dict[str, tuple[tuple[int, ...], set[tuple[int, ...]]]] = {
+        "weights": (weights.shape, {(count, dimensions)}),
+        "bias": (bias.shape, {(count,)}),
+        "prototypes": (prototypes.shape, {(len(prototypes), dimensions)}),
+        "calibration.scale": (scale.shape, {(1,), (count,)}),
+        "calibration.offset": (offset.shape, {(count,)}),
+    }
+    for part, (shape, allowed) in shapes.items():
+        if shape not in allowed:
+            raise ArtifactError(f"{where}: {name}.{part} has the shape {shape}, which does not fit {count} classes")
+    if not all(np.isfinite(array).all() for array in (weights, bias, prototypes, scale, offset)):
+        raise ArtifactError(f"{where}: {name} holds numbers that are not finite")
+    thresholds = {label: Threshold(**limits) for label, limits in values["thresholds"].items()}
+    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
+        raise ArtifactError(f"{where}: thresholds must be 0 <= unsure <= act <= 1")
+    windowing = Windowing(**values["windowing"])
+    if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
+        raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
+    return Stage(
+        name=name,
+        encoder=EncoderId(**values["encoder"]),
+        head=LinearHead(classes=classes, weights=weights, bias=bias),
+        calibration=Calibration(scale=scale, offset=offset),
+        thresholds=thresholds,
+        novelty=Novelty(prototypes=prototypes, limit=float(values["novelty"]["limit"])),
+        nearest=_nearest(
+            values.get("nearest"), held, f"{name}.owners", prototypes=len(prototypes), classes=count, where=where
+        ),
+        windowing=windowing,
+    )
+
+
+def _floats(held: Tensors, name: str, where: str) -> NDArray[np.float32]:
+    found = held.get(name)
+    if found is None or found.dtype != np.float32:
+        raise ArtifactError(f"{where}: its tensors must hold {name} as float32")
+    return found
+
+
+def _nearest(
+    values: Mapping[str, Any] | None, held: Tensors, name: str, *, prototypes: int, classes: int, where: str
+) -> Nearest | None:
+    if values is None:
+        return None
+    owners = held[name]
+    whole = len(owners) == prototypes >= classes and owners[0] == 0 and owners[-1] == classes - 1
+    if not whole or not np.isin(np.diff(owners), (0, 1)).all():
+        raise ArtifactError(f"{where}: {name} must name every class, in ascending order")
+    return Nearest(owners=owners, sharpness=float(values["sharpness"]), share=float(values["share"]))
