@@ -5,12 +5,12 @@ from typing import Any
 
 from classifiers.policy import Policy
 from classifiers.runtime import Runtime
-from classifiers.verdict import Abstention, Reading, Verdict
+from classifiers.verdict import Abstention, Passage, Reading, Verdict
 from classifiers.worker import Worker
 
 load = Runtime.load
 
-__all__ = ["Abstention", "Policy", "Reading", "Runtime", "Verdict", "Worker", "load", "train"]
+__all__ = ["Abstention", "Passage", "Policy", "Reading", "Runtime", "Verdict", "Worker", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

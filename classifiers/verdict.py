@@ -14,6 +14,21 @@ class Abstention(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A place in a text that a verdict points at: a card number, a slot's value.
+
+    label: of the policy, for which it stands. kind: what it is (`email`, or a slot's name).
+    text: which of the reading's texts it is in; start, end: characters of that text as it was given, end exclusive.
+    """
+
+    label: str
+    kind: str
+    start: int
+    end: int
+    text: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A classifier's labels with calibrated confidence.
 
@@ -27,6 +42,7 @@ class Verdict:
     reason: a short phrase for `explain` and logs.
     stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
     windows_read, windows_unread: how much of the text was looked at.
+    spans: the places that it points at, by text and start; those of one label do not overlap.
     """
 
     classifier: str
@@ -40,6 +56,7 @@ class Verdict:
     stage: str = ""
     windows_read: int = 0
     windows_unread: int = 0
+    spans: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
