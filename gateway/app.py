@@ -49,8 +49,9 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
     metrics.watch(worker=worker, runtime=runtime, writer=writer)
     policies = {name: classifier.model.policy for name, classifier in loaded_now.items()}
     versions = {name: classifier.version for name, classifier in loaded_now.items()}
-    for name, version in versions.items():
-        metrics.classifier_info.labels(name, version).set(1)
+    for name, classifier in loaded_now.items():
+        metrics.classifier_info.labels(name, classifier.version).set(1)
+        metrics.expect_stages(name, (stage.name for stage in classifier.model.stages))
     rules = compile_rules(settings.rules, policies, loaded.replies)
     upstreams = build_upstreams(settings)
     forwarder = Forwarder(upstreams, metrics)

@@ -81,6 +81,11 @@ class Metrics:
         for label in labels:
             self.verdicts.labels(rule, classifier, "label", label)
 
+    def expect_stages(self, classifier: str, stages: Iterable[str]) -> None:
+        """Lets a classifier's stages stand at 0."""
+        for stage in stages:
+            self.stage_verdicts.labels(classifier, stage)
+
     def expect_calls(self, upstream: str, reasons: Iterable[str]) -> None:
         """Lets an upstream's calls, fallbacks and failures stand at 0."""
         self.upstream_calls.labels(upstream)
@@ -100,6 +105,8 @@ class Metrics:
         outcome = verdict.abstention.value if verdict.abstention else ("label" if verdict.labels else "clean")
         label = verdict.labels[0] if verdict.labels else ""
         self.verdicts.labels(rule, verdict.classifier, outcome, label).inc()
+        if verdict.stage:
+            self.stage_verdicts.labels(verdict.classifier, verdict.stage).inc()
 
     def _bind(self, record: Record, model: str) -> Callable[[Record], None]:
         """The instruments' children for records of one kind, looked up once."""
@@ -239,6 +246,9 @@ class Metrics:
     def _make_classifier_instruments(self) -> None:
         self.verdicts = self._counter(
             "offramp_verdicts", "Verdicts by rule and outcome.", "rule", "classifier", "outcome", "label"
+        )
+        self.stage_verdicts = self._counter(
+            "offramp_stage_verdicts", "Verdicts by the classifier's stage that settled them.", "classifier", "stage"
         )
         self._windows = _WindowCounters()
         self.registry.register(self._windows)

@@ -62,6 +62,8 @@ def explain(
                 "novelty": round(verdict.novelty, 4),
                 "abstained": verdict.abstention.value if verdict.abstention else None,
                 "reason": verdict.reason,
+                "stage": verdict.stage,
+                "stages": [stage.name for stage in runtime.classifiers[rule.classifier].model.stages],
                 "windows": [verdict.windows_read, verdict.windows_unread],
             }
             for (rule, verdict), reading in zip(pairs, readings, strict=True)
@@ -91,6 +93,8 @@ def _print(result: dict[str, Any]) -> None:
             named = "●" if label in rule["labels"] else ""
             table.add_row(f"{label} {named}", f"{score:.3f}", "█" * round(score * 20), str(act), str(unsure))
         console.print(table)
+        if rule["stage"] and len(rule["stages"]) > 1:
+            console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}", markup=False)
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
     for name in result["rules_not_met"]:

@@ -42,6 +42,7 @@ def result_of(verdict: Verdict) -> ClassifyResult:
         novelty=verdict.novelty,
         abstained=verdict.abstention.value if verdict.abstention else None,
         reason=verdict.reason,
+        stage=verdict.stage,
         windows_read=verdict.windows_read,
         windows_unread=verdict.windows_unread,
     )

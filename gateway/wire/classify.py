@@ -21,6 +21,7 @@ class ClassifyResult(Struct):
     novelty: float
     abstained: str | None
     reason: str
+    stage: str
     windows_read: int
     windows_unread: int
 

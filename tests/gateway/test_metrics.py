@@ -116,6 +116,15 @@ def test_a_verdict_is_counted_by_what_it_says(verdict: dict[str, Any], outcome: 
     assert metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 1
 
 
+def test_a_verdict_is_counted_for_the_stage_that_settled_it() -> None:
+    metrics = Metrics()
+    metrics.expect_stages("c", ("cheap", "main"))
+    for stage in ("cheap", "cheap", ""):
+        metrics.observe_verdict(Verdict(classifier="c", version="1", scores={}, stage=stage), "r")
+    assert metrics.registry.get_sample_value("offramp_stage_verdicts_total", {"classifier": "c", "stage": "cheap"}) == 2
+    assert total(metrics, "offramp_stage_verdicts_total") == 2
+
+
 def test_queues_are_read_when_they_are_scraped() -> None:
     class Waiting:
         pending = 3
