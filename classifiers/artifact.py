@@ -55,8 +55,8 @@ class Artifact:
 
 
 def policy_text(policy: Policy) -> str:
-    """The policy with every default written out, without the teacher's key. JSON, so YAML as well."""
-    filled = policy.model_dump(mode="json", by_alias=True, exclude={"teacher": {"api_key"}})
+    """The policy with every default written out, without the teachers' keys. JSON, so YAML as well."""
+    filled = policy.model_dump(mode="json", by_alias=True, exclude={"teachers": {"__all__": {"api_key"}}})
     return json.dumps(filled, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -106,6 +106,7 @@ def save(
         "policy_sha256": policy_sha256(model.policy),
         "stages": [stages.entry(stage) for stage in model.stages],
         "seed": seed,
+        "writers": dict(report.get("text", {}).get("writers", {})),
         "made_with": dict(made_with or {}),
         "files": dict(sorted(digests.items())),
     }

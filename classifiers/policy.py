@@ -11,13 +11,15 @@ OTHER = "other"
 NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
+_SENTENCES = 40
+
 Kind = Literal["intent", "topic", "safety"]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, str | dict) else value
 
 
 def _number(value: object) -> object:
@@ -69,20 +71,36 @@ class Goal(Record):
 
 
 class Teacher(Record):
-    """Who writes training sentences: a model (by litellm name or at `base_url`) or a file of sentences."""
+    """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences."""
 
     model: Words | None = None
     base_url: Words | None = None
     api_key: str | None = None
-    file: Words | None = None
-    sentences_per_label: Annotated[int, Field(ge=1, le=2000)] = 40
+    file: WordsList = ()
+    sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
     budget: Dollars = 1.0
+    tokens: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.model is None) == (self.file is None):
+        if (self.model is None) == (not self.file):
             raise ValueError("a teacher needs either model: or file:")
         return self
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.model or ", ".join(self.file)
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences a label a model is asked for at first."""
+        return self.sentences_per_label or _SENTENCES
+
+
+Teachers = Annotated[
+    tuple[Teacher, ...], BeforeValidator(_one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
+]
 
 
 class PolicyTest(Record):
@@ -104,7 +122,7 @@ class Policy(Record):
     other: Words | None = None
     encoder: Words | None = None
     data: WordsList = ()
-    teacher: Teacher | None = None
+    teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
     seed: int = 0
     tests: tuple[PolicyTest, ...] = ()

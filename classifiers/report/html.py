@@ -141,7 +141,11 @@ def _text(report: Mapping[str, Any]) -> str:
     text = report["text"]
     rows = [[escape(name), count] for name, count in text["sources"].items()]
     forms = ", ".join(f"{count} {escape(form)}" for form, count in text["forms"].items())
-    parts = [table(["source", "texts"], rows), f"<p>The built-in writer made: {forms or 'nothing'}.</p>"]
+    parts = [
+        table(["source", "texts"], rows),
+        *_teachers(report),
+        f"<p>The built-in writer made: {forms or 'nothing'}.</p>",
+    ]
     parts.append(f"<p>Dropped: {text['duplicates']} duplicates, {text['empty']} empty.</p>")
     if text["leaks"]:
         parts.append(
@@ -158,6 +162,21 @@ def _text(report: Mapping[str, Any]) -> str:
         ]
         parts.append(table(["held-out text of", "rows", "accuracy", "95 %"], lines))
     return "".join(parts)
+
+
+def _teachers(report: Mapping[str, Any]) -> Iterator[str]:
+    """Who wrote sentences: how many, which share of all texts that is, and what it cost."""
+    rows = []
+    for one in report["teachers"]:
+        names = [one["model"]] if "model" in one else one["file"]
+        shares = [f"{percent(report['text']['writers'].get(name, 0.0))} of all texts" for name in names]
+        cost = f"${one['spent_usd']:.4f}" if one.get("price_known") else "unknown" if "model" in one else ""
+        tokens = f"{one['input_tokens']} + {one['output_tokens']}" if "model" in one else ""
+        note = "stopped by its budget" if one.get("stopped_by_budget") else ""
+        cells = [", ".join(names), one["sentences"], ", ".join(shares), cost, tokens, note]
+        rows.append([escape(cell) if isinstance(cell, str) else cell for cell in cells])
+    if rows:
+        yield table(["teacher", "sentences", "share", "cost in this run", "tokens in + out", ""], rows)
 
 
 def _goals(report: Mapping[str, Any]) -> str:
@@ -185,10 +204,6 @@ def _settings(report: Mapping[str, Any]) -> str:
         ["encoder", escape(f"{report['encoder']['source']} ({report['encoder']['sha256'][:12]}…)")],
         ["seed", report["seed"]],
         *([escape(name.replace("_", " ")), escape(str(value))] for name, value in report["settings"].items()),
-        *(
-            [escape(f"teacher {name}".replace("_", " ")), escape(str(value))]
-            for name, value in report["teacher"].items()
-        ),
         ["seconds", steps],
     ]
     return table(["", ""], rows)

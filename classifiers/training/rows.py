@@ -18,6 +18,7 @@ class Row:
     group: texts that came about together; a group is never split between fitting and measuring.
     weight: how much the text counts in fitting.
     probe: whether the text is like what users write, so that measuring on it makes sense.
+    writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
     """
 
     text: str
@@ -27,3 +28,4 @@ class Row:
     against: tuple[str, ...] = ()
     weight: float = 1.0
     probe: bool = True
+    writer: str = ""

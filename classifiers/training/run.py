@@ -14,7 +14,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.model import Floats
-from classifiers.policy import OTHER, Policy
+from classifiers.policy import OTHER, Policy, Teacher
 from classifiers.training import accept, export, goals
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
@@ -24,8 +24,10 @@ from classifiers.training.progress import Progress, Silent
 from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
 from classifiers.training.write import sentences
+from classifiers.training.write.budget import Estimate
+from classifiers.training.write.neighbours import nearest_labels
 from classifiers.training.write.sentences import Written
-from classifiers.training.write.teacher import Complete, Price
+from classifiers.training.write.teacher import Approve, Hire, Price
 
 _CHECKED_ROWS = 64
 
@@ -53,14 +55,14 @@ def train(
     models_dir: Path,
     progress: Progress | None = None,
     seed: int | None = None,
-    complete: Complete | None = None,
-    price: Price | None = None,
+    hire: Hire | None = None,
+    approve: Approve | None = None,
     threads: int | None = None,
 ) -> Outcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own.
 
-    base_dir: what the policy's paths are relative to. seed: by default the policy's. complete: asks the teacher's
-    model; needed where the policy names one. price: dollars a token, for the estimate and the budget.
+    base_dir: what the policy's paths are relative to. seed: by default the policy's. hire: gets a teacher's
+    model ready; needed where the policy names one. approve: told what asking it will come to before that is spent.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
     clock = _Clock(progress or Silent())
@@ -79,8 +81,9 @@ def train(
         models_dir=models_dir,
         seed=chance,
         data_rows=len(data),
-        complete=complete,
-        price=price,
+        neighbours=lambda: nearest_labels(policy, lambda texts: embed(encoder, texts)),
+        hire=hire,
+        approve=approve or _approve,
         advance=clock.progress.advance,
     )
     clock.step("clean")
@@ -113,6 +116,12 @@ def train(
         )
     version, folder = export.publish(trained.model, report, models_dir, [vectors[:_CHECKED_ROWS]], seed=chance)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
+
+
+def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bool:
+    """Whoever gives a model and asks for no say agrees to what it costs within its budget."""
+    del teacher, expected, price, why
+    return True
 
 
 def _check(policy: Policy) -> None:
@@ -160,6 +169,7 @@ def _report(
             "rows": len(rows),
             "groups": len({row.group for row in rows}),
             "sources": dict(Counter(row.source for row in rows)),
+            "writers": _shares(rows),
             "forms": dict(written.forms),
             "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
             "leaks": list(cleaned.leaks),
@@ -167,7 +177,7 @@ def _report(
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
         },
-        "teacher": written.teacher,
+        "teachers": written.teachers(),
         "settings": trained.settings,
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
@@ -182,11 +192,18 @@ def _report(
     }
 
 
+def _shares(rows: Sequence[Row]) -> dict[str, float]:
+    """Each teacher's share of all rows."""
+    counts = Counter(row.writer for row in rows if row.writer)
+    return {writer: round(count / len(rows), 4) for writer, count in counts.items()}
+
+
 def _by_source(policy: Policy, held: Sequence[Row], trained: Trained) -> dict[str, Any]:
-    """Held-out accuracy on each source's text alone."""
+    """Held-out accuracy on each source's text alone; each teacher is a source of its own."""
     found: dict[str, Any] = {}
-    for source in dict.fromkeys(row.source for row in held):
-        chosen = [index for index, row in enumerate(held) if row.source == source]
+    sources = [row.writer or row.source for row in held]
+    for source in dict.fromkeys(sources):
+        chosen = [index for index, one in enumerate(sources) if one == source]
         measures = _measures(policy, held, trained, chosen)
         found[source] = {name: measures[name] for name in ("rows", "accuracy", "interval")}
     return found

@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from classifiers.policy import Policy
+from classifiers.policy import Policy, Teacher
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from classifiers.training.run import Outcome
-    from classifiers.training.write.teacher import Complete, Price
+    from classifiers.training.write.budget import Estimate, Price
+    from classifiers.training.write.teacher import Approve, Hire
 
 
 def train(
@@ -34,15 +36,15 @@ def train(
     outcomes = []
     for file, policy in loaded:
         target = models or _models_dir(file)
-        with _teacher(policy, target, ask=not yes) as (complete, price), _watch(policy.name) as watcher:
+        with _watch(policy.name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
             outcome = run(
                 policy,
                 base_dir=file.parent,
                 models_dir=target,
                 progress=watcher,
                 seed=seed,
-                complete=complete,
-                price=price,
+                hire=hire,
+                approve=approve,
             )
         outcomes.append((policy, outcome))
         if not json:
@@ -85,34 +87,54 @@ def _models_dir(policy: Path) -> Path:
 
 
 @contextmanager
-def _teacher(policy: Policy, models: Path, *, ask: bool) -> Iterator[tuple["Complete | None", "Price | None"]]:
-    """The policy's teacher, after its cost was shown."""
-    if policy.teacher is None or policy.teacher.model is None:
+def _teachers(
+    policy: Policy, watcher: "_Bars | _Lines", *, ask: bool
+) -> Iterator[tuple["Hire | None", "Approve | None"]]:
+    """What gets a teacher's model ready, and what shows its cost before it is spent."""
+    if not any(teacher.model for teacher in policy.teachers):
         yield None, None
         return
-    from classifiers.training.write.teacher import CACHE, cost
+    from classifiers.training.write.sentences import FIRST
+    from classifiers.training.write.teacher import Hired
     from gateway.cli.teacher import AskTeacher, price_of
     from gateway.config.shipped import shipped_dir
     from gateway.savings.prices import load_prices
 
-    price = price_of(policy.teacher, load_prices(shipped_dir() / "prices.yaml"))
-    seed = policy.seed
-    estimate = cost(policy, price, models / CACHE, seed)
-    dollars = f"about ${estimate.usd:.4f}" if price.known else "at a price that is not known here"
-    stderr().print(
-        f"{policy.name}: {policy.teacher.model} is to be asked {estimate.calls} times ({estimate.cached_calls} more "
-        f"answers are cached), {dollars}; budget ${policy.teacher.budget:.2f}",
-        markup=False,
-        soft_wrap=True,
+    prices = load_prices(shipped_dir() / "prices.yaml")
+
+    def approve(teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> bool:
+        with watcher.aside() as console:
+            console.print(_expense(policy, teacher, expected, price, why), markup=False, soft_wrap=True)
+            if ask and expected.calls and console.is_terminal and not typer.confirm("Go on?", err=True, default=True):
+                if why == FIRST:
+                    raise typer.Exit(Exit.DONE)
+                return False
+        return True
+
+    with ExitStack() as stack:
+
+        def hire(teacher: Teacher) -> Hired:
+            asked = AskTeacher(teacher)
+            stack.callback(asked.close)
+            return Hired(complete=asked, price=price_of(teacher, prices))
+
+        yield hire, approve
+
+
+def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> str:
+    """What asking will come to, and what bounds it."""
+    if price.known:
+        dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
+        bound += f" and {teacher.tokens} tokens" if teacher.tokens else ""
+    elif teacher.tokens:
+        dollars, bound = "at a price that is not known here", f"at most {teacher.tokens} tokens"
+    else:
+        dollars = "at a price that is not known here"
+        bound = "so budget: cannot hold; state tokens: to bound it"
+    return (
+        f"{policy.name}: {teacher.model} is to be asked {expected.calls} times {why} ({expected.cached_calls} more "
+        f"answers are cached), about {expected.input_tokens + expected.output_tokens} tokens, {dollars}; {bound}"
     )
-    console = stderr()
-    if ask and estimate.calls and console.is_terminal and not typer.confirm("Go on?", err=True, default=True):
-        raise typer.Exit(Exit.DONE)
-    teacher = AskTeacher(policy.teacher)
-    try:
-        yield teacher, price
-    finally:
-        teacher.close()
 
 
 class _Bars:
@@ -122,6 +144,13 @@ class _Bars:
         self._bars = bars
         self._name = name
         self._task = bars.add_task(name, total=None)
+
+    @contextmanager
+    def aside(self) -> Iterator[Console]:
+        """The console, for questions: the bars are still meanwhile."""
+        self._bars.stop()
+        yield self._bars.console
+        self._bars.start()
 
     def step(self, name: str) -> None:
         self._bars.reset(self._task, description=f"{self._name}: {name}", total=None)
@@ -135,6 +164,11 @@ class _Lines:
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    @contextmanager
+    def aside(self) -> Iterator[Console]:
+        """The console, for questions."""
+        yield stderr()
 
     def step(self, name: str) -> None:
         stderr().print(f"{self._name}: {name}", markup=False)

@@ -40,7 +40,7 @@ def validate(document: Document, schema: type[M]) -> M | None:
 
 
 def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) -> Problem:
-    path = _path_in(document.data, detail["loc"])
+    path = path_in(document.data, detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         word = str(detail["loc"][-1])
@@ -60,8 +60,8 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
     return document.problem(path, message)
 
 
-def _path_in(data: Any, loc: tuple[str | int, ...]) -> DataPath:
-    """pydantic's location without the parts (union tags) that the file does not have."""
+def path_in(data: Any, loc: tuple[str | int, ...]) -> DataPath:
+    """pydantic's location without what the file does not have: union tags, the index of a thing that stands alone."""
     path: list[str | int] = []
     for key in loc:
         in_mapping = isinstance(data, Mapping) and key in data

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from classifiers.policy import NONE, OTHER, Policy
 from gateway.config import source
-from gateway.config.check import validate
+from gateway.config.check import path_in, validate
 from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Rule, Settings
 from gateway.config.shipped import shipped_dir
@@ -216,5 +216,8 @@ def _missing_files(document: Document, policy: Policy, folder: Path) -> Iterator
     for index, name in enumerate(policy.data):
         if not (folder / name).is_file():
             yield document.problem(("data", index), f"there is no file {folder / name}")
-    if policy.teacher and policy.teacher.file and not (folder / policy.teacher.file).is_file():
-        yield document.problem(("teacher", "file"), f"there is no file {folder / policy.teacher.file}")
+    for place, teacher in enumerate(policy.teachers):
+        for index, name in enumerate(teacher.file):
+            if not (folder / name).is_file():
+                path = path_in(document.data, ("teacher", place, "file", index))
+                yield document.problem(path, f"there is no file {folder / name}")

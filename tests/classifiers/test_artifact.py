@@ -59,7 +59,7 @@ def test_no_secret_is_written(
     secret = bare_model(teacher={"model": "openai/x", "api_key": "sk-secret"})
     save(secret, tmp_path, report={})
     assert not any(b"sk-secret" in path.read_bytes() for path in tmp_path.iterdir())
-    assert load(tmp_path).model.policy.teacher is not None
+    assert load(tmp_path).model.policy.teachers[0].api_key is None
     assert artifact.policy_sha256(secret.policy) == artifact.policy_sha256(
         bare_model(teacher={"model": "openai/x", "api_key": "sk-other"}).policy
     )

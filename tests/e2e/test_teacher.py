@@ -39,7 +39,7 @@ def test_a_teacher_is_asked_once(run_offramp, proxy, tmp_path: Path, prepared_di
     asked = proxy.metric(sample) - before
     assert asked > 0
     (outcome,) = json.loads(first.stdout)
-    assert outcome["report"]["teacher"]["model"] == "gpt-4o"
+    assert outcome["report"]["teachers"][0]["model"] == "gpt-4o"
     again = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path)
     assert "gpt-4o is to be asked 0 times" in again.stderr
     assert proxy.metric(sample) - before == asked
@@ -63,5 +63,5 @@ def test_a_teacher_through_litellm(run_offramp, proxy, tmp_path: Path, prepared_
     done = run_offramp("train", "taught.yaml", "--json", cwd=tmp_path, **environment)
     assert done.returncode == 0, done.stderr
     (outcome,) = json.loads(done.stdout)
-    assert outcome["report"]["teacher"]["model"] == "openai/gpt-4o"
-    assert outcome["report"]["teacher"]["input_tokens"] > 0
+    assert outcome["report"]["teachers"][0]["model"] == "openai/gpt-4o"
+    assert outcome["report"]["teachers"][0]["input_tokens"] > 0

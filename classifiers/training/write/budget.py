@@ -39,20 +39,23 @@ class BudgetExceeded(Exception):
 
 
 class Purse:
-    """A budget in dollars that is checked before each call and charged after it."""
+    """A budget in dollars and in tokens that is checked before each call and charged after it."""
 
-    def __init__(self, budget_usd: float, price: Price) -> None:
-        """Nothing is spent yet."""
+    def __init__(self, budget_usd: float, price: Price, tokens: int | None = None) -> None:
+        """Nothing is spent yet. tokens: at most so many, in and out; None: any number."""
         self.spent_usd = 0.0
         self.input_tokens = 0
         self.output_tokens = 0
         self._budget_usd = budget_usd
         self._price = price
+        self._tokens = tokens
 
     def check(self, ask: Ask, max_tokens: int) -> None:
         """Raises BudgetExceeded where this call could exceed the budget."""
-        worst = self._price.of(input_tokens(ask.prompt), max_tokens)
-        if self.spent_usd + worst > self._budget_usd:
+        asked = input_tokens(ask.prompt)
+        if self.spent_usd + self._price.of(asked, max_tokens) > self._budget_usd:
+            raise BudgetExceeded
+        if self._tokens is not None and self.input_tokens + self.output_tokens + asked + max_tokens > self._tokens:
             raise BudgetExceeded
 
     def charge(self, answer: Completion) -> None:
@@ -65,7 +68,7 @@ class Purse:
 def estimate(asks: Sequence[Ask], cached: int, price: Price) -> Estimate:
     """asks: those that must be paid for; cached: how many need not be."""
     asked = sum(input_tokens(ask.prompt) for ask in asks)
-    told = sum(ask.wanted * _TOKENS_A_SENTENCE for ask in asks)
+    told = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
     return Estimate(
         calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=told, usd=price.of(asked, told)
     )

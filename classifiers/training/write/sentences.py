@@ -1,15 +1,20 @@
-"""All who write training sentences for a policy: the built-in writer always, a teacher or a file where one is named."""
+"""All who write training sentences for a policy: the built-in writer always, the teachers that the policy names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classifiers.errors import TeacherError
 from classifiers.policy import Policy
 from classifiers.training.rows import Row
-from classifiers.training.write import builtin, file, teacher
-from classifiers.training.write.teacher import Complete, Price
+from classifiers.training.write import builtin, file
+from classifiers.training.write.neighbours import Neighbours
+from classifiers.training.write.prompts import asks
+from classifiers.training.write.teacher import CACHE, Approve, Author, Hire, nothing_written
+
+FIRST = "for sentences of every label"
+"""Why a teacher is asked at first."""
 
 _PLENTY = 8
 """Sentences a label, from which the built-in writer keeps to the essentials."""
@@ -17,11 +22,17 @@ _PLENTY = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """rows: all sentences; forms: how many of each form the built-in writer made; teacher: what it did and cost."""
+    """rows: all sentences; forms: how many of each form the built-in writer made; files: what each file teacher gave;
+    authors: the teachers that are models, who can be asked again."""
 
     rows: tuple[Row, ...]
     forms: Mapping[str, int]
-    teacher: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[Mapping[str, Any]] = ()
+    authors: Sequence[Author] = ()
+
+    def teachers(self) -> list[dict[str, Any]]:
+        """What each teacher did and cost, for the report."""
+        return [*(author.summary() for author in self.authors), *(dict(one) for one in self.files)]
 
 
 def write(
@@ -31,42 +42,51 @@ def write(
     models_dir: Path,
     seed: int,
     data_rows: int,
-    complete: Complete | None,
-    price: Price | None,
+    neighbours: Callable[[], Neighbours],
+    hire: Hire | None,
+    approve: Approve,
     advance: Callable[[int, int], None],
 ) -> Written:
     """All sentences for a policy. data_rows: how many rows the user's own files hold.
 
-    Raises TeacherError where the policy names a model that cannot be asked, TrainingError for a bad file.
+    neighbours: called where a model is asked. Raises TeacherError where the policy names a model that cannot be
+    asked or that wrote nothing, TrainingError for a bad file.
     """
-    taught, summary = _teacher(policy, base_dir, models_dir, seed, complete=complete, price=price, advance=advance)
+    taught: list[Row] = []
+    files: list[dict[str, Any]] = []
+    authors: list[Author] = []
+    for place, teacher in enumerate(policy.teachers):
+        if teacher.file:
+            rows = file.write(policy, teacher, base_dir, seed)
+            files.append({"file": list(teacher.file), "sentences": len(rows)})
+        else:
+            if hire is None:
+                raise TeacherError(
+                    f"{policy.name}: its teacher is the model {teacher.model}, but nothing here can ask it; "
+                    "install offramp[providers] or name a base_url"
+                )
+            author = Author(teacher, hire(teacher), place=place, cache_dir=models_dir / CACHE, seed=seed)
+            authors.append(author)
+            rows = _first(policy, author, neighbours(), seed, approve=approve, advance=advance)
+        taught += rows
     brief = len(taught) + data_rows >= _PLENTY * len(policy.labels)
     own = builtin.write(policy, seed, brief=brief)
-    return Written(rows=(*own.rows, *taught), forms=own.forms, teacher=summary)
+    return Written(rows=(*own.rows, *taught), forms=own.forms, files=files, authors=authors)
 
 
-def _teacher(
+def _first(
     policy: Policy,
-    base_dir: Path,
-    models_dir: Path,
+    author: Author,
+    neighbours: Neighbours,
     seed: int,
     *,
-    complete: Complete | None,
-    price: Price | None,
+    approve: Approve,
     advance: Callable[[int, int], None],
-) -> tuple[Sequence[Row], Mapping[str, Any]]:
-    named = policy.teacher
-    if named is None:
-        return (), {}
-    if named.file is not None:
-        rows = file.write(policy, base_dir / named.file)
-        return rows, {"file": named.file, "sentences": len(rows)}
-    if complete is None:
-        raise TeacherError(
-            f"{policy.name}: its teacher is the model {named.model}, but nothing here can ask it; "
-            "install offramp[providers] or name a base_url"
-        )
-    told = teacher.write(
-        policy, complete, price or Price(), cache_dir=models_dir / teacher.CACHE, seed=seed, advance=advance
-    )
-    return told.rows, told.summary
+) -> list[Row]:
+    wanted = asks(policy, author.teacher.sentences, seed, neighbours)
+    if not approve(author.teacher, author.estimate(wanted), author.price, FIRST):
+        raise TeacherError(f"{policy.name}: its teacher {author.teacher.model} was not to be asked")
+    rows = author.write(wanted, advance)
+    if not rows:
+        raise nothing_written(policy.name, author)
+    return rows

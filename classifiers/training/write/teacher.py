@@ -1,31 +1,27 @@
-"""A teacher that is a language model: prompts, its answers parsed with distrust, a cache, a budget."""
+"""A teacher that is a language model: asked prompt by prompt within a budget, its answers cached and parsed."""
 
 import json
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from classifiers.errors import TeacherError
-from classifiers.policy import Policy, Teacher
+from classifiers.policy import Teacher
 from classifiers.training.rows import Row
+from classifiers.training.write.answers import Labels, parse, parse_keyed
 from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate
 from classifiers.training.write.cache import Cache, Completion
-from classifiers.training.write.prompts import Ask, asks
+from classifiers.training.write.prompts import Ask
 
-__all__ = ["CACHE", "Complete", "Completion", "Price", "Told", "cost", "parse", "write"]
+__all__ = ["CACHE", "Approve", "Author", "Complete", "Completion", "Hire", "Hired", "Price"]
 
 CACHE = "teacher-cache"
 """Folder of the cached answers, below models_dir."""
 
 _TEMPERATURE = 0.9
-_MAX_TOKENS = 1200
-_LONGEST_CHARS = 1000
-_MOST_STARTS = 50
+_TOKENS_A_TEXT, _TOKENS_BESIDE = 100, 200
 _TRIES = 2
-_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s*")
 
 
 class Complete(Protocol):
@@ -36,116 +32,128 @@ class Complete(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """rows: the teacher's sentences, each batch one group; summary: for the report and the manifest."""
+class Hired:
+    """A teacher's model, ready to be asked, and what a token of it costs."""
 
-    rows: tuple[Row, ...]
-    summary: dict[str, Any]
-
-
-def cost(policy: Policy, price: Price, cache_dir: Path, seed: int) -> Estimate:
-    """What writing will come to. Nothing is asked. The policy must name a teacher's model."""
-    teacher = _named(policy)
-    cache = Cache(cache_dir)
-    wanted = asks(policy, teacher.sentences_per_label, seed)
-    paid = [ask for ask in wanted if cache.get(_question(teacher, ask, seed)) is None]
-    return estimate(paid, len(wanted) - len(paid), price)
+    complete: Complete
+    price: Price
 
 
-def write(
-    policy: Policy,
-    complete: Complete,
-    price: Price,
-    *,
-    cache_dir: Path,
-    seed: int,
-    advance: Callable[[int, int], None],
-) -> Told:
-    """Ask for every batch until all are written or the budget is spent; what was written is kept either way.
+Hire = Callable[[Teacher], Hired]
+"""Raises TeacherError where the model cannot be had."""
 
-    Raises TeacherError where not one answer held sentences, or where `complete` gives up (answers until then are
-    cached, so that a re-run goes on from there).
-    """
-    teacher = _named(policy)
-    expected = cost(policy, price, cache_dir, seed)
-    wanted = asks(policy, teacher.sentences_per_label, seed)
-    cache, purse = Cache(cache_dir), Purse(teacher.budget, price)
-    rows: list[Row] = []
-    asked, unusable, over_budget = 0, 0, False
-    for ask in wanted:
-        try:
-            texts = _texts(teacher, ask, complete, cache=cache, purse=purse, seed=seed)
-        except BudgetExceeded:
-            over_budget = True
-            break
-        asked += 1
-        unusable += not texts
-        rows += [Row(text=text, labels=ask.labels, group=f"teacher/{ask.batch}", source="teacher") for text in texts]
-        advance(asked, len(wanted))
-    if not rows:
-        why = "the budget is too small for one call" if over_budget else "none of its answers held a JSON list of texts"
-        raise TeacherError(f"{policy.name}: teacher {teacher.model} wrote nothing: {why}")
-    return Told(
-        rows=tuple(rows),
-        summary={
-            "model": teacher.model,
-            "sentences": len(rows),
-            "batches": {"wanted": len(wanted), "answered": asked, "unusable": unusable},
-            "estimate": asdict(expected),
-            "spent_usd": round(purse.spent_usd, 6),
-            "price_known": price.known,
-            "input_tokens": purse.input_tokens,
-            "output_tokens": purse.output_tokens,
-            "stopped_by_budget": over_budget,
-        },
-    )
+Approve = Callable[[Teacher, Estimate, Price, str], bool]
+"""Told what asking will come to before anything is spent, and what for; False: do not ask."""
 
 
-def parse(answer: str) -> list[str]:
-    """The texts in an answer: a JSON list of strings or of objects with a text, wherever it stands, or plain lines."""
-    found = list(_json_texts(answer))
-    if not found and "[" not in answer and "{" not in answer:
-        found = [_BULLET.sub("", line).strip().strip('"') for line in answer.splitlines()]
-    tidy = (" ".join(text.split()) for text in found)
-    return [text for text in dict.fromkeys(tidy) if text and len(text) <= _LONGEST_CHARS]
+class Author:
+    """One teacher's model through a whole training: what it wrote, what it spent."""
+
+    def __init__(self, teacher: Teacher, hired: Hired, *, place: int, cache_dir: Path, seed: int) -> None:
+        """place: the teacher's place in the policy, from 0."""
+        self.teacher = teacher
+        self.price = hired.price
+        self._complete = hired.complete
+        self._group = f"teacher {place}" if place else "teacher"
+        self._cache = Cache(cache_dir)
+        self._seed = seed
+        self._purse = Purse(teacher.budget, hired.price, teacher.tokens)
+        self._expected = 0.0
+        self._wanted, self._answered, self._unusable, self._sentences = 0, 0, 0, 0
+        self._over_budget = False
+
+    @property
+    def spent_usd(self) -> float:
+        """Until now, in this run."""
+        return self._purse.spent_usd
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether something was left out since the next call could have exceeded the budget."""
+        return self._over_budget
+
+    def estimate(self, asks: Sequence[Ask]) -> Estimate:
+        """What asking will come to. Nothing is asked."""
+        paid = [ask for ask in asks if self._cache.get(self._question(ask, self._seed)) is None]
+        return estimate(paid, len(asks) - len(paid), self.price)
+
+    def write(self, asks: Sequence[Ask], advance: Callable[[int, int], None]) -> list[Row]:
+        """Ask for every batch until all are written or the budget is spent; what was written is kept either way.
+
+        Each batch is one group. Raises TeacherError where `complete` gives up (answers until then are cached, so
+        that a re-run goes on from there).
+        """
+        self._expected += self.estimate(asks).usd
+        self._wanted += len(asks)
+        rows: list[Row] = []
+        for done, ask in enumerate(asks, 1):
+            try:
+                texts = self._texts(ask)
+            except BudgetExceeded:
+                self._over_budget = True
+                break
+            self._answered += 1
+            self._unusable += not texts
+            rows += [
+                Row(
+                    text=text,
+                    labels=labels,
+                    group=f"{self._group}/{ask.batch}",
+                    source="teacher",
+                    writer=self.teacher.name,
+                )
+                for text, labels in texts
+            ]
+            advance(done, len(asks))
+        self._sentences += len(rows)
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """For the report and the manifest."""
+        return {
+            "model": self.teacher.model,
+            "sentences": self._sentences,
+            "batches": {"wanted": self._wanted, "answered": self._answered, "unusable": self._unusable},
+            "estimate_usd": round(self._expected, 6),
+            "spent_usd": round(self._purse.spent_usd, 6),
+            "price_known": self.price.known,
+            "input_tokens": self._purse.input_tokens,
+            "output_tokens": self._purse.output_tokens,
+            "stopped_by_budget": self._over_budget,
+        }
+
+    def _texts(self, ask: Ask) -> list[tuple[str, Labels]]:
+        """A batch's texts, from the cache or paid for; a second try with another seed where the first is unusable."""
+        most = _TOKENS_A_TEXT * ask.texts + _TOKENS_BESIDE
+        for attempt in range(_TRIES):
+            seed = self._seed + attempt
+            question = self._question(ask, seed)
+            answer = self._cache.get(question)
+            if answer is None:
+                self._purse.check(ask, most)
+                answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
+                self._purse.charge(answer)
+                self._cache.put(question, answer)
+            texts = _read(ask, answer.text)
+            if texts:
+                return texts
+        return []
+
+    def _question(self, ask: Ask, seed: int) -> str:
+        """All that an answer depends on."""
+        teacher = self.teacher
+        where = f"{teacher.model} at {teacher.base_url}" if teacher.base_url else f"{teacher.model}"
+        return json.dumps([where, _TEMPERATURE, seed, ask.prompt], ensure_ascii=False)
 
 
-def _json_texts(answer: str) -> Iterator[str]:
-    for start in (match.start() for match in islice(re.finditer(r"\[", answer), _MOST_STARTS)):
-        try:
-            value, _ = json.JSONDecoder().raw_decode(answer[start:])
-        except (ValueError, RecursionError):
-            continue
-        for item in value if isinstance(value, list) else ():
-            text = item.get("text", item.get("message")) if isinstance(item, dict) else item
-            if isinstance(text, str):
-                yield text
-        return
+def nothing_written(name: str, author: Author) -> TeacherError:
+    """Why a teacher that was asked wrote nothing at all."""
+    budget = "the budget is too small for one call"
+    why = budget if author.over_budget else "none of its answers held a JSON list of texts"
+    return TeacherError(f"{name}: teacher {author.teacher.model} wrote nothing: {why}")
 
 
-def _texts(teacher: Teacher, ask: Ask, complete: Complete, *, cache: Cache, purse: Purse, seed: int) -> list[str]:
-    """A batch's texts, from the cache or paid for; a second try with another seed where the first is unusable."""
-    for attempt in range(_TRIES):
-        question = _question(teacher, ask, seed + attempt)
-        answer = cache.get(question)
-        if answer is None:
-            purse.check(ask, _MAX_TOKENS)
-            answer = complete(ask.prompt, max_tokens=_MAX_TOKENS, temperature=_TEMPERATURE, seed=seed + attempt)
-            purse.charge(answer)
-            cache.put(question, answer)
-        texts = parse(answer.text)[: ask.wanted]
-        if texts:
-            return texts
-    return []
-
-
-def _question(teacher: Teacher, ask: Ask, seed: int) -> str:
-    """All that an answer depends on."""
-    where = f"{teacher.model} at {teacher.base_url}" if teacher.base_url else f"{teacher.model}"
-    return json.dumps([where, _TEMPERATURE, _MAX_TOKENS, seed, ask.prompt], ensure_ascii=False)
-
-
-def _named(policy: Policy) -> Teacher:
-    if policy.teacher is None or policy.teacher.model is None:
-        raise TeacherError(f"{policy.name}: the policy names no teacher's model")
-    return policy.teacher
+def _read(ask: Ask, answer: str) -> list[tuple[str, Labels]]:
+    if list(ask.labels) == [""]:
+        return [(text, ask.labels[""]) for text in parse(answer)[: ask.wanted]]
+    return parse_keyed(answer, ask.labels)[: 2 * ask.texts]

@@ -13,6 +13,8 @@ from classifiers.errors import PolicyError, TeacherError, TrainingError
 from classifiers.policy import OTHER, Policy
 from classifiers.registry import Registry
 from classifiers.training.run import Outcome, train
+from classifiers.training.write.speech import name_words
+from classifiers.training.write.teacher import Completion, Hired, Price
 from classifiers.verdict import Abstention
 
 POLICIES = Path(__file__).parents[3] / "config" / "policies"
@@ -42,13 +44,29 @@ BANK: dict[str, Any] = {
     ],
 }
 
+SAID = {"told.jsonl": 1, "more.jsonl": 2, "small": 6}
+
 Train = Callable[..., Outcome]
+
+
+class Scripted:
+    """A teacher's model that has a form for some labels, by what the prompt asks for, and nothing for others."""
+
+    def __init__(self, forms: dict[str, str]) -> None:
+        self.forms = forms
+        self.prompts: list[str] = []
+
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+        self.prompts.append(prompt)
+        label = next((name for name in self.forms if f'mean "{name_words(name)}"' in prompt), None)
+        texts = [self.forms[label].format(number) for number in range(3)] if label else []
+        return Completion(text=json.dumps(texts), input_tokens=10, output_tokens=20)
 
 
 @pytest.fixture
 def run(models_dir: Path, tmp_path: Path) -> Train:
     def make(**changes: Any) -> Outcome:
-        options = {key: changes.pop(key) for key in ("seed", "progress", "complete") if key in changes}
+        options = {key: changes.pop(key) for key in ("seed", "progress", "hire", "approve") if key in changes}
         return train(
             Policy.model_validate(BANK | changes), base_dir=tmp_path, models_dir=models_dir, **{"threads": 1, **options}
         )
@@ -152,7 +170,31 @@ def test_a_file_of_sentences_is_a_teacher(run: Train, tmp_path: Path) -> None:
     (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
     outcome = run(teacher={"file": "told.jsonl"})
     assert outcome.report["text"]["sources"]["file"] == 1
-    assert outcome.report["teacher"] == {"file": "told.jsonl", "sentences": 1}
+    assert outcome.report["teachers"] == [{"file": ["told.jsonl"], "sentences": 1}]
+
+
+def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> None:
+    (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
+    lost = [json.dumps({"text": f"my card fell out of my {thing}", "label": "lost_card"}) for thing in ("car", "bag")]
+    (tmp_path / "more.jsonl").write_text("\n".join(lost))
+    model = Scripted({"card_arrival": "is card {} of mine in the post", "lost_card": "card {} of mine is gone"})
+    teachers = [{"file": ["told.jsonl", "more.jsonl"]}, {"model": "small", "sentences_per_label": 3}]
+    outcome = run(teacher=teachers, hire=lambda teacher: Hired(complete=model, price=Price(known=False)))
+    model_said, file_said = outcome.report["teachers"]
+    assert (model_said["model"], model_said["sentences"]) == ("small", 6)
+    assert file_said == {"file": ["told.jsonl", "more.jsonl"], "sentences": 3}
+    manifest = json.loads((outcome.folder / "manifest.json").read_text())
+    shares = {name: share * outcome.report["text"]["rows"] for name, share in manifest["writers"].items()}
+    assert shares == {name: pytest.approx(count, abs=0.05) for name, count in SAID.items()}
+    assert outcome.report["by_source"].keys() >= SAID.keys()
+    assert "small" in (outcome.folder / "report.html").read_text()
+
+
+def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"card number {n} is gone", "label": "lost_card"}) for n in range(9)]
+    (tmp_path / "told.jsonl").write_text("\n".join(rows))
+    outcome = run(teacher={"file": "told.jsonl", "sentences_per_label": 4})
+    assert outcome.report["teachers"][0]["sentences"] == 4
 
 
 def test_a_teachers_model_needs_someone_to_ask_it(run: Train) -> None:

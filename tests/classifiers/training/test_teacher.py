@@ -1,5 +1,7 @@
 import json
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TeacherError
 from classifiers.policy import OTHER, Policy
-from classifiers.training.write import teacher
+from classifiers.training.rows import Row
+from classifiers.training.write import attributes
+from classifiers.training.write.answers import parse, parse_keyed
+from classifiers.training.write.attributes import Attributes
 from classifiers.training.write.budget import Price
 from classifiers.training.write.cache import Cache, Completion
-from classifiers.training.write.prompts import asks, neighbours
+from classifiers.training.write.neighbours import nearest_labels
+from classifiers.training.write.prompts import asks
+from classifiers.training.write.teacher import Author, Hired
 
 
 class Scripted:
-    """A model that answers each prompt with numbered sentences, and remembers what it was asked."""
+    """A model that answers each prompt with numbered sentences in the form asked for, and remembers the prompts."""
 
     def __init__(self, answer: str | None = None) -> None:
         self.prompts: list[str] = []
@@ -25,7 +33,9 @@ class Scripted:
     def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
         self.prompts.append(prompt)
         texts = [f"sentence {len(self.prompts)}-{index}" for index in range(10)]
-        return Completion(text=self.answer or f"Sure:\n{json.dumps(texts)}", input_tokens=100, output_tokens=200)
+        keys = re.findall(r'"(\w+)": \["…"', prompt)
+        told: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
+        return Completion(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=100, output_tokens=200)
 
 
 @pytest.fixture
@@ -36,65 +46,88 @@ def taught(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
     return make
 
 
-def write(policy: Policy, complete: teacher.Complete, folder: Path, price: Price = Price()) -> teacher.Told:  # noqa: B008
-    return teacher.write(policy, complete, price, cache_dir=folder, seed=0, advance=lambda done, total: None)
+class Run:
+    """One run of a policy's teacher: what it was to write, what it wrote."""
+
+    def __init__(self, policy: Policy, complete: Scripted, folder: Path, price: Price = Price()) -> None:  # noqa: B008
+        (teacher,) = policy.teachers
+        hired = Hired(complete=complete, price=price)
+        self.author = Author(teacher, hired, place=0, cache_dir=folder, seed=0)
+        self.asks = asks(policy, teacher.sentences, 0, {})
+        self.expected = self.author.estimate(self.asks)
+
+    def write(self) -> Sequence[Row]:
+        return self.author.write(self.asks, lambda done, total: None)
 
 
 def test_every_label_gets_its_sentences_and_every_batch_is_a_group(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
-    told = write(taught(), Scripted(), tmp_path)
-    labels = [row.labels[0] for row in told.rows]
-    assert {label: labels.count(label) for label in set(labels)} == {
-        "card_arrival": 15, "exchange_rate": 15, "lost_card": 15, OTHER: 15,
-    }  # fmt: skip
-    assert len({row.group for row in told.rows}) == 8
-    assert {row.source for row in told.rows} == {"teacher"}
-    assert told.summary["sentences"] == 60
+    run = Run(taught(), Scripted(), tmp_path)
+    rows = run.write()
+    assert Counter(row.labels[0] for row in rows) == dict.fromkeys(
+        ("card_arrival", "exchange_rate", "lost_card", OTHER), 15
+    )
+    assert len({row.group for row in rows}) == 8
+    assert {(row.source, row.writer) for row in rows} == {("teacher", "openai/small")}
+    assert run.author.summary()["sentences"] == 60
 
 
-def test_safety_gets_harmless_contrast_for_every_label(taught: Callable[..., Policy], tmp_path: Path) -> None:
+def test_safety_gets_harmless_contrast_in_the_same_batch(taught: Callable[..., Policy], tmp_path: Path) -> None:
     model = Scripted()
-    told = write(taught("safety"), model, tmp_path)
-    assert sum(row.labels == () for row in told.rows) == 30
-    assert sum("entirely harmless messages that share its topics and trigger words" in p for p in model.prompts) == 4
+    rows = Run(taught("safety"), model, tmp_path).write()
+    assert Counter(row.labels for row in rows) == {("violence",): 20, ("jailbreak",): 20, (): 40}
+    by_group = {group: {row.labels for row in rows if row.group == group} for group in {row.group for row in rows}}
+    assert all(len(labels) == 2 and () in labels for labels in by_group.values())
+    assert all("entirely harmless and shares its topic and its trigger words" in p for p in model.prompts)
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same(taught: Callable[..., Policy], tmp_path: Path) -> None:
     policy, price = taught(), Price(input_usd=1e-6, output_usd=2e-6)
-    before = teacher.cost(policy, price, tmp_path, 0)
-    first = write(policy, Scripted(), tmp_path, price)
+    first = Run(policy, Scripted(), tmp_path, price)
+    rows = first.write()
     silent = Scripted()
-    again = write(policy, silent, tmp_path, price)
-    after = teacher.cost(policy, price, tmp_path, 0)
-    assert (before.calls, before.cached_calls, after.calls, after.cached_calls) == (8, 0, 0, 8)
-    assert before.usd > 0
-    assert after.usd == 0
+    again = Run(policy, silent, tmp_path, price)
+    assert again.write() == rows
     assert silent.prompts == []
-    assert again.rows == first.rows
-    assert (first.summary["spent_usd"], again.summary["spent_usd"]) == (pytest.approx(8 * 500e-6), 0)
+    calls = [(run.expected.calls, run.expected.cached_calls) for run in (first, again)]
+    assert calls == [(8, 0), (0, 8)]
+    assert first.expected.usd > 0
+    assert again.expected.usd == 0
+    assert (first.author.spent_usd, again.author.spent_usd) == (pytest.approx(8 * 500e-6), 0)
 
 
 def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
     price = Price(input_usd=1e-5, output_usd=1e-4)
-    told = write(taught(budget="$0.20"), Scripted(), tmp_path, price)
-    assert told.summary["stopped_by_budget"] is True
-    assert 0 < told.summary["spent_usd"] <= 0.20
-    assert 0 < told.summary["batches"]["answered"] < 8
-    assert {row.labels[0] for row in told.rows} >= {"card_arrival", "exchange_rate"}
-    with pytest.raises(TeacherError, match="the budget is too small for one call"):
-        write(taught(budget="$0.0001"), Scripted(), tmp_path / "other", price)
+    run = Run(taught(budget="$0.20"), Scripted(), tmp_path, price)
+    rows, summary = run.write(), run.author.summary()
+    assert summary["stopped_by_budget"] is True
+    assert 0 < summary["spent_usd"] <= 0.20
+    assert 0 < summary["batches"]["answered"] < 8
+    assert {row.labels[0] for row in rows} >= {"card_arrival", "exchange_rate"}
+    poor = Run(taught(budget="$0.0001"), Scripted(), tmp_path / "other", price)
+    assert poor.write() == []
+    assert poor.author.over_budget
+
+
+def test_tokens_bound_a_model_whose_price_is_unknown(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Scripted()
+    run = Run(taught(tokens=3000), model, tmp_path, Price(known=False))
+    assert run.write()
+    assert run.author.over_budget
+    assert 0 < len(model.prompts) * 300 <= 3000
 
 
 def test_answers_that_hold_nothing_are_asked_again_and_then_counted(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
     model = Scripted(answer="[]")
-    with pytest.raises(TeacherError, match="none of its answers held a JSON list of texts"):
-        write(taught(), model, tmp_path)
+    run = Run(taught(), model, tmp_path)
+    assert run.write() == []
     assert len(model.prompts) == 16
+    assert run.author.summary()["batches"] == {"wanted": 8, "answered": 8, "unusable": 8}
 
 
 def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -105,8 +138,8 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
             return super().__call__(prompt, **options)
 
     with pytest.raises(TeacherError, match="gone"):
-        write(taught(), Fails(), tmp_path)
-    assert teacher.cost(taught(), Price(), tmp_path, 0).cached_calls == 3
+        Run(taught(), Fails(), tmp_path).write()
+    assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
 
 
 @pytest.mark.parametrize(
@@ -119,45 +152,86 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
         ('{"messages": ["a", "b"]}', ["a", "b"]),
         ('["broken', []),
         ("", []),
+        ("I'm sorry, but I can't help with that.", []),
+        ("Here are some:\n- a\n- b", ["a", "b"]),
         ('["a", "' + "x" * 2000 + '"]', ["a"]),
         ('["two\\n lines"]', ["two lines"]),
     ],
 )
 def test_answers_are_parsed_with_distrust(answer: str, texts: list[str]) -> None:
-    assert teacher.parse(answer) == texts
+    assert parse(answer) == texts
 
 
 @given(st.text())
 def test_no_answer_breaks_the_parser(answer: str) -> None:
-    assert all(text and len(text) <= 1000 for text in teacher.parse(answer))
+    assert all(text and len(text) <= 1000 for text in parse(answer))
 
 
 def test_a_deeply_nested_answer_is_no_text() -> None:
-    assert teacher.parse("[" * 100_000) == []
+    assert parse("[" * 100_000) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "texts"),
+    [
+        ('{"A": ["a", "b"], "B": ["c"]}', {"a": "x", "b": "x", "c": "y"}),
+        ('Of course:\n```json\n{"A": ["a"],\n "B": ["b"]}\n```', {"a": "x", "b": "y"}),
+        ('[{"A": "a", "B": "b"}, {"A": "c", "B": "d"}]', {"a": "x", "b": "y", "c": "x", "d": "y"}),
+        ('{"A": ["a", "same"], "B": ["same"]}', {"a": "x"}),
+        ('{"A": [1, null, {"text": "a"}], "C": ["b"]}', {"a": "x"}),
+        ('["a", "b"]', {}),
+        ("I cannot help with that.", {}),
+    ],
+)
+def test_texts_under_keys_get_the_labels_of_their_key(answer: str, texts: dict[str, str]) -> None:
+    assert parse_keyed(answer, {"A": ("x",), "B": ("y",)}) == [
+        (text, (label,)) for label in ("x", "y") for text, own in texts.items() if own == label
+    ]
+
+
+@given(st.text())
+def test_no_answer_breaks_the_keyed_parser(answer: str) -> None:
+    assert isinstance(parse_keyed(answer, {"A": ("x",)}), list)
 
 
 def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
-    found = asks(taught(), 25, 0)
-    assert [ask.labels[0] for ask in found[:4]] == ["card_arrival", "exchange_rate", "lost_card", OTHER]
+    found = asks(taught(), 25, 0, {})
+    assert [ask.labels[""] for ask in found[:4]] == [("card_arrival",), ("exchange_rate",), ("lost_card",), (OTHER,)]
     assert len({ask.prompt for ask in found}) == len(found)
-    assert [ask.wanted for ask in found if ask.labels == ("lost_card",)] == [10, 10, 5]
-    assert found == asks(taught(), 25, 0)
-    assert found != asks(taught(), 25, 1)
+    assert [ask.wanted for ask in found if ask.labels[""] == ("lost_card",)] == [10, 10, 5]
+    assert found == asks(taught(), 25, 0, {})
+    assert found != asks(taught(), 25, 1, {})
 
 
-def test_neighbours_share_words() -> None:
+def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
+    drawn = Attributes("0", ["late card", "lost card"])
+    lines = [drawn.draw().split("; ") for _ in range(4 * 7 * 5)]
+    for values in (attributes.LENGTHS, attributes.REGISTERS, attributes.FORMS):
+        counts = Counter(part for line in lines for part in line if part in values)
+        assert set(counts.values()) == {len(lines) // len(values)}
+    near = Counter(part for line in lines for part in line if "does not mean that" in part)
+    assert set(near.values()) == {len(lines) // 6, (len(lines) + 3) // 6}
+
+
+def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encoder: Encoder) -> None:
     labels = {
-        "late_card": {"means": "asks why the ordered card has not arrived"},
+        "late_card": {"means": "asks why the ordered card has not arrived", "examples": ["no card in the post"]},
         "weather": {"means": "talks of rain"},
-        "lost_card": {"means": "says that the ordered card is lost"},
+        "lost_plastic": {"means": "cannot find the debit card anywhere"},
     }
     policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
-    assert neighbours(policy, "late_card") == ["lost_card", "weather"]
+    near = nearest_labels(policy, lambda texts: embed(encoder, texts))
+    assert near["late_card"] == ["lost_plastic", "weather"]
+    one = policy.model_copy(update={"labels": {"weather": policy.labels["weather"]}})
+    assert nearest_labels(one, lambda texts: embed(encoder, texts)) == {"weather": []}
+    (ask, *_) = asks(policy, 10, 0, near)
+    assert 'none of these neighbours: "lost plastic" (cannot find the debit card anywhere); "weather"' in ask.prompt
+    assert 'uses words of "' in ask.prompt
 
 
 def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
-    assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0))
+    assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
 
 
 def test_a_damaged_cache_file_is_no_answer(tmp_path: Path) -> None:
