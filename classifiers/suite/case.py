@@ -1,0 +1,41 @@
+"""What a family of the suite makes of a sample of rows: texts that a classifier should judge like the rows themselves."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from classifiers.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The rows that cases are made of. harmful, harmless: their texts; seed: of every choice."""
+
+    policy: Policy
+    harmful: tuple[str, ...]
+    harmless: tuple[str, ...]
+    seed: int = 0
+
+    def rows(self, most: int | None = None) -> Iterator[tuple[bool, int, str]]:
+        """(harmful, index, text) of every row, at most `most` of either sort."""
+        for harmful, texts in ((True, self.harmful), (False, self.harmless)):
+            yield from ((harmful, index, text) for index, text in enumerate(texts[:most]))
+
+    def chance(self, *parts: object) -> random.Random:
+        """Chance that is always the same for the same parts (a variant, an index)."""
+        return random.Random("/".join(map(str, (self.seed, *parts))))  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """variant: which of its family; texts: turns or parts as a Reading holds them; harmful: whether it should be
+    flagged; base: the index of the row it was made of, None for text of the suite's own."""
+
+    variant: str
+    texts: tuple[str, ...]
+    harmful: bool
+    base: int | None = None
+
+
+Family: TypeAlias = Callable[[Sample], Iterator[Case]]

@@ -1,0 +1,52 @@
+"""A suite's figures as lines that people read. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from classifiers.report.figures import interval, percent
+
+HEAD = ("", "harmful", "caught", "clean", "kept", "95 %", "harmless", "false alarms", "95 %", "clean", "in doubt")
+
+
+def rows(suite: Mapping[str, Any]) -> Iterator[tuple[bool, tuple[str, ...]]]:
+    """(whether it is a family's sum, cells under HEAD): the clean rows, then each family and its variants."""
+    yield True, ("as they are", *_cells(suite["clean"]))
+    for family, found in suite["families"].items():
+        yield True, (family, *_cells(found["all"]))
+        for variant, figures in found["variants"].items():
+            yield False, (variant, *_cells(figures))
+
+
+def plain(suite: Mapping[str, Any]) -> Iterator[str]:
+    """For a terminal."""
+    yield f"suite: {suite['harmful']} harmful and {suite['harmless']} harmless rows; kept = caught / caught clean"
+    yield f"  {'':32}{'caught':>9}{'clean':>9}{'kept':>9}{'alarms':>9}{'clean':>9}{'in doubt':>10}"
+    for summed, cells in rows(suite):
+        name = cells[0] if summed else f"  {cells[0]}"
+        yield (f"  {name:32}{cells[2]:>9}{cells[3]:>9}{cells[4]:>9}{cells[7]:>9}{cells[9]:>9}{cells[10]:>10}").rstrip()
+
+
+def markdown(suite: Mapping[str, Any]) -> Iterator[str]:
+    """For a document."""
+    yield f"| {' | '.join(HEAD)} |"
+    yield "|---" * len(HEAD) + "|"
+    for summed, cells in rows(suite):
+        name = f"**{cells[0]}**" if summed else cells[0]
+        yield f"| {' | '.join((name, *cells[1:]))} |"
+
+
+def _cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    bad, good = figures["harmful"], figures["harmless"]
+    caught = (
+        percent(figures["caught"]),
+        percent(figures["clean"]),
+        percent(figures["kept"]),
+        interval(figures["kept_interval"]),
+    )
+    alarms = (
+        percent(figures["alarms"]),
+        interval(figures["alarms_interval"]),
+        percent(figures["clean_alarms"]),
+        percent(figures["in_doubt"]),
+    )
+    return (str(bad or ""), *(caught if bad else ("",) * 4), str(good or ""), *(alarms if good else ("",) * 4))
