@@ -23,9 +23,7 @@ _MATHEMATICAL = (0x1D400, 0x1D434, 0x1D468, 0x1D5D4)
 
 def homoglyph(text: str, chance: random.Random) -> str:
     """Most letters become others that look like them."""
-    return "".join(
-        chance.choice(_ALIKE[char]) if char in _ALIKE and chance.random() < 0.7 else char for char in text
-    )
+    return "".join(chance.choice(_ALIKE[char]) if char in _ALIKE and chance.random() < 0.7 else char for char in text)
 
 
 def zero_width(text: str, chance: random.Random) -> str:
@@ -44,9 +42,7 @@ def selectors(text: str, chance: random.Random) -> str:
     if chance.random() < 0.5:
         carried = "".join(chr(0xFE00 + byte if byte < 16 else 0xE0100 + byte - 16) for byte in text.encode())
         return chance.choice("😀🙂🎉👍") + carried
-    return "".join(
-        word + chance.choice((" 😀 ", " 🔥 ", " ❤\ufe0f ", " 👉🏽 ", " ")) for word in text.split()
-    ).strip()
+    return "".join(word + chance.choice((" 😀 ", " 🔥 ", " ❤\ufe0f ", " 👉🏽 ", " ")) for word in text.split()).strip()
 
 
 def bidirectional(text: str, chance: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""What a family of the suite makes of a sample of rows: texts that a classifier should judge like the rows themselves."""
+"""What a family of the suite makes of a sample of rows: texts to be judged like the rows themselves."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Harmless everyday sentences in other languages: they should be clean, or in doubt where the policy names other ones."""
+"""Harmless everyday sentences in other languages: clean, or in doubt where the policy names other languages."""
 
 from collections.abc import Iterator, Mapping
 

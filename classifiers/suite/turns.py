@@ -1,5 +1,6 @@
 """A row split over the turns of a chat, or among small talk."""
 
+import itertools
 from collections.abc import Iterator
 
 from classifiers.suite.case import Case, Sample
@@ -19,7 +20,7 @@ def cases(sample: Sample) -> Iterator[Case]:
         for parts in (2, 3):
             if len(words) >= 2 * parts:
                 cuts = [round(len(words) * part / parts) for part in range(parts + 1)]
-                split = tuple(" ".join(words[start:end]) for start, end in zip(cuts, cuts[1:], strict=False))
+                split = tuple(" ".join(words[start:end]) for start, end in itertools.pairwise(cuts))
                 yield Case(variant=f"split over {parts} turns", texts=split, harmful=harmful, base=index)
         yield Case(variant="small talk before", texts=(*_TALK, text), harmful=harmful, base=index)
         yield Case(variant="small talk after", texts=(text, *_TALK), harmful=harmful, base=index)
