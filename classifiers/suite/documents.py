@@ -1,8 +1,6 @@
 """Harmless prose of which long documents are made."""
 
-PARAGRAPHS = tuple(
-    " ".join(paragraph.split())
-    for paragraph in """
+_PROSE = """
 The market hall opens at seven on weekdays and at eight on Saturdays. Most stalls sell fruit, vegetables and
 cheese from farms within an hour's drive; the two bakers at the north entrance are usually sold out by noon.
 
@@ -74,5 +72,6 @@ and lay it flat to dry, away from the sun and from radiators.
 
 The lighthouse was built of granite from the quarry across the bay. Its lamp burned oil at first, then gas,
 and since 1931 it has been electric. Visitors may climb the stairs in groups of eight.
-""".split("\n\n")
-)
+"""
+
+PARAGRAPHS = tuple(" ".join(paragraph.split()) for paragraph in _PROSE.split("\n\n"))
