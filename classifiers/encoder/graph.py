@@ -49,6 +49,13 @@ class Graph:
 
         One text at a time: int8 ranges are set over a whole batch, so neighbours would change the answer.
         """
+        hidden = self.tensors([self._output], ids)[0][0]
+        pooled = hidden[0] if self._pooling == "cls" else hidden.mean(axis=0)
+        unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
+        return unit
+
+    def tensors(self, names: Sequence[str], ids: Sequence[int]) -> list[Floats]:
+        """The graph's outputs of these names, as they come, for one window of ids."""
         shape = (1, len(ids))
         values = {
             "input_ids": np.asarray(ids).reshape(shape),
@@ -56,7 +63,5 @@ class Graph:
             "token_type_ids": np.zeros(shape, np.int64),
         }
         feed = {name: values[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
-        hidden = self._session.run([self._output], feed)[0][0]
-        pooled = hidden[0] if self._pooling == "cls" else hidden.mean(axis=0)
-        unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
-        return unit
+        found: list[Floats] = self._session.run(list(names), feed)
+        return found

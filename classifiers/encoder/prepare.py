@@ -1,8 +1,9 @@
 """Fuse an encoder's graph and make its weights int8, once; the result is cached by the source's content.
 
-With ONNX Runtime's own tools and without torch: the BERT fusions, then dynamic quantisation with signed 8-bit
-weights for each channel. The same source gives the same bytes. A few sentences are encoded with the 32-bit
-graph as well, so that whoever opens the result can tell whether this processor computes int8 faithfully.
+With ONNX Runtime's own tools and without torch: the BERT fusions (and `attention`), then dynamic quantisation with
+signed 8-bit weights for each channel (`quantise`). The same source gives the same bytes. A few sentences are encoded
+with the 32-bit graph as well, so that whoever opens the result can tell whether this processor computes int8
+faithfully.
 """
 
 import hashlib
@@ -18,15 +19,18 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.encoder.attention import join
 from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
 from classifiers.encoder.graph import Graph
+from classifiers.encoder.quantise import quantise
+from classifiers.encoder.samples import SAMPLES
 from classifiers.encoder.source import Source, resolve, sha256_of, verify
 from classifiers.encoder.tokens import Tokens
 from classifiers.errors import EncoderError
 from classifiers.model import EncoderId
 from classifiers.text.normalise import normalise
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever the steps below change what comes out, so that no older cache is taken for it."""
 
 SENTENCES = (
@@ -98,7 +102,8 @@ def _make(source: Source, folder: Path, step: Progress) -> None:
         full = Graph(fused.SerializeToString(), source.pooling)
         vectors = np.stack([full.run(tokens.surround(tokens.encode(normalise(text)))) for text in SENTENCES])
         step("making its weights int8")
-        _quantise(fused, folder / MODEL)
+        texts = (*SENTENCES, *SAMPLES)
+        quantise(fused, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
     Description(
         source=source.name,
         recipe=RECIPE,
@@ -118,27 +123,11 @@ def _fuse(source: Source) -> Any:
 
     try:
         model = onnx.load(source.model)
-        return optimize_by_fusion(model, "bert", num_heads=source.heads, hidden_size=source.dimensions).model
+        fused = optimize_by_fusion(model, "bert", num_heads=source.heads, hidden_size=source.dimensions).model
+        join(fused)
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error
-
-
-def _quantise(model: Any, path: Path) -> None:
-    from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # the fused graph needs no further preprocessing; saying so spares a warning on the root logger
-    model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
-    try:
-        quantize_dynamic(
-            model,
-            path,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        )
-    except Exception as error:  # as above
-        raise EncoderError(f"the encoder could not be made int8: {type(error).__name__}: {error}") from error
+    return fused
 
 
 def _publish(made: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from classifiers.model import EncoderId, Floats
 from classifiers.text.normalise import normalise
 
 PARITY = 0.97
-"""The least cosine between int8 and 32-bit vectors of the stored sentences (0.98 where int8 works)."""
+"""The least cosine between int8 and 32-bit vectors of the stored sentences (0.99 where int8 works)."""
 
 _CHUNK = 256
 _LONGEST_CHARS_A_TOKEN = 24

@@ -1,0 +1,33 @@
+"""Everyday texts of many kinds, by which it is seen how large an encoder's activations get. Changing one changes
+every prepared encoder: raise `prepare.RECIPE`."""
+
+SAMPLES = (
+    "will it be sunny this weekend",
+    "Could you tell me how long delivery to Ireland takes, please?",
+    "play some jazz and turn the volume down a bit",
+    "my order arrived damaged, I want a refund!!",
+    "what is 18 percent of 240",
+    "Write a short story about a dog that gets lost in the snow and finds its way home.",
+    "def add(a, b):\n    return a + b",
+    "ok",
+    "THIS IS THE THIRD TIME I AM ASKING",
+    "The committee approved the budget for 2026 on Tuesday, subject to two amendments.",
+    "pls help cant log in since ystrday",
+    "You are a helpful assistant. Answer in one word.",
+    "Ich habe mein Passwort vergessen",
+    "¿Dónde está mi pedido?",
+    "book a table for four at an Italian restaurant near the station tonight at half past seven",
+    "How do vaccines work, and why do some of them need a second dose after six months?",
+    '{"id": 7, "status": "pending", "amount": 19.99}',
+    "I hate waiting in line",
+    "thanks, that worked",
+    "Please change the e-mail address of my account from anna@example.com to a.smith@example.org.",
+    "why was my payment declined?",
+    "the film was slow at first but the ending made up for it",
+    "Patient reports mild headache and nausea since Friday; no fever.",
+    "Rate this album five out of six stars",
+    "Meeting notes: 1) hire two engineers 2) move the launch to March 3) ask legal about the licence",
+    "where can I park",
+    "Tell me a joke about penguins",
+    "She sells sea shells by the sea shore, and he buys them by the dozen for his grandmother in Leeds.",
+)
