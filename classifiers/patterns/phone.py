@@ -1,0 +1,60 @@
+"""Telephone numbers: international ones by their +, national ones by how they are grouped, others by the words before.
+
+Whether a number is given out to anybody is not looked at: ranges change, and examples are numbers, too.
+"""
+
+import re
+from collections.abc import Iterator
+
+from classifiers.patterns.digits import AFTER, BEFORE
+
+_GAP = r"[ \t.\-/()]{0,3}"
+_WORLD = re.compile(
+    r"[+0](?:(?<=\+)(?<![A-Za-z0-9]\+)[ (]?|(?<=0)(?<![A-Za-z0-9.,]0)0 ?)[1-9]"
+    rf"(?:{_GAP}\d){{6,14}}{AFTER}"
+)
+_GROUPED = "|".join(
+    (
+        # (415) 555-2671; (11) 91234-5678
+        r"(?<=\()(?<![A-Za-z0-9]\()0?[1-9]\d{1,4}\)[ -]?\d{2,5}(?:[ \-./]\d{2,8}){0,4}",
+        # 415-555-2671
+        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}([-. ])[2-9]\d{2}\1\d{4}",
+        # 030 1234567, 020 7946 0958, 06 12 34 56 78, 0151/12345678
+        r"(?<=0)" + BEFORE.format("0") + r"[1-9]\d{0,4}(?:(?:[ .\-]| ?/ ?)\d{2,8}){1,5}",
+        # mobile numbers in one piece
+        r"(?<=0)" + BEFORE.format("0") + r"(?:7\d{9}|1[567]\d{8,9}|[67]\d{8}|4\d{8})",
+    )
+)
+_NATIONAL = re.compile(rf"[(02-9](?:{_GROUPED}){AFTER}")
+_ANY = re.compile(rf"[(\d](?<![\d.,+][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{AFTER}")
+_SAID = re.compile(
+    r"(?i)(?:\b(?:tel|phone|telephone|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
+    r"|\b(?:telefon|handy|mobil|ruf|anruf|durchwahl|t[ée]l[ée]phone?|portable|appel|m[óo]vil|celular|ll[áa]m|telem[óo]vel"
+    r"|cellulare|chiam|bel|gsm|kom[óo]rk|zadzwo)\w{0,9}"
+    r"|\bmy (?:new |old |work |home )?(?:number|no)\b|☎|📞|📱|电话|手机|電話)"
+    r"[^\d\n]{0,40}$"
+)
+_ELSE = re.compile(
+    r"(?i)order|invoice|bestell|auftrag|kunden|\bref|ticket|track|account|konto|case|serial|isbn|item|article|artikel"
+    r"|code|pin\b|id\b|since|times|minutes|hours|card|karte|[$€£%]"
+)
+_BEFORE_CHARS = 64
+_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?!\d)|\d{4}-\d\d-\d\d")
+
+
+def find(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each number. The same digits may be found twice."""
+    for match in _WORLD.finditer(text):
+        yield match.span()
+    for match in _NATIONAL.finditer(text):
+        if 8 <= sum(map(str.isdigit, match[0])) <= 13 and not _DATE.match(match[0]):
+            yield match.span()
+    for match in _ANY.finditer(text):
+        if _said(text[max(0, match.start() - _BEFORE_CHARS) : match.start()]) and not _DATE.match(match[0]):
+            yield match.span()
+
+
+def _said(before: str) -> bool:
+    """Whether the words before a number call it a telephone's."""
+    said = _SAID.search(before)
+    return said is not None and not _ELSE.search(said[0])

@@ -1,0 +1,89 @@
+"""Keys, tokens and passwords: by the marks their issuers put in front, by what is assigned, by their armour."""
+
+import re
+from collections.abc import Iterator
+
+_START = r"(?<![A-Za-z0-9_-])"
+_ISSUED = tuple(
+    (mark, re.compile(_START + re.escape(mark) + rest))
+    for mark, rest in (
+        ("sk-", r"(?:proj-|ant-|or-|svcacct-|admin-)?[A-Za-z0-9_-]{16,}"),
+        ("sk_live_", r"[A-Za-z0-9]{10,}"),
+        ("sk_test_", r"[A-Za-z0-9]{10,}"),
+        ("rk_live_", r"[A-Za-z0-9]{10,}"),
+        ("whsec_", r"[A-Za-z0-9]{16,}"),
+        ("AKIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
+        ("ASIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
+        ("ghp_", r"[A-Za-z0-9]{30,}"),
+        ("gho_", r"[A-Za-z0-9]{30,}"),
+        ("ghu_", r"[A-Za-z0-9]{30,}"),
+        ("ghs_", r"[A-Za-z0-9]{30,}"),
+        ("ghr_", r"[A-Za-z0-9]{30,}"),
+        ("github_pat_", r"[A-Za-z0-9_]{30,}"),
+        ("glpat-", r"[A-Za-z0-9_-]{16,}"),
+        ("xoxb-", r"[A-Za-z0-9-]{16,}"),
+        ("xoxp-", r"[A-Za-z0-9-]{16,}"),
+        ("xoxa-", r"[A-Za-z0-9-]{16,}"),
+        ("xoxs-", r"[A-Za-z0-9-]{16,}"),
+        ("xapp-", r"[A-Za-z0-9-]{16,}"),
+        ("AIza", r"[A-Za-z0-9_-]{35}"),
+        ("ya29.", r"[A-Za-z0-9_-]{20,}"),
+        ("GOCSPX-", r"[A-Za-z0-9_-]{20,}"),
+        ("npm_", r"[A-Za-z0-9]{30,}"),
+        ("pypi-", r"AgE[A-Za-z0-9_-]{30,}"),
+        ("hf_", r"[A-Za-z0-9]{30,}"),
+        ("SG.", r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+        ("dop_v1_", r"[a-f0-9]{40,}"),
+        ("eyJ", r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{5,}"),
+    )
+)
+_WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", "senha", "wachtwoord", "haslo", "hasło")
+_NAMES = ("key", "token", "secret", "bearer")
+_ASSIGNED = re.compile(
+    r"\w{0,6}[\"'`]?(?:[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})[\"'`]?"
+    r"(?P<value>[^\s\"'`,;<>(){}\[\]$]{6,512})"
+)
+"""What follows such a word or name: a sign or a word between, and a value."""
+_IN_URL = re.compile(r"://[^\s:/@]{1,64}:(?P<value>[^\s:/@]{3,128})@")
+_BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
+_END = re.compile(r"-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
+
+
+def find(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each secret that stands in one line."""
+    for mark, pattern in _ISSUED:
+        if mark in text:
+            yield from (match.span() for match in pattern.finditer(text))
+    lower = text.lower()
+    if len(lower) == len(text):
+        yield from _assigned(text, lower, _WORDS, least=6)
+        yield from _assigned(text, lower, _NAMES, least=16)
+    if "://" in text:
+        yield from (match.span("value") for match in _IN_URL.finditer(text))
+
+
+def _assigned(text: str, lower: str, words: tuple[str, ...], *, least: int) -> Iterator[tuple[int, int]]:
+    for word in words:
+        place = lower.find(word)
+        while place >= 0:
+            place += len(word)
+            match = _ASSIGNED.match(text, place)
+            if match and _random(match["value"], least):
+                yield match.span("value")
+            place = lower.find(word, place)
+
+
+def blocks(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each private key in its armour; one without an end goes on to the text's."""
+    place = 0
+    while begin := _BEGIN.search(text, place):
+        end = _END.search(text, begin.end())
+        place = end.end() if end else len(text)
+        yield begin.start(), place
+
+
+def _random(value: str, least: int) -> bool:
+    """Whether a value is made up of letters and digits or signs, as words of a language are not."""
+    core = value.rstrip(".!?:")
+    letters = any(map(str.isalpha, core))
+    return len(core) >= least and letters and any(map(str.isdigit, core))

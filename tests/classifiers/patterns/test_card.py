@@ -1,0 +1,19 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.patterns.card import find, luhn
+
+
+@given(st.text("0123456789", min_size=11, max_size=18))
+def test_one_check_digit_in_ten_is_right(number: str) -> None:
+    assert sum(luhn(number + digit) for digit in "0123456789") == 1
+
+
+def test_a_length_that_the_issuer_does_not_give_out_needs_the_word() -> None:
+    assert not list(find("4222222222222"))
+    assert list(find("card 4222222222222")) == [(5, 18)]
+
+
+def test_a_prefix_that_no_issuer_has() -> None:
+    assert luhn("1111111111111117")
+    assert not list(find("1111111111111117"))

@@ -1,0 +1,190 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.patterns.find import KINDS, Found, Kind, find
+
+CARD = "4111 1111 1111 1111"
+HOLDS: dict[Kind, list[str]] = {
+    "card": [
+        *(CARD, "4111111111111111", "5555-5555-5555-4444", "3782 822463 10005", "2223003122003222", "30569309025904"),
+        *("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "4111\n1111\n1111\n1111", "卡号4111111111111111", "4111.1111.1111.1111"),
+        *(
+            "４１１１１１１１１１１１１１１１",
+            "4111\u200b1111\u200b1111\u200b1111",
+            "4111–1111–1111–1111",
+            "٤١١١١١١١١١١١١١١١",
+        ),
+        *('{"card":"4111111111111111"}', "card\\n4111111111111111", "order 12345 4111 1111 1111 1111 12/27 123"),
+        "".join(chr(0xE0000 + ord(sign)) for sign in "4111111111111111"),
+    ],
+    "iban": [
+        "DE89 3704 0044 0532 0130 00",
+        "de89370400440532013000",
+        "GB82WEST12345698765432 please",
+        "NL91-ABNA-0417-1643-00",
+    ],
+    "email": [
+        *(
+            "joe@example.com",
+            "Joe.Doe+x@mail.example.co.uk",
+            "<a_b@ex-ample.de>.",
+            "müller@exämple.de",
+            "ｊｏｅ＠example.com",
+        ),
+        *("joe%40example.com", "joe [at] example [dot] com", "mailto:joe@x.io", "a\u200bb@c.com"),
+    ],
+    "phone": [
+        *("+1 415 555 2671", "+49 (0)30 1234567", "0049 30 1234567", "(415) 555-2671", "415.555.2671", "030 1234567"),
+        *(
+            "06 12 34 56 78",
+            "0171/1234567",
+            "07911123456",
+            "call me at 555-0123",
+            "my number is 612 345 678",
+            "(11) 91234-5678",
+        ),
+    ],
+    "national_id": [
+        *("123-45-6789", "my ssn is 123456789", "AB 12 34 56 C", "12345678Z", "X1234567L", "RSSMRA85T10A562S"),
+        *("529.982.247-25", "CPF 52998224725", "BSN 111222333", "PESEL 44051401359", "Steuer-ID 36574261809"),
+        *(
+            "Aadhaar 2341 2341 2346",
+            "756.9217.0769.85",
+            "811228-9874",
+            "passport no. X1234567",
+            "NHS number 943 476 5919",
+        ),
+    ],
+    "ip": ["192.168.1.77", "203.0.113.9:8080", "2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a"],
+    "secret": [
+        *("sk-proj-abcdefghijklmnop1234567890", "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "password: hunter2x"),
+        *("my password is Tr0ub4dor&3", 'api_key = "abcd1234efgh5678"', "https://bob:s3cret@host/"),
+        *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_ghi", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nno end"),
+    ],
+}
+HARMLESS = [
+    *(
+        "order 1234567890123456",
+        "my order number is 00412345",
+        "version 1.2.3.4",
+        "at 12:34:56 on 2024-03-04",
+        "01.02.2024 12:30",
+    ),
+    *("it costs 1,234,567.89", "std::vector<int>::iterator ab::cd", "the password is wrong", "git@github.com:a/b.git"),
+    *(
+        "0.4539578763621486",
+        "isbn 978-3-16-148410-0",
+        "I called 3 times about order 12345678",
+        "since 2010 2011 2012 2013",
+    ),
+    *(
+        "the token expired yesterday afternoon",
+        "from 100-2000 units",
+        "10 000 000",
+        "127.0.0.1",
+        "call 911",
+        "in 5-10 days",
+    ),
+    *(
+        "2024-11-25T04:33:18Z",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "1 2 3 4 5 6 7 8 9 10 11 12 13",
+        "@app.route",
+        "",
+    ),
+    *("4111 1111 1111 1112", "DE88370400440532013000", "000-45-6789", "12345678A", "PESEL 44051401358", "x@y"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in HOLDS.items() for text in texts])
+def test_what_a_text_holds_is_found_alone_and_among_words(kind: Kind, text: str) -> None:
+    for around in (text, f"please see {text} thanks, bye", f"é {text}."):
+        assert kind in {one.kind for one in find(around, [kind])}
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_looks_like_it_is_not(text: str) -> None:
+    assert find(text) == []
+
+
+def test_places_are_those_of_the_text_as_it_was_given() -> None:
+    text = "é\u200b\u200b４１１１ 1111\u200b 1111 1111!"
+    (found,) = find(text)
+    assert text[found.start : found.end] == "４１１１ 1111\u200b 1111 1111"
+
+
+def test_what_overlaps_is_one_of_the_stronger_kind() -> None:
+    text = "https://bob:joe@example.com"
+    assert find(text) == [Found(12, 27, "secret")]
+    assert find(text, ["email"]) == [Found(12, 27, "email")]
+
+
+def test_only_the_kinds_that_are_asked_for() -> None:
+    text = f"joe@example.com {CARD}"
+    assert [one.kind for one in find(text, ["card"])] == ["card"]
+    assert find(text, []) == []
+
+
+def test_numbers_of_groups_are_told_from_the_numbers_beside_them() -> None:
+    text = f"12345 {CARD} 1234"
+    assert [text[one.start : one.end] for one in find(text, ["card"])] == [CARD]
+
+
+@pytest.mark.parametrize("where", [0, 32_760, 32_768 - 9, 32_768, 65_530, 99_000])
+def test_nothing_is_lost_where_a_long_text_is_cut(where: int) -> None:
+    filler = "word " * 20_000
+    text = f"{filler[:where]} {CARD} joe@example.com {filler[where:]}"
+    assert [text[one.start : one.end] for one in find(text)] == [CARD, "joe@example.com"]
+
+
+def test_a_long_token_is_found_whole() -> None:
+    token = "eyJ" + "a" * 3000 + "." + "b" * 3000 + "." + "c" * 3000
+    text = "x " * 16_000 + token + " y"
+    assert [text[one.start : one.end] for one in find(text)] == [token]
+
+
+def test_the_search_can_be_ended_from_outside() -> None:
+    class OverError(Exception):
+        pass
+
+    def end() -> None:
+        raise OverError
+
+    with pytest.raises(OverError):
+        find("a", between=end)
+
+
+@pytest.mark.parametrize(
+    "unit", ["4", "1 2 3 ", "@", "a@", "a.b@c.d", "-eyJ", "+1 ", "4１\u200b1 ", "DE89 ", "1.1.", "44 4-", "[at]"]
+)
+def test_text_made_to_be_slow_is_read_in_steps(unit: str) -> None:
+    """Each step is bounded, so that time grows with the text's length only; it is counted, not timed."""
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    find((unit * 70_000)[:70_000], between=step)
+    assert steps == 3
+
+
+@given(st.text(), st.sampled_from(KINDS))
+def test_any_text_can_be_read(text: str, kind: Kind) -> None:
+    found = find(text, [kind])
+    assert all(0 <= one.start < one.end <= len(text) for one in found)
+    assert all(left.end <= right.start for left, right in pairwise(found))
+
+
+@given(
+    st.text(st.sampled_from("xyé \u200b\n,;語"), max_size=30),
+    st.sampled_from([(kind, text) for kind in ("card", "iban", "email") for text in HOLDS[kind][:2]]),
+    st.text(st.sampled_from("éü \u200b\n,;語"), max_size=30),
+)
+def test_what_stands_around_it_changes_nothing(before: str, held: tuple[Kind, str], after: str) -> None:
+    text = f"{before} {held[1]} {after}"
+    (found,) = find(text, [held[0]])
+    assert text[found.start : found.end] == held[1]

@@ -1,0 +1,18 @@
+import pytest
+
+from classifiers.patterns.iban import checks, find
+
+
+@pytest.mark.parametrize(
+    "number", ["DE89370400440532013000", "GB82WEST12345698765432", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"]
+)
+def test_check_digits(number: str) -> None:
+    assert checks(number)
+    assert not checks(number[:2] + f"{(int(number[2:4]) + 1) % 98:02d}" + number[4:])
+    assert list(find(number)) == [(0, len(number))]
+
+
+def test_the_country_says_how_long_it_is() -> None:
+    assert list(find("NO93 8601 1117 947 and 12")) == [(0, 18)]
+    assert not list(find("NO93 8601 1117 9471"))
+    assert not list(find("XX93 8601 1117 947"))

@@ -1,0 +1,34 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.patterns.plain import plain
+
+
+def test_ascii_is_as_it_was() -> None:
+    read = plain("card 4111")
+    assert read.text == "card 4111"
+    assert read.origin(5, 9) == (5, 9)
+
+
+def test_digits_dashes_and_spaces_of_any_kind_become_ascii() -> None:
+    assert plain("４١𝟗–\u00a0①").text == "419- 1"
+
+
+def test_what_is_invisible_is_left_out_and_places_stay() -> None:
+    read = plain("é\u200b\u200b12\u200b3\u200b")
+    assert read.text == "é123"
+    assert read.origin(1, 4) == (3, 7)
+    assert read.origin(0, 1) == (0, 1)
+
+
+def test_what_tag_characters_spell_is_read() -> None:
+    assert plain("x" + "".join(chr(0xE0000 + ord(sign)) for sign in "a@b.de")).text == "xa@b.de"
+
+
+@given(st.text())
+def test_each_character_is_where_it_was(text: str) -> None:
+    read = plain(text)
+    places = [read.origin(index, index + 1) for index in range(len(read.text))]
+    assert all(end == start + 1 for start, end in places)
+    assert places == sorted(places)
+    assert all(text[start] == char for (start, _), char in zip(places, read.text, strict=True) if text[start].isascii())
