@@ -14,6 +14,8 @@ NONE = "none"
 _SENTENCES = 40
 
 Kind = Literal["intent", "topic", "safety"]
+Recipe = Literal["frozen", "finetune", "auto"]
+"""How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -121,6 +123,7 @@ class Policy(Record):
     labels: Annotated[dict[Words, Label], Field(min_length=1)]
     other: Words | None = None
     encoder: Words | None = None
+    recipe: Recipe = "frozen"
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None

@@ -67,7 +67,7 @@ def prepare(source: Source, models_dir: Path, progress: Progress | None = None) 
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
     try:
-        _make(source, made, progress or (lambda _: None))
+        write_prepared(source, made, progress=progress)
         _publish(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -92,18 +92,27 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     return folder
 
 
-def _make(source: Source, folder: Path, step: Progress) -> None:
+def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:
+    """Write a prepared encoder into an existing, empty folder, without any cache. int8: else it keeps 32 bits.
+
+    Raises EncoderError where the source's files cannot be prepared.
+    """
+    step = progress or (lambda _: None)
     tokens = Tokens.open(source.tokenizer)
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
     with _quiet():
         step("fusing the encoder")
         fused = _fuse(source)
         step("encoding a few sentences with 32-bit weights")
-        full = Graph(fused.SerializeToString(), source.pooling)
+        whole = fused.SerializeToString()
+        full = Graph(whole, source.pooling)
         vectors = np.stack([full.run(tokens.surround(tokens.encode(normalise(text)))) for text in SENTENCES])
-        step("making its weights int8")
-        texts = (*SENTENCES, *SAMPLES)
-        quantise(fused, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
+        if int8:
+            step("making its weights int8")
+            texts = (*SENTENCES, *SAMPLES)
+            quantise(fused, folder / MODEL, [tokens.surround(tokens.encode(normalise(text))) for text in texts])
+        else:
+            (folder / MODEL).write_bytes(whole)
     Description(
         source=source.name,
         recipe=RECIPE,
@@ -125,9 +134,16 @@ def _fuse(source: Source) -> Any:
         model = onnx.load(source.model)
         fused = optimize_by_fusion(model, "bert", num_heads=source.heads, hidden_size=source.dimensions).model
         join(fused)
+        _declare(fused)
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error
     return fused
+
+
+def _declare(model: Any) -> None:
+    """The optimizer names the fused operators' domain only where it fused attention as well."""
+    if not any(used.domain == "com.microsoft" for used in model.opset_import):
+        model.opset_import.add(domain="com.microsoft", version=1)
 
 
 def _publish(made: Path, folder: Path) -> None:

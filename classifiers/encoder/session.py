@@ -42,19 +42,20 @@ class Encoder:
         self.specials = tokens.specials
 
     @classmethod
-    def open(cls, folder: Path, threads: int = 1) -> Self:
+    def open(cls, folder: Path, threads: int = 1, *, check: bool = True) -> Self:
         """Load a folder that `prepare` made; `threads` windows are encoded side by side, each on one thread.
 
         Raises EncoderError where a file is missing or changed, or where this processor computes int8 wrongly
         (without VNNI it can saturate): the stored sentences are encoded and held against their 32-bit
-        vectors.
+        vectors. check: leave that out where the caller measures for itself.
         """
         description = Description.read(folder)
         for name, wanted in description.sha256.items():
             _check_file(folder / name, wanted)
         graph = Graph(folder / MODEL, description.pooling)
         encoder = cls(graph, Tokens.open(folder / TOKENIZER), description, max(1, threads))
-        encoder._check_parity(description)
+        if check:
+            encoder._check_parity(description)
         return encoder
 
     def tokenize(self, text: str) -> list[int]:

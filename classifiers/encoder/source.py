@@ -154,9 +154,8 @@ def _from_folder(folder: Path, name: str) -> Source:
     if not tokenizer.is_file():
         raise EncoderError(f"encoder {name}: {folder} holds no tokenizer.json")
     config = _read_json(folder / "config.json")
-    pooling = _read_json(folder / "1_Pooling" / "config.json")
     heads, dimensions = int(config.get("num_attention_heads", 0)), int(config.get("hidden_size", 0))
-    positions = int(config.get("max_position_embeddings", 512))
+    pooling, max_tokens = folder_settings(folder)
     return Source(
         name=name,
         model=models[0],
@@ -164,10 +163,19 @@ def _from_folder(folder: Path, name: str) -> Source:
         tokenizer=tokenizer,
         heads=heads if dimensions else 0,
         dimensions=dimensions if heads else 0,
-        pooling="cls" if pooling.get("pooling_mode_cls_token") else "mean",
-        # RoBERTa numbers its positions from padding_idx + 1 = 2 on
-        max_tokens=positions - 2 if "roberta" in str(config.get("model_type", "")) else positions,
+        pooling=pooling,
+        max_tokens=max_tokens,
     )
+
+
+def folder_settings(folder: Path) -> tuple[Pooling, int]:
+    """How a model's folder says that its vectors are pooled, and its longest window, special tokens included."""
+    config = _read_json(folder / "config.json")
+    pooling = _read_json(folder / "1_Pooling" / "config.json")
+    positions = int(config.get("max_position_embeddings", 512))
+    # these number their positions from padding_idx + 1 = 2 on
+    shifted = any(name in str(config.get("model_type", "")) for name in ("roberta", "mpnet"))
+    return "cls" if pooling.get("pooling_mode_cls_token") else "mean", positions - 2 if shifted else positions
 
 
 def _from_hub(name: str) -> Source:

@@ -49,6 +49,21 @@ def temperature(logits: Floats, truth: Ints) -> float:
     return float(finer[int(np.argmin([_loss(logits, truth, scale) for scale in finer]))])
 
 
+def loss(logits: Floats, truth: Ints) -> float:
+    """How unlikely single-label scores make the truth, at their best temperature."""
+    return _loss(logits, truth, temperature(logits, truth))
+
+
+def loss_any(logits: Floats, holds: NDArray[np.bool_]) -> float:
+    """The same of multi-label scores, each label calibrated for itself; the mean over labels. (n, labels) both."""
+    losses = []
+    for scores, held in zip(logits.T, holds.T, strict=True):
+        scale, offset = platt(scores, held)
+        signed = np.where(held, 1, -1) * (scale * scores + offset)
+        losses.append(float(np.logaddexp(0, -signed).mean()))
+    return float(np.mean(losses)) if losses else 0.0
+
+
 def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
     """(sharpness, share) of the nearest sentences' votes by which held-out text is likeliest."""
     fine = logits.shape[1] >= FINE_GRAINED

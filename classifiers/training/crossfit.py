@@ -13,6 +13,8 @@ from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
+Bools = NDArray[np.bool_]
+
 SHARPNESS = (20.0, 30.0, 40.0)
 _FOLDS, _FEWER_FOLDS = 5, 3
 _MANY_CELLS = 400_000
@@ -43,10 +45,14 @@ def one_of(
     count: int,
     seed: int,
     advance: Callable[[int, int], None],
+    unseen: Bools | None = None,
 ) -> HeldOut:
-    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all."""
-    fold_of, number = _deal(rows, count, seed)
-    asked = np.array([row.probe for row in rows])
+    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
+
+    unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
+    """
+    fold_of, number = _deal(rows, count, seed, unseen)
+    asked = np.array([row.probe for row in rows]) & (fold_of < number)
     logits = np.zeros((len(rows), count), np.float32)
     votes = {sharpness: np.full((len(rows), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
     distances = np.zeros(len(rows), np.float32)
@@ -79,10 +85,11 @@ def any_of(
     strength: float,
     seed: int,
     advance: Callable[[int, int], None],
+    unseen: Bools | None = None,
 ) -> HeldOut:
-    """Multi-label. Arguments as of `fit.linear.any_of`."""
-    fold_of, number = _deal(rows, holds.shape[1], seed)
-    asked = np.array([row.probe for row in rows])
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen: as of `one_of`."""
+    fold_of, number = _deal(rows, holds.shape[1], seed, unseen)
+    asked = np.array([row.probe for row in rows]) & (fold_of < number)
     logits = np.zeros(holds.shape, np.float32)
     distances = np.zeros(len(rows), np.float32)
     for fold in range(number):
@@ -95,7 +102,10 @@ def any_of(
     return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={}, distances=distances[asked])
 
 
-def _deal(rows: Sequence[Row], classes: int, seed: int) -> tuple[Ints, int]:
+def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None) -> tuple[Ints, int]:
+    """(rows,) their folds, and how many folds are held out; what lies in a later one never is."""
+    if unseen is not None:
+        return np.where(unseen, 0, 1).astype(np.int32), 1
     number = _FOLDS if len(rows) * classes <= _MANY_CELLS else _FEWER_FOLDS
     groups = len({row.group for row in rows})
     number = max(2, min(number, groups))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from classifiers.encoder.prepare import prepare
@@ -19,7 +20,9 @@ from classifiers.training import accept, export, goals
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
-from classifiers.training.fit.model import Trained, fit
+from classifiers.training.fit import recipe
+from classifiers.training.fit.model import Trained
+from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
@@ -92,29 +95,47 @@ def train(
     vectors = embed(encoder, [row.text for row in cleaned.rows], clock.progress.advance)
     rows, vectors = _in_place(policy, cleaned.rows, vectors)
     clock.step("fit")
-    trained = fit(policy, rows, vectors, encoder=encoder.id, seed=chance, advance=clock.progress.advance)
-    clock.step("evaluate")
-    failures = accept.test_failures(trained.model, [encoder])
-    report = _report(
-        policy,
-        written,
-        cleaned,
-        rows=rows,
-        trained=trained,
-        failures=failures,
-        seed=chance,
-        seconds=clock.seconds,
-    )
+    with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
+        bench = Bench(
+            base_dir=base_dir,
+            models_dir=models_dir,
+            scratch=Path(scratch),
+            seed=chance,
+            threads=encoder.threads,
+            progress=clock.progress,
+        )
+        made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
+        clock.step("evaluate")
+        failures = accept.test_failures(made.trained.model, made.encoders)
+        report = _report(
+            policy,
+            written,
+            cleaned,
+            rows=rows,
+            trained=made.trained,
+            failures=failures,
+            seed=chance,
+            seconds=clock.seconds,
+        )
+        return _finish(made, report, failures, models_dir, seed=chance, clock=clock)
+
+
+def _finish(
+    made: Made, report: dict[str, Any], failures: list[str], models_dir: Path, *, seed: int, clock: "_Clock"
+) -> Outcome:
+    """Accept and publish, or refuse."""
     clock.step("accept")
-    missed = accept.missed(trained.chosen, failures)
+    missed = accept.missed(made.trained.chosen, failures)
     report |= {"accepted": not missed, "missed": list(missed)}
     clock.step("export")
+    model = made.trained.model
     if missed:
-        folder = export.refuse(trained.model, report, models_dir)
+        folder = export.refuse(model, report, models_dir)
         return Outcome(
             accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
         )
-    version, folder = export.publish(trained.model, report, models_dir, [vectors[:_CHECKED_ROWS]], seed=chance)
+    samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
+    version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 

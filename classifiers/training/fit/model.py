@@ -41,16 +41,44 @@ class Trained:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedHead:
+    """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
+    of length 1; unseen: (rows,) the rows that it was not tuned on; tokens: the longest row that it read."""
+
+    weights: Floats
+    bias: Floats
+    unseen: NDArray[np.bool_]
+    tokens: int
+
+
 def fit(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: EncoderId,
+    seed: int,
+    advance: Advance,
+    tuned: TunedHead | None = None,
 ) -> Trained:
-    """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all."""
+    """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
+
+    tuned: where the encoder was tuned on these rows: its own head is taken where it does better on rows that it has
+    not seen than one that is fitted anew, and nothing else is measured on.
+    """
     from threadpoolctl import threadpool_limits
 
     make = _any_of if policy.multi_label else _one_of
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
     with threadpool_limits(1):
-        return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance)
+        return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance, tuned=tuned)
+
+
+def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The classes of a head for these rows."""
+    other = not policy.multi_label and any(row.labels == (OTHER,) for row in rows)
+    return (*policy.labels, *((OTHER,) if other else ()))
 
 
 def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np.bool_], str]:
@@ -62,19 +90,40 @@ def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np
 
 
 def _one_of(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: EncoderId,
+    seed: int,
+    advance: Advance,
+    tuned: TunedHead | None,
 ) -> Trained:
-    classes = (*policy.labels, *((OTHER,) if any(row.labels == (OTHER,) for row in rows) else ()))
+    classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
     targets = np.array([place[row.labels[0]] for row in rows], np.int32)
     weights = np.array([row.weight for row in rows], np.float32)
-    held = crossfit.one_of(rows, vectors, targets, weights=weights, count=len(classes), seed=seed, advance=advance)
+    held = crossfit.one_of(
+        rows,
+        vectors,
+        targets,
+        weights=weights,
+        count=len(classes),
+        seed=seed,
+        advance=advance,
+        unseen=tuned.unseen if tuned else None,
+    )
     use, on = measured_on(rows, held.rows)
     truth = targets[held.rows]
     sharpness, share = calibrate.nearest_share(
         held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
     )
     scores = held.logits + np.float32(share) * held.votes[sharpness]
+    own_head = None
+    if tuned is not None:
+        trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
+        if calibrate.loss(trained[use], truth[use]) <= calibrate.loss(scores[use], truth[use]):
+            own_head, scores, share = tuned, trained, 0.0
     scale = calibrate.temperature(scores[use], truth[use])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
     probabilities = squash(calibration, scores, multi_label=False)
@@ -84,7 +133,11 @@ def _one_of(
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
     stage = Stage(
         encoder=encoder,
-        head=LinearHead(classes=classes, weights=fitted.weights, bias=fitted.bias),
+        head=LinearHead(
+            classes=classes,
+            weights=own_head.weights if own_head else fitted.weights,
+            bias=own_head.bias if own_head else fitted.bias,
+        ),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
@@ -102,7 +155,7 @@ def _one_of(
         for scored, far in zip(probabilities, held.distances.tolist(), strict=True)
     )
     settings = {
-        "head": "softmax with whitened prototypes and nearest sentences",
+        "head": "tuned with the encoder" if own_head else "softmax with whitened prototypes and nearest sentences",
         "c": linear.C,
         "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
         "temperature": round(1 / scale, 4),
@@ -113,21 +166,44 @@ def _one_of(
 
 
 def _any_of(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: EncoderId, seed: int, advance: Advance
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: EncoderId,
+    seed: int,
+    advance: Advance,
+    tuned: TunedHead | None,
 ) -> Trained:
-    classes = tuple(policy.labels)
+    classes = classes_of(policy, rows)
     holds = np.array([[label in row.labels for label in classes] for row in rows], bool)
     weights = np.array([row.weight for row in rows], np.float32)
-    held = crossfit.any_of(rows, vectors, holds, weights=weights, strength=_SAFETY_STRENGTH, seed=seed, advance=advance)
+    held = crossfit.any_of(
+        rows,
+        vectors,
+        holds,
+        weights=weights,
+        strength=_SAFETY_STRENGTH,
+        seed=seed,
+        advance=advance,
+        unseen=tuned.unseen if tuned else None,
+    )
     use, on = measured_on(rows, held.rows)
     truth = holds[held.rows]
-    fits = [calibrate.platt(held.logits[use, index], truth[use, index]) for index in range(len(classes))]
+    logits, own_head = held.logits, None
+    if tuned is not None:
+        trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
+        if calibrate.loss_any(trained[use], truth[use]) <= calibrate.loss_any(logits[use], truth[use]):
+            logits, own_head = trained, tuned
+    fits = [calibrate.platt(logits[use, index], truth[use, index]) for index in range(len(classes))]
     calibration = Calibration(
         scale=np.array([scale for scale, _ in fits], np.float32), offset=np.array([o for _, o in fits], np.float32)
     )
-    probabilities = squash(calibration, held.logits, multi_label=True)
+    probabilities = squash(calibration, logits, multi_label=True)
     chosen = goals.for_any(policy, probabilities[use], truth[use], on)
-    matrix, bias = linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
+    matrix, bias = (
+        (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
+    )
     # harmless text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
     novelty = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
     stage = Stage(
@@ -136,14 +212,15 @@ def _any_of(
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=novelty,
-        windowing=_SAFETY_WINDOWS,
+        # a tuned encoder knows whole rows, and harm beside what is harmless
+        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else _SAFETY_WINDOWS,
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
         _verdict(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0) for scored in probabilities
     )
     settings = {
-        "head": "one logistic regression a label",
+        "head": "tuned with the encoder" if own_head else "one logistic regression a label",
         "c": _SAFETY_STRENGTH,
         "platt": {name: [round(v, 4) for v in pair] for name, pair in zip(classes, fits, strict=True)},
         "calibrated_on": on,

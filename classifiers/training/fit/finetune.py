@@ -1,0 +1,228 @@
+"""Fine-tuning: encoder and head together on a policy's rows, the best checkpoint on held-out groups kept.
+
+The head is fitted on the frozen encoder first and begins there. Word embeddings stay as they are: they are most of a
+small encoder's numbers, and rows never hold more than a fraction of its words.
+"""
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats
+from classifiers.training.fit import heads_first
+from classifiers.training.fit.batches import shuffled
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
+from classifiers.training.statistics import average_precision
+
+SCALE = 20.0
+"""Vectors have length 1: the head reads them this much longer, so that its numbers and the encoder's move alike."""
+
+_WARM_UP = 0.1
+_CLIP = 1.0
+_DECAY = 0.01
+_HEAD_RATE = 1e-3
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text no longer gains for
+    `patience` epochs; smoothing: of the targets; tokens: a row's longest, special ones included.
+    """
+
+    rate: float
+    epochs: int
+    patience: int = 2
+    batch: int = 32
+    smoothing: float = 0.1
+    tokens: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """loss: mean over the epoch's rows; measure: accuracy (single-label) or mean average precision (multi-label) on
+    held-out rows, None without any."""
+
+    loss: float
+    measure: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the epoch kept, from 1;
+    0 is before any. history[0] is the frozen encoder with its head; its loss is not known (0)."""
+
+    weights: Floats
+    bias: Floats
+    history: tuple[Epoch, ...]
+    best: int
+    bf16: bool
+    multi_label: bool
+
+
+def plan_for(dimensions: int, rows: int, *, multi_label: bool) -> Plan:
+    """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs."""
+    small = dimensions <= 512
+    epochs = 2 if not small else 12 if rows < 2_000 else 8 if rows < 6_000 else 6
+    return Plan(
+        rate=2.5e-4 if small else 4e-5,
+        epochs=epochs,
+        smoothing=0.02 if multi_label else 0.1,
+        tokens=128 if small else 96,
+    )
+
+
+def tune(
+    encoder: TorchEncoder,
+    texts: Sequence[str],
+    targets: Floats,
+    weights: Floats,
+    *,
+    held: NDArray[np.bool_],
+    measured: NDArray[np.bool_],
+    plan: Plan,
+    multi_label: bool,
+    seed: int,
+    say: Say,
+) -> Tuned:
+    """Train `encoder` in place on the rows that are not `held`; the `measured` ones of those choose the checkpoint.
+
+    targets: (rows, classes) 0..1 (soft ones allowed), rows of sum 1 for single-label; weights: (rows,);
+    say: told a line for each epoch.
+    """
+    import torch
+
+    bf16 = bf16_helps(encoder.dimensions)
+    rows = encoder.tokenize(texts)
+    fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
+    say("reading the rows with the frozen encoder")
+    frozen = encoder.vectors(rows, bf16=bf16)
+    first = heads_first.fit(frozen[fit], targets[fit], weights[fit], multi_label=multi_label)
+    head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(first[0] / SCALE))
+        head.bias.copy_(torch.from_numpy(first[1]))
+    measure = _average_precision if multi_label else _accuracy
+    history = [Epoch(loss=0.0, measure=_held_out(measure, frozen[test], first, targets[test]))]
+    say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(history[0], multi_label=multi_label)}")
+    best, kept = 0, _state(encoder, head)
+    steps = _Steps(encoder, head, plan, fit_rows=len(fit))
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    for number in range(1, plan.epochs + 1):
+        loss = 0.0
+        encoder.module.train()
+        for batch in shuffled([len(rows[index]) for index in fit], plan.batch, chance):
+            chosen = fit[batch]
+            with precision(bf16=bf16):
+                vectors = encoder.forward([rows[index] for index in chosen])
+            each = _loss(head(SCALE * vectors), torch.from_numpy(targets[chosen]), plan, multi_label=multi_label)
+            share = torch.from_numpy(weights[chosen])
+            step_loss = (each * share).sum() / share.sum().clamp(min=1e-6)
+            steps.take(step_loss)
+            loss += float(step_loss.detach()) * len(chosen)
+        now = _head(head)
+        found = _held_out(measure, encoder.vectors([rows[i] for i in test], bf16=bf16), now, targets[test])
+        history.append(Epoch(loss=loss / max(len(fit), 1), measure=found))
+        say(f"epoch {number} of {plan.epochs}: {_shown(history[-1], multi_label=multi_label, loss=True)}")
+        if is_better(found, history[best].measure):
+            best, kept = number, _state(encoder, head)
+        elif number - best >= plan.patience:
+            break
+    encoder.module.load_state_dict(kept[0])
+    head.load_state_dict(kept[1])
+    encoder.module.eval()
+    matrix, bias = _head(head)
+    return Tuned(weights=matrix, bias=bias, history=tuple(history), best=best, bf16=bf16, multi_label=multi_label)
+
+
+def is_better(measure: float | None, best: float | None) -> bool:
+    """Whether an epoch is to be kept; where nothing is held out, the latest is."""
+    return measure is None or best is None or measure > best
+
+
+class _Steps:
+    """AdamW, warmed up and then slowed down to nothing by the last epoch."""
+
+    def __init__(self, encoder: TorchEncoder, head: Any, plan: Plan, fit_rows: int) -> None:
+        import torch
+
+        encoder.module.get_input_embeddings().weight.requires_grad_(False)
+        body = [part for part in encoder.module.parameters() if part.requires_grad]
+        total = max(1, plan.epochs * -(-fit_rows // plan.batch))
+        warm = max(1, int(_WARM_UP * total))
+        self._parameters = [*body, *head.parameters()]
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
+                {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
+                {"params": list(head.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
+            ]
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
+        )
+
+    def take(self, loss: Any) -> None:
+        import torch
+
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+
+
+def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
+    """(rows,)"""
+    import torch
+
+    if multi_label:
+        smooth = targets * (1 - plan.smoothing) + plan.smoothing / 2
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
+    smooth = targets * (1 - plan.smoothing) + plan.smoothing / targets.shape[1]
+    return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
+
+
+def _head(head: Any) -> tuple[Floats, Floats]:
+    """The head on vectors of length 1."""
+    return SCALE * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+
+
+def _state(encoder: TorchEncoder, head: Any) -> tuple[Any, Any]:
+    return copy.deepcopy(encoder.module.state_dict()), copy.deepcopy(head.state_dict())
+
+
+def _held_out(
+    measure: Callable[[Floats, Floats], float], vectors: Floats, head: tuple[Floats, Floats], targets: Floats
+) -> float | None:
+    return measure(vectors @ head[0].T + head[1], targets) if len(vectors) else None
+
+
+def _accuracy(logits: Floats, targets: Floats) -> float:
+    return float((logits.argmax(axis=1) == targets.argmax(axis=1)).mean())
+
+
+def _average_precision(logits: Floats, targets: Floats) -> float:
+    """Over the labels that held-out rows have, and over whether any holds."""
+    holds = targets >= 0.5
+    columns = [(logits[:, index], holds[:, index]) for index in range(holds.shape[1])]
+    columns.append((logits.max(axis=1), np.asarray(holds.any(axis=1))))
+    found = [average_precision(scores, truth) or 0.0 for scores, truth in columns if truth.any()]
+    return float(np.mean(found)) if found else 0.0
+
+
+def _shown(epoch: Epoch, *, multi_label: bool, loss: bool = False) -> str:
+    parts: Iterator[str] = iter(())
+    if loss:
+        parts = iter([f"loss {epoch.loss:.3f}"])
+    lines = list(parts)
+    if epoch.measure is not None:
+        name = "held-out average precision" if multi_label else "held-out accuracy"
+        lines.append(f"{name} {epoch.measure:.1%}")
+    return ("" if loss else ", " if lines else "") + ", ".join(lines)

