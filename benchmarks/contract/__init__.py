@@ -1,0 +1,1 @@
+"""Simulated streams under a contract."""

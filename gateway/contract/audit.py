@@ -1,0 +1,42 @@
+"""Which calls are audited: a coin for every call, flipped before anything about the call is decided. Pure.
+
+Coin-chosen calls are the one uniform sample of a rule's traffic. All others are a sample of what could not be
+answered, and so train, but certify nothing.
+"""
+
+from dataclasses import dataclass
+
+from gateway.contract.detector import audits_until_alarm
+
+SHADOW = 0.5
+"""Share of calls that certify while none is answered; the other half trains and orders thresholds."""
+FRESH = 0.2
+"""Share of calls that are audited right after a certificate."""
+LEAST = 0.01
+_SETTLES = 200
+"""Audits after which the rate has come half of its way from FRESH down to the floor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coin:
+    """How a call's coin fell. rate: the chance that it was chosen, stored with its pair."""
+
+    rate: float
+    chosen: bool
+
+
+def flip(rate: float, draw: float) -> Coin:
+    """draw: uniform in [0, 1), of the call's own."""
+    return Coin(rate=rate, chosen=draw < rate)
+
+
+def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:
+    """The least rate at which twice the target is noticed within `delay_days`, in [LEAST, FRESH]."""
+    calls = answered_a_day * delay_days
+    needed = audits_until_alarm(target, min(2 * target, (1 + target) / 2))
+    return min(FRESH, max(LEAST, needed / calls)) if calls > 0 else FRESH
+
+
+def live_rate(audits: int, lowest: float) -> float:
+    """The rate after so many audits since the certificate: from FRESH down towards `lowest`."""
+    return lowest + (FRESH - lowest) * _SETTLES / (_SETTLES + audits)

@@ -1,0 +1,30 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.contract.audit import FRESH, LEAST, flip, floor, live_rate
+
+
+@given(st.floats(0, 1), st.floats(0, 1, exclude_max=True))
+def test_a_coin_falls_as_its_rate_says(rate: float, draw: float) -> None:
+    assert flip(rate, draw).chosen == (draw < rate)
+    assert flip(rate, draw).rate == rate
+
+
+def test_a_rate_of_one_audits_all_and_a_rate_of_zero_none() -> None:
+    assert flip(1.0, 0.999999).chosen
+    assert not flip(0.0, 0.0).chosen
+
+
+def test_the_rate_falls_from_fresh_to_the_floor() -> None:
+    falling = [live_rate(audits, 0.02) for audits in (0, 100, 1000, 100_000, 10_000_000)]
+    assert falling[0] == pytest.approx(FRESH)
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] == pytest.approx(0.02, abs=1e-4)
+
+
+def test_more_traffic_or_more_patience_needs_a_lower_floor() -> None:
+    assert floor(0.02, answered_a_day=0, delay_days=7) == FRESH
+    assert floor(0.02, answered_a_day=100, delay_days=1) == FRESH
+    assert LEAST < floor(0.02, answered_a_day=10_000, delay_days=7) < FRESH
+    assert floor(0.02, answered_a_day=10_000_000, delay_days=7) == LEAST

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+
+from gateway.contract.detector import LIMIT, Detector, audits_until_alarm, rates
+
+
+def test_agreement_never_alarms() -> None:
+    detector = Detector(target=0.02)
+    for _ in range(3000):
+        detector = detector.see(agrees=True)
+    assert not detector.alarmed
+    assert (detector.audits, detector.wrong) == (3000, 0)
+
+
+def test_nothing_but_disagreement_alarms_soon() -> None:
+    detector = Detector(target=0.02)
+    while not detector.alarmed:
+        detector = detector.see(agrees=False)
+    assert 3 <= detector.audits <= 10
+
+
+def test_long_agreement_is_no_credit() -> None:
+    early, late = Detector(target=0.02), Detector(target=0.02)
+    for _ in range(5000):
+        late = late.see(agrees=True)
+    for _ in range(4):
+        early, late = early.see(agrees=False), late.see(agrees=False)
+    assert late.level >= early.level
+
+
+def test_the_level_grows_by_no_more_than_one_an_audit_at_the_target() -> None:
+    """What makes LIMIT the mean time between false alarms."""
+    detector = Detector(target=0.1).see(agrees=False).see(agrees=True)
+    expected = 0.1 * detector.see(agrees=False).level + 0.9 * detector.see(agrees=True).level
+    assert expected == pytest.approx(detector.level + 1)
+
+
+@pytest.mark.parametrize("target", [0.001, 0.02, 0.3, 0.7, 0.99])
+def test_rates_looked_for_are_above_the_target_and_possible(target: float) -> None:
+    assert all(target < rate < 1 for rate in rates(target))
+
+
+def test_the_time_to_an_alarm() -> None:
+    assert audits_until_alarm(0.02, 0.02) == math.inf
+    assert audits_until_alarm(0.02, 0.08) < audits_until_alarm(0.02, 0.04) < LIMIT
