@@ -1,7 +1,7 @@
 """A loaded classifier: vectors of a text's windows → what a stage says of them → a verdict."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,23 +9,26 @@ from classifiers import cascade
 from classifiers.artifact import Artifact
 from classifiers.cascade import Part
 from classifiers.model import Floats, Model, Stage
-from classifiers.policy import OTHER
+from classifiers.patterns.kind import Kind
+from classifiers.policy import OTHER, Policy
 from classifiers.text.scripts import written_in
 from classifiers.thresholds import Choice
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention, Passage, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classifier:
     """One classifier as the runtime applies it.
 
-    scripts: the scripts, Latin aside, that its policy's languages are written in.
+    scripts: the scripts, Latin aside, that its policy's languages are written in. patterns: for which label each
+    pattern stands that it seeks.
     """
 
     name: str
     version: str
     model: Model
     scripts: frozenset[str] = frozenset()
+    patterns: Mapping[Kind, str] = field(default_factory=dict)
 
     def told(self, stage: Stage, vectors: Floats, lengths: Floats) -> Part:
         """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
@@ -38,13 +41,26 @@ class Classifier:
             return cascade.part(stage, vectors, multi_label=True)
         return cascade.part(stage, _mean(vectors, lengths), multi_label=False)
 
-    def verdict(self, parts: Sequence[Part], *, read: int, unread: int = 0, foreign: str = "") -> Verdict:
+    def verdict(
+        self,
+        parts: Sequence[Part],
+        *,
+        read: int,
+        unread: int = 0,
+        foreign: str = "",
+        found: tuple[Passage, ...] = (),
+    ) -> Verdict:
         """The verdict on a text from what settled it.
 
         parts: of single-label kinds the one that settled the text, of safety all that settled a window. A text
         without any has nothing to read: clean for safety, unsure otherwise.
-        read, unread: windows that were and were not; foreign: the script, if any, that the policy does not know.
+        read, unread: windows that were and were not; foreign: the script, if any, that the policy does not know;
+        found: what patterns told.
         """
+        learned = self._learned(parts, read=read, unread=unread, foreign=foreign)
+        return _with_found(learned, found, self.model.policy) if self.patterns else learned
+
+    def _learned(self, parts: Sequence[Part], *, read: int, unread: int, foreign: str) -> Verdict:
         if not parts:
             return self._nothing(unread)
         last = parts[-1]
@@ -81,14 +97,15 @@ class Classifier:
 
     def _nothing(self, unread: int) -> Verdict:
         clean = self.model.policy.multi_label
-        empty = Choice(confidence=1.0 if clean else 0.0, reason="nothing to read")
+        reason = "nothing to read" if self.model.stages else ""
+        empty = Choice(confidence=1.0 if clean else 0.0, reason=reason)
         if not clean:
             empty = replace(empty, abstention=Abstention.UNSURE)
         choice = self._abstain(empty, unread, "")
         return Verdict(
             classifier=self.name,
             version=self.version,
-            scores=dict.fromkeys(self.model.policy.labels, 0.0),
+            scores=dict.fromkeys(self.model.policy.learned, 0.0),
             confidence=choice.confidence,
             abstention=choice.abstention,
             reason=choice.reason,
@@ -98,17 +115,33 @@ class Classifier:
 
 def from_artifact(artifact: Artifact) -> Classifier:
     """The classifier that an artifact holds."""
+    return from_model(artifact.model, artifact.version)
+
+
+def from_model(model: Model, version: str = "") -> Classifier:
+    """The classifier of a model, which need not be on disk yet."""
+    policy = model.policy
     return Classifier(
-        name=artifact.name,
-        version=artifact.version,
-        model=artifact.model,
-        scripts=written_in(artifact.model.policy.languages),
+        name=policy.name,
+        version=version,
+        model=model,
+        scripts=written_in(policy.languages),
+        patterns=policy.patterns,
     )
 
 
 def broken(name: str, reason: str, version: str = "") -> Verdict:
     """The verdict where a classifier gave none."""
     return Verdict(classifier=name, version=version, scores={}, abstention=Abstention.BROKEN, reason=reason)
+
+
+def _with_found(verdict: Verdict, found: tuple[Passage, ...], policy: Policy) -> Verdict:
+    """The verdict on what was learned, with what patterns told: that is certain."""
+    told = tuple(dict.fromkeys(passage.label for passage in found))
+    scores = {label: verdict.scores.get(label, float(label in told)) for label in policy.labels}
+    if not told:
+        return replace(verdict, scores=scores)
+    return replace(verdict, labels=(*told, *verdict.labels), confidence=1.0, scores=scores, spans=found)
 
 
 def _mean(vectors: Floats, lengths: Floats) -> Floats:

@@ -13,7 +13,7 @@ from classifiers.model import Floats, Stage
 from classifiers.reader import Key, Reader, key_of
 from classifiers.text.spans import Span
 from classifiers.text.windows import Window
-from classifiers.verdict import Reading, Verdict
+from classifiers.verdict import Passage, Reading, Verdict
 
 _FOREIGN_SHARE = 0.3
 _FOREIGN_LETTERS = 20
@@ -24,7 +24,7 @@ _Piece = tuple[Window, Span]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Course:
-    """reached: the index of the stage to be asked next.
+    """found: what patterns told of it. reached: the index of the stage to be asked next.
 
     pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
     settled. grey: of safety, the windows that the stage before did not settle, and what it made of them.
@@ -32,6 +32,7 @@ class Course:
 
     reading: Reading
     classifier: Classifier
+    found: tuple[Passage, ...] = ()
     reached: int = 0
     spans: Sequence[Span] = ()
     pieces: Sequence[_Piece] = ()
@@ -81,7 +82,7 @@ class Course:
             if last:
                 self.parts.append(told)
         read = sum(len(span.windows) for span in self.spans)
-        return self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign)
+        return self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, found=self.found)
 
     def _ask(self, pieces: Sequence[_Piece]) -> None:
         self.pieces, self.keys = pieces, [key_of(self.stage.encoder, window) for window, _ in pieces]

@@ -119,7 +119,8 @@ class Stage:
 class Model:
     """One trained classifier: stages that are asked in order until one is certain; the last decides or abstains.
 
-    How a stage settles a text: `classifiers.cascade`. Raises ValueError without stages or with two of one name.
+    How a stage settles a text: `classifiers.cascade`. A policy whose labels are all told by patterns needs no stage.
+    Raises ValueError where one is needed and there is none, or two have one name.
     """
 
     policy: Policy
@@ -127,12 +128,12 @@ class Model:
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
-        if not names or len(names) != len(set(names)):
+        if bool(names) != bool(self.policy.learned) or len(names) != len(set(names)):
             raise ValueError(f"a model needs stages with names of their own, not {names}")
 
     @property
     def last(self) -> Stage:
-        """The stage that decides what no other has settled."""
+        """The stage that decides what no other has settled. Raises IndexError where there is none."""
         return self.stages[-1]
 
     def stage(self, name: str) -> Stage:

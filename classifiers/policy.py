@@ -1,9 +1,11 @@
 """A policy: one narrow task described in words, as frozen records. Its YAML is parsed by the caller."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from classifiers.patterns.kind import Kind as Pattern
 from classifiers.units import Dollars, Share
 
 OTHER = "other"
@@ -33,6 +35,10 @@ WordsList = Annotated[
     tuple[Words, ...], BeforeValidator(_one_or_more, json_schema_input_type=Words | tuple[Words, ...])
 ]
 
+Patterns = Annotated[
+    tuple[Pattern, ...], BeforeValidator(_one_or_more, json_schema_input_type=Pattern | tuple[Pattern, ...])
+]
+
 
 class Record(BaseModel):
     """Frozen, keyword-only, and closed: an unknown key is an error."""
@@ -56,13 +62,25 @@ class LabelGoal(Record):
 
 
 class Label(Record):
-    """One label: what it means, key phrases, near misses, and the names other taxonomies give it."""
+    """One label: what it means, key phrases, near misses, and the names other taxonomies give it.
+
+    patterns: what tells the label by its form; it holds where one is found, and nothing of it is learned.
+    """
 
     means: Words
     examples: WordsList = ()
     not_: WordsList = Field(default=(), alias="not")
+    patterns: Patterns = ()
     goal: LabelGoal | None = None
     taxonomy: dict[str, WordsList] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _told_or_learned(self) -> Self:
+        given = {"examples": self.examples, "not": self.not_, "goal": self.goal}
+        for name, value in given.items():
+            if self.patterns and value:
+                raise ValueError(f"is told by patterns:, so nothing is learned from {name}:; take one of the two away")
+        return self
 
 
 class Goal(Record):
@@ -134,3 +152,13 @@ class Policy(Record):
     def multi_label(self) -> bool:
         """Whether several labels, or none, may hold at once (safety)."""
         return self.kind == "safety"
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The labels that training learns, in order; the others are told by patterns."""
+        return tuple(name for name, label in self.labels.items() if not label.patterns)
+
+    @property
+    def patterns(self) -> Mapping[Pattern, str]:
+        """For which label each pattern stands."""
+        return {kind: name for name, label in self.labels.items() for kind in label.patterns}

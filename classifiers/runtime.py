@@ -18,6 +18,7 @@ from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.model import Floats
+from classifiers.passages import Passages
 from classifiers.reader import DeadlinePassed, Key, Reader
 from classifiers.registry import Registry
 from classifiers.verdict import Reading, Verdict
@@ -43,6 +44,7 @@ class Runtime:
     ) -> None:
         """Raises ArtifactError where a classifier was trained on an encoder that is not given."""
         self._reader = Reader(encoders, cache_windows)
+        self._passages = Passages(remember=cache_windows > 0)
         for name, classifier in classifiers.items():
             _check_encoders(name, classifier, self.encoders)
         self.classifiers = dict(classifiers)
@@ -101,14 +103,9 @@ class Runtime:
         deadline: by time.monotonic(). What is not encoded by then gets a broken verdict; readings whose windows
         are all at hand get theirs. A classifier that is not loaded gives a broken verdict, too.
         """
-        verdicts: list[Verdict | None] = [None] * len(readings)
-        open_: dict[int, Course] = {}
-        for index, reading in enumerate(readings):
-            classifier = self.classifiers.get(reading.classifier)
-            if classifier is None:
-                verdicts[index] = broken(reading.classifier, "no such classifier is loaded")
-            else:
-                open_[index] = Course(reading=reading, classifier=classifier)
+        begun = [self._begin(reading, deadline) for reading in readings]
+        verdicts = [one if isinstance(one, Verdict) else None for one in begun]
+        open_ = {index: one for index, one in enumerate(begun) if isinstance(one, Course)}
         vectors: dict[Key, Floats] = {}
         while open_:
             # all that one stage is to be asked is encoded together, so that equal windows are encoded once
@@ -126,6 +123,19 @@ class Runtime:
                     going_on[index] = course
             open_ = going_on
         return [verdict for verdict in verdicts if verdict is not None]
+
+    def _begin(self, reading: Reading, deadline: float | None) -> Course | Verdict:
+        """The way of a reading through its classifier's stages, or its verdict where there is none to go."""
+        classifier = self.classifiers.get(reading.classifier)
+        if classifier is None:
+            return broken(reading.classifier, "no such classifier is loaded")
+        try:
+            found = self._passages.of(reading.texts, classifier.patterns, deadline)
+        except DeadlinePassed:
+            return broken(reading.classifier, "deadline", classifier.version)
+        if not classifier.model.stages:
+            return classifier.verdict((), read=0, unread=int(reading.incomplete), found=found)
+        return Course(reading=reading, classifier=classifier, found=found)
 
     def self_test(self) -> None:
         """Run every policy's own tests. Raises ArtifactError listing those that fail."""

@@ -59,9 +59,9 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
     if not NAME.fullmatch(name):
         raise ArtifactError(f"{where}: {name!r} cannot be a stage's name")
     classes = tuple(map(str, values["classes"]))
-    labels = tuple(policy.labels)
+    labels = policy.learned
     if classes not in {labels, (*labels, OTHER)}:
-        raise ArtifactError(f"{where}: its classes are not the policy's labels")
+        raise ArtifactError(f"{where}: its classes are not the labels that the policy learns")
     scale = np.asarray(values["calibration"]["scale"], np.float32)
     offset = np.asarray(values["calibration"]["offset"], np.float32)
     weights, bias, prototypes = (_floats(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from classifiers.patterns import card, email, iban, ip, national, phone, secret
+from classifiers.patterns.kind import KINDS, Kind
 from classifiers.patterns.plain import plain
-
-Kind = Literal["card", "iban", "email", "phone", "national_id", "ip", "secret"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _FINDERS: dict[Kind, Callable[[str], Iterator[tuple[int, int]]]] = {
     # where two kinds claim the same characters, the first here names them

@@ -21,14 +21,19 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"A classifier of kind {report['kind']}: {report['about']}"
     yield ""
     yield f"- Made: {report['made_at']}, seed {report['seed']}"
-    yield f"- Encoder: {report['encoder']['source']}, sha256 {report['encoder']['sha256']}"
+    if report["encoder"]:
+        yield f"- Encoder: {report['encoder']['source']}, sha256 {report['encoder']['sha256']}"
     yield f"- Head: {report['settings']['head']}"
     sources = ", ".join(f"{count} {source}" for source, count in text["sources"].items())
     yield f"- Training text: {text['rows']} texts ({sources})"
     yield ""
     yield "## How good it is"
     yield ""
-    yield from _figures(report, held)
+    if report.get("patterns"):
+        labels = ", ".join(dict.fromkeys(report["patterns"].values()))
+        yield f"Told by their form, and not measured here: {labels}."
+    if held["labels"]:
+        yield from _figures(report, held)
     yield ""
     yield "## Where it is weak"
     yield ""
@@ -38,7 +43,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
             "- All of this was measured on text written for training. It orders models; it promises nothing about "
             "traffic: measure on your own messages with `offramp eval`."
         )
-    yield "- It was trained for the languages that its policy names; text in another script abstains."
+    if report["encoder"]:
+        yield "- It was trained for the languages that its policy names; text in another script abstains."
+    if report.get("patterns"):
+        yield "- Patterns find what has the form that they know; the same told in words passes."
     if report["kind"] == "safety":
         yield "- No figure here covers people who try to get around it."
 

@@ -34,15 +34,8 @@ def page(report: Mapping[str, Any]) -> str:
         f"<h1>{escape(report['name'])}</h1>",
         f'<p class="lead">{escape(report["about"])} · {escape(report["kind"])} · {escape(report["made_at"])}</p>',
         _verdict(report),
-        _headline(report, held),
-        "<h2>Pictures</h2>",
-        f'<div class="figures">{"".join(_pictures(held))}</div>',
-        "<h2>Labels</h2>",
-        _labels(report, held),
-        "<h2>Most certain errors</h2>",
-        _errors(held),
-        "<h2>Training text</h2>",
-        _text(report),
+        _patterns(report),
+        *(_learned(report, held) if held["labels"] else ()),
         "<h2>Goals and tests</h2>",
         _goals(report),
         "<h2>How it was made</h2>",
@@ -58,6 +51,26 @@ def _verdict(report: Mapping[str, Any]) -> str:
         return '<p class="yes">Published: its tests pass, and the goals that the policy states are met.</p>'
     lines = "".join(f"<li>{escape(line)}</li>" for line in report.get("missed", ()))
     return f'<div class="no">Not published:<ul>{lines}</ul></div>'
+
+
+def _learned(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
+    yield _headline(report, held)
+    yield "<h2>Pictures</h2>"
+    yield f'<div class="figures">{"".join(_pictures(held))}</div>'
+    yield "<h2>Labels</h2>"
+    yield _labels(report, held)
+    yield "<h2>Most certain errors</h2>"
+    yield _errors(held)
+    yield "<h2>Training text</h2>"
+    yield _text(report)
+
+
+def _patterns(report: Mapping[str, Any]) -> str:
+    rows = [[escape(kind), escape(label)] for kind, label in report.get("patterns", {}).items()]
+    if not rows:
+        return ""
+    note = "<p>These labels hold where a pattern is found; nothing of them is learned or measured here.</p>"
+    return f"<h2>Patterns</h2>{note}{table(['pattern', 'label'], rows)}"
 
 
 def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
@@ -200,8 +213,9 @@ def _goals(report: Mapping[str, Any]) -> str:
 
 def _settings(report: Mapping[str, Any]) -> str:
     steps = ", ".join(f"{escape(step)} {seconds:.1f} s" for step, seconds in report["seconds"].items())
+    encoder = report["encoder"]
     rows = [
-        ["encoder", escape(f"{report['encoder']['source']} ({report['encoder']['sha256'][:12]}…)")],
+        ["encoder", escape(f"{encoder['source']} ({encoder['sha256'][:12]}…)") if encoder else "none"],
         ["seed", report["seed"]],
         *([escape(name.replace("_", " ")), escape(str(value))] for name, value in report["settings"].items()),
         ["seconds", steps],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from classifiers import selftest
-from classifiers.classifier import Classifier
+from classifiers.classifier import from_model
 from classifiers.encoder.session import Encoder
 from classifiers.model import Model
 from classifiers.runtime import Runtime
@@ -20,13 +20,6 @@ def test_failures(model: Model, encoders: Iterable[Encoder]) -> list[str]:
     runtime = Runtime(encoders, {policy.name: from_model(model)}, cache_windows=0)
     verdicts = runtime.classify([Reading(classifier=policy.name, texts=(test.text,)) for test in policy.tests])
     return selftest.failures(policy, verdicts)
-
-
-def from_model(model: Model) -> Classifier:
-    """A classifier that is not on disk yet."""
-    from classifiers.text.scripts import written_in
-
-    return Classifier(name=model.policy.name, version="", model=model, scripts=written_in(model.policy.languages))
 
 
 def missed(chosen: Chosen, failures: list[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy, Teacher
-from classifiers.training import accept, export, goals
+from classifiers.training import accept, by_pattern, export, goals
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
@@ -73,7 +73,13 @@ def train(
 
     clock.step("load")
     _check(policy)
-    data = read_rows(policy, [base_dir / path for path in policy.data])
+    if not policy.learned:
+        nothing, none = Written(rows=(), forms={}), clean(by_pattern.to_learn(policy), ())
+        return _conclude(
+            by_pattern.nothing_learned(policy), nothing, none, rows=(), models_dir=models_dir, seed=chance, clock=clock
+        )
+    whole, policy = policy, by_pattern.to_learn(policy)
+    data = by_pattern.without_patterns(whole, read_rows(whole, [base_dir / path for path in whole.data]))
     encoder = Encoder.open(
         prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
     )
@@ -104,20 +110,34 @@ def train(
             threads=encoder.threads,
             progress=clock.progress,
         )
-        made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
-        clock.step("evaluate")
-        failures = accept.test_failures(made.trained.model, made.encoders)
-        report = _report(
-            policy,
-            written,
-            cleaned,
-            rows=rows,
-            trained=made.trained,
-            failures=failures,
-            seed=chance,
-            seconds=clock.seconds,
-        )
-        return _finish(made, report, failures, models_dir, seed=chance, clock=clock)
+        made = by_pattern.whole(whole, recipe.make(policy, rows, vectors, encoder=encoder, bench=bench))
+        return _conclude(made, written, cleaned, rows=rows, models_dir=models_dir, seed=chance, clock=clock)
+
+
+def _conclude(
+    made: Made,
+    written: Written,
+    cleaned: Cleaned,
+    *,
+    rows: Sequence[Row],
+    models_dir: Path,
+    seed: int,
+    clock: "_Clock",
+) -> Outcome:
+    """Evaluate, accept, export."""
+    clock.step("evaluate")
+    failures = accept.test_failures(made.trained.model, made.encoders)
+    report = _report(
+        by_pattern.to_learn(made.trained.model.policy),
+        written,
+        cleaned,
+        rows=rows,
+        trained=made.trained,
+        failures=failures,
+        seed=seed,
+        seconds=clock.seconds,
+    )
+    return _finish(made, report, failures, models_dir, seed=seed, clock=clock)
 
 
 def _finish(
@@ -146,6 +166,7 @@ def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bo
 
 
 def _check(policy: Policy) -> None:
+    by_pattern.check(policy)
     if not policy.multi_label and len(policy.labels) == 1 and policy.other is None:
         raise PolicyError(f"{policy.name}: one label alone decides nothing; add another label, or other:")
 
@@ -184,7 +205,8 @@ def _report(
         "about": policy.about,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
-        "encoder": asdict(trained.model.last.encoder),
+        "encoder": asdict(trained.model.last.encoder) if trained.model.stages else None,
+        "patterns": trained.model.policy.patterns,
         "measured_on": trained.settings["calibrated_on"],
         "text": {
             "rows": len(rows),

@@ -31,10 +31,11 @@ def classify(
         what = ", ".join(verdict.labels) or "-"
         if verdict.abstention:
             what += f" ({verdict.abstention.value}: {verdict.reason})"
+        what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
         stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", markup=False, soft_wrap=True)
 
 
 def _fields(result: Any) -> dict[str, Any]:
     import msgspec
 
-    return dict(msgspec.structs.asdict(result))
+    return dict(msgspec.to_builtins(result))

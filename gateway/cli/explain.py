@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli.output import Exit, Json, fail, print_json, stdout
+
+if TYPE_CHECKING:
+    from classifiers.model import Model
 
 
 def explain(
@@ -53,18 +56,17 @@ def explain(
                 "labels": list(verdict.labels),
                 "confidence": round(verdict.confidence, 4),
                 "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
-                "thresholds": {
-                    label: [round(threshold.act, 4), round(threshold.unsure, 4)]
-                    for label, threshold in runtime.classifiers[rule.classifier]
-                    .model.stage(verdict.stage)
-                    .thresholds.items()
-                },
+                "thresholds": _thresholds(runtime.classifiers[rule.classifier].model, verdict.stage),
                 "novelty": round(verdict.novelty, 4),
                 "abstained": verdict.abstention.value if verdict.abstention else None,
                 "reason": verdict.reason,
                 "stage": verdict.stage,
                 "stages": [stage.name for stage in runtime.classifiers[rule.classifier].model.stages],
                 "windows": [verdict.windows_read, verdict.windows_unread],
+                "spans": [
+                    {"label": one.label, "kind": one.kind, "text": one.text, "start": one.start, "end": one.end}
+                    for one in verdict.spans
+                ],
             }
             for (rule, verdict), reading in zip(pairs, readings, strict=True)
         ],
@@ -77,6 +79,12 @@ def explain(
         print_json(result)
     else:
         _print(result)
+
+
+def _thresholds(model: "Model", stage: str) -> dict[str, list[float]]:
+    """Of the labels that the stage judges: acts from, unsure from. None where all labels are told by patterns."""
+    found = model.stage(stage).thresholds if model.stages else {}
+    return {label: [round(limit.act, 4), round(limit.unsure, 4)] for label, limit in found.items()}
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -95,6 +103,9 @@ def _print(result: dict[str, Any]) -> None:
         console.print(table)
         if rule["stage"] and len(rule["stages"]) > 1:
             console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}", markup=False)
+        for span in rule["spans"]:
+            place = f"characters {span['start']} to {span['end']} of text {span['text'] + 1}"
+            console.print(f"found: {span['kind']} at {place}, which is {span['label']}", markup=False)
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
     for name in result["rules_not_met"]:

@@ -207,8 +207,12 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
     seconds = sum(outcome.seconds.values())
     state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
     console.print(f"{policy.name}: {state} in {seconds:.1f} s", markup=False)
-    console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
-    for line in _measures(report):
+    if report["patterns"]:
+        told = ", ".join(dict.fromkeys(report["patterns"].values()))
+        console.print(f"  told by patterns: {told}", markup=False, soft_wrap=True)
+    if report["text"]["rows"]:
+        console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
+    for line in _measures(report) if report["text"]["rows"] else ():
         console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in outcome.missed:
         console.print(f"  missed: {line}", style="red", markup=False, soft_wrap=True)

@@ -199,8 +199,20 @@ def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterat
             )
     if not policy.multi_label and len(labels) < 2 and policy.other is None:
         yield document.problem(("labels",), "needs two labels, or one and other:")
+    yield from _pattern_problems(document, policy)
     yield from _test_problems(document, policy)
     yield from _missing_files(document, policy, folder)
+
+
+def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    stands_for: dict[str, str] = {}
+    for name, label in policy.labels.items():
+        at: DataPath = ("labels", name, "patterns")
+        if label.patterns and not policy.multi_label:
+            yield document.problem(at, "are for policies of kind safety, which may name several labels")
+        for kind in label.patterns:
+            if stands_for.setdefault(kind, name) != name:
+                yield document.problem(at, f"{kind} stands for {stands_for[kind]} already")
 
 
 def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:

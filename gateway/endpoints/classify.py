@@ -9,7 +9,7 @@ from gateway.endpoints.body import bounded_body, json_response
 from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound
-from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult
+from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult, ClassifySpan
 from gateway.wire.decode import decoded
 
 _decode = msgspec.json.Decoder(ClassifyRequest).decode
@@ -45,6 +45,7 @@ def result_of(verdict: Verdict) -> ClassifyResult:
         stage=verdict.stage,
         windows_read=verdict.windows_read,
         windows_unread=verdict.windows_unread,
+        spans=[ClassifySpan(one.label, one.kind, one.start, one.end) for one in verdict.spans],
     )
 
 

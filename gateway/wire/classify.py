@@ -11,6 +11,15 @@ class ClassifyRequest(Struct):
     model: str | None = None
 
 
+class ClassifySpan(Struct):
+    """A place in the input. start, end: in characters (Unicode code points), end exclusive."""
+
+    label: str
+    kind: str
+    start: int
+    end: int
+
+
 class ClassifyResult(Struct):
     """A verdict. label: the first of labels, null where there is none; abstained: null, unsure, unread or broken."""
 
@@ -24,6 +33,7 @@ class ClassifyResult(Struct):
     stage: str
     windows_read: int
     windows_unread: int
+    spans: list[ClassifySpan] = []
 
 
 class ClassifyAnswer(Struct):

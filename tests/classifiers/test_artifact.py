@@ -100,7 +100,7 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
     [
         (lambda m: m.update(schema=1), "schema 1, not 2.*train it again"),
         (lambda m: m["stages"][0].pop("classes"), "not complete: KeyError"),
-        (lambda m: m["stages"][0].update(classes=["first"]), "not the policy's labels"),
+        (lambda m: m["stages"][0].update(classes=["first"]), "not the labels that the policy learns"),
         (lambda m: m["stages"][0].update(classes=["first", "second", "other"]), "does not fit 3 classes"),
         (lambda m: m["stages"][0]["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
         (lambda m: m["stages"][0]["calibration"].update(offset=[float("nan"), 0]), "not finite"),

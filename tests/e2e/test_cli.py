@@ -108,6 +108,24 @@ def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder:
     assert json.loads(run_offramp("models", "list", "--json", cwd=folder).stdout) == []
 
 
+def test_labels_told_by_patterns_show_what_was_found_and_where(run_offramp, tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text(
+        "version: 1\nname: data\nkind: safety\nabout: messages\nlabels: {contact: {means: x, patterns: email}}\n"
+    )
+    done = run_offramp("train", "data.yaml", cwd=tmp_path)
+    assert "told by patterns: contact" in done.stdout
+    (told,) = json.loads(run_offramp("classify", "data", "é joe@example.com", "--json", cwd=tmp_path).stdout)
+    assert (told["labels"], told["confidence"]) == (["contact"], 1.0)
+    assert told["spans"] == [{"label": "contact", "kind": "email", "start": 2, "end": 17}]
+    (tmp_path / "gateway.yaml").write_text(
+        "version: 1\nupstreams: {demo: {kind: echo}}\nmodels: {other: demo}\n"
+        "rules: [{name: r, classifier: data, then: {contact: block}}]\n"
+    )
+    people = run_offramp("explain", "write to joe@example.com", "--gateway", "gateway.yaml", cwd=tmp_path)
+    assert "found: email at characters 9 to 24 of text 1, which is contact" in people.stdout
+    assert "decision: block by rule r for contact" in people.stdout
+
+
 def test_explain_and_report(run_offramp, workspace: Path, tmp_path: Path) -> None:
     told = json.loads(run_offramp("explain", "Hello there!", "--json", cwd=workspace).stdout)
     assert (told["decision"], told["by_rule"], told["label"]) == ("answer", "intents", "greeting")

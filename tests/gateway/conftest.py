@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
+from classifiers.passages import Passages
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.config.load import Loaded, load_gateway
@@ -78,7 +79,10 @@ class FakeUpstream:
 
 @dataclass(slots=True)
 class FakeClassify:
-    """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included."""
+    """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
+
+    Labels told by patterns are really sought.
+    """
 
     policies: Mapping[str, Policy]
     asked: list[Reading] = field(default_factory=list)
@@ -91,7 +95,9 @@ class FakeClassify:
     def _verdict(self, reading: Reading) -> Verdict:
         text = " ".join(reading.texts)
         policy = self.policies[reading.classifier]
-        labels = tuple(label for label in policy.labels if label in text)
+        labels = tuple(label for label in policy.learned if label in text)
+        spans = Passages().of(reading.texts, policy.patterns)
+        labels = (*dict.fromkeys(span.label for span in spans), *labels)
         abstention = next((kind for kind in Abstention if kind.value in text), None)
         if abstention is None and reading.incomplete:
             abstention = Abstention.UNREAD
@@ -108,6 +114,7 @@ class FakeClassify:
             confidence=0.9,
             scores={label: 0.9 if label in labels else 0.01 for label in policy.labels},
             abstention=abstention,
+            spans=spans,
         )
 
 
@@ -178,10 +185,12 @@ Serving = Callable[..., AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 def policies() -> dict[str, Policy]:
-    """A safety policy `safe` (violence, jailbreak) and an intent policy `bank` (greeting, rate, card)."""
+    """A safety policy `safe` (violence, jailbreak), an intent policy `bank` (greeting, rate, card), and a safety policy
+    `data` whose labels payment and contact are told by patterns and whose label gossip is not."""
 
     def policy(name: str, kind: str, labels: Sequence[str], **more: Any) -> Policy:
-        described = {label: {"means": label} for label in labels}
+        told = {"payment": {"patterns": ["card", "iban"]}, "contact": {"patterns": ["email", "phone"]}}
+        described = {label: {"means": label, **told.get(label, {})} for label in labels}
         return Policy.model_validate(
             {"version": 1, "name": name, "kind": kind, "about": "tests", "labels": described, **more}
         )
@@ -189,6 +198,7 @@ def policies() -> dict[str, Policy]:
     return {
         "safe": policy("safe", "safety", ["violence", "jailbreak"]),
         "bank": policy("bank", "intent", ["greeting", "rate", "card"], other="anything else"),
+        "data": policy("data", "safety", ["payment", "contact", "gossip"]),
     }
 
 

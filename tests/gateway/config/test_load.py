@@ -266,6 +266,24 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         ),
         (POLICY + "teacher: {budget: 1€, model: a}\n", "8:11: teacher.budget: '1€' is not an amount"),
         (POLICY + "goal: {max_error: 5}\n", "8:8: goal.max_error: '5' is not between 0% and 100%; did you mean 5%"),
+        (
+            POLICY.replace("means: one", "means: one, patterns: [emial]"),
+            "6:32: labels.one.patterns[0]: 'emial' is not known here; did you mean \"email\"?",
+        ),
+        (
+            POLICY.replace("means: one", "means: one, patterns: email"),
+            "6:21: labels.one.patterns: are for policies of kind safety",
+        ),
+        (
+            POLICY.replace("intent", "safety")
+            .replace("means: one", "means: one, patterns: [card, ip]")
+            .replace("means: two", "means: two, patterns: card"),
+            "7:21: labels.two.patterns: card stands for one already",
+        ),
+        (
+            POLICY.replace("intent", "safety").replace("means: one", "means: one, patterns: card, examples: [x]"),
+            "6:3: labels.one: is told by patterns:, so nothing is learned from examples:; take one of the two away",
+        ),
         (POLICY.replace("means: one", "meens: one"), 'labels.one.meens: no such key; did you mean "means"?'),
     ],
 )

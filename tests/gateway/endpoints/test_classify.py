@@ -32,6 +32,15 @@ async def test_one_text_is_one_result_and_a_broken_classifier_says_so(api: Any, 
     assert (answer["results"][0]["abstained"], answer["results"][0]["reason"]) == ("broken", "said so")
 
 
+async def test_what_was_found_is_told_by_its_place(api: Any, ask: Any) -> None:
+    app, _, _ = api("data")
+    _, answer = await post(ask, app, {"input": ["hello", "é joe@example.com"]})
+    assert [result["spans"] for result in answer["results"]] == [
+        [],
+        [{"label": "contact", "kind": "email", "start": 2, "end": 17}],
+    ]
+
+
 async def test_of_several_classifiers_one_is_named(api: Any, ask: Any) -> None:
     app, _, _ = api("safe", "bank")
     assert (await post(ask, app, {"input": "x", "classifier": "bank"}))[1]["classifier"] == "bank"
