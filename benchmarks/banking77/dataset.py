@@ -4,10 +4,15 @@ import csv
 import json
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from classifiers.policy import Policy
+
+Role = Literal["teacher", "data"]
+"""As what a policy is given rows: sentences that a teacher wrote, or real ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +53,26 @@ def few(rows: list[tuple[str, str]], per_label: int, seed: int) -> list[tuple[st
     ]
 
 
-def write(rows: list[tuple[str, str]], path: Path) -> Path:
+def write(rows: Sequence[tuple[str, str]], path: Path) -> Path:
     """Rows as JSONL, as `data:` and `teacher: {file:}` read them."""
     lines = (json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def with_rows(policy: Policy, rows: Sequence[tuple[str, str]], role: Role, scratch: Path) -> Policy:
+    """The policy with rows beside it, written into `scratch`."""
+    if not rows:
+        return policy
+    name = write(rows, scratch / f"{role}.jsonl").name
+    values = json.loads(policy.model_dump_json(by_alias=True))
+    values |= {"teacher": {"file": name}} if role == "teacher" else {"data": [name]}
+    return Policy.model_validate(values)
+
+
+def snips(folder: Path) -> list[str]:
+    """The messages of SNIPS' test: requests to a voice assistant, which no bank gets."""
+    return (folder / "test" / "seq.in").read_text(encoding="utf-8").splitlines()
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

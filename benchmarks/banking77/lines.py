@@ -1,0 +1,138 @@
+"""The lines of the table: what each trains from and what it measures on the test rows."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.banking77 import peers
+from benchmarks.banking77.dataset import Dataset, Role, few, with_rows
+from classifiers import Reading, Runtime
+from classifiers.encoder.session import Encoder
+from classifiers.policy import Policy, Recipe
+from classifiers.training.calibrate import act_for_error
+from classifiers.training.evaluate import evaluate, top
+from classifiers.training.run import train
+
+LOW_ERROR = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the table, a figure for each seed.
+
+    answered, error: at the served threshold; coverage: the most that can be answered with 2 % wrong, the threshold
+    chosen on the test rows themselves.
+    """
+
+    what: str
+    rows: int
+    accuracy: list[float]
+    seconds: list[float]
+    answered: list[float] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
+    coverage: list[float] = field(default_factory=list)
+    ece: list[float] = field(default_factory=list)
+    peers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a line trains from. drawn: the rows of each seed, beside the policy."""
+
+    what: str
+    recipe: Recipe
+    role: Role
+    drawn: Sequence[Sequence[tuple[str, str]]]
+
+    @property
+    def title(self) -> str:
+        """As the table calls it."""
+        return self.what if self.recipe == "frozen" else f"{self.what}, recipe: {self.recipe}"
+
+
+def sources(data: Dataset, seeds: Sequence[int]) -> Iterator[Source]:
+    """All trained lines; those that draw rows at random with one draw for each seed."""
+    sentences = {count: [few(data.sentences, count, seed) for seed in seeds] for count in (4, 8, 16)}
+    real = {count: [few(data.train, count, seed) for seed in seeds] for count in (5, 10)}
+    every = "+ all teacher sentences (30-32 a label)"
+    yield Source(what="policy only", recipe="frozen", role="teacher", drawn=[[]])
+    yield Source(what="policy only", recipe="finetune", role="teacher", drawn=[[]])
+    for count, drawn in sentences.items():
+        yield Source(what=f"+ {count} teacher sentences a label", recipe="frozen", role="teacher", drawn=drawn)
+    yield Source(what=every, recipe="frozen", role="teacher", drawn=[data.sentences])
+    yield Source(what=every, recipe="finetune", role="teacher", drawn=[data.sentences])
+    yield Source(what="+ 5 real rows a label", recipe="frozen", role="data", drawn=real[5])
+    yield Source(what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10])
+    yield Source(what="+ 10 real rows a label", recipe="finetune", role="data", drawn=real[10])
+    yield Source(what="+ all real rows", recipe="frozen", role="data", drawn=[data.train])
+    yield Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train])
+
+
+def untrained(data: Dataset, encoder: Encoder) -> Iterator[Line]:
+    """Nearest embeddings of the policy's own words."""
+    for what, means in (
+        ("label names only, nearest embedding", False),
+        ("names + descriptions, nearest embedding", True),
+    ):
+        rows = peers.described(data.policy, means=means)
+        peer = peers.nearest_centroid(encoder, rows, data.test)
+        yield Line(what=what, rows=len(rows), accuracy=[peer.accuracy], seconds=[peer.seconds])
+
+
+def measure(source: Source, data: Dataset, *, models: Path, scratch: Path, encoder: Encoder, with_peers: bool) -> Line:
+    """Train once for each seed and read the test rows with the runtime that serves."""
+    line = Line(what=source.title, rows=0, accuracy=[], seconds=[])
+    count = 0
+    for seed, rows in enumerate(source.drawn):
+        policy = with_rows(data.policy, rows, source.role, scratch).model_copy(update={"recipe": source.recipe})
+        began = time.monotonic()
+        outcome = train(policy, base_dir=scratch, models_dir=models, seed=seed)
+        line.seconds.append(time.monotonic() - began)
+        for name, value in test(policy, models, data).items():
+            getattr(line, name).append(value)
+        count = outcome.report["text"]["rows"]
+    found: dict[str, float] = {}
+    if with_peers and source.recipe == "frozen":
+        rows = [*peers.plain_rows(data.policy), *source.drawn[0]]
+        found["tf-idf + logistic regression"] = peers.tfidf_logistic(rows, data.test).accuracy
+        found["nearest centroid"] = peers.nearest_centroid(encoder, rows, data.test).accuracy
+        found["frozen vectors + logistic regression"] = peers.frozen_logistic(encoder, rows, data.test).accuracy
+    return Line(**{**{name: getattr(line, name) for name in Line.__slots__}, "rows": count, "peers": found})
+
+
+def test(policy: Policy, models: Path, data: Dataset) -> Mapping[str, float]:
+    """Measures of the version in use on the test rows, read by the runtime that serves."""
+    runtime = Runtime.load(models, [policy.name], threads=2)
+    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text, _ in data.test])
+    found = evaluate(policy, [text for text, _ in data.test], [(label,) for _, label in data.test], verdicts)
+    tops = [top(verdict) for verdict in verdicts]
+    correct = np.array([label == truth for (label, _), (_, truth) in zip(tops, data.test, strict=True)], bool)
+    reach = act_for_error(np.array([score for _, score in tops], np.float32), correct, LOW_ERROR)
+    return {name: found[name] for name in ("accuracy", "answered", "error", "ece")} | {
+        "coverage": reach.answered if reach else 0.0
+    }
+
+
+class Ledger:
+    """Lines that are measured already, by title, so that a run that was cut short goes on. path: JSONL, or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        text = path.read_text(encoding="utf-8") if path and path.is_file() else ""
+        self._lines = [Line(**json.loads(line)) for line in text.splitlines()]
+
+    def get(self, title: str) -> Line | None:
+        """The line of that title, if it was measured."""
+        return next((line for line in self._lines if line.what == title), None)
+
+    def put(self, line: Line) -> Line:
+        """Remember a line."""
+        self._lines.append(line)
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(line)) + "\n")
+        return line
