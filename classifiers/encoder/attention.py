@@ -45,7 +45,7 @@ def join(model: Any) -> None:
         )
         graph.node.insert(list(graph.node).index(node), joined)
         graph.node.remove(node)
-    _prune(graph)
+    prune(graph)
 
 
 def _projection(node: Any, made_by: dict[str, Any], tensors: dict[str, Any]) -> tuple[str, str, str] | None:
@@ -59,7 +59,7 @@ def _projection(node: Any, made_by: dict[str, Any], tensors: dict[str, Any]) -> 
     return product[0].input[0], product[0].input[1], bias[0]
 
 
-def _prune(graph: Any) -> None:
+def prune(graph: Any) -> None:
     """Take out what nothing reads any more, the inputs of the graph included."""
     while True:
         used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}

@@ -1,9 +1,9 @@
 """Fuse an encoder's graph and make its weights int8, once; the result is cached by the source's content.
 
-With ONNX Runtime's own tools and without torch: the BERT fusions (and `attention`), then dynamic quantisation with
-signed 8-bit weights for each channel (`quantise`). The same source gives the same bytes. A few sentences are encoded
-with the 32-bit graph as well, so that whoever opens the result can tell whether this processor computes int8
-faithfully.
+With ONNX Runtime's own tools and without torch: the BERT fusions (and `attention`, `relative`), then dynamic
+quantisation with signed 8-bit weights for each channel (`quantise`). The same source gives the same bytes. A few
+sentences are encoded with the 32-bit graph as well, so that whoever opens the result can tell whether this processor
+computes int8 faithfully.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.encoder import relative
 from classifiers.encoder.attention import join
 from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
 from classifiers.encoder.graph import Graph
@@ -30,7 +31,7 @@ from classifiers.errors import EncoderError
 from classifiers.model import EncoderId
 from classifiers.text.normalise import normalise
 
-RECIPE = 2
+RECIPE = 3
 """Raised whenever the steps below change what comes out, so that no older cache is taken for it."""
 
 SENTENCES = (
@@ -134,6 +135,7 @@ def _fuse(source: Source) -> Any:
         model = onnx.load(source.model)
         fused = optimize_by_fusion(model, "bert", num_heads=source.heads, hidden_size=source.dimensions).model
         join(fused)
+        relative.fuse(fused, source.heads)
         _declare(fused)
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error

