@@ -3,6 +3,7 @@
 ClassifierError
 ├── PolicyError            a policy asks for something that cannot be done (its YAML was fine)
 ├── EncoderError           an encoder cannot be found, prepared, loaded or trusted
+│   └── NotInstalledError  it comes with a package that is not there
 ├── ArtifactError          a stored classifier is missing, incomplete, changed or fails its own tests
 └── TrainingError          training stopped
     ├── TeacherError       whoever writes the sentences failed, or would cost more than the budget
@@ -22,6 +23,10 @@ class PolicyError(ClassifierError):
 
 class EncoderError(ClassifierError):
     """An encoder cannot be found, prepared, loaded or trusted."""
+
+
+class NotInstalledError(EncoderError):
+    """An encoder comes with a package that is not installed."""
 
 
 class ArtifactError(ClassifierError):

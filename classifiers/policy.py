@@ -141,12 +141,19 @@ class Policy(Record):
     labels: Annotated[dict[Words, Label], Field(min_length=1)]
     other: Words | None = None
     encoder: Words | None = None
+    larger_encoder: Words | None = None
     recipe: Recipe = "frozen"
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
     seed: int = 0
     tests: tuple[PolicyTest, ...] = ()
+
+    @model_validator(mode="after")
+    def _larger_for_safety(self) -> Self:
+        if self.larger_encoder and not self.multi_label:
+            raise ValueError(f"larger_encoder: is for kind safety, not {self.kind}; name a larger one as encoder:")
+        return self
 
     @property
     def multi_label(self) -> bool:

@@ -38,6 +38,7 @@ def page(report: Mapping[str, Any]) -> str:
         *(_learned(report, held) if held["labels"] else ()),
         "<h2>Goals and tests</h2>",
         _goals(report),
+        _cascade(report),
         "<h2>How it was made</h2>",
         _settings(report),
     ]
@@ -211,13 +212,43 @@ def _goals(report: Mapping[str, Any]) -> str:
     return f"<ul>{''.join(parts)}</ul><p>{passed} of the policy's {tests['count']} tests pass.</p><ul>{failed}</ul>"
 
 
+def _cascade(report: Mapping[str, Any]) -> str:
+    """What each share of questions to the large encoder buys."""
+    told = report["settings"].get("cascade")
+    if not told:
+        return ""
+    rows = [
+        [
+            escape(point["point"]),
+            percent(point["asked_of_harmless"]),
+            percent(point["asked"]),
+            percent(point["caught"]),
+            percent(point["alarms"]),
+            number(point["auprc"]),
+            f"{point['ms']:.1f} ms",
+        ]
+        for point in told["points"]
+    ]
+    head = ["", "asked of harmless", "asked of all", "harmful flagged", "harmless flagged", "AUPRC", "32 tokens"]
+    note = (
+        f"The small encoder settles what it is sure of; the large one is asked about the rest, at most "
+        f"{percent(told['most_asked'])} of harmless text. On held-out {escape(report['measured_on'])}; "
+        "the time is for a window of 32 tokens of harmless text, on the machine that trained."
+    )
+    return f'<h2>Two encoders</h2><p class="note">{note}</p>{table(head, rows)}'
+
+
 def _settings(report: Mapping[str, Any]) -> str:
     steps = ", ".join(f"{escape(step)} {seconds:.1f} s" for step, seconds in report["seconds"].items())
     encoder = report["encoder"]
     rows = [
         ["encoder", escape(f"{encoder['source']} ({encoder['sha256'][:12]}…)") if encoder else "none"],
         ["seed", report["seed"]],
-        *([escape(name.replace("_", " ")), escape(str(value))] for name, value in report["settings"].items()),
+        *(
+            [escape(name.replace("_", " ")), escape(str(value))]
+            for name, value in report["settings"].items()
+            if name != "cascade"
+        ),
         ["seconds", steps],
     ]
     return table(["", ""], rows)

@@ -214,6 +214,8 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
         console.print(f"  {line}", markup=False, soft_wrap=True)
+    if note := report["settings"].get("note"):
+        console.print(f"  {note}", style="yellow", markup=False, soft_wrap=True)
     for line in outcome.missed:
         console.print(f"  missed: {line}", style="red", markup=False, soft_wrap=True)
     page = outcome.folder / "report.html"

@@ -187,12 +187,15 @@ class _Steps:
 
 
 def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
-    """(rows,)"""
+    """(rows,) Of several labels, whether any holds at all is learned beside which: text that is plainly harmful and
+    fits no label well must not fall between them."""
     import torch
 
     if multi_label:
-        smooth = targets * (1 - plan.smoothing) + plan.smoothing / 2
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, smooth, reduction="none").sum(1)
+        both = torch.cat([logits, torch.logsumexp(logits, dim=1, keepdim=True)], dim=1)
+        wanted = torch.cat([targets, targets.amax(dim=1, keepdim=True)], dim=1)
+        smooth = wanted * (1 - plan.smoothing) + plan.smoothing / 2
+        return torch.nn.functional.binary_cross_entropy_with_logits(both, smooth, reduction="none").sum(1)
     smooth = targets * (1 - plan.smoothing) + plan.smoothing / targets.shape[1]
     return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
 

@@ -145,7 +145,7 @@ def _one_of(
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
-        _verdict(
+        verdict_of(
             policy,
             classes,
             scored,
@@ -217,7 +217,8 @@ def _any_of(
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
-        _verdict(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0) for scored in probabilities
+        verdict_of(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0)
+        for scored in probabilities
     )
     settings = {
         "head": "tuned with the encoder" if own_head else "one logistic regression a label",
@@ -228,7 +229,9 @@ def _any_of(
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 
-def _verdict(policy: Policy, classes: Sequence[str], probabilities: Floats, choice: Choice, novelty: float) -> Verdict:
+def verdict_of(
+    policy: Policy, classes: Sequence[str], probabilities: Floats, choice: Choice, novelty: float
+) -> Verdict:
     scores = dict(zip(classes, probabilities.tolist(), strict=True))
     return Verdict(
         classifier=policy.name,

@@ -1,7 +1,8 @@
-"""Which recipe makes a policy's model: heads on the frozen encoder, or an encoder tuned for the policy.
+"""Which recipe makes a policy's model: heads on the frozen encoder, an encoder tuned for the policy, or two of them.
 
 `auto` begins with the frozen encoder, which takes seconds, and tunes one only where that may be needed and can be had:
-a stated goal was missed or rows are plenty, and torch is installed.
+a stated goal was missed or rows are plenty, and torch is installed. A policy that names a larger encoder gets both
+tuned; where that cannot be had, the frozen encoder serves, and the report says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.encoder.session import Encoder
+from classifiers.errors import NotInstalledError
 from classifiers.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.model import Trained, fit
@@ -54,6 +56,13 @@ def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encod
 
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
+    if policy.larger_encoder is not None:
+        two = _two(policy, rows, bench)
+        if not isinstance(two, str):
+            return two
+        note = f"larger_encoder: {two}; heads on the frozen encoder serve instead"
+        bench.progress.step(note)
+        return _with_recipe(_frozen(policy, rows, vectors, encoder, bench), "frozen", note, note=note)
     if policy.recipe == "finetune":
         return _tuned(policy, rows, bench, _ASKED) or _with_recipe(
             _frozen(policy, rows, vectors, encoder, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
@@ -61,16 +70,41 @@ def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encod
     frozen = _frozen(policy, rows, vectors, encoder, bench)
     if policy.recipe == "frozen":
         return _with_recipe(frozen, "frozen", _ASKED)
+    return _auto(policy, rows, bench, frozen)
+
+
+def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made) -> Made:
+    """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
     wanted = _why_tune(rows, frozen.trained)
     if not wanted:
         return _with_recipe(frozen, "frozen", "no goal was missed and rows are few")
-    lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    lacking = _lacking()
     if lacking:
-        return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking[0]} is not installed: offramp[train]")
+        return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking}")
     tuned = _tuned(policy, rows, bench, wanted)
     if tuned is None or len(tuned.trained.chosen.missed) > len(frozen.trained.chosen.missed):
         return _with_recipe(frozen, "frozen", f"{wanted}, but {_NO_GAIN}")
     return tuned
+
+
+def _two(policy: Policy, rows: Sequence[Row], bench: Bench) -> Made | str:
+    """The cascade of two tuned encoders, or why there is none."""
+    lacking = _lacking()
+    if lacking:
+        return lacking
+    from classifiers.training.fit import larger
+
+    try:
+        made = larger.make(policy, rows, bench)
+    except NotInstalledError as error:
+        return str(error)
+    return _NO_GAIN if made is None else _with_recipe(made, "cascade", "the policy names a larger encoder")
+
+
+def _lacking() -> str:
+    """What tuning needs and is not there; empty where all is."""
+    lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    return f"{lacking[0]} is not installed: offramp[train]" if lacking else ""
 
 
 def _why_tune(rows: Sequence[Row], frozen: Trained) -> str:
@@ -92,6 +126,6 @@ def _tuned(policy: Policy, rows: Sequence[Row], bench: Bench, why: str) -> Made 
     return None if made is None else _with_recipe(made, "finetune", why)
 
 
-def _with_recipe(made: Made, name: str, why: str) -> Made:
-    settings: dict[str, Any] = {"recipe": name, "because": why, **made.trained.settings}
+def _with_recipe(made: Made, name: str, why: str, **more: Any) -> Made:
+    settings: dict[str, Any] = {"recipe": name, "because": why, **more, **made.trained.settings}
     return replace(made, trained=replace(made.trained, settings=settings))

@@ -5,7 +5,7 @@ best epoch, in any other way.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,20 @@ _COMPARED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TunedStage:
-    """A tuned encoder as it will serve, and what stands on it. torch: the same before its export."""
+class TunedEncoder:
+    """A tuned encoder as it will serve, and the folder that it lies in. told: of its tuning, for the report."""
 
-    torch: "TorchEncoder"
     encoder: Encoder
     folder: Path
+    head: TunedHead
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedStage:
+    """A tuned encoder and what stands on it. vectors: (rows, dimensions) by the encoder."""
+
+    tuned: TunedEncoder
     vectors: Floats
     trained: Trained
 
@@ -64,25 +72,38 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     from classifiers.training.fit.recipe import Made
 
     lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
-    made = stage(policy, rows, lesson.held, lesson, bench, source=policy.encoder, name=MAIN)
+    made = stage(policy, rows, lesson, bench, name=MAIN)
     if made is None:
         return None
-    return Made(trained=made.trained, encoders=(made.encoder,), samples=(made.vectors,), own={MAIN: made.folder})
+    return Made(
+        trained=made.trained, encoders=(made.tuned.encoder,), samples=(made.vectors,), own={MAIN: made.tuned.folder}
+    )
 
 
-def stage(
-    policy: Policy,
-    rows: Sequence[Row],
-    held: NDArray[np.bool_],
-    lesson: Lesson,
-    bench: "Bench",
-    *,
-    source: str | None,
-    name: str,
-) -> TunedStage | None:
-    """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing by tuning.
+def stage(policy: Policy, rows: Sequence[Row], lesson: Lesson, bench: "Bench", *, name: str) -> TunedStage | None:
+    """Tune the policy's encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
 
-    rows, held: what the head is fitted and calibrated on, and which of it tuning did not see.
+    rows: the first ones of the lesson's: what the head is fitted and calibrated on.
+    """
+    tuned = tune_encoder(policy, lesson, bench, source=policy.encoder, name=name)
+    if tuned is None:
+        return None
+    bench.progress.step(f"finetune {name}: encoding the rows")
+    vectors = embed(tuned.encoder, [row.text for row in rows], bench.progress.advance, tokens=tuned.head.tokens)
+    head = replace(tuned.head, unseen=tuned.head.unseen[: len(rows)])
+    trained = fit(
+        policy, rows, vectors, encoder=tuned.encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
+    )
+    trained.settings["finetune"] = tuned.told
+    return TunedStage(tuned=tuned, vectors=vectors, trained=trained)
+
+
+def tune_encoder(
+    policy: Policy, lesson: Lesson, bench: "Bench", *, source: str | None, name: str
+) -> TunedEncoder | None:
+    """Tune an encoder by a lesson and export it; None where held-out text gained nothing by tuning.
+
+    source: as of a policy's `encoder`. Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.finetune import plan_for, tune
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
@@ -109,25 +130,20 @@ def stage(
         if not tuned.best:
             return None
         say(f"finetune {name}: exporting the encoder to int8")
-        texts = [row.text for row, unseen in zip(rows, held, strict=True) if unseen][:_COMPARED]
+        texts = [row.text for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
         encoder, folder, agreed = _exported(torch_encoder, tuned, texts, name, bench)
-    say(f"finetune {name}: encoding the rows")
-    vectors = embed(encoder, [row.text for row in rows], bench.progress.advance, tokens=torch_encoder.tokens)
-    head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=held, tokens=torch_encoder.tokens)
-    trained = fit(
-        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
-    )
-    trained.settings["finetune"] = {
+    head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=lesson.held, tokens=torch_encoder.tokens)
+    told = {
         "from": weights.name,
         "rows": int((~lesson.held).sum()),
-        "held_out_rows": int(held.sum()),
+        "held_out_rows": int(lesson.held.sum()),
         "plan": asdict(plan),
         "bf16": tuned.bf16,
         "epochs": [asdict(epoch) for epoch in tuned.history],
         "best_epoch": tuned.best,
         "export": agreed,
     }
-    return TunedStage(torch=torch_encoder, encoder=encoder, folder=folder, vectors=vectors, trained=trained)
+    return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
 
 
 def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:

