@@ -1,18 +1,21 @@
 """python -m benchmarks.starters [--data ../shared/data]: prints what the starter policies reach and writes it."""
 
 import argparse
-import csv
-import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from benchmarks.machine import machine, versions
-from classifiers import Reading, Runtime, Verdict
+from benchmarks.starters.guards import guard_lines
+from benchmarks.starters.sets import beside, jsonl, own, public
+from classifiers import Reading, Runtime, Verdict, artifact
+from classifiers.errors import ArtifactError
 from classifiers.policy import OTHER, Policy
+from classifiers.registry import Registry
 from classifiers.training.evaluate import evaluate
 from classifiers.training.run import train
 
@@ -20,30 +23,31 @@ HERE = Path(__file__).parent
 POLICIES = HERE.parents[1] / "config" / "policies"
 RESULTS = HERE.parent / "results" / "starters.md"
 SHOP, SAFETY = "shop-intents", "support-safety"
+GUARDS = ("harmful-content", "prompt-injection")
 CAUTION = (
     "None of these messages was trained on. But after a first measurement (12.4 % of Banking77 flagged, 68 % of the "
     "false refusals, 5 of the 30 harmless messages of our own) thresholds were raised to one half, and harmless lines "
     "about cards, accounts and security work were added to the safety policy with Banking77's train.csv in view, so "
     "those three lines flatter it."
 )
-_CSV_LIMIT = 10_000_000
 
 
 def main() -> None:
-    """Trains both policies and reads every set of messages that is there."""
+    """Trains the policies and reads every set of messages that is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, snips/, safety/")
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--models", type=Path, help="where they are trained; what is trained there already is kept")
     options = parser.parse_args()
-    csv.field_size_limit(_CSV_LIMIT)
     with tempfile.TemporaryDirectory() as scratch:
-        models = Path(scratch)
-        policies = {name: _train(name, models) for name in (SHOP, SAFETY)}
-        runtime = Runtime.load(models, list(policies), threads=2)
+        models = options.models or Path(scratch)
+        policies = {name: _train(name, models) for name in (SHOP, SAFETY, *GUARDS)}
+        runtime = Runtime.load(models, [SHOP, SAFETY], threads=2)
         lines = [
             *shop_lines(runtime, policies[SHOP], options.data),
             "",
             *safety_lines(runtime, policies[SAFETY], options.data),
+            *(line for name in GUARDS for line in guard_lines(policies[name], models, options.data)),
         ]
     packages = versions(("onnxruntime", "scikit-learn", "numpy"))
     made = f"Made by `python -m benchmarks.starters` on {machine()}; {packages}."
@@ -56,7 +60,7 @@ def main() -> None:
 
 def shop_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
     """Messages by hand with their labels, then messages that are about something else altogether."""
-    rows = _jsonl(HERE / f"{policy.name}.jsonl")
+    rows = jsonl(HERE / f"{policy.name}.jsonl")
     texts = [row["text"] for row in rows]
     found = evaluate(policy, texts, [(row["label"],) for row in rows], read(runtime, policy, texts))
     scope = found["out_of_scope"]
@@ -70,7 +74,7 @@ def shop_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
         f"answered {found['answered']:.1%}, wrong among answered {found['error']:.1%}, "
         f"out of scope but answered {scope['answered']:.1%} of {scope['rows']} |"
     )
-    for what, messages in _beside(data):
+    for what, messages in beside(data):
         verdicts = read(runtime, policy, messages)
         named = sum(bool(verdict.labels) and verdict.labels != (OTHER,) for verdict in verdicts)
         yield f"| {what} | {len(messages)} | given one of the shop's labels: {named / len(messages):.1%} |"
@@ -82,7 +86,7 @@ def safety_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
     yield ""
     yield "| messages | rows | harmful flagged (in doubt) | harmless flagged (in doubt) | AUPRC |"
     yield "|---|---|---|---|---|"
-    for what, rows in [("written before the policy", _own(policy)), *_public(data)]:
+    for what, rows in [("written before the policy", own(policy.name)), *public(data)]:
         texts = [text for text, _ in rows]
         verdicts = read(runtime, policy, texts)
         # a public set says harmful or not; any label of the policy stands for harmful
@@ -102,58 +106,29 @@ def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict
     return runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text in texts])
 
 
+class Lines:
+    """Progress on stderr, a line for each step."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def step(self, name: str) -> None:
+        print(f"{self._name}: {name}", file=sys.stderr, flush=True)
+
+    def advance(self, done: int, total: int) -> None:
+        """A line for each text would be noise."""
+
+
 def _train(name: str, models: Path) -> Policy:
     path = POLICIES / f"{name}.yaml"
     policy = Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    outcome = train(policy, base_dir=path.parent, models_dir=models)
+    with suppress(ArtifactError):
+        if artifact.load(Registry(models).resolve(name)).manifest["policy_sha256"] == artifact.policy_sha256(policy):
+            return policy
+    outcome = train(policy, base_dir=path.parent, models_dir=models, progress=Lines(name))
     if not outcome.accepted:
         raise SystemExit("\n".join(outcome.missed))
     return policy
-
-
-def _own(policy: Policy) -> list[tuple[str, bool]]:
-    return [(row["text"], row["label"] != "none") for row in _jsonl(HERE / f"{policy.name}.jsonl")]
-
-
-def _beside(data: Path) -> Iterator[tuple[str, list[str]]]:
-    snips = data / "snips" / "test" / "seq.in"
-    if snips.is_file():
-        yield "SNIPS test (music, weather, restaurants …)", snips.read_text(encoding="utf-8").splitlines()
-    bank = data / "banking77" / "test.csv"
-    if bank.is_file():
-        yield "Banking77 test (a bank's customers, partly the shop's own subjects)", [row["text"] for row in _csv(bank)]
-
-
-def _public(data: Path) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
-    """(what, rows of text and whether it is harmful) of each set that is there."""
-    folder = data / "safety"
-    if folder.is_dir():
-        yield "AILuminate demo prompts", [(row["prompt_text"], True) for row in _csv(folder / "ailuminate_demo_en.csv")]
-        injections = json.loads((folder / "cyberseceval_prompt_injection.json").read_text(encoding="utf-8"))
-        yield "CyberSecEval injections", [(row["user_input"], True) for row in injections]
-        yield (
-            "GPTFuzz jailbreak templates",
-            [(row["text"], True) for row in _csv(folder / "gptfuzz_jailbreak_templates.csv")],
-        )
-        refusals = json.loads((folder / "cyberseceval_false_refusal.json").read_text(encoding="utf-8"))
-        yield "CyberSecEval false refusals", [(row["mutated_prompt"], False) for row in refusals]
-        surge = _csv(folder / "surge_toxicity_en.csv")
-        yield "Surge toxicity", [(row["text"], row["is_toxic"] == "Toxic") for row in surge]
-        cases = _csv(folder / "hatecheck_cases.csv")
-        yield "HateCheck", [(row["test_case"], row["label_gold"] == "hateful") for row in cases]
-        yield "contrast rows", [(row["text"], bool(row["flag"])) for row in _jsonl(folder / "contrast_rows.jsonl")]
-    bank = data / "banking77" / "test.csv"
-    if bank.is_file():
-        yield "Banking77 test", [(row["text"], False) for row in _csv(bank)]
-
-
-def _jsonl(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ about the rest. Everything is chosen on held-out groups that neither has seen.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,10 @@ from classifiers.model import Calibration, Floats, LinearHead, Model, Novelty, S
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
 from classifiers.training.fit.model import Trained, classes_of, measured_on, verdict_of
+from classifiers.training.fit.points import Compared, points
 from classifiers.training.fit.tuned import Lesson, TunedEncoder, held_out, stage, targets_of, tune_encoder
 from classifiers.training.goals import Chosen
-from classifiers.training.grey import Bools
 from classifiers.training.rows import Row
-from classifiers.training.statistics import average_precision
 from classifiers.training.unlabelled import recombined
 from classifiers.verdict import Verdict
 
@@ -35,31 +34,10 @@ if TYPE_CHECKING:
 SMALL, LARGE = "small", "large"
 MOST_ASKED = 0.15
 """Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about."""
-SHARES = (0.05, 0.1, MOST_ASKED, 0.25, 0.5)
-"""Points that the report shows between either encoder alone."""
 
 _MOST_UNLABELLED = 4_000
 _TIMED_TOKENS, _TIMES = 32, 15
 _NEVER_NOVEL = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Compared:
-    """What both stages say of the held-out rows. rows: (n,) their indexes; used: (n,) which calibrate; on: what they
-    are, for people; truth, small, large: (n, labels); ms: of either encoder for a window of 32 tokens."""
-
-    rows: NDArray[np.intp]
-    used: Bools
-    on: str
-    truth: Bools
-    small: Floats
-    large: Floats
-    ms: tuple[float, float]
-
-    @property
-    def harmful(self) -> Bools:
-        """(n,) whether any label holds."""
-        return np.asarray(self.truth.any(axis=1), bool)
 
 
 def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
@@ -83,7 +61,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     used, on = measured_on(rows, asked)
     told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
     first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
-    compared = _Compared(
+    compared = Compared(
         rows=asked,
         used=used,
         on=on,
@@ -143,7 +121,7 @@ def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, 
     )
 
 
-def _joined(policy: Policy, small: Trained, compared: _Compared, *, first: Part, last: Part) -> Trained:
+def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, last: Part) -> Trained:
     """The model of both stages with the thresholds of either. first, last: what they say of the held-out rows."""
     used, harmful = compared.used, compared.harmful
     limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED)
@@ -153,7 +131,11 @@ def _joined(policy: Policy, small: Trained, compared: _Compared, *, first: Part,
     settings = {
         **{name: value for name, value in small.settings.items() if name not in {"platt", "head"}},
         "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
-        "cascade": {"most_asked": MOST_ASKED, "band": [limits.unsure, limits.act], "points": _points(policy, compared)},
+        "cascade": {
+            "most_asked": MOST_ASKED,
+            "band": [limits.unsure, limits.act],
+            "points": points(policy, compared, MOST_ASKED),
+        },
     }
     return Trained(
         model=Model(policy=policy, stages=(one, two)),
@@ -165,7 +147,7 @@ def _joined(policy: Policy, small: Trained, compared: _Compared, *, first: Part,
     )
 
 
-def _thresholds(policy: Policy, compared: _Compared, limits: Threshold) -> Chosen:
+def _thresholds(policy: Policy, compared: Compared, limits: Threshold) -> Chosen:
     """Those of the large stage, by what comes out of both."""
     way = grey.through(compared.small[compared.used], compared.large[compared.used], limits)
     return goals.for_any(policy, way.certain(limits.act), compared.truth[compared.used], compared.on)
@@ -180,45 +162,6 @@ def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:
         choice, highest = cascade.decide_any([(first if sure else last).only(chosen)])
         found.append(verdict_of(policy, first.stage.head.classes, highest, choice, 0.0))
     return found
-
-
-def _points(policy: Policy, compared: _Compared) -> list[dict[str, Any]]:
-    """Quality and latency on held-out text: the small stage alone, cascades by the share asked, the large one alone.
-
-    asked: shares of held-out harmless and of all held-out text; ms: for a window of 32 tokens at the former share.
-    """
-    used, harmful = compared.used, compared.harmful
-    harmless: Bools = used & ~harmful
-    ends = {
-        "small alone": Threshold(act=1.1, unsure=1.1),
-        **{
-            f"cascade, {share:.0%}": grey.band(compared.small[used], harmful[used], most_asked=share)
-            for share in SHARES
-        },
-        "large alone": Threshold(act=1.1, unsure=-0.1),
-    }
-    points = []
-    for name, limits in ends.items():
-        way = grey.through(compared.small, compared.large, limits)
-        alone = name == "small alone"
-        scores = compared.small if alone else way.certain(limits.act)
-        chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on)
-        act = np.array([chosen.thresholds[label].act for label in policy.labels], np.float32)
-        flagged = (scores >= act).any(axis=1)
-        shown = compared.small if alone else way.probabilities
-        asked = 0.0 if alone else float(way.asked[harmless].mean())
-        points.append(
-            {
-                "point": name,
-                "asked_of_harmless": round(asked, 4),
-                "asked": 0.0 if alone else round(float(way.asked[used].mean()), 4),
-                "caught": round(float(flagged[harmful & used].mean()), 4),
-                "alarms": round(float(flagged[harmless].mean()), 4),
-                "auprc": round(average_precision(shown[used].max(axis=1), harmful[used]) or 0.0, 4),
-                "ms": round((0.0 if name == "large alone" else compared.ms[0]) + asked * compared.ms[1], 2),
-            }
-        )
-    return points
 
 
 def _milliseconds(encoder: Encoder) -> float:
