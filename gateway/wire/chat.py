@@ -82,12 +82,54 @@ class Usage(Struct):
     prompt_tokens_details: TokenDetails | UnsetType | None = UNSET
 
 
+class AnswerFunction(Struct):
+    """The function that an answer made here calls. arguments: JSON; name: not in a stream's later chunks."""
+
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class AnswerCall(Struct):
+    """A tool call of an answer made here. index: only in streams, whose later chunks have neither id nor type."""
+
+    function: AnswerFunction
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    index: int | UnsetType = UNSET
+
+
 class AnswerMessage(Struct):
     """The assistant's message in an answer made here."""
 
     role: str = "assistant"
     content: str | None = None
     refusal: str | None = None
+    tool_calls: list[AnswerCall] | UnsetType = UNSET
+    function_call: AnswerFunction | UnsetType = UNSET
+
+
+class Alternative(Struct):
+    """A token that could have stood somewhere. bytes: its UTF-8."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(Struct):
+    """A token of an answer made here, with alternatives."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[Alternative]
+
+
+class Logprobs(Struct):
+    """`logprobs` of a choice."""
+
+    content: list[TokenLogprob] | None
+    refusal: None = None
 
 
 class Choice(Struct):
@@ -96,7 +138,7 @@ class Choice(Struct):
     message: AnswerMessage
     finish_reason: str
     index: int = 0
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class ChatCompletion(Struct):
@@ -116,6 +158,8 @@ class Delta(Struct, omit_defaults=True):
     role: str | None = None
     content: str | None = None
     refusal: str | None = None
+    tool_calls: list[AnswerCall] | None = None
+    function_call: AnswerFunction | None = None
 
 
 class ChunkChoice(Struct):
@@ -124,7 +168,7 @@ class ChunkChoice(Struct):
     delta: Delta
     finish_reason: str | None = None
     index: int = 0
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class Chunk(Struct):

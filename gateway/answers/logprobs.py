@@ -1,0 +1,42 @@
+"""Calibrated scores as `logprobs`: the label is one token, what stands around it is certain. Pure."""
+
+import math
+from collections.abc import Iterator
+
+from gateway.answers.make import Made, Told
+from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
+
+_LEAST = 1e-9
+
+
+def logprobs(made: Made, told: Told, alternatives: int) -> Logprobs:
+    """alternatives: how many to show beside each token; those of the label are the classifier's other labels."""
+    before, label, after = made.content.partition(made.label)
+    tokens = [
+        *_certain(before, alternatives),
+        TokenLogprob(label, _log(told.confidence), _bytes(label), list(_ranked(label, told))[:alternatives]),
+        *_certain(after, alternatives),
+    ]
+    return Logprobs(tokens)
+
+
+def _ranked(label: str, told: Told) -> Iterator[Alternative]:
+    """The label as the caller spells it, and the others by their scores."""
+    yield Alternative(label, _log(told.confidence), _bytes(label))
+    others = sorted((score, name) for name, score in told.scores.items() if name != told.labels[0])
+    for score, name in reversed(others):
+        yield Alternative(name, _log(score), _bytes(name))
+
+
+def _certain(text: str, alternatives: int) -> Iterator[TokenLogprob]:
+    if text:
+        same = [Alternative(text, 0.0, _bytes(text))]
+        yield TokenLogprob(text, 0.0, _bytes(text), same[:alternatives])
+
+
+def _log(chance: float) -> float:
+    return math.log(min(1.0, max(_LEAST, chance)))
+
+
+def _bytes(text: str) -> list[int]:
+    return list(text.encode())

@@ -1,0 +1,65 @@
+"""A verdict in the shape that a request asks for, or the reason why it cannot be given so. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.answers import prompt
+from gateway.answers.fill import fill
+from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
+from gateway.answers.unmet import Reason, Unmet
+from gateway.wire import chat
+
+_BYTES_A_TOKEN = 4
+_BYTES_A_WORD = 8
+"""A label is often one token, however long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a classifier says. labels: the most certain first; known: all that it could name; scores: calibrated."""
+
+    labels: tuple[str, ...]
+    known: tuple[str, ...]
+    confidence: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """content: the whole text, or a function's arguments; label: as it is spelled in there; call: the function, None
+    for text."""
+
+    content: str
+    label: str
+    call: Call | None = None
+
+
+def make(wanted: Wanted, told: Told, texts: Sequence[str]) -> Made | Unmet:
+    """texts: the request's, in which a prompt may name its words."""
+    if not told.labels:
+        return Unmet(Reason.NO_PLACE)
+    made = _made(wanted.shape, told, "\n".join(texts))
+    if isinstance(made, Unmet):
+        return made
+    each = _BYTES_A_WORD if isinstance(wanted.shape, Word) else _BYTES_A_TOKEN
+    if wanted.most_tokens is not None and len(made.content.encode()) > each * wanted.most_tokens:
+        return Unmet(Reason.LENGTH)
+    if any(stop and stop in made.content for stop in wanted.stop):
+        return Unmet(Reason.STOP)
+    return made
+
+
+def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> Made | Unmet:
+    if isinstance(shape, Document | Call):
+        filled = fill(shape.schema, told.labels, known=told.known, confidence=told.confidence)
+        if isinstance(filled, Unmet):
+            return filled
+        call = shape if isinstance(shape, Call) else None
+        return Made(content=chat.encode(filled.values).decode(), label=filled.label, call=call)
+    if len(told.labels) > 1:
+        return Unmet(Reason.AMBIGUOUS, ", ".join(told.labels))
+    word = prompt.word(told.labels[0], told.known, text)
+    if isinstance(word, Unmet) or isinstance(shape, Word):
+        return word if isinstance(word, Unmet) else Made(content=word, label=word)
+    key = prompt.key(text)
+    return key if isinstance(key, Unmet) else Made(content=chat.encode({key: word}).decode(), label=word)

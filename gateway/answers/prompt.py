@@ -1,0 +1,43 @@
+"""What a prompt says of its answer: which words it names, and under which key of a JSON object. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from gateway.answers.spelling import folded
+from gateway.answers.unmet import Reason, Unmet
+
+_KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
+_LEAST_NAMED = 2
+
+
+def word(label: str, known: Sequence[str], prompt: str) -> str | Unmet:
+    """The label as the prompt spells it. known: all of the classifier's labels, of which it must name at least two
+    (one where there is but one): a prompt that names none asks for something else."""
+    spellings = {name: _spellings(name, prompt) for name in dict.fromkeys((*known, label))}
+    if sum(bool(found) for found in spellings.values()) < min(_LEAST_NAMED, len(known)):
+        return Unmet(Reason.NO_PLACE)
+    found = spellings[label]
+    if not found:
+        return Unmet(Reason.LABEL_NOT_ASKED, label)
+    if label in found or len(found) == 1:
+        return label if label in found else found[0]
+    return Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def key(prompt: str) -> str | Unmet:
+    """The only key that the prompt shows in quotes before a colon."""
+    found = list(dict.fromkeys(_KEY.findall(prompt)))
+    if not found:
+        return Unmet(Reason.NO_PLACE)
+    return found[0] if len(found) == 1 else Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def _spellings(label: str, prompt: str) -> list[str]:
+    """The distinct ways in which the prompt writes a label, in the order in which they come."""
+    parts = re.findall(r"[^\W_]+", label)
+    if not parts:
+        return [label] if label in prompt else []
+    written = r"[\s_/-]*".join(map(re.escape, parts))
+    pattern = rf"(?<![\w-]){written}(?![\w-])"
+    found = (match.group() for match in re.finditer(pattern, prompt, re.IGNORECASE))
+    return [one for one in dict.fromkeys(found) if folded(one) == folded(label)]

@@ -1,0 +1,37 @@
+"""Why a label cannot be given in the shape that was asked for, so that the call is forwarded."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Each is a value of a metric's label."""
+
+    MALFORMED = "malformed"
+    """Fields that say the shape are not as OpenAI's reference has them."""
+    NO_PLACE = "no_place"
+    """The schema, or the prompt, has no place that takes one of the classifier's labels."""
+    AMBIGUOUS = "ambiguous"
+    """Several places, or several spellings, could be meant."""
+    LABEL_NOT_ASKED = "label_not_asked"
+    """The caller's values hold other labels, but not this one."""
+    OTHER_FIELD = "other_field"
+    """A required field is not for a label."""
+    SCHEMA = "schema"
+    """The schema uses what is not understood here."""
+    FREE_TOOLS = "free_tools"
+    """The model may choose whether, or which, function it calls."""
+    MODALITY = "modality"
+    """More than text is asked for: audio, a web search."""
+    STOP = "stop"
+    """A stop sequence would cut the answer."""
+    LENGTH = "length"
+    """`max_tokens` may be too few for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """The shape cannot be met. detail: which field, for `explain`."""
+
+    reason: Reason
+    detail: str = ""

@@ -1,0 +1,70 @@
+import json
+import math
+
+import pytest
+
+from gateway.answers.logprobs import logprobs
+from gateway.answers.make import Made, Told, make
+from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
+from gateway.answers.unmet import Reason, Unmet
+
+SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
+TOLD = Told(labels=("fees",), known=("fees", "top_up"), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1})
+PROMPT = ['Answer with Fees or Top Up, as {"label": …}.', "what does a transfer cost"]
+
+
+def made(wanted: Wanted, told: Told = TOLD) -> Made:
+    found = make(wanted, told, PROMPT)
+    assert isinstance(found, Made), found
+    return found
+
+
+def test_each_shape() -> None:
+    assert made(Wanted(shape=Word())) == Made(content="Fees", label="Fees")
+    assert json.loads(made(Wanted(shape=AnyObject())).content) == {"label": "Fees"}
+    assert json.loads(made(Wanted(shape=Document(SCHEMA))).content) == {"label": "Fees"}
+    call = Call("classify", SCHEMA, legacy=False, named=True)
+    assert made(Wanted(shape=call)) == Made(content='{"label":"Fees"}', label="Fees", call=call)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told", "expected"),
+    [
+        (Wanted(shape=Word(), stop=("ee",)), TOLD, Reason.STOP),
+        (Wanted(shape=Document(SCHEMA), most_tokens=3), TOLD, Reason.LENGTH),
+        (Wanted(shape=Word()), Told(labels=(), known=("fees",), confidence=0.9, scores={}), Reason.NO_PLACE),
+        (
+            Wanted(shape=Word()),
+            Told(labels=("fees", "top_up"), known=("fees", "top_up"), confidence=0.9, scores={}),
+            Reason.AMBIGUOUS,
+        ),
+    ],
+)
+def test_what_cannot_be_given(wanted: Wanted, told: Told, expected: Reason) -> None:
+    found = make(wanted, told, PROMPT)
+    assert isinstance(found, Unmet)
+    assert found.reason == expected
+
+
+def test_a_word_fits_one_token() -> None:
+    assert made(Wanted(shape=Word(), most_tokens=1)).content == "Fees"
+
+
+@pytest.mark.parametrize("shape", [Word(), Document(SCHEMA)])
+def test_logprobs_are_calibrated_scores(shape: Word | Document) -> None:
+    answer = made(Wanted(shape=shape))
+    tokens = logprobs(answer, TOLD, alternatives=2).content or []
+    assert "".join(token.token for token in tokens) == answer.content
+    [label] = [token for token in tokens if token.token == "Fees"]
+    assert math.exp(label.logprob) == pytest.approx(0.9)
+    assert [(found.token, round(math.exp(found.logprob), 6)) for found in label.top_logprobs] == [
+        ("Fees", 0.9),
+        ("top_up", 0.1),
+    ]
+    assert bytes(label.bytes).decode() == "Fees"
+    assert all(token.logprob == 0 for token in tokens if token is not label)
+
+
+def test_no_alternatives_where_none_were_asked_for() -> None:
+    tokens = logprobs(made(Wanted(shape=Word())), TOLD, alternatives=0).content or []
+    assert [token.top_logprobs for token in tokens] == [[]]

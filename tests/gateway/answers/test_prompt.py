@@ -1,0 +1,53 @@
+import pytest
+
+from gateway.answers.prompt import key, word
+from gateway.answers.unmet import Reason, Unmet
+
+KNOWN = ("card_lost", "top_up", "fees")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Answer with one of: card_lost, top_up, fees.", "card_lost"),
+        ("Answer with Card Lost, Top Up or Fees.", "Card Lost"),
+        ("Categories:\n- CARD-LOST\n- TOP-UP", "CARD-LOST"),
+        ("card_lost or top_up? (Card lost means …)", "card_lost"),
+    ],
+)
+def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) -> None:
+    assert word("card_lost", KNOWN, prompt) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("What shall I do? I have lost my card.", Reason.NO_PLACE),
+        ("Is it about fees?", Reason.NO_PLACE),
+        ("Answer with top_up or fees.", Reason.LABEL_NOT_ASKED),
+        ("Answer Card Lost, card lost or fees.", Reason.AMBIGUOUS),
+        ("discard_lost, top_up, fees", Reason.LABEL_NOT_ASKED),
+    ],
+)
+def test_prompts_that_ask_for_something_else(prompt: str, expected: Reason) -> None:
+    found = word("card_lost", KNOWN, prompt)
+    assert isinstance(found, Unmet)
+    assert found.reason == expected
+
+
+def test_labels_without_a_letter_are_looked_for_as_they_are() -> None:
+    assert word("+", ("+", "-"), "Say + or -") == "+"
+
+
+def test_the_key_of_an_object() -> None:
+    assert key('Reply as {"intent": "<one of the labels>"}') == "intent"
+    assert key("Reply as JSON: {'label': 'fees'} or {'label': 'top_up'}") == "label"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"), [("Reply in JSON.", Reason.NO_PLACE), ('{"intent": "", "why": ""}', Reason.AMBIGUOUS)]
+)
+def test_keys_that_cannot_be_told(prompt: str, expected: Reason) -> None:
+    found = key(prompt)
+    assert isinstance(found, Unmet)
+    assert found.reason == expected
