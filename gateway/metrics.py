@@ -250,6 +250,9 @@ class Metrics:
         self.stage_verdicts = self._counter(
             "offramp_stage_verdicts", "Verdicts by the classifier's stage that settled them.", "classifier", "stage"
         )
+        self.unmet = self._counter(
+            "offramp_unmet_answers", "Labels that could not be given in the caller's shape.", "rule", "reason"
+        )
         self._windows = _WindowCounters()
         self.registry.register(self._windows)
         self.classifier_info = self._gauge(

@@ -17,6 +17,7 @@ from gateway.rules import act
 from gateway.rules.decide import Decision, Step, apply, decide
 from gateway.rules.match import matching
 from gateway.rules.rule import Act, Action, Rule
+from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context, Headers, Reply
 from gateway.upstreams.base import Answer
 from gateway.upstreams.forward import Forwarder
@@ -64,21 +65,18 @@ class Pipeline:
         context.record.stream = request.stream
         context.message_bytes = len(request.messages)
         targets = self._routes.for_client(request.model)
-        rules, readings = self._read(request)
-        verdicts = await self._ask(context, rules, readings)
-        decision = decide(list(zip(rules, verdicts, strict=True)))
-        return await self._act(context, request, decision, targets, headers, met=rules)
+        turns = roles.turns_of(request.messages) if self._rules else []
+        rules = matching(self._rules, request.model, turns)
+        verdicts = await self._ask(context, rules, [reading_for(rule, turns) for rule in rules])
+        pairs = list(zip(rules, verdicts, strict=True))
+        labels = shaped(request, turns, pairs)
+        decision = decide(pairs, labels.unmet)
+        self._note_decision(context, decision, labels)
+        return await self._act(context, request, decision, targets, headers, met=rules, labels=labels)
 
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended."""
         self._recorder.finish(context)
-
-    def _read(self, request: Request) -> tuple[list[Rule], list[Reading]]:
-        if not self._rules:
-            return [], []
-        turns = roles.turns_of(request.messages)
-        rules = matching(self._rules, request.model, turns)
-        return rules, [reading_for(rule, turns) for rule in rules]
 
     async def _ask(self, context: Context, rules: Sequence[Rule], readings: Sequence[Reading]) -> Sequence[Verdict]:
         if not readings:
@@ -90,6 +88,22 @@ class Pipeline:
             self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
+    def _note_decision(self, context: Context, decision: Decision, labels: Shaped) -> None:
+        record = context.record
+        if not decision.steps:
+            return
+        record.decision = {Act.ANSWER: "answer", Act.BLOCK: "block"}.get(decision.act, "forward")  # type: ignore[assignment]
+        doubts = [
+            f"{step.rule.name}:{step.verdict.abstention.value}" for step in decision.steps if step.verdict.abstention
+        ]
+        for rule, unmet in labels.unmet.items():
+            doubts.append(f"{rule}:{unmet.reason}")
+            self._metrics.unmet.labels(rule, unmet.reason).inc()
+        record.abstentions = ",".join(doubts)
+        _note_flags(context, decision.flags)
+        if decision.step is not None:
+            _note_step(context, decision.step)
+
     async def _act(
         self,
         context: Context,
@@ -99,9 +113,13 @@ class Pipeline:
         headers: Headers,
         *,
         met: Sequence[Rule],
+        labels: Shaped,
     ) -> Reply:
-        _note_decision(context, decision)
         step = decision.step
+        if step is not None and step.action is not None and step.action.own_label:
+            made = labels.made[step.rule.name]
+            self._recorder.save(context, made.content)
+            return act.label(request, made, context.record.request_id, _usage(context))
         if step is not None and step.action is not None and step.action.act in (Act.ANSWER, Act.BLOCK):
             self._recorder.save(context, step.action.text)
             return _local(context, request, step.action)
@@ -171,27 +189,15 @@ def _reading(rule: Rule, texts: tuple[str, ...], incomplete: bool) -> Reading:
 
 
 def _local(context: Context, request: Request, action: Action) -> Reply:
-    record = context.record
-    usage = chat.Usage(
-        record.input_tokens or record.saved_input_tokens,
-        record.output_tokens or record.saved_output_tokens,
-        (record.input_tokens or record.saved_input_tokens) + (record.output_tokens or record.saved_output_tokens),
-    )
     make = act.block if action.act is Act.BLOCK else act.answer
-    return make(request, action, record.request_id, usage)
+    return make(request, action, context.record.request_id, _usage(context))
 
 
-def _note_decision(context: Context, decision: Decision) -> None:
+def _usage(context: Context) -> chat.Usage:
+    """Of an answer made here: what the call used, or would have."""
     record = context.record
-    if not decision.steps:
-        return
-    record.decision = {Act.ANSWER: "answer", Act.BLOCK: "block"}.get(decision.act, "forward")  # type: ignore[assignment]
-    record.abstentions = ",".join(
-        f"{step.rule.name}:{step.verdict.abstention.value}" for step in decision.steps if step.verdict.abstention
-    )
-    _note_flags(context, decision.flags)
-    if decision.step is not None:
-        _note_step(context, decision.step)
+    given, taken = record.input_tokens or record.saved_input_tokens, record.output_tokens or record.saved_output_tokens
+    return chat.Usage(given, taken, given + taken)
 
 
 def _note_step(context: Context, step: Step) -> None:

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Iterator
 
-from gateway.answers.make import Made, Told
+from gateway.answers.told import Told
 from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
 
 _LEAST = 1e-9
 
 
-def logprobs(made: Made, told: Told, alternatives: int) -> Logprobs:
-    """alternatives: how many to show beside each token; those of the label are the classifier's other labels."""
-    before, label, after = made.content.partition(made.label)
+def logprobs(content: str, label: str, told: Told, alternatives: int) -> Logprobs:
+    """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others."""
+    before, label, after = content.partition(label)
     tokens = [
         *_certain(before, alternatives),
         TokenLogprob(label, _log(told.confidence), _bytes(label), list(_ranked(label, told))[:alternatives]),

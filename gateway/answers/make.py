@@ -1,11 +1,13 @@
 """A verdict in the shape that a request asks for, or the reason why it cannot be given so. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gateway.answers import prompt
 from gateway.answers.fill import fill
+from gateway.answers.logprobs import logprobs
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
+from gateway.answers.told import Told
 from gateway.answers.unmet import Reason, Unmet
 from gateway.wire import chat
 
@@ -15,38 +17,39 @@ _BYTES_A_WORD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a classifier says. labels: the most certain first; known: all that it could name; scores: calibrated."""
-
-    labels: tuple[str, ...]
-    known: tuple[str, ...]
-    confidence: float
-    scores: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """content: the whole text, or a function's arguments; label: as it is spelled in there; call: the function, None
-    for text."""
+    for text; logprobs: where they are asked for, and only of text."""
 
     content: str
     label: str
     call: Call | None = None
+    logprobs: chat.Logprobs | None = None
 
 
-def make(wanted: Wanted, told: Told, texts: Sequence[str]) -> Made | Unmet:
-    """texts: the request's, in which a prompt may name its words."""
+def make(wanted: Wanted, told: Told, prompts: Sequence[str]) -> Made | Unmet:
+    """prompts: texts that may name the words to answer with; the first that does counts. At least one."""
     if not told.labels:
         return Unmet(Reason.NO_PLACE)
-    made = _made(wanted.shape, told, "\n".join(texts))
-    if isinstance(made, Unmet):
-        return made
+    for text in prompts:
+        made = _made(wanted.shape, told, text)
+        if not isinstance(made, Unmet):
+            return _within(wanted, made, told)
+        if made.reason is not Reason.NO_PLACE:
+            break
+    return made
+
+
+def _within(wanted: Wanted, made: Made, told: Told) -> Made | Unmet:
+    """An answer that nothing cuts, with its logprobs."""
     each = _BYTES_A_WORD if isinstance(wanted.shape, Word) else _BYTES_A_TOKEN
     if wanted.most_tokens is not None and len(made.content.encode()) > each * wanted.most_tokens:
         return Unmet(Reason.LENGTH)
     if any(stop and stop in made.content for stop in wanted.stop):
         return Unmet(Reason.STOP)
-    return made
+    if wanted.alternatives is None or made.call is not None:
+        return made
+    return replace(made, logprobs=logprobs(made.content, made.label, told, wanted.alternatives))
 
 
 def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> Made | Unmet:

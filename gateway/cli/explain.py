@@ -27,6 +27,7 @@ def explain(
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
     from gateway.rules.match import matching
+    from gateway.rules.shaped import shaped
     from gateway.wire import chat
 
     loaded = load_gateway(config, os.environ)
@@ -44,7 +45,8 @@ def explain(
     met = matching(rules, request.model, turns)
     readings = [reading_for(rule, turns) for rule in met]
     pairs = list(zip(met, runtime.classify(readings), strict=True))
-    decision = decide(pairs)
+    labels = shaped(request, turns, pairs)
+    decision = decide(pairs, labels.unmet)
     result: dict[str, Any] = {
         "model": request.model,
         "rules_not_met": [rule.name for rule in rules if rule not in met],
@@ -73,6 +75,10 @@ def explain(
         "decision": decision.act.name.lower(),
         "by_rule": decision.step.rule.name if decision.step else None,
         "label": decision.step.label if decision.step else None,
+        "answer": labels.made[decision.step.rule.name].content
+        if decision.step and decision.step.rule.name in labels.made
+        else None,
+        "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unmet.items()},
         "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
     }
     if json:
@@ -113,5 +119,9 @@ def _print(result: dict[str, Any]) -> None:
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
     label = f" for {result['label']}" if result["label"] else ""
     console.print(f"\ndecision: {result['decision']}{by}{label}", markup=False)
+    if result["answer"]:
+        console.print(f"answer: {result['answer']}", markup=False)
+    for name, why in result["unmet"].items():
+        console.print(f"rule {name} cannot answer in the caller's shape: {why}", markup=False)
     for flag in result["flags"]:
         console.print(f"flagged: {flag}", markup=False)

@@ -123,8 +123,12 @@ def _short_block(value: object) -> object:
     return {} if value in ("true", True) else {"message": value} if isinstance(value, str) else value
 
 
+OWN_LABEL = "label"
+"""As an answer: the label itself, in the shape that the caller asks for."""
+
+
 class Then(Record):
-    """What to do for a label: exactly one of these."""
+    """What to do for a label: exactly one of these. answer: a text, or `label` for the label in the caller's shape."""
 
     block: Annotated[Block | None, BeforeValidator(_short_block, json_schema_input_type=str | bool | Block)] = None
     answer: Words | None = None
@@ -135,11 +139,8 @@ class Then(Record):
     @model_validator(mode="before")
     @classmethod
     def _later(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            if "redact" in value:
-                raise ValueError(_not_built("redact"))
-            if value.get("answer") == "label":
-                raise ValueError(_not_built("answer: label"))
+        if isinstance(value, dict) and "redact" in value:
+            raise ValueError(_not_built("redact"))
         return value
 
     @model_validator(mode="after")

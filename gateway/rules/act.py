@@ -1,11 +1,12 @@
 """A local decision in the caller's own framing: an answer or a block, whole or streamed, as clients understand it."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
+from gateway.answers.make import Made
 from gateway.errors import Blocked
 from gateway.reading.request import Request
 from gateway.rules.rule import Action
@@ -14,12 +15,27 @@ from gateway.wire import chat, sse
 from gateway.wire.errors import error_body
 
 _JSON = [(b"content-type", b"application/json")]
-FinishReason = Literal["stop", "content_filter"]
+FinishReason = Literal["stop", "content_filter", "tool_calls"]
 
 
 def answer(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
     """The action's text as the model's answer."""
     return _reply(request, request_id, chat.AnswerMessage(content=action.text), "stop", usage)
+
+
+def label(request: Request, made: Made, request_id: str, usage: chat.Usage) -> Reply:
+    """A label in the shape that the request asks for. A function that the request names ends with `stop`, as OpenAI's
+    answers do; one that it only requires, with `tool_calls`."""
+    call = made.call
+    if call is None:
+        message = chat.AnswerMessage(content=made.content)
+        return _reply(request, request_id, message, "stop", usage, logprobs=made.logprobs)
+    function = chat.AnswerFunction(name=call.name, arguments=made.content)
+    if call.legacy:
+        return _reply(request, request_id, chat.AnswerMessage(function_call=function), "stop", usage)
+    called = chat.AnswerCall(id="call_" + request_id.removeprefix("req_"), type="function", function=function)
+    message = chat.AnswerMessage(tool_calls=[called])
+    return _reply(request, request_id, message, "stop" if call.named else "tool_calls", usage)
 
 
 def block(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
@@ -36,29 +52,53 @@ def block(request: Request, action: Action, request_id: str, usage: chat.Usage) 
 
 
 def _reply(
-    request: Request, request_id: str, message: chat.AnswerMessage, finish: FinishReason, usage: chat.Usage
+    request: Request,
+    request_id: str,
+    message: chat.AnswerMessage,
+    finish: FinishReason,
+    usage: chat.Usage,
+    *,
+    logprobs: chat.Logprobs | None = None,
 ) -> Reply:
     answer_id = "chatcmpl-" + request_id.removeprefix("req_")
     if request.stream:
-        chunks = _stream(request, answer_id, message, finish, usage)
+        chunks = _stream(request, answer_id, _choices(message, finish, logprobs), usage)
         return Reply(headers=list(sse.HEADERS), chunks=chunks)
-    choices = [chat.Choice(message, finish, index) for index in range(request.choices)]
+    choices = [chat.Choice(message, finish, index, logprobs) for index in range(request.choices)]
     body = chat.ChatCompletion(answer_id, int(time.time()), request.model, choices, usage)
     return Reply(headers=list(_JSON), body=chat.encode(body))
 
 
+def _choices(
+    message: chat.AnswerMessage, finish: FinishReason, logprobs: chat.Logprobs | None
+) -> Iterator[chat.ChunkChoice]:
+    """A message as the chunks of a stream."""
+    calls, call = message.tool_calls or [], message.function_call or None
+    yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if calls or call else ""))
+    if calls or call:
+        heads = [
+            chat.AnswerCall(id=one.id, type=one.type, index=index, function=chat.AnswerFunction("", one.function.name))
+            for index, one in enumerate(calls)
+        ]
+        tails = [
+            chat.AnswerCall(index=index, function=chat.AnswerFunction(one.function.arguments))
+            for index, one in enumerate(calls)
+        ]
+        head, tail = (chat.AnswerFunction("", call.name), chat.AnswerFunction(call.arguments)) if call else (None, None)
+        yield chat.ChunkChoice(chat.Delta(tool_calls=heads or None, function_call=head))
+        yield chat.ChunkChoice(chat.Delta(tool_calls=tails or None, function_call=tail))
+    else:
+        yield chat.ChunkChoice(chat.Delta(content=message.content, refusal=message.refusal), logprobs=logprobs)
+    yield chat.ChunkChoice(chat.Delta(), finish)
+
+
 async def _stream(
-    request: Request, answer_id: str, message: chat.AnswerMessage, finish: FinishReason, usage: chat.Usage
+    request: Request, answer_id: str, parts: Iterable[chat.ChunkChoice], usage: chat.Usage
 ) -> AsyncIterator[bytes]:
     created = int(time.time())
     pending: UnsetType | None = None if request.wants_usage else UNSET
-    deltas = [
-        (chat.Delta(role="assistant", content=""), None),
-        (chat.Delta(content=message.content, refusal=message.refusal), None),
-        (chat.Delta(), finish),
-    ]
-    for delta, reason in deltas:
-        choices = [chat.ChunkChoice(delta, reason, index) for index in range(request.choices)]
+    for part in parts:
+        choices = [structs.replace(part, index=index) for index in range(request.choices)]
         yield sse.event(chat.encode(chat.Chunk(answer_id, created, request.model, choices, pending)))
     if request.wants_usage:
         yield sse.event(chat.encode(chat.Chunk(answer_id, created, request.model, [], usage)))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from classifiers.policy import Policy
-from gateway.config.schema import Block, FallThrough, Then
+from classifiers.policy import OTHER, Policy
+from gateway.config.schema import OWN_LABEL, Block, FallThrough, Then
 from gateway.config.schema import Rule as RuleSettings
 from gateway.rules.rule import Act, Action, Rule
 
@@ -41,6 +41,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
             "unread": _otherwise(rule.when_unread or rule.when_broken or strict, then),
             "broken": _otherwise(rule.when_broken or strict, then),
         },
+        known=(*policy.labels, *((OTHER,) if policy.other else ())),
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
     )
 
@@ -48,6 +49,8 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
 def _action(then: Then, replies: Mapping[str, str]) -> Action:
     if then.block:
         return Action(act=Act.BLOCK, text=then.block.message, shape=then.block.shape)
+    if then.answer == OWN_LABEL:
+        return Action(act=Act.ANSWER, own_label=True)
     if then.answer:
         return Action(act=Act.ANSWER, text=then.answer)
     if then.answer_file:

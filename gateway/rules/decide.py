@@ -4,7 +4,7 @@ Within a rule the severest action of its labels wins (block > answer > forward >
 that is forwarded, do not end the matter; the next rule is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from classifiers.verdict import Abstention, Verdict
@@ -32,12 +32,15 @@ class Decision:
     steps: tuple[Step, ...]
 
 
-def decide(pairs: Sequence[tuple[Rule, Verdict]]) -> Decision:
-    """The decision for the rules that a request meets, each with its classifier's verdict, in order."""
+def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -> Decision:
+    """The decision for the rules that a request meets, each with its classifier's verdict, in order.
+
+    unmet: names of rules whose label cannot be given in the shape that the caller asks for.
+    """
     steps: list[Step] = []
     flags: list[Step] = []
     for rule, verdict in pairs:
-        step = apply(rule, verdict)
+        step = apply(rule, verdict, met=rule.name not in unmet)
         steps.append(step)
         if step.action is not None and step.action.act is Act.FLAG:
             flags.append(step)
@@ -47,11 +50,16 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]]) -> Decision:
     return Decision(act=Act.FORWARD, step=None, flags=tuple(flags), steps=tuple(steps))
 
 
-def apply(rule: Rule, verdict: Verdict) -> Step:
-    """One rule on its verdict. Labels that are certain count even where another part is unsure or unread."""
+def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
+    """One rule on its verdict. Labels that are certain count even where another part is unsure or unread.
+
+    met: whether the label can be given in the caller's shape; otherwise no rule answers with it.
+    """
     chosen: tuple[str | None, Action] | None = None
     for label in verdict.labels:
         action = rule.then.get(label)
+        if action is not None and action.own_label and not met:
+            continue
         if action is not None and (chosen is None or action.act > chosen[1].act):
             chosen = (label, action)
     if verdict.abstention is not None and (chosen is None or chosen[1].act < Act.BLOCK):

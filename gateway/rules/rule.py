@@ -17,17 +17,20 @@ class Act(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What to do for a label. text: the answer or the block's sentence; model: where to forward instead."""
+    """What to do for a label. text: the answer or the block's sentence; own_label: the answer is the label itself, in
+    the caller's shape; model: where to forward instead."""
 
     act: Act
     text: str = ""
+    own_label: bool = False
     model: str | None = None
     shape: Literal["message", "error"] = "message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward."""
+    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
+    labels that its classifier can name."""
 
     name: str
     classifier: str
@@ -39,4 +42,5 @@ class Rule:
     max_windows: int
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
+    known: tuple[str, ...]
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]

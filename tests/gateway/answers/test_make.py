@@ -3,14 +3,14 @@ import math
 
 import pytest
 
-from gateway.answers.logprobs import logprobs
-from gateway.answers.make import Made, Told, make
+from gateway.answers.make import Made, make
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
+from gateway.answers.told import Told
 from gateway.answers.unmet import Reason, Unmet
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
 TOLD = Told(labels=("fees",), known=("fees", "top_up"), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1})
-PROMPT = ['Answer with Fees or Top Up, as {"label": …}.', "what does a transfer cost"]
+PROMPT = ["Be brief.", 'Answer with Fees or Top Up, as {"label": …}. What does a transfer cost?']
 
 
 def made(wanted: Wanted, told: Told = TOLD) -> Made:
@@ -52,8 +52,9 @@ def test_a_word_fits_one_token() -> None:
 
 @pytest.mark.parametrize("shape", [Word(), Document(SCHEMA)])
 def test_logprobs_are_calibrated_scores(shape: Word | Document) -> None:
-    answer = made(Wanted(shape=shape))
-    tokens = logprobs(answer, TOLD, alternatives=2).content or []
+    answer = made(Wanted(shape=shape, alternatives=2))
+    assert answer.logprobs is not None
+    tokens = answer.logprobs.content or []
     assert "".join(token.token for token in tokens) == answer.content
     [label] = [token for token in tokens if token.token == "Fees"]
     assert math.exp(label.logprob) == pytest.approx(0.9)
@@ -66,5 +67,7 @@ def test_logprobs_are_calibrated_scores(shape: Word | Document) -> None:
 
 
 def test_no_alternatives_where_none_were_asked_for() -> None:
-    tokens = logprobs(made(Wanted(shape=Word())), TOLD, alternatives=0).content or []
-    assert [token.top_logprobs for token in tokens] == [[]]
+    answer = made(Wanted(shape=Word(), alternatives=0))
+    assert answer.logprobs is not None
+    assert [token.top_logprobs for token in answer.logprobs.content or []] == [[]]
+    assert made(Wanted(shape=Word())).logprobs is None

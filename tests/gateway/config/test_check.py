@@ -103,7 +103,6 @@ rules:
         ("then: {a: }", "f:7:12: rules[0].then.a: must be a mapping"),
         ("then: {}", "f:7:5: rules[0].then: Dictionary should have at least 1 item"),
         ("then: {a: {redact: true}}", "f:7:12: rules[0].then.a: redact is not built yet"),
-        ("then: {a: {answer: label}}", "f:7:12: rules[0].then.a: answer: label is not built yet"),
         (
             "then: {a: {block: {message: x, shap: error}}}",
             'rules[0].then.a.block.shap: no such key; did you mean "shape"?',

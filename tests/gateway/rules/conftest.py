@@ -34,6 +34,7 @@ def make_rule() -> Callable[..., Rule]:
                 "unread": Action(act=unread, text="unread"),
                 "broken": Action(act=broken, text="broken"),
             },
+            known=(),
             taxonomy={},
         )
 

@@ -1,6 +1,7 @@
 """Deciding is pure: examples of the grammar, and what must hold for any rules and verdicts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,7 @@ def rules(draw: st.DrawFn) -> Rule:
         max_windows=8,
         then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
         otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
+        known=(),
         taxonomy={},
     )
 
@@ -172,3 +174,15 @@ def test_nothing_is_answered_without_a_label_that_says_so(rule: Rule, verdict: V
         assert verdict.abstention is None
         assert decision.step is not None
         assert rule.then[decision.step.label or ""].act is Act.ANSWER
+
+
+@given(rules(), VERDICTS)
+def test_a_label_that_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict) -> None:
+    own = {
+        label: replace(action, own_label=True) if action.act is Act.ANSWER else action
+        for label, action in rule.then.items()
+    }
+    without = {label: action for label, action in rule.then.items() if action.act is not Act.ANSWER}
+    decision = decide([(replace(rule, then=own), verdict)], unmet={rule.name})
+    assert decision.act == decide([(replace(rule, then=without), verdict)]).act
+    assert decision.act is not Act.ANSWER

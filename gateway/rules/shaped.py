@@ -1,0 +1,45 @@
+"""Verdicts' labels in the shape that a request asks for, for the rules that answer with them. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from classifiers.verdict import Verdict
+from gateway.answers.make import Made, make
+from gateway.answers.shape import wanted
+from gateway.answers.told import Told
+from gateway.answers.unmet import Unmet
+from gateway.reading.request import Request
+from gateway.reading.roles import Turn, system_text
+from gateway.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """By the names of rules: what their label comes to, or why it cannot be given."""
+
+    made: Mapping[str, Made] = field(default_factory=dict)
+    unmet: Mapping[str, Unmet] = field(default_factory=dict)
+
+
+def shaped(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Shaped:
+    """pairs: the rules that the request meets, each with its verdict. Those that answer with no label are left out."""
+    asked = [(rule, verdict) for rule, verdict in pairs if _answers(rule, verdict)]
+    if not asked:
+        return Shaped()
+    shape = wanted(request.fields)
+    if isinstance(shape, Unmet):
+        return Shaped(unmet={rule.name: shape for rule, _ in asked})
+    prompts = (system_text(turns), "\n".join(text for turn in turns for text in turn.texts))
+    found = {rule.name: make(shape, _told(rule, verdict), prompts) for rule, verdict in asked}
+    return Shaped(
+        made={name: one for name, one in found.items() if isinstance(one, Made)},
+        unmet={name: one for name, one in found.items() if isinstance(one, Unmet)},
+    )
+
+
+def _answers(rule: Rule, verdict: Verdict) -> bool:
+    return any(action.own_label for label in verdict.labels if (action := rule.then.get(label)))
+
+
+def _told(rule: Rule, verdict: Verdict) -> Told:
+    return Told(labels=verdict.labels, known=rule.known, confidence=verdict.confidence, scores=verdict.scores)

@@ -1,0 +1,154 @@
+"""`answer: label` for real: the openai client and its own parsers, a gateway process, a trained classifier."""
+
+import json
+import math
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+GATEWAY = """\
+version: 1
+models_dir: {models}
+ledger: offramp.db
+upstreams:
+  echo: {{kind: echo}}
+models:
+  gpt-4o: echo
+rules:
+  - name: intents
+    classifier: shop-intents
+    then: {{"*": {{answer: label}}, other: {{answer: label}}}}
+"""
+TEXT = "Hello there!"
+PROMPT = [
+    {"role": "system", "content": "Name the intent: GREETING, OPENING HOURS or OTHER. Answer with the intent only."},
+    {"role": "user", "content": TEXT},
+]
+
+
+class Intent(StrEnum):
+    GREETING = "Greeting"
+    HOURS = "Opening-Hours"
+    OTHER = "other"
+
+
+class Routed(BaseModel):
+    intent: Intent
+    confidence: float
+    note: str | None
+
+
+class Explained(BaseModel):
+    intent: Intent
+    why: str
+
+
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "route",
+        "parameters": {
+            "type": "object",
+            "properties": {"intent": {"type": "string", "enum": ["greeting", "opening_hours", "other"]}},
+            "required": ["intent"],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
+    from tests.e2e.conftest import start
+
+    file = tmp_path_factory.mktemp("labels") / "gateway.yaml"
+    file.write_text(GATEWAY.format(models=workspace / "models"))
+    running = start(file)
+    with OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
+    running.stop()
+
+
+def ask(client: OpenAI, **fields: Any) -> tuple[Any, dict[str, str]]:
+    raw = client.chat.completions.with_raw_response.create(
+        **{"model": "gpt-4o", "messages": [{"role": "user", "content": TEXT}], **fields}
+    )
+    return raw.parse(), dict(raw.headers)
+
+
+def test_a_parsed_schema(client: OpenAI) -> None:
+    answer = client.chat.completions.parse(
+        model="gpt-4o", messages=[{"role": "user", "content": TEXT}], response_format=Routed
+    )
+    found = answer.choices[0].message.parsed
+    assert found is not None
+    assert (found.intent, found.note) == (Intent.GREETING, None)
+    assert 0.5 < found.confidence <= 1
+
+
+def test_a_field_that_is_no_label_is_left_to_the_model(client: OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.parse(
+        model="gpt-4o", messages=[{"role": "user", "content": TEXT}], response_format=Explained
+    )
+    assert raw.headers["x-offramp-decision"] == "forward"
+    assert raw.headers["x-offramp-abstained"] == "intents:other_field"
+
+
+def test_a_word_as_the_prompt_spells_it_with_its_probability(client: OpenAI) -> None:
+    answer, headers = ask(client, messages=PROMPT, logprobs=True, top_logprobs=2, max_tokens=3, n=2)
+    assert headers["x-offramp-decision"] == "answer"
+    assert [choice.message.content for choice in answer.choices] == ["GREETING", "GREETING"]
+    [token] = answer.choices[0].logprobs.content
+    assert (token.token, len(token.top_logprobs)) == ("GREETING", 2)
+    assert 0.5 < math.exp(token.logprob) <= 1
+
+
+def test_a_prompt_that_names_no_label_is_forwarded(client: OpenAI) -> None:
+    answer, headers = ask(client)
+    assert answer.choices[0].message.content == f"echo: {TEXT}"
+    assert headers["x-offramp-abstained"] == "intents:no_place"
+
+
+def test_a_streamed_word(client: OpenAI) -> None:
+    stream = client.chat.completions.create(model="gpt-4o", messages=PROMPT, stream=True)  # type: ignore[call-overload]
+    chunks = [chunk.choices[0] for chunk in stream]
+    assert "".join(chunk.delta.content or "" for chunk in chunks) == "GREETING"
+    assert chunks[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("choice", "finish"), [({"type": "function", "function": {"name": "route"}}, "stop"), ("required", "tool_calls")]
+)
+def test_a_forced_function(client: OpenAI, choice: Any, finish: str) -> None:
+    answer, _ = ask(client, tools=[TOOL], tool_choice=choice)
+    [called] = answer.choices[0].message.tool_calls
+    assert answer.choices[0].finish_reason == finish
+    assert answer.choices[0].message.content is None
+    assert called.id.startswith("call_")
+    assert (called.function.name, json.loads(called.function.arguments)) == ("route", {"intent": "greeting"})
+
+
+def test_a_streamed_function(client: OpenAI) -> None:
+    with client.chat.completions.stream(
+        model="gpt-4o",
+        messages=[{"role": "user", "content": TEXT}],
+        tools=[TOOL],
+        tool_choice={"type": "function", "function": {"name": "route"}},
+    ) as stream:
+        final = stream.get_final_completion()
+    [called] = final.choices[0].message.tool_calls or []
+    assert json.loads(called.function.arguments) == {"intent": "greeting"}  # type: ignore[union-attr]
+
+
+def test_a_legacy_function(client: OpenAI) -> None:
+    answer, _ = ask(client, functions=[TOOL["function"]], function_call={"name": "route"})
+    assert json.loads(answer.choices[0].message.function_call.arguments) == {"intent": "greeting"}
+
+
+def test_a_free_choice_of_tools_is_left_to_the_model(client: OpenAI) -> None:
+    _, headers = ask(client, tools=[TOOL])
+    assert headers["x-offramp-abstained"] == "intents:free_tools"
