@@ -1,30 +1,14 @@
-"""report.html: the report as one self-contained page with pictures; no scripts, nothing fetched. Pure."""
+"""report.html: what training measured, as a page. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from classifiers.report import svg
-from classifiers.report.figures import interval, number, percent
+from classifiers.report import sections
+from classifiers.report.figures import interval, percent
+from classifiers.report.layout import document, table
 
 FILE = "report.html"
-
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;max-width:1080px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d8dee4}
-p.lead,figure p,.note{color:#57606a}table{border-collapse:collapse;margin:.6rem 0}
-td,th{padding:.25rem .7rem;text-align:left;border-bottom:1px solid #eaeef2;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.figures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;overflow-x:auto}figcaption{font-weight:600}
-svg{max-width:100%;height:auto}svg text{font-size:10px;fill:#57606a;font-family:system-ui,sans-serif}
-svg .frame{fill:#fafbfc;stroke:#d0d7de}svg .faint{stroke:#b6bec8;stroke-dasharray:4 4}
-svg polyline{fill:none;stroke-width:2}svg circle{fill:#1f6feb;fill-opacity:.65}
-figure.curve{max-width:345px}
-.legend span{margin-right:.9rem;white-space:nowrap}
-.legend i{display:inline-block;width:.7em;height:.7em;margin-right:.3em}
-.yes{color:#1a7f37}.no{color:#c5221f}.big{display:flex;flex-wrap:wrap;gap:2rem;margin:1rem 0}
-.big div{min-width:8rem}.big b{display:block;font-size:1.7rem;font-weight:600}
-"""
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -42,9 +26,7 @@ def page(report: Mapping[str, Any]) -> str:
         "<h2>How it was made</h2>",
         _settings(report),
     ]
-    meta = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-    head = f"<head>{meta}<title>{escape(report['name'])}</title><style>{_STYLE}</style></head>"
-    return f"<!doctype html><html lang='en'>{head}<body>{''.join(parts)}</body></html>\n"
+    return document(report["name"], parts)
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
@@ -57,11 +39,11 @@ def _verdict(report: Mapping[str, Any]) -> str:
 def _learned(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
     yield _headline(report, held)
     yield "<h2>Pictures</h2>"
-    yield f'<div class="figures">{"".join(_pictures(held))}</div>'
+    yield from sections.pictures(held)
     yield "<h2>Labels</h2>"
-    yield _labels(report, held)
+    yield sections.labels(held, report["thresholds"])
     yield "<h2>Most certain errors</h2>"
-    yield _errors(held)
+    yield sections.errors(held)
     yield "<h2>Training text</h2>"
     yield _text(report)
 
@@ -75,25 +57,6 @@ def _patterns(report: Mapping[str, Any]) -> str:
 
 
 def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
-    if "flagged" in held:
-        flagged = held["flagged"]
-        figures = [
-            ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
-            ("of harmless text flagged", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
-            ("of harmless text in doubt", percent(held["doubted"]["harmless"]), ""),
-            ("AUPRC, any label", number(held["any"]["auprc"]), ""),
-            ("recall at 1 % false alarms", percent(held["any"]["recall_at_1pct_false_alarms"]), ""),
-        ]
-    else:
-        figures = [
-            ("accuracy", percent(held["accuracy"]), interval(held["interval"])),
-            ("answered", percent(held["answered"]), ""),
-            ("wrong among answered", percent(held["error"]), interval(held["error_interval"])),
-            ("calibration error (ECE)", number(held["ece"]), ""),
-        ]
-    boxes = "".join(
-        f"<div><b>{value}</b>{escape(name)}<br><span class='note'>{note}</span></div>" for name, value, note in figures
-    )
     told = (
         f"Measured on held-out {escape(report['measured_on'])}, {held['rows']} rows: each was scored by a fit that saw"
         " neither it nor its group."
@@ -104,51 +67,7 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
         told += (
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
-    return f'<div class="big">{boxes}</div><p class="note">{told}</p>'
-
-
-def _pictures(held: Mapping[str, Any]) -> Iterator[str]:
-    bins = [(entry["confidence"], entry["correct"], entry["rows"]) for entry in held["reliability"]]
-    if "flagged" in held:
-        lines = [("any label", held["any"]["roc"]), *((name, one["roc"]) for name, one in held["labels"].items())]
-        drawn = [(name, points) for name, points in lines if points]
-        yield svg.curves("ROC", "harmless text flagged", "harmful text caught", drawn, diagonal=True)
-        yield svg.reliability("Reliability: is what scores 70 % harmful in 70 %?", bins)
-        return
-    points = [(point["answered"], point["error"]) for point in held["risk_coverage"]]
-    top = max(0.02, *(error for _, error in points)) if points else 1.0
-    yield svg.curves("Risk and coverage", "share answered", "wrong among answered", [("error", points)], top=top)
-    yield svg.reliability("Reliability: is what is 70 % certain right in 70 %?", bins)
-    matrix = held["confusion"]
-    cells = [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
-    yield svg.confusion("Confusion", matrix["labels"], cells)
-
-
-def _labels(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
-    safety = "flagged" in held
-    extra = ["AUPRC", "recall at 1 %"] if safety else []
-    rows = [
-        [
-            escape(name),
-            one["support"],
-            percent(one["precision"]),
-            percent(one["recall"]),
-            interval(one["recall_interval"]),
-            number(one["f1"]),
-            number(report["thresholds"].get(name, {}).get("act")),
-            *((number(one["auprc"]), percent(one["recall_at_1pct_false_alarms"])) if safety else ()),
-        ]
-        for name, one in held["labels"].items()
-    ]
-    return table(["label", "rows", "precision", "recall", "95 %", "F1", "acts from", *extra], rows)
-
-
-def _errors(held: Mapping[str, Any]) -> str:
-    rows = [
-        [escape(error["text"]), escape(error["truth"]), escape(error["said"]), percent(error["confidence"])]
-        for error in held["errors"][:25]
-    ]
-    return table(["text", "is", "said", "certain"], rows) if rows else "<p>There are none.</p>"
+    return f'{sections.headline(held)}<p class="note">{told}</p>'
 
 
 def _text(report: Mapping[str, Any]) -> str:
@@ -252,15 +171,3 @@ def _settings(report: Mapping[str, Any]) -> str:
         ["seconds", steps],
     ]
     return table(["", ""], rows)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Cells are markup already; figures are set to the right."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table><tr>{titles}</tr>{lines}</table>"
-
-
-def _cell(value: object) -> str:
-    figure = isinstance(value, int) or (isinstance(value, str) and value[:1].isdigit() and len(value) < 16)
-    return f'<td class="n">{value}</td>' if figure else f"<td>{value}</td>"

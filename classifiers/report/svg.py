@@ -3,19 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-_SIZE, _MARGIN = 260, 42
-_COLOURS = (
-    "#1f2328",
-    "#1f6feb",
-    "#d1572b",
-    "#1a7f5a",
-    "#8250df",
-    "#b08800",
-    "#8c959f",
-    "#c2297d",
-    "#0a8f9c",
-    "#5e3c1f",
-)
+_SIZE, _MARGIN = 260, 50
+_COLOURS = tuple(f"var(--c{index})" for index in range(10))
 _BIGGEST_MATRIX = 120
 _LONGEST_NAME = 36
 
@@ -40,20 +29,23 @@ def curves(
     return _figure(title, "".join(body), legend if len(lines) > 1 else "")
 
 
-def reliability(title: str, bins: Sequence[tuple[float, float, int]]) -> str:
+def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str = "how often right") -> str:
     """bins: mean confidence, share correct, rows. A dot's area grows with its rows; on the diagonal all is well."""
     most = max((rows for _, _, rows in bins), default=1)
-    body = [_axes("confidence", "how often right", 1.0), f'<line class="faint" {_segment((0, 0), (1, 1), 1.0)}/>']
+    body = [_axes("confidence", up, 1.0), f'<line class="faint" {_segment((0, 0), (1, 1), 1.0)}/>']
     for confidence, right, rows in bins:
         x, y = _at((confidence, right), 1.0)
         radius = 3 + 9 * (rows / most) ** 0.5
-        told = f"{rows} rows at {confidence:.0%}: {right:.0%} right"
+        told = f"{rows} rows at {confidence:.0%}: {right:.0%}"
         body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{told}</title></circle>')
     return _figure(title, "".join(body), "")
 
 
 def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int, int]]) -> str:
-    """cells: truth, said, count by index into labels. The diagonal is right; what is off it stands out in red."""
+    """cells: truth, said, count by index into labels. The diagonal is right; what is off it stands out in red.
+
+    Each cell leads to the element `cell-TRUTH-SAID` of the page.
+    """
     shown = [index for index in range(len(labels)) if any(index in cell[:2] for cell in cells)]
     if not shown or len(shown) > _BIGGEST_MATRIX:
         return ""
@@ -71,19 +63,39 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int,
         parts.append(f'<text x="{centre:.1f}" y="{left - 5}" {style} {turn}>{name}</text>')
     for truth, said, count in cells:
         share = count / max(totals[truth], 1)
-        colour = "26,127,90" if truth == said else "200,50,40"
+        colour = "good" if truth == said else "bad"
         x, y = left + place[said] * step, left + place[truth] * step
         told = escape(f"{labels[truth]} → {labels[said]}: {count} ({share:.0%})")
         parts.append(
-            f'<rect x="{x}" y="{y}" width="{step - 1}" height="{step - 1}" '
-            f'fill="rgba({colour},{0.15 + 0.85 * share:.2f})"><title>{told}</title></rect>'
+            f'<a href="#cell-{truth}-{said}"><rect class="{colour}" x="{x}" y="{y}" width="{step - 1}" '
+            f'height="{step - 1}" fill-opacity="{0.15 + 0.85 * share:.2f}"><title>{told}</title></rect></a>'
         )
     side = left + len(shown) * step + left // 2
-    hint = "rows: what it is · columns: what was said · hover for counts"
+    hint = "rows: what it is · columns: what was said · hover for counts, click for texts"
     picture = (
         f'<svg viewBox="0 0 {side} {left + len(shown) * step}" width="{side}" role="img" aria-label="{escape(title)}">'
     )
     return f"<figure><figcaption>{escape(title)}</figcaption>{picture}{''.join(parts)}</svg><p>{hint}</p></figure>"
+
+
+def bars(title: str, lines: Sequence[tuple[str, float, Sequence[float] | None]]) -> str:
+    """Bars over 0..1 with whiskers. lines: name, share and its interval, of which what lies past 1 is cut off."""
+    left, width, step = 190, 420, 18
+    parts = []
+    for index, (name, share, bounds) in enumerate(lines):
+        y = index * step
+        told = escape(f"{name}: {share:.1%}" + (f" (95 %: {bounds[0]:.1%} to {bounds[1]:.1%})" if bounds else ""))
+        long = width * min(share, 1.0)
+        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{escape(_short(name))}</text>')
+        size = f'x="{left}" y="{y + 3}" width="{long:.1f}" height="{step - 6}"'
+        parts.append(f'<rect class="bar" {size}><title>{told}</title></rect>')
+        if bounds:
+            ends = (f"{left + width * min(bound, 1.0):.1f}" for bound in bounds)
+            parts.append('<line class="whisker" x1="{}" x2="{}" y1="{y}" y2="{y}"/>'.format(*ends, y=y + step // 2))
+        parts.append(f'<text x="{left + width + 6}" y="{y + 12}">{share:.0%}</text>')
+    box = f'viewBox="0 0 {left + width + 50} {len(lines) * step}" width="{left + width + 50}"'
+    picture = f'<svg {box} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    return f"<figure><figcaption>{escape(title)}</figcaption>{picture}</figure>"
 
 
 def _short(label: str) -> str:

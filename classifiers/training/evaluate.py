@@ -1,6 +1,6 @@
 """Verdicts against the truth → measures, as plain data that report.json and `offramp eval` show. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
-from classifiers.training import statistics
+from classifiers.training import confusion, statistics
 from classifiers.training.calibrate import risk_coverage
+from classifiers.training.tallies import counts, macro_f1, ranking, ratio, share
 from classifiers.verdict import Abstention, Verdict
 
 _WORST = 40
 _CURVE_POINTS = 60
-_LOW_FALSE_ALARMS = 0.01
 
 
 def evaluate(
@@ -23,9 +23,9 @@ def evaluate(
     """Measures of a classifier on labelled texts.
 
     truths: for each text the labels that hold (empty or `none`: harmless; `other`: out of scope).
-    Shares are 0..1; intervals are 95 % (Wilson). Keys: rows, accuracy, interval, labels (precision, recall, f1 and
-    support of each), answered, error, ece, reliability, risk_coverage, confusion, errors; for safety flagged, doubted,
-    any and for each label auprc, auroc, recall_at_1pct_false_alarms and roc.
+    Shares are 0..1; intervals are 95 % (Wilson). Keys: rows, accuracy, interval, macro_f1, labels (precision, recall,
+    f1 and support of each), answered, error, ece, reliability, risk_coverage, confusion, errors; for safety flagged,
+    doubted, any and for each label auprc, auroc, recall_at_1pct_false_alarms, roc and precision_recall.
     """
     if not len(texts) == len(truths) == len(verdicts):
         raise ValueError(f"{len(texts)} texts, {len(truths)} truths and {len(verdicts)} verdicts")
@@ -61,16 +61,17 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     wrong = int((answered & ~correct).sum())
     bins = statistics.reliability(confidences, correct)
     names = [*policy.labels, OTHER]
+    labels = {name: _label_measures(name, truths, guesses) for name in names if name in truths or name in guesses}
     return {
         "rows": len(texts),
-        **_share("accuracy", int(correct.sum()), len(correct)),
-        "answered": _ratio(int(answered.sum()), len(answered)),
-        "error": _ratio(wrong, int(answered.sum())),
+        **share("accuracy", int(correct.sum()), len(correct)),
+        "answered": ratio(int(answered.sum()), len(answered)),
+        "error": ratio(wrong, int(answered.sum())),
         "error_interval": statistics.wilson(wrong, int(answered.sum())),
         "out_of_scope": {
             "rows": int((~in_scope).sum()),
-            "answered": _ratio(int((answered & ~in_scope).sum()), int((~in_scope).sum())),
-            "false_other": _ratio(
+            "answered": ratio(int((answered & ~in_scope).sum()), int((~in_scope).sum())),
+            "false_other": ratio(
                 sum(v.labels == (OTHER,) for v, known in zip(verdicts, in_scope, strict=True) if known),
                 int(in_scope.sum()),
             ),
@@ -78,8 +79,9 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
         "ece": round(statistics.expected_calibration_error(bins), 5),
         "reliability": bins,
         "risk_coverage": _thinned(confidences, correct),
-        "labels": {name: _label_measures(name, truths, guesses) for name in names if name in truths or name in guesses},
-        "confusion": _confusion(names, truths, guesses),
+        "macro_f1": macro_f1(labels),
+        "labels": labels,
+        "confusion": confusion.one_of(names, truths, guesses, texts, confidences.tolist()),
         "errors": _worst(texts, truths, guesses, confidences, correct),
     }
 
@@ -97,77 +99,57 @@ def _any_of(
     highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
     right: NDArray[np.bool_] = np.asarray(flagged == harmful)
     bins = statistics.reliability(highest, harmful)
+    certain = np.where(harmful, 1 - highest, highest)
+    labels = {
+        label: {
+            **counts(
+                sum(label in v.labels and held for v, held in zip(verdicts, holds[:, index], strict=True)),
+                sum(label in v.labels for v in verdicts),
+                int(holds[:, index].sum()),
+            ),
+            **ranking(scores[:, index], holds[:, index]),
+        }
+        for index, label in enumerate(policy.labels)
+    }
     return {
         "rows": len(texts),
-        **_share("accuracy", int(right.sum()), len(right)),
-        "exact": _ratio(int(exact.sum()), len(exact)),
+        **share("accuracy", int(right.sum()), len(right)),
+        "exact": ratio(int(exact.sum()), len(exact)),
         "flagged": {
-            "harmful": _ratio(int((flagged & harmful).sum()), int(harmful.sum())),
+            "harmful": ratio(int((flagged & harmful).sum()), int(harmful.sum())),
             "harmful_interval": statistics.wilson(int((flagged & harmful).sum()), int(harmful.sum())),
-            "harmless": _ratio(int((flagged & ~harmful).sum()), int((~harmful).sum())),
+            "harmless": ratio(int((flagged & ~harmful).sum()), int((~harmful).sum())),
             "harmless_interval": statistics.wilson(int((flagged & ~harmful).sum()), int((~harmful).sum())),
         },
         "doubted": {
-            "harmful": _ratio(int((doubted & harmful).sum()), int(harmful.sum())),
-            "harmless": _ratio(int((doubted & ~harmful).sum()), int((~harmful).sum())),
+            "harmful": ratio(int((doubted & harmful).sum()), int(harmful.sum())),
+            "harmless": ratio(int((doubted & ~harmful).sum()), int((~harmful).sum())),
         },
-        "any": _ranking(highest, harmful),
+        "any": ranking(highest, harmful),
         "ece": round(statistics.expected_calibration_error(bins), 5),
         "reliability": bins,
-        "labels": {
-            label: {
-                **_counts(
-                    sum(label in v.labels and held for v, held in zip(verdicts, holds[:, index], strict=True)),
-                    sum(label in v.labels for v in verdicts),
-                    int(holds[:, index].sum()),
-                ),
-                **_ranking(scores[:, index], holds[:, index]),
-            }
-            for index, label in enumerate(policy.labels)
-        },
+        "macro_f1": macro_f1(labels),
+        "labels": labels,
+        "confusion": confusion.any_of(
+            list(policy.labels),
+            [set(truth) for truth in truths],
+            [set(v.labels) for v in verdicts],
+            texts,
+            np.maximum(highest, 1 - highest).tolist(),
+        ),
         "errors": _worst(
             texts,
             ["+".join(truth) or "none" for truth in truths],
             ["+".join(v.labels) or "none" for v in verdicts],
-            np.where(harmful, 1 - highest, highest),
+            certain,
             right,
         ),
     }
 
 
-def _ranking(scores: Floats, holds: NDArray[np.bool_]) -> dict[str, Any]:
-    return {
-        "auprc": _rounded(statistics.average_precision(scores, holds)),
-        "auroc": _rounded(statistics.auroc(scores, holds)),
-        "recall_at_1pct_false_alarms": _rounded(statistics.recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)),
-        "roc": statistics.roc(scores, holds),
-    }
-
-
 def _label_measures(name: str, truths: Sequence[str], guesses: Sequence[str]) -> dict[str, Any]:
     both = sum(truth == name == guess for truth, guess in zip(truths, guesses, strict=True))
-    return _counts(both, sum(guess == name for guess in guesses), sum(truth == name for truth in truths))
-
-
-def _counts(both: int, guessed: int, true: int) -> dict[str, Any]:
-    return {
-        "precision": _ratio(both, guessed),
-        "precision_interval": statistics.wilson(both, guessed),
-        "recall": _ratio(both, true),
-        "recall_interval": statistics.wilson(both, true),
-        "f1": _ratio(2 * both, guessed + true),
-        "support": true,
-    }
-
-
-def _confusion(names: Sequence[str], truths: Sequence[str], guesses: Sequence[str]) -> dict[str, Any]:
-    """Sparse: [truth, guess, count] by index into `labels`."""
-    index = {name: place for place, name in enumerate(names)}
-    counts: dict[tuple[int, int], int] = {}
-    for truth, guess in zip(truths, guesses, strict=True):
-        cell = index[truth], index[guess]
-        counts[cell] = counts.get(cell, 0) + 1
-    return {"labels": list(names), "cells": [[*cell, count] for cell, count in sorted(counts.items())]}
+    return counts(both, sum(guess == name for guess in guesses), sum(truth == name for truth in truths))
 
 
 def _worst(
@@ -205,15 +187,3 @@ def _thinned(confidences: Floats, correct: NDArray[np.bool_]) -> list[dict[str, 
         }
         for i in keep
     ]
-
-
-def _share(name: str, part: int, whole: int) -> Mapping[str, Any]:
-    return {name: _ratio(part, whole), "interval": statistics.wilson(part, whole)}
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 5) if whole else None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 5)

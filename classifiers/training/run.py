@@ -10,19 +10,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy, Teacher
-from classifiers.training import accept, by_pattern, export, goals
+from classifiers.training import accept, by_pattern, export, goals, kept
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit import recipe
 from classifiers.training.fit.model import Trained
 from classifiers.training.fit.recipe import Bench, Made
+from classifiers.training.neighbours import beside_errors
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
@@ -74,9 +77,15 @@ def train(
     clock.step("load")
     _check(policy)
     if not policy.learned:
-        nothing, none = Written(rows=(), forms={}), clean(by_pattern.to_learn(policy), ())
         return _conclude(
-            by_pattern.nothing_learned(policy), nothing, none, rows=(), models_dir=models_dir, seed=chance, clock=clock
+            by_pattern.nothing_learned(policy),
+            Written(rows=(), forms={}),
+            clean(by_pattern.to_learn(policy), ()),
+            rows=(),
+            vectors=np.zeros((0, 0), np.float32),
+            models_dir=models_dir,
+            seed=chance,
+            clock=clock,
         )
     whole, policy = policy, by_pattern.to_learn(policy)
     data = by_pattern.without_patterns(whole, read_rows(whole, [base_dir / path for path in whole.data]))
@@ -111,7 +120,9 @@ def train(
             progress=clock.progress,
         )
         made = by_pattern.whole(whole, recipe.make(policy, rows, vectors, encoder=encoder, bench=bench))
-        return _conclude(made, written, cleaned, rows=rows, models_dir=models_dir, seed=chance, clock=clock)
+        return _conclude(
+            made, written, cleaned, rows=rows, vectors=vectors, models_dir=models_dir, seed=chance, clock=clock
+        )
 
 
 def _conclude(
@@ -120,6 +131,7 @@ def _conclude(
     cleaned: Cleaned,
     *,
     rows: Sequence[Row],
+    vectors: Floats,
     models_dir: Path,
     seed: int,
     clock: "_Clock",
@@ -134,14 +146,22 @@ def _conclude(
         rows=rows,
         trained=made.trained,
         failures=failures,
+        vectors=vectors,
         seed=seed,
         seconds=clock.seconds,
     )
-    return _finish(made, report, failures, models_dir, seed=seed, clock=clock)
+    return _finish(made, report, failures, models_dir, rows=rows, seed=seed, clock=clock)
 
 
 def _finish(
-    made: Made, report: dict[str, Any], failures: list[str], models_dir: Path, *, seed: int, clock: "_Clock"
+    made: Made,
+    report: dict[str, Any],
+    failures: list[str],
+    models_dir: Path,
+    *,
+    rows: Sequence[Row],
+    seed: int,
+    clock: "_Clock",
 ) -> Outcome:
     """Accept and publish, or refuse."""
     clock.step("accept")
@@ -156,6 +176,7 @@ def _finish(
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
     version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own)
+    kept.keep(models_dir, model.policy.name, version, rows)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 
@@ -189,6 +210,7 @@ def _report(
     cleaned: Cleaned,
     *,
     rows: Sequence[Row],
+    vectors: Floats,
     trained: Trained,
     failures: Sequence[str],
     seed: int,
@@ -199,6 +221,8 @@ def _report(
     everyday = [row.source == "builtin" and row.labels == (OTHER,) for row in held]
     own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
+    measures = _measures(policy, held, trained, own)
+    beside_errors(measures["errors"], rows, vectors)
     return {
         "name": policy.name,
         "kind": policy.kind,
@@ -225,7 +249,7 @@ def _report(
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
         "tests": {"count": len(policy.tests), "failed": list(failures)},
-        "held_out": _measures(policy, held, trained, own),
+        "held_out": measures,
         "everyday": {
             "rows": len(beside),
             "answered": sum(bool(v.labels) and v.labels != (OTHER,) for v in beside),

@@ -22,6 +22,13 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def f1_interval(both: int, said: int, true: int) -> tuple[float, float]:
+    """95 % interval of an F1: 2J / (1 + J), where J, the share of both among the rows that are of a label or were
+    called so, has Wilson's interval."""
+    low, high = wilson(both, said + true - both)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
 def average_precision(scores: Floats, holds: NDArray[np.bool_]) -> float | None:
     """Area under the precision-recall steps; None without positives. Equal scores count as one step."""
     if not holds.any():
@@ -50,6 +57,15 @@ def roc(scores: Floats, holds: NDArray[np.bool_], points: int = 100) -> list[tup
     recalls = caught / holds.sum()
     keep = np.unique(np.linspace(0, len(rates) - 1, min(points, len(rates))).astype(int))
     return [(0.0, 0.0), *((round(float(rates[i]), 5), round(float(recalls[i]), 5)) for i in keep)]
+
+
+def precision_recall(scores: Floats, holds: NDArray[np.bool_], points: int = 100) -> list[tuple[float, float]]:
+    """(recall, precision) from the highest score down, thinned to about `points`; none without positives."""
+    if not holds.any():
+        return []
+    caught, flagged = _curve(scores, holds)
+    keep = np.unique(np.linspace(0, len(caught) - 1, min(points, len(caught))).astype(int))
+    return [(round(float(caught[i] / holds.sum()), 5), round(float(caught[i] / flagged[i]), 5)) for i in keep]
 
 
 def auroc(scores: Floats, holds: NDArray[np.bool_]) -> float | None:

@@ -1,6 +1,7 @@
 """`offramp eval`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json as to_json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gateway.cli import bounds
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
 
 if TYPE_CHECKING:
-    from classifiers import Runtime
-    from classifiers.training.rows import Row
+    from classifiers.training.examine import Advance
 
 
 def evaluate(
@@ -25,70 +26,105 @@ def evaluate(
     suite_rows: Annotated[
         int, typer.Option("--suite-rows", min=1, help="Rows of either sort that the suite draws.")
     ] = 100,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures here, and the JSON beside it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the JSON here.")] = None,
     fail_under: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit code 3 where the accuracy is below this share.")
+        list[str] | None,
+        typer.Option("--fail-under", metavar="NAME=x", help="Exit code 3 where a figure is lower; repeatable."),
+    ] = None,
+    fail_over: Annotated[
+        list[str] | None,
+        typer.Option("--fail-over", metavar="NAME=x", help="Exit code 3 where a figure is higher; repeatable."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Measure a trained classifier on labelled texts."""
-    from classifiers import Reading, Runtime
+    from classifiers import Runtime
+    from classifiers.report.evaluation import page
+    from classifiers.training import kept
     from classifiers.training.data import read_rows
-    from classifiers.training.evaluate import evaluate as measure
+    from classifiers.training.examine import examine
+    from classifiers.training.named import named
 
+    limits = bounds.parse(fail_under or (), fail_over or ())
     runtime = Runtime.load(models, [name])
-    policy = runtime.classifiers[name].model.policy
-    rows = read_rows(policy, data)
-    readings = [Reading(classifier=name, texts=(row.text,)) for row in rows]
-    verdicts = runtime.classify(readings)
-    measures = measure(policy, [row.text for row in rows], [row.labels for row in rows], verdicts)
-    if suite:
-        measures["suite"] = _suite(runtime, name, rows, suite_rows)
+    classifier = runtime.classifiers[name]
+    rows = read_rows(classifier.model.policy, data)
+    with _bars() as advance:
+        found = examine(
+            runtime,
+            name,
+            rows,
+            trained_on=kept.load(models, name, classifier.version),
+            suite_rows=suite_rows if suite else 0,
+            advance=advance,
+        )
+    figures = named(found)
+    bounds.check(limits, figures)
+    target = output or (html and html.with_suffix(".json"))
+    if html:
+        html.write_text(page(found, [str(path) for path in data]), encoding="utf-8")
+    if target:
+        target.write_text(to_json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if json:
-        print_json({"classifier": name, "version": runtime.classifiers[name].version, **measures})
+        print_json(found)
     else:
-        for line in _lines(measures):
+        for line in _lines(found):
             stdout().print(line, markup=False, soft_wrap=True)
-    if fail_under is not None and (measures["accuracy"] or 0.0) < fail_under:
+    missed = list(bounds.failures(limits, figures))
+    for line in missed:
+        stderr().print(line, style="red", markup=False, soft_wrap=True)
+    if missed:
         raise typer.Exit(Exit.GOAL_MISSED)
 
 
-def _suite(runtime: "Runtime", name: str, rows: Sequence["Row"], most: int) -> dict[str, Any]:
-    from classifiers.suite.run import run
-
-    with _bar("suite") as advance:
-        return run(runtime, name, [(row.text, bool(row.labels)) for row in rows], most=most, advance=advance)
-
-
 @contextmanager
-def _bar(name: str) -> Iterator[Any]:
+def _bars() -> Iterator["Advance"]:
     console = stderr()
     if not console.is_terminal:
-        yield lambda _done, _total: None
+        yield lambda _what, _done, _total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 
 
-def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.suite.table import plain
 
-    low, high = measures["interval"] or (0.0, 1.0)
-    yield f"{measures['rows']} rows: accuracy {_percent(measures['accuracy'])} (95 %: {low:.1%} to {high:.1%})"
-    if "answered" in measures:
-        yield f"answered {_percent(measures['answered'])}, of which wrong {_percent(measures['error'])}"
+    low, high = found["interval"]
+    yield f"{found['rows']} rows: accuracy {_percent(found['accuracy'])} (95 %: {low:.1%} to {high:.1%})"
+    yield from _cautions(found)
+    if "answered" in found:
+        yield f"answered {_percent(found['answered'])}, of which wrong {_percent(found['error'])}"
     else:
-        flagged = measures["flagged"]
+        flagged, ranking = found["flagged"], found["any"]
         yield f"flagged: {_percent(flagged['harmful'])} of the harmful, {_percent(flagged['harmless'])} of the harmless"
-    yield f"calibration error (ECE) {measures['ece']:.3f}"
-    for label, values in measures["labels"].items():
+        yield f"recall at 1 % false alarms {_percent(ranking['recall_at_1pct_false_alarms'])}"
+    yield f"calibration error (ECE) {found['ece']:.3f}"
+    if found["latency"]:
+        yield f"latency: median {found['latency']['p50_ms']:.1f} ms, mean {found['latency']['mean_ms']:.1f} ms"
+    for label, values in found["labels"].items():
         figures = ", ".join(f"{key} {_percent(values.get(key))}" for key in ("precision", "recall", "f1"))
         yield f"  {label}: {figures}"
-    for error in measures["errors"][:10]:
-        yield f"  wrong: {error}"
-    if "suite" in measures:
-        yield from plain(measures["suite"])
+    for error in found["errors"][:10]:
+        yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {error['text']}"
+    if "suite" in found:
+        yield from plain(found["suite"])
+
+
+def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
+    seen = found["trained_on"]
+    if seen is None:
+        yield "the rows it was trained on are not kept here, so leaks were not looked for"
+    elif seen["rows"]:
+        yield f"{seen['rows']} more rows were trained on and count in no figure ({_percent(seen['accuracy'])} right):"
+        yield from (f"  trained on: {text}" for text in seen["texts"][:10])
+    if found["repeated"]:
+        yield f"{found['repeated']} rows repeat the text of another"
 
 
 def _percent(share: float | None) -> str:

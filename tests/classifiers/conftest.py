@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,31 @@ HARMS = {
 }
 
 WORDS = ["<s>", "</s>", "<unk>", "where", "is", "my", "card", "hi", "the"]
+
+
+class PageTags(HTMLParser):
+    """Counts a page's tags and remembers what is open, so that unbalanced markup is found."""
+
+    VOID = frozenset({"meta", "br", "line", "rect", "circle", "polyline"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.sources: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
 
 MakePolicy = Callable[..., Policy]
 MakeModel = Callable[..., Model]
@@ -136,3 +162,19 @@ def small(tmp_path: Path) -> Path:
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps({"hidden_size": 16, "max_position_embeddings": 64}))
     return folder
+
+
+@pytest.fixture
+def check_page() -> Callable[[str], PageTags]:
+    """check_page(markup): its tags, once it is found to be whole, to fetch nothing, and to lead nowhere but within."""
+
+    def check(page: str) -> PageTags:
+        tags = PageTags()
+        tags.feed(page)
+        tags.close()
+        assert tags.open == []
+        assert not {"script", "link", "img"}.intersection(tags.seen)
+        assert {source.removeprefix("#") for source in tags.sources} <= set(tags.ids)
+        return tags
+
+    return check

@@ -89,9 +89,19 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
     rows.write_text('{"text": "good morning", "label": "greeting"}\n{"text": "my refund please", "label": "refund"}\n')
     measured = json.loads(run_offramp("eval", "tiny", "rows.jsonl", "--json", cwd=folder).stdout)
     assert measured["rows"] == 2
+    done = run_offramp("eval", "tiny", "rows.jsonl", "--html", "page.html", "--fail-under", "macro_f1=0", cwd=folder)
+    assert done.returncode == 0
+    assert json.loads((folder / "page.json").read_text("utf-8"))["confusion"] == measured["confusion"]
+    assert 'href="#cell-0-0"' in (folder / "page.html").read_text("utf-8")
+    unknown = run_offramp("eval", "tiny", "rows.jsonl", "--fail-over", "ecee=0.5", cwd=folder)
+    assert unknown.returncode == 2
+    assert "did you mean ece?" in unknown.stderr
     wrong = folder / "wrong.jsonl"
-    wrong.write_text('{"text": "hello", "label": "refund"}\n')
-    assert run_offramp("eval", "tiny", "wrong.jsonl", "--fail-under", "0.5", cwd=folder).returncode == 3
+    wrong.write_text('{"text": "good evening", "label": "refund"}\n{"text": "Hello!", "label": "greeting"}\n')
+    done = run_offramp("eval", "tiny", "wrong.jsonl", "--fail-under", "0.5", cwd=folder)
+    assert done.returncode == 3
+    assert "accuracy is 0, under 0.5" in done.stderr
+    assert "trained on: Hello!" in done.stdout
     bad = folder / "bad.jsonl"
     bad.write_text('{"text": "hello", "label": "nothing"}\n{"text": 3}\n')
     done = run_offramp("eval", "tiny", "bad.jsonl", cwd=folder)

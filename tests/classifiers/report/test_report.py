@@ -1,7 +1,7 @@
 """The pages from reports of real runs."""
 
 import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +15,6 @@ LABELS = {
     "<b>card</b>": {"means": "asks about a card & more", "examples": ["where is <i>my</i> card", "new card please"]},
     "rate": {"means": "asks about the rate", "examples": ["what is the rate", "dollars to euros"]},
 }
-
-
-class Checker(HTMLParser):
-    """Counts tags and remembers what is open, so that unbalanced markup is found."""
-
-    VOID = frozenset({"meta", "br", "line", "rect", "circle", "polyline"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[str] = []
-        self.sources: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in {"src", "href"}]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
-def check(page: str) -> Checker:
-    checker = Checker()
-    checker.feed(page)
-    checker.close()
-    assert checker.open == []
-    return checker
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +33,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> dic
 
 
 @pytest.mark.parametrize("kind", ["intent", "safety"])
-def test_the_page_is_whole_and_fetches_nothing(reports: dict[str, Any], kind: str) -> None:
+def test_the_page_is_whole_and_fetches_nothing(
+    reports: dict[str, Any], kind: str, check_page: Callable[[str], Any]
+) -> None:
     page = html.page(reports[kind])
-    checker = check(page)
-    assert checker.sources == []
-    assert "script" not in checker.seen
-    assert checker.seen.count("svg") == (3 if kind == "intent" else 2)
+    checker = check_page(page)
+    assert checker.sources
+    assert checker.seen.count("svg") == (3 if kind == "intent" else 4)
     assert not re.search(r"\b(None|nan|inf)\b", page)
 
 
@@ -88,10 +59,10 @@ def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:
     assert "held-out real rows" in html.page(real)
 
 
-def test_a_refused_model_says_why(reports: dict[str, Any]) -> None:
+def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
     refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
     page = html.page(refused)
-    check(page)
+    check_page(page)
     assert "Not published" in page
     assert "goal: &lt;1% is not reached" in page
 
@@ -109,6 +80,7 @@ def test_a_matrix_of_hundreds_of_labels_is_left_out() -> None:
     labels = [f"label {index}" for index in range(200)]
     assert svg.confusion("c", labels, [(index, index, 1) for index in range(200)]) == ""
     assert svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)]).count("<rect") == 2
+    assert 'href="#cell-0-1"' in svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
     assert svg.confusion("c", [], []) == ""
 
 

@@ -54,6 +54,7 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert [matrix["labels"][matrix["cells"][0][i]] for i in (0, 1)] == ["card_arrival", "card_arrival"]
     assert sum(count for *_, count in matrix["cells"]) == 5
     assert found["risk_coverage"][-1]["answered"] == 1.0
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
 
 
 def test_the_likeliest_label_counts_even_where_it_was_not_certain_enough() -> None:
@@ -79,6 +80,14 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["labels"]["violence"]["recall_at_1pct_false_alarms"] == 1.0
     assert found["labels"]["jailbreak"]["auprc"] is None
     assert {error["text"] for error in found["errors"]} == {"b", "d"}
+    matrix = found["confusion"]
+    cells = {tuple(matrix["labels"][i] for i in cell[:2]): cell[2] for cell in matrix["cells"]}
+    assert cells == {
+        ("violence", "violence"): 1,
+        ("violence", "none"): 1,
+        ("none", "jailbreak"): 1,
+        ("none", "none"): 2,
+    }
 
 
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:

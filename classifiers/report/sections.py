@@ -1,0 +1,161 @@
+"""What the pages of training and of `offramp eval` both show of measures: figures, pictures, labels, errors. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from classifiers.report import svg
+from classifiers.report.figures import interval, number, percent
+from classifiers.report.layout import boxes, quoted, table
+from classifiers.suite import table as suite_table
+
+_PAIRS, _ERRORS = 15, 25
+
+
+def headline(measures: Mapping[str, Any]) -> str:
+    """The figures that count most."""
+    if "flagged" in measures:
+        flagged = measures["flagged"]
+        figures = [
+            ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
+            ("of harmless text flagged", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
+            ("of harmless text in doubt", percent(measures["doubted"]["harmless"]), ""),
+            ("AUPRC, any label", number(measures["any"]["auprc"]), ""),
+            ("recall at 1 % false alarms", percent(measures["any"]["recall_at_1pct_false_alarms"]), ""),
+            ("calibration error (ECE)", number(measures["ece"]), ""),
+        ]
+    else:
+        figures = [
+            ("accuracy", percent(measures["accuracy"]), interval(measures["interval"])),
+            ("macro F1", number(measures["macro_f1"]), ""),
+            ("answered", percent(measures["answered"]), ""),
+            ("wrong among answered", percent(measures["error"]), interval(measures["error_interval"])),
+            ("calibration error (ECE)", number(measures["ece"]), ""),
+        ]
+    return boxes(figures)
+
+
+def pictures(measures: Mapping[str, Any]) -> Iterator[str]:
+    """Curves, a reliability diagram, and the confusion matrix with the texts behind its cells."""
+    yield '<div class="figures">'
+    bins = [(entry["confidence"], entry["correct"], entry["rows"]) for entry in measures["reliability"]]
+    if "flagged" in measures:
+        rankings = [("any label", measures["any"]), *measures["labels"].items()]
+        for title, across, up, key in (
+            ("ROC", "harmless text flagged", "harmful text caught", "roc"),
+            ("Precision and recall", "harmful text caught", "harmful among flagged", "precision_recall"),
+        ):
+            drawn = [(name, one[key]) for name, one in rankings if one[key]]
+            yield svg.curves(title, across, up, drawn, diagonal=key == "roc")
+        yield svg.reliability("Reliability: is what scores 70 % harmful in 70 %?", bins, up="how often harmful")
+    else:
+        points = [(point["answered"], point["error"]) for point in measures["risk_coverage"]]
+        top = max(0.02, *(error for _, error in points)) if points else 1.0
+        yield svg.curves("Risk and coverage", "share answered", "wrong among answered", [("error", points)], top=top)
+        yield svg.reliability("Reliability: is what is 70 % certain right in 70 %?", bins)
+    yield "</div>"
+    yield from _confusion(measures["confusion"])
+
+
+def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
+    names, cells = matrix["labels"], [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
+    yield f'<div id="confusion">{svg.confusion("Confusion", names, cells)}</div>'
+    for (truth, said, count), texts in zip(cells, matrix["texts"], strict=True):
+        title = f"{escape(names[truth])} → {escape(names[said])}: {count} {'row' if count == 1 else 'rows'}"
+        some = f", here are {len(texts)}" if len(texts) < count else ""
+        lines = [[quoted(one["text"]), percent(one["confidence"])] for one in texts]
+        yield (
+            f'<section class="cell" id="cell-{truth}-{said}"><h3>{title}{some}</h3>'
+            f'{table(["text", "certain"], lines)}<p><a href="#confusion">back to the matrix</a></p></section>'
+        )
+    pairs = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))[:_PAIRS]
+    if pairs:
+        yield "<h3>What is confused most</h3>"
+        yield table(
+            ["is", "said", "rows"],
+            [
+                [escape(names[truth]), escape(names[said]), f'<a href="#cell-{truth}-{said}">{count}</a>']
+                for truth, said, count in pairs
+            ],
+        )
+
+
+def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, float]]) -> str:
+    """A row a label. thresholds: as in report.json."""
+    safety = "flagged" in measures
+    extra = ["AUPRC", "recall at 1 %"] if safety else []
+    rows = [
+        [
+            escape(name),
+            one["support"],
+            percent(one["precision"]),
+            interval(one["precision_interval"]),
+            percent(one["recall"]),
+            interval(one["recall_interval"]),
+            number(one["f1"]),
+            " – ".join(map(number, one["f1_interval"])),
+            number(thresholds.get(name, {}).get("act")),
+            *((number(one["auprc"]), percent(one["recall_at_1pct_false_alarms"])) if safety else ()),
+        ]
+        for name, one in measures["labels"].items()
+    ]
+    return table(["label", "rows", "precision", "95 %", "recall", "95 %", "F1", "95 %", "acts from", *extra], rows)
+
+
+def errors(measures: Mapping[str, Any]) -> str:
+    """The errors made with most certainty, beside the training rows that they are nearest to, where those are known."""
+    found = measures["errors"][:_ERRORS]
+    if not found:
+        return "<p>There are none.</p>"
+    near = any("nearest" in error for error in found)
+    rows = [
+        [
+            quoted(error["text"]),
+            escape(error["truth"]),
+            escape(error["said"]),
+            percent(error["confidence"]),
+            *(["".join(map(_near, error.get("nearest", ())))] if near else []),
+        ]
+        for error in found
+    ]
+    return table(["text", "is", "said", "certain", *(["nearest training rows"] if near else [])], rows)
+
+
+def _near(row: Mapping[str, Any]) -> str:
+    told = f"{number(row['cosine'])} {escape('+'.join(row['labels']) or 'none')}"
+    return f'<p dir="auto"><span class="note">{told}:</span> {escape(row["text"])}</p>'
+
+
+def suite(measures: Mapping[str, Any]) -> Iterator[str]:
+    """The safety suite's table, and how much recall is kept as a picture."""
+    bars: list[tuple[str, float, Sequence[float]]] = [
+        (name, one["kept"], one["kept_interval"])
+        for found in measures["families"].values()
+        for name, one in found["variants"].items()
+        if one["kept"] is not None
+    ]
+    yield (
+        f"<p>{measures['harmful']} harmful and {measures['harmless']} harmless rows, and what the suite makes of them. "
+        "Kept: what is caught, as a share of what is caught of the same rows as they are.</p>"
+    )
+    if bars:
+        yield svg.bars("Recall kept", bars)
+    rows = [
+        [f"<b>{escape(cells[0])}</b>" if summed else escape(cells[0]), *map(escape, cells[1:])]
+        for summed, cells in suite_table.rows(measures)
+    ]
+    yield table(suite_table.HEAD, rows)
+
+
+def latency(measures: Mapping[str, Any]) -> str:
+    """How long a text takes, one at a time."""
+    return boxes(
+        [
+            ("median", f"{measures['p50_ms']:.1f} ms", ""),
+            ("95 of 100 within", f"{measures['p95_ms']:.1f} ms", ""),
+            ("mean", f"{measures['mean_ms']:.1f} ms", ""),
+            ("texts, one at a time", str(measures["rows"]), f"median {measures['median_chars']} characters"),
+        ]
+    ) + (
+        '<p class="note">On this machine with one thread, tokenizer included, nothing remembered from text to text.</p>'
+    )

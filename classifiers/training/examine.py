@@ -1,0 +1,107 @@
+"""A trained classifier on labelled rows → all that `offramp eval` tells, as plain data."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from classifiers.encoder.session import embed
+from classifiers.runtime import Runtime
+from classifiers.suite.run import run
+from classifiers.training import goals
+from classifiers.training.clean import key
+from classifiers.training.evaluate import evaluate
+from classifiers.training.latency import latency
+from classifiers.training.neighbours import nearest
+from classifiers.training.rows import Row
+from classifiers.verdict import Reading, Verdict
+
+Advance = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+_CHUNK = 64
+_SHOWN_LEAKS = 100
+
+
+def examine(
+    runtime: Runtime,
+    name: str,
+    rows: Sequence[Row],
+    *,
+    trained_on: Sequence[Row] | None,
+    suite_rows: int = 0,
+    advance: Advance = lambda _what, _done, _total: None,
+) -> dict[str, Any]:
+    """The measures of `evaluate` over the rows that are new to the classifier, and beside them:
+
+    classifier, version, kind, about, made_at; trained_on: the rows that it was trained on, which count in no other
+    figure (None where the training rows are not known); repeated: rows whose text came before; errors: each with the
+    `nearest` training rows; stages: how many rows each settled; latency; suite: where suite_rows is not 0.
+    trained_on: the training rows. Raises ClassifierError where the suite is asked for and the kind is not safety.
+    """
+    classifier = runtime.classifiers[name]
+    policy = classifier.model.policy
+    known = {key(row.text) for row in trained_on or ()}
+    seen = [row for row in rows if key(row.text) in known]
+    fresh = [row for row in rows if key(row.text) not in known] if seen else list(rows)
+    verdicts = _verdicts(runtime, name, fresh, advance)
+    measures = evaluate(policy, [row.text for row in fresh], [row.labels for row in fresh], verdicts)
+    if trained_on and classifier.model.stages:
+        _add_nearest(measures["errors"], runtime, name, trained_on, advance)
+    found = {
+        "classifier": name,
+        "version": classifier.version,
+        "kind": policy.kind,
+        "about": policy.about,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **measures,
+        "thresholds": goals.describe(classifier.model.last.thresholds if classifier.model.stages else {}),
+        "trained_on": None if trained_on is None else _seen(runtime, name, seen, advance),
+        "repeated": len(rows) - len({key(row.text) for row in rows}),
+        "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
+        "latency": latency(runtime, name, [row.text for row in fresh]),
+    }
+    if suite_rows:
+        found["suite"] = run(
+            runtime,
+            name,
+            [(row.text, bool(row.labels)) for row in fresh],
+            most=suite_rows,
+            advance=lambda done, total: advance("suite", done, total),
+        )
+    return found
+
+
+def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        verdicts += runtime.classify([Reading(classifier=name, texts=(row.text,)) for row in part])
+        advance("rows", start + len(part), len(rows))
+    return verdicts
+
+
+def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> dict[str, Any]:
+    """Rows of the test that training had: how many, how they do, and some of their texts."""
+    policy = runtime.classifiers[name].model.policy
+    verdicts = _verdicts(runtime, name, rows, advance)
+    measures = evaluate(policy, [row.text for row in rows], [row.labels for row in rows], verdicts)
+    return {
+        "rows": len(rows),
+        "accuracy": measures["accuracy"],
+        "texts": [row.text for row in rows[:_SHOWN_LEAKS]],
+    }
+
+
+def _add_nearest(
+    errors: Sequence[dict[str, Any]], runtime: Runtime, name: str, trained_on: Sequence[Row], advance: Advance
+) -> None:
+    if not errors:
+        return
+    encoder = runtime.encoders[runtime.classifiers[name].model.last.encoder.sha256]
+    texts = [row.text for row in trained_on]
+    vectors = embed(encoder, texts, lambda done, total: advance("training rows", done, total))
+    for error, rows in zip(
+        errors, nearest(embed(encoder, [one["text"] for one in errors]), trained_on, vectors), strict=True
+    ):
+        error["nearest"] = rows

@@ -1,0 +1,48 @@
+"""The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`.
+
+They are for evaluations on this machine: to find what a test shares with training, and what an error is near to. They
+are no part of the artifact, so that one can be handed on without them; a classifier serves without them as well.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from classifiers.errors import ArtifactError
+from classifiers.training.rows import Row
+
+FOLDER = "training"
+_FIELDS = ("text", "labels", "group", "source", "writer")
+
+
+def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row]) -> Path:
+    """Write the file, whole or not at all. Raises OSError where it cannot be written."""
+    path = _path(models_dir, name, version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, made = tempfile.mkstemp(prefix=".kept-", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        for row in rows:
+            told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
+            file.write(json.dumps({**told, "labels": row.labels}, ensure_ascii=False) + "\n")
+    return Path(made).replace(path)
+
+
+def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
+    """The rows, or None where they were not kept here. Raises ArtifactError where the file is not what it should be."""
+    path = _path(models_dir, name, version)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return None
+    try:
+        found = [json.loads(line) for line in lines if line]
+        return tuple(Row(**{**row, "labels": tuple(row["labels"])}) for row in found)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path} does not hold training rows ({error}); delete it, or train again") from error
+
+
+def _path(models_dir: Path, name: str, version: str) -> Path:
+    return models_dir / name / FOLDER / f"{version}.jsonl"

@@ -1,0 +1,35 @@
+"""How long a classifier takes for a text, one at a time."""
+
+import time
+from collections.abc import Sequence
+from statistics import fmean, median, quantiles
+from typing import Any
+
+from classifiers.runtime import Runtime
+from classifiers.verdict import Reading
+
+_TEXTS, _WARM_UP = 100, 3
+
+
+def latency(runtime: Runtime, name: str, texts: Sequence[str]) -> dict[str, Any] | None:
+    """Over at most 100 of the texts, by the runtime's own encoders, nothing remembered; None without texts.
+
+    rows: how many; median_chars: of those; mean_ms, p50_ms, p95_ms.
+    """
+    if not texts:
+        return None
+    fresh = Runtime(runtime.encoders.values(), {name: runtime.classifiers[name]}, cache_windows=0)
+    chosen = texts[:: -(-len(texts) // _TEXTS)]
+    taken = []
+    for text in (*chosen[:_WARM_UP], *chosen):
+        began = time.perf_counter()
+        fresh.classify([Reading(classifier=name, texts=(text,))])
+        taken.append(1000 * (time.perf_counter() - began))
+    taken = taken[-len(chosen) :]
+    return {
+        "rows": len(chosen),
+        "median_chars": round(median(map(len, chosen))),
+        "mean_ms": round(fmean(taken), 3),
+        "p50_ms": round(median(taken), 3),
+        "p95_ms": round(quantiles(taken, n=20)[-1] if len(taken) > 1 else taken[0], 3),
+    }

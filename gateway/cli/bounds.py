@@ -1,0 +1,53 @@
+"""What `offramp eval --fail-under` and `--fail-over` hold figures against."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import typer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A figure's name and what it must not be under, or over."""
+
+    name: str
+    limit: float
+    over: bool = False
+
+
+def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
+    """NAME=x each; x alone is of the accuracy. Raises typer.BadParameter."""
+    return [
+        *(_bound(text, "--fail-under", over=False) for text in under),
+        *(_bound(text, "--fail-over", over=True) for text in over),
+    ]
+
+
+def _bound(text: str, flag: str, *, over: bool) -> Bound:
+    name, _, number = text.rpartition("=")
+    try:
+        limit = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
+    return Bound(name=name or "accuracy", limit=limit, over=over)
+
+
+def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:
+    """Raises typer.BadParameter where a bound's name is none of the figures'."""
+    names = list(known)
+    for bound in bounds:
+        if bound.name not in names:
+            near = get_close_matches(bound.name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:12])} …"
+            raise typer.BadParameter(f"no figure is called {bound.name!r}; {hint}")
+
+
+def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
+    """A line for each bound that does not hold. A figure that could not be measured holds none."""
+    for bound in bounds:
+        value = figures[bound.name]
+        if value is None:
+            yield f"{bound.name} could not be measured on these rows"
+        elif (value > bound.limit) if bound.over else (value < bound.limit):
+            yield f"{bound.name} is {value:.4g}, {'over' if bound.over else 'under'} {bound.limit:g}"

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from classifiers.errors import ArtifactError
+from classifiers.training import kept
+from classifiers.training.rows import Row
+
+ROWS = (
+    Row(text="hello\u2028there", labels=("greeting",), group="g1", source="file", writer="teacher.jsonl"),
+    Row(text="مرحبا", labels=(), group="g2", source="data"),
+)
+
+
+def test_rows_are_kept_beside_the_version_and_read_again(tmp_path: Path) -> None:
+    path = kept.keep(tmp_path, "tiny", "20260101-000000-01234567", ROWS)
+    assert path == tmp_path / "tiny" / "training" / "20260101-000000-01234567.jsonl"
+    assert kept.load(tmp_path, "tiny", "20260101-000000-01234567") == ROWS
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
+    assert kept.load(tmp_path, "tiny", "20260101-000000-01234567") is None
+
+
+@pytest.mark.parametrize("content", ["{", "3", '{"text": "a"}', '{"labels": []}', '{"labels": [], "x": 1}'])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+    path = kept.keep(tmp_path, "tiny", "v", ROWS)
+    path.write_text(content, "utf-8")
+    with pytest.raises(ArtifactError, match=r"training/v\.jsonl"):
+        kept.load(tmp_path, "tiny", "v")

@@ -1,0 +1,40 @@
+import pytest
+import typer
+
+from gateway.cli import bounds
+from gateway.cli.bounds import Bound
+
+
+def test_a_bound_is_a_name_and_a_number_or_a_percentage() -> None:
+    assert bounds.parse(["0.5", "macro_f1=80%", "a=b.recall=1"], ["latency.p50_ms=3"]) == [
+        Bound(name="accuracy", limit=0.5),
+        Bound(name="macro_f1", limit=0.8),
+        Bound(name="a=b.recall", limit=1.0),
+        Bound(name="latency.p50_ms", limit=3.0, over=True),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "accuracy", "accuracy=", "accuracy=high", "=%"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is not NAME=x"):
+        bounds.parse([text], [])
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(typer.BadParameter, match="did you mean macro_f1"):
+        bounds.check([Bound(name="macro_f", limit=1)], ["accuracy", "macro_f1"])
+    bounds.check([Bound(name="accuracy", limit=1)], ["accuracy"])
+
+
+def test_a_line_for_each_that_does_not_hold() -> None:
+    found = bounds.failures(
+        [
+            Bound(name="a", limit=0.5),
+            Bound(name="a", limit=0.51),
+            Bound(name="a", limit=0.5, over=True),
+            Bound(name="a", limit=0.4, over=True),
+            Bound(name="none", limit=0.0),
+        ],
+        {"a": 0.5, "none": None},
+    )
+    assert list(found) == ["a is 0.5, under 0.51", "a is 0.5, over 0.4", "none could not be measured on these rows"]
