@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from classifiers.report import sections
-from classifiers.report.figures import interval, percent
+from classifiers.report.figures import interval, number, percent
 from classifiers.report.layout import document, table
 
 FILE = "report.html"
