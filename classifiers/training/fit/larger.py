@@ -35,7 +35,7 @@ SMALL, LARGE = "small", "large"
 MOST_ASKED = 0.15
 """Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about."""
 
-_MOST_UNLABELLED = 4_000
+_MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
 _NEVER_NOVEL = 2.0
 

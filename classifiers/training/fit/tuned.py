@@ -83,9 +83,10 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
 def stage(policy: Policy, rows: Sequence[Row], lesson: Lesson, bench: "Bench", *, name: str) -> TunedStage | None:
     """Tune the policy's encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
 
-    rows: the first ones of the lesson's: what the head is fitted and calibrated on.
+    rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more, epochs are
+    fewer, so that the encoder takes about as many steps.
     """
-    tuned = tune_encoder(policy, lesson, bench, source=policy.encoder, name=name)
+    tuned = tune_encoder(policy, lesson, bench, source=policy.encoder, name=name, longer=len(lesson.rows) / len(rows))
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
@@ -99,11 +100,12 @@ def stage(policy: Policy, rows: Sequence[Row], lesson: Lesson, bench: "Bench", *
 
 
 def tune_encoder(
-    policy: Policy, lesson: Lesson, bench: "Bench", *, source: str | None, name: str
+    policy: Policy, lesson: Lesson, bench: "Bench", *, source: str | None, name: str, longer: float = 1.0
 ) -> TunedEncoder | None:
     """Tune an encoder by a lesson and export it; None where held-out text gained nothing by tuning.
 
-    source: as of a policy's `encoder`. Raises TrainingError, EncoderError.
+    source: as of a policy's `encoder`; longer: how many times the policy's rows the lesson is.
+    Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.finetune import plan_for, tune
     from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
@@ -114,6 +116,7 @@ def tune_encoder(
         weights = find_weights(source, bench.base_dir, bench.models_dir)
         torch_encoder = TorchEncoder(weights, tokens=128)
         plan = plan_for(torch_encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label)
+        plan = replace(plan, epochs=max(1, round(plan.epochs / longer)))
         torch_encoder.tokens = min(plan.tokens, torch_encoder.tokens)
         tuned = tune(
             torch_encoder,

