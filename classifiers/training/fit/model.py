@@ -1,7 +1,7 @@
 """Fit and calibrate: rows and vectors → a Model, with the held-out scores it was calibrated on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import calibrate, crossfit, goals
 from classifiers.training.fit import linear
+from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.rows import REAL, Row
 from classifiers.verdict import Verdict
@@ -64,8 +65,8 @@ def fit(
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
 
-    tuned: where the encoder was tuned on these rows: its own head is taken where it does better on rows that it has
-    not seen than one that is fitted anew, and nothing else is measured on.
+    tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
+    the better is taken) by rows that it has not seen, and nothing else is measured on.
     """
     from threadpoolctl import threadpool_limits
 
@@ -119,11 +120,11 @@ def _one_of(
         held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
     )
     scores = held.logits + np.float32(share) * held.votes[sharpness]
-    own_head = None
+    pooled = Pool(tuned=0.0, fitted=1.0)
     if tuned is not None:
         trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        if calibrate.loss(trained[use], truth[use]) <= calibrate.loss(scores[use], truth[use]):
-            own_head, scores, share = tuned, trained, 0.0
+        pooled = pool(trained[use], scores[use], truth[use])
+        scores, share = pooled.tuned * trained + pooled.fitted * scores, pooled.fitted * share
     scale = calibrate.temperature(scores[use], truth[use])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
     probabilities = squash(calibration, scores, multi_label=False)
@@ -133,11 +134,7 @@ def _one_of(
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
     stage = Stage(
         encoder=encoder,
-        head=LinearHead(
-            classes=classes,
-            weights=own_head.weights if own_head else fitted.weights,
-            bias=own_head.bias if own_head else fitted.bias,
-        ),
+        head=_head(classes, fitted, tuned, pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
@@ -155,7 +152,8 @@ def _one_of(
         for scored, far in zip(probabilities, held.distances.tolist(), strict=True)
     )
     settings = {
-        "head": "tuned with the encoder" if own_head else "softmax with whitened prototypes and nearest sentences",
+        "head": "softmax with whitened prototypes and nearest sentences",
+        **({"pool": asdict(pooled)} if tuned else {}),
         "c": linear.C,
         "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
         "temperature": round(1 / scale, 4),
@@ -163,6 +161,13 @@ def _one_of(
         "calibrated_on": on,
     }
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
+
+
+def _head(classes: tuple[str, ...], fitted: linear.Fitted, tuned: TunedHead | None, pooled: Pool) -> LinearHead:
+    weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
+    if tuned is not None:
+        weights, bias = weights + pooled.tuned * tuned.weights, bias + pooled.tuned * tuned.bias
+    return LinearHead(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
 
 
 def _any_of(
