@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from classifiers import novelty
 from classifiers.heads import linear, nearest
 from classifiers.model import Floats, Stage
+from classifiers.policy import OTHER
 from classifiers.thresholds import EVEN, Choice, name_any, name_one
 
 
@@ -38,7 +39,8 @@ def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     scores = linear.logits(stage.head, vectors)
     if stage.nearest is not None:
         scores = scores + nearest.logits(stage.nearest, cosines)
-    return scores, novelty.nearest(cosines)
+    own = scores[:, :-1] if stage.head.classes[-1] == OTHER else scores
+    return scores, novelty.score(stage.novelty, cosines, own)
 
 
 def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:

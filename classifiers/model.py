@@ -51,14 +51,27 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Novelty:
-    """How unlike training a text is: 1 - cosine to the nearest of `prototypes`; above `limit` it is novel.
+class Usual:
+    """Where the largest logits of a policy's own text lie: hardly any is below `level`, and half of them are more than
+    four times `width` above it.
+    """
 
+    level: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Novelty:
+    """How unlike training a text is, 0..1; above `limit` it is novel.
+
+    usual: what the largest logit of a label is held against, 0.5 at its level; without it novelty is 1 - cosine to
+    the nearest of `prototypes`.
     prototypes: (n, dimensions) float32, unit length; limit: 0..2 (2 switches it off).
     """
 
     prototypes: Floats
     limit: float
+    usual: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
-from classifiers.model import Calibration, EncoderId, LinearHead, Nearest, Novelty, Stage, Threshold, Windowing
+from classifiers.model import Calibration, EncoderId, LinearHead, Nearest, Novelty, Stage, Threshold, Usual, Windowing
 from classifiers.policy import OTHER, Policy
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -31,7 +31,11 @@ def entry(stage: Stage) -> dict[str, Any]:
             "scale": stage.calibration.scale.tolist(),
             "offset": stage.calibration.offset.tolist(),
         },
-        "novelty": {"limit": float(stage.novelty.limit), "prototypes": len(stage.novelty.prototypes)},
+        "novelty": {
+            "limit": float(stage.novelty.limit),
+            "prototypes": len(stage.novelty.prototypes),
+            "usual": stage.novelty.usual and asdict(stage.novelty.usual),
+        },
         "nearest": stage.nearest and {"sharpness": stage.nearest.sharpness, "share": stage.nearest.share},
         "windowing": asdict(stage.windowing),
     }
@@ -90,12 +94,20 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         head=LinearHead(classes=classes, weights=weights, bias=bias),
         calibration=Calibration(scale=scale, offset=offset),
         thresholds=thresholds,
-        novelty=Novelty(prototypes=prototypes, limit=float(values["novelty"]["limit"])),
+        novelty=_novelty(values["novelty"], prototypes, f"{where}: {name}"),
         nearest=_nearest(
             values.get("nearest"), held, f"{name}.owners", prototypes=len(prototypes), classes=count, where=where
         ),
         windowing=windowing,
     )
+
+
+def _novelty(values: Mapping[str, Any], prototypes: NDArray[np.float32], where: str) -> Novelty:
+    told = values.get("usual")
+    usual = None if told is None else Usual(level=float(told["level"]), width=float(told["width"]))
+    if usual is not None and not (np.isfinite(usual.level) and 0 < usual.width < np.inf):
+        raise ArtifactError(f"{where}: novelty needs a level and a width above 0, not {told}")
+    return Novelty(prototypes=prototypes, limit=float(values["limit"]), usual=usual)
 
 
 def _floats(held: Tensors, name: str, where: str) -> NDArray[np.float32]:

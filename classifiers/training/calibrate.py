@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model import Floats, Threshold
+from classifiers.model import Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
@@ -26,7 +26,8 @@ FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 _FEW_ROWS_A_CLASS = 4
 _DEFAULT_ERROR = 0.05
 _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
-_NOVELTY_QUANTILE = 0.995
+_UNUSUAL = 0.005
+_LEAST_USUAL_ROWS = 20
 _LEAST_LIKELY = 0.5
 
 
@@ -163,11 +164,13 @@ def safety_threshold(
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 
-def novelty_limit(distances: Floats) -> float:
-    """Beyond it lie hardly any texts of the policy's own. distances: (n,) of held-out rows; 2 (never) without any."""
-    if len(distances) < 20:
-        return 2.0
-    return float(np.quantile(distances, _NOVELTY_QUANTILE))
+def usual(largest: Floats) -> Usual | None:
+    """Where the largest logits of the policy's own text lie. largest: (n,) of held-out rows; None where they are too
+    few to tell."""
+    if len(largest) < _LEAST_USUAL_ROWS:
+        return None
+    level, middle = np.quantile(largest, (_UNUSUAL, 0.5))
+    return Usual(level=float(level), width=max(float(middle - level) / 4, 1e-3))
 
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:

@@ -27,13 +27,12 @@ class HeldOut:
     """Scores of the rows that are like users' messages. rows: (n,) their indexes.
 
     logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1
-    (single-label only); distances: (n,) novelty.
+    (single-label only).
     """
 
     rows: NDArray[np.intp]
     logits: Floats
     votes: dict[float, Floats]
-    distances: Floats
 
 
 def one_of(
@@ -55,7 +54,6 @@ def one_of(
     asked = np.array([row.probe for row in rows]) & (fold_of < number)
     logits = np.zeros((len(rows), count), np.float32)
     votes = {sharpness: np.full((len(rows), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
-    distances = np.zeros(len(rows), np.float32)
     for fold in range(number):
         train, test = fold_of != fold, (fold_of == fold) & asked
         if test.any() and train.any():
@@ -66,13 +64,11 @@ def one_of(
             for sharpness in SHARPNESS:
                 vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
                 votes[sharpness][np.ix_(test, present)] = nearest.logits(vote, cosines)
-            distances[test] = (1 - cosines.max(axis=1)).clip(0, 1)
         advance(fold + 1, number)
     return HeldOut(
         rows=np.flatnonzero(asked),
         logits=logits[asked],
         votes={sharpness: vote[asked] for sharpness, vote in votes.items()},
-        distances=distances[asked],
     )
 
 
@@ -91,15 +87,13 @@ def any_of(
     fold_of, number = _deal(rows, holds.shape[1], seed, unseen)
     asked = np.array([row.probe for row in rows]) & (fold_of < number)
     logits = np.zeros(holds.shape, np.float32)
-    distances = np.zeros(len(rows), np.float32)
     for fold in range(number):
         train, test = fold_of != fold, (fold_of == fold) & asked
         if test.any() and train.any():
             matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
             logits[test] = vectors[test] @ matrix.T + bias
-            distances[test] = (1 - (vectors[test] @ vectors[train].T).max(axis=1)).clip(0, 1)
         advance(fold + 1, number)
-    return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={}, distances=distances[asked])
+    return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={})
 
 
 def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None) -> tuple[Ints, int]:

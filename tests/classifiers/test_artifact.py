@@ -11,7 +11,7 @@ import pytest
 from classifiers import artifact
 from classifiers.artifact import HEAD, MANIFEST, POLICY, REPORT, load, save
 from classifiers.errors import ArtifactError
-from classifiers.model import Model, Threshold
+from classifiers.model import Model, Threshold, Usual
 from classifiers.policy import Policy
 from classifiers.registry import Registry
 
@@ -69,6 +69,16 @@ def test_numbers_may_be_numpys(model: Model, tmp_path: Path) -> None:
     half = Threshold(act=np.float32(0.5), unsure=np.float32(0.25))  # type: ignore[arg-type]
     save(replace(model, stages=(replace(model.last, thresholds={"first": half}),)), tmp_path, report={})
     assert load(tmp_path).model.last.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
+
+
+def test_what_is_usual_is_kept_and_checked(model: Model, tmp_path: Path) -> None:
+    usual = Usual(level=-1.5, width=0.25)
+    novelty = replace(model.last.novelty, usual=usual)
+    save(replace(model, stages=(replace(model.last, novelty=novelty),)), tmp_path, report={})
+    assert load(tmp_path).model.last.novelty.usual == usual
+    edit(tmp_path, lambda manifest: manifest["stages"][0]["novelty"]["usual"].update(width=0))
+    with pytest.raises(ArtifactError, match="a width above 0"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("name", [HEAD, POLICY, REPORT, "MODEL_CARD.md"])

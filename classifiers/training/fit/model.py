@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers import novelty
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Stage, Windowing
+from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import calibrate, crossfit, goals
@@ -130,17 +132,20 @@ def _one_of(
     probabilities = squash(calibration, scores, multi_label=False)
     chosen = goals.for_one(policy, classes, probabilities[use], truth[use], on)
     own = truth != place.get(OTHER, -1)
-    limit = calibrate.novelty_limit(held.distances[use & own])
+    names = np.array([name != OTHER for name in classes])
+    usual = calibrate.usual(scores[use & own][:, names].max(axis=1))
+    limit = NOVEL if usual else _NEVER_NOVEL
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
     stage = Stage(
         encoder=encoder,
         head=_head(classes, fitted, tuned, pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
-        novelty=Novelty(prototypes=fitted.exemplars, limit=limit),
+        novelty=Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual),
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
     )
     model = Model(policy=policy, stages=(stage,))
+    away = novelty.score(stage.novelty, vectors[held.rows] @ fitted.exemplars.T, scores[:, names])
     verdicts = tuple(
         verdict_of(
             policy,
@@ -149,7 +154,7 @@ def _one_of(
             name_one(classes, scored, chosen.thresholds, novel=far > limit, has_other=policy.other is not None),
             far,
         )
-        for scored, far in zip(probabilities, held.distances.tolist(), strict=True)
+        for scored, far in zip(probabilities, away.tolist(), strict=True)
     )
     settings = {
         "head": "softmax with whitened prototypes and nearest sentences",
@@ -157,7 +162,7 @@ def _one_of(
         "c": linear.C,
         "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
         "temperature": round(1 / scale, 4),
-        "novelty_limit": round(limit, 4),
+        "usual": usual and {"level": round(usual.level, 4), "width": round(usual.width, 4)},
         "calibrated_on": on,
     }
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
@@ -210,13 +215,13 @@ def _any_of(
         (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
     )
     # harmless text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
-    novelty = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
+    never = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
     stage = Stage(
         encoder=encoder,
         head=LinearHead(classes=classes, weights=matrix, bias=bias),
         calibration=calibration,
         thresholds=chosen.thresholds,
-        novelty=novelty,
+        novelty=never,
         # a tuned encoder knows whole rows, and harm beside what is harmless
         windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else _SAFETY_WINDOWS,
     )

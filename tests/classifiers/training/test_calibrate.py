@@ -110,7 +110,12 @@ def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> Non
     assert calibrate.nearest_share(logits[:5], {20.0: telling[:5]}, truth[:5]) == (20.0, 0.5)
 
 
-def test_novelty_needs_enough_text_to_judge_by() -> None:
-    assert calibrate.novelty_limit(floats(0.1, 0.2)) == 2.0
-    distances = np.linspace(0, 0.5, 1000).astype(np.float32)
-    assert 0.49 < calibrate.novelty_limit(distances) < 0.5
+def test_what_is_usual_needs_enough_text_to_judge_by() -> None:
+    assert calibrate.usual(floats(0.1, 0.2)) is None
+    found = calibrate.usual(np.linspace(0, 10, 1001).astype(np.float32))
+    assert found is not None
+    assert found.level == pytest.approx(0.05)
+    assert found.width == pytest.approx((5 - 0.05) / 4)
+    flat = calibrate.usual(np.ones(100, np.float32))
+    assert flat is not None
+    assert (flat.level, flat.width) == (1.0, 0.001)
