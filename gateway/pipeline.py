@@ -66,8 +66,8 @@ class Pipeline:
         context.message_bytes = len(request.messages)
         targets = self._routes.for_client(request.model)
         turns = roles.turns_of(request.messages) if self._rules else []
-        rules = matching(self._rules, request.model, turns)
-        verdicts = await self._ask(context, rules, [reading_for(rule, turns) for rule in rules])
+        rules, readings = met(self._rules, request.model, turns)
+        verdicts = await self._ask(context, rules, readings)
         pairs = list(zip(rules, verdicts, strict=True))
         labels = shaped(request, turns, pairs)
         decision = decide(pairs, labels.unmet)
@@ -179,9 +179,16 @@ class Pipeline:
         return None
 
 
-def reading_for(rule: Rule, turns: Sequence[roles.Turn]) -> Reading:
-    """What a rule's classifier is to read of a request."""
-    return _reading(rule, *roles.select(turns, rule.roles, last=rule.last_turn))
+def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:
+    """The rules that a request meets, in order, and what the classifier of each is to read of it."""
+    found: list[tuple[Rule, Reading]] = []
+    for rule in matching(rules, model, turns):
+        texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
+        inputs = texts if rule.template is None else tuple(map(rule.template.input_of, texts))
+        fitting = tuple(text for text in inputs if text is not None)
+        if fitting or not texts:
+            found.append((rule, _reading(rule, fitting, incomplete)))
+    return [rule for rule, _ in found], [reading for _, reading in found]
 
 
 def _reading(rule: Rule, texts: tuple[str, ...], incomplete: bool) -> Reading:

@@ -21,12 +21,11 @@ def explain(
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
     from gateway.cli.classifiers import load_runtime
     from gateway.config.load import OTHER_MODELS, load_gateway
-    from gateway.pipeline import reading_for
+    from gateway.pipeline import met
     from gateway.reading import roles
     from gateway.reading.request import parse_chat
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
-    from gateway.rules.match import matching
     from gateway.rules.shaped import shaped
     from gateway.wire import chat
 
@@ -42,14 +41,13 @@ def explain(
     policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
     rules = compile_rules(loaded.settings.rules, policies, loaded.replies)
     turns = roles.turns_of(request.messages)
-    met = matching(rules, request.model, turns)
-    readings = [reading_for(rule, turns) for rule in met]
-    pairs = list(zip(met, runtime.classify(readings), strict=True))
+    reading_rules, readings = met(rules, request.model, turns)
+    pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
     labels = shaped(request, turns, pairs)
     decision = decide(pairs, labels.unmet)
     result: dict[str, Any] = {
         "model": request.model,
-        "rules_not_met": [rule.name for rule in rules if rule not in met],
+        "rules_not_met": [rule.name for rule in rules if rule not in reading_rules],
         "rules": [
             {
                 "rule": rule.name,
@@ -115,7 +113,7 @@ def _print(result: dict[str, Any]) -> None:
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
     for name in result["rules_not_met"]:
-        console.print(f"rule {name}: its `when` does not hold", markup=False)
+        console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads", markup=False)
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
     label = f" for {result['label']}" if result["label"] else ""
     console.print(f"\ndecision: {result['decision']}{by}{label}", markup=False)

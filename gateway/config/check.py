@@ -20,6 +20,7 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 _PATTERNS: Final[Mapping[str | int, str]] = {
     "base_url": "must begin with http:// or https:// and a host",
+    "json_path": "must be keys and indexes, such as ticket.messages[0].text",
     "as_of": "must be a date such as 2026-11-25",
 }
 

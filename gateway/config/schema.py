@@ -1,8 +1,9 @@
 """gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from classifiers.policy import Name, Record, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds
@@ -92,24 +93,46 @@ class When(Record):
     system_glob: Words | None = None
 
 
+Literally = Annotated[str, StringConstraints(min_length=1)]
+"""Text in which blanks count."""
+
+
+def _compiles(value: str | None) -> str | None:
+    try:
+        re.compile(value or "", re.DOTALL)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return value
+
+
+Path = Annotated[str, StringConstraints(pattern=r"^(\[\d+\]|[^.\[\]]+)(\[\d+\]|\.[^.\[\]]+)*$")]
+"""Keys and list indexes in JSON: `ticket.messages[0].text`."""
+
+
 class Reads(Record):
     """Which text a rule's classifier reads.
 
     roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well.
+    after, before, regex, json_path: which part of each text is the input.
     """
 
     roles: Annotated[tuple[Role, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
     turns: Literal["last", "all"] | None = None
     output: Flag = False
     max_windows: Annotated[int, Field(ge=1, le=4096)] = 512
+    after: Literally | None = None
+    before: Literally | None = None
+    regex: Annotated[Words | None, AfterValidator(_compiles)] = None
+    json_path: Path | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _later(cls, value: Any) -> Any:
-        for key in ("after", "before", "regex", "json_path"):
-            if isinstance(value, dict) and key in value:
-                raise ValueError(_not_built(f"reads: {{{key}: …}}"))
-        return value
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [self.after or self.before, self.regex, self.json_path]
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("takes either after and before, or regex, or json_path")
+        if self.output and any(ways):
+            raise ValueError("an answer has no template: output goes without after, before, regex and json_path")
+        return self
 
 
 class Block(Record):

@@ -1,10 +1,12 @@
 """Settings and the trained classifiers' policies → rules."""
 
+import re
 from collections.abc import Mapping
 
 from classifiers.policy import OTHER, Policy
-from gateway.config.schema import OWN_LABEL, Block, FallThrough, Then
+from gateway.config.schema import OWN_LABEL, Block, FallThrough, Reads, Then
 from gateway.config.schema import Rule as RuleSettings
+from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Rule
 
 _FORWARD = Action(act=Act.FORWARD)
@@ -35,6 +37,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         last_turn=turns == "last",
         output=rule.reads.output,
         max_windows=rule.reads.max_windows,
+        template=_template(rule.reads, whole=safety),
         then=then,
         otherwise={
             "unsure": _otherwise(rule.when_unsure or "forward", then),
@@ -44,6 +47,17 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         known=(*policy.labels, *((OTHER,) if policy.other else ())),
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
     )
+
+
+def _template(reads: Reads, *, whole: bool) -> Template | None:
+    """whole: what does not fit is read all the same; no text gets past a safety rule for its form."""
+    if reads.regex is not None:
+        return Template(pattern=re.compile(reads.regex, re.DOTALL), whole=whole)
+    if reads.json_path is not None:
+        return Template(path=steps(reads.json_path), whole=whole)
+    if reads.after or reads.before:
+        return Template(after=reads.after or "", before=reads.before or "", whole=whole)
+    return None
 
 
 def _action(then: Then, replies: Mapping[str, str]) -> Action:

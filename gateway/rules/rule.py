@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from gateway.reading.template import Template
+
 
 class Act(IntEnum):
     """What can be done, the milder first."""
@@ -30,7 +32,7 @@ class Action:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
-    labels that its classifier can name."""
+    labels that its classifier can name; template: which part of each text it reads."""
 
     name: str
     classifier: str
@@ -40,6 +42,7 @@ class Rule:
     last_turn: bool
     output: bool
     max_windows: int
+    template: Template | None
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
     known: tuple[str, ...]

@@ -22,6 +22,19 @@ rules:
 """
 
 
+TEMPLATES = """
+rules:
+  - name: safety
+    classifier: safe
+    reads: {after: <m>, before: </m>}
+    then: {violence: block}
+  - name: intents
+    classifier: bank
+    reads: {regex: "<m>(?P<input>.*)</m>"}
+    then: {greeting: {answer: Hi there}}
+"""
+
+
 def body(text: str = "hello", **fields: Any) -> bytes:
     return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
 
@@ -60,6 +73,20 @@ rules:
         ("bank", ("two",), Reads().max_windows),
     ]
     assert gateway.record().classifier_s is not None
+
+
+async def test_a_rule_reads_the_input_of_its_template(wire: Wire, ask: Any) -> None:
+    gateway = wire(TEMPLATES)
+    answer = await ask(gateway.app, body("Which intent has <m>a greeting</m>?"))
+    assert [reading.texts for reading in gateway.classify.asked] == [("a greeting",), ("a greeting",)]
+    assert answer.headers["x-offramp-label"] == "greeting"
+
+
+async def test_what_fits_no_template_meets_no_rule_but_safety(wire: Wire, ask: Any) -> None:
+    gateway = wire(TEMPLATES)
+    answer = await ask(gateway.app, body("a greeting"))
+    assert [(reading.classifier, reading.texts) for reading in gateway.classify.asked] == [("safe", ("a greeting",))]
+    assert answer.headers["x-offramp-decision"] == "forward"
 
 
 async def test_without_rules_nothing_is_read(wire: Wire, ask: Any) -> None:

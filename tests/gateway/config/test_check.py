@@ -108,7 +108,22 @@ rules:
             'rules[0].then.a.block.shap: no such key; did you mean "shape"?',
         ),
         ("then: {a: {block: {shape: odd}}}", "f:7:24: rules[0].then.a.block.shape: 'odd' is not known here"),
-        ("reads: {after: x}\n    then: {a: flag}", "f:7:5: rules[0].reads: reads: {after: …} is not built yet"),
+        (
+            "reads: {after: x, regex: y}\n    then: {a: flag}",
+            "f:7:5: rules[0].reads: takes either after and before, or regex, or json_path",
+        ),
+        (
+            "reads: {after: x, output: true}\n    then: {a: flag}",
+            "f:7:5: rules[0].reads: an answer has no template: output goes without after, before, regex and json_path",
+        ),
+        (
+            "reads: {regex: '(x'}\n    then: {a: flag}",
+            "f:7:13: rules[0].reads.regex: is no regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        (
+            "reads: {json_path: a..b}\n    then: {a: flag}",
+            "f:7:13: rules[0].reads.json_path: 'a..b' must be keys and indexes, such as ticket.messages[0].text",
+        ),
         (
             "reads: {roles: [usr]}\n    then: {a: flag}",
             "f:7:21: rules[0].reads.roles[0]: 'usr' is not known here; did you mean \"user\"?",

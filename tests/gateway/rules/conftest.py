@@ -35,6 +35,7 @@ def make_rule() -> Callable[..., Rule]:
                 "broken": Action(act=broken, text="broken"),
             },
             known=(),
+            template=None,
             taxonomy={},
         )
 

@@ -118,6 +118,7 @@ def rules(draw: st.DrawFn) -> Rule:
         then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
         otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
         known=(),
+        template=None,
         taxonomy={},
     )
 

@@ -1,0 +1,55 @@
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.reading.template import Template, steps
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "expected"),
+    [
+        (Template(after="Message:"), "Classify.\nMessage: my card is lost", "my card is lost"),
+        (Template(before="\nAnswer:"), "my card is lost\nAnswer:", "my card is lost"),
+        (Template(after="<m>", before="</m>"), "Classify <m>my card</m> in one word.", "my card"),
+        (Template(after="<m>", before="</m>"), "<m>is </m> or <m> the input?</m>", "is </m> or <m> the input?"),
+        (Template(after="<m>", before="</m>"), "<m></m>", ""),
+        (Template(after="<m>", before="</m>"), "</m> then <m>", None),
+        (Template(after="Message:"), "my card is lost", None),
+        (Template(before="Answer:"), "my card is lost", None),
+        (Template(pattern=re.compile(r"Q: (.*)")), "Q: my card", "my card"),
+        (Template(pattern=re.compile(r"(\w+): (?P<input>.*)")), "Q: my card", "my card"),
+        (Template(pattern=re.compile(r"card.*")), "my card is lost", "card is lost"),
+        (Template(pattern=re.compile(r"Q: (.*)")), "A: my card", None),
+        (Template(pattern=re.compile(r"card( is lost)?")), "my card", None),
+        (Template(path=("ticket", "texts", 1)), '{"ticket": {"texts": ["a", "my card"]}}', "my card"),
+        (Template(path=("ticket",)), '{"ticket": 7}', None),
+        (Template(path=("ticket", 0)), '{"ticket": "x"}', "x"),
+        (Template(path=("ticket", "text")), '{"ticket": "x"}', None),
+        (Template(path=("ticket",)), "no JSON", None),
+        (Template(path=("ticket",)), "[" * 100_000, None),
+        (Template(after="Message:", whole=True), "my card is lost", "my card is lost"),
+        (Template(after="Message:", whole=True), "Message: my card", "my card"),
+    ],
+)
+def test_the_input_of_a_text(template: Template, text: str, expected: str | None) -> None:
+    assert template.input_of(text) == expected
+
+
+@given(st.text(), st.text(min_size=1), st.text(min_size=1))
+def test_what_is_put_between_is_found_again(put: str, after: str, before: str) -> None:
+    text = f"{after}{put}{before}"
+    assert Template(after=after, before=before).input_of(text) == put.strip()
+
+
+@given(st.text())
+def test_what_is_put_into_json_is_found_again(put: str) -> None:
+    assert Template(path=("a", 0)).input_of(json.dumps({"a": [put]})) == put.strip()
+
+
+def test_paths() -> None:
+    assert steps("ticket.messages[0].text") == ("ticket", "messages", 0, "text")
+    assert steps("[1][2]") == (1, 2)
+    assert steps("text") == ("text",)
