@@ -2,7 +2,8 @@
 
 manifest.json        what it is, its stages with their numbers, and the sha256 of every other file
 head.safetensors     for each stage, under its name: weights (classes, dimensions), bias (classes,), prototypes
-                     (n, dimensions), float32; owners (n,), int32, where the head also asks the nearest sentences
+                     (n, dimensions), float32; owners (n,), int32, where the head also asks the nearest sentences;
+                     for slots tagger.weights (tags, dimensions) and tagger.bias (tags,), float32
 encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
                      models folder
 policy.filled.yaml   the policy with every default written out, without secrets
@@ -28,6 +29,7 @@ from classifiers.encoder.source import sha256_of
 from classifiers.errors import ArtifactError
 from classifiers.model import OWN, EncoderId, Model
 from classifiers.policy import Policy
+from classifiers.slots import stored
 
 SCHEMA = 2
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
@@ -87,6 +89,8 @@ def save(
     tensors: dict[str, NDArray[Any]] = {}
     for stage in model.stages:
         tensors |= stages.tensors(stage)
+    if model.tagger is not None:
+        tensors |= stored.tensors(model.tagger)
     contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()} | {
         HEAD: pack(tensors),
         POLICY: policy_text(model.policy).encode(),
@@ -105,6 +109,7 @@ def save(
         "kind": model.policy.kind,
         "policy_sha256": policy_sha256(model.policy),
         "stages": [stages.entry(stage) for stage in model.stages],
+        **({"tagger": stored.entry(model.tagger)} if model.tagger else {}),
         "seed": seed,
         "writers": dict(report.get("text", {}).get("writers", {})),
         "made_with": dict(made_with or {}),
@@ -170,7 +175,9 @@ def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]
         raise ArtifactError(f"{folder / POLICY} is not the policy that the manifest names")
     held = _tensors(folder / HEAD)
     model = Model(
-        policy=policy, stages=tuple(stages.read(values, held, policy, str(folder)) for values in manifest["stages"])
+        policy=policy,
+        stages=tuple(stages.read(values, held, policy, str(folder)) for values in manifest["stages"]),
+        tagger=stored.read(manifest.get("tagger"), held, policy, str(folder)),
     )
     for stage in model.stages:
         own = stage.encoder.own

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from classifiers.cascade import Part
 from classifiers.classifier import Classifier
 from classifiers.model import Floats, Stage
 from classifiers.reader import Key, Reader, key_of
+from classifiers.slots.fill import Tagged, with_slots
 from classifiers.text.spans import Span
 from classifiers.text.windows import Window
 from classifiers.verdict import Passage, Reading, Verdict
@@ -27,7 +29,8 @@ class Course:
     """found: what patterns told of it. reached: the index of the stage to be asked next.
 
     pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
-    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them.
+    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them. tagged:
+    the texts' words, where the policy has slots.
     """
 
     reading: Reading
@@ -39,6 +42,8 @@ class Course:
     keys: Sequence[Key] | None = None
     parts: list[Part] = field(default_factory=list)
     grey: tuple[list[_Piece], Part] | None = None
+
+    tagged: list[Tagged] | None = None
 
     @property
     def stage(self) -> Stage:
@@ -59,13 +64,24 @@ class Course:
             self.parts.append(told.only(lost))
         self._ask([(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows])
 
+    def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
+        """Look for slots in all that is read. Raises DeadlinePassed."""
+        model = self.classifier.model
+        if model.tagger is None or self.tagged is not None:
+            return
+        self.tagged = [
+            reader.tag(text, model, len(span.windows), vectors, deadline)
+            for text, span in zip(self.reading.texts, self.spans, strict=True)
+        ]
+
     def wanted(self) -> Iterator[tuple[Key, Window]]:
         """The windows that its stage is to be asked about."""
         return ((key, window) for key, (window, _) in zip(self.keys or (), self.pieces, strict=True))
 
     def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
         """Whether its stage's windows are read and encoded."""
-        return self.keys is not None and all(key in vectors for key in self.keys)
+        tagged = self.classifier.model.tagger is None or self.tagged is not None
+        return tagged and self.keys is not None and all(key in vectors for key in self.keys)
 
     def judge(self, vectors: Mapping[Key, Floats]) -> Verdict | None:
         """The verdict, or None where the next stage is to be asked. All that it needs must be at hand."""
@@ -82,7 +98,11 @@ class Course:
             if last:
                 self.parts.append(told)
         read = sum(len(span.windows) for span in self.spans)
-        return self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, found=self.found)
+        verdict = self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, found=self.found)
+        if self.tagged is None:
+            return verdict
+        now = self.reading.now or datetime.now().astimezone()
+        return with_slots(verdict, self.classifier.model, self.tagged, now)
 
     def _ask(self, pieces: Sequence[_Piece]) -> None:
         self.pieces, self.keys = pieces, [key_of(self.stage.encoder, window) for window, _ in pieces]

@@ -129,15 +129,31 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tagger:
+    """Which words of a text belong to a slot, by what the last stage's encoder makes of their first tokens.
+
+    logits = scale * (states @ weights.T + bias), over tags as `classifiers.slots.tags` numbers them.
+    slots: the policy's, in order; weights: (tags, dimensions) float32; bias: (tags,) float32.
+    """
+
+    slots: tuple[str, ...]
+    weights: Floats
+    bias: Floats
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One trained classifier: stages that are asked in order until one is certain; the last decides or abstains.
 
     How a stage settles a text: `classifiers.cascade`. A policy whose labels are all told by patterns needs no stage.
-    Raises ValueError where one is needed and there is none, or two have one name.
+    tagger: where the policy has slots. Raises ValueError where a stage is needed and there is none, or two have one
+    name.
     """
 
     policy: Policy
     stages: tuple[Stage, ...]
+    tagger: Tagger | None = None
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]

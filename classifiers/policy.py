@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from classifiers.patterns.kind import Kind as Pattern
 from classifiers.units import Dollars, Share
@@ -14,12 +23,15 @@ NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
 _SENTENCES = 40
+_ANYTHING_ELSE = "anything else"
 
-Kind = Literal["intent", "topic", "safety"]
+Kind = Literal["intent", "topic", "safety", "slots"]
+SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 Recipe = Literal["frozen", "finetune", "auto"]
 """How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$")]
 
 
 def _one_or_more(value: object) -> object:
@@ -28,6 +40,19 @@ def _one_or_more(value: object) -> object:
 
 def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _true_or_false(value: object) -> object:
+    if isinstance(value, str):
+        if value not in {"true", "false"}:
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value == "true"
+    return value
+
+
+def _by_name(value: object) -> object:
+    """A list of names, as a mapping from names to other words for them."""
+    return dict.fromkeys(value, ()) if isinstance(value, list | tuple) else value
 
 
 Version = Annotated[Literal[1], BeforeValidator(_number)]
@@ -61,10 +86,28 @@ class LabelGoal(Record):
     false_alarms: Share = 0.01
 
 
+class Slot(Record):
+    """Something that a message may fill in, and how its words are read as a value.
+
+    values: of an enum, each with other words for it. currency: of money whose words name none (ISO 4217).
+    hours: of a time, `11:00-23:00`: which of two is meant by an hour without am or pm.
+    """
+
+    means: Words
+    type: SlotType = "text"
+    examples: WordsList = ()
+    values: Annotated[dict[Words, WordsList], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    required: Annotated[bool, BeforeValidator(_true_or_false)] = False
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    hours: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
+
+
 class Label(Record):
     """One label: what it means, key phrases, near misses, and the names other taxonomies give it.
 
     patterns: what tells the label by its form; it holds where one is found, and nothing of it is learned.
+    slots: those that a message of this label may fill in; by default all. required: which it must; by default those
+    that are required themselves. Examples may mark values: `[7 pm](time)`.
     """
 
     means: Words
@@ -73,6 +116,8 @@ class Label(Record):
     patterns: Patterns = ()
     goal: LabelGoal | None = None
     taxonomy: dict[str, WordsList] = Field(default_factory=dict)
+    slots: tuple[SlotName, ...] | None = None
+    required: tuple[SlotName, ...] | None = None
 
     @model_validator(mode="after")
     def _told_or_learned(self) -> Self:
@@ -124,22 +169,36 @@ Teachers = Annotated[
 
 
 class PolicyTest(Record):
-    """A text that training never sees and the label, labels, `other` or `none` expected of it."""
+    """A text that training never sees and the label, labels, `other` or `none` expected of it.
+
+    slots: values expected, as they are written in the text or as they are read (`19:00`).
+    """
 
     text: str
-    expect: WordsList
+    expect: WordsList = ()
+    slots: dict[SlotName, Words] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Self:
+        if not self.expect and not self.slots:
+            raise ValueError("a test needs expect: or slots:")
+        return self
 
 
 class Policy(Record):
-    """A policy file. `labels` keeps the file's order, which is the order of every score vector."""
+    """A policy file. `labels` keeps the file's order, which is the order of every score vector.
+
+    A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
+    """
 
     version: Version
     name: Name
     kind: Kind
     about: Words
     languages: WordsList = ("en",)
-    labels: Annotated[dict[Words, Label], Field(min_length=1)]
-    other: Words | None = None
+    labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
+    other: Words | None = Field(default=None, validate_default=True)
+    slots: dict[SlotName, Slot] = Field(default_factory=dict)
     encoder: Words | None = None
     larger_encoder: Words | None = None
     recipe: Recipe = "frozen"
@@ -154,6 +213,21 @@ class Policy(Record):
         if self.larger_encoder and not self.multi_label:
             raise ValueError(f"larger_encoder: is for kind safety, not {self.kind}; name a larger one as encoder:")
         return self
+
+    @field_validator("labels", mode="after")
+    @classmethod
+    def _at_least_one(cls, labels: dict[str, Label], info: ValidationInfo) -> dict[str, Label]:
+        if labels:
+            return labels
+        if info.data.get("kind") != "slots":
+            raise ValueError("needs at least one label")
+        return {info.data.get("name", ""): Label(means=info.data.get("about", ""))}
+
+    @field_validator("other", mode="after")
+    @classmethod
+    def _beside_one(cls, other: str | None, info: ValidationInfo) -> str | None:
+        single = info.data.get("kind") == "slots" and len(info.data.get("labels", ())) == 1
+        return other or (_ANYTHING_ELSE if single else None)
 
     @property
     def multi_label(self) -> bool:

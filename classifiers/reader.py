@@ -6,14 +6,22 @@ The turns of a chat are texts of their own, so when the chat goes on, only its n
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from classifiers.encoder.session import Encoder
-from classifiers.model import EncoderId, Floats, Windowing
+import numpy as np
+
+from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN, Encoder
+from classifiers.model import EncoderId, Floats, Model, Windowing
 from classifiers.recent import Recent
+from classifiers.slots.fill import Tagged
+from classifiers.slots.windows import judged, pieces
+from classifiers.slots.words import read as read_words
 from classifiers.text.spans import Span, read
 from classifiers.text.windows import Window, cut
 
 _REMEMBERED_CHARS = 4_000_000
 """Of the texts whose windows are remembered; a text read again is then not tokenised again."""
+
+_REMEMBERED_STATES = 4_000_000
+"""Numbers, 16 MB: what encoders made of single tokens, for texts whose slots are looked for again."""
 
 Key = tuple[str, bytes]
 """Of a window's vector: the encoder's sha256 and the window's ids."""
@@ -41,6 +49,9 @@ class Reader:
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
         self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
             _REMEMBERED_CHARS if cache_windows else 0, lambda key, span: len(key[0]) + len(span.plain) + 64
+        )
+        self._states: Recent[Key, tuple[Floats, Floats]] = Recent(
+            _REMEMBERED_STATES if cache_windows else 0, lambda _, states: states[1].size
         )
         self.encoded = 0
         self.cached = 0
@@ -95,6 +106,39 @@ class Reader:
                 self.cached += 1
         for sha256, windows in missing.items():
             self._encode(self.encoders[sha256], windows, vectors, deadline)
+
+    def tag(self, text: str, model: Model, windows: int, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
+        """The words of a text's first `windows` windows and their tags' logits, by a model that has a tagger.
+
+        What is encoded on the way is put into `vectors`, so that it need not be encoded again. Raises DeadlinePassed.
+        """
+        assert model.tagger is not None
+        stage, tagger = model.last, model.tagger
+        reads = self.encoders[stage.encoder.sha256]
+        room = min(stage.windowing.tokens, reads.max_tokens) - reads.specials
+        overlap = min(stage.windowing.overlap, room - 1)
+        # what lies far past the windows is not looked at, nor is a text without tokens followed for ever
+        words = read_words(text[: windows * room * LONGEST_CHARS_A_TOKEN], reads.words, lambda: check_time(deadline))
+        found = list(pieces(words, room=room, overlap=overlap, most=windows))
+        logits = np.empty((judged(found), len(tagger.bias)), np.float32)
+        for piece in found:
+            check_time(deadline)
+            vector, states = self._state(reads, piece.window)
+            vectors[key_of(reads.id, piece.window)] = vector
+            logits[piece.words] = states[piece.rows] @ tagger.weights.T + tagger.bias
+        return Tagged(text=text, words=words, logits=logits)
+
+    def _state(self, encoder: Encoder, window: Window) -> tuple[Floats, Floats]:
+        key = key_of(encoder.id, window)
+        held = self._states.get(key)
+        if held is None:
+            held = encoder.states(window)
+            self._states.put(key, held)
+            self._vectors.put(key, held[0])
+            self.encoded += 1
+        else:
+            self.cached += 1
+        return held
 
     def _encode(
         self, encoder: Encoder, windows: Mapping[Key, Window], vectors: dict[Key, Floats], deadline: float | None

@@ -112,6 +112,7 @@ class Runtime:
             with suppress(DeadlinePassed):
                 for course in open_.values():
                     course.read(self._reader, deadline)
+                    course.tag(self._reader, vectors, deadline)
                 self._reader.encode(chain.from_iterable(c.wanted() for c in open_.values()), vectors, deadline)
             going_on: dict[int, Course] = {}
             for index, course in open_.items():

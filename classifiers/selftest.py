@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from classifiers.policy import NONE, OTHER, Policy, PolicyTest
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention, SlotValue, Verdict
 
 
 def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
@@ -11,15 +11,21 @@ def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
 
     Single-label: it names one of the labels expected; `other` is met as well by a verdict that is unsure,
     since neither is acted on. Safety: every label expected holds; `none` asks for a clean verdict that is sure.
+    What slots a test expects must be filled so, in the text's words or as a value; a required slot that is missing
+    fails no test.
     """
-    if verdict.abstention in {Abstention.BROKEN, Abstention.UNREAD}:
+    if verdict.abstention in {Abstention.BROKEN, Abstention.UNREAD} or not _filled(test, verdict):
         return False
+    return not test.expect or _labelled(policy, test, verdict)
+
+
+def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     if policy.multi_label:
         wanted = set(test.expect) - {NONE, OTHER}
         if wanted:
             return wanted.issubset(verdict.labels)
         return not verdict.labels and verdict.abstention is None
-    if verdict.abstention is Abstention.UNSURE:
+    if verdict.abstention is Abstention.UNSURE and not verdict.missing:
         return OTHER in test.expect
     return bool(set(test.expect).intersection(verdict.labels))
 
@@ -27,7 +33,7 @@ def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
 def failures(policy: Policy, verdicts: Sequence[Verdict]) -> list[str]:
     """One line for each of the policy's tests that fails; `verdicts` in the order of `policy.tests`."""
     return [
-        f"{test.text!r} should be {' or '.join(test.expect)}, but is {_said(verdict)}"
+        f"{test.text!r} should be {_wanted(test)}, but is {_said(verdict)}"
         for test, verdict in zip(policy.tests, verdicts, strict=True)
         if not passes(policy, test, verdict)
     ]
@@ -36,4 +42,23 @@ def failures(policy: Policy, verdicts: Sequence[Verdict]) -> list[str]:
 def _said(verdict: Verdict) -> str:
     named = ", ".join(verdict.labels) or ("clean" if verdict.abstention is None else "")
     doubt = f"{verdict.abstention} ({verdict.reason})" if verdict.abstention else ""
-    return " and ".join(part for part in (named, doubt) if part)
+    slots = ", ".join(f"{one.slot}: {one.raw!r} ({one.value})" for one in verdict.slots)
+    return " and ".join(part for part in (named, slots, doubt) if part) or "nothing"
+
+
+def _wanted(test: PolicyTest) -> str:
+    slots = ", ".join(f"{slot}: {words!r}" for slot, words in test.slots.items())
+    return " with ".join(part for part in (" or ".join(test.expect), slots) if part)
+
+
+def _filled(test: PolicyTest, verdict: Verdict) -> bool:
+    return all(
+        any(slot == one.slot and words.casefold() in _ways(one) for one in verdict.slots)
+        for slot, words in test.slots.items()
+    )
+
+
+def _ways(one: SlotValue) -> set[str]:
+    """The ways in which a test may write a slot's value."""
+    value = "" if one.value is None else str(one.value)
+    return {way.casefold() for way in (one.raw, value, f"{value} {one.currency}") if way}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -29,6 +30,26 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotValue:
+    """What a text fills a slot with.
+
+    text: which of the reading's texts it is in; start, end: characters of that text as it was given, end exclusive.
+    raw: those characters. value: what they say: for number a number, for date, time `2026-11-27`, `19:00`,
+    `2026-11-27T19:00` or `start/end`, for money a decimal, for enum the policy's name for it, for text the text itself;
+    None where it cannot be told. currency: of money, ISO 4217. confidence: 0..1, of its least certain word.
+    """
+
+    slot: str
+    start: int
+    end: int
+    raw: str
+    value: str | int | float | None
+    currency: str | None = None
+    confidence: float
+    text: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A classifier's labels with calibrated confidence.
 
@@ -43,6 +64,8 @@ class Verdict:
     stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
     windows_read, windows_unread: how much of the text was looked at.
     spans: the places that it points at, by text and start; those of one label do not overlap.
+    slots: what the texts fill in, by text and start; none overlap. missing: required slots that nothing fills; the
+        verdict then abstains as unsure, whatever its label.
     """
 
     classifier: str
@@ -57,6 +80,8 @@ class Verdict:
     windows_read: int = 0
     windows_unread: int = 0
     spans: tuple[Passage, ...] = ()
+    slots: tuple[SlotValue, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +89,11 @@ class Reading:
     """What one classifier is to read: whole texts (turns, parts), each windowed on its own.
 
     incomplete: the caller left something out that the classifier cannot read (an image, say).
+    now: what `tomorrow` is relative to; by default the time of reading.
     """
 
     classifier: str
     texts: tuple[str, ...]
     max_windows: int = 512
     incomplete: bool = False
+    now: datetime | None = None

@@ -49,10 +49,14 @@ class Graph:
 
         One text at a time: int8 ranges are set over a whole batch, so neighbours would change the answer.
         """
+        return self.states(ids)[0]
+
+    def states(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
+        """The same vector, and the hidden states (tokens, dimensions) that it is pooled from."""
         hidden = self.tensors([self._output], ids)[0][0]
         pooled = hidden[0] if self._pooling == "cls" else hidden.mean(axis=0)
         unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
-        return unit
+        return unit, hidden
 
     def tensors(self, names: Sequence[str], ids: Sequence[int]) -> list[Floats]:
         """The graph's outputs of these names, as they come, for one window of ids."""

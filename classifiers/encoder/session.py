@@ -10,7 +10,7 @@ import numpy as np
 from classifiers.encoder.description import MODEL, TOKENIZER, Description
 from classifiers.encoder.graph import Graph
 from classifiers.encoder.source import sha256_of
-from classifiers.encoder.tokens import Tokens
+from classifiers.encoder.tokens import Tokens, Words
 from classifiers.errors import EncoderError
 from classifiers.model import EncoderId, Floats
 from classifiers.text.normalise import normalise
@@ -19,7 +19,8 @@ PARITY = 0.97
 """The least cosine between int8 and 32-bit vectors of the stored sentences (0.99 where int8 works)."""
 
 _CHUNK = 256
-_LONGEST_CHARS_A_TOKEN = 24
+LONGEST_CHARS_A_TOKEN = 24
+"""What lies further on than so many characters for each token is not looked at."""
 
 
 class Encoder:
@@ -62,6 +63,10 @@ class Encoder:
         """The token ids of a text, as it stands, without special tokens; all of them, however long."""
         return self._tokens.encode(text)
 
+    def words(self, text: str) -> Words:
+        """The same ids, with the words that they make up and their places in the text."""
+        return self._tokens.words(text)
+
     def text_of(self, window: Sequence[int]) -> str:
         """A window's text as far as its tokens tell it: an uncased tokenizer has forgotten the case."""
         return self._tokens.decode(window)
@@ -84,6 +89,16 @@ class Encoder:
             for row, vector in enumerate(pool.map(self._graph.run, map(self._tokens.surround, windows))):
                 vectors[row] = vector
         return vectors
+
+    def states(self, window: Sequence[int]) -> tuple[Floats, Floats]:
+        """A window of token ids, as above → its vector (dimensions,), and what the encoder makes of each token
+        (tokens, dimensions) without the special ones."""
+        ids = self._tokens.surround(window)
+        if len(ids) > self.max_tokens:
+            raise ValueError(f"a window of {len(ids)} tokens; this encoder takes {self.max_tokens}")
+        vector, hidden = self._graph.states(ids)
+        start = len(self._tokens.prefix)
+        return vector, hidden[start : start + len(window)]
 
     def _check_parity(self, description: Description) -> None:
         made = embed(self, description.sentences)
@@ -112,7 +127,7 @@ def embed(
     for start in range(0, len(texts), _CHUNK):
         part = texts[start : start + _CHUNK]
         # a token is rarely longer than a word: what lies far past the window is not even looked at
-        cut = [normalise(text[: room * _LONGEST_CHARS_A_TOKEN]) for text in part]
+        cut = [normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in part]
         vectors[start : start + len(part)] = encoder.encode([encoder.tokenize(text)[:room] for text in cut])
         if progress is not None:
             progress(start + len(part), len(texts))

@@ -4,11 +4,23 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tokenizers import Tokenizer
 
 from classifiers.errors import EncoderError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A text's token ids and the words that they make up.
+
+    firsts: for each word the index of its first token; places: for each word its characters (start, end exclusive).
+    """
+
+    ids: tuple[int, ...] = ()
+    firsts: tuple[int, ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +57,37 @@ class Tokens:
         One character that the vocabulary lacks would turn the whole word around it into one unknown token,
         and so hide it. Such characters are left out: symbols part words, letters do not.
         """
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
-        if self.unknown is None or self.unknown not in ids or text.isascii():
-            return ids
-        strange = {ord(char): _stand_in(char) for char in set(text) if self._is_strange(char)}
-        readable: list[int] = self.tokenizer.encode(text.translate(strange), add_special_tokens=False).ids
-        return readable or ids[:1]
+        found: list[int] = self._encode(text)[0].ids
+        return found
+
+    def words(self, text: str) -> Words:
+        """The same ids, word by word, with their places in the text."""
+        encoding, kept = self._encode(text)
+        firsts: list[int] = []
+        places: list[tuple[int, int]] = []
+        last = None
+        for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+            if word is None or word != last:
+                firsts.append(index)
+                places.append((start, end))
+            else:
+                places[-1] = (places[-1][0], end)
+            last = word
+        if kept is not None:
+            places = [(kept[start], kept[end - 1] + 1) if end > start else (0, 0) for start, end in places]
+        return Words(ids=tuple(encoding.ids), firsts=tuple(firsts), places=tuple(places))
+
+    def _encode(self, text: str) -> tuple[Any, list[int] | None]:
+        """The tokenizer's encoding and, where characters were left out, the places of those that were not."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        if self.unknown is None or text.isascii() or self.unknown not in encoding.ids:
+            return encoding, None
+        strange = {char: _stand_in(char) for char in set(text) if self._is_strange(char)}
+        readable = self.tokenizer.encode("".join(strange.get(char, char) for char in text), add_special_tokens=False)
+        if not readable.ids:
+            encoding.truncate(1)
+            return encoding, None
+        return readable, [place for place, char in enumerate(text) if strange.get(char, char)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text that the ids stand for, spaced as the tokenizer's decoder does it."""

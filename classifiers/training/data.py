@@ -3,12 +3,14 @@
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from classifiers.errors import TrainingError
 from classifiers.policy import NONE, OTHER, Policy
+from classifiers.slots.markup import parse
 from classifiers.training.rows import Origin, Row
 
 _LABEL_KEYS = ("label", "labels", "category", "intent")
@@ -19,6 +21,7 @@ _SHOWN_PROBLEMS = 20
 def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") -> list[Row]:
     """Every row of the files, whose labels must be the policy's (or `other`, or for safety `none`).
 
+    Where the policy has slots, texts may mark them: `a table at [7 pm](time)`; a policy of one label needs no `label`.
     JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
     `label`, several labels separated by `|`. A column `group` keeps rows together. Raises TrainingError naming
     file:line for all that cannot be read.
@@ -26,12 +29,16 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     rows: list[Row] = []
     problems: list[str] = []
     for path in paths:
+        before = len(rows)
         for line, record in _records(path, problems):
             row = _row(policy, record, f"{path.name}:{line}", source)
             if isinstance(row, str):
                 problems.append(f"{path}:{line}: {row}")
             else:
                 rows.append(row)
+        if not any(row.marks for row in rows[before:]):
+            # a file that marks nothing says nothing of slots
+            rows[before:] = [replace(row, marks=None) for row in rows[before:]]
     if problems:
         more = len(problems) - _SHOWN_PROBLEMS
         shown = problems[:_SHOWN_PROBLEMS] + ([f"… and {more} more"] if more > 0 else [])
@@ -86,7 +93,7 @@ def _row(policy: Policy, record: Any, place: str, source: Origin) -> Row | str:
     if not isinstance(text, str) or not text.strip():
         return "text is missing or empty"
     key = next((key for key in _LABEL_KEYS if record.get(key) is not None), None)
-    value = record[key] if key else None
+    value = record[key] if key else next(iter(policy.labels)) if policy.slots and len(policy.labels) == 1 else None
     names = value.split("|") if isinstance(value, str) and policy.multi_label else value
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -103,4 +110,15 @@ def _row(policy: Policy, record: Any, place: str, source: Origin) -> Row | str:
     else:
         labels = tuple(OTHER if name == NONE and NONE not in policy.labels else name for name in labels)
     group = next((f"{place.rpartition(':')[0]}/{record[key]}" for key in _GROUP_KEYS if record.get(key)), place)
-    return Row(text=text, labels=labels, group=group, source=source)
+    return _marked(Row(text=text, labels=labels, group=group, source=source), policy)
+
+
+def _marked(row: Row, policy: Policy) -> Row | str:
+    """The row with the marks taken out of its text, or what is wrong with them."""
+    if not policy.slots:
+        return row
+    try:
+        marked = parse(row.text, tuple(policy.slots))
+    except ValueError as error:
+        return str(error)
+    return replace(row, text=marked.text, marks=marked.marks)

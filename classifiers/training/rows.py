@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from classifiers.slots.tags import Mark
+
 Origin = Literal["policy", "builtin", "teacher", "file", "data"]
 
 REAL: frozenset[Origin] = frozenset({"data"})
@@ -18,6 +20,7 @@ class Row:
     group: texts that came about together; a group is never split between fitting and measuring.
     weight: how much the text counts in fitting.
     probe: whether the text is like what users write, so that measuring on it makes sense.
+    marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
     """
 
@@ -29,3 +32,4 @@ class Row:
     weight: float = 1.0
     probe: bool = True
     writer: str = ""
+    marks: tuple[Mark, ...] | None = None

@@ -18,6 +18,7 @@ from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy, Teacher
+from classifiers.slots.check import slot_problems
 from classifiers.training import accept, by_pattern, export, goals, kept
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
@@ -29,6 +30,8 @@ from classifiers.training.neighbours import beside_errors
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
+from classifiers.training.slots import make as tagging
+from classifiers.training.slots.rows import placed
 from classifiers.training.write import sentences
 from classifiers.training.write.budget import Estimate
 from classifiers.training.write.neighbours import nearest_labels
@@ -105,7 +108,7 @@ def train(
         advance=clock.progress.advance,
     )
     clock.step("clean")
-    cleaned = clean(policy, [*written.rows, *data])
+    cleaned = clean(policy, [*(placed(policy, written.rows) if policy.slots else written.rows), *data])
     clock.step("encode")
     vectors = embed(encoder, [row.text for row in cleaned.rows], clock.progress.advance)
     rows, vectors = _in_place(policy, cleaned.rows, vectors)
@@ -119,7 +122,11 @@ def train(
             threads=encoder.threads,
             progress=clock.progress,
         )
-        made = by_pattern.whole(whole, recipe.make(policy, rows, vectors, encoder=encoder, bench=bench))
+        if policy.slots:
+            made = tagging.make(policy, rows, bench)
+        else:
+            made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
+        made = by_pattern.whole(whole, made)
         return _conclude(
             made, written, cleaned, rows=rows, vectors=vectors, models_dir=models_dir, seed=chance, clock=clock
         )
@@ -188,6 +195,9 @@ def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bo
 
 def _check(policy: Policy) -> None:
     by_pattern.check(policy)
+    problems = [f"{policy.name}: {'.'.join(map(str, path))}: {what}" for path, what in slot_problems(policy)]
+    if problems:
+        raise PolicyError("\n".join(problems))
     if not policy.multi_label and len(policy.labels) == 1 and policy.other is None:
         raise PolicyError(f"{policy.name}: one label alone decides nothing; add another label, or other:")
 

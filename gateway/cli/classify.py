@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli.output import Json, print_json, stdout
+
+if TYPE_CHECKING:
+    from classifiers.verdict import SlotValue
 
 
 def classify(
@@ -33,6 +36,15 @@ def classify(
             what += f" ({verdict.abstention.value}: {verdict.reason})"
         what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
         stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", markup=False, soft_wrap=True)
+        for slot in verdict.slots:
+            stdout().print(f"        {slot.slot}: {slot.raw!r} {said(slot)}", markup=False, soft_wrap=True)
+
+
+def said(slot: "SlotValue") -> str:
+    """What a slot's words come to."""
+    if slot.value is None:
+        return "(no value)"
+    return f"= {slot.value}" + (f" {slot.currency}" if slot.currency else "")
 
 
 def _fields(result: Any) -> dict[str, Any]:

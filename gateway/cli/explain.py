@@ -62,6 +62,11 @@ def explain(
                 "reason": verdict.reason,
                 "stage": verdict.stage,
                 "stages": [stage.name for stage in runtime.classifiers[rule.classifier].model.stages],
+                "slots": [
+                    {"slot": one.slot, "raw": one.raw, "value": one.value, "currency": one.currency}
+                    for one in verdict.slots
+                ],
+                "missing": list(verdict.missing),
                 "windows": [verdict.windows_read, verdict.windows_unread],
                 "spans": [
                     {"label": one.label, "kind": one.kind, "text": one.text, "start": one.start, "end": one.end}
@@ -91,6 +96,19 @@ def _thresholds(model: "Model", stage: str) -> dict[str, list[float]]:
     return {label: [round(limit.act, 4), round(limit.unsure, 4)] for label, limit in found.items()}
 
 
+def _found(rule: dict[str, Any]) -> list[str]:
+    """A line for each place that a pattern found, and for each slot that is filled in."""
+    lines = [
+        f"found: {one['kind']} at characters {one['start']} to {one['end']} of text {one['text'] + 1}, "
+        f"which is {one['label']}"
+        for one in rule["spans"]
+    ]
+    for one in rule["slots"]:
+        value = "no value" if one["value"] is None else f"{one['value']} {one['currency'] or ''}".strip()
+        lines.append(f"fills in {one['slot']}: {one['raw']!r} ({value})")
+    return lines
+
+
 def _print(result: dict[str, Any]) -> None:
     from rich.table import Table
 
@@ -107,9 +125,8 @@ def _print(result: dict[str, Any]) -> None:
         console.print(table)
         if rule["stage"] and len(rule["stages"]) > 1:
             console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}", markup=False)
-        for span in rule["spans"]:
-            place = f"characters {span['start']} to {span['end']} of text {span['text'] + 1}"
-            console.print(f"found: {span['kind']} at {place}, which is {span['label']}", markup=False)
+        for line in _found(rule):
+            console.print(line, markup=False)
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
     for name in result["rules_not_met"]:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from classifiers.policy import NONE, OTHER, Policy
+from classifiers.slots.check import slot_problems
 from gateway.config import source
 from gateway.config.check import path_in, validate
 from gateway.config.problems import ConfigError, Problem, did_you_mean
@@ -58,9 +59,6 @@ def load_gateway(file: Path, env: Mapping[str, str]) -> Loaded:
 def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
     """Reads one policy. Raises ConfigError with all that is wrong in it."""
     document = source.read(file, env)
-    if isinstance(document.data, dict) and document.data.get("kind") == "slots":
-        document.problems.append(document.problem(("kind",), "slots is not built yet; intent, topic and safety are"))
-        raise ConfigError(document.problems)
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
@@ -200,6 +198,8 @@ def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterat
     if not policy.multi_label and len(labels) < 2 and policy.other is None:
         yield document.problem(("labels",), "needs two labels, or one and other:")
     yield from _pattern_problems(document, policy)
+    for path, message in slot_problems(policy):
+        yield document.problem(path_in(document.data, path), message)
     yield from _test_problems(document, policy)
     yield from _missing_files(document, policy, folder)
 

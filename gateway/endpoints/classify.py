@@ -9,7 +9,7 @@ from gateway.endpoints.body import bounded_body, json_response
 from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound
-from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult, ClassifySpan
+from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult, ClassifySpan, SlotResult
 from gateway.wire.decode import decoded
 
 _decode = msgspec.json.Decoder(ClassifyRequest).decode
@@ -26,7 +26,8 @@ def router(engine: Engine) -> APIRouter:
             name = _classifier(engine, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
             bounded(texts)
-            verdicts = await ask(engine, context, name, [Reading(classifier=name, texts=(text,)) for text in texts])
+            readings = [Reading(classifier=name, texts=(text,), now=asked.now) for text in texts]
+            verdicts = await ask(engine, context, name, readings)
         return json_response(ClassifyAnswer(name, engine.versions[name], [result_of(verdict) for verdict in verdicts]))
 
     return api
@@ -46,6 +47,19 @@ def result_of(verdict: Verdict) -> ClassifyResult:
         windows_read=verdict.windows_read,
         windows_unread=verdict.windows_unread,
         spans=[ClassifySpan(one.label, one.kind, one.start, one.end) for one in verdict.spans],
+        slots=[
+            SlotResult(
+                slot=one.slot,
+                start=one.start,
+                end=one.end,
+                raw=one.raw,
+                value=one.value,
+                currency=one.currency,
+                confidence=one.confidence,
+            )
+            for one in verdict.slots
+        ],
+        missing=list(verdict.missing),
     )
 
 

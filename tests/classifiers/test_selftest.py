@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from classifiers.policy import Policy, PolicyTest
 from classifiers.selftest import failures, passes
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention, SlotValue, Verdict
 
 
 def said(*labels: str, abstention: Abstention | None = None) -> Verdict:
@@ -45,3 +46,15 @@ def test_failures_say_what_was_expected(make_policy: Callable[..., Policy]) -> N
         "'one' should be first, but is unsure (why)",
         "'two' should be first or other, but is second",
     ]
+
+
+def test_slots_are_expected_in_their_words_or_as_values(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("slots", slots={"time": {"means": "when", "type": "time"}})
+    filled = SlotValue(slot="time", start=3, end=7, raw="7 pm", value="19:00", confidence=0.9)
+    verdict = Verdict(classifier="bank", version="", labels=("card_arrival",), scores={}, slots=(filled,))
+    for words, passed in (("7 PM", True), ("19:00", True), ("7", False)):
+        test = PolicyTest(text="at 7 pm", slots={"time": words})
+        assert passes(policy, test, verdict) is passed
+    missing = replace(verdict, abstention=Abstention.UNSURE, missing=("people",))
+    assert passes(policy, PolicyTest(text="at 7 pm", expect=("card_arrival",)), missing)
+    assert not passes(policy, PolicyTest(text="at 7 pm", expect=("lost_card",)), missing)

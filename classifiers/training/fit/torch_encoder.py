@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN
 from classifiers.encoder.tokens import Tokens
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model import Floats
@@ -14,7 +15,6 @@ from classifiers.text.normalise import normalise
 from classifiers.training.fit.batches import in_order
 from classifiers.training.fit.weights import TOKENIZER, Weights
 
-_LONGEST_CHARS_A_TOKEN = 24
 _MEASURED = 64
 
 
@@ -45,11 +45,15 @@ class TorchEncoder:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Normalised, cut to the first window, special tokens included."""
         room = self.tokens - self.tokenizer.specials
-        cut = (normalise(text[: room * _LONGEST_CHARS_A_TOKEN]) for text in texts)
+        cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
         return [self.tokenizer.surround(self.tokenizer.encode(text)[:room]) for text in cut]
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:
         """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""
+        return self.states(batch)[0]
+
+    def states(self, batch: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """The same, and the tensor of hidden states (batch, tokens, dimensions) that it is pooled from."""
         import torch
 
         longest = max(map(len, batch))
@@ -61,7 +65,7 @@ class TorchEncoder:
         else:
             spread = mask[:, :, None].float()
             pooled = (hidden * spread).sum(1) / spread.sum(1)
-        return torch.nn.functional.normalize(pooled, dim=-1)
+        return torch.nn.functional.normalize(pooled, dim=-1), hidden
 
     def vectors(self, rows: Sequence[Sequence[int]], *, bf16: bool, size: int = _MEASURED) -> Floats:
         """rows: token ids → (rows, dimensions) float32, without dropout."""

@@ -21,7 +21,6 @@ from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
 if TYPE_CHECKING:
-    from classifiers.training.fit.finetune import Tuned
     from classifiers.training.fit.recipe import Bench, Made
     from classifiers.training.fit.torch_encoder import TorchEncoder
 
@@ -134,7 +133,9 @@ def tune_encoder(
             return None
         say(f"finetune {name}: exporting the encoder to int8")
         texts = [row.text for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
-        encoder, folder, agreed = _exported(torch_encoder, tuned, texts, name, bench)
+        encoder, folder, agreed = exported(
+            torch_encoder, (tuned.weights, tuned.bias), texts, name, bench, multi_label=policy.multi_label
+        )
     head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=lesson.held, tokens=torch_encoder.tokens)
     told = {
         "from": weights.name,
@@ -165,10 +166,19 @@ def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
     return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
 
 
-def _exported(
-    torch_encoder: "TorchEncoder", tuned: "Tuned", texts: Sequence[str], name: str, bench: "Bench"
+def exported(
+    torch_encoder: "TorchEncoder",
+    head: tuple[Floats, Floats],
+    texts: Sequence[str],
+    name: str,
+    bench: "Bench",
+    *,
+    multi_label: bool,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The exported encoder, its folder and how it agrees with torch; 32 bits where int8 agrees too little."""
+    """The exported encoder, its folder and how it agrees with torch; 32 bits where int8 agrees too little.
+
+    head: (weights, bias) that were tuned with it. Raises TrainingError where even 32 bits agree too little.
+    """
     from classifiers.training.fit.torch_export import LEAST_AGREEMENT, LEAST_COSINE, agreement, export
 
     before = torch_encoder.vectors(torch_encoder.tokenize(texts), bf16=False)
@@ -179,7 +189,7 @@ def _exported(
         export(torch_encoder, folder, name=OWN + name, int8=int8)
         encoder = Encoder.open(folder, bench.threads, check=False)
         after = embed(encoder, texts, tokens=torch_encoder.tokens)
-        told = agreement(before, after, (tuned.weights, tuned.bias), multi_label=tuned.multi_label)
+        told = agreement(before, after, head, multi_label=multi_label)
         found = {**asdict(told), "int8": int8}
         if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
             return Encoder.open(folder, bench.threads), folder, found

@@ -227,6 +227,8 @@ labels:
   two: {means: two}
 """
 
+SLOTS = "slots:\n  at: {means: when, type: time}\n"
+
 
 @pytest.fixture
 def policy_file(tmp_path: Path) -> Callable[[str], Path]:
@@ -248,7 +250,21 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (POLICY.replace("intent", "slots"), "3:1: kind: slots is not built yet"),
+        (POLICY.replace("intent", "slots"), "1:1: a policy of kind slots needs slots:"),
+        (POLICY.replace("intent", "topic") + SLOTS, "8:1: slots: kinds slots and intent have slots, topic has none"),
+        (POLICY + SLOTS.replace("time}", "tiem}"), "slots.at.type: 'tiem' is not known here; did you mean \"time\"?"),
+        (POLICY + SLOTS.replace("time}", "enum}"), "9:3: slots.at: an enum needs values:"),
+        (POLICY + SLOTS.replace("time}", "time, currency: EUR}"), "is for a slot of type money, not time"),
+        (
+            POLICY.replace("means: one", "means: one, slots: [att]") + SLOTS,
+            "6:29: labels.one.slots[0]: no slot att; did you mean 'at'?",
+        ),
+        (
+            POLICY.replace("means: one", 'means: one, examples: "[7](att)"') + SLOTS,
+            "labels.one.examples: '[7](att)' names no slot; there are at",
+        ),
+        (POLICY + SLOTS + "tests:\n  - {text: a, slots: {it: 7}}\n", "tests[0].slots.it: no slot it"),
+        (POLICY + SLOTS + "tests:\n  - {text: a}\n", "a test needs expect: or slots:"),
         (POLICY.replace("intent", "intents"), "3:1: kind: 'intents' is not known here; did you mean \"intent\"?"),
         (POLICY.replace("one: {", "other: {"), "6:3: labels.other: other is a word of Offramp's own"),
         (POLICY.replace("  two: {means: two}\n", ""), "5:1: labels: needs two labels, or one and other:"),

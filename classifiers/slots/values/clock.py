@@ -1,0 +1,127 @@
+"""English times of day → `19:00`, with a date `2026-11-27T19:00`, and of two times `19:00/21:00`.
+
+Scope: figures with and without am or pm, `half past seven`, `quarter to eight`, `seven thirty`, noon and midnight,
+`in the evening`; `in 20 minutes`; a date before or after. `evening` alone is no time.
+"""
+
+import re
+from datetime import date, datetime, time, timedelta
+
+from classifiers.slots.values import day, number
+
+_HOURS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_HOUR = rf"(?P<hour>\d{{1,2}}|{'|'.join(_HOURS)})"
+_MINUTE_WORDS = {"oh five": 5, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "twenty five": 25, "twenty-five": 25}
+_MINUTE_WORDS |= {"thirty": 30, "forty": 40, "forty five": 45, "forty-five": 45, "fifty": 50, "quarter": 15}
+_MINUTE_WORDS |= {"a quarter": 15, "half": 30}
+_MINUTE = "|".join(sorted(_MINUTE_WORDS, key=len, reverse=True))
+_HALF = r"(?: ?(?P<half>a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight))?"
+_PLAIN = re.compile(rf"{_HOUR}(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
+_AROUND = re.compile(rf"(?P<count>{_MINUTE}|\d{{1,2}})(?: minutes?)? (?P<way>past|after|to|before|till) {_HOUR}{_HALF}")
+_MILITARY = re.compile(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?: ?(?:h|hours?|hrs))?")
+_AHEAD = re.compile(
+    r"in (?P<count>half an|a quarter of an|an?|a couple of|\d+|[a-z]+(?:[- ][a-z]+)?) (?P<unit>minute|min|hour|hr)s?"
+    r"(?P<more> and a half)?"
+)
+_FIXED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": time(12), "12 midnight": time(0)}
+_BEFORE = re.compile(r"^(?:at|around|about|by|for|from|until|till|after|before|@|circa|approximately|exactly|ca\.?) +")
+_SHARP = re.compile(r"(?:,? (?:sharp|or so|hours|exactly)| ?-?ish)$")
+_TWO = re.compile(r"^(?:between |from )?(.+?) ?(?:-|\u2013| to | and | until | till ) ?(.+)$")
+_MORNING = ("a", "in the m")
+
+
+def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool | None = None) -> str | None:
+    """None where the text says no time, or one of two: `at 7` without `hours` (`11:00-23:00`), which decide."""
+    said = re.sub(r"\s+", " ", text.casefold().replace("\u2019", "'")).strip(" .,!?")
+    if said == "now":
+        return now.strftime("%Y-%m-%dT%H:%M")
+    ahead = _ahead(said, now)
+    if ahead is not None:
+        return ahead.strftime("%Y-%m-%dT%H:%M")
+    single = _read(said, hours)
+    if single is not None:
+        return f"{single:%H:%M}"
+    return _dated(said, now.date(), hours, day_first) or _between(said, hours)
+
+
+def _between(said: str, hours: str | None) -> str | None:
+    match = _TWO.fullmatch(said)
+    if not match:
+        return None
+    second = _read(match[2], hours)
+    # `7 to 9 pm`: what tells the second apart tells the first
+    half = re.search(r"[ap]\.?m\.?$", match[2])
+    first = _read(match[1], hours) or (_read(f"{match[1]} {half[0]}", hours) if half else None)
+    return f"{first:%H:%M}/{second:%H:%M}" if first is not None and second is not None else None
+
+
+def _dated(said: str, today: date, hours: str | None, day_first: bool | None) -> str | None:
+    words = said.split()
+    for cut in range(1, len(words)):
+        left, right = " ".join(words[:cut]).strip(","), " ".join(words[cut:])
+        for on, at in ((left, right), (right, left)):
+            found = day.read(on, today, day_first=day_first)
+            clock = _read(at, hours) if found and "/" not in found else None
+            if found and clock is None and on in {"tonight", "this evening", "this afternoon"}:
+                clock = _read(f"{_BEFORE.sub('', at)} pm", hours)
+            if found and clock is not None:
+                return f"{found}T{clock:%H:%M}"
+    return None
+
+
+def _read(said: str, hours: str | None) -> time | None:
+    said = _SHARP.sub("", _BEFORE.sub("", said)).strip(" ,")
+    if said in _FIXED:
+        return _FIXED[said]
+    match = _AROUND.fullmatch(said)
+    if match:
+        count = _MINUTE_WORDS.get(match["count"]) or int(match["count"])
+        hour = _hour(match["hour"])
+        minutes = hour * 60 + (count if match["way"] in {"past", "after"} else -count)
+        return _placed(minutes % 1440, match["half"], hours, exact=hour > 12 or hour == 0)
+    match = _PLAIN.fullmatch(said)
+    if match:
+        hour = _hour(match["hour"])
+        minute = int(match["minute"] or _MINUTE_WORDS.get(match["words"] or "", 0))
+        exact = hour > 12 or hour == 0 or (match["hour"].startswith("0") and bool(match["minute"]))
+        return None if hour > 23 else _placed(hour * 60 + minute, match["half"], hours, exact=exact)
+    match = _MILITARY.fullmatch(said)
+    return time(int(match["hour"]), int(match["minute"])) if match else None
+
+
+def _placed(minutes: int, half: str | None, hours: str | None, *, exact: bool) -> time | None:
+    """minutes: since midnight, as said; exact: that no half of the day need be told."""
+    if exact and half is None:
+        return time(*divmod(minutes, 60))
+    early, late = minutes % 720, minutes % 720 + 720
+    if half is not None:
+        if minutes >= 780:
+            return time(*divmod(minutes, 60))
+        chosen = early if half.startswith(_MORNING) else late
+        if half in {"at night", "tonight"} and early < 300:
+            chosen = early
+        return time(*divmod(chosen, 60))
+    if hours is None:
+        return None
+    start, end = (int(part[:2]) * 60 + int(part[3:]) for part in hours.split("-"))
+    within = [way for way in (early, late) if (start <= way <= end if start <= end else way >= start or way <= end)]
+    return time(*divmod(within[0], 60)) if len(within) == 1 else None
+
+
+def _hour(word: str) -> int:
+    return int(word) if word.isdecimal() else _HOURS.index(word) + 1
+
+
+def _ahead(said: str, now: datetime) -> datetime | None:
+    match = _AHEAD.fullmatch(said)
+    if not match:
+        return None
+    fixed = {"half an": 0.5, "a quarter of an": 0.25, "a": 1.0, "an": 1.0, "a couple of": 2.0}
+    count = fixed.get(match["count"])
+    if count is None:
+        told = number.read(match["count"])
+        if told is None:
+            return None
+        count = float(told)
+    count += 0.5 if match["more"] else 0.0
+    return now + (timedelta(hours=count) if match["unit"].startswith("h") else timedelta(minutes=count))

@@ -1,0 +1,119 @@
+"""Numbers in English words and figures: `4`, `1,200`, `2.5 million`, `twenty-five`, `a hundred and two`, `a dozen`."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+_UP_TO_19 = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ORDINALS = (
+    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+    "eleventh", "twelfth",
+)  # fmt: skip
+_SMALL = {
+    **{word: number for number, word in enumerate(_UP_TO_19)},
+    **{word: number for number, word in enumerate(_ORDINALS)},
+    **{word: 10 * number for number, word in enumerate(_TENS, 2)},
+    "fourty": 40,
+    "couple": 2,
+    "pair": 2,
+}
+_GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_LETTERS = {"k": 1_000, "m": 1_000_000, "bn": 1_000_000_000}
+_TOKEN = re.compile(r"\d[\d.,]*(?:st|nd|rd|th|k|m|bn)?(?![a-z])|[a-z]+|[^\sa-z\d]")
+_FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|m|bn)?")
+_GROUPED = re.compile(
+    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"  # 1,200.50 | 1.200.000 | 1.200,50
+)
+_HALF = ["and", "a", "half"]
+
+
+def read(text: str) -> Decimal | None:
+    """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `1.2.3`)."""
+    tokens = _TOKEN.findall(text.casefold())
+    if "/" in tokens:
+        return None
+    for index, token in enumerate(tokens):
+        if token[0].isdigit() and _figure(token) is None:
+            return None
+        found = _at(tokens[index:])
+        if found is not None:
+            return found
+    return None
+
+
+def figures(text: str) -> Decimal | None:
+    """Digits with their marks: `1,200.50`, `1.234.567`, `12,5`; None where they are no number."""
+    if _GROUPED.fullmatch(text):
+        point = "," if re.search(r"\.\d{3}(?:[.,]|$)", text) else "."
+        whole, _, part = text.rpartition(point) if point in text else (text, "", "")
+        return Decimal(re.sub("[.,]", "", whole) + (f".{part}" if part else ""))
+    if re.fullmatch(r"\d+[.,]\d+", text):
+        return Decimal(text.replace(",", "."))
+    return Decimal(text) if text.isdecimal() else None
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A number as its words come in. total: of the thousands and more; part: what is below them, None before any."""
+
+    total: Decimal = Decimal(0)
+    part: Decimal | None = None
+
+    def takes(self, word: str) -> bool:
+        """Whether the word goes on with the number; if so it has."""
+        if word in _GREAT and self.part is not None:
+            self._multiply(_GREAT[word])
+            return True
+        if word in _SMALL and self._has_room(_SMALL[word]):
+            self.part = (self.part or Decimal(0)) + _SMALL[word]
+            return True
+        return False
+
+    def would_take(self, word: str) -> bool:
+        """After `and` or a dash: only something smaller than what is there."""
+        return word in _SMALL and self.total + (self.part or 0) != 0 and self._has_room(_SMALL[word])
+
+    def _multiply(self, factor: int) -> None:
+        assert self.part is not None
+        if factor < 1_000:
+            self.part *= factor
+        else:
+            self.total, self.part = self.total + self.part * factor, Decimal(0)
+
+    def _has_room(self, small: int) -> bool:
+        if not self.part:
+            return True
+        after_tens = self.part % 100 >= 20 and self.part % 10 == 0 and 0 < small < 10
+        return after_tens or self.part % 100 == 0
+
+
+def _at(tokens: list[str]) -> Decimal | None:
+    """The number that begins at the first token."""
+    said, index = _Sum(), 1
+    first = tokens[0]
+    if first[0].isdigit():
+        said.part = _figure(first)
+    elif first in {"a", "an"} and len(tokens) > 1 and tokens[1] in _GREAT:
+        said.part = Decimal(1)
+    elif first == "half":
+        return Decimal(6) if tokens[1:3] == ["a", "dozen"] else Decimal("0.5")
+    elif not said.takes(first):
+        return None
+    while index < len(tokens):
+        word = tokens[index]
+        bridged = word in {"and", "-"} and index + 1 < len(tokens) and said.would_take(tokens[index + 1])
+        if not bridged and not said.takes(word):
+            break
+        index += 1
+    half = Decimal("0.5") if tokens[index : index + 3] == _HALF else Decimal(0)
+    return said.total + (said.part or Decimal(0)) + half
+
+
+def _figure(token: str) -> Decimal | None:
+    match = _FIGURES.fullmatch(token)
+    value = figures(match[1]) if match else None
+    return None if match is None or value is None else value * _LETTERS.get(match[2] or "", 1)

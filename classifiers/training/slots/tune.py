@@ -1,0 +1,250 @@
+"""Tuning an encoder for slots: tags of words by cross entropy, and the text's label besides where there are labels.
+
+The weights kept are a moving average over the last part of training, not a best epoch: held-out sentences only measure.
+Sentences are varied as they are read again: now and then the values of their slots are exchanged for other values of
+the same slots, so that a slot is learned by what stands around it as well as by its words.
+"""
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from classifiers.encoder.tokens import Words
+from classifiers.model import Floats
+from classifiers.slots import tags as bio
+from classifiers.slots.markup import Marked, replaced
+from classifiers.slots.words import read
+from classifiers.training.fit.batches import in_order, shuffled
+from classifiers.training.fit.finetune import SCALE
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
+
+_WARM_UP = 0.1
+_CLIP = 1.0
+_DECAY = 0.01
+_HEAD_RATE = 1e-3
+_DROPOUT = 0.1
+_AVERAGED = 1 / 6
+"""Of all steps; about as long ago as the average remembers."""
+_MEASURED = 64
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to tune. rate: of learning; swap: the chance that a sentence gets other values; smoothing: of the labels'
+    targets; tokens: a sentence's longest, special ones included."""
+
+    rate: float = 3e-4
+    epochs: int = 12
+    batch: int = 48
+    swap: float = 0.6
+    smoothing: float = 0.1
+    tokens: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A sentence to learn. label: its class, None where only slots are to be learned from it; weight: how much it
+    counts; tagged: whether what is not marked is known to be no slot."""
+
+    marked: Marked
+    label: int | None = None
+    weight: float = 1.0
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedTags:
+    """tags: (tags, dimensions) and (tags,), on a token's states; labels: (classes, dimensions) and (classes,), on a
+    text's vector of length 1. losses: the mean of each epoch; seconds are the caller's to take."""
+
+    tags: tuple[Floats, Floats]
+    labels: tuple[Floats, Floats]
+    losses: tuple[float, ...]
+    bf16: bool
+
+
+_Row = tuple[Lesson, Words, list[int]]
+
+
+def plan_for(rows: int) -> Plan:
+    """Few sentences are read more often, in smaller batches."""
+    if rows >= 6_000:
+        return Plan()
+    return Plan(epochs=16, batch=32) if rows >= 1_500 else Plan(epochs=20, batch=16, rate=2e-4)
+
+
+def tune(
+    encoder: TorchEncoder,
+    lessons: Sequence[Lesson],
+    slots: Sequence[str],
+    classes: int,
+    *,
+    values: Mapping[str, Sequence[str]],
+    plan: Plan,
+    seed: int,
+    say: Say,
+    after: Callable[[int], None] = lambda _: None,
+) -> TunedTags:
+    """Train `encoder` in place. values: of each slot, what its values are exchanged for. say: told a line an epoch.
+
+    after: called with the number of each epoch.
+    """
+    import torch
+
+    encoder.module.get_input_embeddings().weight.requires_grad_(False)
+    bf16 = bf16_helps(encoder.dimensions)
+    heads = torch.nn.ModuleDict(
+        {
+            "tags": torch.nn.Linear(encoder.dimensions, bio.count(len(slots))),
+            "labels": torch.nn.Linear(encoder.dimensions, max(classes, 1)),
+        }
+    )
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    steps = _Steps(encoder, heads, plan, -(-len(lessons) // plan.batch))
+    losses: list[float] = []
+    for number in range(1, plan.epochs + 1):
+        read_now = [_read(encoder, _varied(lesson.marked, values, plan.swap, chance), slots) for lesson in lessons]
+        encoder.module.train()
+        total = 0.0
+        for batch in shuffled([len(words.ids) for words, _ in read_now], plan.batch, chance):
+            with precision(bf16=bf16):
+                vectors, hidden = encoder.states([encoder.tokenizer.surround(read_now[i][0].ids) for i in batch])
+            rows = [(lessons[i], *read_now[i]) for i in batch]
+            loss = _tag_loss(heads["tags"], hidden, rows, len(encoder.tokenizer.prefix))
+            loss = loss + _label_loss(heads["labels"], vectors, rows, plan.smoothing)
+            steps.take(loss)
+            total += float(loss.detach()) * len(batch)
+        losses.append(round(total / max(len(lessons), 1), 5))
+        say(f"epoch {number} of {plan.epochs}: loss {losses[-1]:.3f}")
+        after(number)
+    steps.average()
+    encoder.module.eval()
+    return TunedTags(
+        tags=_matrix(heads["tags"], 1.0), labels=_matrix(heads["labels"], SCALE), losses=tuple(losses), bf16=bf16
+    )
+
+
+def _varied(marked: Marked, values: Mapping[str, Sequence[str]], swap: float, chance: random.Random) -> Marked:
+    if not marked.marks or chance.random() >= swap:
+        return marked
+    return replaced(
+        marked,
+        [chance.choice(values[mark.name]) if values.get(mark.name) else marked.value(mark) for mark in marked.marks],
+    )
+
+
+def _read(encoder: TorchEncoder, marked: Marked, slots: Sequence[str]) -> tuple[Words, list[int]]:
+    """The first window's words and their tags."""
+    words = read(marked.text, encoder.tokenizer.words)
+    room = encoder.tokens - encoder.tokenizer.specials
+    firsts = tuple(first for first in words.firsts if first < room)
+    places = words.places[: len(firsts)]
+    return Words(ids=words.ids[:room], firsts=firsts, places=places), bio.of_places(places, marked.marks, slots)
+
+
+def _tag_loss(head: Any, hidden: Any, rows: Sequence[_Row], prefix: int) -> Any:
+    """Mean over words. prefix: how many special tokens come before a text's own."""
+    import torch
+
+    row, place, tag, weight = [], [], [], []
+    for index, (lesson, words, tags) in enumerate(rows):
+        if lesson.tagged:
+            row += [index] * len(tags)
+            place += [first + prefix for first in words.firsts]
+            tag += tags
+            weight += [lesson.weight] * len(tags)
+    if not row:
+        return hidden.sum() * 0
+    states = torch.nn.functional.dropout(hidden[torch.tensor(row), torch.tensor(place)], _DROPOUT)
+    each = torch.nn.functional.cross_entropy(head(states), torch.tensor(tag), reduction="none")
+    share = torch.tensor(weight)
+    return (each * share).sum() / share.sum()
+
+
+def _label_loss(head: Any, vectors: Any, rows: Sequence[_Row], smoothing: float) -> Any:
+    """Mean over the texts that have a label."""
+    import torch
+
+    named = [index for index, (lesson, _, _) in enumerate(rows) if lesson.label is not None]
+    if not named:
+        return vectors.sum() * 0
+    each = torch.nn.functional.cross_entropy(
+        head(SCALE * vectors[named]),
+        torch.tensor([rows[index][0].label for index in named]),
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    share = torch.tensor([rows[index][0].weight for index in named])
+    return (each * share).sum() / share.sum()
+
+
+class _Steps:
+    """AdamW, warmed up and then slowed down to nothing; a moving average of the weights."""
+
+    def __init__(self, encoder: TorchEncoder, heads: Any, plan: Plan, steps_an_epoch: int) -> None:
+        import torch
+
+        body = [part for part in encoder.module.parameters() if part.requires_grad]
+        total = max(1, plan.epochs * steps_an_epoch)
+        warm = max(1, int(_WARM_UP * total))
+        self._decay = 1 - 1 / max(2.0, _AVERAGED * total)
+        self._parameters = [*body, *heads.parameters()]
+        self._mean: list[Any] = []
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
+                {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
+                {"params": list(heads.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
+            ]
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
+        )
+
+    def take(self, loss: Any) -> None:
+        import torch
+
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+        with torch.no_grad():
+            if not self._mean:
+                self._mean = copy.deepcopy([part.detach() for part in self._parameters])
+            torch._foreach_lerp_(self._mean, [part.detach() for part in self._parameters], 1 - self._decay)
+
+    def average(self) -> None:
+        """From here on the weights are their average."""
+        import torch
+
+        with torch.no_grad():
+            for part, mean in zip(self._parameters, self._mean, strict=True):
+                part.copy_(mean)
+
+
+def _matrix(head: Any, scale: float) -> tuple[Floats, Floats]:
+    return scale * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+
+
+def tag_logits(encoder: TorchEncoder, texts: Sequence[str], head: tuple[Floats, Floats]) -> list[Floats]:
+    """For each text (words, tags), by torch in 32 bits; to hold the exported graph against."""
+    import torch
+
+    windows = [_read(encoder, Marked(text=text), ())[0] for text in texts]
+    made: list[Floats] = [np.empty((0, len(head[1])), np.float32)] * len(texts)
+    prefix = len(encoder.tokenizer.prefix)
+    encoder.module.eval()
+    with torch.no_grad():
+        for batch in in_order([len(words.ids) for words in windows], _MEASURED):
+            _, hidden = encoder.states([encoder.tokenizer.surround(windows[index].ids) for index in batch])
+            for row, index in enumerate(batch):
+                states = hidden[row].numpy()[[first + prefix for first in windows[index].firsts]]
+                made[index] = states @ head[0].T + head[1]
+    return made

@@ -1,0 +1,87 @@
+"""What tags make of a verdict."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.encoder.tokens import Words
+from classifiers.model import Model, Tagger
+from classifiers.slots.fill import Tagged, with_slots
+from classifiers.slots.tags import count
+from classifiers.verdict import Abstention, Verdict
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+SLOTS = {
+    "people": {"means": "how many", "type": "number", "required": True},
+    "time": {"means": "when", "type": "time"},
+}
+TEXT = "four at 7 pm"
+WORDS = Words(ids=(1, 2, 3, 4), firsts=(0, 1, 2, 3), places=((0, 4), (5, 7), (8, 9), (10, 12)))
+
+
+@pytest.fixture
+def model(bare_model: Callable[..., Model]) -> Model:
+    labels = {"first": {"means": "one"}, "second": {"means": "two", "slots": ["time"]}}
+    made = bare_model("slots", other="else", slots=SLOTS)
+    policy = type(made.policy).model_validate({**made.policy.model_dump(by_alias=True), "labels": labels})
+    tagger = Tagger(
+        slots=tuple(SLOTS), weights=np.zeros((count(2), 2), np.float32), bias=np.zeros(count(2), np.float32)
+    )
+    return replace(made, policy=policy, tagger=tagger)
+
+
+def tagged(*tags: int) -> Tagged:
+    return Tagged(text=TEXT, words=WORDS, logits=8 * np.eye(count(2), dtype=np.float32)[list(tags)])
+
+
+def verdict(*labels: str, **more: Any) -> Verdict:
+    return Verdict(classifier="bank", version="", labels=labels, scores={}, **more)
+
+
+def test_slots_are_placed_and_read_as_values(model: Model) -> None:
+    found = with_slots(verdict("first"), model, [tagged(1, 0, 3, 4)], NOW)
+    assert [(one.slot, one.raw, one.value, one.start, one.end) for one in found.slots] == [
+        ("people", "four", 4, 0, 4),
+        ("time", "7 pm", "19:00", 8, 12),
+    ]
+    assert all(one.confidence > 0.9 for one in found.slots)
+    assert (found.missing, found.abstention) == ((), None)
+
+
+def test_a_required_slot_that_nothing_fills_makes_the_verdict_unsure_but_keeps_its_label(model: Model) -> None:
+    found = with_slots(verdict("first"), model, [tagged(0, 0, 3, 4)], NOW)
+    assert (found.labels, found.missing) == (("first",), ("people",))
+    assert (found.abstention, found.reason) == (Abstention.UNSURE, "nothing says people")
+
+
+def test_a_label_has_only_its_own_slots(model: Model) -> None:
+    found = with_slots(verdict("second"), model, [tagged(1, 0, 3, 4)], NOW)
+    assert [one.slot for one in found.slots] == ["time"]
+    assert found.missing == ()
+
+
+def test_a_label_may_say_itself_what_it_requires(model: Model) -> None:
+    labels = {"first": {"means": "one", "required": ["time"]}, "second": {"means": "two"}}
+    policy = type(model.policy).model_validate({**model.policy.model_dump(by_alias=True), "labels": labels})
+    found = [with_slots(verdict(label), replace(model, policy=policy), [tagged(0, 0, 0, 0)], NOW) for label in labels]
+    assert [one.missing for one in found] == [("time",), ("people",)]
+
+
+def test_what_is_none_of_the_labels_fills_nothing_in(model: Model) -> None:
+    assert with_slots(verdict("other"), model, [tagged(1, 0, 3, 4)], NOW).slots == ()
+
+
+def test_where_no_label_is_named_all_slots_are_shown_and_none_is_missing(model: Model) -> None:
+    unsure = verdict(abstention=Abstention.UNSURE, reason="first at 0.4")
+    found = with_slots(unsure, model, [tagged(0, 0, 3, 4)], NOW)
+    assert ([one.slot for one in found.slots], found.missing, found.reason) == (["time"], (), "first at 0.4")
+
+
+def test_slots_of_several_texts_say_which_text_they_are_in(model: Model) -> None:
+    found = with_slots(verdict("first"), model, [tagged(1, 0, 0, 0), tagged(0, 0, 3, 4)], NOW)
+    assert [(one.slot, one.text) for one in found.slots] == [("people", 0), ("time", 1)]
+    assert found.abstention is None

@@ -1,0 +1,31 @@
+"""Marked-up sentences."""
+
+import pytest
+
+from classifiers.slots.markup import Marked, parse, replaced
+from classifiers.slots.tags import Mark
+
+
+def test_marks_are_taken_out_of_the_text() -> None:
+    marked = parse("a table for [four](people) at [7 pm](TIME)!", ("people", "time"))
+    assert marked.text == "a table for four at 7 pm!"
+    assert [(mark.name, marked.value(mark)) for mark in marked.marks] == [("people", "four"), ("time", "7 pm")]
+
+
+def test_other_brackets_stay_text() -> None:
+    assert parse("see [1] or (this) [a] (b)", ("time",)).text == "see [1] or (this) [a] (b)"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"), [("[7](tiem)", "names no slot; there are time"), ("[ ](time)", "marks nothing")]
+)
+def test_a_mark_without_slot_or_value_is_named(sentence: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(sentence, ("time",))
+
+
+def test_values_are_exchanged_and_marks_move() -> None:
+    marked = Marked(text="at 7 for 4", marks=(Mark(name="time", start=3, end=4), Mark(name="people", start=9, end=10)))
+    other = replaced(marked, ["half past eight", "two"])
+    assert other.text == "at half past eight for two"
+    assert [other.value(mark) for mark in other.marks] == ["half past eight", "two"]

@@ -1,0 +1,55 @@
+"""Words of a text, and where they stand in it as it was given."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classifiers.encoder.session import Encoder
+from classifiers.slots.words import read
+from classifiers.text.normalise import normalise
+
+
+def words(encoder: Encoder, text: str) -> list[str]:
+    return [text[start:end] for start, end in read(text, encoder.words).places]
+
+
+def test_places_are_those_of_the_text_as_it_was_given(encoder: Encoder) -> None:
+    assert words(encoder, "Table  for\tfour,\n7pm") == ["Table", "for", "four", ",", "7pm"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("um １９:30 bitte", ["um", "１９", ":", "30", "bitte"]),
+        ("for fo\u200bur", ["for", "fo\u200bur"]),
+        ("\ufeffcafé at ½ past", ["café", "at", "½", "past"]),
+        ("pay $20", ["pay", "$", "20"]),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_invisible_and_odd_characters_keep_their_places(encoder: Encoder, text: str, found: list[str]) -> None:
+    assert words(encoder, text) == found
+
+
+def test_ids_are_those_that_labels_are_told_by(encoder: Encoder) -> None:
+    text = "Book a tabel for 4 at Café Zürich \U0001f600 on Friday, 7:30pm — thanks!"
+    assert list(read(text, encoder.words).ids) == encoder.tokenize(normalise(text))
+
+
+def test_a_text_of_several_pieces_keeps_its_places(encoder: Encoder) -> None:
+    text = "some words, " * 900 + "the end"
+    found = read(text, encoder.words)
+    assert text[slice(*found.places[-1])] == "end"
+    assert len(found.places) == 900 * 3 + 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=60))
+def test_places_are_in_order_and_within_the_text(encoder: Encoder, text: str) -> None:
+    found = read(text, encoder.words)
+    assert len(found.firsts) == len(found.places)
+    assert list(found.firsts) == sorted(set(found.firsts))
+    assert all(0 <= start <= end <= len(text) for start, end in found.places)
+    starts = [start for start, _ in found.places]
+    assert starts == sorted(starts)

@@ -1,0 +1,65 @@
+"""English times of day, seen from nine o'clock on Wednesday, the 25th of November 2026."""
+
+from datetime import UTC, datetime, time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.slots.values import clock
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+OPEN = "11:00-23:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7 pm", "19:00"), ("7PM", "19:00"), ("7 p.m.", "19:00"), ("19:30", "19:30"), ("19h30", "19:30"),
+        ("1900", "19:00"),
+        ("07:30", "07:30"), ("20.15", "20:15"), ("noon", "12:00"), ("midnight", "00:00"), ("12 am", "00:00"),
+        ("12pm", "12:00"), ("quarter to 8 pm", "19:45"), ("seven in the evening", "19:00"), ("8 tonight", "20:00"),
+        ("2 at night", "02:00"), ("6 in the morning", "06:00"), ("in 20 minutes", "2026-11-25T09:20"),
+        ("in an hour and a half", "2026-11-25T10:30"), ("tomorrow at 7pm", "2026-11-26T19:00"),
+        ("friday 19:00", "2026-11-27T19:00"), ("8 pm on friday", "2026-11-27T20:00"),
+        ("tonight at 8", "2026-11-25T20:00"), ("between 7 and 9 pm", "19:00/21:00"), ("7-9pm", "19:00/21:00"),
+    ],
+)  # fmt: skip
+def test_times(text: str, value: str) -> None:
+    assert clock.read(text, NOW) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("at 7", "19:00"), ("half past seven", "19:30"), ("7:30", "19:30"), ("seven thirty", "19:30"),
+        ("ten past nine", "21:10"), ("7 o'clock", "19:00"), ("around 8ish", "20:00"), ("12:30", "12:30"),
+        ("friday at half past seven", "2026-11-27T19:30"),
+    ],
+)  # fmt: skip
+def test_opening_hours_tell_which_half_of_the_day_is_meant(text: str, value: str) -> None:
+    assert clock.read(text, NOW) is None
+    assert clock.read(text, NOW, hours=OPEN) == value
+
+
+def test_hours_that_fit_twice_or_never_tell_nothing() -> None:
+    assert clock.read("11:30", NOW, hours="11:00-23:45") is None
+    assert clock.read("9", NOW, hours="12:00-14:00") is None
+    assert clock.read("1", NOW, hours="18:00-03:00") == "01:00"
+
+
+@pytest.mark.parametrize("text", ["evening", "", "25:00", "soon", "seventy", "7:75"])
+def test_what_is_no_time_is_none(text: str) -> None:
+    assert clock.read(text, NOW, hours=OPEN) is None
+
+
+@given(st.text(max_size=30))
+def test_no_text_is_an_error(text: str) -> None:
+    clock.read(text, NOW, hours=OPEN)
+
+
+@given(st.times())
+def test_times_in_figures_are_themselves(when: time) -> None:
+    assert clock.read(f"{when:%I:%M %p}", NOW) == f"{when:%H:%M}"
+    if when.hour > 12 or when.hour < 10:
+        assert clock.read(f"{when:%H:%M}", NOW) == f"{when:%H:%M}"

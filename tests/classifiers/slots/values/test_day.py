@@ -1,0 +1,53 @@
+"""English dates, seen from Wednesday, the 25th of November 2026."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.slots.values import day
+
+TODAY = date(2026, 11, 25)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("today", "2026-11-25"), ("Tomorrow", "2026-11-26"), ("the day after tomorrow", "2026-11-27"),
+        ("friday", "2026-11-27"), ("on Sat", "2026-11-28"), ("wednesday", "2026-11-25"), ("next friday", "2026-12-04"),
+        ("last friday", "2026-11-20"), ("last wednesday", "2026-11-18"), ("in 3 days", "2026-11-28"),
+        ("in two weeks", "2026-12-09"), ("a week from tomorrow", "2026-12-03"), ("in a month", "2026-12-25"),
+        ("May 5th", "2027-05-05"), ("5 may 2028", "2028-05-05"), ("twenty first of june", "2027-06-21"),
+        ("wed, 2 dec", "2026-12-02"), ("dec. 3rd", "2026-12-03"), ("the 5th", "2026-12-05"), ("the 30th", "2026-11-30"),
+        ("feb 29", "2028-02-29"), ("2026-12-01", "2026-12-01"), ("25/12", "2026-12-25"), ("12/25/2027", "2027-12-25"),
+        ("tuesday evening", "2026-12-01"), ("tomorrow at 7pm", "2026-11-26"),
+        ("this weekend", "2026-11-28/2026-11-29"), ("next week", "2026-11-30/2026-12-06"),
+        ("next month", "2026-12-01/2026-12-31"), ("march 2027", "2027-03-01/2027-03-31"),
+        ("2019", "2019-01-01/2019-12-31"), ("this year", "2026-01-01/2026-12-31"),
+    ],
+)  # fmt: skip
+def test_dates_and_stretches(text: str, value: str) -> None:
+    assert day.read(text, TODAY) == value
+
+
+@pytest.mark.parametrize("text", ["31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey"])
+def test_what_is_no_date_or_could_be_two_is_none(text: str) -> None:
+    assert day.read(text, TODAY) is None
+
+
+def test_which_number_is_the_day_can_be_told() -> None:
+    assert day.read("5/6", TODAY, day_first=True) == "2027-06-05"
+    assert day.read("5/6", TODAY, day_first=False) == "2027-05-06"
+    assert day.read("25/6", TODAY, day_first=False) == "2027-06-25"
+
+
+@given(st.text(max_size=30))
+def test_no_text_is_an_error(text: str) -> None:
+    day.read(text, TODAY)
+
+
+@given(st.dates(date(1990, 1, 1), date(2100, 1, 1)))
+def test_dates_in_figures_are_themselves(when: date) -> None:
+    assert day.read(when.isoformat(), TODAY) == when.isoformat()
+    assert day.read(f"{when:%B} {when.day}, {when.year}", TODAY) == when.isoformat()

