@@ -54,7 +54,8 @@ class Course:
         """Cut what the stage is to be asked about into its windows. Raises DeadlinePassed."""
         stage, reading = self.stage, self.reading
         if self.grey is None:
-            self.spans = reader.spans(reading.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
+            if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
+                self.spans = reader.spans(reading.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
             self._ask([(window, span) for span in self.spans for window in span.windows])
             return
         (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]

@@ -29,6 +29,8 @@ Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 Recipe = Literal["frozen", "finetune", "auto"]
 """How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
+FirstStage = Literal["auto", True, False]
+"""Whether a table of words stands in front of the encoder and settles what it is certain of; `auto`: where it pays."""
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$")]
@@ -202,6 +204,7 @@ class Policy(Record):
     encoder: Words | None = None
     larger_encoder: Words | None = None
     recipe: Recipe = "frozen"
+    first_stage: FirstStage = "auto"
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN, Encoder
-from classifiers.model import EncoderId, Floats, Model, Windowing
+from classifiers.model import EncoderId, Floats, Model, Stage, Windowing
 from classifiers.recent import Recent
 from classifiers.slots.fill import Tagged
 from classifiers.slots.windows import judged, pieces
@@ -76,6 +76,14 @@ class Reader:
             left -= len(span.windows)
             spans.append(span)
         return spans[::-1]
+
+    def alike(self, one: Stage, another: Stage) -> bool:
+        """Whether two stages read texts as the same windows."""
+        first, second = (self.encoders[stage.encoder.sha256] for stage in (one, another))
+        return one.windowing == another.windowing and (
+            (first.tokenizer_sha256, first.max_tokens, first.specials)
+            == (second.tokenizer_sha256, second.max_tokens, second.specials)
+        )
 
     def translate(
         self, window: Window, span: Span, source: EncoderId, target: EncoderId, deadline: float | None

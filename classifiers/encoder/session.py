@@ -67,6 +67,10 @@ class Encoder:
         """The same ids, with the words that they make up and their places in the text."""
         return self._tokens.words(text)
 
+    def surround(self, window: Sequence[int]) -> list[int]:
+        """A window's ids with the special ones around them, as the graph reads them."""
+        return self._tokens.surround(window)
+
     def text_of(self, window: Sequence[int]) -> str:
         """A window's text as far as its tokens tell it: an uncased tokenizer has forgotten the case."""
         return self._tokens.decode(window)

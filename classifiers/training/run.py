@@ -23,7 +23,7 @@ from classifiers.training import accept, by_pattern, export, goals, kept
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
-from classifiers.training.fit import recipe
+from classifiers.training.fit import first, recipe
 from classifiers.training.fit.model import Trained
 from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.neighbours import beside_errors
@@ -126,6 +126,7 @@ def train(
             made = tagging.make(policy, rows, bench)
         else:
             made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
+            made = first.put_in_front(policy, rows, made, bench)
         made = by_pattern.whole(whole, made)
         return _conclude(
             made, written, cleaned, rows=rows, vectors=vectors, models_dir=models_dir, seed=chance, clock=clock
@@ -195,6 +196,7 @@ def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bo
 
 def _check(policy: Policy) -> None:
     by_pattern.check(policy)
+    first.check(policy)
     problems = [f"{policy.name}: {'.'.join(map(str, path))}: {what}" for path, what in slot_problems(policy)]
     if problems:
         raise PolicyError("\n".join(problems))

@@ -1,0 +1,154 @@
+"""Tokens and pairs of neighbours with a weight for each class, as an encoder: one look-up, no transformer.
+
+Where each of a text's tokens is known, its vector is (scores, FAR, 0) scaled to length 1; else (0, 0, FAR). FAR is
+large beside any score, so that a linear head reads the scores off again, and the cosine to (0, 1, 0) tells what is
+known from what is not. The scores are those of a linear classifier on tf-idf of length 1.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.encoder.description import MODEL, TOKENIZER, Description
+from classifiers.encoder.graph import Graph
+from classifiers.encoder.prepare import RECIPE, SENTENCES
+from classifiers.encoder.source import sha256_of
+from classifiers.encoder.tokens import Tokens
+from classifiers.model import Floats
+from classifiers.text.normalise import normalise
+
+FAR = 300.0
+_OPSET, _ML_OPSET, _IR = 17, 3, 9
+
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NGrams:
+    """keys: (features,) ascending, as of `keys_of`; base: of the keys; weights: (features, classes) in float32, the
+    inverse document frequency among them; rarity: (features,) that frequency alone; bias: (classes,)."""
+
+    keys: Keys
+    base: int
+    weights: Floats
+    rarity: Floats
+    bias: Floats
+
+    @property
+    def classes(self) -> int:
+        """How many classes it scores."""
+        return len(self.bias)
+
+
+def keys_of(ids: Sequence[int], base: int) -> Keys:
+    """A window's features: its ids, then its pairs of neighbours as (first + 1) * base + second.
+
+    ids: special ones included; base: above every id.
+    """
+    tokens = np.asarray(ids, np.int64)
+    return np.concatenate([tokens, (tokens[:-1] + 1) * base + tokens[1:]])
+
+
+def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_tokens: int) -> None:
+    """Write an encoder's folder as `encoder.prepare` does; the folder exists and is empty.
+
+    tokenizer: the tokenizer.json that the keys are of, copied. name: the source that the encoder goes by.
+    """
+    import onnx
+
+    shutil.copyfile(tokenizer, folder / TOKENIZER)
+    onnx.save(_graph(ngrams), folder / MODEL)
+    tokens, graph = Tokens.open(folder / TOKENIZER), Graph(folder / MODEL, "mean")
+    vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in SENTENCES]
+    Description(
+        source=name,
+        recipe=RECIPE,
+        dimensions=ngrams.classes + 2,
+        pooling="mean",
+        max_tokens=max_tokens,
+        sha256={file: sha256_of(folder / file) for file in (MODEL, TOKENIZER)},
+        sentences=SENTENCES,
+        vectors=tuple(tuple(round(float(value), 6) for value in vector) for vector in vectors),
+        made_with={tool: version(tool) for tool in ("onnx", "onnxruntime")},
+    ).write(folder)
+
+
+def _graph(ngrams: NGrams) -> Any:
+    """Row 0 of each table is that of a feature that is not known: it weighs nothing."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    steps = np.maximum(np.abs(ngrams.weights).max(axis=1, keepdims=True), 1e-12) / 127
+    table = np.vstack([np.zeros((1, ngrams.classes)), np.round(ngrams.weights / steps)]).astype(np.int8)
+    constants = {
+        "table": table,
+        "steps": np.vstack([np.zeros((1, 1)), steps]).astype(np.float32),
+        "squares": np.append(0, ngrams.rarity**2).astype(np.float32)[:, None],
+        "bias": ngrams.bias.astype(np.float32),
+        "base": np.int64(ngrams.base),
+        "one": np.int64(1),
+        "none": np.int64(0),
+        "least": np.float32(1e-12),
+        "sure": np.float32(1),
+        "far": np.full((1, 1, 1), FAR, np.float32),
+        "begin": np.array([0]),
+        "second": np.array([1]),
+        "but_last": np.array([-1]),
+        "end": np.array([np.iinfo(np.int64).max]),
+        "along": np.array([1]),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Slice", ["input_ids", "begin", "but_last", "along"], ["firsts"]),
+        node("Slice", ["input_ids", "second", "end", "along"], ["seconds"]),
+        node("Add", ["firsts", "one"], ["raised"]),
+        node("Mul", ["raised", "base"], ["shifted"]),
+        node("Add", ["shifted", "seconds"], ["pairs"]),
+        node("Concat", ["input_ids", "pairs"], ["keys"], axis=1),
+        node(
+            "LabelEncoder",
+            ["keys"],
+            ["rows"],
+            domain="ai.onnx.ml",
+            keys_int64s=ngrams.keys.tolist(),
+            values_int64s=list(range(1, len(ngrams.keys) + 1)),
+            default_int64=0,
+        ),
+        node("Shape", ["input_ids"], ["count"], start=1),
+        node("Slice", ["rows", "begin", "count", "along"], ["token_rows"]),
+        node("Gather", ["table", "rows"], ["small"]),
+        node("Cast", ["small"], ["wide"], to=TensorProto.FLOAT),
+        node("Gather", ["steps", "rows"], ["step"]),
+        node("Mul", ["wide", "step"], ["weighted"]),
+        node("ReduceSum", ["weighted", "along"], ["sum"], keepdims=1),
+        node("Gather", ["squares", "rows"], ["square"]),
+        node("ReduceSum", ["square", "along"], ["power"], keepdims=1),
+        node("Max", ["power", "least"], ["some_power"]),
+        node("Sqrt", ["some_power"], ["length"]),
+        node("Div", ["sum", "length"], ["scaled"]),
+        node("Add", ["scaled", "bias"], ["scores"]),
+        node("ReduceMin", ["token_rows"], ["lowest"], keepdims=0),
+        node("Greater", ["lowest", "none"], ["all_known"]),
+        node("Cast", ["all_known"], ["known"], to=TensorProto.FLOAT),
+        node("Sub", ["sure", "known"], ["unknown"]),
+        node("Mul", ["scores", "known"], ["heard"]),
+        node("Mul", ["far", "known"], ["as_known"]),
+        node("Mul", ["far", "unknown"], ["as_unknown"]),
+        node("Concat", ["heard", "as_known", "as_unknown"], ["hidden"], axis=2),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "ngrams",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "tokens"])],
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, ngrams.classes + 2])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="offramp")
+    checker.check_model(model)
+    return model

@@ -1,0 +1,81 @@
+"""What a first stage may settle, by what held-out text shows of it and of the model without it. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.model import Floats
+
+MOST_LOST = 0.005
+"""Of all texts: those that the encoder names rightly and the first stage, with 95 % confidence, does not."""
+MOST_NET_LOST = 0.001
+"""The same less those that only the first stage names rightly, as counted."""
+CONFIDENCE = 0.95
+LEAST_SURE = 0.5
+"""No threshold is lower."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What both say of held-out rows. probabilities: (n, classes) of the first stage; known: (n,) whether it knows all
+    of a text's tokens; right, before: (n,) whether it and the model without it name the truth; used: (n,) which rows
+    count; scale: of its calibration."""
+
+    probabilities: Floats
+    known: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    used: NDArray[np.bool_]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where the first stage settles texts: from `act` on. Shares of all texts measured, but for the errors, which are
+    of those settled: the first stage's, and what the model's was on the same texts without it."""
+
+    act: float
+    settled: float
+    error: float
+    error_before: float
+    lost: float
+    most_lost: float
+
+
+def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
+    """The point that settles most texts among those that lose few enough; None where there is none.
+
+    max_error: the most of what is settled that may be wrong, with 95 % confidence.
+    """
+    sure = np.where(told.known, told.probabilities.max(axis=1), 0.0)[told.used]
+    order = np.argsort(-sure, kind="stable")
+    sure, right, before = sure[order], told.right[told.used][order], told.before[told.used][order]
+    total = len(sure)
+    ends = np.flatnonzero(np.append(np.diff(sure) != 0, True)) if total else np.zeros(0, np.intp)
+    ends = ends[sure[ends] >= LEAST_SURE]
+    lost, gained, wrong, wrong_before = (
+        np.cumsum(found, dtype=np.int64)[ends] for found in (~right & before, right & ~before, ~right, ~before)
+    )
+    settled, most_lost = ends + 1, highest_share(lost, total)
+    fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total)
+    fit &= highest_share(wrong, settled) <= max_error
+    if not fit.any():
+        return None
+    best = int(np.flatnonzero(fit)[-1])
+    return Point(
+        act=float(sure[ends[best]]),
+        settled=float(settled[best] / total),
+        error=float(wrong[best] / settled[best]),
+        error_before=float(wrong_before[best] / settled[best]),
+        lost=float(lost[best] / total),
+        most_lost=float(most_lost[best]),
+    )
+
+
+def highest_share(counts: NDArray[np.integer], totals: NDArray[np.integer] | int) -> NDArray[np.float64]:
+    """The share that lies above what was counted with 95 % confidence (Clopper and Pearson 1934, one-sided)."""
+    from scipy.special import betaincinv
+
+    highest = betaincinv(counts + 1.0, np.maximum(np.asarray(totals) - counts, 1e-9), CONFIDENCE)
+    return np.where(counts >= totals, 1.0, highest)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from classifiers.training.fit.certain import Told, choose, highest_share
+
+
+def told(sure: list[float], right: list[bool], before: list[bool], known: bool = True) -> Told:
+    probabilities = np.stack([np.array(sure), 1 - np.array(sure)], axis=1).astype(np.float32)
+    count = len(sure)
+    return Told(
+        probabilities=probabilities,
+        known=np.full(count, known),
+        right=np.array(right, bool),
+        before=np.array(before, bool),
+        used=np.ones(count, bool),
+        scale=1.0,
+    )
+
+
+@pytest.mark.parametrize(("wrong", "total", "share"), [(0, 299, 0.01), (0, 59, 0.05), (5, 5, 1.0), (2, 628, 0.01)])
+def test_the_highest_share_is_clopper_and_pearsons(wrong: int, total: int, share: float) -> None:
+    assert highest_share(np.array([wrong]), total)[0] == pytest.approx(share, rel=0.02)
+
+
+def test_all_is_settled_where_nothing_is_lost() -> None:
+    point = choose(told([0.9] * 500 + [0.6] * 500, [True] * 1000, [True] * 1000))
+    assert point is not None
+    assert (point.act, point.settled, point.lost) == (pytest.approx(0.6), 1.0, 0.0)
+    assert 0 < point.most_lost < 0.005
+
+
+def test_the_threshold_stays_above_where_too_much_is_lost() -> None:
+    right = [True] * 500 + [False] * 10 + [True] * 490
+    point = choose(told([0.9] * 500 + [0.6] * 500, right, [True] * 1000))
+    assert point is not None
+    assert (point.act, point.settled) == (pytest.approx(0.9), 0.5)
+
+
+def test_a_text_that_only_the_first_stage_names_makes_up_for_one_that_it_loses() -> None:
+    sure, right = [0.9] * 9000 + [0.6] * 1000, [True] * 9000 + [False] * 30 + [True] * 970
+    alone = choose(told(sure, right, [True] * 10_000))
+    assert alone is not None
+    assert alone.settled == 0.9
+    evened = choose(told(sure, right, [True] * 9970 + [False] * 30))
+    assert evened is not None
+    assert (evened.settled, evened.error, evened.error_before) == (1.0, 0.003, 0.003)
+
+
+def test_nothing_is_settled_without_enough_to_show_it_or_a_known_word() -> None:
+    assert choose(told([0.9] * 400, [True] * 400, [True] * 400)) is None
+    assert choose(told([0.9] * 1000, [True] * 1000, [True] * 1000, known=False)) is None
+    assert choose(told([0.4] * 1000, [True] * 1000, [True] * 1000)) is not None  # the other class has 0.6
+    assert choose(told([], [], [])) is None
+
+
+def test_a_stated_goal_holds_for_what_is_settled() -> None:
+    # wrong before, too: nothing is lost, but the goal would be missed
+    right = [True] * 500 + [False] * 250 + [True] * 250
+    sure = [0.9] * 500 + [0.6] * 500
+    free = choose(told(sure, right, right))
+    bound = choose(told(sure, right, right), max_error=0.02)
+    assert free is not None
+    assert bound is not None
+    assert (free.settled, bound.settled) == (1.0, 0.5)

@@ -1,0 +1,82 @@
+"""Whole training runs on the real encoder, with a first stage in front of it where that pays."""
+
+import json
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime, artifact
+from classifiers.errors import PolicyError
+from classifiers.policy import Policy
+from classifiers.training.run import Outcome, train
+
+FORMS = {
+    "card_arrival": "{} new card has {} arrived in the {}",
+    "exchange_rate": "{} rate for euros is {} good in the {}",
+}
+WHO, HOW, WHEN = ("my", "our", "her", "his", "the", "this"), ("not", "still not", "hardly", "just", "never", "at last",
+    "really not"), ("morning", "evening", "post", "bank", "city", "mail", "end", "week")  # fmt: skip
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path) -> Run:
+    def make(rows_a_label: int = 336, **changes: Any) -> Outcome:
+        words = list(product(WHO, HOW, WHEN))[:rows_a_label]
+        rows = [{"text": form.format(*three), "label": label} for label, form in FORMS.items() for three in words]
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        policy = {
+            "version": 1,
+            "name": "bank",
+            "kind": "intent",
+            "about": "messages to a bank",
+            "labels": {label: {"means": label.replace("_", " ")} for label in FORMS},
+            "other": "anything else",
+            "data": "rows.jsonl",
+            **changes,
+        }
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, models_dir: Path) -> None:
+    outcome = run()
+    told = outcome.report["settings"]["first_stage"]
+    assert told["used"]
+    assert told["settled"] > 0.9
+    assert told["most_lost"] <= 0.005
+    assert told["measured_on"] == "real rows"
+    stages = artifact.load(outcome.folder).model.stages
+    assert [stage.name for stage in stages] == ["first", "main"]
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    texts = ["her new card has never arrived in the evening", "the plastic that you posted did not get here", "hi"]
+    known, strange, short = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
+    assert (known.labels, known.stage) == (("card_arrival",), "first")
+    assert strange.stage == "main"
+    assert short.labels != ("card_arrival",)
+
+
+def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
+    one, two = (artifact.load(run().folder).manifest["files"] for _ in range(2))
+    assert one["encoders/first/model.onnx"] == two["encoders/first/model.onnx"]
+
+
+def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: Run) -> None:
+    few = run(rows_a_label=20)
+    assert few.report["settings"]["first_stage"] == {
+        "used": False,
+        "because": "40 real rows are too few to measure it on; at least 200 are needed",
+    }
+    assert len(artifact.load(few.folder).model.stages) == 1
+    off = run(first_stage=False)
+    assert "first_stage" not in off.report["settings"]
+    assert len(artifact.load(off.folder).model.stages) == 1
+
+
+def test_a_safety_policy_cannot_have_one(run: Run) -> None:
+    with pytest.raises(PolicyError, match="first_stage: true is for intent and topic policies, not safety"):
+        run(kind="safety", other=None, first_stage=True)
