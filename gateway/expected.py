@@ -28,6 +28,7 @@ def stand_at_zero(
         metrics.expect_calls(upstream, _FAILURES)
     for rule in rules:
         metrics.expect_verdicts(rule.name, rule.classifier, rule.taxonomy)
+        metrics.expect_redacted(rule.name, rule.redacts)
     metrics.expect(islice(_records(models, rules, notional), _MOST))
 
 
@@ -71,6 +72,10 @@ def _decided(
 ) -> Iterator[tuple[Record, str]]:
     if action.act is Act.FORWARD and action.model is not None:
         yield from _forwarded(model, models[action.model], notional, rule.name)
+    if action.act is Act.REDACT and model in models:
+        for record, asked in _forwarded(model, models[model], notional):
+            record.decision, record.rule = "redact", rule.name
+            yield record, asked
     if action.act not in (Act.ANSWER, Act.BLOCK):
         return
     blocks = action.act is Act.BLOCK

@@ -1,6 +1,6 @@
 """Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -80,6 +80,21 @@ class Metrics:
             self.verdicts.labels(rule, classifier, outcome, "")
         for label in labels:
             self.verdicts.labels(rule, classifier, "label", label)
+
+    def expect_redacted(self, rule: str, kinds: Iterable[str]) -> None:
+        """Lets a rule's redactions stand at 0."""
+        for kind in kinds:
+            self.redacted.labels(rule, kind)
+
+    def observe_unmet(self, reasons: Mapping[str, str]) -> None:
+        """Counts labels that could not be given in the caller's shape. reasons: by rule."""
+        for rule, reason in reasons.items():
+            self.unmet.labels(rule, reason).inc()
+
+    def observe_redacted(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Counts replaced places. counts: by rule and kind."""
+        for (rule, kind), count in counts.items():
+            self.redacted.labels(rule, kind).inc(count)
 
     def expect_stages(self, classifier: str, stages: Iterable[str]) -> None:
         """Lets a classifier's stages stand at 0."""
@@ -252,6 +267,9 @@ class Metrics:
         )
         self.unmet = self._counter(
             "offramp_unmet_answers", "Labels that could not be given in the caller's shape.", "rule", "reason"
+        )
+        self.redacted = self._counter(
+            "offramp_redacted_places", "Places in requests and answers that were replaced.", "rule", "kind"
         )
         self._windows = _WindowCounters()
         self.registry.register(self._windows)

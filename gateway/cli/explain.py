@@ -24,8 +24,10 @@ def explain(
     from gateway.pipeline import met
     from gateway.reading import roles
     from gateway.reading.request import parse_chat
+    from gateway.rules import redaction
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
+    from gateway.rules.redact import Placeholders
     from gateway.rules.shaped import shaped
     from gateway.wire import chat
 
@@ -45,6 +47,10 @@ def explain(
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
     labels = shaped(request, turns, pairs)
     decision = decide(pairs, labels.unmet)
+    forwards: list[str] = []
+    if decision.redactions:
+        forwarded, decision, _ = redaction.of_request(request, turns, decision, Placeholders())
+        forwards = [text for turn in roles.turns_of(forwarded.messages) for text in turn.texts]
     result: dict[str, Any] = {
         "model": request.model,
         "rules_not_met": [rule.name for rule in rules if rule not in reading_rules],
@@ -83,6 +89,7 @@ def explain(
         else None,
         "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unmet.items()},
         "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
+        "forwards": forwards if decision.redactions else None,
     }
     if json:
         print_json(result)
@@ -129,6 +136,11 @@ def _print(result: dict[str, Any]) -> None:
             console.print(line, markup=False)
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
+    _print_decision(result)
+
+
+def _print_decision(result: dict[str, Any]) -> None:
+    console = stdout()
     for name in result["rules_not_met"]:
         console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads", markup=False)
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
@@ -138,5 +150,7 @@ def _print(result: dict[str, Any]) -> None:
         console.print(f"answer: {result['answer']}", markup=False)
     for name, why in result["unmet"].items():
         console.print(f"rule {name} cannot answer in the caller's shape: {why}", markup=False)
+    if result["forwards"]:
+        console.print(f"forwards: {' ⏎ '.join(result['forwards'])}", markup=False, soft_wrap=True)
     for flag in result["flags"]:
         console.print(f"flagged: {flag}", markup=False)

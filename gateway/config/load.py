@@ -81,7 +81,18 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
                 path: DataPath = ("rules", index, "then", label)
                 message = f"no such label in {policy.name}{did_you_mean(label, known)}"
                 problems.append(loaded.document.problem(path, message))
+        problems += _redact_problems(loaded.document, index, rule, policy)
     return problems
+
+
+def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:
+    """Labels that are to be redacted, of which nothing tells the places."""
+    for label, then in rule.then.items():
+        named = [one for one in policy.labels if one not in rule.then] if label == "*" else [label]
+        bare = [one for one in named if one in policy.labels and not policy.labels[one].patterns]
+        if then.redact and bare:
+            message = f"{bare[0]} is not told by patterns:, so nothing says what to redact; block it, or flag it"
+            yield document.problem(("rules", index, "then", label), message)
 
 
 def listens_on_loopback(listen: str) -> bool:

@@ -9,7 +9,7 @@ from classifiers.policy import Name, Record, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds
 
 DENY = "deny"
-_BARE = ("block", "flag", "forward")
+_BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -150,27 +150,33 @@ OWN_LABEL = "label"
 """As an answer: the label itself, in the shape that the caller asks for."""
 
 
+class Redact(Record):
+    """What was found is replaced by placeholders. restore: put back into the answer."""
+
+    restore: Flag = False
+
+
+def _short_redact(value: object) -> object:
+    return {} if value in ("true", True) else value
+
+
 class Then(Record):
     """What to do for a label: exactly one of these. answer: a text, or `label` for the label in the caller's shape."""
 
     block: Annotated[Block | None, BeforeValidator(_short_block, json_schema_input_type=str | bool | Block)] = None
+    redact: Annotated[Redact | None, BeforeValidator(_short_redact, json_schema_input_type=bool | Redact)] = None
     answer: Words | None = None
     answer_file: Words | None = None
     forward: Words | None = None
     flag: Flag = False
 
-    @model_validator(mode="before")
-    @classmethod
-    def _later(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "redact" in value:
-            raise ValueError(_not_built("redact"))
-        return value
-
     @model_validator(mode="after")
     def _one(self) -> Self:
         chosen = [name for name in type(self).model_fields if getattr(self, name)]
         if len(chosen) != 1:
-            raise ValueError(f"needs exactly one of block, answer, answer_file, forward, flag; has {len(chosen)}")
+            raise ValueError(
+                f"needs exactly one of block, redact, answer, answer_file, forward, flag; has {len(chosen)}"
+            )
         return self
 
 
@@ -183,7 +189,7 @@ def _short_then(value: object) -> object:
 
 Action = Annotated[
     Then,
-    BeforeValidator(_short_then, json_schema_input_type=Literal["block", "flag", "forward"] | Then),
+    BeforeValidator(_short_then, json_schema_input_type=Literal["block", "flag", "forward", "redact"] | Then),
 ]
 
 
@@ -222,7 +228,16 @@ class Rule(Record):
     @model_validator(mode="after")
     def _output_only_blocks(self) -> Self:
         if self.reads.output and any(then.answer or then.answer_file for then in self.then.values()):
-            raise ValueError("a rule that reads output can block, forward or flag, not answer")
+            raise ValueError("a rule that reads output can block, redact, forward or flag, not answer")
+        return self
+
+    @model_validator(mode="after")
+    def _redacts_all_text(self) -> Self:
+        if self.reads.turns == "last" and any(then.redact for then in self.then.values()):
+            raise ValueError("a rule that redacts reads all turns, since clients send the earlier ones again")
+        part = self.reads.after or self.reads.before or self.reads.regex or self.reads.json_path
+        if part and any(then.redact for then in self.then.values()):
+            raise ValueError("a rule that redacts reads whole texts, without after, before, regex and json_path")
         return self
 
 

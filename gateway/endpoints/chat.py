@@ -84,6 +84,7 @@ def _decision_headers(context: Context) -> Headers:
         (b"x-offramp-label", record.label),
         (b"x-offramp-flags", record.flags),
         (b"x-offramp-abstained", record.abstentions),
+        (b"x-offramp-redacted", record.redacted),
     ):
         if value:
             headers.append((name, value.encode("unicode_escape")))

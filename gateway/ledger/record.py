@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Decided = Literal["forward", "answer", "block", "error"]
+Decided = Literal["forward", "answer", "redact", "block", "error"]
 UsageSource = Literal["reported", "estimated", "missing", "none"]
 SavedReason = Literal["local_answer", "block", "cheaper_route"]
 
@@ -14,6 +14,7 @@ class Record(Struct, kw_only=True):
 
     usage_source: reported by the upstream; estimated here; missing (forwarded, but not reported); none (no call).
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
+    redacted: how many places of each kind were replaced, as `card:1,email:2`; never what stood there.
     saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason.
     """
 
@@ -51,6 +52,7 @@ class Record(Struct, kw_only=True):
     classifier_s: float | None = None
     provider_s: float | None = None
     first_token_s: float | None = None
+    redacted: str = ""
 
 
 COLUMNS = Record.__struct_fields__

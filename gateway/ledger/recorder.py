@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
@@ -9,6 +10,8 @@ from gateway.savings import counterfactual
 from gateway.savings.prices import Price, PriceTable
 from gateway.types import CLIENT_CLOSED, Context, RequestedModel
 from gateway.upstreams.routes import Routes
+
+_FORWARDED: Final = frozenset({"forward", "redact"})
 
 
 class Recorder:
@@ -75,7 +78,7 @@ class Recorder:
         spent_at = self._prices.find(record.upstream_model)
         asked_at = self._asked_price(record.requested_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
-        if context.rerouted and record.upstream_model != record.requested_model and record.decision == "forward":
+        if context.rerouted and record.upstream_model != record.requested_model and record.decision in _FORWARDED:
             record.saved_reason = "cheaper_route"
             record.saved_usd = None
             if spent_at is not None and asked_at is not None:

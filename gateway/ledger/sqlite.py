@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import LedgerError
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _TYPES: Final = {
     "at": "REAL NOT NULL",
     "stream": "INTEGER NOT NULL",
@@ -34,7 +34,7 @@ _INSERT: Final = "INSERT INTO requests VALUES (" + ", ".join("?" * len(COLUMNS))
 _SUMMARY: Final = """
 SELECT requested_model, decision, rule, saved_reason, notional,
        count(*) AS calls,
-       sum(decision = 'forward') AS forwarded,
+       sum(decision IN ('forward', 'redact')) AS forwarded,
        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
        sum(saved_input_tokens) AS saved_input_tokens, sum(saved_output_tokens) AS saved_output_tokens,
        total(spent_usd) AS spent_usd, total(saved_usd) AS saved_usd,
@@ -100,6 +100,8 @@ class SQLiteLedger:
             raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {found})")
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute(_CREATE)
+        if found == 1:
+            self._db.execute("ALTER TABLE requests ADD COLUMN redacted TEXT NOT NULL DEFAULT ''")
         self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._db.execute("COMMIT")

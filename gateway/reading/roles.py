@@ -1,13 +1,14 @@
 """Which text a rule reads: by role, last turn or all, every part of a message that can carry text."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from gateway.errors import BadRequest
 from gateway.wire import chat
+from gateway.wire.rewrite import Path
 
 _ROLES: Final = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
@@ -18,17 +19,23 @@ _ROLES: Final = {
 
 READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 """Types of content parts that are text and nothing else."""
+ARGUMENTS: Final = ("function", "arguments")
+"""Where in a tool call its arguments stand: text that is JSON."""
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.Part.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: its texts in order, and whether a part of it (an image, say) cannot be read."""
+    """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
+
+    paths: where in the list of messages each text stands.
+    """
 
     role: str
     texts: tuple[str, ...]
     incomplete: bool
+    paths: tuple[Path, ...] = field(default=(), compare=False)
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
@@ -36,7 +43,7 @@ def turns_of(messages: msgspec.Raw) -> list[Turn]:
     try:
         for keys in chat.decode_message_keys(messages):
             _no_lookalikes(keys, _MESSAGE_KEYS)
-        return [_turn(message) for message in chat.decode_messages(messages)]
+        return [_turn(message, place) for place, message in enumerate(chat.decode_messages(messages))]
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"messages: {error}", param="messages") from error
 
@@ -46,16 +53,23 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
 
     last: only the latest run of messages of these roles (a user's turn may be split over several messages).
     """
-    if last:
-        turns = list(_latest_run(turns, roles))
-    chosen = [turn for turn in turns if turn.role in roles]
+    chosen = _chosen(turns, roles, last=last)
     texts = tuple(text for turn in chosen for text in turn.texts)
     return texts, any(turn.incomplete for turn in chosen)
+
+
+def paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[Path, ...]:
+    """Where in the list of messages each of the texts stands that `select` gives."""
+    return tuple(path for turn in _chosen(turns, roles, last=last) for path in turn.paths)
 
 
 def system_text(turns: Sequence[Turn]) -> str:
     """All system and developer text, for `when: {system_glob}`."""
     return "\n".join(text for turn in turns if turn.role in ("system", "developer") for text in turn.texts)
+
+
+def _chosen(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> list[Turn]:
+    return [turn for turn in (_latest_run(turns, roles) if last else turns) if turn.role in roles]
 
 
 def _latest_run(turns: Sequence[Turn], roles: frozenset[str]) -> Iterator[Turn]:
@@ -75,23 +89,29 @@ def _no_lookalikes(keys: Iterable[str], known: frozenset[str]) -> None:
             raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.lower()!r}", param="messages")
 
 
-def _turn(message: chat.Message) -> Turn:
-    texts: list[str] = []
+def _turn(message: chat.Message, place: int) -> Turn:
+    found: list[tuple[Path, str | None]] = []
     incomplete = False
     if isinstance(message.content, str):
-        texts.append(message.content)
+        found.append((("content",), message.content))
     elif message.content:
-        for raw in message.content:
+        for index, raw in enumerate(message.content):
             _no_lookalikes(chat.decode_fields(raw), _PART_KEYS)
             part = chat.decode_part(raw)
-            found = [text for text in (part.text, part.refusal) if text is not None]
-            texts += found
+            found += [(("content", index, "text"), part.text), (("content", index, "refusal"), part.refusal)]
             # an image with a text beside it is an image all the same
-            incomplete = incomplete or part.type not in READABLE_PARTS or not found
-    texts += [text for text in (message.name, message.refusal) if text]
-    calls = [call.function for call in message.tool_calls or () if call.function]
+            empty = part.text is None and part.refusal is None
+            incomplete = incomplete or part.type not in READABLE_PARTS or empty
+    found += [(("name",), message.name or None), (("refusal",), message.refusal or None)]
+    calls = list(enumerate(message.tool_calls or ()))
+    found += [(("tool_calls", i, *ARGUMENTS), call.function.arguments or None) for i, call in calls if call.function]
     if message.function_call:
-        calls.append(message.function_call)
-    texts += [call.arguments for call in calls if call.arguments]
-    texts += [call.custom.input for call in message.tool_calls or () if call.custom and call.custom.input]
-    return Turn(_ROLES.get(message.role, "user"), tuple(texts), incomplete)
+        found.append((("function_call", "arguments"), message.function_call.arguments or None))
+    found += [(("tool_calls", i, "custom", "input"), call.custom.input or None) for i, call in calls if call.custom]
+    kept = [(path, text) for path, text in found if text is not None]
+    return Turn(
+        _ROLES.get(message.role, "user"),
+        tuple(text for _, text in kept),
+        incomplete,
+        tuple((place, *path) for path, _ in kept),
+    )

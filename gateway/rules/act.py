@@ -8,8 +8,9 @@ from msgspec import UNSET, UnsetType, structs
 
 from gateway.answers.make import Made
 from gateway.errors import Blocked
+from gateway.ledger.record import Record
 from gateway.reading.request import Request
-from gateway.rules.rule import Action
+from gateway.rules.rule import Act, Action
 from gateway.types import Reply
 from gateway.wire import chat, sse
 from gateway.wire.errors import error_body
@@ -49,6 +50,19 @@ def block(request: Request, action: Action, request_id: str, usage: chat.Usage) 
     if request.wants_schema:
         message = chat.AnswerMessage(refusal=action.text)
     return _reply(request, request_id, message, "content_filter", usage)
+
+
+def carry_out(record: Record, request: Request, action: Action) -> Reply:
+    """An answer or a block, with the usage that the record tells. Raises Blocked as `block` does."""
+    make = block if action.act is Act.BLOCK else answer
+    return make(request, action, record.request_id, usage_of(record))
+
+
+def usage_of(record: Record) -> chat.Usage:
+    """Of an answer made here: what the call used, or would have."""
+    given = record.input_tokens or record.saved_input_tokens
+    made = record.output_tokens or record.saved_output_tokens
+    return chat.Usage(given, made, given + made)
 
 
 def _reply(

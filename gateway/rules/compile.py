@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from typing import get_args
 
 from classifiers.policy import OTHER, Policy
-from gateway.config.schema import OWN_LABEL, Block, FallThrough, Reads, Then
+from gateway.config.schema import OWN_LABEL, Block, FallThrough, Reads, Role, Then
 from gateway.config.schema import Rule as RuleSettings
 from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Rule
@@ -27,7 +28,9 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         then = {**dict.fromkeys(policy.labels, star), **then}
     strict: FallThrough = "block" if safety else "forward"
     turns = rule.reads.turns or ("all" if safety else "last")
-    roles = rule.reads.roles or (("user", "tool") if safety else ("user",))
+    redacts = tuple(kind for kind, label in policy.patterns.items() if label in then and then[label].act is Act.REDACT)
+    # clients send earlier turns again, the model's own among them
+    roles = rule.reads.roles or (get_args(Role) if redacts else ("user", "tool") if safety else ("user",))
     return Rule(
         name=rule.name,
         classifier=rule.classifier,
@@ -45,6 +48,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
             "broken": _otherwise(rule.when_broken or strict, then),
         },
         known=(*policy.labels, *((OTHER,) if policy.other else ())),
+        redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
     )
 
@@ -63,14 +67,14 @@ def _template(reads: Reads, *, whole: bool) -> Template | None:
 def _action(then: Then, replies: Mapping[str, str]) -> Action:
     if then.block:
         return Action(act=Act.BLOCK, text=then.block.message, shape=then.block.shape)
-    if then.answer == OWN_LABEL:
-        return Action(act=Act.ANSWER, own_label=True)
-    if then.answer:
-        return Action(act=Act.ANSWER, text=then.answer)
-    if then.answer_file:
-        return Action(act=Act.ANSWER, text=replies[then.answer_file])
+    if then.redact:
+        return Action(act=Act.REDACT, restore=then.redact.restore)
     if then.forward:
         return Action(act=Act.FORWARD, model=None if then.forward == "true" else then.forward)
+    if then.answer == OWN_LABEL:
+        return Action(act=Act.ANSWER, own_label=True)
+    if then.answer or then.answer_file:
+        return Action(act=Act.ANSWER, text=then.answer or replies[str(then.answer_file)])
     return Action(act=Act.FLAG)
 
 

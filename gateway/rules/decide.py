@@ -1,14 +1,18 @@
 """Verdicts → one decision. Pure: rules top to bottom, the first rule that ends the matter wins.
 
-Within a rule the severest action of its labels wins (block > answer > forward > flag). A flag, and an abstention
-that is forwarded, do not end the matter; the next rule is asked.
+Within a rule the severest action of its labels wins (block > redact > answer > forward > flag). A flag, a redaction and
+an abstention that is forwarded do not end the matter; the next rule is asked. What is forwarded in the end is redacted.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from classifiers.verdict import Abstention, Verdict
 from gateway.rules.rule import Act, Action, Rule
+
+_GOES_ON: Final = (Act.FLAG, Act.REDACT)
+"""After these the next rule is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +28,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What happens to the request. `step` is the rule's step that decided; None where no rule did (forward)."""
+    """What happens to the request. `step` is the rule's step that decided; None where no rule did (forward).
+
+    redactions: the steps whose passages are replaced in what is forwarded; none where nothing is.
+    """
 
     act: Act
     step: Step | None
     flags: tuple[Step, ...]
     steps: tuple[Step, ...]
+    redactions: tuple[Step, ...] = ()
 
 
 def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -> Decision:
@@ -39,15 +47,26 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -
     """
     steps: list[Step] = []
     flags: list[Step] = []
+    redactions: list[Step] = []
     for rule, verdict in pairs:
         step = apply(rule, verdict, met=rule.name not in unmet)
         steps.append(step)
         if step.action is not None and step.action.act is Act.FLAG:
             flags.append(step)
+        if step.action is not None and step.action.act is Act.REDACT:
+            redactions.append(step)
         if step.ends:
             assert step.action is not None
-            return Decision(act=step.action.act, step=step, flags=tuple(flags), steps=tuple(steps))
-    return Decision(act=Act.FORWARD, step=None, flags=tuple(flags), steps=tuple(steps))
+            act = step.action.act
+            pending = tuple(redactions) if act is Act.FORWARD else ()
+            return Decision(act=act, step=step, flags=tuple(flags), steps=tuple(steps), redactions=pending)
+    return Decision(
+        act=Act.REDACT if redactions else Act.FORWARD,
+        step=redactions[0] if redactions else None,
+        flags=tuple(flags),
+        steps=tuple(steps),
+        redactions=tuple(redactions),
+    )
 
 
 def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
@@ -66,12 +85,12 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[verdict.abstention.value]
         ends = fallback.act is Act.BLOCK
-        if not ends and chosen is not None and chosen[1].act is Act.FLAG:
+        if not ends and chosen is not None and chosen[1].act in _GOES_ON:
             return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=False)
         return Step(rule=rule, verdict=verdict, label=None, action=fallback if ends else None, ends=ends)
     if chosen is None:
         return Step(rule=rule, verdict=verdict, label=None, action=None, ends=False)
-    return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=chosen[1].act is not Act.FLAG)
+    return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=chosen[1].act not in _GOES_ON)
 
 
 def broken(classifier: str, reason: str) -> Verdict:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from classifiers.verdict import Reading
 from gateway.reading.template import Template
 
 
@@ -14,25 +15,29 @@ class Act(IntEnum):
     FLAG = 1
     FORWARD = 2
     ANSWER = 3
-    BLOCK = 4
+    REDACT = 4
+    BLOCK = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """What to do for a label. text: the answer or the block's sentence; own_label: the answer is the label itself, in
-    the caller's shape; model: where to forward instead."""
+    the caller's shape; model: where to forward instead; restore: whether what is redacted is put back into the answer.
+    """
 
     act: Act
     text: str = ""
     own_label: bool = False
     model: str | None = None
+    restore: bool = False
     shape: Literal["message", "error"] = "message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
-    labels that its classifier can name; template: which part of each text it reads."""
+    labels that its classifier can name; template: which part of each text it reads; redacts: the kinds of passages
+    that it replaces."""
 
     name: str
     classifier: str
@@ -47,3 +52,8 @@ class Rule:
     otherwise: Mapping[str, Action]
     known: tuple[str, ...]
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
+    redacts: tuple[str, ...] = ()
+
+    def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
+        """What its classifier is to read."""
+        return Reading(classifier=self.classifier, texts=texts, max_windows=self.max_windows, incomplete=incomplete)

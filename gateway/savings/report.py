@@ -11,6 +11,8 @@ _WHAT: Final = {
     ("block", None): "blocked after the model's answer",
     ("forward", None): "forwarded",
     ("forward", "cheaper_route"): "forwarded to another model",
+    ("redact", None): "forwarded redacted",
+    ("redact", "cheaper_route"): "forwarded redacted to another model",
     ("error", None): "failed",
 }
 

@@ -15,8 +15,6 @@ from gateway.wire.errors import error_body
 _MOST_TOKENS: Final = 10**9
 """More than any call has; a count below nothing or above this is no count."""
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
-_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
-_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 
 
 def note_answer(record: Record, body: bytes) -> None:
@@ -66,58 +64,6 @@ async def relay(
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
-
-
-def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
-    """All text of an answer's choices, each choice's joined over its chunks, for output rules; and whether
-    something in it could not be read.
-    """
-    if not stream:
-        answers, incomplete = _decode([body])
-    else:
-        events = [data for event in sse.Splitter().feed(body + b"\n\n") if (data := sse.data_of(event))]
-        answers, incomplete = _decode([data for data in events if data != b"[DONE]"])
-    joined: dict[tuple[int, str], list[str]] = {}
-    for answer in answers:
-        for index, choice in enumerate(answer.choices or ()):
-            _collect(joined, choice.index if choice.index is not None else index, choice)
-    return tuple(text for parts in joined.values() if (text := "".join(parts))), incomplete
-
-
-def _decode(blobs: list[bytes]) -> tuple[list[chat.UpstreamAnswer], bool]:
-    answers, incomplete = [], False
-    for blob in blobs:
-        try:
-            answers.append(chat.decode_answer(blob))
-            incomplete = incomplete or _holds_more(chat.decode_choices(blob))
-        except (msgspec.DecodeError, RecursionError):
-            incomplete = True
-    return answers, incomplete
-
-
-def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message holds anything (audio, say) that is not among the fields that are read."""
-    holders = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
-    return any(key not in _READ and bytes(value) not in _EMPTY for part in holders for key, value in part.items())
-
-
-def _collect(joined: dict[tuple[int, str], list[str]], index: int, choice: chat.UpstreamChoice) -> None:
-    message = choice.message or choice.delta
-    if message is None:
-        return
-    arguments = "".join(call.function.arguments or "" for call in message.tool_calls or () if call.function is not None)
-    custom = "".join(call.custom.input or "" for call in message.tool_calls or () if call.custom is not None)
-    for kind, text in (
-        ("content", message.content),
-        ("refusal", message.refusal),
-        ("reasoning_content", message.reasoning_content),
-        ("reasoning", message.reasoning),
-        ("arguments", arguments),
-        ("custom", custom),
-        ("function_call", message.function_call.arguments if message.function_call else None),
-    ):
-        if text:
-            joined.setdefault((index, kind), []).append(text)
 
 
 def _keep(record: Record, event: bytes, started: float, strip_usage: bool) -> bool:

@@ -28,6 +28,7 @@ class ToolCall(Struct):
 
     function: Function | None = None
     custom: CustomCall | None = None
+    index: int | None = None
 
 
 class Message(Struct):
@@ -195,10 +196,11 @@ class UpstreamMessage(Struct):
 
 
 class UpstreamKeys(Struct):
-    """The fields that a message or delta of an upstream holds, read or not."""
+    """The fields that a message or delta of an upstream holds, read or not; and a choice's logprobs."""
 
     message: dict[str, Raw] | None = None
     delta: dict[str, Raw] | None = None
+    logprobs: Raw = Raw(b"null")
 
 
 class UpstreamChoices(Struct):

@@ -24,6 +24,12 @@ def data_of(block: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
+def with_data(block: bytes, data: bytes) -> bytes:
+    """An event with other data, in one line; its other fields stay."""
+    others = [line for line in block.splitlines() if line and not line.startswith(b"data:")]
+    return b"\n".join([*others, b"data: " + data]) + b"\n\n"
+
+
 class Splitter:
     """Cuts chunks of bytes, however they fall, into whole events; the bytes of each are kept as they came.
 

@@ -72,7 +72,8 @@ def is_default(info: FieldInfo, cell: str) -> bool:
     return bool(TypeAdapter(annotation).validate_python(word) == default)
 
 
-CONTAINERS = {"upstreams.<name>", "models.<name>", "rules[]", "rules[].then.<label>", "rules[].then.<label>.block"}
+THEN = "rules[].then.<label>"
+CONTAINERS = {"upstreams.<name>", "models.<name>", "rules[]", THEN, f"{THEN}.block", f"{THEN}.redact"}
 """Mappings and lists that the docs describe as a whole too."""
 
 

@@ -178,6 +178,9 @@ class Wired:
         return record
 
 
+TOLD = {"payment": ["card", "iban"], "contact": ["email", "phone"], "key": ["secret"]}
+"""Labels that are told by patterns."""
+
 Load = Callable[..., Loaded]
 Ask = Callable[..., Awaitable[Answered]]
 Serving = Callable[..., AbstractAsyncContextManager[str]]
@@ -186,11 +189,12 @@ Serving = Callable[..., AbstractAsyncContextManager[str]]
 @pytest.fixture
 def policies() -> dict[str, Policy]:
     """A safety policy `safe` (violence, jailbreak), an intent policy `bank` (greeting, rate, card), and a safety policy
-    `data` whose labels payment and contact are told by patterns and whose label gossip is not."""
+    `data` whose labels payment, contact and key are told by patterns and whose label gossip is not."""
 
     def policy(name: str, kind: str, labels: Sequence[str], **more: Any) -> Policy:
-        told = {"payment": {"patterns": ["card", "iban"]}, "contact": {"patterns": ["email", "phone"]}}
-        described = {label: {"means": label, **told.get(label, {})} for label in labels}
+        described = {
+            label: {"means": label, **({"patterns": TOLD[label]} if label in TOLD else {})} for label in labels
+        }
         return Policy.model_validate(
             {"version": 1, "name": name, "kind": kind, "about": "tests", "labels": described, **more}
         )
@@ -198,7 +202,7 @@ def policies() -> dict[str, Policy]:
     return {
         "safe": policy("safe", "safety", ["violence", "jailbreak"]),
         "bank": policy("bank", "intent", ["greeting", "rate", "card"], other="anything else"),
-        "data": policy("data", "safety", ["payment", "contact", "gossip"]),
+        "data": policy("data", "safety", ["payment", "contact", "key", "gossip"]),
     }
 
 

@@ -95,14 +95,22 @@ rules:
     ("text", "message"),
     [
         ("then: {a: {blok: true}}", 'f:7:16: rules[0].then.a.blok: no such key; did you mean "block"?'),
-        ("then: {a: {}}", "rules[0].then.a: needs exactly one of block, answer, answer_file, forward, flag; has 0"),
+        (
+            "then: {a: {}}",
+            "then.a: needs exactly one of block, redact, answer, answer_file, forward, flag; has 0",
+        ),
         ("then: {a: {block: true, flag: true}}", "f:7:12: rules[0].then.a: needs exactly one of"),
         ("then: {a: {answer: ''}}", "f:7:16: rules[0].then.a.answer: String should have at least 1"),
         ("then: {a: answer}", "f:7:12: rules[0].then.a: answer needs its text"),
         ("then: {a: blok}", 'no such key; did you mean "block"?'),
         ("then: {a: }", "f:7:12: rules[0].then.a: must be a mapping"),
         ("then: {}", "f:7:5: rules[0].then: Dictionary should have at least 1 item"),
-        ("then: {a: {redact: true}}", "f:7:12: rules[0].then.a: redact is not built yet"),
+        ("then: {a: {redact: always}}", "f:7:16: rules[0].then.a.redact: must be a mapping of keys to values"),
+        (
+            "reads: {turns: last}\n    then: {a: redact}",
+            "f:5:5: rules[0]: a rule that redacts reads all turns, since clients send the earlier ones again",
+        ),
+        ("reads: {after: x}\n    then: {a: redact}", "f:5:5: rules[0]: a rule that redacts reads whole texts"),
         (
             "then: {a: {block: {message: x, shap: error}}}",
             'rules[0].then.a.block.shap: no such key; did you mean "shape"?',
@@ -131,7 +139,7 @@ rules:
         ("reads: {max_windows: 0}\n    then: {a: flag}", "f:7:13: rules[0].reads.max_windows: Input should be greater"),
         (
             "reads: {output: true}\n    then: {a: {answer: x}}",
-            "a rule that reads output can block, forward or flag, not answer",
+            "a rule that reads output can block, redact, forward or flag, not answer",
         ),
         ("when_unsure: {ask: judge}\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: ask is not built yet"),
         ("when_broken: open\n    then: {a: flag}", "f:7:5: rules[0].when_broken: 'open' is not known here"),

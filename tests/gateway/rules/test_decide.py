@@ -46,6 +46,25 @@ def test_a_flag_does_not_end_the_matter(make_rule: MakeRule, make_verdict: MakeV
     assert [step.rule.name for step in decision.flags] == ["f"]
 
 
+def test_what_is_forwarded_in_the_end_is_redacted(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    redacts = make_rule({"a": Act.REDACT, "b": Act.ANSWER}, name="first")
+    for act in (Act.FORWARD, Act.FLAG):
+        decision = decide([(redacts, make_verdict("a", "b")), (make_rule({"a": act}), make_verdict("a"))])
+        assert decision.act is (Act.FORWARD if act is Act.FORWARD else Act.REDACT)
+        assert [(step.rule.name, step.label) for step in decision.redactions] == [("first", "a")]
+    for act in (Act.BLOCK, Act.ANSWER):
+        decision = decide([(redacts, make_verdict("a")), (make_rule({"a": act}), make_verdict("a"))])
+        assert (decision.act, decision.redactions) == (act, ())
+
+
+def test_a_redaction_stands_where_an_abstention_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
+    rule = make_rule({"a": Act.REDACT})
+    unsure = decide([(rule, make_verdict("a", abstention=Abstention.UNSURE))])
+    assert (unsure.act, len(unsure.redactions)) == (Act.REDACT, 1)
+    unread = decide([(rule, make_verdict("a", abstention=Abstention.UNREAD))])
+    assert (unread.act, unread.redactions) == (Act.BLOCK, ())
+
+
 def test_nothing_to_decide_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
     assert decide([]).act is Act.FORWARD
     decision = decide([(make_rule({"a": Act.BLOCK}), make_verdict("b"))])
@@ -141,6 +160,9 @@ def test_a_decision_is_its_first_ending_step(pairs: list[tuple[Rule, Verdict]]) 
     if decision.step is None:
         assert decision.act is Act.FORWARD
         assert len(decision.steps) == len(pairs)
+    elif decision.act is Act.REDACT:
+        assert decision.step is decision.redactions[0]
+        assert len(decision.steps) == len(pairs)
     else:
         assert decision.step is decision.steps[-1]
         assert decision.step.action is not None
@@ -152,8 +174,9 @@ def test_a_rule_added_below_changes_nothing_that_was_decided_above(
     pairs: list[tuple[Rule, Verdict]], rule: Rule, verdict: Verdict
 ) -> None:
     before, after = decide(pairs), decide([*pairs, (rule, verdict)])
-    if before.step is not None:
+    if before.step is not None and before.step.ends:
         assert before == after
+    assert after.act in (Act.ANSWER, Act.BLOCK) or before.redactions == after.redactions[: len(before.redactions)]
 
 
 @given(rules(), VERDICTS)

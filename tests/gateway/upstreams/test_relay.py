@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.ledger.record import Record
 from gateway.types import Context, new_context
-from gateway.upstreams.relay import note_answer, relay, texts_of
+from gateway.upstreams.relay import note_answer, relay
 from gateway.wire import sse
 
 
@@ -190,47 +190,6 @@ def test_an_answer_that_is_no_json_has_no_usage(body: bytes) -> None:
     record = fresh().record
     note_answer(record, body)
     assert record.usage_source == "missing"
-
-
-def test_texts_of_a_whole_answer() -> None:
-    body = {
-        "choices": [
-            {"index": 0, "message": {"content": "a", "refusal": "b", "reasoning_content": "c"}},
-            {"message": {"content": None, "tool_calls": [{"function": {"arguments": "{}"}}, {"function": None}]}},
-            {"message": None},
-        ]
-    }
-    assert texts_of(json.dumps(body).encode(), stream=False) == (("a", "b", "c", "{}"), False)
-    assert texts_of(b"nonsense", stream=False) == ((), True)
-    assert texts_of(b'{"choices":null}', stream=False) == ((), False)
-    assert texts_of(b'{"choices":[{"message":{"content":["parts"]}}]}', stream=False) == ((), True)
-
-
-def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
-    body = b"".join([ROLE, says("he"), says("xx", 1), says("llo"), b": comment\n\n", USAGE, sse.DONE])
-    assert texts_of(body, stream=True) == (("hello", "xx"), False)
-    assert texts_of(body.replace(b"\n", b"\r\n"), stream=True) == (("hello", "xx"), False)
-    assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
-
-
-@pytest.mark.parametrize(
-    ("message", "texts", "incomplete"),
-    [
-        (b'{"content":null,"function_call":{"name":"f","arguments":"legacy"}}', ("legacy",), False),
-        (b'{"content":"a","reasoning":"b"}', ("a", "b"), False),
-        (b'{"tool_calls":[{"custom":{"name":"f","input":"free"}}]}', ("free",), False),
-        (b'{"role":"assistant","content":"a","audio":null,"annotations":[{"x":1}]}', ("a",), False),
-        (b'{"content":null,"audio":{"transcript":"evil"}}', (), True),
-        (b'{"content":"a","unheard_of":"evil"}', ("a",), True),
-    ],
-)
-@pytest.mark.parametrize("stream", [False, True])
-def test_what_an_answer_holds_is_read_or_known_to_be_unread(
-    message: bytes, texts: tuple[str, ...], incomplete: bool, stream: bool
-) -> None:
-    holder = b'{"choices":[{"index":0,"' + (b"delta" if stream else b"message") + b'":' + message + b"}]}"
-    body = b"data: " + holder + b"\n\ndata: [DONE]\n\n" if stream else holder
-    assert texts_of(body, stream=stream) == (texts, incomplete)
 
 
 @pytest.mark.parametrize("usage", [b"{}", b'{"prompt_tokens":5}', b'{"completion_tokens":5}'])

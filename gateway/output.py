@@ -1,0 +1,128 @@
+"""An upstream's answer under the rules that read it: let through, redacted, restored or blocked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from classifiers.verdict import Reading, Verdict
+from gateway.errors import Blocked
+from gateway.ledger.decided import note_flags, note_redacted, note_step
+from gateway.metrics import Metrics
+from gateway.reading.answer import read
+from gateway.reading.request import Request
+from gateway.rules import act, redaction
+from gateway.rules.decide import Step, apply
+from gateway.rules.redact import Placeholders
+from gateway.rules.rule import Act, Action, Rule
+from gateway.types import Context, Headers, Reply
+from gateway.upstreams.base import Answer
+from gateway.upstreams.hold import hold
+from gateway.upstreams.relay import note_answer, relay
+from gateway.wire import sse
+
+Ask = Callable[[Context, Sequence[Rule], Sequence[Reading]], Awaitable[Sequence[Verdict]]]
+"""The classifiers' verdicts, one for each reading."""
+
+
+class Output:
+    """What becomes of answers. max_answer_bytes: of a stream that is held back."""
+
+    def __init__(self, *, ask: Ask, metrics: Metrics, max_answer_bytes: int) -> None:
+        self._ask = ask
+        self._metrics = metrics
+        self._max_answer_bytes = max_answer_bytes
+
+    async def reply(
+        self,
+        context: Context,
+        request: Request,
+        answer: Answer,
+        *,
+        met: Sequence[Rule],
+        placeholders: Placeholders,
+    ) -> Reply:
+        """met: the rules that the request met, of which those read the answer that read output."""
+        rules = [rule for rule in met if rule.output and answer.status < 300]
+        if answer.chunks is not None:
+            return self._stream(context, request, answer, rules, placeholders)
+        note_answer(context.record, answer.body)
+        if not rules and not placeholders.values:
+            return Reply(status=answer.status, headers=answer.headers, body=answer.body)
+        blocked, body = await self._check(context, rules, answer.body, placeholders, stream=False)
+        if blocked is not None:
+            return act.carry_out(context.record, request, blocked)
+        return Reply(status=answer.status, headers=answer.headers, body=body)
+
+    def _stream(
+        self, context: Context, request: Request, answer: Answer, rules: Sequence[Rule], placeholders: Placeholders
+    ) -> Reply:
+        assert answer.chunks is not None
+        held = bool(rules or placeholders.values)
+        chunks = relay(
+            context,
+            answer.chunks,
+            strip_usage=not request.wants_usage,
+            max_bytes=self._max_answer_bytes if held else None,
+        )
+        if held:
+
+            async def check(body: bytes) -> Reply | None:
+                blocked, after = await self._check(context, rules, body, placeholders, stream=True)
+                if blocked is None:
+                    return None if after is body else Reply(headers=[], chunks=_once(after))
+                try:
+                    return act.carry_out(context.record, request, blocked)
+                except Blocked as error:
+                    return act.broken_off(error)
+
+            chunks = hold(chunks, check)
+        return Reply(headers=[*sse.HEADERS, *_but_content_type(answer.headers)], chunks=chunks)
+
+    async def _check(
+        self, context: Context, rules: Sequence[Rule], body: bytes, placeholders: Placeholders, *, stream: bool
+    ) -> tuple[Action | None, bytes]:
+        """The block that a rule asks for, if any; and the answer as it is to be sent."""
+        said = read(body, stream=stream)
+        redactions: list[Step] = []
+        if rules:
+            texts = tuple(map(str, said.texts))
+            readings = [rule.reading(texts, incomplete=said.incomplete) for rule in rules]
+            for rule, verdict in zip(rules, await self._ask(context, rules, readings), strict=True):
+                step = apply(rule, verdict)
+                if step.action is None:
+                    continue
+                if step.action.act is Act.FLAG:
+                    note_flags(context.record, (step,))
+                if step.action.act is Act.REDACT:
+                    redactions.append(step)
+                if step.action.act is Act.BLOCK:
+                    return _block(context, step), body
+        if redactions:
+            changed, stopped, counts = redaction.of_answer(said, redactions, placeholders)
+            if stopped is not None:
+                return _block(context, stopped), body
+            if changed is not None:
+                self._note(context, redactions[0], counts)
+                body, said = changed, read(changed, stream=stream)
+        restored = redaction.restored(said, placeholders)
+        return None, body if restored is None else restored
+
+    def _note(self, context: Context, step: Step, counts: redaction.Counts) -> None:
+        self._metrics.observe_redacted(counts)
+        note_redacted(context.record, counts)
+        if context.record.decision == "forward":
+            context.record.decision = "redact"
+            if not context.record.rule:
+                note_step(context.record, step)
+
+
+def _block(context: Context, step: Step) -> Action | None:
+    note_step(context.record, step)
+    context.record.decision = "block"
+    return step.action
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def _but_content_type(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if name != b"content-type"]

@@ -1,0 +1,200 @@
+"""Passages of texts → the same texts with placeholders in their place. Pure.
+
+Equal values of one kind get the same placeholder, numbered by their first place: [EMAIL_1]. Where a text is JSON, as a
+tool call's arguments are, it is JSON after as well.
+"""
+
+import json
+import re
+import unicodedata
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]*_[0-9]{1,6}\]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BARE = re.compile(r'[^\s,:\[\]{}"]')
+_BETWEEN = re.compile(r"[\W_]+")
+_WRITTEN_ONE_WAY = frozenset({"email", "secret", "ip"})
+"""Kinds in which separators count; numbers may be written with and without them."""
+
+
+class Unredactable(Exception):
+    """What was found cannot be replaced without making the text another thing than it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place to be replaced. start, end: characters, end exclusive; rule: by whose name; restore: whether the value
+    may be put back into the answer."""
+
+    start: int
+    end: int
+    kind: str
+    rule: str = ""
+    restore: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What stands in place of the characters start..end (exclusive)."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Placeholders:
+    """What stands for what in one request and its answer. values: to be put back, by placeholder."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    _names: dict[tuple[str, str], str] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+    _last: Counter[str] = field(default_factory=Counter)
+
+    def see(self, text: str) -> None:
+        """Placeholders that a text holds from before, for values that are not here any more, are not given again."""
+        if "[" in text:
+            self._taken.update(_PLACEHOLDER.findall(text))
+
+    def of(self, kind: str, value: str, *, restore: bool = False) -> str:
+        """The placeholder of a value."""
+        key = kind, _same(kind, value)
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = self._next(kind.upper())
+        if restore:
+            self.values.setdefault(name, value)
+        return name
+
+    def _next(self, kind: str) -> str:
+        while True:
+            self._last[kind] += 1
+            name = f"[{kind}_{self._last[kind]}]"
+            if name not in self._taken:
+                return name
+
+
+def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_json: bool = False) -> list[Edit]:
+    """What to change in a text, by start. Texts are to be given in the order in which they are read.
+
+    is_json: the text is JSON if it can be. Raises Unredactable where it would be no more.
+    """
+    parsed = is_json and _valid(text)
+    strings = [match.span() for match in _STRING.finditer(text)] if parsed else []
+    begins = [first for first, _ in strings]
+    made: list[Edit] = []
+    done = 0
+    for mark in apart(marks):
+        start, end = max(mark.start, done), mark.end
+        if start >= end:
+            continue
+        placeholders.see(text[done:start])
+        value, quoted = text[start:end], False
+        if parsed:
+            place = bisect_left(begins, start) - 1
+            quoted = place < 0 or strings[place][1] <= start
+            value = value if quoted else _decoded(value)
+        name = placeholders.of(mark.kind, value, restore=mark.restore)
+        if quoted:
+            # a number, of which all goes
+            while start > done and _BARE.match(text, start - 1):
+                start -= 1
+            while end < len(text) and _BARE.match(text, end):
+                end += 1
+            name = f'"{name}"'
+        made.append(Edit(start=start, end=end, text=name))
+        done = end
+    placeholders.see(text[done:])
+    if parsed and made and not _valid(apply(text, made)):
+        raise Unredactable
+    return made
+
+
+def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) -> list[Edit]:
+    """What to change in a text so that values stand in place of their placeholders again."""
+    if not values or "[" not in text:
+        return []
+    found = (match for match in _PLACEHOLDER.finditer(text) if match[0] in values)
+    return [
+        Edit(
+            start=match.start(),
+            end=match.end(),
+            text=json.dumps(values[match[0]], ensure_ascii=False)[1:-1] if is_json else values[match[0]],
+        )
+        for match in found
+    ]
+
+
+def apply(text: str, made: Sequence[Edit]) -> str:
+    """The text after its edits."""
+    return "".join(_spread((text,), made))
+
+
+def spread(pieces: Sequence[str], made: Sequence[Edit]) -> list[str]:
+    """The pieces of a text after the edits of the whole; what stands instead lies where the place begins."""
+    return list(_spread(pieces, made))
+
+
+def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
+    offset = index = 0
+    for piece in pieces:
+        end = offset + len(piece)
+        kept: list[str] = []
+        place = offset
+        while index < len(made) and made[index].start < end:
+            edit = made[index]
+            if edit.start >= offset:
+                kept += (piece[place - offset : edit.start - offset], edit.text)
+            place = min(edit.end, end)
+            if edit.end > end:
+                break
+            index += 1
+        kept.append(piece[place - offset :])
+        yield "".join(kept)
+        offset = end
+
+
+def apart(marks: Iterable[Mark]) -> list[Mark]:
+    """By start; those that overlap become one, of the kind of the first."""
+    parted: list[Mark] = []
+    for mark in sorted(marks, key=lambda one: (one.start, -one.end)):
+        if parted and mark.start < parted[-1].end:
+            last = parted.pop()
+            parted.append(
+                Mark(
+                    start=last.start,
+                    end=max(last.end, mark.end),
+                    kind=last.kind,
+                    rule=last.rule,
+                    restore=last.restore and mark.restore,
+                )
+            )
+        else:
+            parted.append(mark)
+    return parted
+
+
+def _same(kind: str, value: str) -> str:
+    plain = unicodedata.normalize("NFKC", value).casefold()
+    return plain if kind in _WRITTEN_ONE_WAY else _BETWEEN.sub("", plain)
+
+
+def _valid(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _decoded(value: str) -> str:
+    """A part of a JSON string as the text that it spells."""
+    try:
+        return str(json.loads(f'"{value}"', strict=False))
+    except ValueError:
+        return value

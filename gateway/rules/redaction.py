@@ -1,0 +1,141 @@
+"""The redactions that rules decided, carried out on a request or an answer. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import Raw
+
+from classifiers.verdict import Abstention
+from gateway.reading import roles
+from gateway.reading.answer import Said
+from gateway.reading.request import Request
+from gateway.rules import redact
+from gateway.rules.decide import Decision, Step
+from gateway.rules.redact import Mark, Placeholders, Unredactable
+from gateway.rules.rule import Act
+from gateway.wire import chat
+from gateway.wire.rewrite import Path, rewrite
+
+Counts = Mapping[tuple[str, str], int]
+"""How many places were replaced, by rule and kind."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Redacted:
+    """edits: of each text that changes, by its index. failed: the steps of which something could not be replaced."""
+
+    edits: dict[int, list[redact.Edit]] = field(default_factory=dict)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed: list[Step] = field(default_factory=list)
+
+    def blocking(self) -> Step | None:
+        """The first step that failed whose rule then blocks, as that block."""
+        for step in self.failed:
+            action = step.rule.otherwise[Abstention.BROKEN.value]
+            if action.act is Act.BLOCK:
+                verdict = replace(step.verdict, abstention=Abstention.BROKEN, reason="cannot be redacted")
+                return replace(step, verdict=verdict, label=None, action=action, ends=True)
+        return None
+
+
+def of_request(
+    request: Request, turns: Sequence[roles.Turn], decision: Decision, placeholders: Placeholders
+) -> tuple[Request, Decision, Counts]:
+    """The request as it is to be forwarded; or the decision to block it, where something cannot be redacted."""
+    where = {path: place for place, path in enumerate(path for turn in turns for path in turn.paths)}
+    texts = [text for turn in turns for text in turn.texts]
+    is_json = [path[-1] == "arguments" for path in where]
+    marks: dict[int, list[tuple[Step, Mark]]] = {}
+    for step in decision.redactions:
+        paths = roles.paths(turns, step.rule.roles, last=step.rule.last_turn)
+        for text, mark in marks_of(step):
+            marks.setdefault(where[paths[text]], []).append((step, mark))
+    redacted = _redacted(texts, is_json, marks, decision.redactions, placeholders)
+    stopped = redacted.blocking()
+    if stopped is not None:
+        return request, replace(decision, act=Act.BLOCK, step=stopped, redactions=()), {}
+    if not redacted.edits:
+        return request, replace(decision, act=Act.FORWARD, redactions=()), {}
+    ways = list(where)
+    changes: dict[Path, bytes] = {
+        ways[place]: chat.encode(redact.apply(texts[place], edits)) for place, edits in redacted.edits.items()
+    }
+    messages = Raw(rewrite(request.messages, changes))
+    fields = {**request.fields, "messages": messages}
+    return replace(request, messages=messages, fields=fields), decision, redacted.counts
+
+
+def of_answer(
+    said: Said, steps: Sequence[Step], placeholders: Placeholders
+) -> tuple[bytes | None, Step | None, Counts]:
+    """The answer's new bytes, None where nothing changes; or the step that blocks it."""
+    marks: dict[int, list[tuple[Step, Mark]]] = {}
+    for step in steps:
+        for text, mark in marks_of(step):
+            marks.setdefault(text, []).append((step, replace(mark, restore=False)))
+    texts = [str(text) for text in said.texts]
+    redacted = _redacted(texts, [text.is_json for text in said.texts], marks, steps, placeholders)
+    stopped = redacted.blocking()
+    if stopped is not None or not redacted.edits:
+        return None, stopped, {}
+    return _with_edits(said, redacted.edits), None, redacted.counts
+
+
+def restored(said: Said, placeholders: Placeholders) -> bytes | None:
+    """The answer's bytes with the request's own values in place of their placeholders; None where it has none."""
+    edits = {
+        index: made
+        for index, text in enumerate(said.texts)
+        if (made := redact.restoring(str(text), placeholders.values, is_json=text.is_json))
+    }
+    return _with_edits(said, edits) if edits else None
+
+
+def marks_of(step: Step) -> Iterator[tuple[int, Mark]]:
+    """(index of the text that the rule reads, place) of each passage that a rule redacts."""
+    for passage in step.verdict.spans:
+        action = step.rule.then.get(passage.label)
+        if action is not None and action.act is Act.REDACT:
+            yield (
+                passage.text,
+                Mark(
+                    start=passage.start,
+                    end=passage.end,
+                    kind=passage.kind,
+                    rule=step.rule.name,
+                    restore=action.restore,
+                ),
+            )
+
+
+def _redacted(
+    texts: Sequence[str],
+    is_json: Sequence[bool],
+    marks: Mapping[int, Sequence[tuple[Step, Mark]]],
+    steps: Sequence[Step],
+    placeholders: Placeholders,
+) -> Redacted:
+    redacted = Redacted(failed=[step for step in steps if not any(True for _ in marks_of(step))])
+    for place, (text, parsed) in enumerate(zip(texts, is_json, strict=True)):
+        own = marks.get(place)
+        if own is None:
+            placeholders.see(text)
+            continue
+        parted = redact.apart(mark for _, mark in own)
+        try:
+            redacted.edits[place] = redact.edits(text, parted, placeholders, is_json=parsed)
+        except Unredactable:
+            redacted.failed += [step for step, _ in own]
+        else:
+            redacted.counts.update((mark.rule, mark.kind) for mark in parted)
+    return redacted
+
+
+def _with_edits(said: Said, edits: Mapping[int, Sequence[redact.Edit]]) -> bytes:
+    return said.with_pieces(
+        {
+            index: redact.spread([piece.text for piece in said.texts[index].pieces], made)
+            for index, made in edits.items()
+        }
+    )

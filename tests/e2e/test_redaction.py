@@ -1,0 +1,114 @@
+"""Personal data in front of a real gateway process, whose upstream repeats what it was sent."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+POLICY = """\
+version: 1
+name: customer-data
+kind: safety
+about: Messages to the assistant of a bank.
+labels:
+  payment: {means: gives the number of a card or an account, patterns: [card, iban]}
+  contact: {means: gives an address, patterns: [email, phone]}
+tests:
+  - {text: "please pay to DE89 3704 0044 0532 0130 00", expect: payment}
+"""
+GATEWAY = """\
+version: 1
+models_dir: models
+ledger: offramp.db
+upstreams: {echo: {kind: echo}}
+models: {gpt-4o: echo, gpt-4o-mini: echo, gpt-4: echo}
+rules:
+  - name: requests
+    classifier: customer-data
+    when: {model: gpt-4o}
+    then: {"*": redact}
+  - name: restored
+    classifier: customer-data
+    when: {model: gpt-4o-mini}
+    then: {payment: block, contact: {redact: {restore: true}}}
+  - name: answers
+    classifier: customer-data
+    when: {model: gpt-4}
+    reads: {roles: system, output: true}
+    then: {"*": redact}
+"""
+TEXT = "I am joe@example.com, my account is DE89 3704 0044 0532 0130 00"
+HIDDEN = "I am [EMAIL_1], my account is [IBAN_1]"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, run_offramp) -> Path:
+    made = tmp_path_factory.mktemp("redaction")
+    (made / "customer-data.yaml").write_text(POLICY)
+    (made / "gateway.yaml").write_text(GATEWAY)
+    assert run_offramp("train", "customer-data.yaml", "--models", "models", cwd=made).returncode == 0
+    return made
+
+
+@pytest.fixture
+def gateway(folder: Path, start_gateway):
+    return start_gateway(folder / "gateway.yaml")
+
+
+@pytest.fixture
+def client(gateway) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
+
+
+def ask(client: OpenAI, model: str, text: str):
+    messages = [{"role": "user", "content": text}]
+    return client.chat.completions.with_raw_response.create(model=model, messages=messages)
+
+
+def streamed(client: OpenAI, model: str, text: str) -> str:
+    chunks = client.chat.completions.create(model=model, messages=[{"role": "user", "content": text}], stream=True)
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+def test_personal_data_does_not_leave(client: OpenAI, gateway) -> None:
+    raw = ask(client, "gpt-4o", TEXT)
+    assert raw.parse().choices[0].message.content == f"echo: {HIDDEN}"
+    assert raw.headers["x-offramp-decision"] == "redact"
+    assert raw.headers["x-offramp-redacted"] == "email:1,iban:1"
+    assert streamed(client, "gpt-4o", TEXT) == f"echo: {HIDDEN}"
+    assert gateway.metric('offramp_redacted_places_total{kind="email",rule="requests"}') == 2
+    assert gateway.metric('offramp_redacted_places_total{kind="phone",rule="requests"}') == 0
+    assert gateway.stop() == 0
+    written = b"".join(file.read_bytes() for file in gateway.folder.glob("*") if file.suffix in (".db", ".log"))
+    assert b"email:1,iban:1" in written
+    assert not any(part in written for part in (b"joe@example", b"DE89", b"0532"))
+
+
+def test_values_come_back_where_that_is_asked_for(client: OpenAI) -> None:
+    text = "I am joe@example.com; write to joe@example.com"
+    assert ask(client, "gpt-4o-mini", text).parse().choices[0].message.content == f"echo: {text}"
+    assert streamed(client, "gpt-4o-mini", text) == f"echo: {text}"
+    blocked = ask(client, "gpt-4o-mini", TEXT)
+    assert blocked.headers["x-offramp-decision"] == "block"
+
+
+def test_answers_are_redacted(client: OpenAI) -> None:
+    raw = ask(client, "gpt-4", TEXT)
+    assert raw.parse().choices[0].message.content == f"echo: {HIDDEN}"
+    assert raw.headers["x-offramp-decision"] == "redact"
+    assert streamed(client, "gpt-4", TEXT) == f"echo: {HIDDEN}"
+
+
+def test_explain_shows_what_would_be_forwarded(run_offramp, folder: Path) -> None:
+    told = run_offramp("explain", TEXT, "--gateway", "gateway.yaml", cwd=folder).stdout
+    assert "decision: redact by rule requests for payment" in told or "for contact" in told
+    assert f"forwards: {HIDDEN}" in told
+
+
+def test_moderations_name_the_labels(client: OpenAI) -> None:
+    result = client.moderations.create(model="customer-data", input=TEXT).results[0].model_dump()
+    assert result["flagged"]
+    assert (result["categories"]["payment"], result["categories"]["violence"]) == (True, False)
+    assert result["category_scores"]["contact"] == 1

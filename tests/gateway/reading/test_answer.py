@@ -1,0 +1,106 @@
+"""What is read of an upstream's answer, and the answer with other texts in their places."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.reading.answer import read
+from gateway.wire import sse
+
+USAGE = sse.event(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
+
+
+def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
+    said = read(body, stream=stream)
+    return tuple(map(str, said.texts)), said.incomplete
+
+
+def says(text: str, index: int = 0, **more: Any) -> bytes:
+    choice = {"index": index, "delta": {"content": text}, **more}
+    return sse.event(json.dumps({"choices": [choice]}, separators=(",", ":")).encode())
+
+
+def test_texts_of_a_whole_answer() -> None:
+    body = {
+        "choices": [
+            {"index": 0, "message": {"content": "a", "refusal": "b", "reasoning_content": "c"}},
+            {"message": {"content": None, "tool_calls": [{"function": {"arguments": "{}"}}, {"function": None}]}},
+            {"message": None},
+        ]
+    }
+    assert texts_of(json.dumps(body).encode(), stream=False) == (("a", "b", "c", "{}"), False)
+    assert texts_of(b"nonsense", stream=False) == ((), True)
+    assert texts_of(b'{"choices":null}', stream=False) == ((), False)
+    assert texts_of(b'{"choices":[{"message":{"content":["parts"]}}]}', stream=False) == ((), True)
+
+
+def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
+    body = b"".join([says(""), says("he"), says("xx", 1), says("llo"), b": comment\n\n", USAGE, sse.DONE])
+    assert texts_of(body, stream=True) == (("hello", "xx"), False)
+    assert texts_of(body.replace(b"\n", b"\r\n"), stream=True) == (("hello", "xx"), False)
+    assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
+
+
+@pytest.mark.parametrize(
+    ("message", "texts", "incomplete"),
+    [
+        (b'{"content":null,"function_call":{"name":"f","arguments":"legacy"}}', ("legacy",), False),
+        (b'{"content":"a","reasoning":"b"}', ("a", "b"), False),
+        (b'{"tool_calls":[{"custom":{"name":"f","input":"free"}}]}', ("free",), False),
+        (b'{"role":"assistant","content":"a","audio":null,"annotations":[{"x":1}]}', ("a",), False),
+        (b'{"content":null,"audio":{"transcript":"evil"}}', (), True),
+        (b'{"content":"a","unheard_of":"evil"}', ("a",), True),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_answer_holds_is_read_or_known_to_be_unread(
+    message: bytes, texts: tuple[str, ...], incomplete: bool, stream: bool
+) -> None:
+    holder = b'{"choices":[{"index":0,"' + (b"delta" if stream else b"message") + b'":' + message + b"}]}"
+    body = b"data: " + holder + b"\n\ndata: [DONE]\n\n" if stream else holder
+    assert texts_of(body, stream=stream) == (texts, incomplete)
+
+
+def test_calls_are_texts_of_their_own() -> None:
+    calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
+    said = read(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
+    assert [(str(text), text.is_json) for text in said.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
+    deltas = [(0, '{"a'), (1, "{"), (0, '":1}'), (1, "}")]
+    events = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}]}
+        for place, part in deltas
+    ]
+    said = read(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
+    assert [str(text) for text in said.texts] == ['{"a":1}', "{}"]
+
+
+def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
+    body = (
+        b'{ "id" : "x", "choices":[{"message":{"content":"a","x": [ 1 ]},"logprobs":{"content":[1]}},'
+        b'{"message":{"content":"b"},"logprobs":{"content":[2]}}],"big": 123456789012345678901234567890 }'
+    )
+    said = read(body, stream=False)
+    assert said.with_pieces({}) == body
+    after = said.with_pieces({0: ["c"]})
+    assert b'"big":123456789012345678901234567890' in after
+    assert b'"x":[ 1 ]' in after
+    assert json.loads(after)["choices"] == [
+        {"message": {"content": "c", "x": [1]}, "logprobs": None},
+        {"message": {"content": "b"}, "logprobs": {"content": [2]}},
+    ]
+
+
+def test_a_stream_is_changed_in_its_pieces() -> None:
+    events = [says("he", logprobs={"content": [7]}), says("xx", 1), b": comment\n\n", says("llo"), USAGE, sse.DONE]
+    said = read(b"".join(events), stream=True)
+    assert said.with_pieces({}) == b"".join(events)
+    after = said.with_pieces({0: ["HE", ""]})
+    assert after == b"".join([says("HE", logprobs=None), *events[1:3], says(""), USAGE, sse.DONE])
+    assert texts_of(after, stream=True) == (("HE", "xx"), False)
+
+
+def test_an_events_other_fields_stay() -> None:
+    event = b'event: message\r\ndata: {"choices":[{"delta":{"content":"a"}}]}\r\nid: 7\r\n\r\n'
+    after = read(event, stream=True).with_pieces({0: ["b"]})
+    assert after == b'event: message\nid: 7\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\n'

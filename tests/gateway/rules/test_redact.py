@@ -1,0 +1,119 @@
+"""Placeholders in place of passages, and the texts that come of it."""
+
+import json
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.rules.redact import Edit, Mark, Placeholders, Unredactable, apply, edits, restoring, spread
+
+MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
+
+
+def marks(text: str, **kinds: str) -> list[Mark]:
+    """A mark at each place of these values."""
+    return [
+        Mark(start=match.start(), end=match.end(), kind=kind)
+        for kind, value in kinds.items()
+        for match in re.finditer(re.escape(value), text)
+    ]
+
+
+def redacted(text: str, *, is_json: bool = False, given: Placeholders | None = None, **kinds: str) -> str:
+    return apply(text, edits(text, marks(text, **kinds), given or Placeholders(), is_json=is_json))
+
+
+def test_each_value_has_one_placeholder_numbered_by_its_first_place() -> None:
+    given = Placeholders()
+    text = f"{MAIL} or ann@x.org, {CARD}; again {MAIL}"
+    made = [*marks(text, email=MAIL), *marks(text, email="ann@x.org"), *marks(text, card=CARD)]
+    assert apply(text, edits(text, made, given)) == "[EMAIL_1] or [EMAIL_2], [CARD_1]; again [EMAIL_1]"
+    assert redacted("4111-1111-1111-1111", given=given, card="4111-1111-1111-1111") == "[CARD_1]"
+    assert redacted("JOE@Example.com", given=given, email="JOE@Example.com") == "[EMAIL_1]"
+    assert redacted("j.oe@example.com", given=given, email="j.oe@example.com") == "[EMAIL_3]"
+    assert given.values == {}
+
+
+def test_placeholders_from_before_are_not_given_again() -> None:
+    assert redacted(f"you said [EMAIL_1]; mine is {MAIL}", email=MAIL) == "you said [EMAIL_1]; mine is [EMAIL_2]"
+    # what follows the value speaks of it: the turn after
+    assert redacted(f"mine is {MAIL}. You wrote to [EMAIL_1]", email=MAIL).startswith("mine is [EMAIL_1].")
+    given = Placeholders()
+    given.see("[EMAIL_1] [EMAIL_3]")
+    assert [given.of("email", value) for value in "abc"] == ["[EMAIL_2]", "[EMAIL_4]", "[EMAIL_5]"]
+
+
+def test_places_that_overlap_become_one() -> None:
+    made = edits("abcdef", [Mark(start=2, end=5, kind="ip"), Mark(start=1, end=3, kind="card")], Placeholders())
+    assert made == [Edit(start=1, end=5, text="[CARD_1]")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "after"),
+    [
+        ('{"to": "joe@example.com"}', {"email": MAIL}, '{"to": "[EMAIL_1]"}'),
+        ('{"call": 4915112345678}', {"phone": "4915112345678"}, '{"call": "[PHONE_1]"}'),
+        ('{"call":[-4915112345678.0, 2]}', {"phone": "4915112345678"}, '{"call":["[PHONE_1]", 2]}'),
+        ("4915112345678", {"phone": "4915112345678"}, '"[PHONE_1]"'),
+        ('{"note": "a\\njoe@example.com\\n"}', {"email": MAIL}, '{"note": "a\\n[EMAIL_1]\\n"}'),
+        ("not json: 4915112345678", {"phone": "4915112345678"}, "not json: [PHONE_1]"),
+    ],
+)
+def test_json_stays_json(text: str, kinds: dict[str, str], after: str) -> None:
+    assert redacted(text, is_json=True, **kinds) == after
+
+
+def test_a_place_that_cannot_be_replaced_within_json_is_refused() -> None:
+    text = '{"a": "12", "b": "34"}'
+    with pytest.raises(Unredactable):
+        edits(text, [Mark(start=7, end=12, kind="card")], Placeholders(), is_json=True)
+
+
+def test_values_are_put_back_where_that_was_asked_for() -> None:
+    given = Placeholders()
+    secret = 'a"b\nc'
+    given.of("secret", secret, restore=True)
+    given.of("email", MAIL)
+    assert given.values == {"[SECRET_1]": secret}
+    text = "use [SECRET_1], not [SECRET_2] or [EMAIL_1]"
+    assert apply(text, restoring(text, given.values)) == f"use {secret}, not [SECRET_2] or [EMAIL_1]"
+    arguments = '{"key": "[SECRET_1]"}'
+    assert json.loads(apply(arguments, restoring(arguments, given.values, is_json=True))) == {"key": secret}
+    assert restoring(text, {}) == []
+
+
+def test_a_value_from_within_json_is_put_back_as_the_text_that_it_spells() -> None:
+    given = Placeholders()
+    text = json.dumps({"key": "line\nend"})
+    mark = Mark(start=9, end=18, kind="secret", restore=True)
+    assert apply(text, edits(text, [mark], given, is_json=True)) == '{"key": "[SECRET_1]"}'
+    assert given.values == {"[SECRET_1]": "line\nend"}
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 8)), max_size=6)
+
+
+@given(st.text('ab[_1]{}",\\ ', max_size=40), PLACES, st.lists(st.integers(0, 40), max_size=5), st.booleans())
+def test_nothing_marked_is_left_and_all_else_is(
+    text: str, places: list[tuple[int, int]], cuts: list[int], is_json: bool
+) -> None:
+    wanted = [Mark(start=start, end=min(start + size, len(text)), kind="ip") for start, size in places]
+    wanted = [mark for mark in wanted if mark.start < mark.end]
+    try:
+        made = edits(text, wanted, Placeholders(), is_json=is_json)
+    except Unredactable:
+        assert is_json
+        return
+    marked = {place for mark in wanted for place in range(mark.start, mark.end)}
+    gone = {place for edit in made for place in range(edit.start, edit.end)}
+    assert marked <= gone
+    assert marked == gone or is_json
+    kept = "".join(char for place, char in enumerate(text) if place not in gone)
+    assert len(apply(text, made)) == len(kept) + sum(len(edit.text) for edit in made)
+    ends = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
+    pieces = [text[start:end] for start, end in pairwise(ends)]
+    assert "".join(spread(pieces, made)) == apply(text, made)
+    assert len(spread(pieces, made)) == len(pieces)

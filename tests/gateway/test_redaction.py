@@ -1,0 +1,281 @@
+"""Personal data replaced on its way to an upstream and in its answer, on fakes at the gateway's ends."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.config.load import rule_problems
+from gateway.ledger.record import Record
+from gateway.upstreams.base import Answer
+from gateway.wire import sse
+
+Wire = Callable[..., Any]
+MakeAnswer = Callable[..., Answer]
+
+MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
+RULE = """
+rules:
+  - name: data
+    classifier: data
+    reads: {{output: {output}}}
+    then: {{payment: {then}, contact: {then}}}
+{more}"""
+SENT = b'{"choices":[{"message":{"content":"ok"}}],"model":"m","usage":{"prompt_tokens":7,"completion_tokens":3}}'
+
+
+def rules(then: str = "redact", *, output: str = "false", more: str = "") -> str:
+    return RULE.format(then=then, output=output, more=more)
+
+
+def body(*messages: Any, **fields: Any) -> bytes:
+    turns = [{"role": "user", "content": one} if isinstance(one, str) else one for one in messages]
+    return json.dumps({"model": "dear", "messages": turns, **fields}).encode()
+
+
+def says(text: str, **choice: Any) -> bytes:
+    return json.dumps({"model": "m", "choices": [{"message": {"content": text}, **choice}]}).encode()
+
+
+def stream(*texts: str) -> list[bytes]:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in texts]
+    return [*(sse.event(json.dumps(chunk, separators=(",", ":")).encode()) for chunk in chunks), sse.DONE]
+
+
+@pytest.fixture
+def gateway(wire: Wire, fake_upstream: Any, make_answer: MakeAnswer) -> Callable[..., Any]:
+    """gateway(rules, answer or events=…): with one upstream that answers so; what it was sent is in `.sent`."""
+
+    def make(text: str, answer: bytes = SENT, *, events: list[bytes] | None = None) -> Any:
+        upstream = fake_upstream([make_answer(answer, events=events)])
+        return wire(text, upstreams={"one": upstream, "two": upstream})
+
+    return make
+
+
+def sent(wired: Any) -> list[dict[str, Any]]:
+    """The messages that the upstream got."""
+    (call,) = wired.upstreams["one"].calls
+    messages: list[dict[str, Any]] = json.loads(call.body)["messages"]
+    return messages
+
+
+def replaced(wired: Any, kind: str, rule: str = "data") -> float | None:
+    value: float | None = wired.metrics.registry.get_sample_value(
+        "offramp_redacted_places_total", {"rule": rule, "kind": kind}
+    )
+    return value
+
+
+async def test_what_is_found_is_replaced_before_it_is_forwarded(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules())
+    answer = await ask(wired.app, body(f"I am {MAIL}, my card {CARD}", f"again: {MAIL}"))
+    assert answer.body == SENT
+    assert [message["content"] for message in sent(wired)] == ["I am [EMAIL_1], my card [CARD_1]", "again: [EMAIL_1]"]
+    assert answer.headers["x-offramp-decision"] == "redact"
+    assert answer.headers["x-offramp-redacted"] == "card:1,email:2"
+    assert (answer.headers["x-offramp-rule"], answer.headers["x-offramp-label"]) == ("data", "contact")
+    assert (replaced(wired, "email"), replaced(wired, "card")) == (2, 1)
+    record = wired.record()
+    assert (record.decision, record.rule, record.redacted) == ("redact", "data", "card:1,email:2")
+    assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
+    assert not any(MAIL in str(value) or "1111" in str(value) for value in vars_of(record))
+
+
+def vars_of(record: Record) -> list[object]:
+    return [getattr(record, name) for name in record.__struct_fields__]
+
+
+async def test_text_without_any_is_forwarded_byte_for_byte(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules())
+    request = b'{"model":"dear", "messages":[ {"role":"user","content":"hi"} ],"x" : 1.50}'
+    answer = await ask(wired.app, request)
+    assert answer.headers["x-offramp-decision"] == "forward"
+    assert "x-offramp-redacted" not in answer.headers
+    assert (
+        wired.upstreams["one"].calls[0].body
+        == b'{"model":"dear","messages":[ {"role":"user","content":"hi"} ],"x":1.50}'
+    )
+    assert wired.record().redacted == ""
+
+
+async def test_every_text_of_every_role_is_read_and_nothing_else_changes(gateway: Any, ask: Any) -> None:
+    messages = [
+        {"role": "system", "content": f"write to {MAIL}"},
+        {"role": "user", "content": [{"type": "text", "text": f"at {MAIL}"}, {"type": "text", "text": "é", "x": 1e2}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "refusal": f"no {MAIL}",
+            "tool_calls": [
+                {
+                    "id": "1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": json.dumps({"to": MAIL, "n": 1})},
+                },
+                {"id": "2", "type": "custom", "custom": {"name": "g", "input": MAIL}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "1", "content": json.dumps({"card": 4111111111111111})},
+        {"role": "user", "name": MAIL, "content": "the end"},
+    ]
+    wired = gateway(rules())
+    await ask(wired.app, body(*messages, temperature=1.0, tools=[{"type": "function", "function": {"name": "f"}}]))
+    asked = json.loads(wired.upstreams["one"].calls[0].body)
+    text = json.dumps(messages).replace(MAIL, "[EMAIL_1]").replace("4111111111111111", "[CARD_1]")
+    assert asked["messages"] == json.loads(text)
+    assert json.loads(asked["messages"][2]["tool_calls"][0]["function"]["arguments"]) == {"to": "[EMAIL_1]", "n": 1}
+    assert (asked["temperature"], len(asked["tools"])) == (1.0, 1)
+    assert wired.record().redacted == "card:1,email:6"
+
+
+async def test_a_rule_may_read_some_roles_only(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules().replace("reads: {", "reads: {roles: user, "))
+    await ask(wired.app, body({"role": "system", "content": MAIL}, MAIL))
+    assert [message["content"] for message in sent(wired)] == [MAIL, "[EMAIL_1]"]
+    wired.writer.close()
+
+
+async def test_what_only_one_label_says_is_left(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules().replace("payment: redact", "payment: flag"))
+    answer = await ask(wired.app, body(f"{MAIL} {CARD}"))
+    assert sent(wired)[0]["content"] == f"[EMAIL_1] {CARD}"
+    assert answer.headers["x-offramp-redacted"] == "email:1"
+    wired.writer.close()
+
+
+async def test_rules_below_still_decide(gateway: Any, ask: Any) -> None:
+    more = """
+  - {name: intents, classifier: bank, then: {rate: {forward: cheap}, greeting: {answer: Hello.}, card: block}}
+"""
+    wired = gateway(rules(more=more))
+    routed = await ask(wired.app, body(f"the rate, {MAIL}"))
+    assert sent(wired)[0]["content"] == "the rate, [EMAIL_1]"
+    assert (routed.headers["x-offramp-decision"], routed.headers["x-offramp-rule"]) == ("redact", "intents")
+    answered = await ask(wired.app, body(f"a greeting, {MAIL}"))
+    blocked = await ask(wired.app, body(f"a card, {MAIL}"))
+    assert [one.headers["x-offramp-decision"] for one in (answered, blocked)] == ["answer", "block"]
+    assert "x-offramp-redacted" not in answered.headers
+    assert len(wired.upstreams["one"].calls) == 1
+    first = wired.records()[0]
+    assert (first.decision, first.saved_reason, first.upstream_model) == ("redact", "cheaper_route", "cheap")
+
+
+async def test_two_rules_share_the_numbers(gateway: Any, ask: Any) -> None:
+    more = """
+  - {name: more, classifier: data, then: {payment: redact, contact: redact}}
+"""
+    wired = gateway(rules(more=more).replace("payment: redact, contact: redact", "payment: redact", 1))
+    await ask(wired.app, body(f"{MAIL} {CARD} ann@x.org"))
+    assert sent(wired)[0]["content"] == "[EMAIL_1] [CARD_1] [EMAIL_2]"
+    counts = [replaced(wired, kind, rule) for kind in ("email", "card") for rule in ("data", "more")]
+    assert counts == [None, 2, 1, None]
+    assert wired.record().redacted == "card:1,email:2"
+
+
+@pytest.mark.parametrize(
+    ("message", "label"),
+    [
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, "unread"),
+        (f"broken {MAIL}", "broken"),
+    ],
+)
+async def test_what_could_not_be_read_is_not_forwarded(gateway: Any, ask: Any, message: Any, label: str) -> None:
+    wired = gateway(rules())
+    answer = await ask(wired.app, body(MAIL, message))
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-label"]) == ("block", label)
+    assert wired.upstreams["one"].calls == []
+    wired.writer.close()
+
+
+@pytest.mark.parametrize(("more", "decision"), [("", "block"), ("    when_broken: forward", "forward")])
+async def test_what_cannot_be_replaced_goes_by_when_broken(gateway: Any, ask: Any, more: str, decision: str) -> None:
+    # the key has no end, so that all after it counts as its own: the call's arguments would be JSON no more
+    arguments = json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
+    wired = gateway(rules(more=more).replace("contact: redact", "key: redact"))
+    answer = await ask(wired.app, body(call))
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == (decision, "data")
+    assert answer.headers["x-offramp-label"] == ("broken" if decision == "block" else "key")
+    assert len(wired.upstreams["one"].calls) == (decision == "forward")
+    wired.writer.close()
+
+
+async def test_an_answer_is_redacted_and_loses_its_logprobs(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules(output="true"), says(f"write to {MAIL}", logprobs={"content": [{"token": MAIL}]}))
+    answer = await ask(wired.app, body("who can help?"))
+    (choice,) = json.loads(answer.body)["choices"]
+    assert choice == {"message": {"content": "write to [EMAIL_1]"}, "logprobs": None}
+    assert answer.headers["x-offramp-decision"] == "redact"
+    record = wired.record()
+    assert (record.decision, record.rule, record.label, record.redacted) == ("redact", "data", "contact", "email:1")
+
+
+async def test_an_answers_numbers_go_on_from_the_requests(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules(output="true"), says(f"not {MAIL} but ann@x.org"))
+    answer = await ask(wired.app, body(f"I am {MAIL}"))
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "not [EMAIL_1] but [EMAIL_2]"
+    assert answer.headers["x-offramp-redacted"] == "email:3"
+    wired.writer.close()
+
+
+async def test_a_streamed_answer_is_held_and_redacted_across_its_chunks(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules(output="true"), events=stream("write to joe@", "exam", "ple.com", ", please"))
+    answer = await ask(wired.app, body("who?", stream=True))
+    assert answer.body == b"".join(stream("write to [EMAIL_1]", "", "", ", please"))
+    assert wired.record().redacted == "email:1"
+
+
+async def test_an_answer_that_cannot_be_read_is_blocked(gateway: Any, ask: Any) -> None:
+    held = json.dumps({"choices": [{"message": {"content": MAIL, "audio": {"transcript": MAIL}}}]}).encode()
+    wired = gateway(rules(output="true"), held)
+    answer = await ask(wired.app, body("who?"))
+    assert answer.headers["x-offramp-decision"] == "block"
+    assert MAIL not in answer.body.decode()
+    wired.writer.close()
+
+
+async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> None:
+    call = {"function": {"name": "mail", "arguments": '{"to":"[EMAIL_1]"}'}}
+    said = {"choices": [{"message": {"content": "to [EMAIL_1], not [EMAIL_2]", "tool_calls": [call]}}]}
+    wired = gateway(rules("{redact: {restore: true}}"), json.dumps(said).encode())
+    answer = await ask(wired.app, body(f"mail {MAIL}"))
+    assert sent(wired)[0]["content"] == "mail [EMAIL_1]"
+    message = json.loads(answer.body)["choices"][0]["message"]
+    assert message["content"] == f"to {MAIL}, not [EMAIL_2]"
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"to": MAIL}
+    assert wired.record().redacted == "email:1"
+
+
+async def test_values_are_put_back_into_a_stream(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules("{redact: {restore: true}}"), events=stream("to [EMA", "IL_1]", "."))
+    answer = await ask(wired.app, body(f"mail {MAIL}", stream=True))
+    assert answer.body == b"".join(stream(f"to {MAIL}", "", "."))
+    wired.writer.close()
+
+
+async def test_without_restore_the_placeholder_stays_and_a_stream_is_not_held(gateway: Any, ask: Any) -> None:
+    parts: list[bytes] = []
+    wired = gateway(rules(), events=stream("to [EMA", "IL_1]"))
+    answer = await ask(wired.app, body(f"mail {MAIL}", stream=True), on_part=parts.append)
+    assert answer.body == b"".join(stream("to [EMA", "IL_1]"))
+    assert len([part for part in parts if part]) == 3
+    wired.writer.close()
+
+
+def test_a_label_without_patterns_cannot_be_redacted(load: Any, policies: Any) -> None:
+    text = """\
+version: 1
+upstreams: {one: {kind: echo}}
+rules:
+  - {name: a, classifier: data, then: {"*": redact}}
+  - {name: b, classifier: data, then: {"*": redact, gossip: block}}
+  - {name: c, classifier: safe, then: {violence: redact}}
+"""
+    problems = rule_problems(load(text), policies)
+    what = "is not told by patterns:, so nothing says what to redact; block it, or flag it"
+    assert [str(problem).partition("gateway.yaml:")[2] for problem in problems] == [
+        f"4:40: rules[0].then.*: gossip {what}",
+        f"6:40: rules[2].then.violence: violence {what}",
+    ]
