@@ -1,6 +1,7 @@
 """Figures as people read them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def percent(share: float | None) -> str:
@@ -16,3 +17,17 @@ def number(value: float | None) -> str:
 def interval(bounds: Sequence[float] | None) -> str:
     """`80.1 – 85.2 %`."""
     return "" if bounds is None else f"{bounds[0] * 100:.1f} – {bounds[1] * 100:.1f} %"
+
+
+def plain(value: Any) -> str:
+    """A setting, whatever it is: `{"sharpness": 20.0, "share": 0.5}` → `sharpness 20.0, share 0.5`."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        inner = ((name, f"({plain(one)})" if isinstance(one, Mapping) else plain(one)) for name, one in value.items())
+        return ", ".join(f"{name} {told}" for name, told in inner)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value))
+    return str(value)

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from classifiers.report import sections
-from classifiers.report.figures import interval, number, percent
+from classifiers.report.figures import interval, number, percent, plain
 from classifiers.report.layout import document, table
 
 FILE = "report.html"
@@ -164,7 +164,7 @@ def _settings(report: Mapping[str, Any]) -> str:
         ["encoder", escape(f"{encoder['source']} ({encoder['sha256'][:12]}…)") if encoder else "none"],
         ["seed", report["seed"]],
         *(
-            [escape(name.replace("_", " ")), escape(str(value))]
+            [escape(name.replace("_", " ")), escape(plain(value))]
             for name, value in report["settings"].items()
             if name != "cascade"
         ),

@@ -96,7 +96,7 @@ def test_flags_of_nations_carry_no_text() -> None:
     assert normalise("\U0001f3f4" + in_tags("gbeng") + "\U000e007f") == "\U0001f3f4"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=200))
 def test_idempotent_on_any_text(text: str) -> None:
     once = normalise(text)
@@ -110,7 +110,7 @@ NASTY = st.text(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(NASTY)
 def test_idempotent_on_attacks_in_any_mixture(text: str) -> None:
     once = normalise(text)
@@ -119,7 +119,7 @@ def test_idempotent_on_attacks_in_any_mixture(text: str) -> None:
     once.encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(codec="ascii", categories=["Lu", "Ll", "Po", "Zs"]), max_size=200))
 def test_ascii_words_stay(text: str) -> None:
     assert normalise(text).replace(" ", "")[:5].isascii()

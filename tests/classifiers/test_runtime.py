@@ -219,7 +219,7 @@ def test_any_text_ends_in_a_verdict(runtime: Runtime, text: str) -> None:
         assert set(verdict.scores) == set(runtime.classifiers[verdict.classifier].model.policy.labels)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=80), max_size=5), st.integers(0, 3))
 def test_verdicts_are_well_formed(runtime: Runtime, texts: list[str], max_windows: int) -> None:
     for verdict in runtime.classify([bank(*texts, max_windows=max_windows), safe(*texts, max_windows=max_windows)]):

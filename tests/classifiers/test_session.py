@@ -75,7 +75,7 @@ def test_embed_normalises(encoder: Encoder) -> None:
     assert np.array_equal(one, other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300))
 def test_any_text_gives_a_vector(encoder: Encoder, text: str) -> None:
     assert np.isfinite(embed(encoder, [text])).all()

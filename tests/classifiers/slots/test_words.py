@@ -44,7 +44,7 @@ def test_a_text_of_several_pieces_keeps_its_places(encoder: Encoder) -> None:
     assert len(found.places) == 900 * 3 + 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_places_are_in_order_and_within_the_text(encoder: Encoder, text: str) -> None:
     found = read(text, encoder.words)
