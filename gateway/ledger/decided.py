@@ -45,8 +45,8 @@ def note_redacted(record: Record, counts: Mapping[tuple[str, str], int]) -> None
     """How many places of each kind were replaced, those of the request and of the answer together."""
     total = Counter[str]()
     for one in filter(None, record.redacted.split(",")):
-        kind, _, count = one.partition(":")
-        total[kind] += int(count)
+        kind, _, told = one.partition(":")
+        total[kind] += int(told)
     for (_, kind), count in counts.items():
         total[kind] += count
     record.redacted = ",".join(f"{kind}:{count}" for kind, count in sorted(total.items()))

@@ -28,5 +28,5 @@ def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
         return bytes(data)
     holder: dict[str, Raw] | list[Raw] = _object(data) if isinstance(next(iter(within)), str) else _list(data)
     for key, inner in within.items():
-        holder[key] = Raw(rewrite(holder[key], inner))  # type: ignore[call-overload,index]
+        holder[key] = Raw(rewrite(holder[key], inner))  # type: ignore[index]
     return _encode(holder)
