@@ -9,7 +9,8 @@ digits for letters and deletion characters. Genuine text of any script stays wha
 import re
 import unicodedata
 
-from classifiers.text.lookalikes import ALIKE, DRAWN, EXACT, IN_LATIN, LEET, TURNED, TURNED_ONLY
+from classifiers.text import leet, lookalikes, parted
+from classifiers.text.lookalikes import DRAWN, TURNED, TURNED_ONLY
 
 LONGEST_WORD = 90
 """Characters; longer words are split, because a word-piece tokenizer reads over 100 as one unknown token."""
@@ -35,16 +36,10 @@ _MARKS = re.compile(
     "([\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f])"
     "[\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f]{2,}"
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 _LATIN = re.compile("[A-Za-z]")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_SISTER = re.compile("[\u0370-\u03ff\u0400-\u052f\u0531-\u058f\u1f00-\u1fff]")
-_SPACED = re.compile(r"(?<!\S)[^\W\d_](?:\s++[^\W\d_]){3,}(?!\S)")
-_GAP = re.compile(r"\s+")
-_DOTTED = re.compile(r"(?<![^\W_])[^\W\d_](?:[-._*~|/][^\W\d_]){3,}(?![^\W_])")
-_DIGIT_IN_WORD = re.compile(r"[A-Za-z][013457@$!|]+[A-Za-z]")
-_WORD_WITH_DIGITS = re.compile(r"[A-Za-z0-9@$!|]{4,40}")
-_LEET_RUN = re.compile(r"[0-9@$!|]+")
+_MARKED_LETTER = re.compile("[A-Za-z][\u0300-\u036f]+")
+_FEW_MARKED = 6
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 
 
 def normalise(text: str) -> str:
@@ -66,12 +61,7 @@ def _pass(text: str) -> str:
         text = _unhide(text)
     if _CONTROL.search(text):
         text = _CONTROL.sub("", _delete(text))
-    if _SPACED.search(text):
-        text = _SPACED.sub(_joined, text)
-    if _DOTTED.search(text):
-        text = _DOTTED.sub(lambda match: match[0][::2], text)
-    if _DIGIT_IN_WORD.search(text):
-        text = _WORD_WITH_DIGITS.sub(_unleet, text)
+    text = leet.read(parted.join(text))
     words = text.split()
     if len(text) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in words):
         words = [word[start : start + LONGEST_WORD] for word in words for start in range(0, len(word), LONGEST_WORD)]
@@ -85,11 +75,9 @@ def _unhide(text: str) -> str:
     # a model reads the characters as they are stored, a person as they are shown: keep both
     text = _OVERRIDE.sub(lambda match: f" {match[1]} {match[1][::-1]} ", text)
     text = _INVISIBLE.sub("", text)
-    text = unicodedata.normalize("NFKC", text)
-    text = _MARKS.sub(lambda match: match[1], text)
-    text = _turn(text)
-    text = text.translate(DRAWN)
-    return _unlike(text)
+    text = unicodedata.normalize("NFKC", _turn(text))
+    text = _undecorate(_MARKS.sub(lambda match: match[1], text))
+    return lookalikes.read(text.translate(DRAWN))
 
 
 def _untag(match: re.Match[str]) -> str:
@@ -116,40 +104,13 @@ def _turn(text: str) -> str:
     return "\n".join(lines)
 
 
-def _unlike(text: str) -> str:
-    if ALIKE.isdisjoint(text):
+def _undecorate(text: str) -> str:
+    """Without marks, where more Latin letters bear some than in any language."""
+    apart = unicodedata.normalize("NFD", text)
+    marked = len(_MARKED_LETTER.findall(apart))
+    if marked < _FEW_MARKED or marked * 5 < 3 * len(_LATIN.findall(apart)):
         return text
-    # by itself a word of lookalikes may be genuine: then its script shows elsewhere in the text
-    genuine = any(_SISTER.match(char) and char not in EXACT for char in set(text))
-    latin = bool(_LATIN.search(text))
-
-    def read(match: re.Match[str]) -> str:
-        word = match[0]
-        mixed = bool(_LATIN.search(word))
-        posing = latin and not genuine and EXACT.issuperset(word)
-        return word.translate(IN_LATIN) if mixed or posing else word
-
-    return _LETTERS.sub(read, text)
-
-
-def _joined(match: re.Match[str]) -> str:
-    """Letters with gaps: the narrowest gap is within words, wider ones part them."""
-    letters = _GAP.split(match[0])
-    gaps = _GAP.findall(match[0])
-    narrow = min(map(len, gaps))
-    return letters[0] + "".join(
-        letter if len(gap) == narrow else " " + letter for gap, letter in zip(gaps, letters[1:], strict=True)
-    )
-
-
-def _unleet(match: re.Match[str]) -> str:
-    word = match[0]
-    runs = _LEET_RUN.findall(word)
-    letters = sum(char.isalpha() for char in word)
-    inside = _DIGIT_IN_WORD.search(word)
-    if len(runs) < 2 or not inside or max(map(len, runs)) > 2 or letters < sum(map(len, runs)):
-        return word
-    return word.translate(LEET)
+    return unicodedata.normalize("NFC", _MARKED_LETTER.sub(lambda match: match[0][0], apart))
 
 
 def _delete(text: str) -> str:
