@@ -246,3 +246,8 @@ class Policy(Record):
     def patterns(self) -> Mapping[Pattern, str]:
         """For which label each pattern stands."""
         return {kind: name for name, label in self.labels.items() for kind in label.patterns}
+
+    def slots_of(self, label: str) -> tuple[str, ...]:
+        """The slots that a message of a label may fill in, in the label's order or the policy's."""
+        named = self.labels[label].slots
+        return tuple(self.slots) if named is None else named

@@ -65,16 +65,11 @@ def _value(policy: Policy, name: str, run: Run, tagged: Tagged, *, now: datetime
     )
 
 
-def _own(policy: Policy, label: str) -> Sequence[str]:
-    named = policy.labels[label].slots
-    return tuple(policy.slots) if named is None else named
-
-
 def _required(policy: Policy, label: str) -> Sequence[str]:
     described = policy.labels[label]
     if described.required is not None:
         return described.required
-    return [name for name in _own(policy, label) if policy.slots[name].required]
+    return [name for name in policy.slots_of(label) if policy.slots[name].required]
 
 
 def _sought(policy: Policy, labels: Sequence[str]) -> tuple[str, ...]:
@@ -82,5 +77,5 @@ def _sought(policy: Policy, labels: Sequence[str]) -> tuple[str, ...]:
     named = [label for label in labels if label in policy.labels]
     if labels and not named:
         return ()
-    wanted = {slot for label in named or policy.labels for slot in _own(policy, label)}
+    wanted = {slot for label in named or policy.labels for slot in policy.slots_of(label)}
     return tuple(slot for slot in policy.slots if slot in wanted)

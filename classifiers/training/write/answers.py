@@ -18,7 +18,7 @@ _PREFACE = re.compile(r":\s*$")
 
 def parse(answer: str) -> list[str]:
     """The texts in an answer: a JSON list of strings or of objects with a text, wherever it stands, or plain lines."""
-    found = list(_first_list(answer))
+    found = _first_list(answer)
     if not found and "[" not in answer and "{" not in answer:
         lines = [line for line in answer.splitlines() if line.strip() and not _PREFACE.search(line)]
         if len(lines) >= _FEWEST_LINES:
@@ -44,10 +44,9 @@ def parse_keyed(answer: str, keys: Mapping[str, Labels]) -> list[tuple[str, Labe
     return [(text, keys[key]) for key, texts in tidied.items() for text in texts if everywhere.count(text) == 1]
 
 
-def _first_list(answer: str) -> Iterator[str]:
-    for value in _values(answer, r"\["):
-        yield from _texts(value)
-        return
+def _first_list(answer: str) -> list[str]:
+    """Of the lists that stand there the first that holds texts: `[2](people)` begins with one that holds none."""
+    return next((texts for value in _values(answer, r"\[") if (texts := list(_texts(value)))), [])
 
 
 def _values(answer: str, starts: str) -> Iterator[Any]:

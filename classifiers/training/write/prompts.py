@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.policy import OTHER, Policy
+from classifiers.training.slots.asked import slot_lines
 from classifiers.training.write.attributes import Attributes
 from classifiers.training.write.neighbours import Neighbours
 from classifiers.training.write.speech import name_words
@@ -75,6 +76,7 @@ def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
         if near:
             kin = "; ".join(described(policy, other) for other in near)
             lines.append(f"Each must clearly be that and none of these neighbours: {kin}")
+        lines += slot_lines(policy, name)
         yield _list_ask(policy, lines, (name,), wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TeacherError
 from classifiers.policy import OTHER, Policy
+from classifiers.slots.tags import Mark
 from classifiers.training.rows import Row
+from classifiers.training.slots.rows import placed
 from classifiers.training.write import attributes
 from classifiers.training.write.answers import parse, parse_keyed
 from classifiers.training.write.attributes import Attributes
@@ -156,6 +158,7 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
         ("Here are some:\n- a\n- b", ["a", "b"]),
         ('["a", "' + "x" * 2000 + '"]', ["a"]),
         ('["two\\n lines"]', ["two lines"]),
+        ('Values as [2](people):\n["for [2](people)"]', ["for [2](people)"]),
     ],
 )
 def test_answers_are_parsed_with_distrust(answer: str, texts: list[str]) -> None:
@@ -232,6 +235,27 @@ def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encod
 def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
     assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
+
+
+def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    labels = {"pay": {"means": "pays", "slots": ["amount"]}, "lost": {"means": "lost one"}}
+    slots = {
+        "amount": {"means": "how much", "type": "money", "examples": ["$5", "ten euros"]},
+        "card": {"means": "which card", "type": "enum", "values": ["debit", "credit"]},
+    }
+    policy = Policy.model_validate(taught("slots").model_dump(by_alias=True) | {"labels": labels, "slots": slots})
+    model = Scripted('["I paid [7 dollars](amount)", "hello"]')
+    rows = placed(policy, Run(policy, model, tmp_path).write())
+    pay, lost, other = model.prompts[:3]
+    assert "- amount: how much, such as $5, ten euros" in pay
+    assert "as [value](slot), for example [$5](amount)" in pay
+    assert "- card" not in pay
+    assert "- card: which card, such as debit, credit" in lost
+    assert "[value]" not in other
+    assert {(row.text, row.marks) for row in rows if row.labels == ("pay",)} == {
+        ("I paid 7 dollars", (Mark(name="amount", start=7, end=16),)),
+        ("hello", None),
+    }
 
 
 def test_a_damaged_cache_file_is_no_answer(tmp_path: Path) -> None:
