@@ -9,17 +9,18 @@ from pathlib import Path
 def main() -> None:
     """Runs each in a process of its own, so that none warms another."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with banking77/")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with banking77/, snips/")
     data: Path = parser.parse_args().data
     runs = [
         ["benchmarks.starters", "--data", str(data)],
         ["benchmarks.gateway.startup"],
         ["benchmarks.gateway.passthrough"],
     ]
-    if (data / "banking77").is_dir():
-        runs.insert(0, ["benchmarks.banking77", "--data", str(data / "banking77")])
-    else:
-        print(f"{data / 'banking77'} is not there, so that is not measured; --data names the folder", flush=True)
+    for name, option in (("snips", []), ("banking77", ["--data"])):
+        if (data / name).is_dir():
+            runs.insert(0, [f"benchmarks.{name}", *option, str(data / name)])
+        else:
+            print(f"{data / name} is not there, so that is not measured; --data names the folder", flush=True)
     failed = [run[0] for run in runs if subprocess.run([sys.executable, "-m", *run], check=False).returncode]
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")

@@ -1,7 +1,6 @@
 """python -m benchmarks.starters [--data ../shared/data]: prints what the starter policies reach and writes it."""
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.machine import machine, versions
+from benchmarks.progress import Lines
 from benchmarks.starters.guards import guard_lines
 from benchmarks.starters.sets import beside, jsonl, own, public
 from classifiers import Reading, Runtime, Verdict, artifact
@@ -104,19 +104,6 @@ def safety_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
 def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict]:
     """A verdict for each text."""
     return runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text in texts])
-
-
-class Lines:
-    """Progress on stderr, a line for each step."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def step(self, name: str) -> None:
-        print(f"{self._name}: {name}", file=sys.stderr, flush=True)
-
-    def advance(self, done: int, total: int) -> None:
-        """A line for each text would be noise."""
 
 
 def _train(name: str, models: Path) -> Policy:
