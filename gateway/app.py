@@ -1,5 +1,6 @@
 """create_app: the only composition root. Everything is built here and passed in."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,10 @@ import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
 from gateway import expected
 from gateway.asgi import ClientGone
+from gateway.audits import Audits
 from gateway.config.load import Loaded
+from gateway.contract.owner import Owner
+from gateway.contract.store import ContractStore
 from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.engine import Engine
@@ -33,11 +37,17 @@ from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes
 from gateway.wire.errors import error_body
 
+_LOOK_S = 1.0
 _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
-def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices: PriceTable) -> ASGIApp:
-    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested."""
+def create_app(
+    loaded: Loaded, *, runtime: Runtime | None, store: Store, contracts: ContractStore, prices: PriceTable
+) -> ASGIApp:
+    """The gateway as an ASGI app. runtime: the classifiers that the rules bind, loaded and self-tested.
+
+    Raises LedgerError where the contracts cannot be read.
+    """
     settings = loaded.settings
     metrics = Metrics()
     metrics.build_info.labels(gateway.__version__).set(1)
@@ -68,6 +78,13 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
         recorder=recorder,
         classify_time_s=settings.limits.classify_time,
     )
+    owner = Owner(
+        contracts,
+        on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
+        on_failure=metrics.contract_failures.inc,
+    )
+    bound = [rule.name for rule in rules if rule.terms is not None]
+    metrics.watch_contracts(owner, bound)
     pipeline = Pipeline(
         rules=rules,
         routes=routes,
@@ -75,18 +92,23 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
         forwarder=forwarder,
         recorder=recorder,
         metrics=metrics,
+        audits=Audits(owner=owner, metrics=metrics),
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        looking = asyncio.create_task(_look(owner)) if bound else None
         yield
         try:
+            if looking is not None:
+                looking.cancel()
             await forwarder.close()
             if worker is not None:
                 worker.close()
         finally:
+            owner.close()
             writer.close()
 
     api = _api(engine, writer, lifespan)
@@ -94,6 +116,13 @@ def create_app(loaded: Loaded, *, runtime: Runtime | None, store: Store, prices:
     hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body)
     app: ASGIApp = _Dispatcher(hot, api)
     return RequestId(Auth(app, settings.access_key))
+
+
+async def _look(owner: Owner) -> None:
+    """Learns soon of contracts that are paused from the command line."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        await owner.look()
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:

@@ -1,5 +1,6 @@
 """Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
 
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -11,7 +12,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -19,6 +20,9 @@ from prometheus_client.registry import Collector
 from classifiers import Runtime, Worker
 from classifiers.runtime import Counts
 from classifiers.verdict import Abstention, Verdict
+from gateway.answers.compare import Result
+from gateway.contract.owner import Owner
+from gateway.contract.state import Phase
 from gateway.ledger.record import Record
 from gateway.ledger.writer import LedgerWriter
 
@@ -37,6 +41,23 @@ class _WindowCounters(Collector):
         counts = Counts(encoded=0, cached=0) if self.windows is None else self.windows.counts
         yield CounterMetricFamily("offramp_encoded_windows", "Windows of text encoded.", counts.encoded)
         yield CounterMetricFamily("offramp_cached_windows", "Windows taken from memory instead.", counts.cached)
+
+
+class _ContractGauge(Collector):
+    """Contracts by rule and phase, counted when they are scraped."""
+
+    def __init__(self) -> None:
+        self.owner: Owner | None = None
+        self.rules: tuple[str, ...] = ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily("offramp_contracts", "Contracts by where they stand.", labels=("rule", "phase"))
+        standing = () if self.owner is None else self.owner.contracts.items()
+        counts = Tally((scope.rule, contract.phase) for scope, contract in standing)
+        for rule in self.rules:
+            for phase in Phase:
+                gauge.add_metric((rule, phase.value), counts[rule, phase])
+        yield gauge
 
 
 class Metrics:
@@ -91,10 +112,26 @@ class Metrics:
         for rule, reason in reasons.items():
             self.unmet.labels(rule, reason).inc()
 
+    def observe_pair(self, rule: str, result: str, *, chosen: bool) -> None:
+        """Counts a contract's pair. chosen: by the coin, so that it certifies or audits."""
+        self.contract_pairs.labels(rule, result, "true" if chosen else "false").inc()
+
     def observe_redacted(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Counts replaced places. counts: by rule and kind."""
         for (rule, kind), count in counts.items():
             self.redacted.labels(rule, kind).inc(count)
+
+    def expect_pairs(self, rule: str) -> None:
+        """Lets a contract's pairs and moves stand at 0."""
+        for result in Result:
+            for chosen in ("true", "false"):
+                self.contract_pairs.labels(rule, result.value, chosen)
+        for phase in Phase:
+            self.contract_moves.labels(rule, phase.value)
+
+    def watch_contracts(self, owner: Owner, rules: Iterable[str]) -> None:
+        """Reads contracts when they are scraped. rules: those that have one."""
+        self._contracts.owner, self._contracts.rules = owner, tuple(rules)
 
     def expect_stages(self, classifier: str, stages: Iterable[str]) -> None:
         """Lets a classifier's stages stand at 0."""
@@ -271,6 +308,24 @@ class Metrics:
         self.redacted = self._counter(
             "offramp_redacted_places", "Places in requests and answers that were replaced.", "rule", "kind"
         )
+        self.contract_pairs = self._counter(
+            "offramp_contract_pairs",
+            "Local verdicts beside the answer of the model that was asked for.",
+            "rule",
+            "result",
+            "chosen",
+        )
+        self.contract_moves = self._counter(
+            "offramp_contract_moves",
+            "Changes of a contract's phase or threshold, by the phase after it.",
+            "rule",
+            "phase",
+        )
+        self.contract_failures = self._counter(
+            "offramp_contract_write_failures", "Pairs of contracts that could not be stored."
+        )
+        self._contracts = _ContractGauge()
+        self.registry.register(self._contracts)
         self._windows = _WindowCounters()
         self.registry.register(self._windows)
         self.classifier_info = self._gauge(

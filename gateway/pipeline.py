@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from classifiers.verdict import Reading, Verdict
+from gateway.audits import Audits, Open
 from gateway.ledger.decided import note_decision, note_redacted
 from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
@@ -21,6 +22,7 @@ from gateway.rules.redact import Placeholders
 from gateway.rules.rule import Act, Rule
 from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context, Headers, Reply
+from gateway.upstreams.base import Answer
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes, Target
 
@@ -44,6 +46,7 @@ class Pipeline:
         forwarder: Forwarder,
         recorder: Recorder,
         metrics: Metrics,
+        audits: Audits,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -53,6 +56,7 @@ class Pipeline:
         self._forwarder = forwarder
         self._recorder = recorder
         self._metrics = metrics
+        self._audits = audits
         self._classify_time_s = classify_time_s
         self._output = Output(ask=self._ask, metrics=metrics, max_answer_bytes=max_answer_bytes)
 
@@ -66,9 +70,11 @@ class Pipeline:
         turns = roles.turns_of(request.messages) if self._rules else []
         rules, readings = met(self._rules, request.model, turns)
         verdicts = await self._ask(context, rules, readings)
-        pairs = list(zip(rules, verdicts, strict=True))
+        pairs = self._audits.told(list(zip(rules, verdicts, strict=True)))
         labels = shaped(request, turns, pairs)
-        decision = decide(pairs, labels.unmet)
+        opened = self._audits.flip(request, turns, pairs, labels)
+        held = self._audits.held(opened)
+        decision = decide(pairs, {*labels.unmet, *held})
         placeholders = Placeholders()
         if decision.redactions:
             request, decision, counts = redaction.of_request(request, turns, decision, placeholders)
@@ -76,10 +82,17 @@ class Pipeline:
             note_redacted(context.record, counts)
         reasons = {rule: unmet.reason for rule, unmet in labels.unmet.items()}
         self._metrics.observe_unmet(reasons)
-        note_decision(context.record, decision, reasons)
-        return await self._act(
-            context, request, decision, targets, headers, met=rules, labels=labels, placeholders=placeholders
-        )
+        note_decision(context.record, decision, {**reasons, **held})
+        self._audits.answered(opened, decision)
+        pending = self._audits.pending(opened, decision)
+        if decision.act in (Act.ANSWER, Act.BLOCK):
+            await self._audits.missed(context, pending)
+            return self._act(context, request, decision, labels)
+        if decision.step is not None and decision.step.action is not None and decision.step.action.model is not None:
+            targets = self._routes.for_rule(decision.step.action.model)
+            context.rerouted = True
+        answer = await self._forward(context, request, targets, headers, pending)
+        return await self._output.reply(context, request, answer, met=rules, placeholders=placeholders)
 
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended."""
@@ -95,31 +108,36 @@ class Pipeline:
             self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
-    async def _act(
-        self,
-        context: Context,
-        request: Request,
-        decision: Decision,
-        targets: Sequence[Target],
-        headers: Headers,
-        *,
-        met: Sequence[Rule],
-        labels: Shaped,
-        placeholders: Placeholders,
-    ) -> Reply:
+    def _act(self, context: Context, request: Request, decision: Decision, labels: Shaped) -> Reply:
+        """What is answered or blocked here. Raises Blocked where a block is to be an HTTP error."""
         step = decision.step
-        if step is not None and step.action is not None and step.action.own_label:
+        assert step is not None
+        assert step.action is not None
+        if step.action.own_label:
             made = labels.made[step.rule.name]
             self._recorder.save(context, made.content)
             return act.label(request, made, context.record.request_id, act.usage_of(context.record))
-        if step is not None and step.action is not None and step.action.act in (Act.ANSWER, Act.BLOCK):
-            self._recorder.save(context, step.action.text)
-            return act.carry_out(context.record, request, step.action)
-        if step is not None and step.action is not None and step.action.model is not None:
-            targets = self._routes.for_rule(step.action.model)
-            context.rerouted = True
-        answer = await self._forwarder.send(context, request, targets, headers)
-        return await self._output.reply(context, request, answer, met=met, placeholders=placeholders)
+        self._recorder.save(context, step.action.text)
+        return act.carry_out(context.record, request, step.action)
+
+    async def _forward(
+        self,
+        context: Context,
+        request: Request,
+        targets: Sequence[Target],
+        headers: Headers,
+        pending: Sequence[Open],
+    ) -> Answer:
+        """The upstream's answer. Contracts learn from it, and from its not coming; from another model's nothing."""
+        try:
+            answer = await self._forwarder.send(context, request, targets, headers)
+        except BaseException:
+            await self._audits.missed(context, pending)
+            raise
+        if context.rerouted:
+            await self._audits.missed(context, pending)
+            return answer
+        return await self._audits.listen(context, pending, answer, stream=request.stream)
 
 
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:

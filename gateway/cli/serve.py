@@ -20,6 +20,7 @@ def serve(
     from gateway.app import create_app
     from gateway.cli.classifiers import load_runtime
     from gateway.config.load import listens_on_loopback, load_gateway, split_listen
+    from gateway.contract.store import ContractStore
     from gateway.ledger.sqlite import SQLiteLedger
     from gateway.savings.prices import load_prices
 
@@ -43,7 +44,8 @@ def serve(
     runtime = load_runtime(loaded)
     prices = load_prices(loaded.prices)
     store = SQLiteLedger(loaded.ledger)
-    app = create_app(loaded, runtime=runtime, store=store, prices=prices)
+    contracts = ContractStore(loaded.ledger)
+    app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     stderr().print(f"offramp serves http://{shown}:{bound}/v1  metrics http://{shown}:{bound}/metrics", soft_wrap=True)

@@ -82,6 +82,9 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
                 message = f"no such label in {policy.name}{did_you_mean(label, known)}"
                 problems.append(loaded.document.problem(path, message))
         problems += _redact_problems(loaded.document, index, rule, policy)
+        if rule.contract and policy.multi_label:
+            message = f"{policy.name} gives several labels a text; a contract on those is not built yet"
+            problems.append(loaded.document.problem(("rules", index, "contract"), message))
     return problems
 
 

@@ -1,12 +1,12 @@
 """gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from classifiers.policy import Name, Record, Version, Words, WordsList
-from classifiers.units import Bytes, Seconds
+from classifiers.units import Bytes, Seconds, Share
 
 DENY = "deny"
 _BARE = ("block", "flag", "forward", "redact")
@@ -202,11 +202,28 @@ def _fall_through(value: object) -> object:
 Otherwise = Annotated[FallThrough | None, BeforeValidator(_fall_through)]
 
 
+class Contract(Record):
+    """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for.
+
+    max_disagreement: of the calls that it answers, with a chance of `confidence`; notice_within: how long it may take
+    until audits notice twice as much.
+    """
+
+    max_disagreement: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
+    confidence: Annotated[Share, Field(ge=0.5, lt=1)] = 0.95
+    notice_within: Annotated[Seconds, Field(gt=0)] = 7 * 86400.0
+
+
+def _short_contract(value: object) -> object:
+    return {} if value in ("true", True) else value
+
+
 class Rule(Record):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
     classifier forwards what it is unsure of and blocks the other two; the other kinds forward.
+    contract: the bound under which it answers.
     """
 
     name: Name
@@ -217,13 +234,15 @@ class Rule(Record):
     when_unsure: Otherwise = None
     when_unread: Otherwise = None
     when_broken: Otherwise = None
+    contract: Annotated[Contract | None, BeforeValidator(_short_contract, json_schema_input_type=bool | Contract)] = (
+        None
+    )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _later(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "contract" in value:
-            raise ValueError(_not_built("contract"))
-        return value
+    @model_validator(mode="after")
+    def _a_contract_is_on_labels(self) -> Self:
+        if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
+            raise ValueError("under a contract a rule answers with labels and does nothing else: {answer: label}")
+        return self
 
     @model_validator(mode="after")
     def _output_only_blocks(self) -> Self:

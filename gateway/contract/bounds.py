@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.special import betaincinv
-
 from gateway.contract.evidence import against_at_least
 
 _HALVINGS = 40
@@ -12,6 +10,8 @@ _HALVINGS = 40
 def clopper_pearson(pairs: int, wrong: int, alpha: float) -> tuple[float, float]:
     """Lower and upper limits of a rate, each wrong with a chance of at most `alpha`, for a number of pairs that was
     fixed before they were seen (Clopper, Pearson 1934). (0, 1) without pairs."""
+    from scipy.special import betaincinv
+
     lower = float(betaincinv(wrong, pairs - wrong + 1, alpha)) if wrong else 0.0
     upper = float(betaincinv(wrong + 1, pairs - wrong, 1 - alpha)) if wrong < pairs else 1.0
     return lower, upper

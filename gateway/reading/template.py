@@ -3,9 +3,9 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_NOWHERE = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +22,34 @@ class Template:
 
     def input_of(self, text: str) -> str | None:
         """The input, without blanks at its ends; of a text that does not fit the template nothing, or all."""
-        if self.path:
-            found = _at(text, self.path)
-        elif self.pattern is not None:
-            found = _matched(self.pattern, text)
-        else:
-            found = self._between(text)
+        found = self._split(text)
         if found is None:
             return text if self.whole else None
-        return found.strip()
+        return found[1].strip()
 
-    def _between(self, text: str) -> str | None:
+    def frame_of(self, text: str) -> str:
+        """What stands around the input, which is the same in each call; of a text that does not fit, all of it."""
+        found = self._split(text)
+        return text if found is None else found[0]
+
+    def _split(self, text: str) -> tuple[str, str] | None:
+        """(what stands around the input, the input)."""
+        if self.path:
+            return _at(text, self.path)
+        start, end = self._matched(text) if self.pattern is not None else self._between(text)
+        return (text[:start] + "\0" + text[end:], text[start:end]) if 0 <= start <= end else None
+
+    def _between(self, text: str) -> tuple[int, int]:
         """From the first `after` to the last `before`: an input that holds such words is not cut short."""
         start, end = text.find(self.after), text.rfind(self.before) if self.before else len(text)
-        if start < 0 or end < start + len(self.after):
-            return None
-        return text[start + len(self.after) : end]
+        return (start + len(self.after), end) if start >= 0 else _NOWHERE
+
+    def _matched(self, text: str) -> tuple[int, int]:
+        assert self.pattern is not None
+        match = self.pattern.search(text)
+        if match is None:
+            return _NOWHERE
+        return match.span("input" if "input" in self.pattern.groupindex else min(self.pattern.groups, 1))
 
 
 def steps(path: str) -> tuple[str | int, ...]:
@@ -45,18 +57,15 @@ def steps(path: str) -> tuple[str | int, ...]:
     return tuple(int(index) if index else key for key, index in _STEP.findall(path))
 
 
-def _matched(pattern: re.Pattern[str], text: str) -> str | None:
-    match = pattern.search(text)
-    if match is None:
-        return None
-    return match.group("input" if "input" in pattern.groupindex else min(pattern.groups, 1))
-
-
-def _at(text: str, path: tuple[str | int, ...]) -> str | None:
+def _at(text: str, path: tuple[str | int, ...]) -> tuple[str, str] | None:
     try:
-        found: Any = json.loads(text)
-        for step in path:
+        whole = found = json.loads(text)
+        for step in path[:-1]:
             found = found[step]
+        value = found[path[-1]]
+        if not isinstance(value, str):
+            return None
+        found[path[-1]] = "\0"
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, str) else None
+    return json.dumps(whole, sort_keys=True), value

@@ -7,6 +7,7 @@ from typing import get_args
 from classifiers.policy import OTHER, Policy
 from gateway.config.schema import OWN_LABEL, Block, FallThrough, Reads, Role, Then
 from gateway.config.schema import Rule as RuleSettings
+from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Rule
 
@@ -50,6 +51,10 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         known=(*policy.labels, *((OTHER,) if policy.other else ())),
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
+        terms=None
+        if rule.contract is None
+        else Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence),
+        notice_s=rule.contract.notice_within if rule.contract else 0.0,
     )
 
 

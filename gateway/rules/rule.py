@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Literal
 
 from classifiers.verdict import Reading
+from gateway.contract.state import Terms
 from gateway.reading.template import Template
 
 
@@ -37,7 +38,7 @@ class Action:
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
     labels that its classifier can name; template: which part of each text it reads; redacts: the kinds of passages
-    that it replaces."""
+    that it replaces; terms: under which it answers, if it has a contract; notice_s: of that contract's audits."""
 
     name: str
     classifier: str
@@ -53,6 +54,8 @@ class Rule:
     known: tuple[str, ...]
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
     redacts: tuple[str, ...] = ()
+    terms: Terms | None = None
+    notice_s: float = 0.0
 
     def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
         """What its classifier is to read."""

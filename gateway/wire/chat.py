@@ -223,6 +223,7 @@ class UpstreamChoice(Struct):
     message: UpstreamMessage | None = None
     delta: UpstreamMessage | None = None
     index: int | None = None
+    finish_reason: str | None = None
 
 
 class UpstreamAnswer(Struct):

@@ -1,6 +1,7 @@
 """Factories for the gateway's tests: settings from YAML text, rules, verdicts, and fakes with the real Protocols."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from starlette.types import ASGIApp
 from classifiers.passages import Passages
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
+from gateway.audits import Audits
 from gateway.config.load import Loaded, load_gateway
+from gateway.contract.owner import Owner
+from gateway.contract.store import ContractStore
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -101,8 +105,9 @@ class FakeClassify:
         abstention = next((kind for kind in Abstention if kind.value in text), None)
         if abstention is None and reading.incomplete:
             abstention = Abstention.UNREAD
+        scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:
-            labels = labels[:1] or ("other",)
+            labels = () if abstention else labels[:1] or ("other",)
         if abstention is Abstention.BROKEN:
             return Verdict(
                 classifier=policy.name, version="v1", scores={}, abstention=abstention, reason="said so", labels=()
@@ -112,8 +117,9 @@ class FakeClassify:
             version="v1",
             labels=labels,
             confidence=0.9,
-            scores={label: 0.9 if label in labels else 0.01 for label in policy.labels},
+            scores=scores,
             abstention=abstention,
+            windows_read=1,
             spans=spans,
         )
 
@@ -166,6 +172,7 @@ class Wired:
     writer: LedgerWriter
     store: MemoryStore
     upstreams: Mapping[str, Upstream]
+    contracts: Owner
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -279,7 +286,7 @@ def prices() -> PriceTable:
 
 
 @pytest.fixture
-def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> Callable[..., Wired]:
+def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp_path: Path) -> Callable[..., Wired]:
     """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default)."""
 
     def make(
@@ -290,6 +297,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
         access_key: str = "",
         max_body_bytes: int = 1_000_000,
         max_answer_bytes: int = 1_000_000,
+        draw: Callable[[], float] = random.random,
     ) -> Wired:
         text = dedent(BASE) + dedent(models) + dedent(rules)
         loaded = load(text)
@@ -299,6 +307,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
         writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
         classify = FakeClassify(policies)
+        owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
         notional = {name: upstream.notional for name, upstream in targets.items()}
         pipeline = Pipeline(
             rules=compiled,
@@ -307,11 +316,12 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore) -> 
             forwarder=Forwarder(targets, metrics),
             recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional),
             metrics=metrics,
+            audits=Audits(owner=owner, metrics=metrics),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
-        return Wired(app, metrics, classify, writer, memory_store, targets)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner)
 
     return make
 

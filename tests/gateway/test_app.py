@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.config.load import Loaded
+from gateway.contract.store import ContractStore
 from gateway.ledger.sqlite import SQLiteLedger
 from gateway.savings.prices import PriceTable
 
@@ -43,7 +44,13 @@ def running(load: Callable[..., Loaded], tmp_path: Path, prices: PriceTable, ser
 
     @asynccontextmanager
     async def make(**env: str) -> AsyncIterator[Running]:
-        app = create_app(load(TEXT, env), runtime=None, store=SQLiteLedger(tmp_path / "l.db"), prices=prices)
+        app = create_app(
+            load(TEXT, env),
+            runtime=None,
+            store=SQLiteLedger(tmp_path / "l.db"),
+            contracts=ContractStore(tmp_path / "l.db"),
+            prices=prices,
+        )
         async with (
             serving(app) as url,
             openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=env.get("KEY", "none"), max_retries=0) as client,
@@ -172,7 +179,13 @@ models:
     loaded = load(text, {"ACCESS": "sk-access-key", "PROVIDER": "sk-provider-key"})
     bodies: list[str] = []
     with caplog.at_level(logging.DEBUG):
-        app = create_app(loaded, runtime=None, store=SQLiteLedger(tmp_path / "l.db"), prices=prices)
+        app = create_app(
+            loaded,
+            runtime=None,
+            store=SQLiteLedger(tmp_path / "l.db"),
+            contracts=ContractStore(tmp_path / "l.db"),
+            prices=prices,
+        )
         async with serving(app) as url, aiohttp.ClientSession(url) as http:
             for model, key in [("dear", "sk-access-key"), ("lost", "sk-access-key"), ("dear", "sk-wrong-key")]:
                 headers = {"Authorization": f"Bearer {key}", "Cookie": "a=sk-cookie"}

@@ -42,7 +42,7 @@ def test_names_say_app_noun_and_unit() -> None:
 def test_labels_come_from_closed_sets() -> None:
     allowed = {
         "endpoint", "model", "decision", "rule", "status", "upstream", "notional", "reason", "estimated",
-        "classifier", "outcome", "label", "version", "stage", "kind",
+        "classifier", "outcome", "label", "version", "stage", "kind", "chosen", "result", "phase",
     }  # fmt: skip
     metrics = Metrics()
     for instrument in vars(metrics).values():

@@ -143,7 +143,10 @@ rules:
         ),
         ("when_unsure: {ask: judge}\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: ask is not built yet"),
         ("when_broken: open\n    then: {a: flag}", "f:7:5: rules[0].when_broken: 'open' is not known here"),
-        ("contract: {max_disagreement: 2%}\n    then: {a: flag}", "f:5:5: rules[0]: contract is not built yet"),
+        (
+            "contract: {max_disagreement: 2%}\n    then: {a: flag}",
+            "f:5:5: rules[0]: under a contract a rule answers with labels",
+        ),
         ("when: {modell: a}\n    then: {a: flag}", 'f:7:12: rules[0].when.modell: no such key; did you mean "model"?'),
     ],
 )

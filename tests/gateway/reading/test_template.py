@@ -26,7 +26,7 @@ from gateway.reading.template import Template, steps
         (Template(pattern=re.compile(r"card( is lost)?")), "my card", None),
         (Template(path=("ticket", "texts", 1)), '{"ticket": {"texts": ["a", "my card"]}}', "my card"),
         (Template(path=("ticket",)), '{"ticket": 7}', None),
-        (Template(path=("ticket", 0)), '{"ticket": "x"}', "x"),
+        (Template(path=("ticket", 0)), '{"ticket": "x"}', None),
         (Template(path=("ticket", "text")), '{"ticket": "x"}', None),
         (Template(path=("ticket",)), "no JSON", None),
         (Template(path=("ticket",)), "[" * 100_000, None),
@@ -36,6 +36,25 @@ from gateway.reading.template import Template, steps
 )
 def test_the_input_of_a_text(template: Template, text: str, expected: str | None) -> None:
     assert template.input_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "form"),
+    [
+        (Template(after="<m>", before="</m>"), "Which of a, b? <m>{}</m> Thanks."),
+        (Template(pattern=re.compile(r"Q: (.*)")), "Which? Q: {}"),
+        (Template(path=("ticket", "text")), '{{"ticket": {{"text": "{}", "id": 7}}}}'),
+    ],
+)
+def test_what_stands_around_the_input_is_the_same_in_each_call(template: Template, form: str) -> None:
+    assert template.frame_of(form.format("a")) == template.frame_of(form.format("which card?"))
+    assert template.frame_of(form.format("a")) != template.frame_of(
+        form.format("a").replace("W", "V").replace("7", "8")
+    )
+
+
+def test_a_text_that_fits_no_template_is_all_frame() -> None:
+    assert Template(after="<m>").frame_of("no mark") == "no mark"
 
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))

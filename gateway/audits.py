@@ -1,0 +1,118 @@
+"""Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from classifiers.verdict import Verdict
+from gateway.answers.compare import Result, compare
+from gateway.answers.make import Made
+from gateway.contract.owner import Flipped, Owner
+from gateway.metrics import Metrics
+from gateway.reading.request import Request
+from gateway.reading.roles import Turn
+from gateway.rules.contracted import likeliest, scope
+from gateway.rules.decide import Decision
+from gateway.rules.rule import Act, Rule
+from gateway.rules.shaped import Shaped
+from gateway.types import Context
+from gateway.upstreams.base import Answer
+from gateway.upstreams.tap import tap
+
+Judged = Sequence[tuple[Rule, Verdict]]
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """A call that may become a pair: what would be answered here, and how its coin fell."""
+
+    rule: Rule
+    flipped: Flipped
+    made: Made
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audits:
+    """What contracts say of calls, and what they learn from them."""
+
+    owner: Owner
+    metrics: Metrics
+
+    @staticmethod
+    def told(pairs: Judged) -> Judged:
+        """The verdicts as the rules' contracts take them."""
+        return [(rule, verdict if rule.terms is None else likeliest(verdict)) for rule, verdict in pairs]
+
+    def flip(self, request: Request, turns: Sequence[Turn], pairs: Judged, labels: Shaped) -> Mapping[str, Open]:
+        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name."""
+        found: dict[str, Open] = {}
+        for rule, verdict in pairs:
+            made = labels.made.get(rule.name)
+            if rule.terms is None or made is None:
+                continue
+            flipped = self.owner.flip(scope(rule, verdict, request, turns), rule.terms, notice_s=rule.notice_s)
+            found[rule.name] = Open(
+                rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=verdict.confidence
+            )
+        return found
+
+    @staticmethod
+    def held(opened: Mapping[str, Open]) -> dict[str, str]:
+        """The rules that must not answer this call, with the reason: `audit` where the coin chose it, `contract` where
+        nothing is certified for it."""
+        return {
+            name: "audit" if one.flipped.threshold is not None and one.flipped.coin.chosen else "contract"
+            for name, one in opened.items()
+            if not one.flipped.answers(one.confidence)
+        }
+
+    def answered(self, opened: Mapping[str, Open], decision: Decision) -> None:
+        """Counts the call where a contract let it be answered."""
+        step = decision.step
+        if step is not None and decision.act is Act.ANSWER and step.rule.name in opened:
+            self.owner.answered(opened[step.rule.name].flipped.scope)
+
+    def pending(self, opened: Mapping[str, Open], decision: Decision) -> list[Open]:
+        """The calls whose rule was asked and did not answer: the reference's answer makes them pairs."""
+        return [
+            opened[step.rule.name]
+            for step in decision.steps
+            if step.rule.name in opened and not (decision.step is step and decision.act is Act.ANSWER)
+        ]
+
+    async def missed(self, context: Context, pending: Sequence[Open]) -> None:
+        """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
+        for one in pending:
+            await self._learn(context, one, Result.MISSING)
+
+    async def listen(self, context: Context, pending: Sequence[Open], answer: Answer, *, stream: bool) -> Answer:
+        """Learns from the reference's answer; from a stream when it has passed."""
+        if answer.status not in _OK:
+            await self.missed(context, pending)
+            return answer
+        if answer.chunks is None:
+            await self._compare(context, pending, answer.body, stream=False)
+            return answer
+
+        async def heard(body: bytes | None) -> None:
+            await self._compare(context, pending, body, stream=stream)
+
+        return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
+
+    async def _compare(self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool) -> None:
+        for one in pending:
+            known = one.rule.known
+            result = Result.MISSING if body is None else compare(one.made, known, body, stream=stream)
+            await self._learn(context, one, result)
+
+    async def _learn(self, context: Context, one: Open, result: Result) -> None:
+        self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
+        await self.owner.learn(
+            one.flipped,
+            request_id=context.record.request_id,
+            label=one.label,
+            confidence=one.confidence,
+            result=result.value,
+        )

@@ -1,0 +1,235 @@
+"""The one owner of all contracts: knows where each stands, flips its coins, and stores each pair before it counts."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.contract.audit import LEAST, Coin, flip, floor
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
+from gateway.contract.store import ContractStore, PairRow, Stored
+from gateway.ledger.store import LedgerError
+
+_log = logging.getLogger(__name__)
+_MOST: Final = 1000
+"""Contracts that are kept; a prompt that holds something new in each call would make one for each."""
+_ORDERING: Final = 5000
+_DAY_S: Final = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flipped:
+    """A call's coin under a contract. attempt, threshold: of the contract when it was flipped; paused: its rule is."""
+
+    scope: Scope
+    coin: Coin
+    attempt: int
+    threshold: float | None
+    paused: bool
+
+    def answers(self, confidence: float) -> bool:
+        """Whether the call is answered here."""
+        sure = self.threshold is not None and confidence >= self.threshold
+        return sure and not self.coin.chosen and not self.paused
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    """A contract in memory. ordering: pairs that may order thresholds; certifying: those of the running attempt."""
+
+    scope: Scope
+    contract: Contract
+    ordering: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_ORDERING))
+    certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_ORDERING))
+    notice_s: float = 0.0
+    answered: int = 0
+    live_since: float = 0.0
+    lowest: float = LEAST
+
+    def keep(self, pair: Pair, *, number: int) -> None:
+        """Puts a pair where it may be used. Pairs of a live contract that no coin chose all lie below its threshold,
+        so they say nothing of thresholds."""
+        if number < self.contract.fresh_from:
+            return
+        if self.contract.certifies(pair):
+            self.certifying.append((pair.confidence, pair.agrees))
+        elif pair.chosen or pair.threshold is None:
+            self.ordering.append((pair.confidence, pair.agrees))
+
+
+class Owner:
+    """Loads what the store holds. on_move is told of each contract that changes its phase, on_failure of writes that
+    failed: the contract then answers nothing until one goes through. Raises LedgerError where the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: ContractStore,
+        *,
+        on_move: Callable[[Scope, Contract], None] | None = None,
+        on_failure: Callable[[], None] | None = None,
+        draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._on_move = on_move
+        self._on_failure = on_failure
+        self._draw = draw
+        self._clock = clock
+        self._kept = {stored.scope.key: self._loaded(stored) for stored in store.contracts()[:_MOST]}
+        self._attempts: dict[tuple[str, str], int] = {}
+        for stored in store.contracts():
+            self._count_attempts(stored.scope, stored.contract)
+        self._paused = store.paused()
+        self._unwritten: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="contracts")
+
+    @property
+    def contracts(self) -> Mapping[Scope, Contract]:
+        """Where each contract stands."""
+        return {kept.scope: kept.contract for kept in self._kept.values()}
+
+    def flip(self, scope: Scope, terms: Terms, *, notice_s: float) -> Flipped:
+        """A call's coin, to be flipped before anything is decided. notice_s: within how many seconds audits should
+        notice twice the target."""
+        kept = self._kept.get(scope.key) or self._new(scope, terms)
+        kept.notice_s = notice_s
+        contract = kept.contract
+        return Flipped(
+            scope=scope,
+            coin=flip(contract.rate(kept.lowest), self._draw()),
+            attempt=contract.attempt.number if contract.attempt else 0,
+            threshold=contract.threshold,
+            paused=scope.rule in self._paused or scope.key in self._unwritten,
+        )
+
+    def answered(self, scope: Scope) -> None:
+        """Counts a call that was answered here: the volume says how rare audits may become."""
+        kept = self._kept.get(scope.key)
+        if kept is not None:
+            kept.answered += 1
+
+    async def learn(self, flipped: Flipped, *, request_id: str, label: str, confidence: float, result: str) -> None:
+        """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
+
+        Returns when the pair and what it makes of the contract are stored.
+        """
+        async with self._lock:
+            kept = self._kept.get(flipped.scope.key)
+            if kept is None:
+                return
+            agrees = result == "agrees"
+            pair = Pair(
+                chosen=flipped.coin.chosen,
+                confidence=confidence,
+                agrees=agrees,
+                attempt=flipped.attempt,
+                threshold=flipped.threshold,
+            )
+            row = PairRow(
+                number=kept.contract.pairs,
+                at=self._clock(),
+                request_id=request_id,
+                chosen=pair.chosen,
+                rate=flipped.coin.rate,
+                attempt=pair.attempt,
+                threshold=pair.threshold,
+                confidence=confidence,
+                label=label,
+                result=result,
+            )
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row)
+
+    async def look(self) -> None:
+        """Learns which rules are paused by now."""
+        try:
+            self._paused = await asyncio.get_running_loop().run_in_executor(self._thread, self._store.paused)
+        except LedgerError as error:
+            _log.error("%s", error)
+
+    def close(self) -> None:
+        """Waits for what is being written, then closes the store."""
+        self._thread.shutdown()
+        self._store.close()
+
+    def _take(self, kept: _Kept, pair: Pair, row: PairRow) -> None:
+        before = kept.contract
+        after = see(before, pair)
+        if after.fresh_from > before.fresh_from:
+            kept.ordering.clear()
+            kept.certifying.clear()
+        if before.attempt is not None and after.attempt is None:
+            kept.ordering.extend(kept.certifying)
+            kept.certifying.clear()
+        kept.contract = after
+        kept.keep(pair, number=row.number)
+        if due(after):
+            number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
+            after = begin(after, tuple(kept.ordering), number=number)
+        kept.lowest = self._lowest(kept, after)
+        self._write(kept, after, row, moved=(before.phase, before.threshold) != (after.phase, after.threshold))
+
+    def _write(self, kept: _Kept, after: Contract, row: PairRow, *, moved: bool) -> None:
+        scope = kept.scope
+        try:
+            self._store.put(Stored(scope=scope, contract=after, at=row.at), row, moved=moved)
+        except LedgerError as error:
+            _log.error("%s; the contract of rule %s answers nothing until it can be", error, scope.rule)
+            self._unwritten.add(scope.key)
+            if self._on_failure is not None:
+                self._on_failure()
+        else:
+            self._unwritten.discard(scope.key)
+        kept.contract = after
+        self._count_attempts(scope, after)
+        if moved:
+            self._tell(kept, after)
+
+    def _tell(self, kept: _Kept, after: Contract) -> None:
+        kept.answered, kept.live_since = 0, self._clock()
+        scope = kept.scope
+        _log.warning("contract of rule %s for %s is %s: %s", scope.rule, scope.model, after.phase.value, after.reason)
+        if self._on_move is not None:
+            self._on_move(scope, after)
+
+    def _lowest(self, kept: _Kept, contract: Contract) -> float:
+        """The rate that audits come down to at the volume seen since it went live."""
+        days = (self._clock() - kept.live_since) / _DAY_S
+        if contract.detector is None or days <= 0:
+            return kept.lowest
+        terms = contract.terms
+        return floor(terms.target, answered_a_day=kept.answered / days, delay_days=kept.notice_s / _DAY_S)
+
+    def _count_attempts(self, scope: Scope, contract: Contract) -> None:
+        """α is spent over all attempts of a rule for a model, whichever classifier answers."""
+        key = scope.rule, scope.model
+        self._attempts[key] = max(self._attempts.get(key, 0), contract.attempts)
+
+    def _new(self, scope: Scope, terms: Terms) -> _Kept:
+        if len(self._kept) >= _MOST:
+            idle = (kept for kept in self._kept.values() if kept.contract.phase is not Phase.LIVE)
+            fewest = min(idle, key=lambda kept: kept.contract.pairs, default=next(iter(self._kept.values())))
+            del self._kept[fewest.scope.key]
+        kept = self._kept[scope.key] = _Kept(scope=scope, contract=Contract(terms=terms))
+        return kept
+
+    def _loaded(self, stored: Stored) -> _Kept:
+        contract = stored.contract
+        kept = _Kept(scope=stored.scope, contract=contract, live_since=self._clock())
+        for row in self._store.pairs(stored.scope.key, since=contract.fresh_from, newest=2 * _ORDERING):
+            pair = Pair(
+                chosen=row.chosen,
+                confidence=row.confidence,
+                agrees=row.result == "agrees",
+                attempt=row.attempt,
+                threshold=row.threshold,
+            )
+            kept.keep(pair, number=row.number)
+        return kept

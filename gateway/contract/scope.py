@@ -1,0 +1,33 @@
+"""What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure."""
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """rule: its name; model: that the client asks for; prompt: the constant part of the prompt, and the shape that the
+    answer is to have, as a digest; labels: of the policy; classifier, version: who answers; terms: as text."""
+
+    rule: str
+    model: str
+    prompt: str
+    labels: tuple[str, ...]
+    classifier: str
+    version: str
+    terms: str
+
+    @property
+    def key(self) -> str:
+        """A short name for all of it."""
+        parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
+        return digest(*parts)
+
+
+def digest(*parts: str) -> str:
+    """16 hex digits for texts in this order."""
+    made = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        made.update(len(data).to_bytes(8, "big") + data)
+    return made.hexdigest()[:16]

@@ -1,0 +1,155 @@
+"""Contracts and their pairs in the ledger's SQLite file, in tables of their own; a pair with the state it makes.
+
+A pair holds no text: labels, confidence, and how the reference's answer compared.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract
+from gateway.ledger.store import LedgerError
+
+_CREATE: Final = (
+    """CREATE TABLE IF NOT EXISTS contracts (
+        key TEXT PRIMARY KEY, rule TEXT NOT NULL, model TEXT NOT NULL, at REAL NOT NULL, scope TEXT NOT NULL,
+        state TEXT NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS contract_pairs (
+        key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
+        chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
+        label TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (key, number)) STRICT""",
+    """CREATE TABLE IF NOT EXISTS contract_moves (
+        key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
+    "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
+)
+_PUT: Final = "INSERT OR REPLACE INTO contracts VALUES (?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A contract as it was stored. at: Unix seconds of its last change."""
+
+    scope: Scope
+    contract: Contract
+    at: float
+
+
+class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A pair as it is stored, in the order of the table's columns.
+
+    number: from 0; label: the local one; result: agrees, differs or missing.
+    """
+
+    number: int
+    at: float
+    request_id: str
+    chosen: bool
+    rate: float
+    attempt: int
+    threshold: float | None
+    confidence: float
+    label: str
+    result: str
+
+
+class ContractStore:
+    """Opens or makes the tables. One thread at a time. Raises LedgerError where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._errors("used"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            for statement in _CREATE:
+                self._db.execute(statement)
+
+    def contracts(self) -> list[Stored]:
+        """All contracts, the latest changed first."""
+        with self._errors("read"):
+            rows = self._db.execute("SELECT scope, state, at FROM contracts ORDER BY at DESC").fetchall()
+        return [
+            Stored(
+                scope=msgspec.json.decode(scope, type=Scope), contract=msgspec.json.decode(state, type=Contract), at=at
+            )
+            for scope, state, at in rows
+        ]
+
+    def pairs(self, key: str, *, since: int = 0, newest: int = 5000) -> list[PairRow]:
+        """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
+        query = "SELECT * FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"
+        with self._errors("read"):
+            rows = self._db.execute(query, (key, since, newest)).fetchall()
+        return [msgspec.convert(row[1:], PairRow, strict=False) for row in reversed(rows)]
+
+    def counts(self, key: str) -> dict[tuple[bool, str], int]:
+        """Pairs by whether the coin chose them and by result."""
+        query = "SELECT chosen, result, count(*) FROM contract_pairs WHERE key = ? GROUP BY chosen, result"
+        with self._errors("read"):
+            return {(bool(chosen), result): count for chosen, result, count in self._db.execute(query, (key,))}
+
+    def moves(self, key: str) -> list[tuple[float, str, str]]:
+        """(Unix seconds, phase, reason) of each change of phase or threshold."""
+        with self._errors("read"):
+            query = "SELECT at, phase, reason FROM contract_moves WHERE key = ? ORDER BY at"
+            return list(self._db.execute(query, (key,)))
+
+    def put(self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False) -> None:
+        """A contract's state, with the pair that led to it, all or nothing. moved: it is to be in its history."""
+        scope, contract = stored.scope, stored.contract
+        key = scope.key
+        state = (key, scope.rule, scope.model, stored.at, _json(scope), _json(contract))
+        statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state)]
+        if pair is not None:
+            insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            statements.append((insert, (key, *msgspec.structs.astuple(pair))))
+        if moved:
+            move = (key, stored.at, contract.phase.value, contract.reason)
+            statements.append(("INSERT INTO contract_moves VALUES (?, ?, ?, ?)", move))
+        self._write(statements)
+
+    def paused(self) -> frozenset[str]:
+        """The rules whose contracts answer nothing for now."""
+        with self._errors("read"):
+            return frozenset(rule for (rule,) in self._db.execute("SELECT rule FROM contract_pauses"))
+
+    def pause(self, rule: str, at: float) -> None:
+        """From now on a rule's contracts answer nothing."""
+        self._write([("INSERT OR REPLACE INTO contract_pauses VALUES (?, ?)", (rule, at))])
+
+    def resume(self, rule: str) -> None:
+        """Lets a rule's contracts answer again."""
+        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        with self._errors("written"):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    self._db.execute(statement, values)
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            raise LedgerError(f"the contracts in {self._path} cannot be {what}: {error}") from error
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,44 @@
+"""Rules under a contract: what they would answer, and which contract a call belongs to. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from classifiers.verdict import Abstention, Verdict
+from gateway.contract.scope import Scope, digest
+from gateway.reading.request import Request
+from gateway.reading.roles import Turn, select, system_text
+from gateway.rules.rule import Rule
+
+_SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
+
+
+def likeliest(verdict: Verdict) -> Verdict:
+    """The verdict with its likeliest label even where the classifier is unsure: the contract's own threshold says
+    from which confidence on that is an answer. What was not read, or lacks a slot, stays as it is."""
+    if verdict.labels or verdict.abstention is not Abstention.UNSURE or verdict.missing or not verdict.scores:
+        return verdict
+    if not verdict.windows_read or verdict.windows_unread:
+        return verdict
+    label, score = max(verdict.scores.items(), key=lambda one: one[1])
+    return replace(verdict, labels=(label,), confidence=score, abstention=None)
+
+
+def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn]) -> Scope:
+    """The contract that a call belongs to: the prompt around the input and the shape that is asked for are part of it,
+    for the reference may answer otherwise where they change."""
+    assert rule.terms is not None
+    frames: list[str] = []
+    if rule.template is not None:
+        texts, _ = select(turns, rule.roles, last=rule.last_turn)
+        frames = [rule.template.frame_of(text) for text in texts]
+    shape = [f"{name}={bytes(request.fields[name])!r}" for name in _SHAPE if name in request.fields]
+    return Scope(
+        rule=rule.name,
+        model=request.model,
+        prompt=digest(system_text(turns), *frames, *shape),
+        labels=rule.known,
+        classifier=verdict.classifier,
+        version=verdict.version,
+        terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
+    )

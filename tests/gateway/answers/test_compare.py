@@ -1,0 +1,94 @@
+"""A label made here against the reference's answer, in each of the shapes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.answers.compare import Result, compare
+from gateway.answers.make import Made
+from gateway.answers.shape import Call
+from gateway.wire import sse
+
+KNOWN = ("card_lost", "greeting", "other")
+WORD = Made(content="Card lost", label="Card lost")
+OBJECT = Made(content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}', label="card_lost")
+LIST = Made(content='{"topics":["card_lost","greeting"]}', label="card_lost")
+CALL = Made(content='{"intent":"card_lost"}', label="card_lost", call=Call("route", {}, legacy=False, named=True))
+
+
+def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
+    choices = [{"message": {"content": content, **message}, "finish_reason": finish} for content in contents]
+    return json.dumps({"choices": choices}).encode()
+
+
+def calling(name: str, *arguments: str) -> bytes:
+    calls = [{"id": "c", "type": "function", "function": {"name": name, "arguments": one}} for one in arguments]
+    return body(None, finish="tool_calls", tool_calls=calls)
+
+
+@pytest.mark.parametrize(
+    ("made", "answer", "expected"),
+    [
+        (WORD, body("card-lost."), Result.AGREES),
+        (WORD, body(" CARD LOST\n"), Result.AGREES),
+        (WORD, body("greeting"), Result.DIFFERS),
+        (WORD, body("It is about a card."), Result.MISSING),
+        (WORD, body("card lost", "card lost"), Result.AGREES),
+        (WORD, body("card lost", "greeting"), Result.DIFFERS),
+        (WORD, body("card lost", "no idea"), Result.MISSING),
+        (WORD, body("Card", finish="length"), Result.MISSING),
+        (WORD, body("card lost", finish="content_filter"), Result.MISSING),
+        (WORD, body(None, refusal="I can't"), Result.MISSING),
+        (WORD, body(), Result.MISSING),
+        (WORD, b'{"error": {"message": "no"}}', Result.MISSING),
+        (WORD, b"<html>", Result.MISSING),
+        (OBJECT, body('{"intent": "Card-Lost", "confidence": 0.2, "kind": "intent", "why": "x"}'), Result.AGREES),
+        (OBJECT, body('```json\n{"intent": "card_lost"}\n```'), Result.AGREES),
+        (OBJECT, body('{"intent": "greeting"}'), Result.DIFFERS),
+        (OBJECT, body('{"intent": "weather"}'), Result.MISSING),
+        (OBJECT, body('{"topic": "card_lost"}'), Result.MISSING),
+        (OBJECT, body('["card_lost"]'), Result.MISSING),
+        (OBJECT, body("card_lost"), Result.MISSING),
+        (LIST, body('{"topics": ["greeting", "card lost"]}'), Result.AGREES),
+        (LIST, body('{"topics": ["greeting"]}'), Result.DIFFERS),
+        (LIST, body('{"topics": "greeting"}'), Result.MISSING),
+        (CALL, calling("route", '{"intent": "card_lost"}'), Result.AGREES),
+        (CALL, calling("route", '{"intent": "other"}'), Result.DIFFERS),
+        (CALL, calling("reply", '{"intent": "card_lost"}'), Result.DIFFERS),
+        (CALL, calling("route", '{"intent": "card_lost"}', "{}"), Result.MISSING),
+        (CALL, calling("route", "{"), Result.MISSING),
+        (CALL, body("card_lost"), Result.MISSING),
+    ],
+)
+def test_a_whole_answer(made: Made, answer: bytes, expected: Result) -> None:
+    assert compare(made, KNOWN, answer, stream=False) is expected
+
+
+def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    if finish:
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    return b"".join([*(sse.event(json.dumps(chunk).encode()) for chunk in chunks), sse.DONE])
+
+
+@pytest.mark.parametrize(
+    ("made", "answer", "expected"),
+    [
+        (WORD, streamed({"role": "assistant", "content": ""}, {"content": "card"}, {"content": " lost"}), "agrees"),
+        (WORD, streamed({"content": "greeting"}), "differs"),
+        (WORD, streamed({"content": "card lost"}, finish=None), "missing"),
+        (
+            CALL,
+            streamed(
+                {"tool_calls": [{"index": 0, "function": {"name": "route", "arguments": ""}}]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": '{"intent":'}}]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": '"card_lost"}'}}]},
+                finish="tool_calls",
+            ),
+            "agrees",
+        ),
+    ],
+)
+def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
+    assert compare(made, KNOWN, answer, stream=True).value == expected

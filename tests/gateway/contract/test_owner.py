@@ -1,0 +1,151 @@
+"""The owner of contracts over a real file: what is stored, what a restart finds, what a pause and a failure do."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.contract.owner import Owner
+from gateway.contract.scope import Scope
+from gateway.contract.state import Phase, Terms
+from gateway.contract.store import ContractStore
+from gateway.ledger.store import LedgerError
+
+TERMS = Terms(target=0.05, confidence=0.95)
+DAY = 86400.0
+
+
+def scope(version: str = "v1", model: str = "gpt-4o") -> Scope:
+    return Scope(
+        rule="intents", model=model, prompt="p", labels=("a", "b"), classifier="bank", version=version, terms="t"
+    )
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Owner]:
+    made = open_owner(tmp_path)
+    yield made
+    made.close()
+
+
+def open_owner(folder: Path, seed: int = 0) -> Owner:
+    return Owner(ContractStore(folder / "offramp.db"), draw=random.Random(seed).random)
+
+
+async def feed(owner: Owner, count: int, *, result: str = "agrees", of: Scope | None = None) -> int:
+    """Calls of one confidence, learned from unless they are answered; how many were."""
+    answered = 0
+    for number in range(count):
+        flipped = owner.flip(of or scope(), TERMS, notice_s=7 * DAY)
+        if flipped.answers(0.9):
+            owner.answered(flipped.scope)
+            answered += 1
+            continue
+        await owner.learn(flipped, request_id=f"r{number}", label="a", confidence=0.9, result=result)
+    return answered
+
+
+async def test_a_restart_loses_no_pair_and_no_state(owner: Owner, tmp_path: Path) -> None:
+    assert await feed(owner, 800) > 0
+    before = owner.contracts[scope()]
+    assert before.phase is Phase.LIVE
+    again = open_owner(tmp_path)
+    assert again.contracts[scope()] == before
+    assert await feed(again, 10) > 0
+    again.close()
+
+
+async def test_an_attempt_goes_on_after_a_restart(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 150)
+    running = owner.contracts[scope()].attempt
+    assert running is not None
+    again = open_owner(tmp_path, seed=1)
+    await feed(again, 20)
+    continued = again.contracts[scope()].attempt
+    again.close()
+    assert continued is not None
+    assert continued.number == running.number
+    assert continued.rungs[0].pairs > running.rungs[0].pairs
+
+
+async def test_all_that_led_to_a_state_is_stored(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 800)
+    store = ContractStore(tmp_path / "offramp.db")
+    rows = store.pairs(scope().key)
+    assert [row.number for row in rows] == list(range(owner.contracts[scope()].pairs))
+    assert {row.result for row in rows} == {"agrees"}
+    assert sum(store.counts(scope().key).values()) == len(rows)
+    moves = store.moves(scope().key)
+    store.close()
+    assert [phase for _, phase, _ in moves] == ["live"]
+
+
+async def test_another_version_begins_in_shadow_with_the_attempts_of_the_one_before(owner: Owner) -> None:
+    await feed(owner, 800)
+    assert await feed(owner, 150, of=scope("v2")) == 0
+    new = owner.contracts[scope("v2")]
+    assert new.phase is Phase.SHADOW
+    assert new.attempts > owner.contracts[scope()].attempts
+    assert owner.contracts[scope()].phase is Phase.LIVE
+
+
+async def test_another_model_spends_its_own_share(owner: Owner) -> None:
+    await feed(owner, 150)
+    await feed(owner, 150, of=scope(model="gpt-5"))
+    assert owner.contracts[scope(model="gpt-5")].attempts == 1
+
+
+async def test_a_disagreement_withdraws_it(owner: Owner) -> None:
+    await feed(owner, 800)
+    await feed(owner, 2000, result="missing")
+    assert owner.contracts[scope()].phase is not Phase.LIVE
+
+
+async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 800)
+    store = ContractStore(tmp_path / "offramp.db")
+    store.pause("intents", at=1.0)
+    await owner.look()
+    pairs = owner.contracts[scope()].pairs
+    assert await feed(owner, 50) == 0
+    assert owner.contracts[scope()].pairs == pairs + 50
+    store.resume("intents")
+    store.close()
+    await owner.look()
+    assert await feed(owner, 50) > 0
+
+
+async def test_what_cannot_be_stored_is_not_built_upon(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 800)
+    other = sqlite3.connect(tmp_path / "offramp.db")
+    other.execute("DROP TABLE contract_pairs")
+    other.commit()
+    # a pair that cannot be stored, after which nothing is answered
+    while await feed(owner, 1):
+        pass
+    assert await feed(owner, 30) == 0
+    other.close()
+
+
+async def test_pairs_of_many_calls_at_once_are_stored_one_after_the_other(owner: Owner, tmp_path: Path) -> None:
+    await asyncio.gather(*(feed(owner, 20, result="differs") for _ in range(20)))
+    store = ContractStore(tmp_path / "offramp.db")
+    assert [row.number for row in store.pairs(scope().key)] == list(range(400))
+    store.close()
+
+
+async def test_a_prompt_that_is_new_in_each_call_fills_no_memory(owner: Owner) -> None:
+    await feed(owner, 800)
+    for number in range(1200):
+        owner.flip(scope(model=f"m{number}"), TERMS, notice_s=DAY)
+    assert len(owner.contracts) <= 1000
+    assert owner.contracts[scope()].phase is Phase.LIVE
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database at all, but long enough to be looked at" * 30)
+    with pytest.raises(LedgerError, match=r"x\.db"):
+        ContractStore(tmp_path / "x.db")

@@ -1,0 +1,95 @@
+"""How pairs move a contract: a certificate, a lower threshold, an alarm, a new beginning."""
+
+import random
+from collections.abc import Iterable, Iterator
+
+from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
+
+TERMS = Terms(target=0.02, confidence=0.95)
+
+
+def stream(contract: Contract, pairs: Iterable[tuple[float, bool]], *, seed: int = 0) -> Iterator[Contract]:
+    """The contract after each call, as its owner would take them: those that certify never order."""
+    chance = random.Random(seed)
+    ordering: list[tuple[float, bool]] = []
+    certifying: list[tuple[float, bool]] = []
+    for confidence, agrees in pairs:
+        chosen = chance.random() < contract.rate(0.01)
+        if contract.answers(confidence) and not chosen:
+            yield contract
+            continue
+        attempt = contract.attempt.number if contract.attempt else 0
+        pair = Pair(chosen=chosen, confidence=confidence, agrees=agrees, attempt=attempt, threshold=contract.threshold)
+        after = see(contract, pair)
+        if after.fresh_from > contract.fresh_from:
+            ordering, certifying = [], []
+        if after.attempt is None and certifying:
+            ordering, certifying = ordering + certifying, []
+        (certifying if after.certifies(pair) else ordering).append((confidence, agrees))
+        contract = begin(after, ordering, number=after.attempts + 1) if due(after) else after
+        yield contract
+
+
+def calls(count: int, *, wrong: float, seed: int = 1) -> Iterator[tuple[float, bool]]:
+    """Calls of even confidence; those below one half disagree often, the others so often as `wrong` says."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        confidence = chance.random()
+        yield confidence, chance.random() >= (wrong if confidence > 0.5 else 0.3)
+
+
+def test_it_goes_live_where_the_bound_holds_and_lowers_its_threshold_only_so_far() -> None:
+    seen = list(stream(Contract(terms=TERMS), calls(12_000, wrong=0.002)))
+    phases = [contract.phase for contract in seen]
+    assert (phases[0], phases[-1]) == (Phase.SHADOW, Phase.LIVE)
+    thresholds = [contract.threshold for contract in seen if contract.threshold is not None]
+    assert thresholds == sorted(thresholds, reverse=True)
+    # 0.002 above one half and 0.3 below it come to 2 % at about 0.47
+    assert 0.47 < thresholds[-1] < 0.75
+    assert "certified" in seen[-1].reason
+
+
+def test_it_stays_in_shadow_where_the_bound_does_not_hold() -> None:
+    for contract in stream(Contract(terms=TERMS), calls(6000, wrong=0.04)):
+        assert contract.phase is Phase.SHADOW
+        assert contract.rate(0.01) == 0.5
+
+
+def test_an_attempt_without_hope_is_given_up_and_the_next_has_less_to_spend() -> None:
+    good = [(0.9, True)] * 150
+    bad = list(calls(3000, wrong=0.08))
+    seen = list(stream(Contract(terms=TERMS), [*good, *bad]))
+    attempts = {contract.attempt.number: contract.attempt.alpha for contract in seen if contract.attempt}
+    assert seen[-1].phase is Phase.SHADOW
+    assert any("no certificate" in contract.reason for contract in seen)
+    assert list(attempts.values()) == sorted(attempts.values(), reverse=True)
+
+
+def test_it_is_demoted_when_it_disagrees_and_comes_back_when_it_agrees_again() -> None:
+    live = [contract for contract in stream(Contract(terms=TERMS), calls(4000, wrong=0.0)) if contract.threshold][-1]
+    drifted = list(stream(live, calls(6000, wrong=0.3, seed=2), seed=2))
+    demoted = next(contract for contract in drifted if contract.phase is Phase.DEMOTED)
+    assert demoted.threshold is None
+    assert "disagreed" in demoted.reason
+    assert not demoted.answers(1.0)
+    assert demoted.fresh_from == demoted.pairs
+    again = list(stream(demoted, calls(8000, wrong=0.0, seed=3), seed=3))
+    phases = list(dict.fromkeys(contract.phase for contract in again))
+    assert phases == [Phase.DEMOTED, Phase.SHADOW, Phase.LIVE]
+    assert again[-1].attempts > live.attempts
+
+
+def test_pairs_that_no_coin_chose_or_that_came_before_an_attempt_certify_nothing() -> None:
+    begun = next(contract for contract in stream(Contract(terms=TERMS), [(0.9, True)] * 400) if contract.attempt)
+    assert begun.attempt is not None
+    for pair in (
+        Pair(chosen=False, confidence=0.9, agrees=True, attempt=begun.attempt.number, threshold=None),
+        Pair(chosen=True, confidence=0.9, agrees=True, attempt=begun.attempt.number - 1, threshold=None),
+    ):
+        assert see(begun, pair).attempt == begun.attempt
+
+
+def test_an_audit_of_another_threshold_tells_nothing_of_this_one() -> None:
+    live = next(contract for contract in stream(Contract(terms=TERMS), calls(4000, wrong=0.0)) if contract.threshold)
+    stale = Pair(chosen=True, confidence=1.0, agrees=False, attempt=0, threshold=0.123)
+    assert see(live, stale).detector == live.detector
