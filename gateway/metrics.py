@@ -1,7 +1,8 @@
 """Every instrument, and how a ledger record moves them. One registry for each app; no state here."""
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import product
 from typing import Final
 
 from prometheus_client import (
@@ -12,7 +13,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -41,23 +42,6 @@ class _WindowCounters(Collector):
         counts = Counts(encoded=0, cached=0) if self.windows is None else self.windows.counts
         yield CounterMetricFamily("offramp_encoded_windows", "Windows of text encoded.", counts.encoded)
         yield CounterMetricFamily("offramp_cached_windows", "Windows taken from memory instead.", counts.cached)
-
-
-class _ContractGauge(Collector):
-    """Contracts by rule and phase, counted when they are scraped."""
-
-    def __init__(self) -> None:
-        self.owner: Owner | None = None
-        self.rules: tuple[str, ...] = ()
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        gauge = GaugeMetricFamily("offramp_contracts", "Contracts by where they stand.", labels=("rule", "phase"))
-        standing = () if self.owner is None else self.owner.contracts.items()
-        counts = Tally((scope.rule, contract.phase) for scope, contract in standing)
-        for rule in self.rules:
-            for phase in Phase:
-                gauge.add_metric((rule, phase.value), counts[rule, phase])
-        yield gauge
 
 
 class Metrics:
@@ -131,7 +115,8 @@ class Metrics:
 
     def watch_contracts(self, owner: Owner, rules: Iterable[str]) -> None:
         """Reads contracts when they are scraped. rules: those that have one."""
-        self._contracts.owner, self._contracts.rules = owner, tuple(rules)
+        for rule, phase in product(rules, Phase):
+            self.contracts.labels(rule, phase.value).set_function(partial(owner.standing, rule, phase))
 
     def expect_stages(self, classifier: str, stages: Iterable[str]) -> None:
         """Lets a classifier's stages stand at 0."""
@@ -324,8 +309,7 @@ class Metrics:
         self.contract_failures = self._counter(
             "offramp_contract_write_failures", "Pairs of contracts that could not be stored."
         )
-        self._contracts = _ContractGauge()
-        self.registry.register(self._contracts)
+        self.contracts = self._gauge("offramp_contracts", "Contracts by where they stand.", "rule", "phase")
         self._windows = _WindowCounters()
         self.registry.register(self._windows)
         self.classifier_info = self._gauge(

@@ -7,6 +7,7 @@ import typer
 from gateway.cli import (
     check,
     classify,
+    contract,
     demo,
     doctor,
     evaluate,
@@ -38,6 +39,7 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("version")(version.version)
 app.add_typer(models.app, name="models")
+app.add_typer(contract.app, name="contract")
 
 
 def main() -> None:

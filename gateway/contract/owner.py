@@ -96,6 +96,11 @@ class Owner:
         """Where each contract stands."""
         return {kept.scope: kept.contract for kept in self._kept.values()}
 
+    def standing(self, rule: str, phase: Phase) -> int:
+        """How many of a rule's contracts are in a phase."""
+        kept = tuple(self._kept.values())
+        return sum(one.scope.rule == rule and one.contract.phase is phase for one in kept)
+
     def flip(self, scope: Scope, terms: Terms, *, notice_s: float) -> Flipped:
         """A call's coin, to be flipped before anything is decided. notice_s: within how many seconds audits should
         notice twice the target."""

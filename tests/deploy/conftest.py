@@ -42,8 +42,17 @@ models:
   cheap: {upstream: demo, model: gpt-4o-mini}
   shaky: {upstream: down, fallbacks: [demo/gpt-4o-mini]}
   gone: down
+  labels: demo
   other: demo
 rules:
+  - name: private
+    classifier: private
+    then: {contact: redact}
+  - name: labels
+    classifier: bank
+    when: {model: labels}
+    contract: true
+    then: {"*": {answer: label}}
   - name: safety
     classifier: safe
     then: {violence: block}
@@ -69,6 +78,9 @@ ASKED = [
     ("shaky", "write a poem about the sea"),
     *[("gone", "write a poem about the sea")] * 3,
     ("nobody-knows-me", "write a poem about the sea"),
+    ("nobody-knows-me", "write to ann@example.com"),
+    ("labels", "where is my new card"),
+    *[("labels", "card_arrival or exchange_rate? where is my new card")] * 20,
 ]
 
 
@@ -133,7 +145,12 @@ def gateway(config: Path) -> Iterator[str]:
 
 
 def publish(encoder: Encoder, models_dir: Path) -> None:
-    """Two classifiers by class centroids on the real encoder."""
+    """Two classifiers by class centroids on the real encoder, and one that goes by patterns alone."""
+    told = {"contact": {"means": "an address", "patterns": ["email"]}}
+    policy = Policy.model_validate(
+        {"version": 1, "name": "private", "kind": "safety", "about": "messages to a bank", "labels": told}
+    )
+    put(Model(policy=policy, stages=()), models_dir)
     for name, sentences in SENTENCES.items():
         safety = name == "safe"
         policy = Policy.model_validate(
@@ -162,10 +179,15 @@ def publish(encoder: Encoder, models_dir: Path) -> None:
             novelty=Novelty(prototypes=np.concatenate(vectors), limit=0.6),
         )
         model = Model(policy=policy, stages=(stage,))
-        registry = Registry(models_dir)
-        with registry.staging(name) as folder:
-            save(model, folder, report={})
-            registry.publish(name, folder)
+        put(model, models_dir)
+
+
+def put(model: Model, models_dir: Path) -> None:
+    """Publishes a model under its policy's name."""
+    registry = Registry(models_dir)
+    with registry.staging(model.policy.name) as folder:
+        save(model, folder, report={})
+        registry.publish(model.policy.name, folder)
 
 
 @pytest.fixture(scope="session")

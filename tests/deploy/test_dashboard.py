@@ -14,7 +14,7 @@ PANELS = DASHBOARD["panels"]
 SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
 QUERIES = [(panel, target) for panel in SHOWN for target in panel["targets"]]
 VARIABLES = {"$notional": ".*", "$__rate_interval": "1m", "$__range": "5m"}
-ROWS = ["Money", "Where", "Savings", "Decisions", "Classifiers", "Reliability", "Data quality"]
+ROWS = ["Money", "Where", "Savings", "Decisions", "Classifiers", "Contracts", "Reliability", "Data quality"]
 
 
 def filled(expression: str) -> str:

@@ -73,7 +73,15 @@ def is_default(info: FieldInfo, cell: str) -> bool:
 
 
 THEN = "rules[].then.<label>"
-CONTAINERS = {"upstreams.<name>", "models.<name>", "rules[]", THEN, f"{THEN}.block", f"{THEN}.redact"}
+CONTAINERS = {
+    "upstreams.<name>",
+    "models.<name>",
+    "rules[]",
+    "rules[].contract",
+    THEN,
+    f"{THEN}.block",
+    f"{THEN}.redact",
+}
 """Mappings and lists that the docs describe as a whole too."""
 
 

@@ -1,0 +1,135 @@
+"""`offramp contract show|pause|resume`."""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gateway.cli.output import Exit, Json, fail, print_json, stdout
+
+if TYPE_CHECKING:
+    from gateway.contract.store import ContractStore, Stored
+
+app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
+Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
+_DEFAULT = Path("config/gateway.yaml")
+
+
+@app.command("show")
+def show(config: Config = _DEFAULT, json: Json = False) -> None:
+    """Where each contract stands: phase, threshold, pairs, audits, and the bound that holds now."""
+    store, _ = _open(config)
+    try:
+        paused = store.paused()
+        rows = [_row(store, stored, paused) for stored in store.contracts()]
+    finally:
+        store.close()
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        stdout().print("no call has met a rule with a contract yet")
+        return
+    table = Table(title="Contracts", title_justify="left")
+    for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(
+            row["rule"],
+            row["model"],
+            row["phase"] + (" (paused)" if row["paused"] else ""),
+            "" if row["threshold"] is None else f"{row['threshold']:.4f}",
+            f"{row['pairs']:,}",
+            f"{row['audits']:,}",
+            "" if row["disagreement"] is None else f"{row['disagreement']:.2%}",
+            "" if row["at_most"] is None else f"{row['at_most']:.2%}",
+        )
+    stdout().print(table)
+    for row in rows:
+        stdout().print(f"{row['rule']} for {row['model']}: {row['reason']}", markup=False, soft_wrap=True)
+
+
+@app.command("pause")
+def pause(rule: str, config: Config = _DEFAULT) -> None:
+    """Let a rule's contracts answer nothing until they are resumed. A running gateway notices within seconds."""
+    store, rules = _open(config)
+    try:
+        _known(rule, rules)
+        store.pause(rule, time.time())
+    finally:
+        store.close()
+    stdout().print(f"{rule} answers nothing from now on; its calls are forwarded, and pairs go on", markup=False)
+
+
+@app.command("resume")
+def resume(rule: str, config: Config = _DEFAULT) -> None:
+    """Let a paused rule's contracts answer again, as far as they are certified."""
+    store, rules = _open(config)
+    try:
+        _known(rule, rules)
+        store.resume(rule)
+    finally:
+        store.close()
+    stdout().print(f"{rule} answers again where it is certified", markup=False)
+
+
+def _open(config: Path) -> tuple["ContractStore", list[str]]:
+    """The store of a gateway's file, and its rules that have a contract."""
+    from gateway.config.load import load_gateway
+    from gateway.contract.store import ContractStore
+
+    loaded = load_gateway(config, os.environ)
+    return ContractStore(loaded.ledger), [rule.name for rule in loaded.settings.rules if rule.contract]
+
+
+def _known(rule: str, rules: list[str]) -> None:
+    from gateway.config.problems import did_you_mean
+
+    if rule not in rules:
+        raise fail(f"no rule {rule!r} has a contract{did_you_mean(rule, rules)}", Exit.USAGE)
+
+
+def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str]) -> dict[str, Any]:
+    from gateway.contract.bounds import upper_at_any_time
+
+    scope, contract = stored.scope, stored.contract
+    attempt, detector = contract.attempt, contract.detector
+    wrong = pairs = None
+    if detector is not None:
+        pairs, wrong = detector.audits, detector.wrong
+    alpha = 1 - contract.terms.confidence
+    return {
+        "key": scope.key,
+        "rule": scope.rule,
+        "model": scope.model,
+        "classifier": f"{scope.classifier}@{scope.version}",
+        "terms": scope.terms,
+        "phase": contract.phase.value,
+        "paused": scope.rule in paused,
+        "threshold": contract.threshold,
+        "pairs": contract.pairs,
+        "attempts": contract.attempts,
+        "running": None
+        if attempt is None
+        else [
+            {"threshold": rung.threshold, "pairs": rung.pairs, "wrong": rung.wrong, "proven": rung.proven}
+            for rung in attempt.rungs
+        ],
+        "audits": pairs or 0,
+        "disagreement": wrong / pairs if pairs and wrong is not None else None,
+        "at_most": upper_at_any_time(pairs, wrong, alpha) if pairs and wrong is not None else None,
+        "reason": contract.reason,
+        "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
+        "results": {
+            f"{'chosen' if chosen else 'not chosen'}: {result}": count
+            for (chosen, result), count in store.counts(scope.key).items()
+        },
+        "moves": [
+            {"at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"), "phase": phase, "reason": reason}
+            for at, phase, reason in store.moves(scope.key)
+        ],
+    }
