@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Paid:
         started.set()
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
+        self._loop.close()
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.calls += 1
@@ -91,7 +93,7 @@ def decisions(url: str, count: int) -> list[str]:
 
 
 def stored_pairs(folder: Path) -> int:
-    with sqlite3.connect(folder / "offramp.db") as db:
+    with closing(sqlite3.connect(folder / "offramp.db")) as db:
         return int(db.execute("SELECT count(*) FROM contract_pairs").fetchone()[0])
 
 
