@@ -38,24 +38,36 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, snips/, safety/")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--models", type=Path, help="where they are trained; what is trained there already is kept")
+    parser.add_argument("--only", choices=(SHOP, SAFETY, *GUARDS), help="print one policy's section, write nothing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        models = options.models or Path(scratch)
-        policies = {name: _train(name, models) for name in (SHOP, SAFETY, *GUARDS)}
-        runtime = Runtime.load(models, [SHOP, SAFETY], threads=2)
         lines = [
-            *shop_lines(runtime, policies[SHOP], options.data),
-            "",
-            *safety_lines(runtime, policies[SAFETY], options.data),
-            *(line for name in GUARDS for line in guard_lines(policies[name], models, options.data)),
+            line
+            for name in (SHOP, SAFETY, *GUARDS)
+            if options.only in (None, name)
+            for line in _section(name, options.models or Path(scratch), options.data)
         ]
+    if options.only:
+        print("\n".join(lines))
+        return
     packages = versions(("onnxruntime", "scikit-learn", "numpy"))
     made = f"Made by `python -m benchmarks.starters` on {machine()}; {packages}."
     head = ["# Starter policies", "", made, "", CAUTION, ""]
-    text = "\n".join([*head, *lines, ""])
+    text = "\n".join([*head, *lines])
     print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
+
+
+def _section(name: str, models: Path, data: Path) -> Iterator[str]:
+    """Trains a policy and measures it."""
+    policy = _train(name, models)
+    if name in GUARDS:
+        yield from guard_lines(policy, models, data)
+        return
+    lines = shop_lines if name == SHOP else safety_lines
+    yield from lines(Runtime.load(models, [name], threads=2), policy, data)
+    yield ""
 
 
 def shop_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:

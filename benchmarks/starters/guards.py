@@ -1,8 +1,9 @@
 """What the guards reach: the cascade of their two encoders, and either alone, on sets that nothing was trained on."""
 
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from benchmarks.starters.sets import (
     JAILBREAKS,
     REFUSALS,
     SURGE,
+    Rows,
+    kinds,
     public,
 )
 from classifiers import Reading, Runtime, Verdict, artifact
@@ -26,6 +29,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.model import Model, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.registry import Registry
+from classifiers.suite import run as suite
 from classifiers.training.evaluate import evaluate
 
 ABOUT = {
@@ -34,45 +38,147 @@ ABOUT = {
 }
 """The sets that are about what a guard guards against, and the harmless ones."""
 
-_CASCADE = "cascade"
+_ATTACKS = "character attacks"
 _LIKE_32_TOKENS = range(28, 37)
-_TIMED = 60
+_TIMED = 100
+_ATTACKED = 100
+_REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """Of one set by one model: its verdicts, and how many of its windows each encoder read."""
+class Guard:
+    """A guard as it stands in a folder of models: its cascade and either encoder alone."""
 
-    verdicts: Sequence[Verdict]
-    asked: float
+    def __init__(self, policy: Policy, models: Path) -> None:
+        held = artifact.load(Registry(models).resolve(policy.name))
+        self.policy = policy
+        self.report = held.report()
+        self.variants = _variants(held)
+        self.encoders = {stage.name: _encoder(held, stage, models) for stage in held.model.stages}
+        self.last = held.model.last.name
+        self._memory = self._runtime(self.variants, _REMEMBERED)
+
+    def read(self, variant: str, texts: Sequence[str]) -> list[Verdict]:
+        """A verdict for each text; what an encoder has read before it need not read again."""
+        return self._memory.classify([Reading(classifier=variant, texts=(text,)) for text in texts])
+
+    def suite(self, variant: str, rows: Rows) -> dict[str, Any]:
+        """Figures of the character attacks on a sample of the rows."""
+        found = suite.run(self._memory, variant, rows, most=_ATTACKED, families=(_ATTACKS,))
+        return dict(found["families"][_ATTACKS])
+
+    def milliseconds(self, variant: str, texts: Sequence[str]) -> float:
+        """Mean for one text, tokenizer included. By the process's own time: it has one thread, others run beside."""
+        runtime = self._runtime({variant: self.variants[variant]}, 0)
+        taken = []
+        for text in texts:
+            began = time.process_time()
+            runtime.classify([Reading(classifier=variant, texts=(text,))])
+            taken.append(time.process_time() - began)
+        return 1000 * float(np.mean(taken))
+
+    def like_32_tokens(self, rows: Rows) -> list[str]:
+        """Texts of 28 to 36 tokens, at most a hundred, drawn with a fixed seed."""
+        first = next(iter(self.encoders.values()))
+        texts = [text for text, _ in rows if len(first.tokenize(text)) in _LIKE_32_TOKENS]
+        return random.Random(0).sample(texts, min(_TIMED, len(texts)))  # noqa: S311 - no secret
+
+    def _runtime(self, models: Mapping[str, Model], remembered: int) -> Runtime:
+        needed = {stage.name for model in models.values() for stage in model.stages}
+        encoders = [encoder for name, encoder in self.encoders.items() if name in needed]
+        return Runtime(encoders, {name: from_model(model) for name, model in models.items()}, cache_windows=remembered)
 
 
 def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
-    """A policy's section: quality on each set for each model, the share asked, and milliseconds."""
-    held = artifact.load(Registry(models).resolve(policy.name))
-    stages = held.model.stages
-    encoders = {stage.name: _encoder(held, stage, models) for stage in stages}
+    """A policy's section: quality on each set for each model, the share asked, attacks, categories, milliseconds."""
+    guard = Guard(policy, models)
     sets = {what: rows for what, rows in public(data) if what in ABOUT[policy.name]}
+    settings = guard.report["settings"]
+    told = settings.get("finetune", {})
+    names = [told[stage]["from"] if stage in told else guard.encoders[stage].id.source for stage in guard.encoders]
     yield f"## {policy.name}"
     yield ""
-    yield f"Recipe: {held.report()['settings']['recipe']}; encoders: {', '.join(_names(held))}."
+    yield f"Recipe: {settings['recipe']}; encoders: {', '.join(names)}; rows: {guard.report['text']['rows']}."
     yield ""
+    yield from _quality(guard, sets)
+    yield ""
+    yield from _attacks(guard, sets)
+    yield ""
+    yield from _times(guard, sets)
+    for what, each in kinds(data).items():
+        if what in sets:
+            yield ""
+            yield from _by_kind(guard, what, sets[what], each)
+    yield ""
+
+
+def _quality(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
     head = "messages | rows | model | asked | harmful flagged (in doubt) | harmless flagged (in doubt) | AUPRC | AUROC"
     yield f"| {head} |"
     yield "|---|---|---|---|---|---|---|---|"
     for what, rows in sets.items():
-        for name, model in _models(held).items():
-            yield f"| {what} | {len(rows)} | {name} | {_cells(policy, rows, _read(model, encoders, rows))} |"
-    yield ""
-    yield "| mean of texts with 28 to 36 tokens, one thread | texts | ms |"
-    yield "|---|---|---|"
+        for name in guard.variants:
+            yield f"| {what} | {len(rows)} | {name} | {_cells(guard, name, rows)} |"
+
+
+def _cells(guard: Guard, variant: str, rows: Rows) -> str:
+    texts = [text for text, _ in rows]
+    verdicts = guard.read(variant, texts)
+    # a public set says harmful or not; any label of the policy stands for harmful
+    truths = [(next(iter(guard.policy.labels)),) if harmful else () for _, harmful in rows]
+    found: dict[str, Any] = evaluate(guard.policy, texts, truths, verdicts)
+    several = len(guard.variants[variant].stages) > 1
+    asked = f"{np.mean([verdict.stage == guard.last for verdict in verdicts]):.1%}" if several else ""
+    shares = [
+        f"{found['flagged'][side]:.1%} ({found['doubted'][side]:.1%})" if found["flagged"][side] is not None else ""
+        for side in ("harmful", "harmless")
+    ]
+    both = all(found["flagged"][side] is not None for side in ("harmful", "harmless"))
+    areas = [f"{found['any'][name]:.3f}" if both else "" for name in ("auprc", "auroc")]
+    return " | ".join([asked, *shares, *areas])
+
+
+def _attacks(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
+    """On the first set that is all harmful."""
+    what, rows = next((what, rows) for what, rows in sets.items() if all(harmful for _, harmful in rows))
+    found = {name: guard.suite(name, rows) for name in guard.variants}
+    yield f"| {what}, {_ATTACKED} drawn: recall kept under | {' | '.join(found)} |"
+    yield f"|---|{'---|' * len(found)}"
+    for attack in next(iter(found.values()))["variants"]:
+        yield f"| {attack} | {' | '.join(_kept(figures['variants'][attack]) for figures in found.values())} |"
+    yield f"| all twelve | {' | '.join(_kept(figures['all'], interval=True) for figures in found.values())} |"
+
+
+def _kept(figures: Mapping[str, Any], *, interval: bool = False) -> str:
+    if figures["kept"] is None:
+        return ""
+    low, high = figures["kept_interval"] or (figures["kept"], figures["kept"])
+    return f"{figures['kept']:.1%}" + (f" ({low:.1%} – {high:.1%})" if interval else "")
+
+
+def _times(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
+    yield f"| mean ms of texts with 28 to 36 tokens, one thread | texts | {' | '.join(guard.variants)} |"
+    yield f"|---|---|{'---|' * len(guard.variants)}"
     for what, rows in sets.items():
-        texts = [text for text, _ in rows if len(encoders[stages[0].name].tokenize(text)) in _LIKE_32_TOKENS][:_TIMED]
-        for name, model in _models(held).items() if texts else ():
-            yield f"| {what}, {name} | {len(texts)} | {_milliseconds(model, encoders, texts):.1f} |"
+        texts = guard.like_32_tokens(rows)
+        if texts:
+            times = [f"{guard.milliseconds(name, texts):.1f}" for name in guard.variants]
+            yield f"| {what} | {len(texts)} | {' | '.join(times)} |"
 
 
-def _models(held: Artifact) -> Mapping[str, Model]:
+def _by_kind(guard: Guard, what: str, rows: Rows, each: Sequence[str]) -> Iterator[str]:
+    flags = {
+        name: np.array([bool(verdict.labels) for verdict in guard.read(name, [text for text, _ in rows])])
+        for name in guard.variants
+    }
+    yield f"| {what}, flagged | rows | {' | '.join(flags)} |"
+    yield f"|---|---|{'---|' * len(flags)}"
+    for kind in sorted(set(each)):
+        chosen = np.array([one == kind for one in each])
+        shares = [f"{found[chosen].mean():.1%}" for found in flags.values()]
+        yield f"| {kind} | {int(chosen.sum())} | {' | '.join(shares)} |"
+
+
+def _variants(held: Artifact) -> Mapping[str, Model]:
     """The model as it is and, of two stages, either alone, by the thresholds that it would have so."""
     model = held.model
     if len(model.stages) == 1:
@@ -80,7 +186,7 @@ def _models(held: Artifact) -> Mapping[str, Model]:
     points = {point["point"]: point for point in held.report()["settings"]["cascade"]["points"]}
     alone = {f"{stage.name} alone": stage for stage in model.stages}
     return {
-        _CASCADE: model,
+        "cascade": model,
         **{name: replace(model, stages=(_with(stage, points[name]["thresholds"]),)) for name, stage in alone.items()},
     }
 
@@ -93,44 +199,3 @@ def _encoder(held: Artifact, stage: Stage, models: Path) -> Encoder:
     from classifiers.encoder.prepare import find
 
     return Encoder.open(held.encoder_folder(stage.encoder) or find(stage.encoder, models), 1)
-
-
-def _names(held: Artifact) -> list[str]:
-    told = held.report()["settings"].get("finetune", {})
-    return [told[stage.name]["from"] if stage.name in told else stage.encoder.source for stage in held.model.stages]
-
-
-def _read(model: Model, encoders: Mapping[str, Encoder], rows: Sequence[tuple[str, bool]]) -> Said:
-    runtime = Runtime(_needed(model, encoders), {"guard": from_model(model)}, cache_windows=100_000)
-    verdicts = runtime.classify([Reading(classifier="guard", texts=(text,)) for text, _ in rows])
-    last = model.last.name
-    asked = sum(verdict.stage == last for verdict in verdicts) if len(model.stages) > 1 else 0
-    return Said(verdicts=verdicts, asked=asked / max(len(rows), 1))
-
-
-def _needed(model: Model, encoders: Mapping[str, Encoder]) -> list[Encoder]:
-    return [encoders[stage.name] for stage in model.stages]
-
-
-def _cells(policy: Policy, rows: Sequence[tuple[str, bool]], said: Said) -> str:
-    # a public set says harmful or not; any label of the policy stands for harmful
-    truths = [(next(iter(policy.labels)),) if harmful else () for _, harmful in rows]
-    found: dict[str, Any] = evaluate(policy, [text for text, _ in rows], truths, said.verdicts)
-    shares = [
-        f"{found['flagged'][side]:.1%} ({found['doubted'][side]:.1%})" if found["flagged"][side] is not None else ""
-        for side in ("harmful", "harmless")
-    ]
-    both = all(found["flagged"][side] is not None for side in ("harmful", "harmless"))
-    areas = [f"{found['any'][name]:.3f}" if both else "" for name in ("auprc", "auroc")]
-    return " | ".join([f"{said.asked:.1%}", *shares, *areas])
-
-
-def _milliseconds(model: Model, encoders: Mapping[str, Encoder], texts: Sequence[str]) -> float:
-    """Mean for one text, tokenizer included. By the process's own time: it has one thread, and others run beside it."""
-    runtime = Runtime(_needed(model, encoders), {"guard": from_model(model)}, cache_windows=0)
-    taken = []
-    for text in texts:
-        began = time.process_time()
-        runtime.classify([Reading(classifier="guard", texts=(text,))])
-        taken.append(time.process_time() - began)
-    return 1000 * float(np.mean(taken))

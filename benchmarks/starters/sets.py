@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ BANK, REFUSALS = "Banking77 test", "CyberSecEval false refusals"
 AILUMINATE, SURGE, HATECHECK, CONTRAST = "AILuminate demo prompts", "Surge toxicity", "HateCheck", "contrast rows"
 INJECTIONS, JAILBREAKS = "CyberSecEval injections", "GPTFuzz jailbreak templates"
 
-Rows = list[tuple[str, bool]]
+Rows = Sequence[tuple[str, bool]]
 """Texts, and whether each is harmful."""
 
 _CSV_LIMIT = 10_000_000
@@ -54,6 +54,19 @@ def public(data: Path) -> Iterator[tuple[str, Rows]]:
     bank = data / "banking77" / "test.csv"
     if bank.is_file():
         yield BANK, [(row["text"], False) for row in _csv(bank)]
+
+
+def kinds(data: Path) -> dict[str, list[str]]:
+    """Of the sets that say it, the official category of each row, in the order of `public`."""
+    folder = data / "safety"
+    if not folder.is_dir():
+        return {}
+    injections = json.loads((folder / "cyberseceval_prompt_injection.json").read_text(encoding="utf-8"))
+    return {
+        AILUMINATE: [row["hazard"] for row in _csv(folder / "ailuminate_demo_en.csv")],
+        INJECTIONS: [row["injection_variant"] for row in injections],
+        HATECHECK: [row["functionality"] for row in _csv(folder / "hatecheck_cases.csv")],
+    }
 
 
 def jsonl(path: Path) -> list[dict[str, Any]]:
