@@ -26,7 +26,7 @@ _Piece = tuple[Window, Span]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Course:
-    """found: what patterns told of it. reached: the index of the stage to be asked next.
+    """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
 
     pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
     settled. grey: of safety, the windows that the stage before did not settle, and what it made of them. tagged:
@@ -36,6 +36,7 @@ class Course:
     reading: Reading
     classifier: Classifier
     found: tuple[Passage, ...] = ()
+    texts: Sequence[str]
     reached: int = 0
     spans: Sequence[Span] = ()
     pieces: Sequence[_Piece] = ()
@@ -55,7 +56,7 @@ class Course:
         stage, reading = self.stage, self.reading
         if self.grey is None:
             if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
-                self.spans = reader.spans(reading.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
+                self.spans = reader.spans(self.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
             self._ask([(window, span) for span in self.spans for window in span.windows])
             return
         (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]

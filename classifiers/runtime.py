@@ -19,9 +19,12 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.model import Floats
 from classifiers.passages import Passages
-from classifiers.reader import DeadlinePassed, Key, Reader
+from classifiers.reader import DeadlinePassed, Key, Reader, check_time
 from classifiers.registry import Registry
+from classifiers.text.reveal import reveal
 from classifiers.verdict import Reading, Verdict
+
+_CHARS_A_WINDOW = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +135,12 @@ class Runtime:
             return broken(reading.classifier, "no such classifier is loaded")
         try:
             found = self._passages.of(reading.texts, classifier.patterns, deadline)
+            texts = _revealed(classifier, reading, deadline)
         except DeadlinePassed:
             return broken(reading.classifier, "deadline", classifier.version)
         if not classifier.model.stages:
             return classifier.verdict((), read=0, unread=int(reading.incomplete), found=found)
-        return Course(reading=reading, classifier=classifier, found=found)
+        return Course(reading=reading, classifier=classifier, found=found, texts=texts)
 
     def self_test(self) -> None:
         """Run every policy's own tests. Raises ArtifactError listing those that fail."""
@@ -148,6 +152,20 @@ class Runtime:
             failed += [f"{name} {classifier.version}: {line}" for line in lines]
         if failed:
             raise ArtifactError("classifiers fail their own tests:\n" + "\n".join(failed))
+
+
+def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> tuple[str, ...]:
+    """A reading's texts, of safety with what they carry in an encoding decoded. Raises DeadlinePassed."""
+    if not (classifier.model.policy.multi_label and classifier.model.stages):
+        return reading.texts
+    texts: list[str] = []
+    for text in reading.texts:
+        check_time(deadline)
+        # beyond, the windows do not reach, and the verdict abstains
+        near, far = text[: reading.max_windows * _CHARS_A_WINDOW], text[reading.max_windows * _CHARS_A_WINDOW :]
+        told = reveal(near)
+        texts += (*told, far) if far else told
+    return tuple(texts)
 
 
 def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, Encoder]) -> None:

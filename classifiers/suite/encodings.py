@@ -1,4 +1,4 @@
-"""Text in an encoding that a language model reads as well: base64, hexadecimal, rot13, URL."""
+"""Text in an encoding that a language model reads as well."""
 
 import base64
 import codecs
@@ -14,6 +14,10 @@ ENCODINGS: Mapping[str, Callable[[str], str]] = {
     "rot13": lambda text: codecs.encode(text, "rot13"),
     "url": lambda text: "".join(quote(char, safe="") if char.isalnum() is False else char for char in text),
     "url, every letter": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "reversed": lambda text: text[::-1],
+    "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
+    "HTML": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "base64 in base64": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
 }
 """Every row is encoded bare or behind a carrier, by turns; harmless ones are the benign encoded negatives."""
 

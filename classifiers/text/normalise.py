@@ -39,6 +39,7 @@ _MARKS = re.compile(
 _LATIN = re.compile("[A-Za-z]")
 _MARKED_LETTER = re.compile("[A-Za-z][\u0300-\u036f]+")
 _FEW_MARKED = 6
+_WORD = re.compile("[A-Za-z]{3,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 
 
@@ -72,8 +73,7 @@ def _unhide(text: str) -> str:
     text = _FLAG.sub("\U0001f3f4", text)
     text = _TAGS.sub(_untag, text)
     text = _SELECTORS.sub(_unselect, text)
-    # a model reads the characters as they are stored, a person as they are shown: keep both
-    text = _OVERRIDE.sub(lambda match: f" {match[1]} {match[1][::-1]} ", text)
+    text = _OVERRIDE.sub(_both_ways, text)
     text = _INVISIBLE.sub("", text)
     text = unicodedata.normalize("NFKC", _turn(text))
     text = _undecorate(_MARKS.sub(lambda match: match[1], text))
@@ -91,6 +91,17 @@ def _unselect(match: re.Match[str]) -> str:
     points = map(ord, match[0])
     carried = bytes(point - 0xFE00 if point < 0xE0100 else point - 0xE0100 + 16 for point in points)
     return " " + carried.decode("utf-8", "ignore") + " "
+
+
+def _both_ways(match: re.Match[str]) -> str:
+    """As stored, which a model reads, or as shown, which a person reads: the way that makes words, or both."""
+    from classifiers.text.lexicon import RANKS
+
+    ways = match[1], match[1][::-1]
+    words = [_WORD.findall(way.lower()) for way in ways]
+    known = [sum(word in RANKS for word in way) for way in words]
+    clear = [way for way, one, other in zip(ways, known, known[::-1], strict=True) if one > 2 and one > 4 * other]
+    return f" {' '.join(clear or ways)} "
 
 
 def _turn(text: str) -> str:

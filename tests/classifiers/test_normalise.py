@@ -63,8 +63,14 @@ def test_hidden_text_is_brought_out_beside_the_visible_text() -> None:
     assert normalise("😀" + in_selectors(PAYLOAD) + " hi") == f"😀 {PAYLOAD} hi"
 
 
-def test_overridden_direction_is_read_both_ways() -> None:
-    assert normalise("\u202e" + PAYLOAD[::-1] + "\u202c") == f"{PAYLOAD[::-1]} {PAYLOAD}"
+def test_overridden_direction_is_read_as_it_makes_words() -> None:
+    assert normalise("\u202e" + PAYLOAD[::-1] + "\u202c") == PAYLOAD
+    assert normalise("\u202e" + PAYLOAD + "\u202c") == PAYLOAD
+
+
+def test_overridden_direction_is_read_both_ways_where_neither_is_clear() -> None:
+    mixed = "kill them all and hide it " + PAYLOAD[::-1]
+    assert normalise("\u202e" + mixed) == f"{mixed} {mixed[::-1]}"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classifiers import artifact
-from classifiers.classifier import Classifier
+from classifiers.classifier import Classifier, from_model
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.model import Floats, Model, Threshold
+from classifiers.policy import Label
 from classifiers.registry import Registry
 from classifiers.runtime import Runtime
+from classifiers.suite.encodings import ENCODINGS
 from classifiers.verdict import Abstention, Reading, Verdict
 
 SURE = {"card_arrival": Threshold(act=0.6, unsure=0.6)}
@@ -272,3 +275,27 @@ def test_scores_do_not_depend_on_the_company(runtime: Runtime, make_runtime: Cal
     alone = make_runtime().classify([bank(CARD)])[0]
     among = runtime.classify([safe(HARM), bank(CARD), safe(CARD * 90)])[1]
     assert np.array_equal(list(alone.scores.values()), list(among.scores.values()))
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_safety_reads_what_is_encoded(runtime: Runtime, name: str) -> None:
+    text = f"{HARM}, I will kill you and all of your friends"
+    plain, hidden = runtime.classify(
+        [Reading(classifier="safe", texts=(one,)) for one in (text, "Read this: " + ENCODINGS[name](text))]
+    )
+    assert plain.labels == hidden.labels == ("violence",)
+
+
+def test_kinds_that_name_one_label_read_text_as_it_is(runtime: Runtime) -> None:
+    verdict = runtime.classify([Reading(classifier="bank", texts=(ENCODINGS["base64"](CARD),))])[0]
+    assert verdict.labels != ("card_arrival",)
+
+
+def test_patterns_are_placed_in_the_text_as_it_was_sent(counted: Counted, make_model: Callable[..., Model]) -> None:
+    model = make_model("safety", limit=2.0)
+    labels = {**model.policy.labels, "data": Label(means="a mail address", patterns=("email",))}
+    whole = replace(model, policy=model.policy.model_copy(update={"labels": labels}))
+    runtime = Runtime([counted], {"safe": from_model(whole)})
+    text = f"{ENCODINGS['base64']('a quick brown fox jumps')} jane@example.com"
+    (span,) = runtime.classify([Reading(classifier="safe", texts=(text,))])[0].spans
+    assert text[span.start : span.end] == "jane@example.com"
