@@ -6,7 +6,7 @@ from typing import Any
 
 from classifiers.report import sections
 from classifiers.report.figures import interval, number, percent, plain
-from classifiers.report.layout import document, table
+from classifiers.report.layout import document, quoted, table
 
 FILE = "report.html"
 
@@ -87,6 +87,7 @@ def _text(report: Mapping[str, Any]) -> str:
     if text["contradictions"]:
         lines = [[escape(one["text"]), escape(", ".join(one["labels"]))] for one in text["contradictions"]]
         parts.append(f"<p>Dropped, since they were given several labels:</p>{table(['text', 'labels'], lines)}")
+    parts.extend(_doubts(text.get("doubts", {"rows": 0})))
     by_source = report["by_source"]
     if len(by_source) > 1:
         lines = [
@@ -95,6 +96,30 @@ def _text(report: Mapping[str, Any]) -> str:
         ]
         parts.append(table(["held-out text of", "rows", "accuracy", "95 %"], lines))
     return "".join(parts)
+
+
+def _doubts(doubts: Mapping[str, Any]) -> Iterator[str]:
+    """Rows whose text speaks for another label."""
+    if not doubts["rows"]:
+        return
+    done = ", ".join(f"{count} {escape(name)}" for name, count in doubts["done"].items())
+    some = f"; here are {len(doubts['shown'])}" if len(doubts["shown"]) < doubts["rows"] else ""
+    yield f"<p>{doubts['rows']} rows read like another label ({done}){some}:</p>"
+    head = ["text", "is", "reads like", "by", "so say", "so it was"]
+    yield table(
+        head,
+        [
+            [
+                quoted(one["text"]),
+                escape(one["label"]),
+                escape(one["instead"]),
+                escape(one["writer"] or one["source"]),
+                ", ".join(one["witnesses"]),
+                one["done"],
+            ]
+            for one in doubts["shown"]
+        ],
+    )
 
 
 def _teachers(report: Mapping[str, Any]) -> Iterator[str]:

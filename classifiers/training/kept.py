@@ -1,4 +1,5 @@
-"""The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`.
+"""The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`, and those whose
+label was in doubt: `<version>.doubts.jsonl`.
 
 They are for evaluations on this machine: to find what a test shares with training, and what an error is near to. They
 are no part of the artifact, so that one can be handed on without them; a classifier serves without them as well.
@@ -7,26 +8,40 @@ are no part of the artifact, so that one can be handed on without them; a classi
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from classifiers.errors import ArtifactError
+from classifiers.training.doubt import Doubt
 from classifiers.training.rows import Row
 
 FOLDER = "training"
+DOUBTS = ".doubts.jsonl"
 _FIELDS = ("text", "labels", "group", "source", "writer")
 
 
-def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row]) -> Path:
-    """Write the file, whole or not at all. Raises OSError where it cannot be written."""
+def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
+    """Write the files, each whole or not at all; that of doubts only where there are any. Raises OSError where they
+    cannot be written."""
     path = _path(models_dir, name, version)
+    if doubts:
+        _write(path.with_suffix(DOUBTS), (asdict(one) for one in doubts))
+    return _write(path, (_told(row) for row in rows))
+
+
+def _told(row: Row) -> dict[str, Any]:
+    told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
+    return {**told, "labels": row.labels}
+
+
+def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, made = tempfile.mkstemp(prefix=".kept-", dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        for row in rows:
-            told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
-            file.write(json.dumps({**told, "labels": row.labels}, ensure_ascii=False) + "\n")
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
     return Path(made).replace(path)
 
 

@@ -4,23 +4,19 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
-from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy, Teacher
 from classifiers.slots.check import slot_problems
-from classifiers.training import accept, by_pattern, export, goals, kept
-from classifiers.training.clean import Cleaned, clean
+from classifiers.training import accept, by_pattern, doubt, export, goals, kept
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit import first, recipe
@@ -29,9 +25,8 @@ from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.neighbours import beside_errors
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rows import Row
-from classifiers.training.scope import in_scope_everyday, place_near_misses
 from classifiers.training.slots import make as tagging
-from classifiers.training.slots.rows import placed
+from classifiers.training.text import Desk, Text, nothing
 from classifiers.training.write import sentences
 from classifiers.training.write.budget import Estimate
 from classifiers.training.write.neighbours import nearest_labels
@@ -83,9 +78,7 @@ def train(
         return _conclude(
             by_pattern.nothing_learned(policy),
             Written(rows=(), forms={}),
-            clean(by_pattern.to_learn(policy), ()),
-            rows=(),
-            vectors=np.zeros((0, 0), np.float32),
+            nothing(by_pattern.to_learn(policy)),
             models_dir=models_dir,
             seed=chance,
             clock=clock,
@@ -105,13 +98,10 @@ def train(
         neighbours=lambda: nearest_labels(policy, lambda texts: embed(encoder, texts)),
         hire=hire,
         approve=approve or _approve,
-        advance=clock.progress.advance,
+        advance=clock.advance,
     )
-    clock.step("clean")
-    cleaned = clean(policy, [*(placed(policy, written.rows) if policy.slots else written.rows), *data])
-    clock.step("encode")
-    vectors = embed(encoder, [row.text for row in cleaned.rows], clock.progress.advance)
-    rows, vectors = _in_place(policy, cleaned.rows, vectors)
+    text = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance).ready([*written.rows, *data])
+    rows, vectors = text.rows, text.vectors
     clock.step("fit")
     with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
         bench = Bench(
@@ -128,18 +118,14 @@ def train(
             made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
             made = first.put_in_front(policy, rows, made, bench)
         made = by_pattern.whole(whole, made)
-        return _conclude(
-            made, written, cleaned, rows=rows, vectors=vectors, models_dir=models_dir, seed=chance, clock=clock
-        )
+        return _conclude(made, written, text, models_dir=models_dir, seed=chance, clock=clock)
 
 
 def _conclude(
     made: Made,
     written: Written,
-    cleaned: Cleaned,
+    text: Text,
     *,
-    rows: Sequence[Row],
-    vectors: Floats,
     models_dir: Path,
     seed: int,
     clock: "_Clock",
@@ -150,15 +136,13 @@ def _conclude(
     report = _report(
         by_pattern.to_learn(made.trained.model.policy),
         written,
-        cleaned,
-        rows=rows,
+        text,
         trained=made.trained,
         failures=failures,
-        vectors=vectors,
         seed=seed,
         seconds=clock.seconds,
     )
-    return _finish(made, report, failures, models_dir, rows=rows, seed=seed, clock=clock)
+    return _finish(made, report, failures, models_dir, text=text, seed=seed, clock=clock)
 
 
 def _finish(
@@ -167,7 +151,7 @@ def _finish(
     failures: list[str],
     models_dir: Path,
     *,
-    rows: Sequence[Row],
+    text: Text,
     seed: int,
     clock: "_Clock",
 ) -> Outcome:
@@ -184,7 +168,7 @@ def _finish(
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
     version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own)
-    kept.keep(models_dir, model.policy.name, version, rows)
+    kept.keep(models_dir, model.policy.name, version, text.rows, text.doubts)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 
@@ -204,37 +188,24 @@ def _check(policy: Policy) -> None:
         raise PolicyError(f"{policy.name}: one label alone decides nothing; add another label, or other:")
 
 
-def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:
-    """Near misses get a label; everyday text that is near to the policy's own goes."""
-    near = in_scope_everyday(policy, rows, vectors)
-    placed = place_near_misses(policy, rows, vectors)
-    keep = [index for index, row in enumerate(placed) if row is not None and not near[index]]
-    kept = [row for index in keep if (row := placed[index]) is not None]
-    if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
-        # without a single example there are only descriptions to measure on
-        kept = [replace(row, probe=True) for row in kept]
-    return kept, vectors[keep]
-
-
 def _report(
     policy: Policy,
     written: Written,
-    cleaned: Cleaned,
+    text: Text,
     *,
-    rows: Sequence[Row],
-    vectors: Floats,
     trained: Trained,
     failures: Sequence[str],
     seed: int,
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """What report.json holds."""
+    rows, cleaned = text.rows, text.cleaned
     held = [rows[index] for index in trained.rows]
     everyday = [row.source == "builtin" and row.labels == (OTHER,) for row in held]
     own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     measures = _measures(policy, held, trained, own)
-    beside_errors(measures["errors"], rows, vectors)
+    beside_errors(measures["errors"], rows, text.vectors)
     return {
         "name": policy.name,
         "kind": policy.kind,
@@ -255,6 +226,7 @@ def _report(
             "contradictions": [{"text": text, "labels": list(labels)} for text, labels in cleaned.contradictions],
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
+            "doubts": doubt.told(text.doubts),
         },
         "teachers": written.teachers(),
         "settings": trained.settings,
@@ -297,7 +269,7 @@ def _measures(policy: Policy, held: Sequence[Row], trained: Trained, chosen: Seq
     )
 
 
-class _Clock:
+class _Clock(Progress):
     """Tells the watcher of each step and remembers how long it took."""
 
     def __init__(self, progress: Progress) -> None:
@@ -314,6 +286,9 @@ class _Clock:
         self.finish()
         self._name = name
         self.progress.step(name)
+
+    def advance(self, done: int, total: int) -> None:
+        self.progress.advance(done, total)
 
     def finish(self) -> dict[str, float]:
         now = time.monotonic()

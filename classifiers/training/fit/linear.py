@@ -43,7 +43,7 @@ def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: in
 
     Classes without rows get no say: their bias is far below the rest.
     """
-    matrix, bias = _prototypes(vectors, classes, weights, count)
+    matrix, bias = prototypes(vectors, classes, weights, count)
     present = np.unique(classes)
     if len(present) > 1 and len(vectors) * count <= _MOST_SOFTMAX_CELLS:
         soft, soft_bias = _softmax(vectors, classes, weights)
@@ -109,7 +109,7 @@ def _softmax(vectors: Floats, classes: Ints, weights: Floats) -> tuple[NDArray[n
     return matrix, bias
 
 
-def _prototypes(
+def prototypes(
     vectors: Floats, classes: Ints, weights: Floats, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cosine to each class's mean in whitened space, as one matrix: (classes, dimensions), (classes,)."""

@@ -7,7 +7,7 @@ that form's weight, but an author's examples never fall below a weight of their 
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.policy import OTHER, Label, Policy
@@ -61,10 +61,11 @@ _MISTYPED = _Form("mistyped example", 0.2, 0.1)
 _EXCLUDED = _Form("exclusion of another label", 0.3)
 
 
-def write(policy: Policy, seed: int, *, brief: bool = False) -> Written:
+def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[str] = ()) -> Written:
     """Rows for every label of the policy and for what is none of them. The same seed writes the same rows.
 
-    brief: someone else writes sentences as well, or users did; then paraphrases add time and little else.
+    brief: someone else writes sentences as well, or users did; then paraphrases add time and little else. without: forms that
+    are left out.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
@@ -75,14 +76,15 @@ def write(policy: Policy, seed: int, *, brief: bool = False) -> Written:
     scale = _BRIEF_SCALE if brief else 1.0
     for name in policy.labels:
         made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
-        made = sorted((pair for pair in made if pair[0].brief or not brief), key=lambda pair: -pair[0].weight)[:limit]
+        made = [pair for pair in made if (pair[0].brief or not brief) and pair[0].name not in without]
+        made = sorted(made, key=lambda pair: -pair[0].weight)[:limit]
         count: dict[str, int] = {}
         for form, _ in made:
             count[form.name] = count.get(form.name, 0) + 1
         rows += [replace(row, weight=scale * max(form.least, form.weight / count[form.name])) for form, row in made]
         for form_name, number in count.items():
             forms[form_name] = forms.get(form_name, 0) + number
-    misses = list(_near_misses(policy, chance, english=english))
+    misses = list(_near_misses(policy, chance, english=english)) if "near miss" not in without else []
     rows += misses
     forms["near miss"] = len(misses)
     if english and (policy.multi_label or policy.other is not None):

@@ -120,7 +120,7 @@ def test_the_steps_are_told_in_order(run: Train) -> None:
 
     watcher = Watcher()
     run(progress=watcher)
-    assert watcher.steps == ["load", "write", "clean", "encode", "fit", "evaluate", "accept", "export"]
+    assert watcher.steps == ["load", "write", "clean", "encode", "review", "fit", "evaluate", "accept", "export"]
     assert all(done == total for done, total in watcher.ends.values())
     assert watcher.ends.keys() == {"encode", "fit"}
 
@@ -195,6 +195,26 @@ def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> No
     (tmp_path / "told.jsonl").write_text("\n".join(rows))
     outcome = run(teacher={"file": "told.jsonl", "sentences_per_label": 4})
     assert outcome.report["teachers"][0]["sentences"] == 4
+
+
+def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
+    run: Train, tmp_path: Path, models_dir: Path
+) -> None:
+    said = {
+        "lost_card": ["I lost my card", "my card is gone", "someone stole my card in town", "can't find the card"],
+        "card_arrival": ["when will my new card arrive", "is my card in the post", "card still not delivered"],
+        "exchange_rate": ["rate of the euro", "what do I get for a pound", "tell me the exchange rate of the yen"],
+    }
+    rows = [{"text": text, "label": label} for label, texts in said.items() for text in texts]
+    rows += [{"text": "I have lost my bank card somewhere", "label": "exchange_rate"}]
+    (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    outcome = run(teacher={"file": "told.jsonl"})
+    found = outcome.report["text"]["doubts"]
+    assert (found["rows"], found["done"]) == (1, {"relabelled": 1})
+    assert found["shown"][0]["instead"] == "lost_card"
+    kept = models_dir / "bank" / "training" / f"{outcome.version}.doubts.jsonl"
+    assert [json.loads(line)["text"] for line in kept.read_text().splitlines()] == [rows[-1]["text"]]
+    assert rows[-1]["text"] in (outcome.folder / "report.html").read_text()
 
 
 def test_a_teachers_model_needs_someone_to_ask_it(run: Train) -> None:

@@ -1,0 +1,41 @@
+"""The built-in writer, with each of its forms left out in turn: what the policy's own words come to without it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.writing.tasks import Task, Vectors, accuracy
+from classifiers.policy import Policy
+from classifiers.training.rows import Row
+from classifiers.training.scope import place_near_misses
+from classifiers.training.write import builtin
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Without:
+    """accuracy: for each seed, with a form left out; texts: how many there were of it."""
+
+    task: str
+    form: str
+    texts: int
+    accuracy: list[float]
+
+
+def measure(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[Without]:
+    """First with all forms, then without each."""
+    forms = builtin.write(task.policy, 0).forms
+    for form in (NOTHING, *forms):
+        yield Without(
+            task=task.name,
+            form=form,
+            texts=forms.get(form, 0),
+            accuracy=[accuracy(task, _rows(task.policy, form, vectors, seed), vectors, seed) for seed in seeds],
+        )
+
+
+def _rows(policy: Policy, form: str, vectors: Vectors, seed: int) -> list[Row]:
+    rows = builtin.write(policy, seed, without=frozenset({form})).rows
+    first = list({row.text: row for row in rows}.values())
+    placed = place_near_misses(policy, first, vectors.of([row.text for row in first]))
+    return [row for row in placed if row is not None]

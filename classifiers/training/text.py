@@ -1,0 +1,76 @@
+"""The text that a classifier is fitted on: cleaned, encoded, in its place, reviewed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from classifiers.encoder.session import Encoder, embed
+from classifiers.model import Floats
+from classifiers.policy import OTHER, Policy
+from classifiers.training import doubt
+from classifiers.training.clean import Cleaned, clean
+from classifiers.training.doubt import Doubt
+from classifiers.training.progress import Progress
+from classifiers.training.rows import Row
+from classifiers.training.scope import in_scope_everyday, place_near_misses
+from classifiers.training.slots.rows import placed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """rows, vectors: (rows, dimensions), what is fitted on; cleaned: what was taken out before, and why; doubts: rows
+    whose text speaks for another label."""
+
+    rows: Sequence[Row]
+    vectors: Floats
+    cleaned: Cleaned
+    doubts: Sequence[Doubt] = ()
+
+
+def nothing(policy: Policy) -> Text:
+    """Of a policy that learns nothing."""
+    return Text(rows=(), vectors=np.zeros((0, 0), np.float32), cleaned=clean(policy, ()))
+
+
+@dataclass(slots=True)
+class Desk:
+    """Makes rows ready to be fitted on; what it has encoded, it remembers."""
+
+    policy: Policy
+    encoder: Encoder
+    progress: Progress
+    seed: int
+    _known: dict[str, Floats] = field(default_factory=dict)
+
+    def ready(self, rows: Sequence[Row]) -> Text:
+        """Clean, encode, put near misses in their place, review."""
+        self.progress.step("clean")
+        cleaned = clean(self.policy, placed(self.policy, rows) if self.policy.slots else rows)
+        self.progress.step("encode")
+        vectors = self.encode([row.text for row in cleaned.rows])
+        descriptions = self.encode(doubt.described(self.policy))
+        kept, vectors = _in_place(self.policy, cleaned.rows, vectors)
+        if self.policy.multi_label or self.policy.slots:
+            return Text(rows=kept, vectors=vectors, cleaned=cleaned)
+        self.progress.step("review")
+        found = doubt.review(self.policy, kept, vectors, descriptions, seed=self.seed)
+        return Text(rows=found.rows, vectors=found.vectors, cleaned=cleaned, doubts=found.doubts)
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """(n, dimensions) of length 1."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known |= dict(zip(fresh, embed(self.encoder, fresh, self.progress.advance), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:
+    """Near misses get a label; everyday text that is near to the policy's own goes."""
+    near = in_scope_everyday(policy, rows, vectors)
+    placed = place_near_misses(policy, rows, vectors)
+    keep = [index for index, row in enumerate(placed) if row is not None and not near[index]]
+    kept = [row for index in keep if (row := placed[index]) is not None]
+    if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
+        # without a single example there are only descriptions to measure on
+        kept = [replace(row, probe=True) for row in kept]
+    return kept, vectors[keep]

@@ -1,0 +1,113 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from classifiers.model import Floats
+from classifiers.policy import Policy
+from classifiers.training.doubt import Done, Heard, Reviewed, confident, neighbours, review
+from classifiers.training.fit.linear import unit
+from classifiers.training.rows import Origin, Row
+
+LABELS = ("card_arrival", "exchange_rate", "lost_card")
+EACH = 12
+
+MakePolicy = Callable[..., Policy]
+
+
+def cloud(seed: int = 0) -> tuple[list[Row], Floats]:
+    """Twelve rows a label, each label around an axis of its own."""
+    noise = np.random.default_rng(seed).normal(scale=0.15, size=(EACH * 3, 8))
+    vectors = unit(np.repeat(np.eye(3, 8), EACH, axis=0) + noise)
+    rows = [
+        Row(text=f"{label} {n}", labels=(label,), group=f"{label} {n}", source="teacher", writer="small")
+        for label in LABELS
+        for n in range(EACH)
+    ]
+    return rows, vectors
+
+
+def reviewed(policy: Policy, rows: list[Row], vectors: Floats, descriptions: Floats | None = None) -> Reviewed:
+    return review(
+        policy, rows, vectors, np.eye(3, 8, dtype=np.float32) if descriptions is None else descriptions, seed=0
+    )
+
+
+def mislabelled(source: Origin) -> tuple[list[Row], Floats]:
+    """The first row of `card_arrival` says that it is `lost_card`."""
+    rows, vectors = cloud()
+    rows[0] = Row(text="odd", labels=("lost_card",), group="odd", source=source)
+    return rows, vectors
+
+
+def test_rows_that_agree_with_their_labels_are_left_alone(make_policy: MakePolicy) -> None:
+    rows, vectors = cloud()
+    found = reviewed(make_policy(), rows, vectors)
+    assert (found.rows, found.doubts) == (tuple(rows), ())
+    assert np.array_equal(found.vectors, vectors)
+
+
+@pytest.mark.parametrize(
+    ("source", "done", "labels", "weight"),
+    [
+        ("teacher", "relabelled", ("card_arrival",), 1.0),
+        ("file", "relabelled", ("card_arrival",), 1.0),
+        ("data", "weakened", ("lost_card",), 0.2),
+        ("policy", "kept", ("lost_card",), 1.0),
+    ],
+)
+def test_what_becomes_of_a_row_depends_on_whose_word_it_is(
+    make_policy: MakePolicy, source: Origin, done: Done, labels: tuple[str, ...], weight: float
+) -> None:
+    rows, vectors = mislabelled(source)
+    found = reviewed(make_policy(), rows, vectors)
+    (one,) = found.doubts
+    assert (one.text, one.label, one.instead, one.done) == ("odd", "lost_card", "card_arrival", done)
+    assert one.witnesses == ("cross-validation", "neighbours", "description")
+    (row,) = [row for row in found.rows if row.text == "odd"]
+    assert (row.labels, row.weight) == (labels, weight)
+
+
+def test_where_the_description_is_not_with_them_a_written_row_goes(make_policy: MakePolicy) -> None:
+    rows, vectors = mislabelled("teacher")
+    found = reviewed(make_policy(), rows, vectors, np.eye(3, 8, dtype=np.float32)[[1, 0, 2]])
+    assert [(one.done, one.witnesses) for one in found.doubts] == [("dropped", ("cross-validation", "neighbours"))]
+    assert "odd" not in {row.text for row in found.rows}
+    assert len(found.rows) == len(found.vectors) == len(rows) - 1
+
+
+def test_what_the_built_in_writer_made_of_the_policy_is_not_questioned(make_policy: MakePolicy) -> None:
+    rows, vectors = mislabelled("builtin")
+    assert reviewed(make_policy(), rows, vectors).doubts == ()
+
+
+def test_no_label_loses_its_last_row(make_policy: MakePolicy) -> None:
+    rows, vectors = cloud()
+    rows = [row for row in rows if row.labels != ("lost_card",)]
+    rows[0] = Row(text="odd", labels=("lost_card",), group="odd", source="teacher")
+    found = reviewed(make_policy(), rows, vectors[: len(rows)])
+    assert ("lost_card",) in {row.labels for row in found.rows}
+
+
+def test_a_fit_speaks_only_where_it_is_as_certain_as_of_that_labels_own_rows() -> None:
+    logits = np.array([[4, 0], [4, 0], [0, 4], [0, 4], [0.5, 0]], np.float32)
+    assert confident(logits, np.array([0, 0, 1, 1, 1], np.int32)).tolist() == [0, 0, 1, 1, -1]
+
+
+def test_neighbours_of_the_same_group_have_no_say() -> None:
+    vectors = unit(np.array([[1, 0], [1, 0.01], [0.9, 0.1], [0, 1]]))
+    labels = np.array([0, 0, 1, 2], np.int32)
+    asked = np.array([0])
+    assert neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3).tolist() == [0]
+    assert neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3).tolist() == [1]
+
+
+def test_others_alone_do_not_outvote_the_fit() -> None:
+    own = np.array([0, 0, 0], np.int32)
+    told = Heard(
+        fitted=np.array([0, -1, 2], np.int32),
+        near=np.array([1, 1, 2], np.int32),
+        described=np.array([1, 1, 1], np.int32),
+    )
+    _, agreed = told.against(own)
+    assert agreed.sum(axis=0).tolist() == [0, 0, 2]
