@@ -45,7 +45,7 @@ def _page(found_forms: Sequence[forms.Without], found_noise: Sequence[noise.Nois
     yield "# Writing training text"
     yield ""
     yield f"Made by `python -m benchmarks.writing` on {machine()}; {versions(_PACKAGES)}."
-    yield f"Other work shared the machine. Means over {len(SEEDS)} seeds, lowest and highest behind them where they differ."
+    yield f"Other work shared the machine. Means over {len(SEEDS)} seeds, lowest and highest behind them."
     yield "Accuracy is on 3,000 rows of each training set that nothing was drawn from; test sets were not opened."
     yield ""
     yield "## Rows in doubt"

@@ -11,7 +11,6 @@ from classifiers.training.rows import Origin, Row
 from classifiers.training.write import builtin
 
 SHARES = (0.0, 0.1, 0.3)
-_SENTENCES_A_LABEL = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +37,7 @@ def measure(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[Nois
         ("50 real rows a label, as a teacher's", task.pool, 50, "file"),
     ]
     if task.sentences:
-        cases.append(
-            (f"{_SENTENCES_A_LABEL} sentences a label by a teacher", task.sentences, _SENTENCES_A_LABEL, "file")
-        )
+        cases.append(("30 sentences a label by a teacher", task.sentences, 30, "file"))
     for what, pool, each, source in cases:
         for share in SHARES:
             yield _case(task, vectors, what, [(few(list(pool), each, seed), seed) for seed in seeds], share, source)
@@ -60,11 +57,8 @@ def _case(
         plain.append(accuracy(task, every, vectors, seed))
         after.append(accuracy(task, found.rows, vectors, seed))
         named = [one.text for one in found.doubts if one.source == source]
-        doubted, right, flipped = (
-            doubted + len(named),
-            right + sum(map(wrong.__contains__, named)),
-            flipped + len(wrong),
-        )
+        doubted, flipped = doubted + len(named), flipped + len(wrong)
+        right += sum(text in wrong for text in named)
     return Noise(
         task=task.name,
         what=what,

@@ -14,6 +14,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.model import Trained, fit
+from classifiers.training.progress import Silent
 from classifiers.training.rows import Row
 
 _HELD = 3000
@@ -83,10 +84,11 @@ def accuracy(task: Task, rows: Sequence[Row], vectors: Vectors, seed: int) -> fl
         vectors.of([row.text for row in rows]),
         encoder=vectors.encoder.id,
         seed=seed,
-        advance=lambda done, total: None,
+        advance=Silent().advance,
     )
     stage = found.model.last
     scores, _ = score(stage, vectors.of([text for text, _ in task.held]))
     classes = stage.head.classes
     said = [classes[index] for index in scores.argmax(axis=1).tolist()]
-    return sum(guess == label for guess, (_, label) in zip(said, task.held, strict=True)) / len(said)
+    right: int = sum(guess == label for guess, (_, label) in zip(said, task.held, strict=True))
+    return right / len(said)

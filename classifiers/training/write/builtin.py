@@ -64,8 +64,8 @@ _EXCLUDED = _Form("exclusion of another label", 0.3)
 def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[str] = ()) -> Written:
     """Rows for every label of the policy and for what is none of them. The same seed writes the same rows.
 
-    brief: someone else writes sentences as well, or users did; then paraphrases add time and little else. without: forms that
-    are left out.
+    brief: someone else writes sentences as well, or users did; then paraphrases add time and little else.
+    without: forms that are left out.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
