@@ -37,7 +37,8 @@ def classify(
         what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
         stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", markup=False, soft_wrap=True)
         for slot in verdict.slots:
-            stdout().print(f"        {slot.slot}: {slot.raw!r} {said(slot)}", markup=False, soft_wrap=True)
+            place = f"{slot.slot} {slot.start}-{slot.end}"
+            stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", markup=False, soft_wrap=True)
 
 
 def said(slot: "SlotValue") -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from classifiers.policy import OTHER
+from classifiers.training.data import read_rows
 from gateway.config.load import load_gateway, load_policy, rule_problems
 from gateway.savings.prices import load_prices
 
@@ -33,6 +35,19 @@ def test_a_gateway_file_loads_and_names_labels_that_are_there(file: Path) -> Non
 @pytest.mark.parametrize("file", POLICIES, ids=shown)
 def test_a_policy_loads_and_is_named_like_its_file(file: Path) -> None:
     assert load_policy(file, {}).name == file.stem
+
+
+@pytest.mark.parametrize("file", POLICIES, ids=shown)
+def test_a_policys_sentences_are_of_its_labels_and_fill_in_its_slots(file: Path) -> None:
+    policy = load_policy(file, {})
+    rows = [
+        row
+        for teacher in policy.teachers
+        for row in read_rows(policy, [file.parent / path for path in teacher.file], source="file")
+    ]
+    marked = {mark.name for row in rows for mark in row.marks or ()}
+    assert {label for row in rows for label in row.labels if label != OTHER} <= set(policy.labels)
+    assert marked == (set(policy.slots) if rows else set())
 
 
 @pytest.mark.parametrize("file", ALL, ids=shown)
