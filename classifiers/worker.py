@@ -25,6 +25,7 @@ _LAST_WINDOW_S = 0.015
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    runtime: Runtime
     readings: Sequence[Reading]
     deadline: float | None
     loop: asyncio.AbstractEventLoop
@@ -51,7 +52,7 @@ class Worker:
 
     @property
     def runtime(self) -> Runtime:
-        """What the next job runs on."""
+        """What the next job takes."""
         return self._runtime
 
     @property
@@ -60,7 +61,7 @@ class Worker:
         return len(self._jobs)
 
     def swap(self, runtime: Runtime) -> None:
-        """Use another Runtime from the next job on; the one that is running ends on the old one."""
+        """Use another Runtime for jobs that come from now on; those that wait, or run, end on the old one."""
         self._runtime = runtime
 
     async def classify(self, readings: Sequence[Reading], deadline_s: float | None = None) -> list[Verdict]:
@@ -71,7 +72,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         kept_back = min(_LAST_WINDOW_S, (deadline_s or 0) / 4)
         deadline = None if deadline_s is None else time.monotonic() + deadline_s - kept_back
-        job = _Job(readings=readings, deadline=deadline, loop=loop, answer=loop.create_future())
+        job = _Job(runtime=self._runtime, readings=readings, deadline=deadline, loop=loop, answer=loop.create_future())
         refused = self._put(job)
         if refused:
             return self._broken(readings, refused)
@@ -126,7 +127,7 @@ class Worker:
 
     def _run(self, job: _Job) -> list[Verdict]:
         try:
-            return self._runtime.classify(job.readings, job.deadline)
+            return job.runtime.classify(job.readings, job.deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must become a verdict
             _log.error("a classification failed: %s", type(error).__name__, exc_info=error)
             return self._broken(job.readings, type(error).__name__)

@@ -22,6 +22,7 @@ from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
+from gateway.in_use import InUse, edition
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import Store
 from gateway.ledger.writer import LedgerWriter
@@ -29,7 +30,7 @@ from gateway.metrics import Metrics
 from gateway.middleware.auth import Auth
 from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
-from gateway.rules.compile import compile_rules
+from gateway.reload import Reloader
 from gateway.savings.prices import PriceTable
 from gateway.types import CLIENT_CLOSED, REQUEST_ID
 from gateway.upstreams.build import build_upstreams
@@ -54,24 +55,17 @@ def create_app(
     routes = Routes(settings.models)
     worker = None if runtime is None else Worker(runtime, max_queue=settings.limits.queue)
     classify_texts = no_verdicts if worker is None else worker.classify
-    loaded_now = {} if runtime is None else runtime.classifiers
     writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
     metrics.watch(worker=worker, runtime=runtime, writer=writer)
-    policies = {name: classifier.model.policy for name, classifier in loaded_now.items()}
-    versions = {name: classifier.version for name, classifier in loaded_now.items()}
-    for name, classifier in loaded_now.items():
-        metrics.classifier_info.labels(name, classifier.version).set(1)
-        metrics.expect_stages(name, (stage.name for stage in classifier.model.stages))
-    rules = compile_rules(settings.rules, policies, loaded.replies)
+    in_use = InUse(edition(loaded, runtime))
+    rules = in_use.edition.rules
     upstreams = build_upstreams(settings)
     forwarder = Forwarder(upstreams, metrics)
     notional = {name: upstream.notional for name, upstream in upstreams.items()}
     expected.stand_at_zero(metrics, settings.models, rules, notional)
     recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional)
     engine = Engine(
-        policies=policies,
-        versions=versions,
-        rules=rules,
+        in_use=in_use,
         routes=routes,
         classify=classify_texts,
         metrics=metrics,
@@ -86,7 +80,7 @@ def create_app(
     bound = [rule.name for rule in rules if rule.terms is not None]
     metrics.watch_contracts(owner, bound)
     pipeline = Pipeline(
-        rules=rules,
+        in_use=in_use,
         routes=routes,
         classify=classify_texts,
         forwarder=forwarder,
@@ -99,11 +93,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        looking = asyncio.create_task(_look(owner)) if bound else None
+        reloader = None if worker is None else Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
+        looking = asyncio.create_task(_look(owner, reloader))
         yield
         try:
-            if looking is not None:
-                looking.cancel()
+            looking.cancel()
             await forwarder.close()
             if worker is not None:
                 worker.close()
@@ -118,11 +112,13 @@ def create_app(
     return RequestId(Auth(app, settings.access_key))
 
 
-async def _look(owner: Owner) -> None:
-    """Learns soon of contracts that are paused from the command line."""
+async def _look(owner: Owner, reloader: Reloader | None) -> None:
+    """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
         await owner.look()
+        if reloader is not None:
+            await reloader.look()
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:

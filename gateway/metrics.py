@@ -134,8 +134,17 @@ class Metrics:
         """Reads the queues' lengths when they are scraped."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
-            self._windows.windows = runtime
+            self.show_classifiers(runtime, {})
         self.ledger_pending.set_function(lambda: writer.pending)
+
+    def show_classifiers(self, runtime: Runtime, before: Mapping[str, str]) -> None:
+        """Shows what is loaded by now. before: the versions that were, by name."""
+        self._windows.windows = runtime
+        for name, version in before.items():
+            self.classifier_info.remove(name, version)
+        for name, classifier in runtime.classifiers.items():
+            self.classifier_info.labels(name, classifier.version).set(1)
+            self.expect_stages(name, (stage.name for stage in classifier.model.stages))
 
     def observe_verdict(self, verdict: Verdict, rule: str) -> None:
         """Counts a verdict by what it says."""
@@ -312,6 +321,9 @@ class Metrics:
         self.contracts = self._gauge("offramp_contracts", "Contracts by where they stand.", "rule", "phase")
         self._windows = _WindowCounters()
         self.registry.register(self._windows)
+        self.reload_failures = self._counter(
+            "offramp_reload_failures", "New versions of classifiers that could not be taken up."
+        )
         self.classifier_info = self._gauge(
             "offramp_classifier_info", "The version in use of each classifier.", "classifier", "version"
         )

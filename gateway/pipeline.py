@@ -9,6 +9,7 @@ from typing import Protocol
 
 from classifiers.verdict import Reading, Verdict
 from gateway.audits import Audits, Open
+from gateway.in_use import InUse
 from gateway.ledger.decided import note_decision, note_redacted
 from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
@@ -40,7 +41,7 @@ class Pipeline:
     def __init__(
         self,
         *,
-        rules: Sequence[Rule],
+        in_use: InUse,
         routes: Routes,
         classify: Classify,
         forwarder: Forwarder,
@@ -50,7 +51,7 @@ class Pipeline:
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
-        self._rules = tuple(rules)
+        self._in_use = in_use
         self._routes = routes
         self._classify = classify
         self._forwarder = forwarder
@@ -67,8 +68,9 @@ class Pipeline:
         context.record.stream = request.stream
         context.message_bytes = len(request.messages)
         targets = self._routes.for_client(request.model)
-        turns = roles.turns_of(request.messages) if self._rules else []
-        rules, readings = met(self._rules, request.model, turns)
+        in_use = self._in_use.edition.rules
+        turns = roles.turns_of(request.messages) if in_use else []
+        rules, readings = met(in_use, request.model, turns)
         verdicts = await self._ask(context, rules, readings)
         pairs = self._audits.told(list(zip(rules, verdicts, strict=True)))
         labels = shaped(request, turns, pairs)

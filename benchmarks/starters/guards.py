@@ -80,7 +80,7 @@ class Guard:
         """Texts of 28 to 36 tokens, at most a hundred, drawn with a fixed seed."""
         first = next(iter(self.encoders.values()))
         texts = [text for text, _ in rows if len(first.tokenize(text)) in _LIKE_32_TOKENS]
-        return random.Random(0).sample(texts, min(_TIMED, len(texts)))  # noqa: S311 - no secret
+        return random.Random(0).sample(texts, min(_TIMED, len(texts)))
 
     def _runtime(self, models: Mapping[str, Model], remembered: int) -> Runtime:
         needed = {stage.name for model in models.values() for stage in model.stages}

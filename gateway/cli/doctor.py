@@ -88,8 +88,8 @@ def _port(listen: str) -> str:
 
 
 def _classifiers(loaded: object) -> str:
-    from gateway.cli.classifiers import load_runtime
     from gateway.config.load import Loaded
+    from gateway.trained import load_runtime
 
     assert isinstance(loaded, Loaded)
     runtime = load_runtime(loaded)

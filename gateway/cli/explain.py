@@ -19,7 +19,6 @@ def explain(
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
-    from gateway.cli.classifiers import load_runtime
     from gateway.config.load import OTHER_MODELS, load_gateway
     from gateway.pipeline import met
     from gateway.reading import roles
@@ -29,6 +28,7 @@ def explain(
     from gateway.rules.decide import decide
     from gateway.rules.redact import Placeholders
     from gateway.rules.shaped import shaped
+    from gateway.trained import load_runtime
     from gateway.wire import chat
 
     loaded = load_gateway(config, os.environ)

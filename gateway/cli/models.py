@@ -37,7 +37,7 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
 
 @app.command("rollback")
 def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) -> None:
-    """Put a classifier's version before the current one in use. A running gateway takes it at its next start."""
+    """Put a classifier's version before the current one in use. A running gateway takes it within seconds."""
     from classifiers.registry import Registry
 
     version = Registry(models).rollback(name)

@@ -18,11 +18,11 @@ def serve(
     """Serve the gateway until SIGTERM or Ctrl-C."""
     from gateway import server
     from gateway.app import create_app
-    from gateway.cli.classifiers import load_runtime
     from gateway.config.load import listens_on_loopback, load_gateway, split_listen
     from gateway.contract.store import ContractStore
     from gateway.ledger.sqlite import SQLiteLedger
     from gateway.savings.prices import load_prices
+    from gateway.trained import load_runtime
 
     log_to_stderr()
     if workers != 1:

@@ -124,7 +124,7 @@ async def test_an_exception_is_a_verdict_and_is_logged(caplog: pytest.LogCapture
     worker.close()
 
 
-async def test_swap_takes_effect_between_two_jobs(slow: Slow, worker: Worker) -> None:
+async def test_a_job_ends_on_the_runtime_that_it_began_with(slow: Slow, worker: Worker) -> None:
     slow.gate.clear()
     running = asyncio.create_task(worker.classify(READINGS, 5))
     await until_running(slow)
@@ -135,7 +135,8 @@ async def test_swap_takes_effect_between_two_jobs(slow: Slow, worker: Worker) ->
     assert worker.runtime is other
     slow.gate.set()
     assert (await running)[0].labels == ("a",)
-    assert (await waiting)[0].labels == ("b",)
+    assert (await waiting)[0].labels == ("a",)
+    assert (await worker.classify(READINGS, 5))[0].labels == ("b",)
 
 
 async def test_close_answers_those_who_wait(slow: Slow, worker: Worker) -> None:

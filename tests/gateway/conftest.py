@@ -21,6 +21,7 @@ from gateway.config.load import Loaded, load_gateway
 from gateway.contract.owner import Owner
 from gateway.contract.store import ContractStore
 from gateway.endpoints.chat import ChatEndpoint
+from gateway.in_use import Edition, InUse
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
@@ -310,7 +311,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
         notional = {name: upstream.notional for name, upstream in targets.items()}
         pipeline = Pipeline(
-            rules=compiled,
+            in_use=InUse(Edition(rules=compiled)),
             routes=routes,
             classify=classify,
             forwarder=Forwarder(targets, metrics),

@@ -9,6 +9,7 @@ from classifiers.policy import Policy
 from gateway import app as composition
 from gateway.config.load import Loaded
 from gateway.engine import Engine
+from gateway.in_use import Edition, InUse
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
@@ -42,9 +43,13 @@ def api(
         writers.append(writer)
         routes = Routes(loaded.settings.models)
         engine = Engine(
-            policies=held,
-            versions=dict.fromkeys(names, "v1"),
-            rules=compile_rules(loaded.settings.rules, policies, {}),
+            in_use=InUse(
+                Edition(
+                    policies=held,
+                    versions=dict.fromkeys(names, "v1"),
+                    rules=compile_rules(loaded.settings.rules, policies, {}),
+                )
+            ),
             routes=routes,
             classify=wire().classify,
             metrics=metrics,

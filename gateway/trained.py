@@ -1,13 +1,16 @@
-"""The trained classifiers that a gateway file's rules bind, loaded for a command."""
+"""The trained classifiers that a gateway file's rules bind, loaded and tested; and loaded anew where one changes."""
+
+from collections.abc import Iterable, Mapping
 
 from classifiers import Runtime
+from classifiers.encoder.session import Encoder
 from classifiers.registry import Registry
 from gateway.config.load import Loaded, rule_problems
 from gateway.config.problems import ConfigError
 
 
-def load_runtime(loaded: Loaded) -> Runtime | None:
-    """Loads and self-tests them; None where no rule binds one.
+def load_runtime(loaded: Loaded, *, opened: Iterable[Encoder] = ()) -> Runtime | None:
+    """Loads and self-tests them; None where no rule binds one. opened: encoders at hand, which are not opened again.
 
     Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
     or fails its own tests.
@@ -23,11 +26,18 @@ def load_runtime(loaded: Loaded) -> Runtime | None:
         raise ConfigError(missing)
     if not names:
         return None
-    runtime = Runtime.load(loaded.models_dir, names, threads=loaded.settings.classifier_threads)
+    runtime = Runtime.load(loaded.models_dir, names, threads=loaded.settings.classifier_threads, opened=opened)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
         raise ConfigError(problems)
     return runtime
+
+
+def versions_in_use(loaded: Loaded) -> Mapping[str, str]:
+    """What the models folder says by now, of the classifiers that rules bind. Raises ArtifactError."""
+    registry = Registry(loaded.models_dir)
+    names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules)
+    return {name: version for name in names if (version := registry.current(name)) is not None}
 
 
 def _untrained(name: str, loaded: Loaded) -> str:

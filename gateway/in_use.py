@@ -1,0 +1,37 @@
+"""What requests are decided by: rules and the classifiers' policies and versions, replaced together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from classifiers import Runtime
+from classifiers.policy import Policy
+from gateway.config.load import Loaded
+from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """policies and versions: of each classifier that is loaded, by its name."""
+
+    rules: tuple[Rule, ...] = ()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class InUse:
+    """The edition that the next request takes. A request that has begun keeps its own."""
+
+    edition: Edition
+
+
+def edition(loaded: Loaded, runtime: Runtime | None) -> Edition:
+    """The rules of a gateway file with the classifiers that they bind."""
+    classifiers = {} if runtime is None else runtime.classifiers
+    policies = {name: classifier.model.policy for name, classifier in classifiers.items()}
+    return Edition(
+        rules=compile_rules(loaded.settings.rules, policies, loaded.replies),
+        policies=policies,
+        versions={name: classifier.version for name, classifier in classifiers.items()},
+    )

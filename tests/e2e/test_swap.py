@@ -1,0 +1,112 @@
+"""A classifier is trained anew, rolled back and damaged while a real gateway serves."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from openai import OpenAI
+
+GATEWAY = """\
+version: 1
+models_dir: models
+ledger: offramp.db
+limits: {classify_time: 30s}
+upstreams:
+  echo: {kind: echo}
+models:
+  gpt-4o: echo
+rules:
+  - name: intents
+    classifier: greet
+    then: {"*": {answer: "Here."}}
+"""
+POLICY = """\
+version: 1
+name: greet
+kind: intent
+about: Messages to a shop.
+labels:
+  greeting: {means: says hello, examples: [hello there, good morning, hi]}
+  hours: {means: asks when the shop is open, examples: [when do you open, are you open on Sunday]}
+"""
+
+
+class Traffic:
+    """Requests one after the other, in a thread: the versions that decided them."""
+
+    def __init__(self, url: str) -> None:
+        self.versions: list[str] = []
+        self._ended = threading.Event()
+        self._client = OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        messages: Any = [{"role": "user", "content": "hello there"}]
+        while not self._ended.wait(0.01):
+            raw = self._client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+            self.versions.append(raw.headers.get("x-offramp-classifier", "none").partition("@")[2])
+
+    def until(self, version: str) -> None:
+        for _ in range(1200):
+            if self.versions and self.versions[-1] == version:
+                return
+            assert self._thread.is_alive()
+            time.sleep(0.05)
+        raise AssertionError(f"{version} was not taken up")
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join(30)
+        self._client.close()
+
+
+def test_versions_change_between_two_requests(
+    start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], prepared_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(GATEWAY)
+    (tmp_path / "greet.yaml").write_text(POLICY)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+
+    def current() -> str:
+        return (tmp_path / "models" / "greet" / "current").read_text().strip()
+
+    def train() -> str:
+        done = run_offramp("train", "greet.yaml", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return current()
+
+    first = train()
+    gateway = start_gateway(tmp_path / "gateway.yaml")
+    traffic = Traffic(gateway.url)
+    try:
+        traffic.until(first)
+        (tmp_path / "greet.yaml").write_text(POLICY.replace("good morning", "good evening"))
+        second = train()
+        assert second != first
+        traffic.until(second)
+        assert run_offramp("models", "rollback", "greet", cwd=tmp_path).returncode == 0
+        traffic.until(first)
+
+        # a version that is not whole is left alone
+        damaged = tmp_path / "models" / "greet" / second.replace(second[:8], "29990101")
+        shutil.copytree(tmp_path / "models" / "greet" / second, damaged)
+        next(damaged.glob("*.safetensors")).write_bytes(b"no weights")
+        (tmp_path / "models" / "greet" / "current").write_text(damaged.name + "\n")
+        for _ in range(200):
+            if gateway.metric("offramp_reload_failures_total"):
+                break
+            time.sleep(0.05)
+        assert gateway.metric("offramp_reload_failures_total") == 1
+        assert traffic.versions[-1] == first
+        assert gateway.metric(f'offramp_classifier_info{{classifier="greet",version="{first}"}}') == 1
+        assert gateway.metric(f'offramp_classifier_info{{classifier="greet",version="{second}"}}') == 0
+    finally:
+        traffic.close()
+    assert list(dict.fromkeys(traffic.versions)) == [first, second]
+    assert traffic.versions[-1] == first
+    assert "cannot be taken up" in gateway.log.read_text()
