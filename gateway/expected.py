@@ -29,6 +29,8 @@ def stand_at_zero(
     for rule in rules:
         metrics.expect_verdicts(rule.name, rule.classifier, rule.taxonomy)
         metrics.expect_redacted(rule.name, rule.redacts)
+        if any(action.own_label for action in rule.then.values()):
+            metrics.expect_unmet(rule.name)
         if rule.terms is not None:
             metrics.expect_pairs(rule.name)
     metrics.expect(islice(_records(models, rules, notional), _MOST))

@@ -22,6 +22,7 @@ from classifiers import Runtime, Worker
 from classifiers.runtime import Counts
 from classifiers.verdict import Abstention, Verdict
 from gateway.answers.compare import Result
+from gateway.answers.unmet import Reason
 from gateway.contract.owner import Owner
 from gateway.contract.state import Phase
 from gateway.ledger.record import Record
@@ -85,6 +86,11 @@ class Metrics:
             self.verdicts.labels(rule, classifier, outcome, "")
         for label in labels:
             self.verdicts.labels(rule, classifier, "label", label)
+
+    def expect_unmet(self, rule: str) -> None:
+        """Lets the reasons for which a rule cannot give its label stand at 0."""
+        for reason in Reason:
+            self.unmet.labels(rule, reason.value)
 
     def expect_redacted(self, rule: str, kinds: Iterable[str]) -> None:
         """Lets a rule's redactions stand at 0."""
