@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema bench clean
+.PHONY: help setup demo test check format schema bench peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,5 +41,8 @@ schema: setup ## write config/schema from the code
 bench: setup ## measure quality and speed (ARGS="--data FOLDER" names the folder that holds banking77/)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+peers: setup ## train SetFit and others on the same rows and compare (makes .venv-peers; half an hour)
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+
 clean: ## remove what was made here
-	rm -rf $(VENV) models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,7 @@
 """python -m benchmarks.banking77 [--data ../shared/data/banking77] [--quick]: prints the table and writes it."""
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,15 +9,12 @@ from benchmarks.banking77 import scope
 from benchmarks.banking77.dataset import Dataset, load, snips
 from benchmarks.banking77.lines import Ledger, Line, measure, sources, untrained
 from benchmarks.banking77.page import page, shown
-from classifiers import Reading, Runtime
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import resolve
 
 RESULTS = Path(__file__).parents[1] / "results" / "banking77.md"
 SEEDS = (0, 1, 2)
-_TIMED = 500
-_WARM = 50
 
 
 def main() -> None:
@@ -42,12 +37,11 @@ def main() -> None:
         for line in _lines(data, models, scratch, encoder, seeds, ledger=Ledger(options.resume), quick=options.quick):
             lines.append(line)
             print(shown(line), flush=True)
-        taken = latency(data, models)
         messages = options.data.parent / "snips"
         scopes = (
             list(scope.measure(data, snips(messages), models, scratch, encoder, seeds)) if messages.is_dir() else []
         )
-    text = page(data, encoder.id.source, lines, taken, scopes)
+    text = page(data, encoder.id.source, lines, scopes)
     print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(text, encoding="utf-8")
@@ -64,19 +58,6 @@ def _lines(
         yield held or ledger.put(
             measure(source, data, models=models, scratch=scratch, encoder=encoder, with_peers=not quick)
         )
-
-
-def latency(data: Dataset, models: Path) -> tuple[float, float]:
-    """(p50, p95) milliseconds of a decision by the last model: normalising, tokenising, encoding, head; one thread."""
-    name = data.policy.name
-    runtime = Runtime.load(models, [name], threads=1, cache_windows=0)
-    taken = []
-    for text, _ in data.test[: _TIMED + _WARM]:
-        began = time.perf_counter()
-        runtime.classify([Reading(classifier=name, texts=(text,))])
-        taken.append((time.perf_counter() - began) * 1000)
-    steps = statistics.quantiles(taken[_WARM:], n=20)
-    return steps[9], steps[18]
 
 
 if __name__ == "__main__":

@@ -3,13 +3,16 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from benchmarks.banking77 import peers
 from benchmarks.banking77.dataset import Dataset, Role, few, with_rows
+from benchmarks.banking77.speed import Speed, speeds
+from benchmarks.peers import plain
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.policy import Policy, Recipe
@@ -37,16 +40,18 @@ class Line:
     coverage: list[float] = field(default_factory=list)
     ece: list[float] = field(default_factory=list)
     peers: dict[str, float] = field(default_factory=dict)
+    speeds: list[Speed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a line trains from. drawn: the rows of each seed, beside the policy."""
+    """What a line trains from. drawn: the rows of each seed, beside the policy; timed: whether its decisions are."""
 
     what: str
     recipe: Recipe
     role: Role
     drawn: Sequence[Sequence[tuple[str, str]]]
+    timed: bool = False
 
     @property
     def title(self) -> str:
@@ -68,8 +73,8 @@ def sources(data: Dataset, seeds: Sequence[int]) -> Iterator[Source]:
     yield Source(what="+ 5 real rows a label", recipe="frozen", role="data", drawn=real[5])
     yield Source(what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10])
     yield Source(what="+ 10 real rows a label", recipe="finetune", role="data", drawn=real[10])
-    yield Source(what="+ all real rows", recipe="frozen", role="data", drawn=[data.train])
-    yield Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train])
+    yield Source(what="+ all real rows", recipe="frozen", role="data", drawn=[data.train], timed=True)
+    yield Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train], timed=True)
 
 
 def untrained(data: Dataset, encoder: Encoder) -> Iterator[Line]:
@@ -78,9 +83,11 @@ def untrained(data: Dataset, encoder: Encoder) -> Iterator[Line]:
         ("label names only, nearest embedding", False),
         ("names + descriptions, nearest embedding", True),
     ):
-        rows = peers.described(data.policy, means=means)
-        peer = peers.nearest_centroid(encoder, rows, data.test)
-        yield Line(what=what, rows=len(rows), accuracy=[peer.accuracy], seconds=[peer.seconds])
+        rows = plain.described(data.policy, means=means)
+        began = time.monotonic()
+        predict = plain.centroid(encoder, rows)
+        seconds = time.monotonic() - began
+        yield Line(what=what, rows=len(rows), accuracy=[accuracy(predict, data)], seconds=[seconds])
 
 
 def measure(source: Source, data: Dataset, *, models: Path, scratch: Path, encoder: Encoder, with_peers: bool) -> Line:
@@ -97,11 +104,21 @@ def measure(source: Source, data: Dataset, *, models: Path, scratch: Path, encod
         count = outcome.report["text"]["rows"]
     found: dict[str, float] = {}
     if with_peers and source.recipe == "frozen":
-        rows = [*peers.plain_rows(data.policy), *source.drawn[0]]
-        found["tf-idf + logistic regression"] = peers.tfidf_logistic(rows, data.test).accuracy
-        found["nearest centroid"] = peers.nearest_centroid(encoder, rows, data.test).accuracy
-        found["frozen vectors + logistic regression"] = peers.frozen_logistic(encoder, rows, data.test).accuracy
-    return Line(**{**{name: getattr(line, name) for name in Line.__slots__}, "rows": count, "peers": found})
+        rows = [*plain.policy_rows(data.policy), *source.drawn[0]]
+        with threadpool_limits(1):
+            found = {
+                "tf-idf + logistic regression": accuracy(plain.tfidf(rows), data),
+                "nearest centroid": accuracy(plain.centroid(encoder, rows), data),
+                "frozen vectors + logistic regression": accuracy(plain.frozen(encoder, rows), data),
+            }
+    timed = list(speeds(source.title, data.policy.name, models, data)) if source.timed else []
+    return replace(line, rows=count, peers=found, speeds=timed)
+
+
+def accuracy(predict: plain.Predict, data: Dataset) -> float:
+    """A plain recipe's share of right labels among the test rows."""
+    said = predict([text for text, _ in data.test])
+    return sum(guess == label for guess, (_, label) in zip(said, data.test, strict=True)) / len(data.test)
 
 
 def test(policy: Policy, models: Path, data: Dataset) -> Mapping[str, float]:
@@ -123,7 +140,7 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         text = path.read_text(encoding="utf-8") if path and path.is_file() else ""
-        self._lines = [Line(**json.loads(line)) for line in text.splitlines()]
+        self._lines = [_line(json.loads(line)) for line in text.splitlines()]
 
     def get(self, title: str) -> Line | None:
         """The line of that title, if it was measured."""
@@ -136,3 +153,7 @@ class Ledger:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(line)) + "\n")
         return line
+
+
+def _line(record: dict[str, Any]) -> Line:
+    return Line(**{**record, "speeds": [Speed(**one) for one in record.get("speeds", ())]})
