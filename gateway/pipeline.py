@@ -66,11 +66,12 @@ class Pipeline:
         request = parse_chat(body)
         context.record.requested_model = request.model
         context.record.stream = request.stream
-        context.message_bytes = len(request.messages)
+        context.prompt_bytes = request.prompt_bytes
         targets = self._routes.for_client(request.model)
         in_use = self._in_use.edition.rules
         turns = roles.turns_of(request.messages) if in_use else []
         rules, readings = met(in_use, request.model, turns)
+        context.met = {rule.name: 0 for rule in rules}
         verdicts = await self._ask(context, rules, readings)
         pairs = self._audits.told(list(zip(rules, verdicts, strict=True)))
         labels = shaped(request, turns, pairs)
@@ -87,6 +88,7 @@ class Pipeline:
         note_decision(context.record, decision, {**reasons, **held})
         self._audits.answered(opened, decision)
         pending = self._audits.pending(opened, decision)
+        context.met |= {one.rule.name: _size(one.made.content, request) for one in pending}
         if decision.act in (Act.ANSWER, Act.BLOCK):
             await self._audits.missed(context, pending)
             return self._act(context, request, decision, labels)
@@ -117,9 +119,9 @@ class Pipeline:
         assert step.action is not None
         if step.action.own_label:
             made = labels.made[step.rule.name]
-            self._recorder.save(context, made.content)
+            self._recorder.save(context, _size(made.content, request))
             return act.label(request, made, context.record.request_id, act.usage_of(context.record))
-        self._recorder.save(context, step.action.text)
+        self._recorder.save(context, _size(step.action.text, request))
         return act.carry_out(context.record, request, step.action)
 
     async def _forward(
@@ -140,6 +142,11 @@ class Pipeline:
             await self._audits.missed(context, pending)
             return answer
         return await self._audits.listen(context, pending, answer, stream=request.stream)
+
+
+def _size(text: str, request: Request) -> int:
+    """The bytes of an answer made here, all its choices together."""
+    return len(text.encode()) * request.choices
 
 
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:

@@ -26,7 +26,9 @@ Headers = list[tuple[bytes, bytes]]
 class Context:
     """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
 
-    message_bytes: the size of the messages, from which tokens are estimated.
+    prompt_bytes: the size of what a model would have read, from which tokens are estimated.
+    met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
+    where that is not known.
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
@@ -34,7 +36,8 @@ class Context:
 
     record: Record
     started: float = field(default_factory=time.perf_counter)
-    message_bytes: int = 0
+    prompt_bytes: int = 0
+    met: dict[str, int] = field(default_factory=dict)
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False

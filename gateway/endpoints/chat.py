@@ -73,6 +73,8 @@ def _fail(context: Context, status: int, error: str) -> None:
         record.decision = "error"
         record.saved_reason, record.saved_usd, record.saved_estimated = None, 0.0, False
         record.saved_input_tokens = record.saved_output_tokens = 0
+        if record.usage_source == "estimated":
+            record.usage_source = "none"
 
 
 def _decision_headers(context: Context) -> Headers:
@@ -92,6 +94,8 @@ def _decision_headers(context: Context) -> Headers:
         headers.append((b"x-offramp-classifier", f"{record.classifier}@{record.classifier_version}".encode()))
     if record.confidence is not None:
         headers.append((b"x-offramp-confidence", b"%.4f" % record.confidence))
+    if record.usage_source == "estimated":
+        headers.append((b"x-offramp-usage", b"estimated"))
     if record.saved_reason is not None and record.saved_usd is not None:
         headers.append((b"x-offramp-saved-usd", b"%.8f" % record.saved_usd))
     return headers

@@ -12,7 +12,8 @@ SavedReason = Literal["local_answer", "block", "cheaper_route"]
 class Record(Struct, kw_only=True):
     """Columns as they are stored. Times in seconds, money in dollars, `at` in Unix seconds.
 
-    usage_source: reported by the upstream; estimated here; missing (forwarded, but not reported); none (no call).
+    usage_source: reported by the upstream; estimated, of an answer or block made here (its tokens are in saved_*);
+    missing (forwarded, but not reported); none (no call).
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
     redacted: how many places of each kind were replaced, as `card:1,email:2`; never what stood there.
     saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason.

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
-from gateway.savings import counterfactual
+from gateway.savings.counterfactual import UsageRatios
 from gateway.savings.prices import Price, PriceTable
 from gateway.types import CLIENT_CLOSED, Context, RequestedModel
 from gateway.upstreams.routes import Routes
@@ -32,15 +32,18 @@ class Recorder:
         self._prices = prices
         self._routes = routes
         self._notional = notional
-        self._ratio = counterfactual.TokenRatio()
+        self._ratios = UsageRatios()
 
-    def save(self, context: Context, text: str) -> None:
-        """Notes what a call that is answered or blocked here saves: `text` stands instead of the model's answer."""
+    def save(self, context: Context, given_bytes: int) -> None:
+        """Notes what a call that is answered or blocked here saves. given_bytes: of what stands instead of the model's
+        answer, all choices together."""
         record = context.record
         record.saved_reason = "block" if record.decision == "block" else "local_answer"
-        record.saved_input_tokens = self._ratio.input_tokens(record.requested_model, context.message_bytes)
-        record.saved_output_tokens = counterfactual.output_tokens(text)
+        of = (record.requested_model, record.rule)
+        record.saved_input_tokens = self._ratios.input_tokens(*of, context.prompt_bytes)
+        record.saved_output_tokens = self._ratios.output_tokens(*of, given_bytes)
         record.saved_estimated = True
+        record.usage_source = "estimated"
         first = self._routes.for_client(RequestedModel(record.requested_model))[0]
         record.notional = self._notional[first.upstream]
         price = self._asked_price(record.requested_model)
@@ -68,8 +71,7 @@ class Recorder:
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             return
-        if context.message_bytes:
-            self._ratio.learn(record.requested_model, context.message_bytes, record.input_tokens)
+        self._learn(context)
         usage = {
             "input_tokens": record.input_tokens,
             "output_tokens": record.output_tokens,
@@ -83,6 +85,20 @@ class Recorder:
             record.saved_usd = None
             if spent_at is not None and asked_at is not None:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
+
+    def _learn(self, context: Context) -> None:
+        """From calls of the model that was asked for: another one's tokens are others."""
+        record = context.record
+        asked = record.requested_model
+        if not context.prompt_bytes or record.upstream_model != (self._routes.sent_as(asked) or asked):
+            return
+        self._ratios.learn(
+            asked,
+            context.met,
+            prompt_bytes=context.prompt_bytes,
+            input_tokens=record.input_tokens,
+            output_tokens=record.output_tokens,
+        )
 
     def _asked_price(self, model: str) -> Price | None:
         """The price of the model that the client asked for; a name of the gateway's own costs what it stands for."""

@@ -16,6 +16,8 @@ _MOST_CHOICES: Final = 128
 
 
 _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
+_READ: Final = ("messages", "tools", "functions", "response_format")
+"""What a model is shown, and its provider counts as input."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +31,11 @@ class Request:
     choices: int
     messages: msgspec.Raw
     fields: dict[str, msgspec.Raw]
+
+    @property
+    def prompt_bytes(self) -> int:
+        """The size of what a model would read."""
+        return sum(len(self.fields[name]) for name in _READ if name in self.fields)
 
     def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
         """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""

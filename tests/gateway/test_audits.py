@@ -51,7 +51,8 @@ class Reference:
             raise UpstreamFailed("it is down")
         choice = {"index": 0, "finish_reason": "stop"}
         if not call.stream:
-            body = {"model": "m", "choices": [{**choice, "message": {"content": self.word}}]}
+            usage = {"prompt_tokens": 80, "completion_tokens": 20}
+            body = {"model": "m", "usage": usage, "choices": [{**choice, "message": {"content": self.word}}]}
             return Answer(status=self.status, headers=[], body=json.dumps(body).encode())
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -94,6 +95,16 @@ async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wi
     assert phases(gateway) == {Phase.LIVE}
     text = gateway.metrics.text().decode()
     assert 'offramp_contract_pairs_total{chosen="true",result="agrees",rule="intents"}' in text
+
+
+async def test_the_usage_of_an_answer_is_what_the_reference_used_for_such_calls(wire: Wire, ask: Any) -> None:
+    gateway = wired(wire, Reference())
+    await decisions(gateway, ask, 600)
+    while (answer := await ask(gateway.app, body())).headers["x-offramp-decision"] != "answer":
+        pass
+    usage = json.loads(answer.body)["usage"]
+    assert answer.headers["x-offramp-usage"] == "estimated"
+    assert (78 <= usage["prompt_tokens"] <= 82, 17 <= usage["completion_tokens"] <= 20) == (True, True)
 
 
 async def test_a_reference_that_says_otherwise_is_never_replaced(wire: Wire, ask: Any) -> None:

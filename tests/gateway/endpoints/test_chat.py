@@ -60,10 +60,12 @@ async def test_a_call_is_answered_here(wire: Wire, ask: Any) -> None:
         "x-offramp-label": "greeting",
         "x-offramp-classifier": "bank@v1",
         "x-offramp-confidence": "0.9000",
+        "x-offramp-usage": "estimated",
         "x-offramp-saved-usd": answer.headers["x-offramp-saved-usd"],
     }
     record = gateway.record()
     assert (record.decision, record.saved_reason, record.upstream) == ("answer", "local_answer", "")
+    assert (record.usage_source, record.saved_estimated) == ("estimated", True)
     assert float(answer.headers["x-offramp-saved-usd"]) == pytest.approx(record.saved_usd)
 
 
@@ -381,7 +383,7 @@ async def test_a_client_that_leaves_while_a_local_answer_is_sent_saved_nothing(w
 
     await asyncio.wait_for(stuck_send(gateway.app), 10)
     record = gateway.record()
-    assert (record.status, record.decision, record.saved_reason) == (499, "error", None)
+    assert (record.status, record.decision, record.saved_reason, record.usage_source) == (499, "error", None, "none")
     assert (record.saved_usd, record.saved_input_tokens, record.saved_output_tokens) == (0.0, 0, 0)
 
 

@@ -29,7 +29,7 @@ def metrics() -> Metrics:
 def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[..., Record]:
     """finish(context): the record as it is stored."""
 
-    def close(*contexts: Context, notional: bool = False, saved: str | None = None) -> Record:
+    def close(*contexts: Context, notional: bool = False, saved: int | None = None) -> Record:
         writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
         recorder = Recorder(
             writer=writer,
@@ -57,13 +57,13 @@ def forwarded(model: str = "dear", to: str | None = None, **fields: Any) -> Cont
     for name, value in fields.items():
         setattr(record, name, value)
     context.rerouted = to is not None
-    context.message_bytes = 4000
+    context.prompt_bytes = 4000
     return context
 
 
-def local(model: str = "dear", decision: Any = "answer", message_bytes: int = 4000) -> Context:
+def local(model: str = "dear", decision: Any = "answer", prompt_bytes: int = 4000) -> Context:
     context = new_context("req_1", "chat.completions", "anonymous")
-    context.record.requested_model, context.record.decision, context.message_bytes = model, decision, message_bytes
+    context.record.requested_model, context.record.decision, context.prompt_bytes = model, decision, prompt_bytes
     return context
 
 
@@ -135,36 +135,53 @@ def test_a_call_without_usage(
 
 
 def test_a_local_answer_saves_what_the_model_asked_for_would_have_cost(finish: Callable[..., Record]) -> None:
-    record = finish(local(), saved="x" * 400)
+    record = finish(local(), saved=400)
     assert (record.saved_reason, record.saved_input_tokens, record.saved_output_tokens) == ("local_answer", 1000, 100)
     assert record.saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
     assert record.saved_estimated
-    assert (record.spent_usd, record.usage_source, record.notional) == (0.0, "none", False)
+    assert (record.spent_usd, record.usage_source, record.notional) == (0.0, "estimated", False)
 
 
 def test_input_tokens_are_estimated_by_what_was_reported_for_the_model(finish: Callable[..., Record]) -> None:
     seen = [forwarded(input_tokens=2000) for _ in range(2000)]
-    record = finish(*seen, local(), saved="x")
+    record = finish(*seen, local(), saved=1)
     assert 1990 <= record.saved_input_tokens <= 2000
 
 
+def test_the_rules_own_calls_tell_what_its_answers_stand_for(finish: Callable[..., Record]) -> None:
+    seen = [forwarded(input_tokens=3000, output_tokens=50) for _ in range(2000)]
+    for context in seen:
+        context.met = {"r": 8, "other": 0}
+    answered = local()
+    answered.record.rule = "r"
+    record = finish(*seen, answered, saved=8)
+    assert 2990 <= record.saved_input_tokens <= 3000
+    assert 49 <= record.saved_output_tokens <= 50
+
+
+@pytest.mark.parametrize("fields", [{"to": "cheap"}, {"upstream_model": "cheap"}])
+def test_another_models_tokens_teach_nothing(finish: Callable[..., Record], fields: dict[str, Any]) -> None:
+    record = finish(*[forwarded(input_tokens=9000, **fields) for _ in range(2000)], local(), saved=40)
+    assert (record.saved_input_tokens, record.saved_output_tokens) == (1000, 10)
+
+
 def test_a_block_is_kept_apart(finish: Callable[..., Record]) -> None:
-    assert finish(local(decision="block"), saved="x").saved_reason == "block"
+    assert finish(local(decision="block"), saved=1).saved_reason == "block"
 
 
 def test_an_answer_in_front_of_an_unpriced_model(finish: Callable[..., Record]) -> None:
-    record = finish(local(model="unpriced"), saved="x" * 40)
+    record = finish(local(model="unpriced"), saved=40)
     assert (record.saved_usd, record.saved_output_tokens) == (None, 10)
 
 
 def test_a_name_of_the_gateways_own_costs_what_it_stands_for(finish: Callable[..., Record]) -> None:
-    assert finish(local(model="mine"), saved="x" * 400).saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
+    assert finish(local(model="mine"), saved=400).saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
     routed = finish(forwarded(model="mine", to="cheap", rule="r"))
     assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
 
 
 def test_in_front_of_an_echo_savings_are_notional(finish: Callable[..., Record]) -> None:
-    assert finish(local(), notional=True, saved="x").notional
+    assert finish(local(), notional=True, saved=1).notional
 
 
 def test_the_gateways_own_time_is_what_is_left(finish: Callable[..., Record]) -> None:
