@@ -19,6 +19,8 @@ SHARPNESS = (20.0, 30.0, 40.0)
 _FOLDS, _FEWER_FOLDS = 5, 3
 _MANY_CELLS = 400_000
 """Rows times classes, from which a fit takes a second and more."""
+_MOST_CELLS = 4_000_000
+"""Rows times classes whose scores are kept: with thousands of labels, so many rows as make this are drawn."""
 _NO_VOTE = -60.0
 
 
@@ -51,25 +53,22 @@ def one_of(
     unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
     """
     fold_of, number = _deal(rows, count, seed, unseen)
-    asked = np.array([row.probe for row in rows]) & (fold_of < number)
-    logits = np.zeros((len(rows), count), np.float32)
-    votes = {sharpness: np.full((len(rows), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
+    asked = _asked(rows, fold_of < number, count, seed)
+    logits = np.zeros((len(asked), count), np.float32)
+    votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
     for fold in range(number):
-        train, test = fold_of != fold, (fold_of == fold) & asked
-        if test.any() and train.any():
+        train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
+        if len(here) and train.any():
+            test = asked[here]
             fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
-            logits[test] = vectors[test] @ fitted.weights.T + fitted.bias
+            logits[here] = vectors[test] @ fitted.weights.T + fitted.bias
             cosines = vectors[test] @ fitted.exemplars.T
             present, owners = np.unique(fitted.owners, return_inverse=True)
             for sharpness in SHARPNESS:
                 vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
-                votes[sharpness][np.ix_(test, present)] = nearest.logits(vote, cosines)
+                votes[sharpness][np.ix_(here, present)] = nearest.logits(vote, cosines)
         advance(fold + 1, number)
-    return HeldOut(
-        rows=np.flatnonzero(asked),
-        logits=logits[asked],
-        votes={sharpness: vote[asked] for sharpness, vote in votes.items()},
-    )
+    return HeldOut(rows=asked, logits=logits, votes=votes)
 
 
 def any_of(
@@ -85,15 +84,15 @@ def any_of(
 ) -> HeldOut:
     """Multi-label. Arguments as of `fit.linear.any_of`; unseen: as of `one_of`."""
     fold_of, number = _deal(rows, holds.shape[1], seed, unseen)
-    asked = np.array([row.probe for row in rows]) & (fold_of < number)
-    logits = np.zeros(holds.shape, np.float32)
+    asked = _asked(rows, fold_of < number, holds.shape[1], seed)
+    logits = np.zeros((len(asked), holds.shape[1]), np.float32)
     for fold in range(number):
-        train, test = fold_of != fold, (fold_of == fold) & asked
-        if test.any() and train.any():
+        train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
+        if len(here) and train.any():
             matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
-            logits[test] = vectors[test] @ matrix.T + bias
+            logits[here] = vectors[asked[here]] @ matrix.T + bias
         advance(fold + 1, number)
-    return HeldOut(rows=np.flatnonzero(asked), logits=logits[asked], votes={})
+    return HeldOut(rows=asked, logits=logits, votes={})
 
 
 def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None) -> tuple[Ints, int]:
@@ -104,3 +103,10 @@ def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None) ->
     groups = len({row.group for row in rows})
     number = max(2, min(number, groups))
     return folds(rows, number, seed), number
+
+
+def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:
+    """The indexes, ascending, of the rows that are like users' messages and are held out once."""
+    found = np.flatnonzero(np.array([row.probe for row in rows]) & dealt)
+    most = max(1, _MOST_CELLS // classes)
+    return found if len(found) <= most else np.sort(np.random.default_rng(seed).choice(found, most, replace=False))

@@ -31,7 +31,7 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     for path in paths:
         before = len(rows)
         for line, record in _records(path, problems):
-            row = _row(policy, record, f"{path.name}:{line}", source)
+            row = _row(policy, record, f"{path.name}:{line}", source, hint=len(problems) < _SHOWN_PROBLEMS)
             if isinstance(row, str):
                 problems.append(f"{path}:{line}: {row}")
             else:
@@ -85,8 +85,8 @@ def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[
             problems.append(f"{path}:{number}: not valid JSON: {error}")
 
 
-def _row(policy: Policy, record: Any, place: str, source: Origin) -> Row | str:
-    """The row, or what is wrong with it."""
+def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool) -> Row | str:
+    """The row, or what is wrong with it. hint: whether to look for the label that was meant, which takes a while."""
     if not isinstance(record, dict):
         return "a row must be an object with text and label"
     text = record.get("text")
@@ -101,7 +101,7 @@ def _row(policy: Policy, record: Any, place: str, source: Origin) -> Row | str:
     labels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
     unknown = [name for name in labels if name not in policy.labels and name not in {OTHER, NONE}]
     if unknown:
-        near = get_close_matches(unknown[0], list(policy.labels), n=1)
+        near = get_close_matches(unknown[0], list(policy.labels), n=1) if hint else ()
         return f"no label {unknown[0]!r} in the policy {policy.name}" + (f"; did you mean {near[0]!r}?" if near else "")
     if policy.multi_label:
         labels = tuple(name for name in labels if name not in {OTHER, NONE})

@@ -27,7 +27,7 @@ from classifiers.text.normalise import normalise
 from classifiers.thresholds import name_one
 from classifiers.training import calibrate
 from classifiers.training.evaluate import top
-from classifiers.training.fit import ngrams
+from classifiers.training.fit import linear, ngrams
 from classifiers.training.fit.certain import Told, choose
 from classifiers.training.fit.linear import Ints
 from classifiers.training.fit.model import classes_of
@@ -63,7 +63,7 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
     """
     if policy.kind not in _KINDS or policy.first_stage is False:
         return made
-    why = _not_worth_it(rows, made) if policy.first_stage == "auto" else ""
+    why = _not_worth_it(policy, rows, made) if policy.first_stage == "auto" else ""
     if why:
         return _noted(made, {"used": False, "because": why})
     bench.progress.step("first stage")
@@ -169,7 +169,9 @@ def _measure(lesson: _Lesson, made: "Made") -> Told:
     )
 
 
-def _not_worth_it(rows: Sequence[Row], made: "Made") -> str:
+def _not_worth_it(policy: Policy, rows: Sequence[Row], made: "Made") -> str:
+    if len(rows) * len(policy.labels) > linear.MOST_CELLS:
+        return f"{len(policy.labels)} labels with {len(rows)} rows would take minutes to fit"
     held = [rows[index] for index, used in zip(made.trained.rows, made.trained.used, strict=True) if used]
     real = sum(row.source in REAL for row in held)
     return (

@@ -19,10 +19,12 @@ C = 20.0
 
 _PROTOTYPE_SHARE = 10.0
 _SHRINKAGE = 2.0
+_SHARE_TO_LOGIT = 10.0
 _EXEMPLARS_A_CLASS = 64
 _MOST_EXEMPLARS = 8192
-_MOST_SOFTMAX_CELLS = 4_000_000
-"""Rows times classes. Beyond it a softmax takes minutes and prototypes alone serve."""
+MOST_CELLS = 4_000_000
+"""Rows times classes. Beyond it a softmax, or a logistic regression for each label, takes minutes; prototypes alone
+serve, or least squares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: in
     """
     matrix, bias = prototypes(vectors, classes, weights, count)
     present = np.unique(classes)
-    if len(present) > 1 and len(vectors) * count <= _MOST_SOFTMAX_CELLS:
+    if len(present) > 1 and len(vectors) * count <= MOST_CELLS:
         soft, soft_bias = _softmax(vectors, classes, weights)
         matrix[present] += soft
         bias[present] += soft_bias
@@ -56,8 +58,10 @@ def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: in
 def any_of(vectors: Floats, holds: NDArray[np.bool_], weights: Floats, strength: float) -> tuple[Floats, Floats]:
     """Multi-label: one logistic regression for each label. holds: (n, labels) → weights (labels, dimensions), bias.
 
-    A label that holds for all rows or for none gets a constant.
+    A label that holds for all rows or for none gets a constant. Of very many cells, least squares take their place.
     """
+    if holds.size > MOST_CELLS:
+        return _least_squares(vectors, holds, weights, strength)
     from sklearn.linear_model import LogisticRegression
 
     labels = holds.shape[1]
@@ -107,6 +111,20 @@ def _softmax(vectors: Floats, classes: Ints, weights: Floats) -> tuple[NDArray[n
     if len(matrix) == 1:
         return np.concatenate([-matrix, matrix]) / 2, np.concatenate([-bias, bias]) / 2
     return matrix, bias
+
+
+def _least_squares(
+    vectors: Floats, holds: NDArray[np.bool_], weights: Floats, strength: float
+) -> tuple[Floats, Floats]:
+    """All labels at once, by ridge regression to whether they hold. Arguments and returns as of `any_of`."""
+    rows = np.column_stack([vectors, np.ones(len(vectors), np.float32)]).astype(np.float64)
+    heavy = rows * weights[:, None]
+    curve = heavy.T @ rows
+    curve[np.diag_indices(len(curve) - 1)] += 1 / strength
+    solution = np.linalg.solve(curve + 1e-6 * np.eye(len(curve)), heavy.T @ holds.astype(np.float32))
+    # a logit for each share: calibration then has little to mend
+    logits = _SHARE_TO_LOGIT * (solution - 0.5 * (np.arange(len(solution)) == len(solution) - 1)[:, None])
+    return logits[:-1].T.astype(np.float32), logits[-1].astype(np.float32)
 
 
 def prototypes(

@@ -186,7 +186,10 @@ def _any_of(
     tuned: TunedHead | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
-    holds = np.array([[label in row.labels for label in classes] for row in rows], bool)
+    place = {name: index for index, name in enumerate(classes)}
+    holds = np.zeros((len(rows), len(classes)), bool)
+    for index, row in enumerate(rows):
+        holds[index, [place[label] for label in row.labels]] = True
     weights = np.array([row.weight for row in rows], np.float32)
     held = crossfit.any_of(
         rows,

@@ -49,7 +49,7 @@ def test_weights_count() -> None:
 
 
 def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "_MOST_SOFTMAX_CELLS", 10)
+    monkeypatch.setattr(linear, "MOST_CELLS", 10)
     vectors, truth = clouds(6, 10)
     fitted = linear.one_of(vectors, truth, ones(truth), 6, 0)
     assert ((vectors @ fitted.weights.T + fitted.bias).argmax(axis=1) == truth).mean() > 0.95
@@ -70,6 +70,15 @@ def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
     assert ((vectors @ matrix[0] + bias[0] > 0) == holds[:, 0]).mean() > 0.95
     assert (matrix[1:] == 0).all()
     assert bias[1:].tolist() == [-10, 10]
+
+
+def test_more_cells_than_logistic_regressions_can_take_leaves_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, truth = clouds(6, 40)
+    holds = truth[:, None] == np.arange(6)
+    monkeypatch.setattr(linear, "MOST_CELLS", 10)
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 3.0)
+    assert matrix.dtype == bias.dtype == np.float32
+    assert ((vectors @ matrix.T + bias).argmax(axis=1) == truth).mean() > 0.95
 
 
 def rows_of(truth: np.ndarray, **more: object) -> list[Row]:
