@@ -11,7 +11,7 @@ from typing import Any
 from classifiers.errors import TrainingError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.markup import parse
-from classifiers.training.rows import Origin, Row
+from classifiers.training.rows import Origin, Row, encodable
 
 _LABEL_KEYS = ("label", "labels", "category", "intent")
 _GROUP_KEYS = ("group", "batch", "pair")
@@ -92,6 +92,7 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
         return "text is missing or empty"
+    text = encodable(text)
     key = next((key for key in _LABEL_KEYS if record.get(key) is not None), None)
     value = record[key] if key else next(iter(policy.labels)) if policy.slots and len(policy.labels) == 1 else None
     names = value.split("|") if isinstance(value, str) and policy.multi_label else value

@@ -1,5 +1,6 @@
 """A training sentence as data."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,8 @@ Origin = Literal["policy", "builtin", "teacher", "file", "data"]
 
 REAL: frozenset[Origin] = frozenset({"data"})
 """Origins of text that users wrote; what is measured on any other is measured on written text."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +36,8 @@ class Row:
     probe: bool = True
     writer: str = ""
     marks: tuple[Mark, ...] | None = None
+
+
+def encodable(text: str) -> str:
+    """The text as it can be written to a file: JSON can hold half of a surrogate pair, which UTF-8 cannot."""
+    return _HALF.sub("\ufffd", text)

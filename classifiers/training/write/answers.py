@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from classifiers.training.rows import encodable
+
 Labels = tuple[str, ...]
 
 _LONGEST_CHARS = 1000
@@ -66,5 +68,5 @@ def _texts(items: Any) -> Iterator[str]:
 
 
 def _tidy(texts: list[str]) -> list[str]:
-    plain = (" ".join(text.split()) for text in texts)
+    plain = (" ".join(encodable(text).split()) for text in texts)
     return [text for text in dict.fromkeys(plain) if text and len(text) <= _LONGEST_CHARS]

