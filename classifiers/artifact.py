@@ -112,10 +112,17 @@ def save(
         **({"tagger": stored.entry(model.tagger)} if model.tagger else {}),
         "seed": seed,
         "writers": dict(report.get("text", {}).get("writers", {})),
+        "rounds": [_round(one) for one in report.get("rounds", ())],
         "made_with": dict(made_with or {}),
         "files": dict(sorted(digests.items())),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _round(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a round of writing: which labels it was aimed at, and whether it was of use."""
+    pairs = [[pair["first"], pair["second"]] for pair in told["pairs"]]
+    return {"pairs": pairs, "sentences": dict(told["sentences"]), "kept": told["kept"]}
 
 
 def manifest_digest(folder: Path) -> str:

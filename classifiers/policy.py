@@ -138,13 +138,17 @@ class Goal(Record):
 
 
 class Teacher(Record):
-    """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences."""
+    """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences.
+
+    rounds: how often at most a model is asked again, for labels that are confused.
+    """
 
     model: Words | None = None
     base_url: Words | None = None
     api_key: str | None = None
     file: WordsList = ()
     sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
+    rounds: Annotated[int, Field(ge=0, le=20)] = 4
     budget: Dollars = 1.0
     tokens: Annotated[int, Field(ge=1)] | None = None
 

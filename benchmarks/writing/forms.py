@@ -1,7 +1,7 @@
 """The built-in writer, with each of its forms left out in turn: what the policy's own words come to without it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.writing.tasks import Task, Vectors, accuracy
 from classifiers.policy import Policy
@@ -38,4 +38,6 @@ def _rows(policy: Policy, form: str, vectors: Vectors, seed: int) -> list[Row]:
     rows = builtin.write(policy, seed, without=frozenset({form})).rows
     first = list({row.text: row for row in rows}.values())
     placed = place_near_misses(policy, first, vectors.of([row.text for row in first]))
-    return [row for row in placed if row is not None]
+    kept = [row for row in placed if row is not None]
+    # without examples there are only descriptions to calibrate on
+    return kept if any(row.probe for row in kept) else [replace(row, probe=True) for row in kept]

@@ -77,6 +77,7 @@ def _text(report: Mapping[str, Any]) -> str:
     parts = [
         table(["source", "texts"], rows),
         *_teachers(report),
+        *_rounds(report),
         f"<p>The built-in writer made: {forms or 'nothing'}.</p>",
     ]
     parts.append(f"<p>Dropped: {text['duplicates']} duplicates, {text['empty']} empty.</p>")
@@ -96,6 +97,31 @@ def _text(report: Mapping[str, Any]) -> str:
         ]
         parts.append(table(["held-out text of", "rows", "accuracy", "95 %"], lines))
     return "".join(parts)
+
+
+def _rounds(report: Mapping[str, Any]) -> Iterator[str]:
+    """What each round of writing was aimed at and came to."""
+    rounds = report.get("rounds", ())
+    if not report.get("rounds_ended"):
+        return
+    yield f"<p>Labels that were taken for each other had further sentences written; {len(rounds)} rounds, "
+    yield f"ended by: {escape(report['rounds_ended'])}.</p>"
+    rows = []
+    for one in rounds:
+        pairs = ", ".join(f"{pair['first']} / {pair['second']} ({pair['mistaken']})" for pair in one["pairs"])
+        before, after = one["before"], one["after"]
+        rows.append(
+            [
+                one["number"],
+                escape(pairs),
+                sum(one["sentences"].values()),
+                f"{number(before['loss'])} → {number(after['loss'])}",
+                f"{percent(before['accuracy'])} → {percent(after['accuracy'])}",
+                "kept" if one["kept"] else "left out",
+            ]
+        )
+    if rows:
+        yield table(["round", "aimed at (mistaken)", "sentences", "held-out loss", "accuracy", ""], rows)
 
 
 def _doubts(doubts: Mapping[str, Any]) -> Iterator[str]:

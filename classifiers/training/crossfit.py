@@ -47,12 +47,15 @@ def one_of(
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
+    stable: bool = False,
 ) -> HeldOut:
     """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
 
     unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
+    stable: groups of which nothing is asked are in every fit, so that more of them do not deal the others anew. It is
+    for comparing one text with another: held-out scores of descriptions that were seen are too certain to calibrate by.
     """
-    fold_of, number = _deal(rows, count, seed, unseen)
+    fold_of, number = _deal(rows, count, seed, unseen, stable=stable)
     asked = _asked(rows, fold_of < number, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
@@ -81,9 +84,10 @@ def any_of(
     seed: int,
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
+    stable: bool = False,
 ) -> HeldOut:
-    """Multi-label. Arguments as of `fit.linear.any_of`; unseen: as of `one_of`."""
-    fold_of, number = _deal(rows, holds.shape[1], seed, unseen)
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`."""
+    fold_of, number = _deal(rows, holds.shape[1], seed, unseen, stable=stable)
     asked = _asked(rows, fold_of < number, holds.shape[1], seed)
     logits = np.zeros((len(asked), holds.shape[1]), np.float32)
     for fold in range(number):
@@ -95,14 +99,17 @@ def any_of(
     return HeldOut(rows=asked, logits=logits, votes={})
 
 
-def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None) -> tuple[Ints, int]:
+def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None, *, stable: bool) -> tuple[Ints, int]:
     """(rows,) their folds, and how many folds are held out; what lies in a later one never is."""
     if unseen is not None:
         return np.where(unseen, 0, 1).astype(np.int32), 1
-    number = _FOLDS if len(rows) * classes <= _MANY_CELLS else _FEWER_FOLDS
-    groups = len({row.group for row in rows})
-    number = max(2, min(number, groups))
-    return folds(rows, number, seed), number
+    groups = {row.group for row in rows if row.probe or not stable}
+    dealt = np.array([row.group in groups for row in rows], bool)
+    number = _FOLDS if dealt.sum() * classes <= _MANY_CELLS else _FEWER_FOLDS
+    number = max(2, min(number, len(groups)))
+    fold_of = np.full(len(rows), number, np.int32)
+    fold_of[dealt] = folds([row for row, one in zip(rows, dealt.tolist(), strict=True) if one], number, seed)
+    return fold_of, number
 
 
 def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:

@@ -16,7 +16,7 @@ from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.policy import OTHER, Policy, Teacher
 from classifiers.slots.check import slot_problems
-from classifiers.training import accept, by_pattern, doubt, export, goals, kept
+from classifiers.training import accept, by_pattern, doubt, export, goals, kept, rounds
 from classifiers.training.data import read_rows
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit import first, recipe
@@ -24,6 +24,7 @@ from classifiers.training.fit.model import Trained
 from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.neighbours import beside_errors
 from classifiers.training.progress import Progress, Silent
+from classifiers.training.rounds import Rounds
 from classifiers.training.rows import Row
 from classifiers.training.slots import make as tagging
 from classifiers.training.text import Desk, Text, nothing
@@ -78,7 +79,7 @@ def train(
         return _conclude(
             by_pattern.nothing_learned(policy),
             Written(rows=(), forms={}),
-            nothing(by_pattern.to_learn(policy)),
+            Rounds(text=nothing(by_pattern.to_learn(policy))),
             models_dir=models_dir,
             seed=chance,
             clock=clock,
@@ -100,8 +101,21 @@ def train(
         approve=approve or _approve,
         advance=clock.advance,
     )
-    text = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance).ready([*written.rows, *data])
-    rows, vectors = text.rows, text.vectors
+    desk = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance)
+    every = [*written.rows, *data]
+    held = Rounds(text=desk.ready(every))
+    if not policy.slots:
+        held = rounds.hold(
+            policy,
+            every,
+            held.text,
+            written.authors,
+            ready=desk.ready,
+            approve=approve or _approve,
+            progress=clock,
+            seed=chance,
+        )
+    rows, vectors = held.text.rows, held.text.vectors
     clock.step("fit")
     with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
         bench = Bench(
@@ -118,13 +132,13 @@ def train(
             made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
             made = first.put_in_front(policy, rows, made, bench)
         made = by_pattern.whole(whole, made)
-        return _conclude(made, written, text, models_dir=models_dir, seed=chance, clock=clock)
+        return _conclude(made, written, held, models_dir=models_dir, seed=chance, clock=clock)
 
 
 def _conclude(
     made: Made,
     written: Written,
-    text: Text,
+    held: Rounds,
     *,
     models_dir: Path,
     seed: int,
@@ -136,13 +150,13 @@ def _conclude(
     report = _report(
         by_pattern.to_learn(made.trained.model.policy),
         written,
-        text,
+        held,
         trained=made.trained,
         failures=failures,
         seed=seed,
         seconds=clock.seconds,
     )
-    return _finish(made, report, failures, models_dir, text=text, seed=seed, clock=clock)
+    return _finish(made, report, failures, models_dir, text=held.text, seed=seed, clock=clock)
 
 
 def _finish(
@@ -191,7 +205,7 @@ def _check(policy: Policy) -> None:
 def _report(
     policy: Policy,
     written: Written,
-    text: Text,
+    gathered: Rounds,
     *,
     trained: Trained,
     failures: Sequence[str],
@@ -199,6 +213,7 @@ def _report(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """What report.json holds."""
+    text = gathered.text
     rows, cleaned = text.rows, text.cleaned
     held = [rows[index] for index in trained.rows]
     everyday = [row.source == "builtin" and row.labels == (OTHER,) for row in held]
@@ -229,6 +244,7 @@ def _report(
             "doubts": doubt.told(text.doubts),
         },
         "teachers": written.teachers(),
+        **gathered.told(),
         "settings": trained.settings,
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,

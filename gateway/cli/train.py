@@ -212,6 +212,8 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  told by patterns: {told}", markup=False, soft_wrap=True)
     if report["text"]["rows"]:
         console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
+    for line in _written(report):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if note := report["settings"].get("note"):
@@ -220,6 +222,18 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  missed: {line}", style="red", markup=False, soft_wrap=True)
     page = outcome.folder / "report.html"
     console.print(f"  report: {page if page.exists() else outcome.folder}", markup=False, soft_wrap=True)
+
+
+def _written(report: Mapping[str, Any]) -> Iterator[str]:
+    """What the rounds of writing came to, and how many rows read like another label than theirs."""
+    rounds = report["rounds"]
+    if rounds:
+        kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
+        yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
+    doubts = report["text"]["doubts"]
+    if doubts["rows"]:
+        done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
+        yield f"{doubts['rows']} rows read like another label ({done}); the report lists them"
 
 
 def _measures(report: Mapping[str, Any]) -> Iterator[str]:

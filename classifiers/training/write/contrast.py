@@ -1,0 +1,49 @@
+"""What a teacher is asked in a round: messages of two labels that are taken for each other, line by line. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from classifiers.policy import NONE, Policy
+from classifiers.training.confused import Pair
+from classifiers.training.write.attributes import Attributes
+from classifiers.training.write.prompts import HARMLESS, Ask, described, keyed_ask
+
+WANTED = 6
+"""Messages of each of a pair's labels."""
+
+
+def contrast_asks(policy: Policy, pairs: Sequence[Pair], number: int, seed: int) -> list[Ask]:
+    """A prompt for each pair. number: of the round, from 1."""
+    return [_ask(policy, pair, number, seed) for pair in pairs]
+
+
+def _ask(policy: Policy, pair: Pair, number: int, seed: int) -> Ask:
+    name = f"{pair.first}+{pair.second}"
+    drawn = Attributes(f"{seed}/round {number}/{name}")
+    nothing = pair.second == NONE
+    keys = {pair.first: (pair.first,), HARMLESS if nothing else pair.second: () if nothing else (pair.second,)}
+    lines = [
+        f"You write realistic test data. Context: {policy.about}",
+        *(_against_nothing(policy, pair) if nothing else _against_each_other(policy, pair)),
+        f"Write {WANTED} messages of each kind in pairs: the same topic and nearly the same words, so that only what",
+        "is meant tells the two apart. A careful reader must have no doubt about any of them.",
+    ]
+    return keyed_ask(policy, lines, keys, wanted=WANTED, batch=f"round {number}/{name}", drawn=drawn)
+
+
+def _against_each_other(policy: Policy, pair: Pair) -> Iterator[str]:
+    first, second = described(policy, pair.first), described(policy, pair.second)
+    yield f"A classifier takes two kinds of message for each other: {first} and {second}."
+    yield from _mistaken(pair.first, pair.second, pair.first_texts)
+    yield from _mistaken(pair.second, pair.first, pair.second_texts)
+
+
+def _against_nothing(policy: Policy, pair: Pair) -> Iterator[str]:
+    yield f"A classifier does not yet know {described(policy, pair.first)} from messages that are not that at all."
+    yield from _mistaken(pair.first, HARMLESS, pair.first_texts)
+    yield from _mistaken(HARMLESS, pair.first, pair.second_texts)
+    yield f'Under "{HARMLESS}" write messages that are nothing of the kind, although they look it.'
+
+
+def _mistaken(truth: str, said: str, texts: Sequence[str]) -> Iterator[str]:
+    if texts:
+        yield f'These are "{truth}" and were taken for "{said}", do not repeat them: {"; ".join(texts)}'

@@ -1,0 +1,202 @@
+"""Rounds on a plane: a text tells where it lies, so that no encoder is needed to see what a round changes."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.policy import OTHER, Policy
+from classifiers.training import confused
+from classifiers.training.clean import clean
+from classifiers.training.confused import Pair
+from classifiers.training.fit.linear import unit
+from classifiers.training.progress import Silent
+from classifiers.training.rounds import Rounds, hold
+from classifiers.training.rows import Row
+from classifiers.training.text import Text
+from classifiers.training.write.budget import Price
+from classifiers.training.write.cache import Completion
+from classifiers.training.write.contrast import WANTED, contrast_asks
+from classifiers.training.write.teacher import Author, Hired
+
+MakePolicy = Callable[..., Policy]
+
+CENTRES = {"card_arrival": (1, 0, 0, 0), "lost_card": (0, 1, 0, 0), "rare": (0.1, 0, 1, 0), "near": (0, 0.1, 1, 0.3)}
+
+
+def at(centre: str, number: int, spread: float = 0.12) -> str:
+    """A text that lies near a centre."""
+    noise = np.random.default_rng([number, *centre.encode()]).normal(scale=spread, size=4)
+    return " ".join(f"{value:.3f}" for value in np.array(CENTRES[centre]) + noise)
+
+
+def row(label: str, centre: str, number: int) -> Row:
+    text = at(centre, number)
+    return Row(text=text, labels=(label,), group=text, source="teacher", writer="small")
+
+
+def written() -> list[Row]:
+    """Two labels that are clear but for a corner, where there are few rows of the first and more of the second."""
+    clear = [row(label, label, number) for label in ("card_arrival", "lost_card") for number in range(12)]
+    return [
+        *clear,
+        *(row("card_arrival", "rare", number) for number in range(3)),
+        *(row("lost_card", "near", number) for number in range(9)),
+    ]
+
+
+def ready(policy: Policy) -> Callable[[Sequence[Row]], Text]:
+    def make(rows: Sequence[Row]) -> Text:
+        cleaned = clean(policy, rows)
+        places = [[float(value) for value in one.text.split()] for one in cleaned.rows]
+        return Text(rows=cleaned.rows, vectors=unit(np.array(places)), cleaned=cleaned)
+
+    return make
+
+
+class Knows:
+    """A teacher that writes what lies in the corner, rightly or the wrong way round."""
+
+    def __init__(self, *, rightly: bool = True, cost: int = 10) -> None:
+        self.prompts: list[str] = []
+        self.rightly = rightly
+        self.cost = cost
+
+    def __call__(self, prompt: str, **options: Any) -> Completion:
+        self.prompts.append(prompt)
+        first, second = re.findall(r'"(\w+)": \["…"', prompt)
+        centres = {"card_arrival": "rare", "lost_card": "near"}
+        start = 100 * len(self.prompts)
+        told = {
+            key: [at(centres[other], start + n) for n in range(WANTED)]
+            for key, other in zip((first, second), (first, second) if self.rightly else (second, first), strict=True)
+        }
+        return Completion(text=json.dumps(told), input_tokens=self.cost, output_tokens=self.cost)
+
+
+class Watcher(Silent):
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+
+
+@pytest.fixture
+def policy(make_policy: MakePolicy) -> Policy:
+    return make_policy(labels=["card_arrival", "lost_card"], teacher={"model": "small", "tokens": 100_000}, other=None)
+
+
+class Trial:
+    def __init__(self, policy: Policy, folder: Path, model: Knows, *, agrees: bool = True) -> None:
+        self.policy, self.model, self.watcher = policy, model, Watcher()
+        self.author = Author(
+            policy.teachers[0], Hired(complete=model, price=Price(known=False)), place=0, cache_dir=folder, seed=0
+        )
+        self.whys: list[str] = []
+        self.agrees = agrees
+
+    def hold(self) -> Rounds:
+        def approve(*told: Any) -> bool:
+            self.whys.append(told[-1])
+            return self.agrees
+
+        make = ready(self.policy)
+        rows = written()
+        return hold(
+            self.policy,
+            rows,
+            make(rows),
+            [self.author],
+            ready=make,
+            approve=approve,
+            progress=self.watcher,
+            seed=0,
+        )
+
+
+def test_what_is_confused_is_written_for_until_it_no_longer_helps(policy: Policy, tmp_path: Path) -> None:
+    trial = Trial(policy, tmp_path, Knows())
+    found = trial.hold()
+    first = found.rounds[0]
+    assert [(pair.first, pair.second) for pair in first.pairs] == [("card_arrival", "lost_card")]
+    assert first.kept
+    assert first.after.loss < first.before.loss
+    assert first.sentences == {"small": 2 * WANTED}
+    assert found.ended in {"nothing is confused", "no gain"}
+    kept = sum(sum(one.sentences.values()) for one in found.rounds if one.kept)
+    assert len(found.text.rows) == len(written()) + kept
+    assert trial.watcher.steps[0] == "write: round 1, 1 pair of labels"
+    assert trial.whys[0] == "for round 1, 1 pair of labels that are taken for each other"
+
+
+def test_sentences_of_a_round_teach_and_are_not_measured_on(policy: Policy, tmp_path: Path) -> None:
+    found = Trial(policy, tmp_path, Knows()).hold()
+    assert {one.probe for one in found.text.rows if "round 1/" in one.group} == {False}
+    (shown,) = [{*pair.first_texts, *pair.second_texts} for pair in found.rounds[0].pairs]
+    assert shown
+    assert found.rounds[0].before.rows == len(written()) - len(shown)
+
+
+def test_a_round_that_gains_nothing_is_left_out_and_the_last(policy: Policy, tmp_path: Path) -> None:
+    trial = Trial(policy, tmp_path, Knows(rightly=False))
+    found = trial.hold()
+    assert [one.kept for one in found.rounds] == [False]
+    assert found.ended == "no gain"
+    assert [one.text for one in found.text.rows] == [one.text for one in written()]
+
+
+def test_a_budget_that_is_spent_ends_them(policy: Policy, tmp_path: Path) -> None:
+    poor = policy.model_copy(update={"teachers": (policy.teachers[0].model_copy(update={"tokens": 1}),)})
+    found = Trial(poor, tmp_path, Knows()).hold()
+    assert (found.rounds, found.ended) == ((), "the budget")
+
+
+def test_none_are_held_where_nobody_agrees_or_none_are_wanted(policy: Policy, tmp_path: Path) -> None:
+    refused = Trial(policy, tmp_path, Knows(), agrees=False)
+    assert refused.hold().ended == "nothing was written"
+    assert refused.model.prompts == []
+    none = policy.model_copy(update={"teachers": (policy.teachers[0].model_copy(update={"rounds": 0}),)})
+    unasked = Trial(none, tmp_path, Knows())
+    assert unasked.hold().rounds == ()
+    assert unasked.whys == []
+
+
+def test_pairs_show_at_most_half_of_what_was_mistaken(policy: Policy) -> None:
+    text = ready(policy)(written())
+    seen = confused.look(policy, text.rows, text.vectors, 0)
+    (pair,) = confused.pairs(seen, set(seen.texts))
+    assert pair.mistaken == sum(truth != said for truth, said in zip(seen.truths, seen.said, strict=True)) > 0
+    assert len(pair.first_texts) + len(pair.second_texts) <= (pair.mistaken + 1) // 2
+    (again,) = confused.pairs(seen, set())
+    assert (again.first_texts, again.second_texts) == ((), ())
+
+
+def test_other_is_no_label_to_write_for() -> None:
+    seen = confused.Seen(texts=("a", "b"), truths=("x", OTHER), said=(OTHER, "x"), loss=np.ones(2, np.float32))
+    assert confused.pairs(seen, {"a", "b"}) == []
+
+
+def test_a_safety_label_is_told_from_harmless_text(make_policy: MakePolicy) -> None:
+    pair = Pair(first="violence", second="none", mistaken=2, first_texts=("he will pay",), second_texts=("kill it",))
+    (ask,) = contrast_asks(make_policy("safety"), [pair], 1, 0)
+    assert dict(ask.labels) == {"violence": ("violence",), "harmless": ()}
+    assert 'These are "harmless" and were taken for "violence", do not repeat them: kill it' in ask.prompt
+
+
+def test_any_number_of_labels_are_looked_at_by_what_was_missed(make_policy: MakePolicy) -> None:
+    places = {"violence": (1, 0), "jailbreak": (0, 1), "": (-1, -1)}
+    rows = [
+        Row(text=f"{label} {n}", labels=(label,) if label else (), group=f"{label} {n}", source="data")
+        for label in places
+        for n in range(8)
+    ]
+    rows.append(Row(text="odd one", labels=(), group="odd", source="data"))
+    vectors = unit(np.array([places.get(one.text.rpartition(" ")[0], (1, 0)) for one in rows]))
+    seen = confused.look(make_policy("safety"), rows, vectors, 0)
+    (pair,) = confused.pairs(seen, set(seen.texts))
+    assert (pair.first, pair.second, pair.mistaken, pair.second_texts) == ("violence", "none", 1, ("odd one",))
