@@ -197,6 +197,33 @@ def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> No
     assert outcome.report["teachers"][0]["sentences"] == 4
 
 
+def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run: Train, tmp_path: Path) -> None:
+    """A teacher's file that tells two labels apart by nothing but its labels, and a model that is asked about them."""
+    rows = [{"text": f"my card {n}", "label": ("lost_card", "card_arrival")[n % 2]} for n in range(16)]
+    (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    prompts: list[str] = []
+
+    def complete(prompt: str, **options: object) -> Completion:
+        prompts.append(prompt)
+        said = {"lost_card": "I cannot find card {}", "card_arrival": "card {} has not come in the post yet"}
+        keys = [label for label in said if f'"{label}": ["…"' in prompt]
+        told = {key: [said[key].format(n) for n in range(6)] for key in keys} or ["hello, a question about my card"]
+        return Completion(text=json.dumps(told))
+
+    outcome = run(
+        teacher=[{"file": "told.jsonl"}, {"model": "small", "sentences_per_label": 1, "tokens": 100_000}],
+        hire=lambda teacher: Hired(complete=complete, price=Price(known=False)),
+        tests=[],
+    )
+    manifest = json.loads((outcome.folder / "manifest.json").read_text())
+    assert [sorted(pair) for one in manifest["rounds"][:1] for pair in one["pairs"]] == [["card_arrival", "lost_card"]]
+    assert manifest["rounds"][0]["sentences"] == {"small": 12}
+    assert outcome.report["rounds_ended"]
+    asked = next(prompt for prompt in prompts if "takes two kinds of message for each other" in prompt)
+    assert "my card" in asked
+    assert "taken for each other" in (outcome.folder / "report.html").read_text()
+
+
 def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
     run: Train, tmp_path: Path, models_dir: Path
 ) -> None:
