@@ -33,11 +33,14 @@ class Calibration:
     """logits → probabilities. Single-label: softmax(scale[0] * logits + offset); multi-label:
     sigmoid(scale * logits + offset) for each label.
 
-    scale: (1,) or (classes,) float32; offset: (classes,) float32.
+    scale: (1,) or (classes,) float32; offset: (classes,) float32. whole: multi-label, (scale, offset) by which the
+    logarithm of the summed odds says how likely it is that any label holds: the labels' probabilities are then
+    brought to that height together, the highest to just that.
     """
 
     scale: Floats
     offset: Floats
+    whole: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ def entry(stage: Stage) -> dict[str, Any]:
         "calibration": {
             "scale": stage.calibration.scale.tolist(),
             "offset": stage.calibration.offset.tolist(),
+            "whole": stage.calibration.whole,
         },
         "novelty": {
             "limit": float(stage.novelty.limit),
@@ -68,6 +69,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         raise ArtifactError(f"{where}: its classes are not the labels that the policy learns")
     scale = np.asarray(values["calibration"]["scale"], np.float32)
     offset = np.asarray(values["calibration"]["offset"], np.float32)
+    whole = _whole(values["calibration"].get("whole"), f"{where}: {name}")
     weights, bias, prototypes = (_floats(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))
     count, dimensions = len(classes), weights.shape[-1]
     shapes: dict[str, tuple[tuple[int, ...], set[tuple[int, ...]]]] = {
@@ -92,7 +94,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         name=name,
         encoder=EncoderId(**values["encoder"]),
         head=LinearHead(classes=classes, weights=weights, bias=bias),
-        calibration=Calibration(scale=scale, offset=offset),
+        calibration=Calibration(scale=scale, offset=offset, whole=whole),
         thresholds=thresholds,
         novelty=_novelty(values["novelty"], prototypes, f"{where}: {name}"),
         nearest=_nearest(
@@ -100,6 +102,15 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         ),
         windowing=windowing,
     )
+
+
+def _whole(values: Any, where: str) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    scale, offset = map(float, values)
+    if not np.isfinite((scale, offset)).all():
+        raise ArtifactError(f"{where} holds numbers that are not finite")
+    return scale, offset
 
 
 def _novelty(values: Mapping[str, Any], prototypes: NDArray[np.float32], where: str) -> Novelty:

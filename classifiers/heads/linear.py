@@ -14,12 +14,30 @@ def logits(head: LinearHead, vectors: Floats) -> Floats:
 def probabilities(calibration: Calibration, scores: Floats, *, multi_label: bool) -> Floats:
     """scores: logits (n, classes) → (n, classes) probabilities 0..1.
 
-    Single-label: rows are a softmax and sum to 1. Multi-label: each class is a sigmoid of its own.
+    Single-label: rows are a softmax and sum to 1. Multi-label: each class is a sigmoid of its own, and where the
+    calibration knows how likely any is, a row's highest is that.
     """
     scaled = calibration.scale * scores + calibration.offset
     if multi_label:
-        squashed: Floats = 0.5 * (1.0 + np.tanh(0.5 * scaled))
-        return squashed
+        squashed = _sigmoid(scaled)
+        if calibration.whole is None:
+            return squashed
+        scale, offset = calibration.whole
+        whole = _sigmoid(np.float32(scale) * any_logit(scores) + np.float32(offset))
+        highest = np.maximum(squashed.max(axis=1), np.finfo(np.float32).tiny)
+        raised: Floats = np.minimum(squashed * (whole / highest)[:, None], whole[:, None])
+        return raised
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     shares: Floats = powers / powers.sum(axis=1, keepdims=True)
     return shares
+
+
+def any_logit(scores: Floats) -> Floats:
+    """Multi-label: the logarithm of the summed odds of all labels, the logit of any holding. (n, labels) → (n,)."""
+    summed: Floats = np.logaddexp.reduce(scores, axis=1)
+    return summed
+
+
+def _sigmoid(scaled: Floats) -> Floats:
+    squashed: Floats = 0.5 * (1.0 + np.tanh(0.5 * scaled))
+    return squashed

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model import Floats, Threshold, Usual
+from classifiers.heads.linear import any_logit
+from classifiers.model import Calibration, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
@@ -85,9 +86,9 @@ def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tu
 
 def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
     """(scale, offset) by which sigmoid(scale * logit + offset) is a label's probability. logits, holds: (n,)."""
-    positives = int(holds.sum())
-    if positives < 2 or positives > len(holds) - 2:
+    if not _tells(holds):
         return 1.0, 0.0
+    positives = int(holds.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
     target = np.where(holds, high, low)
     rows = np.column_stack([logits.astype(np.float64), np.ones(len(logits))])
@@ -102,6 +103,20 @@ def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
         if np.abs(step).max() < 1e-8:
             break
     return (float(max(solution[0], 1e-3)), float(solution[1]))
+
+
+def any_of(logits: Floats, holds: NDArray[np.bool_]) -> Calibration:
+    """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
+
+    logits, holds: (n, labels).
+    """
+    fits = [platt(scores, held) for scores, held in zip(logits.T, holds.T, strict=True)]
+    held = holds.any(axis=1)
+    return Calibration(
+        scale=np.array([scale for scale, _ in fits], np.float32),
+        offset=np.array([offset for _, offset in fits], np.float32),
+        whole=platt(any_logit(logits), held) if _tells(held) else None,
+    )
 
 
 def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
@@ -171,6 +186,11 @@ def usual(largest: Floats) -> Usual | None:
         return None
     level, middle = np.quantile(largest, (_UNUSUAL, 0.5))
     return Usual(level=float(level), width=max(float(middle - level) / 4, 1e-3))
+
+
+def _tells(holds: NDArray[np.bool_]) -> bool:
+    """Whether there is enough of either sort to calibrate by. holds: (n,)."""
+    return bool(2 <= holds.sum() <= len(holds) - 2)
 
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:

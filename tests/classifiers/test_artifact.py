@@ -45,6 +45,12 @@ def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
     assert set(found.manifest["files"]) == {HEAD, POLICY, REPORT, "MODEL_CARD.md"}
 
 
+def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
+    stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)))
+    save(replace(model, stages=(stage,)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.calibration.whole == (1.5, -0.25)
+
+
 def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -114,6 +120,7 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
         (lambda m: m["stages"][0].update(classes=["first", "second", "other"]), "does not fit 3 classes"),
         (lambda m: m["stages"][0]["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
         (lambda m: m["stages"][0]["calibration"].update(offset=[float("nan"), 0]), "not finite"),
+        (lambda m: m["stages"][0]["calibration"].update(whole=[1, float("nan")]), "not finite"),
         (lambda m: m["files"].update({"../outside": "0"}), "outside its folder"),
         (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),

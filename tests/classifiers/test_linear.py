@@ -25,3 +25,14 @@ def test_multi_label_probabilities_are_each_their_own() -> None:
     found = probabilities(calibration, np.array([[0, 1], [1e4, -1e4]], np.float32), multi_label=True)
     assert found[0] == pytest.approx([0.5, 0.5])
     assert found[1].tolist() == [1, 0]
+
+
+def test_the_highest_of_several_labels_is_as_likely_as_that_any_holds() -> None:
+    calibration = Calibration(scale=np.ones(3, np.float32), offset=np.zeros(3, np.float32), whole=(1.0, 0.0))
+    scores = np.array([[-1, -1, -1], [5, -9, 2], [-1e4, -1e4, -1e4], [1e4, 0, 0]], np.float32)
+    found = probabilities(calibration, scores, multi_label=True)
+    odds = np.exp(scores[:2]).sum(axis=1)
+    assert found[:2].max(axis=1) == pytest.approx(odds / (1 + odds), abs=1e-6)
+    assert found[0] == pytest.approx([found[0, 0]] * 3)
+    assert found[1, 2] / found[1, 0] == pytest.approx((1 / (1 + np.exp(-2))) / (1 / (1 + np.exp(-5))), abs=1e-5)
+    assert found[2:].max(axis=1).tolist() == [0, 1]

@@ -17,7 +17,7 @@ from classifiers import cascade
 from classifiers.cascade import Part
 from classifiers.encoder.session import Encoder, embed
 from classifiers.heads.linear import probabilities as squash
-from classifiers.model import Calibration, Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
+from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
 from classifiers.training.fit.model import Trained, classes_of, measured_on, verdict_of
@@ -91,15 +91,11 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
     use = np.array([rows[index].probe for index in held]) & measured_on(rows, held)[0]
     truth = np.array([[name in rows[index].labels for name in classes] for index in held], bool)
     logits = seen @ head.weights.T + head.bias
-    fits = [calibrate.platt(logits[use, place], truth[use, place]) for place in range(len(classes))]
     return Stage(
         name=LARGE,
         encoder=large.encoder.id,
         head=head,
-        calibration=Calibration(
-            scale=np.array([scale for scale, _ in fits], np.float32),
-            offset=np.array([offset for _, offset in fits], np.float32),
-        ),
+        calibration=calibrate.any_of(logits[use], truth[use]),
         thresholds={},
         novelty=Novelty(prototypes=np.empty((0, seen.shape[1]), np.float32), limit=_NEVER_NOVEL),
         windowing=Windowing(tokens=large.head.tokens, overlap=large.head.tokens // 4),
@@ -129,7 +125,7 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
     one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
     two = replace(last.stage, thresholds=chosen.thresholds)
     settings = {
-        **{name: value for name, value in small.settings.items() if name not in {"platt", "head"}},
+        **{name: value for name, value in small.settings.items() if name not in {"platt", "platt_of_any", "head"}},
         "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
         "cascade": {
             "most_asked": MOST_ASKED,

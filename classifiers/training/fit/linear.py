@@ -1,4 +1,4 @@
-"""Linear heads on frozen vectors: a softmax with whitened prototypes, or one logistic for each label.
+"""Linear heads on frozen vectors: a softmax with whitened prototypes, or a logistic for each label and for any.
 
 A softmax alone is best with plenty of text; prototypes in a space where directions that vary within labels are
 shrunk are best with hardly any; their sum is never far behind either, and stays one matrix. Votes of single
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.heads.linear import any_logit
 from classifiers.model import Floats
 
 Ints = NDArray[np.int32]
@@ -17,6 +18,8 @@ Ints = NDArray[np.int32]
 C = 20.0
 """Inverse regularisation of the softmax, best or within 0.3 points of it from 2 to 130 rows a label."""
 
+_CERTAIN = 10.0
+_STEPS = {"maxiter": 300}
 _PROTOTYPE_SHARE = 10.0
 _SHRINKAGE = 2.0
 _SHARE_TO_LOGIT = 10.0
@@ -56,25 +59,46 @@ def one_of(vectors: Floats, classes: Ints, weights: Floats, count: int, seed: in
 
 
 def any_of(vectors: Floats, holds: NDArray[np.bool_], weights: Floats, strength: float) -> tuple[Floats, Floats]:
-    """Multi-label: one logistic regression for each label. holds: (n, labels) → weights (labels, dimensions), bias.
+    """Multi-label: a logistic regression for each label and, by the logarithm of their summed odds, for any of them.
 
-    A label that holds for all rows or for none gets a constant. Of very many cells, least squares take their place.
+    So which label holds and whether one does are learned together. holds: (n, labels) → weights (labels, dimensions),
+    bias (labels,).
+
+    strength: inverse regularisation. A label that holds for all rows or for none gets a constant. Of very many cells,
+    least squares take their place.
     """
     if holds.size > MOST_CELLS:
         return _least_squares(vectors, holds, weights, strength)
-    from sklearn.linear_model import LogisticRegression
-
-    labels = holds.shape[1]
-    matrix, bias = np.zeros((labels, vectors.shape[1]), np.float32), np.zeros(labels, np.float32)
-    for label in range(labels):
-        target = holds[:, label]
-        if target.all() or not target.any():
-            bias[label] = 10.0 if target.all() else -10.0
-            continue
-        model = LogisticRegression(C=strength, max_iter=1000)
-        model.fit(vectors, target, sample_weight=weights)
-        matrix[label], bias[label] = model.coef_[0], model.intercept_[0]
+    matrix = np.zeros((holds.shape[1], vectors.shape[1]), np.float32)
+    bias = np.where(holds.all(axis=0), _CERTAIN, -_CERTAIN).astype(np.float32)
+    varies = holds.any(axis=0) & ~holds.all(axis=0)
+    if varies.any():
+        matrix[varies], bias[varies] = _together(vectors, holds[:, varies], weights, strength)
     return matrix, bias
+
+
+def _together(
+    vectors: Floats, holds: NDArray[np.bool_], weights: Floats, strength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    shape = (holds.shape[1], vectors.shape[1])
+    wanted, any_wanted, each = holds.astype(np.float32), holds.any(axis=1).astype(np.float32), weights[:, None]
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        matrix, bias = flat[: -shape[0]].reshape(shape), flat[-shape[0] :]
+        scores = vectors @ matrix.astype(np.float32).T + bias.astype(np.float32)
+        summed = any_logit(scores)
+        losses = (np.logaddexp(0, scores) - wanted * scores).sum(axis=1) + np.logaddexp(0, summed) - any_wanted * summed
+        any_slope = expit(summed) - any_wanted
+        slope = each * (expit(scores) - wanted + any_slope[:, None] * np.exp(scores - summed[:, None]))
+        down = slope.T @ vectors + matrix / strength
+        total = float((losses * weights).sum(dtype=np.float64)) + 0.5 / strength * float((matrix**2).sum())
+        return total, np.concatenate([down.ravel(), slope.sum(axis=0, dtype=np.float64)])
+
+    found = minimize(loss, np.zeros(shape[0] * shape[1] + shape[0]), jac=True, method="L-BFGS-B", options=_STEPS).x
+    return found[: -shape[0]].reshape(shape), found[-shape[0] :]
 
 
 def exemplars_of(vectors: Floats, classes: Ints, count: int, seed: int) -> tuple[Floats, Ints]:

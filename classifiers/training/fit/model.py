@@ -208,10 +208,7 @@ def _any_of(
         trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
         if calibrate.loss_any(trained[use], truth[use]) <= calibrate.loss_any(logits[use], truth[use]):
             logits, own_head = trained, tuned
-    fits = [calibrate.platt(logits[use, index], truth[use, index]) for index in range(len(classes))]
-    calibration = Calibration(
-        scale=np.array([scale for scale, _ in fits], np.float32), offset=np.array([o for _, o in fits], np.float32)
-    )
+    calibration = calibrate.any_of(logits[use], truth[use])
     probabilities = squash(calibration, logits, multi_label=True)
     chosen = goals.for_any(policy, probabilities[use], truth[use], on)
     matrix, bias = (
@@ -236,7 +233,11 @@ def _any_of(
     settings = {
         "head": "tuned with the encoder" if own_head else "one logistic regression a label",
         "c": _SAFETY_STRENGTH,
-        "platt": {name: [round(v, 4) for v in pair] for name, pair in zip(classes, fits, strict=True)},
+        "platt": {
+            name: [round(float(scale), 4), round(float(offset), 4)]
+            for name, scale, offset in zip(classes, calibration.scale, calibration.offset, strict=True)
+        },
+        "platt_of_any": calibration.whole and [round(value, 4) for value in calibration.whole],
         "calibrated_on": on,
     }
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)

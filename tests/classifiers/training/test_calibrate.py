@@ -41,6 +41,17 @@ def test_platt_stays_finite_where_all_is_told_apart(positives: int) -> None:
     assert np.isfinite(offset)
 
 
+def test_any_of_finds_how_likely_it_is_that_any_label_holds() -> None:
+    chance = np.random.default_rng(2)
+    logits = chance.normal(-1, 2, (6000, 3)).astype(np.float32)
+    summed = np.logaddexp.reduce(logits, axis=1)
+    some = chance.random(6000) < 1 / (1 + np.exp(-(1.4 * summed - 0.5)))
+    holds = np.zeros((6000, 3), bool)
+    holds[some, logits[some].argmax(axis=1)] = True
+    assert calibrate.any_of(logits, holds).whole == pytest.approx((1.4, -0.5), abs=0.12)
+    assert calibrate.any_of(logits, np.ones((6000, 3), bool)).whole is None
+
+
 def test_risk_coverage_counts_equal_confidences_as_one_point() -> None:
     points = calibrate.risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
     assert [(round(p.act, 2), p.answered, round(p.error, 3)) for p in points] == [

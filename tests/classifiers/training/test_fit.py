@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from classifiers import cascade
+from classifiers.heads.linear import any_logit
 from classifiers.model import EncoderId
 from classifiers.policy import OTHER, Policy
 from classifiers.training import crossfit, scope
@@ -79,6 +80,16 @@ def test_more_cells_than_logistic_regressions_can_take_leaves_least_squares(monk
     matrix, bias = linear.any_of(vectors, holds, ones(truth), 3.0)
     assert matrix.dtype == bias.dtype == np.float32
     assert ((vectors @ matrix.T + bias).argmax(axis=1) == truth).mean() > 0.95
+
+
+def test_any_of_learns_that_some_label_holds_where_chance_says_which() -> None:
+    vectors, truth = clouds(2, 200)
+    holds = np.zeros((400, 4), bool)
+    harmful = np.flatnonzero(truth == 0)
+    holds[harmful, np.random.default_rng(0).integers(0, 4, len(harmful))] = True
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 100.0)
+    # four labels that are each learned alone give log(4 * (1/4) / (3/4))
+    assert np.median(any_logit(vectors @ matrix.T + bias)[harmful]) > np.log(4 / 3) + 0.2
 
 
 def rows_of(truth: np.ndarray, **more: object) -> list[Row]:
