@@ -110,8 +110,8 @@ def any_of(logits: Floats, holds: NDArray[np.bool_]) -> Calibration:
 
     logits, holds: (n, labels).
     """
-    fits = [platt(scores, held) for scores, held in zip(logits.T, holds.T, strict=True)]
-    held = holds.any(axis=1)
+    fits = [platt(scores, truth) for scores, truth in zip(logits.T, holds.T, strict=True)]
+    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
     return Calibration(
         scale=np.array([scale for scale, _ in fits], np.float32),
         offset=np.array([offset for _, offset in fits], np.float32),
