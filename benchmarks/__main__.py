@@ -13,6 +13,7 @@ def main() -> None:
     data: Path = parser.parse_args().data
     runs = [
         ["benchmarks.starters", "--data", str(data)],
+        ["benchmarks.robustness", "--data", str(data)],
         ["benchmarks.gateway.startup"],
         ["benchmarks.gateway.passthrough"],
     ]

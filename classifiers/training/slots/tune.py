@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN
 from classifiers.encoder.tokens import Words
 from classifiers.model import Floats
 from classifiers.slots import tags as bio
@@ -141,7 +142,7 @@ def _varied(marked: Marked, values: Mapping[str, Sequence[str]], swap: float, ch
 
 def _read(encoder: TorchEncoder, marked: Marked, slots: Sequence[str]) -> tuple[Words, list[int]]:
     """The first window's words and their tags."""
-    words = read(marked.text, encoder.tokenizer.words)
+    words = read(marked.text[: encoder.tokens * LONGEST_CHARS_A_TOKEN], encoder.tokenizer.words)
     room = encoder.tokens - encoder.tokenizer.specials
     firsts = tuple(first for first in words.firsts if first < room)
     places = words.places[: len(firsts)]

@@ -7,34 +7,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.robustness.odd import TEXTS, described
 from classifiers.policy import Policy
 from classifiers.training.run import Outcome, train
 
-_MEGABYTE = 1_000_000
-TEXTS: Mapping[str, str] = {
-    "empty": "",
-    "white space": " \n\t\u2028 ",
-    "one word": "hi",
-    "one letter": "a",
-    "marks only": "?!",
-    "control characters": "\x00\x01\x1b",
-    "half of a surrogate pair": "card \ud83d arrived",
-    "emoji": "😀🎉👍🏽👨‍👩‍👧🏳️‍🌈",
-    "right to left": "كم سعر الصرف اليوم؟ متى تصل بطاقتي الجديدة؟",
-    "mixed scripts": "please отмена my карта 我的卡 card كارت",
-    "stacked marks": "a" + "\u0301" * 5000,
-    "a megabyte of words": "where is my new card " * (_MEGABYTE // 21),
-    "a megabyte without a space": "x" * _MEGABYTE,
-    "a megabyte of emoji": "😀" * (_MEGABYTE // 4),
-    "a megabyte right to left": "كم سعر " * (_MEGABYTE // 12),
-    "a megabyte of nothing": "\u200b" * (_MEGABYTE // 3),
-    "a megabyte of spaces": " " * _MEGABYTE,
-    "a megabyte of base64": "QUJDZGVm" * (_MEGABYTE // 8),
-    "a megabyte of lines": "a\n" * (_MEGABYTE // 2),
-}
-"""By what is odd about them."""
-
-SUBJECTS = ("card", "refund", "exchange rate", "lost phone", "new address", "limit")
 Train = Callable[..., Outcome]
 
 
@@ -42,19 +18,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `odd` is run on each of the texts."""
     if "odd" in metafunc.fixturenames:
         metafunc.parametrize("odd", TEXTS, ids=list(TEXTS))
-
-
-def described(count: int, examples: int = 2) -> dict[str, Any]:
-    """Labels, each with a description and examples of its own."""
-    return {
-        f"label {index}": {
-            "means": f"asks about the {SUBJECTS[index % len(SUBJECTS)]} number {index}",
-            "examples": [
-                f"{ask} {SUBJECTS[index % len(SUBJECTS)]} {index}" for ask in ("where is my", "tell me of the")
-            ][:examples],
-        }
-        for index in range(count)
-    }
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,66 @@
+"""How much of a guard's recall is kept under disguises, and what undoing them does to text that has none.
+
+The guard is the starter policy for harmful content with heads on the frozen encoder: it trains in minutes. Its rows
+are this project's; what it is tried on is public and was not trained on.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.starters.sets import AILUMINATE, BANK, beside, public
+from classifiers import Runtime, artifact
+from classifiers.errors import ArtifactError
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+from classifiers.suite.run import run
+from classifiers.suite.table import markdown
+from classifiers.text.normalise import normalise
+from classifiers.text.reveal import reveal
+from classifiers.training.run import train
+
+NAME = "harmful-content"
+POLICIES = Path(__file__).parents[2] / "config" / "policies"
+FAMILIES = ("character attacks", "encodings")
+ROWS = 300
+_QUICK: dict[str, Any] = {"larger_encoder": None, "recipe": "frozen", "tests": []}
+
+
+def lines(models: Path, data: Path) -> Iterator[str]:
+    """The suite's families about disguises, then ordinary text. models: where the guard is trained, or was."""
+    _guard(models)
+    sets = dict(public(data))
+    suite = run(
+        Runtime.load(models, [NAME], threads=2), NAME, [*sets[AILUMINATE], *sets[BANK]], most=ROWS, families=FAMILIES
+    )
+    yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean."
+    yield ""
+    yield from markdown(suite)
+    yield ""
+    yield "| text as it is | texts | changed by normalising | read as a code | µs a text |"
+    yield "|---|---|---|---|---|"
+    plain = {what: [text for text, _ in rows] for what, rows in sets.items()}
+    for what, texts in [*beside(data), *plain.items()]:
+        yield f"| {what} | {len(texts)} | {_changed(texts)} |"
+
+
+def _changed(texts: Sequence[str]) -> str:
+    began = time.process_time()
+    after = [(normalise(text), reveal(text)) for text in texts]
+    each = (time.process_time() - began) / len(texts)
+    same = [" ".join(text.split()) for text in texts]
+    changed = sum(normal != text for (normal, _), text in zip(after, same, strict=True))
+    decoded = sum(told != (text,) for (_, told), text in zip(after, texts, strict=True))
+    return f"{changed} | {decoded} | {each * 1e6:.0f}"
+
+
+def _guard(models: Path) -> None:
+    try:
+        artifact.load(Registry(models).resolve(NAME))
+    except ArtifactError:
+        path = POLICIES / f"{NAME}.yaml"
+        policy = {**yaml.safe_load(path.read_text(encoding="utf-8")), **_QUICK}
+        train(Policy.model_validate(policy), base_dir=path.parent, models_dir=models)
