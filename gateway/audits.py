@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from classifiers.verdict import Verdict
 from gateway.answers.compare import Result, compare
 from gateway.answers.make import Made
+from gateway.answers.values import Values
 from gateway.contract.owner import Flipped, Owner
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
@@ -24,7 +25,10 @@ _OK = range(200, 300)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """A call that may become a pair: what would be answered here, and how its coin fell."""
+    """A call that may become a pair: what would be answered here, and how its coin fell.
+
+    confidence: 0..1, of the label, or of the least certain slot's value where that is less.
+    """
 
     rule: Rule
     flipped: Flipped
@@ -53,9 +57,8 @@ class Audits:
             if rule.terms is None or made is None:
                 continue
             flipped = self.owner.flip(scope(rule, verdict, request, turns), rule.terms, notice_s=rule.notice_s)
-            found[rule.name] = Open(
-                rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=verdict.confidence
-            )
+            certain = min(verdict.confidence, made.slot_confidence)
+            found[rule.name] = Open(rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=certain)
         return found
 
     @staticmethod
@@ -103,8 +106,10 @@ class Audits:
 
     async def _compare(self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool) -> None:
         for one in pending:
-            known = one.rule.known
-            result = Result.MISSING if body is None else compare(one.made, known, body, stream=stream)
+            result = Result.MISSING
+            if body is not None:
+                values = Values(slots=one.rule.slots, languages=one.rule.languages)
+                result = compare(one.made, one.rule.known, body, stream=stream, values=values)
             await self._learn(context, one, result)
 
     async def _learn(self, context: Context, one: Open, result: Result) -> None:

@@ -1,17 +1,21 @@
 """A label made here against the reference's answer: label by label, not string by string. Pure.
 
-Only what was made here is compared: another field of the reference's object, or how sure it says that it is, is no
-disagreement. What cannot be read as an answer of the same shape is missing.
+Values of slots are compared as what they say, not how; that nothing is said of a slot is an answer, too. Only what was
+made here is compared: another field of the reference's object, or how sure it says that it is, is no disagreement. What
+cannot be read as an answer of the same shape is missing.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from gateway.answers.fill import Path
 from gateway.answers.make import Made
 from gateway.answers.spelling import folded
+from gateway.answers.values import Values
 from gateway.wire import chat, sse
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call"})
@@ -26,13 +30,15 @@ class Result(StrEnum):
     """No answer, one that is cut short or refused, or one that is none of the labels."""
 
 
-def compare(made: Made, known: tuple[str, ...], body: bytes, *, stream: bool) -> Result:
+def compare(made: Made, known: tuple[str, ...], body: bytes, *, stream: bool, values: Values) -> Result:
     """made: what would have been answered; known: all labels that it could have been; body: of the reference's answer,
-    of a stream all events. Where the reference gives several choices, all have to agree."""
+    of a stream all events; values: by which values of slots are held against each other. Where the reference gives
+    several choices, all have to agree."""
+    judge = _Judge(made, frozenset(map(folded, known)), values)
     try:
         said = _streamed(body) if stream else _whole(body)
-        results = [_choice(made, frozenset(map(folded, known)), one) for one in said]
-    except (msgspec.DecodeError, RecursionError, ValueError):
+        results = [judge.choice(one) for one in said]
+    except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError):
         return Result.MISSING
     if not results or Result.MISSING in results:
         return Result.MISSING
@@ -86,28 +92,54 @@ def _call(one: _Said, index: int, function: chat.Function) -> None:
     one.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))
 
 
-def _choice(made: Made, known: frozenset[str], said: _Said) -> Result:
-    if said.refused or said.finish not in _FINISHED:
-        return Result.MISSING
-    if made.call is not None:
-        if len(said.calls) != 1:
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """One answer that was made here. known: all labels that it could have been, folded."""
+
+    made: Made
+    known: frozenset[str]
+    values: Values
+
+    def choice(self, said: _Said) -> Result:
+        """One choice of the reference's. Raises msgspec.DecodeError where it should be JSON and is not."""
+        if said.refused or said.finish not in _FINISHED:
             return Result.MISSING
-        [(name, arguments)] = said.calls.values()
-        return _object(made, known, arguments) if name == made.call.name else Result.DIFFERS
-    if made.content == made.label:
-        return _word(made.label, known, said.content)
-    return _object(made, known, said.content)
+        if self.made.call is not None:
+            if len(said.calls) != 1:
+                return Result.MISSING
+            [(name, arguments)] = said.calls.values()
+            return self._object(arguments) if name == self.made.call.name else Result.DIFFERS
+        if self.made.content == self.made.label:
+            return self._word(self.made.label, said.content)
+        return self._object(said.content)
 
+    def _word(self, label: str, text: str) -> Result:
+        word = folded(text)
+        if word == folded(label):
+            return Result.AGREES
+        return Result.DIFFERS if word in self.known else Result.MISSING
 
-def _word(label: str, known: frozenset[str], text: str) -> Result:
-    word = folded(text)
-    if word == folded(label):
-        return Result.AGREES
-    return Result.DIFFERS if word in known else Result.MISSING
+    def _object(self, text: str) -> Result:
+        ours, theirs = msgspec.json.decode(self.made.content), msgspec.json.decode(_bare(text))
+        slots = [self._slot(name, _at(ours, path), _at(theirs, path)) for path, name in self.made.slots.items()]
+        return _worst([self._value(ours, theirs, ()), *slots])
 
+    def _slot(self, name: str, ours: Any, theirs: Any) -> Result:
+        return Result.AGREES if self.values.same(name, ours, theirs) else Result.DIFFERS
 
-def _object(made: Made, known: frozenset[str], text: str) -> Result:
-    return _value(msgspec.json.decode(made.content), msgspec.json.decode(_bare(text)), known)
+    def _value(self, ours: Any, theirs: Any, path: Path) -> Result:
+        if path in self.made.slots:
+            return Result.AGREES
+        if isinstance(ours, Mapping):
+            if not isinstance(theirs, Mapping):
+                return Result.MISSING
+            return _worst([self._value(part, theirs.get(name), (*path, name)) for name, part in ours.items()])
+        if isinstance(ours, list):
+            return _labels(ours, theirs)
+        if not isinstance(ours, str) or folded(ours) not in self.known:
+            # nothing, a constant, or how sure one is: no label
+            return Result.AGREES
+        return self._word(ours, theirs) if isinstance(theirs, str) else Result.MISSING
 
 
 def _bare(text: str) -> str:
@@ -118,17 +150,11 @@ def _bare(text: str) -> str:
     return text
 
 
-def _value(ours: Any, theirs: Any, known: frozenset[str]) -> Result:
-    if isinstance(ours, Mapping):
-        if not isinstance(theirs, Mapping):
-            return Result.MISSING
-        return _worst([_value(part, theirs.get(name), known) for name, part in ours.items()])
-    if isinstance(ours, list):
-        return _labels(ours, theirs)
-    if not isinstance(ours, str) or folded(ours) not in known:
-        # nothing, a constant, or how sure one is: no label
-        return Result.AGREES
-    return _word(ours, known, theirs) if isinstance(theirs, str) else Result.MISSING
+def _at(value: Any, path: Path) -> Any:
+    """What stands at a place in an object; None where nothing does."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _labels(ours: list[Any], theirs: Any) -> Result:

@@ -1,16 +1,19 @@
-"""Fills a JSON schema with a verdict's labels: exactly what the schema allows, or the reason why not. Pure.
+"""Fills a JSON schema with a verdict's labels and slots: exactly what the schema allows, or the reason why not. Pure.
 
 A field takes a label where its values (`enum`) hold one of the classifier's labels, however spelled. Every label field
-of a schema is filled alike; `{type: array, items: {enum: …}}` takes all labels of a verdict. A field that is not for a
-label is left out where it may be, else null where it may be, else its only value, else the shape is unmet. Numbers
-named for it take the confidence.
+of a schema is filled alike; `{type: array, items: {enum: …}}` takes all labels of a verdict. A field that is named as a
+slot takes the slot's value in the type that it asks for; an array, all its values. What the text says nothing of, and a
+field that is for neither, is left out where it may be, else null where it may be, else its only value, else the shape
+is unmet. Numbers named for it take the confidence.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.answers import slots
 from gateway.answers.spelling import folded, spelled
+from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
 
 _SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema", "$id",
@@ -21,62 +24,85 @@ _OF_NUMBERS = frozenset({"type", "minimum", "maximum"})
 _OF_VALUES = frozenset({"type", "enum", "const"})
 _CONFIDENCE = frozenset({"confidence", "score", "probability", "confidencescore", "certainty"})
 _DEEPEST = 16
+_SAY_NOTHING = frozenset({Reason.OTHER_FIELD, Reason.NO_VALUE})
+"""Why a field may be left out, or null: the text says nothing that belongs there."""
+
+Path = tuple[str, ...]
+"""Names of properties, from the outermost in."""
 
 
 class _Cannot(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, path: Path, detail: str = "") -> None:
+        where = ".".join(path)
         super().__init__(detail)
-        self.unmet = Unmet(reason, detail)
+        self.unmet = Unmet(reason, f"{where}: {detail}" if where and detail else where or detail or "the whole answer")
 
 
 @dataclass(slots=True)
+class _Placed:
+    """What stands in the object so far. label: as the caller spells it; slots: names of slots by their field's place,
+    those that say nothing among them; confidence: 0..1, of the least certain slot's value; values: how many slots
+    have one."""
+
+    label: str | None = None
+    slots: dict[Path, str] = field(default_factory=dict)
+    confidence: float = 1.0
+    values: int = 0
+
+    def copy(self) -> "_Placed":
+        return _Placed(self.label, dict(self.slots), self.confidence, self.values)
+
+
 class _Filling:
-    """One schema being filled. placed: the label where one stands, as the caller spells it; known: the classifier's
-    labels, folded."""
+    """One schema being filled."""
 
-    root: Mapping[str, Any]
-    labels: Sequence[str]
-    known: frozenset[str]
-    confidence: float
-    placed: str | None = None
+    def __init__(self, root: Mapping[str, Any], told: Told) -> None:
+        self._root = root
+        self._told = told
+        self._known = frozenset(map(folded, told.known))
+        self._slots = {folded(name): name for name in told.slots}
+        self.placed = _Placed()
 
-    def value(self, schema: object, path: str, depth: int = 0) -> Any:
+    def value(self, schema: object, path: Path, depth: int = 0) -> Any:
         """What stands at a place. Raises _Cannot."""
         schema = self._resolved(schema, path, depth)
         if "anyOf" in schema or "oneOf" in schema:
             return self._either(schema, path, depth)
+        kind = schema.get("type")
+        if isinstance(kind, list) and "enum" not in schema and "const" not in schema:
+            return self._either({"anyOf": [{**schema, "type": one} for one in kind]}, path, depth)
+        slot = self._slot_at(schema, path, depth)
+        if slot is not None:
+            return self._slot(slot, schema, path, depth)
         if "const" in schema or "enum" in schema:
             return self._one_of(schema, path)
-        kind = schema.get("type")
-        if isinstance(kind, list):
-            return self._either({"anyOf": [{**schema, "type": one} for one in kind]}, path, depth)
         return self._of_kind(kind, schema, path, depth)
 
-    def _of_kind(self, kind: object, schema: Mapping[str, Any], path: str, depth: int) -> Any:
+    def _of_kind(self, kind: object, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
         if kind == "object":
             return self._object(schema, path, depth)
         if kind == "array":
-            return self._array(schema, path, depth)
-        if kind == "number" and folded(path.rpartition(".")[2]) in _CONFIDENCE:
-            return self._number(schema, path)
+            return self._labels(schema, path, depth)
+        if kind == "number" and path and folded(path[-1]) in _CONFIDENCE:
+            return self._confidence(schema, path)
         if kind == "null":
             return None
-        raise _Cannot(Reason.OTHER_FIELD, path or "the whole answer")
+        raise _Cannot(Reason.OTHER_FIELD, path)
 
-    def _resolved(self, schema: object, path: str, depth: int) -> Mapping[str, Any]:
+    def _resolved(self, schema: object, path: Path, depth: int) -> Mapping[str, Any]:
         if depth > _DEEPEST or not isinstance(schema, Mapping):
             raise _Cannot(Reason.SCHEMA, path)
         reference = schema.get("$ref")
         if reference is None:
             return schema
-        target: object = self.root
+        target: object = self._root
         for part in str(reference).removeprefix("#").strip("/").split("/"):
             target = target.get(part) if isinstance(target, Mapping) else None
         if not str(reference).startswith("#") or target is None:
-            raise _Cannot(Reason.SCHEMA, f"{path}: {reference}")
+            raise _Cannot(Reason.SCHEMA, path, str(reference))
         return self._resolved(target, path, depth + 1)
 
-    def _either(self, schema: Mapping[str, Any], path: str, depth: int) -> Any:
+    def _either(self, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
         _only(schema, frozenset({"anyOf", "oneOf"}), path)
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
@@ -87,98 +113,157 @@ class _Filling:
             if isinstance(choice, Mapping) and choice.get("type") == "null":
                 nothing = True
                 continue
-            before = self.placed
+            before = self.placed.copy()
             try:
                 return self.value(choice, path, depth + 1)
             except _Cannot as error:
                 self.placed = before
                 refused.append(error)
         # a label that the caller's values lack is no reason to say null
-        if nothing and all(error.unmet.reason is Reason.OTHER_FIELD for error in refused):
+        if nothing and all(error.unmet.reason in _SAY_NOTHING for error in refused):
+            self._says_nothing(path)
             return None
         raise refused[0] if refused else _Cannot(Reason.SCHEMA, path)
 
-    def _one_of(self, schema: Mapping[str, Any], path: str) -> Any:
+    def _one_of(self, schema: Mapping[str, Any], path: Path) -> Any:
         _only(schema, _OF_VALUES, path)
         values = [schema["const"]] if "const" in schema else schema["enum"]
         if not isinstance(values, list) or not values:
             raise _Cannot(Reason.SCHEMA, path)
-        words = [value for value in values if isinstance(value, str)]
-        if self.known.isdisjoint(map(folded, words)):
+        if not self._holds_labels(values):
             if len(values) == 1:
                 return values[0]
             raise _Cannot(Reason.OTHER_FIELD, path)
-        if len(self.labels) > 1:
-            raise _Cannot(Reason.AMBIGUOUS, f"{path}: {', '.join(self.labels)}")
-        found = spelled(self.labels[0], words)
+        if len(self._told.labels) > 1:
+            raise _Cannot(Reason.AMBIGUOUS, path, ", ".join(self._told.labels))
+        return self._label(self._told.labels[0], values, path)
+
+    def _label(self, label: str, values: list[Any], path: Path) -> str:
+        found = spelled(label, [value for value in values if isinstance(value, str)])
         if found is None:
-            raise _Cannot(Reason.LABEL_NOT_ASKED, f"{path}: {self.labels[0]}")
-        self.placed = found
+            raise _Cannot(Reason.LABEL_NOT_ASKED, path, label)
+        self.placed.label = self.placed.label or found
         return found
 
-    def _object(self, schema: Mapping[str, Any], path: str, depth: int) -> dict[str, Any]:
+    def _holds_labels(self, values: object) -> bool:
+        words = values if isinstance(values, list) else []
+        return not self._known.isdisjoint(folded(word) for word in words if isinstance(word, str))
+
+    def _object(self, schema: Mapping[str, Any], path: Path, depth: int) -> dict[str, Any]:
         _only(schema, _OF_OBJECTS, path)
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if not isinstance(properties, Mapping) or not isinstance(required, list) or set(required) - set(properties):
             raise _Cannot(Reason.SCHEMA, path)
         found: dict[str, Any] = {}
         for name, part in properties.items():
-            before = self.placed
+            before = self.placed.copy()
             try:
-                found[name] = self.value(part, f"{path}.{name}" if path else name, depth + 1)
+                found[name] = self.value(part, (*path, name), depth + 1)
             except _Cannot as error:
                 self.placed = before
-                if name in required or error.unmet.reason is not Reason.OTHER_FIELD:
+                if name in required or error.unmet.reason not in _SAY_NOTHING:
                     raise
+                self._says_nothing((*path, name))
         return found
 
-    def _array(self, schema: Mapping[str, Any], path: str, depth: int) -> list[Any]:
+    def _labels(self, schema: Mapping[str, Any], path: Path, depth: int) -> list[Any]:
         _only(schema, _OF_ARRAYS, path)
         items = self._resolved(schema.get("items"), path, depth)
-        if "enum" not in items:
+        if not self._holds_labels(items.get("enum")):
             raise _Cannot(Reason.OTHER_FIELD, path)
-        found = []
-        for label in self.labels:
-            alone = _Filling(self.root, (label,), self.known, self.confidence)
-            found.append(alone.value(items, path, depth + 1))
-            self.placed = self.placed or alone.placed
-        if not schema.get("minItems", 0) <= len(found) <= schema.get("maxItems", len(found)):
-            raise _Cannot(Reason.SCHEMA, path)
-        return found
+        _only(items, _OF_VALUES, path)
+        return _counted([self._label(label, items["enum"], path) for label in self._told.labels], schema, path)
 
-    def _number(self, schema: Mapping[str, Any], path: str) -> float:
+    def _confidence(self, schema: Mapping[str, Any], path: Path) -> float:
         _only(schema, _OF_NUMBERS, path)
         if schema.get("minimum", 0) != 0 or schema.get("maximum", 1) != 1:
             raise _Cannot(Reason.OTHER_FIELD, path)
-        return round(self.confidence, 4)
+        return round(self._told.confidence, 4)
+
+    def _slot_at(self, schema: Mapping[str, Any], path: Path, depth: int) -> str | None:
+        """The slot whose name the field has, unless it is for labels or holds fields of its own."""
+        name = self._slots.get(folded(path[-1])) if path else None
+        if name is None or schema.get("type") == "object" or "const" in schema:
+            return None
+        inner = self._resolved(schema.get("items"), path, depth) if schema.get("type") == "array" else schema
+        return None if self._holds_labels(inner.get("enum")) else name
+
+    def _slot(self, name: str, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
+        found = self._told.slots[name]
+        if schema.get("type") == "array":
+            _only(schema, _OF_ARRAYS, path)
+            items = self._resolved(schema.get("items"), path, depth)
+            values = self._values(name, found, items, path)
+            self.placed.slots[path] = name
+            return _counted(list(dict.fromkeys(values)) if schema.get("uniqueItems") else values, schema, path)
+        values = list(dict.fromkeys(self._values(name, found, schema, path)))
+        if len(values) > 1:
+            raise _Cannot(Reason.AMBIGUOUS, path, ", ".join(map(str, values)))
+        self.placed.slots[path] = name
+        if not values and None in schema.get("enum", ()):
+            return None
+        if not values:
+            raise _Cannot(Reason.NO_VALUE, path)
+        return values[0]
+
+    def _values(self, name: str, found: Found, schema: Mapping[str, Any], path: Path) -> list[slots.Scalar]:
+        if schema.get("type") == "null":
+            raise _Cannot(Reason.OTHER_FIELD, path)
+        _only(schema, slots.KEYWORDS, path)
+        values: list[slots.Scalar] = []
+        for one in found.values:
+            fitting = slots.fit(found.slot, one, schema)
+            if fitting is None:
+                raise _Cannot(Reason.UNFIT_VALUE, path, f"{name} is {one.raw!r}")
+            values.append(fitting)
+            self.placed.values += 1
+            self.placed.confidence = min(self.placed.confidence, one.confidence)
+        return values
+
+    def _says_nothing(self, path: Path) -> None:
+        """Remembers that the field, if it is a slot's, says nothing."""
+        name = self._slots.get(folded(path[-1])) if path else None
+        if name is not None:
+            self.placed.slots[path] = name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """An object by a schema. label: as the caller spells it, one of them where it stands several times."""
+    """An object by a schema. label: as the caller spells it, one of them where it stands several times, None where it
+    does not stand there; slots: names of slots by their field's place, those that say nothing among them; confidence:
+    0..1, of the least certain slot's value in it."""
 
     values: dict[str, Any]
-    label: str
+    label: str | None
+    slots: Mapping[Path, str]
+    confidence: float
 
 
-def fill(
-    schema: Mapping[str, Any], labels: Sequence[str], *, known: Sequence[str], confidence: float
-) -> Filled | Unmet:
-    """labels: of the verdict, the first the most certain; known: all of the classifier's."""
-    filling = _Filling(schema, tuple(labels), frozenset(map(folded, known)), confidence)
+def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
+    """told: with at least one label."""
+    filling = _Filling(schema, told)
     try:
-        found = filling.value(schema, "")
+        found = filling.value(schema, ())
     except _Cannot as error:
         return error.unmet
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:
         return Unmet(Reason.SCHEMA, str(error))
+    placed = filling.placed
     if not isinstance(found, dict):
         return Unmet(Reason.SCHEMA, "not an object")
-    return Unmet(Reason.NO_PLACE) if filling.placed is None else Filled(found, filling.placed)
+    if placed.label is None and not placed.values:
+        return Unmet(Reason.NO_PLACE)
+    return Filled(values=found, label=placed.label, slots=placed.slots, confidence=placed.confidence)
 
 
-def _only(schema: Mapping[str, Any], allowed: frozenset[str], path: str) -> None:
+def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[Any]:
+    if not schema.get("minItems", 0) <= len(values) <= schema.get("maxItems", len(values)):
+        raise _Cannot(Reason.SCHEMA if values else Reason.NO_VALUE, path, f"{len(values)} of them")
+    return values
+
+
+def _only(schema: Mapping[str, Any], allowed: frozenset[str], path: Path) -> None:
     """A keyword that is not looked at could forbid what is given."""
     strange = set(schema) - allowed - _SAYS_NOTHING
     if strange:
-        raise _Cannot(Reason.SCHEMA, f"{path}: {', '.join(sorted(strange))}")
+        raise _Cannot(Reason.SCHEMA, path, ", ".join(sorted(strange)))

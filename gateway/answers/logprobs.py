@@ -1,4 +1,7 @@
-"""Calibrated scores as `logprobs`: the label is one token, what stands around it is certain. Pure."""
+"""Calibrated scores as `logprobs`: the label is one token, what stands around it is certain. Pure.
+
+Where no label stands in the text, the whole text is one token, as certain as its least certain part.
+"""
 
 import math
 from collections.abc import Iterator
@@ -9,8 +12,12 @@ from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
 _LEAST = 1e-9
 
 
-def logprobs(content: str, label: str, told: Told, alternatives: int) -> Logprobs:
+def logprobs(content: str, label: str | None, told: Told, alternatives: int) -> Logprobs:
     """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others."""
+    if label is None:
+        certain = _log(told.confidence)
+        same = [Alternative(content, certain, _bytes(content))]
+        return Logprobs([TokenLogprob(content, certain, _bytes(content), same[:alternatives])])
     before, label, after = content.partition(label)
     tokens = [
         *_certain(before, alternatives),

@@ -1,10 +1,10 @@
 """A verdict in the shape that a request asks for, or the reason why it cannot be given so. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gateway.answers import prompt
-from gateway.answers.fill import fill
+from gateway.answers.fill import Path, fill
 from gateway.answers.logprobs import logprobs
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
 from gateway.answers.told import Told
@@ -18,12 +18,16 @@ _BYTES_A_WORD = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """content: the whole text, or a function's arguments; label: as it is spelled in there; call: the function, None
-    for text; logprobs: where they are asked for, and only of text."""
+    """content: the whole text, or a function's arguments; label: as it is spelled in there, None where it holds slots
+    only; call: the function, None for text; logprobs: where they are asked for, and only of text; slots: names of slots
+    by the place of their field in the object, those that say nothing among them; slot_confidence: 0..1, of the least
+    certain slot's value."""
 
     content: str
-    label: str
+    label: str | None
     call: Call | None = None
+    slots: Mapping[Path, str] = field(default_factory=dict)
+    slot_confidence: float = 1.0
     logprobs: chat.Logprobs | None = None
 
 
@@ -49,16 +53,25 @@ def _within(wanted: Wanted, made: Made, told: Told) -> Made | Unmet:
         return Unmet(Reason.STOP)
     if wanted.alternatives is None or made.call is not None:
         return made
-    return replace(made, logprobs=logprobs(made.content, made.label, told, wanted.alternatives))
+    certain = min(told.confidence, made.slot_confidence)
+    return replace(
+        made, logprobs=logprobs(made.content, made.label, replace(told, confidence=certain), wanted.alternatives)
+    )
 
 
 def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> Made | Unmet:
     if isinstance(shape, Document | Call):
-        filled = fill(shape.schema, told.labels, known=told.known, confidence=told.confidence)
+        filled = fill(shape.schema, told)
         if isinstance(filled, Unmet):
             return filled
         call = shape if isinstance(shape, Call) else None
-        return Made(content=chat.encode(filled.values).decode(), label=filled.label, call=call)
+        return Made(
+            content=chat.encode(filled.values).decode(),
+            label=filled.label,
+            call=call,
+            slots=filled.slots,
+            slot_confidence=filled.confidence,
+        )
     if len(told.labels) > 1:
         return Unmet(Reason.AMBIGUOUS, ", ".join(told.labels))
     word = prompt.word(told.labels[0], told.known, text)

@@ -1,14 +1,28 @@
 """What a classifier says of a request, as far as its answer needs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from classifiers.policy import Slot
+from classifiers.verdict import SlotValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One of the policy's slots and what the text fills it with, in the order in which it does; nothing where it says
+    nothing of it."""
+
+    slot: Slot
+    values: tuple[SlotValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """labels: the most certain first; known: all that it could name; scores: calibrated, of each."""
+    """labels: the most certain first; known: all that it could name; scores: calibrated, of each; slots: all of its
+    policy, by name."""
 
     labels: tuple[str, ...]
     known: tuple[str, ...]
     confidence: float
     scores: Mapping[str, float]
+    slots: Mapping[str, Found] = field(default_factory=dict)

@@ -49,6 +49,8 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
             "broken": _otherwise(rule.when_broken or strict, then),
         },
         known=(*policy.labels, *((OTHER,) if policy.other else ())),
+        slots=policy.slots,
+        languages=policy.languages,
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
         terms=None

@@ -1,10 +1,11 @@
 """A rule as the request path uses it: compiled from settings once, then only read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from classifiers.policy import Slot
 from classifiers.verdict import Reading
 from gateway.contract.state import Terms
 from gateway.reading.template import Template
@@ -37,7 +38,8 @@ class Action:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
-    labels that its classifier can name; template: which part of each text it reads; redacts: the kinds of passages
+    labels that its classifier can name; template: which part of each text it reads; slots: of its policy, read in
+    those languages; redacts: the kinds of passages
     that it replaces; terms: under which it answers, if it has a contract; notice_s: of that contract's audits."""
 
     name: str
@@ -53,6 +55,8 @@ class Rule:
     otherwise: Mapping[str, Action]
     known: tuple[str, ...]
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    languages: tuple[str, ...] = ("en",)
     redacts: tuple[str, ...] = ()
     terms: Terms | None = None
     notice_s: float = 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from classifiers.verdict import Verdict
 from gateway.answers.make import Made, make
 from gateway.answers.shape import wanted
-from gateway.answers.told import Told
+from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Unmet
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn, system_text
@@ -42,4 +42,10 @@ def _answers(rule: Rule, verdict: Verdict) -> bool:
 
 
 def _told(rule: Rule, verdict: Verdict) -> Told:
-    return Told(labels=verdict.labels, known=rule.known, confidence=verdict.confidence, scores=verdict.scores)
+    found = {
+        name: Found(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
+        for name, slot in rule.slots.items()
+    }
+    return Told(
+        labels=verdict.labels, known=rule.known, confidence=verdict.confidence, scores=verdict.scores, slots=found
+    )

@@ -1,25 +1,46 @@
 """A label made here against the reference's answer, in each of the shapes."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from classifiers.policy import Slot
 from gateway.answers.compare import Result, compare
 from gateway.answers.make import Made
 from gateway.answers.shape import Call
+from gateway.answers.values import Values
 from gateway.wire import sse
 
 KNOWN = ("card_lost", "greeting", "other")
+VALUES = Values(
+    slots={
+        "people": Slot(means="how many", type="number"),
+        "date": Slot(means="the day", type="date"),
+        "names": Slot(means="who comes"),
+    },
+    now=datetime(2026, 11, 25, 12, tzinfo=UTC),
+)
 WORD = Made(content="Card lost", label="Card lost")
 OBJECT = Made(content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}', label="card_lost")
 LIST = Made(content='{"topics":["card_lost","greeting"]}', label="card_lost")
 CALL = Made(content='{"intent":"card_lost"}', label="card_lost", call=Call("route", {}, legacy=False, named=True))
+BOOKING = Made(
+    content='{"intent":"card_lost","booking":{"people":4,"date":"2026-11-26","names":["Ann","Bo"]}}',
+    label="card_lost",
+    slots={("booking", name): name for name in ("people", "date", "names")},
+)
+NO_DATE = Made(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
 
 
 def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
     choices = [{"message": {"content": content, **message}, "finish_reason": finish} for content in contents]
     return json.dumps({"choices": choices}).encode()
+
+
+def booked(booking: str) -> bytes:
+    return body('{"intent": "card-lost", "booking": ' + booking + "}")
 
 
 def calling(name: str, *arguments: str) -> bytes:
@@ -53,6 +74,18 @@ def calling(name: str, *arguments: str) -> bytes:
         (LIST, body('{"topics": ["greeting", "card lost"]}'), Result.AGREES),
         (LIST, body('{"topics": ["greeting"]}'), Result.DIFFERS),
         (LIST, body('{"topics": "greeting"}'), Result.MISSING),
+        (BOOKING, booked('{"people": 4, "date": "2026-11-26", "names": ["bo", "ann"]}'), Result.AGREES),
+        (BOOKING, booked('{"people": "four", "date": "tomorrow", "names": ["Ann", "Bo"]}'), Result.AGREES),
+        (BOOKING, booked('{"people": 5, "date": "2026-11-26", "names": ["Ann", "Bo"]}'), Result.DIFFERS),
+        (BOOKING, booked('{"people": 4, "date": "today", "names": ["Ann", "Bo"]}'), Result.DIFFERS),
+        (BOOKING, booked('{"people": 4, "date": "2026-11-26", "names": ["Ann"]}'), Result.DIFFERS),
+        (BOOKING, booked('{"people": 4, "date": null, "names": ["Ann", "Bo"]}'), Result.DIFFERS),
+        (BOOKING, body('{"intent": "card_lost"}'), Result.MISSING),
+        (BOOKING, body('{"booking": {}}'), Result.MISSING),
+        (NO_DATE, body('{"people": 4}'), Result.AGREES),
+        (NO_DATE, body('{"people": 4.0, "date": ""}'), Result.AGREES),
+        (NO_DATE, body('{"people": 4, "date": "2026-11-26"}'), Result.DIFFERS),
+        (NO_DATE, body('"4"'), Result.MISSING),
         (CALL, calling("route", '{"intent": "card_lost"}'), Result.AGREES),
         (CALL, calling("route", '{"intent": "other"}'), Result.DIFFERS),
         (CALL, calling("reply", '{"intent": "card_lost"}'), Result.DIFFERS),
@@ -62,7 +95,7 @@ def calling(name: str, *arguments: str) -> bytes:
     ],
 )
 def test_a_whole_answer(made: Made, answer: bytes, expected: Result) -> None:
-    assert compare(made, KNOWN, answer, stream=False) is expected
+    assert compare(made, KNOWN, answer, stream=False, values=VALUES) is expected
 
 
 def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
@@ -91,4 +124,4 @@ def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
     ],
 )
 def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
-    assert compare(made, KNOWN, answer, stream=True).value == expected
+    assert compare(made, KNOWN, answer, stream=True, values=VALUES).value == expected

@@ -5,7 +5,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from classifiers.policy import Slot
+from classifiers.verdict import SlotValue
 from gateway.answers.fill import Filled, fill
+from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
 
 KNOWN = ("card_lost", "card_stolen", "top_up")
@@ -22,7 +25,8 @@ def obj(**properties: Any) -> dict[str, Any]:
 
 
 def filled(schema: dict[str, Any], *labels: str) -> Any:
-    found = fill(schema, labels or ("card_lost",), known=KNOWN, confidence=0.98765)
+    told = Told(labels=labels or ("card_lost",), known=KNOWN, confidence=0.98765, scores={})
+    found = fill(schema, told)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)
         return found.values
@@ -107,3 +111,102 @@ def test_a_schema_that_holds_itself_ends() -> None:
 def test_a_branch_that_fails_leaves_no_label_behind() -> None:
     branch = obj(intent=ENUM, why={"type": "string"})
     assert reason(obj(verdict={"anyOf": [branch, {"type": "null"}]})) == Reason.NO_PLACE
+
+
+SLOTS = {
+    "people": Slot(means="how many", type="number"),
+    "date": Slot(means="the day", type="date"),
+    "guest_name": Slot(means="who"),
+    "seating": Slot(means="where", type="enum", values={"outside": ("terrace",), "inside": ()}),
+}
+MAYBE_DATE = {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}
+
+
+def said(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unmet:
+    """What is filled in where the text fills slots in with these values, or lists of them."""
+    slots = {
+        name: Found(
+            slot=slot,
+            values=tuple(
+                SlotValue(slot=name, start=0, end=1, raw=str(one), value=one, confidence=0.8)
+                for one in (values.get(name) if isinstance(values.get(name), list) else [values.get(name, ...)])
+                if one is not ...
+            ),
+        )
+        for name, slot in SLOTS.items()
+    }
+    told = Told(labels=labels or ("card_lost",), known=KNOWN, confidence=0.9, scores={}, slots=slots)
+    found = fill(schema, told)
+    if isinstance(found, Filled):
+        jsonschema.validate(found.values, schema)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schema", "values", "expected"),
+    [
+        (obj(people={"type": "integer"}), {"people": 4}, {"people": 4}),
+        (obj(intent=ENUM, GuestName={"type": "string"}), {"guest_name": "Ann"},
+         {"intent": "Card Lost", "GuestName": "Ann"}),
+        (obj(booking=obj(date=MAYBE_DATE, people={"type": "integer"})), {"people": 4},
+         {"booking": {"date": None, "people": 4}}),
+        (obj(date=MAYBE_DATE), {"date": "2026-11-27"}, {"date": "2026-11-27"}),
+        (obj(seating={"type": "string", "enum": ["INSIDE", "OUTSIDE"]}), {"seating": "outside"},
+         {"seating": "OUTSIDE"}),
+        (obj(intent=ENUM, seating={"type": ["string", "null"], "enum": ["inside", None]}), {},
+         {"intent": "Card Lost", "seating": None}),
+        (obj(people={"type": "array", "items": {"type": "integer"}}), {"people": [2, 4, 2]}, {"people": [2, 4, 2]}),
+        (obj(people={"type": "array", "items": {"type": "integer"}, "uniqueItems": True}), {"people": [2, 4, 2]},
+         {"people": [2, 4]}),
+        (obj(intent=ENUM, people={"type": "array", "items": {"type": "integer"}}), {},
+         {"intent": "Card Lost", "people": []}),
+        (obj(people={"type": "integer"}), {"people": [4, 4]}, {"people": 4}),
+        ({"type": "object", "properties": {"intent": ENUM, "people": {"type": "integer"}}}, {},
+         {"intent": "Card Lost"}),
+        (obj(people={"$ref": "#/$defs/N"}) | {"$defs": {"N": {"type": "integer", "minimum": 1}}}, {"people": 4},
+         {"people": 4}),
+    ],
+)  # fmt: skip
+def test_slots_that_can_be_given(schema: dict[str, Any], values: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = said(schema, **values)
+    assert isinstance(found, Filled), found
+    assert found.values == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "values", "expected"),
+    [
+        (obj(intent=ENUM, people={"type": "integer"}), {}, Reason.NO_VALUE),
+        (obj(people={"type": "array", "items": {"type": "integer"}, "minItems": 1}), {}, Reason.NO_VALUE),
+        (obj(intent=ENUM, people={"type": "integer"}), {"people": 2.5}, Reason.UNFIT_VALUE),
+        (obj(intent=ENUM, date=MAYBE_DATE), {"date": None}, Reason.UNFIT_VALUE),
+        (obj(intent=ENUM, date=MAYBE_DATE), {"date": "2026-11-27/2026-11-28"}, Reason.UNFIT_VALUE),
+        ({"type": "object", "properties": {"intent": ENUM, "people": {"type": "string"}}}, {"people": None},
+         Reason.UNFIT_VALUE),
+        (obj(intent=ENUM, people={"type": "integer"}), {"people": [2, 4]}, Reason.AMBIGUOUS),
+        (obj(intent=ENUM, people={"type": "integer", "multipleOf": 2}), {"people": 4}, Reason.SCHEMA),
+        (obj(intent=ENUM, people={"type": "integer", "minimum": "one"}), {"people": 4}, Reason.SCHEMA),
+        (obj(date=MAYBE_DATE), {}, Reason.NO_PLACE),
+        (obj(people={"type": "integer"}, why={"type": "string"}), {"people": 4}, Reason.OTHER_FIELD),
+    ],
+)  # fmt: skip
+def test_slots_that_cannot(schema: dict[str, Any], values: dict[str, Any], expected: Reason) -> None:
+    found = said(schema, **values)
+    assert isinstance(found, Unmet), found
+    assert found.reason == expected
+
+
+def test_where_slots_stand_and_where_they_say_nothing() -> None:
+    schema = obj(
+        intent=ENUM, booking={"type": "object", "properties": {"people": {"type": "integer"}, "date": MAYBE_DATE}}
+    )
+    found = said(schema, date="2026-11-27")
+    assert isinstance(found, Filled)
+    assert found.slots == {("booking", "people"): "people", ("booking", "date"): "date"}
+    assert (found.label, found.confidence) == ("Card Lost", 0.8)
+
+
+def test_a_slot_named_as_a_field_of_labels_is_none() -> None:
+    found = said(obj(seating=ENUM), seating="outside")
+    assert isinstance(found, Filled)
+    assert (found.values, dict(found.slots)) == ({"seating": "Card Lost"}, {})

@@ -3,9 +3,11 @@ import math
 
 import pytest
 
+from classifiers.policy import Slot
+from classifiers.verdict import SlotValue
 from gateway.answers.make import Made, make
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
-from gateway.answers.told import Told
+from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
@@ -71,3 +73,15 @@ def test_no_alternatives_where_none_were_asked_for() -> None:
     assert answer.logprobs is not None
     assert [token.top_logprobs for token in answer.logprobs.content or []] == [[]]
     assert made(Wanted(shape=Word())).logprobs is None
+
+
+def test_an_object_of_slots_alone_is_one_token() -> None:
+    people = SlotValue(slot="people", start=0, end=1, raw="4", value=4, confidence=0.7)
+    found = Found(slot=Slot(means="how many", type="number"), values=(people,))
+    told = Told(labels=("fees",), known=("fees", "top_up"), confidence=0.9, scores={}, slots={"people": found})
+    schema = {"type": "object", "properties": {"people": {"type": "integer"}}, "required": ["people"]}
+    answer = made(Wanted(shape=Document(schema), alternatives=2), told)
+    assert (answer.content, answer.label, answer.slot_confidence) == ('{"people":4}', None, 0.7)
+    assert answer.logprobs is not None
+    [token] = answer.logprobs.content or []
+    assert (token.token, round(math.exp(token.logprob), 6)) == ('{"people":4}', 0.7)

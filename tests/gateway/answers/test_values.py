@@ -1,0 +1,47 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Slot
+from gateway.answers.values import Values
+
+VALUES = Values(
+    slots={
+        "people": Slot(means="how many", type="number"),
+        "date": Slot(means="the day", type="date"),
+        "time": Slot(means="the time", type="time", hours="11:00-23:00"),
+        "price": Slot(means="how much", type="money", currency="USD"),
+        "name": Slot(means="who"),
+        "seat": Slot(means="where", type="enum", values={"outside": ("terrace",)}),
+    },
+    now=datetime(2026, 11, 25, 12, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [
+        ("people", 4, "four"), ("people", 4, 4.0), ("people", "4", 4),
+        ("date", "2026-11-26", "tomorrow"), ("date", "2026-11-26", "November 26, 2026"),
+        ("time", "19:00", "7 pm"), ("time", "19:00:00", "19:00"), ("time", "19:00", "19:00:00Z"),
+        ("price", 12.5, "$12.50"), ("price", "12.50 USD", 12.5),
+        ("name", "O'Neil", "oneil"), ("seat", "outside", "Terrace"),
+        ("date", None, ""), ("name", [], None), ("people", [2, 4], ["four", 2]),
+    ],
+)  # fmt: skip
+def test_the_same_said_otherwise(name: str, ours: Any, theirs: Any) -> None:
+    assert VALUES.same(name, ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [
+        ("people", 4, 5), ("people", 4, True), ("people", 4, {"adults": 4}), ("people", 0, None),
+        ("date", "2026-11-26", "friday"), ("date", "2026-11-26", "2026-11-27"), ("date", "2026-11-26", "soon"),
+        ("date", None, "2026-11-26"), ("time", "19:00", "7:30 pm"), ("price", 12.5, 12), ("name", "Ann", "Anna"),
+        ("seat", "outside", "inside"), ("name", ["Ann"], "Ann"), ("people", [2, 2], [2]),
+    ],
+)  # fmt: skip
+def test_something_else(name: str, ours: Any, theirs: Any) -> None:
+    assert not VALUES.same(name, ours, theirs)
