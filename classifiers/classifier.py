@@ -11,6 +11,7 @@ from classifiers.cascade import Part
 from classifiers.model import Floats, Model, Stage
 from classifiers.patterns.kind import Kind
 from classifiers.policy import OTHER, Policy
+from classifiers.text.languages import detectable
 from classifiers.text.scripts import written_in
 from classifiers.thresholds import Choice
 from classifiers.verdict import Abstention, Passage, Verdict
@@ -20,7 +21,8 @@ from classifiers.verdict import Abstention, Passage, Verdict
 class Classifier:
     """One classifier as the runtime applies it.
 
-    scripts: the scripts, Latin aside, that its policy's languages are written in. patterns: for which label each
+    scripts: the scripts, Latin aside, that its policy's languages are written in; languages: those languages, as the
+    detector knows them, empty where text in any is read. patterns: for which label each
     pattern stands that it seeks.
     """
 
@@ -28,6 +30,7 @@ class Classifier:
     version: str
     model: Model
     scripts: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
     patterns: Mapping[Kind, str] = field(default_factory=dict)
 
     def told(self, stage: Stage, vectors: Floats, lengths: Floats) -> Part:
@@ -54,8 +57,8 @@ class Classifier:
 
         parts: of single-label kinds the one that settled the text, of safety all that settled a window. A text
         without any has nothing to read: clean for safety, unsure otherwise.
-        read, unread: windows that were and were not; foreign: the script, if any, that the policy does not know;
-        found: what patterns told.
+        read, unread: windows that were and were not; foreign: the script or language, if any, that the policy does not
+        know; found: what patterns told.
         """
         learned = self._learned(parts, read=read, unread=unread, foreign=foreign)
         return _with_found(learned, found, self.model.policy) if self.patterns else learned
@@ -89,7 +92,8 @@ class Classifier:
         if unread:
             kind, reason = Abstention.UNREAD, f"{unread} windows were not read"
         elif foreign:
-            kind, reason = Abstention.UNSURE, f"written in {foreign}, which the policy's languages are not"
+            named = ", ".join(self.model.policy.languages)
+            kind, reason = Abstention.LANGUAGE, f"written in {foreign}; languages: names {named}"
         else:
             return choice
         labels = choice.labels if self.model.policy.multi_label else ()
@@ -126,6 +130,7 @@ def from_model(model: Model, version: str = "") -> Classifier:
         version=version,
         model=model,
         scripts=written_in(policy.languages),
+        languages=detectable(policy.languages),
         patterns=policy.patterns,
     )
 

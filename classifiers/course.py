@@ -13,12 +13,13 @@ from classifiers.classifier import Classifier
 from classifiers.model import Floats, Stage
 from classifiers.reader import Key, Reader, key_of
 from classifiers.slots.fill import Tagged, with_slots
+from classifiers.text.languages import strange
 from classifiers.text.spans import Span
 from classifiers.text.windows import Window
 from classifiers.verdict import Passage, Reading, Verdict
 
 _FOREIGN_SHARE = 0.3
-_FOREIGN_LETTERS = 20
+_FOREIGN_CHARS = 20
 
 _Piece = tuple[Window, Span]
 """A window and the text that it is of."""
@@ -112,7 +113,7 @@ class Course:
     def _settle(self, told: Part, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
         """Keep what the stage settles; whether that is all."""
         if not self.classifier.model.policy.multi_label:
-            # no further stage could make a text known that was not read or is written in a strange script
+            # no further stage could make a text known that was not read or is written in a strange language
             if sure_to_abstain or cascade.settles(told):
                 self.parts.append(told)
                 return True
@@ -127,17 +128,23 @@ class Course:
         return False
 
     def _foreign(self) -> str:
-        """The strangest script, where the text has more than a few words of it.
+        """The script, or else the language, in which the text is strange, where more than a few words of it are."""
+        scripts: Counter[str] = Counter()
+        languages: Counter[str] = Counter()
+        for span in self.spans:
+            scripts.update({name: count for name, count in span.foreign.items() if name not in self.classifier.scripts})
+            for stretch in span.stretches:
+                languages[strange(stretch, self.classifier.languages)] += stretch.chars
+        del languages[""]
+        return self._much(scripts) or self._much(languages)
+
+    def _much(self, counts: Counter[str]) -> str:
+        """The most common of what is strange, where that makes up enough of the text. counts: in characters.
 
         For safety a passage is enough, however long the text around it.
         """
-        counts: Counter[str] = Counter()
-        for span in self.spans:
-            for script, number in span.foreign.items():
-                if script not in self.classifier.scripts:
-                    counts[script] += number
         if not counts:
             return ""
-        strange, total = counts.total(), sum(span.chars for span in self.spans)
-        passage = self.classifier.model.policy.multi_label and strange >= _FOREIGN_LETTERS
-        return counts.most_common(1)[0][0] if strange and (passage or strange >= _FOREIGN_SHARE * total) else ""
+        amount, total = counts.total(), sum(span.chars for span in self.spans)
+        passage = self.classifier.model.policy.multi_label and amount >= _FOREIGN_CHARS
+        return counts.most_common(1)[0][0] if passage or amount >= _FOREIGN_SHARE * total else ""

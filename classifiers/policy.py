@@ -1,9 +1,11 @@
 """A policy: one narrow task described in words, as frozen records. Its YAML is parsed by the caller."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -57,6 +59,13 @@ def _by_name(value: object) -> object:
     return dict.fromkeys(value, ()) if isinstance(value, list | tuple) else value
 
 
+def _language_code(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*", value):
+        raise ValueError(f"{value!r} is no code of a language, such as en, de or pt-BR; any stands for all")
+    return value
+
+
+Language = Annotated[Words, AfterValidator(_language_code)]
 Version = Annotated[Literal[1], BeforeValidator(_number)]
 WordsList = Annotated[
     tuple[Words, ...], BeforeValidator(_one_or_more, json_schema_input_type=Words | tuple[Words, ...])
@@ -201,7 +210,9 @@ class Policy(Record):
     name: Name
     kind: Kind
     about: Words
-    languages: WordsList = ("en",)
+    languages: Annotated[
+        tuple[Language, ...], BeforeValidator(_one_or_more, json_schema_input_type=Language | tuple[Language, ...])
+    ] = ("en",)
     labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
     other: Words | None = Field(default=None, validate_default=True)
     slots: dict[SlotName, Slot] = Field(default_factory=dict)

@@ -14,6 +14,7 @@ from classifiers.recent import Recent
 from classifiers.slots.fill import Tagged
 from classifiers.slots.windows import judged, pieces
 from classifiers.slots.words import read as read_words
+from classifiers.text.languages import Detector
 from classifiers.text.spans import Span, read
 from classifiers.text.windows import Window, cut
 
@@ -40,12 +41,14 @@ def check_time(deadline: float | None) -> None:
 class Reader:
     """Encoders and what they have read of late. For one thread at a time.
 
-    cache_windows: how many windows' vectors are remembered (about 2 kB each).
+    cache_windows: how many windows' vectors are remembered (about 2 kB each). detector: of the languages that
+    texts are in, where these matter.
     encoded, cached: windows computed so far, and taken from memory instead.
     """
 
-    def __init__(self, encoders: Iterable[Encoder], cache_windows: int) -> None:
+    def __init__(self, encoders: Iterable[Encoder], cache_windows: int, detector: Detector | None = None) -> None:
         self.encoders: Mapping[str, Encoder] = {encoder.id.sha256: encoder for encoder in encoders}
+        self.detector = detector
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
         self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
             _REMEMBERED_CHARS if cache_windows else 0, lambda key, span: len(key[0]) + len(span.plain) + 64
@@ -173,6 +176,7 @@ class Reader:
                 overlap=overlap,
                 max_windows=max_windows,
                 between=lambda: check_time(deadline),
+                detect=self.detector.stretches if self.detector else lambda _: (),
             )
             self._spans.put(key, span)
         return span

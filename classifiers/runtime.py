@@ -21,6 +21,7 @@ from classifiers.model import Floats
 from classifiers.passages import Passages
 from classifiers.reader import DeadlinePassed, Key, Reader, check_time
 from classifiers.registry import Registry
+from classifiers.text.languages import Detector
 from classifiers.text.reveal import reveal
 from classifiers.verdict import Reading, Verdict
 
@@ -39,14 +40,20 @@ class Runtime:
     """Classifiers on their encoders. For one thread at a time: put a Worker in front of it.
 
     encoders: all that the classifiers' stages need. classifiers: by the name that readings call them by.
-    cache_windows: how many windows' vectors are remembered (about 2 kB each).
+    cache_windows: how many windows' vectors are remembered (about 2 kB each). detector: of languages; one at hand
+    need not be opened again.
     """
 
     def __init__(
-        self, encoders: Iterable[Encoder], classifiers: Mapping[str, Classifier], cache_windows: int = 10_000
+        self,
+        encoders: Iterable[Encoder],
+        classifiers: Mapping[str, Classifier],
+        cache_windows: int = 10_000,
+        detector: Detector | None = None,
     ) -> None:
         """Raises ArtifactError where a classifier was trained on an encoder that is not given."""
-        self._reader = Reader(encoders, cache_windows)
+        names = (classifier.languages for classifier in classifiers.values())
+        self._reader = Reader(encoders, cache_windows, (detector or Detector()) if any(names) else None)
         self._passages = Passages(remember=cache_windows > 0)
         for name, classifier in classifiers.items():
             _check_encoders(name, classifier, self.encoders)
@@ -86,6 +93,8 @@ class Runtime:
         runtime = cls(
             needed.values(), {name: from_artifact(held) for name, held in loaded.items()}, cache_windows=cache_windows
         )
+        if runtime.detector is not None:
+            runtime.detector.open()
         if self_test:
             runtime.self_test()
         return runtime
@@ -94,6 +103,11 @@ class Runtime:
     def encoders(self) -> Mapping[str, Encoder]:
         """By the sha256 of their graphs."""
         return self._reader.encoders
+
+    @property
+    def detector(self) -> Detector | None:
+        """Of the languages that texts are in; None where no classifier minds."""
+        return self._reader.detector
 
     @property
     def counts(self) -> Counts:
@@ -116,6 +130,8 @@ class Runtime:
                 for course in open_.values():
                     course.read(self._reader, deadline)
                     course.tag(self._reader, vectors, deadline)
+            # even past the deadline, what is remembered is at hand
+            with suppress(DeadlinePassed):
                 self._reader.encode(chain.from_iterable(c.wanted() for c in open_.values()), vectors, deadline)
             going_on: dict[int, Course] = {}
             for index, course in open_.items():

@@ -9,8 +9,9 @@ from classifiers.verdict import Abstention, SlotValue, Verdict
 def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     """Whether a verdict is what a test expects.
 
-    Single-label: it names one of the labels expected; `other` is met as well by a verdict that is unsure,
-    since neither is acted on. Safety: every label expected holds; `none` asks for a clean verdict that is sure.
+    Single-label: it names one of the labels expected; `other` is met as well by a verdict that is unsure, or
+    of text in another language, since neither is acted on. Safety: every label expected holds; `none` asks for a clean
+    verdict that is sure.
     What slots a test expects must be filled so, in the text's words or as a value; a required slot that is missing
     fails no test.
     """
@@ -25,7 +26,7 @@ def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
         if wanted:
             return wanted.issubset(verdict.labels)
         return not verdict.labels and verdict.abstention is None
-    if verdict.abstention is Abstention.UNSURE and not verdict.missing:
+    if verdict.abstention in {Abstention.UNSURE, Abstention.LANGUAGE} and not verdict.missing:
         return OTHER in test.expect
     return bool(set(test.expect).intersection(verdict.labels))
 

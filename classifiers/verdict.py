@@ -7,9 +7,11 @@ from enum import StrEnum
 
 
 class Abstention(StrEnum):
-    """Why a verdict names no label: not certain enough, not all read, or no answer from the classifier."""
+    """Why a verdict names no label: not certain enough, in a language or script that the policy does not name, not all
+    read, or no answer from the classifier."""
 
     UNSURE = "unsure"
+    LANGUAGE = "language"
     UNREAD = "unread"
     BROKEN = "broken"
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import resolve
+from classifiers.text.languages import Detector
 
 # how fast examples are made and run tells of the machine and its load, not of the code
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,6 +32,12 @@ def prepared_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def encoder(prepared_dir: Path) -> Encoder:
     """The real encoder, on one thread."""
     return Encoder.open(prepare(resolve(None), prepared_dir))
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    """The real detector of languages; it takes the better part of a second to open."""
+    return Detector()
 
 
 @pytest.fixture

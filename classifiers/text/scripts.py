@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from classifiers.text.languages import ANY
+
 _RANGES: Mapping[str, str] = {
     "Greek": "\u0370-\u03ff\u1f00-\u1fff",
     "Cyrillic": "\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f",
@@ -56,6 +58,9 @@ def written_in(languages: Iterable[str]) -> frozenset[str]:
     """The scripts, Latin aside, of some languages by their ISO 639 codes (`zh-Hant` reads as `zh`).
 
     Latin letters stand in texts of any language; an unknown code is taken for one written in them.
+    `any` is written in all.
     """
     codes = {language.lower().replace("_", "-").split("-")[0] for language in languages}
+    if ANY in codes:
+        return frozenset(_LANGUAGES)
     return frozenset(script for script, known in _LANGUAGES.items() if codes.intersection(known.split()))

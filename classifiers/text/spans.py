@@ -1,10 +1,11 @@
 """Read a text for an encoder: piece by piece normalised and tokenised, as far as a budget goes, into windows."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from classifiers.text.languages import Stretch
 from classifiers.text.normalise import normalise
 from classifiers.text.scripts import letters
 from classifiers.text.windows import Window, cut, pieces
@@ -19,6 +20,7 @@ class Span:
 
     windows: token ids; unread: how many windows were left out (estimated where the rest was not tokenised).
     chars: characters that were looked at, after normalising; foreign: letters of each script but Latin.
+    stretches: the languages that its parts may be in; empty where none was looked for.
     plain: the whole text, normalised, where one window holds it; else empty.
     """
 
@@ -26,6 +28,7 @@ class Span:
     unread: int = 0
     chars: int = 0
     foreign: Mapping[str, int] = field(default_factory=dict)
+    stretches: tuple[Stretch, ...] = ()
     plain: str = ""
 
     def first(self, count: int) -> "Span":
@@ -44,9 +47,10 @@ def read(
     overlap: int,
     max_windows: int,
     between: Callable[[], None] = lambda: None,
+    detect: Callable[[str], Iterable[Stretch]] = lambda _: (),
 ) -> Span:
     """room: tokens in a window; overlap: of them shared with its neighbour; max_windows: the budget, 0 or more.
-    between: called before each piece; what it raises ends the reading.
+    between: called before each piece; what it raises ends the reading. detect: given each piece, normalised.
 
     Takes time in proportion to the budget, not to the text, however long that is and whatever it is made of.
     """
@@ -55,6 +59,7 @@ def read(
     ids: list[int] = []
     texts: list[str] = []
     foreign: Counter[str] = Counter()
+    stretches: list[Stretch] = []
     looked_at = chars = end = 0
     for stop, piece in pieces(text):
         if piece.isspace():
@@ -66,6 +71,7 @@ def read(
         ids += tokenize(plain)
         texts.append(plain)
         foreign.update(letters(plain))
+        stretches += detect(plain)
         chars += len(plain)
         looked_at += len(piece)
         end = stop
@@ -79,5 +85,6 @@ def read(
         unread=ceil(left / stride),
         chars=chars,
         foreign=dict(foreign),
+        stretches=tuple(stretches),
         plain=" ".join(texts) if len(windows) == 1 and not left else "",
     )

@@ -13,6 +13,7 @@ from classifiers.training.calibrate import risk_coverage
 from classifiers.training.tallies import counts, macro_f1, ranking, ratio, share
 from classifiers.verdict import Abstention, Verdict
 
+_IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
 _WORST = 40
 _CURVE_POINTS = 60
 
@@ -94,7 +95,7 @@ def _any_of(
     holds = np.array([[label in truth for label in policy.labels] for truth in truths], bool).reshape(scores.shape)
     harmful: NDArray[np.bool_] = np.asarray(holds.any(axis=1))
     flagged = np.array([bool(v.labels) for v in verdicts], bool)
-    doubted = np.array([v.abstention is Abstention.UNSURE and not v.labels for v in verdicts], bool)
+    doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
     exact = np.array([set(v.labels) == set(truth) for v, truth in zip(verdicts, truths, strict=True)], bool)
     highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
     right: NDArray[np.bool_] = np.asarray(flagged == harmful)

@@ -18,7 +18,9 @@ def latency(runtime: Runtime, name: str, texts: Sequence[str]) -> dict[str, Any]
     """
     if not texts:
         return None
-    fresh = Runtime(runtime.encoders.values(), {name: runtime.classifiers[name]}, cache_windows=0)
+    fresh = Runtime(
+        runtime.encoders.values(), {name: runtime.classifiers[name]}, cache_windows=0, detector=runtime.detector
+    )
     chosen = texts[:: -(-len(texts) // _TEXTS)]
     taken = []
     for text in (*chosen[:_WARM_UP], *chosen):

@@ -45,6 +45,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         then=then,
         otherwise={
             "unsure": _otherwise(rule.when_unsure or "forward", then),
+            "language": _otherwise(rule.when_unsure or "forward", then),
             "unread": _otherwise(rule.when_unread or rule.when_broken or strict, then),
             "broken": _otherwise(rule.when_broken or strict, then),
         },

@@ -60,7 +60,7 @@ def test_novel_text_is_other(intent: Classifier) -> None:
 
 @pytest.mark.parametrize("why", [{"unread": 3}, {"foreign": "Cyrillic"}])
 def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety: Classifier, why: dict) -> None:
-    kind = Abstention.UNREAD if "unread" in why else Abstention.UNSURE
+    kind = Abstention.UNREAD if "unread" in why else Abstention.LANGUAGE
     one = judge(intent, *rows(FIRST), **why)
     assert (one.labels, one.abstention) == ((), kind)
     harmful = judge(safety, *rows(FIRST), **why)

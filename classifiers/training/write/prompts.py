@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.policy import OTHER, Policy
+from classifiers.text.languages import ANY
 from classifiers.training.slots.asked import slot_lines
 from classifiers.training.write.attributes import Attributes
 from classifiers.training.write.neighbours import Neighbours
@@ -56,9 +57,12 @@ def described(policy: Policy, name: str) -> str:
 
 def tail(policy: Policy) -> list[str]:
     """What every prompt says of languages and variety."""
-    languages = [language for language in policy.languages if language.lower() != "en"]
+    languages = policy.languages
     lines = ["Vary vocabulary, names, amounts, places and sentence openings; no two messages may be nearly the same."]
-    return [f"Write in these languages, evenly: {', '.join(policy.languages)}.", *lines] if languages else lines
+    if all(language.lower() == "en" for language in languages):
+        return lines
+    named = "the languages of such users" if ANY in languages else f"these languages, evenly: {', '.join(languages)}"
+    return [f"Write in {named}.", *lines]
 
 
 def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:

@@ -14,6 +14,7 @@ def make_rule() -> Callable[..., Rule]:
         *,
         name: str = "r",
         unsure: Act = Act.FORWARD,
+        language: Act = Act.FORWARD,
         unread: Act = Act.BLOCK,
         broken: Act = Act.BLOCK,
         models: tuple[str, ...] = (),
@@ -31,6 +32,7 @@ def make_rule() -> Callable[..., Rule]:
             then={label: Action(act=act, text=label) for label, act in (then or {}).items()},
             otherwise={
                 "unsure": Action(act=unsure, text="unsure"),
+                "language": Action(act=language, text="language"),
                 "unread": Action(act=unread, text="unread"),
                 "broken": Action(act=broken, text="broken"),
             },

@@ -62,6 +62,7 @@ def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) 
     assert not rule.last_turn
     assert {kind: action.act for kind, action in rule.otherwise.items()} == {
         "unsure": Act.FORWARD,
+        "language": Act.FORWARD,
         "unread": Act.BLOCK,
         "broken": Act.BLOCK,
     }

@@ -1,0 +1,106 @@
+import threading
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.text.languages import DETECTED, STRETCH_CHARS, Detector, Stretch, detectable, strange
+
+ENGLISH = detectable(["en"])
+
+
+def of(detector: Detector, text: str, known: frozenset[str] = ENGLISH) -> str:
+    (stretch,) = detector.stretches(text)
+    return strange(stretch, known)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Wann kommt meine Karte an?", "de"),
+        ("où est ma nouvelle carte", "fr"),
+        ("quiero cerrar mi cuenta", "es"),
+        ("ho dimenticato la password", "it"),
+        ("kan du hj\u00e4lpa mig", "sv"),
+        ("où est ma nouvelle carte".upper(), "fr"),
+    ],
+)
+def test_short_asks_are_told(detector: Detector, text: str, language: str) -> None:
+    assert of(detector, text) == language
+    assert of(detector, text, detectable(["en", language])) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hi",
+        "ok thx",
+        "pls help",
+        "where is my new card",
+        "play Despacito by Luis Fonsi",
+        "book a table at Le Bernardin",
+        "DE89 3704 0044 0532 0130 00",
+        "https://example.org/de/konto?id=7",
+        "def f(x):\n    return x + 1",
+        '{"city": "Berlin", "rows": [1, 2]}',
+        "😀😀",
+        "4111 1111 1111 1111",
+    ],
+)
+def test_what_may_be_english_is_not_strange(detector: Detector, text: str) -> None:
+    assert of(detector, text) == ""
+
+
+def test_a_long_text_is_looked_at_in_stretches(detector: Detector) -> None:
+    english, german = (
+        "we met the new neighbours last night. " * 20,
+        "gestern haben wir die neuen Nachbarn getroffen. " * 10,
+    )
+    stretches = list(detector.stretches(english + german))
+    assert sum(stretch.chars for stretch in stretches) == len(english + german)
+    assert all(stretch.chars <= STRETCH_CHARS for stretch in stretches)
+    told = [strange(stretch, ENGLISH) for stretch in stretches]
+    assert told[0] == ""
+    assert told[-1] == "de"
+    assert list(detector.stretches(" \n\t")) == []
+
+
+def test_what_the_detector_tells_apart(detector: Detector) -> None:
+    assert set(detector.open().labels) == DETECTED
+
+
+def test_codes_of_languages() -> None:
+    assert detectable(["pt-BR", "EN_us"]) == {"pt", "en", "pcm"}
+    assert detectable(["nb"]) == {"no", "nn"}
+    assert detectable(["en", "tlh"]) == detectable(["any"]) == frozenset()
+
+
+def test_strange_is_what_is_far_likelier() -> None:
+    def say(known: frozenset[str] = ENGLISH, **likely: float) -> str:
+        return strange(Stretch(chars=30, likely=likely), known)
+
+    assert say(de=0.8, en=0.03) == "de"
+    assert say(de=0.8, en=0.05) == ""
+    assert say(de=0.9) == "de"
+    assert say(de=0.9, zxx=0.08) == ""
+    assert say(zxx=0.9) == ""
+    assert say(frozenset(), de=1.0) == ""
+    assert say(frozenset({"en", "fr"}), de=0.8, en=0.03, fr=0.03) == ""
+
+
+def test_threads_share_an_open_detector(detector: Detector) -> None:
+    detector.open()
+    texts = ["wo ist meine karte", "where is my card", "dov'è la mia carta"] * 30
+    expected = [of(detector, text) for text in texts]
+    found: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: found.append([of(detector, text) for text in texts])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4
+
+
+@pytest.mark.parametrize("code", ["english", "e", "de;", "Deutsch", ""])
+def test_a_policy_names_codes(make_policy: type[Policy], code: str) -> None:
+    with pytest.raises(ValueError, match="language"):
+        make_policy(languages=[code])
