@@ -12,9 +12,11 @@ Rows = Sequence[tuple[str, str]]
 Predict = Callable[[Sequence[str]], list[str]]
 
 SETFIT_PAIRS = {"10 rows a label": (5, -1), "all rows": (1, 500)}
-"""`num_iterations`, which deals each row twice so many pairs, and the most steps of 16 pairs (-1: no limit). SetFit's own
-default deals each row as many pairs as there are other rows: 586,000 for 770 rows, and 100 million for all, which is
-days."""
+"""`num_iterations`, which deals each row twice so many pairs, and the most steps of 16 pairs (-1: no limit).
+
+SetFit's own default deals each row as many pairs as there are other rows: 586,000 for 770 rows, and 100 million for
+all, which is days.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
