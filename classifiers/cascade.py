@@ -35,12 +35,11 @@ class Part:
 
 def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     """vectors: (n, dimensions) of length 1 → logits (n, classes) before calibration, and novelty (n,)."""
-    cosines = novelty.cosines(stage.novelty, vectors)
     scores = linear.logits(stage.head, vectors)
     if stage.nearest is not None:
-        scores = scores + nearest.logits(stage.nearest, cosines)
+        scores = scores + nearest.logits(stage.nearest, stage.novelty.prototypes, vectors, scores)
     own = scores[:, :-1] if stage.head.classes[-1] == OTHER else scores
-    return scores, novelty.score(stage.novelty, cosines, own)
+    return scores, novelty.score(stage.novelty, vectors, own)
 
 
 def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:

@@ -15,25 +15,20 @@ _FLAT = 60.0
 """Beyond so many widths exp would overflow, and nothing changes."""
 
 
-def cosines(novelty: Novelty, vectors: Floats) -> Floats:
-    """vectors: (n, dimensions) of length 1 → (n, prototypes)."""
-    product: Floats = vectors @ novelty.prototypes.T
-    return product
-
-
-def score(novelty: Novelty, to_prototypes: Floats, logits: Floats) -> Floats:
-    """(n,) 0..1. to_prototypes: (n, prototypes) cosines; logits: (n, labels) of the policy's labels without `other`,
+def score(novelty: Novelty, vectors: Floats, logits: Floats) -> Floats:
+    """(n,) 0..1. vectors: (n, dimensions) of length 1; logits: (n, labels) of the policy's labels without `other`,
     before calibration."""
     if novelty.usual is None:
-        return nearest(to_prototypes)
+        return nearest(novelty, vectors)
     widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
     told: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
     return told
 
 
-def nearest(to_prototypes: Floats) -> Floats:
-    """to_prototypes: (n, prototypes) cosines → (n,) 1 - the highest, 0..1; zeros where there are none."""
-    if not to_prototypes.shape[1]:
-        return np.zeros(len(to_prototypes), np.float32)
-    away: Floats = (1 - to_prototypes.max(axis=1)).clip(0.0, 1.0)
+def nearest(novelty: Novelty, vectors: Floats) -> Floats:
+    """vectors: (n, dimensions) of length 1 → (n,) 1 - the highest cosine to a prototype, 0..1; zeros where there is
+    none."""
+    if not len(novelty.prototypes):
+        return np.zeros(len(vectors), np.float32)
+    away: Floats = (1 - (vectors @ novelty.prototypes.T).max(axis=1)).clip(0.0, 1.0)
     return away

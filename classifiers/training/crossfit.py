@@ -69,7 +69,7 @@ def one_of(
             present, owners = np.unique(fitted.owners, return_inverse=True)
             for sharpness in SHARPNESS:
                 vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
-                votes[sharpness][np.ix_(here, present)] = nearest.logits(vote, cosines)
+                votes[sharpness][np.ix_(here, present)] = nearest.votes(vote, cosines)
         advance(fold + 1, number)
     return HeldOut(rows=asked, logits=logits, votes=votes)
 

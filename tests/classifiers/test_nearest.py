@@ -10,6 +10,7 @@ from classifiers.cascade import score
 from classifiers.errors import ArtifactError
 from classifiers.heads import nearest
 from classifiers.model import Model, Nearest
+from classifiers.training.fit import linear
 
 
 def save_with(model: Model, vote: Nearest, folder: Path) -> None:
@@ -22,7 +23,7 @@ def owners(*values: int) -> np.ndarray:
 
 def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() -> None:
     vote = Nearest(owners=owners(0, 1, 1, 1), sharpness=20.0, share=1.0)
-    votes = nearest.logits(vote, np.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.9, 0.1, 0.1]], np.float32))
+    votes = nearest.votes(vote, np.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.9, 0.1, 0.1]], np.float32))
     assert votes[0, 0] == pytest.approx(votes[0, 1])
     assert votes[1, 1] - votes[1, 0] == pytest.approx(20 * 0.7 - np.log(3), abs=1e-3)
     assert (votes <= 0).all()
@@ -30,10 +31,28 @@ def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() 
 
 def test_share_scales_the_vote_and_far_texts_stay_finite() -> None:
     far = np.full((1, 2), -1, np.float32)
-    whole = nearest.logits(Nearest(owners=owners(0, 1), sharpness=60.0, share=1.0), far)
-    half = nearest.logits(Nearest(owners=owners(0, 1), sharpness=60.0, share=0.5), far)
+    whole = nearest.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=1.0), far)
+    half = nearest.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=0.5), far)
     assert np.isfinite(whole).all()
     assert half == pytest.approx(whole / 2)
+
+
+@pytest.mark.parametrize("classes", [nearest.LIKELIEST, 3 * nearest.LIKELIEST])
+def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
+    chance = np.random.default_rng(0)
+    exemplars = linear.unit(chance.standard_normal((5 * classes, 6)))
+    vectors, scores = linear.unit(chance.standard_normal((4, 6))), chance.standard_normal((4, classes))
+    vote = Nearest(owners=np.repeat(np.arange(classes, dtype=np.int32), 5), sharpness=20.0, share=0.5)
+    whole = nearest.votes(vote, vectors @ exemplars.T)
+    found = nearest.logits(vote, exemplars, vectors, scores.astype(np.float32))
+    likely = np.argsort(-scores, axis=1)[:, : nearest.LIKELIEST]
+    np.testing.assert_allclose(
+        np.take_along_axis(found, likely, axis=1), np.take_along_axis(whole, likely, axis=1), rtol=1e-4
+    )
+    least = np.take_along_axis(whole, likely, axis=1).min(axis=1, keepdims=True)
+    others = np.delete(np.arange(classes)[None].repeat(4, 0), likely[0], axis=1)
+    np.testing.assert_allclose(found[0, others[0]], np.repeat(least[0], len(others[0])), rtol=1e-4)
+    np.testing.assert_allclose(found, nearest.among_likeliest(whole, scores.astype(np.float32)), rtol=1e-4)
 
 
 def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers import novelty
+from classifiers.heads import nearest
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Stage, Windowing
 from classifiers.novelty import NOVEL
@@ -121,12 +122,13 @@ def _one_of(
     sharpness, share = calibrate.nearest_share(
         held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
     )
-    scores = held.logits + np.float32(share) * held.votes[sharpness]
+    votes, logits = held.votes[sharpness], held.logits
     pooled = Pool(tuned=0.0, fitted=1.0)
     if tuned is not None:
         trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        pooled = pool(trained[use], scores[use], truth[use])
-        scores, share = pooled.tuned * trained + pooled.fitted * scores, pooled.fitted * share
+        pooled = pool(trained[use], (logits + np.float32(share) * votes)[use], truth[use])
+        logits, share = pooled.tuned * trained + pooled.fitted * logits, pooled.fitted * share
+    scores = logits + np.float32(share) * nearest.among_likeliest(votes, logits)
     scale = calibrate.temperature(scores[use], truth[use])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
     probabilities = squash(calibration, scores, multi_label=False)
@@ -145,7 +147,7 @@ def _one_of(
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
     )
     model = Model(policy=policy, stages=(stage,))
-    away = novelty.score(stage.novelty, vectors[held.rows] @ fitted.exemplars.T, scores[:, names])
+    away = novelty.score(stage.novelty, vectors[held.rows], scores[:, names])
     verdicts = tuple(
         verdict_of(
             policy,

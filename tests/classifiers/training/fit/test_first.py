@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,33 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, mod
     assert (known.labels, known.stage) == (("card_arrival",), "first")
     assert strange.stage == "main"
     assert short.labels != ("card_arrival",)
+
+
+def test_what_it_hands_on_is_decided_as_without_it(run: Run, models_dir: Path) -> None:
+    run()
+    both = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    classifier = both.classifiers["bank"]
+    alone = replace(classifier, model=replace(classifier.model, stages=classifier.model.stages[1:]))
+    behind = Runtime(both.encoders.values(), {"bank": alone}, cache_windows=0)
+    texts = ["the plastic that you posted did not get here", "what do you charge for dollars", "hi", ""]
+    readings = [Reading(classifier="bank", texts=(text,)) for text in texts]
+    assert both.classify(readings) == behind.classify(readings)
+
+
+def test_written_text_shows_it_only_where_the_policy_asks_for_it(run: Run) -> None:
+    taught = {"teacher": {"file": "rows.jsonl"}, "data": []}
+    asked = run(first_stage=True, **taught).report["settings"]["first_stage"]
+    assert asked["used"]
+    assert asked["measured_on"] == "written text"
+    by_itself = run(**taught).report["settings"]["first_stage"]
+    assert by_itself["because"].startswith("0 real rows are too few")
+
+
+def test_a_stated_goal_bounds_what_it_settles(run: Run) -> None:
+    settled = run(goal={"max_error": "0.01%"}).report["settings"]["first_stage"]
+    # 672 rows without a single error still leave more than that possible
+    assert not settled["used"]
+    assert "no texts would be settled" in settled["because"]
 
 
 def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
