@@ -10,12 +10,20 @@ from math import inf
 
 _SPACED = re.compile(r"(?<!\S)\S(?:\s++\S){3,}(?![^\s.,;:!?)])")
 _GAP = re.compile(r"\s+")
-_RUN_TOGETHER = re.compile(r"[A-Za-z]{6,}")
+_RUN_TOGETHER = re.compile(r"[A-Za-z]{5,}")
+_SURELY_SEVERAL = 10
 _MARKED = re.compile(r"(?<![^\W_])[^\W\d_](?:[-._*~|/+=:·•^][^\W\d_]){3,}(?![^\W_])")
 _NO_SPACE = re.compile(r"\S{3,}")
 _DRAWN_OUT = re.compile(r"([A-Za-z])\1{2,}")
 _WORD = re.compile(r"[A-Za-z]+")
 _INSIDE = re.compile(r"(?<![\w.*~^|])[A-Za-z]+(?:[.*_~^|]+[A-Za-z]+)+(?![\w.*~^|])")
+_LONG = re.compile(r"[A-Za-z]{24,}")
+_SENTENCE, _MEAN_LETTERS = 5, 2.5
+"""So many known words of so many letters are a sentence, and not one word made of others."""
+
+_SIGNS = "@$!|"
+_SIGN_IN_WORD = re.compile(r"(?<=[A-Za-z013457@$!|])[013457@$!|]|[013457@$!|](?=[A-Za-z013457@$!|])")
+_LETTERS = str.maketrans("013457@$!|", "oieastasii")
 _FEW = 16
 """Readings of one word that are tried."""
 
@@ -30,6 +38,8 @@ def join(text: str) -> str:
         text = _WORD.sub(_shorten, text)
     if _INSIDE.search(text):
         text = _INSIDE.sub(_heal, text)
+    if _LONG.search(text):
+        text = _LONG.sub(_part_long, text)
     return text
 
 
@@ -37,22 +47,44 @@ def _close_gaps(match: re.Match[str]) -> str:
     """Letters with gaps: the narrowest gap is within words, wider ones part them; where all are alike, words are
     told by their frequencies."""
     letters = _GAP.split(match[0])
-    if sum(letter.isalpha() for letter in letters) * 4 < 3 * len(letters):
+    real = sum(letter.isalpha() for letter in letters)
+    # digits and signs may stand for letters, where most are letters
+    possible = sum(letter.isalnum() or letter in _SIGNS for letter in letters)
+    if real * 2 <= len(letters) or possible * 4 < 3 * len(letters):
         return match[0]
     gaps = _GAP.findall(match[0])
     narrow, wide = min(map(len, gaps)), max(map(len, gaps))
     if narrow == wide:
-        return _RUN_TOGETHER.sub(_part, "".join(letters))
+        joined = "".join(letters)
+        return _RUN_TOGETHER.sub(_part, joined if real == len(letters) else _SIGN_IN_WORD.sub(_letter, joined))
     return letters[0] + "".join(
         letter if len(gap) == narrow else " " + letter for gap, letter in zip(gaps, letters[1:], strict=True)
     )
 
 
+def _letter(match: re.Match[str]) -> str:
+    return match[0].translate(_LETTERS)
+
+
 def _part(match: re.Match[str]) -> str:
+    word = match[0]
+    words, known = _words(word)
+    return " ".join(words) if known or len(word) >= _SURELY_SEVERAL else word
+
+
+def _part_long(match: re.Match[str]) -> str:
+    """`howtoboilaneggforbreakfast` → seven words; a long word, or two or three that are written as one, stay."""
+    word = match[0]
+    words, known = _words(word)
+    return " ".join(words) if known and _SENTENCE <= len(words) <= len(word) / _MEAN_LETTERS else word
+
+
+def _words(letters: str) -> tuple[list[str], bool]:
+    """The words that letters without gaps are likeliest to be, and whether all are known."""
     from classifiers.text.lexicon import RANKS, part
 
-    letters = match[0]
-    return letters if letters.lower() in RANKS else " ".join(part(letters))
+    words = [letters] if letters.lower() in RANKS else part(letters)
+    return words, all(word.lower() in RANKS for word in words)
 
 
 def _take_marks(text: str) -> str:

@@ -96,6 +96,8 @@ def test_overridden_direction_is_read_both_ways_where_neither_is_clear() -> None
         "Tiếng Việt rất đẹp và phong phú",
         "SMSки для iPhone и XЯY",
         "Ελλάδα και COVID, μm",
+        "denationalization, FileNotFoundError, Krankenversicherungskarte, internationalisation",
+        "the letters A B C and 1 2 3 4 5",
         "clichés, fiancée, Malmö",
     ],
 )
@@ -121,6 +123,9 @@ def test_a_single_word_in_leet_is_read_if_it_is_known() -> None:
 
 def test_words_without_gaps_are_told_by_their_frequencies() -> None:
     assert normalise("t e l l m e h o w t o c o o k") == "tell me how to cook"
+    assert normalise("m a k e a cake w i t h an egg") == "make a cake with an egg"
+    assert normalise("h 0 w t o b u 1 l d a h o u s e") == "how to build a house"
+    assert normalise("#howtoboilaneggforbreakfast now") == "#how to boil an egg for breakfast now"
     assert normalise("g i v e   m e   a   r e a s o n") == "give me a reason"
 
 
