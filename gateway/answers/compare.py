@@ -14,9 +14,9 @@ import msgspec
 
 from gateway.answers.fill import Path
 from gateway.answers.make import Made
+from gateway.answers.said import Said, bare, streamed, whole
 from gateway.answers.spelling import folded
 from gateway.answers.values import Values
-from gateway.wire import chat, sse
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call"})
 
@@ -36,60 +36,13 @@ def compare(made: Made, known: tuple[str, ...], body: bytes, *, stream: bool, va
     several choices, all have to agree."""
     judge = _Judge(made, frozenset(map(folded, known)), values)
     try:
-        said = _streamed(body) if stream else _whole(body)
+        said = streamed(body) if stream else whole(body)
         results = [judge.choice(one) for one in said]
     except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError):
         return Result.MISSING
     if not results or Result.MISSING in results:
         return Result.MISSING
     return Result.DIFFERS if Result.DIFFERS in results else Result.AGREES
-
-
-class _Said(msgspec.Struct):
-    """One choice of the reference's answer, joined where it was streamed. calls: arguments of functions by name."""
-
-    content: str = ""
-    refused: bool = False
-    finish: str = ""
-    calls: dict[int, tuple[str, str]] = {}
-
-
-def _whole(body: bytes) -> list[_Said]:
-    said: dict[int, _Said] = {}
-    _take(said, body)
-    return list(said.values())
-
-
-def _streamed(body: bytes) -> list[_Said]:
-    said: dict[int, _Said] = {}
-    splitter = sse.Splitter()
-    for event in (*splitter.feed(body), splitter.flush()):
-        data = sse.data_of(event)
-        if data and data != b"[DONE]":
-            _take(said, data)
-    return list(said.values())
-
-
-def _take(said: dict[int, _Said], data: bytes) -> None:
-    for place, choice in enumerate(chat.decode_answer(data).choices or ()):
-        number = choice.index if choice.index is not None else place
-        one = said.setdefault(number, _Said())
-        one.finish = choice.finish_reason or one.finish
-        message = choice.message or choice.delta
-        if message is None:
-            continue
-        one.content += message.content or ""
-        one.refused = one.refused or bool(message.refusal)
-        for index, call in enumerate(message.tool_calls or ()):
-            if call.function is not None:
-                _call(one, call.index if call.index is not None else index, call.function)
-        if message.function_call is not None:
-            _call(one, 0, message.function_call)
-
-
-def _call(one: _Said, index: int, function: chat.Function) -> None:
-    name, arguments = one.calls.get(index, ("", ""))
-    one.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +53,7 @@ class _Judge:
     known: frozenset[str]
     values: Values
 
-    def choice(self, said: _Said) -> Result:
+    def choice(self, said: Said) -> Result:
         """One choice of the reference's. Raises msgspec.DecodeError where it should be JSON and is not."""
         if said.refused or said.finish not in _FINISHED:
             return Result.MISSING
@@ -120,7 +73,7 @@ class _Judge:
         return Result.DIFFERS if word in self.known else Result.MISSING
 
     def _object(self, text: str) -> Result:
-        ours, theirs = msgspec.json.decode(self.made.content), msgspec.json.decode(_bare(text))
+        ours, theirs = msgspec.json.decode(self.made.content), msgspec.json.decode(bare(text))
         slots = [self._slot(name, _at(ours, path), _at(theirs, path)) for path, name in self.made.slots.items()]
         return _worst([self._value(ours, theirs, ()), *slots])
 
@@ -140,14 +93,6 @@ class _Judge:
             # nothing, a constant, or how sure one is: no label
             return Result.AGREES
         return self._word(ours, theirs) if isinstance(theirs, str) else Result.MISSING
-
-
-def _bare(text: str) -> str:
-    """JSON without the fence that some models put around it."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        return text.strip("`").removeprefix("json")
-    return text
 
 
 def _at(value: Any, path: Path) -> Any:

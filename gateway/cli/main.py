@@ -9,6 +9,7 @@ from gateway.cli import (
     classify,
     contract,
     demo,
+    discover,
     doctor,
     evaluate,
     explain,
@@ -35,6 +36,7 @@ app.command("explain")(explain.explain)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("report")(report.report)
+app.command("discover")(discover.discover)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("version")(version.version)

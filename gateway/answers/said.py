@@ -1,0 +1,62 @@
+"""What a model answered, one entry for each choice, joined where it was streamed. Pure."""
+
+import msgspec
+
+from gateway.wire import chat, sse
+
+
+class Said(msgspec.Struct):
+    """One choice of an answer. calls: by their index, a function's name and arguments."""
+
+    content: str = ""
+    refused: bool = False
+    finish: str = ""
+    calls: dict[int, tuple[str, str]] = {}
+
+
+def whole(body: bytes) -> list[Said]:
+    """The choices of an answer in one piece. Raises msgspec.DecodeError."""
+    said: dict[int, Said] = {}
+    _take(said, body)
+    return list(said.values())
+
+
+def streamed(body: bytes) -> list[Said]:
+    """The choices of an answer's events. Raises msgspec.DecodeError."""
+    said: dict[int, Said] = {}
+    splitter = sse.Splitter()
+    for event in (*splitter.feed(body), splitter.flush()):
+        data = sse.data_of(event)
+        if data and data != b"[DONE]":
+            _take(said, data)
+    return list(said.values())
+
+
+def bare(text: str) -> str:
+    """JSON without the fence that some models put around it."""
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```"):
+        return text.strip("`").removeprefix("json")
+    return text
+
+
+def _take(said: dict[int, Said], data: bytes) -> None:
+    for place, choice in enumerate(chat.decode_answer(data).choices or ()):
+        number = choice.index if choice.index is not None else place
+        one = said.setdefault(number, Said())
+        one.finish = choice.finish_reason or one.finish
+        message = choice.message or choice.delta
+        if message is None:
+            continue
+        one.content += message.content or ""
+        one.refused = one.refused or bool(message.refusal)
+        for index, call in enumerate(message.tool_calls or ()):
+            if call.function is not None:
+                _call(one, call.index if call.index is not None else index, call.function)
+        if message.function_call is not None:
+            _call(one, 0, message.function_call)
+
+
+def _call(one: Said, index: int, function: chat.Function) -> None:
+    name, arguments = one.calls.get(index, ("", ""))
+    one.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))

@@ -1,0 +1,78 @@
+"""Why a group's calls cannot be answered here, as far as that shows without a model. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.answers.make import make
+from gateway.answers.shape import wanted
+from gateway.answers.told import Told
+from gateway.answers.unmet import Unmet
+from gateway.discover.facts import answer_chars
+from gateway.discover.group import Group
+from gateway.discover.labels import Labels
+from gateway.reading.roles import system_text
+
+LEAST_INPUTS: Final = 40
+_FREE_CHARS = 80
+_FREE_SHARE = 0.5
+_MOST_LABELS = 500
+_MOST_RARE = 0.2
+_TRIED = 300
+
+
+def obstacle(group: Group, labels: Labels) -> str | None:
+    """The first that there is, in words; None where a classifier may stand in."""
+    return next(_obstacles(group, labels), None)
+
+
+def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
+    inputs = len(set(group.inputs))
+    answered = sum(label is not None for label in labels.of)
+    if group.constant:
+        yield f"one and the same question {len(group.calls):,} times: a cache answers that"
+    if labels.several:
+        yield "several labels a text"
+    if not answered:
+        yield "no answer that can be read"
+    rare = 1 - sum(label in labels.names for label in labels.of) / len(labels.of)
+    many = labels.distinct > _FREE_SHARE * answered
+    if many and (answer_chars(group.calls) > _FREE_CHARS or answered >= LEAST_INPUTS):
+        yield "free text"
+    if inputs < LEAST_INPUTS:
+        yield f"too few calls: {inputs} different inputs, at least {LEAST_INPUTS} are needed"
+    if len(labels.names) > _MOST_LABELS or rare > _MOST_RARE:
+        yield f"too many different answers: {labels.distinct:,}, of {rare:.0%} of calls too rare to be learned"
+    if len(labels.names) < 2:
+        yield f"always the same answer ({labels.names[0] if labels.names else 'none'})"
+    if group.system is None and "system" not in group.reads.roles:
+        yield "the system prompt changes with the calls: a contract would begin anew for each"
+    yield from _shape(group, labels)
+
+
+def _shape(group: Group, labels: Labels) -> Iterator[str]:
+    share, why = givable(group, labels)
+    if share < 0.5 and why is not None:
+        detail = f" ({why.detail})" if why.detail else ""
+        yield f"an answer cannot be given in the shape that is asked for: {why.reason}{detail}"
+
+
+def givable(group: Group, labels: Labels) -> tuple[float, Unmet | None]:
+    """The share of calls whose answer can be given in their shape, tried on some; and why the others cannot."""
+    known = labels.names
+    pairs = [(call, label) for call, label in zip(group.calls, labels.of, strict=True) if label in known]
+    pairs = pairs[:: max(1, len(pairs) // _TRIED)]
+    scores = dict.fromkeys(known, 1 / max(len(known), 1))
+    unmet: Counter[Unmet] = Counter()
+    for call, label in pairs:
+        shape = wanted(dict(call.fields))
+        if not isinstance(shape, Unmet):
+            told = Told(labels=(str(label),), known=known, confidence=0.9, scores=scores)
+            prompts = (system_text(call.turns), "\n".join(text for turn in call.turns for text in turn.texts))
+            shape = made if isinstance(made := make(shape, told, prompts), Unmet) else shape
+        if isinstance(shape, Unmet):
+            unmet[shape] += 1
+    if not pairs:
+        return 0.0, None
+    most = unmet.most_common(1)
+    return 1 - sum(unmet.values()) / len(pairs), most[0][0] if most else None

@@ -1,0 +1,141 @@
+"""A record of any log as a request with its answer, and that as a call."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from gateway.answers.said import Said, streamed, whole
+from gateway.discover.call import Call
+from gateway.errors import BadRequest
+from gateway.reading.roles import turns_of
+from gateway.wire import chat
+
+NOT_CHAT: Final = "no chat call"
+FAILED: Final = "failed, or was refused by the provider"
+NO_TEXT: Final = "prompt or answer was not kept in the log"
+CUT: Final = "the log keeps only a part of the text"
+NO_ANSWER: Final = "no answer in the record"
+
+
+class SkippedRecord(Exception):
+    """A record that is fine but no call to learn from; the message is the reason, as it is counted."""
+
+
+class UnreadableRecord(Exception):
+    """A record that is not what its log should hold; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """request: the body of a chat request; response: of its answer, the object or the text of a stream. The rest as
+    of a Call, where the log has it beside them."""
+
+    request: Mapping[str, Any]
+    response: Any
+    at: float | None = None
+    model: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reported_usd: float | None = None
+
+
+def call_of(exchange: Exchange, place: str) -> Call:
+    """Raises SkippedRecord and UnreadableRecord."""
+    request = exchange.request
+    if not isinstance(request.get("messages"), list):
+        raise SkippedRecord(NOT_CHAT if request else NO_TEXT)
+    messages = msgspec.Raw(chat.encode(request["messages"]))
+    try:
+        turns = tuple(turns_of(messages))
+    except BadRequest as error:
+        raise UnreadableRecord(error.message) from error
+    said, usage = _said(exchange.response)
+    details = usage.get("prompt_tokens_details")
+    model = exchange.model or str(request.get("model") or "")
+    return Call(
+        place=place,
+        at=exchange.at,
+        model=model or (str(exchange.response.get("model") or "") if isinstance(exchange.response, dict) else ""),
+        turns=turns,
+        fields={name: msgspec.Raw(chat.encode(value)) for name, value in request.items() if name != "messages"},
+        said=said,
+        input_tokens=_count(usage.get("prompt_tokens")) or exchange.input_tokens,
+        cached_input_tokens=(_count(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0,
+        output_tokens=_count(usage.get("completion_tokens")) or exchange.output_tokens,
+        reported_usd=exchange.reported_usd,
+        message_bytes=len(messages),
+    )
+
+
+def _said(response: Any) -> tuple[Said, Mapping[str, Any]]:
+    """The first choice, and the usage."""
+    if isinstance(response, str) and response.lstrip().startswith("data:"):
+        body, read = response.encode(), streamed
+    elif isinstance(response, dict) and response:
+        if response.get("error"):
+            raise SkippedRecord(FAILED)
+        body, read = chat.encode(response), whole
+    else:
+        raise SkippedRecord(NO_ANSWER)
+    try:
+        choices = read(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableRecord(f"the answer is no chat completion: {error}") from error
+    if not choices:
+        raise SkippedRecord(NO_ANSWER)
+    usage = response.get("usage") if isinstance(response, dict) else None
+    return choices[0], usage if isinstance(usage, dict) else {}
+
+
+def parsed(value: Any, name: str) -> Any:
+    """What may be JSON or a text that is JSON. Raises UnreadableRecord."""
+    if not isinstance(value, str) or not value.strip() or value.lstrip().startswith("data:"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise UnreadableRecord(f"{name}: is text, but not JSON: {error}") from error
+
+
+def an_object(value: Any, name: str) -> Mapping[str, Any]:
+    """The same, where only an object will do; nothing is an empty one. Raises UnreadableRecord."""
+    found = parsed(value, name)
+    if not found:
+        return {}
+    if not isinstance(found, dict):
+        raise UnreadableRecord(f"{name}: must be an object, is {type(found).__name__}")
+    return found
+
+
+def seconds(value: Any, name: str) -> float | None:
+    """A time in ISO 8601 (UTC where it names no zone) or in seconds or milliseconds since 1970."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int | float):
+        return float(value) / (1000 if value > 1e11 else 1)
+    try:
+        found = datetime.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise UnreadableRecord(f"{name}: {value!r} is no time such as 2026-11-25T10:00:00Z") from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def tokens(value: Any) -> int | None:
+    """A count of tokens, where it is one."""
+    return _count(int(value) if isinstance(value, str) and value.isdecimal() else value)
+
+
+def dollars(value: Any, *, scale: float = 1.0) -> float | None:
+    """An amount, in units of `scale` dollars."""
+    try:
+        return None if value is None or value == "" else float(value) * scale
+    except (TypeError, ValueError):
+        return None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

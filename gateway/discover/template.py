@@ -1,0 +1,208 @@
+"""The constant part of prompts and their varying span, found by alignment. Pure.
+
+Texts that a program made begin and end with the same words; what people write does not, or only by chance. So texts
+are parted where many of them go on alike for long (a tree of their beginnings, then of their ends), each distinct
+text counted once, and a short common beginning counts only where it stands before a delimiter and hardly any text
+lacks it. Mining templates from logs is an old trade (Drain, He et al. 2017); prompts differ from log lines in that
+the varying part is long and the constant part may be pages.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Tokens = tuple[str, ...]
+
+LEAST: Final = 5
+"""Distinct texts, from which they can be a family beside others."""
+
+_TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
+_DELIMITERS: Final = frozenset(':"`<>[]{}|#=')
+_SENTENCE_ENDS: Final = frozenset(".?!…")
+_LONG_WORDS = 10
+"""Nobody begins so many messages with the same words by chance."""
+_SHORT_WORDS, _WORDS_BEFORE_DELIMITER = 6, 2
+_MANY = 20
+_NEARLY_ALL = 0.8
+_WHOLLY = 0.95
+_FEW_TEXTS = 30
+"""Below so many texts, their inputs may all begin with the same words by chance."""
+_GIVEN_BACK_WORDS = 3
+_GAP_TOKENS = 12
+_GAP_TEXT_TOKENS = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """before, after: what stands before and after all that varies; gaps: constant words between varying spans, in
+    order. Each of the texts begins and ends so, without overlap."""
+
+    before: str = ""
+    after: str = ""
+    gaps: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after)
+
+    def middle(self, text: str) -> str:
+        """What varies of a text of this frame."""
+        return text[len(self.before) : len(text) - len(self.after)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Texts of one template. members: their indexes; frame: empty where nothing is constant; constant: all are one
+    and the same text."""
+
+    members: tuple[int, ...]
+    frame: Frame
+    constant: bool = False
+
+
+def families(texts: Sequence[str]) -> list[Family]:
+    """Every text is in one family. The largest first; texts that fit no template are a family without a frame."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        places[text].append(index)
+    distinct = list(places)
+    rows = [tuple(_TOKEN.findall(text)) for text in distinct]
+    found = [
+        _family([distinct[one] for one in part], [place for one in part for place in places[distinct[one]]])
+        for group in _parted(rows, range(len(rows)))
+        for part in _parted([row[::-1] for row in rows], group)
+    ]
+    return sorted(found, key=lambda family: (-len(family.members), family.members))
+
+
+def frame_of(texts: Sequence[str]) -> Frame:
+    """The frame that all of the texts have. Fewer than two distinct texts have none."""
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) < 2:
+        return Frame()
+    rows = [tuple(_TOKEN.findall(text)) for text in distinct]
+    length = _common(rows, 0)
+    before = rows[0][:length]
+    rest = [row[length:] for row in rows]
+    tail = _common([row[::-1] for row in rest], 0)
+    after = rest[0][len(rest[0]) - tail :]
+    few = len(distinct) < _FEW_TEXTS
+    before, after = _trimmed(before, few=few), _trimmed_end(after, few=few)
+    frame = Frame(before="".join(before), after="".join(after))
+    return Frame(before=frame.before, after=frame.after, gaps=_gaps([frame.middle(text) for text in distinct]))
+
+
+def _family(texts: list[str], members: list[int]) -> Family:
+    return Family(members=tuple(sorted(members)), frame=frame_of(texts), constant=len(texts) == 1)
+
+
+def _parted(rows: Sequence[Tokens], members: Sequence[int]) -> list[list[int]]:
+    """The members by their common beginnings; last those that have none with enough others."""
+    members = list(members)
+    if len(members) < 2 * LEAST:
+        return [members] if members else []
+    parts = _branches(rows, members, 0)
+    left = set(members).difference(*parts)
+    return [part for part in [*parts, sorted(left)] if part]
+
+
+def _branches(rows: Sequence[Tokens], members: list[int], start: int) -> list[list[int]]:
+    """Parts of the members, which agree up to `start`, that go on alike for long enough to be templates."""
+    reached = start + _common([rows[one] for one in members], start)
+    following: dict[str, list[int]] = defaultdict(list)
+    for one in members:
+        if len(rows[one]) > reached:
+            following[rows[one][reached]].append(one)
+    shared = _words(_ending(rows, members, reached))
+    strong: list[list[int]] = []
+    weak: list[list[int]] = []
+    for part in following.values():
+        if len(part) < LEAST:
+            continue
+        end = reached + _common([rows[one] for one in part], reached)
+        chain = rows[part[0]][reached:end]
+        inner = _branches(rows, part, end)
+        whole = inner and sum(map(len, inner)) >= _WHOLLY * len(part)
+        own = _words(chain) + _words(_ending(rows, part, end)) - shared
+        if own >= _LONG_WORDS or (_is_frame(chain) and len(part) >= _MANY):
+            strong += inner if whole else [part]
+        elif _is_frame(chain):
+            weak += inner if whole else [part]
+        else:
+            strong += inner
+    if sum(map(len, (*strong, *weak))) >= _NEARLY_ALL * len(members):
+        return [*strong, *weak]
+    return strong
+
+
+def _ending(rows: Sequence[Tokens], members: list[int], start: int) -> Tokens:
+    """What the members, from `start` on, end with in common."""
+    backwards = [rows[one][start:][::-1] for one in members]
+    return backwards[0][: _common(backwards, 0)]
+
+
+def _common(rows: Sequence[Tokens], start: int) -> int:
+    """How many tokens all rows have in common from `start` on."""
+    first, last = min(rows, key=lambda row: row[start:]), max(rows, key=lambda row: row[start:])
+    most = min(len(first), len(last)) - start
+    return next((i for i in range(most) if first[start + i] != last[start + i]), max(most, 0))
+
+
+def _words(tokens: Tokens) -> int:
+    return sum(token[0].isalnum() for token in tokens)
+
+
+def _is_frame(tokens: Tokens) -> bool:
+    words = _words(tokens)
+    return words >= _SHORT_WORDS or (words >= _WORDS_BEFORE_DELIMITER and any(map(_delimits, tokens)))
+
+
+def _delimits(token: str) -> bool:
+    return token in _DELIMITERS or "\n" in token
+
+
+def _trimmed(tokens: Tokens, *, few: bool) -> Tokens:
+    """A beginning without what the inputs themselves may begin with. few: texts, so that chance can do much."""
+    if few:
+        cut = next((i + 1 for i in reversed(range(len(tokens))) if _delimits(tokens[i])), 0)
+        while cut < len(tokens) and tokens[cut].isspace():
+            cut += 1
+        if cut and _words(tokens[cut:]) <= _GIVEN_BACK_WORDS:
+            tokens = tokens[:cut]
+    return tokens if any(map(_delimits, tokens)) or _words(tokens) >= _WORDS_BEFORE_DELIMITER else ()
+
+
+def _trimmed_end(tokens: Tokens, *, few: bool) -> Tokens:
+    """An end without what the inputs themselves may end with, a full stop above all."""
+    start = next((i for i, token in enumerate(tokens) if token not in _SENTENCE_ENDS), len(tokens))
+    tokens = tokens[start:]
+    if few:
+        cut = next((i for i, token in enumerate(tokens) if _delimits(token)), 0)
+        if cut and _words(tokens[:cut]) <= _GIVEN_BACK_WORDS:
+            tokens = tokens[cut:]
+    return tokens if any(map(_delimits, tokens)) or _words(tokens) >= _WORDS_BEFORE_DELIMITER else ()
+
+
+def _gaps(middles: Sequence[str]) -> tuple[str, ...]:
+    """Constant words that part what varies: each with a delimiter, in every text, and in the same order."""
+    rests = list(middles)
+    found = []
+    while gap := next(_shared(rests), ""):
+        found.append(gap)
+        rests = [rest.partition(gap)[2] for rest in rests]
+    return tuple(found)
+
+
+def _shared(texts: Sequence[str]) -> Iterator[str]:
+    """Runs of tokens of the shortest text, the longest first at each place, that all texts hold between others."""
+    shortest = min(texts, key=len)
+    tokens = _TOKEN.findall(shortest)[:_GAP_TEXT_TOKENS]
+    for start in range(1, len(tokens)):
+        for end in range(min(len(tokens), start + _GAP_TOKENS), start + 1, -1):
+            run = tuple(tokens[start:end])
+            if not _words(run) or not any(map(_delimits, run)):
+                continue
+            text = "".join(run)
+            if all(text in one[1:-1] for one in texts):
+                yield text

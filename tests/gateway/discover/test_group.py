@@ -1,0 +1,97 @@
+"""Calls grouped, and the input of each as the gateway will read it."""
+
+from typing import Any
+
+from gateway.discover.call import Call
+from gateway.discover.group import Group, groups
+from gateway.discover.read.exchange import Exchange, call_of
+from gateway.reading.roles import select
+
+from .logs import SCHEMA, harm_calls, pair, user
+
+TEXTS = [text for text, _ in harm_calls(30)]
+
+
+def calls(requests: list[dict[str, Any]]) -> list[Call]:
+    made = []
+    for index, request in enumerate(requests):
+        one = pair(request, "a")
+        made.append(call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{index}"))
+    return made
+
+
+def read(group: Group) -> list[str]:
+    """What a rule with the group's `reads` would read."""
+    found = []
+    for call in group.calls:
+        texts, _ = select(call.turns, frozenset(group.reads.roles or ("user",)), last=True)
+        fitting = [group.reads.template.input_of(text) for text in texts]
+        found.append("\n".join(text for text in fitting if text is not None))
+    return found
+
+
+def test_the_last_turn_under_a_constant_system_prompt() -> None:
+    [group] = groups(calls([user(text, "Sort this.") for text in TEXTS]))
+    assert (group.system, bool(group.reads)) == ("Sort this.", False)
+    assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
+
+
+def test_system_prompts_part_what_is_asked() -> None:
+    found = groups(calls([user(text, system) for text in TEXTS for system in ("Sort this.", "Sum this up.")]))
+    assert sorted(str(group.system) for group in found) == ["Sort this.", "Sum this up."]
+
+
+def test_a_template_in_the_users_turn_under_a_system_prompt() -> None:
+    [group] = groups(calls([user(f"Ticket:\n{text}\n---\nLabel:", "Sort this.") for text in TEXTS]))
+    assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
+    assert (group.reads.after, group.reads.before) == ("Ticket:\n", "\n---\nLabel:")
+
+
+def test_an_input_in_the_system_prompt() -> None:
+    [group] = groups(calls([user("Go on.", f"Sort the text between the lines.\n---\n{text}\n---\n") for text in TEXTS]))
+    assert group.reads.roles == ("system",)
+    assert read(group) == [text.strip() for text in group.inputs] == [text.strip() for text in TEXTS]
+
+
+def test_a_system_prompt_with_a_date_is_told() -> None:
+    [group] = groups(calls([user(text, f"Sort this message. Today is day {i}.") for i, text in enumerate(TEXTS)]))
+    assert group.system is None
+    assert list(group.inputs) == [text.strip() for text in TEXTS]
+
+
+def test_examples_that_stay_the_same_are_no_conversation() -> None:
+    shots = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "greeting"}]
+    requests = [{"model": "m", "messages": [*shots, {"role": "user", "content": text}]} for text in TEXTS]
+    [group] = groups(calls(requests))
+    assert not group.conversation
+    assert read(group) == list(group.inputs)
+
+
+def test_conversations_are_told() -> None:
+    requests = [
+        {"model": "m", "messages": [*({"role": "user", "content": TEXTS[i - n]} for n in (3, 2)),
+                                    {"role": "assistant", "content": TEXTS[i - 1]}, {"role": "user", "content": text}]}
+        for i, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    [group] = groups(calls(requests))
+    assert group.conversation
+    assert list(group.inputs) == [text.strip() for text in TEXTS]
+
+
+def test_a_turn_in_two_parts_is_read_where_it_varies() -> None:
+    def parts(text: str) -> list[dict[str, str]]:
+        return [{"type": "text", "text": "Sort what follows."}, {"type": "text", "text": f"Ticket: {text}"}]
+
+    [group] = groups(calls([{"model": "m", "messages": [{"role": "user", "content": parts(text)}]} for text in TEXTS]))
+    assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
+
+
+def test_one_question_again_and_again() -> None:
+    [group] = groups(calls([user("What is new?", "You know the news.")] * 20))
+    assert group.constant
+
+
+def test_shapes_part_groups() -> None:
+    plain = [user(text, "Sort this.") for text in TEXTS]
+    shaped = [user(text, "Sort this.", response_format=SCHEMA) for text in TEXTS]
+    assert len(groups(calls(plain + shaped))) == 2

@@ -1,0 +1,227 @@
+"""Logs of every maker, as files, and what is wrong in them by line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.discover.call import Log
+from gateway.discover.read.log import Files
+
+from .logs import START, Pair, pair, user, write
+
+ONE = pair(user("where is my card", "Sort this.", temperature=0), "card")
+
+
+def read(*files: Path) -> Log:
+    return Files(files).read(lambda _done: None)
+
+
+def litellm(one: Pair, **fields: Any) -> dict[str, Any]:
+    return {
+        "request_id": "chatcmpl-1",
+        "call_type": "acompletion",
+        "spend": 0.0005,
+        "prompt_tokens": 90,
+        "completion_tokens": 4,
+        "startTime": "2025-10-09T08:53:20.000Z",
+        "model": "openai/gpt-4o",
+        "model_group": "gpt-4o",
+        "cache_hit": "False",
+        "status": "success",
+        "messages": {},
+        "response": one.response,
+        "proxy_server_request": one.request,
+        **fields,
+    }
+
+
+def portkey(one: Pair, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": "1",
+        "created_at": "2025-10-09T08:53:20.000Z",
+        "request": one.request,
+        "response": one.response,
+        "is_success": 1,
+        "ai_org": "openai",
+        "ai_model": "gpt-4o",
+        "req_units": 90,
+        "res_units": 4,
+        "cost": 0.05,
+        "response_status_code": 200,
+        "request_url": "https://api.openai.com/v1/chat/completions",
+        **fields,
+    }
+
+
+def helicone(one: Pair, **fields: Any) -> dict[str, Any]:
+    return {
+        "request_id": "1",
+        "request_created_at": "2025-10-09 08:53:20",
+        "request_body": one.request,
+        "response_body": one.response,
+        "response_status": 200,
+        "request_path": "/v1/chat/completions",
+        "request_model": "gpt-4o",
+        "model": "gpt-4o-2024-08-06",
+        "prompt_tokens": 90,
+        "completion_tokens": 4,
+        "cost": 0.0005,
+        **fields,
+    }
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "pair": {"request": ONE.request, "response": ONE.response},
+    "pair with bodies": {"request": {"body": ONE.request}, "response": {"status_code": 200, "body": ONE.response}},
+    "pair of texts": {"request": json.dumps(ONE.request), "response": json.dumps(ONE.response)},
+    "input and output": {"input": ONE.request, "output": ONE.response},
+    "stored": {**ONE.response, "messages": ONE.request["messages"]},
+    "chat": {
+        "messages": [*ONE.request["messages"], {"role": "assistant", "content": "card"}],
+        "model": "gpt-4o",
+        "created": START,
+    },
+    "litellm": litellm(ONE),
+    "litellm with messages": litellm(ONE, proxy_server_request={}, messages=ONE.request["messages"]),
+    "litellm as texts": litellm(
+        ONE, proxy_server_request=json.dumps(ONE.request), response=json.dumps(ONE.response), messages="{}"
+    ),
+    "litellm payload": {
+        "id": "1",
+        "call_type": "acompletion",
+        "response_cost": 0.0005,
+        "startTime": float(START),
+        "model": "gpt-4o",
+        "messages": ONE.request["messages"],
+        "response": ONE.response,
+        "model_parameters": {"temperature": 0},
+    },
+    "portkey": portkey(ONE),
+    "portkey, older": {
+        "created_at": "2025-10-09T08:53:20Z",
+        "request.body": ONE.request,
+        "response.body": ONE.response,
+        "ai_model": "gpt-4o",
+    },
+    "portkey, capitals": {name.upper(): value for name, value in portkey(ONE).items()},
+    "helicone": helicone(ONE),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_record_of_each_form_is_a_call(form: str, tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.jsonl", [FORMS[form]]))
+    assert (list(log.problems), dict(log.skipped)) == ([], {})
+    [call] = log.calls
+    assert [turn.texts for turn in call.turns] == [("Sort this.",), ("where is my card",)]
+    assert call.said.content == "card"
+    assert (call.model, call.at) == ("gpt-4o", START)
+    assert call.place == f"{tmp_path / 'log.jsonl'}:1"
+
+
+@pytest.mark.parametrize(("form", "usd"), [("litellm", 0.0005), ("portkey", 0.0005), ("helicone", 0.0005)])
+def test_what_the_log_says_of_the_cost_is_in_dollars(form: str, usd: float, tmp_path: Path) -> None:
+    record = FORMS[form]
+    [call] = read(write(tmp_path / "log.jsonl", [record])).calls
+    assert call.reported_usd == pytest.approx(usd)
+    assert (call.input_tokens, call.output_tokens) == (100, 5)
+
+
+def test_a_batch_is_joined_over_its_two_files(tmp_path: Path) -> None:
+    asked = [
+        {"custom_id": f"c{i}", "method": "POST", "url": "/v1/chat/completions", "body": user(f"text {i}")}
+        for i in range(3)
+    ]
+    answer = {"status_code": 200, "body": ONE.response}
+    answered = [
+        {"id": "b2", "custom_id": "c2", "response": answer, "error": None},
+        {"id": "b0", "custom_id": "c0", "response": answer, "error": None},
+        {"id": "b9", "custom_id": "c9", "response": answer, "error": None},
+    ]
+    log = read(write(tmp_path / "out.jsonl", answered), write(tmp_path / "in.jsonl", asked))
+    assert [call.turns[0].texts[0] for call in log.calls] == ["text 2", "text 0"]
+    assert sorted(log.skipped.values()) == [1, 1]
+    assert any("input file" in reason for reason in log.skipped)
+    assert any("output file" in reason for reason in log.skipped)
+
+
+def test_a_stream_kept_as_text_is_joined(tmp_path: Path) -> None:
+    parts = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("ca", "rd")]
+    parts.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    text = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
+    [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, response=text)])).calls
+    assert call.said.content == "card"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (litellm(ONE, call_type="aembedding"), "no chat call"),
+        (litellm(ONE, status="failure"), "failed"),
+        (litellm(ONE, cache_hit="True"), "cache"),
+        (litellm(ONE, proxy_server_request={}, response={}), "not kept"),
+        (
+            litellm(ONE, response={"choices": [{"message": {"content": "a... (litellm_truncated skipped 9 chars)"}}]}),
+            "part",
+        ),
+        (portkey(ONE, response_status_code=429), "failed"),
+        (portkey(ONE, request_url="https://api.openai.com/v1/embeddings"), "no chat call"),
+        (portkey(ONE, response={}), "not kept"),
+        (helicone(ONE, response_status=500), "failed"),
+        (helicone(ONE, request_body={}, signed_body_url="https://x"), "--include-body"),
+        (helicone(ONE, request_body={"input": "a", "model": "e"}), "no chat call"),
+        ({"request": ONE.request, "response": {"error": {"message": "no"}}}, "failed"),
+        ({"request": {"input": "x"}, "response": ONE.response}, "no chat call"),
+        ({"messages": ONE.request["messages"]}, "no answer"),
+    ],
+)
+def test_what_is_no_call_to_learn_from_is_counted(record: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.jsonl", [record, FORMS["pair"]]))
+    assert len(log.calls) == 1
+    assert list(log.problems) == []
+    [(told, count)] = log.skipped.items()
+    assert count == 1
+    assert reason in told
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{not json", "is not JSON"),
+        ("17", "must be an object, is int"),
+        ('{"a": 1}', "of no known form"),
+        (json.dumps(portkey(ONE, created_at="yesterday")), "created_at: 'yesterday' is no time"),
+        (json.dumps(litellm(ONE, response="oops")), "response: is text, but not JSON"),
+        (json.dumps({"request": {"messages": [{"role": 1}]}, "response": ONE.response}), "messages:"),
+        (json.dumps({"request": ONE.request, "response": {"choices": [{"message": 3}]}}), "no chat completion"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    good = json.dumps(FORMS["pair"])
+    file.write_text(f"{good}\n\n{line}\n{good}\n")
+    log = read(file)
+    assert len(log.calls) == 2
+    [problem] = log.problems
+    assert problem.startswith(f"{file}:3: ")
+    assert message in problem
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_list_is_read_like_lines(indent: int | None, wrapped: bool, tmp_path: Path) -> None:
+    records = [litellm(ONE), litellm(ONE, call_type="aembedding")]
+    file = tmp_path / "log.json"
+    file.write_text(json.dumps({"data": records, "error": None} if wrapped else records, indent=indent))
+    log = read(file)
+    assert (len(log.calls), log.skipped.total(), list(log.problems)) == (1, 1, [])
+
+
+def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
+    file = tmp_path / "log.json"
+    file.write_text(json.dumps([FORMS["pair"], FORMS["pair"]], indent=1)[:-300])
+    log = read(file)
+    assert len(log.calls) == 1
+    assert log.problems[0].startswith(f"{file}:")

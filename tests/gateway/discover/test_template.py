@@ -1,0 +1,121 @@
+"""Templates found in texts, whatever stands in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.discover.reads import reads_of
+from gateway.discover.template import Frame, families, frame_of
+
+INPUTS = ["I lost my card.", "I want a refund.", "where is it", "I can not log in", "hello there", "my app fails?"]
+TICKETS = [f"Classify this ticket.\nTicket: {text}\n---\nAnswer with one word, nothing else." for text in INPUTS]
+FRENCH = [f"Translate to French: {text}" for text in INPUTS]
+
+
+def test_the_part_that_varies_is_found() -> None:
+    [family] = families(TICKETS)
+    assert family.frame.before == "Classify this ticket.\nTicket: "
+    assert family.frame.after == "\n---\nAnswer with one word, nothing else."
+    assert [family.frame.middle(text) for text in TICKETS] == INPUTS
+
+
+def test_several_templates_in_one_log() -> None:
+    mixed = [text for pair in zip(TICKETS, FRENCH, strict=True) for text in pair]
+    found = families(mixed)
+    assert sorted(tuple(mixed[i] for i in family.members) for family in found) == sorted(
+        [tuple(TICKETS), tuple(FRENCH)]
+    )
+    assert {family.frame.before for family in found} == {"Classify this ticket.\nTicket: ", "Translate to French: "}
+
+
+def test_templates_that_begin_alike_are_told_apart() -> None:
+    intro = "You work for a bank and read what its customers write to it.\n"
+    one = [f"{intro}Name the intent of this message.\nMessage: {text}" for text in INPUTS]
+    other = [f"{intro}Name the mood of this message.\nMessage: {text}" for text in INPUTS]
+    assert sorted(len(family.members) for family in families(one + other)) == [6, 6]
+
+
+def test_templates_that_differ_only_in_their_end_are_told_apart() -> None:
+    one = [f"{text}\n\nQuestion: which product is meant in the message above, in a word?" for text in INPUTS]
+    other = [f"{text}\n\nQuestion: is the writer of the message above angry or calm?" for text in INPUTS]
+    assert sorted(len(family.members) for family in families(one + other)) == [6, 6]
+
+
+def test_what_people_write_is_no_template() -> None:
+    texts = ["can you help me", "can you tell me the time", "can you send it again", "I want my money", "where is it"]
+    [family] = families([*texts, "hi", "can you cancel it", "thanks!", "I want to pay", "can I pay by card"])
+    assert not family.frame
+
+
+def test_one_text_again_and_again_is_constant() -> None:
+    [family] = families(["What is new today?"] * 30)
+    assert family.constant
+    assert not family.frame
+
+
+def test_repeated_inputs_are_no_templates_of_their_own() -> None:
+    repeated = [text for text in TICKETS for _ in range(9)]
+    assert [len(family.members) for family in families(repeated)] == [54]
+
+
+def test_inputs_that_end_alike_keep_their_end() -> None:
+    frame = frame_of([f"Text: {text}." for text in ("one two", "three", "four five six")])
+    assert (frame.before, frame.after) == ("Text: ", "")
+
+
+def test_inputs_that_begin_alike_by_chance_keep_their_beginning() -> None:
+    frame = frame_of([f"Message: I want {text}\n" for text in ("this", "that", "it")])
+    assert frame.before == "Message: "
+
+
+def test_two_spans_are_told() -> None:
+    texts = [f"Name: {name}\nText: {text}\nLabel:" for name, text in zip("abcdef", INPUTS, strict=True)]
+    frame = frame_of(texts)
+    assert frame == Frame(before="Name: ", after="\nLabel:", gaps=("\nText: ",))
+
+
+def test_few_texts_and_empty_ones() -> None:
+    assert families([]) == []
+    assert not frame_of(["a"])
+    assert frame_of(["Text: a", "Text: "]).before == "Text: "
+    assert [family.members for family in families(["", "", "x"])] == [(0, 1, 2)]
+
+
+WRITTEN = st.text(st.sampled_from("ab .:\n\"'#-é$"), max_size=12)
+
+
+@given(before=WRITTEN, after=WRITTEN, inputs=st.lists(WRITTEN, min_size=2, max_size=8))
+def test_every_text_is_in_one_family_and_its_input_is_what_the_gateway_reads(
+    before: str, after: str, inputs: list[str]
+) -> None:
+    texts = [before + text + after for text in inputs]
+    found = families(texts)
+    assert sorted(i for family in found for i in family.members) == list(range(len(texts)))
+    for family in found:
+        reads = reads_of(family.frame)
+        for i in family.members:
+            assert texts[i].startswith(family.frame.before)
+            assert texts[i].endswith(family.frame.after)
+            assert reads.template.input_of(texts[i]) == family.frame.middle(texts[i]).strip()
+
+
+@pytest.mark.parametrize(
+    ("frame", "after", "before"),
+    [
+        (Frame(before="Labels: a, b.\nTicket: ", after="\n---\nOne word."), "Ticket: ", "\n---\nOne word."),
+        (Frame(before="Ticket: x\nTicket: ", after=""), "x\nTicket: ", ""),
+        (Frame(before="Text:\n", after="\n---\nText again\n---\n"), "Text:\n", "\n---\nText again\n---\n"),
+    ],
+)
+def test_reads_takes_few_words_that_stand_only_there(frame: Frame, after: str, before: str) -> None:
+    reads = reads_of(frame)
+    assert frame.before.endswith(reads.after)
+    assert frame.after.startswith(reads.before)
+    text = f"{frame.before}{after} odd {before}{frame.after}"
+    assert reads.template.input_of(text) == frame.middle(text).strip()
+
+
+def test_reads_fits_no_other_template_where_that_can_be_helped() -> None:
+    frame = Frame(before="Name the intent.\nText: ")
+    assert reads_of(frame).after == "Text: "
+    assert reads_of(frame, others=["Name the mood.\nText: hi"]).after == "Name the intent.\nText: "
