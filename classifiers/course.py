@@ -105,7 +105,7 @@ class Course:
         if self.tagged is None:
             return verdict
         now = self.reading.now or datetime.now().astimezone()
-        return with_slots(verdict, self.classifier.model, self.tagged, now)
+        return with_slots(verdict, self.classifier.model, self.tagged, now, every=self.reading.every_slot)
 
     def _ask(self, pieces: Sequence[_Piece]) -> None:
         self.pieces, self.keys = pieces, [key_of(self.stage.encoder, window) for window, _ in pieces]

@@ -91,6 +91,7 @@ class Reading:
     """What one classifier is to read: whole texts (turns, parts), each windowed on its own.
 
     incomplete: the caller left something out that the classifier cannot read (an image, say).
+    every_slot: values of all slots are wanted, whatever label the text has.
     now: what `tomorrow` is relative to; by default the time of reading.
     """
 
@@ -98,4 +99,5 @@ class Reading:
     texts: tuple[str, ...]
     max_windows: int = 512
     incomplete: bool = False
+    every_slot: bool = False
     now: datetime | None = None

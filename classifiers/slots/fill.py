@@ -24,14 +24,16 @@ class Tagged:
     logits: Floats
 
 
-def with_slots(verdict: Verdict, model: Model, tagged: Sequence[Tagged], now: datetime) -> Verdict:
+def with_slots(
+    verdict: Verdict, model: Model, tagged: Sequence[Tagged], now: datetime, *, every: bool = False
+) -> Verdict:
     """The verdict with what the texts fill in.
 
     Where it names a label, only that label's slots are looked for, and required ones among them that nothing fills
-    make it unsure. A text that is none of the labels fills nothing in.
+    make it unsure. A text that is none of the labels fills nothing in. every: all slots are looked for all the same.
     """
     policy, tagger = model.policy, model.tagger
-    names = _sought(policy, verdict.labels)
+    names = tuple(policy.slots) if every else _sought(policy, verdict.labels)
     if tagger is None or not names:
         return verdict
     allowed = np.array([name in names for name in tagger.slots], bool)
@@ -41,7 +43,7 @@ def with_slots(verdict: Verdict, model: Model, tagged: Sequence[Tagged], now: da
         for run in tags.runs(np.float32(tagger.scale) * one.logits, allowed)
     )
     filled = {value.slot for value in found}
-    needed = {slot for label in verdict.labels for slot in _required(policy, label)}
+    needed = {slot for label in verdict.labels if label in policy.labels for slot in _required(policy, label)}
     missing = tuple(name for name in policy.slots if name in needed and name not in filled)
     verdict = replace(verdict, slots=found, missing=missing)
     if missing and verdict.abstention is None:

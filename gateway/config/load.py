@@ -92,9 +92,12 @@ def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy)
     """Labels that are to be redacted, of which nothing tells the places."""
     for label, then in rule.then.items():
         named = [one for one in policy.labels if one not in rule.then] if label == "*" else [label]
-        bare = [one for one in named if one in policy.labels and not policy.labels[one].patterns]
+        bare = [
+            one for one in named if one in policy.labels and not (policy.labels[one].patterns or policy.slots_of(one))
+        ]
         if then.redact and bare:
-            message = f"{bare[0]} is not told by patterns:, so nothing says what to redact; block it, or flag it"
+            why = "is not told by patterns: and has no slots:, so nothing says what to redact"
+            message = f"{bare[0]} {why}; block it, or flag it"
             yield document.problem(("rules", index, "then", label), message)
 
 

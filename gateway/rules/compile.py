@@ -28,8 +28,12 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
     if star is not None:
         then = {**dict.fromkeys(policy.labels, star), **then}
     strict: FallThrough = "block" if safety else "forward"
-    turns = rule.reads.turns or ("all" if safety else "last")
-    redacts = tuple(kind for kind, label in policy.patterns.items() if label in then and then[label].act is Act.REDACT)
+    hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
+    redacts = (
+        *(kind for kind, label in policy.patterns.items() if label in hidden),
+        *dict.fromkeys(slot for label in hidden for slot in policy.slots_of(label)),
+    )
+    turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
     roles = rule.reads.roles or (get_args(Role) if redacts else ("user", "tool") if safety else ("user",))
     return Rule(

@@ -75,7 +75,7 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
     met: whether the label can be given in the caller's shape; otherwise no rule answers with it.
     """
     chosen: tuple[str | None, Action] | None = None
-    for label in verdict.labels:
+    for label in _named(rule, verdict):
         action = rule.then.get(label)
         if action is not None and action.own_label and not met:
             continue
@@ -91,6 +91,13 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
     if chosen is None:
         return Step(rule=rule, verdict=verdict, label=None, action=None, ends=False)
     return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=chosen[1].act not in _GOES_ON)
+
+
+def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
+    """The labels that call for something. What fills a slot is redacted whatever label the text as a whole has."""
+    if verdict.slots and rule.redacts and rule.then.keys().isdisjoint(verdict.labels):
+        return [label for label, action in rule.then.items() if action.act is Act.REDACT]
+    return verdict.labels
 
 
 def broken(classifier: str, reason: str) -> Verdict:

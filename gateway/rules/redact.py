@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]*_[0-9]{1,6}\]")
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BARE = re.compile(r'[^\s,:\[\]{}"]')
+_NO_LETTER = re.compile(r"[^A-Z0-9]+")
 _BETWEEN = re.compile(r"[\W_]+")
 _WRITTEN_ONE_WAY = frozenset({"email", "secret", "ip"})
 """Kinds in which separators count; numbers may be written with and without them."""
@@ -66,7 +67,7 @@ class Placeholders:
         key = kind, _same(kind, value)
         name = self._names.get(key)
         if name is None:
-            name = self._names[key] = self._next(kind.upper())
+            name = self._names[key] = self._next(_NO_LETTER.sub("_", kind.upper()))
         if restore:
             self.values.setdefault(name, value)
         return name

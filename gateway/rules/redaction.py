@@ -13,7 +13,7 @@ from gateway.reading.request import Request
 from gateway.rules import redact
 from gateway.rules.decide import Decision, Step
 from gateway.rules.redact import Mark, Placeholders, Unredactable
-from gateway.rules.rule import Act
+from gateway.rules.rule import Act, Action, Rule
 from gateway.wire import chat
 from gateway.wire.rewrite import Path, rewrite
 
@@ -93,20 +93,20 @@ def restored(said: Said, placeholders: Placeholders) -> bytes | None:
 
 
 def marks_of(step: Step) -> Iterator[tuple[int, Mark]]:
-    """(index of the text that the rule reads, place) of each passage that a rule redacts."""
-    for passage in step.verdict.spans:
-        action = step.rule.then.get(passage.label)
+    """(index of the text that the rule reads, place) of each passage and each slot's value that a rule redacts."""
+    verdict, rule = step.verdict, step.rule
+    for passage in verdict.spans:
+        action = rule.then.get(passage.label)
         if action is not None and action.act is Act.REDACT:
-            yield (
-                passage.text,
-                Mark(
-                    start=passage.start,
-                    end=passage.end,
-                    kind=passage.kind,
-                    rule=step.rule.name,
-                    restore=action.restore,
-                ),
-            )
+            yield passage.text, _mark(passage.start, passage.end, passage.kind, rule, action)
+    if step.action is not None and step.action.act is Act.REDACT:
+        for value in verdict.slots:
+            if value.slot in rule.redacts:
+                yield value.text, _mark(value.start, value.end, value.slot, rule, step.action)
+
+
+def _mark(start: int, end: int, kind: str, rule: Rule, action: Action) -> Mark:
+    return Mark(start=start, end=end, kind=kind, rule=rule.name, restore=action.restore)
 
 
 def _redacted(
@@ -116,7 +116,10 @@ def _redacted(
     steps: Sequence[Step],
     placeholders: Placeholders,
 ) -> Redacted:
-    redacted = Redacted(failed=[step for step in steps if not any(True for _ in marks_of(step))])
+    # a label of a policy with slots may hold though no value is given: then there is nothing to hide
+    redacted = Redacted(
+        failed=[step for step in steps if not step.rule.slots and not any(True for _ in marks_of(step))]
+    )
     for place, (text, parsed) in enumerate(zip(texts, is_json, strict=True)):
         own = marks.get(place)
         if own is None:

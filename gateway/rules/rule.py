@@ -39,8 +39,8 @@ class Action:
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
     labels that its classifier can name; template: which part of each text it reads; slots: of its policy, read in
-    those languages; redacts: the kinds of passages
-    that it replaces; terms: under which it answers, if it has a contract; notice_s: of that contract's audits."""
+    those languages; redacts: the kinds of passages and the slots that it replaces; terms: under which it
+    answers, if it has a contract; notice_s: of that contract's audits."""
 
     name: str
     classifier: str
@@ -63,4 +63,10 @@ class Rule:
 
     def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
         """What its classifier is to read."""
-        return Reading(classifier=self.classifier, texts=texts, max_windows=self.max_windows, incomplete=incomplete)
+        return Reading(
+            classifier=self.classifier,
+            texts=texts,
+            max_windows=self.max_windows,
+            incomplete=incomplete,
+            every_slot=bool(self.redacts),
+        )

@@ -38,6 +38,22 @@ rules:
     reads: {roles: system, output: true}
     then: {"*": redact}
 """
+STARTERS = """\
+version: 1
+models_dir: models
+ledger: offramp.db
+upstreams: {echo: {kind: echo}}
+models: {gpt-4o: echo, gpt-4o-mini: echo}
+rules:
+  - {name: data, classifier: personal-data, when: {model: gpt-4o}, then: {"*": redact}}
+  - {name: details, classifier: personal-details, when: {model: gpt-4o}, then: {"*": redact}}
+  - {name: data-restored, classifier: personal-data, when: {model: gpt-4o-mini}, then: {"*": {redact: {restore: true}}}}
+  - name: details-restored
+    classifier: personal-details
+    when: {model: gpt-4o-mini}
+    then: {"*": {redact: {restore: true}}}
+"""
+POLICIES = Path(__file__).parents[2] / "config" / "policies"
 TEXT = "I am joe@example.com, my account is DE89 3704 0044 0532 0130 00"
 HIDDEN = "I am [EMAIL_1], my account is [IBAN_1]"
 
@@ -112,3 +128,27 @@ def test_moderations_name_the_labels(client: OpenAI) -> None:
     assert result["flagged"]
     assert (result["categories"]["payment"], result["categories"]["violence"]) == (True, False)
     assert result["category_scores"]["contact"] == 1
+
+
+def test_the_starters_hide_names_beside_numbers(tmp_path: Path, run_offramp, start_gateway, required) -> None:
+    required.module("torch", "pip install 'offramp[train]'")
+    policies = [str(POLICIES / f"personal-{name}.yaml") for name in ("data", "details")]
+    trained = run_offramp("train", *policies, "--models", "models", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    (tmp_path / "gateway.yaml").write_text(STARTERS)
+    gateway = start_gateway(tmp_path / "gateway.yaml")
+    text = (
+        "Hi, I am Martina Gruber, born 3 April 1987. My card 4111 1111 1111 1111 was charged twice, "
+        "please call +44 20 7946 0958. Was Isaac Newton rich?"
+    )
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
+        raw = ask(client, "gpt-4o", text)
+        said = ask(client, "gpt-4o-mini", text).parse().choices[0].message.content
+    assert raw.parse().choices[0].message.content == (
+        "echo: Hi, I am [PERSON_1], born [DATE_OF_BIRTH_1]. My card [CARD_1] was charged twice, "
+        "please call [PHONE_1]. Was Isaac Newton rich?"
+    )
+    assert raw.headers["x-offramp-redacted"] == "card:1,date_of_birth:1,person:1,phone:1"
+    assert said == f"echo: {text}"
+    assert gateway.metric('offramp_redacted_places_total{kind="person",rule="details"}') == 1
+    assert gateway.metric('offramp_redacted_places_total{kind="address",rule="details"}') == 0

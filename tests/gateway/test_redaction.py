@@ -274,7 +274,7 @@ rules:
   - {name: c, classifier: safe, then: {violence: redact}}
 """
     problems = rule_problems(load(text), policies)
-    what = "is not told by patterns:, so nothing says what to redact; block it, or flag it"
+    what = "is not told by patterns: and has no slots:, so nothing says what to redact; block it, or flag it"
     assert [str(problem).partition("gateway.yaml:")[2] for problem in problems] == [
         f"4:40: rules[0].then.*: gossip {what}",
         f"6:40: rules[2].then.violence: violence {what}",

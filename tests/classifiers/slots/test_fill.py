@@ -85,3 +85,9 @@ def test_slots_of_several_texts_say_which_text_they_are_in(model: Model) -> None
     found = with_slots(verdict("first"), model, [tagged(1, 0, 0, 0), tagged(0, 0, 3, 4)], NOW)
     assert [(one.slot, one.text) for one in found.slots] == [("people", 0), ("time", 1)]
     assert found.abstention is None
+
+
+def test_every_slot_is_looked_for_where_that_is_asked_for(model: Model) -> None:
+    found = with_slots(verdict("other"), model, [tagged(1, 0, 3, 4)], NOW, every=True)
+    assert [one.slot for one in found.slots] == ["people", "time"]
+    assert (found.labels, found.abstention) == (("other",), None)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from classifiers.policy import Policy
-from gateway.config.load import Loaded
+from gateway.config.load import Loaded, rule_problems
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 
@@ -95,3 +95,25 @@ def test_a_block_on_abstention_says_nothing_about_a_label(compiled: Callable[[st
     assert rule.otherwise["broken"].shape == "message"
     strict = compiled("  - {name: s, classifier: safe, then: {violence: {block: {shape: error}}}}\n")
     assert strict.otherwise["broken"].shape == "error"
+
+
+def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
+    load: Callable[..., Loaded], policies: dict[str, Policy]
+) -> None:
+    details = Policy.model_validate(
+        {
+            "version": 1,
+            "name": "details",
+            "kind": "slots",
+            "about": "who somebody is",
+            "slots": {"person": {"means": "a name"}, "address": {"means": "where they live"}},
+        }
+    )
+    known = {**policies, "details": details}
+    loaded = load(BASE + '  - {name: d, classifier: details, then: {"*": redact}}\n')
+    assert rule_problems(loaded, known) == []
+    (rule,) = compile_rules(loaded.settings.rules, known, loaded.replies)
+    assert rule.redacts == ("person", "address")
+    assert rule.roles == {"system", "developer", "user", "assistant", "tool"}
+    assert not rule.last_turn
+    assert rule.reading(("hi",), incomplete=False).every_slot

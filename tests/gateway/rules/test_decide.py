@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.verdict import Abstention, Verdict
+from classifiers.verdict import Abstention, SlotValue, Verdict
 from gateway.rules.decide import apply, broken, decide
+from gateway.rules.redaction import marks_of
 from gateway.rules.rule import Act, Action, Rule
 
 MakeRule = Callable[..., Rule]
@@ -63,6 +64,22 @@ def test_a_redaction_stands_where_an_abstention_is_forwarded(make_rule: MakeRule
     assert (unsure.act, len(unsure.redactions)) == (Act.REDACT, 1)
     unread = decide([(rule, make_verdict("a", abstention=Abstention.UNREAD))])
     assert (unread.act, unread.redactions) == (Act.BLOCK, ())
+
+
+@pytest.mark.parametrize("labels", [(), ("other",)])
+def test_what_fills_a_slot_is_redacted_whatever_the_label(
+    make_rule: MakeRule, make_verdict: MakeVerdict, labels: tuple[str, ...]
+) -> None:
+    rule = replace(make_rule({"a": Act.REDACT, "b": Act.FLAG}), redacts=("person",))
+    place = SlotValue(slot="person", start=0, end=3, raw="Tom", value="Tom", confidence=0.9)
+    unsure = None if labels else Abstention.UNSURE
+    found = replace(make_verdict(*labels, abstention=unsure), slots=(place,))
+    decision = decide([(rule, found)])
+    assert (decision.act, [step.label for step in decision.redactions]) == (Act.REDACT, ["a"])
+    assert decide([(rule, replace(found, slots=()))]).act is Act.FORWARD
+    assert [(text, mark.kind, mark.start, mark.end) for text, mark in marks_of(decision.redactions[0])] == [
+        (0, "person", 0, 3)
+    ]
 
 
 def test_nothing_to_decide_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:

@@ -37,6 +37,13 @@ def test_each_value_has_one_placeholder_numbered_by_its_first_place() -> None:
     assert given.values == {}
 
 
+def test_slots_may_have_names_of_any_form() -> None:
+    given = Placeholders()
+    assert given.of("old-address2", "14 Elm Street", restore=True) == "[OLD_ADDRESS2_1]"
+    text = "[OLD_ADDRESS2_1]!"
+    assert apply(text, restoring(text, given.values)) == "14 Elm Street!"
+
+
 def test_placeholders_from_before_are_not_given_again() -> None:
     assert redacted(f"you said [EMAIL_1]; mine is {MAIL}", email=MAIL) == "you said [EMAIL_1]; mine is [EMAIL_2]"
     # what follows the value speaks of it: the turn after
