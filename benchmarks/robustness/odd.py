@@ -28,7 +28,9 @@ TEXTS: Mapping[str, str] = {
 }
 """By what is odd about them."""
 
-KINDS = ("intent", "topic", "safety", "slots")
+PLAIN = "descriptions alone"
+"""The case whose model is asked about odd texts."""
+
 SUBJECTS = ("card", "refund", "exchange rate", "lost phone", "new address", "limit")
 ASKED = ("where is my", "tell me of the", "I need help with the", "what about the")
 
@@ -59,9 +61,11 @@ def described(count: int, examples: int = 2) -> dict[str, Any]:
 
 
 def cases(most_labels: int) -> Iterator[Case]:
-    """Every kind of odd rows for every kind of policy; thousands of labels up to `most_labels`."""
-    for kind in KINDS[:-1]:
+    """Every kind of odd rows for every kind of policy; thousands of labels up to `most_labels`. Topics are trained as
+    intents are, so one case of theirs will do."""
+    for kind in ("intent", "safety"):
         yield from _labelled(kind, most_labels)
+    yield next(_labelled("topic", most_labels))
     yield from _slots()
 
 
@@ -72,7 +76,7 @@ def _labelled(kind: str, most_labels: int) -> Iterator[Case]:
 
     texts = [text for text in TEXTS.values() if text.strip()]
     three, two = described(3, examples=0), described(2, examples=0)
-    yield case("descriptions alone", three)
+    yield case(PLAIN, three)
     yield case("odd texts as rows", described(3), ((text, f"label {i % 3}") for i, text in enumerate(texts)))
     yield case("an empty text among rows", three, iter([("hi", "label 0"), ("", "label 1")]))
     yield case("two rows a label", three, ((f"{ask} {i}", f"label {i}") for i in range(3) for ask in ASKED[:2]))
@@ -84,14 +88,13 @@ def _labelled(kind: str, most_labels: int) -> Iterator[Case]:
         "each text under both labels", two, ((f"message {i}", f"label {j}") for i in range(40) for j in range(2))
     )
     yield case("labels at random", two, ((f"message about my card {i}", f"label {i % 2}") for i in range(200)))
-    if kind != "topic":
-        for count in (count for count in (300, 1000, 3000) if count <= most_labels):
-            rows = (
-                (f"{ask} {SUBJECTS[i % len(SUBJECTS)]} number {i * 7 + turn}", f"label {i}")
-                for i in range(count)
-                for turn, ask in enumerate(ASKED)
-            )
-            yield case(f"{count:,} labels of 4 rows", described(count, examples=0), rows)
+    for count in (count for count in (300, 3000) if count <= most_labels):
+        rows = (
+            (f"{ask} {SUBJECTS[i % len(SUBJECTS)]} number {i * 7 + turn}", f"label {i}")
+            for i in range(count)
+            for turn, ask in enumerate(ASKED)
+        )
+        yield case(f"{count:,} labels of 4 rows", described(count, examples=0), rows)
 
 
 def _slots() -> Iterator[Case]:
@@ -104,7 +107,7 @@ def _slots() -> Iterator[Case]:
         return Case(what=what, policy=policy, rows=tuple((row, "odd") for row in rows))
 
     plain = [f"table for [{count}](people) at [{time}](time)" for count in (2, "four", 6) for time in ("7 pm", "noon")]
-    yield case("descriptions alone", [])
+    yield case(PLAIN, [])
     yield case("odd texts as rows", [*plain, *filter(str.strip, TEXTS.values()), "[" + "x" * 100_000 + "](people)"])
     yield case("one row", plain[:1])
     yield case("no row marks anything", [f"table number {index} at night" for index in range(12)])

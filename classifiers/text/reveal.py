@@ -13,11 +13,8 @@ def reveal(text: str) -> tuple[str, ...]:
     own as well, so that nothing around it waters it down. Takes time in proportion to the text; what it returns is at
     most four times as long.
     """
-    hidden: list[str] = []
-    for _ in range(DEPTH):
-        text, found = codes.decode(text)
-        if not found:
-            break
-        hidden = found
+    text, hidden = codes.decode(text)
+    for _ in range(DEPTH - 1 if hidden else 0):
+        text, hidden = codes.decode(text)[0], [codes.decode(one)[0] for one in hidden]
     alone = "\n".join(hidden)
     return (*shifted.restore(text), *((alone,) if alone and alone.strip() != text.strip() else ()))
