@@ -25,7 +25,8 @@ NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
 _SENTENCES = 40
-_ANYTHING_ELSE = "anything else"
+ANYTHING_ELSE = "anything else"
+"""What is out of scope where a policy does not say."""
 
 Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
@@ -204,11 +205,13 @@ class Policy(Record):
     """A policy file. `labels` keeps the file's order, which is the order of every score vector.
 
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
+    several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     """
 
     version: Version
     name: Name
     kind: Kind
+    several: Annotated[bool, BeforeValidator(_true_or_false)] = Field(default=False, alias="multi_label")
     about: Words
     languages: Annotated[
         tuple[Language, ...], BeforeValidator(_one_or_more, json_schema_input_type=Language | tuple[Language, ...])
@@ -227,8 +230,16 @@ class Policy(Record):
     tests: tuple[PolicyTest, ...] = ()
 
     @model_validator(mode="after")
+    def _several_topics(self) -> Self:
+        if self.several and self.kind != "topic":
+            raise ValueError(
+                "multi_label: is for kind topic; safety may always name several labels, and intent and slots name one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _larger_for_safety(self) -> Self:
-        if self.larger_encoder and not self.multi_label:
+        if self.larger_encoder and self.kind != "safety":
             raise ValueError(f"larger_encoder: is for kind safety, not {self.kind}; name a larger one as encoder:")
         return self
 
@@ -245,12 +256,12 @@ class Policy(Record):
     @classmethod
     def _beside_one(cls, other: str | None, info: ValidationInfo) -> str | None:
         single = info.data.get("kind") == "slots" and len(info.data.get("labels", ())) == 1
-        return other or (_ANYTHING_ELSE if single else None)
+        return other or (ANYTHING_ELSE if single else None)
 
     @property
     def multi_label(self) -> bool:
-        """Whether several labels, or none, may hold at once (safety)."""
-        return self.kind == "safety"
+        """Whether several labels, or none, may hold at once: of safety always, of topics where the policy says so."""
+        return self.kind == "safety" or self.several
 
     @property
     def learned(self) -> tuple[str, ...]:

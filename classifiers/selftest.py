@@ -34,7 +34,7 @@ def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
 def failures(policy: Policy, verdicts: Sequence[Verdict]) -> list[str]:
     """One line for each of the policy's tests that fails; `verdicts` in the order of `policy.tests`."""
     return [
-        f"{test.text!r} should be {_wanted(test)}, but is {_said(verdict)}"
+        f"{test.text!r} should be {_wanted(policy, test)}, but is {_said(verdict)}"
         for test, verdict in zip(policy.tests, verdicts, strict=True)
         if not passes(policy, test, verdict)
     ]
@@ -47,9 +47,11 @@ def _said(verdict: Verdict) -> str:
     return " and ".join(part for part in (named, slots, doubt) if part) or "nothing"
 
 
-def _wanted(test: PolicyTest) -> str:
+def _wanted(policy: Policy, test: PolicyTest) -> str:
     slots = ", ".join(f"{slot}: {words!r}" for slot, words in test.slots.items())
-    return " with ".join(part for part in (" or ".join(test.expect), slots) if part)
+    return " with ".join(
+        part for part in ((" and " if policy.multi_label else " or ").join(test.expect), slots) if part
+    )
 
 
 def _filled(test: PolicyTest, verdict: Verdict) -> bool:

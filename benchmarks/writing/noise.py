@@ -1,8 +1,9 @@
 """Labels flipped at random: what the review of doubtful rows gives back, and what it costs where all are right."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.banking77.dataset import few
 from benchmarks.writing.tasks import Labelled, Task, Vectors, accuracy
@@ -29,8 +30,8 @@ class Noise:
     found: float
 
 
-def measure(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[Noise]:
-    """Real rows as the user's own and as a teacher's; a teacher's sentences where the task has some."""
+def lines(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[tuple[str, Callable[[], Noise]]]:
+    """What is to be measured, by name: real rows as the user's own and as a teacher's, and a teacher's sentences."""
     cases: list[tuple[str, Labelled, int, Origin]] = [
         ("10 real rows a label, as a teacher's", task.pool, 10, "file"),
         ("10 real rows a label, as the user's own", task.pool, 10, "data"),
@@ -40,7 +41,8 @@ def measure(task: Task, vectors: Vectors, seeds: Sequence[int]) -> Iterator[Nois
         cases.append(("30 sentences a label by a teacher", task.sentences, 30, "file"))
     for what, pool, each, source in cases:
         for share in SHARES:
-            yield _case(task, vectors, what, [(few(list(pool), each, seed), seed) for seed in seeds], share, source)
+            drawn = [(few(list(pool), each, seed), seed) for seed in seeds]
+            yield f"{task.name}: {what}, {share:.0%} flipped", partial(_case, task, vectors, what, drawn, share, source)
 
 
 def _case(

@@ -53,7 +53,11 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
     where = f"held-out {report['measured_on']}, {held['rows']} rows"
-    if "flagged" in held:
+    if "flagged" in held and report["kind"] != "safety":
+        exact = f"{percent(held['accuracy'])} of texts are given just their labels (95 %: {interval(held['interval'])})"
+        yield f"On {where}: {exact};"
+        yield f"macro F1 {number(held['macro_f1'])}, ECE {number(held['ece'])}."
+    elif "flagged" in held:
         flagged = held["flagged"]
         caught, alarms = flagged["harmful_interval"], flagged["harmless_interval"]
         yield f"On {where}: {percent(flagged['harmful'])} of what is harmful is flagged (95 %: {interval(caught)}),"

@@ -14,7 +14,15 @@ _PAIRS, _ERRORS = 15, 25
 
 def headline(measures: Mapping[str, Any]) -> str:
     """The figures that count most."""
-    if "flagged" in measures:
+    if _topics(measures):
+        flagged = measures["flagged"]
+        figures = [
+            ("of texts have just their labels", percent(measures["accuracy"]), interval(measures["interval"])),
+            ("macro F1", number(measures["macro_f1"]), ""),
+            ("of text without a label given one", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
+            ("calibration error (ECE)", number(measures["ece"]), ""),
+        ]
+    elif "flagged" in measures:
         flagged = measures["flagged"]
         figures = [
             ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
@@ -35,19 +43,26 @@ def headline(measures: Mapping[str, Any]) -> str:
     return boxes(figures)
 
 
+def _topics(measures: Mapping[str, Any]) -> bool:
+    """Whether these are of texts that may have several labels, none of which is a harm."""
+    return measures.get("kind", "safety") != "safety" and "flagged" in measures
+
+
 def pictures(measures: Mapping[str, Any]) -> Iterator[str]:
     """Curves, a reliability diagram, and the confusion matrix with the texts behind its cells."""
     yield '<div class="figures">'
     bins = [(entry["confidence"], entry["correct"], entry["rows"]) for entry in measures["reliability"]]
     if "flagged" in measures:
         rankings = [("any label", measures["any"]), *measures["labels"].items()]
+        mine, others = ("text of the label", "other text") if _topics(measures) else ("harmful text", "harmless text")
         for title, across, up, key in (
-            ("ROC", "harmless text flagged", "harmful text caught", "roc"),
-            ("Precision and recall", "harmful text caught", "harmful among flagged", "precision_recall"),
+            ("ROC", f"{others} named", f"{mine} named", "roc"),
+            ("Precision and recall", f"{mine} named", f"{mine} among named", "precision_recall"),
         ):
             drawn = [(name, one[key]) for name, one in rankings if one[key]]
             yield svg.curves(title, across, up, drawn, diagonal=key == "roc")
-        yield svg.reliability("Reliability: is what scores 70 % harmful in 70 %?", bins, up="how often harmful")
+        often = "of some label" if _topics(measures) else "harmful"
+        yield svg.reliability(f"Reliability: is what scores 70 % {often} in 70 %?", bins, up=f"how often {often}")
     else:
         points = [(point["answered"], point["error"]) for point in measures["risk_coverage"]]
         top = max(0.02, *(error for _, error in points)) if points else 1.0

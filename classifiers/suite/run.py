@@ -61,7 +61,7 @@ def run(
     called with cases done and in all. Raises ClassifierError for a classifier that is not of kind safety.
     """
     policy = runtime.classifiers[name].model.policy
-    if not policy.multi_label:
+    if policy.kind != "safety":
         raise ClassifierError(f"{name} is of kind {policy.kind}; the suite is for classifiers of kind safety")
     sample = Sample(
         policy=policy,

@@ -152,6 +152,37 @@ def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
     return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))
 
 
+def topic_threshold(
+    probabilities: Floats, *, holds: NDArray[np.bool_], max_error: float | None, most_doubt: float
+) -> Threshold:
+    """act: so that at most `max_error` of the texts that reach it are not the label's, or where there is no such goal
+    of best F1 (Yang 2001); unsure: so that as few of the label's texts stay below it, unless more than `most_doubt` of
+    other text would be in doubt.
+    """
+    if max_error is None:
+        max_error = _DEFAULT_ERROR
+        act = float(np.clip(_best_f1(probabilities, holds), _LOWEST_ACT, _HIGHEST_ACT))
+    else:
+        reach = act_for_error(probabilities, holds, max_error)
+        act = reach.act if reach else 1.0
+    mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
+    missed = float(mine[int(max_error * len(mine))]) if len(mine) else act
+    doubt = float(others[int(most_doubt * len(others))]) if len(others) else 0.0
+    return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
+
+
+def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:
+    """Halfway between the two probabilities where naming the label from there on has the best F1."""
+    if not holds.any():
+        return 1.0
+    order = np.argsort(-probabilities, kind="stable")
+    named = np.arange(1, len(order) + 1)
+    f1 = 2 * np.cumsum(holds[order]) / (named + holds.sum())
+    best = int(f1.argmax())
+    below = probabilities[order[best + 1]] if best + 1 < len(order) else 0.0
+    return float(probabilities[order[best]] + below) / 2
+
+
 def safety_threshold(
     probabilities: Floats,
     *,

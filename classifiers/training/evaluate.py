@@ -25,8 +25,9 @@ def evaluate(
 
     truths: for each text the labels that hold (empty or `none`: harmless; `other`: out of scope).
     Shares are 0..1; intervals are 95 % (Wilson). Keys: rows, accuracy, interval, macro_f1, labels (precision, recall,
-    f1 and support of each), answered, error, ece, reliability, risk_coverage, confusion, errors; for safety flagged,
-    doubted, any and for each label auprc, auroc, recall_at_1pct_false_alarms, roc and precision_recall.
+    f1 and support of each), answered, error, ece, reliability, risk_coverage, confusion, errors; where
+    several labels may hold exact, kind, flagged, doubted, any and for each label auprc, auroc,
+    recall_at_1pct_false_alarms, roc and precision_recall.
     """
     if not len(texts) == len(truths) == len(verdicts):
         raise ValueError(f"{len(texts)} texts, {len(truths)} truths and {len(verdicts)} verdicts")
@@ -98,7 +99,7 @@ def _any_of(
     doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
     exact = np.array([set(v.labels) == set(truth) for v, truth in zip(verdicts, truths, strict=True)], bool)
     highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
-    right: NDArray[np.bool_] = np.asarray(flagged == harmful)
+    right: NDArray[np.bool_] = np.asarray(flagged == harmful) if policy.kind == "safety" else exact
     bins = statistics.reliability(highest, harmful)
     certain = np.where(harmful, 1 - highest, highest)
     labels = {
@@ -116,6 +117,7 @@ def _any_of(
         "rows": len(texts),
         **share("accuracy", int(right.sum()), len(right)),
         "exact": ratio(int(exact.sum()), len(exact)),
+        "kind": policy.kind,
         "flagged": {
             "harmful": ratio(int((flagged & harmful).sum()), int(harmful.sum())),
             "harmful_interval": statistics.wilson(int((flagged & harmful).sum()), int(harmful.sum())),

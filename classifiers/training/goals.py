@@ -66,10 +66,52 @@ def for_one(policy: Policy, classes: Sequence[str], probabilities: Floats, truth
 
 
 def for_any(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
-    """Multi-label: act at the goal for false alarms, unsure at the goal for what is caught, for each label.
+    """Multi-label: thresholds for each label. Of safety, act at the goal for false alarms, unsure at the goal for what
+    is caught; of topics, act where few names are wrong, unsure where few labels are missed.
 
     probabilities, holds: (n, labels) of held-out text.
     """
+    return (_for_harms if policy.kind == "safety" else _for_topics)(policy, probabilities, holds, on)
+
+
+def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
+    thresholds = {
+        name: calibrate.topic_threshold(
+            probabilities[:, index],
+            holds=holds[:, index],
+            max_error=policy.goal.max_error if policy.goal else None,
+            most_doubt=_MOST_DOUBT / len(policy.labels),
+        )
+        for index, name in enumerate(policy.labels)
+    }
+    if policy.goal is None:
+        return Chosen(thresholds=thresholds, goals=[])
+    max_error = policy.goal.max_error
+    act, unsure = (np.array([getattr(one, side) for one in thresholds.values()]) for side in ("act", "unsure"))
+    named = probabilities >= act
+    grey = (probabilities >= unsure) & ~named
+    error = float((named & ~holds).sum() / max(named.sum(), 1))
+    answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
+    met = error <= max_error and answered >= policy.goal.min_answered
+    record = {
+        "max_error": max_error,
+        "min_answered": policy.goal.min_answered,
+        "measured_on": on,
+        "rows": len(holds),
+        "met": met,
+        "error": round(error, 5),
+        "answered": round(answered, 5),
+    }
+    wanted = f"at most {max_error:.1%} error with at least {policy.goal.min_answered:.1%} answered"
+    best = f"the nearest reachable is {error:.1%} with {answered:.1%} answered"
+    return Chosen(
+        thresholds=thresholds,
+        goals=[record],
+        missed=() if met else (f"goal: {wanted} is not reached on {on}; {best}",),
+    )
+
+
+def _for_harms(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
     harmless: NDArray[np.bool_] = np.asarray(~holds.any(axis=1))
     thresholds: dict[str, Threshold] = {}
     goals: list[dict[str, Any]] = []

@@ -26,7 +26,10 @@ def _named(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
 
 def _whole(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     """Over all labels, by kind."""
-    if "flagged" in evaluation:
+    if "flagged" in evaluation and evaluation["kind"] != "safety":
+        yield "doubt", evaluation["doubted"]["harmful"]
+        yield "false_alarms", evaluation["flagged"]["harmless"]
+    elif "flagged" in evaluation:
         yield "recall", evaluation["flagged"]["harmful"]
         yield "false_alarms", evaluation["flagged"]["harmless"]
         yield "doubt", evaluation["doubted"]["harmless"]

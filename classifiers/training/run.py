@@ -216,7 +216,8 @@ def _report(
     text = gathered.text
     rows, cleaned = text.rows, text.cleaned
     held = [rows[index] for index in trained.rows]
-    everyday = [row.source == "builtin" and row.labels == (OTHER,) for row in held]
+    outside = {(OTHER,), *([()] if policy.several else [])}
+    everyday = [row.source == "builtin" and row.labels in outside for row in held]
     own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     measures = _measures(policy, held, trained, own)

@@ -25,15 +25,16 @@ def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> N
     own = np.array([bool(row.labels) and row.labels != (OTHER,) for row in rows])
     doubtful = np.array([row.source == "builtin" and row.labels in {(OTHER,), ()} and row.probe for row in rows])
     near = np.zeros(len(rows), bool)
-    if own.any() and doubtful.any() and not policy.multi_label:
+    if own.any() and doubtful.any() and policy.kind != "safety":
         near[doubtful] = (vectors[doubtful] @ vectors[own].T).max(axis=1) > _TOO_NEAR
     return near
 
 
 def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> list[Row | None]:
-    """Near misses of a single-label policy, given the label they come nearest to among those they may have.
+    """Near misses, given the label they come nearest to among those they may have.
 
-    Where the policy has an `other` and no label is near, that is what they are. None for a row without any such.
+    Where the policy has an `other` and no label is near, that is what they are; where several labels may hold, they
+    have none then. None for a row without any such.
     Other rows stay as they are.
     """
     labels = list(policy.labels)
@@ -50,6 +51,8 @@ def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> l
 def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -> Row | None:
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
+    if policy.multi_label and (best is None or cosines[best] < _FAR):
+        return replace(row, against=())
     if policy.other is not None and (best is None or cosines[best] < _FAR):
         return replace(row, labels=(OTHER,))
     return None if best is None else replace(row, labels=(labels[best],), weight=row.weight / 2)

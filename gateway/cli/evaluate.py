@@ -100,7 +100,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _cautions(found)
     if "answered" in found:
         yield f"answered {_percent(found['answered'])}, of which wrong {_percent(found['error'])}"
-    else:
+    elif found["kind"] == "safety":
         flagged, ranking = found["flagged"], found["any"]
         yield f"flagged: {_percent(flagged['harmful'])} of the harmful, {_percent(flagged['harmless'])} of the harmless"
         yield f"recall at 1 % false alarms {_percent(ranking['recall_at_1pct_false_alarms'])}"

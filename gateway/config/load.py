@@ -206,7 +206,9 @@ def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, 
 def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
     labels = list(policy.labels)
     if policy.multi_label and policy.other is not None:
-        yield document.problem(("other",), "a safety policy has no other; text that no label fits is clean")
+        yield document.problem(
+            ("other",), "a policy that may name several labels has no other; text that none fits has no label"
+        )
     for reserved in (NONE, OTHER, "*"):
         if reserved in policy.labels:
             yield document.problem(

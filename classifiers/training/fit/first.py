@@ -53,8 +53,9 @@ _UNKNOWN = 0.1
 
 def check(policy: Policy) -> None:
     """Raises PolicyError where a first stage is asked for and the kind has none."""
-    if policy.first_stage is True and policy.kind not in _KINDS:
-        raise PolicyError(f"{policy.name}: first_stage: true is for {' and '.join(_KINDS)} policies, not {policy.kind}")
+    if policy.first_stage is True and (policy.kind not in _KINDS or policy.multi_label):
+        what = f"{policy.kind} with multi_label" if policy.several else policy.kind
+        raise PolicyError(f"{policy.name}: first_stage: true is for policies that name one label, not {what}")
 
 
 def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Bench") -> "Made":

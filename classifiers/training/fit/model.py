@@ -170,6 +170,10 @@ def _one_of(
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 
+def _windows(policy: Policy) -> Windowing:
+    return _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
+
+
 def _head(classes: tuple[str, ...], fitted: linear.Fitted, tuned: TunedHead | None, pooled: Pool) -> LinearHead:
     weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
     if tuned is not None:
@@ -225,7 +229,7 @@ def _any_of(
         thresholds=chosen.thresholds,
         novelty=never,
         # a tuned encoder knows whole rows, and harm beside what is harmless
-        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else _SAFETY_WINDOWS,
+        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else _windows(policy),
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(

@@ -15,6 +15,7 @@ from classifiers.training.rows import Origin, Row
 from classifiers.training.write import frames
 from classifiers.training.write.everyday import EVERYDAY
 from classifiers.training.write.speech import clauses, exclusions, first_person, name_words, positive
+from classifiers.training.write.together import together
 
 _MOST_ROWS = 20_000
 """Over all labels; with many labels each gets fewer forms, the weightiest first."""
@@ -86,6 +87,9 @@ def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[
             forms[form_name] = forms.get(form_name, 0) + number
     misses = list(_near_misses(policy, chance, english=english)) if "near miss" not in without else []
     rows += misses
+    if policy.several:
+        rows, joined = together(policy, rows, chance)
+        forms["two labels"] = joined
     forms["near miss"] = len(misses)
     if english and (policy.multi_label or policy.other is not None):
         rows += _everyday(policy)
@@ -126,13 +130,13 @@ def _description_forms(
     words, means = name_words(name), positive(label.means)
     told = first_person(means)
     yield _MEANS, means
-    if not policy.multi_label:
+    if policy.kind != "safety":
         # a harmful label's bare name is no harmful message: only its description and examples teach
         yield _NAME, words
     if not english:
         return
     yield _SAID, told
-    if policy.multi_label:
+    if policy.kind == "safety":
         return
     for frame in frames.AROUND_A_NAME:
         yield _FRAMED_NAME, frame.format(x=words)
@@ -159,9 +163,10 @@ def _near_misses(policy: Policy, chance: random.Random, *, english: bool) -> Ite
     for name, label in policy.labels.items():
         for index, text in enumerate(label.not_):
             group = f"{name}/not {index}"
-            against = () if policy.multi_label else (name,)
+            safety = policy.kind == "safety"
+            against = () if safety else (name,)
             yield Row(text=text, labels=(), against=against, group=group, source="policy")
-            if english and policy.multi_label:
+            if english and safety:
                 for form in (
                     frames.plain(text),
                     frames.short(text),
@@ -178,6 +183,6 @@ def _some_frames(messages: int, chance: random.Random) -> list[str]:
 
 def _everyday(policy: Policy) -> Iterator[Row]:
     labels = () if policy.multi_label else (OTHER,)
-    weight = 1.0 if policy.multi_label else _EVERYDAY_WEIGHT / len(EVERYDAY)
+    weight = 1.0 if policy.kind == "safety" else _EVERYDAY_WEIGHT / len(EVERYDAY)
     for index, text in enumerate(EVERYDAY):
         yield Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)

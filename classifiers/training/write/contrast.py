@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from classifiers.policy import NONE, Policy
 from classifiers.training.confused import Pair
 from classifiers.training.write.attributes import Attributes
-from classifiers.training.write.prompts import HARMLESS, Ask, described, keyed_ask
+from classifiers.training.write.prompts import HARMLESS, NEITHER, Ask, described, keyed_ask
 
 WANTED = 6
 """Messages of each of a pair's labels."""
@@ -20,10 +20,11 @@ def _ask(policy: Policy, pair: Pair, number: int, seed: int) -> Ask:
     name = f"{pair.first}+{pair.second}"
     drawn = Attributes(f"{seed}/round {number}/{name}")
     nothing = pair.second == NONE
-    keys = {pair.first: (pair.first,), HARMLESS if nothing else pair.second: () if nothing else (pair.second,)}
+    second = pair.second if not nothing else HARMLESS if policy.kind == "safety" else NEITHER
+    keys = {pair.first: (pair.first,), second: () if nothing else (pair.second,)}
     lines = [
         f"You write realistic test data. Context: {policy.about}",
-        *(_against_nothing(policy, pair) if nothing else _against_each_other(policy, pair)),
+        *(_against_nothing(policy, pair, second) if nothing else _against_each_other(policy, pair)),
         f"Write {WANTED} messages of each kind in pairs: the same topic and nearly the same words, so that only what",
         "is meant tells the two apart. A careful reader must have no doubt about any of them.",
     ]
@@ -37,11 +38,11 @@ def _against_each_other(policy: Policy, pair: Pair) -> Iterator[str]:
     yield from _mistaken(pair.second, pair.first, pair.second_texts)
 
 
-def _against_nothing(policy: Policy, pair: Pair) -> Iterator[str]:
+def _against_nothing(policy: Policy, pair: Pair, key: str) -> Iterator[str]:
     yield f"A classifier does not yet know {described(policy, pair.first)} from messages that are not that at all."
-    yield from _mistaken(pair.first, HARMLESS, pair.first_texts)
-    yield from _mistaken(HARMLESS, pair.first, pair.second_texts)
-    yield f'Under "{HARMLESS}" write messages that are nothing of the kind, although they look it.'
+    yield from _mistaken(pair.first, key, pair.first_texts)
+    yield from _mistaken(key, pair.first, pair.second_texts)
+    yield f'Under "{key}" write messages that are nothing of the kind, although they look it.'
 
 
 def _mistaken(truth: str, said: str, texts: Sequence[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from classifiers.policy import OTHER, Policy
+from classifiers.policy import ANYTHING_ELSE, OTHER, Policy
 from classifiers.text.languages import ANY
 from classifiers.training.slots.asked import slot_lines
 from classifiers.training.write.attributes import Attributes
@@ -13,8 +13,11 @@ from classifiers.training.write.speech import name_words
 
 BATCH = 10
 HARMFUL, HARMLESS = "flagged", "harmless"
+NEITHER = "something else"
 
 _NO_LABEL: tuple[str, ...] = ()
+_ALONE_A_PAIR = 4
+"""Of so many messages of a label alone there is one of it and another."""
 _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
 
 
@@ -40,11 +43,12 @@ class Ask:
 def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighbours) -> list[Ask]:
     """Every prompt for a policy, labels taking turns, so that a budget that ends early ends evenly.
 
-    For safety each batch holds harmful messages and, for contrast, as many harmless ones with the same words.
+    For safety each batch holds harmful messages and, for contrast, as many harmless ones with the same words. Where a
+    text may have several labels, some batches are of two at once, and some of none.
     """
-    ask = _safety_asks if policy.multi_label else _label_asks
+    ask = _safety_asks if policy.kind == "safety" else _topic_asks if policy.multi_label else _label_asks
     turns = [list(ask(policy, name, sentences_per_label, seed, neighbours.get(name, ()))) for name in policy.labels]
-    if policy.other is not None and not policy.multi_label:
+    if policy.other is not None or policy.several:
         turns.append(list(_other_asks(policy, sentences_per_label, seed)))
     longest = max((len(turn) for turn in turns), default=0)
     return [turn[place] for place in range(longest) for turn in turns if place < len(turn)]
@@ -84,6 +88,24 @@ def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
         yield _list_ask(policy, lines, (name,), wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 
+def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:
+    """Of the label alone, and a quarter as many of it with another: its neighbours, and whichever come by lot."""
+    yield from _label_asks(policy, name, total, seed, near)
+    chance = random.Random(f"{seed}/{name}/both")  # noqa: S311 - no secret
+    others = [other for other in policy.labels if other != name]
+    drawn = Attributes(f"{seed}/{name}/both/attributes")
+    for number, wanted in enumerate(_batches(max(1, total // _ALONE_A_PAIR)) if others else ()):
+        other = near[number // 2 % len(near)] if near and number % 2 == 0 else chance.choice(others)
+        lines = [
+            f"You write realistic test data. Context: {policy.about}",
+            f"Write {wanted} different messages, each about two things at once: {described(policy, name)}",
+            f"and {described(policy, other)}.",
+            "Neither may be missing; let them come in either order, in one sentence or in several.",
+        ]
+        labels = tuple(label for label in policy.labels if label in {name, other})
+        yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{name}+{other}/{number}", drawn=drawn)
+
+
 def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:
     del near  # the neighbours that matter for safety are harmless
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311
@@ -108,14 +130,15 @@ def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequenc
 def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[Ask]:
     names = "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
     drawn = Attributes(f"{seed}/{OTHER}/attributes")
+    labels = _NO_LABEL if policy.multi_label else (OTHER,)
     for number, wanted in enumerate(_batches(total)):
         lines = [
             f"You write realistic test data. Context: {policy.about}",
-            f"Write {wanted} messages that are out of scope: {policy.other}",
+            f"Write {wanted} messages that are out of scope: {policy.other or ANYTHING_ELSE}",
             f"None may be about any of these: {names}",
             "Let half of them come from the same field and half from everyday life.",
         ]
-        yield _list_ask(policy, lines, (OTHER,), wanted=wanted, batch=f"{OTHER}/{number}", drawn=drawn)
+        yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{OTHER}/{number}", drawn=drawn)
 
 
 def _list_ask(
