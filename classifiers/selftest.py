@@ -48,10 +48,9 @@ def _said(verdict: Verdict) -> str:
 
 
 def _wanted(policy: Policy, test: PolicyTest) -> str:
+    labels = (" and " if policy.multi_label else " or ").join(test.expect)
     slots = ", ".join(f"{slot}: {words!r}" for slot, words in test.slots.items())
-    return " with ".join(
-        part for part in ((" and " if policy.multi_label else " or ").join(test.expect), slots) if part
-    )
+    return " with ".join(part for part in (labels, slots) if part)
 
 
 def _filled(test: PolicyTest, verdict: Verdict) -> bool:
