@@ -49,7 +49,6 @@ class _Form:
 
 _EXAMPLE = _Form("example", 1.5, 0.75, probe=True, brief=True)
 _NAME = _Form("name", 1.0, brief=True)
-_FRAMED_NAME = _Form("framed name", 0.7)
 _MEANS = _Form("description", 1.0, brief=True)
 _SAID = _Form("description in the first person", 1.0, brief=True)
 _NAMED_EXAMPLE = _Form("name: example", 1.0, 0.2, brief=True)
@@ -102,26 +101,28 @@ def _label_rows(
 ) -> Iterator[tuple[_Form, Row]]:
     label = policy.labels[name]
     for index, example in enumerate(label.examples):
-        for form, text in _example_forms(name, example, len(label.examples), chance, english=english):
+        for form, text in _example_forms(policy, name, example, chance, english=english):
             source: Origin = "policy" if form is _EXAMPLE else "builtin"
             group = f"{name}/example {index}"
             yield form, Row(text=text, labels=(name,), group=group, source=source, probe=form.probe)
     for form, text in _description_forms(policy, name, label, excluded, english=english):
-        group = f"{name}/{form.name if form in {_NAME, _FRAMED_NAME, _EXCLUDED} else 'means'}"
+        group = f"{name}/{form.name if form in {_NAME, _EXCLUDED} else 'means'}"
         yield form, Row(text=text, labels=(name,), group=group, source="builtin", probe=form.probe)
 
 
 def _example_forms(
-    name: str, example: str, examples: int, chance: random.Random, *, english: bool
+    policy: Policy, name: str, example: str, chance: random.Random, *, english: bool
 ) -> Iterator[tuple[_Form, str]]:
     yield _EXAMPLE, example
     yield _PLAIN, frames.plain(example)
     if english:
         yield _NAMED_EXAMPLE, f"{name_words(name)}: {example}"
-        yield _SHORT, frames.short(example)
         yield _MISTYPED, frames.mistyped(example, chance)
-        for frame in _some_frames(examples, chance):
-            yield _FRAMED, frame.format(x=example)
+        if policy.kind == "safety":
+            # its near misses get the same, so that neither side is known by its frames
+            yield _SHORT, frames.short(example)
+            for frame in _some_frames(len(policy.labels[name].examples), chance):
+                yield _FRAMED, frame.format(x=example)
 
 
 def _description_forms(
@@ -138,8 +139,6 @@ def _description_forms(
     yield _SAID, told
     if policy.kind == "safety":
         return
-    for frame in frames.AROUND_A_NAME:
-        yield _FRAMED_NAME, frame.format(x=words)
     for clause in clauses(told):
         yield _CLAUSE, clause
         yield _NAMED_CLAUSE, f"{words}: {clause}"

@@ -14,17 +14,6 @@ AROUND_A_MESSAGE = (
     "{x} asap",
     "Could you tell me: {x}",
 )
-AROUND_A_NAME = (
-    "I have a question about {x}",
-    "I need help with {x}",
-    "there is a problem with my {x}",
-    "{x}?",
-    "what about {x}",
-    "how does {x} work",
-    "tell me about {x}",
-    "can you explain {x}",
-    "{x} issue",
-)
 _FILLER = frozenset(
     {"a", "an", "the", "please", "just", "really", "very", "so", "to", "of", "for", "my", "me", "i", "i'm", "i've"}
     | {"is", "are", "was", "it's", "do", "does", "did", "can", "could", "would"}

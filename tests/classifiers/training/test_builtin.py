@@ -57,7 +57,7 @@ def test_descriptions_are_said_without_what_they_exclude() -> None:
 
 
 def test_an_example_and_its_variants_are_one_group() -> None:
-    rows = [row for row in write(policy(), 0).rows if "where is my card" in row.text.lower()]
+    rows = [row for row in write(policy("safety"), 0).rows if "example 0" in row.group]
     assert len(rows) > 5
     assert len({row.group for row in rows}) == 1
     assert [row.text for row in rows if row.probe] == ["where is my card?"]
@@ -74,6 +74,13 @@ def test_everyday_text_is_other_only_where_the_policy_has_one() -> None:
     assert OTHER not in {label for row in write(policy(), 0).rows for label in row.labels}
     with_other = write(policy(other="anything else"), 0)
     assert with_other.forms["everyday text"] == sum(row.labels == (OTHER,) for row in with_other.rows) > 100
+
+
+def test_frames_are_for_safety_alone_and_stand_around_what_is_harmless_as_well() -> None:
+    """Elsewhere they cost accuracy: benchmarks/results/writing.md."""
+    assert not any(row.text.startswith("Hi, ") for row in write(policy(), 0).rows)
+    framed = [row.labels for row in write(policy("safety"), 0).rows if row.text.startswith(("Hi, ", "hello there, "))]
+    assert set(framed) == {("card_late",), ()}
 
 
 def test_a_harmful_label_is_not_taught_by_its_bare_name() -> None:
@@ -96,7 +103,7 @@ def test_only_the_authors_words_are_used_for_other_languages() -> None:
 
 def test_brief_keeps_every_label_and_the_examples() -> None:
     whole, brief = write(policy(), 0), write(policy(), 0, brief=True)
-    assert len(brief.rows) < len(whole.rows) / 2
+    assert len(brief.rows) < len(whole.rows)
     assert {label for row in brief.rows for label in row.labels} == {"card_late", "how_long"}
     assert brief.forms["example"] == 2
 

@@ -268,7 +268,10 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         (POLICY.replace("intent", "intents"), "3:1: kind: 'intents' is not known here; did you mean \"intent\"?"),
         (POLICY.replace("one: {", "other: {"), "6:3: labels.other: other is a word of Offramp's own"),
         (POLICY.replace("  two: {means: two}\n", ""), "5:1: labels: needs two labels, or one and other:"),
-        (POLICY.replace("intent", "safety") + "other: x\n", "8:1: other: a safety policy has no other"),
+        (
+            POLICY.replace("intent", "safety") + "other: x\n",
+            "8:1: other: a policy that may name several labels",
+        ),
         (POLICY + "tests:\n  - {text: a, expect: on}\n", '9:15: tests[0].expect: no label on; did you mean "one"?'),
         (
             POLICY.replace("intent", "safety") + "tests:\n  - {text: a, expect: other}\n",
