@@ -24,14 +24,16 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Pa
     gateway = next(text for text in yaml_blocks("quickstart.md") if text.startswith("version: 1"))
     (folder / "config" / "gateway.yaml").write_text(gateway)
     for text in yaml_blocks("policies.md"):
-        if text.startswith("version: 1"):
-            (folder / "config" / "policies" / f"{yaml.safe_load(text)['name']}.yaml").write_text(text)
+        values = yaml.safe_load(text)
+        # the others need an encoder that lies elsewhere, or minutes of tuning
+        if text.startswith("version: 1") and "encoder" not in values and values["kind"] != "slots":
+            (folder / "config" / "policies" / f"{values['name']}.yaml").write_text(text)
     return folder
 
 
 def test_the_docs_policies_train_and_its_gateway_answers(newcomer: Path, run_offramp, start_gateway) -> None:
     policies = sorted(str(path) for path in (newcomer / "config" / "policies").iterdir())
-    assert [Path(path).stem for path in policies] == ["bike-rental", "chat-safety"]
+    assert [Path(path).stem for path in policies] == ["bike-rental", "chat-safety", "ticket-topics"]
     assert run_offramp("check", cwd=newcomer).returncode == 0
     trained = run_offramp("train", *policies, cwd=newcomer)
     assert trained.returncode == 0, trained.stdout

@@ -5,7 +5,7 @@ import pytest
 
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.doubt import Done, Heard, Reviewed, confident, neighbours, review
+from classifiers.training.doubt import Done, Reviewed, neighbours, review
 from classifiers.training.fit.linear import unit
 from classifiers.training.rows import Origin, Row
 
@@ -89,25 +89,17 @@ def test_no_label_loses_its_last_row(make_policy: MakePolicy) -> None:
     assert ("lost_card",) in {row.labels for row in found.rows}
 
 
-def test_a_fit_speaks_only_where_it_is_as_certain_as_of_that_labels_own_rows() -> None:
-    logits = np.array([[4, 0], [4, 0], [0, 4], [0, 4], [0.5, 0]], np.float32)
-    assert confident(logits, np.array([0, 0, 1, 1, 1], np.int32)).tolist() == [0, 0, 1, 1, -1]
-
-
 def test_neighbours_of_the_same_group_have_no_say() -> None:
     vectors = unit(np.array([[1, 0], [1, 0.01], [0.9, 0.1], [0, 1]]))
     labels = np.array([0, 0, 1, 2], np.int32)
     asked = np.array([0])
-    assert neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3).tolist() == [0]
-    assert neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3).tolist() == [1]
+    assert [part.tolist() for part in neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3)] == [[0], [1]]
+    assert [part.tolist() for part in neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3)] == [[1], [0]]
 
 
-def test_others_alone_do_not_outvote_the_fit() -> None:
-    own = np.array([0, 0, 0], np.int32)
-    told = Heard(
-        fitted=np.array([0, -1, 2], np.int32),
-        near=np.array([1, 1, 2], np.int32),
-        described=np.array([1, 1, 1], np.int32),
-    )
-    _, agreed = told.against(own)
-    assert agreed.sum(axis=0).tolist() == [0, 0, 2]
+def test_what_merely_lies_nearer_to_another_label_is_left_alone(make_policy: MakePolicy) -> None:
+    """Three rows of a label that lie among another's have each other for neighbours."""
+    rows, vectors = cloud()
+    for place in range(3):
+        rows[place] = Row(text=f"odd {place}", labels=("lost_card",), group=f"odd {place}", source="teacher")
+    assert reviewed(make_policy(), rows, vectors).doubts == ()
