@@ -39,13 +39,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--models", type=Path, help="where they are trained; what is trained there already is kept")
     parser.add_argument("--only", choices=(SHOP, SAFETY, *GUARDS), help="print one policy's section, write nothing")
+    parser.add_argument("--frozen", action="store_true", help="guards on the frozen encoder, as where torch is missing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         lines = [
             line
             for name in (SHOP, SAFETY, *GUARDS)
             if options.only in (None, name)
-            for line in _section(name, options.models or Path(scratch), options.data)
+            for line in _section(name, options.models or Path(scratch), options.data, frozen=options.frozen)
         ]
     if options.only:
         print("\n".join(lines))
@@ -59,9 +60,9 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
-def _section(name: str, models: Path, data: Path) -> Iterator[str]:
+def _section(name: str, models: Path, data: Path, *, frozen: bool) -> Iterator[str]:
     """Trains a policy and measures it."""
-    policy = _train(name, models)
+    policy = _train(name, models, frozen=frozen and name in GUARDS)
     if name in GUARDS:
         yield from guard_lines(policy, models, data)
         return
@@ -118,9 +119,12 @@ def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict
     return runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text in texts])
 
 
-def _train(name: str, models: Path) -> Policy:
+def _train(name: str, models: Path, *, frozen: bool) -> Policy:
     path = POLICIES / f"{name}.yaml"
-    policy = Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if frozen:
+        written |= {"larger_encoder": None, "recipe": "frozen"}
+    policy = Policy.model_validate(written)
     with suppress(ArtifactError):
         if artifact.load(Registry(models).resolve(name)).manifest["policy_sha256"] == artifact.policy_sha256(policy):
             return policy

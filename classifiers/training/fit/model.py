@@ -237,7 +237,7 @@ def _any_of(
         for scored in probabilities
     )
     settings = {
-        "head": "tuned with the encoder" if own_head else "one logistic regression a label",
+        "head": "tuned with the encoder" if own_head else "logistic regressions for each label and for any",
         "c": _SAFETY_STRENGTH,
         "platt": {
             name: [round(float(scale), 4), round(float(offset), 4)]
