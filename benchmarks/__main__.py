@@ -14,6 +14,8 @@ def main() -> None:
     runs = [
         ["benchmarks.starters", "--data", str(data)],
         ["benchmarks.robustness", "--data", str(data)],
+        ["benchmarks.language", "--data", str(data)],
+        ["benchmarks.personal_data"],
         ["benchmarks.gateway.startup"],
         ["benchmarks.gateway.passthrough"],
     ]
