@@ -6,6 +6,7 @@ are this project's; what it is tried on is public and was not trained on.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from benchmarks.starters.sets import AILUMINATE, BANK, beside, public
 from classifiers import Runtime, artifact
+from classifiers.artifact import Artifact
 from classifiers.errors import ArtifactError
 from classifiers.policy import Policy
 from classifiers.registry import Registry
@@ -31,11 +33,13 @@ _QUICK: dict[str, Any] = {"larger_encoder": None, "recipe": "frozen", "tests": [
 
 def lines(models: Path, data: Path) -> Iterator[str]:
     """The suite's families about disguises, then ordinary text. models: where the guard is trained, or was."""
-    _guard(models)
+    guard = _guard(models)
     sets = dict(public(data))
     suite = run(
         Runtime.load(models, [NAME], threads=2), NAME, [*sets[AILUMINATE], *sets[BANK]], most=ROWS, families=FAMILIES
     )
+    yield f"The guard: {NAME} {guard.version}, frozen encoder, {guard.report()['text']['rows']} training rows."
+    yield ""
     yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean."
     yield ""
     yield from markdown(suite)
@@ -57,10 +61,10 @@ def _changed(texts: Sequence[str]) -> str:
     return f"{changed} | {decoded} | {each * 1e6:.0f}"
 
 
-def _guard(models: Path) -> None:
-    try:
-        artifact.load(Registry(models).resolve(NAME))
-    except ArtifactError:
-        path = POLICIES / f"{NAME}.yaml"
-        policy = {**yaml.safe_load(path.read_text(encoding="utf-8")), **_QUICK}
-        train(Policy.model_validate(policy), base_dir=path.parent, models_dir=models)
+def _guard(models: Path) -> Artifact:
+    with suppress(ArtifactError):
+        return artifact.load(Registry(models).resolve(NAME))
+    path = POLICIES / f"{NAME}.yaml"
+    policy = {**yaml.safe_load(path.read_text(encoding="utf-8")), **_QUICK}
+    train(Policy.model_validate(policy), base_dir=path.parent, models_dir=models)
+    return artifact.load(Registry(models).resolve(NAME))

@@ -18,6 +18,9 @@ from classifiers.errors import ClassifierError
 from classifiers.policy import Policy
 from classifiers.training.run import train
 
+WINDOWS = 64
+"""At most so many windows of a text are read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
@@ -29,16 +32,13 @@ class Came:
     asked: dict[str, float] = field(default_factory=dict)
 
 
-def run(cases: Sequence[Case]) -> Iterator[tuple[Case, Came]]:
-    """Every case, one after the other."""
+def run(cases: Sequence[Case], models: Path) -> Iterator[tuple[Case, Came]]:
+    """Every case, one after the other. models: where the encoder is prepared, or was."""
+    prepare(resolve(None), models)
     context = multiprocessing.get_context("spawn")
-    with (
-        tempfile.TemporaryDirectory() as models,
-        ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool,
-    ):
-        prepare(resolve(None), Path(models))
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         for case in cases:
-            yield case, pool.submit(one, case, Path(models)).result()
+            yield case, pool.submit(one, case, models).result()
 
 
 def one(case: Case, models: Path) -> Came:
@@ -71,5 +71,5 @@ def _ask(folder: Path) -> Iterator[tuple[str, float]]:
     runtime = Runtime.load(folder, ["odd"])
     for name, text in TEXTS.items():
         began = time.process_time()
-        runtime.classify([Reading(classifier="odd", texts=(text,))])
+        runtime.classify([Reading(classifier="odd", texts=(text,), max_windows=WINDOWS)])
         yield name, time.process_time() - began
