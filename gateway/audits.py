@@ -109,7 +109,7 @@ class Audits:
             result = Result.MISSING
             if body is not None:
                 values = Values(slots=one.rule.slots, languages=one.rule.languages)
-                result = compare(one.made, one.rule.known, body, stream=stream, values=values)
+                result = compare(one.made, one.rule.names, body, stream=stream, values=values)
             await self._learn(context, one, result)
 
     async def _learn(self, context: Context, one: Open, result: Result) -> None:

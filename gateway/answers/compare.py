@@ -1,5 +1,6 @@
 """A label made here against the reference's answer: label by label, not string by string. Pure.
 
+A word that is none of the labels, nor declared as an alias of one, is no answer.
 Values of slots are compared as what they say, not how; that nothing is said of a slot is an answer, too. Only what was
 made here is compared: another field of the reference's object, or how sure it says that it is, is no disagreement. What
 cannot be read as an answer of the same shape is missing.
@@ -15,8 +16,8 @@ import msgspec
 from gateway.answers.fill import Path
 from gateway.answers.make import Made
 from gateway.answers.said import Said, bare, streamed, whole
-from gateway.answers.spelling import folded
 from gateway.answers.values import Values
+from gateway.spelling import Names, folded
 
 _FINISHED = frozenset({"stop", "tool_calls", "function_call"})
 
@@ -30,11 +31,11 @@ class Result(StrEnum):
     """No answer, one that is cut short or refused, or one that is none of the labels."""
 
 
-def compare(made: Made, known: tuple[str, ...], body: bytes, *, stream: bool, values: Values) -> Result:
-    """made: what would have been answered; known: all labels that it could have been; body: of the reference's answer,
+def compare(made: Made, names: Names, body: bytes, *, stream: bool, values: Values) -> Result:
+    """made: what would have been answered; names: all labels that it could have been; body: of the reference's answer,
     of a stream all events; values: by which values of slots are held against each other. Where the reference gives
     several choices, all have to agree."""
-    judge = _Judge(made, frozenset(map(folded, known)), values)
+    judge = _Judge(made, names, values)
     try:
         said = streamed(body) if stream else whole(body)
         results = [judge.choice(one) for one in said]
@@ -47,10 +48,10 @@ def compare(made: Made, known: tuple[str, ...], body: bytes, *, stream: bool, va
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """One answer that was made here. known: all labels that it could have been, folded."""
+    """One answer that was made here."""
 
     made: Made
-    known: frozenset[str]
+    names: Names
     values: Values
 
     def choice(self, said: Said) -> Result:
@@ -67,10 +68,12 @@ class _Judge:
         return self._object(said.content)
 
     def _word(self, label: str, text: str) -> Result:
-        word = folded(text)
-        if word == folded(label):
+        if folded(text) == folded(label):
             return Result.AGREES
-        return Result.DIFFERS if word in self.known else Result.MISSING
+        theirs = self.names.meant(text)
+        if theirs is None:
+            return Result.MISSING
+        return Result.AGREES if theirs == self.names.meant(label) else Result.DIFFERS
 
     def _object(self, text: str) -> Result:
         ours, theirs = msgspec.json.decode(self.made.content), msgspec.json.decode(bare(text))
@@ -88,11 +91,19 @@ class _Judge:
                 return Result.MISSING
             return _worst([self._value(part, theirs.get(name), (*path, name)) for name, part in ours.items()])
         if isinstance(ours, list):
-            return _labels(ours, theirs)
-        if not isinstance(ours, str) or folded(ours) not in self.known:
+            return self._labels(ours, theirs)
+        if not isinstance(ours, str) or self.names.meant(ours) is None:
             # nothing, a constant, or how sure one is: no label
             return Result.AGREES
         return self._word(ours, theirs) if isinstance(theirs, str) else Result.MISSING
+
+    def _labels(self, ours: list[Any], theirs: Any) -> Result:
+        if not isinstance(theirs, list) or not all(isinstance(one, str) for one in theirs):
+            return Result.MISSING
+        return Result.AGREES if set(map(self._key, ours)) == set(map(self._key, theirs)) else Result.DIFFERS
+
+    def _key(self, word: str) -> str:
+        return self.names.meant(word) or folded(word)
 
 
 def _at(value: Any, path: Path) -> Any:
@@ -100,12 +111,6 @@ def _at(value: Any, path: Path) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
-
-
-def _labels(ours: list[Any], theirs: Any) -> Result:
-    if not isinstance(theirs, list) or not all(isinstance(one, str) for one in theirs):
-        return Result.MISSING
-    return Result.AGREES if set(map(folded, ours)) == set(map(folded, theirs)) else Result.DIFFERS
 
 
 def _worst(results: list[Result]) -> Result:

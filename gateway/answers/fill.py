@@ -1,10 +1,10 @@
 """Fills a JSON schema with a verdict's labels and slots: exactly what the schema allows, or the reason why not. Pure.
 
-A field takes a label where its values (`enum`) hold one of the classifier's labels, however spelled. Every label field
-of a schema is filled alike; `{type: array, items: {enum: …}}` takes all labels of a verdict. A field that is named as a
-slot takes the slot's value in the type that it asks for; an array, all its values. What the text says nothing of, and a
-field that is for neither, is left out where it may be, else null where it may be, else its only value, else the shape
-is unmet. Numbers named for it take the confidence.
+A field takes a label where its values (`enum`) hold one of the classifier's labels, however spelled, or an alias. Every
+label field of a schema is filled alike; `{type: array, items: {enum: …}}` takes all labels of a verdict. A field named
+as a slot takes the slot's value in the type that it asks for; an array, all its values. What the text says nothing of,
+and a field that is for neither, is left out where it may be, else null where it may be, else its only value, else the
+shape is unmet. Numbers named for it take the confidence.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.answers import slots
-from gateway.answers.spelling import folded, spelled
 from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import folded
 
 _SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema", "$id",
                            "$comment", "deprecated", "readOnly", "writeOnly"})  # fmt: skip
@@ -59,7 +59,6 @@ class _Filling:
     def __init__(self, root: Mapping[str, Any], told: Told) -> None:
         self._root = root
         self._told = told
-        self._known = frozenset(map(folded, told.known))
         self._slots = {folded(name): name for name in told.slots}
         self.placed = _Placed()
 
@@ -139,7 +138,7 @@ class _Filling:
         return self._label(self._told.labels[0], values, path)
 
     def _label(self, label: str, values: list[Any], path: Path) -> str:
-        found = spelled(label, [value for value in values if isinstance(value, str)])
+        found = self._told.names.spelled(label, [value for value in values if isinstance(value, str)])
         if found is None:
             raise _Cannot(Reason.LABEL_NOT_ASKED, path, label)
         self.placed.label = self.placed.label or found
@@ -147,7 +146,7 @@ class _Filling:
 
     def _holds_labels(self, values: object) -> bool:
         words = values if isinstance(values, list) else []
-        return not self._known.isdisjoint(folded(word) for word in words if isinstance(word, str))
+        return any(self._told.names.meant(word) for word in words if isinstance(word, str))
 
     def _object(self, schema: Mapping[str, Any], path: Path, depth: int) -> dict[str, Any]:
         _only(schema, _OF_OBJECTS, path)

@@ -74,7 +74,7 @@ def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> M
         )
     if len(told.labels) > 1:
         return Unmet(Reason.AMBIGUOUS, ", ".join(told.labels))
-    word = prompt.word(told.labels[0], told.known, text)
+    word = prompt.word(told.labels[0], told.names, text)
     if isinstance(word, Unmet) or isinstance(shape, Word):
         return word if isinstance(word, Unmet) else Made(content=word, label=word)
     key = prompt.key(text)

@@ -1,20 +1,19 @@
 """What a prompt says of its answer: which words it names, and under which key of a JSON object. Pure."""
 
 import re
-from collections.abc import Sequence
 
-from gateway.answers.spelling import folded
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import Names, folded
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _LEAST_NAMED = 2
 
 
-def word(label: str, known: Sequence[str], prompt: str) -> str | Unmet:
-    """The label as the prompt spells it. known: all of the classifier's labels, of which it must name at least two
-    (one where there is but one): a prompt that names none asks for something else."""
-    spellings = {name: _spellings(name, prompt) for name in dict.fromkeys((*known, label))}
-    if sum(bool(found) for found in spellings.values()) < min(_LEAST_NAMED, len(known)):
+def word(label: str, names: Names, prompt: str) -> str | Unmet:
+    """The label as the prompt spells it, or the alias that it has for it. names: all of the classifier's labels, of
+    which it must name at least two (one where there is but one): a prompt that names none asks for something else."""
+    spellings = {name: _named(name, names, prompt) for name in dict.fromkeys((*names.labels, label))}
+    if sum(bool(found) for found in spellings.values()) < min(_LEAST_NAMED, len(names.labels)):
         return Unmet(Reason.NO_PLACE)
     found = spellings[label]
     if not found:
@@ -30,6 +29,12 @@ def key(prompt: str) -> str | Unmet:
     if not found:
         return Unmet(Reason.NO_PLACE)
     return found[0] if len(found) == 1 else Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def _named(label: str, names: Names, prompt: str) -> list[str]:
+    """The ways in which the prompt writes a label, or else its aliases."""
+    own = _spellings(label, prompt)
+    return own or [found for alias in names.aliases.get(label, ()) for found in _spellings(alias, prompt)]
 
 
 def _spellings(label: str, prompt: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.answers.spelling import spelled
+from gateway.spelling import spelled
 
 KEYWORDS: Final = frozenset({
     "type", "format", "enum", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",

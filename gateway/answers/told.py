@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
+from gateway.spelling import Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +19,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """labels: the most certain first; known: all that it could name; scores: calibrated, of each; slots: all of its
+    """labels: the most certain first; names: all that it could name; scores: calibrated, of each; slots: all of its
     policy, by name."""
 
     labels: tuple[str, ...]
-    known: tuple[str, ...]
+    names: Names
     confidence: float
     scores: Mapping[str, float]
     slots: Mapping[str, Found] = field(default_factory=dict)

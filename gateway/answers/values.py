@@ -10,7 +10,7 @@ from typing import Any, Final
 from classifiers.policy import Slot
 from classifiers.slots.values import number
 from classifiers.slots.values.read import read
-from gateway.answers.spelling import folded
+from gateway.spelling import folded
 
 _SECONDS: Final = re.compile(r"(\d{1,2}:\d\d):00(?:\.0+)?(?:Z|[+-]00:00)?")
 _NOTHING: Final[tuple[object, ...]] = (None, "", [])

@@ -13,6 +13,7 @@ from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Rule, Settings
 from gateway.config.shipped import shipped_dir
 from gateway.config.source import DataPath, Document
+from gateway.spelling import folded
 
 OTHER_MODELS = "other"
 
@@ -82,10 +83,25 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
                 message = f"no such label in {policy.name}{did_you_mean(label, known)}"
                 problems.append(loaded.document.problem(path, message))
         problems += _redact_problems(loaded.document, index, rule, policy)
+        problems += _alias_problems(loaded.document, index, rule, policy)
         if rule.contract and policy.multi_label:
             message = f"{policy.name} gives several labels a text; a contract on those is not built yet"
             problems.append(loaded.document.problem(("rules", index, "contract"), message))
     return problems
+
+
+def _alias_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:
+    """Aliases of labels that are none, and those that another label has or is."""
+    labels = [*policy.labels, *([] if policy.multi_label else [OTHER])]
+    stands_for = {folded(label): label for label in labels}
+    for label, words in rule.aliases.items():
+        at: DataPath = ("rules", index, "aliases", label)
+        if label not in labels:
+            yield document.problem(at, f"no such label in {policy.name}{did_you_mean(label, labels)}")
+            continue
+        for word in words:
+            if stands_for.setdefault(folded(word), label) != label:
+                yield document.problem(at, f"{word!r} stands for {stands_for[folded(word)]} already")
 
 
 def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:

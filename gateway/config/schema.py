@@ -223,7 +223,8 @@ class Rule(Record):
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
     classifier forwards what it is unsure of and blocks the other two; the other kinds forward.
-    contract: the bound under which it answers.
+    aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
+    answers.
     """
 
     name: Name
@@ -231,6 +232,7 @@ class Rule(Record):
     when: When = When()
     reads: Reads = Reads()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
+    aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: Otherwise = None
     when_unread: Otherwise = None
     when_broken: Otherwise = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.answers.said import Said, bare
-from gateway.answers.spelling import folded
+from gateway.spelling import folded
 
 _FINISHED: Final = frozenset({"stop", "tool_calls", "function_call", ""})
 _AROUND: Final = " \t\r\n\"'`*.“”"

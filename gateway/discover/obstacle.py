@@ -12,6 +12,7 @@ from gateway.discover.facts import answer_chars
 from gateway.discover.group import Group
 from gateway.discover.labels import Labels
 from gateway.reading.roles import system_text
+from gateway.spelling import Names
 
 LEAST_INPUTS: Final = 40
 _FREE_CHARS = 80
@@ -63,11 +64,12 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unmet | None]:
     pairs = [(call, label) for call, label in zip(group.calls, labels.of, strict=True) if label in known]
     pairs = pairs[:: max(1, len(pairs) // _TRIED)]
     scores = dict.fromkeys(known, 1 / max(len(known), 1))
+    names = Names(known)
     unmet: Counter[Unmet] = Counter()
     for call, label in pairs:
         shape = wanted(dict(call.fields))
         if not isinstance(shape, Unmet):
-            told = Told(labels=(str(label),), known=known, confidence=0.9, scores=scores)
+            told = Told(labels=(str(label),), names=names, confidence=0.9, scores=scores)
             prompts = (system_text(call.turns), "\n".join(text for turn in call.turns for text in turn.texts))
             shape = made if isinstance(made := make(shape, told, prompts), Unmet) else shape
         if isinstance(shape, Unmet):

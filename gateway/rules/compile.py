@@ -10,6 +10,7 @@ from gateway.config.schema import Rule as RuleSettings
 from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Rule
+from gateway.spelling import Names
 
 _FORWARD = Action(act=Act.FORWARD)
 
@@ -53,7 +54,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
             "unread": _otherwise(rule.when_unread or rule.when_broken or strict, then),
             "broken": _otherwise(rule.when_broken or strict, then),
         },
-        known=(*policy.labels, *((OTHER,) if policy.other else ())),
+        names=Names((*policy.labels, *((OTHER,) if policy.other else ())), rule.aliases),
         slots=policy.slots,
         languages=policy.languages,
         redacts=redacts,

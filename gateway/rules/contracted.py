@@ -37,7 +37,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
         rule=rule.name,
         model=request.model,
         prompt=digest(system_text(turns), *frames, *shape),
-        labels=rule.known,
+        labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         classifier=verdict.classifier,
         version=verdict.version,
         terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",

@@ -9,6 +9,7 @@ from classifiers.policy import Slot
 from classifiers.verdict import Reading
 from gateway.contract.state import Terms
 from gateway.reading.template import Template
+from gateway.spelling import Names
 
 
 class Act(IntEnum):
@@ -37,10 +38,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; known: all
-    labels that its classifier can name; template: which part of each text it reads; slots: of its policy, read in
-    those languages; redacts: the kinds of passages and the slots that it replaces; terms: under which it
-    answers, if it has a contract; notice_s: of that contract's audits."""
+    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; names: all labels
+    that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
+    slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it
+    replaces; terms: under which it answers, if it has a contract; notice_s: of that contract's audits."""
 
     name: str
     classifier: str
@@ -53,7 +54,7 @@ class Rule:
     template: Template | None
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
-    known: tuple[str, ...]
+    names: Names
     taxonomy: Mapping[str, Mapping[str, tuple[str, ...]]]
     slots: Mapping[str, Slot] = field(default_factory=dict)
     languages: tuple[str, ...] = ("en",)

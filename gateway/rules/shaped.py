@@ -47,5 +47,5 @@ def _told(rule: Rule, verdict: Verdict) -> Told:
         for name, slot in rule.slots.items()
     }
     return Told(
-        labels=verdict.labels, known=rule.known, confidence=verdict.confidence, scores=verdict.scores, slots=found
+        labels=verdict.labels, names=rule.names, confidence=verdict.confidence, scores=verdict.scores, slots=found
     )

@@ -14,7 +14,7 @@ from gateway.savings.prices import PriceFile
 
 from .conftest import code, rows, section
 
-KEYS = {"labels": "label", "then": "label", "taxonomy": "system"}
+KEYS = {"labels": "label", "aliases": "label", "then": "label", "taxonomy": "system"}
 """What the keys of a mapping are called in the docs; `name` elsewhere."""
 
 FILES: Mapping[str, Sequence[type[BaseModel]]] = {

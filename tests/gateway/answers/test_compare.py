@@ -11,9 +11,10 @@ from gateway.answers.compare import Result, compare
 from gateway.answers.make import Made
 from gateway.answers.shape import Call
 from gateway.answers.values import Values
+from gateway.spelling import Names
 from gateway.wire import sse
 
-KNOWN = ("card_lost", "greeting", "other")
+KNOWN = Names(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
 VALUES = Values(
     slots={
         "people": Slot(means="how many", type="number"),
@@ -55,6 +56,12 @@ def calling(name: str, *arguments: str) -> bytes:
         (WORD, body(" CARD LOST\n"), Result.AGREES),
         (WORD, body("greeting"), Result.DIFFERS),
         (WORD, body("It is about a card."), Result.MISSING),
+        (WORD, body("Missing card."), Result.AGREES),
+        (WORD, body("missing"), Result.MISSING),
+        (Made(content="Lost", label="Lost"), body("card_lost"), Result.AGREES),
+        (Made(content="Lost", label="Lost"), body("greeting"), Result.DIFFERS),
+        (OBJECT, body('{"intent": "LOST"}'), Result.AGREES),
+        (LIST, body('{"topics": ["greeting", "missing-card"]}'), Result.AGREES),
         (WORD, body("card lost", "card lost"), Result.AGREES),
         (WORD, body("card lost", "greeting"), Result.DIFFERS),
         (WORD, body("card lost", "no idea"), Result.MISSING),

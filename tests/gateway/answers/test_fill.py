@@ -10,8 +10,9 @@ from classifiers.verdict import SlotValue
 from gateway.answers.fill import Filled, fill
 from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import Names
 
-KNOWN = ("card_lost", "card_stolen", "top_up")
+KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
 ENUM = {"type": "string", "enum": ["Card Lost", "Card Stolen", "Top Up"]}
 
 
@@ -25,7 +26,7 @@ def obj(**properties: Any) -> dict[str, Any]:
 
 
 def filled(schema: dict[str, Any], *labels: str) -> Any:
-    told = Told(labels=labels or ("card_lost",), known=KNOWN, confidence=0.98765, scores={})
+    told = Told(labels=labels or ("card_lost",), names=KNOWN, confidence=0.98765, scores={})
     found = fill(schema, told)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)
@@ -66,6 +67,22 @@ def reason(schema: dict[str, Any], *labels: str) -> Reason:
 )
 def test_schemas_that_can_be_met(schema: dict[str, Any], expected: dict[str, Any]) -> None:
     assert filled(schema) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["Card Lost", "ADD_MONEY"], "ADD_MONEY"),
+        (["recharge", "Top Up"], "Top Up"),
+        (["card stolen", "recharge"], "recharge"),
+    ],
+)
+def test_an_alias_is_given_where_the_caller_has_no_name_for_the_label(values: list[str], expected: str) -> None:
+    assert filled(obj(intent={"enum": values}), "top_up") == {"intent": expected}
+
+
+def test_two_aliases_of_one_label_could_both_be_meant() -> None:
+    assert reason(obj(intent={"enum": ["recharge", "add money"]}), "top_up") == Reason.LABEL_NOT_ASKED
 
 
 def test_several_labels_fill_an_array() -> None:
@@ -135,7 +152,7 @@ def said(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unmet:
         )
         for name, slot in SLOTS.items()
     }
-    told = Told(labels=labels or ("card_lost",), known=KNOWN, confidence=0.9, scores={}, slots=slots)
+    told = Told(labels=labels or ("card_lost",), names=KNOWN, confidence=0.9, scores={}, slots=slots)
     found = fill(schema, told)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)

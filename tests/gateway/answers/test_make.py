@@ -9,9 +9,10 @@ from gateway.answers.make import Made, make
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
 from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import Names
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
-TOLD = Told(labels=("fees",), known=("fees", "top_up"), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1})
+TOLD = Told(labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1})
 PROMPT = ["Be brief.", 'Answer with Fees or Top Up, as {"label": …}. What does a transfer cost?']
 
 
@@ -34,10 +35,10 @@ def test_each_shape() -> None:
     [
         (Wanted(shape=Word(), stop=("ee",)), TOLD, Reason.STOP),
         (Wanted(shape=Document(SCHEMA), most_tokens=3), TOLD, Reason.LENGTH),
-        (Wanted(shape=Word()), Told(labels=(), known=("fees",), confidence=0.9, scores={}), Reason.NO_PLACE),
+        (Wanted(shape=Word()), Told(labels=(), names=Names(("fees",)), confidence=0.9, scores={}), Reason.NO_PLACE),
         (
             Wanted(shape=Word()),
-            Told(labels=("fees", "top_up"), known=("fees", "top_up"), confidence=0.9, scores={}),
+            Told(labels=("fees", "top_up"), names=Names(("fees", "top_up")), confidence=0.9, scores={}),
             Reason.AMBIGUOUS,
         ),
     ],
@@ -78,7 +79,7 @@ def test_no_alternatives_where_none_were_asked_for() -> None:
 def test_an_object_of_slots_alone_is_one_token() -> None:
     people = SlotValue(slot="people", start=0, end=1, raw="4", value=4, confidence=0.7)
     found = Found(slot=Slot(means="how many", type="number"), values=(people,))
-    told = Told(labels=("fees",), known=("fees", "top_up"), confidence=0.9, scores={}, slots={"people": found})
+    told = Told(labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={}, slots={"people": found})
     schema = {"type": "object", "properties": {"people": {"type": "integer"}}, "required": ["people"]}
     answer = made(Wanted(shape=Document(schema), alternatives=2), told)
     assert (answer.content, answer.label, answer.slot_confidence) == ('{"people":4}', None, 0.7)

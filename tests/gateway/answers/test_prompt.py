@@ -2,8 +2,9 @@ import pytest
 
 from gateway.answers.prompt import key, word
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import Names
 
-KNOWN = ("card_lost", "top_up", "fees")
+KNOWN = Names(("card_lost", "top_up", "fees"), {"card_lost": ("missing card", "lost")})
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,8 @@ KNOWN = ("card_lost", "top_up", "fees")
         ("Answer with Card Lost, Top Up or Fees.", "Card Lost"),
         ("Categories:\n- CARD-LOST\n- TOP-UP", "CARD-LOST"),
         ("card_lost or top_up? (Card lost means …)", "card_lost"),
+        ("Answer with Missing-Card, Top Up or Fees.", "Missing-Card"),
+        ("Missing card or fees? Card lost means missing.", "Card lost"),
     ],
 )
 def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) -> None:
@@ -26,6 +29,7 @@ def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) ->
         ("Is it about fees?", Reason.NO_PLACE),
         ("Answer with top_up or fees.", Reason.LABEL_NOT_ASKED),
         ("Answer Card Lost, card lost or fees.", Reason.AMBIGUOUS),
+        ("Missing card, lost, or fees?", Reason.AMBIGUOUS),
         ("discard_lost, top_up, fees", Reason.LABEL_NOT_ASKED),
     ],
 )
@@ -36,7 +40,7 @@ def test_prompts_that_ask_for_something_else(prompt: str, expected: Reason) -> N
 
 
 def test_labels_without_a_letter_are_looked_for_as_they_are() -> None:
-    assert word("+", ("+", "-"), "Say + or -") == "+"
+    assert word("+", Names(("+", "-")), "Say + or -") == "+"
 
 
 def test_the_key_of_an_object() -> None:

@@ -217,6 +217,26 @@ rules:
     ]
 
 
+def test_aliases_of_no_label_and_of_two_are_found(load: Load, policies: dict[str, Policy]) -> None:
+    rules = """\
+rules:
+  - name: r
+    classifier: bank
+    then: {"*": {answer: label}}
+    aliases:
+      greeting: [hello, Hi]
+      rate: [hi, Card]
+      crad: lost
+      other: something else
+"""
+    said = [str(problem).rpartition("gateway.yaml:")[2] for problem in rule_problems(load(BASE + rules), policies)]
+    assert said == [
+        "13:7: rules[0].aliases.rate: 'hi' stands for greeting already",
+        "13:7: rules[0].aliases.rate: 'Card' stands for card already",
+        '14:7: rules[0].aliases.crad: no such label in bank; did you mean "card"?',
+    ]
+
+
 POLICY = """\
 version: 1
 name: bank

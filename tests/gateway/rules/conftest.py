@@ -3,6 +3,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gateway.rules.rule import Act, Action, Rule
+from gateway.spelling import Names
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def make_rule() -> Callable[..., Rule]:
                 "unread": Action(act=unread, text="unread"),
                 "broken": Action(act=broken, text="broken"),
             },
-            known=(),
+            names=Names(()),
             template=None,
             taxonomy={},
         )

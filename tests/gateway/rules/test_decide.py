@@ -11,6 +11,7 @@ from classifiers.verdict import Abstention, SlotValue, Verdict
 from gateway.rules.decide import apply, broken, decide
 from gateway.rules.redaction import marks_of
 from gateway.rules.rule import Act, Action, Rule
+from gateway.spelling import Names
 
 MakeRule = Callable[..., Rule]
 MakeVerdict = Callable[..., Verdict]
@@ -153,7 +154,7 @@ def rules(draw: st.DrawFn) -> Rule:
         max_windows=8,
         then={label: Action(act=act) for label, act in draw(st.dictionaries(LABELS, ACTS)).items()},
         otherwise={kind.value: Action(act=draw(FALLBACKS)) for kind in Abstention},
-        known=(),
+        names=Names(()),
         template=None,
         taxonomy={},
     )

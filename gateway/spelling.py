@@ -1,0 +1,51 @@
+"""A policy's labels as callers and models spell them, and the other words that a rule declares for them. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+_APART = re.compile(r"[\W_]+")
+
+
+def folded(word: str) -> str:
+    """What two spellings of one label have in common: `Card Lost`, `card-lost` and `card_lost` are one. A word without
+    letters and digits is itself."""
+    return _APART.sub("", word).casefold() or word.strip()
+
+
+def spelled(name: str, words: Iterable[str]) -> str | None:
+    """The one of the caller's words that is the name: as it stands, else the only one that differs in spelling."""
+    words = tuple(words)
+    if name in words:
+        return name
+    alike = [word for word in dict.fromkeys(words) if folded(word) == folded(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """labels: all that a classifier can name; aliases: other words for some of them."""
+
+    labels: tuple[str, ...]
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    _meant: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # a label's own spelling counts before another's alias
+        meant = {folded(word): label for label, words in self.aliases.items() for word in words}
+        object.__setattr__(self, "_meant", meant | {folded(label): label for label in self.labels})
+
+    def of(self, label: str) -> tuple[str, ...]:
+        """The label and the other words for it."""
+        return (label, *self.aliases.get(label, ()))
+
+    def meant(self, word: str) -> str | None:
+        """The label that a word stands for, however it is spelled."""
+        return self._meant.get(folded(word))
+
+    def spelled(self, label: str, words: Sequence[str]) -> str | None:
+        """The one of the caller's words that stands for the label: spelled as it is, else as one of its aliases."""
+        if any(folded(word) == folded(label) for word in words):
+            return spelled(label, words)
+        alike = [word for word in dict.fromkeys(words) if self.meant(word) == label]
+        return alike[0] if len(alike) == 1 else None
