@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema bench peers clean
+.PHONY: help setup demo test check format schema bench peers clients compat clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,18 @@ check: setup ## lint, types, import contracts, files in sync
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs
 
+clients: ## install other clients, each in an environment of its own, whose parsers `make test` tries (.clients)
+	for name in instructor langchain-openai; do \
+		test -x .clients/$$name/bin/python || $(PYTHON) -m venv .clients/$$name || exit; \
+		.clients/$$name/bin/pip install --quiet --disable-pip-version-check $$name || exit; \
+	done
+	mkdir -p .clients/node
+	cp tests/e2e/clients/package.json .clients/node/
+	npm install --prefix .clients/node --no-audit --no-fund --loglevel=error
+
+compat: setup clients ## let those clients ask a real gateway, and say which versions they are
+	$(BIN)/python -m pytest tests/e2e/test_clients.py -rP $(ARGS)
+
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -45,4 +57,4 @@ peers: setup ## train SetFit and others on the same rows and compare (makes .ven
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 clean: ## remove what was made here
-	rm -rf $(VENV) .venv-peers models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .clients models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,7 @@
 """A local decision in the caller's own framing: an answer or a block, whole or streamed, as clients understand it."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Literal
 
 from msgspec import UNSET, UnsetType, structs
@@ -34,7 +34,7 @@ def label(request: Request, made: Made, request_id: str, usage: chat.Usage) -> R
     function = chat.AnswerFunction(name=call.name, arguments=made.content)
     if call.legacy:
         return _reply(request, request_id, chat.AnswerMessage(function_call=function), "stop", usage)
-    called = chat.AnswerCall(id="call_" + request_id.removeprefix("req_"), type="function", function=function)
+    called = chat.AnswerCall(type="function", function=function)
     message = chat.AnswerMessage(tool_calls=[called])
     return _reply(request, request_id, message, "stop" if call.named else "tool_calls", usage)
 
@@ -74,19 +74,36 @@ def _reply(
     *,
     logprobs: chat.Logprobs | None = None,
 ) -> Reply:
-    answer_id = "chatcmpl-" + request_id.removeprefix("req_")
+    own = request_id.removeprefix("req_")
+    answer_id = "chatcmpl-" + own
+    messages = [_with_ids(message, f"call_{own}_{index}") for index in range(request.choices)]
     if request.stream:
-        chunks = _stream(request, answer_id, _choices(message, finish, logprobs), usage)
-        return Reply(headers=list(sse.HEADERS), chunks=chunks)
-    choices = [chat.Choice(message, finish, index, logprobs) for index in range(request.choices)]
+        parts = zip(*(_chunks(one, finish, index, logprobs) for index, one in enumerate(messages)), strict=True)
+        return Reply(headers=list(sse.HEADERS), chunks=_stream(request, answer_id, parts, usage))
+    choices = [chat.Choice(one, finish, index, logprobs) for index, one in enumerate(messages)]
     body = chat.ChatCompletion(answer_id, int(time.time()), request.model, choices, usage)
     return Reply(headers=list(_JSON), body=chat.encode(body))
 
 
-def _choices(
+def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
+    """The message of one choice: a client that keeps several answers each call by its own id."""
+    if not message.tool_calls:
+        return message
+    calls = [structs.replace(one, id=call_id) for one in message.tool_calls]
+    return structs.replace(message, tool_calls=calls)
+
+
+def _chunks(
+    message: chat.AnswerMessage, finish: FinishReason, choice: int, logprobs: chat.Logprobs | None
+) -> Iterator[chat.ChunkChoice]:
+    """A message as what the chunks of a stream hold of it. choice: its number."""
+    for part in _deltas(message, finish, logprobs):
+        yield structs.replace(part, index=choice)
+
+
+def _deltas(
     message: chat.AnswerMessage, finish: FinishReason, logprobs: chat.Logprobs | None
 ) -> Iterator[chat.ChunkChoice]:
-    """A message as the chunks of a stream."""
     calls, call = message.tool_calls or [], message.function_call or None
     yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if calls or call else ""))
     if calls or call:
@@ -107,13 +124,12 @@ def _choices(
 
 
 async def _stream(
-    request: Request, answer_id: str, parts: Iterable[chat.ChunkChoice], usage: chat.Usage
+    request: Request, answer_id: str, parts: Iterable[Sequence[chat.ChunkChoice]], usage: chat.Usage
 ) -> AsyncIterator[bytes]:
     created = int(time.time())
     pending: UnsetType | None = None if request.wants_usage else UNSET
     for part in parts:
-        choices = [structs.replace(part, index=index) for index in range(request.choices)]
-        yield sse.event(chat.encode(chat.Chunk(answer_id, created, request.model, choices, pending)))
+        yield sse.event(chat.encode(chat.Chunk(answer_id, created, request.model, list(part), pending)))
     if request.wants_usage:
         yield sse.event(chat.encode(chat.Chunk(answer_id, created, request.model, [], usage)))
     yield sse.DONE

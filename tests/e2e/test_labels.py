@@ -100,7 +100,7 @@ def test_a_field_that_is_no_label_is_left_to_the_model(client: OpenAI) -> None:
 
 def test_a_word_as_the_prompt_spells_it_with_its_probability(client: OpenAI) -> None:
     answer, headers = ask(client, messages=PROMPT, logprobs=True, top_logprobs=2, max_tokens=3, n=2)
-    assert headers["x-offramp-decision"] == "answer"
+    assert (headers["x-offramp-decision"], headers["x-offramp-usage"]) == ("answer", "estimated")
     assert [choice.message.content for choice in answer.choices] == ["GREETING", "GREETING"]
     [token] = answer.choices[0].logprobs.content
     assert (token.token, len(token.top_logprobs)) == ("GREETING", 2)
@@ -142,6 +142,18 @@ def test_a_streamed_function(client: OpenAI) -> None:
         final = stream.get_final_completion()
     [called] = final.choices[0].message.tool_calls or []
     assert json.loads(called.function.arguments) == {"intent": "greeting"}  # type: ignore[union-attr]
+
+
+def test_calls_of_several_choices_whole_and_streamed(client: OpenAI) -> None:
+    fields: dict[str, Any] = {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False, "n": 2}
+    whole, _ = ask(client, **fields)
+    messages = [{"role": "user", "content": TEXT}]
+    with client.chat.completions.stream(model="gpt-4o", messages=messages, **fields) as stream:  # type: ignore[arg-type]
+        streamed = stream.get_final_completion()
+    for answer in (whole, streamed):
+        calls = [call for choice in answer.choices for call in choice.message.tool_calls or []]
+        assert len({call.id for call in calls}) == 2
+        assert [json.loads(call.function.arguments) for call in calls] == [{"intent": "greeting"}] * 2
 
 
 def test_a_legacy_function(client: OpenAI) -> None:

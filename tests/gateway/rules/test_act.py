@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from gateway.answers.make import Made
+from gateway.answers.shape import Call
 from gateway.errors import Blocked
 from gateway.reading.request import Request, parse_chat
 from gateway.rules import act
@@ -105,6 +107,25 @@ async def test_a_stream_of_a_refusal() -> None:
     _, middle, last = await chunks(act.block(asked, STOPS, "req_a", USAGE))
     assert (middle.choices[0].delta.refusal, middle.choices[0].delta.content) == ("Not here.", None)
     assert last.choices[0].finish_reason == "content_filter"
+
+
+CALLS = Made(content='{"intent":"card"}', label="card", call=Call("route", {}, legacy=False, named=False))
+
+
+def test_each_choices_call_has_an_id_of_its_own() -> None:
+    completion = ChatCompletion.model_validate_json(act.label(request(n=3), CALLS, "req_abc", USAGE).body)
+    calls = [call for choice in completion.choices for call in choice.message.tool_calls or []]
+    assert [call.id for call in calls] == ["call_abc_0", "call_abc_1", "call_abc_2"]
+
+
+async def test_a_streamed_call_of_several_choices() -> None:
+    parts = await chunks(act.label(request(stream=True, n=2), CALLS, "req_abc", USAGE))
+    for number in range(2):
+        deltas = [choice.delta for part in parts for choice in part.choices if choice.index == number]
+        calls = [call for delta in deltas for call in delta.tool_calls or []]
+        assert [call.id for call in calls] == [f"call_abc_{number}", None]
+        assert "".join(call.function.arguments or "" for call in calls if call.function) == CALLS.content
+    assert {choice.finish_reason for choice in parts[-1].choices} == {"tool_calls"}
 
 
 async def test_a_stream_broken_off_ends_in_an_error_and_not_in_done() -> None:
