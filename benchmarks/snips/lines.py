@@ -37,10 +37,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """rows: sentences besides the description. Shares are 0..1, seconds those of training as its report has them.
+    """rows: sentences besides the description. Shares are 0..1.
 
     f1: of whole slots (name, first and last word), over all of them; whole: of messages with their intent and all
-    slots right; milliseconds: (p50, p95) of a decision by one thread, each message new.
+    slots right; milliseconds: (p50, p95) of processor time for a decision, each message new.
     """
 
     what: str
@@ -50,7 +50,6 @@ class Line:
     recall: float
     f1: float
     whole: float
-    seconds: float
     milliseconds: tuple[float, float]
 
 
@@ -67,20 +66,18 @@ def sources(data: Path) -> Iterator[Source]:
 def measure(source: Source, messages: Sequence[Utterance], models: Path) -> Line:
     """Train, unless `models` holds what this policy made, and read the messages with the runtime that serves."""
     policy = with_rows(described(), source.name, source.rows, source.role, models)
-    folder = _trained(policy, models)
+    _train(policy, models)
     runtime = Runtime.load(models, [policy.name], threads=1, cache_windows=0)
     verdicts, taken = [], []
     for message in [*messages[:_WARM], *messages]:
-        began = time.perf_counter()
+        began = time.process_time()
         verdicts += runtime.classify([Reading(classifier=policy.name, texts=(message.text,))])
-        taken.append((time.perf_counter() - began) * 1000)
+        taken.append((time.process_time() - began) * 1000)
     steps = statistics.quantiles(taken[_WARM : _WARM + _TIMED], n=20)
-    report = artifact.load(folder).report()
     return Line(
         what=source.what,
         rows=len(source.rows),
         **scores(messages, verdicts[_WARM:]),
-        seconds=sum(report["seconds"].values()),
         milliseconds=(steps[9], steps[18]),
     )
 
@@ -104,15 +101,13 @@ def scores(messages: Sequence[Utterance], verdicts: Sequence[Verdict]) -> dict[s
     }
 
 
-def _trained(policy: Policy, models: Path) -> Path:
+def _train(policy: Policy, models: Path) -> None:
     with suppress(ArtifactError):
-        folder = Registry(models).resolve(policy.name)
-        if artifact.load(folder).manifest["policy_sha256"] == artifact.policy_sha256(policy):
-            return folder
+        if artifact.load(Registry(models).resolve(policy.name)).model.policy == policy:
+            return
     outcome = train(policy, base_dir=models, models_dir=models, progress=Lines(policy.name))
     if not outcome.accepted:
         raise SystemExit("\n".join(outcome.missed))
-    return outcome.folder
 
 
 def _spread(sentences: Rows, count: int) -> list[tuple[str, str]]:
