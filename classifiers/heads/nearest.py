@@ -5,8 +5,11 @@ cache. So where classes are many, only those that the head finds likeliest are v
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.model import Floats, Nearest
+
+Places = NDArray[np.intp]
 
 LIKELIEST = 8
 """Classes that are voted on. With 8 of 77 no text in 1,155 got another label than with all of them."""
@@ -27,11 +30,10 @@ def logits(nearest: Nearest, exemplars: Floats, vectors: Floats, scores: Floats)
     likely = _likeliest(scores)
     starts, ends = (np.searchsorted(nearest.owners, likely, side) for side in ("left", "right"))
     for row, vector in enumerate(vectors):
-        told = [
-            np.exp(nearest.sharpness * (exemplars[start:end] @ vector - 1)).mean()
-            for start, end in zip(starts[row], ends[row], strict=True)
-        ]
-        voted = nearest.share * np.log(np.maximum(told, _NEVER))
+        places = zip(starts[row].tolist(), ends[row].tolist(), strict=True)
+        cosines = np.concatenate([exemplars[start:end] @ vector for start, end in places])
+        counts = ends[row] - starts[row]
+        voted = _vote(nearest, cosines[None], np.cumsum(counts) - counts, counts)[0]
         found[row] = voted.min()
         found[row, likely[row]] = voted
     return found
@@ -40,11 +42,7 @@ def logits(nearest: Nearest, exemplars: Floats, vectors: Floats, scores: Floats)
 def votes(nearest: Nearest, cosines: Floats) -> Floats:
     """cosines: (n, exemplars) of texts to all exemplars → (n, classes) votes on all classes."""
     starts = np.flatnonzero(np.diff(nearest.owners, prepend=-1))
-    counts = np.diff(np.append(starts, len(nearest.owners))).astype(np.float32)
-    kernel = np.exp(nearest.sharpness * (cosines - 1))
-    means = np.add.reduceat(kernel, starts, axis=1) / counts
-    voted: Floats = (nearest.share * np.log(np.maximum(means, _NEVER))).astype(np.float32)
-    return voted
+    return _vote(nearest, cosines, starts, np.diff(np.append(starts, len(nearest.owners))))
 
 
 def among_likeliest(voted: Floats, scores: Floats) -> Floats:
@@ -58,6 +56,14 @@ def among_likeliest(voted: Floats, scores: Floats) -> Floats:
     return found
 
 
-def _likeliest(scores: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.intp]]:
+def _vote(nearest: Nearest, cosines: Floats, starts: Places, counts: Places) -> Floats:
+    """cosines: (n, m); starts, counts: (classes,) of each class's exemplars among the m, at least one."""
+    kernel = np.exp(nearest.sharpness * (cosines - 1))
+    means = np.add.reduceat(kernel, starts, axis=1) / counts
+    voted: Floats = (nearest.share * np.log(np.maximum(means, _NEVER))).astype(np.float32)
+    return voted
+
+
+def _likeliest(scores: Floats) -> Places:
     """(n, LIKELIEST) classes, in no order."""
     return np.argpartition(scores, -LIKELIEST, axis=1)[:, -LIKELIEST:]
