@@ -1,5 +1,6 @@
 """An encoder as a torch module that can be trained: texts → unit vectors, cut and pooled exactly as in serving."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from classifiers.training.fit.batches import in_order
 from classifiers.training.fit.weights import TOKENIZER, Weights
 
 _MEASURED = 64
+
+_SPINS = "1000"
+"""How often OpenMP's threads look again before they sleep while they wait for one another; read when torch is loaded.
+They would look for milliseconds, and where something else holds a core, hardly anything gets done: two threads took
+over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two cores, a load of 20)."""
 
 
 class TorchEncoder:
@@ -83,6 +89,7 @@ class TorchEncoder:
 
 def needed() -> tuple[Any, Any]:
     """torch and transformers. Raises TrainingError with the line that installs them."""
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     try:
         import torch
         import transformers
@@ -94,8 +101,7 @@ def needed() -> tuple[Any, Any]:
 @contextmanager
 def torch_threads(threads: int, seed: int) -> Iterator[None]:
     """Within, torch computes on so many threads with this seed; afterwards all is as it was."""
-    import torch
-
+    torch, _ = needed()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -48,3 +48,10 @@ def test_a_larger_encoder_is_tuned_gently() -> None:
     assert large.rate < small.rate
     assert large.epochs < small.epochs
     assert large.kept > small.kept == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "best", "over"), [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
+)
+def test_tuning_is_not_given_up_in_its_first_half(number: int, best: int, over: bool) -> None:
+    assert finetune.is_over(number, best, Plan(rate=1e-4, epochs=6)) is over
