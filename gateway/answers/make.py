@@ -74,6 +74,8 @@ def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> M
         )
     if len(told.labels) > 1:
         return Unmet(Reason.AMBIGUOUS, ", ".join(told.labels))
+    if isinstance(shape, Word) and prompt.speaks_of_json(text):
+        return Unmet(Reason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
     word = prompt.word(told.labels[0], told.names, text)
     if isinstance(word, Unmet) or isinstance(shape, Word):
         return word if isinstance(word, Unmet) else Made(content=word, label=word)

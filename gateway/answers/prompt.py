@@ -6,6 +6,7 @@ from gateway.answers.unmet import Reason, Unmet
 from gateway.spelling import Names, folded
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
+_JSON = re.compile(r"\bjson", re.IGNORECASE)
 _LEAST_NAMED = 2
 
 
@@ -21,6 +22,11 @@ def word(label: str, names: Names, prompt: str) -> str | Unmet:
     if label in found or len(found) == 1:
         return label if label in found else found[0]
     return Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def speaks_of_json(prompt: str) -> bool:
+    """Whether an answer of one word may be the wrong one: some clients ask for JSON in words only."""
+    return _JSON.search(prompt) is not None
 
 
 def key(prompt: str) -> str | Unmet:

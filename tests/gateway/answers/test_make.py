@@ -49,6 +49,14 @@ def test_what_cannot_be_given(wanted: Wanted, told: Told, expected: Reason) -> N
     assert found.reason == expected
 
 
+def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
+    told = ["Reply with ```json {label: Fees or Top Up}```."]
+    found = make(Wanted(shape=Word()), TOLD, told)
+    assert isinstance(found, Unmet)
+    assert found.reason == Reason.AMBIGUOUS
+    assert isinstance(make(Wanted(shape=Document(SCHEMA)), TOLD, told), Made)
+
+
 def test_a_word_fits_one_token() -> None:
     assert made(Wanted(shape=Word(), most_tokens=1)).content == "Fees"
 
