@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
+from gateway.cli.findings import as_dict, show
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ def discover(
     period: Annotated[str, typer.Option(help="How long the log took, such as 7d, where its records do not say.")] = "",
     top: Annotated[int, typer.Option("--top", min=1, help="How many groups to show.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the cross-validation.")] = 0,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write policy, rows and rule of the best groups into this folder.")
+    ] = None,
+    group: Annotated[
+        list[int] | None, typer.Option("--group", help="Which groups to write, by their number; repeatable.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
@@ -44,6 +50,7 @@ def discover(
         if any(one.obstacle is None for one in found):
             encoder = _encoder(models)
             found = ranked([measure(one, encoder, bound=limit, seed=seed, advance=advance) for one in found])
+    written = _write(write, found, group, log) if write else None
     if json:
         print_json(
             {
@@ -51,13 +58,66 @@ def discover(
                 "skipped": dict(log.skipped),
                 "problems": list(log.problems),
                 "prices_as_of": prices.as_of,
-                "groups": [_as_dict(number, one) for number, one in enumerate(found, 1)],
+                "groups": [as_dict(number, one) for number, one in enumerate(found, 1)],
+                "written": written,
             }
         )
         return
-    _print(found[:top], limit)
+    show(found[:top], limit)
     if len(found) > top:
         stdout().print(f"and {len(found) - top} more groups (--top)")
+    if written:
+        for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
+            stdout().print(line, markup=False, soft_wrap=True)
+        stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), markup=False, soft_wrap=True)
+
+
+def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
+    """What was written, and what to do next."""
+    from gateway.discover.draft import draft, gateway
+    from gateway.discover.files import Occupied, write
+    from gateway.reading.roles import system_text
+
+    chosen = _chosen(found, numbers)
+    drafts = [draft(one) for one in chosen]
+    systems = list(dict.fromkeys(system_text(call.turns) for call in log.calls))
+    try:
+        written = write(folder, drafts, gateway(chosen, systems))
+    except Occupied as error:
+        raise fail(str(error), Exit.USAGE) from error
+    policies = " ".join(map(str, written.policies))
+    notes = [
+        f"{one.name}: {one.divided} inputs that got different answers equally often are left out"
+        for one in drafts
+        if one.divided
+    ]
+    notes += [f"{one.name}: {', '.join(one.reserved)} became `other`" for one in drafts if one.reserved]
+    if written.beside:
+        notes.append(f"{folder / 'gateway.yaml'} is there already: copy the rules of {written.gateway} into it")
+    return {
+        "files": [str(file) for file in written.files],
+        "notes": notes,
+        "next": [
+            f"offramp check {written.gateway} {policies}",
+            f"offramp train {policies}",
+            f"offramp serve {written.gateway}",
+        ],
+    }
+
+
+def _chosen(found: Sequence["Finding"], numbers: Sequence[int] | None) -> list["Finding"]:
+    """The groups named, or those that save something, or else the first that a classifier may answer."""
+    if numbers:
+        for number in numbers:
+            if not 1 <= number <= len(found):
+                raise fail(f"--group {number}: there are {len(found)} groups", Exit.USAGE)
+            if hindrance := found[number - 1].obstacle:
+                raise fail(f"--group {number}: {hindrance}", Exit.USAGE)
+        return [found[number - 1] for number in dict.fromkeys(numbers)]
+    fitting = [one for one in found if one.obstacle is None]
+    if not fitting:
+        raise fail("no group can be answered by a classifier, so nothing was written", Exit.USAGE)
+    return [one for one in fitting if one.saved_share] or fitting[:1]
 
 
 def _read(source: Sequence[Path]) -> "Log":
@@ -110,104 +170,6 @@ def _bars() -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
-
-
-def _print(found: Sequence["Finding"], bound: float) -> None:
-    console = stdout()
-    month = found[0].month
-    table = Table(title="Calls by template", title_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("name", overflow="fold")
-    for name in ("calls", "$ a month" if month else "$ in the log", "answers", "agreement (95 %)"):
-        table.add_column(name, justify="right")
-    table.add_column(f"at a {bound:.0%} bound")
-    for number, one in enumerate(found, 1):
-        table.add_row(
-            str(number),
-            one.name,
-            f"{one.calls:,}",
-            f"{one.spend.usd * (month or 1):,.2f}",
-            f"{one.labels.distinct:,}",
-            _agreement(one),
-            _at_bound(one),
-        )
-    console.print(table)
-    for number, one in enumerate(found, 1):
-        for line in _lines(one):
-            console.print(f"{number}. {line}", markup=False, soft_wrap=True)
-
-
-def _agreement(one: "Finding") -> str:
-    return (
-        "" if one.agreement is None else f"{one.agreement.share:.1%} ({one.agreement.low:.1%}–{one.agreement.high:.1%})"
-    )
-
-
-def _at_bound(one: "Finding") -> str:
-    if one.agreement is None:
-        return one.obstacle or ""
-    if not one.agreement.answered:
-        return f"none yet ({one.agreement.inputs:,} different inputs)"
-    saved = one.spend.usd * (one.month or 1) * one.saved_share
-    return f"saves {one.saved_share:.0%} of calls, ${saved:,.2f}" + (" a month" if one.month else "")
-
-
-def _lines(one: "Finding") -> Iterator[str]:
-    """What the table has no room for."""
-    yield f"{', '.join(one.models)}; reads {one.group.reads}"
-    if one.group.frame.gaps:
-        spans = len(one.group.frame.gaps) + 1
-        between = ", ".join(repr(gap) for gap in one.group.frame.gaps)
-        yield f"{spans} spans vary (parted by {between}); they are read together, with the words between them"
-    if one.consistency.agree is not None and one.consistency.agree < 1:
-        yield (
-            f"the model contradicts itself: {1 - one.consistency.agree:.1%} of {one.consistency.pairs:,} pairs of calls"
-            " with the same input differ"
-        )
-    if one.spend.unpriced:
-        yield f"{one.spend.unpriced:,} calls have no known price"
-    if one.spend.estimated:
-        yield f"tokens of {one.spend.estimated:,} calls are estimated from their length"
-
-
-def _as_dict(number: int, one: "Finding") -> dict[str, Any]:
-    group, agreement = one.group, one.agreement
-    return {
-        "group": number,
-        "name": one.name,
-        "models": list(one.models),
-        "calls": one.calls,
-        "inputs": len(set(group.inputs)),
-        "system": group.system,
-        "reads": {"roles": list(group.reads.roles), "after": group.reads.after, "before": group.reads.before},
-        "varying_spans": len(group.frame.gaps) + 1,
-        "constant": group.constant,
-        "conversation": group.conversation,
-        "answers": one.labels.distinct,
-        "labels": list(one.labels.names),
-        "label_field": one.labels.field,
-        "entropy_bits": round(one.bits, 4),
-        "answer_chars": one.chars,
-        "repeated": {"inputs": one.consistency.inputs, "pairs": one.consistency.pairs, "agree": one.consistency.agree},
-        "usd": one.spend.usd,
-        "usd_a_month": one.spend.usd * one.month if one.month else None,
-        "calls_a_month": one.calls * one.month if one.month else None,
-        "estimated_calls": one.spend.estimated,
-        "unpriced_calls": one.spend.unpriced,
-        "obstacle": one.obstacle,
-        "agreement": None
-        if agreement is None
-        else {
-            "inputs": agreement.inputs,
-            "share": agreement.share,
-            "low": agreement.low,
-            "high": agreement.high,
-            "bound": agreement.bound,
-            "threshold": agreement.threshold,
-        },
-        "saved_share": one.saved_share,
-        "saved_usd_a_month": one.spend.usd * one.month * one.saved_share if one.month else None,
-    }
 
 
 def _share(text: str) -> float:

@@ -30,6 +30,8 @@ _WHOLLY = 0.95
 _FEW_TEXTS = 30
 """Below so many texts, their inputs may all begin with the same words by chance."""
 _GIVEN_BACK_WORDS = 3
+_DEEPEST = 40
+_ENDING_TOKENS = 60
 _GAP_TOKENS = 12
 _GAP_TEXT_TOKENS = 600
 
@@ -107,8 +109,10 @@ def _parted(rows: Sequence[Tokens], members: Sequence[int]) -> list[list[int]]:
     return [part for part in [*parts, sorted(left)] if part]
 
 
-def _branches(rows: Sequence[Tokens], members: list[int], start: int) -> list[list[int]]:
+def _branches(rows: Sequence[Tokens], members: list[int], start: int, depth: int = 0) -> list[list[int]]:
     """Parts of the members, which agree up to `start`, that go on alike for long enough to be templates."""
+    if depth == _DEEPEST:
+        return []
     reached = start + _common([rows[one] for one in members], start)
     following: dict[str, list[int]] = defaultdict(list)
     for one in members:
@@ -122,7 +126,7 @@ def _branches(rows: Sequence[Tokens], members: list[int], start: int) -> list[li
             continue
         end = reached + _common([rows[one] for one in part], reached)
         chain = rows[part[0]][reached:end]
-        inner = _branches(rows, part, end)
+        inner = _branches(rows, part, end, depth + 1)
         whole = inner and sum(map(len, inner)) >= _WHOLLY * len(part)
         own = _words(chain) + _words(_ending(rows, part, end)) - shared
         if own >= _LONG_WORDS or (_is_frame(chain) and len(part) >= _MANY):
@@ -137,16 +141,16 @@ def _branches(rows: Sequence[Tokens], members: list[int], start: int) -> list[li
 
 
 def _ending(rows: Sequence[Tokens], members: list[int], start: int) -> Tokens:
-    """What the members, from `start` on, end with in common."""
-    backwards = [rows[one][start:][::-1] for one in members]
+    """What the members, from `start` on, end with in common, as far as that matters."""
+    backwards = [rows[one][max(start, len(rows[one]) - _ENDING_TOKENS) :][::-1] for one in members]
     return backwards[0][: _common(backwards, 0)]
 
 
 def _common(rows: Sequence[Tokens], start: int) -> int:
     """How many tokens all rows have in common from `start` on."""
-    first, last = min(rows, key=lambda row: row[start:]), max(rows, key=lambda row: row[start:])
-    most = min(len(first), len(last)) - start
-    return next((i for i in range(most) if first[start + i] != last[start + i]), max(most, 0))
+    first, end = rows[0], min(map(len, rows))
+    same = (i - start for i in range(start, end) if any(row[i] != first[i] for row in rows))
+    return next(same, max(end - start, 0))
 
 
 def _words(tokens: Tokens) -> int:
@@ -187,7 +191,9 @@ def _trimmed_end(tokens: Tokens, *, few: bool) -> Tokens:
 def _gaps(middles: Sequence[str]) -> tuple[str, ...]:
     """Constant words that part what varies: each with a delimiter, in every text, and in the same order."""
     rests = list(middles)
-    found = []
+    found: list[str] = []
+    if len(rests) < LEAST:
+        return ()
     while gap := next(_shared(rests), ""):
         found.append(gap)
         rests = [rest.partition(gap)[2] for rest in rests]
@@ -197,6 +203,7 @@ def _gaps(middles: Sequence[str]) -> tuple[str, ...]:
 def _shared(texts: Sequence[str]) -> Iterator[str]:
     """Runs of tokens of the shortest text, the longest first at each place, that all texts hold between others."""
     shortest = min(texts, key=len)
+    insides = [text[1:-1] for text in texts]
     tokens = _TOKEN.findall(shortest)[:_GAP_TEXT_TOKENS]
     for start in range(1, len(tokens)):
         for end in range(min(len(tokens), start + _GAP_TOKENS), start + 1, -1):
@@ -204,5 +211,5 @@ def _shared(texts: Sequence[str]) -> Iterator[str]:
             if not _words(run) or not any(map(_delimits, run)):
                 continue
             text = "".join(run)
-            if all(text in one[1:-1] for one in texts):
+            if all(text in one for one in insides):
                 yield text

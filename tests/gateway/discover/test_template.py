@@ -81,6 +81,11 @@ def test_few_texts_and_empty_ones() -> None:
     assert [family.members for family in families(["", "", "x"])] == [(0, 1, 2)]
 
 
+def test_texts_that_each_go_on_from_the_last_end() -> None:
+    texts = ["a " * length for length in range(400)]
+    assert sum(len(family.members) for family in families(texts)) == len(texts)
+
+
 WRITTEN = st.text(st.sampled_from("ab .:\n\"'#-é$"), max_size=12)
 
 

@@ -1,0 +1,184 @@
+"""A finding as the files that take its calls over: policy, labelled rows, and a gateway with the rule. Pure."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from gateway.discover.finding import Finding
+from gateway.discover.yaml import scalar, unwritable
+from gateway.reading.roles import system_text
+from gateway.spelling import folded
+
+_OTHER: Final = "other"
+_RESERVED: Final = frozenset({"other", "none", "*"})
+"""Words of a policy's own, which no label may be called."""
+_EXAMPLES = 2
+_USUAL_CHARS = range(8, 200)
+_GLOB_CHARS = 80
+_SPECIAL: Final = re.compile(r"[*?\[]|\$(?=\{)")
+
+_HEAD: Final = """\
+# Made by `offramp discover`. Each rule answers nothing until its contract is certified on your own calls.
+version: 1
+listen: 127.0.0.1:8080
+models_dir: ../models
+ledger: ../offramp.db
+upstreams:
+  openai:
+    kind: openai
+    base_url: https://api.openai.com/v1
+    api_key: "${OPENAI_API_KEY:-}"
+    without_key: echo
+models:
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """policy, data: the texts of the files; rows: in the data; divided: inputs that got two answers equally often and
+    are left out; reserved: answers that are words of Offramp's own and mean `other` in the policy."""
+
+    name: str
+    policy: str
+    data: str
+    rows: int
+    divided: int
+    reserved: tuple[str, ...]
+
+
+def draft(finding: Finding) -> Draft:
+    """The policy of a finding without an obstacle, and its rows."""
+    answers, divided = _answers(finding)
+    labels = [name for name in finding.labels.names if folded(name) not in _RESERVED and name not in _RESERVED]
+    reserved = tuple(name for name in finding.labels.names if name not in labels)
+    by_label: dict[str, list[str]] = defaultdict(list)
+    for text, label in answers.items():
+        by_label[label].append(text)
+    rows = [{"text": text, "label": _OTHER if label in reserved else label} for text, label in answers.items()]
+    return Draft(
+        name=finding.name,
+        policy="\n".join(_policy(finding, labels, by_label, reserved)) + "\n",
+        data="".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
+        rows=len(rows),
+        divided=divided,
+        reserved=reserved,
+    )
+
+
+def gateway(findings: Sequence[Finding], systems: Sequence[str]) -> str:
+    """A whole gateway file with the rule of each. systems: all system prompts of the log, to tell theirs apart."""
+    models = list(dict.fromkeys(model for one in findings for model in one.models))
+    routes = "".join(f"  {scalar(model)}: openai\n" for model in models)
+    rules = "\n".join(line for one in findings for line in _rule(one, systems))
+    return f"{_HEAD}{routes}rules:\n{rules}\n"
+
+
+def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
+    """By input, the answer that it mostly got; and how many inputs have none."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for text, label in zip(finding.group.inputs, finding.labels.of, strict=True):
+        if label in finding.labels.names and text:
+            counts[text][str(label)] += 1
+    found, divided = {}, 0
+    for text, given in counts.items():
+        (label, most), *others = given.most_common(2)
+        if others and others[0][1] == most:
+            divided += 1
+        else:
+            found[text] = label
+    return found, divided
+
+
+def _policy(
+    finding: Finding, labels: Sequence[str], by_label: Mapping[str, Sequence[str]], reserved: Sequence[str]
+) -> Iterator[str]:
+    models = ", ".join(finding.models)
+    yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {models}."
+    yield "# A description in your own words under means: helps, and so do more examples."
+    yield "version: 1"
+    yield f"name: {finding.name}"
+    yield "kind: intent"
+    yield f"about: {scalar(_safe(f'What {models} is asked to sort with one prompt, found in a log.'))}"
+    yield "languages: any"
+    yield "labels:"
+    for name in labels:
+        yield f"  {scalar(name)}:"
+        yield f"    means: {scalar(_safe(f'what {models} calls {name}'))}"
+        if examples := _typical(by_label[name]):
+            yield "    examples:"
+            yield from (f"      - {scalar(text)}" for text in examples)
+    if reserved:
+        named = " or ".join(reserved)
+        yield f"other: {scalar(_safe(f'what {models} calls {named}'))}"
+    yield f"data: data/{finding.name}.jsonl"
+
+
+def _typical(texts: Sequence[str]) -> list[str]:
+    """Inputs of a usual length that a value of YAML can hold."""
+    fitting = [text for text in texts if len(text) in _USUAL_CHARS and not unwritable(text)]
+    middle = sorted(fitting, key=lambda text: (len(text), text))
+    start = max(0, (len(middle) - _EXAMPLES) // 2)
+    return middle[start : start + _EXAMPLES]
+
+
+def _rule(finding: Finding, systems: Sequence[str]) -> Iterator[str]:
+    group = finding.group
+    own = group.frame.before if group.system is None else group.system
+    mine = {system_text(call.turns) for call in group.calls}
+    glob = _glob(own, [text for text in systems if text not in mine], exact=group.system is not None)
+    yield f"  - name: {finding.name}"
+    yield f"    classifier: {finding.name}"
+    yield "    when:"
+    yield "      model:"
+    yield from (f"        - {scalar(model)}" for model in finding.models)
+    if glob:
+        yield f"      system_glob: {scalar(glob)}"
+    if lines := list(_reads(finding)):
+        yield "    reads:"
+        yield from lines
+    yield "    then:"
+    yield '      "*": {answer: label}'
+    if _OTHER in map(folded, finding.labels.names):
+        yield "      other: {answer: label}"
+    yield "    contract: true"
+
+
+def _reads(finding: Finding) -> Iterator[str]:
+    reads = finding.group.reads
+    if reads.roles:
+        yield f"      roles: [{', '.join(reads.roles)}]"
+    if unwritable(reads.after) or unwritable(reads.before):
+        pattern = f"{_literal(reads.after)}(?P<input>.*){_literal(reads.before)}"
+        yield f"      regex: {scalar(pattern)}"
+        return
+    if reads.after:
+        yield f"      after: {scalar(reads.after)}"
+    if reads.before:
+        yield f"      before: {scalar(reads.before)}"
+
+
+def _literal(text: str) -> str:
+    """A pattern for just this text, in signs that a value can hold."""
+    return re.escape(text).replace("\\\0", "\0").replace("\0", "\\x00")
+
+
+def _glob(system: str, others: Sequence[str], *, exact: bool) -> str:
+    """A glob for a system prompt: its beginning, as far as tells it from the others; empty where there is none."""
+    text = system.partition("\0")[0].strip()
+    if not text:
+        return ""
+    lead = "*" if system[0].isspace() else ""
+    for length in (*range(_GLOB_CHARS, len(text), _GLOB_CHARS), len(text)):
+        whole = exact and length >= len(text) and text == system
+        found = lead + _SPECIAL.sub(r"[\g<0>]", text[:length].rstrip()) + ("" if whole else "*")
+        if not any(fnmatchcase(other, found) for other in others):
+            break
+    return found
+
+
+def _safe(text: str) -> str:
+    return text.replace("${", "$ {").replace("\0", "")

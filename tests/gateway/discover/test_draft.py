@@ -1,0 +1,137 @@
+"""What is written is read back by the project's own readers, and reads what it should."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.policy import Policy
+from classifiers.training.data import read_rows
+from gateway.config import source
+from gateway.config.load import Loaded, load_gateway, load_policy, rule_problems
+from gateway.discover.draft import draft, gateway
+from gateway.discover.files import Occupied, write
+from gateway.discover.finding import Finding, look
+from gateway.discover.read.exchange import Exchange, call_of
+from gateway.discover.yaml import scalar, unwritable
+from gateway.pipeline import met
+from gateway.reading.roles import system_text
+from gateway.rules.compile import compile_rules
+from gateway.savings.prices import load_prices
+
+from .logs import Pair, harm_calls, pair, two_templates, user
+
+PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
+TEXTS = [text for text, _ in harm_calls(60)]
+
+
+def findings(pairs: list[Pair]) -> list[Finding]:
+    calls = [
+        call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{i}")
+        for i, one in enumerate(pairs)
+    ]
+    return look(calls, PRICES)
+
+
+def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Policy]]:
+    """The files of the findings, read back."""
+    systems = [system_text(call.turns) for one in found for call in one.group.calls]
+    done = write(folder, [draft(one) for one in found], gateway(found, systems))
+    policies = {policy.name: policy for policy in (load_policy(file, {}) for file in done.policies)}
+    loaded = load_gateway(done.gateway, {})
+    assert rule_problems(loaded, policies) == []
+    return loaded, policies
+
+
+def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Path) -> None:
+    found = findings(two_templates(60))
+    loaded, policies = written(tmp_path, found)
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    assert len(rules) == 2
+    for one in found:
+        for call, text in zip(one.group.calls, one.group.inputs, strict=True):
+            [rule], [reading] = met(rules, call.model, call.turns)
+            assert (rule.name, reading.texts) == (one.name, (text,))
+            assert rule.terms is not None
+
+
+def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_reads(tmp_path: Path) -> None:
+    [shop] = [one for one in findings(two_templates(60)) if one.labels.field]
+    _, policies = written(tmp_path, [shop])
+    [policy] = policies.values()
+    assert set(policy.labels) == {"Shop", "Off topic"}
+    assert all(len(label.examples) == 2 for label in policy.labels.values())
+    rows = read_rows(policy, [tmp_path / "policies" / path for path in policy.data])
+    assert {row.text.strip() for row in rows} == set(shop.group.inputs)
+
+
+def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
+    system = "Is it fruit, nut, or none of these?"
+    answers = ["fruit", "nut", "None"] * 20
+    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
+    [finding] = findings(pairs)
+    loaded, policies = written(tmp_path, [finding])
+    [policy] = policies.values()
+    assert set(policy.labels) == {"fruit", "nut"}
+    assert policy.other
+    assert set(loaded.settings.rules[0].then) == {"*"}
+    rows = read_rows(policy, [tmp_path / "policies" / path for path in policy.data])
+    assert sum(row.labels == ("other",) for row in rows) == 20
+
+
+def test_other_is_answered_where_it_is_the_models_word(tmp_path: Path) -> None:
+    system = "Is it fruit, nut, or other?"
+    answers = ["fruit", "nut", "other"] * 20
+    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
+    loaded, _ = written(tmp_path, findings(pairs))
+    assert set(loaded.settings.rules[0].then) == {"*", "other"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Say ${{yes}} or no. [Text]: {text}",
+        "\tAnswer yes or no?*\nIs it so: «{text}»\n\n",
+        'Is "{text}" meant well, yes or no?',
+        "{text}\nyes or no: is the text above meant well?\\",
+    ],
+)
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_prompts_with_odd_signs(prompt: str, role: str, tmp_path: Path) -> None:
+    asked = [prompt.format(text=text) for text in TEXTS]
+    requests = [
+        user("Well?", text) if role == "system" else user(text, "[*] Yes or no?\u2028${HOME}") for text in asked
+    ]
+    pairs = [pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)]
+    [finding] = findings(pairs)
+    loaded, policies = written(tmp_path, [finding])
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    for call, text in zip(finding.group.calls, finding.group.inputs, strict=True):
+        _, [reading] = met(rules, call.model, call.turns)
+        assert reading.texts == (text.strip(),)
+
+
+def test_an_input_that_got_two_answers_equally_often_is_left_out() -> None:
+    pairs = [pair(user(text, "yes or no?"), ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)]
+    [finding] = findings([*pairs, pair(user(TEXTS[0], "yes or no?"), "no")])
+    made = draft(finding)
+    assert (made.divided, made.rows) == (1, len(TEXTS) - 1)
+    assert TEXTS[0] not in [json.loads(line)["text"] for line in made.data.splitlines()]
+
+
+def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
+    found = findings(two_templates(60))[:1]
+    (tmp_path / "gateway.yaml").write_text("mine\n")
+    done = write(tmp_path, [draft(found[0])], gateway(found, []))
+    assert done.beside
+    assert (tmp_path / "gateway.yaml").read_text() == "mine\n"
+    with pytest.raises(Occupied, match=found[0].name):
+        write(tmp_path, [draft(found[0])], gateway(found, []))
+
+
+@given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))
+def test_any_text_is_read_back_as_it_was(text: str) -> None:
+    document = source.parse(f"key: {scalar(text)}\n{scalar(text)}: value\n", "made", {})
+    assert document.data == {"key": text, text: "value"} or text == "key"
