@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,13 @@ from classifiers.training.fit.linear import unit
 from classifiers.training.rows import Origin, Row
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
-EACH = 12
+EACH = 10
 
 MakePolicy = Callable[..., Policy]
 
 
 def cloud(seed: int = 0) -> tuple[list[Row], Floats]:
-    """Twelve rows a label, each label around an axis of its own."""
+    """Ten rows a label, each label around an axis of its own."""
     noise = np.random.default_rng(seed).normal(scale=0.15, size=(EACH * 3, 8))
     vectors = unit(np.repeat(np.eye(3, 8), EACH, axis=0) + noise)
     rows = [
@@ -95,6 +96,19 @@ def test_neighbours_of_the_same_group_have_no_say() -> None:
     asked = np.array([0])
     assert [part.tolist() for part in neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3)] == [[0], [1]]
     assert [part.tolist() for part in neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3)] == [[1], [0]]
+
+
+def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: MakePolicy) -> None:
+    clouds = [cloud(seed) for seed in range(4)]
+    rows = [
+        replace(row, text=f"{row.text} {n}", group=f"{row.group} {n}")
+        for n, (part, _) in enumerate(clouds)
+        for row in part
+    ]
+    rows[0] = replace(rows[0], labels=("lost_card",))
+    found = reviewed(make_policy(), rows, np.concatenate([vectors for _, vectors in clouds]))
+    assert [one.done for one in found.doubts] == ["kept"]
+    assert found.rows == tuple(rows)
 
 
 def test_what_merely_lies_nearer_to_another_label_is_left_alone(make_policy: MakePolicy) -> None:
