@@ -11,13 +11,13 @@ from classifiers.training.fit.linear import unit
 from classifiers.training.rows import Origin, Row
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
-EACH = 10
+EACH = 11
 
 MakePolicy = Callable[..., Policy]
 
 
 def cloud(seed: int = 0) -> tuple[list[Row], Floats]:
-    """Ten rows a label, each label around an axis of its own."""
+    """Eleven rows a label, each label around an axis of its own."""
     noise = np.random.default_rng(seed).normal(scale=0.15, size=(EACH * 3, 8))
     vectors = unit(np.repeat(np.eye(3, 8), EACH, axis=0) + noise)
     rows = [
