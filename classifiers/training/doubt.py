@@ -105,7 +105,7 @@ def review(
     agreed = np.stack(
         [np.ones(len(asked), bool), near == instead, (vectors[asked] @ descriptions.T).argmax(axis=1) == instead]
     )
-    given = np.array([rows[place].source in _GIVEN for place in asked], bool)
+    given = np.array([rows[place].source in _GIVEN for place in asked.tolist()], bool)
     noisy = (doubtful & given).sum() >= _NOISE * given.sum()
     doubts: list[Doubt] = []
     left = Counter(labels.tolist())
