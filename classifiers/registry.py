@@ -17,6 +17,7 @@ from classifiers.artifact import MANIFEST, VERSION, manifest_digest
 from classifiers.errors import ArtifactError
 
 CURRENT = "current"
+PROPOSED = "proposed"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TAKEN = frozenset({"encoders"})
 
@@ -72,28 +73,53 @@ class Registry:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, name: str, folder: Path, now: datetime | None = None) -> str:
-        """Rename a staged artifact into its place, put it in use, and return its version."""
+    def publish(self, name: str, folder: Path, now: datetime | None = None, *, beside: bool = False) -> str:
+        """Rename a staged artifact into its place, put it in use, and return its version.
+
+        beside: leave the one in use, and propose this one.
+        """
         version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
         target = self._home(name) / version
         if not target.exists():
             folder.chmod(0o755)
             folder.rename(target)
-        self.promote(name, version)
+        (self.propose if beside else self.promote)(name, version)
         return version
 
     def promote(self, name: str, version: str) -> None:
         """Put a version in use; readers see the old one or the new one, never neither."""
+        self._point(name, version, CURRENT)
+        if self.proposed(name) == version:
+            self.withdraw(name)
+
+    def propose(self, name: str, version: str) -> None:
+        """Name a version that is to be tried beside the one in use, instead of any that was."""
+        self._point(name, version, PROPOSED)
+
+    def proposed(self, name: str) -> str | None:
+        """The version that is to be tried beside the one in use, if any."""
+        try:
+            version = (self._home(name) / PROPOSED).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        return version if version in self.versions(name) else None
+
+    def withdraw(self, name: str) -> None:
+        """Let no version be tried any more."""
+        (self._home(name) / PROPOSED).unlink(missing_ok=True)
+
+    def _point(self, name: str, version: str, file_name: str) -> None:
+        """Raises ArtifactError where there is no such version."""
         self.resolve(name, version)
         home = self._home(name)
-        handle, made = tempfile.mkstemp(prefix=".current-", dir=home)
+        handle, made = tempfile.mkstemp(prefix=f".{file_name}-", dir=home)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(version + "\n")
             file.flush()
             os.fsync(file.fileno())
         path = Path(made)
         path.chmod(0o644)
-        path.replace(home / CURRENT)
+        path.replace(home / file_name)
 
     def rollback(self, name: str) -> str:
         """Put the version before the current one in use and return it. Raises ArtifactError at the oldest."""

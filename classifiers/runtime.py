@@ -69,15 +69,19 @@ class Runtime:
         cache_windows: int = 10_000,
         *,
         opened: Iterable[Encoder] = (),
+        beside: Mapping[str, str] | None = None,
     ) -> Self:
         """Load the versions in use, and their encoders; prepare a shared one if it is not there yet.
 
         opened: encoders at hand, such as those of the Runtime that this one is to replace; they are not opened again.
+        beside: other versions to be loaded too, by the classifier's name; readings call them as `key_of_version` says.
         Raises ArtifactError where one is missing, changed or (self_test) fails a test of its own policy, and
         EncoderError where an encoder is out of reach or computes wrongly here.
         """
         registry = Registry(models_dir)
         loaded = {name: artifact.load(registry.resolve(name)) for name in dict.fromkeys(names)}
+        for name, version in (beside or {}).items():
+            loaded[key_of_version(name, version)] = artifact.load(registry.resolve(name, version))
         if not loaded:
             raise ArtifactError("there is no classifier to load; name at least one")
         known = {encoder.id.sha256: encoder for encoder in opened}
@@ -182,6 +186,11 @@ def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) 
         told = reveal(near)
         texts += (*told, far) if far else told
     return tuple(texts)
+
+
+def key_of_version(name: str, version: str) -> str:
+    """How readings call a version that is loaded beside the one in use."""
+    return f"{name}@{version}"
 
 
 def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, Encoder]) -> None:

@@ -31,6 +31,7 @@ from gateway.middleware.auth import Auth
 from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
 from gateway.reload import Reloader
+from gateway.retrain import Retrainer
 from gateway.savings.prices import PriceTable
 from gateway.types import CLIENT_CLOSED, REQUEST_ID
 from gateway.upstreams.build import build_upstreams
@@ -94,10 +95,16 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reloader = None if worker is None else Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
-        looking = asyncio.create_task(_look(owner, reloader))
+        keep_s = settings.content.keep
+        retrainer = (
+            None if keep_s is None else Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics, keep_s=keep_s)
+        )
+        looking = asyncio.create_task(_look(owner, reloader, retrainer))
         yield
         try:
             looking.cancel()
+            if retrainer is not None:
+                await retrainer.close()
             await forwarder.close()
             if worker is not None:
                 worker.close()
@@ -112,13 +119,15 @@ def create_app(
     return RequestId(Auth(app, settings.access_key))
 
 
-async def _look(owner: Owner, reloader: Reloader | None) -> None:
+async def _look(owner: Owner, reloader: Reloader | None, retrainer: Retrainer | None) -> None:
     """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
         await owner.look()
         if reloader is not None:
             await reloader.look()
+        if retrainer is not None:
+            await retrainer.look()
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:

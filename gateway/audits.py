@@ -1,12 +1,14 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classifiers.verdict import Verdict
 from gateway.answers.compare import Result, compare
+from gateway.answers.heard import label_of
 from gateway.answers.make import Made
 from gateway.answers.values import Values
+from gateway.contract.audit import TRIAL, Coin
 from gateway.contract.owner import Flipped, Owner
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
@@ -14,7 +16,7 @@ from gateway.reading.roles import Turn
 from gateway.rules.contracted import likeliest, scope
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
-from gateway.rules.shaped import Shaped
+from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context
 from gateway.upstreams.base import Answer
 from gateway.upstreams.tap import tap
@@ -27,7 +29,8 @@ _OK = range(200, 300)
 class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
-    confidence: 0..1, of the label, or of the least certain slot's value where that is less.
+    confidence: 0..1, of the label, or of the least certain slot's value where that is less. tried: the same by the version
+    that is tried beside the one in use; text: what the classifier read, where that is to be kept for training.
     """
 
     rule: Rule
@@ -35,6 +38,8 @@ class Open:
     made: Made
     label: str
     confidence: float
+    tried: "Open | None" = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +54,50 @@ class Audits:
         """The verdicts as the rules' contracts take them."""
         return [(rule, verdict if rule.terms is None else likeliest(verdict)) for rule, verdict in pairs]
 
-    def flip(self, request: Request, turns: Sequence[Turn], pairs: Judged, labels: Shaped) -> Mapping[str, Open]:
-        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name."""
+    def flip(
+        self,
+        request: Request,
+        turns: Sequence[Turn],
+        pairs: Judged,
+        labels: Shaped,
+        *,
+        tried: Judged = (),
+        texts: Mapping[str, str] | None = None,
+    ) -> Mapping[str, Open]:
+        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name.
+
+        tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
+        """
+        also = self.told(tried)
+        made_also = shaped(request, turns, also).made
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.made.get(rule.name)
             if rule.terms is None or made is None:
                 continue
-            flipped = self.owner.flip(scope(rule, verdict, request, turns), rule.terms, notice_s=rule.notice_s)
-            certain = min(verdict.confidence, made.slot_confidence)
-            found[rule.name] = Open(rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=certain)
+            other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
+            flipped = self._flip(rule, verdict, request, turns, least=TRIAL if other else 0.0)
+            second = None
+            if other is not None:
+                coin = self._flip(rule, other, request, turns, coin=flipped.coin)
+                second = _open(rule, other, coin, made_also[rule.name])
+            text = (texts or {}).get(rule.name)
+            found[rule.name] = replace(_open(rule, verdict, flipped, made), tried=second, text=text)
         return found
+
+    def _flip(
+        self,
+        rule: Rule,
+        verdict: Verdict,
+        request: Request,
+        turns: Sequence[Turn],
+        *,
+        least: float = 0.0,
+        coin: Coin | None = None,
+    ) -> Flipped:
+        assert rule.terms is not None
+        belongs = scope(rule, verdict, request, turns)
+        return self.owner.flip(belongs, rule.terms, notice_s=rule.notice_s, least=least, coin=coin)
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
@@ -87,8 +125,7 @@ class Audits:
 
     async def missed(self, context: Context, pending: Sequence[Open]) -> None:
         """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
-        for one in pending:
-            await self._learn(context, one, Result.MISSING)
+        await self._compare(context, pending, None, stream=False)
 
     async def listen(self, context: Context, pending: Sequence[Open], answer: Answer, *, stream: bool) -> Answer:
         """Learns from the reference's answer; from a stream when it has passed."""
@@ -106,13 +143,14 @@ class Audits:
 
     async def _compare(self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool) -> None:
         for one in pending:
-            result = Result.MISSING
-            if body is not None:
-                values = Values(slots=one.rule.slots, languages=one.rule.languages)
-                result = compare(one.made, one.rule.names, body, stream=stream, values=values)
-            await self._learn(context, one, result)
+            said = None
+            if body is not None and one.text is not None:
+                said = label_of(body, one.rule.names, stream=stream)
+            await self._learn(context, one, _result(one, body, stream=stream), said)
+            if one.tried is not None and one.flipped.coin.chosen:
+                await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
 
-    async def _learn(self, context: Context, one: Open, result: Result) -> None:
+    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
         self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
         await self.owner.learn(
             one.flipped,
@@ -120,4 +158,17 @@ class Audits:
             label=one.label,
             confidence=one.confidence,
             result=result.value,
+            text=(one.text, said) if one.text is not None and said is not None else None,
         )
+
+
+def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
+    certain = min(verdict.confidence, made.slot_confidence)
+    return Open(rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=certain)
+
+
+def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:
+    if body is None:
+        return Result.MISSING
+    values = Values(slots=one.rule.slots, languages=one.rule.languages)
+    return compare(one.made, one.rule.names, body, stream=stream, values=values)

@@ -33,6 +33,8 @@ def stand_at_zero(
             metrics.expect_unmet(rule.name)
         if rule.terms is not None:
             metrics.expect_pairs(rule.name)
+        if rule.retrains:
+            metrics.expect_retrainings(rule.name)
     metrics.expect(islice(_records(models, rules, notional), _MOST))
 
 

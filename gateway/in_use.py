@@ -12,11 +12,13 @@ from gateway.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """policies and versions: of each classifier that is loaded, by its name."""
+    """policies and versions: of each classifier that is loaded, by its name; proposed: the version that is tried beside
+    it, if any."""
 
     rules: tuple[Rule, ...] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    proposed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -26,12 +28,14 @@ class InUse:
     edition: Edition
 
 
-def edition(loaded: Loaded, runtime: Runtime | None) -> Edition:
+def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str] | None = None) -> Edition:
     """The rules of a gateway file with the classifiers that they bind."""
-    classifiers = {} if runtime is None else runtime.classifiers
+    names = {rule.classifier for rule in loaded.settings.rules}
+    classifiers = {} if runtime is None else {n: one for n, one in runtime.classifiers.items() if n in names}
     policies = {name: classifier.model.policy for name, classifier in classifiers.items()}
     return Edition(
         rules=compile_rules(loaded.settings.rules, policies, loaded.replies),
         policies=policies,
         versions={name: classifier.version for name, classifier in classifiers.items()},
+        proposed=proposed or {},
     )

@@ -119,6 +119,11 @@ class Metrics:
         for phase in Phase:
             self.contract_moves.labels(rule, phase.value)
 
+    def expect_retrainings(self, rule: str) -> None:
+        """Lets a rule's trainings stand at 0."""
+        for outcome in ("proposed", "refused", "failed", "promoted", "withdrawn"):
+            self.retrainings.labels(rule, outcome)
+
     def watch_contracts(self, owner: Owner, rules: Iterable[str]) -> None:
         """Reads contracts when they are scraped. rules: those that have one."""
         for rule, phase in product(rules, Phase):
@@ -149,6 +154,8 @@ class Metrics:
         for name, version in before.items():
             self.classifier_info.remove(name, version)
         for name, classifier in runtime.classifiers.items():
+            if "@" in name:
+                continue
             self.classifier_info.labels(name, classifier.version).set(1)
             self.expect_stages(name, (stage.name for stage in classifier.model.stages))
 
@@ -320,6 +327,9 @@ class Metrics:
             "Changes of a contract's phase or threshold, by the phase after it.",
             "rule",
             "phase",
+        )
+        self.retrainings = self._counter(
+            "offramp_retrainings", "Trainings on a rule's own calls, by how they ended.", "rule", "outcome"
         )
         self.contract_failures = self._counter(
             "offramp_contract_write_failures", "Pairs of contracts that could not be stored."

@@ -4,9 +4,11 @@ No step looks back.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from classifiers.runtime import key_of_version
 from classifiers.verdict import Reading, Verdict
 from gateway.audits import Audits, Open
 from gateway.in_use import InUse
@@ -68,14 +70,22 @@ class Pipeline:
         context.record.stream = request.stream
         context.prompt_bytes = request.prompt_bytes
         targets = self._routes.for_client(request.model)
-        in_use = self._in_use.edition.rules
-        turns = roles.turns_of(request.messages) if in_use else []
-        rules, readings = met(in_use, request.model, turns)
+        edition = self._in_use.edition
+        turns = roles.turns_of(request.messages) if edition.rules else []
+        rules, readings = met(edition.rules, request.model, turns)
         context.met = {rule.name: 0 for rule in rules}
-        verdicts = await self._ask(context, rules, readings)
-        pairs = self._audits.told(list(zip(rules, verdicts, strict=True)))
+        beside = tried(rules, readings, edition.proposed)
+        verdicts = await self._ask(context, rules, [*readings, *(reading for _, reading in beside)])
+        pairs = self._audits.told(list(zip(rules, verdicts, strict=False)))
         labels = shaped(request, turns, pairs)
-        opened = self._audits.flip(request, turns, pairs, labels)
+        opened = self._audits.flip(
+            request,
+            turns,
+            pairs,
+            labels,
+            tried=[(rule, verdict) for (rule, _), verdict in zip(beside, verdicts[len(rules) :], strict=True)],
+            texts={rule.name: "\n".join(r.texts) for rule, r in zip(rules, readings, strict=True) if rule.retrains},
+        )
         held = self._audits.held(opened)
         decision = decide(pairs, {*labels.unmet, *held})
         placeholders = Placeholders()
@@ -89,6 +99,9 @@ class Pipeline:
         self._audits.answered(opened, decision)
         pending = self._audits.pending(opened, decision)
         context.met |= {one.rule.name: _size(one.made.content, request) for one in pending}
+        if decision.redactions:
+            # what is sent on without some of its text is not kept with all of it
+            pending = [replace(one, text=None) for one in pending]
         if decision.act in (Act.ANSWER, Act.BLOCK):
             await self._audits.missed(context, pending)
             return self._act(context, request, decision, labels)
@@ -108,7 +121,7 @@ class Pipeline:
         started = time.perf_counter()
         verdicts = await self._classify(readings, self._classify_time_s)
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
-        for rule, verdict in zip(rules, verdicts, strict=True):
+        for rule, verdict in zip(rules, verdicts, strict=False):
             self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
@@ -147,6 +160,17 @@ class Pipeline:
 def _size(text: str, request: Request) -> int:
     """The bytes of an answer made here, all its choices together."""
     return len(text.encode()) * request.choices
+
+
+def tried(
+    rules: Sequence[Rule], readings: Sequence[Reading], proposed: Mapping[str, str]
+) -> list[tuple[Rule, Reading]]:
+    """The rules under a contract whose classifier has a version that is tried, and what that one is to read."""
+    return [
+        (rule, replace(reading, classifier=key_of_version(rule.classifier, proposed[rule.classifier])))
+        for rule, reading in zip(rules, readings, strict=True)
+        if rule.terms is not None and rule.classifier in proposed
+    ]
 
 
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:

@@ -14,7 +14,10 @@ from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.in_use import Edition, InUse, edition
 from gateway.metrics import Metrics
-from gateway.trained import load_runtime, versions_in_use
+from gateway.trained import load_runtime, versions_in_use, versions_proposed
+
+Found = tuple[Mapping[str, str], Mapping[str, str]]
+"""The versions in use and those proposed, by name."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,27 +30,33 @@ class Reloader:
         self._worker = worker
         self._in_use = in_use
         self._metrics = metrics
-        self._refused: Mapping[str, str] = {}
+        self._refused: Found = ({}, {})
 
     async def look(self) -> None:
         """Takes up what has changed since the last look, if anything."""
+        found: Found = ({}, {})
         try:
-            found = await asyncio.to_thread(versions_in_use, self._loaded)
-            if found in (self._in_use.edition.versions, self._refused):
+            found = await asyncio.to_thread(self._find)
+            now = self._in_use.edition
+            if found in ((now.versions, now.proposed), self._refused):
                 return
-            runtime, new = await asyncio.to_thread(self._load)
+            runtime, new = await asyncio.to_thread(self._load, found[1])
         except (ArtifactError, EncoderError, ConfigError, OSError) as error:
             self._refused = found
             self._metrics.reload_failures.inc()
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
             return
-        self._refused = {}
+        self._refused = ({}, {})
         self._swap(runtime, new)
 
-    def _load(self) -> tuple[Runtime, Edition]:
-        runtime = load_runtime(self._loaded, opened=self._worker.runtime.encoders.values())
+    def _find(self) -> Found:
+        return versions_in_use(self._loaded), versions_proposed(self._loaded)
+
+    def _load(self, proposed: Mapping[str, str]) -> tuple[Runtime, Edition]:
+        opened = self._worker.runtime.encoders.values()
+        runtime = load_runtime(self._loaded, opened=opened, beside=proposed)
         assert runtime is not None
-        return runtime, edition(self._loaded, runtime)
+        return runtime, edition(self._loaded, runtime, proposed)
 
     def _swap(self, runtime: Runtime, new: Edition) -> None:
         """Nothing is awaited here, so that no request sees the one without the other."""
@@ -58,3 +67,6 @@ class Reloader:
         for name, version in new.versions.items():
             if old.versions.get(name) != version:
                 _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))
+        for name, version in new.proposed.items():
+            if old.proposed.get(name) != version:
+                _log.warning("%s: version %s is tried beside the one in use", name, version)

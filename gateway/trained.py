@@ -9,8 +9,11 @@ from gateway.config.load import Loaded, rule_problems
 from gateway.config.problems import ConfigError
 
 
-def load_runtime(loaded: Loaded, *, opened: Iterable[Encoder] = ()) -> Runtime | None:
-    """Loads and self-tests them; None where no rule binds one. opened: encoders at hand, which are not opened again.
+def load_runtime(
+    loaded: Loaded, *, opened: Iterable[Encoder] = (), beside: Mapping[str, str] | None = None
+) -> Runtime | None:
+    """Loads and self-tests them; None where no rule binds one. opened: encoders at hand, which are not opened again;
+    beside: versions to be tried beside those in use.
 
     Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
     or fails its own tests.
@@ -26,7 +29,8 @@ def load_runtime(loaded: Loaded, *, opened: Iterable[Encoder] = ()) -> Runtime |
         raise ConfigError(missing)
     if not names:
         return None
-    runtime = Runtime.load(loaded.models_dir, names, threads=loaded.settings.classifier_threads, opened=opened)
+    threads = loaded.settings.classifier_threads
+    runtime = Runtime.load(loaded.models_dir, names, threads=threads, opened=opened, beside=beside)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
         raise ConfigError(problems)
@@ -38,6 +42,13 @@ def versions_in_use(loaded: Loaded) -> Mapping[str, str]:
     registry = Registry(loaded.models_dir)
     names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules)
     return {name: version for name in names if (version := registry.current(name)) is not None}
+
+
+def versions_proposed(loaded: Loaded) -> Mapping[str, str]:
+    """What is to be tried beside, of the classifiers of rules under a contract. Raises ArtifactError."""
+    registry = Registry(loaded.models_dir)
+    names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules if rule.contract)
+    return {name: version for name in names if (version := registry.proposed(name)) is not None}
 
 
 def _untrained(name: str, loaded: Loaded) -> str:

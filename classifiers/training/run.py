@@ -63,11 +63,13 @@ def train(
     hire: Hire | None = None,
     approve: Approve | None = None,
     threads: int | None = None,
+    beside: bool = False,
 ) -> Outcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own.
 
     base_dir: what the policy's paths are relative to. seed: by default the policy's. hire: gets a teacher's
     model ready; needed where the policy names one. approve: told what asking it will come to before that is spent.
+    beside: propose what is published instead of putting it in use.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
     clock = _Clock(progress or Silent())
@@ -83,6 +85,7 @@ def train(
             models_dir=models_dir,
             seed=chance,
             clock=clock,
+            beside=beside,
         )
     whole, policy = policy, by_pattern.to_learn(policy)
     data = by_pattern.without_patterns(whole, read_rows(whole, [base_dir / path for path in whole.data]))
@@ -132,7 +135,7 @@ def train(
             made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
             made = first.put_in_front(policy, rows, made, bench)
         made = by_pattern.whole(whole, made)
-        return _conclude(made, written, held, models_dir=models_dir, seed=chance, clock=clock)
+        return _conclude(made, written, held, models_dir=models_dir, seed=chance, clock=clock, beside=beside)
 
 
 def _conclude(
@@ -143,6 +146,7 @@ def _conclude(
     models_dir: Path,
     seed: int,
     clock: "_Clock",
+    beside: bool,
 ) -> Outcome:
     """Evaluate, accept, export."""
     clock.step("evaluate")
@@ -156,7 +160,7 @@ def _conclude(
         seed=seed,
         seconds=clock.seconds,
     )
-    return _finish(made, report, failures, models_dir, text=held.text, seed=seed, clock=clock)
+    return _finish(made, report, failures, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
 
 
 def _finish(
@@ -168,6 +172,7 @@ def _finish(
     text: Text,
     seed: int,
     clock: "_Clock",
+    beside: bool,
 ) -> Outcome:
     """Accept and publish, or refuse."""
     clock.step("accept")
@@ -181,7 +186,7 @@ def _finish(
             accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
-    version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own)
+    version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside)
     kept.keep(models_dir, model.policy.name, version, text.rows, text.doubts)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 

@@ -25,6 +25,12 @@ def train(
         Path | None, typer.Option("--models", help="The models folder; by default the gateway file's, or ./models.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the policy's seed:.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="More labelled rows, besides those that the policy names.")
+    ] = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Leave the version in use; propose the new one to be tried beside it.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
 ) -> None:
@@ -38,13 +44,14 @@ def train(
         target = models or _models_dir(file)
         with _watch(policy.name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
             outcome = run(
-                policy,
+                _with_data(policy, data or ()),
                 base_dir=file.parent,
                 models_dir=target,
                 progress=watcher,
                 seed=seed,
                 hire=hire,
                 approve=approve,
+                beside=beside,
             )
         outcomes.append((policy, outcome))
         if not json:
@@ -53,6 +60,10 @@ def train(
         print_json([_as_dict(policy, outcome) for policy, outcome in outcomes])
     if not all(outcome.accepted for _, outcome in outcomes):
         raise typer.Exit(Exit.GOAL_MISSED)
+
+
+def _with_data(policy: Policy, files: Sequence[Path]) -> Policy:
+    return policy.model_copy(update={"data": (*policy.data, *(str(file.resolve()) for file in files))})
 
 
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:

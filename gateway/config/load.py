@@ -84,6 +84,9 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
                 problems.append(loaded.document.problem(path, message))
         problems += _redact_problems(loaded.document, index, rule, policy)
         problems += _alias_problems(loaded.document, index, rule, policy)
+        if rule.retrain and not policy_file(loaded, rule.classifier).is_file():
+            message = f"needs the policy beside this file, at {policy_file(loaded, rule.classifier)}"
+            problems.append(loaded.document.problem(("rules", index, "retrain"), message))
         if rule.contract and policy.multi_label:
             message = f"{policy.name} gives several labels a text; a contract on those is not built yet"
             problems.append(loaded.document.problem(("rules", index, "contract"), message))
@@ -102,6 +105,11 @@ def _alias_problems(document: Document, index: int, rule: Rule, policy: Policy) 
         for word in words:
             if stands_for.setdefault(folded(word), label) != label:
                 yield document.problem(at, f"{word!r} stands for {stands_for[folded(word)]} already")
+
+
+def policy_file(loaded: Loaded, name: str) -> Path:
+    """Where the policy of a classifier lies, beside the gateway's file."""
+    return loaded.file.parent / "policies" / f"{name}.yaml"
 
 
 def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from classifiers.policy import Name, Record, Version, Words, WordsList
-from classifiers.units import Bytes, Seconds, Share
+from classifiers.units import Bytes, Seconds, Share, parse_duration
 
 DENY = "deny"
 _BARE = ("block", "flag", "forward", "redact")
@@ -218,13 +218,25 @@ def _short_contract(value: object) -> object:
     return {} if value in ("true", True) else value
 
 
+def _pairs(value: object) -> object:
+    """`500 pairs` or 500."""
+    return value.removesuffix("pairs").strip() if isinstance(value, str) else value
+
+
+class Retrain(Record):
+    """Trains the rule's classifier anew on its own calls, in the background; it takes over when it answers more calls
+    under the same bound. every: so many kept pairs."""
+
+    every: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] = 500
+
+
 class Rule(Record):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
     classifier forwards what it is unsure of and blocks the other two; the other kinds forward.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
-    answers.
+    answers. retrain: when its classifier is trained on what the model answered.
     """
 
     name: Name
@@ -239,6 +251,14 @@ class Rule(Record):
     contract: Annotated[Contract | None, BeforeValidator(_short_contract, json_schema_input_type=bool | Contract)] = (
         None
     )
+
+    retrain: Retrain | None = None
+
+    @model_validator(mode="after")
+    def _retrains_under_a_contract(self) -> Self:
+        if self.retrain and not self.contract:
+            raise ValueError("retrain needs a contract, which compares the new classifier with the old")
+        return self
 
     @model_validator(mode="after")
     def _a_contract_is_on_labels(self) -> Self:
@@ -262,10 +282,14 @@ class Rule(Record):
         return self
 
 
-class Content(Record):
-    """What is kept of the texts themselves."""
+def _keep(value: object) -> object:
+    return None if value in ("none", None) else parse_duration(value)
 
-    keep: Literal["none"] = "none"
+
+class Content(Record):
+    """What is kept of the texts themselves: of the calls of rules that retrain, for so long."""
+
+    keep: Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)] = None
 
 
 class Limits(Record):
@@ -296,6 +320,13 @@ class Settings(Record):
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)]
     models: dict[Words, Route] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _keeps_what_it_trains_on(self) -> Self:
+        for rule in self.rules:
+            if rule.retrain and self.content.keep is None:
+                raise ValueError(f"rule {rule.name} retrains on kept text: say how long with content: {{keep: 30d}}")
+        return self
 
     @model_validator(mode="after")
     def _one_worker(self) -> Self:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from gateway.contract.detector import audits_until_alarm
 
-SHADOW = 0.5
-"""Share of calls that certify while none is answered; the other half trains and orders thresholds."""
+SHADOW = 1.0
+"""Share of calls that certify while none is answered: all, since each is forwarded whatever the coin says. Those that
+came before an attempt say which thresholds it tries."""
 FRESH = 0.2
 """Share of calls that are audited right after a certificate."""
 LEAST = 0.01
+TRIAL = 0.5
+"""Share of calls that are audited while another version is tried beside the one in use: a certificate takes the same
+number of pairs at any rate, so a high one costs the same answers and has the better version earlier."""
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""
 

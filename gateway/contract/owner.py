@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.contract.audit import LEAST, Coin, flip, floor
 from gateway.contract.scope import Scope
@@ -16,10 +16,12 @@ from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.ledger.store import LedgerError
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MOST: Final = 1000
 """Contracts that are kept; a prompt that holds something new in each call would make one for each."""
 _ORDERING: Final = 5000
+_RECENT: Final = 400
 _DAY_S: Final = 86400.0
 
 
@@ -39,6 +41,15 @@ class Flipped:
         return sure and not self.coin.chosen and not self.paused
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """pairs: that a tried version has come to; outdoes: whether it answers more than the one in use under at least one
+    contract, and no less under any."""
+
+    pairs: int
+    outdoes: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class _Kept:
     """A contract in memory. ordering: pairs that may order thresholds; certifying: those of the running attempt."""
@@ -51,6 +62,11 @@ class _Kept:
     answered: int = 0
     live_since: float = 0.0
     lowest: float = LEAST
+
+    def share(self) -> float:
+        """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
+        seen = [*self.ordering, *self.certifying][-_RECENT:]
+        return sum(self.contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
 
     def keep(self, pair: Pair, *, number: int) -> None:
         """Puts a pair where it may be used. Pairs of a live contract that no coin chose all lie below its threshold,
@@ -101,15 +117,20 @@ class Owner:
         kept = tuple(self._kept.values())
         return sum(one.scope.rule == rule and one.contract.phase is phase for one in kept)
 
-    def flip(self, scope: Scope, terms: Terms, *, notice_s: float) -> Flipped:
-        """A call's coin, to be flipped before anything is decided. notice_s: within how many seconds audits should
-        notice twice the target."""
+    def flip(
+        self, scope: Scope, terms: Terms, *, notice_s: float, least: float = 0.0, coin: Coin | None = None
+    ) -> Flipped:
+        """A call's coin, to be flipped before anything is decided.
+
+        notice_s: within how many seconds audits should notice twice the target; least: the least rate; coin: the one
+        that the call has already, under the contract of the version in use.
+        """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s = notice_s
         contract = kept.contract
         return Flipped(
             scope=scope,
-            coin=flip(contract.rate(kept.lowest), self._draw()),
+            coin=coin or flip(max(least, contract.rate(kept.lowest)), self._draw()),
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
             paused=scope.rule in self._paused or scope.key in self._unwritten,
@@ -121,10 +142,20 @@ class Owner:
         if kept is not None:
             kept.answered += 1
 
-    async def learn(self, flipped: Flipped, *, request_id: str, label: str, confidence: float, result: str) -> None:
+    async def learn(
+        self,
+        flipped: Flipped,
+        *,
+        request_id: str,
+        label: str,
+        confidence: float,
+        result: str,
+        text: tuple[str, str] | None = None,
+    ) -> None:
         """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
 
-        Returns when the pair and what it makes of the contract are stored.
+        text: to be kept, with the label that the reference gave it. Returns when the pair and what it makes of the
+        contract are stored.
         """
         async with self._lock:
             kept = self._kept.get(flipped.scope.key)
@@ -150,7 +181,15 @@ class Owner:
                 label=label,
                 result=result,
             )
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row, text)
+
+    async def ask(self, what: Callable[[ContractStore], T]) -> T:
+        """Something of the store, in the one thread that may use it. Raises LedgerError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+
+    async def trial(self, rule: str, version: str, *, current: str) -> Trial:
+        """How the version that is tried does beside the one in use, over all contracts of a rule."""
+        return await self.ask(lambda _: self._trial(rule, version, current))
 
     async def look(self) -> None:
         """Learns which rules are paused by now."""
@@ -164,7 +203,7 @@ class Owner:
         self._thread.shutdown()
         self._store.close()
 
-    def _take(self, kept: _Kept, pair: Pair, row: PairRow) -> None:
+    def _take(self, kept: _Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None) -> None:
         before = kept.contract
         after = see(before, pair)
         if after.fresh_from > before.fresh_from:
@@ -179,12 +218,13 @@ class Owner:
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = begin(after, tuple(kept.ordering), number=number)
         kept.lowest = self._lowest(kept, after)
-        self._write(kept, after, row, moved=(before.phase, before.threshold) != (after.phase, after.threshold))
+        moved = (before.phase, before.threshold) != (after.phase, after.threshold)
+        self._write(kept, after, row, moved=moved, text=text)
 
-    def _write(self, kept: _Kept, after: Contract, row: PairRow, *, moved: bool) -> None:
+    def _write(self, kept: _Kept, after: Contract, row: PairRow, *, moved: bool, text: tuple[str, str] | None) -> None:
         scope = kept.scope
         try:
-            self._store.put(Stored(scope=scope, contract=after, at=row.at), row, moved=moved)
+            self._store.put(Stored(scope=scope, contract=after, at=row.at), row, moved=moved, text=text)
         except LedgerError as error:
             _log.error("%s; the contract of rule %s answers nothing until it can be", error, scope.rule)
             self._unwritten.add(scope.key)
@@ -211,6 +251,17 @@ class Owner:
             return kept.lowest
         terms = contract.terms
         return floor(terms.target, answered_a_day=kept.answered / days, delay_days=kept.notice_s / _DAY_S)
+
+    def _trial(self, rule: str, version: str, current: str) -> Trial:
+        kept = [one for one in self._kept.values() if one.scope.rule == rule]
+        tried = {one.scope.beside(""): one for one in kept if one.scope.version == version}
+        old = {one.scope.beside(""): one.share() for one in kept if one.scope.version == current}
+        new = {key: one.share() for key, one in tried.items()}
+        gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
+        return Trial(
+            pairs=sum(one.contract.pairs for one in tried.values()),
+            outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
+        )
 
     def _count_attempts(self, scope: Scope, contract: Contract) -> None:
         """α is spent over all attempts of a rule for a model, whichever classifier answers."""

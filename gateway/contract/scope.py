@@ -1,7 +1,7 @@
 """What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,10 @@ class Scope:
     classifier: str
     version: str
     terms: str
+
+    def beside(self, version: str) -> str:
+        """The key that the same contract has with another version of the classifier."""
+        return replace(self, version=version).key
 
     @property
     def key(self) -> str:

@@ -1,6 +1,7 @@
 """Contracts and their pairs in the ledger's SQLite file, in tables of their own; a pair with the state it makes.
 
-A pair holds no text: labels, confidence, and how the reference's answer compared.
+A pair holds no text: labels, confidence, and how the reference's answer compared. Texts stand apart, where they are to
+be kept for training.
 """
 
 import sqlite3
@@ -27,6 +28,11 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_moves (
         key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
+    """CREATE TABLE IF NOT EXISTS contract_texts (
+        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
+    """CREATE TABLE IF NOT EXISTS contract_trainings (
+        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
 )
 _PUT: Final = "INSERT OR REPLACE INTO contracts VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -101,8 +107,11 @@ class ContractStore:
             query = "SELECT at, phase, reason FROM contract_moves WHERE key = ? ORDER BY at"
             return list(self._db.execute(query, (key,)))
 
-    def put(self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False) -> None:
-        """A contract's state, with the pair that led to it, all or nothing. moved: it is to be in its history."""
+    def put(
+        self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, text: tuple[str, str] | None = None
+    ) -> None:
+        """A contract's state, with the pair that led to it, all or nothing. moved: it is to be in its history;
+        text: to be kept, with the label that the reference gave it."""
         scope, contract = stored.scope, stored.contract
         key = scope.key
         state = (key, scope.rule, scope.model, stored.at, _json(scope), _json(contract))
@@ -113,7 +122,32 @@ class ContractStore:
         if moved:
             move = (key, stored.at, contract.phase.value, contract.reason)
             statements.append(("INSERT INTO contract_moves VALUES (?, ?, ?, ?)", move))
+        if text is not None:
+            statements.append(("INSERT INTO contract_texts VALUES (?, ?, ?, ?)", (scope.rule, stored.at, *text)))
         self._write(statements)
+
+    def texts(self, rule: str) -> list[tuple[str, str]]:
+        """(text, label) of a rule's kept texts, the oldest first."""
+        with self._errors("read"):
+            query = "SELECT text, label FROM contract_texts WHERE rule = ? ORDER BY at"
+            return list(self._db.execute(query, (rule,)))
+
+    def texts_since_training(self, rule: str) -> int:
+        """How many texts of a rule were kept since it was last trained on them."""
+        query = (
+            "SELECT count(*) FROM contract_texts WHERE rule = ? "
+            "AND at > (SELECT coalesce(max(at), 0) FROM contract_trainings WHERE rule = ?)"
+        )
+        with self._errors("read"):
+            return int(self._db.execute(query, (rule, rule)).fetchone()[0])
+
+    def trained(self, rule: str, at: float, texts: int) -> None:
+        """Notes that a training on a rule's texts begins."""
+        self._write([("INSERT INTO contract_trainings VALUES (?, ?, ?)", (rule, at, texts))])
+
+    def forget(self, before: float) -> None:
+        """Deletes the texts kept before a time, in Unix seconds."""
+        self._write([("DELETE FROM contract_texts WHERE at < ?", (before,))])
 
     def paused(self) -> frozenset[str]:
         """The rules whose contracts answer nothing for now."""

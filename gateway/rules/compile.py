@@ -63,6 +63,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         if rule.contract is None
         else Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence),
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
+        retrains=rule.retrain is not None,
     )
 
 

@@ -40,8 +40,9 @@ class Action:
 class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; names: all labels
     that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
-    slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it
-    replaces; terms: under which it answers, if it has a contract; notice_s: of that contract's audits."""
+    slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it replaces; terms:
+    under which it answers, if it has a contract; notice_s: of that contract's audits; retrains: whether texts of its
+    calls are kept to train on."""
 
     name: str
     classifier: str
@@ -61,6 +62,7 @@ class Rule:
     redacts: tuple[str, ...] = ()
     terms: Terms | None = None
     notice_s: float = 0.0
+    retrains: bool = False
 
     def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
         """What its classifier is to read."""

@@ -1,17 +1,16 @@
 """A contract for real: a gateway process, a paid model's server, kill -9, and the command line beside it."""
 
-import asyncio
 import json
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from openai import OpenAI
+
+from tests.e2e.paid import Paid
 
 GATEWAY = """\
 version: 1
@@ -31,49 +30,13 @@ SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the int
 TEXTS = ("Hello there!", "What time do you open on Saturday?", "hi", "Are you open on Sundays?", "Good morning")
 
 
-class Paid:
-    """A server that answers with the intent; with nonsense while `right` is False."""
-
-    def __init__(self) -> None:
-        self.right = True
-        self.calls = 0
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        started.wait(10)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._answer)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        started.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.calls += 1
-        text = (await request.json())["messages"][-1]["content"]
-        intent = ("opening_hours" if "open" in text else "greeting") if self.right else "other"
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": intent}}
-        usage = {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}
-        return web.json_response({"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o",
-                                  "choices": [choice], "usage": usage})  # fmt: skip
+def intent(text: str) -> str:
+    return "opening_hours" if "open" in text else "greeting"
 
 
 @pytest.fixture
 def paid() -> Iterator[Paid]:
-    server = Paid()
+    server = Paid(intent)
     yield server
     server.close()
 
@@ -100,7 +63,7 @@ def stored_pairs(folder: Path) -> int:
 def test_certified_killed_paused_and_withdrawn(
     start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:
-    text = GATEWAY.format(models=workspace / "models", paid=f"http://127.0.0.1:{paid.port}/v1")
+    text = GATEWAY.format(models=workspace / "models", paid=paid.url)
     gateway = start_gateway(text)
     file = gateway.folder / "gateway.yaml"
     seen = decisions(gateway.url, 400)
@@ -126,7 +89,7 @@ def test_certified_killed_paused_and_withdrawn(
     assert run_offramp("contract", "resume", "intents", str(file), cwd=gateway.folder).returncode == 0
     _until(lambda: "answer" in decisions(gateway.url, 8))
 
-    paid.right = False
+    paid.say = lambda text: "other"
     decisions(gateway.url, 300)
     assert decisions(gateway.url, 20) == ["forward"] * 20
     assert gateway.metric('offramp_contract_moves_total{phase="demoted",rule="intents"}') == 1

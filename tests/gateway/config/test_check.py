@@ -63,7 +63,7 @@ def test_all_problems_come_at_once() -> None:
         ("workers: 2", "workers: more than 1 is not built yet"),
         ("workers: 0", "f:4:1: workers: Input should be greater than or equal to 1"),
         ("classifier_threads: no", "f:4:1: classifier_threads: Input should be a valid integer"),
-        ("content: {keep: 30d}", "f:4:11: content.keep: '30d' is not known here"),
+        ("content: {keep: long}", "f:4:11: content.keep: 'long' is not a duration such as 250ms"),
         ("content: none", "f:4:1: content: must be a mapping of keys to values"),
         ("limits: {body_time: 5}", "f:4:10: limits.body_time: '5' is not a duration such as 250ms"),
         ("limits: {queue: 0}", "f:4:10: limits.queue: Input should be greater"),
@@ -146,6 +146,11 @@ rules:
         (
             "contract: {max_disagreement: 2%}\n    then: {a: flag}",
             "f:5:5: rules[0]: under a contract a rule answers with labels",
+        ),
+        ("retrain: {every: 500 pairs}\n    then: {a: {answer: label}}", "f:5:5: rules[0]: retrain needs a contract"),
+        (
+            "contract: true\n    retrain: {every: 500 pairs}\n    then: {a: {answer: label}}",
+            "rule r retrains on kept text: say how long with content: {keep: 30d}",
         ),
         ("when: {modell: a}\n    then: {a: flag}", 'f:7:12: rules[0].when.modell: no such key; did you mean "model"?'),
     ],

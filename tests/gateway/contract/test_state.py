@@ -52,7 +52,7 @@ def test_it_goes_live_where_the_bound_holds_and_lowers_its_threshold_only_so_far
 def test_it_stays_in_shadow_where_the_bound_does_not_hold() -> None:
     for contract in stream(Contract(terms=TERMS), calls(6000, wrong=0.04)):
         assert contract.phase is Phase.SHADOW
-        assert contract.rate(0.01) == 0.5
+        assert contract.rate(0.01) == 1.0
 
 
 def test_an_attempt_without_hope_is_given_up_and_the_next_has_less_to_spend() -> None:

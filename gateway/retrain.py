@@ -1,0 +1,132 @@
+"""Learning from traffic: a rule's classifier is trained on what the model answered, tried beside the one in use, and
+takes over when it answers more calls under the same bound.
+
+Training is another process of the lowest priority. What it makes is proposed, not put in use; every call that a coin
+chooses then certifies it too. It takes over when, in each of the rule's contracts, its certified threshold lets through
+no fewer of the latest chosen calls than the one in use, and more in at least one.
+"""
+
+import asyncio
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from classifiers.registry import Registry
+from gateway.config.load import Loaded, policy_file
+from gateway.config.schema import Retrain, Rule
+from gateway.contract.owner import Owner
+from gateway.in_use import InUse
+from gateway.ledger.store import LedgerError
+from gateway.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+_LONGEST_TRIAL: Final = 5000
+"""Pairs after which a version that has not outdone the one in use is withdrawn."""
+_FORGET_S: Final = 60.0
+_DONE: Final = 0
+_GOAL_MISSED: Final = 3
+"""Exit codes of `offramp train`."""
+_SHOWN: Final = 2000
+
+
+class Retrainer:
+    """Of all rules of a gateway that retrain. keep_s: for how many seconds texts are kept."""
+
+    def __init__(self, loaded: Loaded, *, owner: Owner, in_use: InUse, metrics: Metrics, keep_s: float) -> None:
+        self._loaded = loaded
+        self._registry = Registry(loaded.models_dir)
+        self._owner = owner
+        self._in_use = in_use
+        self._metrics = metrics
+        self._keep_s = keep_s
+        self._forgot = 0.0
+        self._training: asyncio.Task[None] | None = None
+
+    async def look(self) -> None:
+        """Does what is due: forgets, trains, promotes, withdraws."""
+        try:
+            await self._forget()
+            for rule in self._loaded.settings.rules:
+                if rule.retrain is not None:
+                    await self._look_at(rule, rule.retrain)
+        except LedgerError as error:
+            _log.error("%s", error)
+
+    async def close(self) -> None:
+        """Ends a training that is running."""
+        if self._training is not None:
+            self._training.cancel()
+            await asyncio.gather(self._training, return_exceptions=True)
+
+    async def _forget(self) -> None:
+        now = time.time()
+        if now - self._forgot >= _FORGET_S:
+            self._forgot = now
+            await self._owner.ask(lambda store: store.forget(now - self._keep_s))
+
+    async def _look_at(self, rule: Rule, retrain: Retrain) -> None:
+        edition = self._in_use.edition
+        tried = edition.proposed.get(rule.classifier)
+        if tried is not None:
+            await self._judge(rule, tried, edition.versions[rule.classifier])
+            return
+        busy = self._training is not None and not self._training.done()
+        if busy or self._registry.proposed(rule.classifier) is not None:
+            return
+        if await self._owner.ask(lambda store: store.texts_since_training(rule.name)) >= retrain.every:
+            self._training = asyncio.create_task(self._train(rule))
+
+    async def _judge(self, rule: Rule, tried: str, current: str) -> None:
+        trial = await self._owner.trial(rule.name, tried, current=current)
+        if trial.outdoes:
+            self._registry.promote(rule.classifier, tried)
+            self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
+        elif trial.pairs >= _LONGEST_TRIAL:
+            self._registry.withdraw(rule.classifier)
+            self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
+
+    async def _train(self, rule: Rule) -> None:
+        texts = await self._owner.ask(lambda store: store.texts(rule.name))
+        await self._owner.ask(lambda store: store.trained(rule.name, time.time(), len(texts)))
+        _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
+        with tempfile.TemporaryDirectory(prefix="offramp-retrain-") as folder:
+            file = Path(folder) / "calls.jsonl"
+            lines = (json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in texts)
+            await asyncio.to_thread(file.write_text, "".join(f"{line}\n" for line in lines), "utf-8")
+            code, said = await self._run(rule, file)
+        if code == _DONE:
+            self._ended(rule, "proposed", "the new version is tried beside the one in use")
+        elif code == _GOAL_MISSED:
+            self._ended(rule, "refused", "it misses its goals or its tests; see offramp train's report\n" + said)
+        else:
+            self._ended(rule, "failed", f"the training ended with {code}\n{said}")
+
+    async def _run(self, rule: Rule, file: Path) -> tuple[int, str]:
+        """The training's exit code, and the end of what it said."""
+        command = [sys.executable, "-m", "gateway", "train", str(policy_file(self._loaded, rule.classifier))]
+        command += ["--data", str(file), "--models", str(self._loaded.models_dir), "--beside"]
+        nice = shutil.which("nice")
+        process = await asyncio.create_subprocess_exec(
+            *([nice, "-n", "19"] if nice else []),
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, stderr = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        return process.returncode or 0, stderr.decode(errors="replace")[-_SHOWN:]
+
+    def _ended(self, rule: Rule, outcome: str, why: str) -> None:
+        self._metrics.retrainings.labels(rule.name, outcome).inc()
+        log = _log.error if outcome == "failed" else _log.warning
+        log("rule %s: %s: %s", rule.name, outcome, why)

@@ -1,0 +1,126 @@
+"""A classifier that knows little learns from the calls that the model answers, and takes over when it can."""
+
+import itertools
+import json
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from tests.e2e.paid import Paid
+
+GATEWAY = """\
+version: 1
+models_dir: models
+ledger: offramp.db
+limits: {{classify_time: 30s}}
+content: {{keep: 1d}}
+upstreams:
+  paid: {{kind: openai, base_url: "{paid}"}}
+models:
+  gpt-4o: paid
+rules:
+  - name: desks
+    classifier: desks
+    contract: {{max_disagreement: 10%, confidence: 80%}}
+    retrain: {{every: 120 pairs}}
+    then: {{"*": {{answer: label}}}}
+"""
+POLICY = """\
+version: 1
+name: desks
+kind: intent
+about: Messages to a company's front desk.
+labels:
+  north: {means: is for the desk in the north}
+  south: {means: is for the desk in the south}
+"""
+SYSTEM = "Which desk is it for: north or south? Answer with one word."
+NORTH = ("my invoice for {} is wrong", "please refund {}", "I was charged twice for {}", "send a receipt for {}")
+SOUTH = ("the {} does not start", "my {} is broken", "how do I reset the {}", "the screen of my {} stays black")
+THINGS = ("phone", "laptop", "printer", "router", "camera", "monitor", "scanner", "tablet", "speaker", "keyboard")
+
+
+def desk(text: str) -> str:
+    words = ("invoice", "refund", "charged", "receipt")
+    return "north" if any(word in text for word in words) else "south"
+
+
+@pytest.fixture
+def paid() -> Iterator[Paid]:
+    server = Paid(desk)
+    yield server
+    server.close()
+
+
+def test_it_learns_and_takes_over(
+    start_gateway: Callable[..., Any],
+    run_offramp: Callable[..., Any],
+    prepared_dir: Path,
+    tmp_path: Path,
+    paid: Paid,
+) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "desks.yaml").write_text(POLICY)
+    (tmp_path / "gateway.yaml").write_text(GATEWAY.format(paid=paid.url))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+    done = run_offramp("train", "policies/desks.yaml", "--models", "models", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "models" / "desks" / "current").read_text().strip()
+    gateway = start_gateway(tmp_path / "gateway.yaml")
+    texts = _texts()
+
+    before = ask(gateway.url, itertools.islice(texts, 120))
+    assert before.count("answer") < 60
+    until(lambda: gateway.metric('offramp_retrainings_total{outcome="proposed",rule="desks"}') == 1, seconds=180)
+
+    def promoted() -> bool:
+        ask(gateway.url, itertools.islice(texts, 20))
+        return gateway.metric('offramp_retrainings_total{outcome="promoted",rule="desks"}') >= 1
+
+    until(promoted, seconds=180)
+    until(lambda: (tmp_path / "models" / "desks" / "current").read_text().strip() != first, seconds=10)
+    until(lambda: first not in gateway.get("/ready"), seconds=30)
+    after = ask(gateway.url, itertools.islice(texts, 60))
+    assert after.count("answer") > 20
+    shown = json.loads(run_offramp("contract", "show", "gateway.yaml", "--json", cwd=tmp_path).stdout)
+    assert {one["phase"] for one in shown if not one["classifier"].endswith(first)} == {"live"}
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
+        kept = dict(db.execute("SELECT text, label FROM contract_texts"))
+    assert kept
+    assert all(desk(text) == label for text, label in kept.items())
+
+
+def _texts() -> Iterator[str]:
+    """Messages in an order of chance; each comes again only after all have."""
+    chance = random.Random(0)
+    pool = [form.format(thing) for form in (*NORTH, *SOUTH) for thing in THINGS]
+    while True:
+        yield from chance.sample(pool, len(pool))
+
+
+def ask(url: str, texts: Iterator[str]) -> list[str]:
+    """The decisions on texts."""
+    with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        found = []
+        for text in texts:
+            messages: Any = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]
+            raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages)
+            assert raw.parse().choices[0].message.content in ("north", "south")
+            found.append(raw.headers["x-offramp-decision"])
+        return found
+
+
+def until(holds: Callable[[], bool], *, seconds: float) -> None:
+    """Waits for it."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.2)
