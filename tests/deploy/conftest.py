@@ -34,6 +34,7 @@ listen: 127.0.0.1:8080
 access_key: "${OFFRAMP_KEY}"
 models_dir: models
 ledger: offramp.db
+content: {keep: 1d}
 upstreams:
   demo: {kind: echo}
   down: {kind: openai, base_url: "http://127.0.0.1:9/v1", retries: 0}
@@ -52,6 +53,7 @@ rules:
     classifier: bank
     when: {model: labels}
     contract: true
+    retrain: {every: 5000 pairs}
     then: {"*": {answer: label}}
   - name: safety
     classifier: safe
@@ -195,6 +197,8 @@ def with_rules(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder, prepa
     """A gateway with rules, an upstream that is down and an access key; its host:port."""
     folder = tmp_path_factory.mktemp("with_rules")
     (folder / "gateway.yaml").write_text(RULES)
+    (folder / "policies").mkdir()
+    (folder / "policies" / "bank.yaml").write_text("never read: what it trains on does not become so much")
     (folder / "models").mkdir()
     (folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
     publish(encoder, folder / "models")
