@@ -29,8 +29,9 @@ _OK = range(200, 300)
 class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
-    confidence: 0..1, of the label, or of the least certain slot's value where that is less. tried: the same by the version
-    that is tried beside the one in use; text: what the classifier read, where that is to be kept for training.
+    confidence: 0..1, of the label, or of the least certain slot's value where that is less.
+    tried: the same by the version that is tried beside the one in use; text: what the classifier read, where that is to
+    be kept for training.
     """
 
     rule: Rule

@@ -78,6 +78,7 @@ CONTAINERS = {
     "models.<name>",
     "rules[]",
     "rules[].contract",
+    "rules[].retrain",
     THEN,
     f"{THEN}.block",
     f"{THEN}.redact",
