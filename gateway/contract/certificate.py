@@ -19,6 +19,11 @@ from gateway.contract.evidence import against_at_least
 _CANDIDATES = 40
 _FEWEST = 20
 """Pairs that a candidate threshold must rest on."""
+_PRIOR = 4.0
+"""Disagreements, in targets, that estimates begin with: half the target, as if so many divided by it had been seen. A
+threshold above which few pairs lie looks faultless for want of pairs, and would take long to certify."""
+_SURER = 0.7
+"""Of the calls that the first threshold to be hoped for lets through, those that a stricter one before it does."""
 _NEAR = 0.9
 """Of the target: a threshold whose estimated disagreement lies nearer would take for ever."""
 
@@ -80,8 +85,9 @@ def ladder(
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
-    The first is the one that should be certified after the fewest calls; the others lie below it, evenly in calls,
-    down to the last whose estimated disagreement is under the target. Empty where none is.
+    Among them is the one that should be certified after the fewest calls. A stricter one stands before it, for where the
+    estimate is wrong and it never is; the others lie below it, evenly in calls, down to the last whose estimated
+    disagreement is under the target. Empty where none is.
     """
     ordered = sorted(zip(confidences, agrees, strict=True), key=lambda pair: -pair[0])
     candidates: list[tuple[float, float]] = []
@@ -96,7 +102,7 @@ def ladder(
         if not last_of_equals:
             marks.add(count + 1)
             continue
-        rate = (wrong + 0.5) / (count + 1)
+        rate = (wrong + _PRIOR / 2) / (count + _PRIOR / target)
         if rate < _NEAR * target:
             share = count / len(ordered)
             candidates.append((confidence, share))
@@ -104,7 +110,8 @@ def ladder(
     if not candidates:
         return ()
     first = calls.index(min(calls))
+    stricter = [one for one, share in candidates[:first] if share <= _SURER * candidates[first][1]][-1:]
     below = candidates[first:]
-    steps = min(rungs, len(below)) - 1
+    steps = min(rungs - len(stricter), len(below)) - 1
     chosen = {0, *(round(index * (len(below) - 1) / steps) for index in range(1, steps + 1))} if steps else {0}
-    return tuple(below[index][0] for index in sorted(chosen))
+    return (*stricter, *(below[index][0] for index in sorted(chosen)))

@@ -16,14 +16,14 @@ from gateway.contract.certificate import Attempt, Rung, ladder
 from gateway.contract.detector import Detector
 from gateway.contract.evidence import against_at_most
 
-_FEWEST_TO_ORDER = 100
+_FEWEST_TO_ORDER = 200
 """Pairs that say which thresholds are worth an attempt; none of them certifies in it."""
 _BETWEEN_ATTEMPTS = 400
 """Pairs from the end of an attempt until the next: each has less of α to spend."""
 _EVERY = 25
 """Pairs from one look for thresholds to the next."""
 _HOPELESS = math.log(20)
-_LONGEST = 6000
+_LONGEST = 3000
 """Pairs at a threshold after which an attempt is given up."""
 
 

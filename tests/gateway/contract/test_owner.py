@@ -59,7 +59,7 @@ async def test_a_restart_loses_no_pair_and_no_state(owner: Owner, tmp_path: Path
 
 
 async def test_an_attempt_goes_on_after_a_restart(owner: Owner, tmp_path: Path) -> None:
-    await feed(owner, 150)
+    await feed(owner, 250)
     running = owner.contracts[scope()].attempt
     assert running is not None
     again = open_owner(tmp_path, seed=1)
@@ -85,7 +85,7 @@ async def test_all_that_led_to_a_state_is_stored(owner: Owner, tmp_path: Path) -
 
 async def test_another_version_begins_in_shadow_with_the_attempts_of_the_one_before(owner: Owner) -> None:
     await feed(owner, 800)
-    assert await feed(owner, 150, of=scope("v2")) == 0
+    assert await feed(owner, 250, of=scope("v2")) == 0
     new = owner.contracts[scope("v2")]
     assert new.phase is Phase.SHADOW
     assert new.attempts > owner.contracts[scope()].attempts
@@ -93,8 +93,8 @@ async def test_another_version_begins_in_shadow_with_the_attempts_of_the_one_bef
 
 
 async def test_another_model_spends_its_own_share(owner: Owner) -> None:
-    await feed(owner, 150)
-    await feed(owner, 150, of=scope(model="gpt-5"))
+    await feed(owner, 250)
+    await feed(owner, 250, of=scope(model="gpt-5"))
     assert owner.contracts[scope(model="gpt-5")].attempts == 1
 
 
