@@ -85,8 +85,8 @@ def ladder(
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
-    Among them is the one that should be certified after the fewest calls. A stricter one stands before it, for where the
-    estimate is wrong and it never is; the others lie below it, evenly in calls, down to the last whose estimated
+    Among them is the one that should be certified after the fewest calls. A stricter one stands before it, for where
+    the estimate is wrong and it never is; the others lie below it, evenly in calls, down to the last whose estimated
     disagreement is under the target. Empty where none is.
     """
     ordered = sorted(zip(confidences, agrees, strict=True), key=lambda pair: -pair[0])
