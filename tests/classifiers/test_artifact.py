@@ -111,6 +111,17 @@ def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) ->
         load(folder)
 
 
+def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path, report={})
+    policy = json.loads((tmp_path / POLICY).read_text())
+    del policy["seed"]
+    (tmp_path / POLICY).write_text(json.dumps(policy))
+    digest = hashlib.sha256((tmp_path / POLICY).read_bytes()).hexdigest()
+    edit(tmp_path, lambda manifest: manifest["files"].update({POLICY: digest}))
+    edit(tmp_path, lambda manifest: manifest.update(policy_sha256=digest))
+    assert load(tmp_path).model.policy.seed == model.policy.seed
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

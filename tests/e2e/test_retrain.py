@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.e2e.paid import Paid
+from benchmarks.stream.paid import Paid
 
 GATEWAY = """\
 version: 1

@@ -1,0 +1,50 @@
+"""python -m benchmarks.stream DATA: a stream of calls under a contract, from a policy alone, through a real gateway.
+
+Banking77's messages arrive as chat calls that ask a paid model for the intent; the paid model is a local server that
+answers the gold label. The gateway begins with a classifier trained from policy.json and sentences.jsonl, answers
+what its contract certifies, and retrains. The stream waits while a training runs: on real traffic calls come slower.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks.banking77.dataset import load
+from benchmarks.machine import machine, versions
+from benchmarks.stream.page import page
+from benchmarks.stream.run import Case, Outcome, run
+
+RESULTS = Path(__file__).parents[1] / "results"
+PACKAGES = ("onnxruntime", "scikit-learn", "numpy", "scipy", "uvicorn", "aiohttp")
+SWAPPED_AT = 8000
+
+
+def main() -> None:
+    """Runs the cases one after the other and writes results/stream.md and a picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="the folder banking77")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=0, help="only so many of each stream")
+    parser.add_argument("--models", type=Path, help="where the prepared encoder is kept between runs")
+    arguments = parser.parse_args()
+    dataset = load(arguments.data)
+    cases = [Case(name=f"seed {seed}", seed=seed) for seed in range(arguments.seeds)]
+    cases += [
+        Case(name="paid model wrong on 5 %, at 2 %", seed=0, noise=0.05),
+        Case(name="paid model wrong on 5 %, at 8 %", seed=0, noise=0.05, target=0.08),
+        Case(name=f"ten labels swap meaning at {SWAPPED_AT:,}", seed=0, swapped_at=SWAPPED_AT),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        models = arguments.models or Path(folder) / "models"
+        outcomes: list[tuple[Case, Outcome]] = []
+        for case in cases:
+            outcome = run(dataset, case, models=models, calls=arguments.calls or None)
+            outcomes.append((case, outcome))
+            print(f"{case.name}: {outcome.line()}", flush=True)
+            text, picture = page(outcomes, f"{machine()}; {versions(PACKAGES)}")
+            (RESULTS / "stream.md").write_text(text, encoding="utf-8")
+            (RESULTS / "stream.svg").write_text(picture, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The table and the picture of streams under a contract."""
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from benchmarks.stream.run import Case, Outcome
+
+_STEP = 500
+_COLUMNS = (
+    "answered here",
+    "of the last 2,000",
+    "disagreement among those",
+    "paid calls",
+    "median of a local answer",
+    "how it ended",
+)
+_COLOURS = ("#1b6ca8", "#c0392b", "#27865a", "#8e44ad", "#b9770e", "#2c3e50", "#d35484", "#7f8c8d")
+_LEFT, _TOP, _WIDTH, _HEIGHT = 60, 40, 720, 260
+
+
+def page(outcomes: Sequence[tuple[Case, Outcome]], measured_on: str) -> tuple[str, str]:
+    """(Markdown, SVG)."""
+    rows = [_row(case, outcome) for case, outcome in outcomes]
+    text = "\n".join(
+        [
+            "# A stream under a contract",
+            "",
+            f"Made by `python -m benchmarks.stream` on {measured_on}. Other work shared the machine.",
+            "",
+            "Banking77's messages (train and test, each once, shuffled) as chat calls that ask a paid model for the",
+            "intent; the paid model answers the gold label. From policy.json and sentences.jsonl alone, 2 % at 95 %",
+            "unless said otherwise, retrained on what the paid model answered. The procedure is honest: every attempt",
+            "spends its part of the chance of error, and no pair both chooses a threshold and certifies it.",
+            "",
+            f"| stream | calls | {' | '.join(_COLUMNS)} |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "![Calls seen against the share answered here and the disagreement](stream.svg)",
+            "",
+            *_drift(outcomes),
+            *(f"- {case.name}: " + "; ".join(f"at {at:,}: {what}" for at, what in o.events) for case, o in outcomes),
+            "",
+        ]
+    )
+    return text, _picture(outcomes)
+
+
+def _row(case: Case, outcome: Outcome) -> str:
+    cells = (
+        case.name,
+        f"{len(outcome.answered):,}",
+        f"**{outcome.share(0):.1%}**",
+        f"{outcome.share(-2000):.1%}",
+        f"{outcome.disagreement():.2%}",
+        f"{outcome.paid:,}",
+        f"{outcome.local_ms():.1f} ms",
+        outcome.reason,
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _drift(outcomes: Sequence[tuple[Case, Outcome]]) -> list[str]:
+    lines = []
+    for case, outcome in outcomes:
+        if case.swapped_at is None or len(outcome.answered) <= case.swapped_at:
+            continue
+        after = outcome.answered[case.swapped_at :]
+        until = next((i for i in range(len(after)) if not any(after[i : i + 200])), len(after))
+        end = case.swapped_at + until
+        wrong = sum(outcome.wrong[case.swapped_at : end])
+        here = sum(outcome.answered[case.swapped_at : end])
+        lines.append(
+            f"After the swap {until:,} calls came until the contract was withdrawn; {here:,} of them were answered "
+            f"here, {wrong:,} wrongly ({wrong - case.target * here:+.0f} over the target's share). Of the last 1,000 "
+            f"calls {outcome.share(-1000):.1%} were answered here again, {outcome.disagreement(-1000):.2%} wrongly."
+        )
+    return [*lines, ""] if lines else []
+
+
+def _picture(outcomes: Sequence[tuple[Case, Outcome]]) -> str:
+    most = max(len(outcome.answered) for _, outcome in outcomes)
+    height = 2 * (_TOP + _HEIGHT) + 40 + 16 * len(outcomes)
+    box = f"0 0 {_LEFT + _WIDTH + 20} {height}"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for panel, (title, top) in enumerate((("answered here", 1.0), ("disagreement among local answers", 0.06))):
+        y = _TOP + panel * (_HEIGHT + _TOP)
+        parts.append(_frame(title, y, top, most))
+        for number, (_, outcome) in enumerate(outcomes):
+            parts.append(_line(outcome, panel, y, top, most, _COLOURS[number % len(_COLOURS)]))
+    for number, (case, _) in enumerate(outcomes):
+        y = 2 * (_TOP + _HEIGHT) + 40 + 16 * number
+        colour = _COLOURS[number % len(_COLOURS)]
+        parts.append(f'<rect x="{_LEFT}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{_LEFT + 16}" y="{y}">{escape(case.name)}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _frame(title: str, y: int, top: float, most: int) -> str:
+    parts = [
+        f'<text x="{_LEFT}" y="{y - 8}" font-weight="bold">{title}, by {_STEP} calls</text>',
+        f'<rect x="{_LEFT}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" fill="none" stroke="#999"/>',
+    ]
+    for step in range(5):
+        up = y + _HEIGHT * (1 - step / 4)
+        parts.append(f'<text x="{_LEFT - 6}" y="{up + 4:.0f}" text-anchor="end">{top * step / 4:.1%}</text>')
+        across = _LEFT + _WIDTH * step / 4
+        parts.append(f'<text x="{across:.0f}" y="{y + _HEIGHT + 14}" text-anchor="middle">{most * step // 4:,}</text>')
+    return "\n".join(parts)
+
+
+def _line(outcome: Outcome, panel: int, y: int, top: float, most: int, colour: str) -> str:
+    points = []
+    for start in range(0, len(outcome.answered), _STEP):
+        end = min(start + _STEP, len(outcome.answered))
+        value = outcome.disagreement(start, end) if panel else outcome.share(start, end)
+        x = _LEFT + _WIDTH * end / most
+        points.append(f"{x:.1f},{y + _HEIGHT * (1 - min(value, top) / top):.1f}")
+    return f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
