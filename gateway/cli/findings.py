@@ -15,7 +15,7 @@ def show(found: Sequence["Finding"], bound: float) -> None:
     """A table, and for each group what the table has no room for. found: at least one; bound: a share."""
     console = stdout()
     month = found[0].month
-    table = Table(title=f"Calls by template; saved at {bound:.3g} disagreement", title_justify="left")
+    table = Table(title=f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("name", overflow="fold")
     when = "a month" if month else "in the log"
@@ -47,7 +47,7 @@ def _lines(one: "Finding", bound: float) -> Iterator[str]:
     if one.obstacle is not None:
         yield f"not replaceable: {one.obstacle}"
     elif one.agreement is not None and not one.agreement.answered:
-        yield f"no threshold keeps to {bound:.3g} yet, on {one.agreement.inputs:,} different inputs"
+        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {one.agreement.inputs:,} different inputs"
     if one.group.frame.gaps:
         spans = len(one.group.frame.gaps) + 1
         between = ", ".join(repr(gap) for gap in one.group.frame.gaps)
