@@ -17,7 +17,7 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(_DATABASE):
-        yield 1, ValueError("it is a database; a gateway's ledger holds no texts yet, so export the calls elsewhere")
+        yield 1, ValueError("it is a database; a gateway's ledger does not hold whole calls")
         return
     if start.startswith(b"["):
         yield from _listed(path.read_text("utf-8-sig", errors="replace"), 0)

@@ -231,4 +231,4 @@ def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
 def test_a_ledger_is_told(tmp_path: Path) -> None:
     SQLiteLedger(tmp_path / "offramp.db").close()
     [problem] = read(tmp_path / "offramp.db").problems
-    assert "holds no texts yet" in problem
+    assert "does not hold whole calls" in problem
