@@ -82,12 +82,13 @@ def test_rows_that_contradict_each_other_are_left_out_and_listed(run: Train, lab
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_cannot_be_told_apart_make_a_model_that_abstains(
+def test_rows_that_cannot_be_told_apart_name_no_label_with_confidence(
     run: Train, served: Callable[..., Any], labels: Labels, kind: str
 ) -> None:
     rows = [(f"message about my card thing {index}", f"label {index % 2}") for index in range(80)]
     verdict = served(run(kind, labels(2, examples=0), rows), "message about my card thing")
-    assert verdict.labels == () or verdict.confidence < 0.9
+    # safety is sure that something holds, and must not say which one alone
+    assert len(verdict.labels) != 1 or verdict.confidence < 0.9
 
 
 def test_a_goal_that_contradictory_rows_cannot_reach_is_missed_in_words(run: Train, labels: Labels) -> None:
