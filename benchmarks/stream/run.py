@@ -140,6 +140,8 @@ def _send(
         outcome.wrong.append(here and said != (gold[text] if case.swapped_at else label))
         if number % _LOOK == _LOOK - 1:
             done = _wait(address, folder, outcome, number + 1, done)
+            # the gateway closes connections that are idle for long; the next request opens one
+            connection.close()
     connection.close()
     return outcome
 
