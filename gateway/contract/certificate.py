@@ -81,7 +81,7 @@ class Attempt:
 
 
 def ladder(
-    confidences: Sequence[float], agrees: Sequence[bool], *, target: float, alpha: float, rungs: int = 6
+    confidences: Sequence[float], agrees: Sequence[bool], *, target: float, alpha: float, rungs: int = 12
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
