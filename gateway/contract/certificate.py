@@ -23,7 +23,7 @@ _PRIOR = 4.0
 """Disagreements, in targets, that estimates begin with: half the target, as if so many divided by it had been seen. A
 threshold above which few pairs lie looks faultless for want of pairs, and would take long to certify."""
 _SURER = 0.7
-"""Of the calls that the first threshold to be hoped for lets through, those that a stricter one before it does."""
+"""Of the calls that the threshold lets through which should be certified soonest, those that the first one does."""
 _NEAR = 0.9
 """Of the target: a threshold whose estimated disagreement lies nearer would take for ever."""
 
@@ -85,9 +85,9 @@ def ladder(
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
-    Among them is the one that should be certified after the fewest calls. A stricter one stands before it, for where
-    the estimate is wrong and it never is; the others lie below it, evenly in calls, down to the last whose estimated
-    disagreement is under the target. Empty where none is.
+    They begin above the one that should be certified after the fewest calls, for where that estimate is wrong and it
+    never is, and lead down, evenly in calls, to the last whose estimated disagreement is under the target. Empty where
+    none is.
     """
     ordered = sorted(zip(confidences, agrees, strict=True), key=lambda pair: -pair[0])
     candidates: list[tuple[float, float]] = []
@@ -110,8 +110,8 @@ def ladder(
     if not candidates:
         return ()
     first = calls.index(min(calls))
-    stricter = [one for one, share in candidates[:first] if share <= _SURER * candidates[first][1]][-1:]
-    below = candidates[first:]
-    steps = min(rungs - len(stricter), len(below)) - 1
-    chosen = {0, *(round(index * (len(below) - 1) / steps) for index in range(1, steps + 1))} if steps else {0}
-    return (*stricter, *(below[index][0] for index in sorted(chosen)))
+    surer = [index for index in range(first) if candidates[index][1] <= _SURER * candidates[first][1]]
+    tried = candidates[surer[-1] if surer else first :]
+    steps = min(rungs, len(tried)) - 1
+    chosen = {0, *(round(index * (len(tried) - 1) / steps) for index in range(1, steps + 1))} if steps else {0}
+    return tuple(tried[index][0] for index in sorted(chosen))
