@@ -8,7 +8,7 @@ from gateway.answers.compare import Result, compare
 from gateway.answers.heard import label_of
 from gateway.answers.make import Made
 from gateway.answers.values import Values
-from gateway.contract.audit import TRIAL, Coin
+from gateway.contract.audit import Coin
 from gateway.contract.owner import Flipped, Owner
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
@@ -77,7 +77,7 @@ class Audits:
             if rule.terms is None or made is None:
                 continue
             other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
-            flipped = self._flip(rule, verdict, request, turns, least=TRIAL if other else 0.0)
+            flipped = self._flip(rule, verdict, request, turns, tried=other is not None)
             second = None
             if other is not None:
                 coin = self._flip(rule, other, request, turns, coin=flipped.coin)
@@ -93,12 +93,12 @@ class Audits:
         request: Request,
         turns: Sequence[Turn],
         *,
-        least: float = 0.0,
+        tried: bool = False,
         coin: Coin | None = None,
     ) -> Flipped:
         assert rule.terms is not None
         belongs = scope(rule, verdict, request, turns)
-        return self.owner.flip(belongs, rule.terms, notice_s=rule.notice_s, least=least, coin=coin)
+        return self.owner.flip(belongs, rule.terms, notice_s=rule.notice_s, tried=tried, coin=coin)
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:

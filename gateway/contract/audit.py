@@ -14,9 +14,8 @@ came before an attempt say which thresholds it tries."""
 FRESH = 0.2
 """Share of calls that are audited right after a certificate."""
 LEAST = 0.01
-TRIAL = 0.5
-"""Share of calls that are audited while another version is tried beside the one in use: a certificate takes the same
-number of pairs at any rate, so a high one costs the same answers and has the better version earlier."""
+_TRIAL = 0.5
+_FEW = 0.3
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""
 
@@ -32,6 +31,13 @@ class Coin:
 def flip(rate: float, draw: float) -> Coin:
     """draw: uniform in [0, 1), of the call's own."""
     return Coin(rate=rate, chosen=draw < rate)
+
+
+def trial_rate(answers: float) -> float:
+    """The rate while another version is tried beside the one in use, which answers this share of calls. A certificate
+    takes the same number of pairs at any rate, so a high one costs no more answers and has the better version earlier;
+    where few are answered, all calls are chosen."""
+    return _TRIAL if answers >= _FEW else 1.0
 
 
 def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:

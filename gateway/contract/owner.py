@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from gateway.contract.audit import LEAST, Coin, flip, floor
+from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
 from gateway.contract.store import ContractStore, PairRow, Stored
@@ -62,6 +62,7 @@ class _Kept:
     answered: int = 0
     live_since: float = 0.0
     lowest: float = LEAST
+    answers: float = 0.0
 
     def share(self) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
@@ -118,19 +119,20 @@ class Owner:
         return sum(one.scope.rule == rule and one.contract.phase is phase for one in kept)
 
     def flip(
-        self, scope: Scope, terms: Terms, *, notice_s: float, least: float = 0.0, coin: Coin | None = None
+        self, scope: Scope, terms: Terms, *, notice_s: float, tried: bool = False, coin: Coin | None = None
     ) -> Flipped:
         """A call's coin, to be flipped before anything is decided.
 
-        notice_s: within how many seconds audits should notice twice the target; least: the least rate; coin: the one
-        that the call has already, under the contract of the version in use.
+        notice_s: within how many seconds audits should notice twice the target; tried: another version is tried beside
+        this one; coin: the one that the call has already, under the contract of the version in use.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s = notice_s
         contract = kept.contract
+        rate = contract.rate(kept.lowest)
         return Flipped(
             scope=scope,
-            coin=coin or flip(max(least, contract.rate(kept.lowest)), self._draw()),
+            coin=coin or flip(max(trial_rate(kept.answers) if tried else 0.0, rate), self._draw()),
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
             paused=scope.rule in self._paused or scope.key in self._unwritten,
@@ -218,6 +220,7 @@ class Owner:
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = begin(after, tuple(kept.ordering), number=number)
         kept.lowest = self._lowest(kept, after)
+        kept.answers = kept.share()
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)
 
