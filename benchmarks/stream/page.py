@@ -54,7 +54,7 @@ def _row(case: Case, outcome: Outcome) -> str:
         f"{outcome.share(-2000):.1%}",
         f"{outcome.disagreement():.2%}",
         f"{outcome.paid:,}",
-        f"{outcome.local_ms():.1f} ms",
+        f"{outcome.local_ms():.1f} ms" if any(outcome.answered) else "",
         outcome.reason,
     )
     return "| " + " | ".join(cells) + " |"
