@@ -1,6 +1,7 @@
 """create_app: the only composition root. Everything is built here and passed in."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes
 from gateway.wire.errors import error_body
 
+_log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
@@ -123,11 +125,14 @@ async def _look(owner: Owner, reloader: Reloader | None, retrainer: Retrainer | 
     """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
-        await owner.look()
-        if reloader is not None:
-            await reloader.look()
-        if retrainer is not None:
-            await retrainer.look()
+        try:
+            await owner.look()
+            if reloader is not None:
+                await reloader.look()
+            if retrainer is not None:
+                await retrainer.look()
+        except Exception:  # noqa: BLE001 - a fault here must not end all later looks: a pause would go unnoticed
+            _log.exception("a look at what the command line did")
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:

@@ -147,12 +147,13 @@ class Audits:
             said = None
             if body is not None and one.text is not None:
                 said = label_of(body, one.rule.names, stream=stream)
-            await self._learn(context, one, _result(one, body, stream=stream), said)
+            result = _result(one, body, stream=stream)
+            self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
+            await self._learn(context, one, result, said)
             if one.tried is not None and one.flipped.coin.chosen:
                 await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
 
     async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
-        self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
         await self.owner.learn(
             one.flipped,
             request_id=context.record.request_id,

@@ -145,19 +145,17 @@ class Metrics:
         """Reads the queues' lengths when they are scraped."""
         if worker is not None and runtime is not None:
             self.classifier_queue.set_function(lambda: worker.queued)
-            self.show_classifiers(runtime, {})
+            self.show_classifiers(runtime, {name: one.version for name, one in runtime.classifiers.items()}, before={})
         self.ledger_pending.set_function(lambda: writer.pending)
 
-    def show_classifiers(self, runtime: Runtime, before: Mapping[str, str]) -> None:
-        """Shows what is loaded by now. before: the versions that were, by name."""
+    def show_classifiers(self, runtime: Runtime, now: Mapping[str, str], *, before: Mapping[str, str]) -> None:
+        """Shows what is in use by now. now, before: the versions that are and were, by name."""
         self._windows.windows = runtime
         for name, version in before.items():
             self.classifier_info.remove(name, version)
-        for name, classifier in runtime.classifiers.items():
-            if "@" in name:
-                continue
-            self.classifier_info.labels(name, classifier.version).set(1)
-            self.expect_stages(name, (stage.name for stage in classifier.model.stages))
+        for name, version in now.items():
+            self.classifier_info.labels(name, version).set(1)
+            self.expect_stages(name, (stage.name for stage in runtime.classifiers[name].model.stages))
 
     def observe_verdict(self, verdict: Verdict, rule: str) -> None:
         """Counts a verdict by what it says."""

@@ -1,7 +1,7 @@
 """A new version of a classifier is taken up while the gateway serves: loaded, tested, swapped between two requests.
 
 A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone, with a line in
-the log; the old one goes on.
+the log; the old one goes on. What was proposed beside it is withdrawn, lest it keep out what comes next.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.in_use import Edition, InUse, edition
 from gateway.metrics import Metrics
-from gateway.trained import load_runtime, versions_in_use, versions_proposed
+from gateway.trained import load_runtime, versions_in_use, versions_proposed, withdraw
 
 Found = tuple[Mapping[str, str], Mapping[str, str]]
 """The versions in use and those proposed, by name."""
@@ -45,6 +45,7 @@ class Reloader:
             self._refused = found
             self._metrics.reload_failures.inc()
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
+            await asyncio.to_thread(withdraw, self._loaded, found[1])
             return
         self._refused = ({}, {})
         self._swap(runtime, new)
@@ -63,7 +64,7 @@ class Reloader:
         old = self._in_use.edition
         self._worker.swap(runtime)
         self._in_use.edition = new
-        self._metrics.show_classifiers(runtime, old.versions)
+        self._metrics.show_classifiers(runtime, new.versions, before=old.versions)
         for name, version in new.versions.items():
             if old.versions.get(name) != version:
                 _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))

@@ -2,8 +2,8 @@
 takes over when it answers more calls under the same bound.
 
 Training is another process of the lowest priority. What it makes is proposed, not put in use; every call that a coin
-chooses then certifies it too. It takes over when, in each of the rule's contracts, its certified threshold lets through
-no fewer of the latest chosen calls than the one in use, and more in at least one.
+chooses then certifies it too. It takes over when, in each contract of the rules that bind the classifier, its certified
+threshold lets through no fewer of the latest chosen calls than the one in use, and more in at least one.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from classifiers.errors import ArtifactError
 from classifiers.registry import Registry
 from gateway.config.load import Loaded, policy_file
 from gateway.config.schema import Retrain, Rule
@@ -54,7 +55,7 @@ class Retrainer:
             for rule in self._loaded.settings.rules:
                 if rule.retrain is not None:
                     await self._look_at(rule, rule.retrain)
-        except LedgerError as error:
+        except (LedgerError, ArtifactError, OSError) as error:
             _log.error("%s", error)
 
     async def close(self) -> None:
@@ -79,16 +80,22 @@ class Retrainer:
         if busy or self._registry.proposed(rule.classifier) is not None:
             return
         if await self._owner.ask(lambda store: store.texts_since_training(rule.name)) >= retrain.every:
-            self._training = asyncio.create_task(self._train(rule))
+            self._training = asyncio.create_task(self._try_to_train(rule))
 
     async def _judge(self, rule: Rule, tried: str, current: str) -> None:
-        trial = await self._owner.trial(rule.name, tried, current=current)
+        trial = await self._owner.trial(rule.classifier, tried, current=current)
         if trial.outdoes:
-            self._registry.promote(rule.classifier, tried)
+            await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
             self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
         elif trial.pairs >= _LONGEST_TRIAL:
             self._registry.withdraw(rule.classifier)
             self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
+
+    async def _try_to_train(self, rule: Rule) -> None:
+        try:
+            await self._train(rule)
+        except (LedgerError, OSError) as error:
+            self._ended(rule, "failed", str(error))
 
     async def _train(self, rule: Rule) -> None:
         texts = await self._owner.ask(lambda store: store.texts(rule.name))

@@ -51,6 +51,12 @@ def versions_proposed(loaded: Loaded) -> Mapping[str, str]:
     return {name: version for name in names if (version := registry.proposed(name)) is not None}
 
 
+def withdraw(loaded: Loaded, proposed: Iterable[str]) -> None:
+    """Lets no version of these classifiers be tried any more."""
+    for name in proposed:
+        Registry(loaded.models_dir).withdraw(name)
+
+
 def _untrained(name: str, loaded: Loaded) -> str:
     policy = loaded.file.parent / "policies" / f"{name}.yaml"
     mend = f"run: offramp train {policy}" if policy.is_file() else f"offramp train takes the policy named {name}"

@@ -63,18 +63,19 @@ class _Kept:
     live_since: float = 0.0
     lowest: float = LEAST
     answers: float = 0.0
+    """share() of the contract as it is stored, for the event loop."""
 
-    def share(self) -> float:
+    def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
         seen = [*self.ordering, *self.certifying][-_RECENT:]
-        return sum(self.contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
+        return sum(contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
 
-    def keep(self, pair: Pair, *, number: int) -> None:
-        """Puts a pair where it may be used. Pairs of a live contract that no coin chose all lie below its threshold,
-        so they say nothing of thresholds."""
-        if number < self.contract.fresh_from:
+    def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
+        """Puts a pair where it may be used by the contract that it made. Pairs of a live contract that no coin chose
+        all lie below its threshold, so they say nothing of thresholds."""
+        if number < contract.fresh_from:
             return
-        if self.contract.certifies(pair):
+        if contract.certifies(pair):
             self.certifying.append((pair.confidence, pair.agrees))
         elif pair.chosen or pair.threshold is None:
             self.ordering.append((pair.confidence, pair.agrees))
@@ -189,9 +190,9 @@ class Owner:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
 
-    async def trial(self, rule: str, version: str, *, current: str) -> Trial:
-        """How the version that is tried does beside the one in use, over all contracts of a rule."""
-        return await self.ask(lambda _: self._trial(rule, version, current))
+    async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
+        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it."""
+        return await self.ask(lambda _: self._trial(classifier, version, current))
 
     async def look(self) -> None:
         """Learns which rules are paused by now."""
@@ -214,13 +215,12 @@ class Owner:
         if before.attempt is not None and after.attempt is None:
             kept.ordering.extend(kept.certifying)
             kept.certifying.clear()
-        kept.contract = after
-        kept.keep(pair, number=row.number)
+        kept.keep(pair, after, number=row.number)
         if due(after):
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = begin(after, tuple(kept.ordering), number=number)
         kept.lowest = self._lowest(kept, after)
-        kept.answers = kept.share()
+        kept.answers = kept.share(after)
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)
 
@@ -255,11 +255,11 @@ class Owner:
         terms = contract.terms
         return floor(terms.target, answered_a_day=kept.answered / days, delay_days=kept.notice_s / _DAY_S)
 
-    def _trial(self, rule: str, version: str, current: str) -> Trial:
-        kept = [one for one in self._kept.values() if one.scope.rule == rule]
+    def _trial(self, classifier: str, version: str, current: str) -> Trial:
+        kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
         tried = {one.scope.beside(""): one for one in kept if one.scope.version == version}
-        old = {one.scope.beside(""): one.share() for one in kept if one.scope.version == current}
-        new = {key: one.share() for key, one in tried.items()}
+        old = {one.scope.beside(""): one.share(one.contract) for one in kept if one.scope.version == current}
+        new = {key: one.share(one.contract) for key, one in tried.items()}
         gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
         return Trial(
             pairs=sum(one.contract.pairs for one in tried.values()),
@@ -290,5 +290,5 @@ class Owner:
                 attempt=row.attempt,
                 threshold=row.threshold,
             )
-            kept.keep(pair, number=row.number)
+            kept.keep(pair, contract, number=row.number)
         return kept

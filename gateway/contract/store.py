@@ -24,7 +24,9 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_pairs (
         key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
         chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
-        label TEXT NOT NULL, result TEXT NOT NULL, PRIMARY KEY (key, number)) STRICT""",
+        label TEXT NOT NULL, result TEXT NOT NULL) STRICT""",
+    # not unique: a contract that memory had no room for begins anew when its prompt comes again
+    "CREATE INDEX IF NOT EXISTS contract_pairs_number ON contract_pairs (key, number)",
     """CREATE TABLE IF NOT EXISTS contract_moves (
         key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",

@@ -145,6 +145,40 @@ async def test_a_prompt_that_is_new_in_each_call_fills_no_memory(owner: Owner) -
     assert owner.contracts[scope()].phase is Phase.LIVE
 
 
+async def test_a_contract_that_memory_had_no_room_for_begins_anew(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 5)
+    for number in range(1100):
+        other = scope(model=f"m{number}")
+        await owner.learn(
+            owner.flip(other, TERMS, notice_s=DAY), request_id="r", label="a", confidence=0.9, result="agrees"
+        )
+        if number < 1000:
+            await owner.learn(
+                owner.flip(other, TERMS, notice_s=DAY), request_id="r", label="a", confidence=0.9, result="agrees"
+            )
+    gone = next(scope(model=f"m{n}") for n in range(1100) if scope(model=f"m{n}") not in owner.contracts)
+    flipped = owner.flip(gone, TERMS, notice_s=DAY)
+    await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees")
+    assert owner.contracts[gone].pairs == 1
+    assert not owner.flip(gone, TERMS, notice_s=DAY).paused
+
+
+async def test_a_state_counts_only_once_it_is_stored(owner: Owner, tmp_path: Path) -> None:
+    """Whoever sees a live contract finds it in the file."""
+    seen_live = False
+    for _ in range(300):
+        task = asyncio.ensure_future(feed(owner, 1))
+        while not task.done():
+            await asyncio.sleep(0)
+            live = owner.standing("intents", Phase.LIVE)
+            if live and not seen_live:
+                seen_live = True
+                store = ContractStore(tmp_path / "offramp.db")
+                assert [stored.contract.phase for stored in store.contracts()] == [Phase.LIVE]
+                store.close()
+    assert seen_live
+
+
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all, but long enough to be looked at" * 30)
     with pytest.raises(LedgerError, match=r"x\.db"):
