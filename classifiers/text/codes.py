@@ -8,6 +8,7 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from urllib.parse import unquote
 
 _MORSE = {
@@ -32,7 +33,7 @@ def decode(text: str) -> tuple[str, list[str]]:
         return told
 
     for pattern, decoder in _STRETCHES:
-        text = pattern.sub(lambda match, decoder=decoder: read(match, decoder), text)  # type: ignore[misc]
+        text = pattern.sub(partial(read, decoder=decoder), text)
     for escape, unescape in _ESCAPES:
         if len(escape.findall(text)) > 1:
             found += [unescape(token) for token in _TOKEN.findall(text) if len(escape.findall(token)) > 1]

@@ -1,7 +1,8 @@
 """Letters that are shifted (rot13 and the other 24) or written backwards, told by the words that come of it. Pure."""
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import partial
 
 _LOWER, _UPPER = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SHIFTS = [
@@ -52,11 +53,15 @@ def restore(text: str) -> tuple[str, ...]:
     return (text,)
 
 
+def _translated(table: Mapping[int, int], text: str) -> str:
+    return text.translate(table)
+
+
 def _readings(strange: Sequence[str]) -> Iterator[tuple[list[str], Callable[[str], str]]]:
     """The words under each shift and backwards, and what turns a text so."""
     letters = " ".join(strange)
     for table in _SHIFTS:
-        yield letters.translate(table).split(), lambda part, table=table: part.translate(table)  # type: ignore[misc]
+        yield letters.translate(table).split(), partial(_translated, table)
     yield [word[::-1] for word in strange], lambda part: part[::-1]
 
 

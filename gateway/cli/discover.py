@@ -1,13 +1,12 @@
 """`offramp discover`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gateway.cli.bars import bars
 from gateway.cli.findings import as_dict, show
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
 
@@ -44,7 +43,7 @@ def discover(
     if not log.calls:
         raise fail("no chat call with its answer could be read", Exit.USAGE)
     prices = load_prices(shipped_dir() / "prices.yaml")
-    with _bars() as advance:
+    with bars() as advance:
         advance("templates", 0, None)
         found = look(log.calls, prices, period=length)
         if any(one.obstacle is None for one in found):
@@ -134,7 +133,7 @@ def _read(source: Sequence[Path]) -> "Log":
             raise fail(f"{path}: there is no such file", Exit.USAGE)
         else:
             files.append(path)
-    with _bars() as advance:
+    with bars() as advance:
         return Files(files).read(lambda done: advance("records", done, None))
 
 
@@ -157,19 +156,6 @@ def _encoder(models: Path) -> Any:
         stderr().print(name, markup=False)
 
     return Encoder.open(prepare(resolve(None), models, step))
-
-
-@contextmanager
-def _bars() -> Iterator[Any]:
-    """Bars on a terminal, nothing elsewhere."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda _what, _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 
 
 def _share(text: str) -> float:

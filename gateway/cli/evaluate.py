@@ -2,18 +2,14 @@
 
 import json as to_json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.cli import bounds
+from gateway.cli.bars import bars
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
-
-if TYPE_CHECKING:
-    from classifiers.training.examine import Advance
 
 
 def evaluate(
@@ -52,7 +48,7 @@ def evaluate(
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     rows = read_rows(classifier.model.policy, data)
-    with _bars() as advance:
+    with bars() as advance:
         found = examine(
             runtime,
             name,
@@ -78,18 +74,6 @@ def evaluate(
         stderr().print(line, style="red", markup=False, soft_wrap=True)
     if missed:
         raise typer.Exit(Exit.GOAL_MISSED)
-
-
-@contextmanager
-def _bars() -> Iterator["Advance"]:
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda _what, _done, _total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
