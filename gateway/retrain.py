@@ -19,7 +19,7 @@ from typing import Final
 from classifiers.errors import ArtifactError
 from classifiers.registry import Registry
 from gateway.config.load import Loaded, policy_file
-from gateway.config.schema import Retrain, Rule
+from gateway.config.rules import Retrain, Rule
 from gateway.contract.owner import Owner
 from gateway.in_use import InUse
 from gateway.ledger.store import LedgerError

@@ -10,7 +10,8 @@ from classifiers.slots.check import slot_problems
 from gateway.config import source
 from gateway.config.check import path_in, validate
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Rule, Settings
+from gateway.config.rules import Rule
+from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Settings
 from gateway.config.shipped import shipped_dir
 from gateway.config.source import DataPath, Document
 from gateway.spelling import folded

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import get_args
 
 from classifiers.policy import OTHER, Policy
-from gateway.config.schema import OWN_LABEL, Block, FallThrough, Reads, Role, Then
-from gateway.config.schema import Rule as RuleSettings
+from gateway.config.rules import OWN_LABEL, Block, FallThrough, Reads, Role, Then
+from gateway.config.rules import Rule as RuleSettings
 from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Rule

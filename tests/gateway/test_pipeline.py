@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.schema import Reads
+from gateway.config.rules import Reads
 from gateway.upstreams.base import Answer
 from gateway.wire import sse
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from classifiers.policy import Policy
 from classifiers.verdict import SlotValue, Verdict
-from gateway.config.schema import Rule as RuleSettings
+from gateway.config.rules import Rule as RuleSettings
 from gateway.reading.request import parse_chat
 from gateway.reading.roles import turns_of
 from gateway.rules.compile import compile_rules
