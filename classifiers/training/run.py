@@ -2,10 +2,8 @@
 
 import os
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,18 +12,15 @@ from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
-from classifiers.policy import OTHER, Policy, Teacher
+from classifiers.policy import Policy, Teacher
 from classifiers.slots.check import slot_problems
-from classifiers.training import accept, by_pattern, doubt, export, goals, kept, rounds
+from classifiers.training import accept, by_pattern, export, kept, rounds
+from classifiers.training.account import account
 from classifiers.training.data import read_rows
-from classifiers.training.evaluate import evaluate
 from classifiers.training.fit import first, recipe
-from classifiers.training.fit.model import Trained
 from classifiers.training.fit.recipe import Bench, Made
-from classifiers.training.neighbours import beside_errors
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rounds import Rounds
-from classifiers.training.rows import Row
 from classifiers.training.slots import make as tagging
 from classifiers.training.text import Desk, Text, nothing
 from classifiers.training.write import sentences
@@ -151,7 +146,7 @@ def _conclude(
     """Evaluate, accept, export."""
     clock.step("evaluate")
     failures = accept.test_failures(made.trained.model, made.encoders)
-    report = _report(
+    report = account(
         by_pattern.to_learn(made.trained.model.policy),
         written,
         held,
@@ -205,90 +200,6 @@ def _check(policy: Policy) -> None:
         raise PolicyError("\n".join(problems))
     if not policy.multi_label and len(policy.labels) == 1 and policy.other is None:
         raise PolicyError(f"{policy.name}: one label alone decides nothing; add another label, or other:")
-
-
-def _report(
-    policy: Policy,
-    written: Written,
-    gathered: Rounds,
-    *,
-    trained: Trained,
-    failures: Sequence[str],
-    seed: int,
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """What report.json holds."""
-    text = gathered.text
-    rows, cleaned = text.rows, text.cleaned
-    held = [rows[index] for index in trained.rows]
-    outside = {(OTHER,), *([()] if policy.several else [])}
-    everyday = [row.source == "builtin" and row.labels in outside for row in held]
-    own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
-    beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
-    measures = _measures(policy, held, trained, own)
-    beside_errors(measures["errors"], rows, text.vectors)
-    return {
-        "name": policy.name,
-        "kind": policy.kind,
-        "about": policy.about,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "encoder": asdict(trained.model.last.encoder) if trained.model.stages else None,
-        "patterns": trained.model.policy.patterns,
-        "measured_on": trained.settings["calibrated_on"],
-        "text": {
-            "rows": len(rows),
-            "groups": len({row.group for row in rows}),
-            "sources": dict(Counter(row.source for row in rows)),
-            "writers": _shares(rows),
-            "forms": dict(written.forms),
-            "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
-            "leaks": list(cleaned.leaks),
-            "contradictions": [{"text": text, "labels": list(labels)} for text, labels in cleaned.contradictions],
-            "duplicates": cleaned.duplicates,
-            "empty": cleaned.empty,
-            "doubts": doubt.told(text.doubts),
-        },
-        "teachers": written.teachers(),
-        **gathered.told(),
-        "settings": trained.settings,
-        "thresholds": goals.describe(trained.chosen.thresholds),
-        "goals": trained.chosen.goals,
-        "tests": {"count": len(policy.tests), "failed": list(failures)},
-        "held_out": measures,
-        "everyday": {
-            "rows": len(beside),
-            "answered": sum(bool(v.labels) and v.labels != (OTHER,) for v in beside),
-        },
-        "by_source": _by_source(policy, held, trained),
-        "seconds": {step: round(value, 3) for step, value in seconds.items()},
-    }
-
-
-def _shares(rows: Sequence[Row]) -> dict[str, float]:
-    """Each teacher's share of all rows."""
-    counts = Counter(row.writer for row in rows if row.writer)
-    return {writer: round(count / len(rows), 4) for writer, count in counts.items()}
-
-
-def _by_source(policy: Policy, held: Sequence[Row], trained: Trained) -> dict[str, Any]:
-    """Held-out accuracy on each source's text alone; each teacher is a source of its own."""
-    found: dict[str, Any] = {}
-    sources = [row.writer or row.source for row in held]
-    for source in dict.fromkeys(sources):
-        chosen = [index for index, one in enumerate(sources) if one == source]
-        measures = _measures(policy, held, trained, chosen)
-        found[source] = {name: measures[name] for name in ("rows", "accuracy", "interval")}
-    return found
-
-
-def _measures(policy: Policy, held: Sequence[Row], trained: Trained, chosen: Sequence[int]) -> dict[str, Any]:
-    return evaluate(
-        policy,
-        [held[index].text for index in chosen],
-        [held[index].labels for index in chosen],
-        [trained.verdicts[index] for index in chosen],
-    )
 
 
 class _Clock(Progress):
