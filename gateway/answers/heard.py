@@ -5,23 +5,26 @@ from typing import Any
 
 import msgspec
 
-from gateway.reading.answer import read
+from gateway.answers.said import bare, streamed, whole
 from gateway.spelling import Names
 
 
 def label_of(body: bytes, names: Names, *, stream: bool) -> str | None:
-    """The only label that an answer's texts name, as words of their own or as values in JSON; None where there is none,
-    or several. body: of an answer, of a stream all events."""
-    said = (word for text in read(body, stream=stream).texts for word in _words(str(text)))
-    found = {label for word in said if (label := names.meant(word)) is not None}
+    """The only label that an answer's choices name, as a word of its own or as values in JSON; None where there is
+    none, or several. body: of an answer, of a stream all events."""
+    try:
+        said = streamed(body) if stream else whole(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    texts = (text for one in said for text in (one.content, *(arguments for _, arguments in one.calls.values())))
+    found = {label for text in texts for word in _words(text) if (label := names.meant(word)) is not None}
     return found.pop() if len(found) == 1 else None
 
 
 def _words(text: str) -> Iterator[str]:
     """A text as a whole, or the strings in its JSON."""
-    bare = text.strip().removeprefix("```json").strip("`")
     try:
-        yield from _strings(msgspec.json.decode(bare))
+        yield from _strings(msgspec.json.decode(bare(text)))
     except (msgspec.DecodeError, RecursionError):
         yield text
 
