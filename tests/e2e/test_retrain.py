@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,22 @@ def test_it_learns_and_takes_over(
         kept = dict(db.execute("SELECT text, label FROM contract_texts"))
     assert kept
     assert all(desk(text) == label for text, label in kept.items())
+
+    gateway.stop()
+    file = tmp_path / "gateway.yaml"
+    file.write_text(file.read_text().replace("120 pairs", "50000 pairs"))
+    (tmp_path / "models" / "desks" / "proposed").unlink(missing_ok=True)
+    _a_damaged_proposal_is_withdrawn(start_gateway(file), tmp_path / "models" / "desks", first)
+
+
+def _a_damaged_proposal_is_withdrawn(gateway: Any, home: Path, version: str) -> None:
+    """Otherwise it would keep out every version after it."""
+    damaged = home / version.replace(version[:8], "29990101")
+    shutil.copytree(home / version, damaged)
+    next(damaged.glob("*.safetensors")).write_bytes(b"no weights")
+    (home / "proposed").write_text(damaged.name + "\n")
+    until(lambda: gateway.metric("offramp_reload_failures_total") == 1, seconds=30)
+    until(lambda: not (home / "proposed").exists(), seconds=30)
 
 
 def _texts() -> Iterator[str]:
