@@ -2,26 +2,34 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
+
+if TYPE_CHECKING:
+    from gateway.cli.outlook import Told
+    from gateway.config.load import Loaded
 
 
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Gateway and policy files.")] = None,
     json: Json = False,
 ) -> None:
-    """Check gateway and policy files: all that is wrong, at once, with its place."""
+    """Check gateway and policy files: all that is wrong, at once, with its place. Of contracts, how long they take."""
     from gateway.config.problems import ConfigError, Problem
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
     problems: list[Problem] = []
     notes: list[str] = []
+    contracts: list[Told] = []
     for file in chosen:
         try:
-            notes += _check_one(file)
+            loaded, unchecked = _check_one(file)
+            notes += unchecked
+            if loaded is not None:
+                contracts += _expect(loaded, notes)
         except ConfigError as error:
             problems.extend(error.problems)
     if json:
@@ -39,6 +47,7 @@ def check(
                     for problem in problems
                 ],
                 "notes": notes,
+                "contracts": [told.data for told in contracts],
             }
         )
     else:
@@ -48,12 +57,30 @@ def check(
             stderr().print(note, style="yellow", markup=False, soft_wrap=True)
         if not problems:
             stdout().print(f"{len(chosen)} {'file' if len(chosen) == 1 else 'files'}, nothing wrong", markup=False)
+        for told in contracts:
+            stdout().print(told.line, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(Exit.USAGE)
 
 
-def _check_one(file: Path) -> list[str]:
-    """What could not be checked. Raises ConfigError. A gateway file's rules are held against the policies beside it."""
+def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
+    """What is to be expected of a file's contracts; why that cannot be told becomes a note."""
+    from classifiers.errors import ArtifactError
+    from gateway.cli.outlook import outlooks
+    from gateway.ledger.store import LedgerError
+
+    try:
+        return outlooks(loaded)
+    except (LedgerError, ArtifactError) as error:
+        notes.append(f"what to expect of the contracts cannot be told: {error}")
+        return []
+
+
+def _check_one(file: Path) -> tuple["Loaded | None", list[str]]:
+    """A gateway file, and what of it could not be checked. Its rules are held against the policies beside it.
+
+    Raises ConfigError.
+    """
     from gateway.config import source
     from gateway.config.load import load_gateway, load_policy, rule_problems
     from gateway.config.problems import ConfigError
@@ -61,7 +88,7 @@ def _check_one(file: Path) -> list[str]:
     data = source.read(file, os.environ).data
     if isinstance(data, dict) and "kind" in data:
         load_policy(file, os.environ)
-        return []
+        return None, []
     loaded = load_gateway(file, os.environ)
     policies = {}
     for path in sorted((file.parent / "policies").glob("*.yaml")):
@@ -74,7 +101,7 @@ def _check_one(file: Path) -> list[str]:
     if problems:
         raise ConfigError(problems)
     where = file.parent / "policies"
-    return [
+    return loaded, [
         str(loaded.document.problem(("rules", index, "classifier"), _unread(rule.classifier, where)))
         for index, rule in enumerate(loaded.settings.rules)
         if rule.classifier not in policies

@@ -16,7 +16,7 @@ from gateway.contract.certificate import Attempt, Rung, ladder
 from gateway.contract.detector import Detector
 from gateway.contract.evidence import against_at_most
 
-_FEWEST_TO_ORDER = 200
+FEWEST_TO_ORDER = 200
 """Pairs that say which thresholds are worth an attempt; none of them certifies in it."""
 _BETWEEN_ATTEMPTS = 400
 """Pairs from the end of an attempt until the next: each has less of α to spend."""
@@ -116,7 +116,7 @@ def begin(contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int
     """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
     number: of the attempt, from 1, among all that share one α."""
     looked = replace(contract, next_look=contract.pairs + _EVERY)
-    if len(seen) < _FEWEST_TO_ORDER:
+    if len(seen) < FEWEST_TO_ORDER:
         return looked
     terms = contract.terms
     alpha = spend(1 - terms.confidence, number)

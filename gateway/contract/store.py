@@ -66,6 +66,18 @@ class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     result: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """A contract's calls in a period, estimated from those that the coin chose: each stands for 1 / rate of them.
+
+    since: Unix seconds of the first; surer: those at or above a confidence.
+    """
+
+    since: float
+    calls: float
+    surer: float
+
+
 class ContractStore:
     """Opens or makes the tables. One thread at a time. Raises LedgerError where the file cannot be used."""
 
@@ -102,6 +114,16 @@ class ContractStore:
         query = "SELECT chosen, result, count(*) FROM contract_pairs WHERE key = ? GROUP BY chosen, result"
         with self._errors("read"):
             return {(bool(chosen), result): count for chosen, result, count in self._db.execute(query, (key,))}
+
+    def traffic(self, key: str, *, since: float, confidence: float | None) -> Traffic | None:
+        """Calls from a time on, in Unix seconds; None where there are none. confidence: that `surer` is of, if any."""
+        query = (
+            "SELECT min(at), total(1 / rate), total(CASE WHEN confidence >= ? THEN 1 / rate END) "
+            "FROM contract_pairs WHERE key = ? AND chosen AND at >= ?"
+        )
+        with self._errors("read"):
+            first, calls, surer = self._db.execute(query, (confidence, key, since)).fetchone()
+        return None if first is None else Traffic(since=first, calls=calls, surer=surer)
 
     def moves(self, key: str) -> list[tuple[float, str, str]]:
         """(Unix seconds, phase, reason) of each change of phase or threshold."""

@@ -1,12 +1,18 @@
 """`offramp check` on a gateway's file and the policies beside it."""
 
 import json
+import random
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.contract.owner import Owner
+from gateway.contract.scope import Scope
+from gateway.contract.state import Terms
+from gateway.contract.store import ContractStore
 
 GATEWAY = """\
 version: 1
@@ -61,3 +67,96 @@ def test_what_could_not_be_checked_is_said(folder: Path) -> None:
     code, told = checked(folder, "gateway.yaml")
     assert (code, told["problems"]) == (0, [])
     assert "gateway.yaml:7:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
+
+
+VERSION = "20260101-000000-00000000"
+CONTRACT = """\
+    contract: {max_disagreement: 5%}
+    then:
+      "*": {answer: label}
+"""
+
+
+@pytest.fixture
+def bound(folder: Path) -> Path:
+    """A gateway file with a contract, and the version in use of its classifier."""
+    before, _, _ = GATEWAY.partition("    then:")
+    (folder / "gateway.yaml").write_text(before + CONTRACT)
+    version = folder / "models" / "shop" / VERSION
+    version.mkdir(parents=True)
+    (version / "manifest.json").write_text("{}")
+    (version.parent / "current").write_text(VERSION)
+    return folder
+
+
+async def calls(folder: Path, count: int, *, hours: float, version: str = VERSION) -> None:
+    """Calls of the last hours that the model answers alike."""
+    times = iter([time.time() - hours * 3600 * (1 - number / count) for number in range(count)])
+    now = [next(times)]
+    owner = Owner(ContractStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
+    scope = Scope(
+        rule="hours", model="m", prompt="", labels=(), classifier="shop", version=version, terms="0.05 at 0.95"
+    )
+    for number in range(count):
+        flipped = owner.flip(scope, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
+        if not flipped.answers(0.9):
+            await owner.learn(flipped, request_id="r", label="hours", confidence=0.9, result="agrees")
+        now[0] = next(times, now[0])
+    owner.close()
+
+
+def said(folder: Path) -> str:
+    done = CliRunner().invoke(app, ["check", str(folder / "gateway.yaml")])
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_without_a_call_it_says_what_a_certificate_takes(bound: Path) -> None:
+    assert "about 85 if 0 % of them disagree" in said(bound)
+    assert not (bound / "offramp.db").exists()
+    _, told = checked(bound, "gateway.yaml")
+    [contract] = told["contracts"]
+    assert [one["rate"] for one in contract["certificate"]] == [0, 0.0125, 0.025]
+    assert contract["phase"] is None
+
+
+async def test_calls_of_days_tell_days(bound: Path) -> None:
+    await calls(bound, 240, hours=48)
+    told = said(bound)
+    assert "shadow, about 120 calls a day" in told
+    assert "0 of 40 calls" in told or "0 of 39 calls" in told
+    assert "days" in told.partition("it never comes")[0]
+
+
+async def test_calls_of_hours_tell_none(bound: Path) -> None:
+    await calls(bound, 240, hours=3)
+    told = said(bound)
+    assert "under a day of calls" in told
+    assert "days" not in told
+
+
+async def test_before_an_attempt_it_says_when_one_may_begin(bound: Path) -> None:
+    await calls(bound, 60, hours=48)
+    assert "the next may begin in 140 calls" in said(bound)
+
+
+async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
+    await calls(bound, 400, hours=96)
+    assert "certificate" not in said(bound)
+    _, told = checked(bound, "gateway.yaml")
+    [contract] = told["contracts"]
+    assert contract["calls_a_day"] == pytest.approx(100, rel=0.2)
+    assert contract["audits_a_day"] == pytest.approx(0.2 * contract["calls_a_day"])
+    assert contract["alarm"]["median"] / contract["audits_a_day"] > 7
+
+
+async def test_another_versions_calls_are_not_the_one_in_uses(bound: Path) -> None:
+    await calls(bound, 60, hours=48, version="20250101-000000-00000000")
+    assert "no call under its contract yet" in said(bound)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_note(bound: Path) -> None:
+    (bound / "offramp.db").write_bytes(b"no database, whatever it may be called" * 100)
+    code, told = checked(bound, "gateway.yaml")
+    assert (code, told["contracts"]) == (0, [])
+    assert "cannot be told" in told["notes"][0]
