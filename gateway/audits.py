@@ -29,7 +29,7 @@ _OK = range(200, 300)
 class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
-    confidence: 0..1, of the label, or of the least certain slot's value where that is less.
+    confidence: 0..1, of the label, or of the least certain slot's value where that is less. novelty: 0..1.
     tried: the same by the version that is tried beside the one in use; text: what the classifier read, where that is to
     be kept for training.
     """
@@ -39,6 +39,7 @@ class Open:
     made: Made
     label: str
     confidence: float
+    novelty: float
     tried: "Open | None" = None
     text: str | None = None
 
@@ -160,13 +161,15 @@ class Audits:
             label=one.label,
             confidence=one.confidence,
             result=result.value,
+            novelty=one.novelty,
             text=(one.text, said) if one.text is not None and said is not None else None,
         )
 
 
 def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
     certain = min(verdict.confidence, made.slot_confidence)
-    return Open(rule=rule, flipped=flipped, made=made, label=verdict.labels[0], confidence=certain)
+    label = verdict.labels[0]
+    return Open(rule=rule, flipped=flipped, made=made, label=label, confidence=certain, novelty=verdict.novelty)
 
 
 def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:

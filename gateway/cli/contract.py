@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from gateway.cli.drift import as_dict as drift_as_dict
+from gateway.cli.drift import table as drift_table
 from gateway.cli.output import Exit, Json, fail, print_json, stdout
 
 if TYPE_CHECKING:
+    from gateway.contract.drift import Drift
     from gateway.contract.store import ContractStore, Stored
 
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
 Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 _DEFAULT = Path("config/gateway.yaml")
+_LATEST = 20_000
+"""Pairs of a contract that its drift is told from."""
 
 
 @app.command("show")
@@ -25,7 +30,8 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     store, _ = _open(config)
     try:
         paused = store.paused()
-        rows = [_row(store, stored, paused) for stored in store.contracts()]
+        found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
+        rows = [_row(store, stored, paused, drift) for stored, drift in found]
     finally:
         store.close()
     if json:
@@ -49,8 +55,11 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
             "" if row["at_most"] is None else f"{row['at_most']:.2%}",
         )
     stdout().print(table)
-    for row in rows:
+    for row, (_, drift) in zip(rows, found, strict=True):
         stdout().print(f"{row['rule']} for {row['model']}: {row['reason']}", markup=False, soft_wrap=True)
+        if drift is not None:
+            moved = ", ".join(drift.moved()) or "nothing beyond doubt"
+            stdout().print(drift_table(drift, f"{row['rule']}: moved since it was certified: {moved}"))
 
 
 @app.command("pause")
@@ -93,7 +102,13 @@ def _known(rule: str, rules: list[str]) -> None:
         raise fail(f"no rule {rule!r} has a contract{did_you_mean(rule, rules)}", Exit.USAGE)
 
 
-def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str]) -> dict[str, Any]:
+def _drift(store: "ContractStore", key: str) -> "Drift | None":
+    from gateway.contract.drift import drift
+
+    return drift(store.pairs(key, newest=_LATEST), store.moves(key))
+
+
+def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found: "Drift | None") -> dict[str, Any]:
     from gateway.contract.bounds import upper_at_any_time
 
     scope, contract = stored.scope, stored.contract
@@ -123,6 +138,7 @@ def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str]) -> di
         "disagreement": wrong / pairs if pairs and wrong is not None else None,
         "at_most": upper_at_any_time(pairs, wrong, alpha) if pairs and wrong is not None else None,
         "reason": contract.reason,
+        "drift": drift_as_dict(found) if found else None,
         "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
         "results": {
             f"{'chosen' if chosen else 'not chosen'}: {result}": count

@@ -7,10 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
+from gateway.contract.drift import drift
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
 from gateway.contract.store import ContractStore, PairRow, Stored
@@ -22,6 +23,8 @@ _MOST: Final = 1000
 """Contracts that are kept; a prompt that holds something new in each call would make one for each."""
 _ORDERING: Final = 5000
 _RECENT: Final = 400
+_EXPLAINING: Final = 20_000
+"""Pairs in which the reason of a withdrawal is sought."""
 _DAY_S: Final = 86400.0
 
 
@@ -153,12 +156,13 @@ class Owner:
         label: str,
         confidence: float,
         result: str,
+        novelty: float | None = None,
         text: tuple[str, str] | None = None,
     ) -> None:
         """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
 
-        text: to be kept, with the label that the reference gave it. Returns when the pair and what it makes of the
-        contract are stored.
+        novelty: of what was read, 0..1; text: to be kept, with the label that the reference gave it. Returns when the
+        pair and what it makes of the contract are stored.
         """
         async with self._lock:
             kept = self._kept.get(flipped.scope.key)
@@ -183,6 +187,7 @@ class Owner:
                 confidence=confidence,
                 label=label,
                 result=result,
+                novelty=novelty,
             )
             await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row, text)
 
@@ -209,6 +214,8 @@ class Owner:
     def _take(self, kept: _Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None) -> None:
         before = kept.contract
         after = see(before, pair)
+        if after.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
+            after = replace(after, reason=f"{after.reason}; {self._why(kept.scope, row)}")
         if after.fresh_from > before.fresh_from:
             kept.ordering.clear()
             kept.certifying.clear()
@@ -223,6 +230,15 @@ class Owner:
         kept.answers = kept.share(after)
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)
+
+    def _why(self, scope: Scope, row: PairRow) -> str:
+        """What has moved under a contract that is withdrawn."""
+        try:
+            found = drift([*self._store.pairs(scope.key, newest=_EXPLAINING), row], self._store.moves(scope.key))
+        except LedgerError as error:
+            return f"why cannot be told: {error}"
+        moved = found.moved() if found else []
+        return f"moved since the certificate: {', '.join(moved)}" if moved else "nothing has moved beyond doubt"
 
     def _write(self, kept: _Kept, after: Contract, row: PairRow, *, moved: bool, text: tuple[str, str] | None) -> None:
         scope = kept.scope

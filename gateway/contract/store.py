@@ -24,7 +24,7 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_pairs (
         key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
         chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
-        label TEXT NOT NULL, result TEXT NOT NULL) STRICT""",
+        label TEXT NOT NULL, result TEXT NOT NULL, novelty REAL) STRICT""",
     # not unique: a contract that memory had no room for begins anew when its prompt comes again
     "CREATE INDEX IF NOT EXISTS contract_pairs_number ON contract_pairs (key, number)",
     """CREATE TABLE IF NOT EXISTS contract_moves (
@@ -51,7 +51,8 @@ class Stored:
 class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A pair as it is stored, in the order of the table's columns.
 
-    number: from 0; label: the local one; result: agrees, differs or missing.
+    number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1, None where an
+    earlier Offramp did not keep it.
     """
 
     number: int
@@ -64,6 +65,7 @@ class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     confidence: float
     label: str
     result: str
+    novelty: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ class ContractStore:
             self._db.execute("PRAGMA synchronous = NORMAL")
             for statement in _CREATE:
                 self._db.execute(statement)
+            if not any(column[1] == "novelty" for column in self._db.execute("PRAGMA table_info(contract_pairs)")):
+                self._db.execute("ALTER TABLE contract_pairs ADD COLUMN novelty REAL")
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
@@ -141,7 +145,7 @@ class ContractStore:
         state = (key, scope.rule, scope.model, stored.at, _json(scope), _json(contract))
         statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state)]
         if pair is not None:
-            insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             statements.append((insert, (key, *msgspec.structs.astuple(pair))))
         if moved:
             move = (key, stored.at, contract.phase.value, contract.reason)

@@ -94,6 +94,9 @@ def test_certified_killed_paused_and_withdrawn(
     assert decisions(gateway.url, 20) == ["forward"] * 20
     assert gateway.metric('offramp_contract_moves_total{phase="demoted",rule="intents"}') == 1
     assert "disagreed" in gateway.log.read_text()
+    [shown] = json.loads(run_offramp("contract", "show", str(file), "--json", cwd=gateway.folder).stdout)
+    assert shown["drift"]["windows"]
+    assert "moved since the certificate: disagree" in shown["reason"]
 
 
 def _until(holds: Callable[[], bool]) -> None:

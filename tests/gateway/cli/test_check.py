@@ -97,7 +97,7 @@ async def calls(folder: Path, count: int, *, hours: float, version: str = VERSIO
     scope = Scope(
         rule="hours", model="m", prompt="", labels=(), classifier="shop", version=version, terms="0.05 at 0.95"
     )
-    for number in range(count):
+    for _ in range(count):
         flipped = owner.flip(scope, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
         if not flipped.answers(0.9):
             await owner.learn(flipped, request_id="r", label="hours", confidence=0.9, result="agrees")

@@ -104,6 +104,13 @@ async def test_a_disagreement_withdraws_it(owner: Owner) -> None:
     assert owner.contracts[scope()].phase is not Phase.LIVE
 
 
+async def test_a_withdrawal_says_what_has_moved(owner: Owner) -> None:
+    await feed(owner, 800)
+    await feed(owner, 400, result="differs")
+    reason = owner.contracts[scope()].reason
+    assert "audits disagreed where at most 5.0% may; moved since the certificate: disagree 0.0% → " in reason
+
+
 async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, tmp_path: Path) -> None:
     await feed(owner, 800)
     store = ContractStore(tmp_path / "offramp.db")

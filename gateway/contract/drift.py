@@ -1,0 +1,135 @@
+"""A live contract's calls over time against the period that certified it: how many lie below the threshold, how many
+are unlike it, how many audits disagree. Pure.
+
+All figures are of calls that the coin chose, which are a fair sample whatever its rate was.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway.contract.bounds import clopper_pearson
+from gateway.contract.state import Phase
+
+_USUAL: Final = 0.95
+"""Of the certified period's calls, those that are less novel than what counts as unlike it."""
+_WINDOWS: Final = 8
+_FEWEST: Final = 50
+"""Pairs of a window."""
+_LATEST: Final = (20, 50, 200)
+"""Pairs that say whether something has moved: a great change shows in few, a small one only in many."""
+_OUTSIDE: Final = 0.0025
+
+
+class Chosen(Protocol):
+    """A stored pair. novelty: None where it was not kept."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def chosen(self) -> bool: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def novelty(self) -> float | None: ...
+    @property
+    def result(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """count of so many."""
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """None of nothing."""
+        return self.count / self.of if self.of else None
+
+    def moved_from(self, other: "Share") -> bool:
+        """Whether it differs beyond doubt: at 99.5 % each, their limits do not meet."""
+        low, high = clopper_pearson(self.of, self.count, _OUTSIDE)
+        their_low, their_high = clopper_pearson(other.of, other.count, _OUTSIDE)
+        return low > their_high or high < their_low
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """since, until: Unix seconds of its first and last pair; below: of its calls, under the threshold; novel: more so
+    than 95 % of the certified period; differ: audits at or above the threshold that the model answered otherwise."""
+
+    since: float
+    until: float
+    below: Share
+    novel: Share
+    differ: Share
+
+
+_MEASURES: Final[Sequence[tuple[str, Callable[[Period], Share]]]] = (
+    ("below the threshold", lambda period: period.below),
+    ("unlike the certified period", lambda period: period.novel),
+    ("disagree", lambda period: period.differ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """certified: what the certificate was seen on; latest: the last 20, 50 and 200 pairs since; windows: all since
+    by time."""
+
+    threshold: float
+    certified: Period
+    latest: tuple[Period, ...]
+    windows: tuple[Period, ...]
+
+    def moved(self) -> list[str]:
+        """What has moved beyond doubt, in words."""
+        found = []
+        for name, of in _MEASURES:
+            then = of(self.certified)
+            now = next((share for period in self.latest if (share := of(period)).moved_from(then)), None)
+            if now is not None:
+                found.append(f"{name} {then.value:.1%} → {now.value:.1%}")
+        return found
+
+
+def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> Drift | None:
+    """pairs: by time; moves: (Unix seconds, phase, reason), by time. None where nothing was certified, or no pair came
+    since. Of a contract that was withdrawn, the time until then."""
+    certificates = [index for index, (_, phase, _) in enumerate(moves) if phase == Phase.LIVE]
+    if not certificates:
+        return None
+    last = certificates[-1]
+    begun = max((at for at, phase, _ in moves[:last] if phase != Phase.LIVE), default=float("-inf"))
+    live, ended = moves[last][0], next((at for at, _, _ in moves[last + 1 :]), float("inf"))
+    chosen = [pair for pair in pairs if pair.chosen and begun < pair.at <= ended]
+    before = [pair for pair in chosen if pair.at <= live]
+    after = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
+    threshold = after[0].threshold if after else None
+    if not before or threshold is None:
+        return None
+    known = sorted(pair.novelty for pair in before if pair.novelty is not None)
+    limit = known[min(len(known) - 1, int(_USUAL * len(known)))] if known else None
+    size = max(_FEWEST, -(-len(after) // _WINDOWS))
+    return Drift(
+        threshold=threshold,
+        certified=_period(before, threshold, limit),
+        latest=tuple(_period(after[-count:], threshold, limit) for count in _LATEST),
+        windows=tuple(_period(after[start : start + size], threshold, limit) for start in range(0, len(after), size)),
+    )
+
+
+def _period(pairs: Sequence[Chosen], threshold: float, limit: float | None) -> Period:
+    surer = [pair for pair in pairs if pair.confidence >= threshold]
+    known = [pair.novelty for pair in pairs if pair.novelty is not None and limit is not None]
+    return Period(
+        since=pairs[0].at,
+        until=pairs[-1].at,
+        below=Share(count=len(pairs) - len(surer), of=len(pairs)),
+        novel=Share(count=sum(one > limit for one in known if limit is not None), of=len(known)),
+        differ=Share(count=sum(pair.result != "agrees" for pair in surer), of=len(surer)),
+    )
