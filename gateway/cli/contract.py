@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
 Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 _DEFAULT = Path("config/gateway.yaml")
-_LATEST = 20_000
-"""Pairs of a contract that its drift is told from."""
 
 
 @app.command("show")
@@ -105,7 +103,7 @@ def _known(rule: str, rules: list[str]) -> None:
 def _drift(store: "ContractStore", key: str) -> "Drift | None":
     from gateway.contract.drift import drift
 
-    return drift(store.pairs(key, newest=_LATEST), store.moves(key))
+    return drift(store.pairs(key), store.moves(key))
 
 
 def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found: "Drift | None") -> dict[str, Any]:

@@ -4,6 +4,7 @@ are unlike it, how many audits disagree. Pure.
 All figures are of calls that the coin chose, which are a fair sample whatever its rate was.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -100,12 +101,10 @@ class Drift:
 def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> Drift | None:
     """pairs: by time; moves: (Unix seconds, phase, reason), by time. None where nothing was certified, or no pair came
     since. Of a contract that was withdrawn, the time until then."""
-    certificates = [index for index, (_, phase, _) in enumerate(moves) if phase == Phase.LIVE]
-    if not certificates:
+    found = span(moves)
+    if found is None:
         return None
-    last = certificates[-1]
-    begun = max((at for at, phase, _ in moves[:last] if phase != Phase.LIVE), default=float("-inf"))
-    live, ended = moves[last][0], next((at for at, _, _ in moves[last + 1 :]), float("inf"))
+    begun, live, ended = found
     chosen = [pair for pair in pairs if pair.chosen and begun < pair.at <= ended]
     before = [pair for pair in chosen if pair.at <= live]
     after = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
@@ -121,6 +120,17 @@ def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> D
         latest=tuple(_period(after[-count:], threshold, limit) for count in _LATEST),
         windows=tuple(_period(after[start : start + size], threshold, limit) for start in range(0, len(after), size)),
     )
+
+
+def span(moves: Sequence[tuple[float, str, str]]) -> tuple[float, float, float] | None:
+    """After when the pairs came that the latest certificate was seen on, when it was given, and when it ended, in Unix
+    seconds; None where there is none. moves: (Unix seconds, phase, reason), by time."""
+    last = max((index for index, (_, phase, _) in enumerate(moves) if phase == Phase.LIVE), default=None)
+    if last is None:
+        return None
+    begun = max((at for at, phase, _ in moves[:last] if phase != Phase.LIVE), default=-math.inf)
+    ended = moves[last + 1][0] if last + 1 < len(moves) else math.inf
+    return begun, moves[last][0], ended
 
 
 def _period(pairs: Sequence[Chosen], threshold: float, limit: float | None) -> Period:

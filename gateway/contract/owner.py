@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
-from gateway.contract.drift import drift
+from gateway.contract.drift import drift, span
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
 from gateway.contract.store import ContractStore, PairRow, Stored
@@ -21,11 +22,15 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MOST: Final = 1000
 """Contracts that are kept; a prompt that holds something new in each call would make one for each."""
+_DAY_S: Final = 86400.0
 _ORDERING: Final = 5000
 _RECENT: Final = 400
-_EXPLAINING: Final = 20_000
-"""Pairs in which the reason of a withdrawal is sought."""
-_DAY_S: Final = 86400.0
+_STORED: Final = 20_000
+"""Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
+say what has moved."""
+_IDLE_S: Final = 90 * _DAY_S
+"""Without a pair for so long, a contract keeps none; its state stays."""
+_FORGET_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,7 @@ class Owner:
             self._count_attempts(stored.scope, stored.contract)
         self._paused = store.paused()
         self._unwritten: set[str] = set()
+        self._forgot = 0.0
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="contracts")
 
@@ -200,11 +206,20 @@ class Owner:
         return await self.ask(lambda _: self._trial(classifier, version, current))
 
     async def look(self) -> None:
-        """Learns which rules are paused by now."""
+        """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
         try:
-            self._paused = await asyncio.get_running_loop().run_in_executor(self._thread, self._store.paused)
+            self._paused = await self.ask(lambda store: store.paused())
+            if self._clock() - self._forgot >= _FORGET_S:
+                self._forgot = self._clock()
+                await self._forget()
         except LedgerError as error:
             _log.error("%s", error)
+
+    async def _forget(self) -> None:
+        """One contract at a time, so that pairs that come in need not wait for all."""
+        before = self._clock() - _IDLE_S
+        for key, keep in await self.ask(lambda store: store.forgettable(before=before, keep=_STORED)):
+            await self.ask(partial(_forget_pairs, key=key, keep=keep))
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
@@ -234,7 +249,7 @@ class Owner:
     def _why(self, scope: Scope, row: PairRow) -> str:
         """What has moved under a contract that is withdrawn."""
         try:
-            found = drift([*self._store.pairs(scope.key, newest=_EXPLAINING), row], self._store.moves(scope.key))
+            found = drift([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
         except LedgerError as error:
             return f"why cannot be told: {error}"
         moved = found.moved() if found else []
@@ -308,3 +323,9 @@ class Owner:
             )
             kept.keep(pair, contract, number=row.number)
         return kept
+
+
+def _forget_pairs(store: ContractStore, *, key: str, keep: int) -> None:
+    """The pairs that the latest certificate was seen on stay for as long as any."""
+    certified = span(store.moves(key))
+    store.forget_pairs(key, keep=keep, but=certified[:2] if certified and keep else None)

@@ -27,6 +27,9 @@ _CREATE: Final = (
         label TEXT NOT NULL, result TEXT NOT NULL, novelty REAL) STRICT""",
     # not unique: a contract that memory had no room for begins anew when its prompt comes again
     "CREATE INDEX IF NOT EXISTS contract_pairs_number ON contract_pairs (key, number)",
+    """CREATE TABLE IF NOT EXISTS contract_forgotten (
+        key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
+        PRIMARY KEY (key, chosen, result)) STRICT""",
     """CREATE TABLE IF NOT EXISTS contract_moves (
         key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
@@ -106,16 +109,20 @@ class ContractStore:
             for scope, state, at in rows
         ]
 
-    def pairs(self, key: str, *, since: int = 0, newest: int = 5000) -> list[PairRow]:
+    def pairs(self, key: str, *, since: int = 0, newest: int | None = None) -> list[PairRow]:
         """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
         query = "SELECT * FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"
         with self._errors("read"):
-            rows = self._db.execute(query, (key, since, newest)).fetchall()
+            rows = self._db.execute(query, (key, since, -1 if newest is None else newest)).fetchall()
         return [msgspec.convert(row[1:], PairRow, strict=False) for row in reversed(rows)]
 
     def counts(self, key: str) -> dict[tuple[bool, str], int]:
-        """Pairs by whether the coin chose them and by result."""
-        query = "SELECT chosen, result, count(*) FROM contract_pairs WHERE key = ? GROUP BY chosen, result"
+        """Pairs by whether the coin chose them and by result, those that are forgotten among them."""
+        query = (
+            "SELECT chosen, result, sum(pairs) FROM ("
+            "SELECT chosen, result, count(*) AS pairs FROM contract_pairs WHERE key = ?1 GROUP BY chosen, result "
+            "UNION ALL SELECT chosen, result, pairs FROM contract_forgotten WHERE key = ?1) GROUP BY chosen, result"
+        )
         with self._errors("read"):
             return {(bool(chosen), result): count for chosen, result, count in self._db.execute(query, (key,))}
 
@@ -176,6 +183,33 @@ class ContractStore:
     def forget(self, before: float) -> None:
         """Deletes the texts kept before a time, in Unix seconds."""
         self._write([("DELETE FROM contract_texts WHERE at < ?", (before,))])
+
+    def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
+        """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not
+        changed since `before`, in Unix seconds: of these none stays."""
+        query = (
+            "SELECT key, CASE WHEN at < ?1 THEN 0 ELSE ?2 END FROM contracts WHERE "
+            "(at < ?1 OR json_extract(state, '$.pairs') > ?2) "
+            "AND EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
+        )
+        with self._errors("read"):
+            return list(self._db.execute(query, (before, keep)))
+
+    def forget_pairs(self, key: str, *, keep: int, but: tuple[float, float] | None = None) -> None:
+        """Deletes all pairs of a contract but its newest, and those after but[0] and until but[1], in Unix seconds. How
+        many had which result stays counted."""
+        since, until = but or (0.0, 0.0)
+        doomed = "FROM contract_pairs WHERE key = ?1 AND rowid <= ?2 AND NOT (at > ?3 AND at <= ?4)"
+        count = (
+            f"INSERT INTO contract_forgotten SELECT key, chosen, result, count(*) {doomed} GROUP BY chosen, result "
+            "ON CONFLICT DO UPDATE SET pairs = pairs + excluded.pairs"
+        )
+        with self._errors("read"):
+            last = "SELECT rowid FROM contract_pairs WHERE key = ? ORDER BY rowid DESC LIMIT 1 OFFSET ?"
+            row = self._db.execute(last, (key, keep)).fetchone()
+        if row is not None:
+            values = (key, row[0], since, until)
+            self._write([(count, values), (f"DELETE {doomed}", values)])
 
     def paused(self) -> frozenset[str]:
         """The rules whose contracts answer nothing for now."""

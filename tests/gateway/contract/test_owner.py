@@ -111,6 +111,25 @@ async def test_a_withdrawal_says_what_has_moved(owner: Owner) -> None:
     assert "audits disagreed where at most 5.0% may; moved since the certificate: disagree 0.0% → " in reason
 
 
+async def test_a_contract_without_calls_for_long_keeps_its_state_alone(tmp_path: Path) -> None:
+    now = [0.0]
+    owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
+    await feed(owner, 400)
+    other = scope(model="other")
+    before = owner.contracts[scope()]
+    now[0] = 60 * DAY
+    await feed(owner, 3, of=other)
+    now[0] = 91 * DAY
+    await owner.look()
+    owner.close()
+    again = open_owner(tmp_path)
+    assert again.contracts[scope()] == before
+    assert before.phase is Phase.LIVE
+    kept = [len(await again.ask(lambda store, key=one.key: store.pairs(key))) for one in (scope(), other)]
+    again.close()
+    assert kept == [0, 3]
+
+
 async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, tmp_path: Path) -> None:
     await feed(owner, 800)
     store = ContractStore(tmp_path / "offramp.db")

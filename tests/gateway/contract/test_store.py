@@ -2,9 +2,12 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from gateway.contract.store import ContractStore
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Terms
+from gateway.contract.store import ContractStore, PairRow, Stored
 
 EARLIER = """CREATE TABLE contract_pairs (
     key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
@@ -34,4 +37,61 @@ def test_a_chosen_pair_stands_for_the_calls_that_the_coin_passed_over(tmp_path: 
     assert found is not None
     assert (found.since, found.calls, found.surer) == (20, 12, 2)
     assert store.traffic("k", since=50, confidence=None) is None
+    store.close()
+
+
+def filled(file: Path, pairs: int) -> ContractStore:
+    store = ContractStore(file)
+    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
+    contract = Contract(terms=Terms(target=0.05, confidence=0.95))
+    for number in range(pairs):
+        row = PairRow(
+            number=number,
+            at=float(number),
+            request_id="r",
+            chosen=number % 2 == 0,
+            rate=0.5,
+            attempt=0,
+            threshold=None,
+            confidence=0.9,
+            label="a",
+            result="agrees" if number % 3 else "differs",
+        )
+        store.put(Stored(scope=scope, contract=replace(contract, pairs=number + 1), at=row.at), row)
+    return store
+
+
+def test_only_the_newest_pairs_stay_and_all_stay_counted(tmp_path: Path) -> None:
+    store = filled(tmp_path / "offramp.db", 60)
+    [before] = store.contracts()
+    key, counts = before.scope.key, store.counts(before.scope.key)
+    assert store.forgettable(before=0, keep=60) == []
+    assert store.forgettable(before=0, keep=20) == [(key, 20)]
+    store.forget_pairs(key, keep=40)
+    store.forget_pairs(key, keep=20)
+    assert [row.number for row in store.pairs(key)] == list(range(40, 60))
+    assert store.counts(key) == counts
+    assert store.contracts() == [before]
+    store.close()
+
+
+def test_pairs_of_the_certificate_stay(tmp_path: Path) -> None:
+    store = filled(tmp_path / "offramp.db", 60)
+    [one] = store.contracts()
+    counts = store.counts(one.scope.key)
+    store.forget_pairs(one.scope.key, keep=20, but=(4.0, 9.0))
+    assert [row.number for row in store.pairs(one.scope.key)] == [*range(5, 10), *range(40, 60)]
+    assert store.counts(one.scope.key) == counts
+    store.close()
+
+
+def test_a_contract_that_is_idle_keeps_none(tmp_path: Path) -> None:
+    store = filled(tmp_path / "offramp.db", 10)
+    [one] = store.contracts()
+    assert store.forgettable(before=9.0, keep=20) == []
+    assert store.forgettable(before=9.1, keep=20) == [(one.scope.key, 0)]
+    store.forget_pairs(one.scope.key, keep=0)
+    assert store.forgettable(before=9.1, keep=20) == []
+    assert (store.pairs(one.scope.key), sum(store.counts(one.scope.key).values())) == ([], 10)
+    assert store.contracts() == [one]
     store.close()
