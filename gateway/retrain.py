@@ -109,7 +109,8 @@ class Retrainer:
         if code == _DONE:
             self._ended(rule, "proposed", "the new version is tried beside the one in use")
         elif code == _GOAL_MISSED:
-            self._ended(rule, "refused", "it misses its goals or its tests; see offramp train's report\n" + said)
+            why = "it misses its goals or its tests, or does worse than the one in use"
+            self._ended(rule, "refused", f"{why}; see offramp train's report\n{said}")
         else:
             self._ended(rule, "failed", f"the training ended with {code}\n{said}")
 
@@ -122,16 +123,16 @@ class Retrainer:
             *([nice, "-n", "19"] if nice else []),
             *command,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            _, stderr = await process.communicate()
+            said, _ = await process.communicate()
         except asyncio.CancelledError:
             process.kill()
             await process.wait()
             raise
-        return process.returncode or 0, stderr.decode(errors="replace")[-_SHOWN:]
+        return process.returncode or 0, said.decode(errors="replace")[-_SHOWN:]
 
     def _ended(self, rule: Rule, outcome: str, why: str) -> None:
         self._metrics.retrainings.labels(rule.name, outcome).inc()

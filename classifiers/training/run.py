@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from classifiers.training.account import account
 from classifiers.training.data import read_rows
 from classifiers.training.fit import first, recipe
 from classifiers.training.fit.recipe import Bench, Made
+from classifiers.training.incumbent import Incumbent
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rounds import Rounds
 from classifiers.training.slots import make as tagging
@@ -59,12 +60,14 @@ def train(
     approve: Approve | None = None,
     threads: int | None = None,
     beside: bool = False,
+    more: Sequence[Path] = (),
 ) -> Outcome:
-    """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own.
+    """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
+    the version in use on rows of `more` that neither was trained on.
 
-    base_dir: what the policy's paths are relative to. seed: by default the policy's. hire: gets a teacher's
-    model ready; needed where the policy names one. approve: told what asking it will come to before that is spent.
-    beside: propose what is published instead of putting it in use.
+    base_dir: what the policy's paths are relative to. more: files of labelled rows besides the policy's own. seed: by
+    default the policy's. hire: gets a teacher's model ready; needed where the policy names one. approve: told what
+    asking it will come to before that is spent. beside: propose what is published instead of putting it in use.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
     clock = _Clock(progress or Silent())
@@ -77,13 +80,17 @@ def train(
             by_pattern.nothing_learned(policy),
             Written(rows=(), forms={}),
             Rounds(text=nothing(by_pattern.to_learn(policy))),
+            Incumbent(),
             models_dir=models_dir,
             seed=chance,
             clock=clock,
             beside=beside,
         )
     whole, policy = policy, by_pattern.to_learn(policy)
-    data = by_pattern.without_patterns(whole, read_rows(whole, [base_dir / path for path in whole.data]))
+    besides = read_rows(whole, more)
+    incumbent = Incumbent.find(whole, besides, models_dir)
+    given = [*read_rows(whole, [base_dir / path for path in whole.data]), *besides]
+    data = by_pattern.without_patterns(whole, incumbent.spared(given))
     encoder = Encoder.open(
         prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
     )
@@ -130,13 +137,14 @@ def train(
             made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
             made = first.put_in_front(policy, rows, made, bench)
         made = by_pattern.whole(whole, made)
-        return _conclude(made, written, held, models_dir=models_dir, seed=chance, clock=clock, beside=beside)
+        return _conclude(made, written, held, incumbent, models_dir=models_dir, seed=chance, clock=clock, beside=beside)
 
 
 def _conclude(
     made: Made,
     written: Written,
     held: Rounds,
+    incumbent: Incumbent,
     *,
     models_dir: Path,
     seed: int,
@@ -155,13 +163,16 @@ def _conclude(
         seed=seed,
         seconds=clock.seconds,
     )
-    return _finish(made, report, failures, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
+    compared = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else None
+    report["incumbent"] = compared and compared.told()
+    missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
+    return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
 
 
 def _finish(
     made: Made,
     report: dict[str, Any],
-    failures: list[str],
+    missed: tuple[str, ...],
     models_dir: Path,
     *,
     text: Text,
@@ -171,7 +182,6 @@ def _finish(
 ) -> Outcome:
     """Accept and publish, or refuse."""
     clock.step("accept")
-    missed = accept.missed(made.trained.chosen, failures)
     report |= {"accepted": not missed, "missed": list(missed)}
     clock.step("export")
     model = made.trained.model

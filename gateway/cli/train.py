@@ -34,7 +34,8 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
 ) -> None:
-    """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed."""
+    """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or --data shows
+    it worse than the version in use."""
     from classifiers.training.run import train as run
     from gateway.config.load import load_policy
 
@@ -44,7 +45,7 @@ def train(
         target = models or _models_dir(file)
         with _watch(policy.name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
             outcome = run(
-                _with_data(policy, data or ()),
+                policy,
                 base_dir=file.parent,
                 models_dir=target,
                 progress=watcher,
@@ -52,6 +53,7 @@ def train(
                 hire=hire,
                 approve=approve,
                 beside=beside,
+                more=data or (),
             )
         outcomes.append((policy, outcome))
         if not json:
@@ -60,10 +62,6 @@ def train(
         print_json([_as_dict(policy, outcome) for policy, outcome in outcomes])
     if not all(outcome.accepted for _, outcome in outcomes):
         raise typer.Exit(Exit.GOAL_MISSED)
-
-
-def _with_data(policy: Policy, files: Sequence[Path]) -> Policy:
-    return policy.model_copy(update={"data": (*policy.data, *(str(file.resolve()) for file in files))})
 
 
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
@@ -225,6 +223,10 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
     for line in _written(report):
         console.print(f"  {line}", markup=False, soft_wrap=True)
+    if against := report["incumbent"]:
+        was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
+        told = f"{was:.1%} right before, {now:.1%} now, on the same {against['rows']} held-out rows"
+        console.print(f"  {told}", markup=False, soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if note := report["settings"].get("note"):

@@ -1,0 +1,144 @@
+"""The version in use, which a new one must not fall behind: both are asked about labelled text that neither was
+trained on.
+
+Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
+rows in each training, so that a version trained on part of them meets the ones it has not seen.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from scipy.stats import binomtest
+
+from classifiers.classifier import from_model
+from classifiers.errors import ArtifactError, EncoderError
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+from classifiers.runtime import Runtime
+from classifiers.training import kept
+from classifiers.training.clean import key
+from classifiers.training.fit.recipe import Made
+from classifiers.training.rows import Row
+from classifiers.verdict import Reading, Verdict
+
+_ONE_IN: Final = 10
+_FEWEST: Final = 20
+"""Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """rows: that both were asked about; before, after: how many the version in use and the new one name rightly; lost,
+    won: rows that only the one or only the other does."""
+
+    version: str
+    rows: int
+    before: int
+    after: int
+    lost: int
+    won: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % limits of the change in the share that is right, given how many rows they differ on (McNemar 1947,
+        with exact limits)."""
+        differ = self.lost + self.won
+        if not differ:
+            return 0.0, 0.0
+        limits = binomtest(self.won, differ).proportion_ci(0.95, "exact")
+        low, high = ((2 * float(limit) - 1) * differ / self.rows for limit in (limits.low, limits.high))
+        return low, high
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Why the new version is refused; empty where it is not worse beyond noise."""
+        low, high = self.interval
+        if high >= 0:
+            return ()
+        was, now = 100 * self.before / self.rows, 100 * self.after / self.rows
+        told = (
+            f"worse than {self.version}, which is in use: of the same {self.rows} held-out rows it names {now:.1f} % "
+            f"rightly instead of {was:.1f} % ({now - was:+.1f} points, 95 %: {100 * low:+.1f} to {100 * high:+.1f})"
+        )
+        return (told,)
+
+    def told(self) -> dict[str, Any]:
+        """For report.json."""
+        low, high = self.interval
+        return {
+            "version": self.version,
+            "rows": self.rows,
+            "right_before": self.before,
+            "right_after": self.after,
+            "change": round((self.after - self.before) / self.rows, 5),
+            "interval": [round(low, 5), round(high, 5)],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incumbent:
+    """version: None where none is in use, or it is not known what it was trained on. held: rows that it has not seen,
+    and the new version must not."""
+
+    version: str | None = None
+    held: tuple[Row, ...] = ()
+
+    @classmethod
+    def find(cls, policy: Policy, rows: Iterable[Row], models_dir: Path) -> Self:
+        """rows: those that come besides the policy's own. Raises ArtifactError where what is in use is damaged."""
+        version = Registry(models_dir).current(policy.name)
+        trained_on = kept.load(models_dir, policy.name, version) if version else None
+        if trained_on is None:
+            return cls()
+        seen = {key(row.text) for row in trained_on}.union(key(test.text) for test in policy.tests)
+        held = {name: row for row in rows if (name := key(row.text)) not in seen and _held_out(name)}
+        return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
+
+    def spared(self, rows: Iterable[Row]) -> list[Row]:
+        """The rows without those that are held out."""
+        held = {key(row.text) for row in self.held}
+        return [row for row in rows if key(row.text) not in held]
+
+    def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | None:
+        """None where nothing is held out that neither has seen, or the version in use cannot be asked any more.
+
+        trained_on: by the new version, of which some may have been written alike.
+        """
+        seen = {key(row.text) for row in trained_on}
+        rows = [row for row in self.held if key(row.text) not in seen]
+        policy = made.trained.model.policy
+        try:
+            old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
+        except (ArtifactError, EncoderError):
+            return None
+        if not rows or old.classifiers[policy.name].version != self.version:
+            return None
+        new = Runtime(made.encoders, {policy.name: from_model(made.trained.model)}, cache_windows=0)
+        before, after = _right(old, policy, rows), _right(new, policy, rows)
+        return Comparison(
+            version=self.version or "",
+            rows=len(rows),
+            before=sum(before),
+            after=sum(after),
+            lost=sum(one and not other for one, other in zip(before, after, strict=True)),
+            won=sum(other and not one for one, other in zip(before, after, strict=True)),
+        )
+
+
+def _held_out(name: str) -> bool:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _ONE_IN == 0
+
+
+def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:
+    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(row.text,)) for row in rows])
+    return [_names(verdict, policy) == set(row.labels) for verdict, row in zip(verdicts, rows, strict=True)]
+
+
+def _names(verdict: Verdict, policy: Policy) -> set[str]:
+    """The labels that hold; where one must and none is sure enough, the likeliest: thresholds are no merit."""
+    if verdict.labels or policy.multi_label or not verdict.scores:
+        return set(verdict.labels)
+    return {max(verdict.scores, key=lambda label: verdict.scores[label])}

@@ -1,0 +1,148 @@
+"""A new version against the one in use, on rows that neither was trained on."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+from classifiers.training import kept
+from classifiers.training.clean import key
+from classifiers.training.incumbent import Comparison, Incumbent
+from classifiers.training.rows import Row
+from classifiers.training.run import Outcome, train
+
+DESKS: dict[str, Any] = {
+    "version": 1,
+    "name": "desks",
+    "kind": "intent",
+    "about": "Messages to a company's front desk.",
+    "labels": {"north": {"means": "is for the desk in the north"}, "south": {"means": "is for the desk in the south"}},
+    "tests": [{"text": "my invoice for the lamp is wrong", "expect": "north"}],
+}
+NORTH = ("my invoice for {} is wrong", "please refund {}", "I was charged twice for {}", "send a receipt for {}")
+SOUTH = ("the {} does not start", "my {} is broken", "how do I reset the {}", "the screen of my {} stays black")
+THINGS = ("phone", "laptop", "printer", "router", "camera", "monitor", "scanner", "tablet", "speaker", "keyboard")
+PLACES = ("at home", "in Oslo", "from last week", "in the office", "again", "since May")
+
+Rows = list[tuple[str, str]]
+Train = Callable[..., Outcome]
+
+
+def rows() -> Rows:
+    forms = [(form, "north") for form in NORTH] + [(form, "south") for form in SOUTH]
+    texts = itertools.product(forms, THINGS, PLACES)
+    return [(f"{form.format(thing)} {place}", label) for (form, label), thing, place in texts]
+
+
+def as_rows(found: Iterable[tuple[str, str]]) -> list[Row]:
+    return [Row(text=text, labels=(label,), group=text, source="data") for text, label in found]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path) -> Train:
+    def make(found: Rows, **changes: Any) -> Outcome:
+        file = tmp_path / "rows.jsonl"
+        file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in found))
+        policy = Policy.model_validate(DESKS | {"tests": []} | changes)
+        return train(policy, base_dir=tmp_path, models_dir=models_dir, threads=1, more=[file])
+
+    return make
+
+
+def others(found: Rows) -> Rows:
+    return [(text, "south" if label == "north" else "north") for text, label in found]
+
+
+def test_a_worse_version_is_refused_and_a_better_one_is_not(run: Train, models_dir: Path) -> None:
+    every = rows()
+    first = run(every[::4])
+    assert first.report["incumbent"] is None
+    assert first.report["text"]["sources"]["data"] == len(every[::4])
+    held = {row.text for row in Incumbent.find(policy(), as_rows(every), models_dir).held}
+    assert 20 <= len(held) <= 80
+
+    worse = run(others([row for row in every if row[0] not in held]) + [row for row in every if row[0] in held])
+    assert (worse.accepted, worse.version) == (False, None)
+    assert Registry(models_dir).current("desks") == first.version
+    [why] = worse.missed
+    assert why.startswith(f"worse than {first.version}, which is in use: of the same {len(held)} held-out rows")
+    assert worse.report["incumbent"]["right_after"] < worse.report["incumbent"]["right_before"]
+    assert worse.report["missed"] == [why]
+
+    better = run(every)
+    assert (better.accepted, better.missed) == (True, ())
+    assert better.report["incumbent"]["rows"] == len(held)
+    trained_on = kept.load(models_dir, "desks", better.version or "")
+    assert trained_on is not None
+    assert held.isdisjoint(row.text for row in trained_on)
+
+
+def policy() -> Policy:
+    return Policy.model_validate(DESKS)
+
+
+def test_the_same_rows_are_held_out_whatever_comes_with_them(models_dir: Path, bare: Callable[..., None]) -> None:
+    bare("20260101-000000-00000000")
+    every = as_rows(rows())
+    some, all_of_them = (Incumbent.find(policy(), found, models_dir).held for found in (every[:400], every[::-1]))
+    assert {row.text for row in some} == {row.text for row in all_of_them}.intersection(row.text for row in every[:400])
+    assert 30 < len(all_of_them) < 70
+
+
+def test_what_the_version_in_use_was_trained_on_is_not_held_out(models_dir: Path, bare: Callable[..., None]) -> None:
+    every = as_rows(rows())
+    bare("20260101-000000-00000000", every[:150])
+    held = {row.text for row in Incumbent.find(policy(), every, models_dir).held}
+    assert held
+    assert held.isdisjoint(row.text for row in every[:150])
+
+
+def test_few_rows_all_teach(models_dir: Path, bare: Callable[..., None]) -> None:
+    bare("20260101-000000-00000000")
+    every = as_rows(rows()[:60])
+    incumbent = Incumbent.find(policy(), every, models_dir)
+    assert incumbent.held == ()
+    assert incumbent.spared(every) == every
+
+
+def test_a_tests_own_text_is_never_held_out(models_dir: Path, bare: Callable[..., None]) -> None:
+    bare("20260101-000000-00000000")
+    every = as_rows(rows())
+    [one, *_] = Incumbent.find(policy(), every, models_dir).held
+    tested = Policy.model_validate(DESKS | {"tests": [{"text": one.text.upper(), "expect": "north"}]})
+    again = Incumbent.find(tested, every, models_dir)
+    assert key(one.text) not in {key(row.text) for row in again.held}
+
+
+def test_where_it_is_not_known_what_it_was_trained_on_nothing_is_held_out(models_dir: Path) -> None:
+    assert Incumbent.find(policy(), as_rows(rows()), models_dir).held == ()
+
+
+@pytest.fixture
+def bare(models_dir: Path) -> Callable[..., None]:
+    """A version in use of which nothing is there but what it was trained on."""
+
+    def make(version: str, trained_on: Iterable[Row] = ()) -> None:
+        folder = models_dir / "desks" / version
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        (folder.parent / "current").write_text(version)
+        kept.keep(models_dir, "desks", version, trained_on)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "refused"),
+    [(0, 0, False), (3, 0, False), (6, 0, True), (20, 10, False), (30, 10, True), (5, 40, False)],
+)
+def test_worse_is_beyond_the_noise_of_the_rows_that_they_differ_on(lost: int, won: int, *, refused: bool) -> None:
+    compared = Comparison(version="v", rows=200, before=150, after=150 + won - lost, lost=lost, won=won)
+    low, high = compared.interval
+    assert low <= (won - lost) / 200 <= high
+    assert bool(compared.missed) is refused
