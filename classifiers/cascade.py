@@ -4,7 +4,7 @@ Stages are asked in order; the last one decides what no other has settled.
 - Single-label: a stage settles a text whose likeliest class reaches the stage's threshold and which is not novel.
 - Safety: a stage settles each window for itself: as flagged where some label reaches `act`, as clean where all labels
   lie below `unsure` and the window is not novel. The other windows go on to the next stage, and what that one makes
-  of them stands in place of what this one did.
+  of them, with what this one did beside it as far as it counts, stands in its place.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ class Part:
     probabilities: Floats
     away: Floats
 
-    def only(self, chosen: NDArray[np.bool_]) -> "Part":
-        """The same of some windows. chosen: (windows,)."""
+    def only(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Part":
+        """The same of some windows. chosen: (windows,) whether each is, or the places of those that are."""
         return replace(self, probabilities=self.probabilities[chosen], away=self.away[chosen])
 
 
@@ -47,6 +47,13 @@ def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:
     scores, away = score(stage, vectors)
     probabilities = linear.probabilities(stage.calibration, scores, multi_label=multi_label)
     return Part(stage=stage, probabilities=probabilities, away=away)
+
+
+def beside(told: Part, before: Part) -> Part:
+    """What a stage makes of windows together with what the stage before made of the same ones."""
+    if not told.stage.earlier:
+        return told
+    return replace(told, probabilities=linear.pooled(told.probabilities, before.probabilities, told.stage.earlier))
 
 
 def settles(told: Part) -> bool:

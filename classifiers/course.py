@@ -30,8 +30,8 @@ class Course:
     """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
 
     pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
-    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them. tagged:
-    the texts' words, where the policy has slots.
+    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them; before: the
+    same for each of the pieces. tagged: the texts' words, where the policy has slots.
     """
 
     reading: Reading
@@ -44,7 +44,7 @@ class Course:
     keys: Sequence[Key] | None = None
     parts: list[Part] = field(default_factory=list)
     grey: tuple[list[_Piece], Part] | None = None
-
+    before: Part | None = None
     tagged: list[Tagged] | None = None
 
     @property
@@ -65,6 +65,7 @@ class Course:
         lost = np.array([not windows for windows in again])
         if lost.any():
             self.parts.append(told.only(lost))
+        self.before = told.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
         self._ask([(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows])
 
     def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
@@ -94,6 +95,8 @@ class Course:
         if rows:
             lengths = np.array([len(window) for window, _ in pieces], np.float32)
             told = self.classifier.told(stage, np.stack(rows), lengths)
+            if self.before is not None:
+                told = cascade.beside(told, self.before)
             last = self.reached == len(self.classifier.model.stages) - 1
             if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
                 self.reached, self.pieces, self.keys = self.reached + 1, (), None

@@ -119,6 +119,7 @@ class Stage:
     """An encoder and all that stands on it: enough to judge a text.
 
     name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
+    earlier: of safety, how much the stage before counts beside this one in windows that came from it, 0..1.
     """
 
     name: str = MAIN
@@ -129,6 +130,7 @@ class Stage:
     novelty: Novelty
     nearest: Nearest | None = None
     windowing: Windowing = Windowing()
+    earlier: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ def entry(stage: Stage) -> dict[str, Any]:
         },
         "nearest": stage.nearest and {"sharpness": stage.nearest.sharpness, "share": stage.nearest.share},
         "windowing": asdict(stage.windowing),
+        "earlier": float(stage.earlier),
     }
 
 
@@ -90,6 +91,9 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
     windowing = Windowing(**values["windowing"])
     if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
         raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
+    earlier = float(values.get("earlier", 0.0))
+    if not 0 <= earlier <= 1:
+        raise ArtifactError(f"{where}: the stage before {name} counts {earlier}, which must be 0..1")
     return Stage(
         name=name,
         encoder=EncoderId(**values["encoder"]),
@@ -101,6 +105,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
             values.get("nearest"), held, f"{name}.owners", prototypes=len(prototypes), classes=count, where=where
         ),
         windowing=windowing,
+        earlier=earlier,
     )
 
 

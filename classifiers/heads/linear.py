@@ -4,6 +4,8 @@ import numpy as np
 
 from classifiers.model import Calibration, Floats, LinearHead
 
+_NEARLY_NEVER = 1e-6
+
 
 def logits(head: LinearHead, vectors: Floats) -> Floats:
     """vectors: (n, dimensions) → (n, classes) float32."""
@@ -32,10 +34,28 @@ def probabilities(calibration: Calibration, scores: Floats, *, multi_label: bool
     return shares
 
 
+def pooled(one: Floats, other: Floats, share: float) -> Floats:
+    """Two judgements of the same windows as one, by the weighted mean of their logits. share: of `other`, 0..1.
+
+    Of probabilities of the same shape. A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
+    Distributions".
+    """
+    mean = (1 - share) * _logit(one) + share * _logit(other)
+    found: Floats = _sigmoid(mean).astype(np.float32)
+    return found
+
+
 def any_logit(scores: Floats) -> Floats:
     """Multi-label: the logarithm of the summed odds of all labels, the logit of any holding. (n, labels) → (n,)."""
     summed: Floats = np.logaddexp.reduce(scores, axis=1)
     return summed
+
+
+def _logit(probabilities: Floats) -> Floats:
+    # in 32 bits, what lies near 1 cannot be told apart
+    inside = np.clip(probabilities.astype(np.float64), _NEARLY_NEVER, 1 - _NEARLY_NEVER)
+    found: Floats = np.log(inside) - np.log1p(-inside)
+    return found
 
 
 def _sigmoid(scaled: Floats) -> Floats:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.linear import any_logit
+from classifiers.heads.linear import any_logit, pooled
 from classifiers.model import Calibration, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
+
+EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""How much a small stage may count beside a large one."""
 
 FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
 """From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
@@ -117,6 +120,16 @@ def any_of(logits: Floats, holds: NDArray[np.bool_]) -> Calibration:
         offset=np.array([offset for _, offset in fits], np.float32),
         whole=platt(any_logit(logits), held) if _tells(held) else None,
     )
+
+
+def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> float:
+    """How much a small stage counts beside a large one: what makes it likeliest whether any label holds.
+
+    small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
+    """
+    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
+    tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
+    return min(tops, key=lambda share: _surprise(tops[share], held))
 
 
 def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
@@ -222,6 +235,12 @@ def usual(largest: Floats) -> Usual | None:
 def _tells(holds: NDArray[np.bool_]) -> bool:
     """Whether there is enough of either sort to calibrate by. holds: (n,)."""
     return bool(2 <= holds.sum() <= len(holds) - 2)
+
+
+def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
+    """Mean negative log-likelihood. probabilities, held: (n,)."""
+    told = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
+    return float(-np.log(told).mean()) if len(told) else 0.0
 
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:

@@ -13,8 +13,9 @@ from classifiers.model import Floats, Threshold
 Bools = NDArray[np.bool_]
 
 SURE_ALARMS = 0.005
-"""Of harmless text that the small stage may flag by itself: half of what a label's goal allows by default. With a fifth,
-the edge lay above nearly all harmful text, and the large stage was asked about three quarters of it to no gain."""
+"""Of harmless text that the small stage may flag by itself: half of what a label's goal allows by default. With a
+fifth, the edge lay above nearly all harmful text, and the large stage was asked about three quarters of it to no gain.
+"""
 SURE_MISSES = 0.005
 """Of harmful text that the small stage may call clean where the share asked allows it; wider is of no use."""
 _LEAST_SURE = 0.9

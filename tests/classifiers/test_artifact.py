@@ -46,9 +46,10 @@ def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
 
 
 def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
-    stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)))
+    stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)), earlier=0.25)
     save(replace(model, stages=(stage,)), tmp_path, report={}, seed=0)
     assert load(tmp_path).model.last.calibration.whole == (1.5, -0.25)
+    assert load(tmp_path).model.last.earlier == 0.25
 
 
 def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
@@ -136,6 +137,7 @@ def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model,
         (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
         (lambda m: m["stages"][0].update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
+        (lambda m: m["stages"][0].update(earlier=1.5), "counts 1.5, which must be 0..1"),
         (lambda m: m["stages"][0].update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
         (lambda m: m["stages"][0]["thresholds"]["first"].update(act=0.1), "thresholds must be"),
         (lambda m: m["files"].update({"/etc/passwd": "0"}), "outside its folder"),

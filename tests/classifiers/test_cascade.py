@@ -57,6 +57,20 @@ def test_what_several_stages_settled_becomes_one(stage: Stage) -> None:
     assert (doubt.labels, doubt.abstention) == (("first",), Abstention.UNSURE)
 
 
+def test_the_stage_before_counts_beside_one_as_far_as_it_is_said_to(stage: Stage) -> None:
+    before = told(stage, (0.9, 0.2), (1.0, 0.0))
+    alone = told(stage, (0.1, 0.2), (0.0, 1.0))
+    assert cascade.beside(alone, before) is alone
+    half = told(replace(stage, earlier=0.5), (0.1, 0.2), (0.0, 1.0))
+    assert cascade.beside(half, before).probabilities.tolist() == [pytest.approx([0.5, 0.2]), pytest.approx([0.5, 0.5])]
+    shares = [
+        cascade.beside(told(replace(stage, earlier=share), (0.1, 0.2)), before.only(np.array([0]))).probabilities[0, 0]
+        for share in (0.2, 0.4, 0.6, 0.8, 1.0)
+    ]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(0.9)
+
+
 @pytest.fixture
 def little(small: Path, tmp_path: Path) -> Path:
     """A prepared encoder that is not the shared one and splits text in other tokens."""
@@ -172,6 +186,26 @@ def test_only_windows_in_doubt_go_on(models_dir: Path, safe: Model, little: Path
     (verdict,) = runtime.classify([Reading(classifier="safe", texts=(padding + f"{FOUND} {FOUND} {FOUND}",))])
     assert (verdict.stage, verdict.labels) == ("large", ("jailbreak",))
     assert verdict.windows_read <= runtime.counts.encoded - before < verdict.windows_read * 1.2
+
+
+def test_what_the_stage_before_made_of_a_window_counts_beside_the_next(
+    safe: Model, little: Path, encoder: Encoder
+) -> None:
+    def scores(*stages: Stage) -> list[float]:
+        model = replace(safe, stages=stages)
+        encoders = [encoder, *([Encoder.open(little)] if len(stages) > 1 else [])]
+        runtime = Runtime(encoders, {"safe": Classifier(name="safe", version="v1", model=model)})
+        text = f"{FOUND} " * 12
+        (verdict,) = runtime.classify([Reading(classifier="safe", texts=(text,))])
+        return list(verdict.scores.values())
+
+    small, large = safe.stages
+    doubting = replace(small, thresholds=dict.fromkeys(small.head.classes, DOUBT))
+    first, last = scores(doubting), scores(doubting, large)
+    assert scores(doubting, replace(large, earlier=1.0)) == pytest.approx(first, abs=1e-5)
+    assert first != pytest.approx(last, abs=0.05)
+    for one, between, other in zip(first, scores(doubting, replace(large, earlier=0.5)), last, strict=True):
+        assert min(one, other) - 1e-5 <= between <= max(one, other) + 1e-5
 
 
 def test_a_text_in_doubt_is_read_again_by_the_next_stage(

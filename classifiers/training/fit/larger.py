@@ -61,16 +61,20 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     used, on = measured_on(rows, asked)
     told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
     first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
+    truth = lesson.targets[asked] >= 0.5
+    share = calibrate.earlier_share(first.probabilities[used], told.probabilities[used], truth[used])
+    both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first)
     compared = Compared(
         rows=asked,
         used=used,
         on=on,
-        truth=lesson.targets[asked] >= 0.5,
+        truth=truth,
         small=first.probabilities,
         large=told.probabilities,
+        both=both.probabilities,
         ms=(_milliseconds(small.tuned.encoder), _milliseconds(large.encoder)),
     )
-    trained = _joined(policy, small.trained, compared, first=first, last=told)
+    trained = _joined(policy, small.trained, compared, first=first, last=both)
     trained.settings["finetune"] = {SMALL: small.tuned.told, LARGE: large.told}
     return Made(
         trained=trained,
@@ -118,7 +122,8 @@ def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, 
 
 
 def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, last: Part) -> Trained:
-    """The model of both stages with the thresholds of either. first, last: what they say of the held-out rows."""
+    """The model of both stages with the thresholds of either. first: what the small one says of the held-out rows;
+    last: what the large one does, the small one beside it."""
     used, harmful = compared.used, compared.harmful
     limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED)
     chosen = _thresholds(policy, compared, limits)
@@ -130,6 +135,7 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
         "cascade": {
             "most_asked": MOST_ASKED,
             "band": [limits.unsure, limits.act],
+            "earlier": last.stage.earlier,
             "points": points(policy, compared, MOST_ASKED),
         },
     }
@@ -145,7 +151,7 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
 
 def _thresholds(policy: Policy, compared: Compared, limits: Threshold) -> Chosen:
     """Those of the large stage, by what comes out of both."""
-    way = grey.through(compared.small[compared.used], compared.large[compared.used], limits)
+    way = grey.through(compared.small[compared.used], compared.both[compared.used], limits)
     return goals.for_any(policy, way.certain(limits.act), compared.truth[compared.used], compared.on)
 
 

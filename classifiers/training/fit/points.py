@@ -23,7 +23,8 @@ _NONE, _ALL = Threshold(act=1.1, unsure=1.1), Threshold(act=1.1, unsure=-0.1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """What both stages say of the held-out rows. rows: (n,) their indexes; used: (n,) which calibrate; on: what they
-    are, for people; truth, small, large: (n, labels); ms: of either encoder for a window of 32 tokens."""
+    are, for people; truth, small, large: (n, labels), both: the large one's with the small one's beside it; ms: of
+    either encoder for a window of 32 tokens."""
 
     rows: NDArray[np.intp]
     used: Bools
@@ -31,6 +32,7 @@ class Compared:
     truth: Bools
     small: Floats
     large: Floats
+    both: Floats
     ms: tuple[float, float]
 
     @property
@@ -60,7 +62,7 @@ def points(policy: Policy, compared: Compared, most_asked: float) -> list[dict[s
 def _point(policy: Policy, compared: Compared, name: str, limits: Threshold) -> dict[str, Any]:
     used, harmful = compared.used, compared.harmful
     harmless: Bools = used & ~harmful
-    way = grey.through(compared.small, compared.large, limits)
+    way = grey.through(compared.small, compared.large if name == LARGE_ALONE else compared.both, limits)
     scores = compared.small if name == SMALL_ALONE else way.certain(limits.act)
     chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on)
     act = np.array([chosen.thresholds[label].act for label in policy.labels], np.float32)

@@ -130,3 +130,20 @@ def test_what_is_usual_needs_enough_text_to_judge_by() -> None:
     flat = calibrate.usual(np.ones(100, np.float32))
     assert flat is not None
     assert (flat.level, flat.width) == (1.0, 0.001)
+
+
+def test_a_small_stage_counts_beside_a_large_one_as_far_as_it_knows_something() -> None:
+    chance = np.random.default_rng(0)
+    holds = chance.random((2000, 3)) < 0.2
+    sides = np.where(holds, 1.0, -1.0)
+
+    def seen(noise: float) -> np.ndarray:
+        """As likely as an observation with that much noise makes each label, which one in five holds."""
+        odds = 2 * (sides + chance.normal(0, noise, holds.shape)) / noise**2 + np.log(0.25)
+        return (1 / (1 + np.exp(-odds))).astype(np.float32)
+
+    large, alike, noise = seen(0.8), seen(0.8), np.full(holds.shape, 0.02, np.float32)
+    assert calibrate.earlier_share(noise, large, holds) == 0
+    assert calibrate.earlier_share(alike, large, holds) >= 0.3
+    assert calibrate.earlier_share(large, large, holds) == 0
+    assert calibrate.earlier_share(large[:0], large[:0], holds[:0]) == 0
