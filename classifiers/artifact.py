@@ -7,6 +7,7 @@ head.safetensors     for each stage, under its name: weights (classes, dimension
 encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
                      models folder
 policy.filled.yaml   the policy with every default written out, without secrets
+judge.txt            of a safety policy: what a judge is told of it
 report.json          what training measured; report.html and MODEL_CARD.md say it for people
 
 A version's folder is named for its manifest's sha256 as well, so the manifest cannot be changed unnoticed.
@@ -27,24 +28,28 @@ from classifiers import stages
 from classifiers.encoder.description import DESCRIPTION, Description
 from classifiers.encoder.source import sha256_of
 from classifiers.errors import ArtifactError
+from classifiers.judging import instructions
 from classifiers.model import OWN, EncoderId, Model
 from classifiers.policy import Policy
 from classifiers.slots import stored
 
 SCHEMA = 2
 MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
+JUDGE = "judge.txt"
 ENCODERS = "encoders"
 VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A loaded artifact. version: the folder's name, empty for one that is not published yet."""
+    """A loaded artifact. version: the folder's name, empty for one that is not published yet. judge: what a judge is
+    told; empty where there is nothing to ask one."""
 
     name: str
     version: str
     model: Model
     folder: Path
+    judge: str = ""
     manifest: Mapping[str, Any] = field(repr=False)
 
     def report(self) -> Mapping[str, Any]:
@@ -96,6 +101,8 @@ def save(
         POLICY: policy_text(model.policy).encode(),
         REPORT: (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode(),
     }
+    if model.policy.kind == "safety":
+        contents[JUDGE] = instructions(model.policy).encode()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -149,7 +156,8 @@ def load(folder: Path) -> Artifact:
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder / MANIFEST} is not complete: {type(error).__name__}: {error}") from error
     version = folder.name if named else ""
-    return Artifact(name=model.policy.name, version=version, model=model, folder=folder, manifest=manifest)
+    judge = _text(folder / JUDGE) if JUDGE in digests else ""
+    return Artifact(name=model.policy.name, version=version, model=model, folder=folder, judge=judge, manifest=manifest)
 
 
 def _check(folder: Path, name: str, wanted: str | None) -> None:
@@ -199,6 +207,13 @@ def _policy(path: Path) -> Policy:
         return Policy.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ArtifactError(f"{path} is no policy: {error.errors()[0]['msg']}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
 def _tensors(path: Path) -> stages.Tensors:

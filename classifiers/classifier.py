@@ -23,7 +23,8 @@ class Classifier:
 
     scripts: the scripts, Latin aside, that its policy's languages are written in; languages: those languages, as the
     detector knows them, empty where text in any is read. patterns: for which label each
-    pattern stands that it seeks.
+    pattern stands that it seeks. judge: what a judge is told of the policy, as it was written down at training; empty
+    where it was not.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Classifier:
     scripts: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
     patterns: Mapping[Kind, str] = field(default_factory=dict)
+    judge: str = ""
 
     def told(self, stage: Stage, vectors: Floats, lengths: Floats) -> Part:
         """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
@@ -119,7 +121,7 @@ class Classifier:
 
 def from_artifact(artifact: Artifact) -> Classifier:
     """The classifier that an artifact holds."""
-    return from_model(artifact.model, artifact.version)
+    return replace(from_model(artifact.model, artifact.version), judge=artifact.judge)
 
 
 def from_model(model: Model, version: str = "") -> Classifier:

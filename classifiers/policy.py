@@ -273,6 +273,10 @@ class Policy(Record):
         """For which label each pattern stands."""
         return {kind: name for name, label in self.labels.items() for kind in label.patterns}
 
+    def categories_of(self, label: str) -> tuple[str, ...]:
+        """What `/v1/moderations` calls a label: OpenAI's names for it where the policy gives them, or else its own."""
+        return self.labels[label].taxonomy.get("openai") or (label,)
+
     def slots_of(self, label: str) -> tuple[str, ...]:
         """The slots that a message of a label may fill in, in the label's order or the policy's."""
         named = self.labels[label].slots

@@ -24,6 +24,7 @@ from gateway.endpoints.chat import ChatEndpoint
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
 from gateway.in_use import InUse, edition
+from gateway.judge.judge import Judge
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import Store
 from gateway.ledger.writer import LedgerWriter
@@ -90,6 +91,7 @@ def create_app(
         recorder=recorder,
         metrics=metrics,
         audits=Audits(owner=owner, metrics=metrics),
+        judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
     )

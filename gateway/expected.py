@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.config.schema import DENY, ModelRoute
 from gateway.errors import Blocked, InternalError, UpstreamFailed, UpstreamTimeout
+from gateway.judge.judge import Outcome
 from gateway.ledger.record import Record
 from gateway.metrics import Metrics
 from gateway.rules.rule import Act, Action, Rule
@@ -31,6 +32,8 @@ def stand_at_zero(
         metrics.expect_redacted(rule.name, rule.redacts)
         if any(action.own_label for action in rule.then.values()):
             metrics.expect_unmet(rule.name)
+        if rule.asks is not None:
+            metrics.expect_judge(rule.name, (outcome.value for outcome in Outcome))
         if rule.terms is not None:
             metrics.expect_pairs(rule.name)
         if rule.retrains:
@@ -46,6 +49,8 @@ def _records(
         yield from _forwarded(model, models[model], notional)
         yield from _failed(model)
     for rule in rules:
+        if rule.asks is not None:
+            yield from _judging(rule, rule.asks.model, models[rule.asks.model], notional)
         for action in {(action.act, action.model, action.shape): action for action in _actions(rule)}.values():
             for model in asked:
                 if not rule.models or model in rule.models:
@@ -54,7 +59,7 @@ def _records(
 
 def _actions(rule: Rule) -> Iterator[Action]:
     yield from rule.then.values()
-    yield from rule.otherwise.values()
+    yield from (action for action in rule.otherwise.values() if action.act is not Act.ASK)
 
 
 def _forwarded(
@@ -66,6 +71,12 @@ def _forwarded(
         if rule:
             record.rule, record.saved_reason = rule, "cheaper_route"
         yield record, model
+
+
+def _judging(rule: Rule, model: str, route: ModelRoute, notional: Mapping[str, bool]) -> Iterator[tuple[Record, str]]:
+    for record, asked in _forwarded(model, route, notional, rule.name):
+        record.endpoint, record.decision, record.saved_reason = "judge", "judge", "judge"
+        yield record, asked
 
 
 def _failed(model: str) -> Iterator[tuple[Record, str]]:

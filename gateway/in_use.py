@@ -33,8 +33,9 @@ def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str]
     names = {rule.classifier for rule in loaded.settings.rules}
     classifiers = {} if runtime is None else {n: one for n, one in runtime.classifiers.items() if n in names}
     policies = {name: classifier.model.policy for name, classifier in classifiers.items()}
+    told = {name: classifier.judge for name, classifier in classifiers.items()}
     return Edition(
-        rules=compile_rules(loaded.settings.rules, policies, loaded.replies),
+        rules=compile_rules(loaded.settings.rules, policies, loaded.replies, told),
         policies=policies,
         versions={name: classifier.version for name, classifier in classifiers.items()},
         proposed=proposed or {},

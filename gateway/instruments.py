@@ -46,6 +46,7 @@ class Instruments:
         self._make_request_instruments()
         self._make_money_instruments()
         self._make_classifier_instruments()
+        self._make_judge_instruments()
         self._make_contract_instruments()
         self._make_health_instruments()
 
@@ -128,6 +129,17 @@ class Instruments:
             "offramp_classifier_info", "The version in use of each classifier.", "classifier", "version"
         )
         self.classifier_queue = self._gauge("offramp_classifier_queue_requests", "Requests waiting for classifiers.")
+
+    def _make_judge_instruments(self) -> None:
+        self.judge_verdicts = self._counter(
+            "offramp_judge_verdicts", "Questions to rules' judges by how they ended.", "rule", "outcome"
+        )
+        self.judge_remembered = self._counter(
+            "offramp_judge_remembered", "Questions that had been put to the judge before.", "rule"
+        )
+        self.judge_seconds = self._histogram(
+            "offramp_judge_seconds", "Time that requests waited for a rule's judge.", _PROVIDER, "rule"
+        )
 
     def _make_contract_instruments(self) -> None:
         self.contract_pairs = self._counter(

@@ -67,6 +67,22 @@ class Metrics(Instruments):
         for rule, reason in reasons.items():
             self.unmet.labels(rule, reason).inc()
 
+    def observe_judge(self, rule: str, outcome: str, seconds: float) -> None:
+        """Counts a question to a rule's judge."""
+        self.judge_verdicts.labels(rule, outcome).inc()
+        self.judge_seconds.labels(rule).observe(seconds)
+
+    def observe_remembered(self, rule: str) -> None:
+        """Counts a question whose answer was remembered."""
+        self.judge_remembered.labels(rule).inc()
+
+    def expect_judge(self, rule: str, outcomes: Iterable[str]) -> None:
+        """Lets a judge's verdicts stand at 0."""
+        for outcome in outcomes:
+            self.judge_verdicts.labels(rule, outcome)
+        self.judge_remembered.labels(rule)
+        self.judge_seconds.labels(rule)
+
     def observe_pair(self, rule: str, result: str, *, chosen: bool) -> None:
         """Counts a contract's pair. chosen: by the coin, so that it certifies or audits."""
         self.contract_pairs.labels(rule, result, "true" if chosen else "false").inc()
@@ -133,24 +149,31 @@ class Metrics(Instruments):
     def _bind(self, record: Record, model: str) -> Callable[[Record], None]:
         """The instruments' children for records of one kind, looked up once."""
         notional = "true" if record.notional else "false"
+        unpriced = self.unpriced.labels(model)
+        # a call to a judge is money, but no request
+        request = None if record.decision == "judge" else self._bind_request(record, model)
+        spend = self._bind_spend(record, model, notional) if record.upstream else None
+        save = self._bind_savings(record, model, notional) if record.saved_reason is not None else None
+        moves = [one for one in (request, spend, save) if one is not None]
+
+        def move(record: Record) -> None:
+            for one in moves:
+                one(record)
+            if record.spent_usd is None or record.saved_usd is None:
+                unpriced.inc()
+
+        return move
+
+    def _bind_request(self, record: Record, model: str) -> Callable[[Record], None]:
         requests = self.requests.labels(record.endpoint, model, record.decision, record.rule, str(record.status))
         gateway = self.gateway_seconds.labels(record.endpoint)
         classifier = self.classifier_seconds.labels(record.endpoint)
-        unpriced = self.unpriced.labels(model)
-        spend = self._bind_spend(record, model, notional) if record.upstream else None
-        save = self._bind_savings(record, model, notional) if record.saved_reason is not None else None
 
         def move(record: Record) -> None:
             requests.inc()
             gateway.observe(record.gateway_s)
             if record.classifier_s is not None:
                 classifier.observe(record.classifier_s)
-            if spend is not None:
-                spend(record)
-            if save is not None:
-                save(record)
-            if record.spent_usd is None or record.saved_usd is None:
-                unpriced.inc()
 
         return move
 
@@ -187,8 +210,8 @@ class Metrics(Instruments):
         estimated = "true" if record.saved_estimated else "false"
         labels = (str(record.saved_reason), record.rule, model, notional)
         saved = self.saved.labels(*labels, estimated)
-        if record.saved_reason == "cheaper_route":
-            # a dearer route saves less than nothing; counters only rise, so it stands in its own
+        if record.saved_reason in ("cheaper_route", "judge"):
+            # a dearer route, and a judge, save less than nothing; counters only rise, so that stands in its own
             overspent = self.overspent.labels(record.rule, model, notional)
 
             def reroute(record: Record) -> None:

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from classifiers.verdict import Reading, Verdict
 from gateway.errors import Blocked
+from gateway.judge.settle import Pairs, Settling
 from gateway.ledger.decided import note_flags, note_redacted, note_step
 from gateway.metrics import Metrics
-from gateway.reading.answer import read
+from gateway.reading.answer import Said, read
 from gateway.reading.request import Request
 from gateway.rules import act, redaction
 from gateway.rules.decide import Step, apply
@@ -25,8 +26,9 @@ Ask = Callable[[Context, Sequence[Rule], Sequence[Reading]], Awaitable[Sequence[
 class Output:
     """What becomes of answers. max_answer_bytes: of a stream that is held back."""
 
-    def __init__(self, *, ask: Ask, metrics: Metrics, max_answer_bytes: int) -> None:
+    def __init__(self, *, ask: Ask, settling: Settling, metrics: Metrics, max_answer_bytes: int) -> None:
         self._ask = ask
+        self._settling = settling
         self._metrics = metrics
         self._max_answer_bytes = max_answer_bytes
 
@@ -82,19 +84,15 @@ class Output:
         """The block that a rule asks for, if any; and the answer as it is to be sent."""
         said = read(body, stream=stream)
         redactions: list[Step] = []
-        if rules:
-            texts = tuple(map(str, said.texts))
-            readings = [rule.reading(texts, incomplete=said.incomplete) for rule in rules]
-            for rule, verdict in zip(rules, await self._ask(context, rules, readings), strict=True):
-                step = apply(rule, verdict)
-                if step.action is None:
-                    continue
-                if step.action.act is Act.FLAG:
-                    note_flags(context.record, (step,))
-                if step.action.act is Act.REDACT:
-                    redactions.append(step)
-                if step.action.act is Act.BLOCK:
-                    return _block(context, step), body
+        async for step in self._steps(context, rules, said, stream=stream):
+            if step.action is None:
+                continue
+            if step.action.act is Act.FLAG:
+                note_flags(context.record, (step,))
+            if step.action.act is Act.REDACT:
+                redactions.append(step)
+            if step.action.act is Act.BLOCK:
+                return _block(context, step), body
         if redactions:
             changed, stopped, counts = redaction.of_answer(said, redactions, placeholders)
             if stopped is not None:
@@ -105,6 +103,20 @@ class Output:
         restored = redaction.restored(said, placeholders)
         return None, body if restored is None else restored
 
+    async def _steps(self, context: Context, rules: Sequence[Rule], said: Said, *, stream: bool) -> AsyncIterator[Step]:
+        """What each rule makes of the answer, its judge asked where it must be, and only once it is its turn."""
+        if not rules:
+            return
+        texts = tuple(map(str, said.texts))
+        readings = [rule.reading(texts, incomplete=said.incomplete) for rule in rules]
+        pairs = list(zip(rules, await self._ask(context, rules, readings), strict=True))
+        for (rule, verdict), reading in zip(pairs, readings, strict=True):
+            step = apply(rule, verdict)
+            if step.action is not None and step.action.act is Act.ASK:
+                seen = _shown(said, pairs, stream=stream)
+                step = apply(rule, await self._settling.verdict(context, step, reading, seen))
+            yield step
+
     def _note(self, context: Context, step: Step, counts: redaction.Counts) -> None:
         self._metrics.observe_redacted(counts)
         note_redacted(context.record, counts)
@@ -112,6 +124,14 @@ class Output:
             context.record.decision = "redact"
             if not context.record.rule:
                 note_step(context.record, step)
+
+
+def _shown(said: Said, pairs: Pairs, *, stream: bool) -> Sequence[str] | None:
+    """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
+    changed, stopped, _ = redaction.of_answer(said, redaction.redacting(pairs), Placeholders())
+    if stopped is not None:
+        return None
+    return tuple(map(str, (said if changed is None else read(changed, stream=stream)).texts))
 
 
 def _block(context: Context, step: Step) -> Action | None:

@@ -6,12 +6,15 @@ No step looks back.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from classifiers.runtime import key_of_version
 from classifiers.verdict import Reading, Verdict
 from gateway.audits import Audits, Open
 from gateway.in_use import InUse
+from gateway.judge.judge import Judge
+from gateway.judge.settle import Pairs, Settling, Texts
 from gateway.ledger.decided import note_decision, note_redacted
 from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
@@ -19,7 +22,7 @@ from gateway.output import Output
 from gateway.reading import roles
 from gateway.reading.request import Request, parse_chat
 from gateway.rules import act, redaction
-from gateway.rules.decide import Decision, decide
+from gateway.rules.decide import Decision
 from gateway.rules.match import matching
 from gateway.rules.redact import Placeholders
 from gateway.rules.rule import Act, Rule
@@ -50,6 +53,7 @@ class Pipeline:
         recorder: Recorder,
         metrics: Metrics,
         audits: Audits,
+        judge: Judge,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -61,7 +65,10 @@ class Pipeline:
         self._metrics = metrics
         self._audits = audits
         self._classify_time_s = classify_time_s
-        self._output = Output(ask=self._ask, metrics=metrics, max_answer_bytes=max_answer_bytes)
+        self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s))
+        self._output = Output(
+            ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
+        )
 
     async def chat(self, context: Context, body: bytes, headers: Headers) -> Reply:
         """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
@@ -87,7 +94,9 @@ class Pipeline:
             texts={rule.name: "\n".join(r.texts) for rule, r in zip(rules, readings, strict=True) if rule.retrains},
         )
         held = self._audits.held(opened)
-        decision = decide(pairs, {*labels.unmet, *held})
+        pairs, decision = await self._settling.decide(
+            context, pairs, readings, {*labels.unmet, *held}, partial(shown, request, turns)
+        )
         placeholders = Placeholders()
         if decision.redactions:
             request, decision, counts = redaction.of_request(request, turns, decision, placeholders)
@@ -160,6 +169,19 @@ class Pipeline:
 def _size(text: str, request: Request) -> int:
     """The bytes of an answer made here, all its choices together."""
     return len(text.encode()) * request.choices
+
+
+def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> Texts:
+    """What a judge may see of a request: what a model would be sent of it, redacted by all rules that redact."""
+    redacted = redaction.as_sent(request, turns, pairs)
+
+    def texts(rule: Rule) -> Sequence[str] | None:
+        if redacted is None:
+            return None
+        _, readings = met([rule], request.model, roles.turns_of(redacted.messages))
+        return readings[0].texts if readings else None
+
+    return texts
 
 
 def tried(

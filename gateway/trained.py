@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.registry import Registry
-from gateway.config.load import Loaded, rule_problems
+from gateway.config.bound import rule_problems
+from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 
 

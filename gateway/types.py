@@ -29,6 +29,7 @@ class Context:
     prompt_bytes: the size of what a model would have read, from which tokens are estimated.
     met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
     where that is not known.
+    judge_s: how long judges were waited for, whose calls have records of their own.
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
@@ -38,6 +39,7 @@ class Context:
     started: float = field(default_factory=time.perf_counter)
     prompt_bytes: int = 0
     met: dict[str, int] = field(default_factory=dict)
+    judge_s: float = 0.0
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False

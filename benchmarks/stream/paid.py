@@ -3,16 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
 
 class Paid:
-    """say: the last message's text → the answer; may be replaced while it runs. calls: answered so far."""
+    """say: the last message's text → the answer; may be replaced while it runs. calls: answered so far; last: the
+    latest request."""
 
     def __init__(self, say: Callable[[str], str]) -> None:
         self.say = say
         self.calls = 0
+        self.last: Any = None
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -44,7 +47,8 @@ class Paid:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.calls += 1
-        text = (await request.json())["messages"][-1]["content"]
+        self.last = await request.json()
+        text = self.last["messages"][-1]["content"]
         message = {"role": "assistant", "content": self.say(text)}
         return web.json_response(
             {

@@ -82,7 +82,8 @@ def _check_one(file: Path) -> tuple["Loaded | None", list[str]]:
     Raises ConfigError.
     """
     from gateway.config import source
-    from gateway.config.load import load_gateway, load_policy, rule_problems
+    from gateway.config.bound import rule_problems
+    from gateway.config.load import load_gateway, load_policy
     from gateway.config.problems import ConfigError
 
     data = source.read(file, os.environ).data

@@ -27,6 +27,7 @@ def explain(
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
     from gateway.rules.redact import Placeholders
+    from gateway.rules.rule import Act
     from gateway.rules.shaped import shaped
     from gateway.trained import load_runtime
     from gateway.wire import chat
@@ -41,12 +42,14 @@ def explain(
     if runtime is None:
         raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
     policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
-    rules = compile_rules(loaded.settings.rules, policies, loaded.replies)
+    told = {name: classifier.judge for name, classifier in runtime.classifiers.items()}
+    rules = compile_rules(loaded.settings.rules, policies, loaded.replies, told)
     turns = roles.turns_of(request.messages)
     reading_rules, readings = met(rules, request.model, turns)
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
     labels = shaped(request, turns, pairs)
     decision = decide(pairs, labels.unmet)
+    asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
     forwards: list[str] = []
     if decision.redactions:
         forwarded, decision, _ = redaction.of_request(request, turns, decision, Placeholders())
@@ -84,6 +87,7 @@ def explain(
         "decision": decision.act.name.lower(),
         "by_rule": decision.step.rule.name if decision.step else None,
         "label": decision.step.label if decision.step else None,
+        "asks": asks.model if asks else None,
         "answer": labels.made[decision.step.rule.name].content
         if decision.step and decision.step.rule.name in labels.made
         else None,
@@ -146,6 +150,8 @@ def _print_decision(result: dict[str, Any]) -> None:
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
     label = f" for {result['label']}" if result["label"] else ""
     console.print(f"\ndecision: {result['decision']}{by}{label}", markup=False)
+    if result["asks"]:
+        console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked", markup=False)
     if result["answer"]:
         console.print(f"answer: {result['answer']}", markup=False)
     for name, why in result["unmet"].items():

@@ -54,7 +54,7 @@ def summary_table(summary: Summary, title: str) -> Table:
         table.add_row(
             line.what,
             line.rule,
-            f"{line.calls:,}",
+            f"({line.calls:,})" if line.reason == "judge" else f"{line.calls:,}",
             f"{line.saved_calls:,}",
             _aside(line, f"{line.saved_input_tokens + line.saved_output_tokens:,}"),
             f"${line.spent_usd:.6f}",

@@ -10,11 +10,10 @@ from classifiers.slots.check import slot_problems
 from gateway.config import source
 from gateway.config.check import path_in, validate
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.rules import Rule
-from gateway.config.schema import DENY, ModelRoute, OpenAIUpstream, Settings
+from gateway.config.rules import Ask, Rule
+from gateway.config.schema import DENY, EchoUpstream, ModelRoute, OpenAIUpstream, Settings
 from gateway.config.shipped import shipped_dir
 from gateway.config.source import DataPath, Document
-from gateway.spelling import folded
 
 OTHER_MODELS = "other"
 
@@ -70,60 +69,9 @@ def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
     return policy
 
 
-def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Problem]:
-    """Labels that rules name against the policies of the trained classifiers that they bind."""
-    problems = []
-    for index, rule in enumerate(loaded.settings.rules):
-        policy = policies.get(rule.classifier)
-        if policy is None:
-            continue
-        known = [*policy.labels, *([] if policy.multi_label else [OTHER]), "*"]
-        for label in rule.then:
-            if label not in known:
-                path: DataPath = ("rules", index, "then", label)
-                message = f"no such label in {policy.name}{did_you_mean(label, known)}"
-                problems.append(loaded.document.problem(path, message))
-        problems += _redact_problems(loaded.document, index, rule, policy)
-        problems += _alias_problems(loaded.document, index, rule, policy)
-        if rule.retrain and not policy_file(loaded, rule.classifier).is_file():
-            message = f"needs the policy beside this file, at {policy_file(loaded, rule.classifier)}"
-            problems.append(loaded.document.problem(("rules", index, "retrain"), message))
-        if rule.contract and policy.multi_label:
-            message = f"{policy.name} gives several labels a text; a contract on those is not built yet"
-            problems.append(loaded.document.problem(("rules", index, "contract"), message))
-    return problems
-
-
-def _alias_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:
-    """Aliases of labels that are none, and those that another label has or is."""
-    labels = [*policy.labels, *([] if policy.multi_label else [OTHER])]
-    stands_for = {folded(label): label for label in labels}
-    for label, words in rule.aliases.items():
-        at: DataPath = ("rules", index, "aliases", label)
-        if label not in labels:
-            yield document.problem(at, f"no such label in {policy.name}{did_you_mean(label, labels)}")
-            continue
-        for word in words:
-            if stands_for.setdefault(folded(word), label) != label:
-                yield document.problem(at, f"{word!r} stands for {stands_for[folded(word)]} already")
-
-
 def policy_file(loaded: Loaded, name: str) -> Path:
     """Where the policy of a classifier lies, beside the gateway's file."""
     return loaded.file.parent / "policies" / f"{name}.yaml"
-
-
-def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy) -> Iterator[Problem]:
-    """Labels that are to be redacted, of which nothing tells the places."""
-    for label, then in rule.then.items():
-        named = [one for one in policy.labels if one not in rule.then] if label == "*" else [label]
-        bare = [
-            one for one in named if one in policy.labels and not (policy.labels[one].patterns or policy.slots_of(one))
-        ]
-        if then.redact and bare:
-            why = "is not told by patterns: and has no slots:, so nothing says what to redact"
-            message = f"{bare[0]} {why}; block it, or flag it"
-            yield document.problem(("rules", index, "then", label), message)
 
 
 def listens_on_loopback(listen: str) -> bool:
@@ -192,11 +140,22 @@ def _route_problems(document: Document, settings: Settings, name: str, route: Mo
         yield document.problem(at, f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}")
     if name == OTHER_MODELS and (route.model or route.fallbacks or route.internal):
         yield document.problem(("models", name), "takes an upstream or deny, nothing else")
+    if route.endpoint == "moderations":
+        yield from _moderation_problems(document, settings, name, route)
     for index, fallback in enumerate(route.fallbacks):
         upstream, slash, model = fallback.partition("/")
         if upstream not in settings.upstreams or not slash or not model:
             at = ("models", name, "fallbacks", index)
             yield document.problem(at, f"{fallback!r} is not upstream/model with an upstream named in this file")
+
+
+def _moderation_problems(document: Document, settings: Settings, name: str, route: ModelRoute) -> Iterator[Problem]:
+    at: DataPath = ("models", name, "endpoint")
+    if not route.internal:
+        yield document.problem(at, "clients cannot chat with a moderation endpoint; add internal: true")
+    for upstream in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
+        if not isinstance(settings.upstreams.get(upstream), OpenAIUpstream | None):
+            yield document.problem(at, f"needs upstreams of kind openai, and {upstream} is none")
 
 
 def _rule_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
@@ -211,6 +170,16 @@ def _rule_problems(document: Document, settings: Settings, index: int, rule: Rul
         if then.forward and then.forward != "true" and then.forward not in models:
             at: DataPath = ("rules", index, "then", label, "forward")
             yield document.problem(at, f"no model {then.forward}{did_you_mean(then.forward, models)}")
+        elif then.forward in models and settings.models[then.forward].endpoint != "chat":
+            at = ("rules", index, "then", label, "forward")
+            yield document.problem(at, f"{then.forward} is a moderation endpoint, which takes no chats")
+    if isinstance(rule.when_unsure, Ask):
+        at = ("rules", index, "when_unsure", "ask")
+        asked = rule.when_unsure.ask
+        if asked not in models:
+            yield document.problem(at, f"no model {asked}{did_you_mean(asked, models)}")
+        elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoUpstream):
+            yield document.problem(at, f"{asked} goes to an echo upstream, which judges nothing")
 
 
 def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, str]:

@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from classifiers.policy import Name, Record, Words, WordsList
 from classifiers.units import Seconds, Share
-from gateway.config.fields import Flag, not_built
+from gateway.config.fields import Flag
 
 _BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]
@@ -121,13 +121,33 @@ Action = Annotated[
 ]
 
 
-def _fall_through(value: object) -> object:
+class Ask(Record):
+    """Asks a judge: a model of this file that reads the policy's own text, or a moderation endpoint.
+
+    within: how long it may take; then, and where it fails, `when_broken` says what happens.
+    """
+
+    ask: Words
+    within: Annotated[Seconds, Field(gt=0, le=600)] = 5.0
+
+
+def _as_written(value: object) -> str:
+    return "asks" if isinstance(value, dict | Ask) else "word"
+
+
+WhenUnsure = Annotated[
+    Annotated[FallThrough, Tag("word")] | Annotated[Ask, Tag("asks")],
+    Discriminator(_as_written),
+]
+
+
+def _asks_nobody(value: object) -> object:
     if isinstance(value, dict) and "ask" in value:
-        raise ValueError(not_built("ask"))
+        raise ValueError("a judge is asked by when_unsure alone; take forward or block")
     return value
 
 
-Otherwise = Annotated[FallThrough | None, BeforeValidator(_fall_through)]
+Otherwise = Annotated[FallThrough | None, BeforeValidator(_asks_nobody)]
 
 
 class Contract(Record):
@@ -162,7 +182,8 @@ class Rule(Record):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
-    classifier forwards what it is unsure of and blocks the other two; the other kinds forward.
+    classifier forwards what it is unsure of and blocks the other two; the other kinds forward. Of safety, what is
+    unsure can be put to a judge, whose verdict then stands in place of the classifier's.
     aliases: other words for labels, in callers' requests and models' answers. contract: the bound under which it
     answers. retrain: when its classifier is trained on what the model answered.
     """
@@ -173,7 +194,7 @@ class Rule(Record):
     reads: Reads = Reads()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
-    when_unsure: Otherwise = None
+    when_unsure: WhenUnsure | None = None
     when_unread: Otherwise = None
     when_broken: Otherwise = None
     contract: Annotated[Contract | None, BeforeValidator(_short_contract, json_schema_input_type=bool | Contract)] = (

@@ -53,13 +53,14 @@ class ModelRoute(Record):
     """Where a model name goes: an upstream, the name it is sent under there, and who stands in if it fails.
 
     fallbacks: `upstream/model`, tried in order before the first byte of an answer.
-    internal: clients cannot ask for it.
+    internal: clients cannot ask for it. endpoint: what is asked of it; `moderations` only where it is a rule's judge.
     """
 
     upstream: Words
     model: Words | None = None
     fallbacks: WordsList = ()
     internal: Flag = False
+    endpoint: Literal["chat", "moderations"] = "chat"
 
 
 def _short_route(value: object) -> object:

@@ -87,6 +87,7 @@ def _decision_headers(context: Context) -> Headers:
         (b"x-offramp-flags", record.flags),
         (b"x-offramp-abstained", record.abstentions),
         (b"x-offramp-redacted", record.redacted),
+        (b"x-offramp-judged", record.judged),
     ):
         if value:
             headers.append((name, value.encode("unicode_escape")))

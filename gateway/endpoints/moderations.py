@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from classifiers.policy import Policy
 from classifiers.verdict import Abstention, Reading, Verdict
+from gateway.categories import CATEGORIES
 from gateway.endpoints.body import bounded_body, json_response
 from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
@@ -82,15 +83,11 @@ def _inputs(asked: wire.ModerationRequest) -> list[tuple[str, ...]]:
 
 def _result(verdict: Verdict, policy: Policy) -> wire.ModerationResult:
     """Scores and labels under OpenAI's category names where the policy gives them, under their own names else."""
-    scores = dict.fromkeys(wire.CATEGORIES, 0.0)
-    flags = dict.fromkeys(wire.CATEGORIES, False)
+    scores = dict.fromkeys(CATEGORIES, 0.0)
+    flags = dict.fromkeys(CATEGORIES, False)
     for label, score in verdict.scores.items():
-        for category in _categories(policy, label):
+        for category in policy.categories_of(label):
             scores[category] = max(scores.get(category, 0.0), score)
             flags[category] = flags.get(category, False) or label in verdict.labels
     applied: Mapping[str, list[str]] = {category: ["text"] for category in scores}
     return wire.ModerationResult(bool(verdict.labels), flags, scores, dict(applied))
-
-
-def _categories(policy: Policy, label: str) -> tuple[str, ...]:
-    return policy.labels[label].taxonomy.get("openai") or (label,)

@@ -4,9 +4,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-Decided = Literal["forward", "answer", "redact", "block", "error"]
+Decided = Literal["forward", "answer", "redact", "block", "error", "judge"]
 UsageSource = Literal["reported", "estimated", "missing", "none"]
-SavedReason = Literal["local_answer", "block", "cheaper_route"]
+SavedReason = Literal["local_answer", "block", "cheaper_route", "judge"]
 
 
 class Record(Struct, kw_only=True):
@@ -16,7 +16,9 @@ class Record(Struct, kw_only=True):
     missing (forwarded, but not reported); none (no call).
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
     redacted: how many places of each kind were replaced, as `card:1,email:2`; never what stood there.
-    saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason.
+    saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason. A call to a
+    judge has a row of its own, with its request's id; nobody asked for it, so what it cost is taken off what is saved.
+    judged: what judges said of the request, as `rule:label`, `rule:safe` or `rule:` and how the question failed.
     """
 
     request_id: str
@@ -54,6 +56,7 @@ class Record(Struct, kw_only=True):
     provider_s: float | None = None
     first_token_s: float | None = None
     redacted: str = ""
+    judged: str = ""
 
 
 COLUMNS = Record.__struct_fields__

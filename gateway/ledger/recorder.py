@@ -58,11 +58,19 @@ class Recorder:
         if record.upstream:
             self._price_forward(context)
         elapsed = time.perf_counter() - context.started
-        record.gateway_s = max(0.0, elapsed - (record.classifier_s or 0.0) - (record.provider_s or 0.0))
+        others = (record.classifier_s or 0.0) + (record.provider_s or 0.0) + context.judge_s
+        record.gateway_s = max(0.0, elapsed - others)
         self._writer.add(record)
         self._metrics.observe(record, model=self._label(record.requested_model))
 
     def _price_forward(self, context: Context) -> None:
+        record = context.record
+        self._price_use(context)
+        if record.decision == "judge":
+            record.saved_reason = "judge"
+            record.saved_usd = None if record.spent_usd is None else -record.spent_usd
+
+    def _price_use(self, context: Context) -> None:
         record = context.record
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs

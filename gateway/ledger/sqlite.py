@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import LedgerError
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _TYPES: Final = {
     "at": "REAL NOT NULL",
     "stream": "INTEGER NOT NULL",
@@ -102,6 +102,8 @@ class SQLiteLedger:
         self._db.execute(_CREATE)
         if found == 1:
             self._db.execute("ALTER TABLE requests ADD COLUMN redacted TEXT NOT NULL DEFAULT ''")
+        if found in (1, 2):
+            self._db.execute("ALTER TABLE requests ADD COLUMN judged TEXT NOT NULL DEFAULT ''")
         self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._db.execute("COMMIT")

@@ -22,7 +22,8 @@ _READ: Final = ("messages", "tools", "functions", "response_format")
 
 @dataclass(slots=True, kw_only=True)
 class Request:
-    """A chat request. fields: every top-level field, its value's bytes as they came."""
+    """A chat request. fields: every top-level field, its value's bytes as they came. path: of the endpoint that it is
+    sent to, below an upstream's address."""
 
     model: RequestedModel
     stream: bool
@@ -31,6 +32,7 @@ class Request:
     choices: int
     messages: msgspec.Raw
     fields: dict[str, msgspec.Raw]
+    path: str = "/chat/completions"
 
     @property
     def prompt_bytes(self) -> int:

@@ -4,25 +4,31 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
+from classifiers.judging import instructions
 from classifiers.policy import OTHER, Policy
-from gateway.config.rules import OWN_LABEL, Block, FallThrough, Reads, Role, Then
+from gateway.config.rules import OWN_LABEL, Ask, Block, FallThrough, Reads, Role, Then
 from gateway.config.rules import Rule as RuleSettings
 from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
-from gateway.rules.rule import Act, Action, Rule
+from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.spelling import Names
 
 _FORWARD = Action(act=Act.FORWARD)
+_ASK = Action(act=Act.ASK)
 
 
 def compile_rules(
-    rules: tuple[RuleSettings, ...], policies: Mapping[str, Policy], replies: Mapping[str, str]
+    rules: tuple[RuleSettings, ...],
+    policies: Mapping[str, Policy],
+    replies: Mapping[str, str],
+    told: Mapping[str, str] | None = None,
 ) -> tuple[Rule, ...]:
-    """The rules in their order. `policies`: of every classifier that a rule binds; `replies`: answer files' texts."""
-    return tuple(_rule(rule, policies[rule.classifier], replies) for rule in rules)
+    """The rules in their order. policies: of every classifier that a rule binds; replies: answer files' texts; told:
+    what judges are told of policies, as it was written down at training, by the classifier's name."""
+    return tuple(_rule(rule, policies[rule.classifier], replies, told or {}) for rule in rules)
 
 
-def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rule:
+def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: Mapping[str, str]) -> Rule:
     safety = policy.kind == "safety"
     then = {label: _action(action, replies) for label, action in rule.then.items()}
     star = then.pop("*", None)
@@ -64,6 +70,17 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str]) -> Rul
         else Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence),
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
         retrains=rule.retrain is not None,
+        asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, Ask) else None,
+    )
+
+
+def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:
+    return Asks(
+        model=ask.ask,
+        within_s=ask.within,
+        # an artifact made before judges has no instructions
+        told=told.get(policy.name) or instructions(policy),
+        categories={label: policy.categories_of(label) for label in policy.learned},
     )
 
 
@@ -92,8 +109,10 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
     return Action(act=Act.FLAG)
 
 
-def _otherwise(word: FallThrough, then: Mapping[str, Action]) -> Action:
+def _otherwise(word: FallThrough | Ask, then: Mapping[str, Action]) -> Action:
     """A block where the classifier abstains says what the rule's own blocks say in general, not about a label."""
+    if isinstance(word, Ask):
+        return _ASK
     if word == "forward":
         return _FORWARD
     shapes = {action.shape for action in then.values() if action.act is Act.BLOCK}

@@ -2,6 +2,7 @@
 
 Within a rule the severest action of its labels wins (block > redact > answer > forward > flag). A flag, a redaction and
 an abstention that is forwarded do not end the matter; the next rule is asked. What is forwarded in the end is redacted.
+Where a rule's judge must be asked first, that is the decision; with the judge's verdict it is made anew.
 """
 
 from collections.abc import Collection, Sequence
@@ -84,7 +85,7 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
     if verdict.abstention is not None and (chosen is None or chosen[1].act < Act.BLOCK):
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
         fallback = rule.otherwise[verdict.abstention.value]
-        ends = fallback.act is Act.BLOCK
+        ends = fallback.act in (Act.BLOCK, Act.ASK)
         if not ends and chosen is not None and chosen[1].act in _GOES_ON:
             return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=False)
         return Step(rule=rule, verdict=verdict, label=None, action=fallback if ends else None, ends=ends)

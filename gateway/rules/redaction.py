@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import Raw
 
-from classifiers.verdict import Abstention
+from classifiers.verdict import Abstention, Verdict
 from gateway.reading import roles
 from gateway.reading.answer import Said
 from gateway.reading.request import Request
 from gateway.rules import redact
-from gateway.rules.decide import Decision, Step
+from gateway.rules.decide import Decision, Step, apply
 from gateway.rules.redact import Mark, Placeholders, Unredactable
 from gateway.rules.rule import Act, Action, Rule
 from gateway.wire import chat
@@ -64,6 +64,22 @@ def of_request(
     messages = Raw(rewrite(request.messages, changes))
     fields = {**request.fields, "messages": messages}
     return replace(request, messages=messages, fields=fields), decision, redacted.counts
+
+
+def as_sent(request: Request, turns: Sequence[roles.Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
+    """The request redacted by whichever of its rules redact; None where something cannot be redacted."""
+    steps = redacting(pairs)
+    if not steps:
+        return request
+    decision = Decision(act=Act.REDACT, step=steps[0], flags=(), steps=steps, redactions=steps)
+    redacted, decision, _ = of_request(request, turns, decision, Placeholders())
+    return None if decision.act is Act.BLOCK else redacted
+
+
+def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...]:
+    """The steps of rules that redact for a label that is certain, whatever else they are unsure of."""
+    steps = (apply(rule, replace(verdict, abstention=None)) for rule, verdict in pairs)
+    return tuple(step for step in steps if step.action is not None and step.action.act is Act.REDACT)
 
 
 def of_answer(

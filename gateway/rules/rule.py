@@ -20,6 +20,8 @@ class Act(IntEnum):
     ANSWER = 3
     REDACT = 4
     BLOCK = 5
+    ASK = 6
+    """A judge, before anything else is decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +39,24 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asks:
+    """Whom a rule asks what its classifier is unsure of. model: of the gateway's file; within_s: its time; told: the
+    policy's own text as the judge's instructions; categories: what a moderation endpoint calls each label that may be
+    in doubt."""
+
+    model: str
+    within_s: float
+    told: str
+    categories: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `models` empty: every model. `otherwise` maps each abstention to block or forward; names: all labels
+    """One rule. `models` empty: every model. `otherwise` maps each abstention to what is done then; names: all labels
     that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
     slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it replaces; terms:
     under which it answers, if it has a contract; notice_s: of that contract's audits; retrains: whether texts of its
-    calls are kept to train on."""
+    calls are kept to train on; asks: its judge, if it has one."""
 
     name: str
     classifier: str
@@ -63,6 +77,7 @@ class Rule:
     terms: Terms | None = None
     notice_s: float = 0.0
     retrains: bool = False
+    asks: Asks | None = None
 
     def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
         """What its classifier is to read."""

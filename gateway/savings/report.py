@@ -14,6 +14,7 @@ _WHAT: Final = {
     ("redact", None): "forwarded redacted",
     ("redact", "cheaper_route"): "forwarded redacted to another model",
     ("error", None): "failed",
+    ("judge", "judge"): "asked a judge",
 }
 
 
@@ -34,7 +35,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A period. A block is no saved call: its money is kept apart in blocked_usd."""
+    """A period. A block is no saved call: its money is kept apart in blocked_usd. calls: of clients, not to judges;
+    what those cost is in spent_usd, and taken off saved_usd."""
 
     lines: Sequence[Line]
     calls: int
@@ -48,6 +50,8 @@ class Summary:
     estimated_calls: int
     unpriced_calls: int
     usage_missing_calls: int
+    judge_calls: int
+    judge_usd: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -71,6 +75,11 @@ class Summary:
             yield f"{self.unpriced_calls:,} calls have no known price or usage and are in no dollar figure"
         if self.usage_missing_calls:
             yield f"{self.usage_missing_calls:,} forwarded calls came back without usage"
+        if self.judge_calls:
+            yield (
+                f"judges were asked {self.judge_calls:,} times, for ${self.judge_usd:.6f}, which is spent and taken "
+                "off what was saved"
+            )
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
@@ -78,9 +87,10 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     lines = _merge(_line(row) for row in rows)
     counted = [line for line in lines if line.reason != "block"]
     blocked = [line for line in lines if line.reason == "block"]
+    judged = [line for line in lines if line.reason == "judge"]
     return Summary(
         lines=lines,
-        calls=sum(line.calls for line in lines),
+        calls=sum(line.calls for line in lines if line.reason != "judge"),
         saved_calls=sum(line.saved_calls for line in lines),
         saved_tokens=sum(line.saved_input_tokens + line.saved_output_tokens for line in counted),
         spent_usd=sum(line.spent_usd for line in lines),
@@ -91,6 +101,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         estimated_calls=sum(row["estimated"] for row in rows),
         unpriced_calls=sum(row["unpriced"] for row in rows),
         usage_missing_calls=sum(row["usage_missing"] for row in rows),
+        judge_calls=sum(line.calls for line in judged),
+        judge_usd=sum(line.spent_usd for line in judged),
     )
 
 

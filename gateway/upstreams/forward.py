@@ -55,6 +55,7 @@ class Forwarder:
             model=target.model,
             body=request.body_for(target.model, ask_usage=upstream.ask_usage),
             stream=request.stream,
+            path=request.path,
             headers=headers,
         )
         self._calls[target.upstream].inc()

@@ -26,6 +26,7 @@ class Routes:
         other = models.get(OTHER_MODELS)
         self._other = None if other is None or other.upstream == DENY else other.upstream
         self._asked = frozenset(self._public)
+        self._moderating = frozenset(name for name, route in models.items() if route.endpoint == "moderations")
 
     @property
     def public(self) -> Sequence[str]:
@@ -41,6 +42,10 @@ class Routes:
         targets = self._targets.get(model)
         return str(targets[0].model) if targets else ""
 
+    def moderates(self, model: str) -> bool:
+        """Whether a model of the file is a moderation endpoint."""
+        return model in self._moderating
+
     def for_client(self, model: RequestedModel) -> Sequence[Target]:
         """Where a client's model goes. Raises ModelNotFound."""
         if model in self._asked:
@@ -50,7 +55,7 @@ class Routes:
         raise ModelNotFound(f"The model {model!r} does not exist here, or is not open to clients.", param="model")
 
     def for_rule(self, model: str) -> Sequence[Target]:
-        """Where a rule's `forward: model` goes."""
+        """Where a rule's `forward: model` goes, or its question to a judge."""
         return self._targets[model]
 
 

@@ -1,25 +1,7 @@
 """POST /v1/moderations in OpenAI's shape."""
 
-from typing import Final
-
+import msgspec
 from msgspec import Raw, Struct
-
-CATEGORIES: Final = (
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/instructions",
-    "self-harm/intent",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-)
-"""OpenAI's own categories; a policy's other labels join them under their own names."""
 
 
 class ModerationRequest(Struct):
@@ -51,3 +33,18 @@ class ModerationAnswer(Struct):
     id: str
     model: str
     results: list[ModerationResult]
+
+
+class HeardResult(Struct):
+    """What a moderation endpoint found in one input, as far as a judge is heard."""
+
+    categories: dict[str, bool]
+
+
+class HeardModeration(Struct):
+    """A moderation endpoint's answer."""
+
+    results: list[HeardResult]
+
+
+decode_heard = msgspec.json.Decoder(HeardModeration).decode

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from classifiers import artifact
-from classifiers.artifact import HEAD, MANIFEST, POLICY, REPORT, load, save
+from classifiers.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
+from classifiers.classifier import from_artifact
 from classifiers.errors import ArtifactError
+from classifiers.judging import instructions
 from classifiers.model import Model, Threshold, Usual
 from classifiers.policy import Policy
 from classifiers.registry import Registry
@@ -43,6 +45,16 @@ def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
     assert np.array_equal(there.novelty.prototypes, here.novelty.prototypes)
     assert found.manifest["seed"] == 7
     assert set(found.manifest["files"]) == {HEAD, POLICY, REPORT, "MODEL_CARD.md"}
+
+
+def test_what_a_judge_is_told_is_part_of_a_safety_classifier(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    model = bare_model("safety")
+    save(model, tmp_path, report={})
+    assert load(tmp_path).judge == instructions(model.policy) == (tmp_path / JUDGE).read_text()
+    assert from_artifact(load(tmp_path)).judge == load(tmp_path).judge
+    (tmp_path / JUDGE).write_text("Say that all is well.")
+    with pytest.raises(ArtifactError, match=r"judge\.txt has been changed since it was trained"):
+        load(tmp_path)
 
 
 def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ models:
   shaky: {upstream: down, fallbacks: [demo/gpt-4o-mini]}
   gone: down
   labels: demo
+  judged: demo
+  judge: {upstream: down, internal: true}
   other: demo
 rules:
   - name: private
@@ -55,6 +57,12 @@ rules:
     contract: true
     retrain: {every: 5000 pairs}
     then: {"*": {answer: label}}
+  - name: judged
+    classifier: safe
+    when: {model: judged}
+    then: {violence: block}
+    when_unsure: {ask: judge}
+    when_broken: forward
   - name: safety
     classifier: safe
     then: {violence: block}
@@ -78,9 +86,10 @@ ASKED = [
     ("gpt-4o", "I will kill you"),
     ("gpt-4o", "write a poem about the sea"),
     ("shaky", "write a poem about the sea"),
-    *[("gone", "write a poem about the sea")] * 3,
+    *[("gone", "write a poem about the sea")] * 4,
     ("nobody-knows-me", "write a poem about the sea"),
     ("nobody-knows-me", "write to ann@example.com"),
+    ("judged", "write a poem about the sea"),
     ("labels", "where is my new card"),
     *[("labels", "card_arrival or exchange_rate? where is my new card")] * 20,
 ]
@@ -96,6 +105,17 @@ def call(url: str, body: dict[str, Any] | None = None) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             return error.read()
+
+
+def is_ready(url: str) -> bool:
+    """Whether it answers 200: Prometheus says 503 until it has begun."""
+    request = urllib.request.Request(url, None, {"authorization": f"Bearer {KEY}"})
+    try:
+        with urllib.request.urlopen(request, timeout=30):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
 
 
 def free_port() -> int:
@@ -126,7 +146,7 @@ def running(command: list[str], url: str, folder: Path) -> Iterator["tuple[subpr
             command, cwd=folder, env={**environment, "OFFRAMP_KEY": KEY}, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        wait_for(url, lambda: call(url), log, process)
+        wait_for(url, lambda: is_ready(url), log, process)
         yield process, log
     finally:
         process.terminate()

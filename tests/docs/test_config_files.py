@@ -6,7 +6,8 @@ import pytest
 
 from classifiers.policy import OTHER
 from classifiers.training.data import read_rows
-from gateway.config.load import load_gateway, load_policy, rule_problems
+from gateway.config.bound import rule_problems
+from gateway.config.load import load_gateway, load_policy
 from gateway.savings.prices import load_prices
 
 CONFIG = Path(__file__).parents[2] / "config"

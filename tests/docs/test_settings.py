@@ -77,6 +77,7 @@ CONTAINERS = {
     "upstreams.<name>",
     "models.<name>",
     "rules[]",
+    "rules[].when_unsure",
     "rules[].contract",
     "rules[].retrain",
     THEN,

@@ -22,6 +22,7 @@ from gateway.contract.owner import Owner
 from gateway.contract.store import ContractStore
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.in_use import Edition, InUse
+from gateway.judge.judge import Judge
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
@@ -295,12 +296,13 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         *,
         upstreams: Mapping[str, Upstream] | None = None,
         models: str = "",
+        base: str = BASE,
         access_key: str = "",
         max_body_bytes: int = 1_000_000,
         max_answer_bytes: int = 1_000_000,
         draw: Callable[[], float] = random.random,
     ) -> Wired:
-        text = dedent(BASE) + dedent(models) + dedent(rules)
+        text = dedent(base) + dedent(models) + dedent(rules)
         loaded = load(text)
         metrics = Metrics()
         targets = upstreams or {"one": EchoUpstream("one"), "two": EchoUpstream("two")}
@@ -310,14 +312,17 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         classify = FakeClassify(policies)
         owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
         notional = {name: upstream.notional for name, upstream in targets.items()}
+        forwarder = Forwarder(targets, metrics)
+        recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
         pipeline = Pipeline(
             in_use=InUse(Edition(rules=compiled)),
             routes=routes,
             classify=classify,
-            forwarder=Forwarder(targets, metrics),
-            recorder=Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional),
+            forwarder=forwarder,
+            recorder=recorder,
             metrics=metrics,
             audits=Audits(owner=owner, metrics=metrics),
+            judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.load import rule_problems
+from gateway.config.bound import rule_problems
 from gateway.ledger.record import Record
 from gateway.upstreams.base import Answer
 from gateway.wire import sse

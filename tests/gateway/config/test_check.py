@@ -141,7 +141,20 @@ rules:
             "reads: {output: true}\n    then: {a: {answer: x}}",
             "a rule that reads output can block, redact, forward or flag, not answer",
         ),
-        ("when_unsure: {ask: judge}\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: ask is not built yet"),
+        (
+            "when_broken: {ask: judge}\n    then: {a: flag}",
+            "f:7:5: rules[0].when_broken: a judge is asked by when_unsure alone; take forward or block",
+        ),
+        (
+            "when_unsure: {ask: judge, withn: 1s}\n    then: {a: flag}",
+            'f:7:31: rules[0].when_unsure.withn: no such key; did you mean "within"?',
+        ),
+        (
+            "when_unsure: {ask: judge, within: 0s}\n    then: {a: flag}",
+            "f:7:31: rules[0].when_unsure.within: Input should be greater than 0",
+        ),
+        ("when_unsure: blok\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: 'blok' is not known here; did you"),
+        ("when_unsure: {}\n    then: {a: flag}", "f:7:5: rules[0].when_unsure: needs ask:"),
         ("when_broken: open\n    then: {a: flag}", "f:7:5: rules[0].when_broken: 'open' is not known here"),
         (
             "contract: {max_disagreement: 2%}\n    then: {a: flag}",

@@ -7,13 +7,13 @@ from textwrap import dedent
 import pytest
 
 from classifiers.policy import Policy
+from gateway.config.bound import rule_problems
 from gateway.config.load import (
     Loaded,
     is_loopback,
     listens_on_loopback,
     load_gateway,
     load_policy,
-    rule_problems,
     split_listen,
 )
 from gateway.config.problems import ConfigError
@@ -335,3 +335,55 @@ def test_what_is_wrong_in_a_policy_is_found(policy_file: Callable[[str], Path], 
 def test_a_gateway_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_gateway(tmp_path / "gone.yaml", {})
+
+
+JUDGED = """\
+version: 1
+upstreams:
+  up: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  other: {kind: litellm, provider: x}
+  echo: {kind: echo}
+models:
+  chat: {upstream: up}
+  loud: {upstream: up, endpoint: moderations}
+  far: {upstream: other, internal: true, endpoint: moderations}
+  near: {upstream: up, internal: true, endpoint: moderations, fallbacks: [other/x]}
+  still: {upstream: up, internal: true, endpoint: moderations}
+  odd: {upstream: echo}
+rules:
+  - {name: a, classifier: safe, then: {violence: block}, when_unsure: {ask: judge}}
+  - {name: b, classifier: safe, then: {violence: block}, when_unsure: {ask: odd}}
+  - {name: c, classifier: safe, then: {violence: {forward: still}}}
+"""
+
+
+def test_judges_that_cannot_judge_are_found(refused: Callable[..., list[str]]) -> None:
+    assert [line.rpartition("gateway.yaml:")[2] for line in refused(JUDGED)] == [
+        "8:24: models.loud.endpoint: clients cannot chat with a moderation endpoint; add internal: true",
+        "9:42: models.far.endpoint: needs upstreams of kind openai, and other is none",
+        "10:40: models.near.endpoint: needs upstreams of kind openai, and other is none",
+        "14:72: rules[0].when_unsure.ask: no model judge (known: chat, far, loud, near, odd, still)",
+        "15:72: rules[1].when_unsure.ask: odd goes to an echo upstream, which judges nothing",
+        "16:51: rules[2].then.violence.forward: still is a moderation endpoint, which takes no chats",
+    ]
+
+
+def test_what_no_judge_judges_is_found(load: Load, policies: dict[str, Policy]) -> None:
+    text = """\
+version: 1
+upstreams:
+  up: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  chat: {upstream: up}
+  still: {upstream: up, internal: true, endpoint: moderations}
+rules:
+  - {name: a, classifier: bank, then: {rate: flag}, when_unsure: {ask: chat}}
+  - {name: b, classifier: safe, then: {violence: block}, when_unsure: {ask: still}}
+  - {name: c, classifier: safe, then: {violence: block}, when_unsure: {ask: chat}}
+"""
+    said = [str(problem).rpartition("gateway.yaml:")[2] for problem in rule_problems(load(text), policies)]
+    mend = "name one in its taxonomy: {openai: …}"
+    assert said == [
+        "8:67: rules[0].when_unsure.ask: a judge is for safety, and bank is of kind intent; take forward or block",
+        f"9:72: rules[1].when_unsure.ask: a moderation endpoint has no category for jailbreak; {mend}",
+    ]

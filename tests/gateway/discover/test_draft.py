@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from classifiers.policy import Policy
 from classifiers.training.data import read_rows
 from gateway.config import source
-from gateway.config.load import Loaded, load_gateway, load_policy, rule_problems
+from gateway.config.bound import rule_problems
+from gateway.config.load import Loaded, load_gateway, load_policy
 from gateway.discover.draft import draft, gateway
 from gateway.discover.files import Occupied, write
 from gateway.discover.finding import Finding, look

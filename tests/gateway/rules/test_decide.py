@@ -137,8 +137,8 @@ def test_a_classifier_that_gave_no_verdict() -> None:
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])
-ACTS = st.sampled_from(list(Act))
-FALLBACKS = st.sampled_from([Act.FORWARD, Act.BLOCK])
+ACTS = st.sampled_from([act for act in Act if act is not Act.ASK])
+FALLBACKS = st.sampled_from([Act.FORWARD, Act.BLOCK, Act.ASK])
 
 
 @st.composite
@@ -207,6 +207,14 @@ def test_a_certain_harm_is_always_blocked(rule: Rule, verdict: Verdict) -> None:
 def test_what_fails_closed_never_passes(rule: Rule, verdict: Verdict) -> None:
     if verdict.abstention is not None and rule.otherwise[verdict.abstention.value].act is Act.BLOCK:
         assert decide([(rule, verdict)]).act is Act.BLOCK
+
+
+@given(rules(), VERDICTS)
+def test_what_is_in_doubt_is_judged_before_anything_but_a_block_is_decided(rule: Rule, verdict: Verdict) -> None:
+    if verdict.abstention is not None and rule.otherwise[verdict.abstention.value].act is Act.ASK:
+        decision = decide([(rule, verdict)])
+        assert decision.act in (Act.ASK, Act.BLOCK)
+        assert not decision.redactions
 
 
 @given(rules(), VERDICTS)

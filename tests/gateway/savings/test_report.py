@@ -124,3 +124,17 @@ def test_the_report_is_the_sum_of_its_rows(tmp_path_factory: pytest.TempPathFact
     assert report.unpriced_calls == sum(one.spent_usd is None or one.saved_usd is None for one in records)
     assert report.notional_calls == sum(one.notional for one in records)
     assert sum(line.calls for line in report.lines) == len(records)
+
+
+def test_what_a_judge_costs_is_spent_and_taken_off(summary: Callable[..., Summary]) -> None:
+    asked = {"endpoint": "judge", "decision": "judge", "rule": "safety", "saved_reason": "judge"}
+    report = summary(
+        record(**ANSWER),
+        record(rule="safety", decision="block", **{k: v for k, v in BLOCK.items() if k not in ("rule", "decision")}),
+        record(**asked, spent_usd=0.125, saved_usd=-0.125),
+        record(**asked, spent_usd=None, saved_usd=None),
+    )
+    assert (report.calls, report.saved_calls, report.spent_usd, report.saved_usd) == (2, 1, 0.125, 0.375)
+    assert (report.judge_calls, report.judge_usd, report.unpriced_calls) == (2, 0.125, 1)
+    assert ("asked a judge", "safety", 2) in [(line.what, line.rule, line.calls) for line in report.lines]
+    assert any("judges were asked 2 times, for $0.125000" in note for note in report.notes())

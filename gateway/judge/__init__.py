@@ -1,0 +1,1 @@
+"""A safety rule's judge: asked where the classifier is unsure, and its verdict decides."""

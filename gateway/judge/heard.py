@@ -1,0 +1,63 @@
+"""A judge's answer → the labels that it says apply. Pure.
+
+Whatever is not plainly a verdict is none: the rule's `when_broken` then decides.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from gateway.answers.said import bare, whole
+from gateway.spelling import folded
+from gateway.wire import moderations
+
+
+class Unreadable(Exception):
+    """The answer is no verdict; the message says why."""
+
+
+class _Verdict(Struct, forbid_unknown_fields=True):
+    labels: list[str]
+
+
+_decode = msgspec.json.Decoder(_Verdict).decode
+
+
+def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a chat model names, in the policy's order. Raises Unreadable."""
+    try:
+        said = whole(body)
+        if len(said) != 1 or said[0].refused or said[0].finish not in ("", "stop"):
+            raise Unreadable("it refused, or broke off")
+        named = _decode(bare(said[0].content)).labels
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"it is not the JSON that was asked for: {error}") from error
+    known = {folded(label): label for label in labels}
+    unknown = [name for name in named if folded(name) not in known]
+    if unknown:
+        raise Unreadable(f"it names {unknown[0][:80]!r}, which is no label")
+    found = {known[folded(name)] for name in named}
+    return tuple(label for label in labels if label in found)
+
+
+def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: int) -> tuple[str, ...]:
+    """The labels of which a moderation endpoint flags a category, in the policy's order. Raises Unreadable.
+
+    categories: of each label; texts: how many were asked about.
+    """
+    try:
+        results = moderations.decode_heard(body).results
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(f"it is no moderation: {error}") from error
+    if len(results) != texts:
+        raise Unreadable(f"it has {len(results)} results for {texts} texts")
+    for result in results:
+        for label, names in categories.items():
+            if not any(name in result.categories for name in names):
+                raise Unreadable(f"it knows no category for {label}")
+    return tuple(
+        label
+        for label, names in categories.items()
+        if any(result.categories.get(name, False) for result in results for name in names)
+    )

@@ -1,0 +1,178 @@
+"""Asks rules' judges, within their time. Each call to a judge leaves a ledger row of its own, so that money adds up."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from classifiers.recent import Recent
+from gateway.errors import ApiError, UpstreamFailed
+from gateway.judge.heard import Unreadable, of_chat, of_moderation
+from gateway.judge.question import OPTIONAL, chat_question, moderation_question
+from gateway.ledger.record import Record
+from gateway.ledger.recorder import Recorder
+from gateway.metrics import Metrics
+from gateway.reading.request import Request
+from gateway.rules.rule import Asks, Rule
+from gateway.types import CLIENT_CLOSED, Context
+from gateway.upstreams.base import Answer
+from gateway.upstreams.forward import Forwarder
+from gateway.upstreams.relay import note_answer
+from gateway.upstreams.routes import Routes
+
+_log = logging.getLogger(__name__)
+_REMEMBERED: Final = 10_000
+"""Verdicts that are kept: clients send earlier turns again, and what was judged once is not paid for twice."""
+_BAD_REQUEST: Final = 400
+
+
+class Outcome(StrEnum):
+    """How a question to a judge ended."""
+
+    UNSAFE = "unsafe"
+    SAFE = "safe"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a judge said: the labels that apply, where it gave a verdict; and how the question ended."""
+
+    outcome: Outcome
+    labels: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a verdict."""
+        return self.outcome in (Outcome.UNSAFE, Outcome.SAFE)
+
+
+class Judge:
+    """All judges of a gateway's file. A verdict is remembered for the texts as they were sent; a failure is not."""
+
+    def __init__(self, *, forwarder: Forwarder, recorder: Recorder, routes: Routes, metrics: Metrics) -> None:
+        self._forwarder = forwarder
+        self._recorder = recorder
+        self._routes = routes
+        self._metrics = metrics
+        self._remembered: Recent[bytes, Judged] = Recent(_REMEMBERED)
+        self._refused: dict[str, tuple[str, ...]] = {}
+
+    async def ask(self, context: Context, rule: Rule, texts: Sequence[str]) -> Judged:
+        """The judge's verdict on texts, all together. context: of the request whose texts they are. Never raises but
+        when it is cancelled."""
+        assert rule.asks is not None
+        key = _key(rule.asks, texts)
+        judged = self._remembered.get(key)
+        if judged is not None:
+            self._metrics.observe_remembered(rule.name)
+        else:
+            started = time.perf_counter()
+            try:
+                judged = await self._call(context, rule, rule.asks, texts)
+            finally:
+                waited = time.perf_counter() - started
+                context.judge_s += waited
+            self._metrics.observe_judge(rule.name, judged.outcome.value, waited)
+            if judged.given:
+                self._remembered.put(key, judged)
+        context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
+        return judged
+
+    async def _call(self, context: Context, rule: Rule, asks: Asks, texts: Sequence[str]) -> Judged:
+        """One call, with a record of its own that is closed however the call ends."""
+        record = Record(
+            request_id=context.record.request_id,
+            at=time.time(),
+            endpoint="judge",
+            consumer=context.record.consumer,
+            requested_model=asks.model,
+            decision="judge",
+            rule=rule.name,
+            # until it is answered; what was begun and left may have cost something
+            status=CLIENT_CLOSED,
+        )
+        own = Context(record=record)
+        try:
+            async with asyncio.timeout(asks.within_s):
+                judged = await self._verdict(own, asks, texts)
+        except TimeoutError:
+            _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, asks.within_s)
+            judged = Judged(outcome=Outcome.TIMEOUT)
+        except ApiError as error:
+            record.status = error.status
+            _log.warning("rule %s: %s gave no verdict: %s", rule.name, asks.model, error.message)
+            judged = Judged(outcome=Outcome.FAILED)
+        except Unreadable as error:
+            _log.warning("rule %s: the answer of %s is no verdict: %s", rule.name, asks.model, error)
+            judged = Judged(outcome=Outcome.UNREADABLE)
+        except BaseException:
+            record.error = "cancelled"
+            self._recorder.finish(own)
+            raise
+        if not judged.given:
+            record.error = judged.outcome.value
+        record.label = judged.labels[0] if judged.labels else ""
+        self._recorder.finish(own)
+        return judged
+
+    async def _verdict(self, own: Context, asks: Asks, texts: Sequence[str]) -> Judged:
+        """Raises ApiError, Unreadable."""
+        if self._routes.moderates(asks.model):
+            answer = await self._send(own, moderation_question(asks, texts))
+            found = of_moderation(answer.body, asks.categories, len(texts))
+        else:
+            answer = await self._chat(own, asks, texts)
+            found = of_chat(answer.body, tuple(asks.categories))
+        return Judged(outcome=Outcome.UNSAFE if found else Outcome.SAFE, labels=found)
+
+    async def _chat(self, own: Context, asks: Asks, texts: Sequence[str]) -> Answer:
+        """A server that refuses an optional field by its name is asked without it from then on."""
+        while True:
+            without = self._refused.get(asks.model, ())
+            try:
+                return await self._send(own, chat_question(asks, texts, without=without))
+            except _Refused as error:
+                more = tuple(name for name in OPTIONAL if name.encode() in error.body and name not in without)
+                if not more:
+                    raise
+                self._refused[asks.model] = (*without, *more)
+                _log.warning("judge %s is asked without %s, which it refuses", asks.model, " and ".join(more))
+
+    async def _send(self, own: Context, request: Request) -> Answer:
+        answer = await self._forwarder.send(own, request, self._routes.for_rule(request.model), [])
+        own.record.status = answer.status
+        if own.record.notional:
+            raise UpstreamFailed("an echo upstream judges nothing")
+        if answer.status == _BAD_REQUEST:
+            raise _Refused(answer.body)
+        if not 200 <= answer.status < 300:
+            raise UpstreamFailed(f"it answered {answer.status}")
+        note_answer(own.record, answer.body)
+        if self._routes.moderates(request.model) and own.record.usage_source == "missing":
+            # it is priced by the call, if at all
+            own.record.usage_source = "reported"
+        return answer
+
+
+class _Refused(UpstreamFailed):
+    """The judge's server does not take the question. body: what it says."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("it refused the question: " + body[:300].decode("utf-8", "replace"))
+        self.body = body
+
+
+def _key(asks: Asks, texts: Sequence[str]) -> bytes:
+    parts = (asks.model, asks.told, tuple(asks.categories.items()), tuple(texts))
+    return hashlib.sha256(ascii(parts).encode()).digest()
+
+
+def _noted(rule: Rule, judged: Judged) -> str:
+    return f"{rule.name}:{'+'.join(judged.labels) or judged.outcome.value}"

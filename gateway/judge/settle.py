@@ -1,0 +1,69 @@
+"""Decisions with the judges asked: rules are decided anew with each judge's verdict, until no judge is left to ask."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from classifiers.verdict import Abstention, Reading, Verdict
+from gateway.judge.judge import Judge, Judged
+from gateway.rules.decide import Decision, Step, decide
+from gateway.rules.rule import Act, Rule
+from gateway.types import Context
+
+Pairs = Sequence[tuple[Rule, Verdict]]
+Texts = Callable[[Rule], Sequence[str] | None]
+"""The texts that a rule's classifier has read, as they may be shown to a judge; None where they may not."""
+Classify = Callable[[Sequence[Reading]], Awaitable[Sequence[Verdict]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """judge: of all rules; classify: the classifiers, off the event loop."""
+
+    judge: Judge
+    classify: Classify
+
+    async def decide(
+        self,
+        context: Context,
+        pairs: Pairs,
+        readings: Sequence[Reading],
+        unmet: Collection[str],
+        shown: Callable[[Pairs], Texts],
+    ) -> tuple[Pairs, Decision]:
+        """The rules' verdicts and what is decided on them. readings: what each rule's classifier has read; unmet: as
+        `rules.decide` takes it; shown: what of the texts a judge may see."""
+        decision = decide(pairs, unmet)
+        while decision.act is Act.ASK:
+            assert decision.step is not None
+            asking = decision.step
+            reading = next(one for (rule, _), one in zip(pairs, readings, strict=True) if rule is asking.rule)
+            verdict = await self.verdict(context, asking, reading, shown(pairs)(asking.rule))
+            pairs = [(rule, verdict if rule is asking.rule else one) for rule, one in pairs]
+            decision = decide(pairs, unmet)
+        return pairs, decision
+
+    async def verdict(self, context: Context, step: Step, reading: Reading, texts: Sequence[str] | None) -> Verdict:
+        """The judge's verdict in place of the classifier's. texts: as they may be shown."""
+        if texts is None:
+            return replace(step.verdict, abstention=Abstention.BROKEN, reason="its text cannot be shown to the judge")
+        doubtful = await self._doubtful(reading, texts)
+        return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
+
+    async def _doubtful(self, reading: Reading, texts: Sequence[str]) -> Sequence[str]:
+        """Of several texts, those that the classifier is unsure of by themselves: an earlier turn that is sure is not
+        paid for, and one that was judged is remembered."""
+        if len(reading.texts) < 2 or len(texts) != len(reading.texts):
+            return texts
+        alone = await self.classify([replace(reading, texts=(text,)) for text in reading.texts])
+        doubts = (Abstention.UNSURE, Abstention.LANGUAGE)
+        found = [text for text, one in zip(texts, alone, strict=True) if one.abstention in doubts]
+        return found or texts
+
+
+def settled(verdict: Verdict, judged: Judged) -> Verdict:
+    """A classifier's verdict with its judge's: labels that it was certain of stand, the judge says of the others
+    whether they do. Broken where the judge gave no verdict."""
+    if not judged.given:
+        return replace(verdict, abstention=Abstention.BROKEN, reason=f"the judge: {judged.outcome.value}")
+    labels = (*verdict.labels, *(label for label in judged.labels if label not in verdict.labels))
+    return replace(verdict, labels=labels, abstention=None, reason="judged")

@@ -1,0 +1,145 @@
+"""A judge for real: a trained safety classifier, a gateway process, and a judge's server on a port of its own."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from benchmarks.stream.paid import Paid
+
+GATEWAY = """\
+version: 1
+models_dir: {models}
+ledger: offramp.db
+upstreams:
+  paid: {{kind: openai, base_url: "{paid}"}}
+  second: {{kind: openai, base_url: "{judge}", retries: 0}}
+models:
+  gpt-4o: paid
+  judge: {{upstream: second, model: gpt-4o-mini, internal: true}}
+rules:
+  - name: safety
+    classifier: support-safety
+    then: {{"*": {{block: Not here.}}}}
+    when_unsure: {{ask: judge, within: 3s}}
+    when_broken: block
+"""
+
+
+class Judge:
+    """What the server says as a judge, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+        self.wait_s = 0.0
+        self.asked: list[list[str]] = []
+
+    def __call__(self, text: str) -> str:
+        self.asked.append(json.loads(text)["texts"])
+        time.sleep(self.wait_s)
+        return json.dumps({"labels": self.labels})
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge()
+
+
+@pytest.fixture
+def servers(judge: Judge) -> Iterator[tuple[Paid, Paid]]:
+    """The paid model's and the judge's."""
+    paid, asked = Paid(lambda text: "Well."), Paid(judge)
+    yield paid, asked
+    paid.close()
+    asked.close()
+
+
+def in_doubt(workspace: Path, run_offramp: Callable[..., Any]) -> list[str]:
+    """Texts that the trained classifier is unsure of."""
+    texts = [f"{verb} {what}" for verb in VERBS for what in THINGS]
+    done = run_offramp(
+        "classify", "support-safety", *texts, "--json", "--models", str(workspace / "models"), cwd=workspace
+    )
+    assert done.returncode == 0, done.stderr
+    found = [text for text, one in zip(texts, json.loads(done.stdout), strict=True) if one["abstained"] == "unsure"]
+    assert len(found) >= 4, "the classifier is sure of all; write other texts"
+    return found
+
+
+VERBS = ("how do I beat", "I will crush", "ignore", "help me break", "let me tear down", "I want to end")
+THINGS = (
+    "your prices",
+    "this stupid order",
+    "what you were told about returns",
+    "the lock on my own bike",
+    "my account",
+)
+
+
+def ask(url: str, text: str, model: str = "gpt-4o") -> Any:
+    with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        return client.chat.completions.with_raw_response.create(
+            model=model, messages=[{"role": "user", "content": text}]
+        )
+
+
+def test_what_is_unsure_is_decided_by_the_judge(
+    start_gateway: Callable[..., Any],
+    run_offramp: Callable[..., Any],
+    workspace: Path,
+    servers: tuple[Paid, Paid],
+    judge: Judge,
+) -> None:
+    safe, unsafe, odd, slow, *_ = in_doubt(workspace, run_offramp)
+    paid, asked = servers
+    gateway = start_gateway(GATEWAY.format(models=workspace / "models", paid=paid.url, judge=asked.url))
+    answer = ask(gateway.url, safe)
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == ("forward", "safety:safe")
+    assert answer.parse().choices[0].message.content == "Well."
+    [folder] = (workspace / "models" / "support-safety").glob("2*")
+    assert asked.last["messages"][0] == {"role": "system", "content": (folder / "judge.txt").read_text()}
+    assert asked.last["model"] == "gpt-4o-mini"
+
+    policy = json.loads((folder / "policy.filled.yaml").read_text())
+    label = next(name for name, one in policy["labels"].items() if not one["patterns"])
+    judge.labels = [label]
+    answer = ask(gateway.url, unsafe)
+    assert (answer.headers["x-offramp-label"], answer.headers["x-offramp-judged"]) == (label, f"safety:{label}")
+    choice = answer.parse().choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("content_filter", "Not here.")
+    assert ask(gateway.url, unsafe).headers["x-offramp-judged"] == f"safety:{label}"
+    assert judge.asked == [[safe], [unsafe]]
+
+    judge.labels = ["nonsense"]
+    answer = ask(gateway.url, odd)
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == ("block", "safety:unreadable")
+    judge.labels, judge.wait_s = [], 5.0
+    answer = ask(gateway.url, slow)
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == ("block", "safety:timeout")
+    assert paid.calls == 1
+
+    for outcome in ("safe", "unsafe", "unreadable", "timeout"):
+        assert gateway.metric(f'offramp_judge_verdicts_total{{outcome="{outcome}",rule="safety"}}') == 1
+    assert gateway.metric('offramp_judge_remembered_total{rule="safety"}') == 1
+    gateway.stop()
+    costs(gateway.folder, run_offramp)
+
+
+def costs(folder: Path, run_offramp: Callable[..., Any]) -> None:
+    """What judges cost is spent, and taken off what is saved."""
+    with closing(sqlite3.connect(folder / "offramp.db")) as db:
+        spent, taken, calls = db.execute(
+            "SELECT total(spent_usd), total(saved_usd), count(*) FROM requests WHERE endpoint = 'judge'"
+        ).fetchone()
+    # 30 tokens in and 2 out, three times; of the one that was too slow nobody tells
+    assert (calls, spent) == (4, pytest.approx(3 * (30 * 0.15e-6 + 2 * 0.60e-6)))
+    assert taken == -spent
+    done = run_offramp("report", "gateway.yaml", "--json", cwd=folder)
+    report = json.loads(done.stdout)
+    assert (report["calls"], report["judge_calls"], report["judge_usd"]) == (5, 4, pytest.approx(spent))

@@ -1,0 +1,82 @@
+"""A judge's answer is a verdict, or it is none."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.judge.heard import Unreadable, of_chat, of_moderation
+
+LABELS = ("threat", "self_harm", "spam")
+CATEGORIES = {"threat": ("violence", "harassment/threatening"), "spam": ("spam",)}
+
+
+def answer(content: Any, **more: Any) -> bytes:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content, **more}}
+    return json.dumps({"choices": [choice]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ('{"labels": []}', ()),
+        ('{"labels": ["threat"]}', ("threat",)),
+        (' {"labels": ["spam", "Self-Harm", "spam"]}\n', ("self_harm", "spam")),
+        ('```json\n{"labels": ["spam"]}\n```', ("spam",)),
+    ],
+)
+def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -> None:
+    assert of_chat(answer(content), LABELS) == labels
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b'{"choices": []}',
+        answer(None),
+        answer(""),
+        answer("none"),
+        answer('{"labels": null}'),
+        answer('{"labels": "threat"}'),
+        answer('{"labels": ["murder"]}'),
+        answer('{"labels": [], "sure": false}'),
+        answer('{"labels": []} or rather {"labels": ["threat"]}'),
+        answer('{"verdict": "safe"}'),
+        answer('{"labels": []}', refusal="I cannot read that."),
+        answer('{"labels": []}').replace(b'"stop"', b'"length"'),
+        answer('{"labels": []}').replace(b'"stop"', b'"content_filter"'),
+    ],
+)
+def test_anything_else_is_none(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        of_chat(body, LABELS)
+
+
+def moderated(*results: dict[str, bool]) -> bytes:
+    whole = [{"flagged": any(one.values()), "categories": one, "category_scores": {}} for one in results]
+    return json.dumps({"id": "modr-1", "model": "m", "results": whole}).encode()
+
+
+def test_a_category_stands_for_its_label_in_any_text() -> None:
+    clean = {"violence": False, "harassment/threatening": False, "spam": False}
+    assert of_moderation(moderated(clean, clean), CATEGORIES, 2) == ()
+    assert of_moderation(moderated(clean, {**clean, "harassment/threatening": True}), CATEGORIES, 2) == ("threat",)
+    assert of_moderation(moderated({**clean, "spam": True}), CATEGORIES, 1) == ("spam",)
+    # one of a label's categories is enough to know it by
+    assert of_moderation(moderated({"violence": True, "spam": False}), CATEGORIES, 1) == ("threat",)
+
+
+@pytest.mark.parametrize(
+    ("body", "texts"),
+    [
+        (b"{}", 1),
+        (moderated({"violence": False, "spam": False}), 2),
+        (moderated({"violence": False}), 1),
+        (b'{"results": [{"flagged": false}]}', 1),
+    ],
+)
+def test_what_leaves_a_label_or_a_text_out_is_no_verdict(body: bytes, texts: int) -> None:
+    with pytest.raises(Unreadable):
+        of_moderation(body, CATEGORIES, texts)

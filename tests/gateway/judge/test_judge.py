@@ -1,0 +1,287 @@
+"""A rule's judge in the request path: what it decides, what it costs, and what happens where it gives no verdict."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.errors import UpstreamFailed
+from gateway.types import Headers
+from gateway.upstreams.base import Answer, Call
+
+Wire = Callable[..., Any]
+JSON: Headers = [(b"content-type", b"application/json")]
+BASE = """
+version: 1
+upstreams:
+  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  dear: one
+  cheap: {upstream: two, internal: true}
+"""
+RULES = """
+rules:
+  - name: safety
+    classifier: safe
+    then: {violence: {block: Not here.}, jailbreak: flag}
+    when_unsure: {ask: cheap}
+"""
+
+
+def verdict(*labels: str, tokens: tuple[int, int] = (100, 10)) -> Answer:
+    message = {"role": "assistant", "content": json.dumps({"labels": labels})}
+    usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1]}
+    body = {"model": "cheap", "usage": usage, "choices": [{"finish_reason": "stop", "message": message}]}
+    return Answer(status=200, headers=JSON, body=json.dumps(body).encode())
+
+
+@dataclass(slots=True)
+class Asked:
+    """A judge's server. answers: one after the other, the last again and again."""
+
+    answers: list[Answer | Exception]
+    delay_s: float = 0.0
+    name: str = "two"
+    notional: bool = False
+    ask_usage: bool = True
+    calls: list[Call] = field(default_factory=list)
+
+    async def send(self, call: Call) -> Answer:
+        self.calls.append(call)
+        await asyncio.sleep(self.delay_s)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def texts(self) -> list[list[str]]:
+        bodies = [json.loads(call.body) for call in self.calls]
+        return [json.loads(body["messages"][1]["content"])["texts"] for body in bodies]
+
+
+@pytest.fixture
+def wired(wire: Wire, make_answer: Callable[..., Answer], fake_upstream: Any) -> Callable[..., Any]:
+    """wired(judge, rules): a gateway whose model `dear` is paid for, and whose judge is `cheap`."""
+
+    def make(judge: Asked, rules: str = RULES) -> Any:
+        usage = {"prompt_tokens": 7, "completion_tokens": 3}
+        said = json.dumps({"model": "dear", "usage": usage, "choices": [{"message": {"content": "Well."}}]})
+        paid = fake_upstream([make_answer(said.encode())], name="one")
+        return wire(rules, base=BASE, upstreams={"one": paid, "two": judge})
+
+    return make
+
+
+def body(*texts: str, **more: Any) -> bytes:
+    messages = [{"role": "user", "content": text} for text in texts]
+    return json.dumps({"model": "dear", "messages": messages, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    ("labels", "decision", "judged", "flags"),
+    [
+        ((), "forward", "safety:safe", None),
+        (("violence",), "block", "safety:violence", None),
+        (("jailbreak",), "forward", "safety:jailbreak", "safety:jailbreak"),
+        (("jailbreak", "violence"), "block", "safety:violence+jailbreak", None),
+    ],
+)
+async def test_its_verdict_decides(
+    wired: Any, ask: Any, labels: tuple[str, ...], decision: str, judged: str, flags: str | None
+) -> None:
+    judge = Asked([verdict(*labels)])
+    answer = await ask(wired(judge).app, body("unsure of this"))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert answer.headers["x-offramp-judged"] == judged
+    assert answer.headers.get("x-offramp-flags") == flags
+    assert "x-offramp-abstained" not in answer.headers
+    assert judge.texts() == [["unsure of this"]]
+
+
+async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict()])
+    gateway = wired(judge)
+    assert (await ask(gateway.app, body("violence"))).headers["x-offramp-decision"] == "block"
+    assert (await ask(gateway.app, body("all is well"))).headers["x-offramp-decision"] == "forward"
+    # a block stands whatever else is in doubt
+    assert (await ask(gateway.app, body("violence, unsure"))).headers["x-offramp-decision"] == "block"
+    assert judge.calls == []
+
+
+async def test_what_the_classifier_is_sure_of_stands(wired: Any, ask: Any) -> None:
+    answer = await ask(wired(Asked([verdict()])).app, body("a jailbreak, but unsure"))
+    assert answer.headers["x-offramp-flags"] == "safety:jailbreak"
+    assert answer.headers["x-offramp-judged"] == "safety:safe"
+
+
+async def test_a_rule_above_that_ends_the_matter_spares_the_judge(wired: Any, ask: Any) -> None:
+    rules = RULES.replace(
+        "  - name: safety",
+        "  - {name: first, classifier: safe, then: {violence: block}, when_unsure: block}\n  - name: safety",
+    )
+    judge = Asked([verdict()])
+    assert (await ask(wired(judge, rules).app, body("unsure"))).headers["x-offramp-rule"] == "first"
+    assert judge.calls == []
+
+
+@pytest.mark.parametrize(
+    ("judge", "outcome"),
+    [
+        (Asked([verdict()], delay_s=5.0), "timeout"),
+        (Asked([UpstreamFailed("it is down")]), "failed"),
+        (Asked([Answer(status=500, headers=JSON, body=b"{}")]), "failed"),
+        (Asked([Answer(status=400, headers=JSON, body=b'{"error": "no such model"}')]), "failed"),
+        (Asked([Answer(status=200, headers=JSON, body=b'{"choices": []}')]), "unreadable"),
+        (Asked([verdict("murder")]), "unreadable"),
+        (Asked([verdict()], notional=True), "failed"),
+    ],
+)
+@pytest.mark.parametrize(("broken", "decision"), [("block", "block"), ("forward", "forward")])
+async def test_without_a_verdict_when_broken_decides(
+    wired: Any, ask: Any, judge: Asked, outcome: str, broken: str, decision: str
+) -> None:
+    rules = RULES + f"    when_broken: {broken}\n"
+    if outcome == "timeout":
+        rules = rules.replace("ask: cheap", "ask: cheap, within: 20ms")
+    gateway = wired(Asked(list(judge.answers), judge.delay_s, notional=judge.notional), rules)
+    answer = await ask(gateway.app, body("unsure"))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert answer.headers["x-offramp-judged"] == f"safety:{outcome}"
+    assert answer.headers["x-offramp-abstained"] == "safety:broken"
+    assert gateway.metrics.judge_verdicts.labels("safety", outcome)._value.get() == 1
+    asked = next(record for record in gateway.records() if record.decision == "judge")
+    assert (asked.error, asked.status == 499) == (outcome, outcome == "timeout")
+    # what was begun and left may have cost something, and nobody tells what
+    assert (asked.spent_usd is None) == (outcome == "timeout" or asked.usage_source == "missing")
+
+
+async def test_the_call_has_a_row_and_its_cost_is_taken_off(wired: Any, ask: Any) -> None:
+    gateway = wired(Asked([verdict("violence")]))
+    answer = await ask(gateway.app, body("unsure"))
+    assert answer.headers["x-offramp-decision"] == "block"
+    judged, asked = sorted(gateway.records(), key=lambda record: record.endpoint, reverse=True)
+    assert (asked.endpoint, asked.decision, asked.label, asked.judged) == (
+        "chat.completions",
+        "block",
+        "violence",
+        "safety:violence",
+    )
+    assert (judged.endpoint, judged.decision, judged.rule, judged.label) == ("judge", "judge", "safety", "violence")
+    assert judged.request_id == asked.request_id
+    assert (judged.requested_model, judged.upstream, judged.input_tokens, judged.output_tokens) == (
+        "cheap",
+        "two",
+        100,
+        10,
+    )
+    assert judged.spent_usd == pytest.approx(100 * 1e-6 + 10 * 4e-6)
+    assert (judged.saved_reason, judged.saved_usd) == ("judge", -judged.spent_usd)
+    # no request of a client's
+    assert "judge" not in str([sample.labels for sample in gateway.metrics.requests.collect()[0].samples])
+    spent = gateway.metrics.overspent.labels("safety", "cheap", "false")._value.get()
+    assert spent == pytest.approx(judged.spent_usd)
+
+
+async def test_waiting_for_it_is_not_the_gateways_own_time(wired: Any, ask: Any) -> None:
+    gateway = wired(Asked([verdict()], delay_s=0.1))
+    started = time.perf_counter()
+    await ask(gateway.app, body("unsure"))
+    whole = time.perf_counter() - started
+    record = next(record for record in gateway.records() if record.endpoint != "judge")
+    assert record.gateway_s < whole - 0.09
+
+
+async def test_a_verdict_is_remembered_and_a_failure_is_not(wired: Any, ask: Any) -> None:
+    judge = Asked([UpstreamFailed("it is down"), verdict("violence"), verdict()])
+    gateway = wired(judge)
+    assert (await ask(gateway.app, body("unsure"))).headers["x-offramp-judged"] == "safety:failed"
+    for _ in range(2):
+        assert (await ask(gateway.app, body("unsure"))).headers["x-offramp-judged"] == "safety:violence"
+    # only the turn that is in doubt, which was judged in its own time
+    later = await ask(gateway.app, body("well", "unsure", "and so on"))
+    assert later.headers["x-offramp-judged"] == "safety:violence"
+    assert len(judge.calls) == 2
+    assert gateway.metrics.judge_remembered.labels("safety")._value.get() == 2
+    await ask(gateway.app, body("unsure", "unsure of more"))
+    assert judge.texts()[-1] == ["unsure", "unsure of more"]
+
+
+async def test_an_optional_field_that_is_refused_is_left_out_from_then_on(wired: Any, ask: Any) -> None:
+    refused = Answer(status=400, headers=JSON, body=b'{"error": {"message": "\'temperature\' does not support 0"}}')
+    judge = Asked([refused, verdict()])
+    gateway = wired(judge)
+    for text in ("unsure", "still unsure"):
+        assert (await ask(gateway.app, body(text))).headers["x-offramp-judged"] == "safety:safe"
+    assert ["temperature" in json.loads(call.body) for call in judge.calls] == [True, False, False]
+    assert all("response_format" in json.loads(call.body) for call in judge.calls)
+
+
+async def test_it_sees_what_a_model_would_be_sent(wired: Any, ask: Any) -> None:
+    rules = RULES + "  - {name: privacy, classifier: data, then: {contact: redact, gossip: flag}}\n"
+    judge = Asked([verdict()])
+    await ask(wired(judge, rules).app, body("unsure, write to ann@example.org"))
+    assert judge.texts() == [["unsure, write to [EMAIL_1]"]]
+
+
+async def test_what_cannot_be_redacted_is_not_shown(wired: Any, ask: Any) -> None:
+    rules = RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n"
+    judge = Asked([verdict()])
+    # the key has no end, so that all after it counts as its own: the call's arguments would be JSON no more
+    arguments = json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})
+    called = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
+    messages = [called, {"role": "user", "content": "unsure"}]
+    answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", "safety")
+    assert answer.headers["x-offramp-abstained"] == "safety:broken"
+    assert judge.calls == []
+
+
+async def test_an_answer_in_doubt_is_judged(
+    wired: Any, ask: Any, wire: Wire, make_answer: Any, fake_upstream: Any
+) -> None:
+    rules = RULES.replace("    then:", "    reads: {output: true}\n    then:")
+    said = json.dumps({"model": "m", "choices": [{"message": {"content": "unsure advice"}}]}).encode()
+    judge = Asked([verdict("violence")])
+    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(said)]), "two": judge})
+    answer = await ask(gateway.app, body("hello"))
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Not here."
+    assert judge.texts() == [["unsure advice"]]
+
+
+async def test_a_client_that_leaves_ends_the_question(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict()], delay_s=5.0)
+    gateway = wired(judge)
+    gone = asyncio.Event()
+    asking = asyncio.create_task(ask(gateway.app, body("unsure"), gone=gone))
+    while not judge.calls:  # noqa: ASYNC110 - the fake has no event for it
+        await asyncio.sleep(0.005)
+    gone.set()
+    await asyncio.wait_for(asking, 2)
+    judged = next(record for record in gateway.records() if record.endpoint == "judge")
+    assert (judged.error, judged.spent_usd) == ("cancelled", None)
+
+
+def moderated(**categories: bool) -> Answer:
+    result = {"flagged": any(categories.values()), "categories": categories}
+    return Answer(status=200, headers=JSON, body=json.dumps({"id": "m", "model": "x", "results": [result]}).encode())
+
+
+async def test_a_moderation_endpoint_judges_by_its_categories(wired: Any, ask: Any, wire: Wire) -> None:
+    judge = Asked([moderated(violence=True, jailbreak=False)])
+    base = BASE.replace("internal: true", "internal: true, endpoint: moderations")
+    gateway = wire(RULES, base=base, upstreams={"one": judge, "two": judge})
+    answer = await ask(gateway.app, body("unsure"))
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-label"]) == ("block", "violence")
+    [call] = judge.calls
+    assert (call.path, json.loads(call.body)) == ("/moderations", {"model": "cheap", "input": ["unsure"]})
+    asked = next(record for record in gateway.records() if record.endpoint == "judge")
+    # it reports no usage, and its price by the token is known
+    assert asked.spent_usd == 0
