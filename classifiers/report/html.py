@@ -42,6 +42,7 @@ def _learned(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
     yield from sections.pictures(held)
     yield "<h2>Labels</h2>"
     yield sections.labels(held, report["thresholds"])
+    yield from _slots(report["settings"].get("slots"))
     yield "<h2>Most certain errors</h2>"
     yield sections.errors(held)
     yield "<h2>Training text</h2>"
@@ -68,6 +69,31 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
     return f'{sections.headline(held)}<p class="note">{told}</p>'
+
+
+def _slots(told: Mapping[str, Any] | None) -> Iterator[str]:
+    """How well the slots of held-out sentences are found, of all and of each."""
+    if told is None:
+        return
+    whole = f"{percent(told['whole'])} ({interval(told['whole_interval'])})" if told["rows"] else "none"
+    yield "<h2>Slots</h2>"
+    yield (
+        f'<p class="note">On {told["rows"]} held-out marked sentences, {whole} of them with all slots right. A slot is '
+        "right where its name, beginning and end are.</p>"
+    )
+    lines = [("all", told), *told["slots"].items()]
+    yield table(
+        ["slot", "values", "precision", "recall", "F1"],
+        [
+            [
+                escape(name),
+                one["support"],
+                *(percent(one[part]) for part in ("precision", "recall")),
+                number(one["f1"]),
+            ]
+            for name, one in lines
+        ],
+    )
 
 
 def _text(report: Mapping[str, Any]) -> str:
@@ -217,7 +243,7 @@ def _settings(report: Mapping[str, Any]) -> str:
         *(
             [escape(name.replace("_", " ")), escape(plain(value))]
             for name, value in report["settings"].items()
-            if name != "cascade"
+            if name not in {"cascade", "slots"}
         ),
         ["seconds", steps],
     ]

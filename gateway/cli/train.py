@@ -255,3 +255,6 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     where = f"on {report['measured_on']}"
     if "accuracy" in held:
         yield f"accuracy {held['accuracy']:.1%} {where}"
+    slots = report["settings"].get("slots")
+    if slots and slots["f1"] is not None:
+        yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

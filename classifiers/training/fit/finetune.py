@@ -176,7 +176,8 @@ class _Steps:
                 {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
                 {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
                 {"params": list(head.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
-            ]
+            ],
+            fused=True,
         )
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))

@@ -151,10 +151,17 @@ def tune_encoder(
 
 
 def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
-    """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few."""
-    share = min(0.2, max(0.1, _HELD_OUT / max(len(rows), 1)))
-    dealt = folds(rows, max(2, min(round(1 / share), len({row.group for row in rows}))), seed)
-    held: NDArray[np.bool_] = np.asarray(dealt == 0)
+    """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few.
+
+    Groups in which nothing stands for users' messages (descriptions, values by themselves) are never held out where
+    there are others: nothing could be measured on them.
+    """
+    like = {row.group for row in rows if row.probe} or {row.group for row in rows}
+    dealt = np.flatnonzero([row.group in like for row in rows])
+    share = min(0.2, max(0.1, _HELD_OUT / max(len(dealt), 1)))
+    number = max(2, min(round(1 / share), len(like)))
+    held: NDArray[np.bool_] = np.zeros(len(rows), bool)
+    held[dealt] = folds([rows[index] for index in dealt.tolist()], number, seed) == 0
     if held.all() or not held.any():
         raise TrainingError("fine-tuning needs rows of at least two groups")
     return held

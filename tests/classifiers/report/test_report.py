@@ -9,7 +9,9 @@ import pytest
 
 from classifiers.policy import Policy
 from classifiers.report import card, html, svg
+from classifiers.slots.tags import Mark
 from classifiers.training.run import train
+from classifiers.training.slots.measure import measures
 
 LABELS = {
     "<b>card</b>": {"means": "asks about a card & more", "examples": ["where is <i>my</i> card", "new card please"]},
@@ -50,6 +52,20 @@ def test_what_people_wrote_cannot_become_markup(reports: dict[str, Any], kind: s
     assert "&lt;b&gt;card&lt;/b&gt;" in page
     assert "<b>card</b>" not in page
     assert "<i>my</i>" not in page
+
+
+def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
+    report = reports["intent"]
+    assert "<h2>Slots</h2>" not in html.page(report)
+    first, second = Mark(name="time", start=0, end=4), Mark(name="people", start=8, end=9)
+    told = {"scale": 1.0, **measures([(first, second), (first,)], [(first,), (first,)])}
+    page = html.page({**report, "settings": {**report["settings"], "slots": told}})
+    check_page(page)
+    assert "On 2 held-out marked sentences, 50.0 %" in page
+    assert re.search(r"<td>people</td><td class=\"n\">1</td><td>–</td><td class=\"n\">0.0 %</td>", page)
+    assert re.search(r"<td>all</td><td class=\"n\">3</td>.*?<td class=\"n\">0.800</td>", page)
+    empty = html.page({**report, "settings": {**report["settings"], "slots": {"scale": 1.0, **measures([], [])}}})
+    assert "On 0 held-out marked sentences, none of them" in empty
 
 
 def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:

@@ -61,6 +61,7 @@ def test_slots_are_learned_exported_and_served_without_torch(run: Train, models_
     assert settings["finetune"]["export"]["int8"]
     assert settings["finetune"]["export"]["same_tags"] >= 0.95
     assert settings["slots"]["f1"] > 0.8
+    assert "<h2>Slots</h2>" in (outcome.folder / "report.html").read_text()
     loaded = artifact.load(outcome.folder).model
     assert loaded.tagger is not None
     assert loaded.tagger.slots == ("people", "time")
