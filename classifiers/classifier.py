@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from classifiers import cascade
+from classifiers import bands, cascade
 from classifiers.artifact import Artifact
 from classifiers.cascade import Part
 from classifiers.model import Floats, Model, Stage
@@ -22,9 +22,9 @@ class Classifier:
     """One classifier as the runtime applies it.
 
     scripts: the scripts, Latin aside, that its policy's languages are written in; languages: those languages, as the
-    detector knows them, empty where text in any is read. patterns: for which label each
-    pattern stands that it seeks. judge: what a judge is told of the policy, as it was written down at training; empty
-    where it was not.
+    detector knows them, empty where text in any is read; families: the same of each, where there are several.
+    patterns: for which label each pattern stands that it seeks. judge: what a judge is told of the policy, as it was
+    written down at training; empty where it was not.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Classifier:
     model: Model
     scripts: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
+    families: bands.Families = field(default_factory=dict)
     patterns: Mapping[Kind, str] = field(default_factory=dict)
     judge: str = ""
 
@@ -133,6 +134,7 @@ def from_model(model: Model, version: str = "") -> Classifier:
         model=model,
         scripts=written_in(policy.languages),
         languages=detectable(policy.languages),
+        families=bands.families(policy.languages),
         patterns=policy.patterns,
     )
 

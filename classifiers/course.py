@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from classifiers import cascade
+from classifiers import bands, cascade
 from classifiers.cascade import Part
 from classifiers.classifier import Classifier
 from classifiers.model import Floats, Stage
@@ -94,7 +94,7 @@ class Course:
         unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
         if rows:
             lengths = np.array([len(window) for window, _ in pieces], np.float32)
-            told = self.classifier.told(stage, np.stack(rows), lengths)
+            told = self.classifier.told(self._banded(stage), np.stack(rows), lengths)
             if self.before is not None:
                 told = cascade.beside(told, self.before)
             last = self.reached == len(self.classifier.model.stages) - 1
@@ -129,6 +129,14 @@ class Course:
         left = [piece for piece, over in zip(pieces, done.tolist(), strict=True) if not over]
         self.grey = (left, told.only(~done))
         return False
+
+    def _banded(self, stage: Stage) -> Stage:
+        """The stage with the thresholds that it has for such a text as this one."""
+        if not stage.bands:
+            return stage
+        stretches = (stretch for span in self.spans for stretch in span.stretches)
+        language = bands.language_of(stretches, self.classifier.families)
+        return bands.within(stage, sum(span.chars for span in self.spans), language)
 
     def _foreign(self) -> str:
         """The script, or else the language, in which the text is strange, where more than a few words of it are."""

@@ -1,6 +1,7 @@
 """A trained classifier as data: what training makes, what an artifact stores, what the runtime applies."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,20 @@ class Threshold:
 
     act: float
     unsure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Texts of more than `above` characters and up to `up_to` (None: however many), after normalising, and in one of
+    the policy's languages (empty: in whichever)."""
+
+    above: int
+    up_to: int | None
+    language: str = ""
+
+    def holds(self, chars: int, language: str) -> bool:
+        """Whether a text is one of them. language: of the policy's, or empty."""
+        return self.above < chars and (self.up_to is None or chars <= self.up_to) and self.language in {"", language}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +135,7 @@ class Stage:
 
     name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
     earlier: of safety, how much the stage before counts beside this one in windows that came from it, 0..1.
+    bands: texts whose thresholds are others; no two hold the same text (`classifiers.bands`).
     """
 
     name: str = MAIN
@@ -131,6 +147,7 @@ class Stage:
     nearest: Nearest | None = None
     windowing: Windowing = Windowing()
     earlier: float = 0.0
+    bands: Mapping[Band, dict[str, Threshold]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
-from classifiers.model import Calibration, EncoderId, LinearHead, Nearest, Novelty, Stage, Threshold, Usual, Windowing
+from classifiers.model import (
+    Band,
+    Calibration,
+    EncoderId,
+    LinearHead,
+    Nearest,
+    Novelty,
+    Stage,
+    Threshold,
+    Usual,
+    Windowing,
+)
 from classifiers.policy import OTHER, Policy
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -24,9 +35,8 @@ def entry(stage: Stage) -> dict[str, Any]:
         "name": stage.name,
         "encoder": asdict(stage.encoder),
         "classes": list(stage.head.classes),
-        "thresholds": {
-            label: {"act": float(limit.act), "unsure": float(limit.unsure)} for label, limit in stage.thresholds.items()
-        },
+        "thresholds": _limits(stage.thresholds),
+        "bands": [{**asdict(band), "thresholds": _limits(own)} for band, own in stage.bands.items()],
         "calibration": {
             "scale": stage.calibration.scale.tolist(),
             "offset": stage.calibration.offset.tolist(),
@@ -41,6 +51,10 @@ def entry(stage: Stage) -> dict[str, Any]:
         "windowing": asdict(stage.windowing),
         "earlier": float(stage.earlier),
     }
+
+
+def _limits(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:
+    return {label: {"act": float(limit.act), "unsure": float(limit.unsure)} for label, limit in thresholds.items()}
 
 
 def tensors(stage: Stage) -> dict[str, NDArray[Any]]:
@@ -85,9 +99,13 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
             raise ArtifactError(f"{where}: {name}.{part} has the shape {shape}, which does not fit {count} classes")
     if not all(np.isfinite(array).all() for array in (weights, bias, prototypes, scale, offset)):
         raise ArtifactError(f"{where}: {name} holds numbers that are not finite")
-    thresholds = {label: Threshold(**limits) for label, limits in values["thresholds"].items()}
-    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
-        raise ArtifactError(f"{where}: thresholds must be 0 <= unsure <= act <= 1")
+    thresholds = _thresholds(values["thresholds"], where)
+    bands = {
+        Band(above=int(one["above"]), up_to=one["up_to"] and int(one["up_to"]), language=str(one["language"])): (
+            _thresholds(one["thresholds"], where)
+        )
+        for one in values.get("bands", ())
+    }
     windowing = Windowing(**values["windowing"])
     if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
         raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
@@ -106,7 +124,15 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         ),
         windowing=windowing,
         earlier=earlier,
+        bands=bands,
     )
+
+
+def _thresholds(values: Mapping[str, Mapping[str, float]], where: str) -> dict[str, Threshold]:
+    thresholds = {label: Threshold(**limits) for label, limits in values.items()}
+    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
+        raise ArtifactError(f"{where}: thresholds must be 0 <= unsure <= act <= 1")
+    return thresholds
 
 
 def _whole(values: Any, where: str) -> tuple[float, float] | None:

@@ -1,6 +1,6 @@
 """report.html: what training measured, as a page. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -42,6 +42,7 @@ def _learned(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
     yield from sections.pictures(held)
     yield "<h2>Labels</h2>"
     yield sections.labels(held, report["thresholds"])
+    yield from _bands(report.get("bands", ()))
     yield from _slots(report["settings"].get("slots"))
     yield "<h2>Most certain errors</h2>"
     yield sections.errors(held)
@@ -69,6 +70,31 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
     return f'{sections.headline(held)}<p class="note">{told}</p>'
+
+
+def _bands(bands: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the common threshold does for texts of each length and language, and whether they have another."""
+    if not bands:
+        return
+    yield "<h2>Lengths and languages</h2>"
+    yield (
+        '<p class="note">A stricter threshold serves where held-out text shows, with 80 % confidence, that more is '
+        "wrong at the common one than is wanted.</p>"
+    )
+    yield table(
+        ["characters", "language", "rows", "answered, common", "wrong", "acts from", "answered, as used", "wrong"],
+        [
+            [
+                f"{one['above'] + 1} – {one['up_to']}" if one["up_to"] else f"over {one['above']}",
+                escape(one["language"]) or "any",
+                one["rows"],
+                *(percent(one["common"][part]) for part in ("answered", "error")),
+                f"{number(one['act'])}{' (its own)' if one['own'] else ''}",
+                *(percent(one[part]) for part in ("answered", "error")),
+            ]
+            for one in bands
+        ],
+    )
 
 
 def _slots(told: Mapping[str, Any] | None) -> Iterator[str]:

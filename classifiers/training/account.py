@@ -63,6 +63,7 @@ def account(
         "settings": trained.settings,
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
+        "bands": trained.chosen.by_band,
         "tests": {"count": len(policy.tests), "failed": list(failures)},
         "held_out": measures,
         "everyday": {

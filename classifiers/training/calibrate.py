@@ -27,8 +27,10 @@ text by others than the writer profits, which held-out text by the same writer c
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""
 
+DEFAULT_ERROR = 0.05
+"""Of what is answered that may be wrong, where the policy states no goal."""
+
 _FEW_ROWS_A_CLASS = 4
-_DEFAULT_ERROR = 0.05
 _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _UNUSUAL = 0.005
 _LEAST_USUAL_ROWS = 20
@@ -160,7 +162,7 @@ def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach
 
 def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
     """Where the policy states no goal: at most one answer in twenty wrong, neither timid nor reckless."""
-    reach = act_for_error(confidences, correct, _DEFAULT_ERROR)
+    reach = act_for_error(confidences, correct, DEFAULT_ERROR)
     wanted = reach.act if reach else _HIGHEST_ACT
     return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))
 
@@ -173,7 +175,7 @@ def topic_threshold(
     other text would be in doubt.
     """
     if max_error is None:
-        max_error = _DEFAULT_ERROR
+        max_error = DEFAULT_ERROR
         act = float(np.clip(_best_f1(probabilities, holds), _LOWEST_ACT, _HIGHEST_ACT))
     else:
         reach = act_for_error(probabilities, holds, max_error)

@@ -1,14 +1,15 @@
 """From held-out scores to the model's thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model import Floats, Threshold
+from classifiers.model import Band, Floats, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
+from classifiers.training import bands as by_band
 from classifiers.training import calibrate
 
 _MOST_DOUBT = 0.1
@@ -18,17 +19,34 @@ _MOST_DOUBT = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """thresholds by class; goals: what was asked for and reached, for the report; missed: a line for each goal that
-    the policy states and that was not reached."""
+    the policy states and that was not reached; bands: the thresholds of texts that have others; by_band: how those
+    were found, for the report."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
     missed: tuple[str, ...] = ()
+    bands: dict[Band, dict[str, Threshold]] = field(default_factory=dict)
+    by_band: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, band: Band) -> dict[str, Threshold]:
+        """The thresholds of a band's texts."""
+        return self.bands.get(band, self.thresholds)
 
 
-def for_one(policy: Policy, classes: Sequence[str], probabilities: Floats, truth: NDArray[np.int32], on: str) -> Chosen:
+def for_one(
+    policy: Policy,
+    classes: Sequence[str],
+    probabilities: Floats,
+    truth: NDArray[np.int32],
+    *,
+    on: str,
+    bands: Sequence[Band] = (),
+) -> Chosen:
     """Single-label: one threshold for all labels; `other` is named whenever it is likeliest, since nothing acts on it.
+    Texts of a band in which it lets more errors through than are wanted have a higher one.
 
-    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people.
+    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people; bands: of each
+    row, or none.
     """
     guess = probabilities.argmax(axis=1)
     other = classes.index(OTHER) if OTHER in classes else -1
@@ -37,9 +55,11 @@ def for_one(policy: Policy, classes: Sequence[str], probabilities: Floats, truth
     in_scope = max(int((truth != other).sum()), 1)
     scale = len(confidences) / in_scope
     goal = policy.goal
+    rows = [band for band, counts in zip(bands, named.tolist(), strict=True) if counts] if bands else []
     if goal is None:
-        act = calibrate.default_act(confidences, correct)
-        return Chosen(thresholds=_same(classes, act), goals=[])
+        chosen = Chosen(thresholds=_same(classes, calibrate.default_act(confidences, correct)), goals=[])
+        limits = {"max_error": calibrate.DEFAULT_ERROR, "least_answered": 0.0}
+        return _by_band(chosen, classes, rows, confidences, correct, **limits)
     reach = calibrate.act_for_error(confidences, correct, goal.max_error)
     met = reach is not None and reach.answered * scale >= goal.min_answered
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, goal.min_answered / max(scale, 1e-9))
@@ -61,8 +81,35 @@ def for_one(policy: Policy, classes: Sequence[str], probabilities: Floats, truth
         )
         wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
         missed = (f"goal: {wanted} is not reached on {on}; {best}",)
-    act = nearest.act if nearest else 1.0
-    return Chosen(thresholds=_same(classes, min(act, 1.0)), goals=[record], missed=missed)
+    act = min(nearest.act, 1.0) if nearest else 1.0
+    chosen = Chosen(thresholds=_same(classes, act), goals=[record], missed=missed)
+    if not met:
+        return chosen
+    limits = {"max_error": goal.max_error, "least_answered": goal.min_answered / scale}
+    return _by_band(chosen, classes, rows, confidences, correct, **limits)
+
+
+def _by_band(
+    chosen: Chosen,
+    classes: Sequence[str],
+    rows: Sequence[Band],
+    confidences: Floats,
+    correct: NDArray[np.bool_],
+    *,
+    max_error: float,
+    least_answered: float,
+) -> Chosen:
+    """The same with stricter thresholds for the bands that need them, unless less than `least_answered` of these rows
+    would be answered then: what the policy states comes first."""
+    if not rows:
+        return chosen
+    act = max(limit.act for limit in chosen.thresholds.values())
+    own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
+    kept: NDArray[np.bool_] = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
+    if own and kept.mean() < least_answered:
+        own = {}
+    shown = by_band.told(rows, confidences, correct, act=act, own=own)
+    return replace(chosen, bands={band: _same(classes, strict) for band, strict in own.items()}, by_band=shown)
 
 
 def for_any(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:

@@ -13,7 +13,7 @@ from classifiers.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, sa
 from classifiers.classifier import from_artifact
 from classifiers.errors import ArtifactError
 from classifiers.judging import instructions
-from classifiers.model import Model, Threshold, Usual
+from classifiers.model import Band, Model, Threshold, Usual
 from classifiers.policy import Policy
 from classifiers.registry import Registry
 
@@ -55,6 +55,15 @@ def test_what_a_judge_is_told_is_part_of_a_safety_classifier(bare_model: Callabl
     (tmp_path / JUDGE).write_text("Say that all is well.")
     with pytest.raises(ArtifactError, match=r"judge\.txt has been changed since it was trained"):
         load(tmp_path)
+
+
+def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    limits = {"first": Threshold(act=0.95, unsure=0.9), "second": Threshold(act=0.95, unsure=0.9)}
+    bands = {Band(above=0, up_to=40, language="de"): limits, Band(above=160, up_to=None): limits}
+    save(replace(model, stages=(replace(model.last, bands=bands),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.bands == bands
+    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("bands"))
+    assert load(tmp_path).model.last.bands == {}
 
 
 def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
@@ -152,6 +161,7 @@ def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model,
         (lambda m: m["stages"][0].update(earlier=1.5), "counts 1.5, which must be 0..1"),
         (lambda m: m["stages"][0].update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
         (lambda m: m["stages"][0]["thresholds"]["first"].update(act=0.1), "thresholds must be"),
+        (lambda m: m["stages"][0].update(bands=[{"up_to": 40}]), "not complete: KeyError"),
         (lambda m: m["files"].update({"/etc/passwd": "0"}), "outside its folder"),
         (lambda m: m["files"].update({"encoders/../../x": "0"}), "outside its folder"),
         (lambda m: m["stages"].clear(), "stages with names of their own"),

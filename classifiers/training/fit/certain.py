@@ -73,6 +73,13 @@ def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
     )
 
 
+def least_share(count: int, total: int, confidence: float) -> float:
+    """The share that lies below what was counted with that confidence (Clopper and Pearson 1934, one-sided)."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(count, total - count + 1.0, 1 - confidence)) if count else 0.0
+
+
 def highest_share(counts: NDArray[np.integer], totals: NDArray[np.integer] | int) -> NDArray[np.float64]:
     """The share that lies above what was counted with 95 % confidence (Clopper and Pearson 1934, one-sided)."""
     from scipy.special import betaincinv

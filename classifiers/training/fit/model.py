@@ -14,7 +14,7 @@ from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model,
 from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
-from classifiers.training import calibrate, crossfit, goals
+from classifiers.training import bands, calibrate, crossfit, goals
 from classifiers.training.fit import linear
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
@@ -132,7 +132,10 @@ def _one_of(
     scale = calibrate.temperature(scores[use], truth[use])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
     probabilities = squash(calibration, scores, multi_label=False)
-    chosen = goals.for_one(policy, classes, probabilities[use], truth[use], on)
+    banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
+    chosen = goals.for_one(
+        policy, classes, probabilities[use], truth[use], on=on, bands=[banded[index] for index in np.flatnonzero(use)]
+    )
     own = truth != place.get(OTHER, -1)
     names = np.array([name != OTHER for name in classes])
     usual = calibrate.usual(scores[use & own][:, names].max(axis=1))
@@ -145,6 +148,7 @@ def _one_of(
         thresholds=chosen.thresholds,
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual),
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
+        bands=chosen.bands,
     )
     model = Model(policy=policy, stages=(stage,))
     away = novelty.score(stage.novelty, vectors[held.rows], scores[:, names])
@@ -153,10 +157,10 @@ def _one_of(
             policy,
             classes,
             scored,
-            name_one(classes, scored, chosen.thresholds, novel=far > limit, has_other=policy.other is not None),
+            name_one(classes, scored, chosen.of(band), novel=far > limit, has_other=policy.other is not None),
             far,
         )
-        for scored, far in zip(probabilities, away.tolist(), strict=True)
+        for scored, far, band in zip(probabilities, away.tolist(), banded, strict=True)
     )
     settings = {
         "head": "softmax with whitened prototypes and nearest sentences",

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from classifiers.model import Band
 from classifiers.policy import Policy
 from classifiers.report import card, html, svg
 from classifiers.slots.tags import Mark
+from classifiers.training.bands import told
 from classifiers.training.run import train
 from classifiers.training.slots.measure import measures
 
@@ -66,6 +69,17 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
     assert re.search(r"<td>all</td><td class=\"n\">3</td>.*?<td class=\"n\">0.800</td>", page)
     empty = html.page({**report, "settings": {**report["settings"], "slots": {"scale": 1.0, **measures([], [])}}})
     assert "On 0 held-out marked sentences, none of them" in empty
+
+
+def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
+    bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
+    right = np.arange(100) >= 12
+    shown = told(bands, np.linspace(0.5, 1, 100, dtype=np.float32), right, act=0.5, own={bands[0]: 0.6})
+    page = html.page({**reports["intent"], "bands": shown})
+    row = r'1 – 40</td><td>de</td><td class="n">60</td><td class="n">100.0 %</td><td class="n">20.0 %</td>'
+    assert re.search(row + r"<td[^>]*>0.600 \(its own\)</td>", page)
+    assert re.search(r'over 120</td><td>any</td><td class="n">40</td>', page)
+    assert "Lengths and languages" not in html.page(reports["safety"])
 
 
 def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:

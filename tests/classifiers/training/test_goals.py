@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from classifiers.model import Band
 from classifiers.policy import OTHER, Policy
 from classifiers.training.goals import for_any, for_one
 
@@ -22,7 +23,7 @@ def held_out(right: int, wrong: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_goal_that_is_reached_sets_the_threshold(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(goal={"max_error": "5%", "min_answered": "60%"})
-    chosen = for_one(policy, CLASSES, *held_out(80, 20), "written text")
+    chosen = for_one(policy, CLASSES, *held_out(80, 20), on="written text")
     assert chosen.missed == ()
     assert chosen.thresholds["lost_card"].act == pytest.approx(0.9)
     assert chosen.thresholds[OTHER].act == 0
@@ -32,7 +33,7 @@ def test_a_goal_that_is_reached_sets_the_threshold(make_policy: Callable[..., Po
 
 def test_a_goal_that_is_missed_says_how_near_it_comes(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(goal={"max_error": "1%", "min_answered": "90%"})
-    chosen = for_one(policy, CLASSES, *held_out(80, 20), "written text")
+    chosen = for_one(policy, CLASSES, *held_out(80, 20), on="written text")
     assert chosen.goals[0]["met"] is False
     wanted = "at most 1.0% error with at least 90.0% answered is not reached on written text"
     assert chosen.missed == (f"goal: {wanted}; the nearest reachable is 20.0% with 100.0% answered",)
@@ -42,13 +43,26 @@ def test_text_that_is_called_other_is_not_answered(make_policy: Callable[..., Po
     probabilities, truth = held_out(50, 0)
     probabilities[25:] = (0.1, 0.0, 0.0, 0.9)
     policy = make_policy(goal={"max_error": "5%", "min_answered": "60%"})
-    chosen = for_one(policy, CLASSES, probabilities, truth, "written text")
+    chosen = for_one(policy, CLASSES, probabilities, truth, on="written text")
     assert chosen.missed
     assert chosen.goals[0]["answered"] == 0.5
 
 
+def test_what_the_policy_states_comes_before_a_bands_own_threshold(make_policy: Callable[..., Policy]) -> None:
+    probabilities, truth = held_out(760, 40)
+    bands = [Band(above=40, up_to=120)] * 600 + [Band(above=0, up_to=40)] * 200
+    for least, own in (("90%", {bands[-1]}), ("99%", set())):
+        policy = make_policy(goal={"max_error": "5%", "min_answered": least})
+        chosen = for_one(policy, CLASSES, probabilities, truth, on="real rows", bands=bands)
+        assert chosen.missed == ()
+        assert set(chosen.bands) == own
+        assert [one["own"] for one in chosen.by_band] == [bool(own), False]
+        assert chosen.of(bands[0]) == chosen.thresholds
+    assert chosen.by_band[0]["error"] == 0.2
+
+
 def test_without_a_goal_nothing_is_missed(make_policy: Callable[..., Policy]) -> None:
-    chosen = for_one(make_policy(), CLASSES, *held_out(1, 99), "written text")
+    chosen = for_one(make_policy(), CLASSES, *held_out(1, 99), on="written text")
     assert (chosen.missed, chosen.goals) == ((), [])
 
 
