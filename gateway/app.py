@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -18,12 +18,15 @@ from gateway.asgi import ClientGone
 from gateway.audits import Audits
 from gateway.config.load import Loaded
 from gateway.contract.owner import Owner
+from gateway.contract.safety_owner import SafetyOwner
+from gateway.contract.safety_store import SafetyStore
 from gateway.contract.store import ContractStore
 from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
 from gateway.in_use import InUse, edition
+from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import Store
@@ -81,8 +84,13 @@ def create_app(
         on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
     )
-    bound = [rule.name for rule in rules if rule.terms is not None]
-    metrics.watch_contracts(owner, bound)
+    safety = SafetyOwner(
+        SafetyStore(contracts.path),
+        on_move=lambda scope, side: metrics.contract_moves.labels(scope.rule, side.phase.value).inc(),
+        on_failure=metrics.contract_failures.inc,
+    )
+    metrics.watch_contracts(owner, [rule.name for rule in rules if rule.terms is not None])
+    metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
     pipeline = Pipeline(
         in_use=in_use,
         routes=routes,
@@ -92,6 +100,7 @@ def create_app(
         metrics=metrics,
         audits=Audits(owner=owner, metrics=metrics),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
+        bounds=Bounds(owner=safety, metrics=metrics),
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
     )
@@ -103,7 +112,7 @@ def create_app(
         retrainer = (
             None if keep_s is None else Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics, keep_s=keep_s)
         )
-        looking = asyncio.create_task(_look(owner, reloader, retrainer))
+        looking = asyncio.create_task(_look((owner, safety), reloader, retrainer))
         yield
         try:
             looking.cancel()
@@ -114,6 +123,7 @@ def create_app(
                 worker.close()
         finally:
             owner.close()
+            safety.close()
             writer.close()
 
     api = _api(engine, writer, lifespan)
@@ -123,12 +133,13 @@ def create_app(
     return RequestId(Auth(app, settings.access_key))
 
 
-async def _look(owner: Owner, reloader: Reloader | None, retrainer: Retrainer | None) -> None:
+async def _look(owners: Iterable[Owner | SafetyOwner], reloader: Reloader | None, retrainer: Retrainer | None) -> None:
     """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
         try:
-            await owner.look()
+            for owner in owners:
+                await owner.look()
             if reloader is not None:
                 await reloader.look()
             if retrainer is not None:

@@ -34,7 +34,7 @@ def stand_at_zero(
             metrics.expect_unmet(rule.name)
         if rule.asks is not None:
             metrics.expect_judge(rule.name, (outcome.value for outcome in Outcome))
-        if rule.terms is not None:
+        if rule.terms is not None or rule.safety is not None:
             metrics.expect_pairs(rule.name)
         if rule.retrains:
             metrics.expect_retrainings(rule.name)

@@ -11,6 +11,7 @@ from classifiers.verdict import Abstention, Verdict
 from gateway.answers.compare import Result
 from gateway.answers.unmet import Reason
 from gateway.contract.owner import Owner
+from gateway.contract.safety_owner import SafetyOwner
 from gateway.contract.state import Phase
 from gateway.instruments import Instruments
 from gateway.ledger.record import Record
@@ -105,7 +106,7 @@ class Metrics(Instruments):
         for outcome in ("proposed", "refused", "failed", "promoted", "withdrawn"):
             self.retrainings.labels(rule, outcome)
 
-    def watch_contracts(self, owner: Owner, rules: Iterable[str]) -> None:
+    def watch_contracts(self, owner: Owner | SafetyOwner, rules: Iterable[str]) -> None:
         """Reads contracts when they are scraped. rules: those that have one."""
         for rule, phase in product(rules, Phase):
             self.contracts.labels(rule, phase.value).set_function(partial(owner.standing, rule, phase))

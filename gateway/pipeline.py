@@ -13,6 +13,7 @@ from classifiers.runtime import key_of_version
 from classifiers.verdict import Reading, Verdict
 from gateway.audits import Audits, Open
 from gateway.in_use import InUse
+from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
 from gateway.judge.settle import Pairs, Settling, Texts
 from gateway.ledger.decided import note_decision, note_redacted
@@ -54,6 +55,7 @@ class Pipeline:
         metrics: Metrics,
         audits: Audits,
         judge: Judge,
+        bounds: Bounds,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -65,7 +67,7 @@ class Pipeline:
         self._metrics = metrics
         self._audits = audits
         self._classify_time_s = classify_time_s
-        self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s))
+        self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s), bounds=bounds)
         self._output = Output(
             ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
         )

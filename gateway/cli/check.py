@@ -9,6 +9,9 @@ import typer
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from classifiers.policy import Policy
     from gateway.cli.outlook import Told
     from gateway.config.load import Loaded
 
@@ -24,12 +27,14 @@ def check(
     problems: list[Problem] = []
     notes: list[str] = []
     contracts: list[Told] = []
+    judges: list[Told] = []
     for file in chosen:
         try:
-            loaded, unchecked = _check_one(file)
+            loaded, policies, unchecked = _check_one(file)
             notes += unchecked
             if loaded is not None:
                 contracts += _expect(loaded, notes)
+                judges += _ask(loaded, policies)
         except ConfigError as error:
             problems.extend(error.problems)
     if json:
@@ -48,6 +53,7 @@ def check(
                 ],
                 "notes": notes,
                 "contracts": [told.data for told in contracts],
+                "judges": [told.data for told in judges],
             }
         )
     else:
@@ -57,7 +63,7 @@ def check(
             stderr().print(note, style="yellow", markup=False, soft_wrap=True)
         if not problems:
             stdout().print(f"{len(chosen)} {'file' if len(chosen) == 1 else 'files'}, nothing wrong", markup=False)
-        for told in contracts:
+        for told in (*contracts, *judges):
             stdout().print(told.line, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(Exit.USAGE)
@@ -76,8 +82,15 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
         return []
 
 
-def _check_one(file: Path) -> tuple["Loaded | None", list[str]]:
-    """A gateway file, and what of it could not be checked. Its rules are held against the policies beside it.
+def _ask(loaded: "Loaded", policies: "Mapping[str, Policy]") -> "list[Told]":
+    """What a file's judges cost. Raises ConfigError where its prices cannot be read."""
+    from gateway.cli.judges import costs
+
+    return list(costs(loaded, policies))
+
+
+def _check_one(file: Path) -> tuple["Loaded | None", "Mapping[str, Policy]", list[str]]:
+    """A gateway file, the policies beside it, against which its rules are held, and what of it could not be checked.
 
     Raises ConfigError.
     """
@@ -89,7 +102,7 @@ def _check_one(file: Path) -> tuple["Loaded | None", list[str]]:
     data = source.read(file, os.environ).data
     if isinstance(data, dict) and "kind" in data:
         load_policy(file, os.environ)
-        return None, []
+        return None, {}, []
     loaded = load_gateway(file, os.environ)
     policies = {}
     for path in sorted((file.parent / "policies").glob("*.yaml")):
@@ -102,11 +115,15 @@ def _check_one(file: Path) -> tuple["Loaded | None", list[str]]:
     if problems:
         raise ConfigError(problems)
     where = file.parent / "policies"
-    return loaded, [
-        str(loaded.document.problem(("rules", index, "classifier"), _unread(rule.classifier, where)))
-        for index, rule in enumerate(loaded.settings.rules)
-        if rule.classifier not in policies
-    ]
+    return (
+        loaded,
+        policies,
+        [
+            str(loaded.document.problem(("rules", index, "classifier"), _unread(rule.classifier, where)))
+            for index, rule in enumerate(loaded.settings.rules)
+            if rule.classifier not in policies
+        ],
+    )
 
 
 def _unread(name: str, where: Path) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from gateway.cli import judges
 from gateway.cli.drift import as_dict as drift_as_dict
 from gateway.cli.drift import table as drift_table
 from gateway.cli.output import Exit, Json, fail, print_json, stdout
@@ -30,14 +31,36 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
         paused = store.paused()
         found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
         rows = [_row(store, stored, paused, drift) for stored, drift in found]
+        judged = _judged(store, paused)
     finally:
         store.close()
     if json:
-        print_json(rows)
+        print_json([*rows, *judged])
         return
-    if not rows:
+    if not rows and not judged:
         stdout().print("no call has met a rule with a contract yet")
         return
+    if rows:
+        _print(rows, [drift for _, drift in found])
+    if judged:
+        stdout().print(judges.table(judged))
+        for row in judged:
+            for side in ("missing", "flagging"):
+                line = f"{row['rule']} by {row['judge']}, {side}: {row[side]['reason']}"
+                stdout().print(line, markup=False, soft_wrap=True)
+
+
+def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, Any]]:
+    from gateway.contract.safety_store import SafetyStore
+
+    safety = SafetyStore(store.path)
+    try:
+        return judges.rows(safety, paused)
+    finally:
+        safety.close()
+
+
+def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     table = Table(title="Contracts", title_justify="left")
     for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
         table.add_column(name)
@@ -53,7 +76,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
             "" if row["at_most"] is None else f"{row['at_most']:.2%}",
         )
     stdout().print(table)
-    for row, (_, drift) in zip(rows, found, strict=True):
+    for row, drift in zip(rows, drifts, strict=True):
         stdout().print(f"{row['rule']} for {row['model']}: {row['reason']}", markup=False, soft_wrap=True)
         if drift is not None:
             moved = ", ".join(drift.moved()) or "nothing beyond doubt"
@@ -69,7 +92,8 @@ def pause(rule: str, config: Config = _DEFAULT) -> None:
         store.pause(rule, time.time())
     finally:
         store.close()
-    stdout().print(f"{rule} answers nothing from now on; its calls are forwarded, and pairs go on", markup=False)
+    done = "its calls are forwarded, or put to its judge, and pairs go on"
+    stdout().print(f"{rule} answers nothing from now on; {done}", markup=False)
 
 
 @app.command("resume")

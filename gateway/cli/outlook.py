@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from classifiers.registry import Registry
 from gateway.config.load import Loaded
-from gateway.config.rules import Rule
+from gateway.config.rules import Ask, Rule
 from gateway.contract.bounds import spend
 from gateway.contract.outlook import Outlook, Wait, outlook, threshold, until_alarm, until_certificate
 from gateway.contract.state import FEWEST_TO_ORDER, Contract, Phase
@@ -32,11 +32,11 @@ class Told:
 
 
 def outlooks(loaded: Loaded) -> list[Told]:
-    """Of each rule under a contract: what is to be expected with the version in use, and with one that is tried.
+    """Of each rule under a contract with the model that is asked for: what is to be expected with the version in use, and with one that is tried.
 
     Raises LedgerError and ArtifactError.
     """
-    rules = [rule for rule in loaded.settings.rules if rule.contract]
+    rules = [rule for rule in loaded.settings.rules if rule.contract and not isinstance(rule.when_unsure, Ask)]
     if not rules:
         return []
     store = ContractStore(loaded.ledger) if loaded.ledger.is_file() else None

@@ -30,7 +30,7 @@ def rule_problems(loaded: Loaded, policies: Mapping[str, Policy]) -> list[Proble
             message = f"needs the policy beside this file, at {policy_file(loaded, rule.classifier)}"
             problems.append(loaded.document.problem(("rules", index, "retrain"), message))
         problems += _ask_problems(loaded, index, rule, policy)
-        if rule.contract and policy.multi_label:
+        if rule.contract and policy.multi_label and not isinstance(rule.when_unsure, Ask):
             message = f"{policy.name} gives several labels a text; a contract on those is not built yet"
             problems.append(loaded.document.problem(("rules", index, "contract"), message))
     return problems

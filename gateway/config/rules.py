@@ -151,13 +151,17 @@ Otherwise = Annotated[FallThrough | None, BeforeValidator(_asks_nobody)]
 
 
 class Contract(Record):
-    """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for.
+    """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for;
+    and one that asks a judge decide by itself only while two bounds hold on how often it disagrees with the judge.
 
     max_disagreement: of the calls that it answers, with a chance of `confidence`; notice_within: how long it may take
-    until audits notice twice as much.
+    until audits notice twice as much. max_missed: of what the judge calls unsafe; max_false_alarms: of what it calls
+    safe.
     """
 
     max_disagreement: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
+    max_missed: Annotated[Share, Field(gt=0, le=0.5)] = 0.05
+    max_false_alarms: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
     confidence: Annotated[Share, Field(ge=0.5, lt=1)] = 0.95
     notice_within: Annotated[Seconds, Field(gt=0)] = 7 * 86400.0
 
@@ -210,7 +214,24 @@ class Rule(Record):
         return self
 
     @model_validator(mode="after")
+    def _bounds_of_its_kind(self) -> Self:
+        given = self.contract.model_fields_set if self.contract else set()
+        if not isinstance(self.when_unsure, Ask):
+            if given & {"max_missed", "max_false_alarms"}:
+                raise ValueError("max_missed and max_false_alarms are held against a judge: when_unsure: {ask: …}")
+            return self
+        if given & {"max_disagreement", "notice_within"}:
+            raise ValueError("with a judge a contract takes max_missed, max_false_alarms and confidence")
+        if self.contract and self.reads.output:
+            raise ValueError("a contract on a rule that reads output is not built yet")
+        if self.retrain:
+            raise ValueError("retrain on what a judge says is not built yet")
+        return self
+
+    @model_validator(mode="after")
     def _a_contract_is_on_labels(self) -> Self:
+        if isinstance(self.when_unsure, Ask):
+            return self
         if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
             raise ValueError("under a contract a rule answers with labels and does nothing else: {answer: label}")
         return self

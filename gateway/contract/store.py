@@ -4,9 +4,7 @@ A pair holds no text: labels, confidence, and how the reference's answer compare
 be kept for training.
 """
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +13,7 @@ import msgspec
 
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract
-from gateway.ledger.store import LedgerError
+from gateway.contract.tables import MOVE, Tables, json_of
 
 _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contracts (
@@ -30,9 +28,6 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_forgotten (
         key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
         PRIMARY KEY (key, chosen, result)) STRICT""",
-    """CREATE TABLE IF NOT EXISTS contract_moves (
-        key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
-    "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS contract_texts (
         rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
@@ -83,18 +78,12 @@ class Traffic:
     surer: float
 
 
-class ContractStore:
+class ContractStore(Tables):
     """Opens or makes the tables. One thread at a time. Raises LedgerError where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path, _CREATE)
         with self._errors("used"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            for statement in _CREATE:
-                self._db.execute(statement)
             if not any(column[1] == "novelty" for column in self._db.execute("PRAGMA table_info(contract_pairs)")):
                 self._db.execute("ALTER TABLE contract_pairs ADD COLUMN novelty REAL")
 
@@ -136,12 +125,6 @@ class ContractStore:
             first, calls, surer = self._db.execute(query, (confidence, key, since)).fetchone()
         return None if first is None else Traffic(since=first, calls=calls, surer=surer)
 
-    def moves(self, key: str) -> list[tuple[float, str, str]]:
-        """(Unix seconds, phase, reason) of each change of phase or threshold."""
-        with self._errors("read"):
-            query = "SELECT at, phase, reason FROM contract_moves WHERE key = ? ORDER BY at"
-            return list(self._db.execute(query, (key,)))
-
     def put(
         self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, text: tuple[str, str] | None = None
     ) -> None:
@@ -149,14 +132,14 @@ class ContractStore:
         text: to be kept, with the label that the reference gave it."""
         scope, contract = stored.scope, stored.contract
         key = scope.key
-        state = (key, scope.rule, scope.model, stored.at, _json(scope), _json(contract))
+        state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
         statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state)]
         if pair is not None:
             insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             statements.append((insert, (key, *msgspec.structs.astuple(pair))))
         if moved:
             move = (key, stored.at, contract.phase.value, contract.reason)
-            statements.append(("INSERT INTO contract_moves VALUES (?, ?, ?, ?)", move))
+            statements.append((MOVE, move))
         if text is not None:
             statements.append(("INSERT INTO contract_texts VALUES (?, ?, ?, ?)", (scope.rule, stored.at, *text)))
         self._write(statements)
@@ -211,11 +194,6 @@ class ContractStore:
             values = (key, row[0], since, until)
             self._write([(count, values), (f"DELETE {doomed}", values)])
 
-    def paused(self) -> frozenset[str]:
-        """The rules whose contracts answer nothing for now."""
-        with self._errors("read"):
-            return frozenset(rule for (rule,) in self._db.execute("SELECT rule FROM contract_pauses"))
-
     def pause(self, rule: str, at: float) -> None:
         """From now on a rule's contracts answer nothing."""
         self._write([("INSERT OR REPLACE INTO contract_pauses VALUES (?, ?)", (rule, at))])
@@ -223,29 +201,3 @@ class ContractStore:
     def resume(self, rule: str) -> None:
         """Lets a rule's contracts answer again."""
         self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))])
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
-
-    def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        with self._errors("written"):
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                for statement, values in statements:
-                    self._db.execute(statement, values)
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            raise LedgerError(f"the contracts in {self._path} cannot be {what}: {error}") from error
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -4,11 +4,15 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.verdict import Abstention, Reading, Verdict
+from gateway.contract.safety import Zone
+from gateway.contract.safety_owner import Placed
+from gateway.judge.contracted import Bounds, local, told
 from gateway.judge.judge import Judge, Judged
 from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
 from gateway.types import Context
 
+_NOT_SHOWN = "its text cannot be shown to the judge"
 Pairs = Sequence[tuple[Rule, Verdict]]
 Texts = Callable[[Rule], Sequence[str] | None]
 """The texts that a rule's classifier has read, as they may be shown to a judge; None where they may not."""
@@ -17,10 +21,12 @@ Classify = Callable[[Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """judge: of all rules; classify: the classifiers, off the event loop."""
+    """judge: of all rules; classify: the classifiers, off the event loop; bounds: under which rules decide by
+    themselves."""
 
     judge: Judge
     classify: Classify
+    bounds: Bounds
 
     async def decide(
         self,
@@ -32,12 +38,20 @@ class Settling:
     ) -> tuple[Pairs, Decision]:
         """The rules' verdicts and what is decided on them. readings: what each rule's classifier has read; unmet: as
         `rules.decide` takes it; shown: what of the texts a judge may see."""
+        placed = self.bounds.place(pairs)
+        own = {rule.name: verdict for rule, verdict in pairs}
+        pairs = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in pairs]
         decision = decide(pairs, unmet)
         while decision.act is Act.ASK:
             assert decision.step is not None
             asking = decision.step
             reading = next(one for (rule, _), one in zip(pairs, readings, strict=True) if rule is asking.rule)
-            verdict = await self.verdict(context, asking, reading, shown(pairs)(asking.rule))
+            texts = shown(pairs)(asking.rule)
+            under = placed.get(asking.rule.name)
+            if under is None:
+                verdict = await self.verdict(context, asking, reading, texts)
+            else:
+                verdict = await self._under_contract(context, asking, own[asking.rule.name], under, texts)
             pairs = [(rule, verdict if rule is asking.rule else one) for rule, one in pairs]
             decision = decide(pairs, unmet)
         return pairs, decision
@@ -45,9 +59,22 @@ class Settling:
     async def verdict(self, context: Context, step: Step, reading: Reading, texts: Sequence[str] | None) -> Verdict:
         """The judge's verdict in place of the classifier's. texts: as they may be shown."""
         if texts is None:
-            return replace(step.verdict, abstention=Abstention.BROKEN, reason="its text cannot be shown to the judge")
+            return replace(step.verdict, abstention=Abstention.BROKEN, reason=_NOT_SHOWN)
         doubtful = await self._doubtful(reading, texts)
         return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
+
+    async def _under_contract(
+        self, context: Context, step: Step, own: Verdict, placed: Placed, texts: Sequence[str] | None
+    ) -> Verdict:
+        """The judge's verdict on all that the rule reads, which the contract learns from. own: the classifier's; it
+        stands where an audit brings no verdict, for without the audit it had stood as well."""
+        if texts is None:
+            return replace(step.verdict, abstention=Abstention.BROKEN, reason=_NOT_SHOWN)
+        judged = await self.judge.ask(context, step.rule, texts)
+        await self.bounds.learn(context, step.rule, placed, judged)
+        if not judged.given and placed.chosen.zone is not Zone.ASK:
+            return local(step.rule, own, placed)
+        return settled(step.verdict, judged)
 
     async def _doubtful(self, reading: Reading, texts: Sequence[str]) -> Sequence[str]:
         """Of several texts, those that the classifier is unsure of by themselves: an earlier turn that is sure is not

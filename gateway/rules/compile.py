@@ -8,6 +8,7 @@ from classifiers.judging import instructions
 from classifiers.policy import OTHER, Policy
 from gateway.config.rules import OWN_LABEL, Ask, Block, FallThrough, Reads, Role, Then
 from gateway.config.rules import Rule as RuleSettings
+from gateway.contract.safety import SafetyTerms
 from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
 from gateway.rules.rule import Act, Action, Asks, Rule
@@ -65,13 +66,25 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
         languages=policy.languages,
         redacts=redacts,
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
-        terms=None
-        if rule.contract is None
-        else Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence),
+        terms=_terms(rule),
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
         retrains=rule.retrain is not None,
         asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, Ask) else None,
+        safety=_safety(rule),
     )
+
+
+def _terms(rule: RuleSettings) -> Terms | None:
+    if rule.contract is None or isinstance(rule.when_unsure, Ask):
+        return None
+    return Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence)
+
+
+def _safety(rule: RuleSettings) -> SafetyTerms | None:
+    contract = rule.contract
+    if contract is None or not isinstance(rule.when_unsure, Ask):
+        return None
+    return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 
 def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:

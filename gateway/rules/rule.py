@@ -7,6 +7,7 @@ from typing import Literal
 
 from classifiers.policy import Slot
 from classifiers.verdict import Reading
+from gateway.contract.safety import SafetyTerms
 from gateway.contract.state import Terms
 from gateway.reading.template import Template
 from gateway.spelling import Names
@@ -56,7 +57,7 @@ class Rule:
     that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
     slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it replaces; terms:
     under which it answers, if it has a contract; notice_s: of that contract's audits; retrains: whether texts of its
-    calls are kept to train on; asks: its judge, if it has one."""
+    calls are kept to train on; asks: its judge, if it has one; safety: what it promises of that judge's verdicts."""
 
     name: str
     classifier: str
@@ -78,6 +79,7 @@ class Rule:
     notice_s: float = 0.0
     retrains: bool = False
     asks: Asks | None = None
+    safety: SafetyTerms | None = None
 
     def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
         """What its classifier is to read."""

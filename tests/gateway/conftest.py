@@ -19,9 +19,12 @@ from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.audits import Audits
 from gateway.config.load import Loaded, load_gateway
 from gateway.contract.owner import Owner
+from gateway.contract.safety_owner import SafetyOwner
+from gateway.contract.safety_store import SafetyStore
 from gateway.contract.store import ContractStore
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.in_use import Edition, InUse
+from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -175,6 +178,7 @@ class Wired:
     store: MemoryStore
     upstreams: Mapping[str, Upstream]
     contracts: Owner
+    safety: SafetyOwner
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -311,6 +315,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
         classify = FakeClassify(policies)
         owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
+        safety = SafetyOwner(SafetyStore(tmp_path / "contracts.db"), draw=draw)
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
@@ -323,11 +328,12 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             metrics=metrics,
             audits=Audits(owner=owner, metrics=metrics),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
+            bounds=Bounds(owner=safety, metrics=metrics),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety)
 
     return make
 

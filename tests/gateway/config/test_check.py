@@ -160,6 +160,22 @@ rules:
             "contract: {max_disagreement: 2%}\n    then: {a: flag}",
             "f:5:5: rules[0]: under a contract a rule answers with labels",
         ),
+        (
+            "contract: {max_missed: 2%}\n    then: {a: {answer: label}}",
+            "f:5:5: rules[0]: max_missed and max_false_alarms are held against a judge: when_unsure: {ask: …}",
+        ),
+        (
+            "contract: {max_disagreement: 2%}\n    when_unsure: {ask: judge}\n    then: {a: block}",
+            "f:5:5: rules[0]: with a judge a contract takes max_missed, max_false_alarms and confidence",
+        ),
+        (
+            "contract: true\n    when_unsure: {ask: judge}\n    reads: {output: true}\n    then: {a: block}",
+            "f:5:5: rules[0]: a contract on a rule that reads output is not built yet",
+        ),
+        (
+            "contract: true\n    retrain: {every: 99}\n    when_unsure: {ask: judge}\n    then: {a: block}",
+            "f:5:5: rules[0]: retrain on what a judge says is not built yet",
+        ),
         ("retrain: {every: 500 pairs}\n    then: {a: {answer: label}}", "f:5:5: rules[0]: retrain needs a contract"),
         (
             "contract: true\n    retrain: {every: 500 pairs}\n    then: {a: {answer: label}}",

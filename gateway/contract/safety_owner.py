@@ -1,0 +1,146 @@
+"""The one owner of all safety contracts: knows where each stands, chooses which calls are judged, and stores each of
+them before it counts."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway.contract.safety import Chosen, SafetyContract, SafetyTerms, Zone
+from gateway.contract.safety_store import SafetyStore, Stored
+from gateway.contract.scope import Scope
+from gateway.contract.side import Side
+from gateway.contract.state import Phase
+from gateway.ledger.store import LedgerError
+
+_log = logging.getLogger(__name__)
+_SIDES: Final = ("missing", "flagging")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A call under a contract. judged: whether it is put to the judge."""
+
+    scope: Scope
+    chosen: Chosen
+    judged: bool
+
+
+class SafetyOwner:
+    """Loads what the store holds. on_move is told of each side that changes its phase, on_failure of writes that
+    failed: the contract then decides nothing until one goes through. Raises LedgerError where the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: SafetyStore,
+        *,
+        on_move: Callable[[Scope, Side], None] | None = None,
+        on_failure: Callable[[], None] | None = None,
+        draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._on_move = on_move
+        self._on_failure = on_failure
+        self._draw = draw
+        self._clock = clock
+        self._kept = {stored.scope.key: (stored.scope, stored.contract) for stored in store.contracts()}
+        self._attempts: dict[tuple[str, str, str], int] = {}
+        for scope, contract in self._kept.values():
+            self._count_attempts(scope, contract)
+        self._paused = store.paused()
+        self._unwritten: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="safety-contracts")
+
+    @property
+    def contracts(self) -> Mapping[Scope, SafetyContract]:
+        """Where each contract stands."""
+        return dict(self._kept.values())
+
+    def standing(self, rule: str, phase: Phase) -> int:
+        """How many sides of a rule's contracts are in a phase."""
+        kept = tuple(self._kept.values())
+        return sum(side.phase is phase for scope, one in kept if scope.rule == rule for side in _sides(one))
+
+    def place(self, scope: Scope, terms: SafetyTerms, score: float | None) -> Placed:
+        """Where a call lies, and whether it is judged; to be asked before anything is decided."""
+        if scope.key not in self._kept:
+            self._kept[scope.key] = scope, self._with_attempts(scope, SafetyContract.new(terms))
+        chosen = self._kept[scope.key][1].choose(score)
+        if scope.rule in self._paused or scope.key in self._unwritten:
+            chosen = replace(chosen, zone=Zone.ASK, rate=1.0)
+        return Placed(scope=scope, chosen=chosen, judged=self._draw() < chosen.rate)
+
+    async def learn(self, placed: Placed, *, request_id: str, unsafe: bool | None) -> None:
+        """Takes in what the judge said; unsafe: None where it answered with what is no verdict. Returns when it is
+        stored."""
+        async with self._lock:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, placed, request_id, unsafe)
+
+    async def look(self) -> None:
+        """Learns which rules are paused by now."""
+        try:
+            self._paused = await asyncio.get_running_loop().run_in_executor(self._thread, self._store.paused)
+        except LedgerError as error:
+            _log.error("%s", error)
+
+    def close(self) -> None:
+        """Waits for what is being written, then closes the store."""
+        self._thread.shutdown()
+        self._store.close()
+
+    def _take(self, placed: Placed, request_id: str, unsafe: bool | None) -> None:
+        scope = placed.scope
+        before = self._with_attempts(scope, self._kept[scope.key][1])
+        after = before.see(placed.chosen, unsafe=unsafe)
+        moves = [
+            name
+            for name in _SIDES
+            if (getattr(before, name).phase, getattr(before, name).threshold)
+            != (getattr(after, name).phase, getattr(after, name).threshold)
+        ]
+        result = "missing" if unsafe is None else "unsafe" if unsafe else "safe"
+        stored = Stored(scope=scope, contract=after, at=self._clock())
+        try:
+            self._store.put(stored, placed.chosen, request_id=request_id, result=result, moves=moves)
+        except LedgerError as error:
+            _log.error("%s; the contract of rule %s decides nothing until it can be", error, scope.rule)
+            self._unwritten.add(scope.key)
+            if self._on_failure is not None:
+                self._on_failure()
+        else:
+            self._unwritten.discard(scope.key)
+        self._kept[scope.key] = scope, after
+        self._count_attempts(scope, after)
+        for name in moves:
+            self._tell(scope, name, getattr(after, name))
+
+    def _tell(self, scope: Scope, name: str, side: Side) -> None:
+        _log.warning("contract of rule %s, %s: %s: %s", scope.rule, name, side.phase.value, side.reason)
+        if self._on_move is not None:
+            self._on_move(scope, side)
+
+    def _count_attempts(self, scope: Scope, contract: SafetyContract) -> None:
+        """α is spent over all attempts of a rule with a judge, whichever version of the classifier is used."""
+        for name in _SIDES:
+            key = scope.rule, scope.model, name
+            self._attempts[key] = max(self._attempts.get(key, 0), getattr(contract, name).attempts)
+
+    def _with_attempts(self, scope: Scope, contract: SafetyContract) -> SafetyContract:
+        """With those of the rule's other contracts counted, where no attempt is running."""
+        sides: dict[str, Side] = {}
+        for name in _SIDES:
+            side: Side = getattr(contract, name)
+            spent = self._attempts.get((scope.rule, scope.model, name), 0)
+            sides[name] = side if side.rungs else replace(side, attempts=max(side.attempts, spent))
+        return replace(contract, **sides)
+
+
+def _sides(contract: SafetyContract) -> tuple[Side, Side]:
+    return contract.missing, contract.flagging

@@ -1,0 +1,74 @@
+"""Safety contracts and their judged calls in the ledger's SQLite file; a call with the state that it makes. No text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.contract.safety import Chosen, SafetyContract
+from gateway.contract.scope import Scope
+from gateway.contract.tables import MOVE, Tables, json_of
+
+_CREATE: Final = (
+    """CREATE TABLE IF NOT EXISTS safety_contracts (
+        key TEXT PRIMARY KEY, rule TEXT NOT NULL, at REAL NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS safety_pairs (
+        key TEXT NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL, score REAL, zone TEXT NOT NULL,
+        rate REAL NOT NULL, passes REAL, flags REAL, result TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS safety_pairs_key ON safety_pairs (key)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A contract as it was stored. at: Unix seconds of its last change."""
+
+    scope: Scope
+    contract: SafetyContract
+    at: float
+
+
+class SafetyStore(Tables):
+    """One thread at a time. Raises LedgerError where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _CREATE)
+
+    def contracts(self) -> list[Stored]:
+        """All contracts, the latest changed first."""
+        with self._errors("read"):
+            rows = self._db.execute("SELECT scope, state, at FROM safety_contracts ORDER BY at DESC").fetchall()
+            return [
+                Stored(
+                    scope=msgspec.json.decode(scope, type=Scope),
+                    contract=msgspec.json.decode(state, type=SafetyContract),
+                    at=at,
+                )
+                for scope, state, at in rows
+            ]
+
+    def counts(self, key: str) -> dict[tuple[str, str], int]:
+        """Judged calls by zone and by what the judge said."""
+        query = "SELECT zone, result, count(*) FROM safety_pairs WHERE key = ? GROUP BY zone, result"
+        with self._errors("read"):
+            return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
+
+    def put(self, stored: Stored, chosen: Chosen, *, request_id: str, result: str, moves: Sequence[str] = ()) -> None:
+        """A contract's state, with the call that led to it, all or nothing. moves: the sides that changed, `missing`
+        and `flagging`, which are to be in its history."""
+        scope, contract = stored.scope, stored.contract
+        key = scope.key
+        call = (key, stored.at, request_id, chosen.score, chosen.zone.value, chosen.rate, chosen.passes, chosen.flags)
+        statements: list[tuple[str, Sequence[Any]]] = [
+            (
+                "INSERT OR REPLACE INTO safety_contracts VALUES (?, ?, ?, ?, ?)",
+                (key, scope.rule, stored.at, json_of(scope), json_of(contract)),
+            ),
+            ("INSERT INTO safety_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*call, result)),
+        ]
+        for name in moves:
+            side = getattr(contract, name)
+            statements.append((MOVE, (key, stored.at, side.phase.value, f"{name}: {side.reason}")))
+        self._write(statements)

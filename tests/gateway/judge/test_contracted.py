@@ -1,0 +1,161 @@
+"""A safety rule under a contract in the request path: all is judged in shadow, what is certain is decided here once it
+is certified, audits go on, and a judge that fails spoils no sure verdict."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.contract.state import Phase
+from gateway.errors import UpstreamFailed
+from gateway.types import Headers
+from gateway.upstreams.base import Answer, Call
+
+Wire = Callable[..., Any]
+JSON: Headers = [(b"content-type", b"application/json")]
+BASE = """
+version: 1
+upstreams:
+  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  dear: one
+  cheap: {upstream: two, internal: true}
+"""
+RULES = """
+rules:
+  - name: safety
+    classifier: safe
+    contract: {max_missed: 10%, max_false_alarms: 10%, confidence: 80%}
+    then: {"*": {block: Not here.}}
+    when_unsure: {ask: cheap}
+"""
+
+
+@dataclass(slots=True)
+class Says:
+    """A judge's server that finds violence where the text says so, if it is up."""
+
+    name: str = "two"
+    notional: bool = False
+    ask_usage: bool = True
+    calls: int = 0
+    fails: bool = False
+    turned: bool = False
+    nonsense: bool = False
+
+    async def send(self, call: Call) -> Answer:
+        self.calls += 1
+        if self.fails:
+            raise UpstreamFailed("it is down")
+        text = str(json.loads(json.loads(call.body)["messages"][1]["content"])["texts"])
+        labels = ["violence"] if ("violence" in text) is not self.turned else []
+        content = "as I see it" if self.nonsense else json.dumps({"labels": labels})
+        body = {"choices": [{"finish_reason": "stop", "message": {"content": content}}]}
+        return Answer(status=200, headers=JSON, body=json.dumps(body).encode())
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Gateway:
+    """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered."""
+
+    def __init__(self, wire: Wire, ask: Any, paid: Any) -> None:
+        self.judge = Says()
+        self.coin = 0.0
+        upstreams = {"one": paid, "two": self.judge}
+        self.wired = wire(RULES, base=BASE, upstreams=upstreams, draw=lambda: self.coin)
+        self._ask = ask
+        self._sent = 0
+
+    async def send(self, text: str) -> Any:
+        self._sent += 1
+        messages = [{"role": "user", "content": f"{text} {self._sent}"}]
+        return await self._ask(self.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
+
+    async def certify(self) -> None:
+        """Calls until both sides are live."""
+        for _ in range(1000):
+            await self.send("hello")
+            await self.send("violence")
+            if self.wired.safety.standing("safety", Phase.LIVE) == 2:
+                return
+        raise AssertionError(f"not live: {self.wired.safety.contracts}")
+
+
+async def gateway(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> Gateway:
+    return Gateway(wire, ask, fake_upstream([make_answer()], name="one"))
+
+
+async def test_shadow_live_and_withdrawn(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    first = await one.send("violence")
+    assert (first.headers["x-offramp-decision"], first.headers["x-offramp-judged"]) == ("block", "safety:violence")
+    assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    await one.certify()
+    # no coin chooses a call now: both are decided here
+    one.coin, before = 0.999, one.judge.calls
+    assert (await one.send("violence")).headers["x-offramp-decision"] == "block"
+    assert (await one.send("hello")).headers["x-offramp-decision"] == "forward"
+    assert one.judge.calls == before
+    # an audited call is the judge's to decide
+    one.coin, one.judge.turned = 0.0, True
+    audited = await one.send("violence")
+    assert (audited.headers["x-offramp-decision"], audited.headers["x-offramp-judged"]) == ("forward", "safety:safe")
+    for _ in range(50):
+        await one.send("violence")
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
+    assert one.wired.metrics.contract_pairs.labels("safety", "differs", "true")._value.get() >= 2
+    one.wired.writer.close()
+
+
+async def test_a_judge_that_is_down_spoils_no_sure_verdict(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    one.judge.fails = True
+    # nothing is certified: the judge is all there is
+    answer = await one.send("hello")
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-abstained"]) == ("block", "safety:broken")
+    one.judge.fails = False
+    await one.certify()
+    one.judge.fails = True
+    for text, decision in (("hello", "forward"), ("violence", "block")):
+        answer = await one.send(text)
+        assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == (decision, "safety:failed")
+        assert "x-offramp-abstained" not in answer.headers
+    # a judge that cannot be reached says nothing of the text, however often
+    for _ in range(100):
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
+    # what it answers and is no verdict counts against the side that acted
+    one.judge.fails, one.judge.nonsense = False, True
+    for _ in range(60):
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) < 2
+    one.wired.writer.close()
+
+
+async def test_what_was_not_read_is_under_no_contract(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    assert (await one.send("unread")).headers["x-offramp-abstained"] == "safety:unread"
+    assert one.judge.calls == 0
+    # a text in a language that the policy does not name is judged, and passes for nothing that is certain
+    await one.send("language")
+    assert one.judge.calls == 1
+    [contract] = one.wired.safety.contracts.values()
+    assert contract.flagging.ordering == ((None, 1.0),)
+    one.wired.writer.close()
+
+
+async def test_calls_at_once_are_counted_each(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    await asyncio.gather(*(one.send("hello") for _ in range(20)))
+    [contract] = one.wired.safety.contracts.values()
+    assert (contract.flagging.calls, contract.missing.calls) == (20, 0)
+    one.wired.writer.close()
