@@ -32,7 +32,8 @@ class Told:
 
 
 def outlooks(loaded: Loaded) -> list[Told]:
-    """Of each rule under a contract with the model that is asked for: what is to be expected with the version in use, and with one that is tried.
+    """Of each rule under a contract with the model that is asked for: what is to be expected with the version in use,
+    and with one that is tried.
 
     Raises LedgerError and ArtifactError.
     """
