@@ -49,11 +49,12 @@ def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:
     return Part(stage=stage, probabilities=probabilities, away=away)
 
 
-def beside(told: Part, before: Part) -> Part:
+def beside(told: Part, before: Part, *, multi_label: bool) -> Part:
     """What a stage makes of windows together with what the stage before made of the same ones."""
     if not told.stage.earlier:
         return told
-    return replace(told, probabilities=linear.pooled(told.probabilities, before.probabilities, told.stage.earlier))
+    pool = linear.pooled if multi_label else linear.pooled_one
+    return replace(told, probabilities=pool(told.probabilities, before.probabilities, told.stage.earlier))
 
 
 def settles(told: Part) -> bool:

@@ -30,8 +30,9 @@ class Course:
     """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
 
     pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
-    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them; before: the
-    same for each of the pieces. tagged: the texts' words, where the policy has slots.
+    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them; before: what
+    it made of each of the pieces, or of the text where one label is named. tagged: the texts' words, where the policy
+    has slots.
     """
 
     reading: Reading
@@ -96,7 +97,7 @@ class Course:
             lengths = np.array([len(window) for window, _ in pieces], np.float32)
             told = self.classifier.told(self._banded(stage), np.stack(rows), lengths)
             if self.before is not None:
-                told = cascade.beside(told, self.before)
+                told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)
             last = self.reached == len(self.classifier.model.stages) - 1
             if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
                 self.reached, self.pieces, self.keys = self.reached + 1, (), None
@@ -120,6 +121,7 @@ class Course:
             if sure_to_abstain or cascade.settles(told):
                 self.parts.append(told)
                 return True
+            self.before = told
             return False
         done = cascade.settled(told)
         if done.any():

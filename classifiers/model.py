@@ -134,7 +134,7 @@ class Stage:
     """An encoder and all that stands on it: enough to judge a text.
 
     name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
-    earlier: of safety, how much the stage before counts beside this one in windows that came from it, 0..1.
+    earlier: how much the stage before counts beside this one in what came from it, 0..1.
     bands: texts whose thresholds are others; no two hold the same text (`classifiers.bands`).
     """
 

@@ -238,9 +238,10 @@ class Policy(Record):
         return self
 
     @model_validator(mode="after")
-    def _larger_for_safety(self) -> Self:
-        if self.larger_encoder and self.kind != "safety":
-            raise ValueError(f"larger_encoder: is for kind safety, not {self.kind}; name a larger one as encoder:")
+    def _larger_beside(self) -> Self:
+        if self.larger_encoder and (self.several or self.slots or self.kind == "slots"):
+            what = "topics with multi_label" if self.several else "policies with slots"
+            raise ValueError(f"larger_encoder: is not for {what}; name a larger one as encoder:")
         return self
 
     @field_validator("labels", mode="after")

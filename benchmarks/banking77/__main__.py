@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.banking77 import scope
 from benchmarks.banking77.dataset import Dataset, load, snips
-from benchmarks.banking77.lines import Ledger, Line, measure, sources, untrained
+from benchmarks.banking77.lines import Ledger, Line, Source, measure, sources, untrained
 from benchmarks.banking77.page import page, shown
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="keep what is trained here")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--resume", type=Path, help="a file that keeps finished lines; what is in it is not run again")
+    parser.add_argument("--larger", help="a larger encoder, such as package:all-mpnet-base-v2, for a line with one")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     data = load(options.data)
@@ -34,7 +35,13 @@ def main() -> None:
         models = options.models or scratch / "models"
         encoder = Encoder.open(prepare(resolve(None), models), threads=2)
         lines = []
-        for line in _lines(data, models, scratch, encoder, seeds, ledger=Ledger(options.resume), quick=options.quick):
+        trained = [
+            source
+            for source in sources(data, seeds, options.larger)
+            if not options.quick or (source.recipe == "frozen" and source.larger is None)
+        ]
+        ledger = Ledger(options.resume)
+        for line in _lines(data, models, scratch, encoder, trained, ledger=ledger, with_peers=not options.quick):
             lines.append(line)
             print(shown(line), flush=True)
         messages = options.data.parent / "snips"
@@ -48,15 +55,20 @@ def main() -> None:
 
 
 def _lines(
-    data: Dataset, models: Path, scratch: Path, encoder: Encoder, seeds: Sequence[int], *, ledger: Ledger, quick: bool
+    data: Dataset,
+    models: Path,
+    scratch: Path,
+    encoder: Encoder,
+    trained: Sequence[Source],
+    *,
+    ledger: Ledger,
+    with_peers: bool,
 ) -> Iterator[Line]:
     yield from untrained(data, encoder)
-    for source in sources(data, seeds):
-        if quick and source.recipe != "frozen":
-            continue
+    for source in trained:
         held = ledger.get(source.title)
         yield held or ledger.put(
-            measure(source, data, models=models, scratch=scratch, encoder=encoder, with_peers=not quick)
+            measure(source, data, models=models, scratch=scratch, encoder=encoder, with_peers=with_peers)
         )
 
 

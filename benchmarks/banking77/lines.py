@@ -27,7 +27,8 @@ LOW_ERROR = 0.02
 class Line:
     """One line of the table, a figure for each seed.
 
-    answered, error: at the served threshold; coverage: the most that can be answered with 2 % wrong, the threshold
+    seconds, processor: of training, by the clock and of the processor; answered, error: at the served threshold;
+    coverage: the most that can be answered with 2 % wrong, the threshold
     chosen on the test rows themselves.
     """
 
@@ -35,6 +36,7 @@ class Line:
     rows: int
     accuracy: list[float]
     seconds: list[float]
+    processor: list[float] = field(default_factory=list)
     answered: list[float] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
     coverage: list[float] = field(default_factory=list)
@@ -45,22 +47,29 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a line trains from. drawn: the rows of each seed, beside the policy; timed: whether its decisions are."""
+    """What a line trains from. drawn: the rows of each seed, beside the policy; timed: whether its decisions are;
+    larger: the source of a larger encoder, or none."""
 
     what: str
     recipe: Recipe
     role: Role
     drawn: Sequence[Sequence[tuple[str, str]]]
     timed: bool = False
+    larger: str | None = None
 
     @property
     def title(self) -> str:
         """As the table calls it."""
+        if self.larger:
+            return f"{self.what}, larger_encoder: {self.larger.rpartition('/')[2]}"
         return self.what if self.recipe == "frozen" else f"{self.what}, recipe: {self.recipe}"
 
 
-def sources(data: Dataset, seeds: Sequence[int]) -> Iterator[Source]:
-    """All trained lines; those that draw rows at random with one draw for each seed."""
+def sources(data: Dataset, seeds: Sequence[int], larger: str | None = None) -> Iterator[Source]:
+    """All trained lines; those that draw rows at random with one draw for each seed.
+
+    larger: the source of a larger encoder, for the line with one.
+    """
     sentences = {count: [few(data.sentences, count, seed) for seed in seeds] for count in (4, 8, 16)}
     real = {count: [few(data.train, count, seed) for seed in seeds] for count in (5, 10)}
     every = "+ all teacher sentences (30-32 a label)"
@@ -73,6 +82,10 @@ def sources(data: Dataset, seeds: Sequence[int]) -> Iterator[Source]:
     yield Source(what="+ 5 real rows a label", recipe="frozen", role="data", drawn=real[5])
     yield Source(what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10])
     yield Source(what="+ 10 real rows a label", recipe="finetune", role="data", drawn=real[10])
+    if larger:
+        yield Source(
+            what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10], timed=True, larger=larger
+        )
     yield Source(what="+ all real rows", recipe="frozen", role="data", drawn=[data.train], timed=True)
     yield Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train], timed=True)
 
@@ -95,15 +108,18 @@ def measure(source: Source, data: Dataset, *, models: Path, scratch: Path, encod
     line = Line(what=source.title, rows=0, accuracy=[], seconds=[])
     count = 0
     for seed, rows in enumerate(source.drawn):
-        policy = with_rows(data.policy, rows, source.role, scratch).model_copy(update={"recipe": source.recipe})
-        began = time.monotonic()
+        policy = with_rows(data.policy, rows, source.role, scratch).model_copy(
+            update={"recipe": source.recipe, "larger_encoder": source.larger}
+        )
+        began, used = time.monotonic(), time.process_time()
         outcome = train(policy, base_dir=scratch, models_dir=models, seed=seed)
         line.seconds.append(time.monotonic() - began)
+        line.processor.append(time.process_time() - used)
         for name, value in test(policy, models, data).items():
             getattr(line, name).append(value)
         count = outcome.report["text"]["rows"]
     found: dict[str, float] = {}
-    if with_peers and source.recipe == "frozen":
+    if with_peers and source.recipe == "frozen" and source.larger is None:
         rows = [*plain.policy_rows(data.policy), *source.drawn[0]]
         with threadpool_limits(1):
             found = {

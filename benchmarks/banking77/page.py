@@ -15,7 +15,7 @@ def page(data: Dataset, source: str, lines: Sequence[Line], scopes: Sequence[Seq
     """source: the shared encoder's; scopes: of each seed."""
     names = list(dict.fromkeys(name for line in lines for name in line.peers))
     columns = ["", "rows", "accuracy", "answered", "wrong among answered", f"answered at {LOW_ERROR:.0%} wrong", "ECE"]
-    head = [*columns, "trained in", *names]
+    head = [*columns, "trained in", "of the processor", *names]
     return "\n".join(
         [
             "# Banking77",
@@ -51,6 +51,7 @@ def shown(line: Line, names: Sequence[str] | None = None) -> str:
         _mean(line.coverage),
         f"{statistics.mean(line.ece):.3f}" if line.ece else "",
         f"{statistics.mean(line.seconds):.1f} s",
+        f"{statistics.mean(line.processor):.1f} s" if line.processor else "",
         *(f"{line.peers[name]:.1%}".replace("%", " %") if name in line.peers else "" for name in names or line.peers),
     ]
     return f"| {' | '.join(cells)} |"

@@ -32,14 +32,14 @@ class Speed:
 
 
 def speeds(what: str, name: str, models: Path, data: Dataset) -> Iterator[Speed]:
-    """Of the version in use, and where it has a first stage, of what stands behind that alone."""
+    """Of the version in use, and where it has several stages, of the last one alone."""
     runtime = Runtime.load(models, [name], threads=1)
     classifier = runtime.classifiers[name]
     yield _speed(what, runtime, classifier, data)
     stages = classifier.model.stages
     if len(stages) > 1:
         alone = replace(classifier, model=replace(classifier.model, stages=stages[-1:]))
-        yield _speed(f"{what}, without its first stage", runtime, alone, data)
+        yield _speed(f"{what}, its last stage alone", runtime, alone, data)
 
 
 def _speed(what: str, runtime: Runtime, classifier: Classifier, data: Dataset) -> Speed:

@@ -5,6 +5,7 @@ import numpy as np
 from classifiers.model import Calibration, Floats, LinearHead
 
 _NEARLY_NEVER = 1e-6
+_NEVER = 1e-30
 
 
 def logits(head: LinearHead, vectors: Floats) -> Floats:
@@ -42,6 +43,15 @@ def pooled(one: Floats, other: Floats, share: float) -> Floats:
     """
     mean = (1 - share) * _logit(one) + share * _logit(other)
     found: Floats = _sigmoid(mean).astype(np.float32)
+    return found
+
+
+def pooled_one(one: Floats, other: Floats, share: float) -> Floats:
+    """The same where one class holds: rows of sum 1, the weighted mean of their logarithms brought to that sum."""
+    told, beside = (np.log(np.maximum(part.astype(np.float64), _NEVER)) for part in (one, other))
+    mean = (1 - share) * told + share * beside
+    powers = np.exp(mean - mean.max(axis=1, keepdims=True))
+    found: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return found
 
 

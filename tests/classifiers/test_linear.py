@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classifiers.heads.linear import logits, probabilities
+from classifiers.heads.linear import logits, pooled_one, probabilities
 from classifiers.model import Calibration, LinearHead
 
 
@@ -36,3 +36,14 @@ def test_the_highest_of_several_labels_is_as_likely_as_that_any_holds() -> None:
     assert found[0] == pytest.approx([found[0, 0]] * 3)
     assert found[1, 2] / found[1, 0] == pytest.approx((1 / (1 + np.exp(-2))) / (1 / (1 + np.exp(-5))), abs=1e-5)
     assert found[2:].max(axis=1).tolist() == [0, 1]
+
+
+def test_two_judgements_of_one_label_are_pooled_by_their_logarithms() -> None:
+    one = np.array([[0.9, 0.1, 0.0], [0.5, 0.25, 0.25]], np.float32)
+    other = np.array([[0.1, 0.9, 0.0], [0.25, 0.5, 0.25]], np.float32)
+    assert pooled_one(one, other, 0.0) == pytest.approx(one)
+    assert pooled_one(one, other, 1.0) == pytest.approx(other)
+    half = pooled_one(one, other, 0.5)
+    assert half.sum(axis=1) == pytest.approx([1, 1])
+    assert half[0] == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
+    assert half[1, 0] == half[1, 1] > half[1, 2]

@@ -63,7 +63,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
     truth = lesson.targets[asked] >= 0.5
     share = calibrate.earlier_share(first.probabilities[used], told.probabilities[used], truth[used])
-    both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first)
+    both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
     compared = Compared(
         rows=asked,
         used=used,
@@ -72,7 +72,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
         small=first.probabilities,
         large=told.probabilities,
         both=both.probabilities,
-        ms=(_milliseconds(small.tuned.encoder), _milliseconds(large.encoder)),
+        ms=(milliseconds(small.tuned.encoder), milliseconds(large.encoder)),
     )
     trained = _joined(policy, small.trained, compared, first=first, last=both)
     trained.settings["finetune"] = {SMALL: small.tuned.told, LARGE: large.told}
@@ -166,7 +166,7 @@ def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:
     return found
 
 
-def _milliseconds(encoder: Encoder) -> float:
+def milliseconds(encoder: Encoder) -> float:
     """For a window of 32 tokens, the least of some tries: what else runs here does not count."""
     window = [7] * (_TIMED_TOKENS - encoder.specials)
     taken = []

@@ -65,9 +65,11 @@ def fit(
     seed: int,
     advance: Advance,
     tuned: TunedHead | None = None,
+    unseen: NDArray[np.bool_] | None = None,
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
 
+    unseen: (rows,) where given, the only rows that are held out to measure on.
     tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
     the better is taken) by rows that it has not seen, and nothing else is measured on.
     """
@@ -76,7 +78,10 @@ def fit(
     make = _any_of if policy.multi_label else _one_of
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
     with threadpool_limits(1):
-        return make(policy, rows, vectors, encoder=encoder, seed=seed, advance=advance, tuned=tuned)
+        return make(
+            policy, rows, vectors, encoder=encoder, seed=seed, advance=advance, tuned=tuned,
+            unseen=tuned.unseen if tuned else unseen,
+        )  # fmt: skip
 
 
 def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -102,6 +107,7 @@ def _one_of(
     seed: int,
     advance: Advance,
     tuned: TunedHead | None,
+    unseen: NDArray[np.bool_] | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
@@ -115,7 +121,7 @@ def _one_of(
         count=len(classes),
         seed=seed,
         advance=advance,
-        unseen=tuned.unseen if tuned else None,
+        unseen=unseen,
     )
     use, on = measured_on(rows, held.rows)
     truth = targets[held.rows]
@@ -194,6 +200,7 @@ def _any_of(
     seed: int,
     advance: Advance,
     tuned: TunedHead | None,
+    unseen: NDArray[np.bool_] | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
@@ -209,7 +216,7 @@ def _any_of(
         strength=_SAFETY_STRENGTH,
         seed=seed,
         advance=advance,
-        unseen=tuned.unseen if tuned else None,
+        unseen=unseen,
     )
     use, on = measured_on(rows, held.rows)
     truth = holds[held.rows]

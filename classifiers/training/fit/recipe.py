@@ -57,14 +57,14 @@ def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encod
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
     if policy.larger_encoder is not None:
-        two = _two(policy, rows, bench)
+        two = _two(policy, rows, vectors, encoder, bench)
         if not isinstance(two, str):
             return two
         note = f"larger_encoder: {two}; heads on the frozen encoder serve instead"
         bench.progress.step(note)
         return _with_recipe(_frozen(policy, rows, vectors, encoder, bench), "frozen", note, note=note)
     if policy.recipe == "finetune":
-        return _tuned(policy, rows, bench, _ASKED) or _with_recipe(
+        return _tuned(policy, rows, bench, _ASKED, vectors=vectors, encoder=encoder) or _with_recipe(
             _frozen(policy, rows, vectors, encoder, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
         )
     frozen = _frozen(policy, rows, vectors, encoder, bench)
@@ -81,21 +81,25 @@ def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made) -> Ma
     lacking = _lacking()
     if lacking:
         return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking}")
-    tuned = _tuned(policy, rows, bench, wanted)
+    tuned = _tuned(policy, rows, bench, wanted, vectors=frozen.samples[0], encoder=frozen.encoders[0])
     if tuned is None or len(tuned.trained.chosen.missed) > len(frozen.trained.chosen.missed):
         return _with_recipe(frozen, "frozen", f"{wanted}, but {_NO_GAIN}")
     return tuned
 
 
-def _two(policy: Policy, rows: Sequence[Row], bench: Bench) -> Made | str:
-    """The cascade of two tuned encoders, or why there is none."""
+def _two(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made | str:
+    """The cascade of two encoders, of safety tuned and otherwise frozen, or why there is none."""
     lacking = _lacking()
     if lacking:
         return lacking
-    from classifiers.training.fit import larger
+    from classifiers.training.fit import larger, larger_frozen
 
+    made: Made | None
     try:
-        made = larger.make(policy, rows, bench)
+        if policy.multi_label:
+            made = larger.make(policy, rows, bench)
+        else:
+            made = larger_frozen.make(policy, rows, vectors, encoder=encoder, bench=bench)
     except NotInstalledError as error:
         return str(error)
     return _NO_GAIN if made is None else _with_recipe(made, "cascade", "the policy names a larger encoder")
@@ -119,10 +123,12 @@ def _frozen(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encod
     return Made(trained=trained, encoders=(encoder,), samples=(vectors,))
 
 
-def _tuned(policy: Policy, rows: Sequence[Row], bench: Bench, why: str) -> Made | None:
+def _tuned(
+    policy: Policy, rows: Sequence[Row], bench: Bench, why: str, *, vectors: Floats, encoder: Encoder
+) -> Made | None:
     from classifiers.training.fit import tuned
 
-    made = tuned.make(policy, rows, bench)
+    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 

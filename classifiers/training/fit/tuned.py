@@ -17,6 +17,7 @@ from classifiers.errors import TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.model import Trained, TunedHead, classes_of, fit
+from classifiers.training.fit.pair import joined
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _HELD_OUT = 600
 """Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
 _COMPARED = 500
+FROZEN = "frozen"
+"""The name of the frozen encoder's stage in front of a tuned one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,11 @@ class Lesson:
         return like if (like & self.held).any() else np.ones(len(self.rows), bool)
 
 
-def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
+def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encoder, bench: "Bench") -> "Made | None":
     """Tune the policy's encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
-    Raises TrainingError, EncoderError.
+    Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
+    vectors: (rows, dimensions) by the frozen `encoder`. Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
 
@@ -74,6 +78,26 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     made = stage(policy, rows, lesson, bench, name=MAIN)
     if made is None:
         return None
+    if not policy.multi_label:
+        bench.progress.step("fit: the frozen encoder beside the tuned one")
+        first = fit(
+            policy,
+            rows,
+            vectors,
+            encoder=encoder.id,
+            seed=bench.seed,
+            advance=bench.progress.advance,
+            unseen=lesson.held,
+        )
+        both = joined(policy, rows, first, made.trained, names=(FROZEN, MAIN))
+        if both is None:
+            return None
+        return Made(
+            trained=both,
+            encoders=(encoder, made.tuned.encoder),
+            samples=(vectors, made.vectors),
+            own={MAIN: made.tuned.folder},
+        )
     return Made(
         trained=made.trained, encoders=(made.tuned.encoder,), samples=(made.vectors,), own={MAIN: made.tuned.folder}
     )

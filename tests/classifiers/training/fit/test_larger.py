@@ -93,15 +93,15 @@ def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
     assert [stage.name for stage in artifact.load(outcome.folder).model.stages] == ["main"]
 
 
-def test_only_safety_has_a_larger_encoder() -> None:
-    with pytest.raises(ValueError, match="larger_encoder: is for kind safety, not intent"):
-        Policy.model_validate(
-            {
-                "version": 1,
-                "name": "bank",
-                "kind": "intent",
-                "about": "messages",
-                "labels": {"one": {"means": "one"}, "two": {"means": "two"}},
-                "larger_encoder": "package:all-mpnet-base-v2",
-            }
-        )
+NOT_FOR = [
+    ({"kind": "slots", "slots": {"a": {"means": "a"}}}, "policies with slots"),
+    ({"kind": "topic", "multi_label": True}, "topics with multi_label"),
+]
+
+
+@pytest.mark.parametrize(("changes", "what"), NOT_FOR)
+def test_slots_and_several_topics_have_no_larger_encoder(changes: dict[str, Any], what: str) -> None:
+    labels = {"one": {"means": "one"}, "two": {"means": "two"}}
+    policy = {"version": 1, "name": "bank", "about": "messages", "labels": labels, "larger_encoder": "package:x"}
+    with pytest.raises(ValueError, match=f"larger_encoder: is not for {what}"):
+        Policy.model_validate({**policy, **changes})

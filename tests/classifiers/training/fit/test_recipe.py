@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from classifiers import Reading, Runtime, artifact
 from classifiers.policy import Policy
-from classifiers.training.fit import finetune, recipe
+from classifiers.training.fit import finetune, pair, recipe
 from classifiers.training.fit.finetune import Plan
 from classifiers.training.run import Outcome, train
 
@@ -29,6 +30,7 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(pair, "gains", lambda *_: True)
 
     def make(kind: str = "topic", **changes: Any) -> Outcome:
         rows = [
@@ -72,6 +74,15 @@ def test_a_tuned_encoder_comes_with_the_artifact_and_serves_without_torch(
     assert [path.name for path in models_dir.iterdir() if path.name.startswith(".tuned")] == []
 
 
+def test_the_frozen_encoder_stays_in_front_where_one_label_is_named(run: Train) -> None:
+    outcome = run(recipe="finetune", first_stage=False)
+    first, last = artifact.load(outcome.folder).model.stages
+    assert (first.name, first.encoder.own, last.name, last.encoder.own) == ("frozen", "", "main", "main")
+    told = outcome.report["settings"]["two_encoders"]
+    assert set(told["accuracy"]) == {"frozen alone", "main alone", "both"}
+    assert [stage.name for stage in artifact.load(run("safety", recipe="finetune").folder).model.stages] == ["main"]
+
+
 def test_only_rows_that_tuning_did_not_see_are_measured_on(run: Train) -> None:
     outcome = run(recipe="finetune")
     told = outcome.report["settings"]["finetune"]
@@ -85,8 +96,11 @@ def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
     assert np.array_equal(first.head.weights, second.head.weights)
 
 
-def test_without_a_gain_the_encoder_stays_frozen(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "is_better", lambda *_: False)
+@pytest.mark.parametrize(("where", "judge"), [(finetune, "is_better"), (pair, "gains")])
+def test_without_a_gain_the_encoder_stays_frozen(
+    run: Train, monkeypatch: pytest.MonkeyPatch, where: ModuleType, judge: str
+) -> None:
+    monkeypatch.setattr(where, judge, lambda *_: False)
     outcome = run(recipe="finetune")
     settings = outcome.report["settings"]
     assert settings["recipe"] == "frozen"
