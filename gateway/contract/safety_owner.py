@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from gateway.contract.safety import Chosen, SafetyContract, SafetyTerms, Zone
 from gateway.contract.safety_store import SafetyStore, Stored
@@ -17,8 +18,12 @@ from gateway.contract.side import Side
 from gateway.contract.state import Phase
 from gateway.ledger.store import LedgerError
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _SIDES: Final = ("missing", "flagging")
+_KEPT_S: Final = 90 * 86400.0
+"""For so long judged calls stay stored: to be looked at, for the contract's state has what it needs of them."""
+_FORGET_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class SafetyOwner:
             self._count_attempts(scope, contract)
         self._paused = store.paused()
         self._unwritten: set[str] = set()
+        self._forgot = 0.0
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="safety-contracts")
 
@@ -81,14 +87,20 @@ class SafetyOwner:
         """Takes in what the judge said; unsafe: None where it answered with what is no verdict. Returns when it is
         stored."""
         async with self._lock:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, placed, request_id, unsafe)
+            await self._run(partial(self._take, placed, request_id, unsafe))
 
     async def look(self) -> None:
-        """Learns which rules are paused by now."""
+        """Learns which rules are paused by now; at times forgets calls that were judged long ago."""
         try:
-            self._paused = await asyncio.get_running_loop().run_in_executor(self._thread, self._store.paused)
+            self._paused = await self._run(self._store.paused)
+            if self._clock() - self._forgot >= _FORGET_S:
+                self._forgot = self._clock()
+                await self._run(partial(self._store.forget, self._clock() - _KEPT_S))
         except LedgerError as error:
             _log.error("%s", error)
+
+    async def _run(self, what: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""

@@ -18,6 +18,7 @@ _CREATE: Final = (
         key TEXT NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL, score REAL, zone TEXT NOT NULL,
         rate REAL NOT NULL, passes REAL, flags REAL, result TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS safety_pairs_key ON safety_pairs (key)",
+    "CREATE INDEX IF NOT EXISTS safety_pairs_at ON safety_pairs (at)",
 )
 
 
@@ -54,6 +55,10 @@ class SafetyStore(Tables):
         query = "SELECT zone, result, count(*) FROM safety_pairs WHERE key = ? GROUP BY zone, result"
         with self._errors("read"):
             return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
+
+    def forget(self, before: float) -> None:
+        """Deletes judged calls from before a time, in Unix seconds; nothing is built on them any more."""
+        self._write([("DELETE FROM safety_pairs WHERE at < ?", (before,))])
 
     def put(self, stored: Stored, chosen: Chosen, *, request_id: str, result: str, moves: Sequence[str] = ()) -> None:
         """A contract's state, with the call that led to it, all or nothing. moves: the sides that changed, `missing`

@@ -110,3 +110,18 @@ async def test_each_judged_call_is_stored_with_what_was_said(tmp_path: Path, uns
         rows = db.execute("SELECT key, request_id, score, zone, rate, result FROM safety_pairs").fetchall()
     said = {True: "unsafe", False: "safe", None: "missing"}[unsafe]
     assert rows == [(SCOPE.key, "req_1", None, "ask", 1.0, said)]
+
+
+async def test_judged_calls_are_forgotten_after_90_days_and_the_contract_is_not(tmp_path: Path) -> None:
+    now = [0.0]
+    one = SafetyOwner(SafetyStore(tmp_path / "l.db"), draw=lambda: 0.0, clock=lambda: now[0])
+    await send(one, [0.1] * 3)
+    before, now[0] = one.contracts, 91 * 86400.0
+    await send(one, [0.9] * 2)
+    await one.look()
+    one.close()
+    with closing(SafetyStore(tmp_path / "l.db")) as store:
+        assert store.counts(SCOPE.key) == {("ask", "unsafe"): 2}
+        [stored] = store.contracts()
+    assert stored.contract.flagging == before[SCOPE].flagging
+    assert stored.contract.missing.calls == 2

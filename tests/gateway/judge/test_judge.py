@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from gateway.errors import UpstreamFailed
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.openai import OpenAIUpstream
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -285,3 +287,33 @@ async def test_a_moderation_endpoint_judges_by_its_categories(wired: Any, ask: A
     asked = next(record for record in gateway.records() if record.endpoint == "judge")
     # it reports no usage, and its price by the token is known
     assert asked.spent_usd == 0
+
+
+async def test_a_real_moderation_server_is_asked_at_its_own_path(wire: Wire, ask: Any) -> None:
+    asked: list[Any] = []
+
+    async def moderations(request: web.Request) -> web.Response:
+        asked.append((request.headers["authorization"], await request.json()))
+        result = {"flagged": True, "categories": {"violence": True, "jailbreak": False}, "category_scores": {}}
+        return web.json_response({"id": "modr-1", "model": "omni-moderation-latest", "results": [result]})
+
+    app = web.Application()
+    app.router.add_post("/v1/moderations", moderations)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    upstream = OpenAIUpstream("two", base_url=url, api_key="the gateway's own")
+    base = BASE.replace("internal: true", "model: omni-moderation-latest, internal: true, endpoint: moderations")
+    try:
+        gateway = wire(RULES, base=base, upstreams={"one": upstream, "two": upstream})
+        answer = await ask(gateway.app, body("unsure"))
+        assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == (
+            "block",
+            "safety:violence",
+        )
+        assert asked == [("Bearer the gateway's own", {"model": "omni-moderation-latest", "input": ["unsure"]})]
+        gateway.writer.close()
+    finally:
+        await upstream.close()
+        await runner.cleanup()
