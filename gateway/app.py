@@ -36,6 +36,7 @@ from gateway.middleware.auth import Auth
 from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
 from gateway.reload import Reloader
+from gateway.repeats import Repeats
 from gateway.retrain import Retrainer
 from gateway.savings.prices import PriceTable
 from gateway.types import CLIENT_CLOSED, REQUEST_ID
@@ -89,8 +90,11 @@ def create_app(
         on_move=lambda scope, side: metrics.contract_moves.labels(scope.rule, side.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
     )
-    metrics.watch_contracts(owner, [rule.name for rule in rules if rule.terms is not None])
+    bound = [rule.name for rule in rules if rule.terms is not None]
+    metrics.watch_contracts(owner, bound)
+    metrics.watch_refusals(owner, bound)
     metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
+    repeats = Repeats(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(
         in_use=in_use,
         routes=routes,
@@ -101,6 +105,7 @@ def create_app(
         audits=Audits(owner=owner, metrics=metrics),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
         bounds=Bounds(owner=safety, metrics=metrics),
+        repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
     )
@@ -118,6 +123,7 @@ def create_app(
             looking.cancel()
             if retrainer is not None:
                 await retrainer.close()
+            await repeats.close()
             await forwarder.close()
             if worker is not None:
                 worker.close()

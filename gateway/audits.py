@@ -1,10 +1,11 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from classifiers.verdict import Verdict
-from gateway.answers.compare import Result, compare
+from gateway.answers.compare import Result, again, compare
 from gateway.answers.heard import label_of
 from gateway.answers.make import Made
 from gateway.answers.values import Values
@@ -22,6 +23,8 @@ from gateway.upstreams.base import Answer
 from gateway.upstreams.tap import tap
 
 Judged = Sequence[tuple[Rule, Verdict]]
+Ask = Callable[[str], Awaitable[bytes | None]]
+"""Sends a call again for a rule: the answer, if there is one."""
 _OK = range(200, 300)
 
 
@@ -99,7 +102,9 @@ class Audits:
     ) -> Flipped:
         assert rule.terms is not None
         belongs = scope(rule, verdict, request, turns)
-        return self.owner.flip(belongs, rule.terms, notice_s=rule.notice_s, tried=tried, coin=coin)
+        return self.owner.flip(
+            belongs, rule.terms, notice_s=rule.notice_s, again=rule.ask_again, tried=tried, coin=coin
+        )
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
@@ -129,21 +134,25 @@ class Audits:
         """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
         await self._compare(context, pending, None, stream=False)
 
-    async def listen(self, context: Context, pending: Sequence[Open], answer: Answer, *, stream: bool) -> Answer:
-        """Learns from the reference's answer; from a stream when it has passed."""
+    async def listen(
+        self, context: Context, pending: Sequence[Open], answer: Answer, *, stream: bool, ask: Ask
+    ) -> Answer:
+        """Learns from the reference's answer; from a stream when it has passed. ask: sends the call again."""
         if answer.status not in _OK:
             await self.missed(context, pending)
             return answer
         if answer.chunks is None:
-            await self._compare(context, pending, answer.body, stream=False)
+            await self._compare(context, pending, answer.body, stream=False, ask=ask)
             return answer
 
         async def heard(body: bytes | None) -> None:
-            await self._compare(context, pending, body, stream=stream)
+            await self._compare(context, pending, body, stream=stream, ask=ask)
 
         return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
 
-    async def _compare(self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool) -> None:
+    async def _compare(
+        self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None = None
+    ) -> None:
         for one in pending:
             said = None
             if body is not None and one.text is not None:
@@ -153,6 +162,19 @@ class Audits:
             await self._learn(context, one, result, said)
             if one.tried is not None and one.flipped.coin.chosen:
                 await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
+            if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
+                context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
+
+    async def _repeat(self, one: Open, first: bytes, *, stream: bool, ask: Ask) -> None:
+        """Holds a second answer to the same call against the first."""
+        second = await ask(one.rule.name)
+        result = Result.MISSING
+        if second is not None:
+            result = again(one.made, one.rule.names, first, second, stream=stream, values=_values(one.rule))
+        self.metrics.contract_repeats.labels(one.rule.name, result.value).inc()
+        for each in (one, one.tried):
+            if each is not None:
+                await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
     async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
         await self.owner.learn(
@@ -175,5 +197,8 @@ def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
 def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:
     if body is None:
         return Result.MISSING
-    values = Values(slots=one.rule.slots, languages=one.rule.languages)
-    return compare(one.made, one.rule.names, body, stream=stream, values=values)
+    return compare(one.made, one.rule.names, body, stream=stream, values=_values(one.rule))
+
+
+def _values(rule: Rule) -> Values:
+    return Values(slots=rule.slots, languages=rule.languages)

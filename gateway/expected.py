@@ -6,7 +6,7 @@ first block, the first dollar, the first broken verdict.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 from gateway.config.schema import DENY, ModelRoute
 from gateway.errors import Blocked, InternalError, UpstreamFailed, UpstreamTimeout
@@ -50,7 +50,11 @@ def _records(
         yield from _failed(model)
     for rule in rules:
         if rule.asks is not None:
-            yield from _judging(rule, rule.asks.model, models[rule.asks.model], notional)
+            yield from _aside("judge", rule, rule.asks.model, models[rule.asks.model], notional)
+        if rule.ask_again:
+            for model in asked:
+                if not rule.models or model in rule.models:
+                    yield from _aside("repeat", rule, model, models[model], notional)
         for action in {(action.act, action.model, action.shape): action for action in _actions(rule)}.values():
             for model in asked:
                 if not rule.models or model in rule.models:
@@ -73,9 +77,11 @@ def _forwarded(
         yield record, model
 
 
-def _judging(rule: Rule, model: str, route: ModelRoute, notional: Mapping[str, bool]) -> Iterator[tuple[Record, str]]:
+def _aside(
+    what: Literal["judge", "repeat"], rule: Rule, model: str, route: ModelRoute, notional: Mapping[str, bool]
+) -> Iterator[tuple[Record, str]]:
     for record, asked in _forwarded(model, route, notional, rule.name):
-        record.endpoint, record.decision, record.saved_reason = "judge", "judge", "judge"
+        record.endpoint, record.decision, record.saved_reason = what, what, what
         yield record, asked
 
 

@@ -149,6 +149,15 @@ class Instruments:
             "result",
             "chosen",
         )
+        self.contract_repeats = self._counter(
+            "offramp_contract_repeats",
+            "Calls that the model was asked twice, by how its answers compare.",
+            "rule",
+            "result",
+        )
+        self.contracts_refused = self._gauge(
+            "offramp_contracts_refused", "Contracts that no attempt is made at: the model contradicts itself.", "rule"
+        )
         self.contract_moves = self._counter(
             "offramp_contract_moves",
             "Changes of a contract's phase or threshold, by the phase after it.",

@@ -14,7 +14,7 @@ from gateway.contract.owner import Owner
 from gateway.contract.safety_owner import SafetyOwner
 from gateway.contract.state import Phase
 from gateway.instruments import Instruments
-from gateway.ledger.record import Record
+from gateway.ledger.record import ASIDE, Record
 from gateway.ledger.writer import LedgerWriter
 
 
@@ -98,6 +98,7 @@ class Metrics(Instruments):
         for result in Result:
             for chosen in ("true", "false"):
                 self.contract_pairs.labels(rule, result.value, chosen)
+            self.contract_repeats.labels(rule, result.value)
         for phase in Phase:
             self.contract_moves.labels(rule, phase.value)
 
@@ -110,6 +111,11 @@ class Metrics(Instruments):
         """Reads contracts when they are scraped. rules: those that have one."""
         for rule, phase in product(rules, Phase):
             self.contracts.labels(rule, phase.value).set_function(partial(owner.standing, rule, phase))
+
+    def watch_refusals(self, owner: Owner, rules: Iterable[str]) -> None:
+        """Reads refused contracts when they are scraped. rules: those under a contract with a model."""
+        for rule in rules:
+            self.contracts_refused.labels(rule).set_function(partial(owner.refused, rule))
 
     def expect_stages(self, classifier: str, stages: Iterable[str]) -> None:
         """Lets a classifier's stages stand at 0."""
@@ -151,8 +157,8 @@ class Metrics(Instruments):
         """The instruments' children for records of one kind, looked up once."""
         notional = "true" if record.notional else "false"
         unpriced = self.unpriced.labels(model)
-        # a call to a judge is money, but no request
-        request = None if record.decision == "judge" else self._bind_request(record, model)
+        # a call that no client asked for is money, but no request
+        request = None if record.decision in ASIDE else self._bind_request(record, model)
         spend = self._bind_spend(record, model, notional) if record.upstream else None
         save = self._bind_savings(record, model, notional) if record.saved_reason is not None else None
         moves = [one for one in (request, spend, save) if one is not None]
@@ -211,8 +217,8 @@ class Metrics(Instruments):
         estimated = "true" if record.saved_estimated else "false"
         labels = (str(record.saved_reason), record.rule, model, notional)
         saved = self.saved.labels(*labels, estimated)
-        if record.saved_reason in ("cheaper_route", "judge"):
-            # a dearer route, and a judge, save less than nothing; counters only rise, so that stands in its own
+        if record.saved_reason == "cheaper_route" or record.saved_reason in ASIDE:
+            # a dearer route, a judge and a second answer save less than nothing, and counters only rise
             overspent = self.overspent.labels(record.rule, model, notional)
 
             def reroute(record: Record) -> None:

@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.output import Output
 from gateway.reading import roles
 from gateway.reading.request import Request, parse_chat
+from gateway.repeats import Repeats
 from gateway.rules import act, redaction
 from gateway.rules.decide import Decision
 from gateway.rules.match import matching
@@ -56,6 +57,7 @@ class Pipeline:
         audits: Audits,
         judge: Judge,
         bounds: Bounds,
+        repeats: Repeats,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -66,6 +68,7 @@ class Pipeline:
         self._recorder = recorder
         self._metrics = metrics
         self._audits = audits
+        self._repeats = repeats
         self._classify_time_s = classify_time_s
         self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s), bounds=bounds)
         self._output = Output(
@@ -123,8 +126,10 @@ class Pipeline:
         return await self._output.reply(context, request, answer, met=rules, placeholders=placeholders)
 
     def record(self, context: Context) -> None:
-        """Closes the request's record, however the request ended."""
+        """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
+        if context.later:
+            self._repeats.begin(context.later)
 
     async def _ask(self, context: Context, rules: Sequence[Rule], readings: Sequence[Reading]) -> Sequence[Verdict]:
         if not readings:
@@ -165,7 +170,8 @@ class Pipeline:
         if context.rerouted:
             await self._audits.missed(context, pending)
             return answer
-        return await self._audits.listen(context, pending, answer, stream=request.stream)
+        ask = partial(self._repeats.ask, first=context, request=request, targets=targets, headers=headers)
+        return await self._audits.listen(context, pending, answer, stream=request.stream, ask=ask)
 
 
 def _size(text: str, request: Request) -> int:

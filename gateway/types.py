@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
@@ -33,6 +33,7 @@ class Context:
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
+    later: what is to be done once the client has its answer.
     """
 
     record: Record
@@ -43,6 +44,7 @@ class Context:
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False
+    later: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 def new_context(request_id: str, endpoint: str, consumer: str) -> Context:

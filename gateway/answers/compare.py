@@ -7,7 +7,7 @@ cannot be read as an answer of the same shape is missing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,21 @@ def compare(made: Made, names: Names, body: bytes, *, stream: bool, values: Valu
     if not results or Result.MISSING in results:
         return Result.MISSING
     return Result.DIFFERS if Result.DIFFERS in results else Result.AGREES
+
+
+def again(made: Made, names: Names, first: bytes, second: bytes, *, stream: bool, values: Values) -> Result:
+    """A reference's second answer, in one piece, against its first, of which stream says whether it is events: by the
+    same measure. made: what would have been answered, for the shape."""
+    try:
+        said = streamed(first) if stream else whole(first)
+    except (msgspec.DecodeError, RecursionError):
+        return Result.MISSING
+    if not said:
+        return Result.MISSING
+    one = said[0]
+    content = one.content if made.call is None else next((arguments for _, arguments in one.calls.values()), "")
+    theirs = replace(made, content=bare(content), label=bare(content) if made.content == made.label else made.label)
+    return compare(theirs, names, second, stream=False, values=values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli.output import Json, print_json, stdout
+from gateway.ledger.record import ASIDE
 from gateway.savings.report import Line, Summary, summarise
 
 
@@ -54,7 +55,7 @@ def summary_table(summary: Summary, title: str) -> Table:
         table.add_row(
             line.what,
             line.rule,
-            f"({line.calls:,})" if line.reason == "judge" else f"{line.calls:,}",
+            f"({line.calls:,})" if line.reason in ASIDE else f"{line.calls:,}",
             f"{line.saved_calls:,}",
             _aside(line, f"{line.saved_input_tokens + line.saved_output_tokens:,}"),
             f"${line.spent_usd:.6f}",

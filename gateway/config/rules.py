@@ -156,7 +156,8 @@ class Contract(Record):
 
     max_disagreement: of the calls that it answers, with a chance of `confidence`; notice_within: how long it may take
     until audits notice twice as much. max_missed: of what the judge calls unsafe; max_false_alarms: of what it calls
-    safe.
+    safe. ask_again: of the calls that certify, the share that the model is asked twice, to learn how often it
+    contradicts itself; a judge is not.
     """
 
     max_disagreement: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
@@ -164,6 +165,7 @@ class Contract(Record):
     max_false_alarms: Annotated[Share, Field(gt=0, le=0.5)] = 0.02
     confidence: Annotated[Share, Field(ge=0.5, lt=1)] = 0.95
     notice_within: Annotated[Seconds, Field(gt=0)] = 7 * 86400.0
+    ask_again: Annotated[Share, Field(ge=0, le=1)] = 0.02
 
 
 def _short_contract(value: object) -> object:

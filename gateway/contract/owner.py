@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
 from gateway.contract.drift import drift, span
+from gateway.contract.reference import MOST, Repeats, share
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
 from gateway.contract.store import ContractStore, PairRow, Stored
@@ -25,6 +26,8 @@ _MOST: Final = 1000
 _DAY_S: Final = 86400.0
 _ORDERING: Final = 5000
 _RECENT: Final = 400
+_LOOK_AGAIN: Final = 25
+"""Pairs after which it is looked again whether the reference is still too inconsistent."""
 _STORED: Final = 20_000
 """Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
 say what has moved."""
@@ -35,13 +38,15 @@ _FORGET_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flipped:
-    """A call's coin under a contract. attempt, threshold: of the contract when it was flipped; paused: its rule is."""
+    """A call's coin under a contract. attempt, threshold: of the contract when it was flipped; paused: its rule is;
+    again: the reference is to be asked twice."""
 
     scope: Scope
     coin: Coin
     attempt: int
     threshold: float | None
     paused: bool
+    again: bool = False
 
     def answers(self, confidence: float) -> bool:
         """Whether the call is answered here."""
@@ -60,18 +65,22 @@ class Trial:
 
 @dataclass(slots=True, kw_only=True)
 class _Kept:
-    """A contract in memory. ordering: pairs that may order thresholds; certifying: those of the running attempt."""
+    """A contract in memory. ordering: pairs that may order thresholds; certifying: those of the running attempt;
+    repeats: (confidence, whether both answers agree) of calls that were asked again."""
 
     scope: Scope
     contract: Contract
     ordering: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_ORDERING))
     certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_ORDERING))
+    repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
     notice_s: float = 0.0
     answered: int = 0
     live_since: float = 0.0
     lowest: float = LEAST
     answers: float = 0.0
     """share() of the contract as it is stored, for the event loop."""
+    refused: str = ""
+    """Why no attempt begins, where the reference itself is the reason."""
 
     def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
@@ -129,23 +138,34 @@ class Owner:
         return sum(one.scope.rule == rule and one.contract.phase is phase for one in kept)
 
     def flip(
-        self, scope: Scope, terms: Terms, *, notice_s: float, tried: bool = False, coin: Coin | None = None
+        self,
+        scope: Scope,
+        terms: Terms,
+        *,
+        notice_s: float,
+        again: float = 0.0,
+        tried: bool = False,
+        coin: Coin | None = None,
     ) -> Flipped:
         """A call's coin, to be flipped before anything is decided.
 
-        notice_s: within how many seconds audits should notice twice the target; tried: another version is tried beside
+        notice_s: within how many seconds audits should notice twice the target; again: the share of calls that are to
+        be asked twice, while nothing is certified or another version is tried; tried: another version is tried beside
         this one; coin: the one that the call has already, under the contract of the version in use.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s = notice_s
         contract = kept.contract
         rate = contract.rate(kept.lowest)
+        coin = coin or flip(max(trial_rate(kept.answers) if tried else 0.0, rate), self._draw())
+        twice = share(again, known=len(kept.repeats), refused=bool(kept.refused))
         return Flipped(
             scope=scope,
-            coin=coin or flip(max(trial_rate(kept.answers) if tried else 0.0, rate), self._draw()),
+            coin=coin,
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
             paused=scope.rule in self._paused or scope.key in self._unwritten,
+            again=coin.chosen and (tried or contract.phase is not Phase.LIVE) and 0 < twice > self._draw(),
         )
 
     def answered(self, scope: Scope) -> None:
@@ -197,6 +217,19 @@ class Owner:
             )
             await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row, text)
 
+    async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
+        """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
+        where there was none to compare. Raises LedgerError."""
+        at = self._clock()
+        await self.ask(lambda store: store.repeated(scope.key, at, confidence, result))
+        kept = self._kept.get(scope.key)
+        if kept is not None and result != "missing":
+            kept.repeats.append((confidence, result == "agrees"))
+
+    def refused(self, rule: str) -> int:
+        """Under how many of a rule's contracts no attempt begins since the reference contradicts itself."""
+        return sum(one.scope.rule == rule and bool(one.refused) for one in tuple(self._kept.values()))
+
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
@@ -239,12 +272,28 @@ class Owner:
             kept.certifying.clear()
         kept.keep(pair, after, number=row.number)
         if due(after):
-            number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
-            after = begin(after, tuple(kept.ordering), number=number)
+            after = self._attempt(kept, after)
         kept.lowest = self._lowest(kept, after)
         kept.answers = kept.share(after)
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)
+
+    def _attempt(self, kept: _Kept, contract: Contract) -> Contract:
+        """The contract with a new attempt, where one is worth it, and the reference is consistent enough at its
+        strictest threshold."""
+        number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
+        begun = begin(contract, tuple(kept.ordering), number=number)
+        strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
+        why = Repeats.of(tuple(kept.repeats), strictest).refusal(contract.terms.target)
+        if why and not kept.refused:
+            _log.warning("contract of rule %s for %s: %s", kept.scope.rule, kept.scope.model, why)
+        if kept.refused and not why and begun.reason == kept.refused:
+            begun = replace(begun, reason="the model is consistent by now")
+        kept.refused = why
+        if not why:
+            return begun
+        reason = contract.reason if contract.phase is Phase.LIVE else why
+        return replace(contract, next_look=max(begun.next_look, contract.pairs + _LOOK_AGAIN), reason=reason)
 
     def _why(self, scope: Scope, row: PairRow) -> str:
         """What has moved under a contract that is withdrawn."""
@@ -322,6 +371,9 @@ class Owner:
                 threshold=row.threshold,
             )
             kept.keep(pair, contract, number=row.number)
+        kept.repeats.extend(self._store.repeats(stored.scope.key, newest=MOST))
+        if contract.reason == (why := Repeats.of(kept.repeats).refusal(contract.terms.target)):
+            kept.refused = why
         return kept
 
 

@@ -28,6 +28,9 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_forgotten (
         key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
         PRIMARY KEY (key, chosen, result)) STRICT""",
+    """CREATE TABLE IF NOT EXISTS contract_repeats (
+        key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
     """CREATE TABLE IF NOT EXISTS contract_texts (
         rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
@@ -124,6 +127,20 @@ class ContractStore(Tables):
         with self._errors("read"):
             first, calls, surer = self._db.execute(query, (confidence, key, since)).fetchone()
         return None if first is None else Traffic(since=first, calls=calls, surer=surer)
+
+    def repeats(self, key: str, *, newest: int) -> list[tuple[float, bool]]:
+        """(confidence, whether both answers agree) of calls that were asked again and answered, the oldest first."""
+        query = (
+            "SELECT confidence, result = 'agrees' FROM contract_repeats "
+            "WHERE key = ? AND result != 'missing' ORDER BY rowid DESC LIMIT ?"
+        )
+        with self._errors("read"):
+            rows = self._db.execute(query, (key, newest)).fetchall()
+        return [(confidence, bool(agrees)) for confidence, agrees in reversed(rows)]
+
+    def repeated(self, key: str, at: float, confidence: float, result: str) -> None:
+        """Keeps how a second answer to the same call compared to the first."""
+        self._write([("INSERT INTO contract_repeats VALUES (?, ?, ?, ?)", (key, at, confidence, result))])
 
     def put(
         self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, text: tuple[str, str] | None = None

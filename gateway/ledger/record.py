@@ -1,12 +1,15 @@
 """One row of the ledger: what a request was, what was decided, what it cost and what it saved."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
-Decided = Literal["forward", "answer", "redact", "block", "error", "judge"]
+Decided = Literal["forward", "answer", "redact", "block", "error", "judge", "repeat"]
 UsageSource = Literal["reported", "estimated", "missing", "none"]
-SavedReason = Literal["local_answer", "block", "cheaper_route", "judge"]
+SavedReason = Literal["local_answer", "block", "cheaper_route", "judge", "repeat"]
+
+ASIDE: Final[frozenset[str]] = frozenset({"judge", "repeat"})
+"""Decisions, and reasons, of calls that no client asked for: to a judge, or to the reference a second time."""
 
 
 class Record(Struct, kw_only=True):
@@ -17,7 +20,8 @@ class Record(Struct, kw_only=True):
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
     redacted: how many places of each kind were replaced, as `card:1,email:2`; never what stood there.
     saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason. A call to a
-    judge has a row of its own, with its request's id; nobody asked for it, so what it cost is taken off what is saved.
+    judge, or one that is sent a second time, has a row of its own; nobody asked for it, so what it cost is taken off
+    what is saved.
     judged: what judges said of the request, as `rule:label`, `rule:safe` or `rule:` and how the question failed.
     """
 

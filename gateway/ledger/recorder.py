@@ -66,8 +66,8 @@ class Recorder:
     def _price_forward(self, context: Context) -> None:
         record = context.record
         self._price_use(context)
-        if record.decision == "judge":
-            record.saved_reason = "judge"
+        if record.decision in ("judge", "repeat"):
+            record.saved_reason = record.decision
             record.saved_usd = None if record.spent_usd is None else -record.spent_usd
 
     def _price_use(self, context: Context) -> None:

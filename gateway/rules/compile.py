@@ -68,6 +68,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
         taxonomy={name: label.taxonomy for name, label in policy.labels.items()},
         terms=_terms(rule),
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
+        ask_again=rule.contract.ask_again if rule.contract and not safety else 0.0,
         retrains=rule.retrain is not None,
         asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, Ask) else None,
         safety=_safety(rule),

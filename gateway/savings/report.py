@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from gateway.ledger.record import ASIDE
+
 _WHAT: Final = {
     ("answer", "local_answer"): "answered here",
     ("answer", None): "asked a classifier directly",
@@ -15,6 +17,7 @@ _WHAT: Final = {
     ("redact", "cheaper_route"): "forwarded redacted to another model",
     ("error", None): "failed",
     ("judge", "judge"): "asked a judge",
+    ("repeat", "repeat"): "asked a second time",
 }
 
 
@@ -35,8 +38,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A period. A block is no saved call: its money is kept apart in blocked_usd. calls: of clients, not to judges;
-    what those cost is in spent_usd, and taken off saved_usd."""
+    """A period. A block is no saved call: its money is kept apart in blocked_usd. calls: of clients, not to judges
+    nor those that were sent a second time; what these cost is in spent_usd, and taken off saved_usd."""
 
     lines: Sequence[Line]
     calls: int
@@ -52,6 +55,8 @@ class Summary:
     usage_missing_calls: int
     judge_calls: int
     judge_usd: float
+    repeat_calls: int
+    repeat_usd: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,6 +85,11 @@ class Summary:
                 f"judges were asked {self.judge_calls:,} times, for ${self.judge_usd:.6f}, which is spent and taken "
                 "off what was saved"
             )
+        if self.repeat_calls:
+            yield (
+                f"{self.repeat_calls:,} calls under contracts were sent a second time, for ${self.repeat_usd:.6f}, "
+                "which is spent and taken off what was saved"
+            )
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
@@ -88,9 +98,10 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     counted = [line for line in lines if line.reason != "block"]
     blocked = [line for line in lines if line.reason == "block"]
     judged = [line for line in lines if line.reason == "judge"]
+    repeated = [line for line in lines if line.reason == "repeat"]
     return Summary(
         lines=lines,
-        calls=sum(line.calls for line in lines if line.reason != "judge"),
+        calls=sum(line.calls for line in lines if line.reason not in ASIDE),
         saved_calls=sum(line.saved_calls for line in lines),
         saved_tokens=sum(line.saved_input_tokens + line.saved_output_tokens for line in counted),
         spent_usd=sum(line.spent_usd for line in lines),
@@ -103,6 +114,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         usage_missing_calls=sum(row["usage_missing"] for row in rows),
         judge_calls=sum(line.calls for line in judged),
         judge_usd=sum(line.spent_usd for line in judged),
+        repeat_calls=sum(line.calls for line in repeated),
+        repeat_usd=sum(line.spent_usd for line in repeated),
     )
 
 

@@ -33,6 +33,7 @@ from gateway.metrics import Metrics
 from gateway.middleware.auth import Auth
 from gateway.middleware.request_id import RequestId
 from gateway.pipeline import Pipeline
+from gateway.repeats import Repeats
 from gateway.rules.compile import compile_rules
 from gateway.savings.prices import Price, PriceTable
 from gateway.server import Guarded, bind
@@ -325,6 +326,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             classify=classify,
             forwarder=forwarder,
             recorder=recorder,
+            repeats=Repeats(forwarder=forwarder, recorder=recorder),
             metrics=metrics,
             audits=Audits(owner=owner, metrics=metrics),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
