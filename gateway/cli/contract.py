@@ -78,6 +78,8 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     stdout().print(table)
     for row, drift in zip(rows, drifts, strict=True):
         stdout().print(f"{row['rule']} for {row['model']}: {row['reason']}", markup=False, soft_wrap=True)
+        if row["repeats"]["asked"]:
+            stdout().print(_against_itself(row["repeats"]), markup=False, soft_wrap=True)
         if drift is not None:
             moved = ", ".join(drift.moved()) or "nothing beyond doubt"
             stdout().print(drift_table(drift, f"{row['rule']}: moved since it was certified: {moved}"))
@@ -160,6 +162,7 @@ def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found
         "disagreement": wrong / pairs if pairs and wrong is not None else None,
         "at_most": upper_at_any_time(pairs, wrong, alpha) if pairs and wrong is not None else None,
         "reason": contract.reason,
+        "repeats": _repeats(store, scope.key),
         "drift": drift_as_dict(found) if found else None,
         "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
         "results": {
@@ -171,3 +174,19 @@ def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found
             for at, phase, reason in store.moves(scope.key)
         ],
     }
+
+
+def _repeats(store: "ContractStore", key: str) -> dict[str, Any]:
+    """How the model's second answers to the latest calls compared to its first."""
+    from gateway.contract.reference import MOST, Repeats
+
+    found = Repeats.of(store.repeats(key, newest=MOST))
+    low, high = found.limits
+    return {"asked": found.asked, "differ": found.differ, "low": low, "high": high, "least": found.least}
+
+
+def _against_itself(found: dict[str, Any]) -> str:
+    return (
+        f"  the model against itself: {found['differ']:,} of {found['asked']:,} calls that it was asked twice got "
+        f"another answer (95 %: {found['low']:.1%} to {found['high']:.1%})"
+    )

@@ -288,7 +288,7 @@ class Owner:
         if why and not kept.refused:
             _log.warning("contract of rule %s for %s: %s", kept.scope.rule, kept.scope.model, why)
         if kept.refused and not why and begun.reason == kept.refused:
-            begun = replace(begun, reason="the model is consistent by now")
+            begun = replace(begun, reason="the model is not known any more to contradict itself too often")
         kept.refused = why
         if not why:
             return begun

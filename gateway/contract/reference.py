@@ -19,6 +19,8 @@ _OUTSIDE: Final = 0.025
 _REFUSED: Final = 0.2
 """Of the usual share of repeats, that which goes on while attempts are refused: the reference may be mended."""
 _FEWEST: Final = 20
+_ENOUGH: Final = 100
+"""Repeats at or above a threshold that speak for it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,11 @@ class Repeats:
 
     @classmethod
     def of(cls, seen: Iterable[tuple[float, bool]], threshold: float = 0.0) -> "Repeats":
-        """seen: (confidence, whether both answers agree); threshold: from which confidence on they count."""
-        counted = [agrees for confidence, agrees in seen if confidence >= threshold]
+        """seen: (confidence, whether both answers agree); threshold: from which confidence on they count, where there
+        are enough of those; else all do."""
+        every = list(seen)
+        surer = [agrees for confidence, agrees in every if confidence >= threshold]
+        counted = surer if len(surer) >= _ENOUGH else [agrees for _, agrees in every]
         return cls(asked=len(counted), differ=len(counted) - sum(counted))
 
     @property

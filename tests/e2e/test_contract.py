@@ -1,6 +1,7 @@
 """A contract for real: a gateway process, a paid model's server, kill -9, and the command line beside it."""
 
 import json
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +24,7 @@ models:
 rules:
   - name: intents
     classifier: shop-intents
-    contract: {{max_disagreement: 10%, confidence: 80%}}
+    contract: {{max_disagreement: 10%, confidence: 80%, ask_again: 0%}}
     then: {{"*": {{answer: label}}, other: {{answer: label}}}}
 """
 SYSTEM = "Name the intent: greeting, opening_hours or other. Answer with the intent only."
@@ -97,6 +98,29 @@ def test_certified_killed_paused_and_withdrawn(
     [shown] = json.loads(run_offramp("contract", "show", str(file), "--json", cwd=gateway.folder).stdout)
     assert shown["drift"]["windows"]
     assert "moved since the certificate: disagree" in shown["reason"]
+
+
+def test_a_model_that_contradicts_itself_is_refused(
+    start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
+) -> None:
+    """One answer in twenty is another one, so about one repeat in ten differs from the call before it."""
+    chance = random.Random(0)
+    paid.say = lambda text: "other" if chance.random() < 0.053 else intent(text)
+    text = GATEWAY.replace("10%, confidence: 80%, ask_again: 0%", "0.5%, ask_again: 100%")
+    gateway = start_gateway(text.format(models=workspace / "models", paid=paid.url))
+    file = str(gateway.folder / "gateway.yaml")
+    assert decisions(gateway.url, 250) == ["forward"] * 250
+    assert gateway.metric('offramp_contracts_refused{rule="intents"}') == 1
+    assert gateway.metric('offramp_contract_repeats_total{result="differs",rule="intents"}') >= 4
+    assert "refused: the model contradicts itself: asked again" in gateway.log.read_text()
+    [shown] = json.loads(run_offramp("contract", "show", file, "--json", cwd=gateway.folder).stdout)
+    assert (shown["phase"], shown["attempts"]) == ("shadow", 0)
+    assert 0.04 < shown["repeats"]["differ"] / shown["repeats"]["asked"] < 0.2
+    assert shown["reason"].startswith("refused: the model contradicts itself")
+    gateway.stop()
+    report = json.loads(run_offramp("report", file, "--json", cwd=gateway.folder).stdout)
+    assert report["calls"] == 250
+    assert report["repeat_calls"] == paid.calls - 250
 
 
 def _until(holds: Callable[[], bool]) -> None:

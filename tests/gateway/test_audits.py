@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ rules:
     contract: {max_disagreement: 5%}
     then: {"*": {answer: label}}
 """
+ONCE = RULES.replace("5%}", "5%, ask_again: 0%}")
+TWICE = RULES.replace("5%}", "5%, ask_again: 100%}")
 GUARDED = """
 rules:
   - name: intents
@@ -85,7 +87,7 @@ def phases(gateway: Any) -> set[Phase]:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wire, ask: Any, *, stream: bool) -> None:
     reference = Reference()
-    gateway = wired(wire, reference)
+    gateway = wired(wire, reference, ONCE)
     seen = await decisions(gateway, ask, 600, body(stream=stream))
     first = seen.index("answer")
     assert first > 150
@@ -95,6 +97,97 @@ async def test_it_answers_only_once_it_is_certified_and_is_audited_then(wire: Wi
     assert phases(gateway) == {Phase.LIVE}
     text = gateway.metrics.text().decode()
     assert 'offramp_contract_pairs_total{chosen="true",result="agrees",rule="intents"}' in text
+
+
+@dataclass
+class Wavering(Reference):
+    """Every fifth answer is another one."""
+
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Any] = field(default_factory=list)
+
+    async def send(self, call: Call) -> Answer:
+        self.bodies.append(json.loads(call.body))
+        self.headers.append(call.headers)
+        self.word = "rate" if self.calls % 5 == 4 else "card"
+        return await super().send(call)
+
+
+async def settled(gateway: Any, repeats: int) -> None:
+    """Waits until so many repeats are told."""
+    while sum(repeats_of(gateway).values()) < repeats:  # noqa: ASYNC110 - nothing tells when a task is done
+        await asyncio.sleep(0.01)
+
+
+def repeats_of(gateway: Any) -> dict[str, float]:
+    metric = gateway.metrics.contract_repeats
+    return {result: metric.labels("intents", result)._value.get() for result in ("agrees", "differs", "missing")}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reference_that_contradicts_itself_is_asked_again_and_refused(
+    wire: Wire, ask: Any, *, stream: bool
+) -> None:
+    reference = Wavering()
+    gateway = wired(wire, reference, TWICE)
+    sent = [(b"idempotency-key", b"k"), (b"openai-beta", b"x")]
+    for count in range(1, 25):
+        answer = await ask(gateway.app, body(stream=stream), headers=sent)
+        assert answer.headers["x-offramp-decision"] == "forward"
+        await settled(gateway, count)
+    assert reference.calls == 48
+    assert {key for key, _ in reference.headers[0]} == {b"idempotency-key", b"openai-beta"}
+    assert {key for key, _ in reference.headers[1]} == {b"openai-beta"}
+    assert reference.bodies[1] == {**body_of(stream=False), "model": reference.bodies[0]["model"]}
+    assert repeats_of(gateway) == {"agrees": 15, "differs": 9, "missing": 0}
+    assert await decisions(gateway, ask, 300) == ["forward"] * 300
+    assert gateway.contracts.refused("intents") == 1
+    [contract] = gateway.contracts.contracts.values()
+    assert contract.reason.startswith("refused: the model contradicts itself")
+    assert contract.attempts == 0
+    records = gateway.records()
+    rows = [record for record in records if record.decision == "repeat"]
+    assert 24 + 30 < len(rows) < 24 + 100
+    assert {(row.rule, row.saved_reason, row.endpoint) for row in rows} == {("intents", "repeat", "repeat")}
+    assert {row.request_id for row in rows} <= {record.request_id for record in records if record.decision == "forward"}
+    assert all(row.spent_usd and row.saved_usd == -row.spent_usd for row in rows)
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(body(**fields)).items() if key != "stream"}
+
+
+async def test_it_is_asked_again_only_when_the_client_has_its_answer(wire: Wire, ask: Any) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference, TWICE)
+    seen: list[int] = []
+    await ask(gateway.app, body(), on_part=lambda _: seen.append(reference.calls))
+    assert seen == [1]
+    await settled(gateway, 1)
+    assert reference.calls == 2
+
+
+async def test_a_repeat_that_fails_is_missing_and_no_ones_error(wire: Wire, ask: Any) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference, TWICE)
+
+    def fail(_: bytes) -> None:
+        reference.word = "fail"
+
+    answer = await ask(gateway.app, body(), on_part=fail)
+    assert answer.status == 200
+    await settled(gateway, 1)
+    assert repeats_of(gateway)["missing"] == 1
+    [row] = [record for record in gateway.records() if record.decision == "repeat"]
+    assert (row.status, row.error) == (502, "upstream_failed")
+
+
+async def test_an_answer_that_names_no_label_is_not_asked_again(wire: Wire, ask: Any) -> None:
+    reference = Reference(word="I think a card.")
+    gateway = wired(wire, reference, TWICE)
+    await decisions(gateway, ask, 5)
+    await asyncio.sleep(0.05)
+    assert reference.calls == 5
 
 
 async def test_the_usage_of_an_answer_is_what_the_reference_used_for_such_calls(wire: Wire, ask: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Slot
-from gateway.answers.compare import Result, compare
+from gateway.answers.compare import Result, again, compare
 from gateway.answers.make import Made
 from gateway.answers.shape import Call
 from gateway.answers.values import Values
@@ -132,3 +132,45 @@ def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
 )
 def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
     assert compare(made, KNOWN, answer, stream=True, values=VALUES).value == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "first", "second", "expected"),
+    [
+        (WORD, body("greeting"), body(" Greeting. "), Result.AGREES),
+        (WORD, body("lost"), body("Missing card."), Result.AGREES),
+        (WORD, body("greeting"), body("lost"), Result.DIFFERS),
+        (WORD, body("greeting"), body("I would say greeting"), Result.MISSING),
+        (
+            OBJECT,
+            body('{"intent": "greeting", "confidence": 0.9}'),
+            body('{"intent": "greeting", "x": 1}'),
+            Result.AGREES,
+        ),
+        (OBJECT, body('```json\n{"intent": "greeting"}\n```'), body('{"intent": "card_lost"}'), Result.DIFFERS),
+        (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting"]}'), Result.AGREES),
+        (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting", "lost"]}'), Result.DIFFERS),
+        (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "GREETING"}'), Result.AGREES),
+        (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "lost"}'), Result.DIFFERS),
+        (
+            NO_DATE,
+            body('{"people": 2, "date": "tomorrow"}'),
+            body('{"people": "two", "date": "2026-11-26"}'),
+            Result.AGREES,
+        ),
+        (NO_DATE, body('{"people": 2, "date": null}'), body('{"people": 3, "date": null}'), Result.DIFFERS),
+        (WORD, b"no answer", body("greeting"), Result.MISSING),
+        (WORD, b'{"choices": []}', body("greeting"), Result.MISSING),
+    ],
+)
+def test_a_second_answer_is_held_against_the_first(made: Made, first: bytes, second: bytes, expected: Result) -> None:
+    assert again(made, KNOWN, first, second, stream=False, values=VALUES) is expected
+
+
+def test_a_first_answer_may_have_been_a_stream() -> None:
+    events = b"".join(
+        sse.event(json.dumps({"choices": [{"delta": {"content": part}, "finish_reason": finish}]}).encode())
+        for part, finish in (("gree", None), ("ting", "stop"))
+    )
+    assert again(WORD, KNOWN, events, body("greeting"), stream=True, values=VALUES) is Result.AGREES
+    assert again(WORD, KNOWN, events, body("lost"), stream=True, values=VALUES) is Result.DIFFERS

@@ -130,6 +130,59 @@ async def test_a_contract_without_calls_for_long_keeps_its_state_alone(tmp_path:
     assert kept == [0, 3]
 
 
+async def twice(owner: Owner, count: int, result: str, confidence: float = 0.9) -> None:
+    for _ in range(count):
+        await owner.repeated(scope(), confidence=confidence, result=result)
+
+
+async def test_no_attempt_begins_where_the_reference_contradicts_itself(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 100)
+    await twice(owner, 30, "differs")
+    await twice(owner, 70, "agrees")
+    assert await feed(owner, 700) == 0
+    contract = owner.contracts[scope()]
+    assert (contract.phase, contract.attempts) == (Phase.SHADOW, 0)
+    assert contract.reason.startswith("refused: the model contradicts itself: asked again, 30 of 100 calls")
+    assert (owner.refused("intents"), owner.refused("other")) == (1, 0)
+    again = open_owner(tmp_path)
+    assert again.refused("intents") == 1
+    assert await feed(again, 100) == 0
+    again.close()
+
+
+async def test_a_reference_that_is_mended_is_taken_up_again(owner: Owner) -> None:
+    await feed(owner, 100)
+    await twice(owner, 100, "differs")
+    assert await feed(owner, 300) == 0
+    await twice(owner, 300, "agrees")
+    assert await feed(owner, 700) > 0
+    assert owner.refused("intents") == 0
+
+
+async def test_only_calls_as_sure_as_the_threshold_count(owner: Owner) -> None:
+    await feed(owner, 100)
+    await twice(owner, 100, "differs", confidence=0.2)
+    await twice(owner, 120, "agrees")
+    assert await feed(owner, 700) > 0
+
+
+async def test_repeats_without_an_answer_say_nothing(owner: Owner) -> None:
+    await feed(owner, 100)
+    await twice(owner, 200, "missing")
+    assert await feed(owner, 700) > 0
+
+
+async def test_calls_are_asked_again_until_the_contract_is_live(owner: Owner) -> None:
+    flipped = [owner.flip(scope(), TERMS, notice_s=DAY, again=0.5).again for _ in range(400)]
+    assert 150 < sum(flipped) < 250
+    assert not any(owner.flip(scope(), TERMS, notice_s=DAY).again for _ in range(50))
+    await feed(owner, 800)
+    live = [owner.flip(scope(), TERMS, notice_s=DAY, again=0.5, tried=tried) for tried in [False] * 50 + [True] * 50]
+    assert not any(one.again for one in live[:50])
+    assert any(one.again for one in live[50:])
+    assert all(one.coin.chosen for one in live if one.again)
+
+
 async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, tmp_path: Path) -> None:
     await feed(owner, 800)
     store = ContractStore(tmp_path / "offramp.db")
