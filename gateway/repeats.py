@@ -13,7 +13,7 @@ from gateway.errors import ApiError
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import LedgerError
 from gateway.reading.request import Request
-from gateway.types import Context, Headers, new_context
+from gateway.types import CLIENT_CLOSED, Context, Headers, new_context
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.relay import note_answer
 from gateway.upstreams.routes import Target
@@ -44,6 +44,8 @@ class Repeats:
         context = new_context(first.record.request_id, _ENDPOINT, first.record.consumer)
         record = context.record
         record.requested_model, record.rule, record.decision = request.model, rule, "repeat"
+        # until it is answered; what was begun and left may have cost something
+        record.status = CLIENT_CLOSED
         fields = {name: value for name, value in request.fields.items() if name not in _STREAM}
         whole = replace(request, stream=False, wants_usage=False, fields=fields)
         travelling = [(name, value) for name, value in headers if name not in _NAMES_THE_CALL]

@@ -115,7 +115,7 @@ def test_a_model_that_contradicts_itself_is_refused(
     assert "refused: the model contradicts itself: asked again" in gateway.log.read_text()
     [shown] = json.loads(run_offramp("contract", "show", file, "--json", cwd=gateway.folder).stdout)
     assert (shown["phase"], shown["attempts"]) == ("shadow", 0)
-    assert 0.04 < shown["repeats"]["differ"] / shown["repeats"]["asked"] < 0.2
+    assert 0.02 < shown["repeats"]["differ"] / shown["repeats"]["asked"] < 0.4
     assert shown["reason"].startswith("refused: the model contradicts itself")
     gateway.stop()
     report = json.loads(run_offramp("report", file, "--json", cwd=gateway.folder).stdout)
