@@ -118,7 +118,7 @@ class Course:
         """Keep what the stage settles; whether that is all."""
         if not self.classifier.model.policy.multi_label:
             # no further stage could make a text known that was not read or is written in a strange language
-            if sure_to_abstain or cascade.settles(told):
+            if sure_to_abstain or (cascade.settles(told) and not self.reading.last_stage):
                 self.parts.append(told)
                 return True
             self.before = told

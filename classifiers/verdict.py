@@ -92,6 +92,7 @@ class Reading:
 
     incomplete: the caller left something out that the classifier cannot read (an image, say).
     every_slot: values of all slots are wanted, whatever label the text has.
+    last_stage: where one label is named, the last stage is to name it, however certain an earlier one is.
     now: what `tomorrow` is relative to; by default the time of reading.
     """
 
@@ -100,4 +101,5 @@ class Reading:
     max_windows: int = 512
     incomplete: bool = False
     every_slot: bool = False
+    last_stage: bool = False
     now: datetime | None = None

@@ -9,7 +9,6 @@ from gateway.answers.compare import Result, again, compare
 from gateway.answers.heard import label_of
 from gateway.answers.make import Made
 from gateway.answers.values import Values
-from gateway.contract.audit import Coin
 from gateway.contract.owner import Flipped, Owner
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
@@ -81,10 +80,11 @@ class Audits:
             if rule.terms is None or made is None:
                 continue
             other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
-            flipped = self._flip(rule, verdict, request, turns, tried=other is not None)
+            needs = other is not None and self.owner.needs_pairs(scope(rule, other, request, turns))
+            flipped = self._flip(rule, verdict, request, turns, tried=needs)
             second = None
             if other is not None:
-                coin = self._flip(rule, other, request, turns, coin=flipped.coin)
+                coin = self._flip(rule, other, request, turns, beside=flipped)
                 second = _open(rule, other, coin, made_also[rule.name])
             text = (texts or {}).get(rule.name)
             found[rule.name] = replace(_open(rule, verdict, flipped, made), tried=second, text=text)
@@ -98,12 +98,12 @@ class Audits:
         turns: Sequence[Turn],
         *,
         tried: bool = False,
-        coin: Coin | None = None,
+        beside: Flipped | None = None,
     ) -> Flipped:
         assert rule.terms is not None
         belongs = scope(rule, verdict, request, turns)
         return self.owner.flip(
-            belongs, rule.terms, notice_s=rule.notice_s, again=rule.ask_again, tried=tried, coin=coin
+            belongs, rule.terms, notice_s=rule.notice_s, again=rule.ask_again, tried=tried, beside=beside
         )
 
     @staticmethod
@@ -159,9 +159,10 @@ class Audits:
                 said = label_of(body, one.rule.names, stream=stream)
             result = _result(one, body, stream=stream)
             self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
-            await self._learn(context, one, result, said)
-            if one.tried is not None and one.flipped.coin.chosen:
-                await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
+            sure = one.flipped.sure(one.confidence)
+            await self._learn(context, one, result, said, sure=sure)
+            if one.tried is not None:
+                await self._learn(context, one.tried, _result(one.tried, body, stream=stream), sure=sure)
             if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
                 context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
 
@@ -176,9 +177,10 @@ class Audits:
             if each is not None:
                 await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
-    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
+    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None, *, sure: bool) -> None:
         await self.owner.learn(
             one.flipped,
+            sure=sure,
             request_id=context.record.request_id,
             label=one.label,
             confidence=one.confidence,

@@ -27,7 +27,7 @@ from gateway.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 _LONGEST_TRIAL: Final = 5000
-"""Pairs after which a version that has not outdone the one in use is withdrawn."""
+"""Pairs of calls, forwarded for any reason, after which a version that has not outdone the one in use is withdrawn."""
 _FORGET_S: Final = 60.0
 _DONE: Final = 0
 _GOAL_MISSED: Final = 3
@@ -79,7 +79,9 @@ class Retrainer:
         busy = self._training is not None and not self._training.done()
         if busy or self._registry.proposed(rule.classifier) is not None:
             return
-        if await self._owner.ask(lambda store: store.texts_since_training(rule.name)) >= retrain.every:
+        # each version that is tried spends of α and of answers: the next one is to know twice as much
+        since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name))
+        if since >= max(retrain.every, last):
             self._training = asyncio.create_task(self._try_to_train(rule))
 
     async def _judge(self, rule: Rule, tried: str, current: str) -> None:
@@ -87,7 +89,7 @@ class Retrainer:
         if trial.outdoes:
             await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
             self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
-        elif trial.pairs >= _LONGEST_TRIAL:
+        elif trial.pairs >= _LONGEST_TRIAL or not trial.hopeful:
             self._registry.withdraw(rule.classifier)
             self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
 

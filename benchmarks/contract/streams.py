@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gateway.contract.bounds import clopper_pearson, spend
 from gateway.contract.detector import LIMIT, rates
-from gateway.contract.evidence import against_at_least
+from gateway.contract.evidence import against_at_least, weighted_against_at_least
 
 Floats = NDArray[np.float64]
 
@@ -57,9 +57,21 @@ class Certified:
 
 
 def certify(
-    profile: Profile, *, target: float, confidence: float, calls: int, attempts: int, rate: float, seed: int
+    profile: Profile,
+    *,
+    target: float,
+    confidence: float,
+    calls: int,
+    attempts: int,
+    rate: float,
+    seed: int,
+    sure: int | None = None,
 ) -> Certified:
-    """One stream under a contract. It begins a new attempt after each `calls` without a certificate of all rungs."""
+    """One stream under a contract. It begins a new attempt after each `calls` without a certificate of all rungs.
+
+    rate: of the coin; sure: calls up to this step are answered unless the coin chose them, all others are forwarded
+    and so seen, too. None: only what the coin chose is seen.
+    """
     chance = np.random.default_rng(seed)
     true = profile.disagreement
     violates, first, covers = False, math.inf, 0.0
@@ -67,11 +79,16 @@ def certify(
         enough = -math.log(spend(1 - confidence, attempt))
         step, wrong = profile.draw(calls, chance)
         coin = chance.random(calls) < rate
+        kinds = [coin] if sure is None else [coin & (step <= sure), step > sure]
         proven = True
         for rung in range(len(true)):
-            seen = coin & (step <= rung)
-            pairs, errors = np.cumsum(seen), np.cumsum(seen & wrong)
-            found = np.flatnonzero(seen & (against_at_least(pairs, errors, target) >= enough))
+            seen = np.stack([kind & (step <= rung) for kind in kinds], axis=1)
+            pairs, errors = np.cumsum(seen, axis=0), np.cumsum(seen & wrong[:, None], axis=0)
+            if sure is None:
+                evidence = against_at_least(pairs[:, 0], errors[:, 0], target)
+            else:
+                evidence = weighted_against_at_least(pairs, errors, target, chance=(rate, 1), least=(rate, rate))
+            found = np.flatnonzero(seen.any(axis=1) & (evidence >= enough))
             proven = proven and len(found) > 0
             if not proven:
                 break

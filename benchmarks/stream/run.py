@@ -37,8 +37,8 @@ rules:
     retrain: {{every: {every} pairs}}
     then: {{"*": {{answer: label}}}}
 """
-_EVERY = 3000
-"""Kept texts from one training to the next."""
+_EVERY = 2000
+"""Kept texts from one training to the next, at least."""
 _LOOK = 50
 """Calls from one look for a training to the next."""
 _SETTLE_S = 3.0

@@ -14,10 +14,14 @@ came before an attempt say which thresholds it tries."""
 FRESH = 0.2
 """Share of calls that are audited right after a certificate."""
 LEAST = 0.01
-_TRIAL = 0.5
-_FEW = 0.3
+TRIAL = 0.5
+"""Share of calls that are audited while another version is tried beside the one in use: what is forwarded anyway is
+seen whatever the coin says, so that a higher one would cost more answers than it saves calls."""
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""
+_STEPS = (LEAST, 0.02, 0.05, 0.1, FRESH, TRIAL, SHADOW)
+"""Rates that a coin may have: few, so that pairs of one rate can be counted together."""
+_NEARLY = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +37,6 @@ def flip(rate: float, draw: float) -> Coin:
     return Coin(rate=rate, chosen=draw < rate)
 
 
-def trial_rate(answers: float) -> float:
-    """The rate while another version is tried beside the one in use, which answers this share of calls. A certificate
-    takes the same number of pairs at any rate, so a high one costs no more answers and has the better version earlier;
-    where few are answered, all calls are chosen."""
-    return _TRIAL if answers >= _FEW else 1.0
-
-
 def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:
     """The least rate at which twice the target is noticed within `delay_days`, in [LEAST, FRESH]."""
     calls = answered_a_day * delay_days
@@ -48,5 +45,6 @@ def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:
 
 
 def live_rate(audits: int, lowest: float) -> float:
-    """The rate after so many audits since the certificate: from FRESH down towards `lowest`."""
-    return lowest + (FRESH - lowest) * _SETTLES / (_SETTLES + audits)
+    """The rate after so many audits since the certificate: from FRESH down towards `lowest`, in steps."""
+    wanted = lowest + (FRESH - lowest) * _SETTLES / (_SETTLES + audits)
+    return min(step for step in _STEPS if step >= _NEARLY * wanted)

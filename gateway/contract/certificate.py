@@ -1,4 +1,5 @@
-"""An attempt at a certificate: thresholds tried from the strictest down, on pairs that a coin chose. Pure.
+"""An attempt at a certificate: thresholds tried from the strictest down, on pairs whose chance to be seen is known.
+Pure.
 
 A threshold is certified once the evidence against "disagreement is at least the target" among the pairs that reach it
 has ever come to 1/α, and all stricter ones are certified. That is fixed-sequence testing (Learn then Test, Angelopoulos
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
+import numpy as np
+
 from gateway.contract.bounds import pairs_until, spend
-from gateway.contract.evidence import against_at_least
+from gateway.contract.evidence import weighted_against_at_least
 
 _CANDIDATES = 40
 _FEWEST = 20
@@ -29,13 +32,58 @@ _NEAR = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """A threshold of confidence, and what was seen at or above it. proven: whether the evidence ever sufficed."""
+class Seen:
+    """Pairs that had the same chance to be seen, and how many of them disagreed. least: the least chance that any pair
+    had at the time."""
 
-    threshold: float
+    chance: float = 1.0
+    least: float = 1.0
     pairs: int = 0
     wrong: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A threshold of confidence, and what was seen at or above it, by the chance that it had to be seen.
+
+    proven: whether the evidence ever sufficed.
+    """
+
+    threshold: float
+    seen: tuple[Seen, ...] = ()
     proven: bool = False
+
+    @property
+    def pairs(self) -> int:
+        """How many were seen, whatever their chance."""
+        return sum(one.pairs for one in self.seen)
+
+    @property
+    def wrong(self) -> int:
+        """How many of them disagreed."""
+        return sum(one.wrong for one in self.seen)
+
+    @property
+    def worth(self) -> tuple[float, float]:
+        """How many pairs of equal chance would tell as much, and how many of those would disagree."""
+        weights = math.fsum(one.pairs / one.chance for one in self.seen)
+        if not weights:
+            return 0.0, 0.0
+        pairs = weights**2 / math.fsum(one.pairs / one.chance**2 for one in self.seen)
+        return pairs, pairs * math.fsum(one.wrong / one.chance for one in self.seen) / weights
+
+    def see(self, *, agrees: bool, chance: float, least: float) -> Self:
+        """The rung with one more pair."""
+        known = {(one.chance, one.least): one for one in self.seen}
+        before = known.get((chance, least), Seen(chance=chance, least=least))
+        known[chance, least] = replace(before, pairs=before.pairs + 1, wrong=before.wrong + (not agrees))
+        return replace(self, seen=tuple(known.values()))
+
+    def evidence(self, target: float) -> float:
+        """The logarithm of the evidence against "disagreement at the threshold is at least `target`"."""
+        pairs, wrong = (np.array(counts) for counts in zip(*((s.pairs, s.wrong) for s in self.seen), strict=True))
+        chance, least = [one.chance for one in self.seen], [one.least for one in self.seen]
+        return float(weighted_against_at_least(pairs, wrong, target, chance=chance, least=least))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,25 +117,32 @@ class Attempt:
             found = rung
         return found
 
-    def see(self, confidence: float, *, agrees: bool) -> Self:
-        """The attempt with one more pair that the coin chose."""
-        rungs = tuple(self._see(rung, agrees) if confidence >= rung.threshold else rung for rung in self.rungs)
+    def see(self, confidence: float, *, agrees: bool, chance: float = 1.0, least: float = 1.0) -> Self:
+        """The attempt with one more pair. chance: that this pair had to be seen; least: that any pair had just then."""
+        rungs = tuple(
+            self._judge(rung.see(agrees=agrees, chance=chance, least=least)) if confidence >= rung.threshold else rung
+            for rung in self.rungs
+        )
         return replace(self, rungs=rungs)
 
-    def _see(self, rung: Rung, agrees: bool) -> Rung:
-        pairs, wrong = rung.pairs + 1, rung.wrong + (not agrees)
-        proven = rung.proven or against_at_least(pairs, wrong, self.target) >= -math.log(self.alpha)
-        return replace(rung, pairs=pairs, wrong=wrong, proven=proven)
+    def _judge(self, rung: Rung) -> Rung:
+        return rung if rung.proven else replace(rung, proven=rung.evidence(self.target) >= -math.log(self.alpha))
 
 
 def ladder(
-    confidences: Sequence[float], agrees: Sequence[bool], *, target: float, alpha: float, rungs: int = 12
+    confidences: Sequence[float],
+    agrees: Sequence[bool],
+    *,
+    target: float,
+    alpha: float,
+    rungs: int = 12,
+    over: float = 0.0,
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
     They begin above the one that should be certified after the fewest calls, for where that estimate is wrong and it
     never is, and lead down, evenly in calls, to the last whose estimated disagreement is under the target. Empty where
-    none is.
+    none is. over: only thresholds that let through more than this share of calls are worth trying.
     """
     ordered = sorted(zip(confidences, agrees, strict=True), key=lambda pair: -pair[0])
     candidates: list[tuple[float, float]] = []
@@ -103,8 +158,8 @@ def ladder(
             marks.add(count + 1)
             continue
         rate = (wrong + _PRIOR / 2) / (count + _PRIOR / target)
-        if rate < _NEAR * target:
-            share = count / len(ordered)
+        share = count / len(ordered)
+        if rate < _NEAR * target and share > over:
             candidates.append((confidence, share))
             calls.append(pairs_until(target, rate, alpha) / share)
     if not candidates:

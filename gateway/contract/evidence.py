@@ -6,10 +6,16 @@ above it. Under either hypothesis each ratio is a supermartingale that starts at
 inequality it ever reaches 1/α with a chance of at most α, however often it is looked at and whenever one stops.
 scipy is imported where the first pair is weighed: a gateway without contracts does without.
 
+Not all pairs are seen with the same chance: once calls are answered here, those that are not so sure are all forwarded,
+the others only where a coin chose them. A pair then counts by one over its chance, so that what is seen stands for all
+calls, and the bet on it is kept so low that no pair can cost more than what was won.
+
 Sources: Robbins 1970 (mixtures); Howard, Ramdas, McAuliffe, Sekhon 2021 (one-sided Beta-binomial mixtures);
+Waudby-Smith, Ramdas 2024 (betting; with weights: Waudby-Smith, Wu, Ramdas, Karampatziakis, Mineiro 2022);
 Ramdas, Grünwald, Vovk, Shafer 2023 (e-processes).
 """
 
+from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
@@ -20,6 +26,8 @@ Logs = NDArray[np.float64]
 
 _MASS = 0.5
 """Of the Beta(1/2, 1) that weighs the rates: dense near zero, where a good classifier lies."""
+_RATES = 32
+"""Of disagreement, below the target, that weighted pairs are bet on."""
 
 
 @overload
@@ -36,10 +44,10 @@ def against_at_least(pairs: int | Counts, wrong: int | Counts, target: float) ->
 
 
 @overload
-def against_at_most(pairs: int, wrong: int, target: float) -> float: ...
+def against_at_most(pairs: float, wrong: float, target: float) -> float: ...
 @overload
 def against_at_most(pairs: Counts, wrong: Counts, target: float) -> Logs: ...
-def against_at_most(pairs: int | Counts, wrong: int | Counts, target: float) -> float | Logs:
+def against_at_most(pairs: float | Counts, wrong: float | Counts, target: float) -> float | Logs:
     """The logarithm of the evidence against "the rate is at most `target`". target: in (0, 1). 0 without pairs."""
     from scipy.special import betaincc
 
@@ -48,7 +56,26 @@ def against_at_most(pairs: int | Counts, wrong: int | Counts, target: float) -> 
     return found if isinstance(found, np.ndarray) else float(found)
 
 
-def _ratio(pairs: int | Counts, wrong: int | Counts, target: float) -> float | Logs:
+def weighted_against_at_least(
+    pairs: Counts, wrong: Counts, target: float, *, chance: Sequence[float], least: Sequence[float]
+) -> Logs:
+    """The logarithm of the evidence against "the rate among all calls is at least `target`", from pairs of which some
+    were less likely to be seen: (..., kinds) → (...). 0 without pairs.
+
+    chance: that a pair of each kind had to be seen, in (0, 1]; least: that any pair had at the time, which limits the
+    bets. Where all were sure to be seen it is `against_at_least`, with the mixture taken at few rates.
+    """
+    # as the Beta(1/2, 1) spreads them
+    rates = target * ((np.arange(_RATES) + 0.5) / _RATES) ** 2
+    bets = (target - rates) / (target * (1 - target))
+    bets = np.minimum(bets, np.outer(least, bets[0])) / np.reshape(chance, (-1, 1))
+    logs = wrong @ np.log1p(-bets * (1 - target)) + (pairs - wrong) @ np.log1p(bets * target)
+    most = logs.max(axis=-1, keepdims=True)
+    found = most[..., 0] + np.log(np.exp(logs - most).mean(axis=-1))
+    return np.asarray(found, np.float64)
+
+
+def _ratio(pairs: float | Counts, wrong: float | Counts, target: float) -> float | Logs:
     """log of: likelihood under the whole Beta over likelihood at the target."""
     from scipy.special import betaln
 

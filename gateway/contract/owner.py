@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
+from gateway.contract.audit import LEAST, TRIAL, Coin, flip, floor
 from gateway.contract.drift import drift, span
 from gateway.contract.reference import MOST, Repeats, share
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
+from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, hopeful, see
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.ledger.store import LedgerError
 
@@ -39,33 +39,39 @@ _FORGET_S: Final = 3600.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flipped:
     """A call's coin under a contract. attempt, threshold: of the contract when it was flipped; paused: its rule is;
-    again: the reference is to be asked twice."""
+    share: of calls that the contract answers by now; again: the reference is to be asked twice."""
 
     scope: Scope
     coin: Coin
     attempt: int
     threshold: float | None
     paused: bool
+    share: float
     again: bool = False
+
+    def sure(self, confidence: float) -> bool:
+        """Whether the call is answered here unless the coin chose it."""
+        return self.threshold is not None and confidence >= self.threshold and not self.paused
 
     def answers(self, confidence: float) -> bool:
         """Whether the call is answered here."""
-        sure = self.threshold is not None and confidence >= self.threshold
-        return sure and not self.coin.chosen and not self.paused
+        return self.sure(confidence) and not self.coin.chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """pairs: that a tried version has come to; outdoes: whether it answers more than the one in use under at least one
-    contract, and no less under any."""
+    contract, and no less under any; hopeful: whether it may still come to."""
 
     pairs: int
     outdoes: bool
+    hopeful: bool
 
 
 @dataclass(slots=True, kw_only=True)
 class _Kept:
-    """A contract in memory. ordering: pairs that may order thresholds; certifying: those of the running attempt;
+    """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
+    the running attempt. over: the share of calls that the version in use answers, where this one is tried beside it;
     repeats: (confidence, whether both answers agree) of calls that were asked again."""
 
     scope: Scope
@@ -77,6 +83,7 @@ class _Kept:
     answered: int = 0
     live_since: float = 0.0
     lowest: float = LEAST
+    over: float = 0.0
     answers: float = 0.0
     """share() of the contract as it is stored, for the event loop."""
     refused: str = ""
@@ -88,14 +95,11 @@ class _Kept:
         return sum(contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
 
     def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
-        """Puts a pair where it may be used by the contract that it made. Pairs of a live contract that no coin chose
-        all lie below its threshold, so they say nothing of thresholds."""
-        if number < contract.fresh_from:
+        """Puts a pair that a coin chose where it may be used by the contract that it made. The others all lie below the
+        threshold of what is in use, so they say nothing of thresholds."""
+        if number < contract.fresh_from or not pair.chosen:
             return
-        if contract.certifies(pair):
-            self.certifying.append((pair.confidence, pair.agrees))
-        elif pair.chosen or pair.threshold is None:
-            self.ordering.append((pair.confidence, pair.agrees))
+        (self.certifying if contract.certifies(pair) else self.ordering).append((pair.confidence, pair.agrees))
 
 
 class Owner:
@@ -145,19 +149,21 @@ class Owner:
         notice_s: float,
         again: float = 0.0,
         tried: bool = False,
-        coin: Coin | None = None,
+        beside: Flipped | None = None,
     ) -> Flipped:
         """A call's coin, to be flipped before anything is decided.
 
         notice_s: within how many seconds audits should notice twice the target; again: the share of calls that are to
         be asked twice, while nothing is certified or another version is tried; tried: another version is tried beside
-        this one; coin: the one that the call has already, under the contract of the version in use.
+        this one and needs pairs; beside: how the coin fell under the contract of the version in use, which this one
+        shares.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s = notice_s
+        kept.over = beside.share if beside else 0.0
         contract = kept.contract
-        rate = contract.rate(kept.lowest)
-        coin = coin or flip(max(trial_rate(kept.answers) if tried else 0.0, rate), self._draw())
+        rate = max(TRIAL if tried else 0.0, contract.rate(kept.lowest))
+        coin = beside.coin if beside else flip(rate, self._draw())
         twice = share(again, known=len(kept.repeats), refused=bool(kept.refused))
         return Flipped(
             scope=scope,
@@ -165,8 +171,14 @@ class Owner:
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
             paused=scope.rule in self._paused or scope.key in self._unwritten,
+            share=kept.answers,
             again=coin.chosen and (tried or contract.phase is not Phase.LIVE) and 0 < twice > self._draw(),
         )
+
+    def needs_pairs(self, scope: Scope) -> bool:
+        """Whether a version that is tried may still come to a certificate."""
+        kept = self._kept.get(scope.key)
+        return kept is None or hopeful(kept.contract)
 
     def answered(self, scope: Scope) -> None:
         """Counts a call that was answered here: the volume says how rare audits may become."""
@@ -182,13 +194,15 @@ class Owner:
         label: str,
         confidence: float,
         result: str,
+        sure: bool = True,
         novelty: float | None = None,
         text: tuple[str, str] | None = None,
     ) -> None:
         """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
 
-        novelty: of what was read, 0..1; text: to be kept, with the label that the reference gave it. Returns when the
-        pair and what it makes of the contract are stored.
+        sure: whether the call would have been answered here, had its coin not chosen it; novelty: of what was read,
+        0..1; text: to be kept, with the label that the reference gave it. Returns when the pair and what it makes of
+        the contract are stored.
         """
         async with self._lock:
             kept = self._kept.get(flipped.scope.key)
@@ -197,9 +211,12 @@ class Owner:
             agrees = result == "agrees"
             pair = Pair(
                 chosen=flipped.coin.chosen,
+                chance=flipped.coin.rate if sure else 1.0,
+                least=flipped.coin.rate,
                 confidence=confidence,
                 agrees=agrees,
-                attempt=flipped.attempt,
+                # a sure call that no coin chose is here for a reason of its own, and stands for no others
+                attempt=0 if sure and not flipped.coin.chosen else flipped.attempt,
                 threshold=flipped.threshold,
             )
             row = PairRow(
@@ -282,7 +299,7 @@ class Owner:
         """The contract with a new attempt, where one is worth it, and the reference is consistent enough at its
         strictest threshold."""
         number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
-        begun = begin(contract, tuple(kept.ordering), number=number)
+        begun = begin(contract, tuple(kept.ordering), number=number, over=kept.over)
         strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
         why = Repeats.of(tuple(kept.repeats), strictest).refusal(contract.terms.target)
         if why and not kept.refused:
@@ -344,6 +361,7 @@ class Owner:
         return Trial(
             pairs=sum(one.contract.pairs for one in tried.values()),
             outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
+            hopeful=not tried or any(hopeful(one.contract) for one in tried.values()),
         )
 
     def _count_attempts(self, scope: Scope, contract: Contract) -> None:

@@ -22,6 +22,8 @@ _BETWEEN_ATTEMPTS = 400
 """Pairs from the end of an attempt until the next: each has less of α to spend."""
 _EVERY = 25
 """Pairs from one look for thresholds to the next."""
+_LOOKS = 1000
+"""Pairs of a version that is tried until an attempt must have begun."""
 _HOPELESS = math.log(20)
 _LONGEST = 3000
 """Pairs at a threshold after which an attempt is given up."""
@@ -47,10 +49,14 @@ class Terms:
 class Pair:
     """A local verdict beside the reference's answer. attempt, threshold: those that stood when its coin was flipped.
 
-    agrees: False as well where the reference gave no answer that could be compared.
+    chance: that the pair had to be seen, 1 where the call was to be forwarded whatever the coin said; least: the
+    coin's, the least that any call of the time had; agrees: False as well where the reference gave no answer that
+    could be compared.
     """
 
     chosen: bool
+    chance: float = 1.0
+    least: float = 1.0
     confidence: float
     agrees: bool
     attempt: int
@@ -88,18 +94,17 @@ class Contract:
 
     def certifies(self, pair: Pair) -> bool:
         """Whether the pair counts for the running attempt; if so, it must not say which thresholds are tried."""
-        return pair.chosen and self.attempt is not None and pair.attempt == self.attempt.number
+        return self.attempt is not None and pair.attempt == self.attempt.number
 
 
 def see(contract: Contract, pair: Pair) -> Contract:
     """The contract with one more pair."""
     contract = replace(contract, pairs=contract.pairs + 1)
-    if not pair.chosen:
-        return contract
-    contract = _audit(contract, pair)
+    if pair.chosen:
+        contract = _audit(contract, pair)
     if contract.attempt is None or not contract.certifies(pair):
         return contract
-    attempt = contract.attempt.see(pair.confidence, agrees=pair.agrees)
+    attempt = contract.attempt.see(pair.confidence, agrees=pair.agrees, chance=pair.chance, least=pair.least)
     contract = _certify(replace(contract, attempt=attempt))
     over = _over(attempt)
     if not over:
@@ -112,15 +117,21 @@ def due(contract: Contract) -> bool:
     return contract.attempt is None and contract.pairs >= contract.next_look
 
 
-def begin(contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int) -> Contract:
+def hopeful(contract: Contract) -> bool:
+    """Whether the contract of a version that is tried may come to a certificate: an attempt runs, or may begin."""
+    return contract.attempt is not None or (contract.attempts == 0 and contract.pairs < _LOOKS)
+
+
+def begin(contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int, over: float = 0.0) -> Contract:
     """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
-    number: of the attempt, from 1, among all that share one α."""
+    number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without."""
     looked = replace(contract, next_look=contract.pairs + _EVERY)
     if len(seen) < FEWEST_TO_ORDER:
         return looked
     terms = contract.terms
     alpha = spend(1 - terms.confidence, number)
-    found = ladder([one for one, _ in seen], [agrees for _, agrees in seen], target=terms.target, alpha=alpha)
+    confidences, agrees = zip(*seen, strict=True)
+    found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over)
     thresholds = [one for one in found if contract.threshold is None or one < contract.threshold]
     if not thresholds:
         return looked
@@ -169,7 +180,8 @@ def _over(attempt: Attempt) -> str:
     rung = _next(attempt)
     if rung is None:
         return "all thresholds certified"
-    if rung.pairs >= _LONGEST or against_at_most(rung.pairs, rung.wrong, attempt.target) >= _HOPELESS:
+    pairs, wrong = rung.worth
+    if pairs >= _LONGEST or against_at_most(pairs, wrong, attempt.target) >= _HOPELESS:
         return f"no certificate at {rung.threshold:.4f}: {rung.wrong} of {rung.pairs} pairs disagreed"
     return ""
 

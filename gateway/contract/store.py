@@ -31,6 +31,8 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_repeats (
         key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
+    """CREATE VIEW IF NOT EXISTS contract_withdrawals AS SELECT rule, contract_moves.at FROM contract_moves
+        JOIN contracts USING (key) WHERE phase = 'demoted'""",
     """CREATE TABLE IF NOT EXISTS contract_texts (
         rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
@@ -162,19 +164,27 @@ class ContractStore(Tables):
         self._write(statements)
 
     def texts(self, rule: str) -> list[tuple[str, str]]:
-        """(text, label) of a rule's kept texts, the oldest first."""
-        with self._errors("read"):
-            query = "SELECT text, label FROM contract_texts WHERE rule = ? ORDER BY at"
-            return list(self._db.execute(query, (rule,)))
-
-    def texts_since_training(self, rule: str) -> int:
-        """How many texts of a rule were kept since it was last trained on them."""
+        """(text, label) of a rule's kept texts, the oldest first; none from before one of its contracts was withdrawn,
+        for the model may answer otherwise since."""
         query = (
-            "SELECT count(*) FROM contract_texts WHERE rule = ? "
-            "AND at > (SELECT coalesce(max(at), 0) FROM contract_trainings WHERE rule = ?)"
+            "SELECT text, label FROM contract_texts WHERE rule = ?1 "
+            "AND at > (SELECT coalesce(max(at), 0) FROM contract_withdrawals WHERE rule = ?1) ORDER BY at"
         )
         with self._errors("read"):
-            return int(self._db.execute(query, (rule, rule)).fetchone()[0])
+            return list(self._db.execute(query, (rule,)))
+
+    def texts_since_training(self, rule: str) -> tuple[int, int]:
+        """How many texts of a rule were kept since it was last trained on them, and on how many that was: none where
+        one of its contracts was withdrawn later, and then only texts since count."""
+        query = """
+            WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_withdrawals WHERE rule = ?1),
+            last AS (SELECT at, texts FROM contract_trainings WHERE rule = ?1 ORDER BY at DESC LIMIT 1)
+            SELECT (SELECT count(*) FROM contract_texts WHERE rule = ?1
+                    AND at > (SELECT at FROM changed) AND at > coalesce((SELECT at FROM last), 0)),
+                coalesce((SELECT texts FROM last WHERE at > (SELECT at FROM changed)), 0)"""
+        with self._errors("read"):
+            since, texts = self._db.execute(query, (rule,)).fetchone()
+            return int(since), int(texts)
 
     def trained(self, rule: str, at: float, texts: int) -> None:
         """Notes that a training on a rule's texts begins."""

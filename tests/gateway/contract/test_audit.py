@@ -20,7 +20,14 @@ def test_the_rate_falls_from_fresh_to_the_floor() -> None:
     falling = [live_rate(audits, 0.02) for audits in (0, 100, 1000, 100_000, 10_000_000)]
     assert falling[0] == pytest.approx(FRESH)
     assert falling == sorted(falling, reverse=True)
-    assert falling[-1] == pytest.approx(0.02, abs=1e-4)
+    assert falling[-1] == 0.02
+
+
+@given(st.integers(0, 100_000), st.floats(LEAST, FRESH))
+def test_a_coin_has_few_rates_and_none_much_under_the_floor(audits: int, lowest: float) -> None:
+    rate = live_rate(audits, lowest)
+    assert rate in {live_rate(0, step) for step in (0.01, 0.02, 0.05, 0.1, 0.2)} | {0.01, 0.02, 0.05, 0.1}
+    assert rate >= 0.95 * lowest
 
 
 def test_more_traffic_or_more_patience_needs_a_lower_floor() -> None:

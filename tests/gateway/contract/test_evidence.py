@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.contract.evidence import against_at_least, against_at_most
+from gateway.contract.evidence import against_at_least, against_at_most, weighted_against_at_least
 
 TARGETS = st.sampled_from([0.005, 0.02, 0.08, 0.3])
 
@@ -42,3 +42,21 @@ def test_many_counts_at_once_are_as_each_alone() -> None:
 def test_counts_that_could_hardly_be_are_no_error() -> None:
     assert against_at_least(100_000, 90_000, 0.001) == -math.inf
     assert against_at_most(10_000_000, 0, 0.5) == -math.inf
+
+
+@pytest.mark.parametrize(("pairs", "wrong"), [(1, 0), (1, 1), (200, 0), (800, 6), (2000, 19), (2000, 60)])
+def test_pairs_that_were_sure_to_be_seen_weigh_as_without_weights(pairs: int, wrong: int) -> None:
+    found = weighted_against_at_least(np.array([pairs]), np.array([wrong]), 0.02, chance=[1], least=[1])
+    assert float(found) == pytest.approx(against_at_least(pairs, wrong, 0.02), abs=0.15)
+
+
+@given(st.floats(0.01, 0.3), st.floats(0.05, 1), st.floats(0, 1))
+def test_a_pair_wins_nothing_on_average_where_the_rate_is_the_target(target: float, rate: float, sure: float) -> None:
+    # one call: sure ones are seen with the coin's chance, the others always; the target is their rate on the whole
+    kinds = {"chance": [rate, 1.0], "least": [rate, rate]}
+    won = sure * (1 - rate)
+    for kind, share in ((0, sure * rate), (1, 1 - sure)):
+        for wrong, chance in ((1, target), (0, 1 - target)):
+            pairs, errors = np.eye(2, dtype=int)[kind], np.eye(2, dtype=int)[kind] * wrong
+            won += share * chance * float(np.exp(weighted_against_at_least(pairs, errors, target, **kinds)))
+    assert won == pytest.approx(1)

@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, see
+from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, hopeful, see
 
 TERMS = Terms(target=0.02, confidence=0.95)
 
@@ -19,13 +20,23 @@ def stream(contract: Contract, pairs: Iterable[tuple[float, bool]], *, seed: int
             yield contract
             continue
         attempt = contract.attempt.number if contract.attempt else 0
-        pair = Pair(chosen=chosen, confidence=confidence, agrees=agrees, attempt=attempt, threshold=contract.threshold)
+        rate = contract.rate(0.01)
+        pair = Pair(
+            chosen=chosen,
+            chance=rate if contract.answers(confidence) else 1.0,
+            least=rate,
+            confidence=confidence,
+            agrees=agrees,
+            attempt=attempt,
+            threshold=contract.threshold,
+        )
         after = see(contract, pair)
         if after.fresh_from > contract.fresh_from:
             ordering, certifying = [], []
         if after.attempt is None and certifying:
             ordering, certifying = ordering + certifying, []
-        (certifying if after.certifies(pair) else ordering).append((confidence, agrees))
+        if chosen:
+            (certifying if after.certifies(pair) else ordering).append((confidence, agrees))
         contract = begin(after, ordering, number=after.attempts + 1) if due(after) else after
         yield contract
 
@@ -79,14 +90,29 @@ def test_it_is_demoted_when_it_disagrees_and_comes_back_when_it_agrees_again() -
     assert again[-1].attempts > live.attempts
 
 
-def test_pairs_that_no_coin_chose_or_that_came_before_an_attempt_certify_nothing() -> None:
+def test_pairs_that_came_before_an_attempt_certify_nothing() -> None:
     begun = next(contract for contract in stream(Contract(terms=TERMS), [(0.9, True)] * 400) if contract.attempt)
     assert begun.attempt is not None
-    for pair in (
-        Pair(chosen=False, confidence=0.9, agrees=True, attempt=begun.attempt.number, threshold=None),
-        Pair(chosen=True, confidence=0.9, agrees=True, attempt=begun.attempt.number - 1, threshold=None),
-    ):
-        assert see(begun, pair).attempt == begun.attempt
+    early = Pair(chosen=True, confidence=0.9, agrees=True, attempt=begun.attempt.number - 1, threshold=None)
+    assert see(begun, early).attempt == begun.attempt
+
+
+def test_an_attempt_is_begun_only_for_more_than_is_answered_without_it() -> None:
+    seen = [(number / 400, True) for number in range(400)]
+    contract = Contract(terms=TERMS, pairs=400)
+    for over in (0.0, 0.5):
+        attempt = begin(contract, seen, number=1, over=over).attempt
+        assert attempt is not None
+        assert attempt.rungs[0].threshold < 1 - over
+    assert begin(contract, seen, number=1, over=1.0).attempt is None
+
+
+def test_a_version_that_is_tried_has_hope_until_its_attempt_ends() -> None:
+    assert hopeful(Contract(terms=TERMS))
+    begun = begin(Contract(terms=TERMS, pairs=400), [(0.9, True)] * 400, number=3)
+    assert hopeful(replace(begun, pairs=4000))
+    assert not hopeful(replace(begun, attempt=None))
+    assert not hopeful(Contract(terms=TERMS, pairs=4000))
 
 
 def test_an_audit_of_another_threshold_tells_nothing_of_this_one() -> None:

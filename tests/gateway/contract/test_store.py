@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Terms
+from gateway.contract.state import Contract, Phase, Terms
 from gateway.contract.store import ContractStore, PairRow, Stored
 
 EARLIER = """CREATE TABLE contract_pairs (
@@ -94,4 +94,27 @@ def test_a_contract_that_is_idle_keeps_none(tmp_path: Path) -> None:
     assert store.forgettable(before=9.1, keep=20) == []
     assert (store.pairs(one.scope.key), sum(store.counts(one.scope.key).values())) == ([], 10)
     assert store.contracts() == [one]
+    store.close()
+
+
+def test_texts_from_before_a_withdrawal_train_no_more(tmp_path: Path) -> None:
+    store = ContractStore(tmp_path / "offramp.db")
+    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
+    contract = Contract(terms=Terms(target=0.05, confidence=0.95))
+
+    def put(at: float, text: str) -> None:
+        store.put(Stored(scope=scope, contract=contract, at=at), text=(text, "a"))
+
+    put(1, "one")
+    put(2, "two")
+    store.trained("r", 3, 2)
+    put(4, "four")
+    assert store.texts_since_training("r") == (1, 2)
+    withdrawn = replace(contract, phase=Phase.DEMOTED)
+    store.put(Stored(scope=scope, contract=withdrawn, at=5), moved=True)
+    assert store.texts_since_training("r") == (0, 0)
+    put(6, "six")
+    assert store.texts_since_training("r") == (1, 0)
+    assert store.texts("r") == [("six", "a")]
+    assert store.texts_since_training("another") == (0, 0)
     store.close()

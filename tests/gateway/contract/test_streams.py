@@ -26,6 +26,28 @@ def test_a_bound_that_does_not_hold_is_hardly_ever_certified(profile: Profile) -
     assert at_least <= 0.05, f"{share:.1%} of streams violate"
 
 
+@pytest.mark.parametrize("profile", PROFILES[1:4], ids=lambda profile: profile.name)
+def test_nor_where_most_of_what_is_sure_is_never_seen(profile: Profile) -> None:
+    found = [
+        certify(profile, target=TARGET, confidence=0.95, calls=1000, attempts=2, rate=0.2, seed=seed, sure=0)
+        for seed in range(STREAMS)
+    ]
+    share, at_least = share_and_limit([stream.violates for stream in found])
+    assert at_least <= 0.05, f"{share:.1%} of streams violate"
+
+
+def test_what_is_forwarded_anyway_makes_a_certificate_come_sooner() -> None:
+    profile = Profile(name="good", covers=(0.4, 0.6), wrong=(0.002, 0.03))
+    alone, together = (
+        [
+            certify(profile, target=TARGET, confidence=0.95, calls=4000, attempts=1, rate=0.2, seed=seed, sure=sure)
+            for seed in range(100)
+        ]
+        for sure in (None, 0)
+    )
+    assert np.mean([stream.covers > 0.5 for stream in together]) > np.mean([stream.covers > 0.5 for stream in alone])
+
+
 def test_a_good_classifier_gets_its_certificate() -> None:
     profile = Profile(name="good", covers=(0.4, 0.6), wrong=(0.005, 0.02))
     found = [

@@ -58,6 +58,8 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, mod
     known, strange, short = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
     assert (known.labels, known.stage) == (("card_arrival",), "first")
     assert strange.stage == "main"
+    last = runtime.classify([Reading(classifier="bank", texts=texts[:1], last_stage=True)])[0]
+    assert (last.labels, last.stage) == (("card_arrival",), "main")
     assert short.labels != ("card_arrival",)
 
 
