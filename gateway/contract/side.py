@@ -55,7 +55,7 @@ class Rung:
     @property
     def hopeless(self) -> bool:
         """Whether to wait for it is worth nothing any more."""
-        too_often = against_at_most(self.calls, self.wrong, self.evidence.target)  # type: ignore[call-overload]
+        too_often = against_at_most(self.calls, self.wrong, self.evidence.target)
         return self.calls >= _LONGEST or float(too_often) >= _HOPELESS
 
 
