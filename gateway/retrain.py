@@ -26,7 +26,7 @@ from gateway.ledger.store import LedgerError
 from gateway.metrics import Metrics
 
 _log = logging.getLogger(__name__)
-_LONGEST_TRIAL: Final = 5000
+_LONGEST_TRIAL: Final = 4000
 """Pairs of calls, forwarded for any reason, after which a version that has not outdone the one in use is withdrawn."""
 _FORGET_S: Final = 60.0
 _DONE: Final = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from gateway.contract.audit import LEAST, TRIAL, Coin, flip, floor
+from gateway.contract.audit import LEAST, Coin, flip, floor, trial_rate
 from gateway.contract.drift import drift, span
 from gateway.contract.reference import MOST, Repeats, share
 from gateway.contract.scope import Scope
@@ -162,7 +162,7 @@ class Owner:
         kept.notice_s = notice_s
         kept.over = beside.share if beside else 0.0
         contract = kept.contract
-        rate = max(TRIAL if tried else 0.0, contract.rate(kept.lowest))
+        rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
         coin = beside.coin if beside else flip(rate, self._draw())
         twice = share(again, known=len(kept.repeats), refused=bool(kept.refused))
         return Flipped(
