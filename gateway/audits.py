@@ -9,7 +9,8 @@ from gateway.answers.compare import Result, again, compare
 from gateway.answers.heard import label_of
 from gateway.answers.make import Made
 from gateway.answers.values import Values
-from gateway.contract.owner import Flipped, Owner
+from gateway.contract.flipped import Flipped
+from gateway.contract.owner import Owner
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn

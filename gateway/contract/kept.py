@@ -1,0 +1,99 @@
+"""A contract in memory: where it stands, and the latest pairs, which order thresholds and say how much is answered."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from gateway.contract.audit import LEAST, floor
+from gateway.contract.reference import MOST, Repeats
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Pair, Phase, begin
+from gateway.contract.store import PairRow, Stored
+
+ORDERING: Final = 5000
+"""The latest pairs of either sort that are remembered."""
+_log = logging.getLogger(__name__)
+_DAY_S: Final = 86400.0
+_RECENT: Final = 400
+_LOOK_AGAIN: Final = 25
+"""Pairs after which it is looked again whether the reference is still too inconsistent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
+    the running attempt. over: the share of calls that the version in use answers, where this one is tried beside it;
+    repeats: (confidence, whether both answers agree) of calls that were asked again."""
+
+    scope: Scope
+    contract: Contract
+    ordering: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
+    certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
+    repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
+    notice_s: float = 0.0
+    answered: int = 0
+    live_since: float = 0.0
+    lowest: float = LEAST
+    over: float = 0.0
+    answers: float = 0.0
+    """share() of the contract as it is stored, for the event loop."""
+    refused: str = ""
+    """Why no attempt begins, where the reference itself is the reason."""
+
+    def share(self, contract: Contract) -> float:
+        """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
+        seen = [*self.ordering, *self.certifying][-_RECENT:]
+        return sum(contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
+
+    def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
+        """Puts a pair that a coin chose where it may be used by the contract that it made. The others all lie below the
+        threshold of what is in use, so they say nothing of thresholds."""
+        if number < contract.fresh_from or not pair.chosen:
+            return
+        (self.certifying if contract.certifies(pair) else self.ordering).append((pair.confidence, pair.agrees))
+
+    @classmethod
+    def of(cls, stored: Stored, pairs: Iterable[PairRow], repeats: Iterable[tuple[float, bool]], *, now: float) -> Self:
+        """As the store has it. pairs: the latest, the oldest first; repeats: of calls that were asked again."""
+        contract = stored.contract
+        kept = cls(scope=stored.scope, contract=contract, live_since=now)
+        for row in pairs:
+            pair = Pair(
+                chosen=row.chosen,
+                confidence=row.confidence,
+                agrees=row.result == "agrees",
+                attempt=row.attempt,
+                threshold=row.threshold,
+            )
+            kept.keep(pair, contract, number=row.number)
+        kept.repeats.extend(repeats)
+        if contract.reason == (why := Repeats.of(kept.repeats).refusal(contract.terms.target)):
+            kept.refused = why
+        return kept
+
+    def begin(self, contract: Contract, *, number: int) -> Contract:
+        """The contract with a new attempt, the number-th of its rule and model, where one is worth it, and the
+        reference is consistent enough at its strictest threshold."""
+        begun = begin(contract, tuple(self.ordering), number=number, over=self.over)
+        strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
+        why = Repeats.of(tuple(self.repeats), strictest).refusal(contract.terms.target)
+        if why and not self.refused:
+            _log.warning("contract of rule %s for %s: %s", self.scope.rule, self.scope.model, why)
+        if self.refused and not why and begun.reason == self.refused:
+            begun = replace(begun, reason="the model is not known any more to contradict itself too often")
+        self.refused = why
+        if not why:
+            return begun
+        reason = contract.reason if contract.phase is Phase.LIVE else why
+        return replace(contract, next_look=max(begun.next_look, contract.pairs + _LOOK_AGAIN), reason=reason)
+
+    def stood(self, contract: Contract, *, now: float) -> None:
+        """Takes in what the latest pair made of the contract: how much it answers by now, and the rate that audits
+        come down to at the volume seen since it went live."""
+        self.answers = self.share(contract)
+        days = (now - self.live_since) / _DAY_S
+        if contract.detector is not None and days > 0:
+            target, notice = contract.terms.target, self.notice_s / _DAY_S
+            self.lowest = floor(target, answered_a_day=self.answered / days, delay_days=notice)

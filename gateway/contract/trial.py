@@ -1,0 +1,32 @@
+"""How a version that is tried does beside the one in use. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.contract.kept import Kept
+from gateway.contract.state import hopeful
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """pairs: that a tried version has come to; outdoes: whether it answers more than the one in use under at least one
+    contract, and no less under any; hopeful: whether it may still come to."""
+
+    pairs: int
+    outdoes: bool
+    hopeful: bool
+
+    @classmethod
+    def of(cls, contracts: Iterable[Kept], version: str, *, current: str) -> Self:
+        """contracts: all of the rules that bind the classifier; current: the version in use."""
+        kept = tuple(contracts)
+        tried = {one.scope.beside(""): one for one in kept if one.scope.version == version}
+        old = {one.scope.beside(""): one.share(one.contract) for one in kept if one.scope.version == current}
+        new = {key: one.share(one.contract) for key, one in tried.items()}
+        gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
+        return cls(
+            pairs=sum(one.contract.pairs for one in tried.values()),
+            outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
+            hopeful=not tried or any(hopeful(one.contract) for one in tried.values()),
+        )
