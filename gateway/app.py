@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -25,9 +26,12 @@ from gateway.endpoints import classify, models, moderations, status
 from gateway.endpoints.chat import ChatEndpoint
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
+from gateway.forgetting import Forgetting
 from gateway.in_use import InUse, edition
 from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
+from gateway.keeping import Keeping
+from gateway.ledger.calls import CallStore
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import Store
 from gateway.ledger.writer import LedgerWriter
@@ -94,6 +98,12 @@ def create_app(
     metrics.watch_contracts(owner, bound)
     metrics.watch_refusals(owner, bound)
     metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
+    keeping = Keeping(
+        CallStore(contracts.path),
+        keeps=settings.content.calls,
+        on_failure=metrics.ledger_failures.inc,
+        on_lost=metrics.ledger_lost.inc,
+    )
     repeats = Repeats(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(
         in_use=in_use,
@@ -108,16 +118,17 @@ def create_app(
         repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
+        keeping=keeping,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reloader = None if worker is None else Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
-        keep_s = settings.content.keep
-        retrainer = (
-            None if keep_s is None else Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics, keep_s=keep_s)
+        trains = any(rule.retrain for rule in settings.rules)
+        retrainer = Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics) if trains else None
+        looking = asyncio.create_task(
+            _look((owner, safety, Forgetting(owner, keeping, settings.content.keep)), reloader, retrainer)
         )
-        looking = asyncio.create_task(_look((owner, safety), reloader, retrainer))
         yield
         try:
             looking.cancel()
@@ -128,9 +139,8 @@ def create_app(
             if worker is not None:
                 worker.close()
         finally:
-            owner.close()
-            safety.close()
-            writer.close()
+            for one in (owner, safety, keeping, writer):
+                one.close()
 
     api = _api(engine, writer, lifespan)
     api.state.limits = settings.limits
@@ -139,13 +149,20 @@ def create_app(
     return RequestId(Auth(app, settings.access_key))
 
 
-async def _look(owners: Iterable[Owner | SafetyOwner], reloader: Reloader | None, retrainer: Retrainer | None) -> None:
+class Looks(Protocol):
+    """Something that looks at times whether anything is due."""
+
+    async def look(self) -> None:
+        """Does what is due."""
+
+
+async def _look(looking: Iterable[Looks], reloader: Reloader | None, retrainer: Retrainer | None) -> None:
     """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
         try:
-            for owner in owners:
-                await owner.look()
+            for one in looking:
+                await one.look()
             if reloader is not None:
                 await reloader.look()
             if retrainer is not None:

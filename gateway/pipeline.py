@@ -16,6 +16,7 @@ from gateway.in_use import InUse
 from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
 from gateway.judge.settle import Pairs, Settling, Texts
+from gateway.keeping import Keeping
 from gateway.ledger.decided import note_decision, note_redacted
 from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
@@ -58,6 +59,7 @@ class Pipeline:
         judge: Judge,
         bounds: Bounds,
         repeats: Repeats,
+        keeping: Keeping,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -69,6 +71,7 @@ class Pipeline:
         self._metrics = metrics
         self._audits = audits
         self._repeats = repeats
+        self._keeping = keeping
         self._classify_time_s = classify_time_s
         self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s), bounds=bounds)
         self._output = Output(
@@ -128,6 +131,7 @@ class Pipeline:
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
+        self._keeping.over(context)
         if context.later:
             self._repeats.begin(context.later)
 
@@ -170,6 +174,7 @@ class Pipeline:
         if context.rerouted:
             await self._audits.missed(context, pending)
             return answer
+        answer = self._keeping.listen(context, request, answer)
         ask = partial(self._repeats.ask, first=context, request=request, targets=targets, headers=headers)
         return await self._audits.listen(context, pending, answer, stream=request.stream, ask=ask)
 

@@ -28,7 +28,6 @@ from gateway.metrics import Metrics
 _log = logging.getLogger(__name__)
 _LONGEST_TRIAL: Final = 4000
 """Pairs of calls, forwarded for any reason, after which a version that has not outdone the one in use is withdrawn."""
-_FORGET_S: Final = 60.0
 _DONE: Final = 0
 _GOAL_MISSED: Final = 3
 """Exit codes of `offramp train`."""
@@ -36,22 +35,19 @@ _SHOWN: Final = 2000
 
 
 class Retrainer:
-    """Of all rules of a gateway that retrain. keep_s: for how many seconds texts are kept."""
+    """Of all rules of a gateway that retrain."""
 
-    def __init__(self, loaded: Loaded, *, owner: Owner, in_use: InUse, metrics: Metrics, keep_s: float) -> None:
+    def __init__(self, loaded: Loaded, *, owner: Owner, in_use: InUse, metrics: Metrics) -> None:
         self._loaded = loaded
         self._registry = Registry(loaded.models_dir)
         self._owner = owner
         self._in_use = in_use
         self._metrics = metrics
-        self._keep_s = keep_s
-        self._forgot = 0.0
         self._training: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """Does what is due: forgets, trains, promotes, withdraws."""
+        """Does what is due: trains, promotes, withdraws."""
         try:
-            await self._forget()
             for rule in self._loaded.settings.rules:
                 if rule.retrain is not None:
                     await self._look_at(rule, rule.retrain)
@@ -63,12 +59,6 @@ class Retrainer:
         if self._training is not None:
             self._training.cancel()
             await asyncio.gather(self._training, return_exceptions=True)
-
-    async def _forget(self) -> None:
-        now = time.time()
-        if now - self._forgot >= _FORGET_S:
-            self._forgot = now
-            await self._owner.ask(lambda store: store.forget(now - self._keep_s))
 
     async def _look_at(self, rule: Rule, retrain: Retrain) -> None:
         edition = self._in_use.edition

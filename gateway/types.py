@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
+from gateway.ledger.calls import KeptCall
 from gateway.ledger.record import Record
 
 RequestedModel = NewType("RequestedModel", str)
@@ -34,6 +35,7 @@ class Context:
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
     later: what is to be done once the client has its answer.
+    kept: the call as it is to be kept, where calls are.
     """
 
     record: Record
@@ -45,6 +47,7 @@ class Context:
     client_gone: bool = False
     replying: bool = False
     later: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    kept: KeptCall | None = None
 
 
 def new_context(request_id: str, endpoint: str, consumer: str) -> Context:

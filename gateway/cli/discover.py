@@ -1,5 +1,7 @@
 """`offramp discover`."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +20,12 @@ _SHOWN_PROBLEMS = 20
 
 
 def discover(
-    source: Annotated[list[Path], typer.Argument(help="Exported logs: files, or folders of .jsonl and .json files.")],
+    source: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Exported logs: files, or folders of .jsonl and .json files; a gateway's file or its ledger."
+        ),
+    ],
     models: Annotated[Path, typer.Option("--models", help="Where the prepared encoder is kept.")] = Path("models"),
     bound: Annotated[str, typer.Option(help="The most disagreement among what would be answered here.")] = "2%",
     period: Annotated[str, typer.Option(help="How long the log took, such as 7d, where its records do not say.")] = "",
@@ -120,9 +127,14 @@ def _chosen(found: Sequence["Finding"], numbers: Sequence[int] | None) -> list["
 
 
 def _read(source: Sequence[Path]) -> "Log":
-    from gateway.discover.read.log import Files
+    """All sources as one log: exported files, and ledgers, by their own file or the gateway's."""
+    from gateway.discover.call import Log
+    from gateway.discover.read.kept import Kept, is_ledger
+    from gateway.discover.read.log import Files, Source
+    from gateway.ledger.store import LedgerError
 
     files: list[Path] = []
+    ledgers: list[Path] = []
     for path in source:
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.suffix in (".jsonl", ".json") and one.is_file())
@@ -131,10 +143,36 @@ def _read(source: Sequence[Path]) -> "Log":
             files += inside
         elif not path.is_file():
             raise fail(f"{path}: there is no such file", Exit.USAGE)
+        elif path.suffix in (".yaml", ".yml"):
+            ledgers.append(_ledger_of(path))
         else:
-            files.append(path)
+            (ledgers if is_ledger(path) else files).append(path)
     with bars() as advance:
-        return Files(files).read(lambda done: advance("records", done, None))
+        try:
+            sources: list[Source] = [*map(Kept, ledgers), Files(files)]
+            logs = [one.read(lambda done: advance("records", done, None)) for one in sources]
+        except LedgerError as error:
+            raise fail(str(error), Exit.USAGE) from error
+    return Log(
+        calls=[call for log in logs for call in log.calls],
+        skipped=sum((log.skipped for log in logs), Counter()),
+        problems=[problem for log in logs for problem in log.problems],
+    )
+
+
+def _ledger_of(gateway: Path) -> Path:
+    """Of a gateway's file. Raises ConfigError."""
+    from gateway.config.load import load_gateway
+
+    loaded = load_gateway(gateway, os.environ)
+    if not loaded.settings.content.calls:
+        note = (
+            "keeps no calls, so only those of earlier settings are found; content: {keep: 30d, calls: true} keeps them"
+        )
+        stderr().print(f"{gateway}: {note}", style="yellow", markup=False, soft_wrap=True)
+    if not loaded.ledger.is_file():
+        raise fail(f"{gateway}: there is no ledger at {loaded.ledger} yet", Exit.USAGE)
+    return loaded.ledger
 
 
 def _say_skipped(log: "Log") -> None:

@@ -75,9 +75,17 @@ def _keep(value: object) -> object:
 
 
 class Content(Record):
-    """What is kept of the texts themselves: of the calls of rules that retrain, for so long."""
+    """What is kept of the texts themselves, for so long: of the calls of rules that retrain their input; with calls,
+    of all forwarded calls the request and the answer, for `offramp discover`."""
 
     keep: Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)] = None
+    calls: Flag = False
+
+    @model_validator(mode="after")
+    def _for_a_time(self) -> Self:
+        if self.calls and self.keep is None:
+            raise ValueError("calls are kept for a time: say how long, {keep: 30d, calls: true}")
+        return self
 
 
 class Limits(Record):

@@ -4,11 +4,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.ledger.record import Record
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import LedgerError
 
 _log = logging.getLogger(__name__)
 _BATCH: Final = 2000
@@ -17,7 +17,21 @@ _RETRY_S: Final = 1.0
 _MOST_PENDING: Final = 200_000
 
 
-class LedgerWriter:
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Appends(Protocol[T_contra]):
+    """Where rows are kept. Called from one thread at a time."""
+
+    def append(self, records: Sequence[T_contra]) -> None:
+        """Writes rows, all or none. Raises LedgerError."""
+
+    def close(self) -> None:
+        """Closes it."""
+
+
+class Writer(Generic[T]):
     """One thread between the request path and a store.
 
     on_failure and on_lost are called (from the writer's thread) with a count of failed writes and of rows that
@@ -25,12 +39,12 @@ class LedgerWriter:
     at the stop.
     """
 
-    def __init__(self, store: Store, *, on_failure: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
+    def __init__(self, store: Appends[T], *, on_failure: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
         self._store = store
         self._on_failure = on_failure
         self._on_lost = on_lost
-        self._queue: queue.SimpleQueue[Record] = queue.SimpleQueue()
-        self._waiting: list[Record] = []
+        self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._waiting: list[T] = []
         self._stopping = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -46,7 +60,7 @@ class LedgerWriter:
         """Whether the last write went through."""
         return not self._failing
 
-    def add(self, record: Record) -> None:
+    def add(self, record: T) -> None:
         """Takes a row; never blocks."""
         self._queue.put(record)
 
@@ -102,3 +116,7 @@ class LedgerWriter:
         _log.error("%d ledger rows could not be written and are given up", rows)
         self._on_lost(rows)
         self._waiting = []
+
+
+class LedgerWriter(Writer[Record]):
+    """Of the ledger's rows, one for each request."""

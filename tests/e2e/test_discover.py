@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
+from benchmarks.stream.paid import Paid
 from tests.gateway.discover.logs import HARMS, SYSTEM, rows, two_templates, write
 
 Offramp = Callable[..., "subprocess.CompletedProcess[str]"]
 EACH = 200
+OWN = """\
+version: 1
+models_dir: models
+ledger: offramp.db
+content: {{keep: 30d, calls: true}}
+upstreams:
+  paid: {{kind: openai, base_url: "{paid}"}}
+models:
+  gpt-4o: paid
+"""
 
 
 @pytest.fixture
@@ -110,3 +122,34 @@ def test_what_holds_no_calls_is_said(tmp_path: Path, run_offramp: Offramp) -> No
         done = run_offramp("discover", source, cwd=tmp_path)
         assert done.returncode == 2
         assert message in done.stderr
+
+
+def test_a_gateways_own_calls_are_a_log(
+    start_gateway: Callable[..., Any], run_offramp: Offramp, prepared_dir: Path
+) -> None:
+    answers = {one.request["messages"][-1]["content"]: one.response for one in two_templates(60)}
+    paid = Paid(lambda text: answers[text]["choices"][0]["message"]["content"])
+    gateway = start_gateway(OWN.format(paid=paid.url))
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
+        for one in two_templates(60):
+            client.chat.completions.create(**{**one.request, "model": "gpt-4o"})
+    gateway.stop()
+    paid.close()
+    (gateway.folder / "models").mkdir(exist_ok=True)
+    (gateway.folder / "models" / "encoders").symlink_to(prepared_dir / "encoders")
+    done = run_offramp("discover", "gateway.yaml", "--json", cwd=gateway.folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["calls"], found["skipped"], found["problems"]) == (120, {}, [])
+    assert sorted(group["calls"] for group in found["groups"]) == [60, 60]
+    same = json.loads(run_offramp("discover", "offramp.db", "--json", cwd=gateway.folder).stdout)
+    assert same["groups"] == found["groups"]
+
+    file = gateway.folder / "gateway.yaml"
+    file.write_text(file.read_text().replace("{keep: 30d, calls: true}", "{keep: none}"))
+    again = start_gateway(file)
+    for _ in range(100):
+        if run_offramp("discover", "gateway.yaml", cwd=gateway.folder).returncode == 2:
+            break
+    assert "no chat call" in run_offramp("discover", "gateway.yaml", cwd=gateway.folder).stderr
+    again.stop()

@@ -26,6 +26,8 @@ from gateway.endpoints.chat import ChatEndpoint
 from gateway.in_use import Edition, InUse
 from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
+from gateway.keeping import Keeping
+from gateway.ledger.calls import CallStore
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
@@ -180,6 +182,7 @@ class Wired:
     upstreams: Mapping[str, Upstream]
     contracts: Owner
     safety: SafetyOwner
+    keeping: Keeping
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -320,6 +323,12 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
+        keeping = Keeping(
+            CallStore(tmp_path / "contracts.db"),
+            keeps=loaded.settings.content.calls,
+            on_failure=metrics.ledger_failures.inc,
+            on_lost=metrics.ledger_lost.inc,
+        )
         pipeline = Pipeline(
             in_use=InUse(Edition(rules=compiled)),
             routes=routes,
@@ -327,6 +336,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             forwarder=forwarder,
             recorder=recorder,
             repeats=Repeats(forwarder=forwarder, recorder=recorder),
+            keeping=keeping,
             metrics=metrics,
             audits=Audits(owner=owner, metrics=metrics),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
@@ -335,7 +345,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             max_answer_bytes=max_answer_bytes,
         )
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
-        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety)
+        return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, keeping)
 
     return make
 

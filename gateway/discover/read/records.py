@@ -8,7 +8,6 @@ from typing import Any, Final
 
 _LIST: Final = re.compile(r'"(?:data|logs|requests|results)"\s*:\s*\[')
 _BLANK: Final = re.compile(r"[\s,]*")
-_DATABASE: Final = b"SQLite format 3\0"
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -16,9 +15,6 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
     """(line, record) of each; of what is no JSON (line, a ValueError that says why). Raises OSError."""
     with path.open("rb") as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(_DATABASE):
-        yield 1, ValueError("it is a database; a gateway's ledger does not hold whole calls")
-        return
     if start.startswith(b"["):
         yield from _listed(path.read_text("utf-8-sig", errors="replace"), 0)
         return

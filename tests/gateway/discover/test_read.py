@@ -8,7 +8,6 @@ import pytest
 
 from gateway.discover.call import Log
 from gateway.discover.read.log import Files
-from gateway.ledger.sqlite import SQLiteLedger
 
 from .logs import START, Pair, pair, user, write
 
@@ -226,9 +225,3 @@ def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
     log = read(file)
     assert len(log.calls) == 1
     assert log.problems[0].startswith(f"{file}:")
-
-
-def test_a_ledger_is_told(tmp_path: Path) -> None:
-    SQLiteLedger(tmp_path / "offramp.db").close()
-    [problem] = read(tmp_path / "offramp.db").problems
-    assert "does not hold whole calls" in problem

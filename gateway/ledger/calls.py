@@ -1,0 +1,79 @@
+"""Whole calls in the ledger's file, kept for a while where the operator asks: what `offramp discover` reads."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.store import LedgerError
+
+_CREATE: Final = (
+    """CREATE TABLE IF NOT EXISTS calls (
+        request_id TEXT NOT NULL, at REAL NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
+        input_tokens INTEGER, output_tokens INTEGER, spent_usd REAL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
+)
+
+
+class KeptCall(msgspec.Struct, kw_only=True):
+    """A forwarded call, in the order of the table's columns. at: Unix seconds; model: that the client asked for;
+    request: its JSON; answer: the model's, of a stream all events; tokens and dollars: None where they are not known.
+    """
+
+    request_id: str
+    at: float
+    model: str
+    request: bytes
+    answer: bytes
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    spent_usd: float | None = None
+
+
+class CallStore:
+    """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with self._using("used"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            for statement in _CREATE:
+                self._db.execute(statement)
+
+    def append(self, records: Sequence[KeptCall]) -> None:
+        """Writes calls, all or none. Raises LedgerError."""
+        rows = [msgspec.structs.astuple(one) for one in records]
+        with self._using("written"), self._db:
+            self._db.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def calls(self) -> list[KeptCall]:
+        """All that are kept, the oldest first. Raises LedgerError."""
+        with self._using("read"):
+            rows = self._db.execute("SELECT * FROM calls ORDER BY at").fetchall()
+        names = KeptCall.__struct_fields__
+        return [KeptCall(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def forget(self, before: float) -> None:
+        """Deletes the calls before a time, in Unix seconds. Raises LedgerError."""
+        with self._using("written"), self._db:
+            self._db.execute("DELETE FROM calls WHERE at < ?", (before,))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    @contextmanager
+    def _using(self, what: str) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"the calls kept in {self._path} cannot be {what}: {error}") from error
