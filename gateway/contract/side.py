@@ -20,7 +20,7 @@ _SHARES: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 _TO_ORDER: Final = 4.0
 """Calls, times the target, that say which thresholds are tried; none of them certifies."""
 _FEWEST: Final = 50
-_PATIENCE: Final = 1.5
+_PATIENCE: Final = 3.0
 """After the first threshold is certified, an attempt goes on for the lower ones until it has seen so many times as
 many."""
 _LONGEST: Final = 3000

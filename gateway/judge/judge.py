@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from classifiers.recent import Recent
-from gateway.errors import ApiError, UpstreamFailed
+from gateway.errors import ApiError, InternalError, UpstreamFailed
 from gateway.judge.heard import Unreadable, of_chat, of_moderation
 from gateway.judge.question import OPTIONAL, chat_question, moderation_question
 from gateway.ledger.record import Record
@@ -112,6 +112,10 @@ class Judge:
         except Unreadable as error:
             _log.warning("rule %s: the answer of %s is no verdict: %s", rule.name, asks.model, error)
             judged = Judged(outcome=Outcome.UNREADABLE)
+        except Exception:  # noqa: BLE001 - whatever a provider's library raises: when_broken says what happens then
+            record.status = InternalError.status
+            _log.exception("rule %s: asking %s", rule.name, asks.model)
+            judged = Judged(outcome=Outcome.FAILED)
         except BaseException:
             record.error = "cancelled"
             self._recorder.finish(own)

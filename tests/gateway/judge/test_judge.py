@@ -139,6 +139,7 @@ async def test_a_rule_above_that_ends_the_matter_spares_the_judge(wired: Any, as
     [
         (Asked([verdict()], delay_s=5.0), "timeout"),
         (Asked([UpstreamFailed("it is down")]), "failed"),
+        (Asked([RuntimeError("a library's own fault")]), "failed"),
         (Asked([Answer(status=500, headers=JSON, body=b"{}")]), "failed"),
         (Asked([Answer(status=400, headers=JSON, body=b'{"error": "no such model"}')]), "failed"),
         (Asked([Answer(status=200, headers=JSON, body=b'{"choices": []}')]), "unreadable"),
