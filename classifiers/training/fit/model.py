@@ -14,7 +14,7 @@ from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model,
 from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
-from classifiers.training import bands, calibrate, crossfit, goals
+from classifiers.training import bands, calibrate, crossfit, goals, offsets
 from classifiers.training.fit import linear
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
@@ -24,6 +24,7 @@ from classifiers.verdict import Verdict
 Advance = Callable[[int, int], None]
 
 _ENOUGH_REAL_ROWS = 200
+_REAL_ROWS = "real rows"
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
 _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
@@ -94,7 +95,7 @@ def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np
     """Which held-out rows calibrate: the real ones where there are enough, else all; and how to call them."""
     real = np.array([rows[index].source in REAL for index in held], bool)
     if real.sum() >= _ENOUGH_REAL_ROWS:
-        return real, "real rows"
+        return real, _REAL_ROWS
     return np.ones(len(held), bool), "written and real text" if real.any() else "written text"
 
 
@@ -136,8 +137,13 @@ def _one_of(
         logits, share = pooled.tuned * trained + pooled.fitted * logits, pooled.fitted * share
     scores = logits + np.float32(share) * nearest.among_likeliest(votes, logits)
     scale = calibrate.temperature(scores[use], truth[use])
-    calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
-    probabilities = squash(calibration, scores, multi_label=False)
+    if on == _REAL_ROWS:
+        calibration = offsets.fit(scores[use], truth[use], scale)
+        probabilities = offsets.unseen(scores, truth, use, scale, seed)
+    else:
+        # written text shows how its writer spread the classes, not how they are met
+        calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
+        probabilities = squash(calibration, scores, multi_label=False)
     banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
     chosen = goals.for_one(
         policy, classes, probabilities[use], truth[use], on=on, bands=[banded[index] for index in np.flatnonzero(use)]
@@ -173,7 +179,7 @@ def _one_of(
         **({"pool": asdict(pooled)} if tuned else {}),
         "c": linear.C,
         "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
-        "temperature": round(1 / scale, 4),
+        "temperature": round(1 / float(calibration.scale[0]), 4),
         "usual": usual and {"level": round(usual.level, 4), "width": round(usual.width, 4)},
         "calibrated_on": on,
     }
