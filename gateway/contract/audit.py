@@ -14,11 +14,10 @@ came before an attempt say which thresholds it tries."""
 FRESH = 0.2
 """Share of calls that are audited right after a certificate."""
 LEAST = 0.01
-_TRIAL = 0.5
 _FEW = 0.3
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""
-_STEPS = (LEAST, 0.02, 0.05, 0.1, FRESH, _TRIAL, SHADOW)
+_STEPS = (LEAST, 0.02, 0.05, 0.1, FRESH, SHADOW)
 """Rates that a coin may have: few, so that pairs of one rate can be counted together."""
 _NEARLY = 0.95
 
@@ -40,7 +39,7 @@ def trial_rate(answers: float) -> float:
     """The rate while another version is tried beside the one in use, which answers this share of calls. What is
     forwarded anyway is seen whatever the coin says; where few are answered, all calls are chosen, for little is lost
     and the better version comes earlier."""
-    return _TRIAL if answers >= _FEW else SHADOW
+    return FRESH if answers >= _FEW else SHADOW
 
 
 def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:
