@@ -25,6 +25,9 @@ from classifiers.verdict import Verdict
 SHARES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75)
 """Of the first encoder beside the last, of which the one that makes held-out text likeliest is taken."""
 
+MOST_WRONG = 0.01
+"""Of what the first encoder settles alone: there its certainty counts, which orders texts less well than both do."""
+
 _MOST_EARLIER = 0.9
 
 Names = tuple[str, str]
@@ -59,7 +62,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
     told = Told(probabilities=small, known=known, right=right, before=before, used=used, scale=1.0)
-    point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
+    point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
     texts = bands.of_texts(policy, [rows[index].text for index in held])
 
     def chosen_for(act: float) -> tuple[NDArray[np.bool_], Floats, goals.Chosen]:
