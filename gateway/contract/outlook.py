@@ -88,9 +88,8 @@ def outlook(contract: Contract, *, calls: float, surer: float, days: float, noti
     rung = _next(contract)
     if contract.threshold is None and contract.attempt is not None and rung is not None:
         seen = _seen(rung, terms.target)
-        wait = until_certificate(
-            terms.target, seen.estimate, contract.attempt.alpha, pairs=rung.pairs, wrong=rung.wrong
-        )
+        pairs, wrong = map(round, rung.worth)
+        wait = until_certificate(terms.target, seen.estimate, contract.attempt.alpha, pairs=pairs, wrong=wrong)
         certificate = wait.over(share or 0.0)
     if contract.threshold is not None and days >= 1:
         a_day = surer / days
@@ -147,7 +146,8 @@ def _next(contract: Contract) -> Rung | None:
 
 def _seen(rung: Rung, target: float) -> Seen:
     low, high = clopper_pearson(rung.pairs, rung.wrong, _OUTSIDE)
-    estimate = (rung.wrong + _PRIOR / 2) / (rung.pairs + _PRIOR / target)
+    pairs, wrong = rung.worth
+    estimate = (wrong + _PRIOR / 2) / (pairs + _PRIOR / target)
     return Seen(threshold=rung.threshold, pairs=rung.pairs, wrong=rung.wrong, estimate=estimate, low=low, high=high)
 
 

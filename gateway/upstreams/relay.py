@@ -1,6 +1,7 @@
 """An upstream's answer on its way to the client: bytes pass as they came; usage and first content are noted."""
 
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -14,6 +15,9 @@ from gateway.wire.errors import error_body
 
 _MOST_TOKENS: Final = 10**9
 """More than any call has; a count below nothing or above this is no count."""
+_DONE: Final = b"[DONE]"
+_ENDING: Final = 4
+"""Events from the one that says why an answer is finished to the last, usage and [DONE] among them."""
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
 
 
@@ -35,23 +39,28 @@ async def relay(
     """The stream's events as they came. strip_usage: the client did not ask for the usage event, the gateway did.
     max_bytes: where the stream is held back as a whole, how much memory it may take.
 
-    An upstream that breaks off leaves an error event as the last; never [DONE] after it.
+    An upstream that breaks off leaves an error event as the last; never [DONE] after it. So does one whose stream ends
+    as if it were whole, but with neither [DONE] nor a reason why the answer is finished.
     """
     record = context.record
     record.usage_source = "missing"
     splitter = sse.Splitter()
     started = time.perf_counter()
     size = 0
+    ending = _Ending()
     try:
         async for chunk in chunks:
             size += len(chunk)
             if max_bytes is not None and size > max_bytes:
                 raise ValueError(f"the answer is over {max_bytes} bytes and is read whole here")  # noqa: TRY301
-            out = [event for event in splitter.feed(chunk) if _keep(record, event, started, strip_usage)]
+            events = map(ending.see, splitter.feed(chunk))
+            out = [event for event in events if _keep(record, event, started, strip_usage)]
             if out:
                 yield b"".join(out)
         rest = splitter.flush()
-        if rest and _keep(record, rest, started, strip_usage):
+        kept = bool(rest) and _keep(record, rest, started, strip_usage)
+        ending.check(rest)
+        if kept:
             yield rest
     except ApiError as error:
         record.error = error.code or "error"
@@ -66,6 +75,23 @@ async def relay(
             await close()
 
 
+class _Ending:
+    """How a stream ends."""
+
+    def __init__(self) -> None:
+        self._latest: deque[bytes] = deque(maxlen=_ENDING)
+
+    def see(self, event: bytes) -> bytes:
+        """The event as it came."""
+        self._latest.append(event)
+        return event
+
+    def check(self, rest: bytes) -> None:
+        """rest: what came after the last event. Raises UpstreamFailed where nothing says that the answer is whole."""
+        if not any(map(_ends, (*self._latest, rest))):
+            raise UpstreamFailed("the upstream's stream ended before its answer did")
+
+
 def _keep(record: Record, event: bytes, started: float, strip_usage: bool) -> bool:
     """Notes what the event tells; False where it must not reach the client."""
     if record.first_token_s is None and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event):
@@ -77,6 +103,14 @@ def _keep(record: Record, event: bytes, started: float, strip_usage: bool) -> bo
         return True
     _note(record, answer.model, answer.usage)
     return not (strip_usage and not answer.choices)
+
+
+def _ends(event: bytes) -> bool:
+    """Whether the event says that the answer is finished."""
+    if sse.data_of(event) == _DONE:
+        return True
+    answer = _answer(event) if b'"finish_reason"' in event else None
+    return any(choice.finish_reason for choice in (answer.choices if answer else None) or ())
 
 
 def _has_content(event: bytes) -> bool:

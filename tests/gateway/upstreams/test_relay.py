@@ -29,6 +29,7 @@ USAGE = chunk(
     choices=[],
     usage={"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}},
 )
+FINISHED = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
 STREAM = [ROLE, says("Hé"), says("llo"), USAGE, sse.DONE]
 
 
@@ -100,7 +101,7 @@ async def test_odd_events_pass_untouched() -> None:
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 async def test_a_last_event_without_its_empty_line_is_read_like_any_other(end: bytes) -> None:
     context = fresh()
-    assert await relayed([says("a"), USAGE.rstrip() + end], context) == says("a")
+    assert await relayed([FINISHED, USAGE.rstrip() + end], context) == FINISHED
     assert context.record.input_tokens == 9
     assert await relayed([says("a"), b"data: [DONE]" + end]) == says("a") + b"data: [DONE]" + end
 
@@ -118,6 +119,22 @@ async def test_a_stream_broken_off_ends_in_an_error_event(error: UpstreamFailed)
     assert context.record.usage_source == "missing"
 
 
+@pytest.mark.parametrize("end", [[], [USAGE], [b'data: {"half'], [b": ping\n\n"]])
+async def test_a_stream_that_ends_before_its_answer_does_is_broken_off(end: list[bytes]) -> None:
+    context = fresh()
+    out = await relayed([ROLE, says("a"), says("b"), *end], context)
+    *_, event = sse.Splitter().feed(out)
+    assert json.loads(event[6:])["error"]["code"] == "upstream_failed"
+    assert context.record.error == "upstream_failed"
+
+
+@pytest.mark.parametrize("end", [[sse.DONE], [FINISHED], [FINISHED, USAGE], [FINISHED, USAGE, b": ping\n\n", sse.DONE]])
+async def test_a_stream_is_whole_where_it_says_so(end: list[bytes]) -> None:
+    context = fresh()
+    assert b"error" not in await relayed([ROLE, says("a"), *end], context)
+    assert context.record.error == ""
+
+
 async def test_an_event_without_end_is_an_error_event() -> None:
     context = fresh()
     out = await relayed([b"data: " + b"x" * 9 * 1024**2], context)
@@ -131,7 +148,9 @@ async def test_a_stream_that_is_held_back_is_bounded() -> None:
     assert json.loads(out[-1][6:])["error"]["code"] == "upstream_failed"
     assert sum(map(len, out[:-1])) <= 500
     assert context.record.error == "upstream_failed"
-    assert [part async for part in relay(fresh(), stream([says("a")] * 100), strip_usage=True)] == [says("a")] * 100
+    assert [part async for part in relay(fresh(), stream([says("a")] * 100 + [sse.DONE]), strip_usage=True)][:-1] == [
+        says("a")
+    ] * 100
 
 
 async def test_leaving_the_stream_closes_the_upstreams() -> None:
