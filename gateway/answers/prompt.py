@@ -1,6 +1,7 @@
 """What a prompt says of its answer: which words it names, and under which key of a JSON object. Pure."""
 
 import re
+from itertools import islice
 
 from gateway.answers.unmet import Reason, Unmet
 from gateway.spelling import Names, folded
@@ -13,10 +14,12 @@ _LEAST_NAMED = 2
 def word(label: str, names: Names, prompt: str) -> str | Unmet:
     """The label as the prompt spells it, or the alias that it has for it. names: all of the classifier's labels, of
     which it must name at least two (one where there is but one): a prompt that names none asks for something else."""
-    spellings = {name: _named(name, names, prompt) for name in dict.fromkeys((*names.labels, label))}
-    if sum(bool(found) for found in spellings.values()) < min(_LEAST_NAMED, len(names.labels)):
+    found = _named(label, names, prompt)
+    missing = min(_LEAST_NAMED, len(names.labels)) - bool(found)
+    # each label is a search of the whole prompt: no more of them than it takes to know that it names some
+    others = (name for name in names.labels if name != label and _named(name, names, prompt))
+    if sum(1 for _ in islice(others, missing)) < missing:
         return Unmet(Reason.NO_PLACE)
-    found = spellings[label]
     if not found:
         return Unmet(Reason.LABEL_NOT_ASKED, label)
     if label in found or len(found) == 1:
