@@ -32,18 +32,21 @@ _OK = range(200, 300)
 class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
-    confidence: 0..1, of the label, or of the least certain slot's value where that is less. novelty: 0..1.
-    tried: the same by the version that is tried beside the one in use; text: what the classifier read, where that is to
-    be kept for training.
+    sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
+    slot's value where that is less. novelty: 0..1. tried: the same by the version that is tried beside the one in use;
+    in_use: False where the one in use has no label to give, and this is of the one that is tried; text: what the
+    classifier read, where that is to be kept for training.
     """
 
     rule: Rule
     flipped: Flipped
+    sure: bool
     made: Made
     label: str
     confidence: float
     novelty: float
     tried: "Open | None" = None
+    in_use: bool = True
     text: str | None = None
 
 
@@ -69,7 +72,8 @@ class Audits:
         tried: Judged = (),
         texts: Mapping[str, str] | None = None,
     ) -> Mapping[str, Open]:
-        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name.
+        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name; also where
+        only the version that is tried has one, for it would answer such calls, too.
 
         tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
         """
@@ -78,34 +82,25 @@ class Audits:
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.made.get(rule.name)
-            if rule.terms is None or made is None:
-                continue
             other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
-            needs = other is not None and self.owner.needs_pairs(scope(rule, other, request, turns))
-            flipped = self._flip(rule, verdict, request, turns, tried=needs)
+            if rule.terms is None or (made is None and other is None):
+                continue
+            beside = None if other is None else scope(rule, other, request, turns)
+            flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
+            needs = beside is not None and self.owner.needs_pairs(beside)
+            flipped = flip(scope(rule, verdict, request, turns), tried=needs)
+            first = None if made is None else _open(rule, verdict, flipped, made)
             second = None
-            if other is not None:
-                coin = self._flip(rule, other, request, turns, beside=flipped)
-                second = _open(rule, other, coin, made_also[rule.name])
-            text = (texts or {}).get(rule.name)
-            found[rule.name] = replace(_open(rule, verdict, flipped, made), tried=second, text=text)
+            if other is not None and beside is not None:
+                coin = flip(beside, beside=flipped)
+                # it is seen as often as the version in use lets it
+                sure = first is not None and first.sure
+                second = replace(_open(rule, other, coin, made_also[rule.name]), sure=sure)
+            if first is not None:
+                found[rule.name] = replace(first, tried=second, text=(texts or {}).get(rule.name))
+            elif second is not None:
+                found[rule.name] = replace(second, in_use=False)
         return found
-
-    def _flip(
-        self,
-        rule: Rule,
-        verdict: Verdict,
-        request: Request,
-        turns: Sequence[Turn],
-        *,
-        tried: bool = False,
-        beside: Flipped | None = None,
-    ) -> Flipped:
-        assert rule.terms is not None
-        belongs = scope(rule, verdict, request, turns)
-        return self.owner.flip(
-            belongs, rule.terms, notice_s=rule.notice_s, again=rule.ask_again, tried=tried, beside=beside
-        )
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
@@ -114,7 +109,7 @@ class Audits:
         return {
             name: "audit" if one.flipped.threshold is not None and one.flipped.coin.chosen else "contract"
             for name, one in opened.items()
-            if not one.flipped.answers(one.confidence)
+            if one.in_use and not one.flipped.answers(one.confidence)
         }
 
     def answered(self, opened: Mapping[str, Open], decision: Decision) -> None:
@@ -159,11 +154,11 @@ class Audits:
             if body is not None and one.text is not None:
                 said = label_of(body, one.rule.names, stream=stream)
             result = _result(one, body, stream=stream)
-            self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
-            sure = one.flipped.sure(one.confidence)
-            await self._learn(context, one, result, said, sure=sure)
+            if one.in_use:
+                self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
+            await self._learn(context, one, result, said)
             if one.tried is not None:
-                await self._learn(context, one.tried, _result(one.tried, body, stream=stream), sure=sure)
+                await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
             if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
                 context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
 
@@ -178,10 +173,10 @@ class Audits:
             if each is not None:
                 await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
-    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None, *, sure: bool) -> None:
+    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
         await self.owner.learn(
             one.flipped,
-            sure=sure,
+            sure=one.sure,
             request_id=context.record.request_id,
             label=one.label,
             confidence=one.confidence,
@@ -193,8 +188,15 @@ class Audits:
 
 def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
     certain = min(verdict.confidence, made.slot_confidence)
-    label = verdict.labels[0]
-    return Open(rule=rule, flipped=flipped, made=made, label=label, confidence=certain, novelty=verdict.novelty)
+    return Open(
+        rule=rule,
+        flipped=flipped,
+        sure=flipped.sure(certain),
+        made=made,
+        label=verdict.labels[0],
+        confidence=certain,
+        novelty=verdict.novelty,
+    )
 
 
 def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:

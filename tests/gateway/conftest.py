@@ -93,10 +93,11 @@ class FakeUpstream:
 class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
-    Labels told by patterns are really sought.
+    Labels told by patterns are really sought. A version that is tried (`name@version`) also knows `words` for labels.
     """
 
     policies: Mapping[str, Policy]
+    words: Mapping[str, str] = field(default_factory=dict)
     asked: list[Reading] = field(default_factory=list)
 
     async def __call__(self, readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
@@ -106,7 +107,10 @@ class FakeClassify:
 
     def _verdict(self, reading: Reading) -> Verdict:
         text = " ".join(reading.texts)
-        policy = self.policies[reading.classifier]
+        name, _, version = reading.classifier.partition("@")
+        policy = self.policies[name]
+        for word, label in self.words.items() if version else ():
+            text = text.replace(word, label)
         labels = tuple(label for label in policy.learned if label in text)
         spans = Passages().of(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
@@ -118,11 +122,16 @@ class FakeClassify:
             labels = () if abstention else labels[:1] or ("other",)
         if abstention is Abstention.BROKEN:
             return Verdict(
-                classifier=policy.name, version="v1", scores={}, abstention=abstention, reason="said so", labels=()
+                classifier=policy.name,
+                version=version or "v1",
+                scores={},
+                abstention=abstention,
+                reason="said so",
+                labels=(),
             )
         return Verdict(
             classifier=policy.name,
-            version="v1",
+            version=version or "v1",
             labels=labels,
             confidence=0.9,
             scores=scores,
@@ -297,7 +306,10 @@ def prices() -> PriceTable:
 
 @pytest.fixture
 def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp_path: Path) -> Callable[..., Wired]:
-    """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default)."""
+    """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default).
+
+    tried: words that a version beside the one in use takes for labels.
+    """
 
     def make(
         rules: str = "",
@@ -309,6 +321,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         max_body_bytes: int = 1_000_000,
         max_answer_bytes: int = 1_000_000,
         draw: Callable[[], float] = random.random,
+        tried: Mapping[str, str] | None = None,
     ) -> Wired:
         text = dedent(base) + dedent(models) + dedent(rules)
         loaded = load(text)
@@ -317,7 +330,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
         routes = Routes(loaded.settings.models)
         writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
-        classify = FakeClassify(policies)
+        classify = FakeClassify(policies, tried or {})
         owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
         safety = SafetyOwner(SafetyStore(tmp_path / "contracts.db"), draw=draw)
         notional = {name: upstream.notional for name, upstream in targets.items()}
@@ -330,7 +343,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             on_lost=metrics.ledger_lost.inc,
         )
         pipeline = Pipeline(
-            in_use=InUse(Edition(rules=compiled)),
+            in_use=InUse(Edition(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
             routes=routes,
             classify=classify,
             forwarder=forwarder,

@@ -272,3 +272,32 @@ async def test_a_client_that_leaves_is_no_answer(wire: Wire, ask: Any) -> None:
     await ask(gateway.app, body(), gone=gone)
     [contract] = gateway.contracts.contracts.values()
     assert contract.pairs == 1
+
+
+def contracts(gateway: Any) -> dict[str, Any]:
+    """By the version of the classifier."""
+    return {scope.version: contract for scope, contract in gateway.contracts.contracts.items()}
+
+
+def tried(wire: Wire, reference: Reference) -> Any:
+    upstreams = {"one": reference, "two": reference}
+    return wire(ONCE, upstreams=upstreams, draw=random.Random(0).random, tried={"plastic": "card"})
+
+
+async def test_a_version_that_is_tried_learns_from_what_only_it_has_a_label_for(wire: Wire, ask: Any) -> None:
+    gateway = tried(wire, Reference())
+    answer = await ask(gateway.app, body("my plastic"))
+    assert "x-offramp-abstained" not in answer.headers
+    assert {version: contract.pairs for version, contract in contracts(gateway).items()} == {"v1": 0, "v2": 1}
+    assert 'offramp_contract_pairs_total{chosen="true"' not in gateway.metrics.text().decode()
+    await ask(gateway.app, body("my card"))
+    assert {version: contract.pairs for version, contract in contracts(gateway).items()} == {"v1": 1, "v2": 2}
+
+
+async def test_a_version_that_is_tried_is_certified_on_what_only_it_has_a_label_for(wire: Wire, ask: Any) -> None:
+    gateway = tried(wire, Reference())
+    assert set(await decisions(gateway, ask, 600, body("my plastic"))) == {"forward"}
+    assert {version: contract.phase for version, contract in contracts(gateway).items()} == {
+        "v1": Phase.SHADOW,
+        "v2": Phase.LIVE,
+    }

@@ -4,10 +4,12 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.contract.audit import Coin
 from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
 from gateway.contract.state import Phase, Terms
@@ -90,6 +92,34 @@ async def test_another_version_begins_in_shadow_with_the_attempts_of_the_one_bef
     assert new.phase is Phase.SHADOW
     assert new.attempts > owner.contracts[scope()].attempts
     assert owner.contracts[scope()].phase is Phase.LIVE
+
+
+async def test_pairs_of_a_version_that_is_tried_count_by_their_chance_to_be_seen(owner: Owner) -> None:
+    await feed(owner, 600)
+    second = scope(version="v2")
+    for number in range(1200):
+        first = owner.flip(scope(), TERMS, notice_s=7 * DAY, tried=True)
+        beside = owner.flip(second, TERMS, notice_s=7 * DAY, beside=replace(first, share=0.0))
+        assert beside.coin == first.coin
+        # of every second call the version in use is sure: it is seen only where the coin chose it
+        sure = number % 2 == 0
+        if first.coin.chosen or not sure:
+            await owner.learn(beside, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
+    attempt = owner.contracts[second].attempt
+    assert attempt is not None
+    assert {(one.chance, one.least) for one in attempt.rungs[-1].seen} == {(0.2, 0.2), (1.0, 0.2)}
+
+
+async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) -> None:
+    await feed(owner, 250)
+    before = owner.contracts[scope()].attempt
+    assert before is not None
+    flipped = owner.flip(scope(), TERMS, notice_s=7 * DAY)
+    unchosen = replace(flipped, coin=Coin(rate=0.2, chosen=False))
+    await owner.learn(unchosen, request_id="r", label="a", confidence=0.9, result="agrees", sure=True)
+    assert owner.contracts[scope()].attempt == before
+    await owner.learn(unchosen, request_id="r", label="a", confidence=0.9, result="agrees", sure=False)
+    assert owner.contracts[scope()].attempt != before
 
 
 async def test_another_model_spends_its_own_share(owner: Owner) -> None:
