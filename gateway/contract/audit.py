@@ -6,8 +6,6 @@ answered, and so train, but certify nothing.
 
 from dataclasses import dataclass
 
-from gateway.contract.detector import audits_until_alarm
-
 SHADOW = 1.0
 """Share of calls that certify while none is answered: all, since each is forwarded whatever the coin says. Those that
 came before an attempt say which thresholds it tries."""
@@ -42,10 +40,9 @@ def trial_rate(answers: float) -> float:
     return FRESH if answers >= _FEW else SHADOW
 
 
-def floor(target: float, *, answered_a_day: float, delay_days: float) -> float:
-    """The least rate at which twice the target is noticed within `delay_days`, in [LEAST, FRESH]."""
+def floor(needed: float, *, answered_a_day: float, delay_days: float) -> float:
+    """The least rate at which a change is noticed within `delay_days`, in [LEAST, FRESH]. needed: audits for that."""
     calls = answered_a_day * delay_days
-    needed = audits_until_alarm(target, min(2 * target, (1 + target) / 2))
     return min(FRESH, max(LEAST, needed / calls)) if calls > 0 else FRESH
 
 

@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Self
 
-from gateway.contract.bounds import pairs_until
-
 _TIMES = (1.5, 2.0, 3.0, 5.0)
 """The rates that are looked for, in targets."""
 LIMIT = 4000.0
@@ -49,10 +47,3 @@ class Detector:
 def rates(target: float) -> tuple[float, ...]:
     """The rates of disagreement that a detector looks for; below 1 each."""
     return tuple(min(times * target, 1 - (1 - target) / (1 + times)) for times in _TIMES)
-
-
-def audits_until_alarm(target: float, rate: float) -> float:
-    """About how many audits an alarm takes once the disagreement is `rate`. Infinite where it is at most the target."""
-    if rate <= target:
-        return math.inf
-    return pairs_until(target, rate, 1 / LIMIT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from gateway.contract.audit import LEAST, floor
+from gateway.contract.outlook import until_noticed
 from gateway.contract.reference import MOST, Repeats
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, begin
@@ -36,6 +37,8 @@ class Kept:
     answered: int = 0
     live_since: float = 0.0
     lowest: float = LEAST
+    needed: float | None = None
+    """Audits by which twice the target is noticed on nine streams in ten; simulated, so only where it goes live."""
     over: float = 0.0
     answers: float = 0.0
     """share() of the contract as it is stored, for the event loop."""
@@ -95,5 +98,7 @@ class Kept:
         self.answers = self.share(contract)
         days = (now - self.live_since) / _DAY_S
         if contract.detector is not None and days > 0:
-            target, notice = contract.terms.target, self.notice_s / _DAY_S
-            self.lowest = floor(target, answered_a_day=self.answered / days, delay_days=notice)
+            if self.needed is None:
+                self.needed = until_noticed(contract.terms.target).most
+            delay = self.notice_s / _DAY_S
+            self.lowest = floor(self.needed, answered_a_day=self.answered / days, delay_days=delay)

@@ -83,6 +83,7 @@ def outlook(contract: Contract, *, calls: float, surer: float, days: float, noti
     """calls, surer: estimated within so many days: all of the contract's, and those at or above the threshold that is
     live or else to be certified next."""
     terms = contract.terms
+    alarm = until_noticed(terms.target)
     share = surer / calls if calls and threshold(contract) is not None else None
     seen = certificate = audits = None
     rung = _next(contract)
@@ -93,13 +94,13 @@ def outlook(contract: Contract, *, calls: float, surer: float, days: float, noti
         certificate = wait.over(share or 0.0)
     if contract.threshold is not None and days >= 1:
         a_day = surer / days
-        audits = a_day * floor(terms.target, answered_a_day=a_day, delay_days=notice_s / _DAY_S)
+        audits = a_day * floor(alarm.most, answered_a_day=a_day, delay_days=notice_s / _DAY_S)
     return Outlook(
         calls_a_day=calls / days if days >= 1 else None,
         share=share,
         seen=seen,
         certificate=certificate,
-        alarm=until_alarm(terms.target, min(2 * terms.target, (1 + terms.target) / 2)),
+        alarm=alarm,
         audits_a_day=audits,
     )
 
@@ -120,6 +121,11 @@ def until_certificate(target: float, rate: float, alpha: float, *, pairs: int = 
     drawn = np.random.default_rng(0).binomial(fresh, rate, size=(_STREAMS, len(looks))).cumsum(axis=1)
     enough = against_at_least(pairs + looks, wrong + drawn, target) >= -math.log(alpha)
     return _wait(np.where(enough.any(axis=1), looks[enough.argmax(axis=1)], np.inf))
+
+
+def until_noticed(target: float) -> Wait:
+    """How many audits it takes until twice the target is noticed (halfway to all, where twice would be more)."""
+    return until_alarm(target, min(2 * target, (1 + target) / 2))
 
 
 def until_alarm(target: float, rate: float) -> Wait:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,8 @@ def test_a_coin_has_few_rates_and_none_much_under_the_floor(audits: int, lowest:
 
 
 def test_more_traffic_or_more_patience_needs_a_lower_floor() -> None:
-    assert floor(0.02, answered_a_day=0, delay_days=7) == FRESH
-    assert floor(0.02, answered_a_day=100, delay_days=1) == FRESH
-    assert LEAST < floor(0.02, answered_a_day=10_000, delay_days=7) < FRESH
-    assert floor(0.02, answered_a_day=10_000_000, delay_days=7) == LEAST
+    assert floor(735, answered_a_day=0, delay_days=7) == FRESH
+    assert floor(735, answered_a_day=100, delay_days=1) == FRESH
+    assert floor(735, answered_a_day=3000, delay_days=7) == pytest.approx(0.035)
+    assert floor(735, answered_a_day=10_000_000, delay_days=7) == LEAST
+    assert floor(math.inf, answered_a_day=10_000_000, delay_days=7) == FRESH
