@@ -5,7 +5,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -19,6 +18,7 @@ from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, due, hopeful, see
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.trial import Trial
+from gateway.contract.writer import SingleWriter
 from gateway.ledger.store import LedgerError
 
 T = TypeVar("T")
@@ -31,7 +31,6 @@ _STORED: Final = 20_000
 say what has moved."""
 _IDLE_S: Final = 90 * _DAY_S
 """Without a pair for so long, a contract keeps none; its state stays."""
-_FORGET_S: Final = 3600.0
 
 
 class Owner:
@@ -50,18 +49,14 @@ class Owner:
     ) -> None:
         self._store = store
         self._on_move = on_move
-        self._on_failure = on_failure
         self._draw = draw
         self._clock = clock
         self._kept = {stored.scope.key: self._load(stored) for stored in store.contracts()[:_MOST]}
         self._attempts: dict[tuple[str, str], int] = {}
         for stored in store.contracts():
             self._count_attempts(stored.scope, stored.contract)
-        self._paused = store.paused()
-        self._unwritten: set[str] = set()
-        self._forgot = 0.0
+        self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="contracts")
 
     @property
     def contracts(self) -> Mapping[Scope, Contract]:
@@ -102,7 +97,7 @@ class Owner:
             coin=coin,
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
-            paused=scope.rule in self._paused or scope.key in self._unwritten,
+            paused=self._writer.holds(scope),
             share=kept.answers,
             again=coin.chosen and (tried or contract.phase is not Phase.LIVE) and 0 < twice > self._draw(),
         )
@@ -164,7 +159,7 @@ class Owner:
                 result=result,
                 novelty=novelty,
             )
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._take, kept, pair, row, text)
+            await self.ask(lambda _: self._take(kept, pair, row, text))
 
     async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
         """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
@@ -181,7 +176,7 @@ class Owner:
 
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+        return await self._writer.ask(what)
 
     async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
         """How the version that is tried does beside the one in use, over all contracts of the rules that bind it."""
@@ -190,13 +185,7 @@ class Owner:
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
-        try:
-            self._paused = await self.ask(lambda store: store.paused())
-            if self._clock() - self._forgot >= _FORGET_S:
-                self._forgot = self._clock()
-                await self._forget()
-        except LedgerError as error:
-            _log.error("%s", error)
+        await self._writer.look(self._forget)
 
     async def _forget(self) -> None:
         """One contract at a time, so that pairs that come in need not wait for all."""
@@ -206,8 +195,7 @@ class Owner:
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
-        self._thread.shutdown()
-        self._store.close()
+        self._writer.close()
 
     def _take(self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None) -> None:
         before = kept.contract
@@ -238,18 +226,10 @@ class Owner:
         return f"moved since the certificate: {', '.join(moved)}" if moved else "nothing has moved beyond doubt"
 
     def _write(self, kept: Kept, after: Contract, row: PairRow, *, moved: bool, text: tuple[str, str] | None) -> None:
-        scope = kept.scope
-        try:
-            self._store.put(Stored(scope=scope, contract=after, at=row.at), row, moved=moved, text=text)
-        except LedgerError as error:
-            _log.error("%s; the contract of rule %s answers nothing until it can be", error, scope.rule)
-            self._unwritten.add(scope.key)
-            if self._on_failure is not None:
-                self._on_failure()
-        else:
-            self._unwritten.discard(scope.key)
+        stored = Stored(scope=kept.scope, contract=after, at=row.at)
+        self._writer.put(kept.scope, partial(self._store.put, stored, row, moved=moved, text=text))
         kept.contract = after
-        self._count_attempts(scope, after)
+        self._count_attempts(kept.scope, after)
         if moved:
             self._tell(kept, after)
 

@@ -6,24 +6,21 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from gateway.contract.safety import Chosen, SafetyContract, SafetyTerms, Zone
 from gateway.contract.safety_store import SafetyStore, Stored
 from gateway.contract.scope import Scope
 from gateway.contract.side import Side
 from gateway.contract.state import Phase
-from gateway.ledger.store import LedgerError
+from gateway.contract.writer import SingleWriter
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _SIDES: Final = ("missing", "flagging")
 _KEPT_S: Final = 90 * 86400.0
 """For so long judged calls stay stored: to be looked at, for the contract's state has what it needs of them."""
-_FORGET_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +48,14 @@ class SafetyOwner:
     ) -> None:
         self._store = store
         self._on_move = on_move
-        self._on_failure = on_failure
         self._draw = draw
         self._clock = clock
         self._kept = {stored.scope.key: (stored.scope, stored.contract) for stored in store.contracts()}
         self._attempts: dict[tuple[str, str, str], int] = {}
         for scope, contract in self._kept.values():
             self._count_attempts(scope, contract)
-        self._paused = store.paused()
-        self._unwritten: set[str] = set()
-        self._forgot = 0.0
+        self._writer = SingleWriter(store, "safety-contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="safety-contracts")
 
     @property
     def contracts(self) -> Mapping[Scope, SafetyContract]:
@@ -79,7 +72,7 @@ class SafetyOwner:
         if scope.key not in self._kept:
             self._kept[scope.key] = scope, self._with_attempts(scope, SafetyContract.new(terms))
         chosen = self._kept[scope.key][1].choose(score)
-        if scope.rule in self._paused or scope.key in self._unwritten:
+        if self._writer.holds(scope):
             chosen = replace(chosen, zone=Zone.ASK, rate=1.0)
         return Placed(scope=scope, chosen=chosen, judged=self._draw() < chosen.rate)
 
@@ -87,25 +80,19 @@ class SafetyOwner:
         """Takes in what the judge said; unsafe: None where it answered with what is no verdict. Returns when it is
         stored."""
         async with self._lock:
-            await self._run(partial(self._take, placed, request_id, unsafe))
+            await self._writer.ask(lambda _: self._take(placed, request_id, unsafe))
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets calls that were judged long ago."""
-        try:
-            self._paused = await self._run(self._store.paused)
-            if self._clock() - self._forgot >= _FORGET_S:
-                self._forgot = self._clock()
-                await self._run(partial(self._store.forget, self._clock() - _KEPT_S))
-        except LedgerError as error:
-            _log.error("%s", error)
+        await self._writer.look(self._forget)
 
-    async def _run(self, what: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+    async def _forget(self) -> None:
+        before = self._clock() - _KEPT_S
+        await self._writer.ask(lambda store: store.forget(before))
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
-        self._thread.shutdown()
-        self._store.close()
+        self._writer.close()
 
     def _take(self, placed: Placed, request_id: str, unsafe: bool | None) -> None:
         scope = placed.scope
@@ -119,15 +106,8 @@ class SafetyOwner:
         ]
         result = "missing" if unsafe is None else "unsafe" if unsafe else "safe"
         stored = Stored(scope=scope, contract=after, at=self._clock())
-        try:
-            self._store.put(stored, placed.chosen, request_id=request_id, result=result, moves=moves)
-        except LedgerError as error:
-            _log.error("%s; the contract of rule %s decides nothing until it can be", error, scope.rule)
-            self._unwritten.add(scope.key)
-            if self._on_failure is not None:
-                self._on_failure()
-        else:
-            self._unwritten.discard(scope.key)
+        write = partial(self._store.put, stored, placed.chosen, request_id=request_id, result=result, moves=moves)
+        self._writer.put(scope, write)
         self._kept[scope.key] = scope, after
         self._count_attempts(scope, after)
         for name in moves:

@@ -1,0 +1,70 @@
+"""The single writer of a contracts' store: its one thread, which contracts may act, and what is forgotten in time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic, TypeVar
+
+from gateway.contract.scope import Scope
+from gateway.contract.tables import Tables
+from gateway.ledger.store import LedgerError
+
+S = TypeVar("S", bound=Tables)
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_FORGET_S: Final = 3600.0
+
+
+class SingleWriter(Generic[S]):
+    """on_failure: told of writes that failed: the contract then does nothing by itself until one goes through.
+
+    store: for `ask`, and for whoever runs in its thread. Raises LedgerError where it cannot be read.
+    """
+
+    def __init__(
+        self, store: S, name: str, *, on_failure: Callable[[], None] | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.store = store
+        self._on_failure = on_failure
+        self._clock = clock
+        self._paused = store.paused()
+        self._unwritten: set[str] = set()
+        self._forgot = 0.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def holds(self, scope: Scope) -> bool:
+        """Whether a contract must do nothing by itself: its rule is paused, or its state could not be written."""
+        return scope.rule in self._paused or scope.key in self._unwritten
+
+    async def ask(self, what: Callable[[S], T]) -> T:
+        """Something of the store, in the one thread that may use it. Raises LedgerError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what, self.store)
+
+    def put(self, scope: Scope, write: Callable[[], None]) -> None:
+        """Writes a contract's state, in that thread."""
+        try:
+            write()
+        except LedgerError as error:
+            _log.error("%s; the contract of rule %s does nothing by itself until it can be", error, scope.rule)
+            self._unwritten.add(scope.key)
+            if self._on_failure is not None:
+                self._on_failure()
+        else:
+            self._unwritten.discard(scope.key)
+
+    async def look(self, forget: Callable[[], Awaitable[None]]) -> None:
+        """Learns which rules are paused by now, and once an hour forgets what nothing is built on any more."""
+        try:
+            self._paused = await self.ask(lambda store: store.paused())
+            if self._clock() - self._forgot >= _FORGET_S:
+                self._forgot = self._clock()
+                await forget()
+        except LedgerError as error:
+            _log.error("%s", error)
+
+    def close(self) -> None:
+        """Waits for what is being written, then closes the store."""
+        self._thread.shutdown()
+        self.store.close()
