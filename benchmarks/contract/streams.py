@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gateway.contract.bounds import clopper_pearson, spend
 from gateway.contract.detector import LIMIT, rates
-from gateway.contract.evidence import against_at_least, weighted_against_at_least
+from gateway.contract.evidence import weighted_against_at_least
 
 Floats = NDArray[np.float64]
 
@@ -79,15 +79,14 @@ def certify(
         enough = -math.log(spend(1 - confidence, attempt))
         step, wrong = profile.draw(calls, chance)
         coin = chance.random(calls) < rate
+        # of pairs that a coin alone chose, each stands for as many calls as any other
         kinds = [coin] if sure is None else [coin & (step <= sure), step > sure]
+        chances = ((1.0,), (1.0,)) if sure is None else ((rate, 1.0), (rate, rate))
         proven = True
         for rung in range(len(true)):
             seen = np.stack([kind & (step <= rung) for kind in kinds], axis=1)
             pairs, errors = np.cumsum(seen, axis=0), np.cumsum(seen & wrong[:, None], axis=0)
-            if sure is None:
-                evidence = against_at_least(pairs[:, 0], errors[:, 0], target)
-            else:
-                evidence = weighted_against_at_least(pairs, errors, target, chance=(rate, 1), least=(rate, rate))
+            evidence = weighted_against_at_least(pairs, errors, target, chance=chances[0], least=chances[1])
             found = np.flatnonzero(seen.any(axis=1) & (evidence >= enough))
             proven = proven and len(found) > 0
             if not proven:
