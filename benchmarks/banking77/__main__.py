@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="keep what is trained here")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--resume", type=Path, help="a file that keeps finished lines; what is in it is not run again")
-    parser.add_argument("--larger", help="a larger encoder, such as package:all-mpnet-base-v2, for a line with one")
+    parser.add_argument("--larger", help="a larger encoder, such as package:all-mpnet-base-v2, for lines with one")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     data = load(options.data)

@@ -68,7 +68,7 @@ class Source:
 def sources(data: Dataset, seeds: Sequence[int], larger: str | None = None) -> Iterator[Source]:
     """All trained lines; those that draw rows at random with one draw for each seed.
 
-    larger: the source of a larger encoder, for the line with one.
+    larger: the source of a larger encoder, for the lines with one.
     """
     sentences = {count: [few(data.sentences, count, seed) for seed in seeds] for count in (4, 8, 16)}
     real = {count: [few(data.train, count, seed) for seed in seeds] for count in (5, 10)}
@@ -83,6 +83,8 @@ def sources(data: Dataset, seeds: Sequence[int], larger: str | None = None) -> I
     yield Source(what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10])
     yield Source(what="+ 10 real rows a label", recipe="finetune", role="data", drawn=real[10])
     if larger:
+        yield Source(what="policy only", recipe="frozen", role="teacher", drawn=[[]], larger=larger)
+        yield Source(what=every, recipe="frozen", role="teacher", drawn=[data.sentences], larger=larger)
         yield Source(
             what="+ 10 real rows a label", recipe="frozen", role="data", drawn=real[10], timed=True, larger=larger
         )
