@@ -24,16 +24,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the folder banking77")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--noisy", type=int, default=1, help="orders in which the paid model errs, at each target")
+    parser.add_argument("--swaps", type=int, default=5, help="orders in which labels swap their meaning")
     parser.add_argument("--calls", type=int, default=0, help="only so many of each stream")
     parser.add_argument("--models", type=Path, help="where the prepared encoder is kept between runs")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of stream.md and stream.svg")
     arguments = parser.parse_args()
     dataset = load(arguments.data)
     cases = [Case(name=f"seed {seed}", seed=seed) for seed in range(arguments.seeds)]
-    cases += [
-        Case(name="paid model wrong on 5 %, at 2 %", seed=0, noise=0.05),
-        Case(name="paid model wrong on 5 %, at 8 %", seed=0, noise=0.05, target=0.08),
-        Case(name=f"ten labels swap meaning at {SWAPPED_AT:,}", seed=0, swapped_at=SWAPPED_AT),
-    ]
+    for seed in range(arguments.noisy):
+        for target in (0.02, 0.08):
+            name = f"paid model wrong on 5 %, at {target:.0%}, seed {seed}"
+            cases.append(Case(name=name, seed=seed, noise=0.05, target=target))
+    for seed in range(arguments.swaps):
+        name = f"ten labels swap meaning at {SWAPPED_AT:,}, seed {seed}"
+        cases.append(Case(name=name, seed=seed, swapped_at=SWAPPED_AT))
     with tempfile.TemporaryDirectory() as folder:
         models = arguments.models or Path(folder) / "models"
         outcomes: list[tuple[Case, Outcome]] = []
@@ -42,8 +47,8 @@ def main() -> None:
             outcomes.append((case, outcome))
             print(f"{case.name}: {outcome.line()}", flush=True)
             text, picture = page(outcomes, f"{machine()}; {versions(PACKAGES)}")
-            (RESULTS / "stream.md").write_text(text, encoding="utf-8")
-            (RESULTS / "stream.svg").write_text(picture, encoding="utf-8")
+            (arguments.output / "stream.md").write_text(text, encoding="utf-8")
+            (arguments.output / "stream.svg").write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from benchmarks.stream.run import Case, Outcome
 
 _STEP = 500
@@ -61,21 +63,27 @@ def _row(case: Case, outcome: Outcome) -> str:
 
 
 def _drift(outcomes: Sequence[tuple[Case, Outcome]]) -> list[str]:
-    lines = []
+    lines, waits = [], []
     for case, outcome in outcomes:
         if case.swapped_at is None or len(outcome.answered) <= case.swapped_at:
             continue
+        if not any(outcome.answered[case.swapped_at - 200 : case.swapped_at]):
+            lines.append(f"- {case.name}: nothing was answered here when labels swapped")
+            continue
         after = outcome.answered[case.swapped_at :]
         until = next((i for i in range(len(after)) if not any(after[i : i + 200])), len(after))
+        waits.append(until)
         end = case.swapped_at + until
         wrong = sum(outcome.wrong[case.swapped_at : end])
         here = sum(outcome.answered[case.swapped_at : end])
         lines.append(
-            f"After the swap {until:,} calls came until the contract was withdrawn; {here:,} of them were answered "
+            f"- {case.name}: {until:,} calls came until the contract was withdrawn; {here:,} of them were answered "
             f"here, {wrong:,} wrongly ({wrong - case.target * here:+.0f} over the target's share). Of the last 1,000 "
             f"calls {outcome.share(-1000):.1%} were answered here again, {outcome.disagreement(-1000):.2%} wrongly."
         )
-    return [*lines, ""] if lines else []
+    if waits:
+        lines.append(f"- calls until withdrawn, {len(waits)} orders: 90th percentile {np.quantile(waits, 0.9):,.0f}")
+    return ["What came after the swap:", "", *lines, ""] if lines else []
 
 
 def _picture(outcomes: Sequence[tuple[Case, Outcome]]) -> str:
