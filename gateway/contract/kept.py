@@ -44,6 +44,8 @@ class Kept:
     """share() of the contract as it is stored, for the event loop."""
     refused: str = ""
     """Why no attempt begins, where the reference itself is the reason."""
+    at: float = 0.0
+    """Unix seconds of the latest pair."""
 
     def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
@@ -61,7 +63,7 @@ class Kept:
     def of(cls, stored: Stored, pairs: Iterable[PairRow], repeats: Iterable[tuple[float, bool]], *, now: float) -> Self:
         """As the store has it. pairs: the latest, the oldest first; repeats: of calls that were asked again."""
         contract = stored.contract
-        kept = cls(scope=stored.scope, contract=contract, live_since=now)
+        kept = cls(scope=stored.scope, contract=contract, live_since=now, at=stored.at)
         for row in pairs:
             pair = Pair(
                 chosen=row.chosen,

@@ -171,8 +171,11 @@ class Owner:
             kept.repeats.append((confidence, result == "agrees"))
 
     def refused(self, rule: str) -> int:
-        """Under how many of a rule's contracts no attempt begins since the reference contradicts itself."""
-        return sum(one.scope.rule == rule and bool(one.refused) for one in tuple(self._kept.values()))
+        """How many of a rule's contracts answer nothing and begin no attempt since the reference contradicts itself.
+        One without a pair for a day counts no more: its terms or its version may be no rule's any longer."""
+        since = self._clock() - _DAY_S
+        kept = (one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since)
+        return sum(bool(one.refused) and one.contract.phase is not Phase.LIVE for one in kept)
 
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
@@ -212,6 +215,7 @@ class Owner:
         if due(after):
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = kept.begin(after, number=number)
+        kept.at = row.at
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)

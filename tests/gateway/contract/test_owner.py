@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,9 @@ async def test_no_attempt_begins_where_the_reference_contradicts_itself(owner: O
     assert again.refused("intents") == 1
     assert await feed(again, 100) == 0
     again.close()
+    after_a_day = Owner(ContractStore(tmp_path / "offramp.db"), clock=lambda: time.time() + DAY + 60)
+    assert after_a_day.refused("intents") == 0
+    after_a_day.close()
 
 
 async def test_a_reference_that_is_mended_is_taken_up_again(owner: Owner) -> None:
