@@ -73,10 +73,11 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
     """What is to be expected of a file's contracts; why that cannot be told becomes a note."""
     from classifiers.errors import ArtifactError
     from gateway.cli.outlook import outlooks
+    from gateway.cli.safety_outlook import safety_outlooks
     from gateway.ledger.store import LedgerError
 
     try:
-        return outlooks(loaded)
+        return [*outlooks(loaded), *safety_outlooks(loaded)]
     except (LedgerError, ArtifactError) as error:
         notes.append(f"what to expect of the contracts cannot be told: {error}")
         return []

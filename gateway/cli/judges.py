@@ -37,7 +37,7 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[Told]:
         tokens = 0 if route.endpoint == "moderations" else len(instructions(policy).encode()) // _BYTES_A_TOKEN
         usd = _thousand(prices.find(model), tokens, answered=route.endpoint == "chat")
         yield Told(
-            line=f"rule {rule.name} asks {ask.ask} ({model}) {_what(rule)} {_money(usd, tokens)}{_until(rule)}",
+            line=f"rule {rule.name} asks {ask.ask} ({model}) {_what(rule)} {_money(usd, tokens)}",
             data={
                 "rule": rule.name,
                 "judge": model,
@@ -60,20 +60,6 @@ def _money(usd: float | None, tokens: int) -> str:
     if usd is None:
         return "It has no price in the price file, so what it costs is in no figure."
     return f"A thousand questions cost about ${usd:.2f} and their texts' tokens (instructions of {tokens:,} tokens)."
-
-
-def _until(rule: Rule) -> str:
-    """Calls to a certificate where nothing is wrong: those that order thresholds, and those that certify."""
-    if rule.contract is None:
-        return ""
-    from gateway.contract.side import fewest
-
-    confidence = 1 - (1 - rule.contract.confidence) / 2
-    unsafe, safe = (fewest(target, confidence) for target in (rule.contract.max_missed, rule.contract.max_false_alarms))
-    return (
-        f" At best it takes {unsafe:,} calls that the judge finds unsafe until others pass without it, and {safe:,} "
-        "that it finds safe until others are flagged without it."
-    )
 
 
 def _terms(rule: Rule) -> dict[str, float]:

@@ -4,12 +4,12 @@ Days are told only where calls were seen for a day or more. Where no call was se
 of disagreement, and say so.
 """
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 from classifiers.registry import Registry
+from gateway.cli.waits import as_dict, in_words
 from gateway.config.load import Loaded
 from gateway.config.rules import Ask, Rule
 from gateway.contract.bounds import spend
@@ -18,7 +18,7 @@ from gateway.contract.state import FEWEST_TO_ORDER, Contract, Phase
 from gateway.contract.store import ContractStore, Stored
 
 _DAY_S: Final = 86400.0
-_LATELY_S: Final = 7 * _DAY_S
+LATELY_S: Final = 7 * _DAY_S
 _SHOWN: Final = 3
 """Contracts of a rule, those with the most pairs."""
 
@@ -68,7 +68,7 @@ def _of_none(rule: Rule) -> Told:
     target, alpha = rule.contract.max_disagreement, spend(1 - rule.contract.confidence, 1)
     waits = {rate: until_certificate(target, rate, alpha) for rate in (0.0, target / 4, target / 2)}
     alarm = until_alarm(target, min(2 * target, (1 + target) / 2))
-    told = ", ".join(f"{_range(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
+    told = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
     line = (
         f"rule {rule.name}: no call under its contract yet. A certificate takes {FEWEST_TO_ORDER} calls to find a "
         f"threshold, then of the calls above it {told}. At {target * 100:.3g} % or more there is none. "
@@ -77,8 +77,8 @@ def _of_none(rule: Rule) -> Told:
     data = {
         "rule": rule.name,
         "phase": None,
-        "certificate": [{"rate": rate, **_as_dict(wait)} for rate, wait in waits.items()],
-        "alarm": _as_dict(alarm),
+        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in waits.items()],
+        "alarm": as_dict(alarm),
     }
     return Told(line=line, data=data)
 
@@ -86,7 +86,7 @@ def _of_none(rule: Rule) -> Told:
 def _of_contract(rule: Rule, stored: Stored, store: ContractStore) -> Told:
     assert rule.contract is not None
     scope, contract, now = stored.scope, stored.contract, time.time()
-    since = now - _LATELY_S
+    since = now - LATELY_S
     traffic = store.traffic(scope.key, since=since, confidence=threshold(contract))
     days = 0.0 if traffic is None else (now - traffic.since) / _DAY_S
     found = outlook(
@@ -111,8 +111,8 @@ def _to_certificate(contract: Contract, found: Outlook) -> str:
         return f"No attempt at a certificate runs ({contract.reason}); the next may begin in {max(left, 1):,} calls."
     of = f"{seen.wrong:,} of {seen.pairs:,} calls at or above {seen.threshold:.4f} disagreed"
     limits = f"95 %: {seen.low * 100:.2g} to {seen.high * 100:.2g} %"
-    days = _range(found.certificate.over(found.calls_a_day), "days") if found.calls_a_day else ""
-    takes = _range(found.certificate, "more calls")
+    days = in_words(found.certificate.over(found.calls_a_day), "days") if found.calls_a_day else ""
+    takes = in_words(found.certificate, "more calls")
     return (
         f"{of} ({limits}). If {seen.estimate * 100:.2g} % do, a certificate takes {takes}"
         f"{', ' + days if days else ''}; at {contract.terms.target * 100:.3g} % or more it never comes."
@@ -121,30 +121,8 @@ def _to_certificate(contract: Contract, found: Outlook) -> str:
 
 def _noticed(target: float, alarm: Wait, audits_a_day: float | None = None) -> str:
     twice = min(2 * target, (1 + target) / 2) * 100
-    days = f", {_range(alarm.over(audits_a_day), 'days')} at {audits_a_day:.3g} audits a day" if audits_a_day else ""
-    return f"While live, {twice:.3g} % is noticed after {_range(alarm, 'audits')}{days}."
-
-
-def _range(wait: Wait, what: str = "") -> str:
-    """In words, with what nine in ten stay within."""
-    if math.isinf(wait.median):
-        return f"more {what} than can be told".replace("  ", " ")
-    most = "" if math.isinf(wait.most) or wait.most == wait.median else f" (nine in ten within {_number(wait.most)})"
-    return f"about {_number(wait.median)}{what and ' ' + what}{most}"
-
-
-def _number(value: float) -> str:
-    """Two digits are as much as is known."""
-    if value < 10:
-        return f"{value:.1f}"
-    places = -(len(str(round(value))) - 2)
-    return f"{round(value, places):,.0f}"
-
-
-def _as_dict(wait: Wait) -> dict[str, float | None]:
-    return {
-        name: None if math.isinf(value) else value for name, value in (("median", wait.median), ("most", wait.most))
-    }
+    days = f", {in_words(alarm.over(audits_a_day), 'days')} at {audits_a_day:.3g} audits a day" if audits_a_day else ""
+    return f"While live, {twice:.3g} % is noticed after {in_words(alarm, 'audits')}{days}."
 
 
 def _data(stored: Stored, found: Outlook) -> dict[str, Any]:
@@ -160,7 +138,7 @@ def _data(stored: Stored, found: Outlook) -> dict[str, Any]:
         "disagreement": None
         if seen is None
         else {"pairs": seen.pairs, "wrong": seen.wrong, "estimate": seen.estimate, "low": seen.low, "high": seen.high},
-        "certificate": None if found.certificate is None else _as_dict(found.certificate),
-        "alarm": _as_dict(found.alarm),
+        "certificate": None if found.certificate is None else as_dict(found.certificate),
+        "alarm": as_dict(found.alarm),
         "audits_a_day": found.audits_a_day,
     }

@@ -25,7 +25,7 @@ _STEP: Final = 1.02
 """From one look at a stream's evidence to the next."""
 _MOST: Final = 0.9
 """Share of streams that stay within what is told as the most."""
-_PRIOR: Final = 2.0
+PRIOR: Final = 2.0
 """Disagreements that an estimate begins with, as if seen at half the target: what was seen of few pairs is no rate."""
 _OUTSIDE: Final = 0.025
 _DAY_S: Final = 86400.0
@@ -90,8 +90,8 @@ def outlook(contract: Contract, *, calls: float, surer: float, days: float, noti
     if contract.threshold is None and contract.attempt is not None and rung is not None:
         seen = _seen(rung, terms.target)
         pairs, wrong = map(round, rung.worth)
-        wait = until_certificate(terms.target, seen.estimate, contract.attempt.alpha, pairs=pairs, wrong=wrong)
-        certificate = wait.over(share or 0.0)
+        takes = until_certificate(terms.target, seen.estimate, contract.attempt.alpha, pairs=pairs, wrong=wrong)
+        certificate = takes.over(share or 0.0)
     if contract.threshold is not None and days >= 1:
         a_day = surer / days
         audits = a_day * floor(alarm.most, answered_a_day=a_day, delay_days=notice_s / _DAY_S)
@@ -120,7 +120,7 @@ def until_certificate(target: float, rate: float, alpha: float, *, pairs: int = 
     fresh = np.diff(looks, prepend=0)
     drawn = np.random.default_rng(0).binomial(fresh, rate, size=(_STREAMS, len(looks))).cumsum(axis=1)
     enough = against_at_least(pairs + looks, wrong + drawn, target) >= -math.log(alpha)
-    return _wait(np.where(enough.any(axis=1), looks[enough.argmax(axis=1)], np.inf))
+    return wait(np.where(enough.any(axis=1), looks[enough.argmax(axis=1)], np.inf))
 
 
 def until_noticed(target: float) -> Wait:
@@ -142,7 +142,7 @@ def until_alarm(target: float, rate: float) -> Wait:
         alarmed[np.isinf(alarmed) & (sums.mean(axis=1) >= LIMIT)] = audits
         if np.isfinite(alarmed).mean() > _MOST:
             break
-    return _wait(alarmed)
+    return wait(alarmed)
 
 
 def _next(contract: Contract) -> Rung | None:
@@ -153,10 +153,11 @@ def _next(contract: Contract) -> Rung | None:
 def _seen(rung: Rung, target: float) -> Seen:
     low, high = clopper_pearson(rung.pairs, rung.wrong, _OUTSIDE)
     pairs, wrong = rung.worth
-    estimate = (wrong + _PRIOR / 2) / (pairs + _PRIOR / target)
+    estimate = (wrong + PRIOR / 2) / (pairs + PRIOR / target)
     return Seen(threshold=rung.threshold, pairs=rung.pairs, wrong=rung.wrong, estimate=estimate, low=low, high=high)
 
 
-def _wait(found: NDArray[np.float64]) -> Wait:
+def wait(found: NDArray[np.float64]) -> Wait:
+    """found: for each stream, what it took; infinite where that never came."""
     median, most = np.quantile(found, [0.5, _MOST], method="higher")
     return Wait(median=float(median), most=float(most))

@@ -36,6 +36,11 @@ class SafetyTerms:
     wrongly: float
     confidence: float
 
+    @property
+    def text(self) -> str:
+        """As a contract's scope has them."""
+        return f"missed {self.missed:g}, wrongly {self.wrongly:g} at {self.confidence:g}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:

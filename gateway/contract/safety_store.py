@@ -1,16 +1,18 @@
 """Safety contracts and their judged calls in the ledger's SQLite file; a call with the state that it makes. No text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from gateway.contract.safety import Chosen, SafetyContract
+from gateway.contract.safety import Chosen, SafetyContract, Zone
+from gateway.contract.safety_outlook import Elsewhere
 from gateway.contract.scope import Scope
 from gateway.contract.tables import MOVE, Tables, json_of
 
+_DAY_S: Final = 86400.0
 _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS safety_contracts (
         key TEXT PRIMARY KEY, rule TEXT NOT NULL, at REAL NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL) STRICT""",
@@ -29,6 +31,27 @@ class Stored:
     scope: Scope
     contract: SafetyContract
     at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Judged calls since a time, in Unix seconds, by what the judge said. calls: how many they stand for; standing: the
+    same of those under the thresholds that stand, by zone as well, and how many of those were judged."""
+
+    since: float
+    calls: Mapping[str, float]
+    standing: Mapping[tuple[str, str], tuple[float, int]]
+
+    def a_day(self, kind: str, *, now: float) -> float | None:
+        """Calls of a kind; None where calls were seen for less than a day."""
+        days = (now - self.since) / _DAY_S
+        return self.calls.get(kind, 0.0) / days if days >= 1 else None
+
+    def elsewhere(self, kind: str, zone: Zone) -> Elsewhere:
+        """Of the calls of a kind that are put to the judge or lie in the zone, those in the zone."""
+        there, judged = self.standing.get((zone.value, kind), (0.0, 0))
+        asked, _ = self.standing.get((Zone.ASK.value, kind), (0.0, 0))
+        return Elsewhere(share=there / (there + asked), weight=there / judged) if judged else Elsewhere()
 
 
 class SafetyStore(Tables):
@@ -55,6 +78,24 @@ class SafetyStore(Tables):
         query = "SELECT zone, result, count(*) FROM safety_pairs WHERE key = ? GROUP BY zone, result"
         with self._errors("read"):
             return {(zone, result): count for zone, result, count in self._db.execute(query, (key,))}
+
+    def traffic(self, key: str, contract: SafetyContract, *, since: float) -> Traffic | None:
+        """Judged calls from a time on, in Unix seconds; None where there are none."""
+        query = (
+            "SELECT min(at), zone, result, total(1 / rate), total(CASE WHEN stands THEN 1 / rate END), total(stands) "
+            "FROM (SELECT *, passes IS ? AND flags IS ? AS stands FROM safety_pairs WHERE key = ? AND at >= ?) "
+            "GROUP BY zone, result"
+        )
+        thresholds = contract.missing.threshold, contract.flagging.threshold
+        with self._errors("read"):
+            rows = self._db.execute(query, (*thresholds, key, since)).fetchall()
+        if not rows:
+            return None
+        calls: dict[str, float] = {}
+        for _, _, said, count, _, _ in rows:
+            calls[said] = calls.get(said, 0.0) + count
+        standing = {(zone, said): (count, int(judged)) for _, zone, said, _, count, judged in rows}
+        return Traffic(since=min(row[0] for row in rows), calls=calls, standing=standing)
 
     def forget(self, before: float) -> None:
         """Deletes judged calls from before a time, in Unix seconds; nothing is built on them any more."""

@@ -20,11 +20,11 @@ _SHARES: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 _TO_ORDER: Final = 4.0
 """Calls, times the target, that say which thresholds are tried; none of them certifies."""
 _FEWEST: Final = 50
-_PATIENCE: Final = 3.0
+PATIENCE: Final = 3.0
 """After the first threshold is certified, an attempt goes on for the lower ones until it has seen so many times as
 many."""
-_LONGEST: Final = 3000
-_HOPELESS: Final = math.log(20)
+LONGEST: Final = 3000
+HOPELESS: Final = math.log(20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Rung:
     def hopeless(self) -> bool:
         """Whether to wait for it is worth nothing any more."""
         too_often = against_at_most(self.calls, self.wrong, self.evidence.target)
-        return self.calls >= _LONGEST or float(too_often) >= _HOPELESS
+        return self.calls >= LONGEST or float(too_often) >= HOPELESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Side:
         if side.rungs:
             return _tried(side, certainty, weight, unknown=unknown)
         side = replace(side, ordering=(*side.ordering, (certainty, weight)))
-        return _begun(side) if len(side.ordering) >= _to_order(side.target) else side
+        return _begun(side) if len(side.ordering) >= to_order(side.target) else side
 
     def again(self) -> Self:
         """Without what a running attempt has seen: it would act where it was not tried."""
@@ -137,7 +137,7 @@ def _tried(side: S, certainty: float | None, weight: float, *, unknown: bool) ->
     proven = next((index for index, rung in enumerate(rungs) if not rung.proven), len(rungs))
     done = proven == len(rungs) or rungs[proven].hopeless
     side = replace(side, rungs=rungs, first=side.first or (rungs[0].calls if proven else 0.0))
-    if proven and (done or rungs[0].calls >= _PATIENCE * side.first):
+    if proven and (done or rungs[0].calls >= PATIENCE * side.first):
         return _live(side, rungs[proven - 1])
     if done and not proven:
         rung = rungs[0]
@@ -157,16 +157,8 @@ def _live(side: S, rung: Rung) -> S:
     )
 
 
-def fewest(target: float, confidence: float) -> int:
-    """Calls of its kind until a side is certified where it is wrong on none: those that order thresholds, and those
-    that the first attempt takes."""
-    evidence, calls = Evidence(target=target), 0
-    while evidence.log < -math.log(spend(1 - confidence, 1)):
-        evidence, calls = evidence.see(wrong=False), calls + 1
-    return _to_order(target) + calls
-
-
-def _to_order(target: float) -> int:
+def to_order(target: float) -> int:
+    """Calls of its kind that say which thresholds are tried."""
     return max(_FEWEST, math.ceil(_TO_ORDER / target))
 
 

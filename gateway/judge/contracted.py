@@ -57,7 +57,7 @@ def scope(rule: Rule, verdict: Verdict) -> Scope:
         labels=tuple(rule.asks.categories),
         classifier=verdict.classifier,
         version=verdict.version,
-        terms=f"missed {rule.safety.missed:g}, wrongly {rule.safety.wrongly:g} at {rule.safety.confidence:g}",
+        terms=rule.safety.text,
     )
 
 

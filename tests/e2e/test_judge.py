@@ -197,5 +197,7 @@ def test_check_says_what_a_judge_costs(run_offramp: Callable[..., Any], workspac
     [told] = json.loads(done.stdout)["judges"]
     assert (told["rule"], told["judge"]) == ("safety", "gpt-4o-mini")
     assert told["usd_a_thousand"] == pytest.approx(told["instruction_tokens"] * 0.15e-3 + 12 * 0.60e-3)
+    bounds = json.loads(done.stdout)["contracts"]
+    assert [(one["bound"], one["ordering"]) for one in bounds] == [("missing", 50), ("flagging", 50)]
     said = run_offramp("check", "gateway.yaml", cwd=tmp_path).stdout
     assert "rule safety asks judge (gpt-4o-mini) about every call until it is certified" in said
