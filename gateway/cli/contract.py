@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
 Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
 _DEFAULT = Path("config/gateway.yaml")
+_KEY = 6
+"""Digits of a contract's key that are shown; JSON has all."""
 
 
 @app.command("show")
@@ -62,10 +64,11 @@ def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, An
 
 def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     table = Table(title="Contracts", title_justify="left")
-    for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
+    for name in ("key", "rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
         table.add_column(name)
     for row in rows:
         table.add_row(
+            row["key"][:_KEY],
             row["rule"],
             row["model"],
             row["phase"] + (" (paused)" if row["paused"] else ""),
@@ -77,7 +80,9 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
         )
     stdout().print(table)
     for row, drift in zip(rows, drifts, strict=True):
-        stdout().print(f"{row['rule']} for {row['model']}: {row['reason']}", markup=False, soft_wrap=True)
+        last = row["changed"][:16].replace("T", " ")
+        line = f"{row['key'][:_KEY]}, {row['rule']} for {row['model']}, last pair {last}: {row['reason']}"
+        stdout().print(line, markup=False, soft_wrap=True)
         if row["repeats"]["asked"]:
             stdout().print(_against_itself(row["repeats"]), markup=False, soft_wrap=True)
         if drift is not None:

@@ -13,14 +13,16 @@ _SHARES: Sequence[tuple[str, Callable[[Period], Share]]] = (
     ("below", lambda period: period.below),
     ("novel", lambda period: period.novel),
     ("disagree", lambda period: period.differ),
+    ("missing", lambda period: period.missing),
 )
+_COLUMNS = ("below the threshold", "unlike the certified", "audits that disagree", "for want of an answer")
 
 
 def table(found: Drift, title: str) -> Table:
     """One row for the certified period and for each window since, the latest last; bars are to the column's highest."""
     made = Table(title=title, title_justify="left")
     periods = (found.certified, *found.windows)
-    for name in ("until (UTC)", "calls chosen", "below the threshold", "unlike the certified", "audits that disagree"):
+    for name in ("until (UTC)", "calls chosen", *_COLUMNS):
         made.add_column(name)
     highest = {name: max((of(period).value or 0.0 for period in periods), default=0.0) for name, of in _SHARES}
     for period in periods:

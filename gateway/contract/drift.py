@@ -61,19 +61,22 @@ class Share:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
     """since, until: Unix seconds of its first and last pair; below: of its calls, under the threshold; novel: more so
-    than 95 % of the certified period; differ: audits at or above the threshold that the model answered otherwise."""
+    than 95 % of the certified period; differ: audits at or above the threshold that the model answered otherwise, or
+    not at all; missing: those of them to which no answer came that could be compared."""
 
     since: float
     until: float
     below: Share
     novel: Share
     differ: Share
+    missing: Share
 
 
 _MEASURES: Final[Sequence[tuple[str, Callable[[Period], Share]]]] = (
     ("below the threshold", lambda period: period.below),
     ("unlike the certified period", lambda period: period.novel),
     ("disagree", lambda period: period.differ),
+    ("no answer to compare", lambda period: period.missing),
 )
 
 
@@ -142,4 +145,5 @@ def _period(pairs: Sequence[Chosen], threshold: float, limit: float | None) -> P
         below=Share(count=len(pairs) - len(surer), of=len(pairs)),
         novel=Share(count=sum(one > limit for one in known if limit is not None), of=len(known)),
         differ=Share(count=sum(pair.result != "agrees" for pair in surer), of=len(surer)),
+        missing=Share(count=sum(pair.result == "missing" for pair in surer), of=len(surer)),
     )

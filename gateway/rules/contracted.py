@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from classifiers.verdict import Abstention, Verdict
 from gateway.contract.scope import Scope, digest
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn, select, system_text
 from gateway.rules.rule import Rule
 
+_PLAIN: Final = {"type": "text"}
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 
@@ -32,13 +35,19 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
     if rule.template is not None:
         texts, _ = select(turns, rule.roles, last=rule.last_turn)
         frames = [rule.template.frame_of(text) for text in texts]
-    shape = [f"{name}={bytes(request.fields[name])!r}" for name in _SHAPE if name in request.fields]
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(system_text(turns), *frames, *shape),
+        prompt=digest(system_text(turns), *frames, *_shape(request)),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         classifier=verdict.classifier,
         version=verdict.version,
         terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
     )
+
+
+def _shape(request: Request) -> list[str]:
+    """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
+    nothing is left out."""
+    values = {name: msgspec.json.decode(request.fields[name]) for name in _SHAPE if name in request.fields}
+    return [f"{name}={value!r}" for name, value in values.items() if value not in (None, [], _PLAIN)]

@@ -140,6 +140,14 @@ async def test_a_withdrawal_says_what_has_moved(owner: Owner) -> None:
     await feed(owner, 400, result="differs")
     reason = owner.contracts[scope()].reason
     assert "audits disagreed where at most 5.0% may; moved since the certificate: disagree 0.0% → " in reason
+    assert "no answer to compare" not in reason
+
+
+async def test_a_withdrawal_for_want_of_answers_says_so(owner: Owner) -> None:
+    await feed(owner, 800)
+    await feed(owner, 400, result="missing")
+    reason = owner.contracts[scope()].reason
+    assert ", no answer to compare 0.0% → " in reason
 
 
 async def test_a_contract_without_calls_for_long_keeps_its_state_alone(tmp_path: Path) -> None:
