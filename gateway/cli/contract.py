@@ -64,11 +64,10 @@ def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, An
 
 def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     table = Table(title="Contracts", title_justify="left")
-    for name in ("key", "rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
+    for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
         table.add_column(name)
     for row in rows:
         table.add_row(
-            row["key"][:_KEY],
             row["rule"],
             row["model"],
             row["phase"] + (" (paused)" if row["paused"] else ""),
@@ -81,7 +80,7 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     stdout().print(table)
     for row, drift in zip(rows, drifts, strict=True):
         last = row["changed"][:16].replace("T", " ")
-        line = f"{row['key'][:_KEY]}, {row['rule']} for {row['model']}, last pair {last}: {row['reason']}"
+        line = f"{row['rule']} for {row['model']} ({row['key'][:_KEY]}, last pair {last}): {row['reason']}"
         stdout().print(line, markup=False, soft_wrap=True)
         if row["repeats"]["asked"]:
             stdout().print(_against_itself(row["repeats"]), markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """`offramp serve`."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def serve(
     from gateway import server
     from gateway.app import create_app
     from gateway.config.load import listens_on_loopback, load_gateway, split_listen
+    from gateway.contract.sole import sole
     from gateway.contract.store import ContractStore
     from gateway.ledger.sqlite import SQLiteLedger
     from gateway.savings.prices import load_prices
@@ -41,19 +43,23 @@ def serve(
         raise fail(
             f"cannot listen on {host}:{port}: {error.strerror}; --port takes another", Exit.ENVIRONMENT
         ) from error
-    runtime = load_runtime(loaded)
-    prices = load_prices(loaded.prices)
-    store = SQLiteLedger(loaded.ledger)
-    contracts = ContractStore(loaded.ledger)
-    app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
-    bound = listener.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    stderr().print(f"offramp serves http://{shown}:{bound}/v1  metrics http://{shown}:{bound}/metrics", soft_wrap=True)
-    limits = loaded.settings.limits
-    server.serve(
-        app,
-        listener,
-        header_time_s=limits.header_time,
-        body_time_s=limits.body_time,
-        drain_s=limits.drain_time,
-    )
+    bound = any(rule.contract for rule in loaded.settings.rules)
+    with sole(loaded.ledger) if bound else nullcontext():
+        runtime = load_runtime(loaded)
+        prices = load_prices(loaded.prices)
+        store = SQLiteLedger(loaded.ledger)
+        contracts = ContractStore(loaded.ledger)
+        app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
+        taken = listener.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        stderr().print(
+            f"offramp serves http://{shown}:{taken}/v1  metrics http://{shown}:{taken}/metrics", soft_wrap=True
+        )
+        limits = loaded.settings.limits
+        server.serve(
+            app,
+            listener,
+            header_time_s=limits.header_time,
+            body_time_s=limits.body_time,
+            drain_s=limits.drain_time,
+        )

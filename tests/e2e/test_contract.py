@@ -100,6 +100,20 @@ def test_certified_killed_paused_and_withdrawn(
     assert "moved since the certificate: disagree" in shown["reason"]
 
 
+def test_a_second_gateway_on_the_same_contracts_does_not_start(
+    start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
+) -> None:
+    """Each would write its own state over the other's."""
+    gateway = start_gateway(GATEWAY.format(models=workspace / "models", paid=paid.url))
+    file = gateway.folder / "gateway.yaml"
+    done = run_offramp("serve", str(file), "--port", "0", cwd=gateway.folder)
+    assert done.returncode == 5
+    assert "is another gateway serving with this ledger?" in done.stderr
+    gateway.process.kill()
+    gateway.process.wait(10)
+    start_gateway(file)
+
+
 def test_a_model_that_contradicts_itself_is_refused(
     start_gateway: Callable[..., Any], run_offramp: Callable[..., Any], workspace: Path, paid: Paid
 ) -> None:
