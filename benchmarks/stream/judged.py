@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.machine import machine, versions
 from benchmarks.progress import Lines
 from benchmarks.starters.sets import CONTRAST, HATECHECK, REFUSALS, SURGE, public
-from classifiers import Reading, Runtime
+from classifiers import Reading, Runtime, artifact
 from classifiers.registry import Registry
 from classifiers.training.run import train
 from gateway.config.load import load_policy
@@ -59,7 +59,7 @@ class Seen:
 
 
 def main() -> None:
-    """Trains the policy unless it is there, scores all messages, and streams them."""
+    """Trains the policy on the frozen encoder unless it is there, scores all messages, and streams them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, help="where it is trained; what is trained there already is kept")
@@ -68,12 +68,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         models = options.models or Path(scratch)
         calls, version = scored(models, options.data)
+        recipe = artifact.load(Registry(models).resolve(POLICY.stem)).report()["settings"]["recipe"]
     lines = list(table(calls))
     made = (
         f"Made by `python -m benchmarks.stream.judged` on {machine()}; {versions(('onnxruntime', 'numpy', 'scipy'))}."
     )
     about = (
-        f"The policy {POLICY.stem} on the frozen encoder (version {version}), {len(calls):,} messages in {SEEDS} "
+        f"The policy {POLICY.stem} (recipe {recipe}, version {version}), {len(calls):,} messages in {SEEDS} "
         "orders; the judge says what the sets say. At most 5 % missed of what it calls unsafe, at most 2 % flagged of "
         "what it calls safe, at 95 %. Nothing of these sets was trained on."
     )
