@@ -32,8 +32,6 @@ Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 Recipe = Literal["frozen", "finetune", "auto"]
 """How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
-FirstStage = Literal["auto", True, False]
-"""Whether a table of words stands in front of the encoder and settles what it is certain of; `auto`: where it pays."""
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$")]
@@ -55,6 +53,10 @@ def _true_or_false(value: object) -> object:
     return value
 
 
+def _unless_auto(value: object) -> object:
+    return value if value == "auto" else _true_or_false(value)
+
+
 def _by_name(value: object) -> object:
     """A list of names, as a mapping from names to other words for them."""
     return dict.fromkeys(value, ()) if isinstance(value, list | tuple) else value
@@ -66,6 +68,8 @@ def _language_code(value: str) -> str:
     return value
 
 
+FirstStage = Annotated[Literal["auto", True, False], BeforeValidator(_unless_auto)]
+"""Whether a table of words stands in front of the encoder and settles what it is certain of; `auto`: where it pays."""
 Language = Annotated[Words, AfterValidator(_language_code)]
 Version = Annotated[Literal[1], BeforeValidator(_number)]
 WordsList = Annotated[
@@ -242,6 +246,13 @@ class Policy(Record):
         if self.larger_encoder and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             raise ValueError(f"larger_encoder: is not for {what}; name a larger one as encoder:")
+        return self
+
+    @model_validator(mode="after")
+    def _first_for_one_label(self) -> Self:
+        if self.first_stage is True and (self.kind not in {"intent", "topic"} or self.several):
+            what = f"{self.kind} with multi_label" if self.several else self.kind
+            raise ValueError(f"first_stage: true is for policies that name one label, not {what}")
         return self
 
     @field_validator("labels", mode="after")

@@ -101,6 +101,12 @@ def resolve(source: str | None, base_dir: Path | None = None) -> Source:
     raise EncoderError(f"encoder {text!r} is no source; write {_CHOICES}, or hub:ORG/NAME")
 
 
+def from_hub(source: str) -> bool:
+    """Whether finding a source's files may need the network."""
+    kind, colon, _ = source.strip().partition(":")
+    return kind == "hub" if colon else not kind.startswith((".", "/", "~"))
+
+
 def sha256_of(path: Path) -> str:
     """The file's sha256 in hexadecimal. Raises OSError where it cannot be read."""
     with path.open("rb") as file:

@@ -204,7 +204,6 @@ def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bo
 
 def _check(policy: Policy) -> None:
     by_pattern.check(policy)
-    first.check(policy)
     problems = [f"{policy.name}: {'.'.join(map(str, path))}: {what}" for path, what in slot_problems(policy)]
     if problems:
         raise PolicyError("\n".join(problems))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from classifiers.encoder.source import from_hub, resolve
+from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.check import slot_problems
 from gateway.config import source
@@ -211,6 +213,7 @@ def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterat
     if not policy.multi_label and len(labels) < 2 and policy.other is None:
         yield document.problem(("labels",), "needs two labels, or one and other:")
     yield from _pattern_problems(document, policy)
+    yield from _example_problems(document, policy)
     for path, message in slot_problems(policy):
         yield document.problem(path_in(document.data, path), message)
     yield from _test_problems(document, policy)
@@ -228,6 +231,22 @@ def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:
                 yield document.problem(at, f"{kind} stands for {stands_for[kind]} already")
 
 
+def _example_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    """Messages that are given as an example and are said to be none."""
+    stands_for: dict[str, str] = {}
+    for name, label in policy.labels.items():
+        own = {example.casefold() for example in label.examples}
+        for index, example in enumerate(label.examples):
+            first = stands_for.setdefault(example.casefold(), name)
+            if first != name and not policy.multi_label:
+                at = path_in(document.data, ("labels", name, "examples", index))
+                yield document.problem(at, f"{example!r} is an example of {first} already")
+        for index, miss in enumerate(label.not_):
+            if miss.casefold() in own:
+                at = path_in(document.data, ("labels", name, "not", index))
+                yield document.problem(at, f"{miss!r} is an example of {name} as well")
+
+
 def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:
     expected = [*policy.labels, NONE if policy.multi_label else OTHER]
     for index, test in enumerate(policy.tests):
@@ -238,6 +257,11 @@ def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:
 
 
 def _missing_files(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
+    if policy.encoder and not from_hub(policy.encoder):
+        try:
+            resolve(policy.encoder, folder)
+        except EncoderError as error:
+            yield document.problem(("encoder",), str(error))
     for index, name in enumerate(policy.data):
         if not (folder / name).is_file():
             yield document.problem(("data", index), f"there is no file {folder / name}")

@@ -68,6 +68,9 @@ def test_a_yaml_block_loads(block: Block, tmp_path: Path) -> None:
     for line in text.splitlines():
         for name in re.findall(r"[\w/-]+\.(?:md|jsonl|csv)\b", line.partition("#")[0]):
             a_file(tmp_path, name)
+        for folder in re.findall(r"folder:(\S+)", line):
+            a_file(tmp_path, f"{folder}/model.onnx")
+            a_file(tmp_path, f"{folder}/tokenizer.json")
     file = tmp_path / "file.yaml"
     file.write_text(text, "utf-8")
     if kind == "prometheus":

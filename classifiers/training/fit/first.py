@@ -19,7 +19,6 @@ from classifiers.encoder.description import TOKENIZER
 from classifiers.encoder.ngrams import FAR
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Encoder, embed
-from classifiers.errors import PolicyError
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import OWN, Calibration, EncoderId, Floats, LinearHead, Novelty, Stage, Threshold, Windowing
 from classifiers.policy import Policy
@@ -49,13 +48,6 @@ _KINDS = ("intent", "topic")
 _FOLDS = 3
 _UNKNOWN = 0.1
 """As a distance from what is known: of a text of several windows, a few may have a token that is not."""
-
-
-def check(policy: Policy) -> None:
-    """Raises PolicyError where a first stage is asked for and the kind has none."""
-    if policy.first_stage is True and (policy.kind not in _KINDS or policy.multi_label):
-        what = f"{policy.kind} with multi_label" if policy.several else policy.kind
-        raise PolicyError(f"{policy.name}: first_stage: true is for policies that name one label, not {what}")
 
 
 def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Bench") -> "Made":

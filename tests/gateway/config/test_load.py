@@ -323,6 +323,17 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             POLICY.replace("intent", "safety").replace("means: one", "means: one, patterns: card, examples: [x]"),
             "6:3: labels.one: is told by patterns:, so nothing is learned from examples:; take one of the two away",
         ),
+        (POLICY + "first_stage: maybe\n", "8:1: first_stage: 'maybe' is neither true nor false"),
+        (POLICY.replace("intent", "safety") + "first_stage: true\n", "first_stage: true is for policies that name one"),
+        (POLICY + "encoder: folder:gone\n", "8:1: encoder: encoder folder:gone: "),
+        (
+            POLICY.replace("means: one", "means: one, examples: [a, b]").replace("two}", "two, examples: B}"),
+            "7:21: labels.two.examples: 'B' is an example of one already",
+        ),
+        (
+            POLICY.replace("means: one", "means: one, examples: [a, b], not: [c, A]"),
+            "6:48: labels.one.not[1]: 'A' is an example of one as well",
+        ),
         (POLICY.replace("means: one", "meens: one"), 'labels.one.meens: no such key; did you mean "means"?'),
     ],
 )
@@ -330,6 +341,16 @@ def test_what_is_wrong_in_a_policy_is_found(policy_file: Callable[[str], Path], 
     with pytest.raises(ConfigError) as caught:
         load_policy(policy_file(text), {})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["true", "false", "auto"])
+def test_a_first_stage_is_asked_for_or_not(policy_file: Callable[[str], Path], word: str) -> None:
+    assert str(load_policy(policy_file(POLICY + f"first_stage: {word}\n"), {}).first_stage).lower() == word
+
+
+def test_topics_with_several_labels_may_share_an_example(policy_file: Callable[[str], Path]) -> None:
+    text = POLICY.replace("intent", "topic\nmulti_label: true").replace("means: one", "means: one, examples: a")
+    assert load_policy(policy_file(text.replace("means: two", "means: two, examples: a")), {}).several
 
 
 def test_a_gateway_file_that_is_not_there(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from classifiers import Reading, Runtime, artifact
-from classifiers.errors import PolicyError
 from classifiers.policy import Policy
 from classifiers.training.run import Outcome, train
 
@@ -108,5 +107,5 @@ def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: R
 
 
 def test_a_safety_policy_cannot_have_one(run: Run) -> None:
-    with pytest.raises(PolicyError, match="first_stage: true is for policies that name one label, not safety"):
+    with pytest.raises(ValueError, match="first_stage: true is for policies that name one label, not safety"):
         run(kind="safety", other=None, first_stage=True)
