@@ -44,7 +44,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
             "traffic: measure on your own messages with `offramp eval`."
         )
     if report["encoder"]:
-        yield "- It was trained for the languages that its policy names; text in another script abstains."
+        yield "- It was trained for the languages that its policy names; text that is surely in another one abstains."
     if report.get("patterns"):
         yield "- Patterns find what has the form that they know; the same told in words passes."
     if report["kind"] == "safety":

@@ -8,6 +8,7 @@ from typing import Any
 
 from classifiers.policy import OTHER, Policy
 from classifiers.training import doubt, goals
+from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit.model import Trained
 from classifiers.training.neighbours import beside_errors
@@ -52,8 +53,10 @@ def account(
             "writers": _shares(rows),
             "forms": dict(written.forms),
             "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
-            "leaks": list(cleaned.leaks),
-            "contradictions": [{"text": text, "labels": list(labels)} for text, labels in cleaned.contradictions],
+            "leaks": list(map(shortened, cleaned.leaks)),
+            "contradictions": [
+                {"text": shortened(text), "labels": list(labels)} for text, labels in cleaned.contradictions
+            ],
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
             "doubts": doubt.told(text.doubts),

@@ -166,7 +166,7 @@ def _worst(
     order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
     return [
         {
-            "text": texts[place],
+            "text": confusion.shortened(texts[place]),
             "truth": truths[place],
             "said": guesses[place],
             "confidence": round(float(confidences[place]), 4),

@@ -10,6 +10,7 @@ from classifiers.runtime import Runtime
 from classifiers.suite.run import run
 from classifiers.training import goals
 from classifiers.training.clean import key
+from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.latency import latency
 from classifiers.training.neighbours import nearest
@@ -89,7 +90,7 @@ def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) ->
     return {
         "rows": len(rows),
         "accuracy": measures["accuracy"],
-        "texts": [row.text for row in rows[:_SHOWN_LEAKS]],
+        "texts": [shortened(row.text) for row in rows[:_SHOWN_LEAKS]],
     }
 
 

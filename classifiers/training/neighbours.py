@@ -52,7 +52,7 @@ def beside_errors(errors: Sequence[dict[str, Any]], rows: Sequence[Row], vectors
     """
     if not errors:
         return
-    place = {row.text: index for index, row in enumerate(rows)}
+    place = {shortened(row.text): index for index, row in enumerate(rows)}
     chosen = [place[error["text"]] for error in errors]
     groups = [rows[index].group for index in chosen]
     for error, near in zip(errors, nearest(vectors[chosen], rows, vectors, groups=groups), strict=True):

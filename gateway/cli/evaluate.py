@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
 
 
 def evaluate(
@@ -80,19 +80,19 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.suite.table import plain
 
     low, high = found["interval"]
-    yield f"{found['rows']} rows: accuracy {_percent(found['accuracy'])} (95 %: {low:.1%} to {high:.1%})"
+    yield f"{found['rows']} rows: accuracy {percent(found['accuracy'])} (95 %: {low:.1%} to {high:.1%})"
     yield from _cautions(found)
     if "answered" in found:
-        yield f"answered {_percent(found['answered'])}, of which wrong {_percent(found['error'])}"
+        yield f"answered {percent(found['answered'])}, of which wrong {percent(found['error'])}"
     elif found["kind"] == "safety":
         flagged, ranking = found["flagged"], found["any"]
-        yield f"flagged: {_percent(flagged['harmful'])} of the harmful, {_percent(flagged['harmless'])} of the harmless"
-        yield f"recall at 1 % false alarms {_percent(ranking['recall_at_1pct_false_alarms'])}"
+        yield f"flagged: {percent(flagged['harmful'])} of the harmful, {percent(flagged['harmless'])} of the harmless"
+        yield f"recall at 1 % false alarms {percent(ranking['recall_at_1pct_false_alarms'])}"
     yield f"calibration error (ECE) {found['ece']:.3f}"
     if found["latency"]:
         yield f"latency: median {found['latency']['p50_ms']:.1f} ms, mean {found['latency']['mean_ms']:.1f} ms"
     for label, values in found["labels"].items():
-        figures = ", ".join(f"{key} {_percent(values.get(key))}" for key in ("precision", "recall", "f1"))
+        figures = ", ".join(f"{key} {percent(values.get(key))}" for key in ("precision", "recall", "f1"))
         yield f"  {label}: {figures}"
     for error in found["errors"][:10]:
         yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {error['text']}"
@@ -105,11 +105,7 @@ def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
     if seen is None:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
-        yield f"{seen['rows']} more rows were trained on and count in no figure ({_percent(seen['accuracy'])} right):"
+        yield f"{seen['rows']} more rows were trained on and count in no figure ({percent(seen['accuracy'])} right):"
         yield from (f"  trained on: {text}" for text in seen["texts"][:10])
     if found["repeated"]:
         yield f"{found['repeated']} rows repeat the text of another"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"

@@ -40,6 +40,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def percent(share: float | None) -> str:
+    """`0.123` → `12.3%`; a dash where there was nothing to measure."""
+    return "–" if share is None else f"{share:.1%}"
+
+
 def fail(message: str, code: Exit) -> typer.Exit:
     """Says what is wrong on stderr; raise what it returns."""
     stderr().print(message, style="red", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from classifiers.policy import Policy, Teacher
-from gateway.cli.output import Exit, Json, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from classifiers.training.run import Outcome
@@ -238,12 +238,19 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
 
 
 def _written(report: Mapping[str, Any]) -> Iterator[str]:
-    """What the rounds of writing came to, and how many rows read like another label than theirs."""
+    """What the rounds of writing came to, and which rows were dropped or read like another label than theirs."""
     rounds = report["rounds"]
     if rounds:
         kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
         yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
-    doubts = report["text"]["doubts"]
+    text = report["text"]
+    for name, one, several in (
+        ("contradictions", "text that was given several labels was", "texts that were given several labels were"),
+        ("leaks", "text that is a test of the policy was", "texts that are tests of the policy were"),
+    ):
+        if count := len(text[name]):
+            yield f"{count} {one if count == 1 else several} dropped; the report says which"
+    doubts = text["doubts"]
     if doubts["rows"]:
         done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
         yield f"{doubts['rows']} rows read like another label ({done}); the report lists them"
@@ -252,9 +259,15 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
 def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     """What was measured, and on what."""
     held = report["held_out"]
-    where = f"on {report['measured_on']}"
-    if "accuracy" in held:
-        yield f"accuracy {held['accuracy']:.1%} {where}"
+    where = f"on {report['measured_on']} ({held['rows']} rows held out)"
+    if report["kind"] == "safety":
+        caught, alarms = (percent(held["flagged"][name]) for name in ("harmful", "harmless"))
+        yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
+    elif "answered" in held:
+        answers = f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong"
+        yield f"accuracy {percent(held['accuracy'])} {where}; {answers}"
+    else:
+        yield f"just the right labels for {percent(held['accuracy'])} {where}"
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

@@ -1,6 +1,7 @@
 """The command line, as people and scripts use it: JSON on stdout, exit codes, places of mistakes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -112,9 +113,14 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
 def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder: Path) -> None:
     policy = folder / "tiny.yaml"
     policy.write_text(POLICY.format(more="tests:\n  - {text: hello, expect: refund}\n"))
-    done = run_offramp("train", "tiny.yaml", cwd=folder)
+    (folder / "both.jsonl").write_text(
+        "".join(f'{{"text": "good day", "label": "{label}"}}\n' for label in ("greeting", "refund"))
+    )
+    done = run_offramp("train", "tiny.yaml", "--data", "both.jsonl", cwd=folder)
     assert done.returncode == 3
     assert "NOT published" in done.stdout
+    assert "1 text that was given several labels was dropped" in done.stdout
+    assert re.search(r"accuracy \S+% on written text \(\d+ rows held out\); \S+% answered, of which", done.stdout)
     assert json.loads(run_offramp("models", "list", "--json", cwd=folder).stdout) == []
 
 

@@ -57,6 +57,11 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
 
 
+def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
+    found = evaluate(make_policy(), ["a" * 1_000_000], [("exchange_rate",)], [says("card_arrival", 0.9)])
+    assert len(found["errors"][0]["text"]) == 600
+
+
 def test_the_likeliest_label_counts_even_where_it_was_not_certain_enough() -> None:
     assert top(unsure(says("lost_card", 0.4))) == ("lost_card", 0.4)
     hidden = Verdict(classifier="bank", version="", scores={"card_arrival": 0.2, "lost_card": 0.1})

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 
+from classifiers.training.confusion import shortened
 from classifiers.training.neighbours import beside_errors, nearest
 from classifiers.training.rows import Row
 
@@ -25,6 +28,13 @@ def test_a_held_out_error_is_not_its_own_neighbour() -> None:
     errors = [{"text": "z"}]
     beside_errors(errors, ROWS, VECTORS)
     assert [row["text"] for row in errors[0]["nearest"]] == ["y", "x"]
+
+
+def test_an_error_in_a_long_text_is_found_by_what_a_report_shows_of_it() -> None:
+    rows = [replace(ROWS[0], text="x" * 1_000_000), *ROWS[1:]]
+    errors = [{"text": shortened(rows[0].text)}]
+    beside_errors(errors, rows, VECTORS)
+    assert [row["text"] for row in errors[0]["nearest"]] == ["z"]
 
 
 def test_without_errors_there_is_nothing_to_do() -> None:
