@@ -210,6 +210,7 @@ class Policy(Record):
 
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
+    everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     """
 
     version: Version
@@ -222,6 +223,7 @@ class Policy(Record):
     ] = ("en",)
     labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
     other: Words | None = Field(default=None, validate_default=True)
+    everyday: Annotated[bool, BeforeValidator(_true_or_false)] = True
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
     encoder: Words | None = None
     larger_encoder: Words | None = None

@@ -90,7 +90,7 @@ def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[
         rows, joined = together(policy, rows, chance)
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
-    if english and (policy.multi_label or policy.other is not None):
+    if english and policy.everyday and (policy.multi_label or policy.other is not None):
         rows += _everyday(policy)
         forms["everyday text"] = len(EVERYDAY)
     return Written(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})

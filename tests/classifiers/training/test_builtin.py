@@ -74,6 +74,7 @@ def test_everyday_text_is_other_only_where_the_policy_has_one() -> None:
     assert OTHER not in {label for row in write(policy(), 0).rows for label in row.labels}
     with_other = write(policy(other="anything else"), 0)
     assert with_other.forms["everyday text"] == sum(row.labels == (OTHER,) for row in with_other.rows) > 100
+    assert "everyday text" not in write(policy("safety", everyday=False), 0).forms
 
 
 def test_frames_are_for_safety_alone_and_stand_around_what_is_harmless_as_well() -> None:

@@ -280,7 +280,7 @@ def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[st
     assert artifact.load(outcome.folder).model.last.head.classes == tuple(labels)
 
 
-@pytest.mark.parametrize("name", ["shop-intents", "support-safety"])
+@pytest.mark.parametrize("name", ["shop-intents", "support-safety", "off-topic"])
 def test_the_starter_policies_pass_their_own_tests(name: str, models_dir: Path) -> None:
     path = POLICIES / f"{name}.yaml"
     policy = Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
