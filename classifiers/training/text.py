@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from classifiers.encoder.session import Encoder, embed
+from classifiers.errors import TrainingError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training import doubt
@@ -44,13 +45,17 @@ class Desk:
     _known: dict[str, Floats] = field(default_factory=dict)
 
     def ready(self, rows: Sequence[Row]) -> Text:
-        """Clean, encode, put near misses in their place, review."""
+        """Clean, encode, put near misses in their place, review.
+
+        Raises TrainingError where a label has no text, or nothing to be told from.
+        """
         self.progress.step("clean")
         cleaned = clean(self.policy, placed(self.policy, rows) if self.policy.slots else rows)
         self.progress.step("encode")
         vectors = self.encode([row.text for row in cleaned.rows])
         descriptions = self.encode(doubt.described(self.policy))
         kept, vectors = _in_place(self.policy, cleaned.rows, vectors)
+        _check_contrast(self.policy, kept)
         if self.policy.multi_label or self.policy.slots:
             return Text(rows=kept, vectors=vectors, cleaned=cleaned)
         self.progress.step("review")
@@ -74,3 +79,16 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
         # without a single example there are only descriptions to measure on
         kept = [replace(row, probe=True) for row in kept]
     return kept, vectors[keep]
+
+
+def _check_contrast(policy: Policy, rows: Sequence[Row]) -> None:
+    """Text of one kind alone would teach that everything is of it. Slots are learned all the same."""
+    seen = {row.labels for row in rows}
+    if policy.kind == "safety" and () not in seen:
+        raise TrainingError(
+            f"{policy.name}: there is no harmless text to tell its labels from; add not: lines, or rows labelled none"
+        )
+    if not policy.multi_label and not policy.slots and len(seen) < 2:
+        raise TrainingError(
+            f"{policy.name}: all of its text is {rows[0].labels[0]}; add rows of what is none of its labels"
+        )

@@ -280,6 +280,18 @@ def test_little_or_lopsided_text_still_makes_a_model(run: Train, labels: dict[st
     assert artifact.load(outcome.folder).model.last.head.classes == tuple(labels)
 
 
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"kind": "safety", "other": None, "everyday": "false"}, "there is no harmless text to tell its labels from"),
+        ({"languages": "de"}, "all of its text is lost_card; add rows of what is none of its labels"),
+    ],
+)
+def test_text_of_one_kind_alone_teaches_nothing(run: Train, changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(TrainingError, match=what):
+        run(labels={"lost_card": BANK["labels"]["lost_card"]}, tests=[], **changes)
+
+
 @pytest.mark.parametrize("name", ["shop-intents", "support-safety", "off-topic"])
 def test_the_starter_policies_pass_their_own_tests(name: str, models_dir: Path) -> None:
     path = POLICIES / f"{name}.yaml"
