@@ -12,6 +12,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
+from classifiers.training.windows import Windows
 
 Bools = NDArray[np.bool_]
 
@@ -85,8 +86,10 @@ def any_of(
     advance: Callable[[int, int], None],
     unseen: Bools | None = None,
     stable: bool = False,
+    windows: Windows | None = None,
 ) -> HeldOut:
-    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`."""
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: what the rows are
+    judged by, where they are not judged whole."""
     fold_of, number = _deal(rows, holds.shape[1], seed, unseen, stable=stable)
     asked = _asked(rows, fold_of < number, holds.shape[1], seed)
     logits = np.zeros((len(asked), holds.shape[1]), np.float32)
@@ -94,7 +97,8 @@ def any_of(
         train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
         if len(here) and train.any():
             matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
-            logits[here] = vectors[asked[here]] @ matrix.T + bias
+            test = asked[here]
+            logits[here] = windows.highest(test, matrix, bias) if windows else vectors[test] @ matrix.T + bias
         advance(fold + 1, number)
     return HeldOut(rows=asked, logits=logits, votes={})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.rows import REAL, Row
+from classifiers.training.windows import Windows
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -67,16 +69,18 @@ def fit(
     advance: Advance,
     tuned: TunedHead | None = None,
     unseen: NDArray[np.bool_] | None = None,
+    windows: Windows | None = None,
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
 
     unseen: (rows,) where given, the only rows that are held out to measure on.
+    windows: where several labels may hold, the windows of `windowing` that held-out rows are judged by.
     tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
     the better is taken) by rows that it has not seen, and nothing else is measured on.
     """
     from threadpoolctl import threadpool_limits
 
-    make = _any_of if policy.multi_label else _one_of
+    make = partial(_any_of, windows=windows) if policy.multi_label else _one_of
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
     with threadpool_limits(1):
         return make(
@@ -186,7 +190,8 @@ def _one_of(
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 
-def _windows(policy: Policy) -> Windowing:
+def windowing(policy: Policy) -> Windowing:
+    """How the heads on a frozen encoder read a text."""
     return _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
 
 
@@ -207,6 +212,7 @@ def _any_of(
     advance: Advance,
     tuned: TunedHead | None,
     unseen: NDArray[np.bool_] | None,
+    windows: Windows | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
@@ -223,6 +229,7 @@ def _any_of(
         seed=seed,
         advance=advance,
         unseen=unseen,
+        windows=windows,
     )
     use, on = measured_on(rows, held.rows)
     truth = holds[held.rows]
@@ -246,7 +253,7 @@ def _any_of(
         thresholds=chosen.thresholds,
         novelty=never,
         # a tuned encoder knows whole rows, and harm beside what is harmless
-        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else _windows(policy),
+        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else windowing(policy),
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(

@@ -15,9 +15,10 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import NotInstalledError
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.fit.model import Trained, fit
+from classifiers.training.fit.model import Trained, fit, windowing
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row
+from classifiers.training.windows import windows_of
 
 PLENTY_ROWS = 3_000
 """Rows besides the built-in writer's, from which `auto` tunes even where no goal was missed."""
@@ -119,7 +120,11 @@ def _why_tune(rows: Sequence[Row], frozen: Trained) -> str:
 
 
 def _frozen(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made:
-    trained = fit(policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance)
+    texts = [row.text for row in rows]
+    windows = windows_of(encoder, texts, vectors, windowing(policy)) if policy.multi_label else None
+    trained = fit(
+        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, windows=windows
+    )
     return Made(trained=trained, encoders=(encoder,), samples=(vectors,))
 
 
