@@ -206,13 +206,14 @@ def safety_threshold(
     catch: float,
     false_alarms: float,
     most_doubt: float,
+    stated: bool,
 ) -> Threshold:
     """act: so that at most `false_alarms` of harmless text reaches it; unsure: so that `catch` of the label's text
     does, unless more than `most_doubt` of harmless text would then be in doubt.
 
-    Where the two leave room between them, act lies halfway, so that neither side is at the edge. It never lies below
+    Where the two leave room between them, act lies halfway, so that neither side is at the edge. It does not lie below
     one half: training text holds far more of what is harmful than traffic does, so that what is unlikely even there
-    must not be acted on.
+    must not be acted on. Only where the policy has stated the goal it goes as low as `catch` needs.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
     allowed = int(false_alarms * len(negative))
@@ -220,7 +221,8 @@ def safety_threshold(
     alarm = float(highest[allowed]) if len(negative) else 0.5
     caught = float(np.sort(positive)[int((1 - catch) * len(positive))]) if len(positive) else 0.5
     act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
-    act = float(np.clip(act, _LEAST_LIKELY, 1.0))
+    least = min(_LEAST_LIKELY, max(caught, alarm)) if stated else _LEAST_LIKELY
+    act = float(np.clip(act, least, 1.0))
     doubt = float(highest[int(most_doubt * len(highest))]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 

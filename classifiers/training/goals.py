@@ -165,6 +165,7 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], 
     missed: list[str] = []
     for index, (name, label) in enumerate(policy.labels.items()):
         goal = label.goal or LabelGoal()
+        stated = label.goal.model_fields_set if label.goal else set()
         scores, held = probabilities[:, index], holds[:, index]
         threshold = calibrate.safety_threshold(
             scores,
@@ -173,11 +174,12 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], 
             catch=goal.catch,
             false_alarms=goal.false_alarms,
             most_doubt=_MOST_DOUBT / len(policy.labels),
+            stated=label.goal is not None,
         )
         thresholds[name] = threshold
         caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
         alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0
-        met = caught >= goal.catch and alarms <= goal.false_alarms
+        enough, few = caught >= goal.catch, alarms <= goal.false_alarms
         goals.append(
             {
                 "label": name,
@@ -190,10 +192,10 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], 
                 "doubted": round(float(((scores >= threshold.unsure) & (scores < threshold.act))[held].mean()), 5)
                 if held.any()
                 else 0.0,
-                "met": met,
+                "met": enough and few,
             }
         )
-        if label.goal is not None and not met:
+        if ("catch" in stated and not enough) or ("false_alarms" in stated and not few):
             missed.append(
                 f"labels.{name}.goal: catch {goal.catch:.1%} at {goal.false_alarms:.1%} false alarms is not reached on "
                 f"{on}; the nearest reachable is {caught:.1%} at {alarms:.1%}"

@@ -83,7 +83,7 @@ def test_the_default_is_neither_timid_nor_reckless() -> None:
 
 
 def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: float) -> object:
-    wanted = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, **goal}
+    wanted = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": False, **goal}
     return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
 
 
@@ -107,6 +107,12 @@ def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_wid
 def test_what_is_unlikely_even_in_training_text_is_never_acted_on() -> None:
     scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
     assert safety(scores, np.arange(110) >= 100).act >= 0.5  # type: ignore[attr-defined]
+
+
+def test_what_is_unlikely_is_acted_on_where_a_stated_goal_needs_it() -> None:
+    scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
+    act = safety(scores, np.arange(110) >= 100, stated=True).act  # type: ignore[attr-defined]
+    assert 0.01 < act <= np.float32(0.2)
 
 
 def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> None:

@@ -88,3 +88,16 @@ def test_a_safety_goal_is_missed_only_where_the_policy_states_it(
     assert bool(chosen.missed) is stated
     if stated:
         assert chosen.missed[0].startswith("labels.violence.goal: catch 95.0% at 1.0% false alarms is not reached on")
+
+
+@pytest.mark.parametrize(("side", "missed"), [("false_alarms", False), ("catch", True)])
+def test_a_safety_goal_demands_only_what_it_names(make_policy: Callable[..., Policy], side: str, missed: bool) -> None:
+    chance = np.random.default_rng(0)
+    holds = np.zeros((400, 2), bool)
+    holds[:100, 0] = True
+    probabilities = chance.random((400, 2)).astype(np.float32)
+    chosen = for_any(
+        safety(make_policy, {side: "5%" if side == "false_alarms" else "95%"}), probabilities, holds, "text"
+    )
+    assert chosen.goals[0]["met"] is False
+    assert bool(chosen.missed) is missed
