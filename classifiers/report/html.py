@@ -6,7 +6,7 @@ from typing import Any
 
 from classifiers.report import sections
 from classifiers.report.figures import interval, number, percent, plain
-from classifiers.report.layout import document, quoted, table
+from classifiers.report.layout import document, listed, quoted, table
 
 FILE = "report.html"
 
@@ -261,16 +261,16 @@ def _cascade(report: Mapping[str, Any]) -> str:
 
 
 def _settings(report: Mapping[str, Any]) -> str:
-    steps = ", ".join(f"{escape(step)} {seconds:.1f} s" for step, seconds in report["seconds"].items())
     encoder = report["encoder"]
-    rows = [
-        ["encoder", escape(f"{encoder['source']} ({encoder['sha256'][:12]}…)") if encoder else "none"],
-        ["seed", report["seed"]],
-        *(
-            [escape(name.replace("_", " ")), escape(plain(value))]
-            for name, value in report["settings"].items()
-            if name not in {"cascade", "slots"}
-        ),
-        ["seconds", steps],
-    ]
-    return table(["", ""], rows)
+    return listed(
+        [
+            ("encoder", f"{encoder['source']} ({encoder['sha256'][:12]}…)" if encoder else "none"),
+            ("seed", report["seed"]),
+            *(
+                (name.replace("_", " "), plain(value))
+                for name, value in report["settings"].items()
+                if name not in {"cascade", "slots"}
+            ),
+            ("seconds", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report["seconds"].items())),
+        ]
+    )

@@ -16,6 +16,7 @@ h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;b
 h3{font-size:1rem;margin:.4rem 0}a{color:var(--link)}
 p.lead,figure p,.note{color:var(--soft)}table{border-collapse:collapse;margin:.6rem 0;display:block;overflow-x:auto}
 td,th{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--faint);vertical-align:top}
+td:first-child:not(.n){min-width:9rem}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td p{margin:0}
 .figures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;overflow-x:auto}figcaption{font-weight:600}
 svg{max-width:100%;height:auto}svg text{font-size:10px;fill:var(--soft);font-family:system-ui,sans-serif}
@@ -54,6 +55,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
     lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return f"<table><tr>{titles}</tr>{lines}</table>"
+
+
+def listed(rows: Iterable[tuple[str, object]]) -> str:
+    """Names and what each is, all set to the left."""
+    lines = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in rows)
+    return f"<table>{lines}</table>"
 
 
 def quoted(text: str) -> str:

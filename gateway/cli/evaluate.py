@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, fail, percent, print_json, stderr, stdout
 
 
 def evaluate(
@@ -48,6 +48,8 @@ def evaluate(
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     rows = read_rows(classifier.model.policy, data)
+    if not rows:
+        raise fail(f"there are no rows in {', '.join(map(str, data))}", Exit.USAGE)
     with bars() as advance:
         found = examine(
             runtime,
