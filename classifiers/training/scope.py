@@ -33,8 +33,8 @@ def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> N
 def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> list[Row | None]:
     """Near misses, given the label they come nearest to among those they may have.
 
-    Where the policy has an `other` and no label is near, that is what they are; where several labels may hold, they
-    have none then. None for a row without any such.
+    Such a row teaches, and is no measure of anything. Where the policy has an `other` and no label is near, that is
+    what they are; where several labels may hold, they have none then. None for a row without any such.
     Other rows stay as they are.
     """
     labels = list(policy.labels)
@@ -55,4 +55,7 @@ def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) ->
         return replace(row, against=())
     if policy.other is not None and (best is None or cosines[best] < _FAR):
         return replace(row, labels=(OTHER,))
-    return None if best is None else replace(row, labels=(labels[best],), weight=row.weight / 2)
+    if best is None:
+        return None
+    # a guess, to learn from but not to measure by
+    return replace(row, labels=(labels[best],), weight=row.weight / 2, probe=False)

@@ -187,6 +187,7 @@ def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
     placed = scope.place_near_misses(policy("intent", 3), rows, vectors)
     assert placed[0] is not None
     assert placed[0].labels == ("label 0",)
+    assert not placed[0].probe
     rows[0] = Row(text="miss", labels=(), against=("label 0",), group="m", source="policy")
     far = vectors.copy()
     far[0] = -vectors[1:].mean(axis=0) / np.linalg.norm(vectors[1:].mean(axis=0))
