@@ -118,7 +118,10 @@ def _begun(side: S) -> S:
     """With an attempt at what the calls before say is worth trying."""
     tried = thresholds(side.ordering, side.target)
     if not tried:
-        return replace(side, ordering=side.ordering[len(side.ordering) // 2 :])
+        seen = len(side.ordering)
+        none = f"no threshold is worth an attempt: of {seen} calls, too many of the most certain were wrong"
+        reason = none if side.phase is Phase.SHADOW else side.reason
+        return replace(side, ordering=side.ordering[seen // 2 :], reason=reason)
     return replace(
         side,
         phase=Phase.SHADOW,

@@ -22,6 +22,8 @@ _BETWEEN_ATTEMPTS = 400
 """Pairs from the end of an attempt until the next: each has less of α to spend."""
 _EVERY = 25
 """Pairs from one look for thresholds to the next."""
+_SUREST = 10
+"""One in so many of the calls are the surest, of which a reason tells."""
 _LOOKS = 1000
 """Pairs of a version that is tried until an attempt must have begun."""
 _HOPELESS = math.log(20)
@@ -134,7 +136,7 @@ def begin(contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int
     found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over)
     thresholds = [one for one in found if contract.threshold is None or one < contract.threshold]
     if not thresholds:
-        return looked
+        return replace(looked, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else looked
     attempt = Attempt.begin(thresholds, number=number, target=terms.target, confidence=terms.confidence)
     begun = replace(contract, attempt=attempt, attempts=number)
     if contract.phase is Phase.DEMOTED:
@@ -184,6 +186,17 @@ def _over(attempt: Attempt) -> str:
     if pairs >= _LONGEST or against_at_most(pairs, wrong, attempt.target) >= _HOPELESS:
         return f"no certificate at {rung.threshold:.4f}: {rung.wrong} of {rung.pairs} pairs disagreed"
     return ""
+
+
+def _none(seen: Sequence[tuple[float, bool]], over: float) -> str:
+    """Why no attempt begins."""
+    surest = sorted(seen, key=lambda pair: -pair[0])[: len(seen) // _SUREST]
+    wrong, of_those = (sum(not agrees for _, agrees in some) for some in (seen, surest))
+    beyond = f", and the version in use answers {over:.0%}" if over else ""
+    return (
+        f"no threshold is worth an attempt: {wrong:,} of {len(seen):,} calls disagreed, "
+        f"{of_those:,} of the surest {len(surest):,}{beyond}"
+    )
 
 
 def _next(attempt: Attempt) -> Rung | None:

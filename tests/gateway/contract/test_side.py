@@ -97,6 +97,12 @@ def test_calls_chosen_under_another_threshold_say_nothing() -> None:
     assert live.see(1.0, 1.0, threshold=None) == replace(live, calls=live.calls + 1)
 
 
+def test_where_the_most_certain_are_wrong_no_attempt_begins() -> None:
+    side = through(Side(target=0.05, confidence=0.975, heaviest=20.0), [1.0] * 80)
+    assert (side.rungs, side.attempts, len(side.ordering)) == ((), 0, 40)
+    assert side.reason.startswith("no threshold is worth an attempt: of 80 calls")
+
+
 def test_what_was_seen_for_ordering_certifies_nothing() -> None:
     side = through(NEW, [0.1] * 80)
     assert all(rung.calls == 0 for rung in side.rungs)

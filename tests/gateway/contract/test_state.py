@@ -66,6 +66,14 @@ def test_it_stays_in_shadow_where_the_bound_does_not_hold() -> None:
         assert contract.rate(0.01) == 1.0
 
 
+def test_where_no_attempt_is_worth_it_the_reason_says_so() -> None:
+    seen = [(1.0, number % 3 > 0) for number in range(300)]
+    left = begin(Contract(terms=TERMS, pairs=300), seen, number=1)
+    assert left.reason == ("no threshold is worth an attempt: 100 of 300 calls disagreed, 10 of the surest 30")
+    demoted = Contract(terms=TERMS, phase=Phase.DEMOTED, pairs=300, reason="why it was withdrawn")
+    assert begin(demoted, seen, number=2).reason == "why it was withdrawn"
+
+
 def test_an_attempt_without_hope_is_given_up_and_the_next_has_less_to_spend() -> None:
     good = [(0.9, True)] * 150
     bad = list(calls(3000, wrong=0.08))
