@@ -235,7 +235,10 @@ class Rule(Record):
         if isinstance(self.when_unsure, Ask):
             return self
         if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
-            raise ValueError("under a contract a rule answers with labels and does nothing else: {answer: label}")
+            raise ValueError(
+                "under a contract a rule answers with labels and does nothing else: {answer: label}; or it is a safety "
+                "rule that is held against its judge: when_unsure: {ask: …}"
+            )
         return self
 
     @model_validator(mode="after")
