@@ -22,8 +22,9 @@ _BETWEEN_ATTEMPTS = 400
 """Pairs from the end of an attempt until the next: each has less of α to spend."""
 _EVERY = 25
 """Pairs from one look for thresholds to the next."""
+_LATEST = 1000
 _SUREST = 10
-"""One in so many of the calls are the surest, of which a reason tells."""
+"""Of so many calls, the latest, a reason tells, and of one in ten of them, the surest."""
 _LOOKS = 1000
 """Pairs of a version that is tried until an attempt must have begun."""
 _HOPELESS = math.log(20)
@@ -190,11 +191,12 @@ def _over(attempt: Attempt) -> str:
 
 def _none(seen: Sequence[tuple[float, bool]], over: float) -> str:
     """Why no attempt begins."""
-    surest = sorted(seen, key=lambda pair: -pair[0])[: len(seen) // _SUREST]
-    wrong, of_those = (sum(not agrees for _, agrees in some) for some in (seen, surest))
+    latest = seen[-_LATEST:]
+    surest = sorted(latest, key=lambda pair: -pair[0])[: len(latest) // _SUREST]
+    wrong, of_those = (sum(not agrees for _, agrees in some) for some in (latest, surest))
     beyond = f", and the version in use answers {over:.0%}" if over else ""
     return (
-        f"no threshold is worth an attempt: {wrong:,} of {len(seen):,} calls disagreed, "
+        f"no threshold is worth an attempt: {wrong:,} of the latest {len(latest):,} calls disagreed, "
         f"{of_those:,} of the surest {len(surest):,}{beyond}"
     )
 

@@ -69,7 +69,9 @@ def test_it_stays_in_shadow_where_the_bound_does_not_hold() -> None:
 def test_where_no_attempt_is_worth_it_the_reason_says_so() -> None:
     seen = [(1.0, number % 3 > 0) for number in range(300)]
     left = begin(Contract(terms=TERMS, pairs=300), seen, number=1)
-    assert left.reason == ("no threshold is worth an attempt: 100 of 300 calls disagreed, 10 of the surest 30")
+    assert left.reason == (
+        "no threshold is worth an attempt: 100 of the latest 300 calls disagreed, 10 of the surest 30"
+    )
     demoted = Contract(terms=TERMS, phase=Phase.DEMOTED, pairs=300, reason="why it was withdrawn")
     assert begin(demoted, seen, number=2).reason == "why it was withdrawn"
 
