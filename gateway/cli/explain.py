@@ -19,6 +19,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
+    from gateway.cli.standing import standing
     from gateway.config.load import OTHER_MODELS, load_gateway
     from gateway.pipeline import met
     from gateway.reading import roles
@@ -28,7 +29,6 @@ def explain(
     from gateway.rules.decide import decide
     from gateway.rules.redact import Placeholders
     from gateway.rules.rule import Act
-    from gateway.rules.shaped import shaped
     from gateway.trained import load_runtime
     from gateway.wire import chat
 
@@ -47,8 +47,9 @@ def explain(
     turns = roles.turns_of(request.messages)
     reading_rules, readings = met(rules, request.model, turns)
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
-    labels = shaped(request, turns, pairs)
-    decision = decide(pairs, labels.unmet)
+    stands = standing(loaded.ledger, request, turns, pairs)
+    labels = stands.labels
+    decision = decide(stands.pairs, {*labels.unmet, *stands.held})
     asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
     forwards: list[str] = []
     if decision.redactions:
@@ -91,6 +92,7 @@ def explain(
         "answer": labels.made[decision.step.rule.name].content
         if decision.step and decision.step.rule.name in labels.made
         else None,
+        "contracts": dict(stands.says),
         "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unmet.items()},
         "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
         "forwards": forwards if decision.redactions else None,
@@ -154,6 +156,8 @@ def _print_decision(result: dict[str, Any]) -> None:
         console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked", markup=False)
     if result["answer"]:
         console.print(f"answer: {result['answer']}", markup=False)
+    for name, says in result["contracts"].items():
+        console.print(f"contract of rule {name}: {says}", markup=False, soft_wrap=True)
     for name, why in result["unmet"].items():
         console.print(f"rule {name} cannot answer in the caller's shape: {why}", markup=False)
     if result["forwards"]:

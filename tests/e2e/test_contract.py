@@ -90,6 +90,19 @@ def test_certified_killed_paused_and_withdrawn(
     assert run_offramp("contract", "resume", "intents", str(file), cwd=gateway.folder).returncode == 0
     _until(lambda: "answer" in decisions(gateway.url, 8))
 
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEXTS[0]}]
+    request = json.dumps({"model": "gpt-4o", "messages": messages})
+    explained = json.loads(run_offramp("explain", request, "--gateway", str(file), "--json", cwd=gateway.folder).stdout)
+    assert explained["decision"] == "answer"
+    assert "live, answers from" in explained["contracts"]["intents"]
+    assert "is answered here, but for audits" in explained["contracts"]["intents"]
+    elsewhere = gateway.folder / "elsewhere.yaml"
+    elsewhere.write_text(text.replace("offramp.db", "none.db"))
+    explained = run_offramp("explain", request, "--gateway", str(elsewhere), cwd=gateway.folder).stdout
+    assert "decision: forward" in explained
+    assert "shadow: the call is forwarded (new)" in explained
+    assert not (gateway.folder / "none.db").exists()
+
     paid.say = lambda text: "other"
     decisions(gateway.url, 300)
     assert decisions(gateway.url, 20) == ["forward"] * 20

@@ -187,6 +187,13 @@ def test_under_a_contract_it_decides_alone_once_it_is_certified(
     assert decided == [*["forward"] * 3, *["block"] * 3] * 5
     # but for audits, and for what lies in between
     assert sum("x-offramp-judged" not in answer.headers for answer in alone) > 10
+    explained = [
+        json.loads(run_offramp("explain", one, "--gateway", "gateway.yaml", "--json", cwd=gateway.folder).stdout)
+        for one in (SAFE[0], UNSAFE[0])
+    ]
+    assert [one["decision"] for one in explained] == ["forward", "block"]
+    assert "passes without the judge" in explained[0]["contracts"]["safety"]
+    assert "is flagged without the judge" in explained[1]["contracts"]["safety"]
 
 
 def test_check_says_what_a_judge_costs(run_offramp: Callable[..., Any], workspace: Path, tmp_path: Path) -> None:

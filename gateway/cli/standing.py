@@ -1,0 +1,78 @@
+"""What contracts make of one request, for `offramp explain`: by the gateway's own owners; nothing is stored."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from classifiers.verdict import Verdict
+from gateway.audits import Audits, Open
+from gateway.contract.owner import Owner
+from gateway.contract.safety import Zone
+from gateway.contract.safety_owner import Placed, SafetyOwner
+from gateway.contract.safety_store import SafetyStore
+from gateway.contract.store import ContractStore
+from gateway.judge.contracted import Bounds, told
+from gateway.metrics import Metrics
+from gateway.reading.request import Request
+from gateway.reading.roles import Turn
+from gateway.rules.rule import Rule
+from gateway.rules.shaped import Shaped, shaped
+
+_NOT_AUDITED: Final = 0.999
+"""A coin that chooses only calls that are all chosen."""
+_NO_FILE: Final = Path(":memory:")
+"""SQLite's name for a database that is nowhere."""
+_ZONES: Final = {
+    Zone.PASS: "passes without the judge, but for audits",
+    Zone.FLAG: "is flagged without the judge, but for audits",
+    Zone.ASK: "is put to the judge",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """pairs: the verdicts as the contracts take them; labels: in the caller's shape; held: rules that must not answer;
+    says: by rule, what its contract says."""
+
+    pairs: Sequence[tuple[Rule, Verdict]]
+    labels: Shaped
+    held: frozenset[str]
+    says: Mapping[str, str]
+
+
+def standing(ledger: Path, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Standing:
+    """pairs: the classifiers' own verdicts. Raises LedgerError."""
+    file = ledger if ledger.is_file() else _NO_FILE
+    metrics = Metrics()
+    with (
+        closing(Owner(ContractStore(file), draw=lambda: _NOT_AUDITED)) as owner,
+        closing(SafetyOwner(SafetyStore(file), draw=lambda: _NOT_AUDITED)) as safety,
+    ):
+        audits = Audits(owner=owner, metrics=metrics)
+        placed = Bounds(owner=safety, metrics=metrics).place(pairs)
+        taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
+        labels = shaped(request, turns, taken)
+        opened = audits.flip(request, turns, taken, labels)
+        says = {**dict(_of_labels(owner, opened)), **dict(_of_judges(placed))}
+        return Standing(pairs=taken, labels=labels, held=frozenset(audits.held(opened)), says=says)
+
+
+def _of_labels(owner: Owner, opened: Mapping[str, Open]) -> Iterator[tuple[str, str]]:
+    for name, one in opened.items():
+        contract = owner.contracts[one.flipped.scope]
+        where = f"{one.flipped.scope.key[:6]}, {contract.phase.value}"
+        if one.flipped.paused:
+            yield name, f"{where} and paused: the call is forwarded"
+        elif contract.threshold is None:
+            yield name, f"{where}: the call is forwarded ({contract.reason})"
+        else:
+            does = "is answered here, but for audits" if contract.answers(one.confidence) else "is forwarded"
+            yield name, f"{where}, answers from {contract.threshold:.4f}: the call, at {one.confidence:.4f}, {does}"
+
+
+def _of_judges(placed: Mapping[str, Placed]) -> Iterator[tuple[str, str]]:
+    for name, one in placed.items():
+        score = "without a score" if one.chosen.score is None else f"at {one.chosen.score:.4f}"
+        yield name, f"{one.scope.key[:6]}: the call, {score}, {_ZONES[one.chosen.zone]}"
