@@ -45,7 +45,7 @@ class Kept:
     refused: str = ""
     """Why no attempt begins, where the reference itself is the reason."""
     at: float = 0.0
-    """Unix seconds of the latest pair."""
+    """Unix seconds of the latest call; after a restart, of the latest pair."""
 
     def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""

@@ -64,9 +64,9 @@ class Owner:
         return {kept.scope: kept.contract for kept in self._kept.values()}
 
     def standing(self, rule: str, phase: Phase) -> int:
-        """How many of a rule's contracts are in a phase."""
-        kept = tuple(self._kept.values())
-        return sum(one.scope.rule == rule and one.contract.phase is phase for one in kept)
+        """How many of a rule's contracts that had a call within a day are in a phase. The others may be of a version, a
+        prompt or terms that are no more."""
+        return sum(one.contract.phase is phase for one in self._alive(rule))
 
     def flip(
         self,
@@ -86,7 +86,7 @@ class Owner:
         shares.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
-        kept.notice_s = notice_s
+        kept.notice_s, kept.at = notice_s, self._clock()
         kept.over = beside.share if beside else 0.0
         contract = kept.contract
         rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
@@ -171,11 +171,12 @@ class Owner:
             kept.repeats.append((confidence, result == "agrees"))
 
     def refused(self, rule: str) -> int:
-        """How many of a rule's contracts answer nothing and begin no attempt since the reference contradicts itself.
-        One without a pair for a day counts no more: its terms or its version may be no rule's any longer."""
+        """How many of them answer nothing and begin no attempt since the reference contradicts itself."""
+        return sum(bool(one.refused) and one.contract.phase is not Phase.LIVE for one in self._alive(rule))
+
+    def _alive(self, rule: str) -> list[Kept]:
         since = self._clock() - _DAY_S
-        kept = (one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since)
-        return sum(bool(one.refused) and one.contract.phase is not Phase.LIVE for one in kept)
+        return [one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since]
 
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
@@ -215,7 +216,6 @@ class Owner:
         if due(after):
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = kept.begin(after, number=number)
-        kept.at = row.at
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         self._write(kept, after, row, moved=moved, text=text)

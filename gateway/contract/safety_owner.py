@@ -19,7 +19,8 @@ from gateway.contract.writer import SingleWriter
 
 _log = logging.getLogger(__name__)
 _SIDES: Final = ("missing", "flagging")
-_KEPT_S: Final = 90 * 86400.0
+_DAY_S: Final = 86400.0
+_KEPT_S: Final = 90 * _DAY_S
 """For so long judged calls stay stored: to be looked at, for the contract's state has what it needs of them."""
 
 
@@ -51,6 +52,7 @@ class SafetyOwner:
         self._draw = draw
         self._clock = clock
         self._kept = {stored.scope.key: (stored.scope, stored.contract) for stored in store.contracts()}
+        self._called = {stored.scope.key: stored.at for stored in store.contracts()}
         self._attempts: dict[tuple[str, str, str], int] = {}
         for scope, contract in self._kept.values():
             self._count_attempts(scope, contract)
@@ -63,12 +65,15 @@ class SafetyOwner:
         return dict(self._kept.values())
 
     def standing(self, rule: str, phase: Phase) -> int:
-        """How many sides of a rule's contracts are in a phase."""
+        """How many sides of a rule's contracts that had a call within a day are in a phase."""
+        since = self._clock() - _DAY_S
         kept = tuple(self._kept.values())
-        return sum(side.phase is phase for scope, one in kept if scope.rule == rule for side in _sides(one))
+        alive = (one for scope, one in kept if scope.rule == rule and self._called[scope.key] >= since)
+        return sum(side.phase is phase for one in alive for side in _sides(one))
 
     def place(self, scope: Scope, terms: SafetyTerms, score: float | None) -> Placed:
         """Where a call lies, and whether it is judged; to be asked before anything is decided."""
+        self._called[scope.key] = self._clock()
         if scope.key not in self._kept:
             self._kept[scope.key] = scope, self._with_attempts(scope, SafetyContract.new(terms))
         chosen = self._kept[scope.key][1].choose(score)

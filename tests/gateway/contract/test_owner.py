@@ -188,7 +188,9 @@ async def test_no_attempt_begins_where_the_reference_contradicts_itself(owner: O
     assert await feed(again, 100) == 0
     again.close()
     after_a_day = Owner(ContractStore(tmp_path / "offramp.db"), clock=lambda: time.time() + DAY + 60)
-    assert after_a_day.refused("intents") == 0
+    assert (after_a_day.refused("intents"), after_a_day.standing("intents", Phase.SHADOW)) == (0, 0)
+    after_a_day.flip(scope(), TERMS, notice_s=DAY)
+    assert (after_a_day.refused("intents"), after_a_day.standing("intents", Phase.SHADOW)) == (1, 1)
     after_a_day.close()
 
 
