@@ -70,12 +70,14 @@ class Tuned:
 
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool) -> Plan:
-    """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs."""
+    """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
+    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one."""
     smoothing = 0.02 if multi_label else 0.1
     if dimensions > 512:
         # the lower half learns little from a policy's rows and takes a third of the time
         return Plan(rate=4e-5, epochs=2, smoothing=smoothing, tokens=96, kept=6, beginning=1_500)
-    epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else 6
+    plenty = 6 if multi_label else 3
+    epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
 
 
