@@ -11,6 +11,9 @@ SHADOW = 1.0
 came before an attempt say which thresholds it tries."""
 FRESH = 0.2
 """Share of calls that are audited right after a certificate."""
+SUSPECTED = 0.5
+"""Share of calls that are audited while the latest audits speak for a change. Not all: where the model is down, audits
+fail, and what is answered here is all that clients get."""
 LEAST = 0.01
 _FEW = 0.3
 _SETTLES = 200
@@ -46,7 +49,10 @@ def floor(needed: float, *, answered_a_day: float, delay_days: float) -> float:
     return min(FRESH, max(LEAST, needed / calls)) if calls > 0 else FRESH
 
 
-def live_rate(audits: int, lowest: float) -> float:
-    """The rate after so many audits since the certificate: from FRESH down towards `lowest`, in steps."""
+def live_rate(audits: int, lowest: float, *, suspects: bool = False) -> float:
+    """The rate after so many audits since the certificate: from FRESH down towards `lowest`, in steps. suspects: the
+    latest ones speak for a change."""
+    if suspects:
+        return SUSPECTED
     wanted = lowest + (FRESH - lowest) * _SETTLES / (_SETTLES + audits)
     return min(step for step in _STEPS if step >= _NEARLY * wanted)

@@ -4,6 +4,9 @@ A Shiryaev-Roberts e-detector (Shin, Ramdas, Rinaldo 2023): for each of some rat
 all audits j of the likelihood ratio (q against the target) of the audits since j. As long as the rate is at most the
 target, an alarm at `limit` comes after `limit` audits on average or later, whatever the number of good audits before
 a change; a mere likelihood ratio since the certificate would first have to make up for all of those.
+
+Before it is certain it suspects: a CUSUM (Page 1954) of the highest of those rates says that the latest audits speak
+for a change. Then more calls are audited. That alarms no more often: what the detector promises is in audits.
 """
 
 import math
@@ -14,16 +17,22 @@ _TIMES = (1.5, 2.0, 3.0, 5.0)
 """The rates that are looked for, in targets."""
 LIMIT = 4000.0
 """Audits between false alarms, on average and at least, where the rate lies at the very target."""
+_SUSPICION = 4.0
+"""So many times likelier the latest audits are after a change than before: one that disagrees is enough for a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """target: of disagreement, in (0, 1); sums: one for each rate looked for; audits, wrong: seen since the start."""
+    """target: of disagreement, in (0, 1); sums: one for each rate looked for; audits, wrong: seen since the start.
+
+    latest: how much likelier the latest audits are at the highest rate looked for, at least 1.
+    """
 
     target: float
     sums: tuple[float, ...] = (0.0,) * len(_TIMES)
     audits: int = 0
     wrong: int = 0
+    latest: float = 1.0
 
     @property
     def level(self) -> float:
@@ -35,13 +44,21 @@ class Detector:
         """Whether the bound is to be withdrawn."""
         return self.level >= LIMIT
 
+    @property
+    def suspects(self) -> bool:
+        """Whether the latest audits speak for a change, though not yet beyond doubt."""
+        return self.latest >= _SUSPICION
+
     def see(self, *, agrees: bool) -> Self:
         """The detector with one more audit."""
-        sums = []
-        for rate, before in zip(rates(self.target), self.sums, strict=True):
-            ratio = (1 - rate) / (1 - self.target) if agrees else rate / self.target
-            sums.append((before + 1) * ratio)
-        return replace(self, sums=tuple(sums), audits=self.audits + 1, wrong=self.wrong + (not agrees))
+        ratios = [(1 - rate) / (1 - self.target) if agrees else rate / self.target for rate in rates(self.target)]
+        return replace(
+            self,
+            sums=tuple((before + 1) * ratio for before, ratio in zip(self.sums, ratios, strict=True)),
+            audits=self.audits + 1,
+            wrong=self.wrong + (not agrees),
+            latest=max(1.0, self.latest * ratios[-1]),
+        )
 
 
 def rates(target: float) -> tuple[float, ...]:

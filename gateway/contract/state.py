@@ -93,7 +93,9 @@ class Contract:
 
     def rate(self, lowest: float) -> float:
         """The coin's. lowest: the rate that audits come down to."""
-        return SHADOW if self.detector is None else live_rate(self.detector.audits, lowest)
+        if self.detector is None:
+            return SHADOW
+        return live_rate(self.detector.audits, lowest, suspects=self.detector.suspects)
 
     def certifies(self, pair: Pair) -> bool:
         """Whether the pair counts for the running attempt; if so, it must not say which thresholds are tried."""

@@ -27,6 +27,17 @@ def test_long_agreement_is_no_credit() -> None:
     assert late.level >= early.level
 
 
+def test_a_disagreement_makes_it_suspect_until_enough_agree() -> None:
+    detector = Detector(target=0.02).see(agrees=True)
+    assert not detector.suspects
+    detector = detector.see(agrees=False)
+    assert detector.suspects
+    assert not detector.alarmed
+    for _ in range(5):
+        detector = detector.see(agrees=True)
+    assert not detector.suspects
+
+
 def test_the_level_grows_by_no_more_than_one_an_audit_at_the_target() -> None:
     """What makes LIMIT the mean time between false alarms."""
     detector = Detector(target=0.1).see(agrees=False).see(agrees=True)

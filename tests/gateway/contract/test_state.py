@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from gateway.contract.detector import Detector
 from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, hopeful, see
 
 TERMS = Terms(target=0.02, confidence=0.95)
@@ -64,6 +65,17 @@ def test_it_stays_in_shadow_where_the_bound_does_not_hold() -> None:
     for contract in stream(Contract(terms=TERMS), calls(6000, wrong=0.04)):
         assert contract.phase is Phase.SHADOW
         assert contract.rate(0.01) == 1.0
+
+
+def test_more_calls_are_audited_while_the_latest_audits_speak_for_a_change() -> None:
+    live = Contract(terms=TERMS, phase=Phase.LIVE, threshold=0.5, detector=Detector(target=TERMS.target))
+    pair = Pair(chosen=True, confidence=0.9, agrees=False, attempt=0, threshold=0.5)
+    doubted = see(live, pair)
+    assert doubted.phase is Phase.LIVE
+    assert doubted.rate(0.01) > 2 * live.rate(0.01)
+    for _ in range(10):
+        doubted = see(doubted, replace(pair, agrees=True))
+    assert doubted.rate(0.01) <= live.rate(0.01)
 
 
 def test_where_no_attempt_is_worth_it_the_reason_says_so() -> None:
