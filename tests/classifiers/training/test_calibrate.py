@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.model import Threshold
 from classifiers.training import calibrate
 
 
@@ -82,16 +85,16 @@ def test_the_default_is_neither_timid_nor_reckless() -> None:
     assert calibrate.default_act(sure, np.zeros(100, bool)) == pytest.approx(0.8)
 
 
-def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: float) -> object:
-    wanted = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": False, **goal}
+def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: Any) -> Threshold:
+    wanted: dict[str, Any] = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": False, **goal}
     return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
 
 
 def test_a_safety_label_acts_halfway_where_there_is_room() -> None:
     scores = np.concatenate([np.linspace(0, 0.4, 100), np.linspace(0.9, 1, 20)]).astype(np.float32)
     threshold = safety(scores, np.arange(120) >= 100)
-    assert 0.5 <= threshold.act < 0.9  # type: ignore[attr-defined]
-    assert threshold.unsure == threshold.act  # type: ignore[attr-defined]
+    assert 0.5 <= threshold.act < 0.9
+    assert threshold.unsure == threshold.act
 
 
 def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_width() -> None:
@@ -99,19 +102,19 @@ def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_wid
     harmless, harmful = chance.beta(2, 5, 1000), chance.beta(3, 4, 200)
     scores, holds = np.concatenate([harmless, harmful]).astype(np.float32), np.arange(1200) >= 1000
     threshold = safety(scores, holds)
-    assert (harmless >= threshold.act).mean() <= 0.01  # type: ignore[attr-defined]
-    grey = (harmless >= threshold.unsure) & (harmless < threshold.act)  # type: ignore[attr-defined]
+    assert (harmless >= threshold.act).mean() <= 0.01
+    grey = (harmless >= threshold.unsure) & (harmless < threshold.act)
     assert 0.05 < grey.mean() <= 0.1
 
 
 def test_what_is_unlikely_even_in_training_text_is_never_acted_on() -> None:
     scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
-    assert safety(scores, np.arange(110) >= 100).act >= 0.5  # type: ignore[attr-defined]
+    assert safety(scores, np.arange(110) >= 100).act >= 0.5
 
 
 def test_what_is_unlikely_is_acted_on_where_a_stated_goal_needs_it() -> None:
     scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
-    act = safety(scores, np.arange(110) >= 100, stated=True).act  # type: ignore[attr-defined]
+    act = safety(scores, np.arange(110) >= 100, stated=True).act
     assert 0.01 < act <= np.float32(0.2)
 
 

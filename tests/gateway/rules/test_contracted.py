@@ -26,7 +26,7 @@ POLICY = Policy.model_validate(
     {},
 )
 SAID = Verdict(classifier="shop", version="v1", labels=("a",), confidence=0.9, scores={"a": 0.9})
-SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}, "label": {"enum": ["a"]}}}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"why": {"type": "string"}, "label": {"enum": ["a"]}}}
 
 
 def key(*, spaced: bool = False, system: str = "Name it.", **fields: Any) -> str:
@@ -50,7 +50,7 @@ def test_what_says_as_much_as_nothing_makes_no_other_contract(fields: dict[str, 
 
 
 def test_another_prompt_or_shape_is_another_contract() -> None:
-    turned = schema(properties=dict(reversed(SCHEMA["properties"].items())))  # type: ignore[attr-defined]
+    turned = schema(properties=dict(reversed(SCHEMA["properties"].items())))
     keys = [
         key(),
         key(system="Name them."),
