@@ -96,7 +96,8 @@ class Record(BaseModel):
 
 
 class LabelGoal(Record):
-    """What a safety label must reach: shares of harmful text caught and of harmless text flagged."""
+    """What a safety label must reach, or all of them together: shares of harmful text caught and of harmless text
+    flagged."""
 
     catch: Share = 0.95
     false_alarms: Share = 0.01
@@ -144,8 +145,9 @@ class Label(Record):
         return self
 
 
-class Goal(Record):
-    """What a single-label classifier must reach, both as shares of messages."""
+class Goal(LabelGoal):
+    """What a classifier must reach: of safety what its labels catch and flag together; of other kinds max_error and
+    min_answered, both as shares of messages."""
 
     max_error: Share = 0.02
     min_answered: Share = 0.0
@@ -242,6 +244,15 @@ class Policy(Record):
                 "multi_label: is for kind topic; safety may always name several labels, and intent and slots name one"
             )
         return self
+
+    @field_validator("goal", mode="after")
+    @classmethod
+    def _goal_of_its_kind(cls, goal: Goal | None, info: ValidationInfo) -> Goal | None:
+        kind = info.data.get("kind")
+        known = LabelGoal.model_fields.keys() if kind == "safety" else Goal.model_fields.keys() - LabelGoal.model_fields
+        if goal and (wrong := sorted(goal.model_fields_set - known)):
+            raise ValueError(f"{wrong[0]}: is not for kind {kind}, which takes {' and '.join(sorted(known))}")
+        return goal
 
     @model_validator(mode="after")
     def _larger_beside(self) -> Self:

@@ -221,7 +221,7 @@ def _goals(report: Mapping[str, Any]) -> str:
         mark = '<span class="yes">met</span>' if goal["met"] else '<span class="no">not met</span>'
         if "label" in goal:
             wanted = f"catch {percent(goal['catch'])} at {percent(goal['false_alarms'])} false alarms"
-            asked = f"{escape(goal['label'])}: {wanted}"
+            asked = f"{escape(goal['label'] or 'any label')}: {wanted}"
             reached = f"{percent(goal['caught'])} at {percent(goal['alarms'])}"
             asked += "" if goal["stated"] else " (by default)"
         else:

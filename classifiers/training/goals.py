@@ -12,6 +12,8 @@ from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import bands as by_band
 from classifiers.training import calibrate
 
+Bools = NDArray[np.bool_]
+
 _MOST_DOUBT = 0.1
 """Of harmless text that may be in doubt, over all labels together."""
 
@@ -158,49 +160,88 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     )
 
 
-def _for_harms(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
-    harmless: NDArray[np.bool_] = np.asarray(~holds.any(axis=1))
-    thresholds: dict[str, Threshold] = {}
-    goals: list[dict[str, Any]] = []
-    missed: list[str] = []
-    for index, (name, label) in enumerate(policy.labels.items()):
-        goal = label.goal or LabelGoal()
-        stated = label.goal.model_fields_set if label.goal else set()
-        scores, held = probabilities[:, index], holds[:, index]
-        threshold = calibrate.safety_threshold(
-            scores,
-            holds=held,
-            harmless=harmless,
-            catch=goal.catch,
-            false_alarms=goal.false_alarms,
-            most_doubt=_MOST_DOUBT / len(policy.labels),
-            stated=label.goal is not None,
+def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
+    """Labels with a goal of their own have a threshold of their own; where the policy states one for all, the others
+    share one: a calibrated probability is worth the same whatever the label."""
+    harmful: Bools = np.asarray(holds.any(axis=1))
+    together = policy.goal is not None
+    found = {
+        name: _reached(
+            label.goal, probabilities[:, index], holds[:, index], ~harmful, labels=len(policy.labels), on=on, label=name
         )
-        thresholds[name] = threshold
-        caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
-        alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0
-        enough, few = caught >= goal.catch, alarms <= goal.false_alarms
-        goals.append(
-            {
-                "label": name,
-                "catch": goal.catch,
-                "false_alarms": goal.false_alarms,
-                "stated": label.goal is not None,
-                "measured_on": on,
-                "caught": round(caught, 5),
-                "alarms": round(alarms, 5),
-                "doubted": round(float(((scores >= threshold.unsure) & (scores < threshold.act))[held].mean()), 5)
-                if held.any()
-                else 0.0,
-                "met": enough and few,
-            }
+        for index, (name, label) in enumerate(policy.labels.items())
+        if label.goal or not together
+    }
+    if policy.goal:
+        acts = np.array([found[name].threshold.act if name in found else 0.0 for name in policy.labels], np.float32)
+        shared = np.array([name not in found for name in policy.labels])
+        flagged = (probabilities[:, ~shared] >= acts[~shared]).any(axis=1)
+        highest = np.where(flagged, np.float32(1), probabilities[:, shared].max(axis=1, initial=0.0))
+        for_all = _reached(policy.goal, highest, harmful, ~harmful, labels=1, on=on)
+        found = {name: found.get(name, for_all) for name in policy.labels}
+    every = dict.fromkeys(found.values())
+    return Chosen(
+        thresholds={name: one.threshold for name, one in found.items()},
+        goals=[one.record for one in every],
+        missed=tuple(one.missed for one in every if one.missed),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Reached:
+    """threshold: that a goal leads to; record: what was reached, for the report; missed: a line, where it was not."""
+
+    threshold: Threshold
+    record: dict[str, Any]
+    missed: str = ""
+
+
+def _reached(
+    goal: LabelGoal | None,
+    scores: Floats,
+    held: Bools,
+    harmless: Bools,
+    *,
+    labels: int,
+    on: str,
+    label: str | None = None,
+) -> _Reached:
+    """scores: (n,) of a label, or the highest of those that share a goal; held: (n,) whether it holds, or any does;
+    labels: among how many harmless text in doubt is shared out."""
+    stated = goal.model_fields_set if goal else set()
+    wanted = goal or LabelGoal()
+    threshold = calibrate.safety_threshold(
+        scores,
+        holds=held,
+        harmless=harmless,
+        catch=wanted.catch,
+        false_alarms=wanted.false_alarms,
+        most_doubt=_MOST_DOUBT / labels,
+        stated=goal is not None,
+    )
+    caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
+    alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0
+    grey = (scores >= threshold.unsure) & (scores < threshold.act)
+    enough, few = caught >= wanted.catch, alarms <= wanted.false_alarms
+    record = {
+        "label": label,
+        "catch": wanted.catch,
+        "false_alarms": wanted.false_alarms,
+        "stated": goal is not None,
+        "measured_on": on,
+        "caught": round(caught, 5),
+        "alarms": round(alarms, 5),
+        "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
+        "met": enough and few,
+    }
+    missed = ""
+    if ("catch" in stated and not enough) or ("false_alarms" in stated and not few):
+        where = f"labels.{label}.goal" if label else "goal"
+        missed = (
+            f"{where}: catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms is not reached on {on}; "
+            f"the nearest reachable is {caught:.1%} at {alarms:.1%}"
         )
-        if ("catch" in stated and not enough) or ("false_alarms" in stated and not few):
-            missed.append(
-                f"labels.{name}.goal: catch {goal.catch:.1%} at {goal.false_alarms:.1%} false alarms is not reached on "
-                f"{on}; the nearest reachable is {caught:.1%} at {alarms:.1%}"
-            )
-    return Chosen(thresholds=thresholds, goals=goals, missed=tuple(missed))
+    return _Reached(threshold=threshold, record=record, missed=missed)
 
 
 def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:

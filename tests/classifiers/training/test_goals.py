@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from classifiers.model import Band
 from classifiers.policy import OTHER, Policy
@@ -101,3 +102,50 @@ def test_a_safety_goal_demands_only_what_it_names(make_policy: Callable[..., Pol
     )
     assert chosen.goals[0]["met"] is False
     assert bool(chosen.missed) is missed
+
+
+def several(make_policy: Callable[..., Policy], goal: dict[str, str], own: dict[str, str] | None = None) -> Policy:
+    labels = {"violence": {"means": "hurts"}, "hate": {"means": "demeans"}, "fraud": {"means": "cheats", "goal": own}}
+    return make_policy("safety").model_validate(
+        {"version": 1, "name": "safe", "kind": "safety", "about": "x", "labels": labels, "goal": goal}
+    )
+
+
+def scored() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Probabilities and truth of 3 labels, 200 rows each and 600 harmless ones, overlapping."""
+    chance = np.random.default_rng(1)
+    holds = np.zeros((1200, 3), bool)
+    for index in range(3):
+        holds[200 * index : 200 * (index + 1), index] = True
+    return np.where(holds, chance.beta(4, 2, (1200, 3)), chance.beta(1, 9, (1200, 3))).astype(np.float32), holds
+
+
+def test_a_goal_of_all_labels_bounds_what_they_flag_together(make_policy: Callable[..., Policy]) -> None:
+    probabilities, holds = scored()
+    chosen = for_any(several(make_policy, {"false_alarms": "3%"}), probabilities, holds, "written text")
+    acts = {threshold.act for threshold in chosen.thresholds.values()}
+    flagged = (probabilities >= np.float32(acts.pop())).any(axis=1)
+    assert not acts
+    assert 0.02 < flagged[600:].mean() <= 0.03
+    assert [(goal["label"], goal["met"]) for goal in chosen.goals] == [(None, False)]
+    assert chosen.goals[0]["alarms"] == pytest.approx(flagged[600:].mean(), abs=1e-5)
+    assert chosen.missed == ()
+
+
+def test_a_label_with_a_goal_of_its_own_keeps_its_own_threshold(make_policy: Callable[..., Policy]) -> None:
+    probabilities, holds = scored()
+    policy = several(make_policy, {"catch": "99%", "false_alarms": "3%"}, own={"false_alarms": "0.5%"})
+    chosen = for_any(policy, probabilities, holds, "written text")
+    limits = chosen.thresholds
+    assert limits["violence"] == limits["hate"] != limits["fraud"]
+    acts = np.array([limits[name].act for name in policy.labels], np.float32)
+    assert (probabilities >= acts).any(axis=1)[600:].mean() <= 0.03
+    assert [goal["label"] for goal in chosen.goals] == [None, "fraud"]
+    assert chosen.missed[0].startswith("goal: catch 99.0% at 3.0% false alarms is not reached on written text")
+
+
+def test_a_goal_is_of_the_policy_s_kind(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(ValueError, match="max_error: is not for kind safety, which takes catch and false_alarms"):
+        several(make_policy, {"max_error": "2%"})
+    with pytest.raises(ValueError, match="catch: is not for kind intent, which takes max_error and min_answered"):
+        make_policy().model_validate(make_policy().model_dump(by_alias=True) | {"goal": {"catch": "90%"}})
