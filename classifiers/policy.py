@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -153,6 +154,12 @@ class Goal(LabelGoal):
     min_answered: Share = 0.0
 
 
+def _goals_of(kind: str) -> set[str]:
+    """What a goal of this kind of policy may name."""
+    own = set(LabelGoal.model_fields)
+    return own if kind == "safety" else set(Goal.model_fields) - own
+
+
 class Teacher(Record):
     """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
@@ -248,11 +255,14 @@ class Policy(Record):
     @field_validator("goal", mode="after")
     @classmethod
     def _goal_of_its_kind(cls, goal: Goal | None, info: ValidationInfo) -> Goal | None:
-        kind = info.data.get("kind")
-        known = LabelGoal.model_fields.keys() if kind == "safety" else Goal.model_fields.keys() - LabelGoal.model_fields
-        if goal and (wrong := sorted(goal.model_fields_set - known)):
-            raise ValueError(f"{wrong[0]}: is not for kind {kind}, which takes {' and '.join(sorted(known))}")
+        kind = info.data.get("kind", "")
+        if goal and (wrong := sorted(goal.model_fields_set - _goals_of(kind))):
+            raise ValueError(f"{wrong[0]}: is not for kind {kind}, which takes {' and '.join(sorted(_goals_of(kind)))}")
         return goal
+
+    @field_serializer("goal")
+    def _only_of_its_kind(self, goal: Goal | None) -> dict[str, float] | None:
+        return goal.model_dump(include=_goals_of(self.kind)) if goal else None
 
     @model_validator(mode="after")
     def _larger_beside(self) -> Self:

@@ -222,16 +222,21 @@ def _goals(report: Mapping[str, Any]) -> str:
         if "label" in goal:
             wanted = f"catch {percent(goal['catch'])} at {percent(goal['false_alarms'])} false alarms"
             asked = f"{escape(goal['label'] or 'any label')}: {wanted}"
-            reached = f"{percent(goal['caught'])} at {percent(goal['alarms'])}"
+            caught, alarms = (interval(goal[f"{side}_interval"]) for side in ("caught", "alarms"))
+            reached = f"{percent(goal['caught'])} ({caught}) at {percent(goal['alarms'])} ({alarms})"
             asked += "" if goal["stated"] else " (by default)"
         else:
             asked = f"at most {percent(goal['max_error'])} error, at least {percent(goal['min_answered'])} answered"
-            reached = f"{percent(goal.get('error'))} error, {percent(goal.get('answered'))} answered"
+            error = f"{percent(goal.get('error'))} ({interval(goal.get('error_interval'))}) error"
+            reached = f"{error}, {percent(goal.get('answered'))} answered"
         parts.append(f"<li>{asked}: {mark}, {reached} on {escape(goal['measured_on'])}</li>")
     tests = report["tests"]
     failed = "".join(f'<li class="no">{escape(line)}</li>' for line in tests["failed"])
     passed = tests["count"] - len(tests["failed"])
-    return f"<ul>{''.join(parts)}</ul><p>{passed} of the policy's {tests['count']} tests pass.</p><ul>{failed}</ul>"
+    note = '<p class="note">In brackets: 95 % intervals (Wilson).</p>' if parts else ""
+    return (
+        f"<ul>{''.join(parts)}</ul>{note}<p>{passed} of the policy's {tests['count']} tests pass.</p><ul>{failed}</ul>"
+    )
 
 
 def _cascade(report: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from classifiers.model import Band, Floats, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import bands as by_band
 from classifiers.training import calibrate
+from classifiers.training.statistics import wilson
 
 Bools = NDArray[np.bool_]
 
@@ -74,7 +75,12 @@ def for_one(
     }
     missed: tuple[str, ...] = ()
     if nearest is not None:
-        record |= {"error": round(nearest.error, 5), "answered": round(min(1.0, nearest.answered * scale), 5)}
+        answered = round(nearest.answered * len(confidences))
+        record |= {
+            "error": round(nearest.error, 5),
+            "error_interval": wilson(round(nearest.error * answered), answered),
+            "answered": round(min(1.0, nearest.answered * scale), 5),
+        }
     if not met:
         best = (
             f"the nearest reachable is {nearest.error:.1%} with {nearest.answered * scale:.1%} answered"
@@ -149,6 +155,7 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
         "rows": len(holds),
         "met": met,
         "error": round(error, 5),
+        "error_interval": wilson(int((named & ~holds).sum()), int(named.sum())),
         "answered": round(answered, 5),
     }
     wanted = f"at most {max_error:.1%} error with at least {policy.goal.min_answered:.1%} answered"
@@ -219,9 +226,10 @@ def _reached(
         most_doubt=_MOST_DOUBT / labels,
         stated=goal is not None,
     )
-    caught = float((scores[held] >= threshold.act).mean()) if held.any() else 0.0
-    alarms = float((scores[harmless] >= threshold.act).mean()) if harmless.any() else 0.0
-    grey = (scores >= threshold.unsure) & (scores < threshold.act)
+    flagged = scores >= threshold.act
+    caught = float(flagged[held].mean()) if held.any() else 0.0
+    alarms = float(flagged[harmless].mean()) if harmless.any() else 0.0
+    grey = (scores >= threshold.unsure) & ~flagged
     enough, few = caught >= wanted.catch, alarms <= wanted.false_alarms
     record = {
         "label": label,
@@ -230,7 +238,9 @@ def _reached(
         "stated": goal is not None,
         "measured_on": on,
         "caught": round(caught, 5),
+        "caught_interval": wilson(int(flagged[held].sum()), int(held.sum())),
         "alarms": round(alarms, 5),
+        "alarms_interval": wilson(int(flagged[harmless].sum()), int(harmless.sum())),
         "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
         "met": enough and few,
     }

@@ -144,7 +144,17 @@ def test_a_label_with_a_goal_of_its_own_keeps_its_own_threshold(make_policy: Cal
     assert chosen.missed[0].startswith("goal: catch 99.0% at 3.0% false alarms is not reached on written text")
 
 
+def test_what_reached_a_goal_has_an_interval(make_policy: Callable[..., Policy]) -> None:
+    one = for_one(make_policy(goal={"max_error": "30%"}), CLASSES, *held_out(80, 20), on="written text")
+    several_labels = for_any(several(make_policy, {"false_alarms": "3%"}), *scored(), "written text")
+    for reached, side in ((one, "error"), (several_labels, "caught"), (several_labels, "alarms")):
+        low, high = reached.goals[0][f"{side}_interval"]
+        assert low < reached.goals[0][side] < high
+
+
 def test_a_goal_is_of_the_policy_s_kind(make_policy: Callable[..., Policy]) -> None:
+    safe = several(make_policy, {"false_alarms": "3%"})
+    assert safe.model_validate(safe.model_dump(mode="json", by_alias=True)) == safe
     with pytest.raises(ValueError, match="max_error: is not for kind safety, which takes catch and false_alarms"):
         several(make_policy, {"max_error": "2%"})
     with pytest.raises(ValueError, match="catch: is not for kind intent, which takes max_error and min_answered"):
