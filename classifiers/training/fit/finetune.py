@@ -26,6 +26,7 @@ _WARM_UP = 0.1
 _CLIP = 1.0
 _DECAY = 0.01
 _HEAD_RATE = 1e-3
+_FEW_LAYERS = 8
 
 Say = Callable[[str], None]
 
@@ -69,13 +70,19 @@ class Tuned:
     multi_label: bool
 
 
-def plan_for(dimensions: int, rows: int, *, multi_label: bool) -> Plan:
+def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int = 12) -> Plan:
     """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
-    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one."""
+    rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one.
+
+    layers: how many the encoder has.
+    """
     smoothing = 0.02 if multi_label else 0.1
     if dimensions > 512:
-        # the lower half learns little from a policy's rows and takes a third of the time
-        return Plan(rate=4e-5, epochs=2, smoothing=smoothing, tokens=96, kept=6, beginning=1_500)
+        # the lower layers learn little from a policy's rows and take a third of the time; where the upper ones were cut
+        # off, the rest has more to learn
+        whole = layers > _FEW_LAYERS
+        rate, epochs, kept = (4e-5, 2, layers // 2) if whole else (6e-5, 4, layers // 3)
+        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
     plenty = 6 if multi_label else 3
     epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)

@@ -48,7 +48,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     from classifiers.training.fit.recipe import Made
 
     lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
-    large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE)
+    large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE, layers=policy.larger_layers)
     if large is None:
         return None
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)

@@ -27,8 +27,12 @@ over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two c
 class TorchEncoder:
     """weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included."""
 
-    def __init__(self, weights: Weights, tokens: int) -> None:
-        """Raises TrainingError where torch or transformers is missing, EncoderError where the files are no encoder."""
+    def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
+        """layers: how many are kept, from the lowest; by default all.
+
+        Raises TrainingError where torch or transformers is missing or there are no such layers, EncoderError where the
+        files are no encoder.
+        """
         torch, transformers = needed()
         self.weights = weights
         self.tokens = min(tokens, weights.max_tokens)
@@ -40,6 +44,8 @@ class TorchEncoder:
                 )
             except (OSError, ValueError, KeyError) as error:
                 raise EncoderError(f"{weights.folder} holds no encoder that transformers knows: {error}") from error
+        if layers:
+            self._cut(layers)
         self.dimensions = int(self.module.config.hidden_size)
         self._pad = int(self.module.config.pad_token_id or 0)
 
@@ -47,6 +53,12 @@ class TorchEncoder:
     def layers(self) -> Any:
         """The transformer's layers, the lowest first; none where it names them otherwise than BERT does."""
         return getattr(getattr(self.module, "encoder", None), "layer", ())
+
+    def _cut(self, layers: int) -> None:
+        if layers > len(self.layers):
+            raise TrainingError(f"{self.weights.name} has {len(self.layers)} layers, not {layers}")
+        self.module.encoder.layer = self.layers[:layers]
+        self.module.config.num_hidden_layers = layers
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Normalised, cut to the first window, special tokens included."""

@@ -123,11 +123,19 @@ def stage(policy: Policy, rows: Sequence[Row], lesson: Lesson, bench: "Bench", *
 
 
 def tune_encoder(
-    policy: Policy, lesson: Lesson, bench: "Bench", *, source: str | None, name: str, longer: float = 1.0
+    policy: Policy,
+    lesson: Lesson,
+    bench: "Bench",
+    *,
+    source: str | None,
+    name: str,
+    longer: float = 1.0,
+    layers: int | None = None,
 ) -> TunedEncoder | None:
     """Tune an encoder by a lesson and export it; None where held-out text gained nothing by tuning.
 
-    source: as of a policy's `encoder`; longer: how many times the policy's rows the lesson is.
+    source: as of a policy's `encoder`; longer: how many times the policy's rows the lesson is; layers: how many of the
+    encoder's are kept, from the lowest.
     Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.finetune import plan_for, tune
@@ -137,8 +145,13 @@ def tune_encoder(
     say = bench.progress.step
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(source, bench.base_dir, bench.models_dir)
-        torch_encoder = TorchEncoder(weights, tokens=128)
-        plan = plan_for(torch_encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label)
+        torch_encoder = TorchEncoder(weights, tokens=128, layers=layers)
+        plan = plan_for(
+            torch_encoder.dimensions,
+            len(lesson.rows),
+            multi_label=policy.multi_label,
+            layers=len(torch_encoder.layers),
+        )
         plan = replace(plan, epochs=max(1, round(plan.epochs / longer)))
         torch_encoder.tokens = min(plan.tokens, torch_encoder.tokens)
         tuned = tune(
@@ -163,6 +176,7 @@ def tune_encoder(
     head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=lesson.held, tokens=torch_encoder.tokens)
     told = {
         "from": weights.name,
+        **({"layers": layers} if layers else {}),
         "rows": int((~lesson.held).sum()),
         "held_out_rows": int(lesson.held.sum()),
         "plan": asdict(plan),

