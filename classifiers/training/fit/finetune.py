@@ -35,7 +35,8 @@ Say = Callable[[str], None]
 class Plan:
     """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text gains nothing for `patience`
     epochs of the second half; smoothing: of the targets; tokens: a row's longest, special ones included; kept: how
-    many layers, from the lowest, stay as they are; beginning: rows that the head is fitted on before.
+    many layers, from the lowest, stay as they are; beginning: rows that the head is fitted on before; averaged:
+    whether the mean of the weights after each epoch but the first is taken where held-out text speaks for it.
     """
 
     rate: float
@@ -46,6 +47,7 @@ class Plan:
     tokens: int = 128
     kept: int = 0
     beginning: int = 20_000
+    averaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ class Epoch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
     """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the epoch kept, from 1;
-    0 is before any. history[0] is the frozen encoder with its head; its loss is not known (0)."""
+    0 is before any; mean: held-out measure of the epochs' mean, averaged: whether that was kept. history[0] is the
+    frozen encoder with its head; its loss is not known (0)."""
 
     weights: Floats
     bias: Floats
@@ -68,6 +71,8 @@ class Tuned:
     best: int
     bf16: bool
     multi_label: bool
+    mean: float | None = None
+    averaged: bool = False
 
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int = 12) -> Plan:
@@ -81,8 +86,8 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int = 12)
         # the lower layers learn little from a policy's rows and take a third of the time; where the upper ones were cut
         # off, the rest has more to learn
         whole = layers > _FEW_LAYERS
-        rate, epochs, kept = (4e-5, 2, layers // 2) if whole else (6e-5, 4, layers // 3)
-        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
+        rate, epochs, kept = (4e-5, 2, layers // 2) if whole else (6e-5, 3, layers // 3)
+        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500, averaged=True)
     plenty = 6 if multi_label else 3
     epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
@@ -116,15 +121,17 @@ def tune(
     say("reading rows with the frozen encoder")
     frozen = encoder.vectors([rows[index] for index in begin], bf16=bf16)
     first = heads_first.fit(frozen, targets[begin], weights[begin], multi_label=multi_label)
-    head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(first[0] / SCALE))
-        head.bias.copy_(torch.from_numpy(first[1]))
+    head = _layer(first)
     measure = _average_precision if multi_label else _accuracy
-    before = encoder.vectors([rows[index] for index in test], bf16=bf16)
-    history = [Epoch(loss=0.0, measure=_held_out(measure, before, first, targets[test]))]
+
+    def held_out() -> float | None:
+        return _held_out(
+            measure, encoder.vectors([rows[index] for index in test], bf16=bf16), _head(head), targets[test]
+        )
+
+    history = [Epoch(loss=0.0, measure=held_out())]
     say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(history[0], multi_label=multi_label)}")
-    best, kept = 0, _state(encoder, head)
+    best, kept, after = 0, _state(encoder, head), _Mean()
     steps = _Steps(encoder, head, plan, fit_rows=len(fit))
     for number in range(1, plan.epochs + 1):
         loss = 0.0
@@ -140,19 +147,36 @@ def tune(
             step_loss = (each * share).sum() / share.sum().clamp(min=1e-6)
             steps.take(step_loss)
             loss += float(step_loss.detach()) * len(chosen)
-        now = _head(head)
-        found = _held_out(measure, encoder.vectors([rows[i] for i in test], bf16=bf16), now, targets[test])
+        found = held_out()
         history.append(Epoch(loss=loss / max(len(fit), 1), measure=found))
         say(f"epoch {number} of {plan.epochs}: {_shown(history[-1], multi_label=multi_label, loss=True)}")
         if is_better(found, history[best].measure):
             best, kept = number, _state(encoder, head)
         elif is_over(number, best, plan):
             break
-    encoder.module.load_state_dict(kept[0])
-    head.load_state_dict(kept[1])
+        if plan.averaged and number > 1:
+            after.take(encoder, head)
+    mean, averaged = None, False
+    if after.count > 1:
+        after.put(encoder, head)
+        mean = held_out()
+        averaged = is_better(mean, history[best].measure)
+        say(f"the mean of {after.count} epochs: {_shown(Epoch(loss=0.0, measure=mean), multi_label=multi_label)}")
+    if not averaged:
+        encoder.module.load_state_dict(kept[0])
+        head.load_state_dict(kept[1])
     encoder.module.eval()
     matrix, bias = _head(head)
-    return Tuned(weights=matrix, bias=bias, history=tuple(history), best=best, bf16=bf16, multi_label=multi_label)
+    return Tuned(
+        weights=matrix,
+        bias=bias,
+        history=tuple(history),
+        best=best,
+        bf16=bf16,
+        multi_label=multi_label,
+        mean=mean,
+        averaged=averaged,
+    )
 
 
 def is_better(measure: float | None, best: float | None) -> bool:
@@ -202,6 +226,31 @@ class _Steps:
         self._schedule.step()
 
 
+class _Mean:
+    """The mean of weights at several times, which lies in a wider valley than each (Izmailov et al. 2018, "Averaging
+    Weights Leads to Wider Optima and Better Generalization")."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: list[Any] = []
+
+    def take(self, encoder: TorchEncoder, head: Any) -> None:
+        now = [part.detach() for part in (*encoder.module.parameters(), *head.parameters())]
+        self._sums = (
+            [total + part for total, part in zip(self._sums, now, strict=True)]
+            if self.count
+            else [part.clone() for part in now]
+        )
+        self.count += 1
+
+    def put(self, encoder: TorchEncoder, head: Any) -> None:
+        import torch
+
+        with torch.no_grad():
+            for part, total in zip((*encoder.module.parameters(), *head.parameters()), self._sums, strict=True):
+                part.copy_(total / self.count)
+
+
 def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
     """(rows,) Of several labels, whether any holds at all is learned beside which: text that is plainly harmful and
     fits no label well must not fall between them."""
@@ -214,6 +263,18 @@ def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
         return torch.nn.functional.binary_cross_entropy_with_logits(both, smooth, reduction="none").sum(1)
     smooth = targets * (1 - plan.smoothing) + plan.smoothing / targets.shape[1]
     return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
+
+
+def _layer(fitted: tuple[Floats, Floats]) -> Any:
+    """A head that begins as it was fitted on vectors of length 1."""
+    import torch
+
+    weights, bias = (torch.from_numpy(part) for part in fitted)
+    head = torch.nn.Linear(weights.shape[1], weights.shape[0])
+    with torch.no_grad():
+        head.weight.copy_(weights / SCALE)
+        head.bias.copy_(bias)
+    return head
 
 
 def _head(head: Any) -> tuple[Floats, Floats]:

@@ -183,6 +183,7 @@ def tune_encoder(
         "bf16": tuned.bf16,
         "epochs": [asdict(epoch) for epoch in tuned.history],
         "best_epoch": tuned.best,
+        "mean_of_epochs": {"measure": tuned.mean, "kept": tuned.averaged},
         "export": agreed,
     }
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
