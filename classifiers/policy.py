@@ -257,14 +257,26 @@ class Policy(Record):
     @field_validator("goal", mode="after")
     @classmethod
     def _goal_of_its_kind(cls, goal: Goal | None, info: ValidationInfo) -> Goal | None:
-        kind = info.data.get("kind", "")
-        if goal and (wrong := sorted(goal.model_fields_set - _goals_of(kind))):
-            raise ValueError(f"{wrong[0]}: is not for kind {kind}, which takes {' and '.join(sorted(_goals_of(kind)))}")
+        kind = info.data.get("kind")
+        if goal and kind and (wrong := sorted(goal.model_fields_set - _goals_of(kind))):
+            known = " and ".join(sorted(_goals_of(kind)))
+            raise ValueError(f"kind {kind} takes {known}, not {' and '.join(wrong)}")
         return goal
 
     @field_serializer("goal")
     def _only_of_its_kind(self, goal: Goal | None) -> dict[str, float] | None:
         return goal.model_dump(include=_goals_of(self.kind)) if goal else None
+
+    @model_validator(mode="after")
+    def _one_goal_or_several(self) -> Self:
+        if self.kind == "safety" and self.goal:
+            if stated := [name for name, label in self.labels.items() if label.goal]:
+                raise ValueError(
+                    f"goal: is for all labels together, and labels.{stated[0]}.goal for one; take one away"
+                )
+            if not self.learned:
+                raise ValueError("goal: is for labels that are learned; all of these are told by patterns:")
+        return self
 
     @model_validator(mode="after")
     def _larger_beside(self) -> Self:

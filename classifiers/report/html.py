@@ -227,13 +227,17 @@ def _goals(report: Mapping[str, Any]) -> str:
             asked += "" if goal["stated"] else " (by default)"
         else:
             asked = f"at most {percent(goal['max_error'])} error, at least {percent(goal['min_answered'])} answered"
-            error = f"{percent(goal.get('error'))} ({interval(goal.get('error_interval'))}) error"
-            reached = f"{error}, {percent(goal.get('answered'))} answered"
+            error = f"{percent(goal['error'])} ({interval(goal['error_interval'])})" if "error" in goal else "–"
+            reached = f"{error} error, {percent(goal.get('answered'))} answered"
         parts.append(f"<li>{asked}: {mark}, {reached} on {escape(goal['measured_on'])}</li>")
     tests = report["tests"]
     failed = "".join(f'<li class="no">{escape(line)}</li>' for line in tests["failed"])
     passed = tests["count"] - len(tests["failed"])
-    note = '<p class="note">In brackets: 95 % intervals (Wilson).</p>' if parts else ""
+    note = (
+        '<p class="note">In brackets: 95 % intervals (Wilson) on the rows by which the thresholds were chosen.</p>'
+        if parts
+        else ""
+    )
     return (
         f"<ul>{''.join(parts)}</ul>{note}<p>{passed} of the policy's {tests['count']} tests pass.</p><ul>{failed}</ul>"
     )

@@ -181,7 +181,7 @@ def topic_threshold(
         reach = act_for_error(probabilities, holds, max_error)
         act = reach.act if reach else 1.0
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
-    missed = float(mine[int(max_error * len(mine))]) if len(mine) else act
+    missed = float(mine[min(int(max_error * len(mine)), len(mine) - 1)]) if len(mine) else act
     doubt = float(others[int(most_doubt * len(others))]) if len(others) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
 
@@ -216,10 +216,11 @@ def safety_threshold(
     must not be acted on. Only where the policy has stated the goal it goes as low as `catch` needs.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
-    allowed = int(false_alarms * len(negative))
+    allowed = min(int(false_alarms * len(negative)), len(negative) - 1)
     highest = np.sort(negative)[::-1]
     alarm = float(highest[allowed]) if len(negative) else 0.5
-    caught = float(np.sort(positive)[int((1 - catch) * len(positive))]) if len(positive) else 0.5
+    missed = min(int((1 - catch) * len(positive)), len(positive) - 1)
+    caught = float(np.sort(positive)[missed]) if len(positive) else 0.5
     act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
     least = min(_LEAST_LIKELY, max(caught, alarm)) if stated else _LEAST_LIKELY
     act = float(np.clip(act, least, 1.0))

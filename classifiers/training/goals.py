@@ -11,9 +11,8 @@ from classifiers.model import Band, Floats, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import bands as by_band
 from classifiers.training import calibrate
+from classifiers.training.grey import Bools
 from classifiers.training.statistics import wilson
-
-Bools = NDArray[np.bool_]
 
 _MOST_DOUBT = 0.1
 """Of harmless text that may be in doubt, over all labels together."""
@@ -168,24 +167,25 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
-    """Labels with a goal of their own have a threshold of their own; where the policy states one for all, the others
-    share one: a calibrated probability is worth the same whatever the label."""
+    """A threshold for each label by its own goal; where the policy states one for all, they share one: a calibrated
+    probability is worth the same whatever the label."""
     harmful: Bools = np.asarray(holds.any(axis=1))
-    together = policy.goal is not None
-    found = {
-        name: _reached(
-            label.goal, probabilities[:, index], holds[:, index], ~harmful, labels=len(policy.labels), on=on, label=name
-        )
-        for index, (name, label) in enumerate(policy.labels.items())
-        if label.goal or not together
-    }
     if policy.goal:
-        acts = np.array([found[name].threshold.act if name in found else 0.0 for name in policy.labels], np.float32)
-        shared = np.array([name not in found for name in policy.labels])
-        flagged = (probabilities[:, ~shared] >= acts[~shared]).any(axis=1)
-        highest = np.where(flagged, np.float32(1), probabilities[:, shared].max(axis=1, initial=0.0))
-        for_all = _reached(policy.goal, highest, harmful, ~harmful, labels=1, on=on)
-        found = {name: found.get(name, for_all) for name in policy.labels}
+        for_all = _reached(policy.goal, probabilities.max(axis=1), harmful, ~harmful, labels=1, on=on)
+        found = dict.fromkeys(policy.labels, for_all)
+    else:
+        found = {
+            name: _reached(
+                label.goal,
+                probabilities[:, index],
+                holds[:, index],
+                ~harmful,
+                labels=len(policy.labels),
+                on=on,
+                label=name,
+            )
+            for index, (name, label) in enumerate(policy.labels.items())
+        }
     every = dict.fromkeys(found.values())
     return Chosen(
         thresholds={name: one.threshold for name, one in found.items()},
@@ -213,7 +213,7 @@ def _reached(
     on: str,
     label: str | None = None,
 ) -> _Reached:
-    """scores: (n,) of a label, or the highest of those that share a goal; held: (n,) whether it holds, or any does;
+    """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
     labels: among how many harmless text in doubt is shared out."""
     stated = goal.model_fields_set if goal else set()
     wanted = goal or LabelGoal()

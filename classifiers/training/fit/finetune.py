@@ -7,7 +7,7 @@ small encoder's numbers, and rows never hold more than a fraction of its words.
 import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ _WARM_UP = 0.1
 _CLIP = 1.0
 _DECAY = 0.01
 _HEAD_RATE = 1e-3
-_FEW_LAYERS = 8
 
 Say = Callable[[str], None]
 
@@ -61,9 +60,9 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the epoch kept, from 1;
-    0 is before any; mean: held-out measure of the epochs' mean, averaged: whether that was kept. history[0] is the
-    frozen encoder with its head; its loss is not known (0)."""
+    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the best epoch, from 1;
+    0 is before any; mean: held-out measure of the epochs' mean; averaged: whether that was kept, and not the best.
+    history[0] is the frozen encoder with its head; its loss is not known (0)."""
 
     weights: Floats
     bias: Floats
@@ -75,19 +74,18 @@ class Tuned:
     averaged: bool = False
 
 
-def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int = 12) -> Plan:
+def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> Plan:
     """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
     rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one.
 
-    layers: how many the encoder has.
+    layers: how many are left of an encoder whose upper ones were cut off; these have more to learn.
     """
     smoothing = 0.02 if multi_label else 0.1
     if dimensions > 512:
-        # the lower layers learn little from a policy's rows and take a third of the time; where the upper ones were cut
-        # off, the rest has more to learn
-        whole = layers > _FEW_LAYERS
-        rate, epochs, kept = (4e-5, 2, layers // 2) if whole else (6e-5, 3, layers // 3)
-        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500, averaged=True)
+        # the lower layers learn little from a policy's rows and take a third of the time
+        rate, epochs, kept = (6e-5, 3, layers // 3) if layers else (4e-5, 2, 6)
+        whole = Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
+        return replace(whole, averaged=True) if layers else whole
     plenty = 6 if multi_label else 3
     epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
@@ -150,18 +148,18 @@ def tune(
         found = held_out()
         history.append(Epoch(loss=loss / max(len(fit), 1), measure=found))
         say(f"epoch {number} of {plan.epochs}: {_shown(history[-1], multi_label=multi_label, loss=True)}")
+        if plan.averaged and number > 1:
+            after.take(encoder, head)
         if is_better(found, history[best].measure):
             best, kept = number, _state(encoder, head)
         elif is_over(number, best, plan):
             break
-        if plan.averaged and number > 1:
-            after.take(encoder, head)
     mean, averaged = None, False
     if after.count > 1:
         after.put(encoder, head)
         mean = held_out()
-        averaged = is_better(mean, history[best].measure)
-        say(f"the mean of {after.count} epochs: {_shown(Epoch(loss=0.0, measure=mean), multi_label=multi_label)}")
+        averaged = mean is not None and is_better(mean, history[best].measure)
+        say(f"the mean of {after.count} epochs{_shown(Epoch(loss=0.0, measure=mean), multi_label=multi_label)}")
     if not averaged:
         encoder.module.load_state_dict(kept[0])
         head.load_state_dict(kept[1])

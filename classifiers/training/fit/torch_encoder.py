@@ -55,8 +55,12 @@ class TorchEncoder:
         return getattr(getattr(self.module, "encoder", None), "layer", ())
 
     def _cut(self, layers: int) -> None:
+        if not self.layers:
+            raise TrainingError(
+                f"larger_layers: {self.weights.name} names its layers otherwise than BERT; leave it out"
+            )
         if layers > len(self.layers):
-            raise TrainingError(f"{self.weights.name} has {len(self.layers)} layers, not {layers}")
+            raise TrainingError(f"larger_layers: {self.weights.name} has {len(self.layers)} layers, not {layers}")
         self.module.encoder.layer = self.layers[:layers]
         self.module.config.num_hidden_layers = layers
 
