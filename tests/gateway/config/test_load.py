@@ -306,6 +306,18 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         (POLICY + "teacher: {budget: 1€, model: a}\n", "8:11: teacher.budget: '1€' is not an amount"),
         (POLICY + "goal: {max_error: 5}\n", "8:8: goal.max_error: '5' is not between 0% and 100%; did you mean 5%"),
         (
+            POLICY + "goal: {catch: 90%, max_error: 2%}\n",
+            "8:1: goal: kind intent takes max_error and min_answered, not catch",
+        ),
+        (
+            POLICY.replace("intent", "safety") + "goal: {false_alarms: 2%, max_error: 2%}\n",
+            "8:1: goal: kind safety takes catch and false_alarms, not max_error",
+        ),
+        (
+            POLICY.replace("intent", "safety").replace("means: one", "means: one, goal: {catch: 90%}") + "goal: {}\n",
+            "goal: is for all labels together, and labels.one.goal for one; take one away",
+        ),
+        (
             POLICY.replace("means: one", "means: one, patterns: [emial]"),
             "6:32: labels.one.patterns[0]: 'emial' is not known here; did you mean \"email\"?",
         ),
