@@ -7,7 +7,7 @@ small encoder's numbers, and rows never hold more than a fraction of its words.
 import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,7 @@ Say = Callable[[str], None]
 class Plan:
     """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text gains nothing for `patience`
     epochs of the second half; smoothing: of the targets; tokens: a row's longest, special ones included; kept: how
-    many layers, from the lowest, stay as they are; beginning: rows that the head is fitted on before; averaged:
-    whether the mean of the weights after each epoch but the first is taken where held-out text speaks for it.
+    many layers, from the lowest, stay as they are; beginning: rows that the head is fitted on before.
     """
 
     rate: float
@@ -46,7 +45,6 @@ class Plan:
     tokens: int = 128
     kept: int = 0
     beginning: int = 20_000
-    averaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +58,8 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the best epoch, from 1;
-    0 is before any; mean: held-out measure of the epochs' mean; averaged: whether that was kept, and not the best.
-    history[0] is the frozen encoder with its head; its loss is not known (0)."""
+    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the epoch kept, from 1;
+    0 is before any. history[0] is the frozen encoder with its head; its loss is not known (0)."""
 
     weights: Floats
     bias: Floats
@@ -70,8 +67,6 @@ class Tuned:
     best: int
     bf16: bool
     multi_label: bool
-    mean: float | None = None
-    averaged: bool = False
 
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> Plan:
@@ -84,8 +79,7 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
     if dimensions > 512:
         # the lower layers learn little from a policy's rows and take a third of the time
         rate, epochs, kept = (6e-5, 3, layers // 3) if layers else (4e-5, 2, 6)
-        whole = Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
-        return replace(whole, averaged=True) if layers else whole
+        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
     plenty = 6 if multi_label else 3
     epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
@@ -129,7 +123,7 @@ def tune(
 
     history = [Epoch(loss=0.0, measure=held_out())]
     say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(history[0], multi_label=multi_label)}")
-    best, kept, after = 0, _state(encoder, head), _Mean()
+    best, kept = 0, _state(encoder, head)
     steps = _Steps(encoder, head, plan, fit_rows=len(fit))
     for number in range(1, plan.epochs + 1):
         loss = 0.0
@@ -148,33 +142,15 @@ def tune(
         found = held_out()
         history.append(Epoch(loss=loss / max(len(fit), 1), measure=found))
         say(f"epoch {number} of {plan.epochs}: {_shown(history[-1], multi_label=multi_label, loss=True)}")
-        if plan.averaged and number > 1:
-            after.take(encoder, head)
         if is_better(found, history[best].measure):
             best, kept = number, _state(encoder, head)
         elif is_over(number, best, plan):
             break
-    mean, averaged = None, False
-    if after.count > 1:
-        after.put(encoder, head)
-        mean = held_out()
-        averaged = mean is not None and is_better(mean, history[best].measure)
-        say(f"the mean of {after.count} epochs{_shown(Epoch(loss=0.0, measure=mean), multi_label=multi_label)}")
-    if not averaged:
-        encoder.module.load_state_dict(kept[0])
-        head.load_state_dict(kept[1])
+    encoder.module.load_state_dict(kept[0])
+    head.load_state_dict(kept[1])
     encoder.module.eval()
     matrix, bias = _head(head)
-    return Tuned(
-        weights=matrix,
-        bias=bias,
-        history=tuple(history),
-        best=best,
-        bf16=bf16,
-        multi_label=multi_label,
-        mean=mean,
-        averaged=averaged,
-    )
+    return Tuned(weights=matrix, bias=bias, history=tuple(history), best=best, bf16=bf16, multi_label=multi_label)
 
 
 def is_better(measure: float | None, best: float | None) -> bool:
@@ -222,31 +198,6 @@ class _Steps:
         torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
         self._optimizer.step()
         self._schedule.step()
-
-
-class _Mean:
-    """The mean of weights at several times, which lies in a wider valley than each (Izmailov et al. 2018, "Averaging
-    Weights Leads to Wider Optima and Better Generalization")."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sums: list[Any] = []
-
-    def take(self, encoder: TorchEncoder, head: Any) -> None:
-        now = [part.detach() for part in (*encoder.module.parameters(), *head.parameters())]
-        self._sums = (
-            [total + part for total, part in zip(self._sums, now, strict=True)]
-            if self.count
-            else [part.clone() for part in now]
-        )
-        self.count += 1
-
-    def put(self, encoder: TorchEncoder, head: Any) -> None:
-        import torch
-
-        with torch.no_grad():
-            for part, total in zip((*encoder.module.parameters(), *head.parameters()), self._sums, strict=True):
-                part.copy_(total / self.count)
 
 
 def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:

@@ -166,7 +166,7 @@ def tune_encoder(
             seed=bench.seed,
             say=lambda line: say(f"finetune {name}: {line}"),
         )
-        if not (tuned.best or tuned.averaged):
+        if not tuned.best:
             return None
         say(f"finetune {name}: exporting the encoder to int8")
         texts = [row.text for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
@@ -183,7 +183,6 @@ def tune_encoder(
         "bf16": tuned.bf16,
         "epochs": [asdict(epoch) for epoch in tuned.history],
         "best_epoch": tuned.best,
-        **({"mean_of_epochs": {"measure": tuned.mean, "kept": tuned.averaged}} if plan.averaged else {}),
         "export": agreed,
     }
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)

