@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
 
 SMALL, LARGE = "small", "large"
-MOST_ASKED = 0.15
-"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about."""
+MOST_ASKED = 0.3
+"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of everyday
+messages it is a third of that or less."""
 
 _MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
