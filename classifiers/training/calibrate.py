@@ -182,7 +182,7 @@ def topic_threshold(
         act = reach.act if reach else 1.0
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
     missed = float(mine[min(int(max_error * len(mine)), len(mine) - 1)]) if len(mine) else act
-    doubt = float(others[int(most_doubt * len(others))]) if len(others) else 0.0
+    doubt = float(others[min(int(most_doubt * len(others)), len(others) - 1)]) if len(others) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
 
 
@@ -224,7 +224,7 @@ def safety_threshold(
     act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
     least = min(_LEAST_LIKELY, max(caught, alarm)) if stated else _LEAST_LIKELY
     act = float(np.clip(act, least, 1.0))
-    doubt = float(highest[int(most_doubt * len(highest))]) if len(highest) else 0.0
+    doubt = float(highest[min(int(most_doubt * len(highest)), len(highest) - 1)]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 

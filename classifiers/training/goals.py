@@ -171,7 +171,8 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> 
     probability is worth the same whatever the label."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     if policy.goal:
-        for_all = _reached(policy.goal, probabilities.max(axis=1), harmful, ~harmful, labels=1, on=on)
+        doubt = policy.goal.false_alarms + _MOST_DOUBT
+        for_all = _reached(policy.goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on)
         found = dict.fromkeys(policy.labels, for_all)
     else:
         found = {
@@ -180,7 +181,7 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> 
                 probabilities[:, index],
                 holds[:, index],
                 ~harmful,
-                labels=len(policy.labels),
+                most_doubt=_MOST_DOUBT / len(policy.labels),
                 on=on,
                 label=name,
             )
@@ -209,12 +210,12 @@ def _reached(
     held: Bools,
     harmless: Bools,
     *,
-    labels: int,
+    most_doubt: float,
     on: str,
     label: str | None = None,
 ) -> _Reached:
     """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
-    labels: among how many harmless text in doubt is shared out."""
+    most_doubt: of harmless text that may be in doubt or flagged."""
     stated = goal.model_fields_set if goal else set()
     wanted = goal or LabelGoal()
     threshold = calibrate.safety_threshold(
@@ -223,7 +224,7 @@ def _reached(
         harmless=harmless,
         catch=wanted.catch,
         false_alarms=wanted.false_alarms,
-        most_doubt=_MOST_DOUBT / labels,
+        most_doubt=most_doubt,
         stated=goal is not None,
     )
     flagged = scores >= threshold.act

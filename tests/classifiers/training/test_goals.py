@@ -128,6 +128,9 @@ def test_a_goal_of_all_labels_bounds_what_they_flag_together(make_policy: Callab
     assert not acts
     assert 0.02 < flagged[600:].mean() <= 0.03
     assert [(goal["label"], goal["met"]) for goal in chosen.goals] == [(None, False)]
+    limit = chosen.thresholds["hate"]
+    doubted = ((probabilities >= np.float32(limit.unsure)) & (probabilities < np.float32(limit.act))).any(axis=1)
+    assert 0 < doubted[600:].mean() <= 0.1
     assert chosen.goals[0]["alarms"] == pytest.approx(flagged[600:].mean(), abs=1e-5)
     assert chosen.missed == ()
 
