@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 SMALL, LARGE = "small", "large"
 MOST_ASKED = 0.3
-"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of everyday
-messages it is a third of that or less."""
+"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of a bank's
+messages it was a third of that, of what people say to a voice assistant as much."""
 
 _MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
