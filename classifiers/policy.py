@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
@@ -18,6 +16,7 @@ from pydantic import (
 )
 
 from classifiers.patterns.kind import Kind as Pattern
+from classifiers.record import Name, Record, Version, Words, WordsList, number, one_or_more, true_or_false
 from classifiers.units import Dollars, Share
 
 OTHER = "other"
@@ -33,29 +32,11 @@ Kind = Literal["intent", "topic", "safety", "slots"]
 SlotType = Literal["text", "enum", "number", "money", "date", "time"]
 Recipe = Literal["frozen", "finetune", "auto"]
 """How a model is fitted: heads on the frozen encoder, an encoder tuned for the policy, or what its goals need."""
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9_-]{0,62}$")]
 
 
-def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str | dict) else value
-
-
-def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-def _true_or_false(value: object) -> object:
-    if isinstance(value, str):
-        if value not in {"true", "false"}:
-            raise ValueError(f"{value!r} is neither true nor false")
-        return value == "true"
-    return value
-
-
 def _unless_auto(value: object) -> object:
-    return value if value == "auto" else _true_or_false(value)
+    return value if value == "auto" else true_or_false(value)
 
 
 def _by_name(value: object) -> object:
@@ -72,28 +53,10 @@ def _language_code(value: str) -> str:
 FirstStage = Annotated[Literal["auto", True, False], BeforeValidator(_unless_auto)]
 """Whether a table of words stands in front of the encoder and settles what it is certain of; `auto`: where it pays."""
 Language = Annotated[Words, AfterValidator(_language_code)]
-Version = Annotated[Literal[1], BeforeValidator(_number)]
-WordsList = Annotated[
-    tuple[Words, ...], BeforeValidator(_one_or_more, json_schema_input_type=Words | tuple[Words, ...])
-]
 
 Patterns = Annotated[
-    tuple[Pattern, ...], BeforeValidator(_one_or_more, json_schema_input_type=Pattern | tuple[Pattern, ...])
+    tuple[Pattern, ...], BeforeValidator(one_or_more, json_schema_input_type=Pattern | tuple[Pattern, ...])
 ]
-
-
-class Record(BaseModel):
-    """Frozen, keyword-only, and closed: an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        known = {info.alias or name for name, info in cls.model_fields.items()}
-        return {key: part for key, part in value.items() if part is not None or key not in known}
 
 
 class LabelGoal(Record):
@@ -115,7 +78,7 @@ class Slot(Record):
     type: SlotType = "text"
     examples: WordsList = ()
     values: Annotated[dict[Words, WordsList], BeforeValidator(_by_name)] = Field(default_factory=dict)
-    required: Annotated[bool, BeforeValidator(_true_or_false)] = False
+    required: Annotated[bool, BeforeValidator(true_or_false)] = False
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
     hours: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
@@ -193,7 +156,7 @@ class Teacher(Record):
 
 
 Teachers = Annotated[
-    tuple[Teacher, ...], BeforeValidator(_one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
+    tuple[Teacher, ...], BeforeValidator(one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
 ]
 
 
@@ -226,18 +189,18 @@ class Policy(Record):
     version: Version
     name: Name
     kind: Kind
-    several: Annotated[bool, BeforeValidator(_true_or_false)] = Field(default=False, alias="multi_label")
+    several: Annotated[bool, BeforeValidator(true_or_false)] = Field(default=False, alias="multi_label")
     about: Words
     languages: Annotated[
-        tuple[Language, ...], BeforeValidator(_one_or_more, json_schema_input_type=Language | tuple[Language, ...])
+        tuple[Language, ...], BeforeValidator(one_or_more, json_schema_input_type=Language | tuple[Language, ...])
     ] = ("en",)
     labels: dict[Words, Label] = Field(default_factory=dict, validate_default=True)
     other: Words | None = Field(default=None, validate_default=True)
-    everyday: Annotated[bool, BeforeValidator(_true_or_false)] = True
+    everyday: Annotated[bool, BeforeValidator(true_or_false)] = True
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
     encoder: Words | None = None
     larger_encoder: Words | None = None
-    larger_layers: Annotated[int, BeforeValidator(_number), Field(ge=1)] | None = None
+    larger_layers: Annotated[int, BeforeValidator(number), Field(ge=1)] | None = None
     recipe: Recipe = "frozen"
     first_stage: FirstStage = "auto"
     data: WordsList = ()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.policy import Name, Record, Words, WordsList
+from classifiers.record import Name, Record, Words, WordsList
 from classifiers.units import Seconds, Share
 from gateway.config.fields import Flag
 

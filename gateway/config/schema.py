@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from classifiers.policy import Name, Record, Version, Words, WordsList
+from classifiers.record import Name, Record, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds, parse_duration
 from gateway.config.fields import Flag, not_built
 from gateway.config.rules import Rule

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from classifiers.policy import Record, Version, Words, WordsList
+from classifiers.record import Record, Version, Words, WordsList
 from classifiers.units import Dollars
 from gateway.config import source
 from gateway.config.check import validate

@@ -1,0 +1,45 @@
+"""What records of YAML files are made of: closed, frozen records, and words, names and lists as people write them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+def one_or_more(value: object) -> object:
+    """One thing stands for a list of it."""
+    return (value,) if isinstance(value, str | dict) else value
+
+
+def number(value: object) -> object:
+    """Digits, as the reader of YAML leaves them."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def true_or_false(value: object) -> object:
+    """The words `true` and `false`, likewise. Raises ValueError for others."""
+    if isinstance(value, str):
+        if value not in {"true", "false"}:
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value == "true"
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(number)]
+WordsList = Annotated[tuple[Words, ...], BeforeValidator(one_or_more, json_schema_input_type=Words | tuple[Words, ...])]
+
+
+class Record(BaseModel):
+    """Frozen, keyword-only, and closed: an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        known = {info.alias or name for name, info in cls.model_fields.items()}
+        return {key: part for key, part in value.items() if part is not None or key not in known}
