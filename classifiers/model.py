@@ -47,11 +47,15 @@ class Calibration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure`
-    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1.
+    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1, or `NEVER`.
     """
 
     act: float
     unsure: float
+
+
+NEVER = Threshold(act=2.0, unsure=2.0)
+"""Of a label that is never named: no probability is as high."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

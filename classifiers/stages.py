@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.errors import ArtifactError
 from classifiers.model import (
+    NEVER,
     Band,
     Calibration,
     EncoderId,
@@ -130,7 +131,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
 
 def _thresholds(values: Mapping[str, Mapping[str, float]], where: str) -> dict[str, Threshold]:
     thresholds = {label: Threshold(**limits) for label, limits in values.items()}
-    if not all(0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
+    if not all(limit == NEVER or 0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
         raise ArtifactError(f"{where}: thresholds must be 0 <= unsure <= act <= 1")
     return thresholds
 

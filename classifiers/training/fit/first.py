@@ -20,7 +20,18 @@ from classifiers.encoder.ngrams import FAR
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Encoder, embed
 from classifiers.heads.linear import probabilities as squash
-from classifiers.model import OWN, Calibration, EncoderId, Floats, LinearHead, Novelty, Stage, Threshold, Windowing
+from classifiers.model import (
+    NEVER,
+    OWN,
+    Calibration,
+    EncoderId,
+    Floats,
+    LinearHead,
+    Novelty,
+    Stage,
+    Threshold,
+    Windowing,
+)
 from classifiers.policy import Policy
 from classifiers.text.normalise import normalise
 from classifiers.thresholds import name_one
@@ -44,6 +55,9 @@ LEAST_SETTLED = 0.2
 LEAST_ROWS = 200
 """Real rows to measure on. Text by one writer shares its words: what n-grams get right there, they do not elsewhere."""
 
+LEAST_SHOWN = 3
+"""Held-out rows of a class; one with fewer is never named here: hardly anything shows how often that is right."""
+
 _KINDS = ("intent", "topic")
 _FOLDS = 3
 _UNKNOWN = 0.1
@@ -61,7 +75,8 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         return _noted(made, {"used": False, "because": why})
     bench.progress.step("first stage")
     lesson = _Lesson.of(policy, rows, made.encoders[0], bench.seed)
-    told = _measure(lesson, made)
+    shown = _shown(lesson, made)
+    told = _measure(lesson, made, shown)
     point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
     if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
         share = f"only {point.settled:.1%} of texts" if point else "no texts"
@@ -77,11 +92,12 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         max_tokens=made.encoders[0].max_tokens,
     )
     encoder = Encoder.open(folder)
-    stage = _stage(lesson.classes, encoder.id, told.scale, point.act)
+    limit = Threshold(act=point.act, unsure=point.act)
+    stage = _stage(lesson.classes, encoder.id, told.scale, [limit if one else NEVER for one in shown.tolist()])
     size = sum(path.stat().st_size for path in folder.iterdir())
     record = {"used": True, "measured_on": made.trained.settings["calibrated_on"], "features": len(fitted.keys),
               "bytes": size, **{name: round(getattr(point, name), 5) for name in point.__slots__}}  # fmt: skip
-    verdicts = _verdicts(policy, made.trained.verdicts, told, stage)
+    verdicts = _verdicts(policy, made.trained.verdicts, told, stage, point.act)
     trained = replace(
         made.trained, model=replace(made.trained.model, stages=(stage, *made.trained.model.stages)), verdicts=verdicts
     )
@@ -138,8 +154,14 @@ class _Lesson:
         )
 
 
-def _measure(lesson: _Lesson, made: "Made") -> Told:
-    """Each held-out row scored by a fit that saw neither it nor its group."""
+def _shown(lesson: _Lesson, made: "Made") -> NDArray[np.bool_]:
+    """(classes,) whether held-out text shows how well a class is known."""
+    held = made.trained.rows[made.trained.used]
+    return np.asarray(np.bincount(lesson.targets[held], minlength=len(lesson.classes)) >= LEAST_SHOWN)
+
+
+def _measure(lesson: _Lesson, made: "Made", shown: NDArray[np.bool_]) -> Told:
+    """Each held-out row scored by a fit that saw neither it nor its group; what is not `shown` is unknown."""
     held = made.trained.rows
     scores = np.zeros((len(lesson.windows), len(lesson.classes)), np.float32)
     known = np.zeros(len(lesson.windows), bool)
@@ -152,10 +174,11 @@ def _measure(lesson: _Lesson, made: "Made") -> Told:
     scale = calibrate.temperature(scores[held][used], truth[used])
     probabilities = squash(_calibration(scale, len(lesson.classes)), scores[held], multi_label=False)
     said = [top(verdict)[0] for verdict in made.trained.verdicts]
+    guess = probabilities.argmax(axis=1)
     return Told(
         probabilities=probabilities,
-        known=known[held],
-        right=probabilities.argmax(axis=1) == truth,
+        known=known[held] & shown[guess],
+        right=guess == truth,
         before=np.array([label == lesson.classes[index] for label, index in zip(said, truth, strict=True)], bool),
         used=used,
         scale=scale,
@@ -181,7 +204,7 @@ def _calibration(scale: float, count: int) -> Calibration:
     return Calibration(scale=np.array([scale], np.float32), offset=np.zeros(count, np.float32))
 
 
-def _stage(classes: tuple[str, ...], encoder: EncoderId, scale: float, act: float) -> Stage:
+def _stage(classes: tuple[str, ...], encoder: EncoderId, scale: float, limits: Sequence[Threshold]) -> Stage:
     """A head that reads the scores off the encoder's vectors, and a novelty that tells whether they are there."""
     count = len(classes)
     known = np.zeros((1, count + 2), np.float32)
@@ -193,14 +216,14 @@ def _stage(classes: tuple[str, ...], encoder: EncoderId, scale: float, act: floa
             classes=classes, weights=np.eye(count, count + 2, dtype=np.float32) * FAR, bias=np.zeros(count, np.float32)
         ),
         calibration=_calibration(scale, count),
-        thresholds={name: Threshold(act=act, unsure=act) for name in classes},
+        thresholds=dict(zip(classes, limits, strict=True)),
         novelty=Novelty(prototypes=known, limit=_UNKNOWN),
     )
 
 
-def _verdicts(policy: Policy, before: Sequence[Verdict], told: Told, stage: Stage) -> tuple[Verdict, ...]:
+def _verdicts(policy: Policy, before: Sequence[Verdict], told: Told, stage: Stage, act: float) -> tuple[Verdict, ...]:
     """Held-out verdicts as they are with the first stage in front."""
-    settled = told.known & (told.probabilities.max(axis=1) >= stage.thresholds[stage.head.classes[0]].act)
+    settled = told.known & (told.probabilities.max(axis=1) >= act)
     verdicts = []
     for verdict, probabilities, over in zip(before, told.probabilities, settled.tolist(), strict=True):
         if not over:

@@ -1,13 +1,13 @@
 """What each share of questions to a large stage buys, on held-out text: the points that a report shows. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model import Floats, Threshold
+from classifiers.model import NEVER, Floats, Threshold
 from classifiers.policy import Policy
 from classifiers.training import goals, grey
 from classifiers.training.grey import Bools
@@ -16,7 +16,7 @@ from classifiers.training.statistics import average_precision
 SMALL_ALONE, LARGE_ALONE = "small alone", "large alone"
 
 _SHARES = (0.05, 0.1, 0.15, 0.25, 0.5)
-_NONE, _ALL = Threshold(act=1.1, unsure=1.1), Threshold(act=1.1, unsure=-0.1)
+_NONE, _ALL = NEVER, replace(NEVER, unsure=-0.1)
 """Bands that ask the large stage about nothing, and about everything."""
 
 

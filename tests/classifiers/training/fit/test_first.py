@@ -62,6 +62,23 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, mod
     assert short.labels != ("card_arrival",)
 
 
+def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
+    run: Run, models_dir: Path, tmp_path: Path
+) -> None:
+    text = "please close the account of my late uncle"
+    (tmp_path / "one.jsonl").write_text(json.dumps({"text": text, "label": "close_account"}))
+    labels = {name: {"means": name.replace("_", " ")} for name in (*FORMS, "close_account")}
+    outcome = run(labels=labels, data=["rows.jsonl", "one.jsonl"])
+    assert outcome.report["settings"]["first_stage"]["used"]
+    first = artifact.load(outcome.folder).model.stages[0]
+    assert first.thresholds["close_account"].act > 1 >= first.thresholds["card_arrival"].act
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    asked, known = runtime.classify(
+        [Reading(classifier="bank", texts=(one,)) for one in (text, "her new card has never arrived in the evening")]
+    )
+    assert (asked.stage, known.stage) == ("main", "first")
+
+
 def test_what_it_hands_on_is_decided_as_without_it(run: Run, models_dir: Path) -> None:
     run()
     both = Runtime.load(models_dir, ["bank"], cache_windows=0)
