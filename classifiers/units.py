@@ -17,10 +17,10 @@ def parse_share(value: object) -> float:
     text = str(value).strip()
     number, unit = _split(text, "a percentage such as 2%")
     if unit not in ("", "%"):
-        raise ValueError(f"{text!r} is not a percentage; write it as 2%")
+        raise ValueError(f"{text!r} is not a percentage; write it as {number:g}%")
     share = number / 100 if unit else number
     if not 0 <= share <= 1:
-        hint = f"; did you mean {text}%" if not unit and number <= 100 else ""
+        hint = f"; did you mean {text}%?" if not unit and number <= 100 else ""
         raise ValueError(f"{text!r} is not between 0% and 100%{hint}")
     return share
 

@@ -101,10 +101,10 @@ def resolve(source: str | None, base_dir: Path | None = None) -> Source:
     raise EncoderError(f"encoder {text!r} is no source; write {_CHOICES}, or hub:ORG/NAME")
 
 
-def from_hub(source: str) -> bool:
-    """Whether finding a source's files may need the network."""
+def is_local(source: str) -> bool:
+    """Whether no network is needed to find a source's files, or to see that there are none."""
     kind, colon, _ = source.strip().partition(":")
-    return kind == "hub" if colon else not kind.startswith((".", "/", "~"))
+    return kind != "hub" if colon else kind.startswith((".", "/", "~")) or kind.count("/") != 1
 
 
 def sha256_of(path: Path) -> str:

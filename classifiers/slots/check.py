@@ -38,6 +38,9 @@ def _label(policy: Policy, label: str, described: Label) -> Iterator[tuple[Path,
         for index, name in enumerate(getattr(described, option) or ()):
             if name not in policy.slots:
                 yield ("labels", label, option, index), _no_slot(policy, name)
+            elif name not in policy.slots_of(label):
+                what = f"{name} is none of the label's slots:, so nothing could fill it; add it there"
+                yield ("labels", label, option, index), what
     for index, example in enumerate(described.examples if policy.slots else ()):
         try:
             parse(example, tuple(policy.slots))

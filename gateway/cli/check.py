@@ -1,6 +1,7 @@
 """`offramp check`."""
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,64 +10,75 @@ import typer
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from classifiers.policy import Policy
     from gateway.cli.outlook import Told
     from gateway.config.load import Loaded
+    from gateway.config.problems import Problem
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found in the files so far. named: the file of each policy, by its name."""
+
+    problems: "list[Problem]" = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    contracts: "list[Told]" = field(default_factory=list)
+    judges: "list[Told]" = field(default_factory=list)
+    named: dict[str, Path] = field(default_factory=dict)
 
 
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Gateway and policy files.")] = None,
     json: Json = False,
 ) -> None:
-    """Check gateway and policy files: all that is wrong, at once, with its place. Of contracts, how long they take."""
-    from gateway.config.problems import ConfigError, Problem
+    """Check gateway and policy files, and the files that they name: what is wrong, with its place. Of contracts, how
+    long they take."""
+    from gateway.config.problems import ConfigError
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
-    problems: list[Problem] = []
-    notes: list[str] = []
-    contracts: list[Told] = []
-    judges: list[Told] = []
+    found = _Found()
     for file in chosen:
         try:
-            loaded, policies, unchecked = _check_one(file)
-            notes += unchecked
-            if loaded is not None:
-                contracts += _expect(loaded, notes)
-                judges += _ask(loaded, policies)
+            (_check_policy if _is_policy(file) else _check_gateway)(file, found)
         except ConfigError as error:
-            problems.extend(error.problems)
-    if json:
-        print_json(
-            {
-                "files": [str(file) for file in chosen],
-                "problems": [
-                    {
-                        "file": problem.file,
-                        "line": problem.mark.line if problem.mark else None,
-                        "column": problem.mark.column if problem.mark else None,
-                        "path": list(problem.path),
-                        "message": problem.message,
-                    }
-                    for problem in problems
-                ],
-                "notes": notes,
-                "contracts": [told.data for told in contracts],
-                "judges": [told.data for told in judges],
-            }
-        )
-    else:
-        for problem in problems:
-            stderr().print(str(problem), style="red", markup=False, soft_wrap=True)
-        for note in notes:
-            stderr().print(note, style="yellow", markup=False, soft_wrap=True)
-        if not problems:
-            stdout().print(f"{len(chosen)} {'file' if len(chosen) == 1 else 'files'}, nothing wrong", markup=False)
-        for told in (*contracts, *judges):
-            stdout().print(told.line, markup=False, soft_wrap=True)
-    if problems:
+            found.problems.extend(error.problems)
+    (_print_json if json else _print)(chosen, found)
+    if found.problems:
         raise typer.Exit(Exit.USAGE)
+
+
+def _print_json(files: list[Path], found: _Found) -> None:
+    print_json(
+        {
+            "files": [str(file) for file in files],
+            "problems": [
+                {
+                    "file": problem.file,
+                    "line": problem.mark.line if problem.mark else None,
+                    "column": problem.mark.column if problem.mark else None,
+                    "path": list(problem.path),
+                    "message": problem.message,
+                }
+                for problem in found.problems
+            ],
+            "notes": found.notes,
+            "contracts": [told.data for told in found.contracts],
+            "judges": [told.data for told in found.judges],
+        }
+    )
+
+
+def _print(files: list[Path], found: _Found) -> None:
+    for problem in found.problems:
+        stderr().print(str(problem), style="red", markup=False, soft_wrap=True)
+    for note in found.notes:
+        stderr().print(note, style="yellow", markup=False, soft_wrap=True)
+    if not found.problems:
+        stdout().print(f"{len(files)} {'file' if len(files) == 1 else 'files'}, nothing wrong", markup=False)
+    for told in (*found.contracts, *found.judges):
+        stdout().print(told.line, markup=False, soft_wrap=True)
 
 
 def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
@@ -83,30 +95,68 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
         return []
 
 
-def _ask(loaded: "Loaded", policies: "Mapping[str, Policy]") -> "list[Told]":
-    """What a file's judges cost. Raises ConfigError where its prices cannot be read."""
-    from gateway.cli.judges import costs
-
-    return list(costs(loaded, policies))
-
-
-def _check_one(file: Path) -> tuple["Loaded | None", "Mapping[str, Policy]", list[str]]:
-    """A gateway file, the policies beside it, against which its rules are held, and what of it could not be checked.
-
-    Raises ConfigError.
-    """
+def _is_policy(file: Path) -> bool:
+    """By what it holds, or else by where it lies. Raises ConfigError for a file that is not YAML."""
     from gateway.config import source
-    from gateway.config.bound import rule_problems
-    from gateway.config.load import load_gateway, load_policy
-    from gateway.config.problems import ConfigError
 
     data = source.read(file, os.environ).data
-    if isinstance(data, dict) and "kind" in data:
-        load_policy(file, os.environ)
-        return None, {}, []
+    if not isinstance(data, dict) or "upstreams" in data:
+        return False
+    return bool({"kind", "about", "labels", "slots"} & data.keys()) or file.parent.name == "policies"
+
+
+def _check_policy(file: Path, found: _Found) -> None:
+    """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
+    from classifiers.training.fit.weights import lacking
+    from gateway.config import source
+    from gateway.config.load import load_policy
+    from gateway.config.policy import policy_notes
+    from gateway.config.problems import ConfigError
+
+    policy = load_policy(file, os.environ)
+    document = source.read(file, os.environ)
+    problems = [document.problem((key,), line) for key, line in _row_problems(policy, file.parent)]
+    first = found.named.setdefault(policy.name, file)
+    if first != file:
+        problems.append(document.problem(("name",), f"{policy.name} is the name of {first}, too"))
+    notes = [*policy_notes(policy)]
+    if policy.larger_encoder and (why := lacking(policy.larger_encoder, file.parent)):
+        notes.append((("larger_encoder",), f"{why}; training would do without it"))
+    found.notes += [str(document.problem(path, what)) for path, what in notes]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]":
+    """(the key that names the file, what is wrong in it) for rows that training could not read."""
+    from classifiers.errors import TrainingError
+    from classifiers.training.by_pattern import to_learn
+    from classifiers.training.data import read_rows
+
+    learned = to_learn(policy)
+    for key, of, names in [
+        ("data", policy, policy.data),
+        *(("teacher", learned, teacher.file) for teacher in policy.teachers),
+    ]:
+        try:
+            read_rows(of, [folder / name for name in names])
+        except TrainingError as error:
+            yield from ((key, line) for line in str(error).splitlines())
+
+
+def _check_gateway(file: Path, found: _Found) -> None:
+    """A gateway file, its prices, and its rules against the policies beside it. Raises ConfigError."""
+    from gateway.cli.judges import costs
+    from gateway.config.bound import rule_problems
+    from gateway.config.load import load_gateway, load_policy
+    from gateway.config.problems import ConfigError, did_you_mean
+    from gateway.savings.prices import load_prices
+
     loaded = load_gateway(file, os.environ)
+    load_prices(loaded.prices)
     policies = {}
-    for path in sorted((file.parent / "policies").glob("*.yaml")):
+    where = file.parent / "policies"
+    for path in sorted(where.glob("*.yaml")):
         try:
             policy = load_policy(path, os.environ)
         except ConfigError:
@@ -115,17 +165,12 @@ def _check_one(file: Path) -> tuple["Loaded | None", "Mapping[str, Policy]", lis
     problems = rule_problems(loaded, policies)
     if problems:
         raise ConfigError(problems)
-    where = file.parent / "policies"
-    return (
-        loaded,
-        policies,
-        [
-            str(loaded.document.problem(("rules", index, "classifier"), _unread(rule.classifier, where)))
-            for index, rule in enumerate(loaded.settings.rules)
-            if rule.classifier not in policies
-        ],
-    )
-
-
-def _unread(name: str, where: Path) -> str:
-    return f"no policy named {name} can be read in {where}; the rule's labels were not checked"
+    for index, rule in enumerate(loaded.settings.rules):
+        if rule.classifier not in policies:
+            what = (
+                f"no policy named {rule.classifier} can be read in {where}"
+                f"{did_you_mean(rule.classifier, policies)}; the rule's labels were not checked"
+            )
+            found.notes.append(str(loaded.document.problem(("rules", index, "classifier"), what)))
+    found.contracts += _expect(loaded, found.notes)
+    found.judges += costs(loaded, policies)

@@ -12,6 +12,7 @@ from gateway.config.source import DataPath, Document
 M = TypeVar("M", bound=BaseModel)
 
 _NAME: Final = "must be lower-case letters, digits, - and _ only"
+_SLOT_NAME: Final = "must begin with a lower-case letter and have letters, digits, - and _ only"
 _TYPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a mapping of keys to values"),
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
@@ -22,6 +23,8 @@ _PATTERNS: Final[Mapping[str | int, str]] = {
     "base_url": "must begin with http:// or https:// and a host",
     "json_path": "must be keys and indexes, such as ticket.messages[0].text",
     "as_of": "must be a date such as 2026-11-25",
+    "hours": "must be from one time to another, such as 07:00-20:00",
+    "currency": "must be the code of a currency, such as EUR",
 }
 
 
@@ -55,10 +58,22 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         known = str(context.get("expected", context.get("expected_tags", ""))).replace("'", "")
         message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
     elif detail["type"] in _TYPES:
-        message = _TYPES[detail["type"]]
+        message = _TYPES[detail["type"]] + _quotes(detail)
     elif detail["type"] == "string_pattern_mismatch":
-        message = f"{detail['input']!r} " + _PATTERNS.get(path[-1] if path else "", _NAME)
+        name = _SLOT_NAME if "slots" in path[-2:] else _NAME
+        message = f"{detail['input']!r} " + _PATTERNS.get(path[-1] if path else "", name)
+    elif not path and message.partition(":")[0] in document.data:
+        # of the whole file, and begins with the key that it is about
+        key, _, message = message.partition(": ")
+        path = (key,)
     return document.problem(path, message)
+
+
+def _quotes(detail: ErrorDetails) -> str:
+    """How to mend what YAML did not read as text: a word before a colon, or nothing before a #."""
+    if detail["type"] != "string_type" or not isinstance(detail["input"], Mapping | None):
+        return ""
+    return '; put text that holds ": " or begins with # in quotes'
 
 
 def path_in(data: Any, loc: tuple[str | int, ...]) -> DataPath:

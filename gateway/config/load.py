@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from classifiers.encoder.source import from_hub, resolve
-from classifiers.errors import EncoderError
-from classifiers.policy import NONE, OTHER, Policy
-from classifiers.slots.check import slot_problems
+from classifiers.policy import Policy
 from gateway.config import source
-from gateway.config.check import path_in, validate
+from gateway.config.check import validate
+from gateway.config.policy import policy_problems
 from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.rules import Ask, Rule
 from gateway.config.schema import DENY, EchoUpstream, ModelRoute, OpenAIUpstream, Settings
@@ -65,7 +63,7 @@ def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
-        document.problems.extend(_policy_problems(document, policy, file.parent))
+        document.problems.extend(policy_problems(document, policy, file.parent))
     if policy is None or document.problems:
         raise ConfigError(document.problems)
     return policy
@@ -197,76 +195,3 @@ def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, 
                 at: DataPath = ("rules", index, "then", label, "answer_file")
                 document.problems.append(document.problem(at, f"{then.answer_file}: {reason}"))
     return replies
-
-
-def _policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
-    labels = list(policy.labels)
-    if policy.multi_label and policy.other is not None:
-        yield document.problem(
-            ("other",), "a policy that may name several labels has no other; text that none fits has no label"
-        )
-    for reserved in (NONE, OTHER, "*"):
-        if reserved in policy.labels:
-            yield document.problem(
-                ("labels", reserved), f"{reserved} is a word of Offramp's own; name the label otherwise"
-            )
-    if not policy.multi_label and len(labels) < 2 and policy.other is None:
-        yield document.problem(("labels",), "needs two labels, or one and other:")
-    yield from _pattern_problems(document, policy)
-    yield from _example_problems(document, policy)
-    for path, message in slot_problems(policy):
-        yield document.problem(path_in(document.data, path), message)
-    yield from _test_problems(document, policy)
-    yield from _missing_files(document, policy, folder)
-
-
-def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:
-    stands_for: dict[str, str] = {}
-    for name, label in policy.labels.items():
-        at: DataPath = ("labels", name, "patterns")
-        if label.patterns and not policy.multi_label:
-            yield document.problem(at, "are for policies of kind safety, which may name several labels")
-        for kind in label.patterns:
-            if stands_for.setdefault(kind, name) != name:
-                yield document.problem(at, f"{kind} stands for {stands_for[kind]} already")
-
-
-def _example_problems(document: Document, policy: Policy) -> Iterator[Problem]:
-    """Messages that are given as an example and are said to be none."""
-    stands_for: dict[str, str] = {}
-    for name, label in policy.labels.items():
-        own = {example.casefold() for example in label.examples}
-        for index, example in enumerate(label.examples):
-            first = stands_for.setdefault(example.casefold(), name)
-            if first != name and not policy.multi_label:
-                at = path_in(document.data, ("labels", name, "examples", index))
-                yield document.problem(at, f"{example!r} is an example of {first} already")
-        for index, miss in enumerate(label.not_):
-            if miss.casefold() in own:
-                at = path_in(document.data, ("labels", name, "not", index))
-                yield document.problem(at, f"{miss!r} is an example of {name} as well")
-
-
-def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:
-    expected = [*policy.labels, NONE if policy.multi_label else OTHER]
-    for index, test in enumerate(policy.tests):
-        for label in test.expect:
-            if label not in expected:
-                message = f"no label {label}{did_you_mean(label, expected)}"
-                yield document.problem(("tests", index, "expect"), message)
-
-
-def _missing_files(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
-    if policy.encoder and not from_hub(policy.encoder):
-        try:
-            resolve(policy.encoder, folder)
-        except EncoderError as error:
-            yield document.problem(("encoder",), str(error))
-    for index, name in enumerate(policy.data):
-        if not (folder / name).is_file():
-            yield document.problem(("data", index), f"there is no file {folder / name}")
-    for place, teacher in enumerate(policy.teachers):
-        for index, name in enumerate(teacher.file):
-            if not (folder / name).is_file():
-                path = path_in(document.data, ("teacher", place, "file", index))
-                yield document.problem(path, f"there is no file {folder / name}")

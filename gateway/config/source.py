@@ -19,6 +19,12 @@ Key = str | int
 DataPath = tuple[Key, ...]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LIST_ITEM: Final = re.compile(r"^\s*(- +)*([\w-]+: +)?")
+_SPECIAL: Final = frozenset("\"'[{@*&!%`|>")
+"""What text without quotes cannot begin with."""
+_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in
+    ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value"))  # fmt: skip
+_COMMENT: Final = re.compile(r"[ \t]+#[^\s#]")
 _MAX_DEPTH: Final = 40
 _MAX_NODES: Final = 200_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -57,7 +63,9 @@ def read(path: Path, env: Mapping[str, str]) -> Document:
     except OSError as error:
         raise ConfigError([Problem(str(path), None, (), f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(str(path), None, (), f"is not UTF-8 (byte {error.start})")]) from error
+        before = error.object[: error.start]
+        mark = Mark(before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
+        raise ConfigError([Problem(str(path), mark, (), "is not UTF-8; save the file as UTF-8")]) from error
     return parse(text, str(path), env)
 
 
@@ -69,21 +77,33 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
     except yaml.MarkedYAMLError as error:
         where = error.problem_mark or error.context_mark
         mark = Mark(where.line + 1, where.column + 1) if where else None
-        raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {error.problem}")]) from error
+        mend = _mend(text, where.index) if where else ""
+        raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {error.problem}{mend}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, None, (), f"is not valid YAML: {error}")]) from error
     if root is None:
         raise ConfigError([Problem(file, Mark(1, 1), (), "is empty")])
-    document.data = _Walk(document, env).value(root, ())
+    document.data = _Walk(document, env, text).value(root, ())
     return document
+
+
+def _mend(text: str, place: int) -> str:
+    """How to mend a line that is not YAML, where its beginning says it. place: a character of the line."""
+    line = text[text.rfind("\n", 0, place) + 1 :].partition("\n")[0]
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "; indent with spaces, not tabs"
+    if _LIST_ITEM.sub("", line)[:1] in _SPECIAL:
+        return "; put the whole text in quotes, a quote within it in the other kind"
+    return ""
 
 
 class _Walk:
     """Turns nodes into data; bounded, so that nested aliases cannot blow up."""
 
-    def __init__(self, document: Document, env: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, env: Mapping[str, str], text: str) -> None:
         self._document = document
         self._env = env
+        self._text = text
         self._nodes = 0
 
     def value(self, node: yaml.Node, path: DataPath) -> Any:
@@ -91,11 +111,21 @@ class _Walk:
         self._document.marks.setdefault(path, _mark(node))
         if len(path) > _MAX_DEPTH or self._nodes > _MAX_NODES:
             raise ConfigError([self._document.problem(path, "is nested or aliased too deeply")])
+        if node.tag not in _TAGS:
+            self._add(path, node, "begins with !, which YAML reads as a tag; put the text in quotes")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._cut(item, (*path, index))
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         return self._scalar(node, path)
+
+    def _cut(self, item: yaml.Node, path: DataPath) -> None:
+        """A list's text without quotes, such as `room #5 is cold`, ends where a comment begins."""
+        plain = isinstance(item, yaml.ScalarNode) and not item.style and item.value
+        if plain and _COMMENT.match(self._text, item.end_mark.index):
+            self._add(path, item, "ends before the #; put the text in quotes, or a space behind # for a comment")
 
     def _mapping(self, node: yaml.MappingNode, path: DataPath) -> dict[str, Any]:
         seen: dict[str, yaml.Node] = {}

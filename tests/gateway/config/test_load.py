@@ -315,7 +315,7 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         ),
         (
             POLICY.replace("intent", "safety").replace("means: one", "means: one, goal: {catch: 90%}") + "goal: {}\n",
-            "goal: is for all labels together, and labels.one.goal for one; take one away",
+            "8:1: goal: is for all labels together, and labels.one.goal for one; take one away",
         ),
         (
             POLICY.replace("means: one", "means: one, patterns: [emial]"),
@@ -336,8 +336,25 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             "6:3: labels.one: is told by patterns:, so nothing is learned from examples:; take one of the two away",
         ),
         (POLICY + "first_stage: maybe\n", "8:1: first_stage: 'maybe' is neither true nor false"),
-        (POLICY.replace("intent", "safety") + "first_stage: true\n", "first_stage: true is for policies that name one"),
+        (
+            POLICY.replace("intent", "safety") + "first_stage: true\n",
+            "8:1: first_stage: true is for policies that name one",
+        ),
+        (POLICY + "larger_layers: 6\n", "8:1: larger_layers: is for the larger_encoder: of kind safety"),
+        (POLICY + "languages: [any, de]\n", "8:1: languages: any stands for all languages; name it alone"),
+        (
+            POLICY.replace("means: one", "means: one, examples: [what: now]"),
+            '6:32: labels.one.examples[0]: must be a word or text; put text that holds ": " or begins with # in quotes',
+        ),
+        (POLICY + SLOTS.replace("time}", "time, hours: 7-20}"), "slots.at.hours: '7-20' must be from one time to"),
+        (POLICY + SLOTS.replace("at:", "2nd:"), "slots.2nd: '2nd' must begin with a lower-case letter"),
+        (
+            POLICY.replace("means: one", "means: one, slots: [], required: [at]") + SLOTS,
+            "labels.one.required[0]: at is none of the label's slots:, so nothing could fill it",
+        ),
+        (POLICY + "goal: {max_error: 5 percent}\n", "'5 percent' is not a percentage; write it as 5%"),
         (POLICY + "encoder: folder:gone\n", "8:1: encoder: encoder folder:gone: "),
+        (POLICY + "encoder: multilingual-minilm\n", "8:1: encoder: encoder 'multilingual-minilm' is no source"),
         (
             POLICY.replace("means: one", "means: one, examples: [a, b]").replace("two}", "two, examples: B}"),
             "7:21: labels.two.examples: 'B' is an example of one already",

@@ -98,7 +98,20 @@ def test_a_merge_key_is_a_key_like_any_other() -> None:
 
 
 def test_tags_make_no_objects() -> None:
-    assert parse("a: !!python/object/apply:os.system ['true']").data == {"a": ["true"]}
+    document = parse("a: !!python/object/apply:os.system ['true']\nb: !!! I am sick")
+    assert document.data == {"a": ["true"], "b": "I am sick"}
+    assert [str(problem) for problem in document.problems] == [
+        "f.yaml:1:4: a: begins with !, which YAML reads as a tag; put the text in quotes",
+        "f.yaml:2:4: b: begins with !, which YAML reads as a tag; put the text in quotes",
+    ]
+
+
+def test_text_of_a_list_that_a_comment_cuts_is_a_problem() -> None:
+    document = parse('- room #5 is cold\n- open  # a comment\n- "desk #6"\n- a#1\n- #7\n')
+    assert document.data == ["room", "open", "desk #6", "a#1", None]
+    assert [str(problem) for problem in document.problems] == [
+        "f.yaml:1:3: [0]: ends before the #; put the text in quotes, or a space behind # for a comment"
+    ]
 
 
 def test_variables_are_filled_from_the_environment() -> None:
@@ -128,7 +141,10 @@ def test_a_variable_in_the_environment_is_not_filled_again() -> None:
     [
         ("", "f.yaml:1:1: is empty"),
         ("# only a comment\n", "f.yaml:1:1: is empty"),
-        ("a:\n\tb: 1\n", "f.yaml:2:1: is not valid YAML"),
+        ("a:\n\tb: 1\n", "f.yaml:2:1: is not valid YAML: found character that cannot start any token; indent with"),
+        ("a:\n  - @boss hi\n", "f.yaml:2:5: is not valid YAML: found character that cannot start any token; put the w"),
+        ("a:\n  - 'I'd like'\n", "put the whole text in quotes, a quote within it in the other kind"),
+        ('a: "b" c\n', "put the whole text in quotes"),
         ("a: [1,\n", "is not valid YAML"),
         ("a: *nobody\n", "f.yaml:1:4: is not valid YAML"),
         ("a: 1\n---\nb: 2\n", "f.yaml:2:1: is not valid YAML"),
@@ -151,7 +167,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in reading(tmp_path)
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"a: caf\xe9\n")
-    assert "is not UTF-8 (byte 6)" in reading(latin)
+    assert "latin.yaml:1:7: is not UTF-8; save the file as UTF-8" in reading(latin)
 
 
 def test_a_byte_order_mark_and_windows_lines_change_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What a policy's own schema cannot see: parts that contradict each other, and files that are not there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from classifiers.encoder.source import is_local, resolve
+from classifiers.errors import EncoderError
+from classifiers.policy import NONE, OTHER, Policy
+from classifiers.slots.check import slot_problems
+from classifiers.text.languages import ANY, detectable
+from gateway.config.check import path_in
+from gateway.config.problems import Problem, did_you_mean
+from gateway.config.source import DataPath, Document
+
+
+def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
+    """What does not fit together in a policy, or with the files that it names. folder: what these are relative to."""
+    labels = list(policy.labels)
+    if policy.multi_label and policy.other is not None:
+        yield document.problem(
+            ("other",), "a policy that may name several labels has no other; text that none fits has no label"
+        )
+    for reserved in (NONE, OTHER, "*"):
+        if reserved in policy.labels:
+            yield document.problem(
+                ("labels", reserved), f"{reserved} is a word of Offramp's own; name the label otherwise"
+            )
+    if not policy.multi_label and len(labels) < 2 and policy.other is None:
+        yield document.problem(("labels",), "needs two labels, or one and other:")
+    yield from _pattern_problems(document, policy)
+    yield from _example_problems(document, policy)
+    for path, message in slot_problems(policy):
+        yield document.problem(path_in(document.data, path), message)
+    yield from _test_problems(document, policy)
+    if ANY in policy.languages and len(policy.languages) > 1:
+        yield document.problem(("languages",), f"{ANY} stands for all languages; name it alone, or take it out")
+    yield from _missing_files(document, policy, folder)
+
+
+def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
+    """What serves otherwise than may have been meant: (where in the policy, what)."""
+    if ANY not in policy.languages:
+        for language in policy.languages:
+            if not detectable([language]):
+                what = f"the detector does not know {language}, so text is read in whatever language; most codes"
+                yield ("languages",), f"{what} have two letters, such as en and de"
+
+
+def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    stands_for: dict[str, str] = {}
+    for name, label in policy.labels.items():
+        at: DataPath = ("labels", name, "patterns")
+        if label.patterns and not policy.multi_label:
+            yield document.problem(at, "are for policies of kind safety, which may name several labels")
+        for kind in label.patterns:
+            if stands_for.setdefault(kind, name) != name:
+                yield document.problem(at, f"{kind} stands for {stands_for[kind]} already")
+
+
+def _example_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    """Messages that are given as an example and are said to be none."""
+    stands_for: dict[str, str] = {}
+    for name, label in policy.labels.items():
+        own = {example.casefold() for example in label.examples}
+        for index, example in enumerate(label.examples):
+            first = stands_for.setdefault(example.casefold(), name)
+            if first != name and not policy.multi_label:
+                at = path_in(document.data, ("labels", name, "examples", index))
+                yield document.problem(at, f"{example!r} is an example of {first} already")
+        for index, miss in enumerate(label.not_):
+            if miss.casefold() in own:
+                at = path_in(document.data, ("labels", name, "not", index))
+                yield document.problem(at, f"{miss!r} is an example of {name} as well")
+
+
+def _test_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    expected = [*policy.labels, NONE if policy.multi_label else OTHER]
+    for index, test in enumerate(policy.tests):
+        for label in test.expect:
+            if label not in expected:
+                message = f"no label {label}{did_you_mean(label, expected)}"
+                yield document.problem(("tests", index, "expect"), message)
+
+
+def _missing_files(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
+    if policy.encoder and is_local(policy.encoder):
+        try:
+            resolve(policy.encoder, folder)
+        except EncoderError as error:
+            yield document.problem(("encoder",), str(error))
+    for index, name in enumerate(policy.data):
+        if not (folder / name).is_file():
+            yield document.problem(("data", index), f"there is no file {folder / name}")
+    for place, teacher in enumerate(policy.teachers):
+        for index, name in enumerate(teacher.file):
+            if not (folder / name).is_file():
+                path = path_in(document.data, ("teacher", place, "file", index))
+                yield document.problem(path, f"there is no file {folder / name}")
