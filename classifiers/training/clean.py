@@ -13,7 +13,8 @@ from classifiers.training.rows import Origin, Row
 _TRUST: tuple[Origin, ...] = ("policy", "data", "file", "teacher", "builtin")
 """Whose label stands where two differ, most trusted first."""
 
-_EDGES = re.compile(r"^\W+|\W+$")
+_MARKS = r"[\s.,;!?…'\"“”„‘’«»¡¿。！？、，]+"
+_EDGES = re.compile(rf"^{_MARKS}|{_MARKS}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Cleaned:
 
 
 def key(text: str) -> str:
-    """By this two texts count as the same: normalised, without case and without marks at its ends."""
+    """By this two texts count as the same: normalised, without case and without a sentence's marks at its ends."""
     same = normalise(text).casefold()
     return _EDGES.sub("", same) or same
 
@@ -82,6 +83,8 @@ def _agreed(policy: Policy, equal: Sequence[Row]) -> Row | None:
     sets = {row.labels for row in labelled}
     if any(set(row.against).intersection(labels) for row in trusted for labels in sets):
         return None
+    if not labelled:
+        return replace(first, against=tuple(dict.fromkeys(label for row in trusted for label in row.against)))
     if len(sets) <= 1:
         return first
     if policy.multi_label and () not in sets:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     problems: list[str] = []
     for path in paths:
         before = len(rows)
-        for line, record in _records(path, problems):
+        for line, record in _records(policy, path, problems):
             row = _row(policy, record, f"{path.name}:{line}", source, hint=len(problems) < _SHOWN_PROBLEMS)
             if isinstance(row, str):
                 problems.append(f"{path}:{line}: {row}")
@@ -46,7 +47,11 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     return rows
 
 
-def _records(path: Path, problems: list[str]) -> Iterator[tuple[int, Any]]:
+def _needs_no_label(policy: Policy) -> bool:
+    return bool(policy.slots) and len(policy.labels) == 1
+
+
+def _records(policy: Policy, path: Path, problems: list[str]) -> Iterator[tuple[int, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -57,16 +62,18 @@ def _records(path: Path, problems: list[str]) -> Iterator[tuple[int, Any]]:
         problems.append(f"{path}:{line}: not UTF-8; save the file as UTF-8")
         return
     if path.suffix.lower() in {".csv", ".tsv"}:
-        yield from _csv_records(path, text, problems)
+        yield from _csv_records(path, text, problems, labelled=not _needs_no_label(policy))
     else:
         yield from _json_records(path, text, problems)
 
 
-def _csv_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) -> Iterator[tuple[int, Any]]:
+    lines = StringIO(text, newline="")
+    reader = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     header = reader.fieldnames or ()
-    if "text" not in header or not any(key in header for key in _LABEL_KEYS):
-        problems.append(f"{path}:1: a CSV needs a header with text and label; found {', '.join(header) or 'nothing'}")
+    if "text" not in header or (labelled and not any(key in header for key in _LABEL_KEYS)):
+        needed = "text and label" if labelled else "text"
+        problems.append(f"{path}:1: a CSV needs a header with {needed}; found {', '.join(header) or 'nothing'}")
         return
     try:
         for record in reader:
@@ -94,7 +101,7 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
         return "text is missing or empty"
     text = encodable(text)
     key = next((key for key in _LABEL_KEYS if record.get(key) is not None), None)
-    value = record[key] if key else next(iter(policy.labels)) if policy.slots and len(policy.labels) == 1 else None
+    value = record[key] if key else next(iter(policy.labels)) if _needs_no_label(policy) else None
     names = value.split("|") if isinstance(value, str) and policy.multi_label else value
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -88,7 +88,8 @@ def review(
     """Hear the witnesses and act on what they say. Single-label policies only.
 
     vectors: (rows, dimensions), descriptions: (labels, dimensions) of what `described` gives, all of length 1.
-    No label loses its last row. Beyond 20 million rows times classes nothing is reviewed.
+    No label loses its last row, and where all rows of a class are of one group, none of them is doubted: no witness has
+    seen the class. Beyond 20 million rows times classes nothing is reviewed.
     """
     classes = (*policy.labels, OTHER)
     if len(rows) * len(classes) > _MOST_CELLS:
@@ -101,6 +102,8 @@ def review(
     likelier = (logits > logits[np.arange(len(asked)), own][:, None]).sum(axis=1)
     near, alike = neighbours(vectors, labels, [row.group for row in rows], asked, len(classes))
     doubtful = (likelier >= min(_LIKELIER, len(np.unique(labels)) // 2)) & (likelier > 0) & (alike == 0)
+    groups = Counter(label for label, _ in {(row.labels[0], row.group) for row in rows})
+    doubtful &= np.array([groups[rows[index].labels[0]] > 1 for index in asked.tolist()], bool)
     instead = logits.argmax(axis=1)
     agreed = np.stack(
         [np.ones(len(asked), bool), near == instead, (vectors[asked] @ descriptions.T).argmax(axis=1) == instead]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.model import Floats, Threshold
+from classifiers.policy import LabelGoal, Policy
 
 Bools = NDArray[np.bool_]
 
@@ -38,21 +39,30 @@ class Way:
         return np.where(self.asked[:, None], self.probabilities, decided)
 
 
-def band(probabilities: Floats, harmful: Bools, *, most_asked: float) -> Threshold:
+def strictest(policy: Policy) -> LabelGoal:
+    """Of a policy's goals for safety the least that may go wrong, on either side."""
+    stated = [policy.goal] if policy.goal else [label.goal or LabelGoal() for label in policy.labels.values()]
+    return LabelGoal(catch=max(one.catch for one in stated), false_alarms=min(one.false_alarms for one in stated))
+
+
+def band(probabilities: Floats, harmful: Bools, *, most_asked: float, goal: LabelGoal | None = None) -> Threshold:
     """The small stage's thresholds, the same for all labels, since any of them flags a text.
 
     probabilities: (n, labels) of held-out text by the small stage; harmful: (n,); most_asked: share of harmless text
-    that may go on to the large stage. It is less where hardly any harmful text lies lower.
+    that may go on to the large stage. It is less where hardly any harmful text lies lower. goal: the strictest of the
+    policy's; what the small stage settles wrongly is at most half of what that allows.
     """
+    wanted = goal or LabelGoal()
+    alarms, misses = min(SURE_ALARMS, wanted.false_alarms / 2), min(SURE_MISSES, (1 - wanted.catch) / 2)
     highest = probabilities.max(axis=1)
     harmless, found = np.sort(highest[~harmful])[::-1], np.sort(highest[harmful])
     act, asked, lowest = _LEAST_SURE, 0.0, 0.0
     if len(harmless):
-        act = max(act, float(np.nextafter(harmless[int(SURE_ALARMS * len(harmless))], np.float32(2))))
+        act = max(act, float(np.nextafter(harmless[int(alarms * len(harmless))], np.float32(2))))
         place = int(most_asked * len(harmless))
         asked = float(np.nextafter(harmless[place], np.float32(2))) if place < len(harmless) else 0.0
     if len(found):
-        lowest = float(found[int(SURE_MISSES * len(found))])
+        lowest = float(found[int(misses * len(found))])
     act = min(act, 1.0)
     return Threshold(act=act, unsure=min(max(asked, lowest), act))
 

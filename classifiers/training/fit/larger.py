@@ -126,7 +126,7 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
     """The model of both stages with the thresholds of either. first: what the small one says of the held-out rows;
     last: what the large one does, the small one beside it."""
     used, harmful = compared.used, compared.harmful
-    limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED)
+    limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED, goal=grey.strictest(policy))
     chosen = _thresholds(policy, compared, limits)
     one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
     two = replace(last.stage, thresholds=chosen.thresholds)

@@ -51,7 +51,9 @@ def points(policy: Policy, compared: Compared, most_asked: float) -> list[dict[s
     bands: Mapping[str, Threshold] = {
         SMALL_ALONE: _NONE,
         **{
-            f"cascade, {share:.0%}": grey.band(compared.small[used], harmful[used], most_asked=share)
+            f"cascade, {share:.0%}": grey.band(
+                compared.small[used], harmful[used], most_asked=share, goal=grey.strictest(policy)
+            )
             for share in sorted({*_SHARES, most_asked})
         },
         LARGE_ALONE: _ALL,

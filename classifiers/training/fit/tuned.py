@@ -152,7 +152,8 @@ def tune_encoder(
             multi_label=policy.multi_label,
             layers=layers,
         )
-        plan = replace(plan, epochs=max(1, round(plan.epochs / longer)))
+        kept = min(plan.kept, len(torch_encoder.layers) // 2)
+        plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
         torch_encoder.tokens = min(plan.tokens, torch_encoder.tokens)
         tuned = tune(
             torch_encoder,

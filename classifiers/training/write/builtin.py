@@ -18,7 +18,7 @@ from classifiers.training.write.speech import clauses, exclusions, first_person,
 from classifiers.training.write.together import together
 
 _MOST_ROWS = 20_000
-"""Over all labels; with many labels each gets fewer forms, the weightiest first."""
+"""Over all labels; with many labels each gets fewer forms, the weightiest first, but what the author wrote whole."""
 
 _BRIEF_SCALE = 3.0
 """Beside many sentences of others, the author's few words count more than one of those each."""
@@ -59,6 +59,7 @@ _PLAIN = _Form("hurried example", 0.5, 0.2)
 _SHORT = _Form("short example", 0.3, 0.1)
 _MISTYPED = _Form("mistyped example", 0.2, 0.1)
 _EXCLUDED = _Form("exclusion of another label", 0.3)
+_AUTHORS = (_EXAMPLE, _NAME, _MEANS)
 
 
 def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[str] = ()) -> Written:
@@ -77,7 +78,8 @@ def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[
     for name in policy.labels:
         made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
         made = [pair for pair in made if (pair[0].brief or not brief) and pair[0].name not in without]
-        made = sorted(made, key=lambda pair: -pair[0].weight)[:limit]
+        made = sorted(made, key=lambda pair: (pair[0] not in _AUTHORS, -pair[0].weight))
+        made = made[: max(limit, sum(form in _AUTHORS for form, _ in made))]
         count: dict[str, int] = {}
         for form, _ in made:
             count[form.name] = count.get(form.name, 0) + 1

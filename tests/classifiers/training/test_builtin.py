@@ -120,3 +120,14 @@ def test_with_thousands_of_labels_each_still_has_a_few_rows(labels: int) -> None
     assert len(counted) == labels
     assert min(counted.values()) >= 4
     assert len(rows) <= 20_000
+
+
+def test_with_many_labels_what_the_author_wrote_stays_whole() -> None:
+    many = {
+        f"label_{index}": {"means": f"asks about thing {index}", "examples": [f"thing {index} {n}?" for n in range(30)]}
+        for index in range(1000)
+    }
+    written = write(policy(labels=many), 0)
+    assert written.forms["example"] == 30_000
+    assert written.forms["name"] == written.forms["description"] == 1000
+    assert "name: example" not in written.forms

@@ -62,6 +62,12 @@ def test_a_near_miss_that_is_also_an_example_of_its_label_contradicts(make_polic
     assert clean(make_policy(), fine).contradictions == ()
 
 
+def test_a_near_miss_of_two_labels_stays_one_of_both(make_policy: Callable[..., Policy]) -> None:
+    rows = [*base(), row("shared", against=("lost_card",)), row("shared", against=("card_arrival",))]
+    (shared,) = [one for one in clean(make_policy(), rows).rows if one.text == "shared"]
+    assert shared.against == ("lost_card", "card_arrival")
+
+
 def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..., Policy]) -> None:
     with pytest.raises(TrainingError, match="no training text is left for exchange_rate; add examples"):
         clean(make_policy(), [one for one in base() if one.labels != ("exchange_rate",)])
@@ -70,6 +76,25 @@ def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..
 def test_empty_rows_are_counted(make_policy: Callable[..., Policy]) -> None:
     cleaned = clean(make_policy(), [*base(), row("  \u200b ", "lost_card")])
     assert cleaned.empty == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("great 👍", "great 👎"),
+        ("C++", "C#"),
+        ("+5", "-5"),
+        ("nice :)", "nice :("),
+        ("पैसे भेजो", "पैसे भेजा"),
+        ("50%", "50"),
+    ],
+)
+def test_signs_that_mean_something_tell_texts_apart(one: str, other: str) -> None:
+    assert key(one) != key(other)
+
+
+def test_a_sentences_marks_do_not() -> None:
+    assert {key(text) for text in ("Gone", "gone!", " gone?!", '"Gone."', "«gone»", "gone…")} == {"gone"}
 
 
 @given(st.text(max_size=40))

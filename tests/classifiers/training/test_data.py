@@ -66,6 +66,19 @@ def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> 
         read_rows(intent, [path])
 
 
+def test_a_csv_breaks_lines_where_csv_does(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nhello\u2028there,card_arrival\nhi\x0byou,other\n", "utf-8")
+    assert [row.text for row in read_rows(intent, [tmp_path / "a.csv"])] == ["hello\u2028there", "hi\x0byou"]
+
+
+def test_a_csv_of_slots_of_one_label_needs_no_label(tmp_path: Path) -> None:
+    slots = {"time": {"means": "when", "type": "time"}}
+    policy = Policy.model_validate({"version": 1, "name": "t", "kind": "slots", "about": "bookings", "slots": slots})
+    (tmp_path / "a.csv").write_text("text\na table at [7 pm](time)\n")
+    (row,) = read_rows(policy, [tmp_path / "a.csv"])
+    assert (row.text, row.labels) == ("a table at 7 pm", ("t",))
+
+
 def test_text_in_another_encoding_is_named_by_line(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("text,label\nok,lost_card\ncafé,lost_card\n".encode("latin-1"))

@@ -90,6 +90,13 @@ def test_no_label_loses_its_last_row(make_policy: MakePolicy) -> None:
     assert ("lost_card",) in {row.labels for row in found.rows}
 
 
+def test_a_class_that_only_one_group_shows_is_not_doubted(make_policy: MakePolicy) -> None:
+    rows, vectors = cloud()
+    batch = [replace(row, group="batch 1") if row.labels == ("lost_card",) else row for row in rows]
+    found = reviewed(make_policy(), batch, vectors)
+    assert (found.rows, found.doubts) == (tuple(batch), ())
+
+
 def test_neighbours_of_the_same_group_have_no_say() -> None:
     vectors = unit(np.array([[1, 0], [1, 0.01], [0.9, 0.1], [0, 1]]))
     labels = np.array([0, 0, 1, 2], np.int32)

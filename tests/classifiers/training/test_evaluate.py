@@ -95,6 +95,13 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     }
 
 
+def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    verdicts = [flags(violence=0.45), flags("jailbreak", jailbreak=0.99), flags("violence", violence=0.8)]
+    found = evaluate(policy, list("abc"), [("violence",), ("violence",), ("violence",)], verdicts)
+    assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("b", 1.0), ("a", 0.55)]
+
+
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
     for kind in ("intent", "safety"):
         found = evaluate(make_policy(kind), [], [], [])

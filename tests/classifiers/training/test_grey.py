@@ -1,8 +1,11 @@
 """The grey band asks no more than is allowed, and no more than is of use."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from classifiers.model import Threshold
+from classifiers.policy import LabelGoal, Policy
 from classifiers.training import grey
 
 CHANCE = np.random.default_rng(0)
@@ -29,6 +32,22 @@ def test_a_band_is_no_wider_than_harmful_text_needs() -> None:
     limits = grey.band(small, harmful, most_asked=0.5)
     assert limits.unsure == np.float32(0.8)
     assert not grey.through(small, small, limits).asked[~harmful].any()
+
+
+def test_a_strict_goal_leaves_the_small_stage_less_to_settle() -> None:
+    sure = np.linspace(0.95, 0.99, 12)[:, None]
+    small = np.concatenate([np.full((1988, 1), 0.1), sure, np.full((2000, 1), 0.94)]).astype(np.float32)
+    harmful = np.arange(4000) >= 2000
+    loose = grey.band(small, harmful, most_asked=0.3)
+    strict = grey.band(small, harmful, most_asked=0.3, goal=LabelGoal(catch=0.999, false_alarms=0.001))
+    assert grey.through(small, small, loose).flagged.sum() == 10
+    assert grey.through(small, small, strict).flagged.sum() == 1
+
+
+def test_the_strictest_of_a_policys_goals_counts(make_policy: Callable[..., Policy]) -> None:
+    assert grey.strictest(make_policy("safety")) == LabelGoal()
+    policy = make_policy("safety", goal={"catch": "99%", "false_alarms": "3%"})
+    assert grey.strictest(policy) == LabelGoal(catch=0.99, false_alarms=0.03)
 
 
 def test_what_the_small_stage_settles_stays_settled() -> None:
