@@ -183,6 +183,7 @@ class Policy(Record):
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     larger_layers: of the larger encoder's layers, how many are kept, from the lowest; by default all.
+    larger_asked: of held-out harmless text, how much it may be asked about.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     """
 
@@ -201,6 +202,7 @@ class Policy(Record):
     encoder: Words | None = None
     larger_encoder: Words | None = None
     larger_layers: Annotated[int, BeforeValidator(number), Field(ge=1)] | None = None
+    larger_asked: Share | None = None
     recipe: Recipe = "frozen"
     first_stage: FirstStage = "auto"
     data: WordsList = ()
@@ -246,8 +248,9 @@ class Policy(Record):
         if self.larger_encoder and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             raise ValueError(f"larger_encoder: is not for {what}; name a larger one as encoder:")
-        if self.larger_layers and not (self.larger_encoder and self.kind == "safety"):
-            raise ValueError("larger_layers: is for the larger_encoder: of kind safety, which is tuned")
+        for name in ("larger_layers", "larger_asked"):
+            if getattr(self, name) is not None and not (self.larger_encoder and self.kind == "safety"):
+                raise ValueError(f"{name}: is for the larger_encoder: of kind safety, which is tuned")
         return self
 
     @model_validator(mode="after")

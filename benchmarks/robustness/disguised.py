@@ -28,7 +28,13 @@ NAME = "harmful-content"
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 FAMILIES = ("character attacks", "encodings")
 ROWS = 300
-_QUICK: dict[str, Any] = {"larger_encoder": None, "larger_layers": None, "recipe": "frozen", "tests": []}
+_QUICK: dict[str, Any] = {
+    "larger_encoder": None,
+    "larger_layers": None,
+    "larger_asked": None,
+    "recipe": "frozen",
+    "tests": [],
+}
 
 
 def lines(models: Path, data: Path) -> Iterator[str]:

@@ -123,7 +123,7 @@ def _train(name: str, models: Path, *, frozen: bool) -> Policy:
     path = POLICIES / f"{name}.yaml"
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
     if frozen:
-        written |= {"larger_encoder": None, "larger_layers": None, "recipe": "frozen"}
+        written |= {"larger_encoder": None, "larger_layers": None, "larger_asked": None, "recipe": "frozen"}
     policy = Policy.model_validate(written)
     with suppress(ArtifactError):
         if artifact.load(Registry(models).resolve(name)).manifest["policy_sha256"] == artifact.policy_sha256(policy):

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 SMALL, LARGE = "small", "large"
 MOST_ASKED = 0.3
-"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about; of a bank's
-messages it was a third of that, of what people say to a voice assistant as much."""
+"""Of held-out harmless text, which is written to look harmful, that the large encoder may be asked about where the
+policy does not say; of a bank's messages it was a third of that, of what people say to a voice assistant as much."""
 
 _MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
@@ -126,7 +126,8 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
     """The model of both stages with the thresholds of either. first: what the small one says of the held-out rows;
     last: what the large one does, the small one beside it."""
     used, harmful = compared.used, compared.harmful
-    limits = grey.band(compared.small[used], harmful[used], most_asked=MOST_ASKED, goal=grey.strictest(policy))
+    most_asked = MOST_ASKED if policy.larger_asked is None else policy.larger_asked
+    limits = grey.band(compared.small[used], harmful[used], most_asked=most_asked, goal=grey.strictest(policy))
     chosen = _thresholds(policy, compared, limits)
     one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
     two = replace(last.stage, thresholds=chosen.thresholds)
@@ -134,10 +135,10 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
         **{name: value for name, value in small.settings.items() if name not in {"platt", "platt_of_any", "head"}},
         "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
         "cascade": {
-            "most_asked": MOST_ASKED,
+            "most_asked": most_asked,
             "band": [limits.unsure, limits.act],
             "earlier": last.stage.earlier,
-            "points": points(policy, compared, MOST_ASKED),
+            "points": points(policy, compared, most_asked),
         },
     }
     return Trained(

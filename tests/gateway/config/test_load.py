@@ -340,6 +340,7 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             POLICY.replace("intent", "safety") + "first_stage: true\n",
             "8:1: first_stage: true is for policies that name one",
         ),
+        (POLICY + "larger_asked: 15%\n", "8:1: larger_asked: is for the larger_encoder: of kind safety"),
         (POLICY + "larger_layers: 6\n", "8:1: larger_layers: is for the larger_encoder: of kind safety"),
         (POLICY + "languages: [any, de]\n", "8:1: languages: any stands for all languages; name it alone"),
         (

