@@ -4,6 +4,7 @@ Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Per la
 targets.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -206,14 +207,16 @@ def safety_threshold(
     catch: float,
     false_alarms: float,
     most_doubt: float,
-    stated: bool,
+    stated: Collection[str],
 ) -> Threshold:
     """act: so that at most `false_alarms` of harmless text reaches it; unsure: so that `catch` of the label's text
     does, unless more than `most_doubt` of harmless text would then be in doubt.
 
     Where the two leave room between them, act lies halfway, so that neither side is at the edge. It does not lie below
     one half: training text holds far more of what is harmful than traffic does, so that what is unlikely even there
-    must not be acted on. Only where the policy has stated the goal it goes as low as `catch` needs.
+    must not be acted on. Only where the policy has stated the goal it goes as low as that needs. stated: which of
+    `catch` and `false_alarms` the policy names; where that is false_alarms alone, all of them are allowed as long as
+    that catches more.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
     allowed = min(int(false_alarms * len(negative)), len(negative) - 1)
@@ -221,8 +224,9 @@ def safety_threshold(
     alarm = float(highest[allowed]) if len(negative) else 0.5
     missed = min(int((1 - catch) * len(positive)), len(positive) - 1)
     caught = float(np.sort(positive)[missed]) if len(positive) else 0.5
-    act = (alarm + caught) / 2 if caught > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
-    least = min(_LEAST_LIKELY, max(caught, alarm)) if stated else _LEAST_LIKELY
+    aim = float(positive.min()) if set(stated) == {"false_alarms"} and len(positive) else caught
+    act = (alarm + aim) / 2 if aim > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
+    least = min(_LEAST_LIKELY, max(aim, alarm)) if stated else _LEAST_LIKELY
     act = float(np.clip(act, least, 1.0))
     doubt = float(highest[min(int(most_doubt * len(highest)), len(highest) - 1)]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))

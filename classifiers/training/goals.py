@@ -225,7 +225,7 @@ def _reached(
         catch=wanted.catch,
         false_alarms=wanted.false_alarms,
         most_doubt=most_doubt,
-        stated=goal is not None,
+        stated=stated,
     )
     flagged = scores >= threshold.act
     caught = float(flagged[held].mean()) if held.any() else 0.0

@@ -86,7 +86,7 @@ def test_the_default_is_neither_timid_nor_reckless() -> None:
 
 
 def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: Any) -> Threshold:
-    wanted: dict[str, Any] = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": False, **goal}
+    wanted: dict[str, Any] = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": (), **goal}
     return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
 
 
@@ -114,8 +114,20 @@ def test_what_is_unlikely_even_in_training_text_is_never_acted_on() -> None:
 
 def test_what_is_unlikely_is_acted_on_where_a_stated_goal_needs_it() -> None:
     scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
-    act = safety(scores, np.arange(110) >= 100, stated=True).act
+    act = safety(scores, np.arange(110) >= 100, stated=("catch",)).act
     assert 0.01 < act <= np.float32(0.2)
+
+
+def test_false_alarms_that_alone_are_stated_may_be_used_up() -> None:
+    chance = np.random.default_rng(2)
+    harmless, harmful = chance.beta(2, 9, 1000), chance.beta(6, 3, 200)
+    scores, holds = np.concatenate([harmless, harmful]).astype(np.float32), np.arange(1200) >= 1000
+    both = safety(scores, holds, false_alarms=0.1, stated=("catch", "false_alarms"))
+    alone = safety(scores, holds, false_alarms=0.1, stated=("false_alarms",))
+    assert alone.act < both.act
+    assert 0.09 < (harmless >= alone.act).mean() <= 0.1
+    apart = np.concatenate([np.full(100, 0.01), np.full(10, 0.9)]).astype(np.float32)
+    assert safety(apart, np.arange(110) >= 100, false_alarms=0.1, stated=("false_alarms",)).act >= 0.455
 
 
 def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> None:
