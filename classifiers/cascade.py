@@ -92,7 +92,7 @@ def decide_any(parts: Sequence[Part]) -> tuple[Choice, Floats]:
     A label holds where it does in any part; the text is unsure where any part is, and clean where all are.
     """
     choices = [_any(told) for told in parts]
-    highest: Floats = np.max([told.probabilities.max(axis=0) for told in parts], axis=0)
+    highest: Floats = np.stack([told.probabilities.max(axis=0) for told in parts]).max(axis=0)
     if len(choices) == 1:
         return choices[0], highest
     classes = parts[0].stage.head.classes

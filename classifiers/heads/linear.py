@@ -31,7 +31,7 @@ def probabilities(calibration: Calibration, scores: Floats, *, multi_label: bool
         raised: Floats = np.minimum(squashed * (whole / highest)[:, None], whole[:, None])
         return raised
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    shares: Floats = np.divide(powers, powers.sum(axis=1, keepdims=True))
     return shares
 
 
@@ -69,5 +69,5 @@ def _logit(probabilities: Floats) -> Floats:
 
 
 def _sigmoid(scaled: Floats) -> Floats:
-    squashed: Floats = 0.5 * (1.0 + np.tanh(0.5 * scaled))
+    squashed: Floats = np.multiply(0.5, 1.0 + np.tanh(0.5 * scaled))
     return squashed

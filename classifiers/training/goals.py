@@ -144,7 +144,7 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     act, unsure = (np.array([getattr(one, side) for one in thresholds.values()]) for side in ("act", "unsure"))
     named = probabilities >= act
     grey = (probabilities >= unsure) & ~named
-    error = float((named & ~holds).sum() / max(named.sum(), 1))
+    error = float((named & ~holds).sum() / max(int(named.sum()), 1))
     answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
     met = error <= max_error and answered >= policy.goal.min_answered
     record = {

@@ -53,7 +53,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     held = np.intersect1d(first.rows, last.rows)
     first, last = _only(first, held), _only(last, held)
     used, on = measured_on(rows, held)
-    truth = np.array([classes.index(rows[index].labels[0]) for index in held], np.int32)
+    truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
     blend = _blend(last.model.last, small, large, truth, used)
     if blend is None:
@@ -63,7 +63,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
     told = Told(probabilities=small, known=known, right=right, before=before, used=used, scale=1.0)
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
-    texts = bands.of_texts(policy, [rows[index].text for index in held])
+    texts = bands.of_texts(policy, [rows[index].text for index in held.tolist()])
 
     def chosen_for(act: float) -> tuple[NDArray[np.bool_], Floats, goals.Chosen]:
         settled: NDArray[np.bool_] = known & (small.max(axis=1) >= act)
