@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from benchmarks.starters.frozen import frozen
 from benchmarks.starters.sets import AILUMINATE, BANK, beside, public
 from classifiers import Runtime, artifact
 from classifiers.artifact import Artifact
@@ -28,13 +28,6 @@ NAME = "harmful-content"
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 FAMILIES = ("character attacks", "encodings")
 ROWS = 300
-_QUICK: dict[str, Any] = {
-    "larger_encoder": None,
-    "larger_layers": None,
-    "larger_asked": None,
-    "recipe": "frozen",
-    "tests": [],
-}
 
 
 def lines(models: Path, data: Path) -> Iterator[str]:
@@ -71,6 +64,6 @@ def _guard(models: Path) -> Artifact:
     with suppress(ArtifactError):
         return artifact.load(Registry(models).resolve(NAME))
     path = POLICIES / f"{NAME}.yaml"
-    policy = {**yaml.safe_load(path.read_text(encoding="utf-8")), **_QUICK}
+    policy = {**frozen(yaml.safe_load(path.read_text(encoding="utf-8"))), "tests": []}
     train(Policy.model_validate(policy), base_dir=path.parent, models_dir=models)
     return artifact.load(Registry(models).resolve(NAME))

@@ -10,6 +10,7 @@ import yaml
 
 from benchmarks.machine import machine, versions
 from benchmarks.progress import Lines
+from benchmarks.starters.frozen import frozen
 from benchmarks.starters.guards import guard_lines
 from benchmarks.starters.sets import beside, jsonl, own, public
 from classifiers import Reading, Runtime, Verdict, artifact
@@ -46,7 +47,7 @@ def main() -> None:
             line
             for name in (SHOP, SAFETY, *GUARDS)
             if options.only in (None, name)
-            for line in _section(name, options.models or Path(scratch), options.data, frozen=options.frozen)
+            for line in _section(name, options.models or Path(scratch), options.data, without_torch=options.frozen)
         ]
     if options.only:
         print("\n".join(lines))
@@ -60,9 +61,9 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
-def _section(name: str, models: Path, data: Path, *, frozen: bool) -> Iterator[str]:
+def _section(name: str, models: Path, data: Path, *, without_torch: bool) -> Iterator[str]:
     """Trains a policy and measures it."""
-    policy = _train(name, models, frozen=frozen and name in GUARDS)
+    policy = _train(name, models, without_torch=without_torch and name in GUARDS)
     if name in GUARDS:
         yield from guard_lines(policy, models, data)
         return
@@ -119,12 +120,10 @@ def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict
     return runtime.classify([Reading(classifier=policy.name, texts=(text,)) for text in texts])
 
 
-def _train(name: str, models: Path, *, frozen: bool) -> Policy:
+def _train(name: str, models: Path, *, without_torch: bool) -> Policy:
     path = POLICIES / f"{name}.yaml"
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if frozen:
-        written |= {"larger_encoder": None, "larger_layers": None, "larger_asked": None, "recipe": "frozen"}
-    policy = Policy.model_validate(written)
+    policy = Policy.model_validate(frozen(written) if without_torch else written)
     with suppress(ArtifactError):
         if artifact.load(Registry(models).resolve(name)).manifest["policy_sha256"] == artifact.policy_sha256(policy):
             return policy

@@ -101,10 +101,10 @@ def _any_of(
     highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
     right: NDArray[np.bool_] = np.asarray(flagged == harmful) if policy.kind == "safety" else exact
     bins = statistics.reliability(highest, harmful)
-    said = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(scores.shape)
     if policy.kind == "safety":
         certain = np.where(harmful, 1 - highest, highest)
     else:
+        said = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(scores.shape)
         certain = np.where(said & ~holds, scores, (1 - scores) * (holds & ~said)).max(axis=1, initial=0.0)
     labels = {
         label: {

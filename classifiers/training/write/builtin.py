@@ -78,8 +78,8 @@ def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[
     for name in policy.labels:
         made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
         made = [pair for pair in made if (pair[0].brief or not brief) and pair[0].name not in without]
-        made = sorted(made, key=lambda pair: (pair[0] not in _AUTHORS, -pair[0].weight))
-        made = made[: max(limit, sum(form in _AUTHORS for form, _ in made))]
+        made = sorted(made, key=lambda pair: -pair[0].weight)
+        made = [pair for place, pair in enumerate(made) if place < limit or pair[0] in _AUTHORS]
         count: dict[str, int] = {}
         for form, _ in made:
             count[form.name] = count.get(form.name, 0) + 1
