@@ -248,9 +248,11 @@ class Policy(Record):
         if self.larger_encoder and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             raise ValueError(f"larger_encoder: is not for {what}; name a larger one as encoder:")
-        for name in ("larger_layers", "larger_asked"):
-            if getattr(self, name) is not None and not (self.larger_encoder and self.kind == "safety"):
-                raise ValueError(f"{name}: is for the larger_encoder: of kind safety, which is tuned")
+        if self.larger_asked is not None and not (self.larger_encoder and self.kind == "safety"):
+            raise ValueError("larger_asked: is for the larger_encoder: of kind safety")
+        tuned = self.kind == "safety" or self.recipe == "finetune"
+        if self.larger_layers is not None and not (self.larger_encoder and tuned):
+            raise ValueError("larger_layers: is for a larger_encoder: that is tuned: kind safety, or recipe: finetune")
         return self
 
     @model_validator(mode="after")

@@ -60,9 +60,13 @@ class Source:
     @property
     def title(self) -> str:
         """As the table calls it."""
-        if self.larger:
-            return f"{self.what}, larger_encoder: {self.larger.rpartition('/')[2]}"
-        return self.what if self.recipe == "frozen" else f"{self.what}, recipe: {self.recipe}"
+        recipe = "" if self.recipe == "frozen" else f", recipe: {self.recipe}"
+        return f"{self.what}{recipe}, larger_encoder: {short(self.larger)}" if self.larger else self.what + recipe
+
+
+def short(encoder: str) -> str:
+    """The name in an encoder's source."""
+    return encoder.rpartition("/")[2].rpartition(":")[2]
 
 
 def sources(data: Dataset, seeds: Sequence[int], larger: str | None = None) -> Iterator[Source]:
@@ -90,6 +94,9 @@ def sources(data: Dataset, seeds: Sequence[int], larger: str | None = None) -> I
         )
     yield Source(what="+ all real rows", recipe="frozen", role="data", drawn=[data.train], timed=True)
     yield Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train], timed=True)
+    if larger:
+        whole = Source(what="+ all real rows", recipe="finetune", role="data", drawn=[data.train], timed=True)
+        yield replace(whole, larger=larger)
 
 
 def untrained(data: Dataset, encoder: Encoder) -> Iterator[Line]:

@@ -78,7 +78,8 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
     smoothing = 0.02 if multi_label else 0.1
     if dimensions > 512:
         # the lower layers learn little from a policy's rows and take a third of the time
-        rate, epochs, kept = (6e-5, 3, layers // 3) if layers else (4e-5, 2, 6)
+        whole = layers is None and multi_label
+        rate, epochs, kept = (4e-5, 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
         return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
     plenty = 6 if multi_label else 3
     epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty

@@ -55,7 +55,8 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)
     seen = _vectors(large, [rows[index].text for index in held.tolist()])
     judge = _stage(policy, rows, held, large, seen)
-    small = stage(policy, rows, _widened(policy, lesson, large, judge, bench), bench, name=SMALL)
+    wide = _widened(policy, lesson, large, judge, bench)
+    small = stage(policy, rows, wide, bench, source=policy.encoder, name=SMALL)
     if small is None:
         return None
     asked = small.trained.rows

@@ -1,8 +1,8 @@
 """Which recipe makes a policy's model: heads on the frozen encoder, an encoder tuned for the policy, or two of them.
 
 `auto` begins with the frozen encoder, which takes seconds, and tunes one only where that may be needed and can be had:
-a stated goal was missed or rows are plenty, and torch is installed. A policy that names a larger encoder gets both
-tuned; where that cannot be had, the frozen encoder serves, and the report says so.
+a stated goal was missed or rows are plenty, and torch is installed. A policy that names a larger encoder gets a cascade
+of both; where that cannot be had, the frozen encoder serves, and the report says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,16 +89,22 @@ def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made) -> Ma
 
 
 def _two(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made | str:
-    """The cascade of two encoders, of safety tuned and otherwise frozen, or why there is none."""
+    """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
+    one is frozen, and the larger one too unless the recipe is `finetune`."""
     lacking = _lacking()
     if lacking:
         return lacking
-    from classifiers.training.fit import larger, larger_frozen
+    from classifiers.training.fit import larger, larger_frozen, tuned
 
     made: Made | None
     try:
         if policy.multi_label:
             made = larger.make(policy, rows, bench)
+        elif policy.recipe == "finetune":
+            names = (larger.SMALL, larger.LARGE)
+            made = tuned.make(
+                policy, rows, vectors, encoder=encoder, bench=bench, source=policy.larger_encoder, names=names
+            )
         else:
             made = larger_frozen.make(policy, rows, vectors, encoder=encoder, bench=bench)
     except NotInstalledError as error:
@@ -133,7 +139,7 @@ def _tuned(
 ) -> Made | None:
     from classifiers.training.fit import tuned
 
-    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench)
+    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench, source=policy.encoder)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 

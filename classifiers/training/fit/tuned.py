@@ -17,7 +17,7 @@ from classifiers.errors import TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.model import Trained, TunedHead, classes_of, fit
-from classifiers.training.fit.pair import joined
+from classifiers.training.fit.pair import Names, joined
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
@@ -66,20 +66,31 @@ class Lesson:
         return like if (like & self.held).any() else np.ones(len(self.rows), bool)
 
 
-def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encoder, bench: "Bench") -> "Made | None":
-    """Tune the policy's encoder and make the model that stands on it; None where held-out text gained nothing by it.
+def make(
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: Encoder,
+    bench: "Bench",
+    source: str | None,
+    names: Names = (FROZEN, MAIN),
+) -> "Made | None":
+    """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
     Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
-    vectors: (rows, dimensions) by the frozen `encoder`. Raises TrainingError, EncoderError.
+    vectors: (rows, dimensions) by the frozen `encoder`; source: of the one to tune; names: of the stages of both.
+    Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
 
+    first_name, name = names
     lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
-    made = stage(policy, rows, lesson, bench, name=MAIN)
+    made = stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
     if made is None:
         return None
     if not policy.multi_label:
-        bench.progress.step("fit: the frozen encoder beside the tuned one")
+        bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
         first = fit(
             policy,
             rows,
@@ -89,27 +100,38 @@ def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encod
             advance=bench.progress.advance,
             unseen=lesson.held,
         )
-        both = joined(policy, rows, first, made.trained, names=(FROZEN, MAIN))
+        both = joined(policy, rows, first, made.trained, names=names)
         if both is None:
             return None
         return Made(
             trained=both,
             encoders=(encoder, made.tuned.encoder),
             samples=(vectors, made.vectors),
-            own={MAIN: made.tuned.folder},
+            own={name: made.tuned.folder},
         )
     return Made(
-        trained=made.trained, encoders=(made.tuned.encoder,), samples=(made.vectors,), own={MAIN: made.tuned.folder}
+        trained=made.trained, encoders=(made.tuned.encoder,), samples=(made.vectors,), own={name: made.tuned.folder}
     )
 
 
-def stage(policy: Policy, rows: Sequence[Row], lesson: Lesson, bench: "Bench", *, name: str) -> TunedStage | None:
-    """Tune the policy's encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
+def stage(
+    policy: Policy,
+    rows: Sequence[Row],
+    lesson: Lesson,
+    bench: "Bench",
+    *,
+    source: str | None,
+    name: str,
+    layers: int | None = None,
+) -> TunedStage | None:
+    """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
 
     rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more, epochs are
     fewer, so that the encoder takes about as many steps.
     """
-    tuned = tune_encoder(policy, lesson, bench, source=policy.encoder, name=name, longer=len(lesson.rows) / len(rows))
+    tuned = tune_encoder(
+        policy, lesson, bench, source=source, name=name, longer=len(lesson.rows) / len(rows), layers=layers
+    )
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")

@@ -341,7 +341,7 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             "8:1: first_stage: true is for policies that name one",
         ),
         (POLICY + "larger_asked: 15%\n", "8:1: larger_asked: is for the larger_encoder: of kind safety"),
-        (POLICY + "larger_layers: 6\n", "8:1: larger_layers: is for the larger_encoder: of kind safety"),
+        (POLICY + "larger_layers: 6\n", "8:1: larger_layers: is for a larger_encoder: that is tuned"),
         (POLICY + "languages: [any, de]\n", "8:1: languages: any stands for all languages; name it alone"),
         (
             POLICY.replace("means: one", "means: one, examples: [what: now]"),

