@@ -97,6 +97,7 @@ def train(
     clock.step("write")
     written = sentences.write(
         policy,
+        whole=whole,
         base_dir=base_dir,
         models_dir=models_dir,
         seed=chance,

@@ -130,16 +130,11 @@ def _check_policy(file: Path, found: _Found) -> None:
 def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]":
     """(the key that names the file, what is wrong in it) for rows that training could not read."""
     from classifiers.errors import TrainingError
-    from classifiers.training.by_pattern import to_learn
     from classifiers.training.data import read_rows
 
-    learned = to_learn(policy)
-    for key, of, names in [
-        ("data", policy, policy.data),
-        *(("teacher", learned, teacher.file) for teacher in policy.teachers),
-    ]:
+    for key, names in [("data", policy.data), *(("teacher", teacher.file) for teacher in policy.teachers)]:
         try:
-            read_rows(of, [folder / name for name in names])
+            read_rows(policy, [folder / name for name in names])
         except TrainingError as error:
             yield from ((key, line) for line in str(error).splitlines())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from classifiers.errors import TeacherError
 from classifiers.policy import Policy
+from classifiers.training.by_pattern import without_patterns
 from classifiers.training.rows import Row
 from classifiers.training.write import builtin, file
 from classifiers.training.write.neighbours import Neighbours
@@ -38,6 +39,7 @@ class Written:
 def write(
     policy: Policy,
     *,
+    whole: Policy,
     base_dir: Path,
     models_dir: Path,
     seed: int,
@@ -47,17 +49,19 @@ def write(
     approve: Approve,
     advance: Callable[[int, int], None],
 ) -> Written:
-    """All sentences for a policy. data_rows: how many rows the user's own files hold.
+    """All sentences for a policy.
 
-    neighbours: called where a model is asked. Raises TeacherError where the policy names a model that cannot be
-    asked or that wrote nothing, TrainingError for a bad file.
+    whole: the policy with the labels that patterns tell, which rows in files may have; data_rows: how many rows the
+    user's own files hold; neighbours: called where a model is asked.
+    Raises TeacherError where the policy names a model that cannot be asked or that wrote nothing, TrainingError for a
+    bad file.
     """
     taught: list[Row] = []
     files: list[dict[str, Any]] = []
     authors: list[Author] = []
     for place, teacher in enumerate(policy.teachers):
         if teacher.file:
-            rows = file.write(policy, teacher, base_dir, seed)
+            rows = without_patterns(whole, file.write(whole, teacher, base_dir, seed))
             files.append({"file": list(teacher.file), "sentences": len(rows)})
         else:
             if hire is None:

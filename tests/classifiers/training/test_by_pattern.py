@@ -43,15 +43,14 @@ def test_its_tests_are_run(tmp_path: Path) -> None:
     assert outcome.missed == ("tests: '4111 1111 1111 1112' should be payment, but is clean",)
 
 
-def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [{"data": "rows.jsonl"}, {"teacher": {"file": "rows.jsonl"}}])
+def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path, files: dict[str, Any]) -> None:
     rows = [
         {"text": "my card is 5555 5555 5555 4444", "label": "payment"},
         {"text": "you will bleed, 4111111111111111", "label": "payment|threat"},
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    outcome = run(
-        policy(labels={"payment": PAYMENT, "threat": THREAT}, tests=TESTS, data="rows.jsonl"), models_dir, tmp_path
-    )
+    outcome = run(policy(labels={"payment": PAYMENT, "threat": THREAT}, tests=TESTS, **files), models_dir, tmp_path)
     assert outcome.missed == ()
     assert list(outcome.report["held_out"]["labels"]) == ["threat"]
     assert outcome.report["text"]["labels"].keys() == {"threat", "none"}
