@@ -41,10 +41,10 @@ _WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", 
 _NAMES = ("key", "token", "secret", "bearer")
 _ASSIGNED = re.compile(
     r"\w{0,6}[\"'`]?(?:[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})[\"'`]?"
-    r"(?P<value>[^\s\"'`,;<>(){}\[\]$]{6,512})"
+    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{6,512})"
 )
 """What follows such a word or name: a sign or a word between, and a value."""
-_IN_URL = re.compile(r"://[^\s:/@]{1,64}:(?P<value>[^\s:/@]{3,128})@")
+_IN_URL = re.compile(r"://[^\s:/@]{0,64}:(?P<value>[^\s:/@]{3,128})@")
 _BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
 
@@ -54,10 +54,10 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     for mark, pattern in _ISSUED:
         if mark in text:
             yield from (match.span() for match in pattern.finditer(text))
-    lower = text.lower()
-    if len(lower) == len(text):
-        yield from _assigned(text, lower, _WORDS, least=6)
-        yield from _assigned(text, lower, _NAMES, least=16)
+    # the one letter that becomes two, so that places would not be those of the text
+    lower = text.replace("\u0130", "I").lower()
+    yield from _assigned(text, lower, _WORDS, least=6)
+    yield from _assigned(text, lower, _NAMES, least=16)
     if "://" in text:
         yield from (match.span("value") for match in _IN_URL.finditer(text))
 

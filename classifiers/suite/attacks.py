@@ -118,9 +118,11 @@ ATTACKS: Mapping[str, Callable[[str, random.Random], str]] = {
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """Every row under every attack."""
+    """Every row under every attack that can carry its letters: tag characters are of ASCII only."""
     for name, attack in ATTACKS.items():
         for harmful, index, text in sample.rows():
+            if attack is tags and any(char.isalpha() and not char.isascii() for char in text):
+                continue
             changed = attack(text, sample.chance(name, harmful, index))
             yield Case(variant=name, texts=(changed,), harmful=harmful, base=index)
 

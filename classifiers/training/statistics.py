@@ -92,10 +92,11 @@ def reliability(confidences: Floats, correct: NDArray[np.bool_]) -> list[dict[st
     ]
 
 
-def expected_calibration_error(bins: list[dict[str, float]]) -> float:
-    """Mean gap between confidence and correctness, weighted by rows."""
+def expected_calibration_error(bins: list[dict[str, float]]) -> float | None:
+    """Mean gap between confidence and correctness, weighted by rows; None without any."""
     total = sum(entry["rows"] for entry in bins)
-    return sum(abs(entry["confidence"] - entry["correct"]) * entry["rows"] for entry in bins) / max(total, 1)
+    gaps = sum(abs(entry["confidence"] - entry["correct"]) * entry["rows"] for entry in bins)
+    return round(gaps / total, 5) if total else None
 
 
 def _curve(scores: Floats, holds: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

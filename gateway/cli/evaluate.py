@@ -90,7 +90,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         flagged, ranking = found["flagged"], found["any"]
         yield f"flagged: {percent(flagged['harmful'])} of the harmful, {percent(flagged['harmless'])} of the harmless"
         yield f"recall at 1 % false alarms {percent(ranking['recall_at_1pct_false_alarms'])}"
-    yield f"calibration error (ECE) {found['ece']:.3f}"
+    if found["ece"] is not None:
+        yield f"calibration error (ECE) {found['ece']:.3f}"
     if found["latency"]:
         yield f"latency: median {found['latency']['p50_ms']:.1f} ms, mean {found['latency']['mean_ms']:.1f} ms"
     for label, values in found["labels"].items():

@@ -17,7 +17,9 @@ _MINUTE_WORDS |= {"a quarter": 15, "half": 30}
 _MINUTE = "|".join(sorted(_MINUTE_WORDS, key=len, reverse=True))
 _HALF = r"(?: ?(?P<half>a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight))?"
 _PLAIN = re.compile(rf"{_HOUR}(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
-_AROUND = re.compile(rf"(?P<count>{_MINUTE}|\d{{1,2}})(?: minutes?)? (?P<way>past|after|to|before|till) {_HOUR}{_HALF}")
+_AROUND = re.compile(
+    rf"(?P<count>{_MINUTE}|[0-5]?\d)(?P<unit> minutes?)? (?P<way>past|after|to|before|till) {_HOUR}{_HALF}"
+)
 _MILITARY = re.compile(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?: ?(?:h|hours?|hrs))?")
 _AHEAD = re.compile(
     r"in (?P<count>half an|a quarter of an|an?|a couple of|\d+|[a-z]+(?:[- ][a-z]+)?) (?P<unit>minute|min|hour|hr)s?"
@@ -27,7 +29,10 @@ _FIXED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": 
 _BEFORE = re.compile(r"^(?:at|around|about|by|for|from|until|till|after|before|@|circa|approximately|exactly|ca\.?) +")
 _SHARP = re.compile(r"(?:,? (?:sharp|or so|hours|exactly)| ?-?ish)$")
 _TWO = re.compile(r"^(?:between |from )?(.+?) ?(?:-|\u2013| to | and | until | till ) ?(.+)$")
-_MORNING = ("a", "in the m")
+_FROM = ("from ", "between ")
+_MORNING = ("am", "a.", "in the m")
+_PART_OF_DAY = re.compile(r"(?:^|\s)(?P<part>morning|afternoon|evening)$")
+_BREAK_OF_DAY = time(5)
 
 
 def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool | None = None) -> str | None:
@@ -48,11 +53,33 @@ def _between(said: str, hours: str | None) -> str | None:
     match = _TWO.fullmatch(said)
     if not match:
         return None
-    second = _read(match[2], hours)
-    # `7 to 9 pm`: what tells the second apart tells the first
+    second, around = _read(match[2], hours), _AROUND.fullmatch(said)
+    if second is None or (around and not _is_stretch(around)):
+        return None
+    first = _read(match[1], None)
     half = re.search(r"[ap]\.?m\.?$", match[2])
-    first = _read(match[1], hours) or (_read(f"{match[1]} {half[0]}", hours) if half else None)
-    return f"{first:%H:%M}/{second:%H:%M}" if first is not None and second is not None else None
+    if first is None and half:
+        # `7 to 9 pm`: what tells the second apart tells the first, but for `11 to 1 pm`
+        first = _read(f"{match[1]} {half[0]}", hours)
+        if first is not None and first > second:
+            first = _read(f"{match[1]} {'am' if half[0].startswith('p') else 'pm'}", hours)
+    first = first if first is not None else _read(match[1], hours)
+    return f"{first:%H:%M}/{second:%H:%M}" if first is not None else None
+
+
+def _is_stretch(around: re.Match[str]) -> bool:
+    """Whether `N to M` means two hours, for N is no count of minutes that people say."""
+    return around["count"].isdecimal() and int(around["count"]) % 5 != 0
+
+
+def _is_count(around: re.Match[str]) -> bool:
+    """Whether `N to M` means minutes: of `10 to 2` nobody can tell."""
+    return bool(
+        not around["count"].isdecimal()
+        or around["unit"]
+        or around["way"] in {"past", "after"}
+        or (int(around["count"]) % 5 == 0 and int(around["count"]) > 12 and _hour(around["hour"]) <= 12)
+    )
 
 
 def _dated(said: str, today: date, hours: str | None, day_first: bool | None) -> str | None:
@@ -61,22 +88,36 @@ def _dated(said: str, today: date, hours: str | None, day_first: bool | None) ->
         left, right = " ".join(words[:cut]).strip(","), " ".join(words[cut:])
         for on, at in ((left, right), (right, left)):
             found = day.read(on, today, day_first=day_first)
-            clock = _read(at, hours) if found and "/" not in found else None
-            if found and clock is None and on in {"tonight", "this evening", "this afternoon"}:
-                clock = _read(f"{_BEFORE.sub('', at)} pm", hours)
+            clock = _on(on, at, hours) if found and "/" not in found else None
             if found and clock is not None:
                 return f"{found}T{clock:%H:%M}"
     return None
 
 
+def _on(on: str, at: str, hours: str | None) -> time | None:
+    """The time `at` of a day that is said as `on`, which may tell the part of the day."""
+    part = _PART_OF_DAY.search(on)
+    if part:
+        return _read(f"{_BEFORE.sub('', at)} in the {part['part']}", hours) or _read(at, hours)
+    if on == "tonight":
+        late = _read(f"{_BEFORE.sub('', at)} tonight", hours) or _read(at, hours)
+        # past midnight it is another day
+        return late if late is None or late >= _BREAK_OF_DAY else None
+    return _read(at, hours)
+
+
 def _read(said: str, hours: str | None) -> time | None:
+    from_ = said.startswith(_FROM)
     said = _SHARP.sub("", _BEFORE.sub("", said)).strip(" ,")
     if said in _FIXED:
         return _FIXED[said]
     match = _AROUND.fullmatch(said)
-    if match:
-        count = _MINUTE_WORDS.get(match["count"]) or int(match["count"])
+    if match and not from_ and _is_count(match):
+        count = _MINUTE_WORDS.get(match["count"])
+        count = int(match["count"]) if count is None else count
         hour = _hour(match["hour"])
+        if hour > 23:
+            return None
         minutes = hour * 60 + (count if match["way"] in {"past", "after"} else -count)
         return _placed(minutes % 1440, match["half"], hours, exact=hour > 12 or hour == 0)
     match = _PLAIN.fullmatch(said)
@@ -124,4 +165,7 @@ def _ahead(said: str, now: datetime) -> datetime | None:
             return None
         count = float(told)
     count += 0.5 if match["more"] else 0.0
-    return now + (timedelta(hours=count) if match["unit"].startswith("h") else timedelta(minutes=count))
+    try:
+        return now + (timedelta(hours=count) if match["unit"].startswith("h") else timedelta(minutes=count))
+    except OverflowError:
+        return None

@@ -21,6 +21,8 @@ _WEEKDAY = "(?P<weekday>" + "|".join(f"{name}|{name[:3]}" for name in _DAYS) + "
 _NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? *(?P<year>\d{4}))?"
 _COUNT = r"(?P<count>\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|a couple of|twelve|fourteen)"
+_MONTHS_AHEAD = 48
+"""Within which a weekday falls on any day of a month."""
 _NEAR = {
     "today": 0, "tonight": 0, "this morning": 0, "this afternoon": 0, "this evening": 0, "tomorrow": 1, "tmrw": 1,
     "tmr": 1, "tomorow": 1, "tommorow": 1, "yesterday": -1, "the day after tomorrow": 2, "day after tomorrow": 2,
@@ -104,17 +106,23 @@ def _written(said: str, today: date) -> Stretch | None:
         match = pattern.fullmatch(said)
         day = _day(match["day"]) if match else None
         if match and day:
-            return _single(_with_year(today, _month(match["month"]), day, match["year"]))
+            found = _with_year(today, _month(match["month"]), day, match["year"])
+            return _single(found) if _falls_on(found, match["weekday"]) else None
     match = _DAY_ONLY.fullmatch(said)
     day = _day(match["day"]) if match else None
-    if not day:
+    if not match or not day:
         return None
-    year, month = today.year, today.month
-    while day > monthrange(year, month)[1] or date(year, month, day) < today:
-        if day > 31:
-            return None
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-    return _single(date(year, month, day))
+    for month in range(today.year * 12 + today.month - 1, today.year * 12 + today.month + _MONTHS_AHEAD):
+        year, of = month // 12, month % 12 + 1
+        if day <= monthrange(year, of)[1] and date(year, of, day) >= today:
+            found = date(year, of, day)
+            if _falls_on(found, match["weekday"]):
+                return _single(found)
+    return None
+
+
+def _falls_on(day: date, weekday: str | None) -> bool:
+    return weekday is None or day.weekday() == _of_week(weekday)
 
 
 def _ahead(said: str, today: date) -> Stretch | None:
@@ -135,7 +143,7 @@ def _weekday(said: str, today: date) -> Stretch | None:
     match = _WHICH.fullmatch(said)
     if not match:
         return None
-    wanted = next(index for index, name in enumerate(_DAYS) if name.startswith(match["weekday"][:3]))
+    wanted = _of_week(match["weekday"])
     ahead = (wanted - today.weekday()) % 7
     if match["which"] == "next":
         return _single(today + timedelta(days=7 - today.weekday() + wanted))
@@ -161,8 +169,9 @@ def _stretch(said: str, today: date) -> Stretch | None:
     match = _MONTH_ONLY.fullmatch(said)
     if match:
         month = _month(match["month"])
-        year = int(match["year"]) if match["year"] else today.year + (month < today.month)
-        return _whole(year, month)
+        past = {"last": -1 if month >= today.month else 0, "next": month <= today.month}
+        ahead = past.get(match["which"], month < today.month)
+        return _whole(int(match["year"]) if match["year"] else today.year + ahead, month)
     match = _YEAR_ONLY.fullmatch(said)
     return (date(int(match["year"]), 1, 1), date(int(match["year"]), 12, 31)) if match else None
 
@@ -182,6 +191,10 @@ def _with_year(today: date, month: int, day: int, year: str | None) -> date:
         if found >= today:
             return found
     raise ValueError(day)
+
+
+def _of_week(word: str) -> int:
+    return next(index for index, name in enumerate(_DAYS) if name.startswith(word[:3]))
 
 
 def _month(word: str) -> int:

@@ -32,7 +32,7 @@ _WORDS = {
     "us dollar": "USD", "american dollar": "USD", "canadian dollar": "CAD", "australian dollar": "AUD",
     "pound sterling": "GBP", "swiss franc": "CHF",
 }  # fmt: skip
-_HUNDREDTHS = {"cent": None, "penny": "GBP", "pence": "GBP", "p": "GBP"}
+_HUNDREDTHS = {"penny": "GBP", "pence": "GBP", "p": "GBP"}
 _CODES = frozenset((
     "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP",
     "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN",
@@ -43,7 +43,8 @@ _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20
 _NAME = re.compile(
     r"(?<![a-z])(" + "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)) + r")(?:es|s)?(?![a-z])"
 )
-_PART = re.compile(r"(?<![a-z])(cents?|penny|pence|p)(?![a-z])|\u00a2")
+_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
+_HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)\s*$")
 
 
 def read(text: str, currency: str | None = None) -> Value | None:
@@ -55,19 +56,34 @@ def read(text: str, currency: str | None = None) -> Value | None:
     if unit is not None and _NAME.fullmatch(unit):
         before, _, after = lowered.partition(unit)
     elif parts:
-        code = code or _HUNDREDTHS.get(parts[0].rstrip("s")) or currency or ("USD" if "cent" in parts[0] else None)
+        code = code or _HUNDREDTHS.get(parts[0]) or currency or "USD"
+        return _of_parts(lowered[: parts.start()], code, signed=_SIGN.search(lowered) is not None)
     if code is None:
         return None
-    whole, rest = number.read(_bare(before)), number.read(_bare(after))
+    whole, behind = number.read(_bare(before)), _bare(after)
     if whole is None and before.strip() in {"a", "an"}:
         whole = Decimal(1)
     if whole is None:
-        return None if rest is None or after.strip() == "" else _value(rest, code)
-    if parts and not after:
-        return _value(whole / 100, code)
-    if rest is not None and rest < 100 and whole == int(whole):
-        return _value(whole + rest / 100, code)
-    return _value(whole, code)
+        rest = number.read(behind)
+        return None if rest is None else _value(rest, code)
+    return _value(_with_hundredths(whole, number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))), code)
+
+
+def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
+    """What stands before a word for hundredths: `50`, `$5 and 50`; signed: behind a sign, which is of the whole."""
+    small = _HUNDREDTHS_BEHIND.search(said)
+    whole = number.read(_bare(said[: small.start()])) if small else None
+    if small and whole is not None:
+        return _value(_with_hundredths(whole, number.exact(small["small"])), code)
+    count = number.read(_bare(said))
+    if count is None:
+        return None
+    return _value(count if signed else count / 100, code)
+
+
+def _with_hundredths(whole: Decimal, rest: Decimal | None) -> Decimal:
+    fits = rest is not None and rest < 100 and whole == int(whole)
+    return whole + rest / 100 if rest is not None and fits else whole
 
 
 def _value(amount: Decimal, code: str) -> Value:
@@ -77,7 +93,8 @@ def _value(amount: Decimal, code: str) -> Value:
 
 def _bare(text: str) -> str:
     """Without signs and codes, which would stand beside the figures."""
-    return re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", _SIGN.sub(" ", text))
+    unsigned = _SIGN.sub(lambda sign: "" if text[: sign.start()].strip() in {"-", "\u2212"} else " ", text)
+    return re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", unsigned)
 
 
 def _currency(text: str, lowered: str, default: str | None) -> tuple[str | None, str | None]:

@@ -22,27 +22,55 @@ _SMALL = {
     "pair": 2,
 }
 _GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_GREATS = [[word] for word in _GREAT]
 _LETTERS = {"k": 1_000, "m": 1_000_000, "bn": 1_000_000_000}
-_TOKEN = re.compile(r"\d[\d.,]*(?:st|nd|rd|th|k|m|bn)?(?![a-z])|[a-z]+|[^\sa-z\d]")
+_TOKEN = re.compile(r"\d[\d.,]*(?:(?:st|nd|rd|th|k|m|bn)(?![a-z]))?|[a-z]+|[^\sa-z\d]")
 _FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|m|bn)?")
 _GROUPED = re.compile(
     r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"  # 1,200.50 | 1.200.000 | 1.200,50
 )
+_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)")  # 10 000
+_MINUS = re.compile(r"^\s*(?:minus |negative |[-\u2212](?=\S))")
 _HALF = ["and", "a", "half"]
+_OR = {"or", "to", "till", "-", "\u2013"}
+_TOO_MUCH = Decimal(10) ** 18
 
 
 def read(text: str) -> Decimal | None:
-    """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `1.2.3`)."""
-    tokens = _TOKEN.findall(text.casefold())
+    """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `1.2.3`, `4 or
+    5`), or too long for anything that people count."""
+    tokens = _tokens(text)
     if "/" in tokens:
         return None
     for index, token in enumerate(tokens):
         if token[0].isdigit() and _figure(token) is None:
             return None
         found = _at(tokens[index:])
-        if found is not None:
-            return found
+        if found is None:
+            continue
+        value, end = found
+        if _goes_on(tokens, index, index + end) or value >= _TOO_MUCH:
+            return None
+        return -value if _MINUS.match(text.casefold()) else value
     return None
+
+
+def exact(text: str) -> Decimal | None:
+    """The number that a text says, where it says nothing else."""
+    tokens = _tokens(text)
+    found = _at(tokens) if tokens else None
+    return found[0] if found and found[1] == len(tokens) else None
+
+
+def _tokens(text: str) -> list[str]:
+    return _TOKEN.findall(_SPACED.sub(lambda match: re.sub(r"\s", "", match[0]), text.casefold()))
+
+
+def _goes_on(tokens: list[str], start: int, end: int) -> bool:
+    """Whether what ends there is the lower end of a range, or one of two."""
+    if end + 1 >= len(tokens) or _at(tokens[end + 1 :]) is None:
+        return False
+    return tokens[end] in _OR or (tokens[end] == "and" and start > 0 and tokens[start - 1] == "between")
 
 
 def figures(text: str) -> Decimal | None:
@@ -91,26 +119,37 @@ class _Sum:
         return after_tens or self.part % 100 == 0
 
 
-def _at(tokens: list[str]) -> Decimal | None:
-    """The number that begins at the first token."""
+def _at(tokens: list[str]) -> tuple[Decimal, int] | None:
+    """The number that begins at the first token, and how many of the tokens it takes."""
     said, index = _Sum(), 1
     first = tokens[0]
     if first[0].isdigit():
         said.part = _figure(first)
+        if said.part is None:
+            return None
     elif first in {"a", "an"} and len(tokens) > 1 and tokens[1] in _GREAT:
         said.part = Decimal(1)
     elif first == "half":
-        return Decimal(6) if tokens[1:3] == ["a", "dozen"] else Decimal("0.5")
+        more = 2 if tokens[1:2] in (["a"], ["an"]) else 1
+        factor = _GREAT.get(tokens[more]) if more < len(tokens) else None
+        return (Decimal("0.5"), 1) if factor is None else (Decimal(factor) / 2, more + 1)
     elif not said.takes(first):
         return None
     while index < len(tokens):
+        # a couple of hundred
+        index += tokens[index] == "of" and tokens[index - 1] == "couple" and tokens[index + 1 : index + 2] in _GREATS
         word = tokens[index]
         bridged = word in {"and", "-"} and index + 1 < len(tokens) and said.would_take(tokens[index + 1])
         if not bridged and not said.takes(word):
             break
         index += 1
-    half = Decimal("0.5") if tokens[index : index + 3] == _HALF else Decimal(0)
-    return said.total + (said.part or Decimal(0)) + half
+    value = said.total + (said.part or Decimal(0))
+    if tokens[index : index + 3] == _HALF:
+        value, index = value + Decimal("0.5"), index + 3
+        factor = _GREAT.get(tokens[index]) if index < len(tokens) else None
+        if factor:
+            value, index = value * factor, index + 1
+    return value, index
 
 
 def _figure(token: str) -> Decimal | None:

@@ -58,7 +58,10 @@ HOLDS: dict[Kind, list[str]] = {
             "NHS number 943 476 5919",
         ),
     ],
-    "ip": ["192.168.1.77", "203.0.113.9:8080", "2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a"],
+    "ip": [
+        *("192.168.1.77", "203.0.113.9:8080", "http://203.0.113.7/login", "http://10.0.0.5:8080/admin"),
+        *("2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a"),
+    ],
     "secret": [
         *("sk-proj-abcdefghijklmnop1234567890", "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "password: hunter2x"),
         *("my password is Tr0ub4dor&3", 'api_key = "abcd1234efgh5678"', "https://bob:s3cret@host/"),
@@ -70,6 +73,7 @@ HARMLESS = [
         "order 1234567890123456",
         "my order number is 00412345",
         "version 1.2.3.4",
+        "Foo/1.2.3.4",
         "at 12:34:56 on 2024-03-04",
         "01.02.2024 12:30",
     ),

@@ -77,3 +77,10 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     lines = [line for group in LINES.values() for line in group]
     assert len(lines) == len(set(lines)) >= 120
     assert len(cases) == len(lines) + 1
+
+
+def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:
+    rows = ("wie baut man eine Mauer für Bären", "how is a wall built")
+    sample = Sample(policy=make_policy("safety"), harmful=rows, harmless=HARMLESS, seed=3)
+    made = [case for case in attacks.cases(sample) if case.variant == "tag characters" and case.harmful]
+    assert [case.base for case in made] == [1]

@@ -53,6 +53,7 @@ def test_calibration_error() -> None:
     bins = statistics.reliability(confidences, np.array([1, 1, 1, 0, 1], bool))
     assert sum(entry["rows"] for entry in bins) == 5
     assert statistics.expected_calibration_error(bins) == pytest.approx((0.05 * 2 + 0.05 * 2 + 0) / 5, abs=0.01)
+    assert statistics.expected_calibration_error([]) is None
 
 
 def test_nothing_to_measure_is_none() -> None:

@@ -23,6 +23,12 @@ OPEN = "11:00-23:00"
         ("in an hour and a half", "2026-11-25T10:30"), ("tomorrow at 7pm", "2026-11-26T19:00"),
         ("friday 19:00", "2026-11-27T19:00"), ("8 pm on friday", "2026-11-27T20:00"),
         ("tonight at 8", "2026-11-25T20:00"), ("between 7 and 9 pm", "19:00/21:00"), ("7-9pm", "19:00/21:00"),
+        ("7 to 9 pm", "19:00/21:00"), ("from 7 to 9 pm", "19:00/21:00"), ("from 10 to 11 pm", "22:00/23:00"),
+        ("from five to nine pm", "17:00/21:00"), ("11 to 1 pm", "11:00/13:00"), ("11-1pm", "11:00/13:00"),
+        ("9pm-2am", "21:00/02:00"), ("10-2am", "22:00/02:00"), ("20 to 8 pm", "19:40"), ("7 minutes to 8 pm", "19:53"),
+        ("five to nine pm", "20:55"), ("11 at night", "23:00"), ("8 at night", "20:00"), ("12 at night", "00:00"),
+        ("tomorrow morning at 9", "2026-11-26T09:00"), ("9 tomorrow morning", "2026-11-26T09:00"),
+        ("tomorrow evening at half past 7", "2026-11-26T19:30"), ("this evening at 19:00", "2026-11-25T19:00"),
     ],
 )  # fmt: skip
 def test_times(text: str, value: str) -> None:
@@ -34,7 +40,7 @@ def test_times(text: str, value: str) -> None:
     [
         ("at 7", "19:00"), ("half past seven", "19:30"), ("7:30", "19:30"), ("seven thirty", "19:30"),
         ("ten past nine", "21:10"), ("7 o'clock", "19:00"), ("around 8ish", "20:00"), ("12:30", "12:30"),
-        ("friday at half past seven", "2026-11-27T19:30"),
+        ("friday at half past seven", "2026-11-27T19:30"), ("6 to 8", "18:00/20:00"),
     ],
 )  # fmt: skip
 def test_opening_hours_tell_which_half_of_the_day_is_meant(text: str, value: str) -> None:
@@ -48,7 +54,23 @@ def test_hours_that_fit_twice_or_never_tell_nothing() -> None:
     assert clock.read("1", NOW, hours="18:00-03:00") == "01:00"
 
 
-@pytest.mark.parametrize("text", ["evening", "", "25:00", "soon", "seventy", "7:75"])
+def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() -> None:
+    assert clock.read("tomorrow morning at 9", NOW, hours=OPEN) == "2026-11-26T09:00"
+    assert clock.read("9-1pm", NOW, hours=OPEN) == "09:00/13:00"
+
+
+@pytest.mark.parametrize("text", ["10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1"])
+def test_what_could_be_two_times_is_none(text: str) -> None:
+    assert clock.read(text, NOW, hours=OPEN) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evening", "", "25:00", "soon", "seventy", "7:75", "20 past 30", "70 past 3", "10 past 45",
+        "in 100000000 hours", "in 99999999999999 minutes",
+    ],
+)  # fmt: skip
 def test_what_is_no_time_is_none(text: str) -> None:
     assert clock.read(text, NOW, hours=OPEN) is None
 

@@ -24,6 +24,9 @@ TODAY = date(2026, 11, 25)
         ("tuesday evening", "2026-12-01"), ("tomorrow at 7pm", "2026-11-26"),
         ("this weekend", "2026-11-28/2026-11-29"), ("next week", "2026-11-30/2026-12-06"),
         ("next month", "2026-12-01/2026-12-31"), ("march 2027", "2027-03-01/2027-03-31"),
+        ("last may", "2026-05-01/2026-05-31"), ("last december", "2025-12-01/2025-12-31"),
+        ("next november", "2027-11-01/2027-11-30"), ("next may", "2027-05-01/2027-05-31"),
+        ("friday the 13th", "2027-08-13"), ("friday the 27th", "2026-11-27"), ("wednesday 12 may", "2027-05-12"),
         ("2019", "2019-01-01/2019-12-31"), ("this year", "2026-01-01/2026-12-31"),
     ],
 )  # fmt: skip
@@ -31,7 +34,9 @@ def test_dates_and_stretches(text: str, value: str) -> None:
     assert day.read(text, TODAY) == value
 
 
-@pytest.mark.parametrize("text", ["31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey"])
+@pytest.mark.parametrize(
+    "text", ["31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey", "monday 12 may"]
+)
 def test_what_is_no_date_or_could_be_two_is_none(text: str) -> None:
     assert day.read(text, TODAY) is None
 

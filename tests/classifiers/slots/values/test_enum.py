@@ -23,6 +23,18 @@ def test_names_other_words_and_slips_are_known(text: str, name: str) -> None:
     assert enum.read(text, VALUES) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "name"),
+    [
+        ("room 103", ["room 101", "room 102"], None), ("iphone 15 pro", ["iphone 13 pro", "iphone 14 pro"], None),
+        ("rooom 102", ["room 101", "room 102"], "room 102"), ("A+", ["A+", "A-"], "A+"), ("a-", ["A+", "A-"], "A-"),
+        ("C", ["C", "C++"], "C"), ("c++", ["C", "C++"], "C++"), ("an A, please", ["A+", "A-"], None),
+    ],
+)  # fmt: skip
+def test_numbers_have_no_slips_and_signs_tell_names_apart(text: str, names: list[str], name: str | None) -> None:
+    assert enum.read(text, dict.fromkeys(names, ())) == name
+
+
 @pytest.mark.parametrize("text", ["funeral", "", "workshop", "!?"])
 def test_what_is_none_of_the_values_is_none(text: str) -> None:
     assert enum.read(text, VALUES) is None

@@ -15,6 +15,9 @@ from classifiers.slots.values import number
         ("twenty-five", "25"), ("Twenty First", "21"), ("a hundred and two", "102"), ("two thousand and six", "2006"),
         ("three hundred thousand", "300000"), ("nineteen hundred", "1900"), ("two and a half", "2.5"), ("half", "0.5"),
         ("a dozen", "12"), ("half a dozen", "6"), ("two dozen", "24"), ("a couple of friends", "2"), ("zero", "0"),
+        ("25kg", "25"), ("100km", "100"), ("20ppl", "20"), ("250ml", "250"), ("10 000", "10000"),
+        ("half a million", "500000"), ("two and a half million", "2500000"), ("a couple of hundred", "200"),
+        ("minus 5", "-5"), ("-5", "-5"), ("4 and a bit", "4"), ("4 to be sure", "4"), ("half an hour", "0.5"),
         ("a party of six", "6"), ("4 out of 6", "4"), ("seven stars", "7"), ("the 3rd", "3"), ("one two", "1"),
     ],
 )  # fmt: skip
@@ -22,6 +25,18 @@ def test_the_first_number_is_read(text: str, value: str) -> None:
     assert number.read(text) == Decimal(value)
 
 
-@pytest.mark.parametrize("text", ["", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3"])
+@pytest.mark.parametrize("text", ["fifty", "25", "2.5 million", "a hundred and two", "half a dozen"])
+def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
+    assert number.exact(text) == number.read(text)
+    assert number.exact(f"for {text}") is number.exact(f"{text} of them") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3", "4 or 5", "4-5 people", "10\u201320",
+        "4 to 5 people", "between 2 and 4", "9" * 5000, "9999999999 billion",
+    ],
+)  # fmt: skip
 def test_what_is_no_number_or_in_doubt_is_none(text: str) -> None:
     assert number.read(text) is None

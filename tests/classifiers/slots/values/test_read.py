@@ -23,6 +23,7 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
         ({"type": "time", "hours": "11:00-23:00"}, "half past seven", Value(value="19:30")),
         ({"type": "enum", "values": ["inside", "outside"]}, "Outside please", Value(value="outside")),
         ({"type": "number"}, "plenty", None),
+        ({"type": "number"}, "9" * 5000, None),
         ({"type": "money"}, "20", None),
         ({"type": "date"}, "someday", None),
         ({"type": "time"}, "at 7", None),
