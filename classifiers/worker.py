@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classifiers.classifier import broken
 from classifiers.runtime import Runtime
@@ -130,7 +130,10 @@ class Worker:
             return job.runtime.classify(job.readings, job.deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must become a verdict
             _log.error("a classification failed: %s", type(error).__name__, exc_info=error)
-            return self._broken(job.readings, type(error).__name__)
+            if len(job.readings) == 1:
+                return self._broken(job.readings, type(error).__name__)
+        # one reading that cannot be had takes none of the others along
+        return [verdict for reading in job.readings for verdict in self._run(replace(job, readings=[reading]))]
 
     def _broken(self, readings: Sequence[Reading], reason: str) -> list[Verdict]:
         loaded = self._runtime.classifiers

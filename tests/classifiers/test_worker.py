@@ -3,6 +3,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import pytest
 import uvloop
@@ -119,6 +120,22 @@ async def test_an_exception_is_a_verdict_and_is_logged(caplog: pytest.LogCapture
     with caplog.at_level(logging.ERROR):
         assert reasons(await worker.classify(READINGS, 5)) == ["ZeroDivisionError", "ZeroDivisionError"]
     assert "ZeroDivisionError" in caplog.text
+
+
+class _Fails(Slow):
+    """Cannot read for `bank`."""
+
+    def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
+        if any(reading.classifier == "bank" for reading in readings):
+            raise OverflowError
+        return super().classify(readings, deadline)
+
+
+async def test_an_error_of_one_classifier_breaks_no_other() -> None:
+    with closing(Worker(_Fails())) as worker:
+        bank, safe = await worker.classify(READINGS, 5)
+    assert reasons([bank]) == ["OverflowError"]
+    assert safe.labels == ("a",)
     worker.swap(Slow("b"))
     assert (await worker.classify(READINGS, 5))[0].labels == ("b",)
     worker.close()
