@@ -10,6 +10,7 @@ ApiError
 ├── Blocked             400 content_filter
 ├── InternalError       500 internal_error
 ├── UpstreamFailed      502 upstream_failed
+│   └── AnswerLost      502 upstream_answer_lost
 ├── Unavailable         503 unavailable
 └── UpstreamTimeout     504 upstream_timeout
 
@@ -109,6 +110,12 @@ class UpstreamFailed(ApiError):
 
     status = 502
     code = "upstream_failed"
+
+
+class AnswerLost(UpstreamFailed):
+    """The upstream's answer broke off, or is too long to be held: the call was made, and most likely costs."""
+
+    code = "upstream_answer_lost"
 
 
 class Unavailable(ApiError):

@@ -10,7 +10,7 @@ from gateway.metrics import Metrics
 from gateway.reading.answer import Said, read
 from gateway.reading.request import Request
 from gateway.rules import act, redaction
-from gateway.rules.decide import Step, apply
+from gateway.rules.decide import Step, apply, redactions_of
 from gateway.rules.redact import Placeholders
 from gateway.rules.rule import Act, Action, Rule
 from gateway.types import Context, Headers, Reply
@@ -85,12 +85,11 @@ class Output:
         said = read(body, stream=stream)
         redactions: list[Step] = []
         async for step in self._steps(context, rules, said, stream=stream):
+            redactions += redactions_of(step)
             if step.action is None:
                 continue
             if step.action.act is Act.FLAG:
                 note_flags(context.record, (step,))
-            if step.action.act is Act.REDACT:
-                redactions.append(step)
             if step.action.act is Act.BLOCK:
                 return _block(context, step), body
         if redactions:

@@ -1,16 +1,29 @@
 """A policy's labels as callers and models spell them, and the other words that a rule declares for them. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _APART = re.compile(r"[\W_]+")
+_TELLS = re.compile(r"(?<=[^\W_])(?:[+#]+|-$)|[<>](?=\d)|^-(?=\d)")
+"""Signs by which labels differ: `C++`, `C#`, `A-`, `18+`, `<18`."""
 
 
 def folded(word: str) -> str:
-    """What two spellings of one label have in common: `Card Lost`, `card-lost` and `card_lost` are one. A word without
-    letters and digits is itself."""
-    return _APART.sub("", word).casefold() or word.strip()
+    """What two spellings of one label have in common: `Card Lost`, `card-lost` and `card_lost` are one, `C`, `C++` and
+    `C#` are three. A word without letters and digits is itself."""
+    word = word.strip()
+    if word.isascii() and not _TELLS.search(word):
+        return _APART.sub("", word).casefold() or word
+    word = unicodedata.normalize("NFC", word)
+    told = {place for match in _TELLS.finditer(word) for place in range(*match.span())}
+    kept, joined = "", False
+    for place, char in enumerate(word):
+        # a mark belongs to its letter: without vowel signs, words of Hindi are the same
+        joined = char.isalnum() or place in told or (joined and unicodedata.category(char).startswith("M"))
+        kept += char if joined else ""
+    return kept.casefold() or word
 
 
 def spelled(name: str, words: Iterable[str]) -> str | None:

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 _FOUR = re.compile(r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w]|\.\d)")
-_SIX = re.compile(r"[0-9A-Fa-f:](?<![\w:.][0-9A-Fa-f:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w])")
+_SIX = re.compile(
+    r"[0-9A-Fa-f:](?:(?<![\w:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:]))[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}"
+    r"(?:\.\d{1,3}){0,3}(?![\w])"
+)
 _VERSION = re.compile(r"(?i)(?:\bv|version|release|firmware|build|chrome/|(?<!/)/)[ :]{0,2}$")
 
 

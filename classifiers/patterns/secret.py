@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-_START = r"(?<![A-Za-z0-9_-])"
+_START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
+"""In JSON that was not decoded, a line end is the two characters \\n."""
 _ISSUED = tuple(
     (mark, re.compile(_START + re.escape(mark) + rest))
     for mark, rest in (

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifiers.policy import OTHER
 from gateway.answers import slots
 from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
@@ -24,11 +25,17 @@ _OF_NUMBERS = frozenset({"type", "minimum", "maximum"})
 _OF_VALUES = frozenset({"type", "enum", "const"})
 _CONFIDENCE = frozenset({"confidence", "score", "probability", "confidencescore", "certainty"})
 _DEEPEST = 16
+_MOST_PLACES = 5_000
+"""Of a schema that are looked at, the tries of `anyOf` among them, which may double at each level."""
 _SAY_NOTHING = frozenset({Reason.OTHER_FIELD, Reason.NO_VALUE})
 """Why a field may be left out, or null: the text says nothing that belongs there."""
 
 Path = tuple[str, ...]
 """Names of properties, from the outermost in."""
+
+
+class _TooLarge(Exception):
+    """The schema has more places than are looked at."""
 
 
 class _Cannot(Exception):
@@ -61,9 +68,13 @@ class _Filling:
         self._told = told
         self._slots = {folded(name): name for name in told.slots}
         self.placed = _Placed()
+        self._places = 0
 
     def value(self, schema: object, path: Path, depth: int = 0) -> Any:
-        """What stands at a place. Raises _Cannot."""
+        """What stands at a place. Raises _Cannot, _TooLarge."""
+        self._places += 1
+        if self._places > _MOST_PLACES:
+            raise _TooLarge
         schema = self._resolved(schema, path, depth)
         if "anyOf" in schema or "oneOf" in schema:
             return self._either(schema, path, depth)
@@ -145,8 +156,10 @@ class _Filling:
         return found
 
     def _holds_labels(self, values: object) -> bool:
+        """Whether one of the values is a label; `other` beside words that are none says nothing of it."""
         words = values if isinstance(values, list) else []
-        return any(self._told.names.meant(word) for word in words if isinstance(word, str))
+        named = {self._told.names.meant(word) if isinstance(word, str) else None for word in words}
+        return bool(named - {None, OTHER}) or named == {OTHER}
 
     def _object(self, schema: Mapping[str, Any], path: Path, depth: int) -> dict[str, Any]:
         _only(schema, _OF_OBJECTS, path)
@@ -245,6 +258,8 @@ def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
         found = filling.value(schema, ())
     except _Cannot as error:
         return error.unmet
+    except _TooLarge:
+        return Unmet(Reason.SCHEMA, f"it has over {_MOST_PLACES} places")
     except (TypeError, ArithmeticError) as error:
         return Unmet(Reason.SCHEMA, str(error))
     placed = filling.placed

@@ -4,9 +4,11 @@ Where no label stands in the text, the whole text is one token, as certain as it
 """
 
 import math
+import re
 from collections.abc import Iterator
 
 from gateway.answers.told import Told
+from gateway.wire import chat
 from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
 
 _LEAST = 1e-9
@@ -18,13 +20,24 @@ def logprobs(content: str, label: str | None, told: Told, alternatives: int) -> 
         certain = _log(told.confidence)
         same = [Alternative(content, certain, _bytes(content))]
         return Logprobs([TokenLogprob(content, certain, _bytes(content), same[:alternatives])])
-    before, label, after = content.partition(label)
+    before, label, after = _around(content, label)
     tokens = [
         *_certain(before, alternatives),
         TokenLogprob(label, _log(told.confidence), _bytes(label), list(_ranked(label, told))[:alternatives]),
         *_certain(after, alternatives),
     ]
     return Logprobs(tokens)
+
+
+def _around(content: str, label: str) -> tuple[str, str, str]:
+    """What stands before the label, the label as it is written there, what stands behind. In JSON it is no key."""
+    if content == label:
+        return "", content, ""
+    written = chat.encode(label).decode()
+    for match in re.finditer(re.escape(written), content):
+        if not content[match.end() :].lstrip().startswith(":"):
+            return content[: match.start() + 1], written[1:-1], content[match.end() - 1 :]
+    return "", content, ""
 
 
 def _ranked(label: str, told: Told) -> Iterator[Alternative]:

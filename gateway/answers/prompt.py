@@ -8,6 +8,8 @@ from gateway.spelling import Names, folded
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _JSON = re.compile(r"\bjson", re.IGNORECASE)
+_SIGNED = re.compile(r"[+#<>]|^-|-$")
+"""Labels that other labels may differ from by a sign only are looked for as they are written."""
 _LEAST_NAMED = 2
 
 
@@ -51,7 +53,10 @@ def _spellings(label: str, prompt: str) -> list[str]:
     parts = re.findall(r"[^\W_]+", label)
     if not parts:
         return [label] if label in prompt else []
-    written = r"[\s_/-]*".join(map(re.escape, parts))
-    pattern = rf"(?<![\w-]){written}(?![\w-])"
+    if _SIGNED.search(label):
+        pattern = rf"(?<![\w+#<>-]){re.escape(label)}(?![\w+#])"
+    else:
+        written = r"[\s_/-]*".join(map(re.escape, parts))
+        pattern = rf"(?<![\w-]){written}(?![\w+#-])"
     found = (match.group() for match in re.finditer(pattern, prompt, re.IGNORECASE))
     return [one for one in dict.fromkeys(found) if folded(one) == folded(label)]

@@ -34,15 +34,25 @@ def fit(slot: Slot, found: SlotValue, schema: Mapping[str, Any]) -> Scalar | Non
 
 
 def _one_of(slot: Slot, value: Scalar, choices: Any) -> Scalar | None:
-    """The caller's value that is this one; an enum's other words count as its name does."""
+    """The caller's value that is this one; an enum's other words count as its name does. `12.50` is not 1250."""
     if not isinstance(choices, list):
         return None
     numbers = [one for one in choices if isinstance(one, int | float) and not isinstance(one, bool)]
     if not isinstance(value, str):
         return next((one for one in numbers if one == value), None)
     words = [one for one in choices if isinstance(one, str)]
-    found = {one: None for name in (value, *slot.values.get(value, ())) if (one := spelled(name, words))}
+    match slot.type:
+        case "enum":
+            found = {one for name in (value, *slot.values.get(value, ())) if (one := spelled(name, words))}
+        case "text":
+            found = {one for one in words if _plain(one) == _plain(value)}
+        case _:
+            return None
     return next(iter(found)) if len(found) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _text(slot: Slot, found: SlotValue, schema: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from classifiers.text.languages import ANY, detectable
 from gateway.config.check import path_in
 from gateway.config.problems import Problem, did_you_mean
 from gateway.config.source import DataPath, Document
+from gateway.spelling import folded
 
 
 def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
@@ -44,6 +45,10 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
             if not detectable([language]):
                 what = f"the detector does not know {language}, so text is read in whatever language; most codes"
                 yield ("languages",), f"{what} have two letters, such as en and de"
+    spelled: dict[str, str] = {}
+    for name in policy.labels:
+        if (other := spelled.setdefault(folded(name), name)) != name:
+            yield ("labels", name), f"callers and judges who write {name} may mean {other}: they differ in signs only"
 
 
 def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.errors import AnswerLost, UpstreamTimeout
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings.counterfactual import UsageRatios
@@ -12,6 +13,7 @@ from gateway.types import CLIENT_CLOSED, Context, RequestedModel
 from gateway.upstreams.routes import Routes
 
 _FORWARDED: Final = frozenset({"forward", "redact"})
+_ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
 
 
 class Recorder:
@@ -75,7 +77,8 @@ class Recorder:
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
             # something that nobody told
-            unknown = record.status < 400 or record.status == CLIENT_CLOSED or record.decision == "block"
+            on_its_way = record.status in _ON_ITS_WAY or record.error == AnswerLost.code
+            unknown = record.status < 400 or on_its_way or record.decision == "block"
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             return

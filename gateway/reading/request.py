@@ -56,8 +56,9 @@ def parse_chat(body: bytes) -> Request:
     view = decoded(chat.decode_request, body)
     fields = chat.decode_fields(body)
     for key in fields:
-        if key not in _KNOWN and key.lower() in _KNOWN:
-            raise BadRequest(f"{key}: is written {key.lower()}", param=key)
+        # some servers match keys whatever their case, in all of Unicode: \u017f is an s to them
+        if key not in _KNOWN and key.casefold() in _KNOWN:
+            raise BadRequest(f"{key}: is written {key.casefold()}", param=key)
     if not view.model:
         raise BadRequest("model: must not be empty", param="model")
     if len(view.model) > _LONGEST_MODEL:

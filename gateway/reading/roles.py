@@ -1,6 +1,6 @@
 """Which text a rule reads: by role, last turn or all, every part of a message that can carry text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +23,8 @@ ARGUMENTS: Final = ("function", "arguments")
 """Where in a tool call its arguments stand: text that is JSON."""
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.Part.__struct_fields__)
+_CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
+_FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,9 @@ class Turn:
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
     """A request's messages as turns. Raises BadRequest where they are not messages."""
     try:
-        for keys in chat.decode_message_keys(messages):
-            _no_lookalikes(keys, _MESSAGE_KEYS)
+        for fields in chat.decode_message_keys(messages):
+            _no_lookalikes(fields, _MESSAGE_KEYS)
+            _no_lookalikes_in_calls(fields)
         return [_turn(message, place) for place, message in enumerate(chat.decode_messages(messages))]
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"messages: {error}", param="messages") from error
@@ -85,8 +88,19 @@ def _latest_run(turns: Sequence[Turn], roles: frozenset[str]) -> Iterator[Turn]:
 def _no_lookalikes(keys: Iterable[str], known: frozenset[str]) -> None:
     """Some servers match keys whatever their case: what would be read there and not here is refused."""
     for key in keys:
-        if key not in known and key.lower() in known:
-            raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.lower()!r}", param="messages")
+        if key not in known and key.casefold() in known:
+            raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.casefold()!r}", param="messages")
+
+
+def _no_lookalikes_in_calls(message: Mapping[str, msgspec.Raw]) -> None:
+    """The same in the calls of an assistant's message, whose arguments are read."""
+    calls = chat.decode_calls(message["tool_calls"]) or () if "tool_calls" in message else ()
+    functions = [message["function_call"]] if "function_call" in message else []
+    for call in calls:
+        _no_lookalikes(call, _CALL_KEYS)
+        functions += [call[name] for name in ("function", "custom") if name in call]
+    for function in functions:
+        _no_lookalikes(chat.decode_options(function) or (), _FUNCTION_KEYS)
 
 
 def _turn(message: chat.Message, place: int) -> Turn:

@@ -6,7 +6,7 @@ Where a rule's judge must be asked first, that is the decision; with the judge's
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from classifiers.verdict import Abstention, Verdict
@@ -54,8 +54,7 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -
         steps.append(step)
         if step.action is not None and step.action.act is Act.FLAG:
             flags.append(step)
-        if step.action is not None and step.action.act is Act.REDACT:
-            redactions.append(step)
+        redactions += redactions_of(step)
         if step.ends:
             assert step.action is not None
             act = step.action.act
@@ -68,6 +67,17 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -
         steps=tuple(steps),
         redactions=tuple(redactions),
     )
+
+
+def redactions_of(step: Step) -> tuple[Step, ...]:
+    """The step itself where it redacts, or the redaction of the slots that its verdict holds: these are replaced
+    whatever else the label of the text as a whole calls for."""
+    if step.action is not None and step.action.act is Act.REDACT:
+        return (step,)
+    label = _redacts_slots(step.rule)
+    if not step.verdict.slots or label is None:
+        return ()
+    return (replace(step, label=label, action=step.rule.then[label], ends=False),)
 
 
 def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
@@ -96,9 +106,16 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
 
 def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
     """The labels that call for something. What fills a slot is redacted whatever label the text as a whole has."""
-    if verdict.slots and rule.redacts and rule.then.keys().isdisjoint(verdict.labels):
-        return [label for label, action in rule.then.items() if action.act is Act.REDACT]
+    label = _redacts_slots(rule)
+    if verdict.slots and label is not None and rule.then.keys().isdisjoint(verdict.labels):
+        return [label]
     return verdict.labels
+
+
+def _redacts_slots(rule: Rule) -> str | None:
+    """The first label that the rule redacts; None where it replaces nothing."""
+    labels = (label for label, action in rule.then.items() if action.act is Act.REDACT)
+    return next(labels, None) if rule.redacts else None
 
 
 def broken(classifier: str, reason: str) -> Verdict:

@@ -11,7 +11,7 @@ from gateway.reading import roles
 from gateway.reading.answer import Said
 from gateway.reading.request import Request
 from gateway.rules import redact
-from gateway.rules.decide import Decision, Step, apply
+from gateway.rules.decide import Decision, Step, apply, redactions_of
 from gateway.rules.redact import Mark, Placeholders, Unredactable
 from gateway.rules.rule import Act, Action, Rule
 from gateway.wire import chat
@@ -79,7 +79,7 @@ def as_sent(request: Request, turns: Sequence[roles.Turn], pairs: Sequence[tuple
 def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...]:
     """The steps of rules that redact for a label that is certain, whatever else they are unsure of."""
     steps = (apply(rule, replace(verdict, abstention=None)) for rule, verdict in pairs)
-    return tuple(step for step in steps if step.action is not None and step.action.act is Act.REDACT)
+    return tuple(redaction for step in steps for redaction in redactions_of(step))
 
 
 def of_answer(

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from gateway.errors import ApiError, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, ApiError, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
 from gateway.types import Context, Headers
@@ -34,6 +34,8 @@ class Forwarder:
             self._count_fallback(index, target)
             try:
                 answer = await self._try(context, request, target, headers)
+            except AnswerLost:
+                raise
             except ApiError as error:
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 continue

@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 import gateway
-from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
 
@@ -104,8 +104,8 @@ class OpenAIUpstream:
         except TimeoutError as error:
             raise UpstreamTimeout(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailed(f"upstream {self.name} broke off its answer") from error
-        raise UpstreamFailed(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
+            raise AnswerLost(f"upstream {self.name} broke off its answer") from error
+        raise AnswerLost(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         whole = False

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from gateway.errors import UpstreamFailed
+from gateway.errors import AnswerLost, UpstreamFailed
 from gateway.upstreams.base import Answer, Call, Upstream
 
 _PASSING: Final = frozenset({502, 503, 504})
@@ -11,7 +11,8 @@ _FIRST_WAIT_S: Final = 0.1
 
 
 class Retrying:
-    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough."""
+    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough; nor is what was answered,
+    but lost on its way."""
 
     def __init__(self, inner: Upstream, retries: int) -> None:
         self.name = inner.name
@@ -24,6 +25,8 @@ class Retrying:
         for attempt in range(self._retries):
             try:
                 answer = await self._inner.send(call)
+            except AnswerLost:
+                raise
             except UpstreamFailed:
                 pass
             else:

@@ -246,6 +246,7 @@ decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
 decode_messages = msgspec.json.Decoder(list[Message]).decode
 decode_message_keys = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+decode_calls = msgspec.json.Decoder(list[dict[str, Raw]] | None).decode
 decode_choices = msgspec.json.Decoder(UpstreamChoices).decode
 decode_part = msgspec.json.Decoder(Part).decode
 decode_answer = msgspec.json.Decoder(UpstreamAnswer).decode

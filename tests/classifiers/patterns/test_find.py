@@ -103,6 +103,14 @@ HARMLESS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(kind, text) for kind in ("phone", "ip", "secret") for text in HOLDS[kind] if text[0] in "+(02sAg"],
+)
+def test_what_stands_behind_a_line_end_of_json_that_was_not_decoded_is_found(kind: Kind, text: str) -> None:
+    assert kind in {one.kind for one in find(f'{{"body": "note:\\n{text}\\nthanks"}}', [kind])}
+
+
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in HOLDS.items() for text in texts])
 def test_what_a_text_holds_is_found_alone_and_among_words(kind: Kind, text: str) -> None:
     for around in (text, f"please see {text} thanks, bye", f"é {text}."):

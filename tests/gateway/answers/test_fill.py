@@ -227,3 +227,19 @@ def test_a_slot_named_as_a_field_of_labels_is_none() -> None:
     found = said(obj(seating=ENUM), seating="outside")
     assert isinstance(found, Filled)
     assert (found.values, dict(found.slots)) == ({"seating": "Card Lost"}, {})
+
+
+def test_a_schema_that_doubles_at_each_level_is_given_up() -> None:
+    both = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
+    assert reason({"$ref": "#/$defs/a", "$defs": {"a": both}}) is Reason.SCHEMA
+
+
+def test_other_beside_words_that_are_no_labels_says_nothing_of_it() -> None:
+    told = Told(labels=("other",), names=Names(("refund", "other")), confidence=0.9, scores={})
+    intent, language = {"enum": ["refund", "other"]}, {"enum": ["en", "de", "other"]}
+    found = fill(obj(intent=intent, language=language), told)
+    assert isinstance(found, Unmet)
+    assert (found.reason, found.detail) == (Reason.OTHER_FIELD, "language")
+    found = fill(obj(intent=intent), told)
+    assert isinstance(found, Filled)
+    assert found.values == {"intent": "other"}

@@ -55,3 +55,15 @@ def test_keys_that_cannot_be_told(prompt: str, expected: Reason) -> None:
     found = key(prompt)
     assert isinstance(found, Unmet)
     assert found.reason == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "prompt"),
+    [
+        (("A+", "A", "A-", "B"), "Grade the essay with one of: A+, A, A-, B."),
+        (("C#", "C++", "Java"), "Which language: C#, C++ or Java?"),
+        (("<18", "18+"), "Say <18 or 18+."),
+    ],
+)
+def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
+    assert [word(label, Names(labels), prompt) for label in labels] == list(labels)

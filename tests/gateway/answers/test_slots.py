@@ -56,6 +56,10 @@ def value(said: Any, currency: str | None = None) -> SlotValue:
         (SEAT, value("outside"), {"enum": ["Indoors", "Outdoors"]}, "Outdoors"),
         (SEAT, value("outside"), {"enum": ["terrace", "outdoors"]}, None),
         (SEAT, value("outside"), {"enum": ["bar"]}, None),
+        (NAME, value("Van der Berg"), {"enum": ["van der  berg", "Okafor"]}, "van der  berg"),
+        (NAME, value("A-"), {"enum": ["A+", "B+"]}, None),
+        (MONEY, value("12.50", "EUR"), {"enum": ["500", "1250", "2000"]}, None),
+        (TIME, value("01:15"), {"enum": ["0:115"]}, None),
     ],
 )
 def test_a_value_fits_exactly_or_not_at_all(slot: Slot, said: SlotValue, schema: dict[str, Any], expected: Any) -> None:

@@ -125,6 +125,12 @@ def test_a_fallback_or_another_name_is_no_cheaper_route(finish: Callable[..., Re
         ({"usage_source": "missing", "error": "upstream_failed"}, "missing", None),
         ({"usage_source": "missing", "status": 499, "decision": "error"}, "missing", None),
         ({"usage_source": "none", "status": 499, "decision": "error"}, "missing", None),
+        ({"usage_source": "none", "status": 504, "decision": "error", "error": "upstream_timeout"}, "missing", None),
+        (
+            {"usage_source": "none", "status": 502, "decision": "error", "error": "upstream_answer_lost"},
+            "missing",
+            None,
+        ),
     ],
 )
 def test_a_call_without_usage(

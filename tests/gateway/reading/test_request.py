@@ -153,7 +153,7 @@ def test_no_type_of_a_field_brings_anything_but_a_bad_request(fields: dict[str, 
     assert json.loads(request.body_for(OTHER, ask_usage=True))["model"] == "other"
 
 
-@pytest.mark.parametrize("key", ["Messages", "MODEL", "Stream", "N"])
+@pytest.mark.parametrize("key", ["Messages", "MODEL", "Stream", "N", "me\u017f\u017fages"])
 def test_a_key_that_only_other_servers_would_read_is_refused(key: str) -> None:
     sent = b'{"model":"m","messages":[],"' + key.encode() + b'":1}'
     with pytest.raises(BadRequest) as caught:

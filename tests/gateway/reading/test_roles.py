@@ -129,6 +129,10 @@ def test_the_last_turn_is_the_end_of_what_the_roles_said(chat: list[Turn], roles
     [
         b'{"role":"user","content":"hi","Content":"evil"}',
         b'{"role":"user","content":[{"type":"text","text":"hi","TEXT":"evil"}]}',
+        b'{"role":"assistant","tool_calls":[{"function":{"name":"f","Arguments":"evil"}}]}',
+        b'{"role":"assistant","tool_calls":[{"Function":{"name":"f","arguments":"evil"}}]}',
+        b'{"role":"assistant","tool_calls":[{"custom":{"name":"f","INPUT":"evil"}}]}',
+        b'{"role":"assistant","function_call":{"name":"f","Arguments":"evil"}}',
     ],
 )
 def test_a_key_that_only_other_servers_would_read_is_refused(message: bytes) -> None:

@@ -83,6 +83,18 @@ def test_what_fills_a_slot_is_redacted_whatever_the_label(
     ]
 
 
+@pytest.mark.parametrize("act", [Act.FLAG, Act.FORWARD])
+def test_what_fills_a_slot_is_redacted_whatever_else_the_label_calls_for(
+    make_rule: MakeRule, make_verdict: MakeVerdict, act: Act
+) -> None:
+    rule = replace(make_rule({"a": Act.REDACT, "b": act}), redacts=("person",))
+    place = SlotValue(slot="person", start=0, end=3, raw="Tom", value="Tom", confidence=0.9)
+    decision = decide([(rule, replace(make_verdict("b"), slots=(place,)))])
+    assert [step.label for step in decision.redactions] == ["a"]
+    assert decision.act is (Act.FORWARD if act is Act.FORWARD else Act.REDACT)
+    assert [step.label for step in decision.flags] == (["b"] if act is Act.FLAG else [])
+
+
 def test_nothing_to_decide_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
     assert decide([]).act is Act.FORWARD
     decision = decide([(make_rule({"a": Act.BLOCK}), make_verdict("b"))])

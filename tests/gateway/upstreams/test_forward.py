@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import BadRequest, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, BadRequest, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import parse_chat
 from gateway.types import UpstreamModel, new_context
@@ -48,6 +48,15 @@ async def test_a_failing_status_goes_to_the_next(fake_upstream: Any, make_answer
     upstreams = {"a": fake_upstream([make_answer(status=status)]), "b": fake_upstream([make_answer(b"good")])}
     answer, record = await send(upstreams, TARGETS[:2], Metrics())
     assert (answer.body, record.upstream, record.upstream_model) == (b"good", "b", "model-b")
+
+
+async def test_no_other_is_asked_where_an_answer_was_lost_on_its_way(
+    fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    first, second = fake_upstream([AnswerLost("broke off")]), fake_upstream([make_answer()])
+    with pytest.raises(AnswerLost):
+        await send({"a": first, "b": second}, TARGETS[:2], Metrics())
+    assert second.calls == []
 
 
 @pytest.mark.parametrize("failure", [UpstreamFailed("gone"), UpstreamTimeout("late")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.server import bind
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Answer, Call
@@ -304,7 +304,7 @@ async def test_an_answer_over_the_bound_is_refused_however_long_it_goes_on(calli
             await response.write(b"x" * 1000)
 
     async with calling(handler, max_answer_bytes=1500) as upstream:
-        with pytest.raises(UpstreamFailed, match="over 1500 bytes"):
+        with pytest.raises(AnswerLost, match="over 1500 bytes"):
             await upstream.send(call())
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Answer, Call
 from gateway.upstreams.retry import Retrying
@@ -43,6 +43,13 @@ async def test_any_other_answer_is_not_asked_again(fake_upstream: Any, make_answ
 async def test_a_time_out_is_not_asked_again(fake_upstream: Any) -> None:
     inner = fake_upstream([LATE, FAILED])
     with pytest.raises(UpstreamTimeout):
+        await Retrying(inner, 3).send(CALL)
+    assert len(inner.calls) == 1
+
+
+async def test_an_answer_that_was_lost_on_its_way_is_not_asked_again(fake_upstream: Any) -> None:
+    inner = fake_upstream([AnswerLost("broke off"), FAILED])
+    with pytest.raises(AnswerLost):
         await Retrying(inner, 3).send(CALL)
     assert len(inner.calls) == 1
 
