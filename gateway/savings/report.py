@@ -108,7 +108,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         saved_usd=sum(line.saved_usd for line in counted),
         blocked_calls=sum(line.calls for line in blocked),
         blocked_usd=sum(line.saved_usd for line in blocked),
-        notional_calls=sum(row["calls"] for row in rows if row["notional"]),
+        notional_calls=sum(row["calls"] for row in rows if row["notional"] and row["saved_reason"] not in ASIDE),
         estimated_calls=sum(row["estimated"] for row in rows),
         unpriced_calls=sum(row["unpriced"] for row in rows),
         usage_missing_calls=sum(row["usage_missing"] for row in rows),

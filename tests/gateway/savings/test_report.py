@@ -80,8 +80,9 @@ def test_what_is_unknown_is_in_no_figure_and_said(summary: Callable[..., Summary
 
 
 def test_notional_calls_are_said(summary: Callable[..., Summary]) -> None:
-    report = summary(record(notional=True, spent_usd=1.0), record())
-    assert report.notional_calls == 1
+    judged = record(notional=True, decision="judge", saved_reason="judge")
+    report = summary(record(notional=True, spent_usd=1.0), record(), judged)
+    assert (report.calls, report.notional_calls) == (2, 1)
     assert next(report.notes()).startswith("1 of 2 calls went to the echo upstream")
 
 
