@@ -20,6 +20,14 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
+def saturates() -> bool:
+    """Whether sums of int8 products saturate here, as on x86 without VNNI, so that int8 keeps less of 32 bits."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text(encoding="utf-8") if info.exists() else ""
+    return "vnni" not in flags
+
+
+@pytest.fixture(scope="session")
 def prepared_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder that holds the prepared default encoder. Shared: do not write into it."""
     cache = getattr(request.config, "cache", None)

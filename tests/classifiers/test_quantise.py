@@ -47,10 +47,10 @@ def cosines(model: onnx.ModelProto, path: Path) -> list[float]:
     return [float(full.run(window) @ small.run(window)) for window in WINDOWS]
 
 
-def test_a_loud_channel_does_not_drown_the_rest(tmp_path: Path) -> None:
+def test_a_loud_channel_does_not_drown_the_rest(tmp_path: Path, saturates: bool) -> None:
     quantise(loud(), tmp_path / "even.onnx", WINDOWS)
     quantise(loud(), tmp_path / "plain.onnx", [])
-    assert min(cosines(loud(), tmp_path / "even.onnx")) > 0.995
+    assert min(cosines(loud(), tmp_path / "even.onnx")) > (0.97 if saturates else 0.995)
     assert min(cosines(loud(), tmp_path / "even.onnx")) > min(cosines(loud(), tmp_path / "plain.onnx"))
 
 

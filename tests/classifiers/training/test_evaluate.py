@@ -105,7 +105,7 @@ def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
     for kind in ("intent", "safety"):
         found = evaluate(make_policy(kind), [], [], [])
-        assert (found["rows"], found["accuracy"], found["ece"]) == (0, None, 0)
+        assert (found["rows"], found["accuracy"], found["ece"]) == (0, None, None)
 
 
 def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:

@@ -41,10 +41,13 @@ def mpnet(required: Any, tmp_path: Path) -> TorchEncoder:
     return TorchEncoder(find_weights(f"folder:{folder}", tmp_path, tmp_path), tokens=64)
 
 
-@pytest.mark.parametrize(("int8", "least"), [(False, 0.9999), (True, 0.99)])
-def test_relative_positions_survive_the_export(mpnet: TorchEncoder, tmp_path: Path, int8: bool, least: float) -> None:
+@pytest.mark.parametrize("int8", [False, True])
+def test_relative_positions_survive_the_export(
+    mpnet: TorchEncoder, tmp_path: Path, saturates: bool, int8: bool
+) -> None:
     import onnx
 
+    least = 0.9999 if not int8 else 0.97 if saturates else 0.99
     target = tmp_path / "made"
     target.mkdir()
     export(mpnet, target, name="own:large", int8=int8)
