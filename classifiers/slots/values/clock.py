@@ -68,8 +68,8 @@ def _between(said: str, hours: str | None) -> str | None:
 
 
 def _is_stretch(around: re.Match[str]) -> bool:
-    """Whether `N to M` means two hours, for N is no count of minutes that people say."""
-    return around["count"].isdecimal() and int(around["count"]) % 5 != 0
+    """Whether `N to M` means two hours, for nobody says so many minutes, or such an hour with them."""
+    return around["count"].isdecimal() and (int(around["count"]) % 5 != 0 or _hour(around["hour"]) > 12)
 
 
 def _is_count(around: re.Match[str]) -> bool:

@@ -72,7 +72,9 @@ def read(text: str, currency: str | None = None) -> Value | None:
 def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
     """What stands before a word for hundredths: `50`, `$5 and 50`; signed: behind a sign, which is of the whole."""
     small = _HUNDREDTHS_BEHIND.search(said)
-    whole = number.read(_bare(said[: small.start()])) if small else None
+    before = said[: small.start()] if small else ""
+    named = _SIGN.search(before) or any(word.upper() in _CODES for word in re.findall(r"[a-z]+", before))
+    whole = number.read(_bare(before)) if named else None
     if small and whole is not None:
         return _value(_with_hundredths(whole, number.exact(small["small"])), code)
     count = number.read(_bare(said))
