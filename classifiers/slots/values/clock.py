@@ -96,11 +96,11 @@ def _dated(said: str, today: date, hours: str | None, day_first: bool | None) ->
 
 def _on(on: str, at: str, hours: str | None) -> time | None:
     """The time `at` of a day that is said as `on`, which may tell the part of the day."""
-    part = _PART_OF_DAY.search(on)
+    part, bare = _PART_OF_DAY.search(on), _SHARP.sub("", _BEFORE.sub("", at))
     if part:
-        return _read(f"{_BEFORE.sub('', at)} in the {part['part']}", hours) or _read(at, hours)
+        return _read(f"{bare} in the {part['part']}", hours) or _read(at, hours)
     if on == "tonight":
-        late = _read(f"{_BEFORE.sub('', at)} tonight", hours) or _read(at, hours)
+        late = _read(f"{bare} tonight", hours) or _read(at, hours)
         # past midnight it is another day
         return late if late is None or late >= _BREAK_OF_DAY else None
     return _read(at, hours)
