@@ -235,10 +235,8 @@ class Policy(Record):
     @model_validator(mode="after")
     def _one_goal_or_several(self) -> Self:
         if self.kind == "safety" and self.goal:
-            if stated := [name for name, label in self.labels.items() if label.goal]:
-                raise ValueError(
-                    f"goal: is for all labels together, and labels.{stated[0]}.goal for one; take one away"
-                )
+            if stated := [f"labels.{name}.goal" for name, label in self.labels.items() if label.goal]:
+                raise ValueError(f"goal: is for all labels together, and {stated[0]} for one; take one away")
             if not self.learned:
                 raise ValueError("goal: is for labels that are learned; all of these are told by patterns:")
         return self
@@ -248,10 +246,10 @@ class Policy(Record):
         if self.larger_encoder and (self.several or self.slots or self.kind == "slots"):
             what = "topics with multi_label" if self.several else "policies with slots"
             raise ValueError(f"larger_encoder: is not for {what}; name a larger one as encoder:")
-        if self.larger_asked is not None and not (self.larger_encoder and self.kind == "safety"):
+        safety = self.larger_encoder is not None and self.kind == "safety"
+        if self.larger_asked is not None and not safety:
             raise ValueError("larger_asked: is for the larger_encoder: of kind safety")
-        tuned = self.kind == "safety" or self.recipe == "finetune"
-        if self.larger_layers is not None and not (self.larger_encoder and tuned):
+        if self.larger_layers is not None and not (safety or (self.larger_encoder and self.recipe == "finetune")):
             raise ValueError("larger_layers: is for a larger_encoder: that is tuned: kind safety, or recipe: finetune")
         return self
 

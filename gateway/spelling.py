@@ -14,7 +14,7 @@ def folded(word: str) -> str:
     """What two spellings of one label have in common: `Card Lost`, `card-lost` and `card_lost` are one, `C`, `C++` and
     `C#` are three. A word without letters and digits is itself."""
     word = word.strip()
-    if word.isascii() and not _TELLS.search(word):
+    if word.isascii() and not signed(word):
         return _APART.sub("", word).casefold() or word
     word = unicodedata.normalize("NFC", word)
     told = {place for match in _TELLS.finditer(word) for place in range(*match.span())}
@@ -24,6 +24,11 @@ def folded(word: str) -> str:
         joined = char.isalnum() or place in told or (joined and unicodedata.category(char).startswith("M"))
         kept += char if joined else ""
     return kept.casefold() or word
+
+
+def signed(word: str) -> bool:
+    """Whether a sign tells the word from others: `C++`, `A-`."""
+    return _TELLS.search(word.strip()) is not None
 
 
 def spelled(name: str, words: Iterable[str]) -> str | None:

@@ -4,12 +4,10 @@ import re
 from itertools import islice
 
 from gateway.answers.unmet import Reason, Unmet
-from gateway.spelling import Names, folded
+from gateway.spelling import Names, folded, signed
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _JSON = re.compile(r"\bjson", re.IGNORECASE)
-_SIGNED = re.compile(r"[+#<>]|^-|-$")
-"""Labels that other labels may differ from by a sign only are looked for as they are written."""
 _LEAST_NAMED = 2
 
 
@@ -53,7 +51,8 @@ def _spellings(label: str, prompt: str) -> list[str]:
     parts = re.findall(r"[^\W_]+", label)
     if not parts:
         return [label] if label in prompt else []
-    if _SIGNED.search(label):
+    if signed(label):
+        # another label may differ from it by the sign only
         pattern = rf"(?<![\w+#<>-]){re.escape(label)}(?![\w+#])"
     else:
         written = r"[\s_/-]*".join(map(re.escape, parts))

@@ -22,7 +22,6 @@ _SMALL = {
     "pair": 2,
 }
 _GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_GREATS = [[word] for word in _GREAT]
 _LETTERS = {"k": 1_000, "m": 1_000_000, "bn": 1_000_000_000}
 _TOKEN = re.compile(r"\d[\d.,]*(?:(?:st|nd|rd|th|k|m|bn)(?![a-z]))?|[a-z]+|[^\sa-z\d]")
 _FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|m|bn)?")
@@ -130,26 +129,33 @@ def _at(tokens: list[str]) -> tuple[Decimal, int] | None:
     elif first in {"a", "an"} and len(tokens) > 1 and tokens[1] in _GREAT:
         said.part = Decimal(1)
     elif first == "half":
-        more = 2 if tokens[1:2] in (["a"], ["an"]) else 1
-        factor = _GREAT.get(tokens[more]) if more < len(tokens) else None
-        return (Decimal("0.5"), 1) if factor is None else (Decimal(factor) / 2, more + 1)
+        return _half(tokens)
     elif not said.takes(first):
         return None
     while index < len(tokens):
-        # a couple of hundred
-        index += tokens[index] == "of" and tokens[index - 1] == "couple" and tokens[index + 1 : index + 2] in _GREATS
+        if tokens[index - 1 : index + 1] == ["couple", "of"] and _GREAT.keys() & tokens[index + 1 : index + 2]:
+            index += 1  # a couple of hundred
         word = tokens[index]
         bridged = word in {"and", "-"} and index + 1 < len(tokens) and said.would_take(tokens[index + 1])
         if not bridged and not said.takes(word):
             break
         index += 1
-    value = said.total + (said.part or Decimal(0))
-    if tokens[index : index + 3] == _HALF:
-        value, index = value + Decimal("0.5"), index + 3
-        factor = _GREAT.get(tokens[index]) if index < len(tokens) else None
-        if factor:
-            value, index = value * factor, index + 1
-    return value, index
+    return _and_a_half(said.total + (said.part or Decimal(0)), tokens, index)
+
+
+def _and_a_half(value: Decimal, tokens: list[str], index: int) -> tuple[Decimal, int]:
+    """What was said up to index, with `and a half`, and a `million` behind that, where they follow."""
+    if tokens[index : index + 3] != _HALF:
+        return value, index
+    factor = _GREAT.get(tokens[index + 3], 1) if index + 3 < len(tokens) else 1
+    return (value + Decimal("0.5")) * factor, index + 3 + (factor > 1)
+
+
+def _half(tokens: list[str]) -> tuple[Decimal, int]:
+    """`half`, of what follows where that is a dozen, a million: the first of the tokens is `half`."""
+    more = 2 if tokens[1:2] in (["a"], ["an"]) else 1
+    factor = _GREAT.get(tokens[more]) if more < len(tokens) else None
+    return (Decimal("0.5"), 1) if factor is None else (Decimal(factor) / 2, more + 1)
 
 
 def _figure(token: str) -> Decimal | None:
