@@ -1,6 +1,6 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -100,7 +100,17 @@ class Audits:
                 found[rule.name] = replace(first, tried=second, text=(texts or {}).get(rule.name))
             elif second is not None:
                 found[rule.name] = replace(second, in_use=False)
+            for one in (first, second):
+                if one is not None:
+                    self.owner.begin(one.flipped, confidence=one.confidence, sure=one.sure)
         return found
+
+    def leave(self, opened: Iterable[Open]) -> None:
+        """These calls become no pairs."""
+        for one in opened:
+            self.owner.leave(one.flipped)
+            if one.tried is not None:
+                self.owner.leave(one.tried.flipped)
 
     @staticmethod
     def held(opened: Mapping[str, Open]) -> dict[str, str]:
@@ -119,12 +129,15 @@ class Audits:
             self.owner.answered(opened[step.rule.name].flipped.scope)
 
     def pending(self, opened: Mapping[str, Open], decision: Decision) -> list[Open]:
-        """The calls whose rule was asked and did not answer: the reference's answer makes them pairs."""
-        return [
-            opened[step.rule.name]
+        """The calls whose rule was asked and did not answer: the reference's answer makes them pairs. The others become
+        none."""
+        found = {
+            step.rule.name: opened[step.rule.name]
             for step in decision.steps
             if step.rule.name in opened and not (decision.step is step and decision.act is Act.ANSWER)
-        ]
+        }
+        self.leave(one for name, one in opened.items() if name not in found)
+        return list(found.values())
 
     async def missed(self, context: Context, pending: Sequence[Open]) -> None:
         """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""

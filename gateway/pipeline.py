@@ -102,9 +102,13 @@ class Pipeline:
             texts={rule.name: "\n".join(r.texts) for rule, r in zip(rules, readings, strict=True) if rule.retrains},
         )
         held = self._audits.held(opened)
-        pairs, decision = await self._settling.decide(
-            context, pairs, readings, {*labels.unmet, *held}, partial(shown, request, turns)
-        )
+        try:
+            pairs, decision = await self._settling.decide(
+                context, pairs, readings, {*labels.unmet, *held}, partial(shown, request, turns)
+            )
+        except BaseException:
+            self._audits.leave(opened.values())
+            raise
         placeholders = Placeholders()
         if decision.redactions:
             request, decision, counts = redaction.of_request(request, turns, decision, placeholders)

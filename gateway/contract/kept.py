@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from gateway.contract.audit import LEAST, floor
+from gateway.contract.order import Order
 from gateway.contract.outlook import until_noticed
 from gateway.contract.reference import MOST, Repeats
 from gateway.contract.scope import Scope
@@ -46,6 +47,10 @@ class Kept:
     """Why no attempt begins, where the reference itself is the reason."""
     at: float = 0.0
     """Unix seconds of the latest call; after a restart, of the latest pair."""
+    coins: int = 0
+    """Flipped since the start."""
+    order: Order = field(default_factory=Order)
+    """In which the calls of the running attempt count."""
 
     def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Final, TypeVar
+
+import msgspec
 
 from gateway.contract.audit import flip, trial_rate
 from gateway.contract.drift import drift, span
@@ -15,7 +17,7 @@ from gateway.contract.flipped import Flipped
 from gateway.contract.kept import ORDERING, Kept
 from gateway.contract.reference import MOST, share
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Pair, Phase, Terms, due, hopeful, see
+from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, hopeful, see
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.trial import Trial
 from gateway.contract.writer import SingleWriter
@@ -92,9 +94,11 @@ class Owner:
         rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
         coin = beside.coin if beside else flip(rate, self._draw())
         twice = share(again, known=len(kept.repeats), refused=bool(kept.refused))
+        kept.coins += 1
         return Flipped(
             scope=scope,
             coin=coin,
+            number=kept.coins,
             attempt=contract.attempt.number if contract.attempt else 0,
             threshold=contract.threshold,
             paused=self._writer.holds(scope),
@@ -112,6 +116,20 @@ class Owner:
         kept = self._kept.get(scope.key)
         if kept is not None:
             kept.answered += 1
+
+    def begin(self, flipped: Flipped, *, confidence: float, sure: bool) -> None:
+        """A call begins that may become a pair, right after its coin: what later ones teach counts after it. sure: as
+        of `learn`."""
+        kept = self._kept.get(flipped.scope.key)
+        if kept is not None and flipped.attempt and (flipped.coin.chosen or not sure):
+            missing = flipped.pair(confidence=confidence, sure=sure, agrees=False)
+            kept.order.begin(flipped.number, missing, now=self._clock())
+
+    def leave(self, flipped: Flipped) -> None:
+        """A call that has begun is no pair after all."""
+        kept = self._kept.get(flipped.scope.key)
+        if kept is not None:
+            kept.order.leave(flipped.number)
 
     async def learn(
         self,
@@ -135,19 +153,9 @@ class Owner:
             kept = self._kept.get(flipped.scope.key)
             if kept is None:
                 return
-            agrees = result == "agrees"
-            pair = Pair(
-                chosen=flipped.coin.chosen,
-                chance=flipped.coin.rate if sure else 1.0,
-                least=flipped.coin.rate,
-                confidence=confidence,
-                agrees=agrees,
-                # a sure call that no coin chose is here for a reason of its own, and stands for no others
-                attempt=0 if sure and not flipped.coin.chosen else flipped.attempt,
-                threshold=flipped.threshold,
-            )
+            pair = flipped.pair(confidence=confidence, sure=sure, agrees=result == "agrees")
             row = PairRow(
-                number=kept.contract.pairs,
+                number=0,
                 at=self._clock(),
                 request_id=request_id,
                 chosen=pair.chosen,
@@ -159,7 +167,8 @@ class Owner:
                 result=result,
                 novelty=novelty,
             )
-            await self.ask(lambda _: self._take(kept, pair, row, text))
+            counting = kept.order.end(flipped.number, pair, now=row.at)
+            await self.ask(lambda _: self._take(kept, pair, row, text, counting))
 
     async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
         """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
@@ -201,9 +210,13 @@ class Owner:
         """Waits for what is being written, then closes the store."""
         self._writer.close()
 
-    def _take(self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None) -> None:
+    def _take(
+        self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None, counting: Sequence[Pair]
+    ) -> None:
+        """counting: the pairs whose turn it is to count for the running attempt."""
         before = kept.contract
-        after = see(before, pair)
+        row = msgspec.structs.replace(row, number=before.pairs)
+        after = reduce(count, counting, see(before, pair))
         if after.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
             after = replace(after, reason=f"{after.reason}; {self._why(kept.scope, row)}")
         if after.fresh_from > before.fresh_from:

@@ -103,10 +103,14 @@ class Contract:
 
 
 def see(contract: Contract, pair: Pair) -> Contract:
-    """The contract with one more pair."""
+    """The contract with one more pair, which may withdraw it."""
     contract = replace(contract, pairs=contract.pairs + 1)
-    if pair.chosen:
-        contract = _audit(contract, pair)
+    return _audit(contract, pair) if pair.chosen else contract
+
+
+def count(contract: Contract, pair: Pair) -> Contract:
+    """The contract with a pair that it has seen counted for the running attempt, if it belongs to that. Pairs are to
+    be counted in the order of their coins."""
     if contract.attempt is None or not contract.certifies(pair):
         return contract
     attempt = contract.attempt.see(pair.confidence, agrees=pair.agrees, chance=pair.chance, least=pair.least)

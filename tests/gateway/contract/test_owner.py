@@ -1,6 +1,7 @@
 """The owner of contracts over a real file: what is stored, what a restart finds, what a pause and a failure do."""
 
 import asyncio
+import heapq
 import random
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.contract.audit import Coin
+from gateway.contract.flipped import Flipped
 from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
 from gateway.contract.state import Phase, Terms
@@ -109,6 +111,26 @@ async def test_pairs_of_a_version_that_is_tried_count_by_their_chance_to_be_seen
     attempt = owner.contracts[second].attempt
     assert attempt is not None
     assert {(one.chance, one.least) for one in attempt.rungs[-1].seen} == {(0.2, 0.2), (1.0, 0.2)}
+
+
+@pytest.mark.parametrize("slow_s", [1.0, 600.0])
+async def test_disagreements_that_take_long_count_like_those_that_do_not(tmp_path: Path, slow_s: float) -> None:
+    """Five calls a second, 8 % of which disagree where 5 % may: the labels come first, the rest much later."""
+    chance, now = random.Random(1), 0.0
+    owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=lambda: now)
+    open_calls: list[tuple[float, int, Flipped, bool]] = []
+    for number in range(2500):
+        now += 0.2
+        while open_calls and open_calls[0][0] <= now:
+            _, _, flipped, agrees = heapq.heappop(open_calls)
+            result = "agrees" if agrees else "missing"
+            await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result, sure=False)
+            assert owner.contracts[scope()].phase is Phase.SHADOW
+        flipped = owner.flip(scope(), TERMS, notice_s=7 * DAY)
+        owner.begin(flipped, confidence=0.9, sure=False)
+        agrees = chance.random() >= 0.08
+        heapq.heappush(open_calls, (now + (1.0 if agrees else slow_s), number, flipped, agrees))
+    owner.close()
 
 
 async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gateway.contract.detector import Detector
-from gateway.contract.state import Contract, Pair, Phase, Terms, begin, due, hopeful, see
+from gateway.contract.state import Contract, Pair, Phase, Terms, begin, count, due, hopeful, see
 
 TERMS = Terms(target=0.02, confidence=0.95)
 
@@ -31,7 +31,7 @@ def stream(contract: Contract, pairs: Iterable[tuple[float, bool]], *, seed: int
             attempt=attempt,
             threshold=contract.threshold,
         )
-        after = see(contract, pair)
+        after = count(see(contract, pair), pair)
         if after.fresh_from > contract.fresh_from:
             ordering, certifying = [], []
         if after.attempt is None and certifying:
@@ -116,7 +116,7 @@ def test_pairs_that_came_before_an_attempt_certify_nothing() -> None:
     begun = next(contract for contract in stream(Contract(terms=TERMS), [(0.9, True)] * 400) if contract.attempt)
     assert begun.attempt is not None
     early = Pair(chosen=True, confidence=0.9, agrees=True, attempt=begun.attempt.number - 1, threshold=None)
-    assert see(begun, early).attempt == begun.attempt
+    assert count(see(begun, early), early).attempt == begun.attempt
 
 
 def test_an_attempt_is_begun_only_for_more_than_is_answered_without_it() -> None:
