@@ -49,7 +49,10 @@ def scope(rule: Rule, verdict: Verdict) -> Scope:
     """The contract that a call belongs to: whoever judges, by which words, and what is read."""
     assert rule.asks is not None
     assert rule.safety is not None
-    reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows), repr(rule.template))
+    reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows), repr(rule.template)]
+    if rule.template is not None and rule.template.pattern is not None:
+        # of a long pattern repr shows the beginning
+        reads.append(rule.template.pattern.pattern)
     return Scope(
         rule=rule.name,
         model=rule.asks.model,

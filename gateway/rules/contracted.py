@@ -13,6 +13,8 @@ from gateway.reading.roles import Turn, select, system_text
 from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
+_USUAL: Final = ("user", "True", "512")
+"""Whose messages, whether only the last, and how much of it an intent or topic rule reads if it does not say."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
 
 
@@ -38,12 +40,21 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(system_text(turns), *frames, *_shape(request)),
+        prompt=digest(system_text(turns), *frames, *_shape(request), *_wider(rule)),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         classifier=verdict.classifier,
         version=verdict.version,
         terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
     )
+
+
+def _wider(rule: Rule) -> list[str]:
+    """What a rule reads and answers where that is not as usual: only what was compared is certified. The usual adds
+    nothing, so that contracts from before this was told apart keep their keys."""
+    answers = sorted(label for label, action in rule.then.items() if action.own_label)
+    reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
+    found = [] if reads == _USUAL else [f"reads={','.join(reads)}"]
+    return found if len(answers) == len(rule.names.labels) else [*found, *(f"answers={label}" for label in answers)]
 
 
 def _shape(request: Request) -> list[str]:

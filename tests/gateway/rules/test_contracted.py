@@ -12,28 +12,34 @@ from gateway.reading.request import parse_chat
 from gateway.reading.roles import turns_of
 from gateway.rules.compile import compile_rules
 from gateway.rules.contracted import scope
+from gateway.rules.rule import Rule
 
 POLICY = Policy.model_validate(
-    {"version": 1, "name": "shop", "kind": "intent", "about": "messages", "labels": {"a": {"means": "a"}}}
+    {
+        "version": 1,
+        "name": "shop",
+        "kind": "intent",
+        "about": "messages",
+        "labels": {"a": {"means": "a"}, "b": {"means": "b"}},
+    }
 )
-(RULE,) = compile_rules(
-    (
-        RuleSettings.model_validate(
-            {"name": "r", "classifier": "shop", "contract": True, "then": {"*": {"answer": "label"}}}
-        ),
-    ),
-    {"shop": POLICY},
-    {},
-)
+
+
+def rule(**changed: Any) -> Rule:
+    settings = {"name": "r", "classifier": "shop", "contract": True, "then": {"*": {"answer": "label"}}, **changed}
+    return compile_rules((RuleSettings.model_validate(settings),), {"shop": POLICY}, {})[0]
+
+
+RULE = rule()
 SAID = Verdict(classifier="shop", version="v1", labels=("a",), confidence=0.9, scores={"a": 0.9})
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"why": {"type": "string"}, "label": {"enum": ["a"]}}}
 
 
-def key(*, spaced: bool = False, system: str = "Name it.", **fields: Any) -> str:
+def key(*, of: Rule = RULE, spaced: bool = False, system: str = "Name it.", **fields: Any) -> str:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "x"}]
     body = json.dumps({"model": "m", "messages": messages, **fields}, indent=2 if spaced else None)
     request = parse_chat(body.encode())
-    return scope(RULE, SAID, request, turns_of(request.messages)).key
+    return scope(of, SAID, request, turns_of(request.messages)).key
 
 
 def schema(**more: Any) -> dict[str, Any]:
@@ -59,3 +65,20 @@ def test_another_prompt_or_shape_is_another_contract() -> None:
         key(response_format={"type": "json_object"}),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_rule_that_answers_or_reads_more_is_another_contract() -> None:
+    keys = [
+        key(),
+        key(of=rule(then={"a": {"answer": "label"}})),
+        key(of=rule(then={"b": {"answer": "label"}})),
+        key(of=rule(reads={"roles": ["user", "assistant"]})),
+        key(of=rule(reads={"turns": "all"})),
+        key(of=rule(reads={"max_windows": 1})),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_a_rule_reads_anyway_makes_no_other_contract() -> None:
+    said = rule(then={name: {"answer": "label"} for name in "ab"}, reads={"roles": ["user"], "turns": "last"})
+    assert key(of=said) == key()
