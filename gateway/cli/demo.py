@@ -180,7 +180,7 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     from gateway.config.load import load_gateway
     from gateway.ledger.sqlite import SQLiteLedger
 
-    store = SQLiteLedger(load_gateway(config, os.environ).ledger, must_exist=True)
+    store = SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)
     summary = summarise(store.summary(started, time.time() + 1))
     store.close()
     if as_json:

@@ -30,7 +30,7 @@ def report(
         raise typer.BadParameter(str(error), param_hint="--since") from error
     now = time.time()
     path = ledger or load_gateway(config, os.environ).ledger
-    store = SQLiteLedger(path, must_exist=True)
+    store = SQLiteLedger(path, read_only=True)
     try:
         summary = summarise(store.summary(now - back_s, now + 1))
     finally:

@@ -20,7 +20,7 @@ _CREATE: Final = (
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
-    """A forwarded call, in the order of the table's columns. at: Unix seconds; model: that the client asked for;
+    """A forwarded call. at: Unix seconds; model: that the client asked for;
     request: its JSON; answer: the model's, of a stream all events; tokens and dollars: None where they are not known.
     """
 
@@ -32,6 +32,12 @@ class KeptCall(msgspec.Struct, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     spent_usd: float | None = None
+
+
+_NAMES: Final = KeptCall.__struct_fields__
+# by name: a newer version may add columns to the file while this one serves
+_INSERT: Final = f"INSERT INTO calls ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - columns are constants
+_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S608 - as above
 
 
 class CallStore:
@@ -52,14 +58,13 @@ class CallStore:
         """Writes calls, all or none. Raises LedgerError."""
         rows = [msgspec.structs.astuple(one) for one in records]
         with self._using("written"), self._db:
-            self._db.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(_INSERT, rows)
 
     def calls(self) -> list[KeptCall]:
         """All that are kept, the oldest first. Raises LedgerError."""
         with self._using("read"):
-            rows = self._db.execute("SELECT * FROM calls ORDER BY at").fetchall()
-        names = KeptCall.__struct_fields__
-        return [KeptCall(**dict(zip(names, row, strict=True))) for row in rows]
+            rows = self._db.execute(_SELECT).fetchall()
+        return [KeptCall(**dict(zip(_NAMES, row, strict=True))) for row in rows]
 
     def forget(self, before: float) -> None:
         """Deletes the calls before a time, in Unix seconds. Raises LedgerError."""

@@ -30,7 +30,8 @@ _CREATE: Final = (
     + ", ".join(f"{name} {_TYPES.get(name, 'TEXT NOT NULL')}" for name in COLUMNS)
     + ") STRICT"
 )
-_INSERT: Final = "INSERT INTO requests VALUES (" + ", ".join("?" * len(COLUMNS)) + ")"  # noqa: S608 - columns are constants
+# by name: a newer version may add columns to the file while this one serves
+_INSERT: Final = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - columns are constants
 _SUMMARY: Final = """
 SELECT requested_model, decision, rule, saved_reason, notional,
        count(*) AS calls,
@@ -48,19 +49,27 @@ ORDER BY calls DESC
 
 
 class SQLiteLedger:
-    """Opens or makes the file. Raises LedgerError where that cannot be done, or a newer Offramp made it."""
+    """Opens or makes the file. Raises LedgerError where that cannot be done, or a newer Offramp made it.
 
-    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+    read_only: for `summary` alone. The file must be there, and stays of the version that made it: an older gateway may
+    be serving with it.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        if must_exist and not path.is_file():
-            raise LedgerError(f"there is no ledger at {path} yet; it is made by the first `offramp serve`")
+        if read_only and not path.is_file():
+            raise self._not_there()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
         try:
-            self._prepare()
+            found = self._version()
+            if not read_only:
+                self._prepare(found)
+            elif not found:
+                raise self._not_there()
         except sqlite3.Error as error:
             self._db.close()
             raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
@@ -92,12 +101,19 @@ class SQLiteLedger:
     def close(self) -> None:
         self._db.close()
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+    def _not_there(self) -> LedgerError:
+        return LedgerError(f"there is no ledger at {self._path} yet; it is made by the first `offramp serve`")
+
+    def _version(self) -> int:
+        """0 where the file holds no ledger yet."""
         found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if found > _VERSION:
             raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {found})")
+        return found
+
+    def _prepare(self, found: int) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute(_CREATE)
         if found == 1:

@@ -71,7 +71,7 @@ def test_it_is_opened_again_with_what_it_held(tmp_path: Path, make_record: MakeR
     for _ in range(2):
         with closing(SQLiteLedger(tmp_path / "l.db")) as store:
             store.append([make_record()])
-    with closing(SQLiteLedger(tmp_path / "l.db", must_exist=True)) as store:
+    with closing(SQLiteLedger(tmp_path / "l.db", read_only=True)) as store:
         assert store.summary(0, 1000)[0]["calls"] == 2
 
 
@@ -90,10 +90,13 @@ def test_rows_are_written_all_or_none(tmp_path: Path, make_record: MakeRecord) -
     assert len(rows(tmp_path / "l.db")) == 1
 
 
-def test_a_ledger_that_must_exist_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="there is no ledger at"):
-        SQLiteLedger(tmp_path / "gone.db", must_exist=True)
-    assert not (tmp_path / "gone.db").exists()
+def test_a_ledger_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "l.db"
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="there is no ledger at"):
+            SQLiteLedger(file, read_only=True)
+        assert not file.exists() or not file.stat().st_size
+        file.touch()
 
 
 @pytest.mark.parametrize("content", [b"this is no database, " * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
@@ -119,29 +122,63 @@ def test_a_folder_that_cannot_be_made_even_by_root(folder: str) -> None:
         SQLiteLedger(Path(folder) / "l.db")
 
 
-@pytest.mark.parametrize(("version", "lacks"), [(1, ("redacted", "judged")), (2, ("judged",))])
+OLDER = [(1, ("redacted", "judged")), (2, ("judged",))]
+
+
+def make_older(file: Path, version: int, lacks: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(file)) as db:
+        for column in lacks:
+            db.execute(f"ALTER TABLE requests DROP COLUMN {column}")
+        db.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize(("version", "lacks"), OLDER)
 def test_an_older_ledger_gets_the_columns_that_it_lacks(
     tmp_path: Path, make_record: MakeRecord, version: int, lacks: tuple[str, ...]
 ) -> None:
     file = tmp_path / "l.db"
     with closing(SQLiteLedger(file)) as store:
         store.append([make_record()])
-    with closing(sqlite3.connect(file)) as db:
-        for column in lacks:
-            db.execute(f"ALTER TABLE requests DROP COLUMN {column}")
-        db.execute(f"PRAGMA user_version = {version}")
+    make_older(file, version, lacks)
     with closing(SQLiteLedger(file)) as store:
         store.append([make_record(at=101.0, judged="safety:safe")])
     first, second = rows(file)
     assert (first, second) == (astuple(make_record()), astuple(make_record(at=101.0, judged="safety:safe")))
 
 
+@pytest.mark.parametrize(("version", "lacks"), OLDER)
+def test_an_older_ledger_is_read_as_it_is(
+    tmp_path: Path, make_record: MakeRecord, version: int, lacks: tuple[str, ...]
+) -> None:
+    file = tmp_path / "l.db"
+    with closing(SQLiteLedger(file)) as store:
+        store.append([make_record(input_tokens=3)])
+    make_older(file, version, lacks)
+    with closing(SQLiteLedger(file, read_only=True)) as store:
+        assert store.summary(0, 1000)[0]["input_tokens"] == 3
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+        assert not {row[1] for row in db.execute("PRAGMA table_info(requests)")} & set(lacks)
+
+
+def test_rows_are_written_after_a_newer_version_has_added_columns(tmp_path: Path, make_record: MakeRecord) -> None:
+    file = tmp_path / "l.db"
+    with closing(SQLiteLedger(file)) as store:
+        store.append([make_record()])
+        with closing(sqlite3.connect(file)) as db:
+            db.execute("ALTER TABLE requests ADD COLUMN later TEXT NOT NULL DEFAULT ''")
+            db.execute("PRAGMA user_version = 99")
+        store.append([make_record(at=101.0)])
+    assert rows(file) == [astuple(make_record()), astuple(make_record(at=101.0))]
+
+
 def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "l.db"
     with closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(LedgerError, match="made by a newer Offramp \\(version 99\\)"):
-        SQLiteLedger(file)
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match="made by a newer Offramp \\(version 99\\)"):
+            SQLiteLedger(file, read_only=read_only)
 
 
 @contextmanager
