@@ -102,7 +102,7 @@ def create_app(
         CallStore(contracts.path),
         keeps=settings.content.calls,
         on_failure=metrics.ledger_failures.inc,
-        on_lost=metrics.ledger_lost.inc,
+        on_lost=metrics.kept_calls_lost.inc,
     )
     repeats = Repeats(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(

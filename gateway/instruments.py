@@ -181,6 +181,7 @@ class Instruments:
         self.ledger_pending = self._gauge("offramp_ledger_pending_rows", "Ledger rows not written yet.")
         self.ledger_failures = self._counter("offramp_ledger_failures", "Writes to the ledger that failed.")
         self.ledger_lost = self._counter("offramp_ledger_lost_rows", "Ledger rows given up.")
+        self.kept_calls_lost = self._counter("offramp_kept_calls_lost", "Calls that were to be kept, given up.")
         self.build_info = self._gauge("offramp_build_info", "The version that runs.", "version")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

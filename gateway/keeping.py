@@ -17,6 +17,8 @@ from gateway.wire import chat
 
 _LARGEST: Final = 64 * 1024
 """Bytes of a request and its answer together; a call for a small decision is no larger."""
+_MOST_PENDING: Final = 1000
+"""Calls that wait in memory while the file cannot be written."""
 _OK: Final = range(200, 300)
 
 
@@ -27,7 +29,7 @@ class Keeping:
         self, store: CallStore, *, keeps: bool, on_failure: Callable[[int], None], on_lost: Callable[[int], None]
     ) -> None:
         self._store = store
-        self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost) if keeps else None
+        self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
 
     def listen(self, context: Context, request: Request, answer: Answer) -> Answer:
         """The answer as it came, noted in the context; of a stream once it has passed."""

@@ -20,8 +20,8 @@ _CREATE: Final = (
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
-    """A forwarded call. at: Unix seconds; model: that the client asked for;
-    request: its JSON; answer: the model's, of a stream all events; tokens and dollars: None where they are not known.
+    """A forwarded call. at: Unix seconds; model: that the client asked for; request: its JSON; answer: the model's, of
+    a stream all events; tokens and dollars: None where they are not known.
     """
 
     request_id: str

@@ -35,12 +35,20 @@ class Writer(Generic[T]):
     """One thread between the request path and a store.
 
     on_failure and on_lost are called (from the writer's thread) with a count of failed writes and of rows that
-    had to be given up: only where the store has failed for so long that over 200,000 rows wait, or still fails
-    at the stop.
+    had to be given up: where a write has failed and over `most` rows wait, the oldest of them; where the store still
+    fails at the stop, all; and those that no store takes.
     """
 
-    def __init__(self, store: Appends[T], *, on_failure: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: Appends[T],
+        *,
+        on_failure: Callable[[int], None],
+        on_lost: Callable[[int], None],
+        most: int = _MOST_PENDING,
+    ) -> None:
         self._store = store
+        self._most = most
         self._on_failure = on_failure
         self._on_lost = on_lost
         self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
@@ -74,8 +82,7 @@ class Writer(Generic[T]):
         while not self._stopping.wait(_RETRY_S if self._failing else _EVERY_S):
             self._write_all()
         self._write_all()
-        if self._waiting:
-            self._lose(len(self._waiting))
+        self._give_up(self.pending)
 
     def _write_all(self) -> None:
         while True:
@@ -98,13 +105,12 @@ class Writer(Generic[T]):
                 _log.error("%s; rows wait in memory and are tried again", error)
             self._failing = True
             self._on_failure(1)
-            if self.pending > _MOST_PENDING:
-                self._lose(len(self._waiting))
+            self._give_up(self.pending - self._most)
             return False
         except Exception:  # noqa: BLE001 - no store takes these rows; the thread must live on for the others
-            _log.exception("ledger rows that cannot be stored")
+            _log.exception("rows that cannot be stored")
             self._on_failure(1)
-            self._lose(len(self._waiting))
+            self._give_up(len(self._waiting))
             return True
         if self._failing:
             _log.warning("the ledger can be written again (%.1f s)", time.monotonic() - started)
@@ -112,10 +118,15 @@ class Writer(Generic[T]):
         self._waiting = []
         return True
 
-    def _lose(self, rows: int) -> None:
-        _log.error("%d ledger rows could not be written and are given up", rows)
+    def _give_up(self, rows: int) -> None:
+        """The oldest so many, if any."""
+        if rows <= 0:
+            return
+        for _ in range(rows - len(self._waiting)):
+            self._queue.get_nowait()
+        self._waiting = self._waiting[rows:]
+        _log.error("%d rows could not be written and are given up", rows)
         self._on_lost(rows)
-        self._waiting = []
 
 
 class LedgerWriter(Writer[Record]):

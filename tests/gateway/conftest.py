@@ -340,7 +340,7 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             CallStore(tmp_path / "contracts.db"),
             keeps=loaded.settings.content.calls,
             on_failure=metrics.ledger_failures.inc,
-            on_lost=metrics.ledger_lost.inc,
+            on_lost=metrics.kept_calls_lost.inc,
         )
         pipeline = Pipeline(
             in_use=InUse(Edition(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),

@@ -1,7 +1,10 @@
 """Whole calls are kept where the operator asks, for the time that is stated, and nothing of what a rule touched."""
 
 import json
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from gateway.contract.store import ContractStore
 from gateway.forgetting import Forgetting
 from gateway.keeping import Keeping
 from gateway.ledger.calls import CallStore, KeptCall
+from gateway.types import new_context
 
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
@@ -86,6 +90,37 @@ async def test_a_call_that_fails_is_not_kept(
     assert (await ask(gateway.app, body("hello"))).status == 400
     gateway.keeping.close()
     assert kept(tmp_path) == []
+
+
+async def test_calls_that_are_lost_are_no_rows_of_the_ledger(
+    wire: Callable[..., Any], ask: Any, tmp_path: Path
+) -> None:
+    gateway = wire(models=KEEPS)
+    with closing(sqlite3.connect(tmp_path / "contracts.db")) as db:
+        db.execute("DROP TABLE calls")
+    await ask(gateway.app, body("hello"))
+    gateway.keeping.close()
+    lost = gateway.metrics.registry.get_sample_value
+    assert (lost("offramp_kept_calls_lost_total"), lost("offramp_ledger_lost_rows_total")) == (1, 0)
+
+
+def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
+    lost: list[int] = []
+    store = CallStore(tmp_path / "offramp.db")
+    keeping = Keeping(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
+        db.execute("DROP TABLE calls")
+    context = new_context("req_1", "chat.completions", "anonymous")
+    context.kept = KeptCall(request_id="req_1", at=1.0, model="m", request=b"{}", answer=b"{}")
+    for _ in range(1100):
+        keeping.over(context)
+    for _ in range(1000):
+        if sum(lost) == 100:
+            break
+        time.sleep(0.01)
+    assert sum(lost) == 100
+    keeping.close()
+    assert sum(lost) == 1100
 
 
 @pytest.mark.parametrize(("keep_s", "left"), [(86400.0, ["new"]), (None, [])])

@@ -20,9 +20,9 @@ MakeRecord = Callable[..., Record]
 
 
 class Counts:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int = 200_000) -> None:
         self.failures, self.lost = 0, 0
-        self.writer = LedgerWriter(store, on_failure=self._failed, on_lost=self._lost)
+        self.writer = LedgerWriter(store, on_failure=self._failed, on_lost=self._lost, most=most)
 
     def _failed(self, count: int) -> None:
         self.failures += count
@@ -87,26 +87,30 @@ def test_rows_wait_while_the_store_fails_and_keep_their_order(
 def test_a_store_that_fails_to_the_end_loses_rows_with_a_count(memory_store: Any, make_record: MakeRecord) -> None:
     memory_store.fail = LedgerError("no")
     counts = Counts(memory_store)
-    for _ in range(7):
+    for _ in range(7000):
         counts.writer.add(make_record())
     counts.writer.close()
-    assert counts.lost == 7
+    assert (counts.lost, counts.writer.pending) == (7000, 0)
     assert memory_store.closed
 
 
-def test_memory_is_bounded_while_the_store_fails(
-    memory_store: Any, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("most", [50, 4000])
+def test_the_newest_wait_while_the_store_fails(
+    memory_store: Any, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(writing, "_MOST_PENDING", 50)
+    """Whether the rows that are given up are more or fewer than one batch."""
+    monkeypatch.setattr(writing, "_EVERY_S", 60)
     memory_store.fail = LedgerError("no")
-    counts = Counts(memory_store)
-    for _ in range(60):
-        counts.writer.add(make_record())
-    until(lambda: counts.lost == 60)
+    counts = Counts(memory_store, most=most)
+    for number in range(5000):
+        counts.writer.add(make_record(request_id=str(number)))
+    counts.writer._write_all()
+    assert (counts.failures, counts.lost, counts.writer.pending) == (1, 5000 - most, most)
     memory_store.fail = None
-    counts.writer.add(make_record())
     counts.writer.close()
-    assert len(memory_store.records) == 1
+    assert [record.request_id for record in memory_store.records] == [
+        str(number) for number in range(5000 - most, 5000)
+    ]
 
 
 def test_a_row_that_no_store_takes_does_not_end_the_ledger(
