@@ -193,7 +193,8 @@ class Metrics(Instruments):
         made = self.output_tokens.labels(*labels)
         cost = self.spent.labels(*labels)
         missing = self.usage_missing.labels(record.upstream)
-        broke_off = self.upstream_failures.labels(record.upstream, "broke_off")
+        # the answers to the gateway's own calls come whole: an error there is a judge's answer that is no verdict
+        broke_off = None if record.decision in ASIDE else self.upstream_failures.labels(record.upstream, "broke_off")
 
         def move(record: Record) -> None:
             if record.provider_s is not None:
@@ -208,7 +209,7 @@ class Metrics(Instruments):
                 cost.inc(record.spent_usd)
             if record.usage_source == "missing":
                 missing.inc()
-            if record.error and record.status < 400:
+            if broke_off is not None and record.error and record.status < 400:
                 broke_off.inc()
 
         return move

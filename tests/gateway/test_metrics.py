@@ -101,6 +101,13 @@ def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
     assert total(metrics, "offramp_usage_missing_requests_total") == 1
 
 
+@pytest.mark.parametrize("error", ["unreadable", "failed", "cancelled"])
+def test_a_judges_answer_that_is_no_verdict_is_no_upstreams_failure(error: str) -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", decision="judge", saved_reason="judge", error=error), model="m")
+    assert total(metrics, "offramp_upstream_failures_total") == 0
+
+
 @pytest.mark.parametrize(
     ("verdict", "outcome", "label"),
     [
