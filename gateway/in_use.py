@@ -20,6 +20,11 @@ class Edition:
     versions: Mapping[str, str] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
 
+    def first_safety(self) -> str | None:
+        """The classifier of the first safety rule, or else the first safety classifier."""
+        names = [*(rule.classifier for rule in self.rules), *self.policies]
+        return next((name for name in names if self.policies[name].kind == "safety"), None)
+
 
 @dataclass(slots=True)
 class InUse:

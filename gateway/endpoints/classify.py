@@ -9,6 +9,7 @@ from gateway.endpoints.body import bounded_body, json_response
 from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound
+from gateway.in_use import Edition
 from gateway.wire.classify import ClassifyAnswer, ClassifyRequest, ClassifyResult, ClassifySpan, SlotResult
 from gateway.wire.decode import decoded
 
@@ -23,12 +24,13 @@ def router(engine: Engine) -> APIRouter:
     async def classify(request: Request) -> Response:
         async with recorded(engine, request, "classify") as context:
             asked = decoded(_decode, await bounded_body(request))
-            name = _classifier(engine, asked.classifier or asked.model)
+            edition = engine.in_use.edition
+            name = _classifier(edition, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
             bounded(texts)
             readings = [Reading(classifier=name, texts=(text,), now=asked.now) for text in texts]
-            verdicts = await ask(engine, context, name, readings)
-        return json_response(ClassifyAnswer(name, engine.versions[name], [result_of(verdict) for verdict in verdicts]))
+            verdicts = await ask(engine, context, edition, name, readings)
+        return json_response(ClassifyAnswer(name, edition.versions[name], [result_of(verdict) for verdict in verdicts]))
 
     return api
 
@@ -63,14 +65,14 @@ def result_of(verdict: Verdict) -> ClassifyResult:
     )
 
 
-def _classifier(engine: Engine, name: str | None) -> str:
-    names = list(engine.policies)
+def _classifier(edition: Edition, name: str | None) -> str:
+    names = list(edition.policies)
     if name is None:
         if len(names) != 1:
             raise BadRequest(
                 f"classifier: name one of {', '.join(names) or 'none (none is loaded)'}", param="classifier"
             )
         return names[0]
-    if name not in engine.policies:
+    if name not in edition.policies:
         raise ModelNotFound(f"no classifier {name}{did_you_mean(name, names)}", param="classifier")
     return name

@@ -12,6 +12,7 @@ from gateway.endpoints.body import bounded_body, json_response
 from gateway.endpoints.recorded import ask, bounded, recorded
 from gateway.engine import Engine
 from gateway.errors import BadRequest, ModelNotFound, NotFound, Unavailable
+from gateway.in_use import Edition
 from gateway.reading.roles import READABLE_PARTS
 from gateway.types import REQUEST_ID
 from gateway.wire import moderations as wire
@@ -29,14 +30,15 @@ def router(engine: Engine) -> APIRouter:
     async def moderations(request: Request) -> Response:
         async with recorded(engine, request, "moderations") as context:
             asked = decoded(_decode, await bounded_body(request))
-            name = _classifier(engine, asked.model)
+            edition = engine.in_use.edition
+            name = _classifier(edition, asked.model)
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
-            verdicts = await ask(engine, context, name, readings)
+            verdicts = await ask(engine, context, edition, name, readings)
             for verdict in verdicts:
                 _must_be_read(verdict)
-        results = [_result(verdict, engine.policies[name]) for verdict in verdicts]
+        results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
         answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
-        return json_response(wire.ModerationAnswer(answer_id, f"{name}@{engine.versions[name]}", results))
+        return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
 
     return api
 
@@ -51,13 +53,13 @@ def _must_be_read(verdict: Verdict) -> None:
         raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
 
 
-def _classifier(engine: Engine, model: str | None) -> str:
+def _classifier(edition: Edition, model: str | None) -> str:
     """The safety classifier that `model` names; any other model name gets the gateway's own."""
-    if model is not None and model in engine.policies:
-        if engine.policies[model].kind != "safety":
+    if model is not None and model in edition.policies:
+        if edition.policies[model].kind != "safety":
             raise ModelNotFound(f"{model} is no safety classifier", param="model")
         return model
-    name = engine.first_safety()
+    name = edition.first_safety()
     if name is None:
         raise NotFound("no safety classifier is loaded here")
     return name

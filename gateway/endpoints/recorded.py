@@ -12,6 +12,7 @@ from classifiers.verdict import Reading, Verdict
 from gateway.asgi import ClientGone
 from gateway.engine import Engine
 from gateway.errors import ApiError, BadRequest, InternalError
+from gateway.in_use import Edition
 from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, new_context
 
 MOST_INPUTS: Final = 2048
@@ -45,10 +46,13 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
         engine.recorder.finish(context)
 
 
-async def ask(engine: Engine, context: Context, name: str, readings: Sequence[Reading]) -> list[Verdict]:
-    """One classifier's verdicts, timed and counted."""
+async def ask(
+    engine: Engine, context: Context, edition: Edition, name: str, readings: Sequence[Reading]
+) -> list[Verdict]:
+    """One classifier's verdicts, timed and counted. edition: in use as it is asked; what is taken up meanwhile judges
+    what comes after."""
     record = context.record
-    record.classifier, record.classifier_version = name, engine.versions[name]
+    record.classifier, record.classifier_version = name, edition.versions[name]
     started = perf_counter()
     verdicts = await engine.classify(readings, engine.classify_time_s)
     record.classifier_s = perf_counter() - started

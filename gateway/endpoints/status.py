@@ -20,7 +20,7 @@ def router(engine: Engine, writer: LedgerWriter) -> APIRouter:
         response.status_code = 200 if writer.healthy else 503
         return {
             "status": "ready" if writer.healthy else "the ledger cannot be written",
-            "classifiers": dict(engine.versions),
+            "classifiers": dict(engine.in_use.edition.versions),
             "ledger_pending_rows": writer.pending,
         }
 

@@ -94,15 +94,19 @@ class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
     Labels told by patterns are really sought. A version that is tried (`name@version`) also knows `words` for labels.
+    `meanwhile` is done before they answer.
     """
 
     policies: Mapping[str, Policy]
     words: Mapping[str, str] = field(default_factory=dict)
     asked: list[Reading] = field(default_factory=list)
+    meanwhile: Callable[[], None] | None = None
 
     async def __call__(self, readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
         """One verdict for each reading."""
         self.asked += readings
+        if self.meanwhile is not None:
+            self.meanwhile()
         return [self._verdict(reading) for reading in readings]
 
     def _verdict(self, reading: Reading) -> Verdict:

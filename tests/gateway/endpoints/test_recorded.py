@@ -1,5 +1,7 @@
 """Questions put to classifiers directly leave a row, too."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,3 +29,29 @@ async def test_a_body_that_is_too_large_leaves_a_row(api: Any, ask: Any, memory_
     writer.close()
     (row,) = memory_store.records
     assert (row.decision, row.status, row.error) == ("error", 413, "request_too_large")
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
+async def test_it_ends_on_the_version_that_it_began_with(
+    api: Any, ask: Any, policies: Any, memory_store: Any, path: str
+) -> None:
+    app, engine, writer = api("safe")
+    fields = policies["safe"].model_dump(by_alias=True)
+    fields["labels"]["jailbreak"]["taxonomy"] = {"openai": ["illicit"]}
+    new = replace(
+        engine.in_use.edition, policies={"safe": type(policies["safe"]).model_validate(fields)}, versions={"safe": "v2"}
+    )
+
+    def take_up() -> None:
+        engine.in_use.edition = new
+
+    engine.classify.meanwhile = take_up
+    told = []
+    for _ in range(2):
+        answer = json.loads((await ask(app, b'{"input": "jailbreak"}', path=path)).body)
+        told.append(answer.get("version") or answer["model"].removeprefix("safe@"))
+        if "model" in answer:
+            flagged = [name for name, on in answer["results"][0]["categories"].items() if on]
+            assert flagged == [{"v1": "jailbreak", "v2": "illicit"}[told[-1]]]
+    writer.close()
+    assert told == [row.classifier_version for row in memory_store.records] == ["v1", "v2"]
