@@ -35,7 +35,7 @@ def router(engine: Engine) -> APIRouter:
             readings = [Reading(classifier=name, texts=texts) for texts in _inputs(asked)]
             verdicts = await ask(engine, context, edition, name, readings)
             for verdict in verdicts:
-                _must_be_read(verdict)
+                _must_be_judged(verdict)
         results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
         answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
         return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
@@ -43,12 +43,14 @@ def router(engine: Engine) -> APIRouter:
     return api
 
 
-def _must_be_read(verdict: Verdict) -> None:
+def _must_be_judged(verdict: Verdict) -> None:
     """What was not read, or not judged, must not be called harmless. A label that holds stands all the same."""
     if verdict.labels:
         return
     if verdict.abstention is Abstention.UNREAD:
         raise BadRequest("input: is too long to be read whole; send it in parts", param="input")
+    if verdict.abstention is Abstention.LANGUAGE:
+        raise BadRequest(f"input: is in a language that {verdict.classifier} does not name", param="input")
     if verdict.abstention is Abstention.BROKEN:
         raise Unavailable(f"the classifier {verdict.classifier} gave no verdict ({verdict.reason})")
 

@@ -62,6 +62,16 @@ async def test_what_cannot_be_read_is_not_called_harmless(api: Any, ask: Any) ->
     assert not engine.classify.asked
 
 
+@pytest.mark.parametrize("kind", ["unread", "language"])
+async def test_what_was_not_judged_is_not_called_harmless(api: Any, ask: Any, kind: str) -> None:
+    app, _, _ = api("safe")
+    for given in (kind, ["hello", kind], [{"type": "text", "text": kind}]):
+        status, answer = await moderate(ask, app, {"input": given})
+        assert (status, answer["error"]["param"], answer["error"]["code"]) == (400, "input", None)
+    _, answer = await moderate(ask, app, {"input": [f"violence {kind}", "unsure"]})
+    assert [result["flagged"] for result in answer["results"]] == [True, False]
+
+
 async def test_a_broken_classifier_is_no_clean_bill(api: Any, ask: Any) -> None:
     app, _, _ = api("safe")
     status, answer = await moderate(ask, app, {"input": ["hello", "broken"]})
