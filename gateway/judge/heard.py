@@ -21,7 +21,26 @@ class _Verdict(Struct, forbid_unknown_fields=True):
     labels: list[str]
 
 
+class _Reason(Struct):
+    code: str | int | None = None
+
+
+class _Refusal(Struct):
+    error: _Reason
+
+
 _decode = msgspec.json.Decoder(_Verdict).decode
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
+_FILTERED = ("content_filter", "content_policy_violation")
+"""How Azure OpenAI and OpenAI call it where a filter of theirs stops a question for what it holds."""
+
+
+def is_filtered(body: bytes) -> bool:
+    """Whether a server refuses a question, with status 400, because of the text in it."""
+    try:
+        return _decode_refusal(body).error.code in _FILTERED
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:

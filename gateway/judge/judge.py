@@ -11,7 +11,7 @@ from typing import Final
 
 from classifiers.recent import Recent
 from gateway.errors import ApiError, InternalError, UpstreamFailed
-from gateway.judge.heard import Unreadable, of_chat, of_moderation
+from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation
 from gateway.judge.question import OPTIONAL, chat_question, moderation_question
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -154,6 +154,8 @@ class Judge:
         own.record.status = answer.status
         if own.record.notional:
             raise UpstreamFailed("an echo upstream judges nothing")
+        if answer.status == _BAD_REQUEST and is_filtered(answer.body):
+            raise Unreadable("a filter in front of it stopped the question")
         if answer.status == _BAD_REQUEST:
             raise _Refused(answer.body)
         if not 200 <= answer.status < 300:

@@ -142,6 +142,7 @@ async def test_a_rule_above_that_ends_the_matter_spares_the_judge(wired: Any, as
         (Asked([RuntimeError("a library's own fault")]), "failed"),
         (Asked([Answer(status=500, headers=JSON, body=b"{}")]), "failed"),
         (Asked([Answer(status=400, headers=JSON, body=b'{"error": "no such model"}')]), "failed"),
+        (Asked([Answer(status=400, headers=JSON, body=b'{"error": {"code": "content_filter"}}')]), "unreadable"),
         (Asked([Answer(status=200, headers=JSON, body=b'{"choices": []}')]), "unreadable"),
         (Asked([verdict("murder")]), "unreadable"),
         (Asked([verdict()], notional=True), "failed"),
