@@ -37,6 +37,12 @@ def spend(alpha: float, attempt: int) -> float:
     return alpha * 6 / (math.pi * attempt) ** 2
 
 
+def longest(target: float) -> float:
+    """Pairs at a threshold after which an attempt at it is given up: several times as many as a certificate takes where
+    nothing disagrees, however strict the target."""
+    return max(3000.0, 60.0 / target)
+
+
 def pairs_until(target: float, rate: float, alpha: float) -> float:
     """About how many pairs it takes until evidence tells `rate` from `target`: ln(1/α) over the information that a
     pair holds. Infinite where they are equal (Wald 1945)."""

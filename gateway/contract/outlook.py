@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contract.audit import floor
-from gateway.contract.bounds import clopper_pearson
+from gateway.contract.bounds import clopper_pearson, longest
 from gateway.contract.certificate import Rung
 from gateway.contract.detector import LIMIT, rates
 from gateway.contract.evidence import against_at_least
@@ -20,7 +20,7 @@ from gateway.contract.state import Contract
 
 _STREAMS: Final = 400
 _LONGEST: Final = 20_000
-"""Pairs after which a stream is given up."""
+"""Audits after which a stream is given up."""
 _STEP: Final = 1.02
 """From one look at a stream's evidence to the next."""
 _MOST: Final = 0.9
@@ -33,7 +33,7 @@ _DAY_S: Final = 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The median, and what nine in ten streams stay within; infinite where that lies beyond 20,000 pairs."""
+    """The median, and what nine in ten streams stay within; infinite where that never comes, or beyond 20,000 audits."""
 
     median: float
     most: float
@@ -112,11 +112,13 @@ def threshold(contract: Contract) -> float | None:
 
 
 def until_certificate(target: float, rate: float, alpha: float, *, pairs: int = 0, wrong: int = 0) -> Wait:
-    """How many more pairs at or above a threshold it takes until it is certified, if `rate` of them disagree.
+    """How many more pairs at or above a threshold it takes until it is certified, if `rate` of them disagree; infinite
+    where the attempt is given up before.
 
     pairs, wrong: those that count already. alpha: what the attempt may spend.
     """
-    looks = np.unique(np.geomspace(1, _LONGEST, round(math.log(_LONGEST, _STEP))).astype(int))
+    most = max(1.0, longest(target) - pairs)
+    looks = np.unique(np.geomspace(1, most, max(2, round(math.log(most, _STEP)))).astype(int))
     fresh = np.diff(looks, prepend=0)
     drawn = np.random.default_rng(0).binomial(fresh, rate, size=(_STREAMS, len(looks))).cumsum(axis=1)
     enough = against_at_least(pairs + looks, wrong + drawn, target) >= -math.log(alpha)

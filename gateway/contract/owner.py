@@ -31,6 +31,8 @@ _DAY_S: Final = 86400.0
 _STORED: Final = 20_000
 """Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
 say what has moved."""
+_LAPSED_S: Final = 7 * _DAY_S
+"""Without a call for so long, a contract holds up no version that is tried: its prompt may be no more."""
 _IDLE_S: Final = 90 * _DAY_S
 """Without a pair for so long, a contract keeps none; its state stays."""
 
@@ -53,10 +55,10 @@ class Owner:
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
-        self._kept = {stored.scope.key: self._load(stored) for stored in store.contracts()[:_MOST]}
-        self._attempts: dict[tuple[str, str], int] = {}
-        for stored in store.contracts():
-            self._count_attempts(stored.scope, stored.contract)
+        # the latest changed first, but one that is live changes only with its audits
+        live_first = sorted(store.contracts(), key=lambda stored: stored.contract.phase is not Phase.LIVE)
+        self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
+        self._attempts = store.attempts()
         self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
 
@@ -192,8 +194,11 @@ class Owner:
         return await self._writer.ask(what)
 
     async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
-        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it."""
-        kept = (one for one in tuple(self._kept.values()) if one.scope.classifier == classifier)
+        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it which
+        had a call within a week."""
+        since = self._clock() - _LAPSED_S
+        every = tuple(self._kept.values())
+        kept = [one for one in every if one.scope.classifier == classifier and one.at >= since]
         return await self.ask(lambda _: Trial.of(kept, version, current=current))
 
     async def look(self) -> None:

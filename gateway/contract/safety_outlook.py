@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contract.bets import LIMIT, Evidence, bets_above, bets_below
-from gateway.contract.bounds import spend
+from gateway.contract.bounds import longest, spend
 from gateway.contract.evidence import against_at_most
 from gateway.contract.outlook import PRIOR, Wait, wait
-from gateway.contract.side import HOPELESS, LONGEST, PATIENCE, Rung, Side, to_order
+from gateway.contract.side import HOPELESS, PATIENCE, Rung, Side, to_order
 
 _LADDERS: Final = 200
 _ALARMS: Final = 400
@@ -107,7 +107,9 @@ def until_withdrawn(target: float, heaviest: float, elsewhere: Elsewhere) -> Wai
 def _until(rungs: Sequence[Rung], rates: Sequence[float], alpha: float, *, first: float) -> Wait:
     """As gateway.contract.side goes down a ladder of thresholds: what is wrong at one is wrong at all lower ones."""
     before = np.array([rung.calls for rung in rungs])
-    looks = np.unique(np.geomspace(1, max(1.0, LONGEST - before[0]), round(math.log(LONGEST, _STEP))).astype(int))
+    target = rungs[0].evidence.target
+    most = longest(target)
+    looks = np.unique(np.geomspace(1, max(1.0, most - before[0]), round(math.log(most, _STEP))).astype(int))
     parts = [*np.diff(rates, prepend=0.0), 1 - rates[-1]]
     drawn = np.random.default_rng(0).multinomial(np.diff(looks, prepend=0), parts, size=(_LADDERS, len(looks)))
     wrong = drawn.cumsum(axis=1).cumsum(axis=2)[..., :-1]
@@ -115,9 +117,8 @@ def _until(rungs: Sequence[Rung], rates: Sequence[float], alpha: float, *, first
     proven = np.logical_or.accumulate(_logs(rungs, looks, wrong) >= -math.log(alpha), axis=1)
     proven |= np.array([rung.proven for rung in rungs])
     down_to = np.logical_and.accumulate(proven, axis=2).sum(axis=2)
-    target = rungs[0].evidence.target
     hopeless = against_at_most(calls, wrong + np.array([rung.wrong for rung in rungs]), target) >= HOPELESS
-    hopeless |= calls >= LONGEST
+    hopeless |= calls >= most
     index = np.minimum(down_to, len(rungs) - 1)[..., None]
     done = (down_to == len(rungs)) | np.take_along_axis(hopeless, index, axis=2)[..., 0]
     given_up = np.logical_or.accumulate(done & (down_to == 0), axis=1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self, TypeVar
 
 from gateway.contract.bets import Alarm, Evidence
-from gateway.contract.bounds import spend
+from gateway.contract.bounds import longest, spend
 from gateway.contract.evidence import against_at_most
 from gateway.contract.state import Phase
 
@@ -23,7 +23,6 @@ _FEWEST: Final = 50
 PATIENCE: Final = 3.0
 """After the first threshold is certified, an attempt goes on for the lower ones until it has seen so many times as
 many."""
-LONGEST: Final = 3000
 HOPELESS: Final = math.log(20)
 
 
@@ -56,7 +55,7 @@ class Rung:
     def hopeless(self) -> bool:
         """Whether to wait for it is worth nothing any more."""
         too_often = against_at_most(self.calls, self.wrong, self.evidence.target)
-        return self.calls >= LONGEST or float(too_often) >= HOPELESS
+        return self.calls >= longest(self.evidence.target) or float(too_often) >= HOPELESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.contract.audit import SHADOW, live_rate
-from gateway.contract.bounds import spend
+from gateway.contract.bounds import longest, spend
 from gateway.contract.certificate import Attempt, Rung, ladder
 from gateway.contract.detector import Detector
 from gateway.contract.evidence import against_at_most
@@ -28,8 +28,6 @@ _SUREST = 10
 _LOOKS = 1000
 """Pairs of a version that is tried until an attempt must have begun."""
 _HOPELESS = math.log(20)
-_LONGEST = 3000
-"""Pairs at a threshold after which an attempt is given up."""
 
 
 class Phase(StrEnum):
@@ -190,7 +188,7 @@ def _over(attempt: Attempt) -> str:
     if rung is None:
         return "all thresholds certified"
     pairs, wrong = rung.worth
-    if pairs >= _LONGEST or against_at_most(pairs, wrong, attempt.target) >= _HOPELESS:
+    if pairs >= longest(attempt.target) or against_at_most(pairs, wrong, attempt.target) >= _HOPELESS:
         return f"no certificate at {rung.threshold:.4f}: {rung.wrong} of {rung.pairs} pairs disagreed"
     return ""
 

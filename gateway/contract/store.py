@@ -28,6 +28,9 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_forgotten (
         key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
         PRIMARY KEY (key, chosen, result)) STRICT""",
+    # apart from the contracts: what was spent stays spent where one of them begins anew
+    """CREATE TABLE IF NOT EXISTS contract_attempts (
+        rule TEXT NOT NULL, model TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (rule, model)) STRICT""",
     """CREATE TABLE IF NOT EXISTS contract_repeats (
         key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
@@ -40,6 +43,10 @@ _CREATE: Final = (
         rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
 )
 _PUT: Final = "INSERT OR REPLACE INTO contracts VALUES (?, ?, ?, ?, ?, ?)"
+_SPENT: Final = (
+    "INSERT INTO contract_attempts VALUES (?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET attempts = max(attempts, excluded.attempts)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +110,16 @@ class ContractStore(Tables):
             for scope, state, at in rows
         ]
 
+    def attempts(self) -> dict[tuple[str, str], int]:
+        """The number of the latest attempt of each rule for each model."""
+        # contracts tell it by themselves where an earlier Offramp wrote them
+        query = (
+            "SELECT rule, model, max(attempts) FROM (SELECT rule, model, attempts FROM contract_attempts "
+            "UNION ALL SELECT rule, model, json_extract(state, '$.attempts') FROM contracts) GROUP BY rule, model"
+        )
+        with self._errors("read"):
+            return {(rule, model): attempts or 0 for rule, model, attempts in self._db.execute(query)}
+
     def pairs(self, key: str, *, since: int = 0, newest: int | None = None) -> list[PairRow]:
         """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
         query = "SELECT * FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"
@@ -152,7 +169,8 @@ class ContractStore(Tables):
         scope, contract = stored.scope, stored.contract
         key = scope.key
         state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
-        statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state)]
+        spent = (scope.rule, scope.model, contract.attempts)
+        statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state), (_SPENT, spent)]
         if pair is not None:
             insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             statements.append((insert, (key, *msgspec.structs.astuple(pair))))

@@ -46,6 +46,11 @@ def test_what_was_seen_counts() -> None:
     assert until_certificate(0.05, 0.02, begun.alpha, pairs=40, wrong=8).median > left
 
 
+def test_no_certificate_is_told_that_the_attempt_would_be_given_up_before() -> None:
+    assert until_certificate(0.05, 0.0, 0.03, pairs=2990, wrong=160).median == math.inf
+    assert math.isfinite(until_certificate(0.001, 0.0, 0.03).median)
+
+
 def test_what_disagrees_too_often_is_never_certified() -> None:
     assert until_certificate(0.05, 0.06, 0.03).median == math.inf
 

@@ -15,8 +15,8 @@ from gateway.contract.audit import Coin
 from gateway.contract.flipped import Flipped
 from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
-from gateway.contract.state import Phase, Terms
-from gateway.contract.store import ContractStore
+from gateway.contract.state import Contract, Phase, Terms
+from gateway.contract.store import ContractStore, Stored
 from gateway.ledger.store import LedgerError
 
 TERMS = Terms(target=0.05, confidence=0.95)
@@ -119,7 +119,7 @@ async def test_disagreements_that_take_long_count_like_those_that_do_not(tmp_pat
     chance, now = random.Random(1), 0.0
     owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=lambda: now)
     open_calls: list[tuple[float, int, Flipped, bool]] = []
-    for number in range(2500):
+    for number in range(1500):
         now += 0.2
         while open_calls and open_calls[0][0] <= now:
             _, _, flipped, agrees = heapq.heappop(open_calls)
@@ -328,3 +328,53 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all, but long enough to be looked at" * 30)
     with pytest.raises(LedgerError, match=r"x\.db"):
         ContractStore(tmp_path / "x.db")
+
+
+async def test_a_live_contract_outlasts_a_restart_after_a_thousand_other_prompts(tmp_path: Path) -> None:
+    owner = open_owner(tmp_path)
+    await feed(owner, 800)
+    for number in range(1001):
+        await feed(owner, 1, of=replace(scope(), prompt=f"of {number}"))
+    owner.close()
+    again = open_owner(tmp_path)
+    assert again.contracts[scope()].phase is Phase.LIVE
+    again.close()
+
+
+async def test_what_attempts_spent_stays_spent_where_a_contract_begins_anew(tmp_path: Path) -> None:
+    store = ContractStore(tmp_path / "offramp.db")
+    store.put(Stored(scope=scope(), contract=Contract(terms=TERMS, attempts=3), at=1.0))
+    store.put(Stored(scope=scope(), contract=Contract(terms=TERMS), at=2.0))
+    store.close()
+    owner = open_owner(tmp_path)
+    await feed(owner, 250, of=scope("v2"))
+    assert owner.contracts[scope("v2")].attempts == 4
+    owner.close()
+
+
+async def test_a_contract_without_calls_for_a_week_holds_up_no_version(tmp_path: Path) -> None:
+    chance, now = random.Random(0), 0.0
+    owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=lambda: now)
+    await feed(owner, 800, of=replace(scope(), prompt="no more"))
+    now += 3 * DAY
+    await feed(owner, 1)
+    await feed(owner, 800, of=scope("v2"))
+    before = await owner.trial("bank", "v2", current="v1")
+    now += 5 * DAY
+    await feed(owner, 1)
+    await feed(owner, 1, of=scope("v2"))
+    after = await owner.trial("bank", "v2", current="v1")
+    owner.close()
+    assert (before.outdoes, after.outdoes) == (False, True)
+
+
+async def test_a_strict_target_is_certified_where_nothing_disagrees(tmp_path: Path) -> None:
+    terms = Terms(target=0.001, confidence=0.95)
+    owner = open_owner(tmp_path)
+    for number in range(6000):
+        flipped = owner.flip(scope(), terms, notice_s=7 * DAY)
+        if flipped.answers(0.9):
+            break
+        await owner.learn(flipped, request_id=f"r{number}", label="a", confidence=0.9, result="agrees")
+    assert owner.contracts[scope()].phase is Phase.LIVE
+    owner.close()
