@@ -15,7 +15,6 @@ from classifiers.slots.markup import parse
 from classifiers.training.rows import Origin, Row, encodable
 
 _LABEL_KEYS = ("label", "labels", "category", "intent")
-_GROUP_KEYS = ("group", "batch", "pair")
 _SHOWN_PROBLEMS = 20
 
 
@@ -69,7 +68,8 @@ def _records(policy: Policy, path: Path, problems: list[str]) -> Iterator[tuple[
 
 def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) -> Iterator[tuple[int, Any]]:
     lines = StringIO(text, newline="")
-    reader = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    delimiter, held = ("\t", "tabs") if path.suffix.lower() == ".tsv" else (",", "commas")
+    reader = csv.DictReader(lines, delimiter=delimiter)
     header = reader.fieldnames or ()
     if "text" not in header or (labelled and not any(key in header for key in _LABEL_KEYS)):
         needed = "text and label" if labelled else "text"
@@ -77,7 +77,10 @@ def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) 
         return
     try:
         for record in reader:
-            yield reader.line_num, record
+            if any(record.get(None, ())):
+                problems.append(f"{path}:{reader.line_num}: more fields than the header; quote text that holds {held}")
+            else:
+                yield reader.line_num, record
     except csv.Error as error:
         problems.append(f"{path}:{reader.line_num}: {error}")
 
@@ -88,7 +91,7 @@ def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[
             continue
         try:
             yield number, json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"{path}:{number}: not valid JSON: {error}")
 
 
@@ -99,7 +102,15 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
         return "text is missing or empty"
-    text = encodable(text)
+    labels = _labels(policy, record, hint=hint)
+    if isinstance(labels, str):
+        return labels
+    group = place if record.get("group") in (None, "") else f"{place.rpartition(':')[0]}/{record['group']}"
+    return _marked(Row(text=encodable(text), labels=labels, group=group, source=source), policy)
+
+
+def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str, ...] | str:
+    """A row's labels, or what is wrong with them."""
     key = next((key for key in _LABEL_KEYS if record.get(key) is not None), None)
     value = record[key] if key else next(iter(policy.labels)) if _needs_no_label(policy) else None
     names = value.split("|") if isinstance(value, str) and policy.multi_label else value
@@ -107,18 +118,17 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "label is missing or is not text"
     labels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if names and not labels:
+        return f"label is empty; where no label holds, write {NONE if policy.kind == 'safety' else OTHER}"
     unknown = [name for name in labels if name not in policy.labels and name not in {OTHER, NONE}]
     if unknown:
         near = get_close_matches(unknown[0], list(policy.labels), n=1) if hint else ()
         return f"no label {unknown[0]!r} in the policy {policy.name}" + (f"; did you mean {near[0]!r}?" if near else "")
     if policy.multi_label:
-        labels = tuple(name for name in labels if name not in {OTHER, NONE})
-    elif len(labels) != 1:
+        return tuple(name for name in labels if name not in {OTHER, NONE})
+    if len(labels) != 1:
         return f"a policy of kind {policy.kind} takes one label a row, here are {len(labels)}"
-    else:
-        labels = tuple(OTHER if name == NONE and NONE not in policy.labels else name for name in labels)
-    group = next((f"{place.rpartition(':')[0]}/{record[key]}" for key in _GROUP_KEYS if record.get(key)), place)
-    return _marked(Row(text=text, labels=labels, group=group, source=source), policy)
+    return tuple(OTHER if name == NONE and NONE not in policy.labels else name for name in labels)
 
 
 def _marked(row: Row, policy: Policy) -> Row | str:

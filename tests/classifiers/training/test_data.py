@@ -38,11 +38,37 @@ def test_safety_rows_take_none_one_or_several_labels(safety: Policy, tmp_path: P
     assert [row.labels for row in read_rows(safety, [path])] == [(), both, both, ()]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,label\nI will kill you,\n"),
+        ("a.csv", "text,label\nI will kill you,|\n"),
+        ("a.jsonl", '\n{"text": "I will kill you", "label": " "}\n'),
+        ("a.jsonl", '\n{"text": "I will kill you", "labels": [""]}\n'),
+    ],
+)
+def test_an_empty_label_does_not_teach_what_is_harmless(
+    safety: Policy, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(TrainingError, match=rf"{name}:2: label is empty; where no label holds, write none"):
+        read_rows(safety, [tmp_path / name])
+
+
 def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label,group\na,lost_card,7\nb,lost_card,7\nc,lost_card,\n")
     first, second, third = read_rows(intent, [path])
     assert first.group == second.group != third.group
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "other", "group": 0}\n' * 2)
+    first, second = read_rows(intent, [tmp_path / "a.jsonl"])
+    assert first.group == second.group
+
+
+def test_other_columns_are_no_groups(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label,batch\na,lost_card,2024-05\nb,lost_card,2024-05\n")
+    first, second = read_rows(intent, [tmp_path / "a.csv"])
+    assert first.group != second.group
 
 
 def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) -> None:
@@ -64,6 +90,23 @@ def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> 
     path.write_text("hello,lost_card\n")
     with pytest.raises(TrainingError, match="needs a header with text and label; found hello, lost_card"):
         read_rows(intent, [path])
+
+
+def test_a_text_that_unquoted_commas_would_cut_is_named(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label,text\nother,hello, and good morning\nother,hello,\n")
+    (tmp_path / "a.tsv").write_text("label\ttext\nother\thello\tyou\n")
+    with pytest.raises(TrainingError) as caught:
+        read_rows(intent, [tmp_path / "a.csv", tmp_path / "a.tsv"])
+    assert [line.rpartition("a.")[2] for line in str(caught.value).splitlines()] == [
+        "csv:2: more fields than the header; quote text that holds commas",
+        "tsv:2: more fields than the header; quote text that holds tabs",
+    ]
+
+
+def test_json_that_is_nested_too_deeply_is_named(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "other"}\n' + "[" * 100_000 + "\n")
+    with pytest.raises(TrainingError, match=r"a\.jsonl:2: not valid JSON"):
+        read_rows(intent, [tmp_path / "a.jsonl"])
 
 
 def test_a_csv_breaks_lines_where_csv_does(intent: Policy, tmp_path: Path) -> None:
