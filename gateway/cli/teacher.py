@@ -59,7 +59,8 @@ class AskTeacher:
 
     def _read(self, answer: Answer) -> Completion:
         if answer.status != 200:
-            raise TeacherError(f"the teacher {self._model} answered {answer.status}: {answer.body[:300].decode()}")
+            said = answer.body[:300].decode(errors="replace")
+            raise TeacherError(f"the teacher {self._model} answered {answer.status}: {said}")
         try:
             told = chat.decode_answer(answer.body)
         except msgspec.DecodeError as error:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from classifiers.training.write.cache import Completion
 from classifiers.training.write.prompts import Ask
 
-_CHARS_A_TOKEN = 4
+_ASCII_A_TOKEN = 4
+_TOKENS_A_CHARACTER = 1.5
+"""Of those beyond ASCII: few alphabets need more."""
+
+_TOKENS_BESIDE = 8
 _TOKENS_A_SENTENCE = 25
 
 
@@ -52,28 +56,31 @@ class Purse:
 
     def check(self, ask: Ask, max_tokens: int) -> None:
         """Raises BudgetExceeded where this call could exceed the budget."""
-        asked = input_tokens(ask.prompt)
+        asked = token_count(ask.prompt)
         if self.spent_usd + self._price.of(asked, max_tokens) > self._budget_usd:
             raise BudgetExceeded
         if self._tokens is not None and self.input_tokens + self.output_tokens + asked + max_tokens > self._tokens:
             raise BudgetExceeded
 
-    def charge(self, answer: Completion) -> None:
-        """Count a call's tokens."""
-        self.input_tokens += answer.input_tokens
-        self.output_tokens += answer.output_tokens
-        self.spent_usd += self._price.of(answer.input_tokens, answer.output_tokens)
+    def charge(self, ask: Ask, answer: Completion) -> None:
+        """Count a call's tokens, by the length of its text where the server does not report them."""
+        asked = answer.input_tokens or token_count(ask.prompt)
+        told = answer.output_tokens or token_count(answer.text)
+        self.input_tokens += asked
+        self.output_tokens += told
+        self.spent_usd += self._price.of(asked, told)
 
 
 def estimate(asks: Sequence[Ask], cached: int, price: Price) -> Estimate:
     """asks: those that must be paid for; cached: how many need not be."""
-    asked = sum(input_tokens(ask.prompt) for ask in asks)
+    asked = sum(token_count(ask.prompt) for ask in asks)
     told = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
     return Estimate(
         calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=told, usd=price.of(asked, told)
     )
 
 
-def input_tokens(prompt: str) -> int:
+def token_count(text: str) -> int:
     """A rough count, on the high side."""
-    return len(prompt) // _CHARS_A_TOKEN + 8
+    ascii_only = sum(map(str.isascii, text))
+    return int(ascii_only / _ASCII_A_TOKEN + (len(text) - ascii_only) * _TOKENS_A_CHARACTER) + _TOKENS_BESIDE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A model's answer and the tokens it was billed for."""
+    """A model's answer and the tokens it was billed for, 0 where that was not reported."""
 
     text: str
     input_tokens: int = 0

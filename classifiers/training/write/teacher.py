@@ -78,7 +78,7 @@ class Author:
         return estimate(paid, len(asks) - len(paid), self.price)
 
     def write(self, asks: Sequence[Ask], advance: Callable[[int, int], None]) -> list[Row]:
-        """Ask for every batch until all are written or the budget is spent; what was written is kept either way.
+        """Ask for every batch until the budget is spent, and from then on take only those whose answers are cached.
 
         Each batch is one group. Raises TeacherError where `complete` gives up (answers until then are cached, so
         that a re-run goes on from there).
@@ -91,7 +91,7 @@ class Author:
                 texts = self._texts(ask)
             except BudgetExceeded:
                 self._over_budget = True
-                break
+                continue
             self._answered += 1
             self._unusable += not texts
             rows += [
@@ -130,9 +130,11 @@ class Author:
             question = self._question(ask, seed)
             answer = self._cache.get(question)
             if answer is None:
+                if self._over_budget:
+                    raise BudgetExceeded
                 self._purse.check(ask, most)
                 answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
-                self._purse.charge(answer)
+                self._purse.charge(ask, answer)
                 self._cache.put(question, answer)
             texts = _read(ask, answer.text)
             if texts:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TeacherError
@@ -16,9 +14,8 @@ from classifiers.slots.tags import Mark
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import placed
 from classifiers.training.write import attributes
-from classifiers.training.write.answers import parse, parse_keyed
 from classifiers.training.write.attributes import Attributes
-from classifiers.training.write.budget import Price
+from classifiers.training.write.budget import Price, token_count
 from classifiers.training.write.cache import Cache, Completion
 from classifiers.training.write.neighbours import nearest_labels
 from classifiers.training.write.prompts import asks
@@ -28,16 +25,18 @@ from classifiers.training.write.teacher import Author, Hired
 class Scripted:
     """A model that answers each prompt with numbered sentences in the form asked for, and remembers the prompts."""
 
-    def __init__(self, answer: str | None = None) -> None:
+    def __init__(self, answer: str | None = None, *, usage: tuple[int, int] = (100, 200)) -> None:
         self.prompts: list[str] = []
         self.answer = answer
+        self.usage = usage
 
     def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
         self.prompts.append(prompt)
         texts = [f"sentence {len(self.prompts)}-{index}" for index in range(10)]
         keys = re.findall(r'"(\w+)": \["…"', prompt)
         told: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
-        return Completion(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=100, output_tokens=200)
+        asked, said = self.usage
+        return Completion(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=asked, output_tokens=said)
 
 
 @pytest.fixture
@@ -114,6 +113,61 @@ def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
     assert poor.author.over_budget
 
 
+def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    def policy(means: str, budget: str) -> Policy:
+        values = taught(sentences_per_label=20, budget=budget).model_dump(by_alias=True)
+        labels = {"lost_card": {"means": means}, "exchange_rate": {"means": "asks for a rate"}}
+        return Policy.model_validate(values | {"labels": labels})
+
+    price = Price(input_usd=1e-5, output_usd=1e-3)
+    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, price).write()) == 60
+    model = Scripted()
+    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, price)
+    assert (again.expected.calls, again.expected.cached_calls) == (2, 4)
+    assert Counter(row.labels for row in again.write()) == {("exchange_rate",): 20, (OTHER,): 20}
+    assert model.prompts == []
+    assert again.author.over_budget
+    assert again.author.summary()["batches"] == {"wanted": 6, "answered": 4, "unusable": 0}
+
+
+def test_once_the_budget_is_spent_no_smaller_call_is_paid_for(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    """So that a budget that ends early ends evenly."""
+    model = Scripted()
+    run = Run(taught(tokens=2400), model, tmp_path, Price(known=False))
+    run.write()
+    assert run.author.over_budget
+    assert {"Write 10"} == {found.group() for prompt in model.prompts if (found := re.search(r"Write \d+", prompt))}
+
+
+@pytest.mark.parametrize("usage", [(0, 0), (100, 0), (0, 200)])
+def test_a_server_that_reports_no_usage_is_bounded_as_well(
+    taught: Callable[..., Policy], tmp_path: Path, usage: tuple[int, int]
+) -> None:
+    price, model = Price(input_usd=1e-5, output_usd=1e-4), Scripted(usage=usage)
+    run = Run(taught(budget="$0.14"), model, tmp_path, price)
+    run.write()
+    summary = run.author.summary()
+    assert summary["stopped_by_budget"] is True
+    assert 0 < len(model.prompts) < 8
+    assert 0 < summary["spent_usd"] <= 0.14
+    assert min(summary["input_tokens"], summary["output_tokens"]) >= 40 * len(model.prompts)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Write ten different messages: where is my new card, it has not come yet", 16),
+        ("我昨天在你们商店订购的银行卡什么时候能够寄到?我已经等待了两个星期,仍然没有收到任何消息。", 52),
+        ("주문한 카드가 언제 도착하는지 알려주세요. 두 주 동안 기다렸지만 아직 오지 않았습니다.", 45),
+        ("मेरा नया कार्ड कब आएगा? मैंने दो हफ्ते पहले इसे ऑर्डर किया था, लेकिन अभी तक नहीं मिला।", 87),
+        ("Πότε θα έρθει η νέα μου κάρτα; Την παρήγγειλα πριν από δύο εβδομάδες.", 62),
+    ],
+)
+def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
+    """Beside what cl100k_base makes of the text."""
+    assert tokens <= token_count(text) <= 2 * tokens
+
+
 def test_tokens_bound_a_model_whose_price_is_unknown(taught: Callable[..., Policy], tmp_path: Path) -> None:
     model = Scripted()
     run = Run(taught(tokens=3000), model, tmp_path, Price(known=False))
@@ -142,59 +196,6 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
     with pytest.raises(TeacherError, match="gone"):
         Run(taught(), Fails(), tmp_path).write()
     assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
-
-
-@pytest.mark.parametrize(
-    ("answer", "texts"),
-    [
-        ('["a", "b"]', ["a", "b"]),
-        ('Here you are:\n```json\n["a",\n "b"]\n```\nEnjoy [1]!', ["a", "b"]),
-        ('[{"text": "a"}, {"message": "b"}, {"x": 1}, 3, null]', ["a", "b"]),
-        ("1. a\n2) b\n- c\n\n* a", ["a", "b", "c"]),
-        ('{"messages": ["a", "b"]}', ["a", "b"]),
-        ('["broken', []),
-        ("", []),
-        ("I'm sorry, but I can't help with that.", []),
-        ("Here are some:\n- a\n- b", ["a", "b"]),
-        ('["a", "' + "x" * 2000 + '"]', ["a"]),
-        ('["two\\n lines"]', ["two lines"]),
-        ('Values as [2](people):\n["for [2](people)"]', ["for [2](people)"]),
-    ],
-)
-def test_answers_are_parsed_with_distrust(answer: str, texts: list[str]) -> None:
-    assert parse(answer) == texts
-
-
-@given(st.text())
-def test_no_answer_breaks_the_parser(answer: str) -> None:
-    assert all(text and len(text) <= 1000 for text in parse(answer))
-
-
-def test_a_deeply_nested_answer_is_no_text() -> None:
-    assert parse("[" * 100_000) == []
-
-
-@pytest.mark.parametrize(
-    ("answer", "texts"),
-    [
-        ('{"A": ["a", "b"], "B": ["c"]}', {"a": "x", "b": "x", "c": "y"}),
-        ('Of course:\n```json\n{"A": ["a"],\n "B": ["b"]}\n```', {"a": "x", "b": "y"}),
-        ('[{"A": "a", "B": "b"}, {"A": "c", "B": "d"}]', {"a": "x", "b": "y", "c": "x", "d": "y"}),
-        ('{"A": ["a", "same"], "B": ["same"]}', {"a": "x"}),
-        ('{"A": [1, null, {"text": "a"}], "C": ["b"]}', {"a": "x"}),
-        ('["a", "b"]', {}),
-        ("I cannot help with that.", {}),
-    ],
-)
-def test_texts_under_keys_get_the_labels_of_their_key(answer: str, texts: dict[str, str]) -> None:
-    assert parse_keyed(answer, {"A": ("x",), "B": ("y",)}) == [
-        (text, (label,)) for label in ("x", "y") for text, own in texts.items() if own == label
-    ]
-
-
-@given(st.text())
-def test_no_answer_breaks_the_keyed_parser(answer: str) -> None:
-    assert isinstance(parse_keyed(answer, {"A": ("x",)}), list)
 
 
 def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
