@@ -20,6 +20,7 @@ from classifiers.registry import Registry
 from classifiers.runtime import Runtime
 from classifiers.training import kept
 from classifiers.training.clean import key
+from classifiers.training.evaluate import top
 from classifiers.training.fit.recipe import Made
 from classifiers.training.rows import Row
 from classifiers.verdict import Reading, Verdict
@@ -134,11 +135,9 @@ def _held_out(name: str) -> bool:
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:
     verdicts = runtime.classify([Reading(classifier=policy.name, texts=(row.text,)) for row in rows])
-    return [_names(verdict, policy) == set(row.labels) for verdict, row in zip(verdicts, rows, strict=True)]
+    return [named(verdict, policy) == set(row.labels) for verdict, row in zip(verdicts, rows, strict=True)]
 
 
-def _names(verdict: Verdict, policy: Policy) -> set[str]:
+def named(verdict: Verdict, policy: Policy) -> set[str]:
     """The labels that hold; where one must and none is sure enough, the likeliest: thresholds are no merit."""
-    if verdict.labels or policy.multi_label or not verdict.scores:
-        return set(verdict.labels)
-    return {max(verdict.scores, key=lambda label: verdict.scores[label])}
+    return set(verdict.labels) if policy.multi_label else {top(verdict)[0]}

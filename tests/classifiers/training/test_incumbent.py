@@ -3,18 +3,20 @@
 import itertools
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classifiers.policy import Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.registry import Registry
 from classifiers.training import kept
 from classifiers.training.clean import key
-from classifiers.training.incumbent import Comparison, Incumbent
+from classifiers.training.incumbent import Comparison, Incumbent, named
 from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
+from classifiers.verdict import Abstention, Verdict
 
 DESKS: dict[str, Any] = {
     "version": 1,
@@ -121,6 +123,16 @@ def test_a_tests_own_text_is_never_held_out(models_dir: Path, bare: Callable[...
 
 def test_where_it_is_not_known_what_it_was_trained_on_nothing_is_held_out(models_dir: Path) -> None:
     assert Incumbent.find(policy(), as_rows(rows()), models_dir).held == ()
+
+
+def test_where_none_is_sure_enough_other_may_be_the_likeliest() -> None:
+    def said(**scores: float) -> Verdict:
+        return Verdict(classifier="desks", version="v", scores=scores, abstention=Abstention.UNSURE)
+
+    scoped = Policy.model_validate(DESKS | {"other": "anything else"})
+    assert named(said(north=0.1, south=0.1), scoped) == {OTHER}
+    assert named(said(north=0.2, south=0.5), scoped) == {"south"}
+    assert named(replace(said(north=0.6, south=0.1), labels=(OTHER,), abstention=None), scoped) == {OTHER}
 
 
 @pytest.fixture
