@@ -1,4 +1,5 @@
-"""The models folder: `<name>/<version>/` for each artifact, `<name>/current` for the version in use.
+"""The models folder: `<name>/<version>/` for each artifact, `<name>/current` for the version in use, `<name>/used` for
+those that led to it.
 
 Versions are named `YYYYMMDD-HHMMSS-xxxxxxxx` (UTC, then the manifest's sha256), so they sort by age.
 """
@@ -18,6 +19,7 @@ from classifiers.errors import ArtifactError
 
 CURRENT = "current"
 PROPOSED = "proposed"
+USED = "used"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TAKEN = frozenset({"encoders"})
 
@@ -44,12 +46,9 @@ class Registry:
 
     def current(self, name: str) -> str | None:
         """The version in use, or None. Raises ArtifactError where `current` names one that is not there."""
-        path = self._home(name) / CURRENT
-        try:
-            version = path.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return None
-        if version not in self.versions(name):
+        version = self._read(name, CURRENT)
+        if version is not None and version not in self.versions(name):
+            path = self._home(name) / CURRENT
             raise ArtifactError(f"{path} names version {version!r}, which is not there")
         return version
 
@@ -87,50 +86,76 @@ class Registry:
         return version
 
     def promote(self, name: str, version: str) -> None:
-        """Put a version in use; readers see the old one or the new one, never neither."""
-        self._point(name, version, CURRENT)
+        """Put a version in use; readers see the old one or the new one, never neither.
+
+        Raises ArtifactError where there is no such version.
+        """
+        self.resolve(name, version)
+        used = self._used(name)
+        before = used[: used.index(version)] if version in used else used
+        # first: should it end between the two, the version in use is still known
+        self._write(name, USED, *before, version)
+        self._write(name, CURRENT, version)
         if self.proposed(name) == version:
             self.withdraw(name)
 
     def propose(self, name: str, version: str) -> None:
-        """Name a version that is to be tried beside the one in use, instead of any that was."""
-        self._point(name, version, PROPOSED)
+        """Name a version that is to be tried beside the one in use, instead of any that was.
+
+        Raises ArtifactError where there is no such version.
+        """
+        self.resolve(name, version)
+        self._write(name, PROPOSED, version)
 
     def proposed(self, name: str) -> str | None:
         """The version that is to be tried beside the one in use, if any."""
-        try:
-            version = (self._home(name) / PROPOSED).read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return None
+        version = self._read(name, PROPOSED)
         return version if version in self.versions(name) else None
 
     def withdraw(self, name: str) -> None:
         """Let no version be tried any more."""
         (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
-    def _point(self, name: str, version: str, file_name: str) -> None:
-        """Raises ArtifactError where there is no such version."""
-        self.resolve(name, version)
+    def rollback(self, name: str) -> str:
+        """Put the version that was in use before the current one in use again and return it.
+
+        Raises ArtifactError at the first.
+        """
+        current = self.current(name)
+        if current is None:
+            raise ArtifactError(f"{name} has no version in use")
+        *before, _ = self._used(name)
+        if not before:
+            raise ArtifactError(f"{name} has no version that was in use before {current}")
+        self.promote(name, before[-1])
+        return before[-1]
+
+    def _used(self, name: str) -> list[str]:
+        """The versions that led to the one in use, which is the last; none that a rollback left or that was only tried.
+
+        Where that is not recorded, all that are not newer.
+        """
+        current, there = self._read(name, CURRENT) or "", self.versions(name)
+        told = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
+        before = told[: told.index(current)] if current in told else told
+        return [version for version in (*before, current) if version in there]
+
+    def _read(self, name: str, file_name: str) -> str | None:
+        try:
+            return (self._home(name) / file_name).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, file_name: str, *versions: str) -> None:
         home = self._home(name)
         handle, made = tempfile.mkstemp(prefix=f".{file_name}-", dir=home)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(version + "\n")
+            file.writelines(f"{version}\n" for version in versions)
             file.flush()
             os.fsync(file.fileno())
         path = Path(made)
         path.chmod(0o644)
         path.replace(home / file_name)
-
-    def rollback(self, name: str) -> str:
-        """Put the version before the current one in use and return it. Raises ArtifactError at the oldest."""
-        current = self.current(name)
-        if current is None:
-            raise ArtifactError(f"{name} has no version in use")
-        older = [version for version in self.versions(name) if version < current]
-        if not older:
-            raise ArtifactError(f"{name} has no version older than {current}")
-        self.promote(name, older[-1])
-        return older[-1]
 
     def _home(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name in _TAKEN:
