@@ -75,6 +75,11 @@ class Detector:
             yield Stretch(chars=len(piece), likely={code: share for code, share in ranked if share >= least})
 
 
+def code_of(language: str) -> str:
+    """A language's ISO 639 code: `pt` of `pt`, `pt-BR` or `pt_BR`."""
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
 def detectable(languages: Iterable[str]) -> frozenset[str]:
     """What the detector calls some languages, given by their ISO 639 codes (`pt-BR` reads as `pt`), and their kin.
 
@@ -82,8 +87,8 @@ def detectable(languages: Iterable[str]) -> frozenset[str]:
     """
     known: set[str] = set()
     for language in languages:
-        code = language.lower().replace("_", "-").split("-")[0]
-        family = {code, *(other for kin in _KIN if code in kin.split() for other in kin.split())} & DETECTED
+        own = code_of(language)
+        family = {own, *(other for kin in _KIN if own in kin.split() for other in kin.split())} & DETECTED
         if not family:
             return frozenset()
         known |= family

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from classifiers.text.languages import ANY
+from classifiers.text.languages import ANY, code_of
 
 _RANGES: Mapping[str, str] = {
     "Greek": "\u0370-\u03ff\u1f00-\u1fff",
@@ -60,7 +60,7 @@ def written_in(languages: Iterable[str]) -> frozenset[str]:
     Latin letters stand in texts of any language; an unknown code is taken for one written in them.
     `any` is written in all.
     """
-    codes = {language.lower().replace("_", "-").split("-")[0] for language in languages}
+    codes = set(map(code_of, languages))
     if ANY in codes:
         return frozenset(_LANGUAGES)
     return frozenset(script for script, known in _LANGUAGES.items() if codes.intersection(known.split()))

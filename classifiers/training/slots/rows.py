@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from classifiers.policy import OTHER, Policy, SlotType
 from classifiers.slots.markup import Marked, parse
+from classifiers.text.languages import code_of
 from classifiers.training.rows import Row
 from classifiers.training.slots.typical import VALUES
 
@@ -96,7 +97,7 @@ def example_rows(policy: Policy) -> list[tuple[Marked, float]]:
 
 
 def _english(policy: Policy) -> bool:
-    return "en" in {tag.split("-")[0].lower() for tag in policy.languages}
+    return "en" in map(code_of, policy.languages)
 
 
 def _examples(policy: Policy, name: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.policy import OTHER, Label, Policy
+from classifiers.text.languages import code_of
 from classifiers.training.rows import Origin, Row
 from classifiers.training.write import frames
 from classifiers.training.write.everyday import EVERYDAY
@@ -70,7 +71,7 @@ def write(policy: Policy, seed: int, *, brief: bool = False, without: Container[
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
-    english = "en" in {language.split("-")[0].lower() for language in policy.languages}
+    english = "en" in map(code_of, policy.languages)
     rows: list[Row] = []
     forms: dict[str, int] = {}
     excluded = _excluded_elsewhere(policy)

@@ -102,6 +102,11 @@ def test_only_the_authors_words_are_used_for_other_languages() -> None:
     assert {row.text for row in german.rows} == allowed
 
 
+@pytest.mark.parametrize("tag", ["en-US", "en_US", "EN_gb"])
+def test_english_by_any_tag_is_english(tag: str) -> None:
+    assert write(policy("safety", languages=[tag]), 0) == write(policy("safety"), 0)
+
+
 def test_brief_keeps_every_label_and_the_examples() -> None:
     whole, brief = write(policy(), 0), write(policy(), 0, brief=True)
     assert len(brief.rows) < len(whole.rows)

@@ -65,3 +65,4 @@ def test_values_are_exchanged_for_those_of_rows_examples_and_typical_ones() -> N
     assert {"nine", "four", "2 people", "a dozen"} <= set(found["people"])
     assert set(found["occasion"]) == {"birthday", "bday"}
     assert "a dozen" not in pools(policy(languages=["de"]), marked)["people"]
+    assert "a dozen" in pools(policy(languages=["en_US"]), marked)["people"]
