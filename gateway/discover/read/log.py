@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from gateway.discover.call import Call, Log
 from gateway.discover.read import helicone, litellm, openai, portkey
+from gateway.discover.read.batch import Batches
 from gateway.discover.read.exchange import Exchange, SkippedRecord, UnreadableRecord, call_of
 from gateway.discover.read.records import records
 
@@ -24,8 +25,6 @@ _UNKNOWN: Final = (
     "is of no known form: a request with its response, messages that end with the answer, a batch's line, or a record "
     "of LiteLLM, Portkey or Helicone"
 )
-_NO_REQUEST: Final = "batch answers without their request: name the batch's input file too"
-_NO_RESPONSE: Final = "batch requests without their answer: name the batch's output file too"
 
 
 class Source(Protocol):
@@ -63,8 +62,7 @@ class _Reading:
         self._calls: list[Call] = []
         self._skipped: Counter[str] = Counter()
         self._problems: list[str] = []
-        self._asked: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        self._answered: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._batches = Batches()
 
     def take(self, place: str, record: Any) -> None:
         if isinstance(record, ValueError):
@@ -72,8 +70,7 @@ class _Reading:
         elif not isinstance(record, dict):
             self._problems.append(f"{place}: must be an object, is {type(record).__name__}")
         elif openai.is_batch(record):
-            half = self._asked if "body" in record else self._answered
-            half[str(record["custom_id"])] = place, record
+            self._batches.take(place, record)
         else:
             form = next((make for fits, make in _FORMS if fits(record)), None)
             if form is None:
@@ -83,14 +80,8 @@ class _Reading:
                 self._add(place, partial(form, record))
 
     def log(self) -> Log:
-        for name, (place, answered) in self._answered.items():
-            asked = self._asked.get(name)
-            if asked is None:
-                self._skipped[_NO_REQUEST] += 1
-            else:
-                self._add(place, partial(openai.of_batch, asked[1], answered))
-        if unanswered := len(self._asked.keys() - self._answered.keys()):
-            self._skipped[_NO_RESPONSE] += unanswered
+        for place, asked, answered in self._batches.joined(self._skipped):
+            self._add(place, partial(openai.of_batch, asked, answered))
         return Log(calls=self._calls, skipped=self._skipped, problems=self._problems)
 
     def _add(self, place: str, make: Callable[[], Exchange]) -> None:

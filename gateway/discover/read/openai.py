@@ -3,7 +3,7 @@
 Pairs: `{"request": …, "response": …}` (also `input` and `output`), each a body or an object with a `body`. Chats:
 `{"messages": [… , {"role": "assistant", …}]}`, as for fine-tuning and distillation. Stored completions: an object
 `chat.completion` with the `messages` (or `input_messages`, `input`) that it answers. A batch's two files are joined
-by `custom_id`; that needs both, so it is done in `log`.
+by `custom_id`; that needs both, so it is done in `batch`.
 """
 
 from collections.abc import Mapping
