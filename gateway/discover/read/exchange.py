@@ -1,6 +1,7 @@
 """A record of any log as a request with its answer, and that as a call."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ FAILED: Final = "failed, or was refused by the provider"
 NO_TEXT: Final = "prompt or answer was not kept in the log"
 CUT: Final = "the log keeps only a part of the text"
 NO_ANSWER: Final = "no answer in the record"
+_STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
+"""A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
 
 
 class SkippedRecord(Exception):
@@ -73,8 +76,8 @@ def call_of(exchange: Exchange, place: str) -> Call:
 
 def _said(response: Any) -> tuple[Said, Mapping[str, Any]]:
     """The first choice, and the usage."""
-    if isinstance(response, str) and response.lstrip().startswith("data:"):
-        body, read = response.encode(), streamed
+    if isinstance(response, str) and _STREAM.search(response):
+        body, read = response.removeprefix("\ufeff").encode(), streamed
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)
@@ -92,8 +95,8 @@ def _said(response: Any) -> tuple[Said, Mapping[str, Any]]:
 
 
 def parsed(value: Any, name: str) -> Any:
-    """What may be JSON or a text that is JSON. Raises UnreadableRecord."""
-    if not isinstance(value, str) or not value.strip() or value.lstrip().startswith("data:"):
+    """What may be JSON, or a text that is JSON or a stream; the latter stays one. Raises UnreadableRecord."""
+    if not isinstance(value, str) or not value.strip() or _STREAM.search(value):
         return value
     try:
         return json.loads(value)

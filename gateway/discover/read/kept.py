@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.discover.call import Call, Log
-from gateway.discover.read.exchange import Exchange, SkippedRecord, UnreadableRecord, call_of
+from gateway.discover.read.exchange import Exchange, SkippedRecord, UnreadableRecord, call_of, parsed
 from gateway.ledger.calls import CallStore, KeptCall
 
-_EVENTS = b"data:"
 _DATABASE = b"SQLite format 3\0"
 
 
@@ -49,10 +48,9 @@ class Kept:
 
 
 def _exchange(kept: KeptCall) -> Exchange:
-    streamed = kept.answer.lstrip().startswith(_EVENTS)
     return Exchange(
         request=json.loads(kept.request),
-        response=kept.answer.decode(errors="replace") if streamed else json.loads(kept.answer),
+        response=parsed(kept.answer.decode("utf-8-sig", errors="replace"), "answer"),
         at=kept.at,
         model=kept.model,
         input_tokens=kept.input_tokens,

@@ -50,6 +50,13 @@ def pair(request: dict[str, Any], content: str, at: int = START) -> Pair:
     return Pair(request, response, at)
 
 
+def stream(content: str) -> str:
+    """The events of an answer, a letter in each."""
+    parts: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"content": letter}}]} for letter in content]
+    parts.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
+
+
 def user(text: str, system: str = "", **fields: Any) -> dict[str, Any]:
     """A request with one user's message."""
     messages = [{"role": "system", "content": system}] if system else []

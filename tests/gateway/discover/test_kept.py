@@ -10,7 +10,7 @@ from gateway.discover.read.kept import Kept, is_ledger
 from gateway.ledger.calls import CallStore, KeptCall
 from gateway.ledger.store import LedgerError
 from gateway.savings.prices import PriceTable
-from tests.gateway.discover.logs import two_templates
+from tests.gateway.discover.logs import stream, two_templates
 
 
 def store(file: Path, *calls: KeptCall) -> None:
@@ -48,18 +48,17 @@ def test_calls_that_a_gateway_kept_are_found_by_their_templates(tmp_path: Path) 
 
 def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> None:
     file = tmp_path / "offramp.db"
-    events = b"".join(
-        b"data: " + json.dumps({"choices": [{"delta": {"content": part}}]}).encode() + b"\n\n" for part in ("Sh", "op")
-    )
+    events = stream("Shop").encode()
     request = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
     store(
         file,
-        KeptCall(request_id="a", at=1.0, model="m", request=request, answer=events + b"data: [DONE]\n\n"),
+        KeptCall(request_id="a", at=1.0, model="m", request=request, answer=events),
+        KeptCall(request_id="o", at=1.5, model="m", request=request, answer=b": OPENROUTER PROCESSING\n\n" + events),
         KeptCall(request_id="b", at=2.0, model="m", request=request, answer=b"<html>"),
         KeptCall(request_id="c", at=3.0, model="m", request=request, answer=b'{"choices": []}'),
     )
     log = Kept(file).read(lambda _: None)
-    assert [call.said.content for call in log.calls] == ["Shop"]
+    assert [call.said.content for call in log.calls] == ["Shop", "Shop"]
     assert log.problems[0].startswith(f"{file}:b: ")
     assert sum(log.skipped.values()) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.discover.call import Log
 from gateway.discover.read.log import Files
 
-from .logs import START, Pair, pair, user, write
+from .logs import START, Pair, pair, stream, user, write
 
 ONE = pair(user("where is my card", "Sort this.", temperature=0), "card")
 
@@ -173,10 +173,11 @@ def test_no_answer_is_joined_to_another_batchs_request(
     assert len(log.calls) + log.skipped.total() == len(distinct)
 
 
-def test_a_stream_kept_as_text_is_joined(tmp_path: Path) -> None:
-    parts = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("ca", "rd")]
-    parts.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    text = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
+@pytest.mark.parametrize(
+    "start", ["", "\n", "\ufeff", ": OPENROUTER PROCESSING\n\n", "event: message\n", "retry: 9\r\n"]
+)
+def test_a_stream_kept_as_text_is_joined(start: str, tmp_path: Path) -> None:
+    text = start + stream("card")
     [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, response=text)])).calls
     assert call.said.content == "card"
 
