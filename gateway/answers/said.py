@@ -24,11 +24,8 @@ def whole(body: bytes) -> list[Said]:
 def streamed(body: bytes) -> list[Said]:
     """The choices of an answer's events. Raises msgspec.DecodeError."""
     said: dict[int, Said] = {}
-    splitter = sse.Splitter()
-    for event in (*splitter.feed(body), splitter.flush()):
-        data = sse.data_of(event)
-        if data and data != b"[DONE]":
-            _take(said, data)
+    for data in sse.payloads(body):
+        _take(said, data)
     return list(said.values())
 
 

@@ -13,8 +13,9 @@ from gateway.reading.roles import Turn
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """place: `file:line`; at: seconds since 1970, None where the log does not tell; model: as it was asked for;
-    fields: the request's top-level fields with their bytes; tokens: None where none are reported; reported_usd: what
-    the log itself says that it cost; message_bytes: of all messages."""
+    fields: the request's top-level fields with their bytes; tokens: None where none are reported, cached ones a part of
+    the input; reported_usd: what the log itself says that it cost; spent_usd: what a gateway's ledger says that it
+    cost; message_bytes: of all messages."""
 
     place: str
     at: float | None
@@ -26,6 +27,7 @@ class Call:
     cached_input_tokens: int = 0
     output_tokens: int | None = None
     reported_usd: float | None = None
+    spent_usd: float | None = None
     message_bytes: int = 0
 
 

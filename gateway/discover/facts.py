@@ -57,9 +57,12 @@ def consistency(inputs: Sequence[str], labels: Sequence[str | None]) -> Consiste
 
 
 def spend(calls: Sequence[Call], prices: PriceTable) -> Spend:
-    """By the price table; where that does not know the model, by what the log says."""
+    """What the ledger says; else by the price table; where that does not know the model, by what the log says."""
     usd, estimated, unpriced = 0.0, 0, 0
     for call in calls:
+        if call.spent_usd is not None:
+            usd += call.spent_usd
+            continue
         price = prices.find(call.model)
         if price is None:
             unpriced += call.reported_usd is None

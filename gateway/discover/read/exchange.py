@@ -13,13 +13,14 @@ from gateway.answers.said import Said, streamed, whole
 from gateway.discover.call import Call
 from gateway.errors import BadRequest
 from gateway.reading.roles import turns_of
-from gateway.wire import chat
+from gateway.wire import chat, sse
 
 NOT_CHAT: Final = "no chat call"
 FAILED: Final = "failed, or was refused by the provider"
 NO_TEXT: Final = "prompt or answer was not kept in the log"
 CUT: Final = "the log keeps only a part of the text"
 NO_ANSWER: Final = "no answer in the record"
+_MOST_TOKENS: Final = 10**9
 _STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
 """A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
 
@@ -44,6 +45,7 @@ class Exchange:
     input_tokens: int | None = None
     output_tokens: int | None = None
     reported_usd: float | None = None
+    spent_usd: float | None = None
 
 
 def call_of(exchange: Exchange, place: str) -> Call:
@@ -57,7 +59,8 @@ def call_of(exchange: Exchange, place: str) -> Call:
     except BadRequest as error:
         raise UnreadableRecord(error.message) from error
     said, usage = _said(exchange.response)
-    details = usage.get("prompt_tokens_details")
+    input_tokens = _count(usage.prompt_tokens) or exchange.input_tokens
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
     model = exchange.model or str(request.get("model") or "")
     return Call(
         place=place,
@@ -66,32 +69,34 @@ def call_of(exchange: Exchange, place: str) -> Call:
         turns=turns,
         fields={name: msgspec.Raw(chat.encode(value)) for name, value in request.items() if name != "messages"},
         said=said,
-        input_tokens=_count(usage.get("prompt_tokens")) or exchange.input_tokens,
-        cached_input_tokens=(_count(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0,
-        output_tokens=_count(usage.get("completion_tokens")) or exchange.output_tokens,
+        input_tokens=input_tokens,
+        cached_input_tokens=min(_count(cached) or 0, input_tokens or 0),
+        output_tokens=_count(usage.completion_tokens) or exchange.output_tokens,
         reported_usd=exchange.reported_usd,
+        spent_usd=exchange.spent_usd,
         message_bytes=len(messages),
     )
 
 
-def _said(response: Any) -> tuple[Said, Mapping[str, Any]]:
+def _said(response: Any) -> tuple[Said, chat.ReportedUsage]:
     """The first choice, and the usage."""
-    if isinstance(response, str) and _STREAM.search(response):
-        body, read = response.removeprefix("\ufeff").encode(), streamed
+    stream = isinstance(response, str) and _STREAM.search(response) is not None
+    if stream:
+        body = response.removeprefix("\ufeff").encode()
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)
-        body, read = chat.encode(response), whole
+        body = chat.encode(response)
     else:
         raise SkippedRecord(NO_ANSWER)
     try:
-        choices = read(body)
+        choices = streamed(body) if stream else whole(body)
+        told = [chat.decode_meta(part).usage for part in (sse.payloads(body) if stream else [body])]
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableRecord(f"the answer is no chat completion: {error}") from error
     if not choices:
         raise SkippedRecord(NO_ANSWER)
-    usage = response.get("usage") if isinstance(response, dict) else None
-    return choices[0], usage if isinstance(usage, dict) else {}
+    return choices[0], next((usage for usage in reversed(told) if usage is not None), chat.ReportedUsage())
 
 
 def parsed(value: Any, name: str) -> Any:
@@ -141,4 +146,4 @@ def dollars(value: Any, *, scale: float = 1.0) -> float | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else None

@@ -55,5 +55,5 @@ def _exchange(kept: KeptCall) -> Exchange:
         model=kept.model,
         input_tokens=kept.input_tokens,
         output_tokens=kept.output_tokens,
-        reported_usd=kept.spent_usd,
+        spent_usd=kept.spent_usd,
     )

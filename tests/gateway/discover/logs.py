@@ -50,10 +50,12 @@ def pair(request: dict[str, Any], content: str, at: int = START) -> Pair:
     return Pair(request, response, at)
 
 
-def stream(content: str) -> str:
-    """The events of an answer, a letter in each."""
+def stream(content: str, usage: dict[str, Any] | None = None) -> str:
+    """The events of an answer, a letter in each, and its usage in one of its own."""
     parts: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"content": letter}}]} for letter in content]
     parts.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if usage is not None:
+        parts.append({"choices": [], "usage": usage})
     return "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
 
 

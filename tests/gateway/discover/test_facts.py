@@ -34,6 +34,13 @@ def test_spend_is_by_the_price_list_first() -> None:
     assert (found.estimated, found.unpriced) == (0, 0)
 
 
+def test_spend_that_a_ledger_tells_comes_before_the_price_list() -> None:
+    found = spend(
+        [replace(CALL, spent_usd=9.0, input_tokens=None), replace(CALL, model="our-own", spent_usd=0.0)], PRICES
+    )
+    assert (found.usd, found.estimated, found.unpriced) == (9.0, 0, 0)
+
+
 def test_spend_of_a_model_without_a_price_is_what_the_log_says() -> None:
     strange = replace(CALL, model="our-own")
     found = spend([replace(strange, reported_usd=0.5), strange], PRICES)

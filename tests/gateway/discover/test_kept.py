@@ -3,14 +3,16 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from gateway.discover.facts import spend
 from gateway.discover.finding import look
 from gateway.discover.read.kept import Kept, is_ledger
 from gateway.ledger.calls import CallStore, KeptCall
 from gateway.ledger.store import LedgerError
-from gateway.savings.prices import PriceTable
-from tests.gateway.discover.logs import stream, two_templates
+from gateway.savings.prices import PriceTable, load_prices
+from tests.gateway.discover.logs import stream, two_templates, user
 
 
 def store(file: Path, *calls: KeptCall) -> None:
@@ -41,7 +43,7 @@ def test_calls_that_a_gateway_kept_are_found_by_their_templates(tmp_path: Path) 
     log = Kept(file).read(lambda _: None)
     assert (len(log.calls), dict(log.skipped), log.problems) == (120, {}, [])
     first = log.calls[0]
-    assert (first.place, first.at, first.model, first.reported_usd) == (f"{file}:r0", 1000.0, "gpt-4o", 0.25)
+    assert (first.place, first.at, first.model, first.spent_usd) == (f"{file}:r0", 1000.0, "gpt-4o", 0.25)
     found = look(log.calls, PriceTable(as_of="2026-11-25", source="none", prices={}))
     assert sorted(one.calls for one in found) == [60, 60]
 
@@ -61,6 +63,25 @@ def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> N
     assert [call.said.content for call in log.calls] == ["Shop", "Shop"]
     assert log.problems[0].startswith(f"{file}:b: ")
     assert sum(log.skipped.values()) == 1
+
+
+def test_money_is_what_the_ledger_says_and_else_by_the_price_list(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    usage = {"prompt_tokens": 10_000, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9_900}}
+    call = KeptCall(
+        request_id="a",
+        at=1.0,
+        model="gpt-4o",
+        request=json.dumps(user("x")).encode(),
+        answer=stream("Shop", usage).encode(),
+        input_tokens=10_000,
+        output_tokens=1,
+    )
+    store(file, msgspec.structs.replace(call, spent_usd=0.5), call)
+    log = Kept(file).read(lambda _: None)
+    prices = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
+    by_list = 100 * 2.5e-6 + 9_900 * 1.25e-6 + 10e-6
+    assert [spend([one], prices).usd for one in log.calls] == pytest.approx([0.5, by_list])
 
 
 def test_a_database_is_told_from_a_log(tmp_path: Path) -> None:

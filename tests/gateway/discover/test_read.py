@@ -177,9 +177,11 @@ def test_no_answer_is_joined_to_another_batchs_request(
     "start", ["", "\n", "\ufeff", ": OPENROUTER PROCESSING\n\n", "event: message\n", "retry: 9\r\n"]
 )
 def test_a_stream_kept_as_text_is_joined(start: str, tmp_path: Path) -> None:
-    text = start + stream("card")
+    usage = {"prompt_tokens": 70, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 60}}
+    text = start + stream("card", usage)
     [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, response=text)])).calls
     assert call.said.content == "card"
+    assert (call.input_tokens, call.cached_input_tokens, call.output_tokens) == (70, 60, 3)
 
 
 @pytest.mark.parametrize(
