@@ -1,6 +1,7 @@
 """A record of any log as a request with its answer, and that as a call."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ NO_TEXT: Final = "prompt or answer was not kept in the log"
 CUT: Final = "the log keeps only a part of the text"
 NO_ANSWER: Final = "no answer in the record"
 _MOST_TOKENS: Final = 10**9
+_TIME_UNITS: Final = (1, 10**3, 10**6, 10**9)
+_LATEST_S: Final = 10**11
 _STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
 """A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
 
@@ -105,7 +108,7 @@ def parsed(value: Any, name: str) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableRecord(f"{name}: is text, but not JSON: {error}") from error
 
 
@@ -120,15 +123,18 @@ def an_object(value: Any, name: str) -> Mapping[str, Any]:
 
 
 def seconds(value: Any, name: str) -> float | None:
-    """A time in ISO 8601 (UTC where it names no zone) or in seconds or milliseconds since 1970."""
+    """A time in ISO 8601 (UTC where it names no zone), or seconds since 1970, also in thousandths, millionths or
+    billionths. Raises UnreadableRecord."""
     if value is None or value == "":
         return None
-    if isinstance(value, int | float):
-        return float(value) / (1000 if value > 1e11 else 1)
     try:
-        found = datetime.fromisoformat(str(value).strip())
-    except ValueError as error:
-        raise UnreadableRecord(f"{name}: {value!r} is no time such as 2026-11-25T10:00:00Z") from error
+        if isinstance(value, int | float):
+            unit = next((unit for unit in _TIME_UNITS if value <= _LATEST_S * unit), 1)
+            found = datetime.fromtimestamp(value / unit, UTC)
+        else:
+            found = datetime.fromisoformat(str(value).strip())
+    except (ValueError, OverflowError) as error:
+        raise UnreadableRecord(f"{name}: {str(value)[:40]!r} is no time such as 2026-11-25T10:00:00Z") from error
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
@@ -138,11 +144,12 @@ def tokens(value: Any) -> int | None:
 
 
 def dollars(value: Any, *, scale: float = 1.0) -> float | None:
-    """An amount, in units of `scale` dollars."""
+    """An amount, in units of `scale` dollars, where it is one."""
     try:
-        return None if value is None or value == "" else float(value) * scale
-    except (TypeError, ValueError):
+        found = float(value) * scale
+    except (TypeError, ValueError, OverflowError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def _count(value: Any) -> int | None:

@@ -1,12 +1,11 @@
 """A gateway's own ledger, as far as it keeps whole calls → a log."""
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from gateway.discover.call import Call, Log
-from gateway.discover.read.exchange import Exchange, SkippedRecord, UnreadableRecord, call_of, parsed
+from gateway.discover.read.exchange import Exchange, SkippedRecord, UnreadableRecord, an_object, call_of, parsed
 from gateway.ledger.calls import CallStore, KeptCall
 
 _DATABASE = b"SQLite format 3\0"
@@ -49,7 +48,7 @@ class Kept:
 
 def _exchange(kept: KeptCall) -> Exchange:
     return Exchange(
-        request=json.loads(kept.request),
+        request=an_object(kept.request.decode(errors="replace"), "request"),
         response=parsed(kept.answer.decode("utf-8-sig", errors="replace"), "answer"),
         at=kept.at,
         model=kept.model,

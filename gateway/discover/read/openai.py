@@ -18,6 +18,7 @@ from gateway.discover.read.exchange import (
     an_object,
     parsed,
     seconds,
+    tokens,
 )
 
 _PAIRS: Final = (("request", "response"), ("input", "output"))
@@ -87,7 +88,7 @@ def body(value: Any, name: str) -> Any:
     """A body, also where it stands in an object with a status. Raises SkippedRecord and UnreadableRecord."""
     found = parsed(value, name)
     if isinstance(found, dict) and "body" in found:
-        if (status := found.get("status_code", 200)) and not 200 <= int(status) < 300:
+        if not 200 <= (tokens(found.get("status_code")) or 200) < 300:
             raise SkippedRecord(FAILED)
         return parsed(found["body"], f"{name}.body")
     return found

@@ -57,11 +57,12 @@ def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> N
         KeptCall(request_id="a", at=1.0, model="m", request=request, answer=events),
         KeptCall(request_id="o", at=1.5, model="m", request=request, answer=b": OPENROUTER PROCESSING\n\n" + events),
         KeptCall(request_id="b", at=2.0, model="m", request=request, answer=b"<html>"),
+        KeptCall(request_id="d", at=2.5, model="m", request=b"[" * 100_000, answer=events),
         KeptCall(request_id="c", at=3.0, model="m", request=request, answer=b'{"choices": []}'),
     )
     log = Kept(file).read(lambda _: None)
     assert [call.said.content for call in log.calls] == ["Shop", "Shop"]
-    assert log.problems[0].startswith(f"{file}:b: ")
+    assert [problem.partition(": ")[0] for problem in log.problems] == [f"{file}:b", f"{file}:d"]
     assert sum(log.skipped.values()) == 1
 
 

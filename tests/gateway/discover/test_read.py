@@ -225,6 +225,9 @@ def test_what_is_no_call_to_learn_from_is_counted(record: dict[str, Any], reason
         (json.dumps(litellm(ONE, response="oops")), "response: is text, but not JSON"),
         (json.dumps({"request": {"messages": [{"role": 1}]}, "response": ONE.response}), "messages:"),
         (json.dumps({"request": ONE.request, "response": {"choices": [{"message": 3}]}}), "no chat completion"),
+        (json.dumps({"request": "[" * 100_000, "response": ONE.response}), "request: is text, but not JSON"),
+        (json.dumps({"request": ONE.request, "response": ONE.response, "created_at": 10**400}), "is no time"),
+        (json.dumps(portkey(ONE, created_at=float("nan"))), "created_at: 'nan' is no time"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, message: str, tmp_path: Path) -> None:
@@ -236,6 +239,26 @@ def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, me
     [problem] = log.problems
     assert problem.startswith(f"{file}:3: ")
     assert message in problem
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+def test_a_time_may_be_in_parts_of_a_second(unit: int, tmp_path: Path) -> None:
+    [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, created_at=START * unit)])).calls
+    assert call.at == START
+
+
+@pytest.mark.parametrize("odd", [pytest.param(10**400, id="huge"), float("nan"), float("inf"), "nan", [1], {"a": 1}])
+def test_a_cost_a_count_or_a_status_that_is_none_is_not_there(odd: Any, tmp_path: Path) -> None:
+    bare = {**ONE.response, "usage": None}
+    records = [
+        litellm(ONE, spend=odd, prompt_tokens=odd, response=bare),
+        portkey(ONE, cost=odd, req_units=odd, response=bare),
+        helicone(ONE, cost=odd, prompt_tokens=odd, response_body=bare),
+        {"request": ONE.request, "response": {"status_code": odd, "body": bare}},
+    ]
+    log = read(write(tmp_path / "log.jsonl", records))
+    assert list(log.problems) == []
+    assert [(call.reported_usd, call.input_tokens) for call in log.calls] == [(None, None)] * len(records)
 
 
 @pytest.mark.parametrize("indent", [None, 2])
