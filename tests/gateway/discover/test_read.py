@@ -1,6 +1,7 @@
 """Logs of every maker, as files, and what is wrong in them by line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,14 +262,40 @@ def test_a_cost_a_count_or_a_status_that_is_none_is_not_there(odd: Any, tmp_path
     assert [(call.reported_usd, call.input_tokens) for call in log.calls] == [(None, None)] * len(records)
 
 
-@pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("wrapped", [True, False])
-def test_a_list_is_read_like_lines(indent: int | None, wrapped: bool, tmp_path: Path) -> None:
-    records = [litellm(ONE), litellm(ONE, call_type="aembedding")]
+LISTS = ("data", "logs", "requests", "results")
+MANY = [*FORMS.values(), litellm(ONE, call_type="aembedding")]
+WHOLE: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "a list": (MANY, MANY),
+    **{name: ({"meta": {"logs": [1]}, "has_more": False, name: MANY, "end": "]"}, MANY) for name in LISTS},
+    **{f"one {form}": (record, [record]) for form, record in FORMS.items()},
+    "one with lists of its own": ({**FORMS["pair"], **{name: [{"a": 1}] for name in LISTS}}, [FORMS["pair"]]),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("before", ["", "\n", "\ufeff"])
+@pytest.mark.parametrize("whole", WHOLE)
+def test_it_makes_no_difference_where_lines_break(whole: str, before: str, indent: int | None, tmp_path: Path) -> None:
+    held, records = WHOLE[whole]
     file = tmp_path / "log.json"
-    file.write_text(json.dumps({"data": records, "error": None} if wrapped else records, indent=indent))
+    file.write_text(before + json.dumps(held, indent=indent), "utf-8")
+    log, lines = read(file), read(write(tmp_path / "log.jsonl", records))
+    assert (list(log.problems), log.skipped) == ([], lines.skipped)
+    assert [replace(call, place="") for call in log.calls] == [replace(call, place="") for call in lines.calls]
+
+
+def test_lists_a_line_are_all_read(tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.jsonl", [[FORMS["pair"]], [FORMS["chat"], FORMS["litellm"]], FORMS["portkey"]]))
+    assert [call.place[-1] for call in log.calls] == ["1", "2", "2", "3"]
+
+
+def test_what_is_wrong_in_a_list_over_several_lines_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "log.json"
+    file.write_text(json.dumps({"meta": {"data": [1, 2]}, "data": [17, FORMS["pair"]]}, indent=1))
     log = read(file)
-    assert (len(log.calls), log.skipped.total(), list(log.problems)) == (1, 1, [])
+    assert len(log.calls) == 1
+    [problem] = log.problems
+    assert problem.startswith(f"{file}:9: must be an object")
 
 
 def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
