@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.discover.call import Log
+from gateway.discover.read.log import Files
+
 ROWS = Path(__file__).parents[3] / "config" / "policies" / "data"
 START = 1_760_000_000
 SYSTEM = "You sort the messages that reach an online shop.\nSay whether a message is about the shop."
@@ -97,3 +100,8 @@ def write(file: Path, records: Iterable[Any]) -> Path:
     """One JSON object a line."""
     file.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
     return file
+
+
+def read(*files: Path) -> Log:
+    """Exported files as a log."""
+    return Files(files).read(lambda _done: None)
