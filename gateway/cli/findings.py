@@ -43,7 +43,7 @@ def _cells(one: "Finding", times: float) -> Iterator[str]:
 
 
 def _lines(one: "Finding", bound: float) -> Iterator[str]:
-    yield f"{one.calls:,} calls of {', '.join(one.models)}; reads {one.group.reads}"
+    yield f"{one.calls:,} calls of {one.asked}; reads {one.group.reads}"
     if one.obstacle is not None:
         yield f"not replaceable: {one.obstacle}"
     elif one.agreement is not None and not one.agreement.answered:

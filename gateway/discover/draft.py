@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from gateway.config.load import OTHER_MODELS
 from gateway.discover.finding import Finding
 from gateway.discover.yaml import scalar, unwritable
 from gateway.reading.roles import system_text
@@ -71,8 +72,10 @@ def draft(finding: Finding) -> Draft:
 
 def gateway(findings: Sequence[Finding], systems: Sequence[str]) -> str:
     """A whole gateway file with the rule of each. systems: all system prompts of the log, to tell theirs apart."""
-    models = list(dict.fromkeys(model for one in findings for model in one.models))
-    routes = "".join(f"  {scalar(model)}: openai\n" for model in models)
+    models = [scalar(model) for model in dict.fromkeys(model for one in findings for model in one.models)]
+    if not all(one.models for one in findings):
+        models.append(OTHER_MODELS)
+    routes = "".join(f"  {model}: openai\n" for model in models)
     rules = "\n".join(line for one in findings for line in _rule(one, systems))
     return f"{_HEAD}{routes}rules:\n{rules}\n"
 
@@ -96,7 +99,7 @@ def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
 def _policy(
     finding: Finding, labels: Sequence[str], by_label: Mapping[str, Sequence[str]], reserved: Sequence[str]
 ) -> Iterator[str]:
-    models = ", ".join(finding.models)
+    models = finding.asked
     yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {models}."
     yield "# A description in your own words under means: helps, and so do more examples."
     yield "version: 1"
@@ -132,9 +135,11 @@ def _rule(finding: Finding, systems: Sequence[str]) -> Iterator[str]:
     glob = _glob(own, [text for text in systems if text not in mine], exact=group.system is not None)
     yield f"  - name: {finding.name}"
     yield f"    classifier: {finding.name}"
-    yield "    when:"
-    yield "      model:"
-    yield from (f"        - {scalar(model)}" for model in finding.models)
+    if finding.models or glob:
+        yield "    when:"
+    if finding.models:
+        yield "      model:"
+        yield from (f"        - {scalar(model)}" for model in finding.models)
     if glob:
         yield f"      system_glob: {scalar(glob)}"
     if lines := list(_reads(finding)):

@@ -74,9 +74,9 @@ Advance = Callable[[str, int, int], None]
 class Finding:
     """A group, what its calls cost, and how far a classifier could stand in.
 
-    month: how many times the log's period goes into 30 days, None where it has no times; chars: the median length of
-    an answer; bits: the entropy of the answers; obstacle: why it is not replaceable; givable: the share of calls whose
-    shape can be met; agreement: None where there is an obstacle.
+    models: as far as the log names them; month: how many times the log's period goes into 30 days, None where it has no
+    times; chars: the median length of an answer; bits: the entropy of the answers; obstacle: why it is not replaceable;
+    givable: the share of calls whose shape can be met; agreement: None where there is an obstacle.
     """
 
     name: str
@@ -95,6 +95,11 @@ class Finding:
     @property
     def calls(self) -> int:
         return len(self.group.calls)
+
+    @property
+    def asked(self) -> str:
+        """Its models in words."""
+        return ", ".join(self.models) or "the model"
 
     @property
     def saved_share(self) -> float:
@@ -128,7 +133,10 @@ def look(calls: Sequence[Call], prices: PriceTable, *, period: float | None = No
                 name=name if names[name] == 1 else f"{name}-{names[name]}",
                 group=group,
                 labels=labels,
-                models=tuple(model for model, _ in Counter(call.model for call in group.calls).most_common()),
+                models=tuple(
+                    model
+                    for model, _ in Counter(call.model for call in group.calls if call.model.strip()).most_common()
+                ),
                 spend=spend(group.calls, prices),
                 month=MONTH_S / length if length else None,
                 chars=answer_chars(group.calls),

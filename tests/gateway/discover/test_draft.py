@@ -132,6 +132,23 @@ def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
         write(tmp_path, [draft(found[0])], gateway(found, []))
 
 
+@pytest.mark.parametrize("system", ["", "Is it meant well, yes or no?"])
+@pytest.mark.parametrize("named", [0, 30])
+def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str, tmp_path: Path) -> None:
+    prompt = "{text}" if system else "Is this meant well, yes or no?\nText: {text}"
+    requests = [
+        {**user(prompt.format(text=text), system), "model": "gpt-4o" if i < named else ""}
+        for i, text in enumerate(TEXTS)
+    ]
+    pairs = [pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)]
+    [finding] = findings(pairs)
+    loaded, policies = written(tmp_path, [finding])
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    for call, text in zip(finding.group.calls, finding.group.inputs, strict=True):
+        _, [reading] = met(rules, call.model or "gpt-4o", call.turns)
+        assert reading.texts == (text,)
+
+
 @given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))
 def test_any_text_is_read_back_as_it_was(text: str) -> None:
     document = source.parse(f"key: {scalar(text)}\n{scalar(text)}: value\n", "made", {})
