@@ -15,6 +15,7 @@ from gateway.reading.roles import Turn, select, system_text
 _TASKS_OF_ONE_FRAME = 20
 """More system prompts with a common frame than this are one that varies, not several tasks."""
 _USER = frozenset({"user"})
+_SYSTEM = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,8 @@ class Group:
     """calls: with the same template; inputs: what varies of each, as `reads` gives it; shape: that is asked for.
 
     system: the system prompt, None where it changes from call to call; frame: of the texts that are read;
-    constant: every call asks the same; conversation: earlier turns change as well; parts: texts in a user's turn.
+    constant: every call asks the same; conversation: earlier turns change as well; readable: a rule with `reads` reads
+    just these inputs.
     """
 
     calls: tuple[Call, ...]
@@ -33,7 +35,7 @@ class Group:
     system: str | None
     constant: bool
     conversation: bool
-    parts: int = 1
+    readable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _key(shape: Wanted | Unmet) -> Hashable:
 def _seen(call: Call) -> _Seen:
     texts, _ = select(call.turns, _USER, last=True)
     end = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
-    earlier = tuple(turn for turn in call.turns[: end + 1 - 1] if turn.role not in ("system", "developer"))
+    earlier = tuple(turn for turn in call.turns[: end + 1 - 1] if turn.role not in _SYSTEM)
     return _Seen(call, system_text(call.turns), texts, earlier)
 
 
@@ -97,8 +99,9 @@ def _of_shape(seen: list[_Seen], shape: Wanted | Unmet) -> list[Group]:
 def _of_varying_system(seen: list[_Seen], shape: Wanted | Unmet, frame: Frame) -> list[Group]:
     """The input stands in the system prompt where nothing else varies; else there are two places that do."""
     if frame and len({one.user for one in seen}) == 1:
-        reads = reads_of(frame, roles=("system",))
-        inputs = tuple(frame.middle(one.system) for one in seen)
+        roles = {turn.role for one in seen for turn in one.call.turns} & _SYSTEM
+        reads = reads_of(frame, roles=tuple(sorted(roles)))
+        inputs = tuple(frame.middle(one.system).strip() for one in seen)
         return [_group(seen, shape, inputs=inputs, reads=reads, frame=frame, system=None)]
     return _of_system(seen, shape, varies=True)
 
@@ -181,5 +184,13 @@ def _group(
         system=system,
         constant=constant,
         conversation=conversation,
-        parts=len(seen[0].user),
+        readable=all(_reads_just(text, one.call, reads) for one, text in zip(seen, inputs, strict=True)),
     )
+
+
+def _reads_just(text: str, call: Call, reads: Reads) -> bool:
+    """Whether a rule reads this input of a call and nothing else."""
+    texts, _ = select(call.turns, frozenset(reads.roles) or _USER, last=True)
+    if not reads:
+        return "\n".join(texts).strip() == text
+    return [found for one in texts if (found := reads.template.input_of(one)) is not None] == [text]

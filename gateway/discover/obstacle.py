@@ -46,8 +46,10 @@ def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
         yield f"too many different answers: {labels.distinct:,}, of {rare:.0%} of calls too rare to be learned"
     if len(labels.names) < 2:
         yield f"always the same answer ({labels.names[0] if labels.names else 'none'})"
-    if group.system is None and "system" not in group.reads.roles:
+    if group.system is None and not group.reads.roles:
         yield "the system prompt changes with the calls: a contract would begin anew for each"
+    if not group.readable:
+        yield "no rule can read just the input: its template stands in several messages or parts of one"
     yield from _shape(group, labels)
 
 

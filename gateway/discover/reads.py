@@ -15,7 +15,8 @@ _LEAST_CHARS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """As in gateway.yaml; all empty: the last turn of the user, whole."""
+    """As in gateway.yaml. roles: whose messages, of the system prompt those that it has; all empty: the last turn of
+    the user, whole."""
 
     roles: tuple[str, ...] = ()
     after: str = ""
@@ -36,7 +37,7 @@ class Reads:
             f"after {_shown(self.after)}" if self.after else "",
             f"before {_shown(self.before)}" if self.before else "",
         ]
-        where = "the system prompt, " if "system" in self.roles else ""
+        where = "the system prompt, " if self.roles else ""
         return where + ", ".join(part for part in parts if part)
 
 

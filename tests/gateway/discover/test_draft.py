@@ -1,7 +1,9 @@
 """What is written is read back by the project's own readers, and reads what it should."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,6 +58,50 @@ def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Pat
             [rule], [reading] = met(rules, call.model, call.turns)
             assert (rule.name, reading.texts) == (one.name, (text,))
             assert rule.terms is not None
+
+
+def system_turns(*turns: tuple[str, Any]) -> list[dict[str, Any]]:
+    return [*({"role": role, "content": content} for role, content in turns), {"role": "user", "content": "Well?"}]
+
+
+def parts(*texts: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text} for text in texts]
+
+
+ASKED = "Is this ticket meant well, yes or no?"
+SYSTEMS: dict[str, tuple[Callable[[str], list[dict[str, Any]]], bool]] = {
+    "developer": (lambda text: system_turns(("developer", f"{ASKED}\nTicket: {text}\n---")), True),
+    "two messages, one with the template": (
+        lambda text: system_turns(("system", ASKED), ("developer", f"Ticket: {text}\n---")),
+        True,
+    ),
+    "a template over two messages": (
+        lambda text: system_turns(("system", f"{ASKED}\nTicket: {text}"), ("system", "---\nOne word, nothing else.")),
+        False,
+    ),
+    "a template over two parts": (
+        lambda text: system_turns(("system", parts(f"{ASKED} Ticket: ", f"{text}\n---\nOne word."))),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("form", SYSTEMS)
+def test_a_rule_is_drafted_only_where_it_reads_the_inputs(form: str, tmp_path: Path) -> None:
+    messages, readable = SYSTEMS[form]
+    pairs = [
+        pair({"model": "gpt-4o", "messages": messages(text)}, ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)
+    ]
+    [finding] = findings(pairs)
+    assert (finding.obstacle is None) == readable
+    if finding.obstacle is not None:
+        assert "no rule can read just the input" in finding.obstacle
+        return
+    loaded, policies = written(tmp_path, [finding])
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    for call, text in zip(finding.group.calls, TEXTS, strict=True):
+        _, [reading] = met(rules, call.model, call.turns)
+        assert reading.texts == (text.strip(),)
 
 
 def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_reads(tmp_path: Path) -> None:
