@@ -27,12 +27,12 @@ _PATTERNS = {script: re.compile(f"[{ranges}]") for script, ranges in _RANGES.ite
 _ANY = re.compile(f"[{''.join(_RANGES.values())}]")
 
 _LANGUAGES: Mapping[str, str] = {
-    "Greek": "el",
-    "Cyrillic": "ru uk bg sr mk be kk ky mn tg",
+    "Greek": "el grc",
+    "Cyrillic": "ru uk bg sr mk be kk ky mn tg ba tt uz",
     "Armenian": "hy",
-    "Hebrew": "he yi",
-    "Arabic": "ar fa ur ps sd ug ckb",
-    "Indic": "hi mr ne sa bn as pa gu or ta te kn ml si",
+    "Hebrew": "he hbo yi",
+    "Arabic": "ar ary arz fa ur ps sd ug ckb sdh uzs",
+    "Indic": "hi mr ne sa gom bn as pa gu or ta te kn ml si",
     "Thai": "th",
     "Lao": "lo",
     "Tibetan": "bo dz",
@@ -42,7 +42,7 @@ _LANGUAGES: Mapping[str, str] = {
     "Khmer": "km",
     "Korean": "ko",
     "Japanese": "ja",
-    "Chinese": "zh yue ja",
+    "Chinese": "zh yue wuu ja",
 }
 
 
