@@ -104,14 +104,24 @@ _STRETCHES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
     (re.compile(r"(?<![\w+/=-])[\w+/-]{12,}={0,2}(?![\w+/=-])", re.ASCII), _base64),
     (re.compile(r"(?<![A-Z2-7])[A-Z2-7]{16,}={0,6}(?![A-Z2-7=])"), _base32),
     (
-        re.compile(r"(?<![0-9A-Fa-f])(?:0x)?[0-9A-Fa-f]{2}(?:[\s:,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}(?![0-9A-Fa-f])"),
+        re.compile(
+            r"(?<![0-9A-Fa-f])(?:0x)?[0-9A-Fa-f]{2}(?:[\s:,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"
+            r"(?:(?![0-9A-Fa-f])|(?=0x[0-9A-Fa-f]))"
+        ),
         _numbers(16, r"(?!0x)[0-9A-Fa-f]{2}"),
     ),
     (re.compile(r"(?<![01])[01]{8}(?:[\s,-]{0,2}[01]{8}){3,}(?![01])"), _numbers(2, "[01]{8}")),
     (re.compile(r"(?<!\d)\d{2,3}(?:[\s,;-]{1,2}\d{2,3}){7,}(?!\d)"), _numbers(10, r"\d+")),
-    (re.compile(r"(?<!\S)[.·\-–−]{1,5}(?:[ /|]{1,3}[.·\-–−]{1,5}){7,}(?!\S)"), _morse),
+    (
+        re.compile(
+            r"(?<!\S)[.·\-–−]{1,5}(?:[ /|]{1,3}[.·\-–−]{1,5}){7,}"
+            r"(?:(?!\S)|(?=[/|]{1,2} {1,2}[.·\-–−]))"
+        ),
+        _morse,
+    ),
 )
-"""What encoded text looks like, and how it is decoded."""
+"""What encoded text looks like, and how it is decoded. Wherever a stretch could begin within another, the other may end
+before: were none to end, each beginning would be tried to the end of the text."""
 
 _ESCAPES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
     (re.compile(r"%[0-9A-Fa-f]{2}"), lambda text: unquote(text, errors="ignore")),

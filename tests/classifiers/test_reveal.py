@@ -33,6 +33,10 @@ def test_an_encoding_is_read_through(name: str, carrier: str) -> None:
         base64.b32encode(PAYLOAD.encode()).decode(),
         PAYLOAD.encode().hex(" "),
         "".join(f"\\x{byte:02x}" for byte in PAYLOAD.encode()),
+        "\\x" + PAYLOAD.encode().hex(),
+        "0x" + PAYLOAD.encode().hex(),
+        PAYLOAD.encode().hex(" ").replace(" ", " 0x"),
+        "".join(f"0x{byte:02x}" for byte in PAYLOAD.encode()),
         "".join(f"\\u{ord(char):04x}" for char in PAYLOAD),
         " ".join(str(byte) for byte in PAYLOAD.encode()),
         codecs.encode(base64.b64encode(PAYLOAD.encode()).hex(), "utf-8").decode(),
@@ -98,11 +102,13 @@ def test_anything_can_be_read(text: str) -> None:
     assert sum(map(len, reveal(text))) <= 4 * len(text) + 10
 
 
+@pytest.mark.parametrize("end", ["", "a"])
 @pytest.mark.parametrize(
-    "unit", ["a", "kxqz ", "%41", "0", "ab", " - .", "12 ", "AB2", "-", "a\n", "&#65;", "QUJD", "aB3="]
+    "unit",
+    ["a", "kxqz ", "%41", "0", "ab", " - .", "12 ", "AB2", "-", "a\n", "&#65;", "QUJD", "aB3=", "0xaa", "./ "],
 )
-def test_time_is_linear_in_the_text(unit: str) -> None:
-    text = unit * (400_000 // len(unit))
+def test_time_is_linear_in_the_text(unit: str, end: str) -> None:
+    text = unit * (400_000 // len(unit)) + end
     started = time.process_time()
     reveal(text)
     assert time.process_time() - started < 5
