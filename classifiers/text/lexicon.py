@@ -5,14 +5,19 @@ words.txt, the most frequent first: the whole words of bert-base-uncased's vocab
 order, then words of this project's own starter policies. Of two letters only the commonest, of three the first.
 """
 
+import re
+from collections.abc import Callable
 from math import inf, log
 from pathlib import Path
+
+from classifiers.text import scripts
 
 RANKS = {
     word: rank for rank, word in enumerate((Path(__file__).parent / "words.txt").read_text(encoding="ascii").split(), 1)
 }
 """From 1."""
 
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f\u0300-\u036f\u1e00-\u1eff]+")
 _LONGEST = 18
 _UNKNOWN_COST = 11.0
 _SCALE = log(len(RANKS))
@@ -21,6 +26,17 @@ _SCALE = log(len(RANKS))
 def rank(word: str) -> float:
     """1 for the most frequent word; infinite for what is none. Case does not matter."""
     return RANKS.get(word.lower(), inf)
+
+
+def unturned(text: str, turn: Callable[[str], str], least: int) -> str:
+    """What a text says as it stands, beside what `turn` makes words of: the text without the Latin words that are known
+    only once they are turned, its white space collapsed. Empty where fewer than `least` words of three letters and
+    more become none by turning, and no letters of another script are left.
+    """
+    words = {word: turn(word.lower()) in RANKS for word in _LATIN.findall(text)}
+    left = _LATIN.sub(lambda match: match[0] if not words[match[0]] or match[0].lower() in RANKS else "", text)
+    plain = sum(len(word) > 2 and not words[word] for word in _LATIN.findall(left))
+    return " ".join(left.split()) if plain >= least or scripts.letters(left) else ""
 
 
 def part(letters: str) -> list[str]:

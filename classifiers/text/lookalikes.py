@@ -48,23 +48,6 @@ DRAWN = str.maketrans(
 )
 """Letters in another dress that NFKC leaves alone."""
 
-_TURNED = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz"
-TURNED = str.maketrans(
-    {
-        **dict(zip(_TURNED, "abcdefghijklmnopqrstuvwxyz", strict=True)),
-        "¿": "?",
-        "¡": "!",
-        "ı": "i",
-        "˙": ".",
-        ",": "'",
-        "'": ",",
-    }
-)
-"""Upside-down writing; the line is read backwards as well."""
-
-TURNED_ONLY = frozenset("ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ")
-"""Letters that hardly stand anywhere but in upside-down writing."""
-
 _WELL_KNOWN = 5000
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _LETTERS = re.compile(r"[^\W\d_]+")

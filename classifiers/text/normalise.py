@@ -9,8 +9,8 @@ digits for letters and deletion characters. Genuine text of any script stays wha
 import re
 import unicodedata
 
-from classifiers.text import leet, lookalikes, parted
-from classifiers.text.lookalikes import DRAWN, TURNED, TURNED_ONLY
+from classifiers.text import deletions, leet, lookalikes, parted, turned
+from classifiers.text.lookalikes import DRAWN
 
 LONGEST_WORD = 90
 """Characters; longer words are split, because a word-piece tokenizer reads over 100 as one unknown token."""
@@ -57,11 +57,17 @@ def normalise(text: str) -> str:
     return text
 
 
+def as_stored(text: str) -> str:
+    """The text without the characters that make `normalise` leave out some of what is stored: those that delete what
+    is before them or turn what is behind them."""
+    return deletions.as_stored(text.replace("\u202e", ""))
+
+
 def _pass(text: str) -> str:
     if not text.isascii():
         text = _unhide(text)
     if _CONTROL.search(text):
-        text = _CONTROL.sub("", _delete(text))
+        text = _CONTROL.sub("", deletions.read(text))
     text = leet.read(parted.join(text))
     words = text.split()
     if len(text) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in words):
@@ -75,7 +81,7 @@ def _unhide(text: str) -> str:
     text = _SELECTORS.sub(_unselect, text)
     text = _OVERRIDE.sub(_both_ways, text)
     text = _INVISIBLE.sub("", text)
-    text = unicodedata.normalize("NFKC", _turn(text))
+    text = unicodedata.normalize("NFKC", turned.read(text))
     text = _undecorate(_MARKS.sub(lambda match: match[1], text))
     return lookalikes.read(text.translate(DRAWN))
 
@@ -90,7 +96,7 @@ def _unselect(match: re.Match[str]) -> str:
         return ""
     points = map(ord, match[0])
     carried = bytes(point - 0xFE00 if point < 0xE0100 else point - 0xE0100 + 16 for point in points)
-    return " " + carried.decode("utf-8", "ignore") + " "
+    return " " + as_stored(carried.decode("utf-8", "ignore")) + " "
 
 
 def _both_ways(match: re.Match[str]) -> str:
@@ -104,17 +110,6 @@ def _both_ways(match: re.Match[str]) -> str:
     return f" {' '.join(clear or ways)} "
 
 
-def _turn(text: str) -> str:
-    if len(TURNED_ONLY.intersection(text)) < 2:
-        return text
-    lines = []
-    for line in text.split("\n"):
-        turned = sum(char in TURNED_ONLY for char in line)
-        letters = sum(char.isalpha() for char in line)
-        lines.append(line.lower().translate(TURNED)[::-1] if turned > 1 and turned * 4 > letters else line)
-    return "\n".join(lines)
-
-
 def _undecorate(text: str) -> str:
     """Without marks, where more Latin letters bear some than in any language."""
     apart = unicodedata.normalize("NFD", text)
@@ -122,15 +117,3 @@ def _undecorate(text: str) -> str:
     if marked < _FEW_MARKED or marked * 5 < 3 * len(_LATIN.findall(apart)):
         return text
     return unicodedata.normalize("NFC", _MARKED_LETTER.sub(lambda match: match[0][0], apart))
-
-
-def _delete(text: str) -> str:
-    if "\b" not in text and "\x7f" not in text:
-        return text
-    kept: list[str] = []
-    for char in text:
-        if char not in "\b\x7f":
-            kept.append(char)
-        elif kept:
-            kept.pop()
-    return "".join(kept)

@@ -16,20 +16,20 @@ _MOST_WORDS = 2000
 
 _TOGETHER, _NEAR = 3, 12
 """So many strange words among so many that become known ones show that text is shifted or reversed."""
-_LEAST_KNOWN = 3
-"""So many ordinary words within what is shifted are read by themselves, too."""
+_LEAST_PLAIN = 3
+"""So many words within what is shifted that are none of it are read by themselves, too."""
 
 
 def restore(text: str) -> tuple[str, ...]:
     """The text under the shift, or backwards, that makes words of its strange ones; mostly the text alone.
 
-    What is turned is a text of its own as well, so that nothing around it waters it down, and so are ordinary words
-    in it: nothing is hidden by strewing in words that need turning.
+    What is turned is a text of its own as well, so that nothing around it waters it down, and so is what stands in it
+    but is not explained by turning: nothing is hidden by strewing in words that need it.
     """
     words = list(_WORD.finditer(text))
     if not words:
         return (text,)
-    from classifiers.text.lexicon import RANKS
+    from classifiers.text.lexicon import RANKS, unturned
 
     strange = [(place, word[0].lower()) for place, word in enumerate(words) if word[0].lower() not in RANKS]
     if len(strange) < 2:
@@ -43,12 +43,12 @@ def restore(text: str) -> tuple[str, ...]:
             first, last = words[start - 1].end() if start else 0, words[end].start() if end < len(words) else len(text)
             within = text[first:last]
             turned = turn(within)
-            known = [word for word in _ANY_WORD.findall(within) if word.lower() in RANKS]
+            plain = unturned(within, turn, _LEAST_PLAIN)
             around = _ANY_WORD.search(text[:first] + text[last:])
             return (
                 f"{text[:first]} {turned} {text[last:]}",
                 *((turned,) if around else ()),
-                *((" ".join(known),) if len(known) >= _LEAST_KNOWN else ()),
+                *((plain,) if plain else ()),
             )
     return (text,)
 
