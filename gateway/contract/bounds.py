@@ -2,7 +2,7 @@
 
 import math
 
-from gateway.contract.evidence import against_at_least
+from gateway.contract.evidence import against_at_least, against_at_most
 
 _HALVINGS = 40
 
@@ -30,6 +30,18 @@ def upper_at_any_time(pairs: int, wrong: int, alpha: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if against_at_least(pairs, wrong, middle) >= enough else (middle, high)
     return high
+
+
+def lower_at_any_time(pairs: int, wrong: int, alpha: float) -> float:
+    """The same from below: with a chance of 1 - alpha the rate never lies below it."""
+    if not wrong:
+        return 0.0
+    enough = -math.log(alpha)
+    low, high = 0.0, wrong / pairs
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if against_at_most(pairs, wrong, middle) >= enough else (low, middle)
+    return low
 
 
 def spend(alpha: float, attempt: int) -> float:

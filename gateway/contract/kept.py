@@ -13,6 +13,7 @@ from gateway.contract.reference import MOST, Repeats
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, begin
 from gateway.contract.store import PairRow, Stored
+from gateway.contract.volume import Volume
 
 ORDERING: Final = 5000
 """The latest pairs of either sort that are remembered."""
@@ -35,8 +36,8 @@ class Kept:
     certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
     repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
     notice_s: float = 0.0
-    answered: int = 0
-    live_since: float = 0.0
+    volume: Volume = field(default_factory=lambda: Volume(since=0.0))
+    """Of the calls that are answered here."""
     lowest: float = LEAST
     needed: float | None = None
     """Audits by which twice the target is noticed on nine streams in ten; simulated, so only where it goes live."""
@@ -68,7 +69,7 @@ class Kept:
     def of(cls, stored: Stored, pairs: Iterable[PairRow], repeats: Iterable[tuple[float, bool]], *, now: float) -> Self:
         """As the store has it. pairs: the latest, the oldest first; repeats: of calls that were asked again."""
         contract = stored.contract
-        kept = cls(scope=stored.scope, contract=contract, live_since=now, at=stored.at)
+        kept = cls(scope=stored.scope, contract=contract, volume=Volume(since=now), at=stored.at)
         for row in pairs:
             pair = Pair(
                 chosen=row.chosen,
@@ -101,11 +102,12 @@ class Kept:
 
     def stood(self, contract: Contract, *, now: float) -> None:
         """Takes in what the latest pair made of the contract: how much it answers by now, and the rate that audits
-        come down to at the volume seen since it went live."""
+        come down to at the volume seen lately."""
         self.answers = self.share(contract)
-        days = (now - self.live_since) / _DAY_S
-        if contract.detector is not None and days > 0:
+        if contract.detector is None:
+            return
+        a_day = self.volume.a_day(now=now, period_s=self.notice_s / 2)
+        if a_day is not None:
             if self.needed is None:
                 self.needed = until_noticed(contract.terms.target).most
-            delay = self.notice_s / _DAY_S
-            self.lowest = floor(self.needed, answered_a_day=self.answered / days, delay_days=delay)
+            self.lowest = floor(self.needed, answered_a_day=a_day, delay_days=self.notice_s / _DAY_S)

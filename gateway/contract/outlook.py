@@ -33,7 +33,7 @@ _DAY_S: Final = 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The median, and what nine in ten streams stay within; infinite where that never comes, or beyond 20,000 audits."""
+    """The median, and what nine in ten streams stay within; infinite where it never comes, or beyond 20,000 audits."""
 
     median: float
     most: float

@@ -20,6 +20,7 @@ from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, hopeful, see
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.trial import Trial
+from gateway.contract.volume import Volume
 from gateway.contract.writer import SingleWriter
 from gateway.ledger.store import LedgerError
 
@@ -117,7 +118,7 @@ class Owner:
         """Counts a call that was answered here: the volume says how rare audits may become."""
         kept = self._kept.get(scope.key)
         if kept is not None:
-            kept.answered += 1
+            kept.volume.add()
 
     def begin(self, flipped: Flipped, *, confidence: float, sure: bool) -> None:
         """A call begins that may become a pair, right after its coin: what later ones teach counts after it. sure: as
@@ -256,7 +257,7 @@ class Owner:
             self._tell(kept, after)
 
     def _tell(self, kept: Kept, after: Contract) -> None:
-        kept.answered, kept.live_since = 0, self._clock()
+        kept.volume = Volume(since=self._clock())
         scope = kept.scope
         _log.warning("contract of rule %s for %s is %s: %s", scope.rule, scope.model, after.phase.value, after.reason)
         if self._on_move is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.contract.bounds import clopper_pearson
+from gateway.contract.bounds import clopper_pearson, lower_at_any_time
 
 MOST: Final = 300
 """Repeats that are told from, the latest; when so many are known, no more are asked for."""
@@ -47,8 +47,8 @@ class Repeats:
     @property
     def least(self) -> float:
         """Of any answers given instead, the share that at least differs from the reference, as far as is known beyond
-        doubt."""
-        return 1 - math.sqrt(1 - self.limits[0])
+        doubt however often one looks."""
+        return 1 - math.sqrt(1 - lower_at_any_time(self.asked, self.differ, _OUTSIDE))
 
     def refusal(self, target: float) -> str:
         """Why no contract can keep the target; empty where one may."""

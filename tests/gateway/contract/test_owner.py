@@ -366,15 +366,3 @@ async def test_a_contract_without_calls_for_a_week_holds_up_no_version(tmp_path:
     after = await owner.trial("bank", "v2", current="v1")
     owner.close()
     assert (before.outdoes, after.outdoes) == (False, True)
-
-
-async def test_a_strict_target_is_certified_where_nothing_disagrees(tmp_path: Path) -> None:
-    terms = Terms(target=0.001, confidence=0.95)
-    owner = open_owner(tmp_path)
-    for number in range(6000):
-        flipped = owner.flip(scope(), terms, notice_s=7 * DAY)
-        if flipped.answers(0.9):
-            break
-        await owner.learn(flipped, request_id=f"r{number}", label="a", confidence=0.9, result="agrees")
-    assert owner.contracts[scope()].phase is Phase.LIVE
-    owner.close()

@@ -52,6 +52,17 @@ def test_a_target_that_can_be_kept_is_refused_to_few() -> None:
     assert refused <= 40
 
 
+def test_looking_again_and_again_refuses_no_more() -> None:
+    """The target is just what is in reach: refused on at most 2.5 % of streams, looked at 29 times each."""
+    inconsistent = 1 - (1 - 0.05) ** 2
+    differ = (np.random.default_rng(0).random((60, MOST)) < inconsistent).cumsum(axis=1)
+    looks = range(19, MOST, 10)
+    refused = sum(
+        any(Repeats(asked=look + 1, differ=int(stream[look])).refusal(0.05) for look in looks) for stream in differ
+    )
+    assert refused <= 4
+
+
 def test_only_repeats_at_or_above_the_threshold_count() -> None:
     both = seen(100, 50, confidence=0.3) + seen(100, 0, confidence=0.9)
     assert Repeats.of(both).refusal(0.02)

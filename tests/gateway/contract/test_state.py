@@ -141,3 +141,9 @@ def test_an_audit_of_another_threshold_tells_nothing_of_this_one() -> None:
     live = next(contract for contract in stream(Contract(terms=TERMS), calls(4000, wrong=0.0)) if contract.threshold)
     stale = Pair(chosen=True, confidence=1.0, agrees=False, attempt=0, threshold=0.123)
     assert see(live, stale).detector == live.detector
+
+
+def test_a_strict_target_is_certified_where_nothing_disagrees() -> None:
+    strict = Contract(terms=Terms(target=0.001, confidence=0.95))
+    last = list(stream(strict, [(0.9, True)] * 5000))[-1]
+    assert last.phase is Phase.LIVE
