@@ -1,7 +1,8 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from classifiers.verdict import Verdict
@@ -56,6 +57,8 @@ class Audits:
 
     owner: Owner
     metrics: Metrics
+    under_way: set[asyncio.Future[None]] = field(default_factory=set)
+    """What is being learned."""
 
     @staticmethod
     def told(pairs: Judged) -> Judged:
@@ -161,6 +164,16 @@ class Audits:
 
     async def _compare(
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None = None
+    ) -> None:
+        """A client that leaves meanwhile stops none of it: a call that has begun is to end."""
+        if pending:
+            task = asyncio.ensure_future(self._compare_all(context, pending, body, stream=stream, ask=ask))
+            self.under_way.add(task)
+            task.add_done_callback(self.under_way.discard)
+            await asyncio.shield(task)
+
+    async def _compare_all(
+        self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
     ) -> None:
         for one in pending:
             said = None

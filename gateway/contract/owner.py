@@ -195,12 +195,11 @@ class Owner:
         return await self._writer.ask(what)
 
     async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
-        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it which
-        had a call within a week."""
+        """How the version that is tried does beside the one in use, over all contracts of the rules that bind it; what
+        they answer counts where they had a call within a week."""
         since = self._clock() - _LAPSED_S
-        every = tuple(self._kept.values())
-        kept = [one for one in every if one.scope.classifier == classifier and one.at >= since]
-        return await self.ask(lambda _: Trial.of(kept, version, current=current))
+        kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
+        return await self.ask(lambda _: Trial.of(kept, version, current=current, since=since))
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""

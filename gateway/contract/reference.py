@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.contract.bounds import clopper_pearson, lower_at_any_time
+from gateway.contract.bounds import lower_at_any_time, upper_at_any_time
 
 MOST: Final = 300
 """Repeats that are told from, the latest; when so many are known, no more are asked for."""
@@ -41,14 +41,15 @@ class Repeats:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """95 % limits of the share that differs."""
-        return clopper_pearson(self.asked, self.differ, _OUTSIDE)
+        """95 % limits of the share that differs, however often one looks."""
+        counts = self.asked, self.differ, _OUTSIDE
+        return (lower_at_any_time(*counts), upper_at_any_time(*counts)) if self.asked else (0.0, 1.0)
 
     @property
     def least(self) -> float:
         """Of any answers given instead, the share that at least differs from the reference, as far as is known beyond
-        doubt however often one looks."""
-        return 1 - math.sqrt(1 - lower_at_any_time(self.asked, self.differ, _OUTSIDE))
+        doubt."""
+        return 1 - math.sqrt(1 - self.limits[0])
 
     def refusal(self, target: float) -> str:
         """Why no contract can keep the target; empty where one may."""

@@ -18,12 +18,16 @@ class Trial:
     hopeful: bool
 
     @classmethod
-    def of(cls, contracts: Iterable[Kept], version: str, *, current: str) -> Self:
-        """contracts: all of the rules that bind the classifier; current: the version in use."""
+    def of(cls, contracts: Iterable[Kept], version: str, *, current: str, since: float) -> Self:
+        """contracts: all of the rules that bind the classifier; current: the version in use; since: Unix seconds from
+        which on a contract must have had a call for its answers to count."""
         kept = tuple(contracts)
         tried = {one.scope.beside(""): one for one in kept if one.scope.version == version}
-        old = {one.scope.beside(""): one.share(one.contract) for one in kept if one.scope.version == current}
-        new = {key: one.share(one.contract) for key, one in tried.items()}
+        alive = [one for one in kept if one.at >= since]
+        old, new = (
+            {one.scope.beside(""): one.share(one.contract) for one in alive if one.scope.version == each}
+            for each in (current, version)
+        )
         gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
         return cls(
             pairs=sum(one.contract.pairs for one in tried.values()),

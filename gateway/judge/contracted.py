@@ -12,6 +12,8 @@ from gateway.metrics import Metrics
 from gateway.rules.rule import Rule
 from gateway.types import Context
 
+_SHOWN = 200
+"""Characters of a pattern that its repr shows."""
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
 
 
@@ -50,9 +52,9 @@ def scope(rule: Rule, verdict: Verdict) -> Scope:
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows), repr(rule.template)]
-    if rule.template is not None and rule.template.pattern is not None:
-        # of a long pattern repr shows the beginning
-        reads.append(rule.template.pattern.pattern)
+    pattern = rule.template.pattern if rule.template is not None else None
+    if pattern is not None and len(repr(pattern.pattern)) > _SHOWN:
+        reads.append(pattern.pattern)
     return Scope(
         rule=rule.name,
         model=rule.asks.model,

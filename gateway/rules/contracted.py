@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from classifiers.policy import OTHER
 from classifiers.verdict import Abstention, Verdict
 from gateway.contract.scope import Scope, digest
 from gateway.reading.request import Request
@@ -51,10 +52,12 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
 def _wider(rule: Rule) -> list[str]:
     """What a rule reads and answers where that is not as usual: only what was compared is certified. The usual adds
     nothing, so that contracts from before this was told apart keep their keys."""
-    answers = sorted(label for label, action in rule.then.items() if action.own_label)
+    answers = {label for label, action in rule.then.items() if action.own_label}
     reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
     found = [] if reads == _USUAL else [f"reads={','.join(reads)}"]
-    return found if len(answers) == len(rule.names.labels) else [*found, *(f"answers={label}" for label in answers)]
+    # `"*"` is all labels but `other`
+    usual = answers == set(rule.names.labels) - {OTHER}
+    return found if usual else [*found, *(f"answers={label}" for label in sorted(answers))]
 
 
 def _shape(request: Request) -> list[str]:

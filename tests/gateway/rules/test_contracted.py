@@ -23,11 +23,12 @@ POLICY = Policy.model_validate(
         "labels": {"a": {"means": "a"}, "b": {"means": "b"}},
     }
 )
+ALL = {"*": {"answer": "label"}}
 
 
-def rule(**changed: Any) -> Rule:
-    settings = {"name": "r", "classifier": "shop", "contract": True, "then": {"*": {"answer": "label"}}, **changed}
-    return compile_rules((RuleSettings.model_validate(settings),), {"shop": POLICY}, {})[0]
+def rule(policy: Policy = POLICY, **changed: Any) -> Rule:
+    settings = {"name": "r", "classifier": "shop", "contract": True, "then": ALL, **changed}
+    return compile_rules((RuleSettings.model_validate(settings),), {"shop": policy}, {})[0]
 
 
 RULE = rule()
@@ -79,6 +80,10 @@ def test_a_rule_that_answers_or_reads_more_is_another_contract() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_what_a_rule_reads_anyway_makes_no_other_contract() -> None:
+def test_contracts_of_earlier_versions_keep_their_keys() -> None:
+    """As of before rules were told apart by what they answer and read."""
     said = rule(then={name: {"answer": "label"} for name in "ab"}, reads={"roles": ["user"], "turns": "last"})
-    assert key(of=said) == key()
+    assert key() == key(of=said) == "8b787d5a0a0e5c49"
+    other = POLICY.model_copy(update={"other": "anything else"})
+    assert key(of=rule(other)) == "2eab87d29efaff39"
+    assert key(of=rule(other, then={**ALL, "other": {"answer": "label"}})) != "2eab87d29efaff39"

@@ -1,0 +1,96 @@
+"""Calls under a contract as they begin and end in the request path: none is forgotten, whatever becomes of it."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.contract.state import Phase
+from gateway.upstreams.base import Answer, Call
+from tests.gateway.test_audits import GUARDED, RULES, Reference, body, decisions, phases, wired
+
+Wire = Callable[..., Any]
+BLOCKED = """
+rules:
+  - name: first
+    classifier: safe
+    then: {violence: block}
+  - name: intents
+    classifier: bank
+    contract: {max_disagreement: 5%}
+    then: {"*": {answer: label}}
+"""
+
+
+def begun(gateway: Any) -> int:
+    """Calls that have begun and are not over."""
+    return sum(len(kept.order._open) for kept in gateway.contracts._kept.values())
+
+
+def counted(gateway: Any) -> list[int]:
+    """Pairs that count for the running attempts."""
+    contracts = gateway.contracts.contracts.values()
+    return [contract.attempt.rungs[0].pairs for contract in contracts if contract.attempt is not None]
+
+
+@dataclass
+class Hanging(Reference):
+    """Every twelfth answer does not come until it is let go, and then as a failure."""
+
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, call: Call) -> Answer:
+        answer = await super().send(call)
+        if self.calls % 12 == 0:
+            await self.free.wait()
+            return Answer(status=500, headers=[], body=b"{}")
+        return answer
+
+
+async def test_answers_that_hang_are_waited_for(wire: Wire, ask: Any) -> None:
+    reference = Hanging()
+    gateway = wired(wire, reference)
+    calls = []
+    for _ in range(600):
+        calls.append(asyncio.create_task(ask(gateway.app, body())))
+        await asyncio.wait([calls[-1]], timeout=None if reference.calls % 12 != 11 else 0.02)
+    assert phases(gateway) == {Phase.SHADOW}
+    reference.free.set()
+    await asyncio.gather(*calls)
+    assert phases(gateway) == {Phase.SHADOW}
+    assert begun(gateway) == 0
+
+
+@pytest.mark.parametrize("rules", [RULES, GUARDED, BLOCKED])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nothing_is_under_way_when_all_is_over(wire: Wire, ask: Any, rules: str, *, stream: bool) -> None:
+    reference = Reference()
+    gateway = wired(wire, reference, rules)
+    chance = random.Random(0)
+    for _ in range(600):
+        reference.word = "fail" if chance.random() < 0.005 else "card"
+        text = "my card violence" if chance.random() < 0.01 else chance.choice(["my card", "unsure", "nothing at all"])
+        await ask(gateway.app, body(text, stream=stream))
+    assert counted(gateway)
+    assert begun(gateway) == 0
+
+
+async def test_a_client_that_leaves_while_its_pair_is_stored_holds_up_no_other(wire: Wire, ask: Any) -> None:
+    gateway = wired(wire, Reference())
+    await decisions(gateway, ask, 220)
+    before = counted(gateway)
+    busy, gone = threading.Event(), asyncio.Event()
+    writing = asyncio.create_task(gateway.contracts.ask(lambda _: busy.wait()))
+    left = [asyncio.create_task(ask(gateway.app, body(), gone=gone)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    gone.set()
+    await asyncio.wait(left)
+    busy.set()
+    await writing
+    await decisions(gateway, ask, 10)
+    assert begun(gateway) == 0
+    assert counted(gateway) == [count + 12 for count in before]
