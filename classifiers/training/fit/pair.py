@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.linear import pooled_one
-from classifiers.model import Floats, Model, Stage, Threshold
+from classifiers.model import Calibration, Floats, Model, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import name_one
 from classifiers.training import bands, calibrate, goals
@@ -35,11 +35,10 @@ Names = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Blend:
-    """earlier, scale: as a stage holds them; probabilities: (n, classes) of both together."""
+    """earlier, calibration: as the last stage holds them; probabilities: (n, classes) of both together."""
 
-    share: float
     earlier: float
-    scale: Floats
+    calibration: Calibration
     probabilities: Floats
 
 
@@ -55,7 +54,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     used, on = measured_on(rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    blend = _blend(last.model.last, small, large, truth, used)
+    blend = _blend(last.model.last.calibration, small, large, truth, used)
     if blend is None:
         return None
     both = blend.probabilities
@@ -89,7 +88,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
         last.model.last,
         name=names[1],
         earlier=blend.earlier,
-        calibration=replace(last.model.last.calibration, scale=blend.scale),
+        calibration=blend.calibration,
         thresholds=chosen.thresholds,
         bands=chosen.bands,
     )
@@ -140,9 +139,12 @@ def _only(trained: Trained, held: NDArray[np.intp]) -> Trained:
     return replace(trained, rows=held, verdicts=verdicts, used=trained.used[places])
 
 
-def _blend(stage: Stage, small: Floats, large: Floats, truth: Ints, used: NDArray[np.bool_]) -> _Blend | None:
-    """How much the first encoder counts, and the last one's temperature with it beside; None where the first is as good
-    alone. small, large: (n, classes) calibrated probabilities of held-out rows, of which the `used` ones count."""
+def _blend(
+    calibration: Calibration, small: Floats, large: Floats, truth: Ints, used: NDArray[np.bool_]
+) -> _Blend | None:
+    """How much the first encoder counts, and the last one's calibration with it beside; None where the first is as good
+    alone. calibration: the last one's by itself; small, large: (n, classes) calibrated probabilities of held-out rows,
+    of which the `used` ones count."""
     tried = []
     for share in SHARES:
         logits = np.log(np.maximum(pooled_one(large, small, share), 1e-30))
@@ -157,9 +159,13 @@ def _blend(stage: Stage, small: Floats, large: Floats, truth: Ints, used: NDArra
     sharpened = large.astype(np.float64) ** scale
     sharpened /= sharpened.sum(axis=1, keepdims=True)
     return _Blend(
-        share=share,
         earlier=earlier,
-        scale=(stage.calibration.scale * scale).astype(np.float32),
+        # a power of probabilities is a multiple of all that stands in the exponent
+        calibration=replace(
+            calibration,
+            scale=(calibration.scale * scale).astype(np.float32),
+            offset=(calibration.offset * scale).astype(np.float32),
+        ),
         probabilities=pooled_one(sharpened.astype(np.float32), small, earlier),
     )
 

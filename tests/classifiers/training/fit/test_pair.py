@@ -1,0 +1,81 @@
+"""Two encoders, each with a head that hands on the vectors it is given."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifiers import cascade
+from classifiers.heads.linear import probabilities
+from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Novelty, Stage
+from classifiers.policy import Policy
+from classifiers.thresholds import name_one
+from classifiers.training import calibrate, goals, offsets
+from classifiers.training.fit.model import Trained, verdict_of
+from classifiers.training.fit.pair import joined
+from classifiers.training.rows import Row
+
+LABELS = ("card", "fee", "rate", "loan")
+ROWS = 400
+
+
+@pytest.fixture
+def policy(make_policy: Callable[..., Policy]) -> Policy:
+    return make_policy(labels=LABELS, other=None)
+
+
+def seen(truth: NDArray[np.int32], seed: int) -> Floats:
+    """(rows, labels) logits that tell the truth through noise, and lean to some labels."""
+    chance = np.random.default_rng(seed)
+    clean = 2 * np.eye(len(LABELS))[truth] + chance.normal(0, 1, len(LABELS))
+    return (clean + chance.normal(0, 1.1, clean.shape)).astype(np.float32)
+
+
+def fitted(policy: Policy, scores: Floats, calibration: Calibration, truth: NDArray[np.int32]) -> Trained:
+    told = probabilities(calibration, scores, multi_label=False)
+    chosen = goals.for_one(policy, LABELS, told, truth, on="real rows")
+    stage = Stage(
+        encoder=EncoderId(source="package:none", sha256="0" * 64),
+        head=LinearHead(
+            classes=LABELS, weights=np.eye(len(LABELS), dtype=np.float32), bias=np.zeros(len(LABELS), np.float32)
+        ),
+        calibration=calibration,
+        thresholds=chosen.thresholds,
+        novelty=Novelty(prototypes=np.empty((0, len(LABELS)), np.float32), limit=2.0),
+    )
+    return Trained(
+        model=Model(policy=policy, stages=(stage,)),
+        chosen=chosen,
+        rows=np.arange(len(truth)),
+        verdicts=tuple(verdict_of(policy, LABELS, row, name_one(LABELS, row, chosen.thresholds), 0.0) for row in told),
+        used=np.ones(len(truth), bool),
+        settings={},
+    )
+
+
+def rows_of(truth: NDArray[np.int32]) -> list[Row]:
+    return [Row(text=f"text {n}", labels=(LABELS[one],), group=str(n), source="data") for n, one in enumerate(truth)]
+
+
+def test_the_last_stage_serves_what_was_measured(policy: Policy) -> None:
+    truth = np.random.default_rng(0).choice(len(LABELS), ROWS, p=(0.6, 0.2, 0.1, 0.1)).astype(np.int32)
+    small, large = seen(truth, 1), seen(truth, 2)
+    own = [offsets.fit(scores, truth, calibrate.temperature(scores, truth)) for scores in (small, large)]
+    assert np.abs(own[1].offset).max() > 0.5
+    both = joined(
+        policy,
+        rows_of(truth),
+        *(fitted(policy, scores, one, truth) for scores, one in zip((small, large), own, strict=True)),
+        names=("small", "large"),
+    )
+    assert both is not None
+    one, two = both.model.stages
+    before, told = (
+        cascade.part(stage, scores, multi_label=False) for stage, scores in ((one, small), (two, large))
+    )
+    served = cascade.beside(told, before, multi_label=False).probabilities
+    measured = np.array([[verdict.scores[name] for name in LABELS] for verdict in both.verdicts])
+    handed_on = np.array([verdict.stage == "large" for verdict in both.verdicts])
+    assert handed_on.any()
+    assert served[handed_on] == pytest.approx(measured[handed_on], abs=1e-5)
