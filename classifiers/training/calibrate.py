@@ -36,6 +36,8 @@ _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _UNUSUAL = 0.005
 _LEAST_USUAL_ROWS = 20
 _LEAST_LIKELY = 0.5
+_LEAST_SCALE = 1e-3
+"""A label's probability never falls while its score rises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,12 @@ def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
         solution = solution - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-8:
             break
-    return (float(max(solution[0], 1e-3)), float(solution[1]))
+    scale, offset = solution.tolist()
+    if scale > _LEAST_SCALE:
+        return scale, offset
+    # scores that tell nothing, or the contrary: all that is left is how often the label holds
+    often = float(target.mean())
+    return _LEAST_SCALE, float(np.log(often / (1 - often)) - _LEAST_SCALE * logits.mean())
 
 
 def any_of(logits: Floats, holds: NDArray[np.bool_]) -> Calibration:

@@ -44,6 +44,14 @@ def test_platt_stays_finite_where_all_is_told_apart(positives: int) -> None:
     assert np.isfinite(offset)
 
 
+def test_platt_keeps_to_how_often_a_label_holds_whose_scores_tell_the_contrary() -> None:
+    logits = floats(-8, -8.2, -7.9, -8.1, -6, -6.2, -6.1, -5.9, -6.05, -6.3)
+    holds = bools(1, 1, 1, 0, 0, 0, 0, 0, 0, 1)
+    scale, offset = calibrate.platt(logits, holds)
+    assert scale > 0
+    assert (1 / (1 + np.exp(-(scale * logits + offset)))).mean() == pytest.approx(holds.mean(), abs=0.05)
+
+
 def test_any_of_finds_how_likely_it_is_that_any_label_holds() -> None:
     chance = np.random.default_rng(2)
     logits = chance.normal(-1, 2, (6000, 3)).astype(np.float32)
