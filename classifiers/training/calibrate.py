@@ -118,17 +118,18 @@ def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
     return _LEAST_SCALE, float(np.log(often / (1 - often)) - _LEAST_SCALE * logits.mean())
 
 
-def any_of(logits: Floats, holds: NDArray[np.bool_]) -> Calibration:
+def any_of(logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None) -> Calibration:
     """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
 
-    logits, holds: (n, labels).
+    logits, holds: (n, labels). whole: (n,) the logits of any label holding, where not those of these logits: of a text
+    of several windows either is the highest that one window has, since each is judged for itself.
     """
     fits = [platt(scores, truth) for scores, truth in zip(logits.T, holds.T, strict=True)]
     held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
     return Calibration(
         scale=np.array([scale for scale, _ in fits], np.float32),
         offset=np.array([offset for _, offset in fits], np.float32),
-        whole=platt(any_logit(logits), held) if _tells(held) else None,
+        whole=platt(any_logit(logits) if whole is None else whole, held) if _tells(held) else None,
     )
 
 

@@ -12,7 +12,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
-from classifiers.training.windows import Windows
+from classifiers.training.windows import Windows, each_whole
 
 Bools = NDArray[np.bool_]
 
@@ -29,13 +29,22 @@ _NO_VOTE = -60.0
 class HeldOut:
     """Scores of the rows that are like users' messages. rows: (n,) their indexes.
 
-    logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1
-    (single-label only).
+    logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1.
     """
 
     rows: NDArray[np.intp]
     logits: Floats
     votes: dict[float, Floats]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutWindows:
+    """The same where several labels may hold. rows: (n,); logits: (windows, classes) of all that the rows are judged
+    by; starts: (n,) where each row's begin."""
+
+    rows: NDArray[np.intp]
+    logits: Floats
+    starts: NDArray[np.intp]
 
 
 def one_of(
@@ -87,20 +96,20 @@ def any_of(
     unseen: Bools | None = None,
     stable: bool = False,
     windows: Windows | None = None,
-) -> HeldOut:
+) -> HeldOutWindows:
     """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: what the rows are
     judged by, where they are not judged whole."""
     fold_of, number = _deal(rows, holds.shape[1], seed, unseen, stable=stable)
     asked = _asked(rows, fold_of < number, holds.shape[1], seed)
-    logits = np.zeros((len(asked), holds.shape[1]), np.float32)
+    shown = (windows or each_whole(vectors)).only(asked)
+    logits = np.zeros((len(shown.vectors), holds.shape[1]), np.float32)
     for fold in range(number):
-        train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
-        if len(here) and train.any():
+        train, here = fold_of != fold, (fold_of[asked] == fold)[shown.owners]
+        if here.any() and train.any():
             matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
-            test = asked[here]
-            logits[here] = windows.highest(test, matrix, bias) if windows else vectors[test] @ matrix.T + bias
+            logits[here] = shown.vectors[here] @ matrix.T + bias
         advance(fold + 1, number)
-    return HeldOut(rows=asked, logits=logits, votes={})
+    return HeldOutWindows(rows=asked, logits=logits, starts=shown.starts)
 
 
 def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None, *, stable: bool) -> tuple[Ints, int]:

@@ -21,14 +21,26 @@ class Windows:
     vectors: Floats
     starts: NDArray[np.intp]
 
-    def highest(self, rows: NDArray[np.intp], weights: Floats, bias: Floats) -> Floats:
-        """(rows, classes): of some rows the highest scores that a linear head gives any of their windows."""
-        ends = np.append(self.starts[1:], len(self.vectors))
-        counts = (ends - self.starts)[rows]
-        first = np.cumsum(counts) - counts
-        chosen = np.repeat(self.starts[rows] - first, counts) + np.arange(counts.sum())
-        found: Floats = np.maximum.reduceat(self.vectors[chosen] @ weights.T + bias, first, axis=0)
-        return found
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """(windows,) the row that each is of."""
+        return np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.vectors)))
+
+    def only(self, rows: NDArray[np.intp]) -> "Windows":
+        """Those of some rows. rows: ascending."""
+        counts = np.bincount(self.owners, minlength=len(self.starts))[rows]
+        return Windows(vectors=self.vectors[np.isin(self.owners, rows)], starts=np.cumsum(counts) - counts)
+
+
+def highest(scores: Floats, starts: NDArray[np.intp]) -> Floats:
+    """(windows, …) → (rows, …): of each row the highest that any of its windows has."""
+    found: Floats = np.maximum.reduceat(scores, starts, axis=0)
+    return found
+
+
+def each_whole(vectors: Floats) -> Windows:
+    """Rows of one window each. vectors: (rows, dimensions)."""
+    return Windows(vectors=vectors, starts=np.arange(len(vectors)))
 
 
 def windows_of(encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing) -> Windows:

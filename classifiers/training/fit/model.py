@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers import novelty
 from classifiers.heads import nearest
+from classifiers.heads.linear import any_logit
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Nearest, Novelty, Stage, Windowing
 from classifiers.novelty import NOVEL
@@ -20,7 +21,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.rows import REAL, Row
-from classifiers.training.windows import Windows
+from classifiers.training.windows import Windows, highest
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -233,13 +234,16 @@ def _any_of(
     )
     use, on = measured_on(rows, held.rows)
     truth = holds[held.rows]
-    logits, own_head = held.logits, None
+    logits, starts, own_head = held.logits, held.starts, None
     if tuned is not None:
         trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        if calibrate.loss_any(trained[use], truth[use]) <= calibrate.loss_any(logits[use], truth[use]):
-            logits, own_head = trained, tuned
-    calibration = calibrate.any_of(logits[use], truth[use])
-    probabilities = squash(calibration, logits, multi_label=True)
+        if calibrate.loss_any(trained[use], truth[use]) <= calibrate.loss_any(highest(logits, starts)[use], truth[use]):
+            logits, starts, own_head = trained, np.arange(len(trained)), tuned
+    calibration = calibrate.any_of(
+        highest(logits, starts)[use], truth[use], whole=highest(any_logit(logits), starts)[use]
+    )
+    # as they are served: each window is judged for itself, then the worst counts
+    probabilities = highest(squash(calibration, logits, multi_label=True), starts)
     chosen = goals.for_any(policy, probabilities[use], truth[use], on)
     matrix, bias = (
         (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)

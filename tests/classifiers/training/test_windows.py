@@ -1,18 +1,27 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from classifiers import cascade
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Windowing
+from classifiers.model import EncoderId, LinearHead, Windowing
+from classifiers.policy import Policy
 from classifiers.training import crossfit
+from classifiers.training.fit import linear
+from classifiers.training.fit.model import fit
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, windows_of
+from classifiers.training.windows import Windows, highest, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
     windows = Windows(vectors=np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], np.float32), starts=np.array([0, 1, 3]))
-    weights, bias = np.eye(2, dtype=np.float32), np.array([0, 10], np.float32)
-    assert windows.highest(np.array([1, 2]), weights, bias) == pytest.approx(np.array([[0.6, 11], [-1, 10]]))
-    assert windows.highest(np.array([0]), weights, bias).tolist() == [[1, 10]]
+    assert windows.owners.tolist() == [0, 1, 1, 2]
+    some = windows.only(np.array([1, 2]))
+    assert some.vectors == pytest.approx(windows.vectors[1:])
+    assert some.starts.tolist() == [0, 2]
+    assert highest(some.vectors, some.starts) == pytest.approx(np.array([[0.6, 1], [-1, 0]]))
+    assert windows.only(np.array([0])).vectors.tolist() == [[1, 0]]
 
 
 def test_rows_are_held_out_as_they_will_be_read() -> None:
@@ -29,8 +38,40 @@ def test_rows_are_held_out_as_they_will_be_read() -> None:
     windows = Windows(vectors=np.concatenate([vectors, vectors[:1]]), starts=np.arange(20))
     options = {"weights": np.ones(20, np.float32), "strength": 3.0, "seed": 0, "advance": lambda *_: None}
     whole, cut = (crossfit.any_of(rows, vectors, holds, **options, windows=one) for one in (None, windows))
-    assert cut.logits[:19] == pytest.approx(whole.logits[:19])
-    assert whole.logits[19] < 0 < cut.logits[19]
+    assert cut.starts.tolist() == whole.starts.tolist() == list(range(20))
+    assert cut.logits[:20] == pytest.approx(whole.logits)
+    assert highest(cut.logits, cut.starts)[19] > 0 > whole.logits[19]
+
+
+def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served() -> None:
+    chance = np.random.default_rng(1)
+    windows = Windows(vectors=linear.unit(chance.normal(0, 1, (180, 8))), starts=np.arange(60) * 3)
+    # of harms that lie in windows of their own, odds must not be added up
+    labels = [tuple(f"harm {label}" for label in range(4) if index % 8 == label) for index in range(60)]
+    rows = [
+        Row(text=str(index), labels=held, group=str(index), source="data") for index, held in enumerate(labels)
+    ]
+    vectors = linear.unit(windows.vectors[windows.starts] + windows.vectors[windows.starts + 1])
+    unseen = np.arange(60) % 2 == 0
+    described = {f"harm {label}": {"means": "x"} for label in range(4)}
+    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": described})
+    trained = fit(
+        policy,
+        rows,
+        vectors,
+        encoder=EncoderId(source="x", sha256="y"),
+        seed=0,
+        advance=lambda *_: None,
+        unseen=unseen,
+        windows=windows,
+    )
+    holds = np.array([[name in row.labels for name in policy.labels] for row in rows])
+    weights, bias = linear.any_of(vectors[~unseen], holds[~unseen], np.ones(30, np.float32), 3.0)
+    stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
+    assert stage.calibration.whole is not None
+    for index, verdict in zip(trained.rows, trained.verdicts, strict=True):
+        told = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True)
+        assert list(verdict.scores.values()) == pytest.approx(told.probabilities.max(axis=0), abs=1e-5)
 
 
 def test_a_short_text_keeps_its_vector_and_a_long_one_has_several(encoder: Encoder) -> None:
