@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from classifiers import artifact, selftest
+from classifiers.artifact import Artifact
 from classifiers.classifier import Classifier, broken, from_artifact
 from classifiers.course import Course
 from classifiers.encoder.prepare import find
@@ -79,9 +80,9 @@ class Runtime:
         EncoderError where an encoder is out of reach or computes wrongly here.
         """
         registry = Registry(models_dir)
-        loaded = {name: artifact.load(registry.resolve(name)) for name in dict.fromkeys(names)}
+        loaded = {name: _loaded(registry, name) for name in dict.fromkeys(names)}
         for name, version in (beside or {}).items():
-            loaded[key_of_version(name, version)] = artifact.load(registry.resolve(name, version))
+            loaded[key_of_version(name, version)] = _loaded(registry, name, version)
         if not loaded:
             raise ArtifactError("there is no classifier to load; name at least one")
         known = {encoder.id.sha256: encoder for encoder in opened}
@@ -172,6 +173,14 @@ class Runtime:
             failed += [f"{name} {classifier.version}: {line}" for line in lines]
         if failed:
             raise ArtifactError("classifiers fail their own tests:\n" + "\n".join(failed))
+
+
+def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifact:
+    folder = registry.resolve(name, version)
+    held = artifact.load(folder)
+    if held.name != name:
+        raise ArtifactError(f"{folder} holds the classifier {held.name}, not {name}; roll back or train {name} again")
+    return held
 
 
 def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> tuple[str, ...]:

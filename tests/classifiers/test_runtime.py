@@ -1,3 +1,4 @@
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -282,6 +283,19 @@ def test_load_refuses_what_is_not_there(models_dir: Path) -> None:
         Runtime.load(models_dir, ["bank"])
     with pytest.raises(ArtifactError, match="name at least one"):
         Runtime.load(models_dir, [])
+
+
+def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Callable[..., Model]) -> None:
+    publish(models_dir, make_model("intent"), make_model("safety"))
+    registry = Registry(models_dir)
+    safety, intent = make_model("safety").policy.name, make_model("intent").policy.name
+    folder = registry.resolve(safety)
+    shutil.copytree(folder, models_dir / intent / folder.name)
+    with pytest.raises(ArtifactError, match=f"holds the classifier {safety}, not {intent}"):
+        Runtime.load(models_dir, [intent], beside={intent: folder.name})
+    registry.promote(intent, folder.name)
+    with pytest.raises(ArtifactError, match=f"holds the classifier {safety}, not {intent}"):
+        Runtime.load(models_dir, [intent])
 
 
 def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
