@@ -141,10 +141,13 @@ class Registry:
         return [version for version in (*before, current) if version in there]
 
     def _read(self, name: str, file_name: str) -> str | None:
+        path = self._home(name) / file_name
         try:
-            return (self._home(name) / file_name).read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{path} is damaged: it must name a version; write one into it") from error
 
     def _write(self, name: str, file_name: str, *versions: str) -> None:
         home = self._home(name)

@@ -115,6 +115,13 @@ def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:
         Registry(tmp_path).promote("bank", "20200101-000000-00000000")
 
 
+def test_current_is_no_text(publish: Publish, tmp_path: Path) -> None:
+    publish(0)
+    (tmp_path / "bank" / "current").write_bytes(b"\xff\xfe")
+    with pytest.raises(ArtifactError, match=r"bank/current is damaged"):
+        Registry(tmp_path).current("bank")
+
+
 def test_current_names_a_version_that_is_gone(publish: Publish, tmp_path: Path) -> None:
     publish(0)
     (tmp_path / "bank" / "current").write_text("20200101-000000-00000000\n")
