@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from classifiers import novelty
 from classifiers.heads import linear, nearest
-from classifiers.model import Floats, Stage
+from classifiers.model import Floats, Stage, Threshold
 from classifiers.policy import OTHER
 from classifiers.thresholds import EVEN, Choice, name_any, name_one
 
@@ -85,13 +85,14 @@ def decide_one(told: Part, *, has_other: bool) -> Choice:
     )
 
 
-def decide_any(parts: Sequence[Part]) -> tuple[Choice, Floats]:
+def decide_any(parts: Sequence[Part], last: Stage) -> tuple[Choice, Floats]:
     """Safety: what all stages together say, and for each label its highest probability (labels,).
 
-    parts: at least one, in the order of the stages, each with at least one window; thresholds are each stage's own.
-    A label holds where it does in any part; the text is unsure where any part is, and clean where all are.
+    parts: at least one, in the order of the stages, each with at least one window; thresholds are each stage's own, and
+    what a stage before the last has flagged is named by the last one's as well. A label holds where it does in any
+    part; the text is unsure where any part is, and clean where all are.
     """
-    choices = [_any(told) for told in parts]
+    choices = [_any(told, last) for told in parts]
     highest: Floats = np.stack([told.probabilities.max(axis=0) for told in parts]).max(axis=0)
     if len(choices) == 1:
         return choices[0], highest
@@ -103,6 +104,17 @@ def decide_any(parts: Sequence[Part]) -> tuple[Choice, Floats]:
     return replace(doubt, labels=labels, confidence=confidence), highest
 
 
-def _any(told: Part) -> Choice:
+def _any(told: Part, last: Stage) -> Choice:
     novel = bool(told.away.max() > told.stage.novelty.limit)
-    return name_any(told.stage.head.classes, told.probabilities.max(axis=0), told.stage.thresholds, novel=novel)
+    classes, probabilities = told.stage.head.classes, told.probabilities.max(axis=0)
+    choice = name_any(classes, probabilities, told.stage.thresholds, novel=novel)
+    if told.stage.name == last.name or not choice.labels:
+        return choice
+    # its own thresholds say when it need not ask: some label is certain, and others hold beside it
+    own, named = (dict.fromkeys(classes, EVEN) | dict(stage.thresholds) for stage in (told.stage, last))
+    limits = {label: _lower(own[label], named[label]) for label in classes}
+    return name_any(classes, probabilities, limits)
+
+
+def _lower(own: Threshold, named: Threshold) -> Threshold:
+    return named if named.act < own.act else replace(own, unsure=own.act)

@@ -71,7 +71,7 @@ class Classifier:
             return self._nothing(unread)
         last = parts[-1]
         if self.model.policy.multi_label:
-            choice, probabilities = cascade.decide_any(parts)
+            choice, probabilities = cascade.decide_any(parts, self.model.last)
         else:
             choice = cascade.decide_one(last, has_other=self.model.policy.other is not None)
             probabilities = last.probabilities[0]

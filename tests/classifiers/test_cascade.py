@@ -44,17 +44,34 @@ def test_a_window_is_settled_where_it_is_flagged_or_clean(stage: Stage) -> None:
 
 def test_what_several_stages_settled_becomes_one(stage: Stage) -> None:
     strict = replace(stage, name="large", thresholds={name: Threshold(act=0.05, unsure=0.01) for name in SURE})
-    clean, highest = cascade.decide_any([told(stage, (0.15, 0.1))])
+    clean, highest = cascade.decide_any([told(stage, (0.15, 0.1))], strict)
     assert (clean.labels, clean.abstention) == ((), None)
     # each stage's probabilities are held against its own thresholds
-    still, highest = cascade.decide_any([told(stage, (0.15, 0.1)), told(strict, (0.0, 0.0))])
+    still, highest = cascade.decide_any([told(stage, (0.15, 0.1)), told(strict, (0.0, 0.0))], strict)
     assert (still.labels, still.abstention) == ((), None)
     assert still.confidence == pytest.approx(0.85)
-    both, highest = cascade.decide_any([told(stage, (0.9, 0.1)), told(strict, (0.0, 0.95))])
+    both, highest = cascade.decide_any([told(stage, (0.9, 0.1)), told(strict, (0.0, 0.95))], strict)
     assert both.labels == ("second", "first")
     assert highest.tolist() == pytest.approx([0.9, 0.95])
-    doubt, _ = cascade.decide_any([told(stage, (0.9, 0.1)), told(strict, (0.0, 0.02))])
+    doubt, _ = cascade.decide_any([told(stage, (0.9, 0.0)), told(strict, (0.0, 0.02))], strict)
     assert (doubt.labels, doubt.abstention) == (("first",), Abstention.UNSURE)
+
+
+def test_what_is_flagged_early_is_named_by_the_last_stage_as_well(stage: Stage) -> None:
+    last = replace(
+        stage,
+        name="large",
+        thresholds={"first": Threshold(act=0.9, unsure=0.9), "second": Threshold(act=0.4, unsure=0.3)},
+    )
+    for second, labels, doubt in [
+        (0.5, ("first", "second"), None),
+        (0.35, ("first",), Abstention.UNSURE),
+        (0.25, ("first",), None),
+    ]:
+        found, _ = cascade.decide_any([told(stage, (0.85, second))], last)
+        assert (found.labels, found.abstention) == (labels, doubt)
+    # what it has not flagged is not named so
+    assert cascade.decide_any([told(stage, (0.1, 0.15))], last)[0].labels == ()
 
 
 def test_the_stage_before_counts_beside_one_as_far_as_it_is_said_to(stage: Stage) -> None:

@@ -164,7 +164,7 @@ def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:
     found = []
     for place, sure in enumerate(settled):
         chosen = np.arange(len(settled)) == place
-        choice, highest = cascade.decide_any([(first if sure else last).only(chosen)])
+        choice, highest = cascade.decide_any([(first if sure else last).only(chosen)], last.stage)
         found.append(verdict_of(policy, first.stage.head.classes, highest, choice, 0.0))
     return found
 

@@ -48,9 +48,7 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served() -> Non
     windows = Windows(vectors=linear.unit(chance.normal(0, 1, (180, 8))), starts=np.arange(60) * 3)
     # of harms that lie in windows of their own, odds must not be added up
     labels = [tuple(f"harm {label}" for label in range(4) if index % 8 == label) for index in range(60)]
-    rows = [
-        Row(text=str(index), labels=held, group=str(index), source="data") for index, held in enumerate(labels)
-    ]
+    rows = [Row(text=str(index), labels=held, group=str(index), source="data") for index, held in enumerate(labels)]
     vectors = linear.unit(windows.vectors[windows.starts] + windows.vectors[windows.starts + 1])
     unseen = np.arange(60) % 2 == 0
     described = {f"harm {label}": {"means": "x"} for label in range(4)}
