@@ -38,7 +38,7 @@ from classifiers.thresholds import name_one
 from classifiers.training import calibrate
 from classifiers.training.evaluate import top
 from classifiers.training.fit import linear, ngrams
-from classifiers.training.fit.certain import Told, choose
+from classifiers.training.fit.certain import LEAST_ROWS, Told, choose
 from classifiers.training.fit.linear import Ints
 from classifiers.training.fit.model import classes_of
 from classifiers.training.rows import REAL, Row
@@ -52,9 +52,6 @@ NAME = "first"
 
 LEAST_SETTLED = 0.2
 """Of all texts; below, a first stage costs more than it is worth."""
-LEAST_ROWS = 200
-"""Real rows to measure on. Text by one writer shares its words: what n-grams get right there, they do not elsewhere."""
-
 LEAST_SHOWN = 3
 """Held-out rows of a class; one with fewer is never named here: hardly anything shows how often that is right."""
 
@@ -70,7 +67,7 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
     """
     if policy.kind not in _KINDS or policy.first_stage is False:
         return made
-    why = _not_worth_it(policy, rows, made) if policy.first_stage == "auto" else ""
+    why = _not_worth_it(policy, rows, made)
     if why:
         return _noted(made, {"used": False, "because": why})
     bench.progress.step("first stage")
@@ -186,13 +183,16 @@ def _measure(lesson: _Lesson, made: "Made", shown: NDArray[np.bool_]) -> Told:
 
 
 def _not_worth_it(policy: Policy, rows: Sequence[Row], made: "Made") -> str:
-    if len(rows) * len(policy.labels) > linear.MOST_CELLS:
+    """Why no first stage is tried. By itself one is tried on real rows: text by one writer shares its words, and what
+    n-grams get right there, they do not elsewhere."""
+    by_itself = policy.first_stage == "auto"
+    if by_itself and len(rows) * len(policy.labels) > linear.MOST_CELLS:
         return f"{len(policy.labels)} labels with {len(rows)} rows would take minutes to fit"
-    held = [rows[index] for index, used in zip(made.trained.rows, made.trained.used, strict=True) if used]
-    real = sum(row.source in REAL for row in held)
-    return (
-        "" if real >= LEAST_ROWS else f"{real} real rows are too few to measure it on; at least {LEAST_ROWS} are needed"
-    )
+    held = [rows[index] for index in made.trained.rows[made.trained.used]]
+    shown = sum(row.source in REAL for row in held) if by_itself else len(held)
+    what = "real rows" if by_itself else "rows held out"
+    few = f"{shown} {what} are too few to show that few texts are lost by it; at least {LEAST_ROWS} are needed"
+    return few if shown < LEAST_ROWS else ""
 
 
 def _tokenizer(made: "Made", bench: "Bench") -> Path:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classifiers.training.fit.certain import Told, choose, highest_share
+from classifiers.training.fit.certain import LEAST_ROWS, Told, choose, highest_share
 
 
 def told(sure: list[float], right: list[bool], before: list[bool], known: bool = True) -> Told:
@@ -51,6 +51,24 @@ def test_nothing_is_settled_without_enough_to_show_it_or_a_known_word() -> None:
     assert choose(told([0.9] * 1000, [True] * 1000, [True] * 1000, known=False)) is None
     assert choose(told([0.4] * 1000, [True] * 1000, [True] * 1000)) is not None  # the other class has 0.6
     assert choose(told([], [], [])) is None
+
+
+def test_the_least_rows_are_those_that_show_it_where_nothing_is_lost() -> None:
+    assert choose(told([0.9] * (LEAST_ROWS - 1), [True] * (LEAST_ROWS - 1), [True] * (LEAST_ROWS - 1))) is None
+    assert choose(told([0.9] * LEAST_ROWS, [True] * LEAST_ROWS, [True] * LEAST_ROWS)) is not None
+
+
+@pytest.mark.parametrize(("rows", "error", "goal"), [(1000, 0.055, 0.05), (3000, 0.012, 0.01)])
+def test_a_goal_that_no_threshold_keeps_is_held_to_be_kept_as_seldom_as_is_promised(
+    rows: int, error: float, goal: float
+) -> None:
+    chance = np.random.default_rng(0)
+    kept = 0
+    for _ in range(400):
+        right = (chance.random(rows) >= error).tolist()
+        kept += choose(told(chance.uniform(0.5, 1, rows).tolist(), right, right), max_error=goal) is not None
+    # 20 of 400 are promised; 31 would be, by chance, once in a hundred times
+    assert kept <= 31
 
 
 def test_a_stated_goal_holds_for_what_is_settled() -> None:

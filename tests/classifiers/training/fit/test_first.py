@@ -115,7 +115,7 @@ def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: R
     few = run(rows_a_label=20)
     assert few.report["settings"]["first_stage"] == {
         "used": False,
-        "because": "40 real rows are too few to measure it on; at least 200 are needed",
+        "because": "40 real rows are too few to show that few texts are lost by it; at least 598 are needed",
     }
     assert len(artifact.load(few.folder).model.stages) == 1
     off = run(first_stage=False)
