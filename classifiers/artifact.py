@@ -173,14 +173,14 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
 
 
 def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
-    wanted = {stage.encoder.own: stage.encoder.sha256 for stage in model.stages if stage.encoder.own}
+    wanted = {stage.encoder.own: stage.encoder for stage in model.stages if stage.encoder.own}
     if set(wanted) - set(encoders):
         raise ValueError(f"no folder is given for the encoder own:{min(set(wanted) - set(encoders))}")
     for name, folder in encoders.items():
         if not stages.NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be an encoder's name")
-        graph = Description.read(folder).graph_sha256
-        if wanted.get(name, graph) != graph:
+        given = Description.read(folder).id
+        if not wanted.get(name, given).fits(given):
             raise ValueError(f"{folder} is not the encoder own:{name} that the model was trained on")
 
 

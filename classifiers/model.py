@@ -119,18 +119,26 @@ class Windowing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderId:
-    """Which encoder a head was trained on: its source string and the sha256 of the prepared graph.
+    """Which encoder a head was trained on: its source string, the sha256 of the prepared graph and of the tokenizer,
+    and how a text's vector is made of its tokens'. The latter two are empty in artifacts of before they were stored.
 
     The source `own:NAME` is an encoder that the artifact itself holds, in `encoders/NAME/`.
     """
 
     source: str
     sha256: str
+    tokenizer: str = ""
+    pooling: str = ""
 
     @property
     def own(self) -> str:
         """The name of the artifact's own encoder; empty for one that artifacts share."""
         return self.source.removeprefix(OWN) if self.source.startswith(OWN) else ""
+
+    def fits(self, other: "EncoderId") -> bool:
+        """Whether another, by whatever source, computes the same, as far as is known of this one."""
+        known = [(self.sha256, other.sha256), (self.tokenizer, other.tokenizer), (self.pooling, other.pooling)]
+        return all(mine in {"", theirs} for mine, theirs in known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,10 +91,10 @@ class Runtime:
             for stage in held.model.stages:
                 sha256 = stage.encoder.sha256
                 if sha256 not in needed:
-                    folder = held.encoder_folder(stage.encoder)
-                    needed[sha256] = known.get(sha256) or Encoder.open(
-                        find(stage.encoder, models_dir) if folder is None else folder, threads
-                    )
+                    folder, open_ = held.encoder_folder(stage.encoder), known.get(sha256)
+                    if open_ is None or not stage.encoder.fits(open_.id):
+                        open_ = Encoder.open(find(stage.encoder, models_dir) if folder is None else folder, threads)
+                    needed[sha256] = open_
         runtime = cls(
             needed.values(), {name: from_artifact(held) for name, held in loaded.items()}, cache_windows=cache_windows
         )
@@ -209,6 +209,12 @@ def _check_encoders(name: str, classifier: Classifier, encoders: Mapping[str, En
             raise ArtifactError(
                 f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder "
                 f"{stage.encoder.source} ({stage.encoder.sha256[:12]}…), which is not loaded"
+            )
+        if not stage.encoder.fits(encoder.id):
+            raise ArtifactError(
+                f"{name} {classifier.version}: its stage {stage.name} was trained on the encoder "
+                f"{stage.encoder.source} with another tokenizer or pooling than the one that another classifier needs; "
+                "train the older of the two again"
             )
         dimensions = stage.head.weights.shape[1]
         if dimensions != encoder.dimensions:

@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers.encoder.source import Pooling, sha256_of
 from classifiers.errors import EncoderError
-from classifiers.model import Floats
+from classifiers.model import EncoderId, Floats
 
 MODEL, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 
@@ -42,11 +42,12 @@ class Description:
         path = folder / DESCRIPTION
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            tuples = {
+            parts = {
+                "sha256": {**values["sha256"], **{name: values["sha256"][name] for name in (MODEL, TOKENIZER)}},
                 "sentences": tuple(values["sentences"]),
                 "vectors": tuple(tuple(map(float, vector)) for vector in values["vectors"]),
             }
-            return cls(**{**values, **tuples})
+            return cls(**{**values, **parts})
         except OSError as error:
             raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -63,9 +64,11 @@ class Description:
         return np.asarray(self.vectors, np.float32)
 
     @property
-    def graph_sha256(self) -> str:
+    def id(self) -> EncoderId:
         """By this an encoder is told from others."""
-        return self.sha256[MODEL]
+        return EncoderId(
+            source=self.source, sha256=self.sha256[MODEL], tokenizer=self.sha256[TOKENIZER], pooling=self.pooling
+        )
 
     def copy(self, folder: Path, target: Path, source: str) -> dict[str, str]:
         """Copy the prepared encoder that lies in `folder` into `target`, which is made, under another source's name.

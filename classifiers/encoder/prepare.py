@@ -12,7 +12,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,23 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     Raises EncoderError where its source is out of reach or gives another encoder than it did then.
     """
     for path in sorted(models_dir.glob(f"encoders/[!.]*/{DESCRIPTION}")):
-        if Description.read(path.parent).sha256.get(MODEL) == encoder.sha256:
-            return path.parent
+        # one that is damaged is none, and no matter where another is meant
+        with suppress(EncoderError):
+            if encoder.fits(Description.read(path.parent).id):
+                return path.parent
     folder = prepare(resolve(encoder.source), models_dir, progress)
-    made = Description.read(folder).sha256[MODEL]
-    if made != encoder.sha256:
+    made = Description.read(folder).id
+    if not encoder.fits(made):
         raise EncoderError(
             f"encoder {encoder.source} is not the one that the classifier was trained on "
-            f"(sha256 {made[:12]}…, not {encoder.sha256[:12]}…); train the classifier again"
+            f"({_told(made)}, not {_told(encoder)}); train the classifier again"
         )
     return folder
+
+
+def _told(encoder: EncoderId) -> str:
+    parts = {"sha256": encoder.sha256[:12], "tokenizer": encoder.tokenizer[:12], "pooling": encoder.pooling}
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
 
 def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:

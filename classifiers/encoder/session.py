@@ -12,7 +12,7 @@ from classifiers.encoder.graph import Graph
 from classifiers.encoder.source import sha256_of
 from classifiers.encoder.tokens import Tokens, Words
 from classifiers.errors import EncoderError
-from classifiers.model import EncoderId, Floats
+from classifiers.model import Floats
 from classifiers.text.normalise import normalise
 
 PARITY = 0.97
@@ -36,8 +36,8 @@ class Encoder:
         self._graph = graph
         self._tokens = tokens
         self.threads = threads
-        self.id = EncoderId(source=description.source, sha256=description.graph_sha256)
-        self.tokenizer_sha256 = description.sha256[TOKENIZER]
+        self.id = description.id
+        self.tokenizer_sha256 = self.id.tokenizer
         self.dimensions = description.dimensions
         self.max_tokens = description.max_tokens
         self.specials = tokens.specials

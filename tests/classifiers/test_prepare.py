@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,32 @@ def test_an_encoder_that_is_not_there_is_prepared_from_its_source(small: Path, t
     assert find(known, tmp_path / "there").parent == tmp_path / "there" / "encoders"
     with pytest.raises(EncoderError, match="train the classifier again"):
         find(EncoderId(source=known.source, sha256="0" * 64), tmp_path / "there")
+
+
+def test_an_encoder_of_another_pooling_or_tokenizer_is_another_one(small: Path, tmp_path: Path) -> None:
+    pooling, tokenizer = small / "1_Pooling" / "config.json", small / "tokenizer.json"
+    pooling.parent.mkdir(exist_ok=True)
+    folders = []
+    for cls, more in ((False, ""), (True, ""), (True, "\n")):
+        pooling.write_text(json.dumps({"pooling_mode_cls_token": cls}))
+        tokenizer.write_text(tokenizer.read_text() + more)
+        folders.append(prepare(resolve(f"folder:{small}"), tmp_path))
+    known = [Encoder.open(folder).id for folder in folders]
+    assert len({one.sha256 for one in known}) == 1
+    assert [find(one, tmp_path) for one in known] == folders
+    # an artifact of before says nothing of either
+    assert find(replace(known[0], pooling="", tokenizer=""), tmp_path) in folders
+    with pytest.raises(EncoderError, match=r"pooling cls.*, not .*pooling mean\); train the classifier again"):
+        find(known[0], tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("damage", ["{", "null", '{"sha256": null}', '{"sha256": {"model.onnx": "x"}}'])
+def test_a_damaged_description_is_passed_by(small: Path, tmp_path: Path, damage: str) -> None:
+    folder = prepare(resolve(f"folder:{small}"), tmp_path)
+    known = Encoder.open(folder).id
+    other = tmp_path / "encoders" / ("0" * 16)
+    other.mkdir()
+    (other / DESCRIPTION).write_text(damage)
+    assert find(known, tmp_path) == folder
+    with pytest.raises(EncoderError, match=r"is not an encoder's description"):
+        Description.read(other)

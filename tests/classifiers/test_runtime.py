@@ -298,6 +298,13 @@ def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Ca
         Runtime.load(models_dir, [intent])
 
 
+def test_an_encoder_of_another_pooling_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
+    model = bare_model()
+    stage = replace(model.last, encoder=replace(encoder.id, pooling="cls"))
+    with pytest.raises(ArtifactError, match="with another tokenizer or pooling"):
+        Runtime([encoder], {"bank": from_model(replace(model, stages=(stage,)), "v1")})
+
+
 def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
     stranger = Classifier(name="bank", version="v1", model=bare_model())
     with pytest.raises(ArtifactError, match=r"stage main was trained on the encoder package:none .* not loaded"):
