@@ -215,10 +215,17 @@ def _teachers(report: Mapping[str, Any]) -> Iterator[str]:
         yield table(["teacher", "sentences", "share", "cost in this run", "tokens in + out", ""], rows)
 
 
+_MARKS = {
+    True: '<span class="yes">met</span>',
+    False: '<span class="no">not met</span>',
+    None: "no rows to measure it on",
+}
+
+
 def _goals(report: Mapping[str, Any]) -> str:
     parts = []
     for goal in report["goals"]:
-        mark = '<span class="yes">met</span>' if goal["met"] else '<span class="no">not met</span>'
+        mark = _MARKS[goal["met"]]
         if "label" in goal:
             wanted = f"catch {percent(goal['catch'])} at {percent(goal['false_alarms'])} false alarms"
             asked = f"{escape(goal['label'] or 'any label')}: {wanted}"

@@ -215,7 +215,8 @@ def _reached(
     label: str | None = None,
 ) -> _Reached:
     """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
-    most_doubt: of harmless text that may be in doubt or flagged."""
+    most_doubt: of harmless text that may be in doubt or flagged. A side without rows is neither met nor missed; where
+    the policy states it, it is not shown to be reached either."""
     stated = goal.model_fields_set if goal else set()
     wanted = goal or LabelGoal()
     threshold = calibrate.safety_threshold(
@@ -228,29 +229,35 @@ def _reached(
         stated=stated,
     )
     flagged = scores >= threshold.act
-    caught = float(flagged[held].mean()) if held.any() else 0.0
-    alarms = float(flagged[harmless].mean()) if harmless.any() else 0.0
+    caught = float(flagged[held].mean()) if held.any() else None
+    alarms = float(flagged[harmless].mean()) if harmless.any() else None
     grey = (scores >= threshold.unsure) & ~flagged
-    enough, few = caught >= wanted.catch, alarms <= wanted.false_alarms
+    reached = {
+        "catch": None if caught is None else caught >= wanted.catch,
+        "false_alarms": None if alarms is None else alarms <= wanted.false_alarms,
+    }
     record = {
         "label": label,
         "catch": wanted.catch,
         "false_alarms": wanted.false_alarms,
         "stated": goal is not None,
         "measured_on": on,
-        "caught": round(caught, 5),
+        "caught": caught if caught is None else round(caught, 5),
         "caught_interval": wilson(int(flagged[held].sum()), int(held.sum())),
-        "alarms": round(alarms, 5),
+        "alarms": alarms if alarms is None else round(alarms, 5),
         "alarms_interval": wilson(int(flagged[harmless].sum()), int(harmless.sum())),
         "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
-        "met": enough and few,
+        # one side that is missed misses the goal, whatever the other would show
+        "met": False if False in reached.values() else None if None in reached.values() else True,
     }
-    missed = ""
-    if ("catch" in stated and not enough) or ("false_alarms" in stated and not few):
-        where = f"labels.{label}.goal" if label else "goal"
+    missed, where = "", f"labels.{label}.goal" if label else "goal"
+    if unshown := [side for side in reached if side in stated and reached[side] is None]:
+        missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
+    elif any(reached[side] is False for side in stated):
+        best = " at ".join("–" if one is None else f"{one:.1%}" for one in (caught, alarms))
         missed = (
             f"{where}: catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms is not reached on {on}; "
-            f"the nearest reachable is {caught:.1%} at {alarms:.1%}"
+            f"the nearest reachable is {best}"
         )
     return _Reached(threshold=threshold, record=record, missed=missed)
 

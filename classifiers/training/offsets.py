@@ -19,12 +19,16 @@ _FOLDS = 5
 
 
 def fit(scores: Floats, truth: Ints, scale: float) -> Calibration:
-    """The calibration that makes the truth likeliest, offsets held near 0 by their prior. scores: (n, classes), held
-    out; truth: (n,); scale: to begin with, the best one without offsets."""
-    count, classes = scores.shape
-    wide = scores.astype(np.float64)
+    """The calibration that makes the truth likeliest, offsets held near 0 by their prior. A class without any row has
+    none, and is not told from the others: that nobody gave rows of it does not make it rare.
+
+    scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
+    """
+    shown, own = np.unique(truth, return_inverse=True)
+    count, classes = len(scores), len(shown)
+    wide = scores[:, shown].astype(np.float64)
     hits = np.zeros((count, classes))
-    hits[np.arange(count), truth] = 1
+    hits[np.arange(count), own] = 1
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         sharpness, offset = np.exp(flat[0]), flat[1:]
@@ -38,7 +42,9 @@ def fit(scores: Floats, truth: Ints, scale: float) -> Calibration:
 
     start = np.concatenate([[np.log(scale)], np.zeros(classes)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
-    return Calibration(scale=np.exp(found[:1]).astype(np.float32), offset=found[1:].astype(np.float32))
+    offset = np.zeros(scores.shape[1], np.float32)
+    offset[shown] = found[1:]
+    return Calibration(scale=np.exp(found[:1]).astype(np.float32), offset=offset)
 
 
 def unseen(scores: Floats, truth: Ints, used: NDArray[np.bool_], scale: float, seed: int) -> Floats:

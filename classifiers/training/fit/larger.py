@@ -20,10 +20,11 @@ from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
-from classifiers.training.fit.model import Trained, classes_of, measured_on, verdict_of
+from classifiers.training.fit.model import Trained, classes_of, verdict_of
 from classifiers.training.fit.points import Compared, points
 from classifiers.training.fit.tuned import Lesson, TunedEncoder, held_out, stage, targets_of, tune_encoder
 from classifiers.training.goals import Chosen
+from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.unlabelled import recombined
 from classifiers.verdict import Verdict
@@ -60,7 +61,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     if small is None:
         return None
     asked = small.trained.rows
-    used, on = measured_on(rows, asked)
+    used, on = measured_on(policy, rows, asked)
     told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
     first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
     truth = lesson.targets[asked] >= 0.5
@@ -94,7 +95,7 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
     """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: the vectors of those rows."""
     classes = classes_of(policy, rows)
     head = LinearHead(classes=classes, weights=large.head.weights, bias=large.head.bias)
-    use = np.array([rows[index].probe for index in held]) & measured_on(rows, held)[0]
+    use = np.array([rows[index].probe for index in held]) & measured_on(policy, rows, held)[0]
     truth = np.array([[name in rows[index].labels for name in classes] for index in held], bool)
     logits = seen @ head.weights.T + head.bias
     return Stage(

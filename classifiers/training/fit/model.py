@@ -20,14 +20,13 @@ from classifiers.training import bands, calibrate, crossfit, goals, offsets
 from classifiers.training.fit import linear
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
-from classifiers.training.rows import REAL, Row
+from classifiers.training.measured import enough, is_real, measured_on
+from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
 
-_ENOUGH_REAL_ROWS = 200
-_REAL_ROWS = "real rows"
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
 _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
@@ -96,14 +95,6 @@ def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
     return (*policy.labels, *((OTHER,) if other else ()))
 
 
-def measured_on(rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[NDArray[np.bool_], str]:
-    """Which held-out rows calibrate: the real ones where there are enough, else all; and how to call them."""
-    real = np.array([rows[index].source in REAL for index in held], bool)
-    if real.sum() >= _ENOUGH_REAL_ROWS:
-        return real, _REAL_ROWS
-    return np.ones(len(held), bool), "written and real text" if real.any() else "written text"
-
-
 def _one_of(
     policy: Policy,
     rows: Sequence[Row],
@@ -129,7 +120,7 @@ def _one_of(
         advance=advance,
         unseen=unseen,
     )
-    use, on = measured_on(rows, held.rows)
+    use, on = measured_on(policy, rows, held.rows)
     truth = targets[held.rows]
     sharpness, share = calibrate.nearest_share(
         held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
@@ -142,9 +133,10 @@ def _one_of(
         logits, share = pooled.tuned * trained + pooled.fitted * logits, pooled.fitted * share
     scores = logits + np.float32(share) * nearest.among_likeliest(votes, logits)
     scale = calibrate.temperature(scores[use], truth[use])
-    if on == _REAL_ROWS:
-        calibration = offsets.fit(scores[use], truth[use], scale)
-        probabilities = offsets.unseen(scores, truth, use, scale, seed)
+    real = is_real(rows, held.rows)
+    if enough(real):
+        calibration = offsets.fit(scores[real], truth[real], scale)
+        probabilities = offsets.unseen(scores, truth, real, scale, seed)
     else:
         # written text shows how its writer spread the classes, not how they are met
         calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
@@ -232,7 +224,7 @@ def _any_of(
         unseen=unseen,
         windows=windows,
     )
-    use, on = measured_on(rows, held.rows)
+    use, on = measured_on(policy, rows, held.rows)
     truth = holds[held.rows]
     logits, starts, own_head = held.logits, held.starts, None
     if tuned is not None:

@@ -18,7 +18,8 @@ from classifiers.thresholds import name_one
 from classifiers.training import bands, calibrate, goals
 from classifiers.training.fit.certain import Told, choose
 from classifiers.training.fit.linear import Ints
-from classifiers.training.fit.model import Trained, classes_of, measured_on, verdict_of
+from classifiers.training.fit.model import Trained, classes_of, verdict_of
+from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.verdict import Verdict
 
@@ -51,7 +52,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     classes = classes_of(policy, rows)
     held = np.intersect1d(first.rows, last.rows)
     first, last = _only(first, held), _only(last, held)
-    used, on = measured_on(rows, held)
+    used, on = measured_on(policy, rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
     blend = _blend(last.model.last.calibration, small, large, truth, used)

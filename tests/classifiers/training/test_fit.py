@@ -203,3 +203,22 @@ def test_everyday_text_that_may_be_in_scope_is_found() -> None:
     rows[5] = Row(text="given", labels=(OTHER,), group="f", source="data")
     near = scope.in_scope_everyday(policy("intent", 2, other="x"), rows, vectors)
     assert near.tolist() == [True] + [False] * 9
+
+
+def test_a_label_without_real_rows_is_known_where_all_others_have_many() -> None:
+    vectors, truth = clouds(2, 508, spread=0.7)
+    given, asked = np.arange(308), np.arange(508, 708)
+    given[300:] = np.arange(1008, 1016)
+    sources = ["data"] * 300 + ["policy"] * 8
+    rows = [
+        Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)  # type: ignore[arg-type]
+        for index, source in zip(given.tolist(), sources, strict=True)
+    ]
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(policy("intent", 2), rows, vectors[given], encoder=encoder, seed=0, advance=lambda *_: None)
+    stage = made.model.last
+    assert made.settings["calibrated_on"] == "real rows, with written text where those are few"
+    assert stage.calibration.offset.tolist() == [0, 0]
+    away = cascade.score(stage, vectors[asked])[1]
+    assert (truth[asked] == 1).all()
+    assert (away > stage.novelty.limit).mean() < 0.5

@@ -104,6 +104,20 @@ def test_a_safety_goal_demands_only_what_it_names(make_policy: Callable[..., Pol
     assert bool(chosen.missed) is missed
 
 
+@pytest.mark.parametrize(("side", "there"), [("catch", 0.0), ("false_alarms", 1.0)])
+def test_a_side_without_rows_is_neither_met_nor_missed(
+    make_policy: Callable[..., Policy], side: str, there: float
+) -> None:
+    holds = np.full((400, 2), bool(there))
+    for stated in (side, "catch" if side == "false_alarms" else "false_alarms"):
+        policy = safety(make_policy, {stated: "5%" if stated == "false_alarms" else "95%"})
+        chosen = for_any(policy, np.full((400, 2), there, np.float32), holds, "real rows")
+        assert chosen.goals[0]["met"] is None
+        assert chosen.goals[0]["caught" if side == "catch" else "alarms"] is None
+        told = f"labels.violence.goal: {side}: no rows to measure it on; give examples or data"
+        assert chosen.missed == ((told,) if stated == side else ())
+
+
 def several(make_policy: Callable[..., Policy], goal: dict[str, str], own: dict[str, str] | None = None) -> Policy:
     labels = {"violence": {"means": "hurts"}, "hate": {"means": "demeans"}, "fraud": {"means": "cheats", "goal": own}}
     return make_policy("safety").model_validate(

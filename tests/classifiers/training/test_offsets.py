@@ -28,11 +28,12 @@ def test_few_rows_hardly_move_anything() -> None:
     assert np.abs(offsets.fit(*told(6, lean=1.0), scale=1.0).offset).max() < 0.5
 
 
-def test_a_class_without_a_row_keeps_a_finite_offset() -> None:
-    scores, truth = told(300, lean=0.0)
+def test_a_class_without_a_row_has_no_offset_and_is_not_thought_rare() -> None:
+    scores, truth = told(3000, lean=0.0)
     found = offsets.fit(scores[truth != 2], truth[truth != 2], scale=1.0)
-    assert np.isfinite(found.offset).all()
-    assert found.offset[2] < 0
+    assert found.offset[2] == 0
+    assert found.offset == pytest.approx([0, 0, 0], abs=0.2)
+    assert found.scale == pytest.approx([1], abs=0.15)
 
 
 def test_rows_that_calibrate_are_judged_by_what_has_not_seen_them() -> None:

@@ -1,0 +1,57 @@
+"""Which held-out rows calibrate a model and its thresholds, and so are what is measured on. Pure.
+
+Real rows, once there are enough; a class of which they show hardly anything is not left out for that.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.policy import Policy
+from classifiers.training.rows import REAL, Row
+
+Bools = NDArray[np.bool_]
+
+REAL_ROWS, WRITTEN, BOTH = "real rows", "written text", "written and real text"
+MOSTLY_REAL = "real rows, with written text where those are few"
+
+_ENOUGH = 200
+_ENOUGH_OF_A_CLASS = 5
+
+
+def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
+    """(n,) which held-out rows calibrate, and how to call them. held: (n,) their indexes.
+
+    The real ones where there are enough, else all. A class with hardly any real row, of safety also what is harmless,
+    is shown by written ones as well: by all of them where each class is judged by itself; where all share one
+    threshold, by so few that it counts no more than it is met.
+    """
+    real = is_real(rows, held)
+    if not enough(real):
+        return np.ones(len(held), bool), BOTH if real.any() else WRITTEN
+    used = real.copy()
+    for one in _classes(policy, [rows[index] for index in held.tolist()]):
+        lacking = _ENOUGH_OF_A_CLASS - int((one & real).sum())
+        if lacking > 0:
+            written = np.flatnonzero(one & ~real)
+            used[written if policy.multi_label else written[:lacking]] = True
+    return used, REAL_ROWS if (used == real).all() else MOSTLY_REAL
+
+
+def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
+    """(n,) whether users wrote them."""
+    return np.array([rows[index].source in REAL for index in held.tolist()], bool)
+
+
+def enough(real: Bools) -> bool:
+    """Whether real rows are enough to calibrate by."""
+    return bool(real.sum() >= _ENOUGH)
+
+
+def _classes(policy: Policy, held: Sequence[Row]) -> Iterator[Bools]:
+    """(n,) for each class whether a row is of it. Not `other`: everyday text by itself is reported apart."""
+    for label in policy.labels:
+        yield np.array([label in row.labels for row in held], bool)
+    if policy.kind == "safety":
+        yield np.array([not row.labels for row in held], bool)

@@ -1,0 +1,76 @@
+"""Which held-out rows are measured on."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from classifiers.policy import OTHER, Policy
+from classifiers.training.measured import measured_on
+from classifiers.training.rows import Origin, Row
+
+
+def rows_of(**counts: tuple[int, int]) -> list[Row]:
+    """counts: of a label, or `none`: how many real rows and how many that a writer wrote."""
+    found: list[Row] = []
+    for label, each in counts.items():
+        sources: tuple[Origin, Origin] = ("data", "policy")
+        for source, count in zip(sources, each, strict=True):
+            held = () if label == "none" else (label,)
+            found += [Row(text=f"{label} {n}", labels=held, group=str(n), source=source) for n in range(count)]
+    return found
+
+
+def told(policy: Policy, rows: list[Row]) -> tuple[dict[tuple[str, str], int], str]:
+    used, on = measured_on(policy, rows, np.arange(len(rows)))
+    chosen = [row for row, one in zip(rows, used.tolist(), strict=True) if one]
+    keys = [(row.labels[0] if row.labels else "none", row.source) for row in chosen]
+    return {key: keys.count(key) for key in keys}, on
+
+
+def test_real_rows_alone_where_they_show_every_class(make_policy: Callable[..., Policy]) -> None:
+    rows = rows_of(card_arrival=(100, 9), exchange_rate=(95, 9), lost_card=(5, 9), other=(0, 50))
+    assert OTHER == "other"
+    assert told(make_policy(), rows) == (
+        {("card_arrival", "data"): 100, ("exchange_rate", "data"): 95, ("lost_card", "data"): 5},
+        "real rows",
+    )
+    few = rows_of(card_arrival=(100, 9), exchange_rate=(90, 0))
+    assert told(make_policy(), few)[1] == "written and real text"
+    assert told(make_policy(), rows_of(card_arrival=(0, 300)))[1] == "written text"
+
+
+def test_of_one_label_a_class_of_few_real_rows_is_shown_by_as_few_written_ones(
+    make_policy: Callable[..., Policy],
+) -> None:
+    rows = rows_of(card_arrival=(300, 40), exchange_rate=(3, 40), lost_card=(0, 40))
+    assert told(make_policy(), rows) == (
+        {
+            ("card_arrival", "data"): 300,
+            ("exchange_rate", "data"): 3,
+            ("exchange_rate", "policy"): 2,
+            ("lost_card", "policy"): 5,
+        },
+        "real rows, with written text where those are few",
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "used"),
+    [
+        # 300 harmless rows and no harm; 300 of a harm and nothing harmless, nor the other harm
+        (
+            {"violence": (0, 20), "jailbreak": (0, 30), "none": (300, 210)},
+            {("violence", "policy"): 20, ("jailbreak", "policy"): 30, ("none", "data"): 300},
+        ),
+        (
+            {"violence": (300, 20), "jailbreak": (4, 30), "none": (0, 210)},
+            {("violence", "data"): 300, ("jailbreak", "data"): 4, ("jailbreak", "policy"): 30, ("none", "policy"): 210},
+        ),
+    ],
+)
+def test_of_safety_both_sides_and_each_label_are_measured(
+    make_policy: Callable[..., Policy], counts: dict[str, tuple[int, int]], used: dict[tuple[str, str], int]
+) -> None:
+    policy = make_policy("safety", ["violence", "jailbreak"])
+    assert told(policy, rows_of(**counts)) == (used, "real rows, with written text where those are few")
