@@ -47,7 +47,8 @@ class Calibration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """Single-label: a label is named from `act` on. Multi-label: from `act` on the label holds; from `unsure`
-    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1, or `NEVER`.
+    (<= act) up to it lies the grey band, where the verdict abstains as unsure. Probabilities 0..1; either may be
+    `NEVER`'s.
     """
 
     act: float
@@ -55,7 +56,7 @@ class Threshold:
 
 
 NEVER = Threshold(act=2.0, unsure=2.0)
-"""Of a label that is never named: no probability is as high."""
+"""Of a label that is never named: no probability is as high. 1 is none such: in 32 bits, what is nearly certain is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

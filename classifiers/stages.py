@@ -131,9 +131,13 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
 
 def _thresholds(values: Mapping[str, Mapping[str, float]], where: str) -> dict[str, Threshold]:
     thresholds = {label: Threshold(**limits) for label, limits in values.items()}
-    if not all(limit == NEVER or 0 <= limit.unsure <= limit.act <= 1 for limit in thresholds.values()):
+    if not all(limit.unsure <= limit.act and _possible(limit.act, limit.unsure) for limit in thresholds.values()):
         raise ArtifactError(f"{where}: thresholds must be 0 <= unsure <= act <= 1")
     return thresholds
+
+
+def _possible(*limits: float) -> bool:
+    return all(0 <= limit <= 1 or limit == NEVER.act for limit in limits)
 
 
 def _whole(values: Any, where: str) -> tuple[float, float] | None:

@@ -43,7 +43,7 @@ def name_one(
         return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
     needed = thresholds.get(label, EVEN).act
     if confidence < needed:
-        reason = f"{label} at {confidence:.3f}, {needed:.3f} is needed"
+        reason = _too_low(label, confidence, needed)
         return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
     return Choice(labels=(label,), confidence=confidence)
 
@@ -68,8 +68,12 @@ def name_any(
     confidence = float(probabilities[classes.index(labels[0])]) if labels else 1 - highest
     if grey:
         first = grey[0]
-        reason = f"{classes[first]} at {probabilities[first]:.3f}, {limits[first].act:.3f} is needed"
+        reason = _too_low(classes[first], float(probabilities[first]), limits[first].act)
         return Choice(labels=labels, confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
     if novel and not labels:
         return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
     return Choice(labels=labels, confidence=confidence)
+
+
+def _too_low(label: str, probability: float, needed: float) -> str:
+    return f"{label} at {probability:.3f}, " + ("never enough here" if needed > 1 else f"{needed:.3f} is needed")

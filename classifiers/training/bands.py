@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.bands import band_of, families, language_of
-from classifiers.model import Band, Floats
+from classifiers.model import NEVER, Band, Floats
 from classifiers.policy import Policy
 from classifiers.text.languages import Detector
 from classifiers.text.normalise import normalise
@@ -34,7 +34,7 @@ def stricter(
     bands: Sequence[Band], confidences: Floats, correct: NDArray[np.bool_], *, act: float, max_error: float
 ) -> dict[Band, float]:
     """The thresholds of bands in which, with 80 % confidence, more than `max_error` of what `act` answers is wrong: the
-    lowest that keeps to it on these rows, or 1 where there is none.
+    lowest that keeps to it on these rows, or `NEVER`'s where there is none.
 
     act: the common threshold. bands, confidences, correct: (n,) of held-out rows that are named.
     """
@@ -45,7 +45,7 @@ def stricter(
         wrong = least_share(int((answered & ~right).sum()), int(answered.sum()), CONFIDENCE)
         if len(sure) >= LEAST_ROWS and wrong > max_error:
             reach = calibrate.act_for_error(sure, right, max_error)
-            own[band] = max(act, reach.act) if reach else 1.0
+            own[band] = max(act, reach.act) if reach else NEVER.act
     return own
 
 
@@ -63,7 +63,7 @@ def told(
                 "language": band.language,
                 "rows": len(sure),
                 "common": _shares(sure >= act, right),
-                "act": round(used, 5),
+                "act": round(min(used, 1.0), 5),
                 "own": band in own,
                 **_shares(sure >= used, right),
             }

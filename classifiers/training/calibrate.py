@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.linear import any_logit, pooled
-from classifiers.model import Calibration, Floats, Threshold, Usual
+from classifiers.model import NEVER, Calibration, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
@@ -180,7 +180,7 @@ def topic_threshold(
     probabilities: Floats, *, holds: NDArray[np.bool_], max_error: float | None, most_doubt: float
 ) -> Threshold:
     """act: so that at most `max_error` of the texts that reach it are not the label's, or where there is no such goal
-    of best F1 (Yang 2001); unsure: so that as few of the label's texts stay below it, unless more than `most_doubt` of
+    of best F1 (Yang 2001), or `NEVER`'s where none reaches that; unsure: so that as few of the label's texts stay below it, unless more than `most_doubt` of
     other text would be in doubt.
     """
     if max_error is None:
@@ -188,7 +188,7 @@ def topic_threshold(
         act = float(np.clip(_best_f1(probabilities, holds), _LOWEST_ACT, _HIGHEST_ACT))
     else:
         reach = act_for_error(probabilities, holds, max_error)
-        act = reach.act if reach else 1.0
+        act = reach.act if reach else NEVER.act
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
     missed = float(mine[min(int(max_error * len(mine)), len(mine) - 1)]) if len(mine) else act
     doubt = float(others[min(int(most_doubt * len(others)), len(others) - 1)]) if len(others) else 0.0

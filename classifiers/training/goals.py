@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.model import Band, Floats, Threshold
+from classifiers.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import bands as by_band
 from classifiers.training import calibrate
@@ -88,7 +88,7 @@ def for_one(
         )
         wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
         missed = (f"goal: {wanted} is not reached on {on}; {best}",)
-    act = min(nearest.act, 1.0) if nearest else 1.0
+    act = nearest.act if nearest else NEVER.act
     chosen = Chosen(thresholds=_same(classes, act), goals=[record], missed=missed)
     if not met:
         return chosen
@@ -268,5 +268,8 @@ def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:
 
 
 def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:
-    """For the report."""
-    return {name: {"act": round(t.act, 5), "unsure": round(t.unsure, 5)} for name, t in thresholds.items()}
+    """For the report; what is never reached stands as 1."""
+    return {
+        name: {"act": round(min(t.act, 1.0), 5), "unsure": round(min(t.unsure, 1.0), 5)}
+        for name, t in thresholds.items()
+    }

@@ -13,7 +13,7 @@ from classifiers.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, sa
 from classifiers.classifier import from_artifact
 from classifiers.errors import ArtifactError
 from classifiers.judging import instructions
-from classifiers.model import Band, Model, Threshold, Usual
+from classifiers.model import NEVER, Band, Model, Threshold, Usual
 from classifiers.policy import Policy
 from classifiers.registry import Registry
 
@@ -64,6 +64,12 @@ def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None
     assert load(tmp_path).model.last.bands == bands
     edit(tmp_path, lambda manifest: manifest["stages"][0].pop("bands"))
     assert load(tmp_path).model.last.bands == {}
+
+
+@pytest.mark.parametrize("limit", [NEVER, Threshold(act=NEVER.act, unsure=0.3)])
+def test_a_label_may_be_never_named(model: Model, tmp_path: Path, limit: Threshold) -> None:
+    save(replace(model, stages=(replace(model.last, thresholds={"first": limit}),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.thresholds == {"first": limit}
 
 
 def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.model import Threshold
+from classifiers.model import NEVER, Threshold
 from classifiers.policy import OTHER
 from classifiers.thresholds import name_any, name_one
 from classifiers.verdict import Abstention
@@ -21,6 +21,13 @@ def test_one_label_from_its_threshold_on() -> None:
     unsure = name_one("ab", of(0.75, 0.25), LIMITS)
     assert (unsure.labels, unsure.abstention, unsure.reason) == ((), Abstention.UNSURE, "a at 0.750, 0.800 is needed")
     assert unsure.confidence == pytest.approx(0.75)
+
+
+def test_what_is_never_enough_is_not_said_to_need_more() -> None:
+    certain = name_one("ab", of(1.0, 0.0), {"a": NEVER})
+    assert (certain.abstention, certain.reason) == (Abstention.UNSURE, "a at 1.000, never enough here")
+    grey = name_any("ab", of(1.0, 0.0), {"a": Threshold(act=NEVER.act, unsure=0.4)})
+    assert (grey.labels, grey.abstention, grey.reason) == ((), Abstention.UNSURE, "a at 1.000, never enough here")
 
 
 def test_what_is_novel_is_other_or_unsure() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.linear import pooled_one
-from classifiers.model import Calibration, Floats, Model, Threshold
+from classifiers.model import NEVER, Calibration, Floats, Model, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import name_one
 from classifiers.training import bands, calibrate, goals
@@ -75,7 +75,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
             goals.for_one(policy, classes, mixed[used], truth[used], on=on, bands=[texts[index] for index in use]),
         )
 
-    act = point.act if point else 1.0
+    act = point.act if point else NEVER.act
     settled, mixed, chosen = chosen_for(act)
     needed = max(limit.act for limit in (*chosen.thresholds.values(), *_limits(chosen)))
     if needed > act:
@@ -104,7 +104,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
         verdicts.append(replace(verdict_of(policy, classes, mixed[place], choice, far), stage=stage.name))
     shown = {
         "settled_by_first": round(float(settled[used].mean()), 4),
-        "act": round(act, 5),
+        "act": round(min(act, 1.0), 5),
         "earlier": round(blend.earlier, 4),
         "accuracy": {
             f"{names[0]} alone": round(float(right[used].mean()), 4),

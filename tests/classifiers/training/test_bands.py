@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from classifiers.model import Band
+from classifiers.model import NEVER, Band
 from classifiers.policy import Policy
 from classifiers.training.bands import LEAST_ROWS, of_texts, stricter, told
 
@@ -33,8 +33,11 @@ def test_a_band_of_few_rows_is_judged_by_the_common_threshold() -> None:
 
 def test_where_no_threshold_keeps_to_it_nothing_is_answered() -> None:
     bands, confidences, correct = rows(20)
-    confidences[:20] = 0.95
-    assert stricter(bands, confidences, correct, act=0.6, max_error=0.05) == {SHORT: 1.0}
+    confidences[:200] = 1.0
+    own = stricter(bands, confidences, correct, act=0.6, max_error=0.05)
+    assert own == {SHORT: NEVER.act}
+    short = told(bands, confidences, correct, act=0.6, own=own)[0]
+    assert (short["act"], short["answered"]) == (1.0, 0.0)
 
 
 def test_the_report_tells_what_both_thresholds_do() -> None:

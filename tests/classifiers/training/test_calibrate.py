@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.model import Threshold
+from classifiers.model import NEVER, Threshold
 from classifiers.training import calibrate
 
 
@@ -136,6 +136,12 @@ def test_false_alarms_that_alone_are_stated_may_be_used_up() -> None:
     assert 0.09 < (harmless >= alone.act).mean() <= 0.1
     apart = np.concatenate([np.full(100, 0.01), np.full(10, 0.9)]).astype(np.float32)
     assert safety(apart, np.arange(110) >= 100, false_alarms=0.1, stated=("false_alarms",)).act >= 0.455
+
+
+def test_a_topic_that_no_threshold_keeps_to_its_goal_is_doubted_but_never_named() -> None:
+    scores, holds = np.ones(60, np.float32), np.arange(60) < 30
+    threshold = calibrate.topic_threshold(scores, holds=holds, max_error=0.05, most_doubt=0.1)
+    assert (threshold.act, threshold.unsure) == (NEVER.act, 1.0)
 
 
 def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> None:

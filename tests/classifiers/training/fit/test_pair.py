@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from classifiers import cascade
 from classifiers.heads.linear import probabilities
-from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model, Novelty, Stage
+from classifiers.model import NEVER, Calibration, EncoderId, Floats, LinearHead, Model, Novelty, Stage
 from classifiers.policy import Policy
 from classifiers.thresholds import name_one
 from classifiers.training import calibrate, goals, offsets
@@ -58,18 +58,23 @@ def rows_of(truth: NDArray[np.int32]) -> list[Row]:
     return [Row(text=f"text {n}", labels=(LABELS[one],), group=str(n), source="data") for n, one in enumerate(truth)]
 
 
-def test_the_last_stage_serves_what_was_measured(policy: Policy) -> None:
-    truth = np.random.default_rng(0).choice(len(LABELS), ROWS, p=(0.6, 0.2, 0.1, 0.1)).astype(np.int32)
-    small, large = seen(truth, 1), seen(truth, 2)
+def together(policy: Policy, small: Floats, large: Floats, truth: NDArray[np.int32]) -> Trained:
     own = [offsets.fit(scores, truth, calibrate.temperature(scores, truth)) for scores in (small, large)]
     assert np.abs(own[1].offset).max() > 0.5
-    both = joined(
-        policy,
-        rows_of(truth),
-        *(fitted(policy, scores, one, truth) for scores, one in zip((small, large), own, strict=True)),
-        names=("small", "large"),
-    )
+    one, two = (fitted(policy, scores, by, truth) for scores, by in zip((small, large), own, strict=True))
+    both = joined(policy, rows_of(truth), one, two, names=("small", "large"))
     assert both is not None
+    return both
+
+
+@pytest.fixture
+def truth() -> NDArray[np.int32]:
+    return np.random.default_rng(0).choice(len(LABELS), ROWS, p=(0.6, 0.2, 0.1, 0.1)).astype(np.int32)
+
+
+def test_the_last_stage_serves_what_was_measured(policy: Policy, truth: NDArray[np.int32]) -> None:
+    small, large = seen(truth, 1), seen(truth, 2)
+    both = together(policy, small, large, truth)
     one, two = both.model.stages
     before, told = (cascade.part(stage, scores, multi_label=False) for stage, scores in ((one, small), (two, large)))
     served = cascade.beside(told, before, multi_label=False).probabilities
@@ -77,3 +82,17 @@ def test_the_last_stage_serves_what_was_measured(policy: Policy) -> None:
     handed_on = np.array([verdict.stage == "large" for verdict in both.verdicts])
     assert handed_on.any()
     assert served[handed_on] == pytest.approx(measured[handed_on], abs=1e-5)
+
+
+def test_with_too_few_rows_to_show_it_the_first_stage_settles_not_even_what_it_is_certain_of(
+    policy: Policy, truth: NDArray[np.int32]
+) -> None:
+    small = seen(truth, 1)
+    small[0] = 1000 * np.eye(len(LABELS))[truth[0]]
+    both = together(policy, small, seen(truth, 2), truth)
+    one = both.model.stages[0]
+    assert set(one.thresholds.values()) == {NEVER}
+    certain = cascade.part(one, small[:1], multi_label=False)
+    assert certain.probabilities.max() == 1
+    assert not cascade.settles(certain)
+    assert {verdict.stage for verdict in both.verdicts} == {"large"}
