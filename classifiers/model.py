@@ -56,7 +56,7 @@ class Threshold:
 
 
 NEVER = Threshold(act=2.0, unsure=2.0)
-"""Of a label that is never named: no probability is as high. 1 is none such: in 32 bits, what is nearly certain is 1."""
+"""Of a label that is never named: no probability is as high, while what is nearly certain is 1 in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

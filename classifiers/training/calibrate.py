@@ -1,7 +1,7 @@
 """Held-out scores → probabilities that can be believed, and the thresholds that meet a goal. Pure.
 
-Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Per label: Platt 1999, with his smoothed
-targets.
+Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Per label: Platt 1999. Both with Platt's
+smoothed targets.
 """
 
 from collections.abc import Collection
@@ -50,13 +50,34 @@ class Reach:
 
 
 def temperature(logits: Floats, truth: Ints) -> float:
-    """The scale at which softmax(scale * logits) makes the truth likeliest. logits: (n, classes); truth: (n,)."""
+    """The scale at which softmax(scale * logits) makes the `smoothed` truth likeliest. logits: (n, classes); truth:
+    (n,)."""
+    told = (smoothed(logits, truth) * logits).sum(axis=1)
+
+    def surprise(scale: float) -> float:
+        return float((_log_sum(logits * np.float32(scale)) - scale * told).mean())
+
     scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
-    losses = [_loss(logits, truth, scale) for scale in scales]
+    losses = [surprise(scale) for scale in scales]
     best = int(np.argmin(losses))
     low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
     finer = np.exp(np.linspace(np.log(low), np.log(high), 21))
-    return float(finer[int(np.argmin([_loss(logits, truth, scale) for scale in finer]))])
+    return float(finer[int(np.argmin([surprise(scale) for scale in finer]))])
+
+
+def smoothed(logits: Floats, truth: Ints) -> NDArray[np.float64]:
+    """(n, classes): each row's truth as Platt smooths it, (n + 1) / (n + 2), and the rest for its likeliest rival. A
+    handful of rows that are all right is no proof that none will be wrong, which is what an endless scale would say.
+
+    logits: (n, classes); truth: (n,).
+    """
+    rows, rest = np.arange(len(truth)), 1 / (len(truth) + 2)
+    rivals = logits.copy()
+    rivals[rows, truth] = -np.inf
+    targets = np.zeros(logits.shape)
+    targets[rows, rivals.argmax(axis=1)] = rest
+    targets[rows, truth] += 1 - rest
+    return targets
 
 
 def loss(logits: Floats, truth: Ints) -> float:
@@ -179,9 +200,9 @@ def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
 def topic_threshold(
     probabilities: Floats, *, holds: NDArray[np.bool_], max_error: float | None, most_doubt: float
 ) -> Threshold:
-    """act: so that at most `max_error` of the texts that reach it are not the label's, or where there is no such goal
-    of best F1 (Yang 2001), or `NEVER`'s where none reaches that; unsure: so that as few of the label's texts stay below it, unless more than `most_doubt` of
-    other text would be in doubt.
+    """act: so that at most `max_error` of the texts that reach it are not the label's, `NEVER`'s where there is no such
+    threshold, or where there is no such goal of best F1 (Yang 2001); unsure: so that as few of the label's texts stay
+    below it, unless more than `most_doubt` of other text would be in doubt.
     """
     if max_error is None:
         max_error = DEFAULT_ERROR
@@ -262,6 +283,10 @@ def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:
     scaled = logits * np.float32(scale)
+    return float((_log_sum(scaled) - scaled[np.arange(len(truth)), truth]).mean())
+
+
+def _log_sum(scaled: Floats) -> Floats:
     top = scaled.max(axis=1)
-    total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-    return float((total - scaled[np.arange(len(truth)), truth]).mean())
+    total: Floats = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+    return total

@@ -27,6 +27,20 @@ def test_temperature_finds_the_scale_that_made_the_data(true_scale: float) -> No
     assert calibrate.temperature(logits, truth) == pytest.approx(true_scale, rel=0.12)
 
 
+@pytest.mark.parametrize(("rows", "least", "most"), [(8, 0.85, 0.95), (400, 0.99, 0.999)])
+def test_rows_that_are_all_right_make_verdicts_no_surer_than_they_are_many(
+    rows: int, least: float, most: float
+) -> None:
+    truth = np.arange(rows, dtype=np.int32) % 2
+    logits = 2 * np.eye(2, dtype=np.float32)[truth]
+    sure = 1 / (1 + np.exp(-2 * calibrate.temperature(logits, truth)))
+    assert least < sure < most
+
+
+def test_a_single_class_has_a_temperature() -> None:
+    assert calibrate.temperature(np.ones((8, 1), np.float32), np.zeros(8, np.int32)) > 0
+
+
 def test_platt_finds_scale_and_offset() -> None:
     chance = np.random.default_rng(1)
     logits = chance.normal(0, 2, 6000).astype(np.float32)
