@@ -13,6 +13,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.offers import OffersIgnored
+
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -43,6 +45,7 @@ class Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.parser: OffersIgnored = OffersIgnored(self)
         self._arriving = _Part.HEADERS
         self._time_arrival()
 
@@ -57,7 +60,7 @@ class Guarded(HttpToolsProtocol):
             self._time_arrival()
         # a header without an end is kept by the parser and reported to nobody
         self._unended_bytes = self._unended_bytes + len(data) if self._arriving is _Part.HEADERS else 0
-        if self._unended_bytes > 2 * _MAX_HEADER_BYTES and not self.transport.is_closing():
+        if self._unended_bytes > 2 * _MAX_HEADER_BYTES:
             self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
@@ -74,11 +77,15 @@ class Guarded(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.offered():
+            return
         self._arriving = _Part.BODY
         if self._header_bytes <= _MAX_HEADER_BYTES:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self.parser.offered():
+            return
         self._arriving = _Part.NONE
         super().on_message_complete()
 
@@ -99,6 +106,8 @@ class Guarded(HttpToolsProtocol):
 
     def _refuse(self, answer: bytes) -> None:
         """Sends a ready-made answer, unless one is on its way already, and closes."""
+        if self.transport.is_closing():
+            return
         last = self.cycle
         late_body = self._arriving is _Part.BODY
         if last is None or (not last.response_started if late_body else last.response_complete):

@@ -88,6 +88,34 @@ async def test_a_chunked_body_is_taken(talk: Any) -> None:
         assert (await reply(reader))[0] == 200
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+
+
+@pytest.mark.parametrize("offer", [OFFER, OFFER.upper(), OFFER.replace(b"h2c", b"websocket")])
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+async def test_an_offer_of_another_protocol_is_ignored(talk: Any, offer: bytes, step: int) -> None:
+    """Java's HttpClient makes one with every request."""
+    whole = WHOLE.replace(b"content-type", offer + b"content-type")
+    chunked = HEAD + offer + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    async with talk() as (connect, gateway):
+        reader, writer = await connect()
+        for request in (whole, chunked, whole):
+            for at in range(0, len(request), step):
+                writer.write(request[at : at + step])
+                await asyncio.sleep(0)
+            assert (await reply(reader))[0] == 200
+    assert [record.status for record in gateway.records()] == [200] * 3
+
+
+async def test_pipelined_requests_with_offers_are_answered_in_order(talk: Any) -> None:
+    whole = WHOLE.replace(b"content-type", OFFER + b"content-type")
+    bodiless = HEAD.replace(b"POST", b"GET") + OFFER + b"\r\n"
+    async with talk() as (connect, _):
+        reader, writer = await connect()
+        writer.write(whole + bodiless + WHOLE + whole.replace(b'"dear"', b'"none"') + whole)
+        assert [(await reply(reader))[0] for _ in range(5)] == [200, 405, 200, 404, 200]
+
+
 @pytest.mark.parametrize("begun", [b"", b"POST /v1/", HEAD, HEAD + b"x: 1"])
 async def test_headers_that_do_not_end_close_the_connection(talk: Any, begun: bytes) -> None:
     async with talk(header_time_s=0.1) as (connect, gateway):
@@ -115,6 +143,7 @@ async def test_headers_that_drip_close_the_connection(talk: Any) -> None:
         b"".join(b"x%d: %s\r\n" % (number, b"y" * 1000) for number in range(70)) + b"\r\n",
         b"x: " + b"y" * 200_000,
         b"x" * 200_000,
+        b"connection: upgrade\r\nupgrade: h2c\r\nx: " + b"y" * 70_000 + b"\r\n\r\n",
     ],
 )
 @pytest.mark.parametrize("before", [b"", WHOLE])
@@ -184,6 +213,9 @@ async def test_a_client_that_closes_in_mid_body_is_recorded(talk: Any) -> None:
         HEAD + b"x: a\r\n folded\r\n\r\n",
         HEAD.replace(b"\r\n", b"\n") + b"\n",
         b"nonsense\r\n\r\n",
+        HEAD + OFFER + b"x: a\r\n folded\r\n\r\n",
+        HEAD + OFFER + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"CONNECT elsewhere:443 HTTP/1.1\r\nhost: elsewhere\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         HEAD + b"na me: x\r\n\r\n",
     ],
