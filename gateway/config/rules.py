@@ -70,8 +70,18 @@ class Block(Record):
     shape: Literal["message", "error"] = "message"
 
 
+_SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off"})
+"""What other readers of YAML take for true or false."""
+
+
 def _short_block(value: object) -> object:
-    return {} if value in ("true", True) else {"message": value} if isinstance(value, str) else value
+    if value in ("true", True):
+        return {}
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() in _SWITCHES:
+        raise ValueError(f"takes a sentence, or true, not {value!r}; to block nothing, leave the label out")
+    return {"message": value}
 
 
 OWN_LABEL = "label"
@@ -91,8 +101,12 @@ def _short_redact(value: object) -> object:
 class Then(Record):
     """What to do for a label: exactly one of these. answer: a text, or `label` for the label in the caller's shape."""
 
-    block: Annotated[Block | None, BeforeValidator(_short_block, json_schema_input_type=str | bool | Block)] = None
-    redact: Annotated[Redact | None, BeforeValidator(_short_redact, json_schema_input_type=bool | Redact)] = None
+    block: Annotated[
+        Block | None, BeforeValidator(_short_block, json_schema_input_type=str | Literal[True] | Block)
+    ] = None
+    redact: Annotated[Redact | None, BeforeValidator(_short_redact, json_schema_input_type=Literal[True] | Redact)] = (
+        None
+    )
     answer: Words | None = None
     answer_file: Words | None = None
     forward: Words | None = None
@@ -203,9 +217,9 @@ class Rule(Record):
     when_unsure: WhenUnsure | None = None
     when_unread: Otherwise = None
     when_broken: Otherwise = None
-    contract: Annotated[Contract | None, BeforeValidator(_short_contract, json_schema_input_type=bool | Contract)] = (
-        None
-    )
+    contract: Annotated[
+        Contract | None, BeforeValidator(_short_contract, json_schema_input_type=Literal[True] | Contract)
+    ] = None
 
     retrain: Retrain | None = None
 

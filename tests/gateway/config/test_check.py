@@ -101,6 +101,13 @@ rules:
         ),
         ("then: {a: {block: true, flag: true}}", "f:7:12: rules[0].then.a: needs exactly one of"),
         ("then: {a: {answer: ''}}", "f:7:16: rules[0].then.a.answer: String should have at least 1"),
+        (
+            "then: {a: {block: false}}",
+            "f:7:16: rules[0].then.a.block: takes a sentence, or true, not 'false'; to block nothing, leave the label",
+        ),
+        ("then: {a: {block: Yes}}", "f:7:16: rules[0].then.a.block: takes a sentence, or true, not 'Yes'"),
+        ("then: {a: {block: ''}}", "f:7:16: rules[0].then.a.block: String should have at least 1"),
+        ("then: {a: {block: }}", "f:7:12: rules[0].then.a: needs exactly one of"),
         ("then: {a: answer}", "f:7:12: rules[0].then.a: answer needs its text"),
         ("then: {a: blok}", 'no such key; did you mean "block"?'),
         ("then: {a: }", "f:7:12: rules[0].then.a: must be a mapping"),

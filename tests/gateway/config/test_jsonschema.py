@@ -25,7 +25,9 @@ def test_editors_accept_what_the_gateway_accepts() -> None:
         "upstreams": {"one": {"kind": "echo"}},
         "models": {"a": "one", "b": {"upstream": "one", "fallbacks": "one/x"}},
         "limits": {"body": "2MiB", "classify_time": "250ms"},
-        "rules": [{"name": "r", "classifier": "c", "then": {"a": "block", "b": {"block": "no"}, "c": {"flag": True}}}],
+        "rules": [
+            {"name": "r", "classifier": "c", "then": {"a": "block", "b": {"block": "not here"}, "c": {"flag": True}}}
+        ],
     }
     assert list(validator.iter_errors(good)) == []
     assert Settings.model_validate(good)
