@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from classifiers.patterns.kind import Kind as Pattern
-from classifiers.record import Name, Record, Version, Words, WordsList, number, one_or_more, true_or_false
+from classifiers.record import Name, Record, Secret, Version, Words, WordsList, number, one_or_more, true_or_false
 from classifiers.units import Dollars, Share
 
 OTHER = "other"
@@ -131,7 +131,7 @@ class Teacher(Record):
 
     model: Words | None = None
     base_url: Words | None = None
-    api_key: str | None = None
+    api_key: Secret | None = None
     file: WordsList = ()
     sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
     rounds: Annotated[int, Field(ge=0, le=20)] = 4

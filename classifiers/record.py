@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -27,6 +27,14 @@ def true_or_false(value: object) -> object:
     return value
 
 
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a line end or another character that cannot be sent")
+    return value
+
+
+Secret = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
+"""A key as a header can carry it, without the blanks and line ends that a file of secrets leaves around it."""
 Version = Annotated[Literal[1], BeforeValidator(number)]
 WordsList = Annotated[tuple[Words, ...], BeforeValidator(one_or_more, json_schema_input_type=Words | tuple[Words, ...])]
 

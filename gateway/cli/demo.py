@@ -153,7 +153,9 @@ async def _send(address: str) -> list[Sent]:
         raise fail(
             "the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE
         ) from error
-    async with AsyncOpenAI(base_url=f"{address}/v1", api_key=os.environ.get("OFFRAMP_KEY") or "unused") as client:
+    async with AsyncOpenAI(
+        base_url=f"{address}/v1", api_key=os.environ.get("OFFRAMP_KEY", "").strip() or "unused"
+    ) as client:
         return [await _send_one(client, text, stream=index % 4 == 3) for index, text in enumerate(MESSAGES)]
 
 

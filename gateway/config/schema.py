@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from classifiers.record import Name, Record, Version, Words, WordsList
+from classifiers.record import Name, Record, Secret, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds, parse_duration
 from gateway.config.fields import Flag, not_built
 from gateway.config.rules import Rule
@@ -28,7 +28,7 @@ class OpenAIUpstream(Record):
 
     kind: Literal["openai"]
     base_url: Annotated[Words, Field(pattern=r"^https?://[^\s/]+")]
-    api_key: str = ""
+    api_key: Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
     connect_timeout: Seconds = 5.0
     timeout: Seconds = 600.0
@@ -41,7 +41,7 @@ class LiteLLMUpstream(Record):
 
     kind: Literal["litellm"]
     provider: Words
-    api_key: str = ""
+    api_key: Secret = ""
     base_url: Words | None = None
     timeout: Seconds = 600.0
 
@@ -105,7 +105,7 @@ class Settings(Record):
 
     version: Version
     listen: Words = "127.0.0.1:8080"
-    access_key: str = ""
+    access_key: Secret = ""
     models_dir: Words = "models"
     ledger: Words = "offramp.db"
     prices: Words | None = None

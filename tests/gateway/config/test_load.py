@@ -126,6 +126,26 @@ def test_a_secret_from_the_environment_is_taken(load: Load, key: str) -> None:
     assert loaded.settings.upstreams["one"].api_key == ("sk-1" if "NAME" in key else "")
 
 
+def test_line_ends_around_a_secret_are_dropped(load: Load) -> None:
+    text = UPSTREAM.format('"${NAME}"') + 'access_key: "${OWN}"\n'
+    settings = load(text, {"NAME": "sk-1\r\n", "OWN": "key\r"}).settings
+    assert (settings.upstreams["one"].api_key, settings.access_key) == ("sk-1", "key")
+
+
+@pytest.mark.parametrize("key", ["sk-1\r\nsk-2", "sk-\t1", "sk\0-1"])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(
+    refused: Callable[..., list[str]], key: str
+) -> None:
+    text = UPSTREAM.format('"${NAME}"') + 'access_key: "${NAME}"\n'
+    what = "holds a line end or another character that cannot be sent"
+    assert refused(text, NAME=key) == [f"6:5: upstreams.one.api_key: {what}", f"7:1: access_key: {what}"]
+
+
+def test_blanks_are_no_access_key(refused: Callable[..., list[str]]) -> None:
+    said = refused(BASE + 'listen: "0.0.0.0:80"\naccess_key: "${K}"\n', K="\r\n")
+    assert said[0].startswith("7:1: listen: only loopback")
+
+
 def test_a_missing_variable_is_a_problem(refused: Callable[..., list[str]]) -> None:
     assert refused(UPSTREAM.format('"${GONE}"')) == [
         "6:14: upstreams.one.api_key: the environment variable GONE is not set; set it, or write ${GONE:-default}"
@@ -260,6 +280,12 @@ def policy_file(tmp_path: Path) -> Callable[[str], Path]:
         return file
 
     return make
+
+
+def test_line_ends_around_a_teachers_key_are_dropped(policy_file: Callable[[str], Path]) -> None:
+    text = POLICY + 'teacher: {model: m, api_key: "${NAME}"}\n'
+    (teacher,) = load_policy(policy_file(text), {"NAME": "sk-1\r\n"}).teachers
+    assert teacher.api_key == "sk-1"
 
 
 def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Path]) -> None:
