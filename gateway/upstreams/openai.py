@@ -60,7 +60,8 @@ class OpenAIUpstream:
             )
         except TimeoutError as error:
             raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: an address or a header that cannot be
             raise UpstreamFailed(f"upstream {self.name} could not be reached") from error
         seen = _seen_by_clients(response)
         if call.stream and response.status == 200 and response.content_type == "text/event-stream":

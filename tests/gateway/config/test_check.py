@@ -206,6 +206,33 @@ def test_a_wrong_url_is_told_what_a_url_is() -> None:
     assert said == "f:5:5: upstreams.one.base_url: 'ftp://x' must begin with http:// or https:// and a host"
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://127.0.0.1:99999/v1", "has a host or a port that cannot be"),
+        ("http://[::1/v1", "has a host or a port that cannot be"),
+        ("http://:80/v1", "has a host or a port that cannot be"),
+        ("http://h:abc/v1", "has a host or a port that cannot be"),
+        ("http://a..b/v1", "has a host or a port that cannot be"),
+        ("http://?a/v1", "has no host"),
+        ("http://user:pw@h/v1", "names a user or a password; the key is what api_key: is for"),
+        ("http://h/v1?key=1", "is what paths are put behind, so it ends before ? and #"),
+        ("http://h/v1#top", "is what paths are put behind, so it ends before ? and #"),
+    ],
+)
+def test_an_address_that_cannot_be_called_is_refused(url: str, message: str) -> None:
+    said = problem(f'version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: "{url}"\n')
+    assert said == f"f:5:5: upstreams.one.base_url: {message}"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/v1", "http://[::1]:8000/v1/", "http://my_service:8000", "https://münchen.example/v1"]
+)
+def test_an_address_that_can_be_called_is_taken(url: str) -> None:
+    document = source.parse(f'version: 1\nupstreams:\n  one: {{kind: openai, base_url: "{url}"}}\n', "f", {})
+    assert validate(document, Settings), document.problems
+
+
 def test_an_upstream_needs_its_kind() -> None:
     assert problem("version: 1\nupstreams:\n  one: {base_url: x}\n") == "f:3:3: upstreams.one: needs kind:"
 

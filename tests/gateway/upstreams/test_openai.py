@@ -238,6 +238,15 @@ async def test_a_cancelled_call_ends_at_the_upstream(raw_calling: Calling) -> No
         await asyncio.wait_for(ended.wait(), 5)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/v1", "http://a..b/v1", "http://user:pw@127.0.0.1/v1"])
+async def test_an_address_that_cannot_be_called_is_a_failed_upstream(url: str) -> None:
+    upstream = OpenAIUpstream("up", base_url=url, api_key="sk-secret")
+    with pytest.raises(UpstreamFailed) as caught:
+        await upstream.send(call())
+    await upstream.close()
+    assert caught.value.message == "upstream up could not be reached"
+
+
 async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
