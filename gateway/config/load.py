@@ -188,10 +188,14 @@ def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, 
         for label, then in rule.then.items():
             if then.answer_file is None:
                 continue
+            at: DataPath = ("rules", index, "then", label, "answer_file")
             try:
-                replies[then.answer_file] = (folder / then.answer_file).read_text("utf-8").strip()
+                text = (folder / then.answer_file).read_text("utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "is not UTF-8"
-                at: DataPath = ("rules", index, "then", label, "answer_file")
                 document.problems.append(document.problem(at, f"{then.answer_file}: {reason}"))
+                continue
+            if not text:
+                document.problems.append(document.problem(at, f"{then.answer_file}: is empty"))
+            replies[then.answer_file] = text
     return replies
