@@ -40,6 +40,8 @@ policy does not say; of a bank's messages it was a third of that, of what people
 _MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
 _NEVER_NOVEL = 2.0
+_LEAST_DOUBTED = 100
+"""Held-out rows that the large encoder is asked about, by which the small one's share beside it is chosen."""
 
 
 def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
@@ -65,7 +67,14 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
     first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
     truth = lesson.targets[asked] >= 0.5
-    share = calibrate.earlier_share(first.probabilities[used], told.probabilities[used], truth[used])
+    harmful: NDArray[np.bool_] = np.asarray(truth.any(axis=1), bool)
+    limits = grey.band(
+        first.probabilities[used], harmful[used], most_asked=_most_asked(policy), goal=grey.strictest(policy)
+    )
+    # both judge together what the large one is asked, and nothing else
+    doubted = used & grey.through(first.probabilities, told.probabilities, limits).asked
+    shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
+    share = calibrate.earlier_share(first.probabilities[shown], told.probabilities[shown], truth[shown])
     both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
     compared = Compared(
         rows=asked,
@@ -77,7 +86,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
         both=both.probabilities,
         ms=(milliseconds(small.tuned.encoder), milliseconds(large.encoder)),
     )
-    trained = _joined(policy, small.trained, compared, first=first, last=both)
+    trained = _joined(policy, small.trained, compared, limits, first=first, last=both)
     trained.settings["finetune"] = {SMALL: small.tuned.told, LARGE: large.told}
     return Made(
         trained=trained,
@@ -124,12 +133,16 @@ def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, 
     )
 
 
-def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, last: Part) -> Trained:
-    """The model of both stages with the thresholds of either. first: what the small one says of the held-out rows;
-    last: what the large one does, the small one beside it."""
-    used, harmful = compared.used, compared.harmful
-    most_asked = MOST_ASKED if policy.larger_asked is None else policy.larger_asked
-    limits = grey.band(compared.small[used], harmful[used], most_asked=most_asked, goal=grey.strictest(policy))
+def _most_asked(policy: Policy) -> float:
+    return MOST_ASKED if policy.larger_asked is None else policy.larger_asked
+
+
+def _joined(
+    policy: Policy, small: Trained, compared: Compared, limits: Threshold, *, first: Part, last: Part
+) -> Trained:
+    """The model of both stages with the thresholds of either. limits: the small one's; first: what it says of the
+    held-out rows; last: what the large one does, the small one beside it."""
+    most_asked = _most_asked(policy)
     chosen = _thresholds(policy, compared, limits)
     one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
     two = replace(last.stage, thresholds=chosen.thresholds)
@@ -148,7 +161,7 @@ def _joined(policy: Policy, small: Trained, compared: Compared, *, first: Part, 
         chosen=chosen,
         rows=compared.rows,
         verdicts=tuple(_verdicts(policy, replace(first, stage=one), replace(last, stage=two))),
-        used=used,
+        used=compared.used,
         settings=settings,
     )
 
