@@ -1,12 +1,15 @@
 """A new version of a classifier is taken up while the gateway serves: loaded, tested, swapped between two requests.
 
-A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone, with a line in
-the log; the old one goes on. What was proposed beside it is withdrawn, lest it keep out what comes next.
+It is tried once its files have stood still from one look to the next, so that a folder may be copied while it is looked
+at. A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone until its
+files change, with a line in the log; the old one goes on. What was proposed beside it is withdrawn, lest it keep out
+what comes next.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from classifiers import Runtime, Worker
 from classifiers.errors import ArtifactError, EncoderError
@@ -14,12 +17,20 @@ from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.in_use import Edition, InUse, edition
 from gateway.metrics import Metrics
-from gateway.trained import load_runtime, versions_in_use, versions_proposed, withdraw
-
-Found = tuple[Mapping[str, str], Mapping[str, str]]
-"""The versions in use and those proposed, by name."""
+from gateway.trained import Stamp, load_runtime, stamps, versions_in_use, versions_proposed, withdraw
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the models folder said at one look. versions: those in use, proposed: those to be tried, by name; files:
+    theirs, where they are not what the gateway has; fault: why none of this can be told, empty where it can."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    proposed: Mapping[str, str] = field(default_factory=dict)
+    files: frozenset[Stamp] = frozenset()
+    fault: str = ""
 
 
 class Reloader:
@@ -30,34 +41,45 @@ class Reloader:
         self._worker = worker
         self._in_use = in_use
         self._metrics = metrics
-        self._refused: Found = ({}, {})
+        self._seen: Seen | None = None
+        self._refused: Seen | None = None
 
     async def look(self) -> None:
-        """Takes up what has changed since the last look, if anything."""
-        found: Found = ({}, {})
+        """Takes up what has changed and stands still by now, if anything."""
+        seen = await asyncio.to_thread(self._see)
+        before, self._seen = self._seen, seen
+        if not self._differs(seen) or seen != before or seen == self._refused:
+            return
         try:
-            found = await asyncio.to_thread(self._find)
-            now = self._in_use.edition
-            if found in ((now.versions, now.proposed), self._refused):
-                return
-            runtime, new = await asyncio.to_thread(self._load, found[1])
+            runtime, new = await asyncio.to_thread(self._load, seen)
         except (ArtifactError, EncoderError, ConfigError, OSError) as error:
-            self._refused = found
+            self._refused = seen
             self._metrics.reload_failures.inc()
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
-            await asyncio.to_thread(withdraw, self._loaded, found[1])
+            await asyncio.to_thread(withdraw, self._loaded, seen.proposed)
             return
-        self._refused = ({}, {})
         self._swap(runtime, new)
 
-    def _find(self) -> Found:
-        return versions_in_use(self._loaded), versions_proposed(self._loaded)
+    def _see(self) -> Seen:
+        try:
+            seen = Seen(versions=versions_in_use(self._loaded), proposed=versions_proposed(self._loaded))
+            if not self._differs(seen):
+                return seen
+            return replace(seen, files=stamps(self._loaded, seen.versions, seen.proposed))
+        except (ArtifactError, OSError) as error:
+            return Seen(fault=str(error))
 
-    def _load(self, proposed: Mapping[str, str]) -> tuple[Runtime, Edition]:
+    def _differs(self, seen: Seen) -> bool:
+        now = self._in_use.edition
+        return (seen.versions, seen.proposed) != (now.versions, now.proposed)
+
+    def _load(self, seen: Seen) -> tuple[Runtime, Edition]:
+        if seen.fault:
+            raise ArtifactError(seen.fault)
         opened = self._worker.runtime.encoders.values()
-        runtime = load_runtime(self._loaded, opened=opened, beside=proposed)
+        runtime = load_runtime(self._loaded, opened=opened, beside=seen.proposed)
         assert runtime is not None
-        return runtime, edition(self._loaded, runtime, proposed)
+        return runtime, edition(self._loaded, runtime, seen.proposed)
 
     def _swap(self, runtime: Runtime, new: Edition) -> None:
         """Nothing is awaited here, so that no request sees the one without the other."""

@@ -9,6 +9,9 @@ from gateway.config.bound import rule_problems
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 
+Stamp = tuple[str, int, int]
+"""A file's path, size in bytes, and time of change in ns."""
+
 
 def load_runtime(
     loaded: Loaded, *, opened: Iterable[Encoder] = (), beside: Mapping[str, str] | None = None
@@ -50,6 +53,13 @@ def versions_proposed(loaded: Loaded) -> Mapping[str, str]:
     registry = Registry(loaded.models_dir)
     names = dict.fromkeys(rule.classifier for rule in loaded.settings.rules if rule.contract)
     return {name: version for name in names if (version := registry.proposed(name)) is not None}
+
+
+def stamps(loaded: Loaded, *versions: Mapping[str, str]) -> frozenset[Stamp]:
+    """The files of these versions, by classifier, and of the shared encoders. Raises OSError where one goes."""
+    chosen = {loaded.models_dir / name / version for group in versions for name, version in group.items()}
+    files = (path for folder in (*chosen, loaded.models_dir / "encoders") for path in folder.rglob("*"))
+    return frozenset((str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in files)
 
 
 def withdraw(loaded: Loaded, proposed: Iterable[str]) -> None:

@@ -1,0 +1,130 @@
+"""A real runtime takes up versions that are copied, damaged and mended while it is looked at."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers import Worker, artifact
+from classifiers.encoder.session import Encoder, embed
+from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+from gateway.config.load import Loaded
+from gateway.in_use import InUse, edition
+from gateway.metrics import Metrics
+from gateway.reload import Reloader
+from gateway.trained import load_runtime
+
+GATEWAY = """
+version: 1
+models_dir: models
+upstreams: {one: {kind: echo}}
+models: {dear: one}
+rules:
+  - name: intents
+    classifier: bank
+    then: {greeting: {answer: "Hi."}}
+"""
+FIRST, SECOND = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Watched:
+    """A folder of models under a reloader's eyes."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        runtime = load_runtime(loaded)
+        assert runtime is not None
+        self.home = loaded.models_dir / "bank"
+        self.worker = Worker(runtime, max_queue=10)
+        self.in_use = InUse(edition(loaded, runtime))
+        self.metrics = Metrics()
+        self.look = Reloader(loaded, worker=self.worker, in_use=self.in_use, metrics=self.metrics).look
+
+    @property
+    def version(self) -> str:
+        return self.in_use.edition.versions["bank"]
+
+    @property
+    def failures(self) -> float | None:
+        return self.metrics.registry.get_sample_value("offramp_reload_failures_total")
+
+
+@pytest.fixture
+def publish(models_dir: Path, encoder: Encoder, policies: dict[str, Policy]) -> Callable[[datetime], str]:
+    """publish(when): a version of `bank` by class centroids."""
+
+    def make(when: datetime) -> str:
+        policy = policies["bank"]
+        vectors = embed(encoder, list(policy.learned))
+        stage = Stage(
+            encoder=encoder.id,
+            head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
+            calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
+            thresholds={},
+            novelty=Novelty(prototypes=vectors, limit=0.6),
+        )
+        registry = Registry(models_dir)
+        with registry.staging("bank") as folder:
+            artifact.save(Model(policy=policy, stages=(stage,)), folder, report={})
+            return registry.publish("bank", folder, when)
+
+    return make
+
+
+@pytest.fixture
+def watched(load: Callable[..., Loaded], publish: Callable[[datetime], str]) -> Any:
+    publish(FIRST)
+    made = Watched(load(GATEWAY))
+    yield made
+    made.worker.close()
+
+
+async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whole(
+    watched: Watched, publish: Callable[[datetime], str], tmp_path: Path
+) -> None:
+    first, second = watched.version, publish(SECOND)
+    source = tmp_path / "elsewhere"
+    shutil.move(watched.home / second, source)
+    await watched.look()
+    target = watched.home / second
+    target.mkdir()
+    for file in sorted(source.iterdir(), key=lambda path: path.name != artifact.MANIFEST):
+        shutil.copy2(file, target)
+        await watched.look()
+        assert watched.version == first
+    assert watched.failures == 0
+    await watched.look()
+    assert watched.version == second
+
+
+async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(
+    watched: Watched, publish: Callable[[datetime], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = watched.version, publish(SECOND)
+    weights = watched.home / second / artifact.HEAD
+    whole = weights.read_bytes()
+    weights.write_bytes(b"none")
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert caplog.text.count("cannot be taken up") == 1
+    weights.write_bytes(whole)
+    for _ in range(2):
+        await watched.look()
+    assert (watched.version, watched.failures) == (second, 1)
+
+
+async def test_a_version_in_use_that_is_not_there_is_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = watched.version
+    (watched.home / "current").write_text("20260103-000000-01234567\n")
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert caplog.text.count("which is not there") == 1
