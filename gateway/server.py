@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained on SIGTERM."""
+"""The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained when told to stop."""
 
 import asyncio
 import gc
@@ -116,11 +116,17 @@ class Guarded(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends as a process that did what it was told: a SIGTERM that was obeyed is no failure."""
+    """uvicorn's server, which ends as a process that did what it was told: a SIGTERM that was obeyed is no failure.
+
+    A terminal that is closed (SIGHUP) stops it as well, unless it was started to outlive it, as by nohup.
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        told = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            told.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self.handle_exit) for number in told}
         try:
             yield
         finally:
@@ -143,7 +149,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_time_s: float, drain_s: float) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes what is in flight within `drain_s` seconds."""
+    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `drain_s` seconds."""
     config = uvicorn.Config(
         app,
         loop="uvloop",

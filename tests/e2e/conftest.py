@@ -79,10 +79,10 @@ class Running:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
-    def stop(self) -> int:
-        """SIGTERM; the exit code."""
+    def stop(self, told: signal.Signals = signal.SIGTERM) -> int:
+        """The exit code after a signal."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(told)
         return self.process.wait(30)
 
 

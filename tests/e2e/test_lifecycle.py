@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -144,7 +145,8 @@ def test_an_unreachable_upstream_is_a_502(start_gateway) -> None:
     assert running.metric('offramp_upstream_failures_total{reason="upstream_failed",upstream="provider"}') == 1
 
 
-async def test_sigterm_drains_and_loses_no_row(start_gateway) -> None:
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gateway, told: signal.Signals) -> None:
     running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="1s"))
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         calls = [asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI)) for _ in range(20)]
@@ -152,7 +154,7 @@ async def test_sigterm_drains_and_loses_no_row(start_gateway) -> None:
             if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 20:
                 break
             await asyncio.sleep(0.02)
-        code = asyncio.ensure_future(asyncio.to_thread(running.stop))
+        code = asyncio.ensure_future(asyncio.to_thread(running.stop, told))
         answers = await asyncio.gather(*calls)
         assert await code == 0
     assert [answer.choices[0].message.content for answer in answers] == ["echo: hi"] * 20
