@@ -93,6 +93,8 @@ class LiteLLMUpstream:
             status = getattr(error, "status_code", None)
             if not isinstance(status, int):
                 raise
+            if status < 400:
+                raise UpstreamFailed(f"upstream {self.name} sent no chat completion") from error
             return _error(status, error)
         if call.stream:
             return Answer(status=200, headers=[], chunks=self._chunks(answer))

@@ -1,7 +1,7 @@
 """The real litellm, in front of a real server on loopback."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -27,17 +27,15 @@ COMPLETION = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
 }
-Calling = Callable[
-    [Callable[[web.Request], Awaitable[web.StreamResponse]]], AbstractAsyncContextManager[LiteLLMUpstream]
-]
+Calling = Callable[..., AbstractAsyncContextManager[LiteLLMUpstream]]
 
 
 @pytest.fixture
 def calling() -> Calling:
-    """calling(handler): an upstream whose provider is that server."""
+    """calling(handler, provider="openai"): an upstream whose provider is that server."""
 
     @asynccontextmanager
-    async def make(handler: Any) -> AsyncIterator[LiteLLMUpstream]:
+    async def make(handler: Any, provider: str = "openai") -> AsyncIterator[LiteLLMUpstream]:
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", handler)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -45,7 +43,7 @@ def calling() -> Calling:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         try:
-            yield LiteLLMUpstream("lite", provider="openai", api_key="sk-gateway", base_url=url, timeout_s=5)
+            yield LiteLLMUpstream("lite", provider=provider, api_key="sk-gateway", base_url=url, timeout_s=5)
         finally:
             await runner.cleanup()
 
@@ -108,6 +106,15 @@ async def test_a_providers_error_keeps_its_status(calling: Calling, status: int)
     assert answer.status == status
     assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
     assert b"sk-gateway" not in answer.body
+
+
+async def test_a_page_instead_of_a_completion_is_a_failure(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
+
+    async with calling(handler, "hosted_vllm") as upstream:
+        with pytest.raises(UpstreamFailed, match="lite sent no chat completion"):
+            await upstream.send(call())
 
 
 async def test_a_provider_that_cannot_be_reached() -> None:
