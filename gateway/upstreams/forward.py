@@ -14,6 +14,8 @@ from gateway.upstreams.routes import Target
 
 _log = logging.getLogger(__name__)
 _KEY_REFUSED = 401
+_SILENT_S = 10.0
+"""After a line about an upstream that gave no answer, until the next."""
 _TRY_NEXT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -24,6 +26,7 @@ class Forwarder:
         self._upstreams = upstreams
         self._metrics = metrics
         self._calls = {name: metrics.upstream_calls.labels(name) for name in upstreams}
+        self._silent_until: dict[str, float] = {}
 
     async def send(self, context: Context, request: Request, targets: Sequence[Target], headers: Headers) -> Answer:
         """The first target's answer that is no failure, or the last target's whatever it is.
@@ -66,6 +69,7 @@ class Forwarder:
             answer = await upstream.send(call)
         except (UpstreamFailed, UpstreamTimeout) as error:
             self._metrics.upstream_failures.labels(target.upstream, error.code).inc()
+            self._tell(context, target, error)
             raise
         finally:
             record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
@@ -78,6 +82,21 @@ class Forwarder:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
         return answer
 
+    def _tell(self, context: Context, target: Target, error: ApiError) -> None:
+        """Says why there was no answer, to whoever runs the gateway; of one upstream once in some seconds."""
+        now = time.monotonic()
+        if now < self._silent_until.get(target.upstream, 0.0):
+            return
+        self._silent_until[target.upstream] = now + _SILENT_S
+        _log.warning("%s: %s%s", context.record.request_id, error.message, _why(error.__cause__))
+
     async def close(self) -> None:
         """Closes every upstream's connections."""
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+
+
+def _why(cause: BaseException | None) -> str:
+    """The system's own words; of others the name alone, since theirs may hold what was asked, or a part of a key."""
+    if cause is None:
+        return ""
+    return f" ({type(cause).__name__}: {cause})" if isinstance(cause, OSError) else f" ({type(cause).__name__})"

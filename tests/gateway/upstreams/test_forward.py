@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from gateway.errors import AnswerLost, BadRequest, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import parse_chat
+from gateway.server import bind
 from gateway.types import UpstreamModel, new_context
 from gateway.upstreams.base import Answer, Upstream
 from gateway.upstreams.forward import Forwarder
+from gateway.upstreams.openai import OpenAIUpstream
 from gateway.upstreams.routes import Target
 
 TARGETS = [Target(name, UpstreamModel(f"model-{name}")) for name in ("a", "b", "c")]
@@ -94,6 +97,24 @@ async def test_a_refused_gateway_key_is_no_client_error_and_its_words_stay_here(
     assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason="401") == 1
     answer, _ = await send(upstreams, TARGETS[:2], metrics)
     assert answer.body == b"good"
+
+
+async def test_why_an_upstream_cannot_be_reached_is_told_once_and_holds_no_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(bind("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+        gone = OpenAIUpstream("a", base_url=f"http://127.0.0.1:{port}/v1", api_key="sk-live-1234")
+        context = new_context("req_1", "chat.completions", "anonymous")
+        forwarder = Forwarder({"a": gone}, Metrics())
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed):
+                await forwarder.send(context, parse_chat(b'{"model":"m","messages":[]}'), TARGETS[:1], [])
+        await forwarder.close()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("req_1: upstream a could not be reached (ClientConnectorError: ")
+    assert str(port) in line
+    assert "sk-live" not in line
 
 
 async def test_usage_is_asked_for_only_where_the_upstream_takes_that(
