@@ -72,13 +72,13 @@ def _print_json(files: list[Path], found: _Found) -> None:
 
 def _print(files: list[Path], found: _Found) -> None:
     for problem in found.problems:
-        stderr().print(str(problem), style="red", markup=False, soft_wrap=True)
+        stderr().print(str(problem), style="red", soft_wrap=True)
     for note in found.notes:
-        stderr().print(note, style="yellow", markup=False, soft_wrap=True)
+        stderr().print(note, style="yellow", soft_wrap=True)
     if not found.problems:
-        stdout().print(f"{len(files)} {'file' if len(files) == 1 else 'files'}, nothing wrong", markup=False)
+        stdout().print(f"{len(files)} {'file' if len(files) == 1 else 'files'}, nothing wrong")
     for told in (*found.contracts, *found.judges):
-        stdout().print(told.line, markup=False, soft_wrap=True)
+        stdout().print(told.line, soft_wrap=True)
 
 
 def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":

@@ -35,10 +35,10 @@ def classify(
         if verdict.abstention:
             what += f" ({verdict.abstention.value}: {verdict.reason})"
         what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
-        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", markup=False, soft_wrap=True)
+        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", soft_wrap=True)
         for slot in verdict.slots:
             place = f"{slot.slot} {slot.start}-{slot.end}"
-            stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", markup=False, soft_wrap=True)
+            stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", soft_wrap=True)
 
 
 def said(slot: "SlotValue") -> str:

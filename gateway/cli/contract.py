@@ -49,7 +49,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
         for row in judged:
             for side in ("missing", "flagging"):
                 line = f"{row['rule']} by {row['judge']}, {side}: {row[side]['reason']}"
-                stdout().print(line, markup=False, soft_wrap=True)
+                stdout().print(line, soft_wrap=True)
 
 
 def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, Any]]:
@@ -81,9 +81,9 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     for row, drift in zip(rows, drifts, strict=True):
         last = row["changed"][:16].replace("T", " ")
         line = f"{row['rule']} for {row['model']} ({row['key'][:_KEY]}, last pair {last}): {row['reason']}"
-        stdout().print(line, markup=False, soft_wrap=True)
+        stdout().print(line, soft_wrap=True)
         if row["repeats"]["asked"]:
-            stdout().print(_against_itself(row["repeats"]), markup=False, soft_wrap=True)
+            stdout().print(_against_itself(row["repeats"]), soft_wrap=True)
         if drift is not None:
             moved = ", ".join(drift.moved()) or "nothing beyond doubt"
             stdout().print(drift_table(drift, f"{row['rule']}: moved since it was certified: {moved}"))
@@ -99,7 +99,7 @@ def pause(rule: str, config: Config = _DEFAULT) -> None:
     finally:
         store.close()
     done = "its calls are forwarded, or put to its judge, and pairs go on"
-    stdout().print(f"{rule} answers nothing from now on; {done}", markup=False)
+    stdout().print(f"{rule} answers nothing from now on; {done}")
 
 
 @app.command("resume")
@@ -111,7 +111,7 @@ def resume(rule: str, config: Config = _DEFAULT) -> None:
         store.resume(rule)
     finally:
         store.close()
-    stdout().print(f"{rule} answers again where it is certified", markup=False)
+    stdout().print(f"{rule} answers again where it is certified")
 
 
 def _open(config: Path) -> tuple["ContractStore", list[str]]:

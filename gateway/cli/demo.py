@@ -202,5 +202,5 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     console.print(table)
     console.print(summary_table(summary, "Calls, tokens and dollars"))
     for note in summary.notes():
-        console.print(f"· {note}", markup=False, soft_wrap=True)
-    console.print(f"\nmetrics: {address}/metrics\nbase_url: {address}/v1", markup=False)
+        console.print(f"· {note}", soft_wrap=True)
+    console.print(f"\nmetrics: {address}/metrics\nbase_url: {address}/v1")

@@ -74,8 +74,8 @@ def discover(
         stdout().print(f"and {len(found) - top} more groups (--top)")
     if written:
         for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
-            stdout().print(line, markup=False, soft_wrap=True)
-        stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), markup=False, soft_wrap=True)
+            stdout().print(line, soft_wrap=True)
+        stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
 
 
 def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _ledger_of(gateway: Path) -> Path:
         note = (
             "keeps no calls, so only those of earlier settings are found; content: {keep: 30d, calls: true} keeps them"
         )
-        stderr().print(f"{gateway}: {note}", style="yellow", markup=False, soft_wrap=True)
+        stderr().print(f"{gateway}: {note}", style="yellow", soft_wrap=True)
     if not loaded.ledger.is_file():
         raise fail(f"{gateway}: there is no ledger at {loaded.ledger} yet", Exit.USAGE)
     return loaded.ledger
@@ -178,11 +178,11 @@ def _ledger_of(gateway: Path) -> Path:
 def _say_skipped(log: "Log") -> None:
     console = stderr()
     for problem in log.problems[:_SHOWN_PROBLEMS]:
-        console.print(problem, style="red", markup=False, soft_wrap=True)
+        console.print(problem, style="red", soft_wrap=True)
     if len(log.problems) > _SHOWN_PROBLEMS:
         console.print(f"… and {len(log.problems) - _SHOWN_PROBLEMS} more that cannot be read", style="red")
     for reason, count in log.skipped.most_common():
-        console.print(f"{count:,} skipped: {reason}", markup=False, soft_wrap=True)
+        console.print(f"{count:,} skipped: {reason}", soft_wrap=True)
 
 
 def _encoder(models: Path) -> Any:
@@ -191,7 +191,7 @@ def _encoder(models: Path) -> Any:
     from classifiers.encoder.source import resolve
 
     def step(name: str) -> None:
-        stderr().print(name, markup=False)
+        stderr().print(name)
 
     return Encoder.open(prepare(resolve(None), models, step))
 

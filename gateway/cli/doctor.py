@@ -28,9 +28,9 @@ def doctor(
         print_json(results)
     else:
         for result in results:
-            mark = "[green]ok [/]" if result["ok"] else "[red]BAD[/]"
-            stdout().print(mark, end=" ")
-            stdout().print(f"{result['check']}: {result['detail']}", markup=False, soft_wrap=True)
+            mark, style = ("ok ", "green") if result["ok"] else ("BAD", "red")
+            stdout().print(mark, style=style, end=" ")
+            stdout().print(f"{result['check']}: {result['detail']}", soft_wrap=True)
     if not all(result["ok"] for result in results):
         raise typer.Exit(Exit.ENVIRONMENT)
 

@@ -70,10 +70,10 @@ def evaluate(
         print_json(found)
     else:
         for line in _lines(found):
-            stdout().print(line, markup=False, soft_wrap=True)
+            stdout().print(line, soft_wrap=True)
     missed = list(bounds.failures(limits, figures))
     for line in missed:
-        stderr().print(line, style="red", markup=False, soft_wrap=True)
+        stderr().print(line, style="red", soft_wrap=True)
     if missed:
         raise typer.Exit(Exit.GOAL_MISSED)
 

@@ -128,7 +128,7 @@ def _print(result: dict[str, Any]) -> None:
     console = stdout()
     for rule in result["rules"]:
         read = " ⏎ ".join(rule["reads"]) or "(nothing)"
-        console.print(f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}", markup=False, soft_wrap=True)
+        console.print(f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}", soft_wrap=True)
         table = Table("label", "score", "", "acts from", "unsure from")
         top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]
         for label, score in top:
@@ -137,30 +137,30 @@ def _print(result: dict[str, Any]) -> None:
             table.add_row(f"{label} {named}", f"{score:.3f}", "█" * round(score * 20), str(act), str(unsure))
         console.print(table)
         if rule["stage"] and len(rule["stages"]) > 1:
-            console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}", markup=False)
+            console.print(f"settled by its stage {rule['stage']} of {', '.join(rule['stages'])}")
         for line in _found(rule):
-            console.print(line, markup=False)
+            console.print(line)
         if rule["abstained"]:
-            console.print(f"abstains: {rule['abstained']} ({rule['reason']})", markup=False)
+            console.print(f"abstains: {rule['abstained']} ({rule['reason']})")
     _print_decision(result)
 
 
 def _print_decision(result: dict[str, Any]) -> None:
     console = stdout()
     for name in result["rules_not_met"]:
-        console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads", markup=False)
+        console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads")
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
     label = f" for {result['label']}" if result["label"] else ""
-    console.print(f"\ndecision: {result['decision']}{by}{label}", markup=False)
+    console.print(f"\ndecision: {result['decision']}{by}{label}")
     if result["asks"]:
-        console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked", markup=False)
+        console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked")
     if result["answer"]:
-        console.print(f"answer: {result['answer']}", markup=False)
+        console.print(f"answer: {result['answer']}")
     for name, says in result["contracts"].items():
-        console.print(f"contract of rule {name}: {says}", markup=False, soft_wrap=True)
+        console.print(f"contract of rule {name}: {says}", soft_wrap=True)
     for name, why in result["unmet"].items():
-        console.print(f"rule {name} cannot answer in the caller's shape: {why}", markup=False)
+        console.print(f"rule {name} cannot answer in the caller's shape: {why}")
     if result["forwards"]:
-        console.print(f"forwards: {' ⏎ '.join(result['forwards'])}", markup=False, soft_wrap=True)
+        console.print(f"forwards: {' ⏎ '.join(result['forwards'])}", soft_wrap=True)
     for flag in result["flags"]:
-        console.print(f"flagged: {flag}", markup=False)
+        console.print(f"flagged: {flag}")

@@ -26,7 +26,7 @@ def show(found: Sequence["Finding"], bound: float) -> None:
     console.print(table)
     for number, one in enumerate(found, 1):
         for line in _lines(one, bound):
-            console.print(f"{number}. {line}", markup=False, soft_wrap=True)
+            console.print(f"{number}. {line}", soft_wrap=True)
 
 
 def _cells(one: "Finding", times: float) -> Iterator[str]:

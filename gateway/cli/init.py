@@ -55,5 +55,5 @@ def init(
         print_json({"written": [str(path) for path in written], "next": following})
         return
     for path in written:
-        stdout().print(f"wrote {path}", markup=False)
-    stdout().print("\nNext:\n  " + "\n  ".join(following), markup=False, soft_wrap=True)
+        stdout().print(f"wrote {path}")
+    stdout().print("\nNext:\n  " + "\n  ".join(following), soft_wrap=True)

@@ -27,7 +27,7 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
         print_json(rows)
         return
     if not rows:
-        stdout().print(f"no classifier is trained in {models} yet", markup=False)
+        stdout().print(f"no classifier is trained in {models} yet")
         return
     table = Table("classifier", "version", "in use")
     for row in rows:
@@ -44,4 +44,4 @@ def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) 
     if json:
         print_json({"name": name, "version": version})
     else:
-        stdout().print(f"{name} is at {version} now", markup=False)
+        stdout().print(f"{name} is at {version} now")

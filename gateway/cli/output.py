@@ -26,13 +26,13 @@ class Exit(IntEnum):
 
 
 def stdout() -> Console:
-    """Where results go."""
-    return Console(highlight=False)
+    """Where results go. Text stands as it is: `[red]` and `:tada:` in a label are no mark-up."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def stderr() -> Console:
-    """Where progress and problems go."""
-    return Console(stderr=True, highlight=False)
+    """Where progress and problems go, likewise."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -47,7 +47,7 @@ def percent(share: float | None) -> str:
 
 def fail(message: str, code: Exit) -> typer.Exit:
     """Says what is wrong on stderr; raise what it returns."""
-    stderr().print(message, style="red", markup=False, soft_wrap=True)
+    stderr().print(message, style="red", soft_wrap=True)
     return typer.Exit(code)
 
 

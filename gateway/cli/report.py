@@ -41,7 +41,7 @@ def report(
     console = stdout()
     console.print(summary_table(summary, f"Savings over the last {since}"))
     for note in summary.notes():
-        console.print(f"· {note}", markup=False, soft_wrap=True)
+        console.print(f"· {note}", soft_wrap=True)
 
 
 def summary_table(summary: Summary, title: str) -> Table:

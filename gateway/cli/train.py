@@ -91,7 +91,7 @@ def _models_dir(policy: Path) -> Path:
     try:
         return load_gateway(gateway_file, os.environ).models_dir
     except ConfigError as error:
-        stderr().print(f"{gateway_file} cannot be read, so --models names the folder: {error}", markup=False)
+        stderr().print(f"{gateway_file} cannot be read, so --models names the folder: {error}")
         raise
 
 
@@ -113,7 +113,7 @@ def _teachers(
 
     def approve(teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> bool:
         with watcher.aside() as console:
-            console.print(_expense(policy, teacher, expected, price, why), markup=False, soft_wrap=True)
+            console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
             if ask and expected.calls and console.is_terminal and not typer.confirm("Go on?", err=True, default=True):
                 if why == FIRST:
                     raise typer.Exit(Exit.DONE)
@@ -180,7 +180,7 @@ class _Lines:
         yield stderr()
 
     def step(self, name: str) -> None:
-        stderr().print(f"{self._name}: {name}", markup=False)
+        stderr().print(f"{self._name}: {name}")
 
     def advance(self, done: int, total: int) -> None:
         """A line for each text would be noise."""
@@ -215,26 +215,26 @@ def _print(policy: Policy, outcome: "Outcome") -> None:
     sources = ", ".join(f"{count} {source}" for source, count in report["text"]["sources"].items())
     seconds = sum(outcome.seconds.values())
     state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
-    console.print(f"{policy.name}: {state} in {seconds:.1f} s", markup=False)
+    console.print(f"{policy.name}: {state} in {seconds:.1f} s")
     if report["patterns"]:
         told = ", ".join(dict.fromkeys(report["patterns"].values()))
-        console.print(f"  told by patterns: {told}", markup=False, soft_wrap=True)
+        console.print(f"  told by patterns: {told}", soft_wrap=True)
     if report["text"]["rows"]:
-        console.print(f"  trained on {report['text']['rows']} texts ({sources})", markup=False, soft_wrap=True)
+        console.print(f"  trained on {report['text']['rows']} texts ({sources})", soft_wrap=True)
     for line in _written(report):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
     if against := report["incumbent"]:
         was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
         told = f"{was:.1%} right before, {now:.1%} now, on the same {against['rows']} held-out rows"
-        console.print(f"  {told}", markup=False, soft_wrap=True)
+        console.print(f"  {told}", soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
     if note := report["settings"].get("note"):
-        console.print(f"  {note}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"  {note}", style="yellow", soft_wrap=True)
     for line in outcome.missed:
-        console.print(f"  missed: {line}", style="red", markup=False, soft_wrap=True)
+        console.print(f"  missed: {line}", style="red", soft_wrap=True)
     page = outcome.folder / "report.html"
-    console.print(f"  report: {page if page.exists() else outcome.folder}", markup=False, soft_wrap=True)
+    console.print(f"  report: {page if page.exists() else outcome.folder}", soft_wrap=True)
 
 
 def _written(report: Mapping[str, Any]) -> Iterator[str]:
