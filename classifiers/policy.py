@@ -24,6 +24,8 @@ OTHER = "other"
 NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
+MAX_SEED = 2**32 - 1
+"""The most that scikit-learn takes."""
 _SENTENCES = 40
 ANYTHING_ELSE = "anything else"
 """What is out of scope where a policy does not say."""
@@ -208,7 +210,7 @@ class Policy(Record):
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     tests: tuple[PolicyTest, ...] = ()
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from classifiers.policy import MAX_SEED
 from gateway.cli.bars import bars
 from gateway.cli.findings import as_dict, show
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
@@ -30,7 +31,7 @@ def discover(
     bound: Annotated[str, typer.Option(help="The most disagreement among what would be answered here.")] = "2%",
     period: Annotated[str, typer.Option(help="How long the log took, such as 7d, where its records do not say.")] = "",
     top: Annotated[int, typer.Option("--top", min=1, help="How many groups to show.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of the cross-validation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the cross-validation.")] = 0,
     write: Annotated[
         Path | None, typer.Option("--write", help="Write policy, rows and rule of the best groups into this folder.")
     ] = None,

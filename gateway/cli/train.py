@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from classifiers.policy import Policy, Teacher
+from classifiers.policy import MAX_SEED, Policy, Teacher
 from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def train(
     models: Annotated[
         Path | None, typer.Option("--models", help="The models folder; by default the gateway file's, or ./models.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the policy's seed:.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Instead of the policy's seed:.")] = None,
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="More labelled rows, besides those that the policy names.")
     ] = None,

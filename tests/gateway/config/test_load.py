@@ -364,6 +364,8 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             POLICY.replace("intent", "safety").replace("means: one", "means: one, patterns: card, examples: [x]"),
             "6:3: labels.one: is told by patterns:, so nothing is learned from examples:; take one of the two away",
         ),
+        (POLICY + "seed: -1\n", "8:1: seed: Input should be greater than or equal to 0"),
+        (POLICY + "seed: 4294967296\n", "8:1: seed: Input should be less than or equal to 4294967295"),
         (POLICY + "first_stage: maybe\n", "8:1: first_stage: 'maybe' is neither true nor false"),
         (
             POLICY.replace("intent", "safety") + "first_stage: true\n",
