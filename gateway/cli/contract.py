@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +30,14 @@ _KEY = 6
 @app.command("show")
 def show(config: Config = _DEFAULT, json: Json = False) -> None:
     """Where each contract stands: phase, threshold, pairs, audits, and the bound that holds now."""
-    store, _ = _open(config)
+    from gateway.config.load import load_gateway
+    from gateway.contract.store import ContractStore
+    from gateway.ledger.store import NoLedger
+
+    ledger = load_gateway(config, os.environ).ledger
+    if not ledger.is_file():
+        raise NoLedger(ledger)
+    store = ContractStore(ledger)
     try:
         paused = store.paused()
         found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
@@ -90,37 +99,39 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
 
 
 @app.command("pause")
-def pause(rule: str, config: Config = _DEFAULT) -> None:
+def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a rule's contracts answer nothing until they are resumed. A running gateway notices within seconds."""
-    store, rules = _open(config)
-    try:
-        _known(rule, rules)
+    with _store_of(rule, config) as store:
         store.pause(rule, time.time())
-    finally:
-        store.close()
     done = "its calls are forwarded, or put to its judge, and pairs go on"
-    stdout().print(f"{rule} answers nothing from now on; {done}")
+    _say(rule, f"{rule} answers nothing from now on; {done}", paused=True, as_json=json)
 
 
 @app.command("resume")
-def resume(rule: str, config: Config = _DEFAULT) -> None:
+def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a paused rule's contracts answer again, as far as they are certified."""
-    store, rules = _open(config)
-    try:
-        _known(rule, rules)
+    with _store_of(rule, config) as store:
         store.resume(rule)
-    finally:
-        store.close()
-    stdout().print(f"{rule} answers again where it is certified")
+    _say(rule, f"{rule} answers again where it is certified", paused=False, as_json=json)
 
 
-def _open(config: Path) -> tuple["ContractStore", list[str]]:
-    """The store of a gateway's file, and its rules that have a contract."""
+def _say(rule: str, line: str, *, paused: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"rule": rule, "paused": paused})
+    else:
+        stdout().print(line)
+
+
+@contextmanager
+def _store_of(rule: str, config: Path) -> Iterator["ContractStore"]:
+    """The store of a gateway's file, which has a contract on that rule."""
     from gateway.config.load import load_gateway
     from gateway.contract.store import ContractStore
 
     loaded = load_gateway(config, os.environ)
-    return ContractStore(loaded.ledger), [rule.name for rule in loaded.settings.rules if rule.contract]
+    _known(rule, [one.name for one in loaded.settings.rules if one.contract])
+    with closing(ContractStore(loaded.ledger)) as store:
+        yield store
 
 
 def _known(rule: str, rules: list[str]) -> None:

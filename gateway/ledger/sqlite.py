@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec.structs import astuple
 
 from gateway.ledger.record import COLUMNS, Record
-from gateway.ledger.store import LedgerError
+from gateway.ledger.store import LedgerError, NoLedger
 
 _VERSION: Final = 3
 _TYPES: Final = {
@@ -58,7 +58,7 @@ class SQLiteLedger:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         if read_only and not path.is_file():
-            raise self._not_there()
+            raise NoLedger(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -69,7 +69,7 @@ class SQLiteLedger:
             if not read_only:
                 self._prepare(found)
             elif not found:
-                raise self._not_there()
+                raise NoLedger(path)
         except sqlite3.Error as error:
             self._db.close()
             raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
@@ -100,9 +100,6 @@ class SQLiteLedger:
 
     def close(self) -> None:
         self._db.close()
-
-    def _not_there(self) -> LedgerError:
-        return LedgerError(f"there is no ledger at {self._path} yet; it is made by the first `offramp serve`")
 
     def _version(self) -> int:
         """0 where the file holds no ledger yet."""

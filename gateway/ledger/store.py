@@ -1,6 +1,7 @@
 """Where ledger rows are kept."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.ledger.record import Record
@@ -8,6 +9,13 @@ from gateway.ledger.record import Record
 
 class LedgerError(Exception):
     """The ledger cannot be opened, read or written; the message says which file and why."""
+
+
+class NoLedger(LedgerError):
+    """There is no ledger at `path`, for what reads one and makes none."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no ledger at {path} yet; it is made by the first `offramp serve`")
 
 
 class Store(Protocol):

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
 from gateway.contract.state import Terms
 from gateway.contract.store import ContractStore
+from gateway.ledger.store import NoLedger
 
 GATEWAY = """\
 version: 1
@@ -67,3 +69,19 @@ async def test_without_a_certificate_there_is_no_drift(tmp_path: Path) -> None:
     [contract] = json.loads(shown(tmp_path, "--json"))
     assert contract["drift"] is None
     assert "moved" not in shown(tmp_path)
+
+
+def test_a_rule_is_paused_and_resumed_as_data(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(GATEWAY)
+    for command, paused in (("pause", True), ("resume", False)):
+        done = CliRunner().invoke(app, ["contract", command, "hours", str(tmp_path / "gateway.yaml"), "--json"])
+        assert json.loads(done.stdout) == {"rule": "hours", "paused": paused}
+        with closing(ContractStore(tmp_path / "offramp.db")) as store:
+            assert store.paused() == ({"hours"} if paused else set())
+
+
+def test_where_there_is_no_ledger_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(GATEWAY)
+    done = CliRunner().invoke(app, ["contract", "show", str(tmp_path / "gateway.yaml")])
+    assert isinstance(done.exception, NoLedger)
+    assert not (tmp_path / "offramp.db").exists()
