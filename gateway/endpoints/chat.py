@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.asgi import ClientGone, read_body, send_error, send_reply
 from gateway.endpoints.watch import ClientWatch
-from gateway.errors import ApiError, InternalError, MethodNotAllowed
+from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, Headers, new_context
@@ -38,9 +38,15 @@ class ChatEndpoint:
         except ClientGone:
             _fail(context, CLIENT_CLOSED, "client_closed")
         except asyncio.CancelledError:
-            _fail(context, CLIENT_CLOSED, "client_closed" if context.client_gone else "cancelled")
-            if not context.client_gone:
+            if context.client_gone:
+                _fail(context, CLIENT_CLOSED, "client_closed")
+                return
+            # the time to drain is over
+            stopping = Unavailable("the gateway is stopping and had no answer yet; send the request again")
+            _fail(context, stopping.status, "cancelled")
+            if context.replying:
                 raise
+            await send_error(send, stopping)
         except ApiError as error:
             _fail(context, error.status, error.code or error.type)
             await send_error(send, error)

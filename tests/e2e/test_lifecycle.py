@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from openai import AsyncOpenAI, AuthenticationError, OpenAI
+from openai import AsyncOpenAI, AuthenticationError, InternalServerError, OpenAI
 
 HI = [{"role": "user", "content": "hi"}]
 CONFIG = """\
@@ -159,6 +159,20 @@ async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gate
         assert await code == 0
     assert [answer.choices[0].message.content for answer in answers] == ["echo: hi"] * 20
     assert [row["status"] for row in rows(running.folder)] == [200] * 20
+
+
+async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway) -> None:
+    config = CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s") + "limits: {drain_time: 1s}\n"
+    running = await asyncio.to_thread(start_gateway, config)
+    async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
+        call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
+        while await asyncio.to_thread(running.metric, "offramp_in_flight_requests") != 1:
+            await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(running.stop) == 0
+        with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
+            await call
+        assert caught.value.status_code == 503
+    assert [row["status"] for row in rows(running.folder)] == [503]
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
