@@ -1,6 +1,8 @@
 """Any provider that litellm reaches. The only file that imports litellm, and only when a call is made."""
 
+import asyncio
 import inspect
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -59,6 +61,8 @@ def load() -> Any:
         raise UpstreamFailed("litellm is not installed; pip install 'offramp[providers]'") from error
     litellm.telemetry = False
     litellm.suppress_debug_info = True
+    # it tells of each call twice
+    logging.getLogger("LiteLLM").setLevel(logging.WARNING)
     return litellm
 
 
@@ -72,13 +76,17 @@ class LiteLLMUpstream:
         self, name: str, *, provider: str, api_key: str = "", base_url: str | None = None, timeout_s: float = 600.0
     ) -> None:
         self.name = name
+        self._litellm: Any = None
         self._provider = provider
         self._settings = {
             key: value for key, value in (("api_key", api_key), ("api_base", base_url), ("timeout", timeout_s)) if value
         }
 
     async def send(self, call: Call) -> Answer:
-        litellm = load()
+        if self._litellm is None:
+            # importing it takes seconds, in which all else goes on
+            self._litellm = await asyncio.to_thread(load)
+        litellm = self._litellm
         request: dict[str, Any] = msgspec.json.decode(call.body)
         request["model"] = f"{self._provider}/{call.model}"
         request = _sorted(request, inspect.signature(litellm.acompletion).parameters)

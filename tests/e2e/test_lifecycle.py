@@ -166,7 +166,9 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway) -> Non
     running = await asyncio.to_thread(start_gateway, config)
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
-        while await asyncio.to_thread(running.metric, "offramp_in_flight_requests") != 1:
+        for _ in range(100):
+            if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 1:
+                break
             await asyncio.sleep(0.02)
         assert await asyncio.to_thread(running.stop) == 0
         with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
