@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from classifiers.patterns.kind import Kind as Pattern
-from classifiers.record import Name, Record, Secret, Version, Words, WordsList, number, one_or_more, true_or_false
+from classifiers.record import Name, Record, Secret, Seed, Version, Words, WordsList, number, one_or_more, true_or_false
 from classifiers.units import Dollars, Share
 
 OTHER = "other"
@@ -24,8 +24,6 @@ OTHER = "other"
 NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
-MAX_SEED = 2**32 - 1
-"""The most that scikit-learn takes."""
 _SENTENCES = 40
 ANYTHING_ELSE = "anything else"
 """What is out of scope where a policy does not say."""
@@ -210,7 +208,7 @@ class Policy(Record):
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seed: Seed = 0
     tests: tuple[PolicyTest, ...] = ()
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from classifiers.policy import MAX_SEED
+from classifiers.record import MAX_SEED
 from gateway.cli.bars import bars
 from gateway.cli.findings import as_dict, show
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
