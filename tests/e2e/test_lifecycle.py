@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -145,6 +145,15 @@ def test_an_unreachable_upstream_is_a_502(start_gateway) -> None:
     assert running.metric('offramp_upstream_failures_total{reason="upstream_failed",upstream="provider"}') == 1
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Processes begin as in a terminal: under nohup, which tests may run under, they would ignore that it is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
 async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gateway, told: signal.Signals) -> None:
     running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="1s"))
