@@ -37,7 +37,7 @@ MAX_SEED: Final = 2**32 - 1
 """The most that scikit-learn takes."""
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Secret = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
-"""A key as a header can carry it, without the blanks and line ends that a file of secrets leaves around it."""
+"""A key on one line, without the blanks and line ends that a file of secrets leaves around it."""
 Version = Annotated[Literal[1], BeforeValidator(number)]
 WordsList = Annotated[tuple[Words, ...], BeforeValidator(one_or_more, json_schema_input_type=Words | tuple[Words, ...])]
 

@@ -26,14 +26,18 @@ class OffersIgnored(httptools.HttpRequestParser):
 
     def feed_data(self, data: bytes | memoryview) -> None:  # type: ignore[override]
         """Reads what has arrived. Raises httptools.HttpParserError for what is no HTTP."""
+        parser = self
         while data:
             try:
-                super().feed_data(data)
+                httptools.HttpRequestParser.feed_data(parser, data)
             except httptools.HttpParserUpgrade as offer:
-                if not self.offered():
+                if not parser.offered():
                     raise
                 data = memoryview(data)[offer.args[0] :]
-                super().feed_data(self._without_offer())
+                head = parser._without_offer()
+                # a new one: to the old one, a connection that is not kept alive is at its end
+                parser = self._protocol.parser = OffersIgnored(self._protocol)
+                httptools.HttpRequestParser.feed_data(parser, head)
             else:
                 return
 

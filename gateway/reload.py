@@ -48,7 +48,10 @@ class Reloader:
         """Takes up what has changed and stands still by now, if anything."""
         seen = await asyncio.to_thread(self._see)
         before, self._seen = self._seen, seen
-        if not self._differs(seen) or seen != before or seen == self._refused:
+        if not self._differs(seen):
+            self._refused = None
+            return
+        if seen != before or seen == self._refused:
             return
         try:
             runtime, new = await asyncio.to_thread(self._load, seen)
@@ -58,6 +61,7 @@ class Reloader:
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
             await asyncio.to_thread(withdraw, self._loaded, seen.proposed)
             return
+        self._refused = None
         self._swap(runtime, new)
 
     def _see(self) -> Seen:

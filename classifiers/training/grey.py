@@ -34,8 +34,9 @@ class Way:
     probabilities: Floats
 
     def certain(self, act: float) -> Floats:
-        """(n, labels) for choosing the large stage's thresholds: 1 or 0 where the small one has decided."""
-        decided = np.where(self.flagged[:, None], self.probabilities >= act, False).astype(np.float32)
+        """(n, labels) for choosing the large stage's thresholds. Where the small one has decided, 0 of clean text; of
+        flagged text 1 for what is certain, and as it is for what may be named beside that."""
+        decided = np.where(self.probabilities >= act, np.float32(1), self.probabilities) * self.flagged[:, None]
         return np.where(self.asked[:, None], self.probabilities, decided)
 
 

@@ -104,9 +104,10 @@ def explain(
 
 
 def _thresholds(model: "Model", stage: str) -> dict[str, list[float]]:
-    """Of the labels that the stage judges: acts from, unsure from. None where all labels are told by patterns."""
+    """Of the labels that the stage judges: acts from, unsure from; what is never reached stands as 1. None where all
+    labels are told by patterns."""
     found = model.stage(stage).thresholds if model.stages else {}
-    return {label: [round(limit.act, 4), round(limit.unsure, 4)] for label, limit in found.items()}
+    return {label: [round(min(one, 1.0), 4) for one in (limit.act, limit.unsure)] for label, limit in found.items()}
 
 
 def _found(rule: dict[str, Any]) -> list[str]:

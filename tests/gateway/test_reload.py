@@ -11,6 +11,7 @@ import pytest
 
 from classifiers import Worker, artifact
 from classifiers.encoder.session import Encoder, embed
+from classifiers.errors import EncoderError
 from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.policy import Policy
 from classifiers.registry import Registry
@@ -30,7 +31,7 @@ rules:
     classifier: bank
     then: {greeting: {answer: "Hi."}}
 """
-FIRST, SECOND = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 
 
 class Watched:
@@ -128,3 +129,26 @@ async def test_a_version_in_use_that_is_not_there_is_told_once(
         await watched.look()
     assert (watched.version, watched.failures) == (first, 1)
     assert caplog.text.count("which is not there") == 1
+
+
+async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
+    watched: Watched, publish: Callable[[datetime], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = publish(SECOND)
+
+    def out_of_reach(*_: Any, **__: Any) -> None:
+        raise EncoderError("the encoder is out of reach for now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.reload.load_runtime", out_of_reach)
+        for _ in range(2):
+            await watched.look()
+    assert watched.failures == 1
+    third = publish(THIRD)
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == third
+    (watched.home / "current").write_text(second + "\n")
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == second

@@ -107,6 +107,24 @@ async def test_an_offer_of_another_protocol_is_ignored(talk: Any, offer: bytes, 
     assert [record.status for record in gateway.records()] == [200] * 3
 
 
+@pytest.mark.parametrize("step", [1, 10_000])
+@pytest.mark.parametrize(
+    "closing",
+    [
+        WHOLE.replace(b"content-type", b"Connection: close, Upgrade\r\nUpgrade: h2c\r\ncontent-type"),
+        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"content-type", OFFER + b"content-type"),
+    ],
+)
+async def test_an_offer_on_a_connection_that_closes_is_answered_too(talk: Any, closing: bytes, step: int) -> None:
+    async with talk() as (connect, _):
+        reader, writer = await connect()
+        for at in range(0, len(closing), step):
+            writer.write(closing[at : at + step])
+            await asyncio.sleep(0)
+        assert (await reply(reader))[0] == 200
+        assert await rest(reader) == b""
+
+
 async def test_pipelined_requests_with_offers_are_answered_in_order(talk: Any) -> None:
     whole = WHOLE.replace(b"content-type", OFFER + b"content-type")
     bodiless = HEAD.replace(b"POST", b"GET") + OFFER + b"\r\n"

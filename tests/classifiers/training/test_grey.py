@@ -56,7 +56,8 @@ def test_what_the_small_stage_settles_stays_settled() -> None:
     way = grey.through(small, large, Threshold(act=0.9, unsure=0.3))
     assert way.flagged.tolist() == [True, False, False]
     assert way.asked.tolist() == [False, True, False]
-    assert np.allclose(way.certain(0.9), [[1, 0], [0.2, 0.7], [0, 0]])
+    # beside what is certain another label may be named, by the large stage's thresholds
+    assert np.allclose(way.certain(0.9), [[1, 0.1], [0.2, 0.7], [0, 0]])
     assert np.allclose(way.probabilities, [[0.95, 0.1], [0.2, 0.7], [0.1, 0.05]])
 
 
