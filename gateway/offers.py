@@ -4,6 +4,8 @@ Whoever does not take such an offer ignores it (RFC 9110, 7.8). httptools takes 
 request has no body, and all that follows is of the new protocol.
 """
 
+from array import array
+
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -24,7 +26,7 @@ class OffersIgnored(httptools.HttpRequestParser):
         """Whether the headers just read offer another protocol. A CONNECT is no offer but a request for a tunnel."""
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
-    def feed_data(self, data: bytes | memoryview) -> None:  # type: ignore[override]
+    def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
         """Reads what has arrived. Raises httptools.HttpParserError for what is no HTTP."""
         parser = self
         while data:

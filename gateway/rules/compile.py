@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
 from classifiers.judging import instructions
@@ -11,6 +12,7 @@ from gateway.config.rules import Rule as RuleSettings
 from gateway.contract.safety import SafetyTerms
 from gateway.contract.state import Terms
 from gateway.reading.template import Template, steps
+from gateway.rules.contracted import unusual
 from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.spelling import Names
 
@@ -26,7 +28,8 @@ def compile_rules(
 ) -> tuple[Rule, ...]:
     """The rules in their order. policies: of every classifier that a rule binds; replies: answer files' texts; told:
     what judges are told of policies, as it was written down at training, by the classifier's name."""
-    return tuple(_rule(rule, policies[rule.classifier], replies, told or {}) for rule in rules)
+    made = (_rule(rule, policies[rule.classifier], replies, told or {}) for rule in rules)
+    return tuple(replace(rule, unusual=unusual(rule)) for rule in made)
 
 
 def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: Mapping[str, str]) -> Rule:

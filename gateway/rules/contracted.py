@@ -41,7 +41,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(system_text(turns), *frames, *_shape(request), *_wider(rule)),
+        prompt=digest(system_text(turns), *frames, *_shape(request), *rule.unusual),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         classifier=verdict.classifier,
         version=verdict.version,
@@ -49,15 +49,15 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
     )
 
 
-def _wider(rule: Rule) -> list[str]:
+def unusual(rule: Rule) -> tuple[str, ...]:
     """What a rule reads and answers where that is not as usual: only what was compared is certified. The usual adds
     nothing, so that contracts from before this was told apart keep their keys."""
     answers = {label for label, action in rule.then.items() if action.own_label}
     reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
-    found = [] if reads == _USUAL else [f"reads={','.join(reads)}"]
+    found = () if reads == _USUAL else (f"reads={','.join(reads)}",)
     # `"*"` is all labels but `other`
     usual = answers == set(rule.names.labels) - {OTHER}
-    return found if usual else [*found, *(f"answers={label}" for label in sorted(answers))]
+    return found if usual else (*found, *(f"answers={label}" for label in sorted(answers)))
 
 
 def _shape(request: Request) -> list[str]:

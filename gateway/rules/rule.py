@@ -56,7 +56,8 @@ class Rule:
     """One rule. `models` empty: every model. `otherwise` maps each abstention to what is done then; names: all labels
     that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
     slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it replaces; terms:
-    under which it answers, if it has a contract; notice_s: of that contract's audits; ask_again: the share of its calls
+    under which it answers, if it has a contract; unusual: what of its reading and answering is not as usual, as the
+    contract's scope has it; notice_s: of that contract's audits; ask_again: the share of its calls
     that the model is asked twice; retrains: whether texts of its calls are kept to train on; asks: its judge, if it has
     one; safety: what it promises of that judge's verdicts."""
 
@@ -77,6 +78,7 @@ class Rule:
     languages: tuple[str, ...] = ("en",)
     redacts: tuple[str, ...] = ()
     terms: Terms | None = None
+    unusual: tuple[str, ...] = ()
     notice_s: float = 0.0
     ask_again: float = 0.0
     retrains: bool = False

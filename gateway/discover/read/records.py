@@ -10,7 +10,7 @@ from typing import Any, Final
 _LISTS: Final = ("data", "logs", "requests", "results")
 _RECORDS: Final = frozenset({"messages", "request", "response", "input", "output"})
 """Fields of a record, which may hold lists of its own."""
-_BLANK: Final = re.compile(r"[\s,:]*")
+_FILLED: Final = re.compile(r"[^\s,:]")
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -94,7 +94,8 @@ def _listed(text: str, bracket: int) -> Iterator[tuple[int, Any]]:
 
 def _after_blanks(text: str, at: int) -> int:
     """Where the next value begins, or what encloses it ends."""
-    return _BLANK.match(text, at).end()  # type: ignore[union-attr]
+    found = _FILLED.search(text, at)
+    return found.start() if found else len(text)
 
 
 def _read(text: bytes | str) -> Any:

@@ -8,7 +8,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.training import crossfit, scope
 from classifiers.training.fit import linear
 from classifiers.training.fit.model import TunedHead, fit
-from classifiers.training.rows import Row
+from classifiers.training.rows import Origin, Row
 
 
 def clouds(classes: int, each: int, spread: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -209,9 +209,9 @@ def test_a_label_without_real_rows_is_known_where_all_others_have_many() -> None
     vectors, truth = clouds(2, 508, spread=0.7)
     given, asked = np.arange(308), np.arange(508, 708)
     given[300:] = np.arange(1008, 1016)
-    sources = ["data"] * 300 + ["policy"] * 8
+    sources: list[Origin] = ["data"] * 300 + ["policy"] * 8
     rows = [
-        Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)  # type: ignore[arg-type]
+        Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)
         for index, source in zip(given.tolist(), sources, strict=True)
     ]
     encoder = EncoderId(source="x", sha256="y")
