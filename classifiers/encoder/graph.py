@@ -10,6 +10,10 @@ from classifiers.encoder.source import Pooling
 from classifiers.errors import EncoderError
 from classifiers.model import Floats
 
+_SLOWER = ["SkipLayerNormFusion"]
+"""Joins a sum and the norm after it, which then take 0.14 instead of 0.02 ms for 32 tokens of 768 numbers
+(ONNX Runtime 1.32, one thread)."""
+
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
@@ -32,7 +36,10 @@ class Graph:
         what = str(model) if isinstance(model, Path) else "the encoder's graph"
         try:
             session = onnxruntime.InferenceSession(
-                str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+                str(model) if isinstance(model, Path) else model,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_SLOWER,
             )
         except Exception as error:  # ONNX Runtime raises classes of its own that it does not publish
             raise EncoderError(f"{what} cannot be loaded: {error}") from error

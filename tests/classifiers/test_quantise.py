@@ -1,9 +1,11 @@
-"""Int8 keeps what 32 bits say, large channels or not; attention becomes one node and the mask goes."""
+"""Int8 keeps what 32 bits say, large channels or not; attention becomes one node, the mask goes, norms stay nodes."""
 
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from classifiers.encoder.description import MODEL
@@ -65,3 +67,15 @@ def test_the_default_encoder_attends_in_one_node_and_needs_no_mask(prepared_dir:
     assert kinds.count("QAttention") == 6
     assert "MultiHeadAttention" not in kinds
     assert "attention_mask" not in {given.name for given in model.graph.input}
+
+
+def test_sums_and_norms_stay_apart_in_what_runs(
+    prepared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "runs.onnx")
+    monkeypatch.setattr(onnxruntime, "SessionOptions", lambda: options)
+    Graph(prepare(resolve(None), prepared_dir) / MODEL, "mean")
+    kinds = [node.op_type for node in onnx.load(tmp_path / "runs.onnx").graph.node]
+    assert kinds.count("LayerNormalization") == 13
+    assert "SkipLayerNormalization" not in kinds
