@@ -2,8 +2,9 @@
 
 With ONNX Runtime's own tools and without torch: the BERT fusions (and `attention`, `relative`), then dynamic
 quantisation with signed 8-bit weights for each channel (`quantise`). The same source gives the same bytes. Sums and
-the norms after them stay apart: joined, ONNX Runtime takes eight times as long for them. A few sentences are encoded with the 32-bit graph as well, so that whoever opens the result can tell whether this processor
-computes int8 faithfully.
+the norms after them stay apart: joined, ONNX Runtime takes eight times as long for them. A few sentences are encoded
+with the 32-bit graph as well, so that whoever opens the result can tell whether this processor computes int8
+faithfully.
 """
 
 import hashlib
