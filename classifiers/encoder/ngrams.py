@@ -1,6 +1,6 @@
 """Tokens and pairs of neighbours with a weight for each class, as an encoder: one look-up, no transformer.
 
-Where each of a text's tokens is known, its vector is (scores, FAR, 0) scaled to length 1; else (0, 0, FAR). FAR is
+Where each of a text's tokens is known, its vector is (scores, FAR, 0) scaled to length 1; else (scores, 0, FAR). FAR is
 large beside any score, so that a linear head reads the scores off again, and the cosine to (0, 1, 0) tells what is
 known from what is not. The scores are those of a linear classifier on tf-idf of length 1.
 """
@@ -136,10 +136,9 @@ def _graph(ngrams: NGrams) -> Any:
         node("Greater", ["lowest", "none"], ["all_known"]),
         node("Cast", ["all_known"], ["known"], to=TensorProto.FLOAT),
         node("Sub", ["sure", "known"], ["unknown"]),
-        node("Mul", ["scores", "known"], ["heard"]),
         node("Mul", ["far", "known"], ["as_known"]),
         node("Mul", ["far", "unknown"], ["as_unknown"]),
-        node("Concat", ["heard", "as_known", "as_unknown"], ["hidden"], axis=2),
+        node("Concat", ["scores", "as_known", "as_unknown"], ["hidden"], axis=2),
     ]
     graph = helper.make_graph(
         nodes,

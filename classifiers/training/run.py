@@ -135,8 +135,10 @@ def train(
         if policy.slots:
             made = tagging.make(policy, rows, bench)
         else:
-            made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench)
-            made = first.put_in_front(policy, rows, made, bench)
+            table = first.table_for(policy, rows, encoder, chance)
+            before = table.beside if table else None
+            made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench, before=before)
+            made = first.put_in_front(policy, rows, made, bench, table=table)
         made = by_pattern.whole(whole, made)
         return _conclude(made, written, held, incumbent, models_dir=models_dir, seed=chance, clock=clock, beside=beside)
 

@@ -27,14 +27,13 @@ the sequence that many would not have ended."""
 class Told:
     """What both say of held-out rows. probabilities: (n, classes) of the first stage; known: (n,) whether it knows all
     of a text's tokens; right, before: (n,) whether it and the model without it name the truth; used: (n,) which rows
-    count; scale: of its calibration."""
+    count."""
 
     probabilities: Floats
     known: NDArray[np.bool_]
     right: NDArray[np.bool_]
     before: NDArray[np.bool_]
     used: NDArray[np.bool_]
-    scale: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,14 +24,25 @@ if TYPE_CHECKING:
 _COMPARED = 200
 
 
-def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encoder, bench: "Bench") -> "Made | None":
-    """vectors: (rows, dimensions) by `encoder`, the small one. None where held-out text gained nothing.
+def make(
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: Encoder,
+    bench: "Bench",
+    before: Floats | None = None,
+) -> "Made | None":
+    """vectors: (rows, dimensions) by `encoder`, the small one; before: (rows, classes) what a stage in front of it
+    says, as `fit.model` has it. None where held-out text gained nothing.
 
     Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
 
-    first = fit(policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance)
+    first = fit(
+        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, before=before
+    )
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("larger_encoder: reading the rows")
     seen = embed(larger, [row.text for row in rows], bench.progress.advance)

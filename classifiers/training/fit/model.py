@@ -18,6 +18,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import bands, calibrate, crossfit, goals, offsets
 from classifiers.training.fit import linear
+from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import enough, is_real, measured_on
@@ -70,6 +71,7 @@ def fit(
     tuned: TunedHead | None = None,
     unseen: NDArray[np.bool_] | None = None,
     windows: Windows | None = None,
+    before: Floats | None = None,
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
 
@@ -77,10 +79,12 @@ def fit(
     windows: where several labels may hold, the windows of `windowing` that held-out rows are judged by.
     tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
     the better is taken) by rows that it has not seen, and nothing else is measured on.
+    before: where one label is named, (rows, classes) probabilities by a stage that will stand in front, none of which
+    has seen its row; it counts beside this one as far as that makes held-out text likelier.
     """
     from threadpoolctl import threadpool_limits
 
-    make = partial(_any_of, windows=windows) if policy.multi_label else _one_of
+    make = partial(_any_of, windows=windows) if policy.multi_label else partial(_one_of, before=before)
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
     with threadpool_limits(1):
         return make(
@@ -105,6 +109,7 @@ def _one_of(
     advance: Advance,
     tuned: TunedHead | None,
     unseen: NDArray[np.bool_] | None,
+    before: Floats | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
@@ -141,6 +146,10 @@ def _one_of(
         # written text shows how its writer spread the classes, not how they are met
         calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
         probabilities = squash(calibration, scores, multi_label=False)
+    earlier = 0.0
+    if before is not None:
+        mixed = blend(calibration, before[held.rows], probabilities, truth, use)
+        calibration, probabilities, earlier = mixed.calibration, mixed.probabilities, mixed.earlier
     banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
     chosen = goals.for_one(
         policy, classes, probabilities[use], truth[use], on=on, bands=[banded[index] for index in np.flatnonzero(use)]
@@ -158,6 +167,7 @@ def _one_of(
         novelty=Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual),
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
         bands=chosen.bands,
+        earlier=earlier,
     )
     model = Model(policy=policy, stages=(stage,))
     away = novelty.score(stage.novelty, vectors[held.rows], scores[:, names])

@@ -6,41 +6,26 @@ Encoders err apart: both together are right more often than either, and order th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.linear import pooled_one
-from classifiers.model import NEVER, Calibration, Floats, Model, Threshold
+from classifiers.model import NEVER, Floats, Model, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import name_one
 from classifiers.training import bands, calibrate, goals
+from classifiers.training.fit.blend import blend
 from classifiers.training.fit.certain import Told, choose
-from classifiers.training.fit.linear import Ints
 from classifiers.training.fit.model import Trained, classes_of, verdict_of
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.verdict import Verdict
 
-SHARES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75)
-"""Of the first encoder beside the last, of which the one that makes held-out text likeliest is taken."""
-
 MOST_WRONG = 0.01
 """Of what the first encoder settles alone: there its certainty counts, which orders texts less well than both do."""
 
-_MOST_EARLIER = 0.9
-
 Names = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Blend:
-    """earlier, calibration: as the last stage holds them; probabilities: (n, classes) of both together."""
-
-    earlier: float
-    calibration: Calibration
-    probabilities: Floats
 
 
 def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *, names: Names) -> Trained | None:
@@ -55,13 +40,13 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     used, on = measured_on(policy, rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    blend = _blend(last.model.last.calibration, small, large, truth, used)
-    if blend is None:
+    mixed_by = blend(last.model.last.calibration, small, large, truth, used)
+    if not gains(mixed_by.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[used], truth[used])):
         return None
-    both = blend.probabilities
+    both = mixed_by.probabilities
     right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
-    told = Told(probabilities=small, known=known, right=right, before=before, used=used, scale=1.0)
+    told = Told(probabilities=small, known=known, right=right, before=before, used=used)
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
     texts = bands.of_texts(policy, [rows[index].text for index in held.tolist()])
 
@@ -88,8 +73,8 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     two = replace(
         last.model.last,
         name=names[1],
-        earlier=blend.earlier,
-        calibration=blend.calibration,
+        earlier=mixed_by.earlier,
+        calibration=mixed_by.calibration,
         thresholds=chosen.thresholds,
         bands=chosen.bands,
     )
@@ -105,7 +90,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     shown = {
         "settled_by_first": round(float(settled[used].mean()), 4),
         "act": round(min(act, 1.0), 5),
-        "earlier": round(blend.earlier, 4),
+        "earlier": round(mixed_by.earlier, 4),
         "accuracy": {
             f"{names[0]} alone": round(float(right[used].mean()), 4),
             f"{names[1]} alone": round(float((large.argmax(axis=1) == truth)[used].mean()), 4),
@@ -138,37 +123,6 @@ def _only(trained: Trained, held: NDArray[np.intp]) -> Trained:
     places = np.searchsorted(trained.rows, held)
     verdicts = tuple(trained.verdicts[place] for place in places.tolist())
     return replace(trained, rows=held, verdicts=verdicts, used=trained.used[places])
-
-
-def _blend(
-    calibration: Calibration, small: Floats, large: Floats, truth: Ints, used: NDArray[np.bool_]
-) -> _Blend | None:
-    """How much the first encoder counts, and the last one's calibration with it beside; None where the first is as good
-    alone. calibration: the last one's by itself; small, large: (n, classes) calibrated probabilities of held-out rows,
-    of which the `used` ones count."""
-    tried = []
-    for share in SHARES:
-        logits = np.log(np.maximum(pooled_one(large, small, share), 1e-30))
-        tried.append(
-            (calibrate.loss(logits[used], truth[used]), share, calibrate.temperature(logits[used], truth[used]))
-        )
-    loss, share, sharper = min(tried)
-    if not gains(loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[used], truth[used])):
-        return None
-    earlier = min(share * sharper, _MOST_EARLIER)
-    scale = sharper * (1 - share) / (1 - earlier)
-    sharpened = large.astype(np.float64) ** scale
-    sharpened /= sharpened.sum(axis=1, keepdims=True)
-    return _Blend(
-        earlier=earlier,
-        # a power of probabilities is a multiple of all that stands in the exponent
-        calibration=replace(
-            calibration,
-            scale=(calibration.scale * scale).astype(np.float32),
-            offset=(calibration.offset * scale).astype(np.float32),
-        ),
-        probabilities=pooled_one(sharpened.astype(np.float32), small, earlier),
-    )
 
 
 def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Floats:

@@ -52,29 +52,40 @@ class Bench:
     progress: Progress
 
 
-def make(policy: Policy, rows: Sequence[Row], vectors: Floats, *, encoder: Encoder, bench: Bench) -> Made:
-    """The model of a policy by its recipe. vectors: (rows, dimensions) by the frozen encoder.
+def make(
+    policy: Policy,
+    rows: Sequence[Row],
+    vectors: Floats,
+    *,
+    encoder: Encoder,
+    bench: Bench,
+    before: Floats | None = None,
+) -> Made:
+    """The model of a policy by its recipe. vectors: (rows, dimensions) by the frozen encoder; before: (rows, classes)
+    what a stage in front of it says, as `fit.model` has it.
 
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
     if policy.larger_encoder is not None:
-        two = _two(policy, rows, vectors, encoder, bench)
+        two = _two(policy, rows, vectors, encoder, bench, before=before)
         if not isinstance(two, str):
             return two
         note = f"larger_encoder: {two}; heads on the frozen encoder serve instead"
         bench.progress.step(note)
-        return _with_recipe(_frozen(policy, rows, vectors, encoder, bench), "frozen", note, note=note)
+        return _with_recipe(_frozen(policy, rows, vectors, encoder, bench, before=before), "frozen", note, note=note)
     if policy.recipe == "finetune":
-        return _tuned(policy, rows, bench, _ASKED, vectors=vectors, encoder=encoder) or _with_recipe(
-            _frozen(policy, rows, vectors, encoder, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
+        return _tuned(policy, rows, bench, _ASKED, vectors=vectors, encoder=encoder, before=before) or _with_recipe(
+            _frozen(policy, rows, vectors, encoder, bench, before=before),
+            "frozen",
+            f"finetune was asked for, but {_NO_GAIN}",
         )
-    frozen = _frozen(policy, rows, vectors, encoder, bench)
+    frozen = _frozen(policy, rows, vectors, encoder, bench, before=before)
     if policy.recipe == "frozen":
         return _with_recipe(frozen, "frozen", _ASKED)
-    return _auto(policy, rows, bench, frozen)
+    return _auto(policy, rows, bench, frozen, before)
 
 
-def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made) -> Made:
+def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made, before: Floats | None) -> Made:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
     wanted = _why_tune(rows, frozen.trained)
     if not wanted:
@@ -82,13 +93,15 @@ def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made) -> Ma
     lacking = _lacking()
     if lacking:
         return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking}")
-    tuned = _tuned(policy, rows, bench, wanted, vectors=frozen.samples[0], encoder=frozen.encoders[0])
+    tuned = _tuned(policy, rows, bench, wanted, vectors=frozen.samples[0], encoder=frozen.encoders[0], before=before)
     if tuned is None or len(tuned.trained.chosen.missed) > len(frozen.trained.chosen.missed):
         return _with_recipe(frozen, "frozen", f"{wanted}, but {_NO_GAIN}")
     return tuned
 
 
-def _two(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made | str:
+def _two(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench, *, before: Floats | None
+) -> Made | str:
     """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
     one is frozen, and the larger one too unless the recipe is `finetune`."""
     lacking = _lacking()
@@ -103,10 +116,17 @@ def _two(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder,
         elif policy.recipe == "finetune":
             names = (larger.SMALL, larger.LARGE)
             made = tuned.make(
-                policy, rows, vectors, encoder=encoder, bench=bench, source=policy.larger_encoder, names=names
+                policy,
+                rows,
+                vectors,
+                encoder=encoder,
+                bench=bench,
+                source=policy.larger_encoder,
+                names=names,
+                before=before,
             )
         else:
-            made = larger_frozen.make(policy, rows, vectors, encoder=encoder, bench=bench)
+            made = larger_frozen.make(policy, rows, vectors, encoder=encoder, bench=bench, before=before)
     except NotInstalledError as error:
         return str(error)
     return _NO_GAIN if made is None else _with_recipe(made, "cascade", "the policy names a larger encoder")
@@ -125,21 +145,37 @@ def _why_tune(rows: Sequence[Row], frozen: Trained) -> str:
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
-def _frozen(policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench) -> Made:
+def _frozen(
+    policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench, *, before: Floats | None
+) -> Made:
     texts = [row.text for row in rows]
     windows = windows_of(encoder, texts, vectors, windowing(policy)) if policy.multi_label else None
     trained = fit(
-        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, windows=windows
+        policy,
+        rows,
+        vectors,
+        encoder=encoder.id,
+        seed=bench.seed,
+        advance=bench.progress.advance,
+        windows=windows,
+        before=before,
     )
     return Made(trained=trained, encoders=(encoder,), samples=(vectors,))
 
 
 def _tuned(
-    policy: Policy, rows: Sequence[Row], bench: Bench, why: str, *, vectors: Floats, encoder: Encoder
+    policy: Policy,
+    rows: Sequence[Row],
+    bench: Bench,
+    why: str,
+    *,
+    vectors: Floats,
+    encoder: Encoder,
+    before: Floats | None,
 ) -> Made | None:
     from classifiers.training.fit import tuned
 
-    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench, source=policy.encoder)
+    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench, source=policy.encoder, before=before)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 

@@ -75,11 +75,13 @@ def make(
     bench: "Bench",
     source: str | None,
     names: Names = (FROZEN, MAIN),
+    before: Floats | None = None,
 ) -> "Made | None":
     """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
     Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
-    vectors: (rows, dimensions) by the frozen `encoder`; source: of the one to tune; names: of the stages of both.
+    vectors: (rows, dimensions) by the frozen `encoder`; source: of the one to tune; names: of the stages of both;
+    before: (rows, classes) what a stage in front of both says, as `fit.model` has it.
     Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
@@ -99,6 +101,7 @@ def make(
             seed=bench.seed,
             advance=bench.progress.advance,
             unseen=lesson.held,
+            before=before,
         )
         both = joined(policy, rows, first, made.trained, names=names)
         if both is None:

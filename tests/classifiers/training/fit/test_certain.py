@@ -13,7 +13,6 @@ def told(sure: list[float], right: list[bool], before: list[bool], known: bool =
         right=np.array(right, bool),
         before=np.array(before, bool),
         used=np.ones(count, bool),
-        scale=1.0,
     )
 
 

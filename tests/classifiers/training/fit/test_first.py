@@ -7,9 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime, artifact
+from classifiers.heads.linear import pooled_one
+from classifiers.model import Floats, Stage
 from classifiers.policy import Policy
 from classifiers.training.run import Outcome, train
 
@@ -79,15 +82,32 @@ def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
     assert (asked.stage, known.stage) == ("main", "first")
 
 
-def test_what_it_hands_on_is_decided_as_without_it(run: Run, models_dir: Path) -> None:
-    run()
-    both = Runtime.load(models_dir, ["bank"], cache_windows=0)
-    classifier = both.classifiers["bank"]
-    alone = replace(classifier, model=replace(classifier.model, stages=classifier.model.stages[1:]))
-    behind = Runtime(both.encoders.values(), {"bank": alone}, cache_windows=0)
-    texts = ["the plastic that you posted did not get here", "what do you charge for dollars", "hi", ""]
-    readings = [Reading(classifier="bank", texts=(text,)) for text in texts]
-    assert both.classify(readings) == behind.classify(readings)
+def test_what_it_hands_on_is_decided_by_both(run: Run, models_dir: Path) -> None:
+    beside = run().report["settings"]["first_stage"]["beside"]
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    classifier = runtime.classifiers["bank"]
+    first, main = classifier.model.stages
+    assert main.earlier == pytest.approx(beside, abs=1e-4)
+    text = "the plastic that you posted did not get here"
+
+    def scores(stages: tuple[Stage, ...]) -> Floats:
+        model = replace(classifier.model, stages=stages)
+        judged = Runtime(runtime.encoders.values(), {"bank": replace(classifier, model=model)}, cache_windows=0)
+        found = judged.classify([Reading(classifier="bank", texts=(text,))])[0].scores
+        return np.array([[*found.values(), 1 - sum(found.values())]], np.float32)
+
+    both = pooled_one(scores((replace(main, earlier=0.0),)), scores((first,)), main.earlier)
+    np.testing.assert_allclose(scores((first, main)), both, atol=1e-4)
+
+
+def test_real_rows_that_are_too_few_for_it_to_settle_any_let_it_count_beside_the_encoder(run: Run) -> None:
+    outcome = run(rows_a_label=150)
+    told = outcome.report["settings"]["first_stage"]
+    assert told["because"].startswith("300 real rows are too few to show that few texts are lost by it")
+    assert (told["used"], told["settled"]) == (True, 0)
+    first, main = artifact.load(outcome.folder).model.stages
+    assert all(limit.act > 1 for limit in first.thresholds.values())
+    assert main.earlier > 0
 
 
 def test_written_text_shows_it_only_where_the_policy_asks_for_it(run: Run) -> None:
@@ -95,15 +115,16 @@ def test_written_text_shows_it_only_where_the_policy_asks_for_it(run: Run) -> No
     asked = run(first_stage=True, **taught).report["settings"]["first_stage"]
     assert asked["used"]
     assert asked["measured_on"] == "written text"
+    assert asked["beside"] == 0
     by_itself = run(**taught).report["settings"]["first_stage"]
     assert by_itself["because"].startswith("0 real rows are too few")
 
 
 def test_a_stated_goal_bounds_what_it_settles(run: Run) -> None:
-    settled = run(goal={"max_error": "0.01%"}).report["settings"]["first_stage"]
+    told = run(goal={"max_error": "0.01%"}).report["settings"]["first_stage"]
     # 672 rows without a single error still leave more than that possible
-    assert not settled["used"]
-    assert "no texts would be settled" in settled["because"]
+    assert told["settled"] == 0
+    assert "no texts would be settled" in told["because"]
 
 
 def test_the_same_rows_give_the_same_bytes(run: Run) -> None:

@@ -1,0 +1,55 @@
+"""A stage's judgement and that of the stage before as one: how much the latter counts, by held-out text. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.linear import pooled_one
+from classifiers.model import Calibration, Floats
+from classifiers.training import calibrate
+from classifiers.training.fit.linear import Ints
+
+SHARES: Sequence[float] = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75)
+"""Of the stage before, of which the one that makes held-out text likeliest is taken."""
+
+_MOST_EARLIER = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """earlier, calibration: as the stage is to hold them; probabilities: (n, classes) of both together; loss: how
+    unlikely these make the truth."""
+
+    earlier: float
+    calibration: Calibration
+    probabilities: Floats
+    loss: float
+
+
+def blend(calibration: Calibration, before: Floats, own: Floats, truth: Ints, used: NDArray[np.bool_]) -> Blend:
+    """calibration: the stage's by itself; before, own: (n, classes) calibrated probabilities of held-out rows by the
+    stage before and by this one; truth: (n,) classes; used: (n,) which rows count."""
+    tried = []
+    for share in SHARES:
+        logits = np.log(np.maximum(pooled_one(own, before, share), 1e-30))
+        tried.append(
+            (calibrate.loss(logits[used], truth[used]), share, calibrate.temperature(logits[used], truth[used]))
+        )
+    loss, share, sharper = min(tried)
+    earlier = min(share * sharper, _MOST_EARLIER)
+    scale = sharper * (1 - share) / (1 - earlier)
+    sharpened = own.astype(np.float64) ** scale
+    sharpened /= sharpened.sum(axis=1, keepdims=True)
+    return Blend(
+        earlier=earlier,
+        # a power of probabilities is a multiple of all that stands in the exponent
+        calibration=replace(
+            calibration,
+            scale=(calibration.scale * scale).astype(np.float32),
+            offset=(calibration.offset * scale).astype(np.float32),
+        ),
+        probabilities=pooled_one(sharpened.astype(np.float32), before, earlier),
+        loss=loss,
+    )
