@@ -31,6 +31,7 @@ from classifiers.errors import ArtifactError
 from classifiers.judging import instructions
 from classifiers.model import OWN, EncoderId, Model
 from classifiers.policy import Policy
+from classifiers.record import MAX_SEED
 from classifiers.slots import stored
 
 SCHEMA = 2
@@ -203,8 +204,13 @@ def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]
 
 
 def _policy(path: Path) -> Policy:
+    filled = dict(_object(path))
+    seed = filled.get("seed")
+    if isinstance(seed, int):
+        # earlier versions took larger ones; the manifest keeps the one that training went by
+        filled["seed"] = min(seed, MAX_SEED)
     try:
-        return Policy.model_validate_json(path.read_bytes())
+        return Policy.model_validate_json(json.dumps(filled))
     except ValidationError as error:
         raise ArtifactError(f"{path} is no policy: {error.errors()[0]['msg']}") from error
 

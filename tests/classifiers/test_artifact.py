@@ -15,6 +15,7 @@ from classifiers.errors import ArtifactError
 from classifiers.judging import instructions
 from classifiers.model import NEVER, Band, Model, Threshold, Usual
 from classifiers.policy import Policy
+from classifiers.record import MAX_SEED
 from classifiers.registry import Registry
 
 
@@ -150,6 +151,13 @@ def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model,
     assert load(tmp_path).model.policy.seed == model.policy.seed
 
 
+def test_an_artifact_of_a_version_that_took_larger_seeds_is_read(model: Model, tmp_path: Path) -> None:
+    policy = model.policy.model_copy(update={"seed": 2**40})
+    save(replace(model, policy=policy), tmp_path, report={}, seed=2**40)
+    found = load(tmp_path)
+    assert (found.model.policy, found.manifest["seed"]) == (policy.model_copy(update={"seed": MAX_SEED}), 2**40)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -192,7 +200,8 @@ def test_a_manifest_that_does_not_fit(
     [
         (HEAD, b"no tensors", "not in the safetensors format"),
         (HEAD, b"\x02\0\0\0\0\0\0\0{}", r"must hold main\.weights"),
-        (POLICY, b"version: 1", "is no policy"),
+        (POLICY, b"version: 1", r"policy\.filled\.yaml is not valid JSON"),
+        (POLICY, b'{"version": 1}', "is no policy"),
     ],
 )
 def test_files_of_another_kind(model: Model, tmp_path: Path, name: str, content: bytes, message: str) -> None:
