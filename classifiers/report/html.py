@@ -218,7 +218,7 @@ def _teachers(report: Mapping[str, Any]) -> Iterator[str]:
 _MARKS = {
     True: '<span class="yes">met</span>',
     False: '<span class="no">not met</span>',
-    None: "no rows to measure it on",
+    None: "not shown, with nothing to measure it on",
 }
 
 

@@ -144,26 +144,29 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     act, unsure = (np.array([getattr(one, side) for one in thresholds.values()]) for side in ("act", "unsure"))
     named = probabilities >= act
     grey = (probabilities >= unsure) & ~named
-    error = float((named & ~holds).sum() / max(int(named.sum()), 1))
+    # where nothing is named, nothing is wrong either, which shows nothing
+    error = float((named & ~holds).sum() / named.sum()) if named.any() else None
     answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
-    met = error <= max_error and answered >= policy.goal.min_answered
-    record = {
+    met = _met(None if error is None else error <= max_error, answered >= policy.goal.min_answered)
+    record: dict[str, Any] = {
         "max_error": max_error,
         "min_answered": policy.goal.min_answered,
         "measured_on": on,
         "rows": len(holds),
         "met": met,
-        "error": round(error, 5),
-        "error_interval": wilson(int((named & ~holds).sum()), int(named.sum())),
         "answered": round(answered, 5),
     }
+    if error is not None:
+        wrong = int((named & ~holds).sum())
+        record |= {"error": round(error, 5), "error_interval": wilson(wrong, int(named.sum()))}
     wanted = f"at most {max_error:.1%} error with at least {policy.goal.min_answered:.1%} answered"
-    best = f"the nearest reachable is {error:.1%} with {answered:.1%} answered"
-    return Chosen(
-        thresholds=thresholds,
-        goals=[record],
-        missed=() if met else (f"goal: {wanted} is not reached on {on}; {best}",),
-    )
+    best = f"{error:.1%} with" if error is not None else "to name nothing, with"
+    missed = {
+        True: (),
+        False: (f"goal: {wanted} is not reached on {on}; the nearest reachable is {best} {answered:.1%} answered",),
+        None: (f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data",),
+    }
+    return Chosen(thresholds=thresholds, goals=[record], missed=missed[met])
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
@@ -247,8 +250,7 @@ def _reached(
         "alarms": alarms if alarms is None else round(alarms, 5),
         "alarms_interval": wilson(int(flagged[harmless].sum()), int(harmless.sum())),
         "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
-        # one side that is missed misses the goal, whatever the other would show
-        "met": False if False in reached.values() else None if None in reached.values() else True,
+        "met": _met(*reached.values()),
     }
     missed, where = "", f"labels.{label}.goal" if label else "goal"
     if unshown := [side for side in reached if side in stated and reached[side] is None]:
@@ -260,6 +262,11 @@ def _reached(
             f"the nearest reachable is {best}"
         )
     return _Reached(threshold=threshold, record=record, missed=missed)
+
+
+def _met(*sides: bool | None) -> bool | None:
+    """None where a side could not be measured; one that is missed misses the goal, whatever the others would show."""
+    return False if False in sides else None if None in sides else True
 
 
 def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:

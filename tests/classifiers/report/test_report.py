@@ -75,11 +75,13 @@ def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> N
     reached = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
     shared = {"label": None, "catch": 0.95, "false_alarms": 0.03, "stated": True, "met": False, **reached}
     answers = {"max_error": 0.05, "min_answered": 0.0, "met": False}
-    goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers)]
+    unshown = {"max_error": 0.02, "min_answered": 0.0, "met": None, "answered": 1.0}
+    goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers, unshown)]
     page = html.page({**reports["safety"], "goals": goals})
     assert "any label: catch 95.0 % at 3.0 % false alarms" in page
     assert "80.0 % (70.0 – 87.0 %) at 2.0 % (1.0 – 5.0 %) on real rows" in page
     assert "– error, – answered on real rows" in page
+    assert "0.0 % answered: not shown, with nothing to measure it on, – error, 100.0 % answered on real rows" in page
 
 
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:

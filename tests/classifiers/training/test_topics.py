@@ -161,6 +161,20 @@ def test_a_goal_out_of_reach_says_what_is_within() -> None:
     assert (met.missed, met.goals[0]["met"]) == ((), True)
 
 
+def test_a_goal_is_not_shown_where_nothing_is_named() -> None:
+    policy = tickets(goal={"max_error": "2%"})
+    holds = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
+    scores = np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.1]], np.float32)
+    chosen = goals.for_any(policy, scores, holds, "written text")
+    (goal,) = chosen.goals
+    assert (goal["met"], "error" in goal) == (None, False)
+    told = "goal: max_error: nothing is named on written text, so it is not shown; give more examples or data"
+    assert chosen.missed == (told,)
+    low = goals.for_any(tickets(goal={"min_answered": "90%"}), scores, holds, "written text")
+    assert low.goals[0]["met"] is False
+    assert low.missed[0].endswith("the nearest reachable is to name nothing, with 66.7% answered")
+
+
 @pytest.mark.parametrize("kind", ["intent", "safety", "slots"])
 def test_other_kinds_have_no_such_choice(kind: str) -> None:
     with pytest.raises(ValidationError, match="multi_label: is for kind topic"):
