@@ -145,7 +145,9 @@ def _check_gateway(file: Path, found: _Found) -> None:
     from gateway.config.bound import rule_problems
     from gateway.config.load import load_gateway, load_policy
     from gateway.config.problems import ConfigError, did_you_mean
+    from gateway.config.schema import LiteLLMUpstream
     from gateway.savings.prices import load_prices
+    from gateway.upstreams.litellm import lacking
 
     loaded = load_gateway(file, os.environ)
     load_prices(loaded.prices)
@@ -160,6 +162,10 @@ def _check_gateway(file: Path, found: _Found) -> None:
     problems = rule_problems(loaded, policies)
     if problems:
         raise ConfigError(problems)
+    for name, upstream in loaded.settings.upstreams.items():
+        if isinstance(upstream, LiteLLMUpstream) and (why := lacking()):
+            what = f"{why}; until then its calls fail"
+            found.notes.append(str(loaded.document.problem(("upstreams", name, "kind"), what)))
     for index, rule in enumerate(loaded.settings.rules):
         if rule.classifier not in policies:
             what = (

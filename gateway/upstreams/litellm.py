@@ -5,6 +5,7 @@ import inspect
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +50,12 @@ _OPENAI_FIELDS: Final = frozenset(
 )
 _OPERATORS: Final = frozenset({"api_base", "api_key", "custom_llm_provider", "extra_body", "metadata", "headers"})
 _JSON = [(b"content-type", b"application/json")]
+_LACKING: Final = "litellm is not installed; pip install 'offramp[providers]'"
+
+
+def lacking() -> str:
+    """What must be installed for these upstreams, and how; empty where it is there. Imports nothing."""
+    return "" if find_spec("litellm") else _LACKING
 
 
 def load() -> Any:
@@ -58,7 +65,7 @@ def load() -> Any:
     try:
         import litellm
     except ImportError as error:
-        raise UpstreamFailed("litellm is not installed; pip install 'offramp[providers]'") from error
+        raise UpstreamFailed(_LACKING) from error
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     # it tells of each call twice

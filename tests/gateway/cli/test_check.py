@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_what_could_not_be_checked_is_said(folder: Path) -> None:
     code, told = checked(folder, "gateway.yaml")
     assert (code, told["problems"]) == (0, [])
     assert "gateway.yaml:7:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
+
+
+def test_what_an_upstream_needs_and_is_not_installed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY.replace("kind: echo", "kind: litellm\n    provider: anthropic"))
+    assert checked(folder, "gateway.yaml")[1]["notes"] == []
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    code, told = checked(folder, "gateway.yaml")
+    assert (code, told["problems"]) == (0, [])
+    where = f"{folder}/gateway.yaml:4:5: upstreams.demo.kind: "
+    lacking = "litellm is not installed; pip install 'offramp[providers]'; until then its calls fail"
+    assert told["notes"] == [where + lacking]
 
 
 def test_a_policy_without_its_kind_is_still_one(folder: Path) -> None:
