@@ -1,11 +1,13 @@
 """Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
 
+import asyncio
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import ApiError, BadRequest, BodyTooLarge
 from gateway.types import Reply
+from gateway.wire import sse
 from gateway.wire.errors import error_body
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -41,17 +43,29 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {max_bytes} bytes (limits.body in gateway.yaml)")
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    """Sends a reply; a stream is sent as it comes, and closed however this ends."""
+async def send_reply(send: Send, reply: Reply, *, cut: ApiError | None = None) -> None:
+    """Sends a reply; a stream is sent as it comes, and closed however this ends.
+
+    cut: ends a stream that is cut off because this task is cancelled, unless [DONE] was sent.
+    """
     if reply.chunks is None:
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
         return
+    begun, last = False, b""
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        begun = True
         async for chunk in reply.chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            last = chunk
+    except asyncio.CancelledError:
+        if begun and cut is not None:
+            # chunks are whole events
+            rest = b"" if last.rstrip().endswith(b"[DONE]") else sse.event(error_body(cut))
+            await send({"type": "http.response.body", "body": rest})
+        raise
     finally:
         close = getattr(reply.chunks, "aclose", None)
         if close is not None:

@@ -42,11 +42,9 @@ class ChatEndpoint:
                 _fail(context, CLIENT_CLOSED, "client_closed")
                 return
             # the time to drain is over
-            stopping = Unavailable("the gateway is stopping and had no answer yet; send the request again")
-            _fail(context, stopping.status, "cancelled")
-            if context.replying:
-                raise
-            await send_error(send, stopping)
+            _fail(context, Unavailable.status, "cancelled")
+            if not context.replying:
+                await send_error(send, _stopping("had no answer yet"))
         except ApiError as error:
             _fail(context, error.status, error.code or error.type)
             await send_error(send, error)
@@ -68,7 +66,11 @@ class ChatEndpoint:
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context)]
             context.replying = True
-            await send_reply(send, reply)
+            await send_reply(send, reply, cut=_stopping("breaks its answer off"))
+
+
+def _stopping(what: str) -> Unavailable:
+    return Unavailable(f"the gateway is stopping and {what}; send the request again")
 
 
 def _fail(context: Context, status: int, error: str) -> None:

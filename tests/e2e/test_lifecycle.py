@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from openai import AsyncOpenAI, AuthenticationError, InternalServerError, OpenAI
+from openai import APIError, AsyncOpenAI, AuthenticationError, InternalServerError, OpenAI
 
 HI = [{"role": "user", "content": "hi"}]
 CONFIG = """\
@@ -175,15 +175,18 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway) -> Non
     running = await asyncio.to_thread(start_gateway, config)
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
+        stream = await client.chat.completions.create(model="slow", messages=HI, stream=True)
         for _ in range(100):
-            if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 1:
+            if await asyncio.to_thread(running.metric, "offramp_in_flight_requests") == 2:
                 break
             await asyncio.sleep(0.02)
         assert await asyncio.to_thread(running.stop) == 0
         with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
             await call
         assert caught.value.status_code == 503
-    assert [row["status"] for row in rows(running.folder)] == [503]
+        with pytest.raises(APIError, match="the gateway is stopping and breaks its answer off"):
+            _ = [chunk async for chunk in stream]
+    assert [row["status"] for row in rows(running.folder)] == [503, 503]
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

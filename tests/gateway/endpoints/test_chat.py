@@ -287,12 +287,13 @@ async def test_a_stream_broken_off_ends_in_an_error_and_its_cost_is_unknown(
 
 
 class Stuck:
-    """An upstream that never answers, or never ends its stream; knows when it was left."""
+    """An upstream that never answers, or never ends its stream of these events; knows when it was left."""
 
     name, notional, ask_usage = "one", False, True
 
-    def __init__(self) -> None:
+    def __init__(self, *events: bytes) -> None:
         self.called, self.left = asyncio.Event(), asyncio.Event()
+        self._events = events or STREAM[:1]
 
     async def send(self, call: Call) -> Answer:
         if call.stream:
@@ -304,7 +305,8 @@ class Stuck:
         """Nothing to close."""
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        yield STREAM[0]
+        for event in self._events:
+            yield event
         await self._wait()
 
     async def _wait(self) -> None:
@@ -399,6 +401,35 @@ async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(w
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "unavailable")
     record = gateway.record()
     assert (record.status, record.error) == (503, "cancelled")
+
+
+@pytest.mark.parametrize("rules", ["", OUTPUT_RULE])
+async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, ask: Any, rules: str) -> None:
+    upstream = Stuck()
+    gateway = wire(rules, upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body(stream=True)))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    task.cancel()
+    answer = await task
+    assert (answer.status, answer.ended, upstream.left.is_set()) == (200, True, True)
+    *before, last = list(sse.payloads(answer.body))
+    assert before == ([] if rules else [STREAM[0][6:-2]])
+    error = json.loads(last)["error"]
+    assert (set(error), error["code"]) == ({"message", "type", "param", "code"}, "unavailable")
+    assert sse.DONE not in answer.body
+    record = gateway.record()
+    assert (record.status, record.decision, record.error) == (503, "error", "cancelled")
+
+
+@pytest.mark.parametrize("done", [sse.DONE, b"data:[DONE]\r\n\r\n"])
+async def test_a_stream_that_is_cut_off_after_its_end_is_whole(wire: Wire, ask: Any, done: bytes) -> None:
+    upstream = Stuck(STREAM[1], done)
+    gateway = wire(upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body(stream=True)))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    task.cancel()
+    answer = await task
+    assert (answer.body, answer.ended) == (STREAM[1] + done, True)
 
 
 async def test_many_at_once_leave_one_record_each(wire: Wire, ask: Any) -> None:
