@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -112,19 +113,47 @@ class LiteLLMUpstream:
                 raise UpstreamFailed(f"upstream {self.name} sent no chat completion") from error
             return _error(status, error)
         if call.stream:
-            return Answer(status=200, headers=[], chunks=self._chunks(answer))
+            chunks = self._chunks(answer)
+            return Answer(status=200, headers=[], chunks=_after(await self._opening(answer, chunks), chunks))
+        if not answer.choices:
+            raise UpstreamFailed(f"upstream {self.name} sent no chat completion")
         return Answer(status=200, headers=_JSON, body=answer.model_dump_json().encode())
 
     async def close(self) -> None:
         """litellm keeps its own clients."""
 
-    async def _chunks(self, stream: Any) -> AsyncIterator[bytes]:
+    async def _chunks(self, stream: Any) -> AsyncGenerator[Any, None]:
         try:
             async for chunk in stream:
-                yield sse.event(chunk.model_dump_json(exclude_unset=True).encode())
+                yield chunk
         except Exception as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
-        yield sse.DONE
+
+    async def _opening(self, stream: Any, chunks: AsyncIterator[Any]) -> Sequence[Any]:
+        """The chunks up to the first that says something: until it has come, another upstream may still be asked."""
+        opening: list[Any] = []
+        async for chunk in chunks:
+            opening.append(chunk)
+            if any(any(choice.delta.model_dump().values()) for choice in chunk.choices):
+                return opening
+        # litellm itself ends a stream of nothing with "stop"
+        if getattr(stream, "received_finish_reason", None) is None:
+            raise UpstreamFailed(f"upstream {self.name} sent no chat completion")
+        return opening
+
+
+async def _after(opening: Sequence[Any], chunks: AsyncGenerator[Any, None]) -> AsyncIterator[bytes]:
+    """All of a stream's chunks as events, and the one that ends it."""
+    async with aclosing(chunks):
+        for chunk in opening:
+            yield _event(chunk)
+        async for chunk in chunks:
+            yield _event(chunk)
+    yield sse.DONE
+
+
+def _event(chunk: Any) -> bytes:
+    return sse.event(chunk.model_dump_json(exclude_unset=True).encode())
 
 
 def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

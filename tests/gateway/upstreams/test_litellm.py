@@ -96,6 +96,44 @@ async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole:
     assert "".join(deltas) == "hello"
 
 
+def streaming(*events: dict[str, Any]) -> Any:
+    """A handler that streams chunks of these fields."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for event in events:
+            chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", **event}
+            await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        return response
+
+    return handler
+
+
+@pytest.mark.parametrize("events", [[], [{"choices": []}], [{"choices": [], "usage": COMPLETION["usage"]}]])
+async def test_a_stream_of_nothing_is_a_failure_before_its_first_byte(calling: Calling, events: list[Any]) -> None:
+    async with calling(streaming(*events)) as upstream:
+        with pytest.raises(UpstreamFailed, match=r"lite (sent no chat completion|broke off)"):
+            await upstream.send(call(stream=True))
+
+
+async def test_a_stream_may_say_nothing_and_why_it_ends(calling: Calling) -> None:
+    async with calling(streaming({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})) as upstream:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        first, *_, done = [part async for part in answer.chunks]
+    assert (json.loads(first[6:])["choices"][0]["finish_reason"], done) == ("length", b"data: [DONE]\n\n")
+
+
+async def test_an_answer_without_choices_is_a_failure(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({**COMPLETION, "choices": []})
+
+    async with calling(handler) as upstream:
+        with pytest.raises(UpstreamFailed, match="lite sent no chat completion"):
+            await upstream.send(call())
+
+
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 async def test_a_providers_error_keeps_its_status(calling: Calling, status: int) -> None:
     async def handler(request: web.Request) -> web.Response:
