@@ -26,8 +26,7 @@ from classifiers.training.evaluate import top
 from classifiers.training.fit import linear
 from classifiers.training.fit.certain import LEAST_ROWS, Told, choose
 from classifiers.training.fit.model import classes_of
-from classifiers.training.fit.table import Table, read
-from classifiers.training.measured import enough, is_real
+from classifiers.training.fit.table import Table, read, shown_by
 from classifiers.training.rows import REAL, Row
 from classifiers.verdict import Verdict
 
@@ -50,9 +49,9 @@ def table_for(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) 
     """What may stand in front of `encoder`; None where the policy asks for none, or rows could not show its worth."""
     if not _may_have_one(policy) or _too_many(policy, rows):
         return None
-    real = is_real(rows, np.arange(len(rows)))
-    asked_for = policy.first_stage is True and len(rows) >= LEAST_ROWS
-    return read(policy, rows, encoder, seed) if enough(real) or asked_for else None
+    settles = sum(row.source in REAL for row in rows) if policy.first_stage == "auto" else len(rows)
+    beside = shown_by(rows, len(classes_of(policy, rows)))
+    return read(policy, rows, encoder, seed) if beside or settles >= LEAST_ROWS else None
 
 
 def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Bench", *, table: Table | None) -> "Made":

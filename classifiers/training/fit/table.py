@@ -23,6 +23,10 @@ from classifiers.training.measured import enough, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
+ENOUGH_A_CLASS = 20
+"""Users' rows for each class on average, from which a table counts beside an encoder. With fewer there is no gain:
+Banking77 with 10 rows a label 87.2 % with it and without."""
+
 _FOLDS = 3
 
 
@@ -65,7 +69,8 @@ class Lesson:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """probabilities: (rows, classes), known: (rows,) whether all of a row's tokens are, each by a fit that saw neither
-    the row nor its group; calibration: of its scores. shown: whether users' rows were enough to tell how good it is."""
+    the row nor its group; calibration: of its scores. shown: whether users' rows are enough for it
+    to count beside an encoder."""
 
     lesson: Lesson
     probabilities: Floats
@@ -75,13 +80,19 @@ class Table:
 
     @property
     def beside(self) -> Floats | None:
-        """(rows, classes) what may count beside an encoder; None where only written text could show how much: text by
-        one writer shares its words, and what a table gets right there, it does not elsewhere."""
+        """(rows, classes) what counts beside an encoder, if anything. Written text could not show how much: text by one
+        writer shares its words, and what a table gets right there, it does not elsewhere."""
         return self.probabilities if self.shown else None
 
     def fitted(self) -> NGrams:
         """The table of all rows."""
         return self.lesson.fit(np.arange(len(self.known)))
+
+
+def shown_by(rows: Sequence[Row], classes: int) -> bool:
+    """Whether users' rows are enough for a table to count beside an encoder."""
+    real = is_real(rows, np.arange(len(rows)))
+    return enough(real) and int(real.sum()) >= ENOUGH_A_CLASS * classes
 
 
 def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Table:
@@ -102,5 +113,5 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
         probabilities=squash(calibration, scores, multi_label=False),
         known=known,
         calibration=calibration,
-        shown=enough(is_real(rows, every)),
+        shown=shown_by(rows, len(lesson.classes)),
     )
