@@ -182,9 +182,8 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     from gateway.config.load import load_gateway
     from gateway.ledger.sqlite import SQLiteLedger
 
-    store = SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)
-    summary = summarise(store.summary(started, time.time() + 1))
-    store.close()
+    with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
+        summary = summarise(store.summary(started, time.time() + 1))
     if as_json:
         messages = [
             {"text": one.text, "decision": one.decision, "rule": one.rule, "label": one.label, "answer": one.answer}

@@ -22,6 +22,7 @@ def serve(
     from gateway.config.load import listens_on_loopback, load_gateway, split_listen
     from gateway.contract.sole import sole
     from gateway.contract.store import ContractStore
+    from gateway.ledger.opening import closed_on_failure
     from gateway.ledger.sqlite import SQLiteLedger
     from gateway.savings.prices import load_prices
     from gateway.trained import load_runtime
@@ -47,9 +48,11 @@ def serve(
     with sole(loaded.ledger) if bound else nullcontext():
         runtime = load_runtime(loaded)
         prices = load_prices(loaded.prices)
-        store = SQLiteLedger(loaded.ledger)
-        contracts = ContractStore(loaded.ledger)
-        app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
+        with (
+            closed_on_failure(SQLiteLedger(loaded.ledger)) as store,
+            closed_on_failure(ContractStore(loaded.ledger)) as contracts,
+        ):
+            app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
         taken = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         stderr().print(

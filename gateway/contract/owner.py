@@ -22,6 +22,7 @@ from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.trial import Trial
 from gateway.contract.volume import Volume
 from gateway.contract.writer import SingleWriter
+from gateway.ledger.opening import closed_on_failure
 from gateway.ledger.store import LedgerError
 
 T = TypeVar("T")
@@ -40,7 +41,8 @@ _IDLE_S: Final = 90 * _DAY_S
 
 class Owner:
     """Loads what the store holds. on_move is told of each contract that changes its phase, on_failure of writes that
-    failed: the contract then answers nothing until one goes through. Raises LedgerError where the store cannot be read.
+    failed: the contract then answers nothing until one goes through. Raises LedgerError where the store cannot be read,
+    and closes it.
     """
 
     def __init__(
@@ -56,11 +58,12 @@ class Owner:
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
-        # the latest changed first, but one that is live changes only with its audits
-        live_first = sorted(store.contracts(), key=lambda stored: stored.contract.phase is not Phase.LIVE)
-        self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
-        self._attempts = store.attempts()
-        self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
+        with closed_on_failure(store):
+            # the latest changed first, but one that is live changes only with its audits
+            live_first = sorted(store.contracts(), key=lambda stored: stored.contract.phase is not Phase.LIVE)
+            self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
+            self._attempts = store.attempts()
+            self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
 
     @property

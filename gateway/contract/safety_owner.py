@@ -16,6 +16,7 @@ from gateway.contract.scope import Scope
 from gateway.contract.side import Side
 from gateway.contract.state import Phase
 from gateway.contract.writer import SingleWriter
+from gateway.ledger.opening import closed_on_failure
 
 _log = logging.getLogger(__name__)
 _SIDES: Final = ("missing", "flagging")
@@ -35,7 +36,8 @@ class Placed:
 
 class SafetyOwner:
     """Loads what the store holds. on_move is told of each side that changes its phase, on_failure of writes that
-    failed: the contract then decides nothing until one goes through. Raises LedgerError where the store cannot be read.
+    failed: the contract then decides nothing until one goes through. Raises LedgerError where the store cannot be read,
+    and closes it.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class SafetyOwner:
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
-        self._kept = {stored.scope.key: (stored.scope, stored.contract) for stored in store.contracts()}
-        self._called = {stored.scope.key: stored.at for stored in store.contracts()}
+        with closed_on_failure(store):
+            stored = store.contracts()
+            self._writer = SingleWriter(store, "safety-contracts", on_failure=on_failure, clock=clock)
+        self._kept = {one.scope.key: (one.scope, one.contract) for one in stored}
+        self._called = {one.scope.key: one.at for one in stored}
         self._attempts: dict[tuple[str, str, str], int] = {}
         for scope, contract in self._kept.values():
             self._count_attempts(scope, contract)
-        self._writer = SingleWriter(store, "safety-contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
 
     @property

@@ -94,21 +94,20 @@ class ContractStore(Tables):
     """Opens or makes the tables. One thread at a time. Raises LedgerError where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _CREATE)
-        with self._errors("used"):
-            if not any(column[1] == "novelty" for column in self._db.execute("PRAGMA table_info(contract_pairs)")):
-                self._db.execute("ALTER TABLE contract_pairs ADD COLUMN novelty REAL")
+        super().__init__(path, _CREATE, added=[("contract_pairs", "novelty", "REAL")])
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
         with self._errors("read"):
             rows = self._db.execute("SELECT scope, state, at FROM contracts ORDER BY at DESC").fetchall()
-        return [
-            Stored(
-                scope=msgspec.json.decode(scope, type=Scope), contract=msgspec.json.decode(state, type=Contract), at=at
-            )
-            for scope, state, at in rows
-        ]
+            return [
+                Stored(
+                    scope=msgspec.json.decode(scope, type=Scope),
+                    contract=msgspec.json.decode(state, type=Contract),
+                    at=at,
+                )
+                for scope, state, at in rows
+            ]
 
     def attempts(self) -> dict[tuple[str, str], int]:
         """The number of the latest attempt of each rule for each model."""

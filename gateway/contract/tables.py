@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.ledger.opening import closed_on_failure
 from gateway.ledger.store import LedgerError
 
 _SHARED: Final = (
@@ -21,17 +22,24 @@ MOVE: Final = "INSERT INTO contract_moves VALUES (?, ?, ?, ?)"
 
 
 class Tables:
-    """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used."""
+    """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used.
 
-    def __init__(self, path: Path, create: Iterable[str]) -> None:
+    added: (table, column, type) of columns that a table which an earlier Offramp made may lack.
+    """
+
+    def __init__(self, path: Path, create: Iterable[str], added: Iterable[tuple[str, str, str]] = ()) -> None:
         self._path = path
         with self._errors("used"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            for statement in (*_SHARED, *create):
-                self._db.execute(statement)
+            with closed_on_failure(self._db):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                for statement in (*_SHARED, *create):
+                    self._db.execute(statement)
+                for table, column, kind in added:
+                    if not any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})")):
+                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def moves(self, key: str) -> list[tuple[float, str, str]]:
         """(Unix seconds, phase, reason) of each change of phase or threshold."""

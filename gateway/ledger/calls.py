@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.ledger.opening import closed_on_failure
 from gateway.ledger.store import LedgerError
 
 _CREATE: Final = (
@@ -49,10 +50,11 @@ class CallStore:
         with self._using("used"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, timeout=10)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            for statement in _CREATE:
-                self._db.execute(statement)
+            with closed_on_failure(self._db):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                for statement in _CREATE:
+                    self._db.execute(statement)
 
     def append(self, records: Sequence[KeptCall]) -> None:
         """Writes calls, all or none. Raises LedgerError."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 
+from gateway.ledger.opening import closed_on_failure
 from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import LedgerError, NoLedger
 
@@ -62,20 +63,14 @@ class SQLiteLedger:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            with closed_on_failure(self._db):
+                found = self._version()
+                if not read_only:
+                    self._prepare(found)
+                elif not found:
+                    raise NoLedger(path)
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
-        try:
-            found = self._version()
-            if not read_only:
-                self._prepare(found)
-            elif not found:
-                raise NoLedger(path)
-        except sqlite3.Error as error:
-            self._db.close()
-            raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
-        except LedgerError:
-            self._db.close()
-            raise
 
     def append(self, records: Sequence[Record]) -> None:
         try:

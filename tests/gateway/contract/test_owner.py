@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -328,6 +329,17 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all, but long enough to be looked at" * 30)
     with pytest.raises(LedgerError, match=r"x\.db"):
         ContractStore(tmp_path / "x.db")
+
+
+def test_a_state_that_cannot_be_read_is_refused_and_its_store_closed(tmp_path: Path) -> None:
+    store = ContractStore(tmp_path / "offramp.db")
+    store.put(Stored(scope=scope(), contract=Contract(terms=TERMS), at=1.0))
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute("UPDATE contracts SET state = '{}'")
+    with pytest.raises(LedgerError, match=r"offramp\.db cannot be read: Object missing"):
+        Owner(store)
+    with pytest.raises(LedgerError, match="closed"):
+        store.paused()
 
 
 async def test_a_live_contract_outlasts_a_restart_after_a_thousand_other_prompts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from gateway.contract.safety_store import SafetyStore
 from gateway.contract.scope import Scope
 from gateway.contract.state import Phase
 from gateway.contract.store import ContractStore
+from gateway.ledger.store import LedgerError
 
 TERMS = SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)
 SCOPE = Scope(rule="safety", model="judge", prompt="p", labels=("a",), classifier="c", version="1", terms="t")
@@ -99,6 +100,19 @@ async def test_what_cannot_be_stored_is_not_built_upon(tmp_path: Path) -> None:
     await send(one, [0.1])
     assert await send(one, [0.1]) == [Zone.PASS]
     one.close()
+
+
+async def test_a_state_that_cannot_be_read_is_refused_and_its_store_closed(tmp_path: Path) -> None:
+    one = owner(tmp_path / "l.db")
+    await send(one, [0.1])
+    one.close()
+    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
+        db.execute("UPDATE safety_contracts SET state = '{}'")
+    store = SafetyStore(tmp_path / "l.db")
+    with pytest.raises(LedgerError, match=r"l\.db cannot be read: Object missing"):
+        SafetyOwner(store)
+    with pytest.raises(LedgerError, match="closed"):
+        store.paused()
 
 
 @pytest.mark.parametrize("unsafe", [True, False, None])
