@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -309,11 +309,14 @@ def prices() -> PriceTable:
 
 
 @pytest.fixture
-def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp_path: Path) -> Callable[..., Wired]:
+def wire(
+    load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp_path: Path
+) -> Iterator[Callable[..., Wired]]:
     """wire(rules=yaml, upstreams={…}, …): a gateway on fake classifiers and the given upstreams (echo by default).
 
     tried: words that a version beside the one in use takes for labels.
     """
+    opened = ExitStack()
 
     def make(
         rules: str = "",
@@ -361,10 +364,13 @@ def wire(load: Load, policies: dict[str, Policy], memory_store: MemoryStore, tmp
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
+        for one in (owner, safety, keeping, writer):
+            opened.enter_context(closing(one))
         app = RequestId(Auth(ChatEndpoint(pipeline, metrics, max_body_bytes=max_body_bytes), access_key))
         return Wired(app, metrics, classify, writer, memory_store, targets, owner, safety, keeping)
 
-    return make
+    with opened:
+        yield make
 
 
 @pytest.fixture
