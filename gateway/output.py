@@ -127,7 +127,10 @@ class Output:
 
 def _shown(said: Said, pairs: Pairs, *, stream: bool) -> Sequence[str] | None:
     """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
-    changed, stopped, _ = redaction.of_answer(said, redaction.redacting(pairs), Placeholders())
+    redactions = redaction.redacting(pairs)
+    if redactions is None:
+        return None
+    changed, stopped, _ = redaction.of_answer(said, redactions, Placeholders())
     if stopped is not None:
         return None
     return tuple(map(str, (said if changed is None else read(changed, stream=stream)).texts))

@@ -70,12 +70,12 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -
 
 
 def redactions_of(step: Step) -> tuple[Step, ...]:
-    """The step itself where it redacts, or the redaction of the slots that its verdict holds: these are replaced
-    whatever else the label of the text as a whole calls for."""
+    """The step itself where it redacts, or the redaction of what its verdict points at: that is replaced whatever else
+    the text as a whole calls for."""
     if step.action is not None and step.action.act is Act.REDACT:
         return (step,)
-    label = _redacts_slots(step.rule)
-    if not step.verdict.slots or label is None:
+    label = _redacted(step.rule, step.verdict)
+    if label is None:
         return ()
     return (replace(step, label=label, action=step.rule.then[label], ends=False),)
 
@@ -110,6 +110,12 @@ def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
     if verdict.slots and label is not None and rule.then.keys().isdisjoint(verdict.labels):
         return [label]
     return verdict.labels
+
+
+def _redacted(rule: Rule, verdict: Verdict) -> str | None:
+    """The first label of the verdict that the rule redacts, or the one for which its slots are."""
+    named = (label for label in verdict.labels if label in rule.then and rule.then[label].act is Act.REDACT)
+    return next(named, _redacts_slots(rule) if verdict.slots else None)
 
 
 def _redacts_slots(rule: Rule) -> str | None:

@@ -70,16 +70,24 @@ def as_sent(request: Request, turns: Sequence[roles.Turn], pairs: Sequence[tuple
     """The request redacted by whichever of its rules redact; None where something cannot be redacted."""
     steps = redacting(pairs)
     if not steps:
-        return request
+        return request if steps is not None else None
     decision = Decision(act=Act.REDACT, step=steps[0], flags=(), steps=steps, redactions=steps)
     redacted, decision, _ = of_request(request, turns, decision, Placeholders())
     return None if decision.act is Act.BLOCK else redacted
 
 
-def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...]:
-    """The steps of rules that redact for a label that is certain, whatever else they are unsure of."""
+def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
+    """The redactions of all that verdicts point at, whatever else they call for; None where a rule that redacts blocks
+    what its classifier has not read."""
+    if any(rule.redacts and _unknown(rule, verdict) for rule, verdict in pairs):
+        return None
     steps = (apply(rule, replace(verdict, abstention=None)) for rule, verdict in pairs)
     return tuple(redaction for step in steps for redaction in redactions_of(step))
+
+
+def _unknown(rule: Rule, verdict: Verdict) -> bool:
+    unread = verdict.abstention in (Abstention.UNREAD, Abstention.BROKEN)
+    return unread and rule.otherwise[str(verdict.abstention)].act is Act.BLOCK
 
 
 def of_answer(

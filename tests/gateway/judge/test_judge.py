@@ -228,11 +228,34 @@ async def test_an_optional_field_that_is_refused_is_left_out_from_then_on(wired:
     assert all("response_format" in json.loads(call.body) for call in judge.calls)
 
 
-async def test_it_sees_what_a_model_would_be_sent(wired: Any, ask: Any) -> None:
-    rules = RULES + "  - {name: privacy, classifier: data, then: {contact: redact, gossip: flag}}\n"
+@pytest.mark.parametrize(("gossip", "decision"), [("flag", "redact"), ("block", "block")])
+async def test_it_sees_what_a_model_would_be_sent(wired: Any, ask: Any, gossip: str, decision: str) -> None:
+    rules = RULES + f"  - {{name: privacy, classifier: data, then: {{contact: redact, gossip: {gossip}}}}}\n"
     judge = Asked([verdict()])
-    await ask(wired(judge, rules).app, body("unsure, write to ann@example.org"))
-    assert judge.texts() == [["unsure, write to [EMAIL_1]"]]
+    answer = await ask(wired(judge, rules).app, body("unsure gossip, write to ann@example.org"))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert judge.texts() == [["unsure gossip, write to [EMAIL_1]"]]
+
+
+@pytest.mark.parametrize(("when_broken", "asked"), [("block", 0), ("forward", 1)])
+async def test_what_a_redacting_rule_has_not_read_is_shown_only_where_it_may_pass(
+    wired: Any, ask: Any, when_broken: str, asked: int
+) -> None:
+    rules = (
+        RULES.replace("    then:", "    reads: {roles: [user]}\n    then:")
+        + f"""
+  - name: privacy
+    classifier: data
+    reads: {{roles: [tool]}}
+    then: {{contact: redact}}
+    when_broken: {when_broken}
+"""
+    )
+    messages = [{"role": "tool", "content": "broken"}, {"role": "user", "content": "unsure"}]
+    judge = Asked([verdict()])
+    answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert answer.headers["x-offramp-decision"] == ("forward" if asked else "block")
+    assert len(judge.calls) == asked
 
 
 async def test_what_cannot_be_redacted_is_not_shown(wired: Any, ask: Any) -> None:
@@ -258,6 +281,19 @@ async def test_an_answer_in_doubt_is_judged(
     answer = await ask(gateway.app, body("hello"))
     assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Not here."
     assert judge.texts() == [["unsure advice"]]
+
+
+async def test_an_answer_that_a_rule_blocks_is_shown_redacted(
+    wire: Wire, ask: Any, make_answer: Any, fake_upstream: Any
+) -> None:
+    rules = RULES.replace("    then:", "    reads: {output: true}\n    then:")
+    rules += "  - {name: privacy, classifier: data, reads: {output: true}, then: {contact: redact, gossip: block}}\n"
+    said = json.dumps({"model": "m", "choices": [{"message": {"content": "unsure gossip, ann@example.org"}}]}).encode()
+    judge = Asked([verdict()])
+    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(said)]), "two": judge})
+    answer = await ask(gateway.app, body("hello"))
+    assert answer.headers["x-offramp-decision"] == "block"
+    assert judge.texts() == [["unsure gossip, [EMAIL_1]"]]
 
 
 async def test_a_client_that_leaves_ends_the_question(wired: Any, ask: Any) -> None:
