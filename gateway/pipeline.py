@@ -83,7 +83,7 @@ class Pipeline:
         request = parse_chat(body)
         context.record.requested_model = request.model
         context.record.stream = request.stream
-        context.prompt_bytes = request.prompt_bytes
+        context.prompt_bytes, context.attaches = request.prompt_bytes, request.attaches
         targets = self._routes.for_client(request.model)
         edition = self._in_use.edition
         turns = roles.turns_of(request.messages) if edition.rules else []

@@ -27,7 +27,8 @@ Headers = list[tuple[bytes, bytes]]
 class Context:
     """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
 
-    prompt_bytes: the size of what a model would have read, from which tokens are estimated.
+    prompt_bytes: the size of the text that a model would have read, from which tokens are estimated. attaches: there
+    are images, audio or files beside it.
     met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
     where that is not known.
     judge_s: how long judges were waited for, whose calls have records of their own.
@@ -41,6 +42,7 @@ class Context:
     record: Record
     started: float = field(default_factory=time.perf_counter)
     prompt_bytes: int = 0
+    attaches: bool = False
     met: dict[str, int] = field(default_factory=dict)
     judge_s: float = 0.0
     rerouted: bool = False

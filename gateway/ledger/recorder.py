@@ -98,10 +98,12 @@ class Recorder:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
 
     def _learn(self, context: Context) -> None:
-        """From calls of the model that was asked for: another one's tokens are others."""
+        """From calls of the model that was asked for, another one's tokens are others; and from those of text alone."""
         record = context.record
         asked = record.requested_model
-        if not context.prompt_bytes or record.upstream_model != (self._routes.sent_as(asked) or asked):
+        if record.upstream_model != (self._routes.sent_as(asked) or asked):
+            return
+        if not context.prompt_bytes or context.attaches:
             return
         self._ratios.learn(
             asked,

@@ -1,5 +1,6 @@
 """Bytes → a thin view of a chat request. Fields that are not looked at keep their bytes for the forward."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ _MOST_CHOICES: Final = 128
 _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
 _READ: Final = ("messages", "tools", "functions", "response_format")
 """What a model is shown, and its provider counts as input."""
+# within a string both quotes would be escaped
+_ATTACHED: Final = re.compile(rb'"(?:image_url|video_url|input_audio|file)"\s*:')
+_BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|(?:data|file_data)"\s*:\s*")[^"]*"')
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,9 +39,15 @@ class Request:
     path: str = "/chat/completions"
 
     @property
+    def attaches(self) -> bool:
+        """Whether images, audio or files go along: their bytes say nothing of their tokens."""
+        return _ATTACHED.search(self.messages) is not None
+
+    @property
     def prompt_bytes(self) -> int:
-        """The size of what a model would read."""
-        return sum(len(self.fields[name]) for name in _READ if name in self.fields)
+        """The size of the text that a model would read."""
+        size = sum(len(self.fields[name]) for name in _READ if name in self.fields)
+        return size - sum(len(found[0]) for found in _BASE64.finditer(self.messages)) if self.attaches else size
 
     def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
         """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""

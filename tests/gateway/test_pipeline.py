@@ -227,3 +227,19 @@ async def test_verdicts_are_counted_by_what_they_say(wire: Wire, ask: Any) -> No
         return value
 
     assert (count("clean"), count("label", "jailbreak"), count("unsure")) == (2, 2, 2)
+
+
+async def test_images_are_no_text_that_was_saved_and_teach_nothing(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    rules = "\nrules:\n  - {name: intents, classifier: bank, then: {greeting: {answer: Hello.}}}\n"
+    said = whole("A bike.").replace(b'"prompt_tokens": 7', b'"prompt_tokens": 9000')
+    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(said)]), "two": fake_upstream([])})
+    image = {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + "A" * 100_000}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
+    await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    messages += [{"role": "assistant", "content": "A bike."}, {"role": "user", "content": "greeting"}]
+    await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    forwarded, answered = gateway.records()
+    assert (forwarded.decision, answered.decision) == ("forward", "answer")
+    assert answered.saved_input_tokens < 100

@@ -171,6 +171,13 @@ def test_another_models_tokens_teach_nothing(finish: Callable[..., Record], fiel
     assert (record.saved_input_tokens, record.saved_output_tokens) == (1000, 10)
 
 
+def test_calls_with_images_teach_nothing_of_text(finish: Callable[..., Record]) -> None:
+    seen = [forwarded(input_tokens=9000) for _ in range(2000)]
+    for context in seen:
+        context.attaches = True
+    assert finish(*seen, local(), saved=40).saved_input_tokens == 1000
+
+
 def test_a_block_is_kept_apart(finish: Callable[..., Record]) -> None:
     assert finish(local(decision="block"), saved=1).saved_reason == "block"
 

@@ -51,6 +51,38 @@ def test_the_fields_that_are_looked_at() -> None:
     assert (plain.stream, plain.wants_usage, plain.wants_schema, plain.choices) == (False, False, False, 1)
 
 
+LONG = "A" * 100_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{LONG}"}},
+        {"type": "input_audio", "input_audio": {"data": LONG, "format": "wav"}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{LONG}"}},
+        {"type": "file", "file": {"file_data": LONG}},
+    ],
+)
+def test_what_is_attached_counts_as_no_text(part: dict[str, object]) -> None:
+    text = {"type": "text", "text": "what is this?"}
+    request = parse_chat(body(messages=[{"role": "user", "content": [text, part]}]))
+    assert request.attaches
+    assert 60 < request.prompt_bytes < 200
+    linked = parse_chat(
+        body(messages=[{"role": "user", "content": [text, {"image_url": {"url": "https://a.example"}}]}])
+    )
+    assert linked.attaches
+
+
+def test_text_that_looks_like_an_attachment_counts_as_text() -> None:
+    for text in (f'{{"file": {{"file_data": "{LONG}"}}}}', f'"image_url": <img src="data:image/png;base64,{LONG}">'):
+        request = parse_chat(body(messages=[{"role": "user", "content": text}]))
+        assert not request.attaches
+        assert request.prompt_bytes > len(LONG)
+        beside = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "https://a.example"}}]
+        assert parse_chat(body(messages=[{"role": "user", "content": beside}])).prompt_bytes > len(LONG)
+
+
 def test_unknown_fields_are_kept_byte_for_byte_when_the_model_is_renamed() -> None:
     odd = b'[ 1.0 , 1e5,\t-0.0 , "\\u00e9\\/" , {"b" : 1, "a":2 , "b":3} , 123456789012345678901234567890 ]'
     sent = b'{"odd":' + odd + b',"model":"m","messages":[ {"role" : "user","extra":1.50} ]}'
