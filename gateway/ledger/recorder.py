@@ -52,7 +52,11 @@ class Recorder:
         if price is None:
             record.saved_usd = None
             return
-        record.saved_usd = price.cost(input_tokens=record.saved_input_tokens, output_tokens=record.saved_output_tokens)
+        record.saved_usd = price.cost(
+            input_tokens=record.saved_input_tokens,
+            output_tokens=record.saved_output_tokens,
+            cached_input_tokens=self._ratios.cached_input_tokens(*of, record.saved_input_tokens),
+        )
 
     def finish(self, context: Context) -> None:
         """Writes the record down. Called once for every request, however it ended."""
@@ -111,6 +115,7 @@ class Recorder:
             prompt_bytes=context.prompt_bytes,
             input_tokens=record.input_tokens,
             output_tokens=record.output_tokens,
+            cached_input_tokens=record.cached_input_tokens,
         )
 
     def _asked_price(self, model: str) -> Price | None:

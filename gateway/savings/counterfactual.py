@@ -3,7 +3,8 @@
 A call answered or blocked here has no reported usage. Its input tokens are estimated from the bytes of its prompt, by
 the ratio that upstreams reported for calls of the same rule and model; its output tokens from the bytes that are given
 here, by the ratio of what the model wrote for calls of that rule to what would have been given instead. Both are marked
-as estimates wherever they are shown.
+as estimates wherever they are shown. The provider would have taken some of the input from its cache: the share that it
+reported for calls of the same rule and model.
 """
 
 from collections.abc import Mapping
@@ -19,18 +20,25 @@ _PRIOR_OUTPUT_TOKENS: Final = 50.0
 
 @dataclass(slots=True)
 class _Seen:
-    """Bytes and the tokens that they were. weight: how many tokens' worth of what is supposed they stand against."""
+    """Bytes and the tokens that they were, some of them out of a cache. weight: how many tokens' worth of what is
+    supposed they stand against."""
 
     weight: float
     bytes: float = 0.0
     tokens: float = 0.0
+    cached: float = 0.0
 
-    def add(self, size: float, tokens: float) -> None:
+    def add(self, size: float, tokens: float, cached: float = 0.0) -> None:
         self.bytes += size
         self.tokens += tokens
+        self.cached += cached
 
     def tokens_per_byte(self, supposed: float) -> float:
         return (self.tokens + self.weight) / (self.bytes + self.weight / supposed)
+
+    def cached_share(self) -> float:
+        """Supposed are none."""
+        return self.cached / (self.tokens + self.weight)
 
 
 class UsageRatios:
@@ -46,10 +54,17 @@ class UsageRatios:
         self._most = most_models
 
     def learn(
-        self, model: str, rules: Mapping[str, int], *, prompt_bytes: int, input_tokens: int, output_tokens: int
+        self,
+        model: str,
+        rules: Mapping[str, int],
+        *,
+        prompt_bytes: int,
+        input_tokens: int,
+        output_tokens: int,
+        cached_input_tokens: int = 0,
     ) -> None:
-        """Takes one forwarded call's reported usage. rules: those that it met, each with the bytes that would have been
-        given here instead; 0 where that is not known."""
+        """Takes one forwarded call's reported usage; cached_input_tokens are a part of input_tokens. rules: those that
+        it met, each with the bytes that would have been given here instead; 0 where that is not known."""
         seen = self._models.get(model)
         if seen is None:
             if len(self._models) >= self._most:
@@ -58,7 +73,9 @@ class UsageRatios:
             seen = self._models[model] = _Seen(_PRIOR_TOKENS)
         seen.add(prompt_bytes, input_tokens)
         for rule, instead_bytes in rules.items():
-            self._given.setdefault((rule, model), _Seen(_PRIOR_TOKENS)).add(prompt_bytes, input_tokens)
+            self._given.setdefault((rule, model), _Seen(_PRIOR_TOKENS)).add(
+                prompt_bytes, input_tokens, cached_input_tokens
+            )
             if instead_bytes:
                 self._made.setdefault((rule, model), _Seen(_PRIOR_OUTPUT_TOKENS)).add(instead_bytes, output_tokens)
 
@@ -67,6 +84,11 @@ class UsageRatios:
         ratio = self._models.get(model, self._rest).tokens_per_byte(1 / BYTES_PER_TOKEN)
         seen = self._given.get((rule, model))
         return max(1, round(prompt_bytes * (ratio if seen is None else seen.tokens_per_byte(ratio))))
+
+    def cached_input_tokens(self, model: str, rule: str, input_tokens: int) -> int:
+        """How many of a call's input tokens would have come out of the provider's cache: 0..input_tokens."""
+        seen = self._given.get((rule, model))
+        return 0 if seen is None else round(input_tokens * seen.cached_share())
 
     def output_tokens(self, model: str, rule: str, instead_bytes: int) -> int:
         """The estimate for what the model would have written instead of what is given here; at least 1."""

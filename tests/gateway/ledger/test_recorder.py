@@ -165,6 +165,16 @@ def test_the_rules_own_calls_tell_what_its_answers_stand_for(finish: Callable[..
     assert 49 <= record.saved_output_tokens <= 50
 
 
+def test_the_caches_discount_is_no_saving(finish: Callable[..., Record]) -> None:
+    seen = [forwarded(cached_input_tokens=900) for _ in range(2000)]
+    for context in seen:
+        context.met = {"r": 0}
+    answered = local()
+    answered.record.rule = "r"
+    record = finish(*seen, answered, saved=400)
+    assert record.saved_usd == pytest.approx(100 * 10e-6 + 900 * 5e-6 + 100 * 40e-6, rel=1e-3)
+
+
 @pytest.mark.parametrize("fields", [{"to": "cheap"}, {"upstream_model": "cheap"}])
 def test_another_models_tokens_teach_nothing(finish: Callable[..., Record], fields: dict[str, Any]) -> None:
     record = finish(*[forwarded(input_tokens=9000, **fields) for _ in range(2000)], local(), saved=40)

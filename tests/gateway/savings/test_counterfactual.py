@@ -46,6 +46,15 @@ def test_what_the_model_writes_is_told_by_the_calls_that_could_have_been_answere
     assert ratios.output_tokens("other", "mine", 8) == 2
 
 
+def test_the_caches_share_is_of_the_rules_own_calls_and_nothing_before_any() -> None:
+    ratios = UsageRatios()
+    for _ in range(100):
+        ratios.learn("m", {"mine": 0}, prompt_bytes=4000, input_tokens=1000, output_tokens=1, cached_input_tokens=800)
+    assert 780 <= ratios.cached_input_tokens("m", "mine", 1000) <= 800
+    assert ratios.cached_input_tokens("m", "other", 1000) == 0
+    assert ratios.cached_input_tokens("other", "mine", 1000) == 0
+
+
 def test_one_odd_call_does_not_turn_it_over() -> None:
     ratios = UsageRatios()
     learn(ratios, "m", 10, 500, mine=8)
