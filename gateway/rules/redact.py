@@ -19,8 +19,8 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BARE = re.compile(r'[^\s,:\[\]{}"]')
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 _BETWEEN = re.compile(r"[\W_]+")
-_WRITTEN_ONE_WAY = frozenset({"email", "secret", "ip"})
-"""Kinds in which separators count; numbers may be written with and without them."""
+_GROUPED = frozenset({"card", "iban", "phone", "national_id"})
+"""Kinds that are written with and without separators; in a date or an amount these count."""
 
 
 class Unredactable(Exception):
@@ -182,7 +182,7 @@ def apart(marks: Iterable[Mark]) -> list[Mark]:
 
 def _same(kind: str, value: str) -> str:
     plain = unicodedata.normalize("NFKC", value).casefold()
-    return plain if kind in _WRITTEN_ONE_WAY else _BETWEEN.sub("", plain)
+    return _BETWEEN.sub("", plain) if kind in _GROUPED else plain
 
 
 def _valid(text: str) -> bool:

@@ -37,6 +37,13 @@ def test_each_value_has_one_placeholder_numbered_by_its_first_place() -> None:
     assert given.values == {}
 
 
+def test_what_separators_tell_apart_has_placeholders_of_its_own() -> None:
+    given = Placeholders()
+    for kind, *values in (("date_of_birth", "1.12.1990", "11.2.1990"), ("amount", "1.5", "15")):
+        names = [given.of(kind, value, restore=True) for value in values]
+        assert [given.values[name] for name in names] == values
+
+
 def test_slots_may_have_names_of_any_form() -> None:
     given = Placeholders()
     assert given.of("old-address2", "14 Elm Street", restore=True) == "[OLD_ADDRESS2_1]"
