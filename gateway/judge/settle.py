@@ -77,13 +77,12 @@ class Settling:
         return settled(step.verdict, judged)
 
     async def _doubtful(self, reading: Reading, texts: Sequence[str]) -> Sequence[str]:
-        """Of several texts, those that the classifier is unsure of by themselves: an earlier turn that is sure is not
-        paid for, and one that was judged is remembered."""
+        """Of several texts, those that the classifier does not settle by themselves: an earlier turn that is sure is
+        not paid for, and one that was judged is remembered."""
         if len(reading.texts) < 2 or len(texts) != len(reading.texts):
             return texts
-        alone = await self.classify([replace(reading, texts=(text,)) for text in reading.texts])
-        doubts = (Abstention.UNSURE, Abstention.LANGUAGE)
-        found = [text for text, one in zip(texts, alone, strict=True) if one.abstention in doubts]
+        alone = await self.classify([replace(reading, texts=(text,), incomplete=False) for text in reading.texts])
+        found = [text for text, one in zip(texts, alone, strict=True) if one.abstention is not None]
         return found or texts
 
 

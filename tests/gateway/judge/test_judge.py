@@ -118,6 +118,13 @@ async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:
     assert judge.calls == []
 
 
+async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict()])
+    # whole, that is unsure; read by itself, the last text is broken
+    await ask(wired(judge).app, body("unsure one", "fine", "broken"))
+    assert judge.texts() == [["unsure one", "broken"]]
+
+
 async def test_what_the_classifier_is_sure_of_stands(wired: Any, ask: Any) -> None:
     answer = await ask(wired(Asked([verdict()])).app, body("a jailbreak, but unsure"))
     assert answer.headers["x-offramp-flags"] == "safety:jailbreak"
