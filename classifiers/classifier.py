@@ -85,6 +85,7 @@ class Classifier:
             scores={label: score for label, score in scores if label != OTHER},
             novelty=max(float(told.away.max()) for told in parts),
             abstention=choice.abstention,
+            doubt=choice.doubt,
             reason=choice.reason,
             stage=last.stage.name,
             windows_read=read,
@@ -92,15 +93,17 @@ class Classifier:
         )
 
     def _abstain(self, choice: Choice, unread: int, foreign: str) -> Choice:
-        if unread:
-            kind, reason = Abstention.UNREAD, f"{unread} windows were not read"
-        elif foreign:
+        # the one label of a whole is not told by a part of it
+        several = self.model.policy.multi_label
+        labels = choice.labels if several else ()
+        if foreign:
             named = ", ".join(self.model.policy.languages)
-            kind, reason = Abstention.LANGUAGE, f"written in {foreign}; languages: names {named}"
-        else:
-            return choice
-        labels = choice.labels if self.model.policy.multi_label else ()
-        return replace(choice, labels=labels, abstention=kind, reason=reason)
+            reason = f"written in {foreign}; languages: names {named}"
+            choice = replace(choice, labels=labels, abstention=Abstention.LANGUAGE, reason=reason)
+        if unread:
+            doubt, reason = choice.abstention if several else None, f"{unread} windows were not read"
+            choice = replace(choice, labels=labels, abstention=Abstention.UNREAD, doubt=doubt, reason=reason)
+        return choice
 
     def _nothing(self, unread: int) -> Verdict:
         clean = self.model.policy.multi_label

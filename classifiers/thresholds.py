@@ -20,6 +20,7 @@ class Choice:
     labels: tuple[str, ...] = ()
     confidence: float = 0.0
     abstention: Abstention | None = None
+    doubt: Abstention | None = None
     reason: str = ""
 
 

@@ -62,6 +62,7 @@ class Verdict:
     novelty: 0..1, how unlike the training text the text is.
     abstention: set where the verdict must not be acted on as it stands. A safety verdict may carry labels and
         an abstention together (one label is certain, or a part was not read).
+    doubt: of safety text that is unread in part, why what was read must not be acted on either: unsure or language.
     reason: a short phrase for `explain` and logs.
     stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
     windows_read, windows_unread: how much of the text was looked at.
@@ -77,6 +78,7 @@ class Verdict:
     scores: Mapping[str, float]
     novelty: float = 0.0
     abstention: Abstention | None = None
+    doubt: Abstention | None = None
     reason: str = ""
     stage: str = ""
     windows_read: int = 0

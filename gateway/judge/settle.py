@@ -59,7 +59,7 @@ class Settling:
     async def verdict(self, context: Context, step: Step, reading: Reading, texts: Sequence[str] | None) -> Verdict:
         """The judge's verdict in place of the classifier's. texts: as they may be shown."""
         if texts is None:
-            return replace(step.verdict, abstention=Abstention.BROKEN, reason=_NOT_SHOWN)
+            return _broken(step.verdict, _NOT_SHOWN)
         doubtful = await self._doubtful(reading, texts)
         return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
 
@@ -69,7 +69,7 @@ class Settling:
         """The judge's verdict on all that the rule reads, which the contract learns from. own: the classifier's; it
         stands where an audit brings no verdict, for without the audit it had stood as well."""
         if texts is None:
-            return replace(step.verdict, abstention=Abstention.BROKEN, reason=_NOT_SHOWN)
+            return _broken(step.verdict, _NOT_SHOWN)
         judged = await self.judge.ask(context, step.rule, texts)
         await self.bounds.learn(context, step.rule, placed, judged)
         if not judged.given and placed.chosen.zone is not Zone.ASK:
@@ -88,8 +88,13 @@ class Settling:
 
 def settled(verdict: Verdict, judged: Judged) -> Verdict:
     """A classifier's verdict with its judge's: labels that it was certain of stand, the judge says of the others
-    whether they do. Broken where the judge gave no verdict."""
+    whether they do. What was not read is not judged either. Broken where the judge gave no verdict."""
     if not judged.given:
-        return replace(verdict, abstention=Abstention.BROKEN, reason=f"the judge: {judged.outcome.value}")
+        return _broken(verdict, f"the judge: {judged.outcome.value}")
+    unread = Abstention.UNREAD if verdict.abstention is Abstention.UNREAD else None
     labels = (*verdict.labels, *(label for label in judged.labels if label not in verdict.labels))
-    return replace(verdict, labels=labels, abstention=None, reason="judged")
+    return replace(verdict, labels=labels, abstention=unread, doubt=None, reason="judged")
+
+
+def _broken(verdict: Verdict, reason: str) -> Verdict:
+    return replace(verdict, abstention=Abstention.BROKEN, doubt=None, reason=reason)

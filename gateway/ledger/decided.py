@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.ledger.record import Decided, Record
-from gateway.rules.decide import Decision, Step
+from gateway.rules.decide import Decision, Step, decisive
 from gateway.rules.rule import Act
 
 _DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block"}
@@ -19,7 +19,12 @@ def note_decision(record: Record, decision: Decision, unmet: Mapping[str, str]) 
     if not decision.steps:
         return
     record.decision = "redact" if decision.redactions else _DECIDED.get(decision.act, "forward")
-    doubts = [f"{step.rule.name}:{step.verdict.abstention.value}" for step in decision.steps if step.verdict.abstention]
+    doubts = [
+        f"{step.rule.name}:{kind.value}"
+        for step in decision.steps
+        for kind in (step.verdict.abstention, step.verdict.doubt)
+        if kind
+    ]
     record.abstentions = ",".join([*doubts, *(f"{rule}:{reason}" for rule, reason in unmet.items())])
     note_flags(record, decision.flags)
     if decision.step is not None:
@@ -29,7 +34,7 @@ def note_decision(record: Record, decision: Decision, unmet: Mapping[str, str]) 
 def note_step(record: Record, step: Step) -> None:
     """The step that decided."""
     record.rule = step.rule.name
-    record.label = step.label or (step.verdict.abstention.value if step.verdict.abstention else "")
+    record.label = step.label or str(decisive(step.rule, step.verdict) or "")
     record.confidence = step.verdict.scores.get(step.label or "", step.verdict.confidence)
     record.classifier = step.verdict.classifier
     record.classifier_version = step.verdict.version

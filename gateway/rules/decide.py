@@ -92,9 +92,10 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
             continue
         if action is not None and (chosen is None or action.act > chosen[1].act):
             chosen = (label, action)
-    if verdict.abstention is not None and (chosen is None or chosen[1].act < Act.BLOCK):
+    abstained = decisive(rule, verdict)
+    if abstained is not None and (chosen is None or chosen[1].act < Act.BLOCK):
         # what was not read or not certain must not be answered or sent elsewhere on the part that was
-        fallback = rule.otherwise[verdict.abstention.value]
+        fallback = rule.otherwise[abstained.value]
         ends = fallback.act in (Act.BLOCK, Act.ASK)
         if not ends and chosen is not None and chosen[1].act in _GOES_ON:
             return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=False)
@@ -102,6 +103,17 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
     if chosen is None:
         return Step(rule=rule, verdict=verdict, label=None, action=None, ends=False)
     return Step(rule=rule, verdict=verdict, label=chosen[0], action=chosen[1], ends=chosen[1].act not in _GOES_ON)
+
+
+def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
+    """Of the ways in which a verdict abstains, the one for which the rule does the severest; no judge is asked about
+    what is blocked anyway."""
+
+    def severity(kind: Abstention) -> tuple[bool, Act]:
+        act = rule.otherwise[kind.value].act
+        return act is Act.BLOCK, act
+
+    return max((kind for kind in (verdict.abstention, verdict.doubt) if kind), key=severity, default=None)
 
 
 def _named(rule: Rule, verdict: Verdict) -> Collection[str]:

@@ -34,7 +34,7 @@ class Redacted:
         for step in self.failed:
             action = step.rule.otherwise[Abstention.BROKEN.value]
             if action.act is Act.BLOCK:
-                verdict = replace(step.verdict, abstention=Abstention.BROKEN, reason="cannot be redacted")
+                verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubt=None, reason="cannot be redacted")
                 return replace(step, verdict=verdict, label=None, action=action, ends=True)
         return None
 
@@ -81,7 +81,7 @@ def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
     what its classifier has not read."""
     if any(rule.redacts and _unknown(rule, verdict) for rule, verdict in pairs):
         return None
-    steps = (apply(rule, replace(verdict, abstention=None)) for rule, verdict in pairs)
+    steps = (apply(rule, replace(verdict, abstention=None, doubt=None)) for rule, verdict in pairs)
     return tuple(redaction for step in steps for redaction in redactions_of(step))
 
 

@@ -68,6 +68,16 @@ def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety
     assert one.windows_unread == why.get("unread", 0)
 
 
+def test_of_safety_text_what_was_read_may_be_in_doubt_beside_what_was_not(
+    intent: Classifier, safety: Classifier
+) -> None:
+    both = judge(safety, *rows(FIRST), unread=1, foreign="Cyrillic")
+    assert (both.labels, both.abstention, both.doubt) == (("first",), Abstention.UNREAD, Abstention.LANGUAGE)
+    assert judge(safety, *rows(FIRST), unread=1).doubt is None
+    one = judge(intent, *rows(FIRST), unread=1, foreign="Cyrillic")
+    assert (one.labels, one.abstention, one.doubt) == ((), Abstention.UNREAD, None)
+
+
 def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
     one, clean = judge(intent, *rows()), judge(safety, *rows())
     assert (one.labels, one.abstention, one.reason) == ((), Abstention.UNSURE, "nothing to read")

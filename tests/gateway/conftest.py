@@ -119,8 +119,9 @@ class FakeClassify:
         spans = Passages().of(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
         abstention = next((kind for kind in Abstention if kind.value in text), None)
-        if abstention is None and reading.incomplete:
-            abstention = Abstention.UNREAD
+        doubt = None
+        if reading.incomplete and abstention not in (Abstention.BROKEN, Abstention.UNREAD):
+            doubt, abstention = (abstention if policy.multi_label else None), Abstention.UNREAD
         scores = {label: 0.9 if label in labels else 0.01 for label in policy.labels}
         if not policy.multi_label:
             labels = () if abstention else labels[:1] or ("other",)
@@ -140,6 +141,7 @@ class FakeClassify:
             confidence=0.9,
             scores=scores,
             abstention=abstention,
+            doubt=doubt,
             windows_read=1,
             spans=spans,
         )

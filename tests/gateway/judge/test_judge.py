@@ -118,6 +118,35 @@ async def test_what_is_sure_is_not_asked(wired: Any, ask: Any) -> None:
     assert judge.calls == []
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+
+
+def with_image(*texts: str) -> bytes:
+    last: dict[str, Any] = {"role": "user", "content": [IMAGE]}
+    return json.dumps(
+        {"model": "dear", "messages": [*({"role": "user", "content": text} for text in texts), last]}
+    ).encode()
+
+
+@pytest.mark.parametrize(("labels", "decision"), [((), "forward"), (("violence",), "block")])
+async def test_an_image_beside_a_text_in_doubt_spares_no_judge(
+    wired: Any, ask: Any, labels: tuple[str, ...], decision: str
+) -> None:
+    judge = Asked([verdict(*labels)])
+    answer = await ask(wired(judge, RULES + "    when_unread: forward\n").app, with_image("fine", "unsure"))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert answer.headers["x-offramp-abstained"] == "safety:unread"
+    assert judge.texts() == [["unsure"]]
+
+
+async def test_an_image_that_is_blocked_spares_the_judge(wired: Any, ask: Any) -> None:
+    judge = Asked([verdict()])
+    answer = await ask(wired(judge).app, with_image("unsure"))
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-label"]) == ("block", "unread")
+    assert answer.headers["x-offramp-abstained"] == "safety:unread,safety:unsure"
+    assert judge.calls == []
+
+
 async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask: Any) -> None:
     judge = Asked([verdict()])
     # whole, that is unsure; read by itself, the last text is broken

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.verdict import Abstention, SlotValue, Verdict
-from gateway.rules.decide import apply, broken, decide
+from gateway.rules.decide import apply, broken, decide, decisive
 from gateway.rules.redaction import marks_of
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names
@@ -110,6 +110,25 @@ def test_an_abstention_does_what_the_rule_says(
     decision = decide([(rule, make_verdict(abstention=abstention))])
     assert decision.act is act
     assert (decision.step is None) is (act is Act.FORWARD)
+
+
+@pytest.mark.parametrize(
+    ("unsure", "unread", "act", "why"),
+    [
+        (Act.BLOCK, Act.FORWARD, Act.BLOCK, Abstention.UNSURE),
+        (Act.ASK, Act.FORWARD, Act.ASK, Abstention.UNSURE),
+        (Act.ASK, Act.BLOCK, Act.BLOCK, Abstention.UNREAD),
+        (Act.FORWARD, Act.BLOCK, Act.BLOCK, Abstention.UNREAD),
+        (Act.FORWARD, Act.FORWARD, Act.FORWARD, Abstention.UNREAD),
+    ],
+)
+def test_what_was_read_is_in_doubt_though_a_part_was_not(
+    make_rule: MakeRule, make_verdict: MakeVerdict, unsure: Act, unread: Act, act: Act, why: Abstention
+) -> None:
+    rule = make_rule({}, unsure=unsure, unread=unread)
+    both = replace(make_verdict(abstention=Abstention.UNREAD), doubt=Abstention.UNSURE)
+    assert decide([(rule, both)]).act is act
+    assert decisive(rule, both) is why
 
 
 @pytest.mark.parametrize("abstention", list(Abstention))
