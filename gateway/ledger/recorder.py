@@ -119,8 +119,9 @@ class Recorder:
         )
 
     def _asked_price(self, model: str) -> Price | None:
-        """The price of the model that the client asked for; a name of the gateway's own costs what it stands for."""
-        return self._prices.find(model) or self._prices.find(self._routes.sent_as(model))
+        """The price of the model that the client asked for; a name of the gateway's own costs what it stands for,
+        though a priced model have the same name."""
+        return self._prices.find(self._routes.sent_as(model)) or self._prices.find(model)
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: configured or priced names, so that clients cannot make up any."""

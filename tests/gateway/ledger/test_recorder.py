@@ -16,7 +16,7 @@ from gateway.upstreams.routes import Routes
 
 ROUTES = Routes(
     {name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")}
-    | {"mine": ModelRoute(upstream="one", model="dear")}
+    | {"mine": ModelRoute(upstream="one", model="dear"), "team/dear": ModelRoute(upstream="one", model="cheap")}
 )
 
 
@@ -201,6 +201,10 @@ def test_a_name_of_the_gateways_own_costs_what_it_stands_for(finish: Callable[..
     assert finish(local(model="mine"), saved=400).saved_usd == pytest.approx(1000 * 10e-6 + 100 * 40e-6)
     routed = finish(forwarded(model="mine", to="cheap", rule="r"))
     assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
+
+
+def test_a_name_that_holds_a_priced_one_costs_what_it_stands_for(finish: Callable[..., Record]) -> None:
+    assert finish(local(model="team/dear"), saved=400).saved_usd == pytest.approx(1000 * 1e-6 + 100 * 4e-6)
 
 
 def test_in_front_of_an_echo_savings_are_notional(finish: Callable[..., Record]) -> None:
