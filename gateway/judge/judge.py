@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from classifiers.recent import Recent
-from gateway.errors import ApiError, InternalError, UpstreamFailed
+from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
 from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation
 from gateway.judge.question import OPTIONAL, chat_question, moderation_question
 from gateway.ledger.record import Record
@@ -107,6 +107,9 @@ class Judge:
             judged = Judged(outcome=Outcome.TIMEOUT)
         except ApiError as error:
             record.status = error.status
+            if isinstance(error, AnswerLost):
+                # the call was made, so that what it cost is not known
+                record.error = AnswerLost.code
             _log.warning("rule %s: %s gave no verdict: %s", rule.name, asks.model, error.message)
             judged = Judged(outcome=Outcome.FAILED)
         except Unreadable as error:
@@ -120,7 +123,7 @@ class Judge:
             record.error = "cancelled"
             self._recorder.finish(own)
             raise
-        if not judged.given:
+        if not judged.given and not record.error:
             record.error = judged.outcome.value
         record.label = judged.labels[0] if judged.labels else ""
         self._recorder.finish(own)

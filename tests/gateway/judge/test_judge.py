@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import UpstreamFailed
+from gateway.errors import AnswerLost, UpstreamFailed
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
 from gateway.upstreams.openai import OpenAIUpstream
@@ -228,6 +228,13 @@ async def test_the_call_has_a_row_and_its_cost_is_taken_off(wired: Any, ask: Any
     assert "judge" not in str([sample.labels for sample in gateway.metrics.requests.collect()[0].samples])
     spent = gateway.metrics.overspent.labels("safety", "cheap", "false")._value.get()
     assert spent == pytest.approx(judged.spent_usd)
+
+
+async def test_what_a_lost_answer_cost_is_not_known(wired: Any, ask: Any) -> None:
+    gateway = wired(Asked([AnswerLost("it broke off")]))
+    assert (await ask(gateway.app, body("unsure"))).headers["x-offramp-judged"] == "safety:failed"
+    asked = next(record for record in gateway.records() if record.decision == "judge")
+    assert (asked.error, asked.usage_source, asked.spent_usd) == ("upstream_answer_lost", "missing", None)
 
 
 async def test_waiting_for_it_is_not_the_gateways_own_time(wired: Any, ask: Any) -> None:
