@@ -9,16 +9,21 @@ from itertools import islice
 from typing import Final, Literal
 
 from gateway.config.schema import DENY, ModelRoute
-from gateway.errors import Blocked, InternalError, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, Blocked, InternalError, UpstreamFailed, UpstreamTimeout
 from gateway.judge.judge import Outcome
-from gateway.ledger.record import Record
+from gateway.ledger.record import Decided, Record
 from gateway.metrics import Metrics
 from gateway.rules.rule import Act, Action, Rule
 
 _ENDPOINT: Final = "chat.completions"
 _MOST: Final = 2000
 """Series that may never move cost memory too: a configuration of many models and rules gets the first ones only."""
-_FAILURES: Final = tuple(str(error.code) for error in (UpstreamFailed, UpstreamTimeout))
+_FAILURES: Final = (
+    *(str(error.code) for error in (UpstreamFailed, AnswerLost, UpstreamTimeout)),
+    *("401", "429", "500", "502", "503", "504"),
+)
+_PASSED_ON: Final = (429, 500, 502, 503, 504)
+"""Statuses of upstreams that clients get as well."""
 
 
 def stand_at_zero(
@@ -85,9 +90,17 @@ def _aside(
         yield record, asked
 
 
-def _failed(model: str) -> Iterator[tuple[Record, str]]:
+def _failed(
+    model: str, rule: str = "", decision: Literal["forward", "redact"] = "forward"
+) -> Iterator[tuple[Record, str]]:
     for error in (InternalError, UpstreamFailed, UpstreamTimeout):
-        yield Record(request_id="", at=0.0, endpoint=_ENDPOINT, decision="error", status=error.status), model
+        yield _of_status(error.status, "error", rule), model
+    for status in _PASSED_ON:
+        yield _of_status(status, decision, rule), model
+
+
+def _of_status(status: int, decision: Decided, rule: str) -> Record:
+    return Record(request_id="", at=0.0, endpoint=_ENDPOINT, decision=decision, rule=rule, status=status)
 
 
 def _decided(
@@ -95,10 +108,12 @@ def _decided(
 ) -> Iterator[tuple[Record, str]]:
     if action.act is Act.FORWARD and action.model is not None:
         yield from _forwarded(model, models[action.model], notional, rule.name)
+        yield from _failed(model, rule.name)
     if action.act is Act.REDACT and model in models:
         for record, asked in _forwarded(model, models[model], notional):
             record.decision, record.rule = "redact", rule.name
             yield record, asked
+        yield from _failed(model, rule.name, "redact")
     if action.act not in (Act.ANSWER, Act.BLOCK):
         return
     blocks = action.act is Act.BLOCK

@@ -7,8 +7,10 @@ from typing import Any
 from classifiers.policy import Policy
 from gateway import expected
 from gateway.config.load import Loaded
+from gateway.errors import AnswerLost, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.rules.compile import compile_rules
+from gateway.upstreams.base import Answer
 
 TEXT = """\
 version: 1
@@ -68,6 +70,30 @@ async def test_what_traffic_moves_stood_at_zero(
     moved = {key for key, value in series(gateway.metrics, *NAMES).items() if value}
     notional = {tuple(part.replace("notional=true", "notional=false") for part in key) for key in moved}
     assert notional <= set(before)
+
+
+async def test_failures_stood_at_zero(
+    load: Callable[..., Loaded],
+    policies: dict[str, Policy],
+    wire: Any,
+    ask: Any,
+    fake_upstream: Any,
+    make_answer: Callable[..., Answer],
+) -> None:
+    names = ("offramp_requests_total", "offramp_upstream_failures_total")
+    before = series(at_zero(load(TEXT), policies), *names)
+    statuses = (401, 429, 500, 502, 503, 504)
+    failures = [*(make_answer(status=status) for status in statuses), AnswerLost("lost"), UpstreamTimeout("late")]
+    one, two = (fake_upstream(list(failures), name=name) for name in ("one", "two"))
+    gateway = wire(TEXT.partition("rules:")[1] + TEXT.partition("rules:")[2], upstreams={"one": one, "two": two})
+    for text in ("hello", "rate"):
+        for _ in failures:
+            sent = {"model": "dear", "messages": [{"role": "user", "content": text}]}
+            await ask(gateway.app, json.dumps(sent).encode())
+    gateway.writer.close()
+    moved = {key for key, value in series(gateway.metrics, *names).items() if value}
+    assert len(moved) > 2 * len(failures)
+    assert moved <= set(before)
 
 
 def test_no_series_of_a_model_that_clients_cannot_ask_for(
