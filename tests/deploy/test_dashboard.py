@@ -1,5 +1,6 @@
 import json
 import re
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -58,6 +59,31 @@ def test_money_adds_up(prometheus: Any, with_rules: str) -> None:
     assert (found["true"] > 0, found["false"]) == (True, 0)
     calls = prometheus.get("query", query="sum by (reason) (offramp_saved_calls_total)")["result"]
     assert {series["metric"]["reason"]: series["value"][1] for series in calls} == {"local_answer": "4", "block": "2"}
+
+
+def test_a_rules_savings_are_less_what_its_judge_costs(required: Any, tmp_path: Path) -> None:
+    promtool = required.program("promtool", "apt-get install -y --no-install-recommends prometheus")
+    ((_, target),) = [query for query in QUERIES if query[0]["title"] == "Dollars saved by rule"]
+    moved = {
+        'offramp_saved_dollars_total{rule="safety", reason="judge", notional="false"}': "0x10",
+        'offramp_saved_dollars_total{rule="safety", reason="block", notional="false"}': "0+100x10",
+        'offramp_overspent_dollars_total{rule="safety", notional="false"}': "0+6x10",
+        'offramp_saved_dollars_total{rule="intents", reason="local_answer", notional="false"}': "0+3x10",
+    }
+    net = {"intents": 15, "safety": -30}
+    case = {
+        "expr": filled(target["expr"]),
+        "eval_time": "10m",
+        "exp_samples": [
+            {"labels": f'{{notional="false", rule="{rule}"}}', "value": value} for rule, value in net.items()
+        ],
+    }
+    series = [{"series": name, "values": values} for name, values in moved.items()]
+    tests = {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [case]}]}
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(tests))
+    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 def test_ids_are_unique() -> None:
