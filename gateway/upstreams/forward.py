@@ -41,6 +41,9 @@ class Forwarder:
                 raise
             except ApiError as error:
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
+                if isinstance(error, UpstreamTimeout):
+                    # it may have taken the call, and the request's row is about the one that answers
+                    self._metrics.usage_missing.labels(target.upstream).inc()
                 continue
             if answer.status not in _TRY_NEXT:
                 return answer

@@ -73,6 +73,9 @@ async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
     assert [sent(metrics, "offramp_fallbacks_total", upstream=name) for name in "abc"] == [0, 1, 1]
     reason = getattr(failure, "code", "")
     assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=reason) == 1
+    # what a late call cost is told by nobody
+    late = float(isinstance(failure, UpstreamTimeout))
+    assert [sent(metrics, "offramp_usage_missing_requests_total", upstream=name) for name in "ab"] == [late, late]
 
 
 async def test_the_last_target_stands_whatever_it_says(fake_upstream: Any, make_answer: MakeAnswer) -> None:
