@@ -26,6 +26,7 @@ _WARM_UP = 0.1
 _CLIP = 1.0
 _DECAY = 0.01
 _HEAD_RATE = 1e-3
+_FEW, _PLENTY = 2_000, 6_000
 
 Say = Callable[[str], None]
 
@@ -75,14 +76,15 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
 
     layers: how many are left of an encoder whose upper ones were cut off; these have more to learn.
     """
-    smoothing = 0.02 if multi_label else 0.1
+    enough = rows >= _PLENTY
+    # smoothed targets make what is certain less certain than it is (Xia et al. 2024); few rows need them
+    smoothing = 0.02 if multi_label else 0.0 if enough else 0.1
     if dimensions > 512:
         # the lower layers learn little from a policy's rows and take a third of the time
         whole = layers is None and multi_label
         rate, epochs, kept = (4e-5, 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
         return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
-    plenty = 6 if multi_label else 3
-    epochs = 12 if rows < 2_000 else 8 if rows < 6_000 else plenty
+    epochs = 12 if rows < _FEW else 8 if not enough else 6 if multi_label else 3
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
 
 
