@@ -59,6 +59,7 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     confidences = np.array([score for _, score in tops], np.float32)
     correct = np.array([guess == truth for guess, truth in zip(guesses, truths, strict=True)], bool)
     answered = np.array([bool(v.labels) and v.labels[0] != OTHER and v.abstention is None for v in verdicts], bool)
+    answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
     in_scope = np.array([truth != OTHER for truth in truths], bool)
     wrong = int((answered & ~correct).sum())
     bins = statistics.reliability(confidences, correct)
@@ -80,7 +81,7 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
         },
         "ece": statistics.expected_calibration_error(bins),
         "reliability": bins,
-        "risk_coverage": _thinned(confidences, correct),
+        "risk_coverage": _curve(confidences, correct, answerable),
         "macro_f1": macro_f1(labels),
         "labels": labels,
         "confusion": confusion.one_of(names, truths, guesses, texts, confidences.tolist()),
@@ -179,17 +180,20 @@ def _worst(
     ]
 
 
-def _thinned(confidences: Floats, correct: NDArray[np.bool_]) -> list[dict[str, float]]:
-    points = risk_coverage(confidences, correct)
-    keep = (
-        np.unique(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int)).tolist()
-        if points
-        else ()
-    )
+def _answerable(verdict: Verdict) -> bool:
+    """Whether some threshold would have it answered: `other` never is, nor what a threshold has no part in."""
+    return top(verdict)[0] != OTHER and verdict.abstention in {None, Abstention.UNSURE}
+
+
+def _curve(confidences: Floats, correct: NDArray[np.bool_], answerable: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Risk and coverage, thinned: `answered` is of all texts, as it is beside the curve. All: (n,)."""
+    points = risk_coverage(confidences[answerable], correct[answerable])
+    share = float(answerable.mean()) if len(answerable) else 0.0
+    keep = np.unique(np.linspace(0, len(points) - 1, min(_CURVE_POINTS, len(points))).astype(int)).tolist()
     return [
         {
             "act": round(points[i].act, 5),
-            "answered": round(points[i].answered, 5),
+            "answered": round(points[i].answered * share, 5),
             "error": round(points[i].error, 5),
         }
         for i in keep

@@ -53,8 +53,17 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     matrix = found["confusion"]
     assert [matrix["labels"][matrix["cells"][0][i]] for i in (0, 1)] == ["card_arrival", "card_arrival"]
     assert sum(count for *_, count in matrix["cells"]) == 5
-    assert found["risk_coverage"][-1]["answered"] == 1.0
+    assert found["risk_coverage"][-1]["answered"] == 0.8
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
+
+
+def test_the_curve_passes_through_what_is_answered(make_policy: Callable[..., Policy]) -> None:
+    foreign = replace(unsure(says("lost_card", 0.99)), abstention=Abstention.LANGUAGE)
+    verdicts = [*[says(OTHER, 0.99)] * 6, *[says("card_arrival", 0.9)] * 4, foreign]
+    truths = [*[("other",)] * 6, *[("card_arrival",)] * 3, ("lost_card",), ("lost_card",)]
+    found = evaluate(make_policy(), list("abcdefghijk"), truths, verdicts)
+    assert found["risk_coverage"] == [{"act": 0.9, "answered": found["answered"], "error": found["error"]}]
+    assert (found["answered"], found["error"]) == (round(4 / 11, 5), 0.25)
 
 
 def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
