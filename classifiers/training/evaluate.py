@@ -1,6 +1,6 @@
 """Verdicts against the truth → measures, as plain data that report.json and `offramp eval` show. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,11 +46,20 @@ def top(verdict: Verdict) -> tuple[str, float]:
     """The likeliest label of a single-label verdict, whether or not it was certain enough to name, and its score."""
     if verdict.labels:
         return verdict.labels[0], verdict.confidence
-    if not verdict.scores:
+    return _likeliest(verdict.scores)
+
+
+def _likeliest(scores: Mapping[str, float]) -> tuple[str, float]:
+    if not scores:
         return OTHER, 0.0
-    label = max(verdict.scores, key=lambda name: verdict.scores[name])
-    rest = 1 - sum(verdict.scores.values())
-    return (OTHER, rest) if rest > verdict.scores[label] else (label, verdict.scores[label])
+    label = max(scores, key=lambda name: scores[name])
+    rest = 1 - sum(scores.values())
+    return (OTHER, rest) if rest > scores[label] else (label, scores[label])
+
+
+def _by_novelty(verdict: Verdict) -> bool:
+    """Whether novelty made it `other`, against the scores: they then say nothing of how likely that is right."""
+    return verdict.labels == (OTHER,) and _likeliest(verdict.scores)[0] != OTHER
 
 
 def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -62,7 +71,8 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
     in_scope = np.array([truth != OTHER for truth in truths], bool)
     wrong = int((answered & ~correct).sum())
-    bins = statistics.reliability(confidences, correct)
+    scored = np.array([not _by_novelty(verdict) for verdict in verdicts], bool)
+    bins = statistics.reliability(confidences[scored], correct[scored])
     names = [*policy.labels, OTHER]
     labels = {name: _label_measures(name, truths, guesses) for name in names if name in truths or name in guesses}
     return {

@@ -66,6 +66,15 @@ def test_the_curve_passes_through_what_is_answered(make_policy: Callable[..., Po
     assert (found["answered"], found["error"]) == (round(4 / 11, 5), 0.25)
 
 
+def test_what_novelty_made_other_has_no_part_in_calibration(make_policy: Callable[..., Policy]) -> None:
+    novel = replace(says("card_arrival", 0.9), labels=(OTHER,), confidence=0.1)
+    verdicts = [novel, says(OTHER, 0.7), says("card_arrival", 0.9)]
+    found = evaluate(make_policy(), list("abc"), [("other",), ("other",), ("card_arrival",)], verdicts)
+    assert found["accuracy"] == 1.0
+    assert [(entry["confidence"], entry["rows"]) for entry in found["reliability"]] == [(0.7, 1), (0.9, 1)]
+    assert found["ece"] == pytest.approx(0.2)
+
+
 def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
     found = evaluate(make_policy(), ["a" * 1_000_000], [("exchange_rate",)], [says("card_arrival", 0.9)])
     assert len(found["errors"][0]["text"]) == 600
