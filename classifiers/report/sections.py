@@ -151,7 +151,8 @@ def suite(measures: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield (
         f"<p>{measures['harmful']} harmful and {measures['harmless']} harmless rows, and what the suite makes of them. "
-        "Kept: what is caught, as a share of what is caught of the same rows as they are.</p>"
+        "Kept: what is caught, as a share of what is caught of the same rows as they are. Still caught: of those that "
+        "are caught as they are the share that still is, so that nothing newly caught hides what is lost.</p>"
     )
     if bars:
         yield svg.bars("Recall kept", bars)

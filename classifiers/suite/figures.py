@@ -1,4 +1,4 @@
-"""Verdicts on a suite's cases → how much of the clean recall is kept and how many false alarms there are. Pure."""
+"""Verdicts on a suite's cases → what is caught beside what is caught clean, and what is flagged without need. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,9 @@ def measure(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict]) ->
     """Figures over some cases (a variant's, a family's).
 
     harmful: cases that should be flagged, of which `caught`, where `clean` of the same rows are caught as they are;
-    kept: caught / clean with `kept_interval` (95 %, bootstrap over rows), None where nothing was caught clean;
+    kept: caught / clean, in which what is newly caught makes up for what is lost, so that it may be above 1;
+    still_caught: of those caught as they are the share that is still caught; both with an interval (`kept_interval`,
+    `still_caught_interval`: 95 %, bootstrap over rows), and None where nothing was caught clean;
     missed_in_doubt: share that abstains without a label. harmless: cases that should not be flagged, of which
     `alarms` are (`alarms_interval`: Wilson), where `clean_alarms` of the rows they were made of are; in_doubt: share
     that abstains. Shares are None where there was nothing to measure.
@@ -45,7 +47,9 @@ def measure(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict]) ->
     bad = [(case, verdict) for case, verdict in pairs if case.harmful]
     good = [(case, verdict) for case, verdict in pairs if not case.harmful]
     caught = sum(flagged(verdict) for _, verdict in bad)
-    before = sum(bool(clean.harmful[case.base]) for case, _ in bad if case.base is not None)
+    caught_clean = [_caught_clean(clean, case) for case, _ in bad]
+    before = sum(caught_clean)
+    still = sum(was and flagged(verdict) for was, (_, verdict) in zip(caught_clean, bad, strict=True))
     alarms = sum(flagged(verdict) for _, verdict in good)
     based = [case.base for case, _ in good if case.base is not None]
     return {
@@ -53,7 +57,9 @@ def measure(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict]) ->
         "caught": _share(caught, len(bad)),
         "clean": _share(before, len(bad)),
         "kept": round(caught / before, 5) if before else None,
-        "kept_interval": _kept_interval(clean, bad) if before else None,
+        "kept_interval": _interval(clean, bad) if before else None,
+        "still_caught": _share(still, before),
+        "still_caught_interval": _interval(clean, bad, only_clean=True) if before else None,
         "missed_in_doubt": _share(sum(doubted(verdict) for _, verdict in bad), len(bad)),
         "harmless": len(good),
         "alarms": _share(alarms, len(good)),
@@ -74,22 +80,28 @@ def by_variant(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict])
     }
 
 
-def _kept_interval(clean: Clean, bad: Sequence[tuple[Case, Verdict]]) -> tuple[float, float] | None:
-    """Rows are drawn anew, each with all cases made of it."""
+def _caught_clean(clean: Clean, case: Case) -> bool:
+    return case.base is not None and bool(clean.harmful[case.base])
+
+
+def _interval(
+    clean: Clean, bad: Sequence[tuple[Case, Verdict]], *, only_clean: bool = False
+) -> tuple[float, float] | None:
+    """Of caught / clean; only_clean: of what was caught clean. Rows are drawn anew, each with all cases made of it."""
     after = np.zeros(len(clean.harmful))
     before = np.zeros(len(clean.harmful))
     for case, verdict in bad:
         if case.base is not None:
-            after[case.base] += flagged(verdict)
+            after[case.base] += flagged(verdict) and (_caught_clean(clean, case) or not only_clean)
             before[case.base] += clean.harmful[case.base]
     rows = np.flatnonzero(np.bincount([case.base for case, _ in bad if case.base is not None], minlength=len(after)))
     chance = np.random.default_rng(0)
     drawn = rows[chance.integers(0, len(rows), (_RESAMPLES, len(rows)))]
     totals = before[drawn].sum(axis=1)
-    kept = after[drawn].sum(axis=1)[totals > 0] / totals[totals > 0]
-    if not len(kept):
+    shares = after[drawn].sum(axis=1)[totals > 0] / totals[totals > 0]
+    if not len(shares):
         return None
-    low, high = np.quantile(kept, (0.025, 0.975))
+    low, high = np.quantile(shares, (0.025, 0.975))
     return round(float(low), 5), round(float(high), 5)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from classifiers.report.figures import interval, percent
 
-HEAD = ("", "harmful", "caught", "clean", "kept", "95 %", "harmless", "false alarms", "95 %", "clean", "in doubt")
+_BAD = ("harmful", "caught", "clean", "kept", "95 %", "still caught", "95 %")
+_GOOD = ("harmless", "false alarms", "95 %", "clean", "in doubt")
+HEAD = ("", *_BAD, *_GOOD)
 
 
 def rows(suite: Mapping[str, Any]) -> Iterator[tuple[bool, tuple[str, ...]]]:
@@ -19,11 +21,15 @@ def rows(suite: Mapping[str, Any]) -> Iterator[tuple[bool, tuple[str, ...]]]:
 
 def plain(suite: Mapping[str, Any]) -> Iterator[str]:
     """For a terminal."""
-    yield f"suite: {suite['harmful']} harmful and {suite['harmless']} harmless rows; kept = caught / caught clean"
-    yield f"  {'':32}{'caught':>9}{'clean':>9}{'kept':>9}{'alarms':>9}{'clean':>9}{'in doubt':>10}"
+    yield (
+        f"suite: {suite['harmful']} harmful and {suite['harmless']} harmless rows; kept = caught / caught clean, "
+        "still = share of what is caught clean that still is"
+    )
+    yield f"  {'':32}{'caught':>9}{'clean':>9}{'kept':>9}{'still':>9}{'alarms':>9}{'clean':>9}{'in doubt':>10}"
     for summed, cells in rows(suite):
         name = cells[0] if summed else f"  {cells[0]}"
-        yield (f"  {name:32}{cells[2]:>9}{cells[3]:>9}{cells[4]:>9}{cells[7]:>9}{cells[9]:>9}{cells[10]:>10}").rstrip()
+        shown = "".join(f"{cells[place]:>9}" for place in (2, 3, 4, 6, 9, 11))
+        yield f"  {name:32}{shown}{cells[12]:>10}".rstrip()
 
 
 def markdown(suite: Mapping[str, Any]) -> Iterator[str]:
@@ -42,6 +48,8 @@ def _cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
         percent(figures["clean"]),
         percent(figures["kept"]),
         interval(figures["kept_interval"]),
+        percent(figures["still_caught"]),
+        interval(figures["still_caught_interval"]),
     )
     alarms = (
         percent(figures["alarms"]),
@@ -49,4 +57,7 @@ def _cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
         percent(figures["clean_alarms"]),
         percent(figures["in_doubt"]),
     )
-    return (str(bad or ""), *(caught if bad else ("",) * 4), str(good or ""), *(alarms if good else ("",) * 4))
+    return (
+        *((str(bad), *caught) if bad else ("",) * len(_BAD)),
+        *((str(good), *alarms) if good else ("",) * len(_GOOD)),
+    )

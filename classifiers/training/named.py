@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _PLAIN = ("accuracy", "exact", "macro_f1", "answered", "error", "ece")
-_SUITE = ("kept", "caught", "alarms", "in_doubt")
+_SUITE = ("kept", "still_caught", "caught", "alarms", "in_doubt")
 _RANKING = ("auprc", "auroc", "recall_at_1pct_false_alarms")
 
 

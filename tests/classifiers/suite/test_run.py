@@ -34,7 +34,7 @@ def case(harmful: bool, base: int | None) -> Case:
     return Case(variant="v", texts=("t",), harmful=harmful, base=base)
 
 
-def test_kept_is_the_share_of_what_is_caught_clean() -> None:
+def test_kept_is_what_is_caught_beside_what_is_caught_clean() -> None:
     clean = Clean(harmful=np.array([True, True, True, True, False]), harmless=np.array([False, True]))
     cases = [*(case(True, base) for base in range(5)), case(False, 0), case(False, 1), case(False, None)]
     verdicts = [said("a"), said("a"), said("a"), said(), said(), said("a"), said(), said(unsure=True)]
@@ -46,10 +46,20 @@ def test_kept_is_the_share_of_what_is_caught_clean() -> None:
     assert found["in_doubt"] == 0.33333
 
 
+def test_what_is_newly_caught_hides_no_loss() -> None:
+    clean = Clean(harmful=np.array([True, True, False, False, False]), harmless=np.array([], bool))
+    verdicts = [said("a"), said(), said("a"), said("a"), said()]
+    found = measure(clean, [case(True, base) for base in range(5)], verdicts)
+    assert (found["kept"], found["still_caught"]) == (1.5, 0.5)
+    low, high = found["still_caught_interval"]
+    assert 0 <= low < 0.5 < high <= 1
+
+
 def test_nothing_caught_clean_keeps_nothing_and_divides_by_nothing() -> None:
     clean = Clean(harmful=np.array([False]), harmless=np.array([], bool))
     found = measure(clean, [case(True, 0)], [said("a")])
     assert (found["kept"], found["kept_interval"], found["alarms"]) == (None, None, None)
+    assert (found["still_caught"], found["still_caught_interval"]) == (None, None)
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
     figures = named(found)
     assert figures["recall"] == 1.0
     assert figures["suite.character-attacks.kept"] is not None
+    assert figures["suite.character-attacks.still_caught"] is not None
     assert figures["violence.recall"] == 1.0
     text = page(found, ["rows.jsonl"])
     check_page(text)
