@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import bounds
+from gateway.cli import bounds, targets
 from gateway.cli.bars import bars
 from gateway.cli.output import Exit, Json, fail, percent, print_json, stderr, stdout
 
@@ -45,6 +45,10 @@ def evaluate(
     from classifiers.training.named import named
 
     limits = bounds.parse(fail_under or (), fail_over or ())
+    target = output or (html and html.with_suffix(".json"))
+    beside = "--output" if output else "the JSON beside it"
+    writes = {"--html": html, beside: target}
+    targets.check({flag: path for flag, path in writes.items() if path}, data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     rows = read_rows(classifier.model.policy, data)
@@ -61,7 +65,6 @@ def evaluate(
         )
     figures = named(found)
     bounds.check(limits, figures)
-    target = output or (html and html.with_suffix(".json"))
     if html:
         html.write_text(page(found, [str(path) for path in data]), encoding="utf-8")
     if target:
