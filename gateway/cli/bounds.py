@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 
 import typer
+
+_NO_SHARES = frozenset({"mean_ms", "p50_ms", "p95_ms", "kept"})
+"""The last parts of figures that may be above 1. All others are shares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,8 @@ class Bound:
 
 
 def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
-    """NAME=x each; x alone is of the accuracy. Raises typer.BadParameter."""
+    """NAME=x each; x alone is of the accuracy. Raises typer.BadParameter, also where x is no value of that figure:
+    such a bound would always hold."""
     return [
         *(_bound(text, "--fail-under", over=False) for text in under),
         *(_bound(text, "--fail-over", over=True) for text in over),
@@ -30,7 +35,17 @@ def _bound(text: str, flag: str, *, over: bool) -> Bound:
         limit = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
-    return Bound(name=name or "accuracy", limit=limit, over=over)
+    bound = Bound(name=name or "accuracy", limit=limit, over=over)
+    if not isfinite(limit):
+        raise typer.BadParameter(f"{text!r} bounds nothing: {number} is no number", param_hint=flag)
+    # no figure is over 1, so that whoever writes ece=1 means 1 %
+    always = over and limit == 1 and not number.endswith("%")
+    if bound.name.rpartition(".")[2] not in _NO_SHARES and (always or not 0 <= limit <= 1):
+        hint = f"; write {number}%" if 1 <= limit <= 100 else ""
+        raise typer.BadParameter(
+            f"{text!r}: {bound.name} is a share of 0 to 1, or of 0% to 100%{hint}", param_hint=flag
+        )
+    return bound
 
 
 def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:

@@ -20,6 +20,23 @@ def test_what_is_no_number_is_refused(text: str) -> None:
         bounds.parse([text], [])
 
 
+@pytest.mark.parametrize("text", ["accuracy=nan", "nan", "ece=inf", "latency.p95_ms=nan%"])
+def test_what_is_not_finite_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no number"):
+        bounds.parse([], [text])
+
+
+def test_a_share_that_no_figure_can_pass_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match=r"'ece=5': ece is a share .*; write 5%"):
+        bounds.parse([], ["ece=5"])
+    with pytest.raises(typer.BadParameter, match="write 1%"):
+        bounds.parse([], ["false_alarms=1"])
+    for text in ("accuracy=101%", "accuracy=-0.1", "loss.recall=90"):
+        with pytest.raises(typer.BadParameter, match="is a share"):
+            bounds.parse([text], [])
+    bounds.parse(["suite.length.kept=105%", "accuracy=100%"], ["latency.mean_ms=20", "ece=100%"])
+
+
 def test_an_unknown_figure_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(typer.BadParameter, match="did you mean macro_f1"):
         bounds.check([Bound(name="macro_f", limit=1)], ["accuracy", "macro_f1"])
