@@ -3,13 +3,38 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from classifiers.policy import OTHER, Policy
+from classifiers.suite.run import FAMILIES
+
 _PLAIN = ("accuracy", "exact", "macro_f1", "answered", "error", "ece")
 _SUITE = ("kept", "still_caught", "caught", "alarms", "in_doubt")
 _RANKING = ("auprc", "auroc", "recall_at_1pct_false_alarms")
+_LABEL = ("precision", "recall", "f1")
+_LATENCY = ("mean_ms", "p50_ms", "p95_ms")
+
+
+def names(policy: Policy, *, suite: bool) -> list[str]:
+    """What figures of a policy's classifier can be called, whether or not some rows let them be measured. suite:
+    whether that is asked for."""
+    ranking = _RANKING if policy.multi_label else ()
+    if policy.kind == "safety":
+        whole = ("accuracy", "exact", "macro_f1", "ece", "recall", "false_alarms", "doubt", *ranking)
+    elif policy.multi_label:
+        whole = ("accuracy", "exact", "macro_f1", "ece", "doubt", "false_alarms")
+    else:
+        whole = ("accuracy", "macro_f1", "answered", "error", "ece", "out_of_scope_answered")
+    labels = policy.labels if policy.multi_label else (*policy.labels, OTHER)
+    return [
+        *whole,
+        *(f"{label}.{name}" for label in labels for name in (*_LABEL, *ranking)),
+        *(f"latency.{name}" for name in _LATENCY),
+        *(_in_suite(family, name) for family in (FAMILIES if suite else ()) for name in _SUITE),
+    ]
 
 
 def named(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
-    """evaluation: as of `examine`. Values are None where there was nothing to measure."""
+    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, and a
+    latency that no row tells, are left out."""
     return dict(_named(evaluation))
 
 
@@ -17,11 +42,15 @@ def _named(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield from ((name, evaluation[name]) for name in _PLAIN if name in evaluation)
     yield from _whole(evaluation)
     for label, one in evaluation["labels"].items():
-        yield from ((f"{label}.{name}", one[name]) for name in ("precision", "recall", "f1", *_RANKING) if name in one)
-    taken = (evaluation.get("latency") or {}).items()
-    yield from ((f"latency.{name}", value) for name, value in taken if name.endswith("_ms"))
+        yield from ((f"{label}.{name}", one[name]) for name in (*_LABEL, *_RANKING) if name in one)
+    taken = evaluation["latency"]
+    yield from ((f"latency.{name}", taken[name]) for name in _LATENCY if taken)
     for family, found in evaluation.get("suite", {}).get("families", {}).items():
-        yield from ((f"suite.{family.replace(' ', '-')}.{name}", found["all"][name]) for name in _SUITE)
+        yield from ((_in_suite(family, name), found["all"][name]) for name in _SUITE)
+
+
+def _in_suite(family: str, name: str) -> str:
+    return f"suite.{family.replace(' ', '-')}.{name}"
 
 
 def _whole(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:

@@ -59,9 +59,10 @@ def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:
 
 
 def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
-    """A line for each bound that does not hold. A figure that could not be measured holds none."""
+    """A line for each bound that does not hold. A figure that is None or not there could not be measured
+    and holds none."""
     for bound in bounds:
-        value = figures[bound.name]
+        value = figures.get(bound.name)
         if value is None:
             yield f"{bound.name} could not be measured on these rows"
         elif (value > bound.limit) if bound.over else (value < bound.limit):

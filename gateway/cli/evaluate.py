@@ -42,7 +42,7 @@ def evaluate(
     from classifiers.training import kept
     from classifiers.training.data import read_rows
     from classifiers.training.examine import examine
-    from classifiers.training.named import named
+    from classifiers.training.named import named, names
 
     limits = bounds.parse(fail_under or (), fail_over or ())
     target = output or (html and html.with_suffix(".json"))
@@ -51,6 +51,7 @@ def evaluate(
     targets.check({flag: path for flag, path in writes.items() if path}, data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
+    bounds.check(limits, names(classifier.model.policy, suite=suite))
     rows = read_rows(classifier.model.policy, data)
     if not rows:
         raise fail(f"there are no rows in {', '.join(map(str, data))}", Exit.USAGE)
@@ -63,8 +64,6 @@ def evaluate(
             suite_rows=suite_rows if suite else 0,
             advance=advance,
         )
-    figures = named(found)
-    bounds.check(limits, figures)
     if html:
         html.write_text(page(found, [str(path) for path in data]), encoding="utf-8")
     if target:
@@ -74,7 +73,7 @@ def evaluate(
     else:
         for line in _lines(found):
             stdout().print(line, soft_wrap=True)
-    missed = list(bounds.failures(limits, figures))
+    missed = list(bounds.failures(limits, named(found)))
     for line in missed:
         stderr().print(line, style="red", soft_wrap=True)
     if missed:

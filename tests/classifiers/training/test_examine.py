@@ -10,10 +10,12 @@ from classifiers.classifier import Classifier
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
 from classifiers.model import Model
+from classifiers.policy import Policy
 from classifiers.report.evaluation import page
 from classifiers.runtime import Runtime
+from classifiers.training.evaluate import evaluate
 from classifiers.training.examine import examine
-from classifiers.training.named import named
+from classifiers.training.named import named, names
 from classifiers.training.rows import Row
 
 
@@ -90,6 +92,7 @@ def test_the_page_is_whole_and_its_data_is_json(bank: dict[str, Any], check_page
 def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
     found = examine(runtime, "safe", HARM, trained_on=None, suite_rows=1)
     figures = named(found)
+    assert set(figures) == set(names(runtime.classifiers["safe"].model.policy, suite=True))
     assert figures["recall"] == 1.0
     assert figures["suite.character-attacks.kept"] is not None
     assert figures["suite.character-attacks.still_caught"] is not None
@@ -101,8 +104,20 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
         examine(runtime, "bank", ROWS, trained_on=None, suite_rows=1)
 
 
-def test_figures_have_names(bank: dict[str, Any]) -> None:
-    figures = named(bank)
+def test_figures_have_names_whether_or_not_they_can_be_measured(runtime: Runtime, bank: dict[str, Any]) -> None:
+    figures, known = named(bank), names(runtime.classifiers["bank"].model.policy, suite=False)
+    assert set(known) - set(figures) == {"other.precision", "other.recall", "other.f1"}
+    assert set(figures) < set(known)
+    nothing = named(examine(runtime, "bank", [], trained_on=None))
+    assert "latency.mean_ms" in set(known) - set(nothing)
+    assert set(nothing) < set(known)
     assert figures["accuracy"] == 0.75
     assert figures["exchange_rate.recall"] == 0.66667
     assert {"macro_f1", "ece", "error", "answered", "out_of_scope_answered", "latency.p95_ms"} <= set(figures)
+
+
+@pytest.mark.parametrize("more", [{}, {"kind": "topic", "several": True}])
+def test_figures_of_several_labels_have_names(make_policy: Callable[..., Policy], more: dict[str, Any]) -> None:
+    policy = make_policy("safety").model_copy(update=more)
+    figures = named({**evaluate(policy, [], [], []), "latency": None})
+    assert {name for name in names(policy, suite=False) if not name.startswith("latency.")} == set(figures)

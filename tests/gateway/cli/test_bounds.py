@@ -51,7 +51,13 @@ def test_a_line_for_each_that_does_not_hold() -> None:
             Bound(name="a", limit=0.5, over=True),
             Bound(name="a", limit=0.4, over=True),
             Bound(name="none", limit=0.0),
+            Bound(name="absent.recall", limit=0.0),
         ],
         {"a": 0.5, "none": None},
     )
-    assert list(found) == ["a is 0.5, under 0.51", "a is 0.5, over 0.4", "none could not be measured on these rows"]
+    assert list(found) == [
+        "a is 0.5, under 0.51",
+        "a is 0.5, over 0.4",
+        "none could not be measured on these rows",
+        "absent.recall could not be measured on these rows",
+    ]
