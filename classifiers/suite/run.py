@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from classifiers.errors import ClassifierError
+from classifiers.policy import Policy
 from classifiers.runtime import Runtime
 from classifiers.suite import (
     attacks,
@@ -61,8 +62,7 @@ def run(
     called with cases done and in all. Raises ClassifierError for a classifier that is not of kind safety.
     """
     policy = runtime.classifiers[name].model.policy
-    if policy.kind != "safety":
-        raise ClassifierError(f"{name} is of kind {policy.kind}; the suite is for classifiers of kind safety")
+    check_kind(policy)
     sample = Sample(
         policy=policy,
         harmful=_draw([text for text, harmful in rows if harmful], most, seed),
@@ -98,6 +98,12 @@ def run(
         "clean": measure(clean, plain, verdicts),
         "families": found,
     }
+
+
+def check_kind(policy: Policy) -> None:
+    """Raises ClassifierError where the suite has nothing to try on what a policy describes."""
+    if policy.kind != "safety":
+        raise ClassifierError(f"{policy.name} is of kind {policy.kind}; the suite is for classifiers of kind safety")
 
 
 def _draw(texts: Sequence[str], most: int, seed: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from classifiers.encoder.session import embed
 from classifiers.runtime import Runtime
-from classifiers.suite.run import run
+from classifiers.suite.run import check_kind, run
 from classifiers.training import goals
 from classifiers.training.clean import key
 from classifiers.training.confusion import shortened
@@ -38,10 +38,13 @@ def examine(
     classifier, version, kind, about, made_at; trained_on: the rows that it was trained on, which count in no other
     figure (None where the training rows are not known); repeated: rows whose text came before; errors: each with the
     `nearest` training rows; stages: how many rows each settled; latency; suite: where suite_rows is not 0.
-    trained_on: the training rows. Raises ClassifierError where the suite is asked for and the kind is not safety.
+    trained_on: the training rows. Raises ClassifierError, before anything is measured, where the suite is asked for and
+    the kind is not safety.
     """
     classifier = runtime.classifiers[name]
     policy = classifier.model.policy
+    if suite_rows:
+        check_kind(policy)
     known = {key(row.text) for row in trained_on or ()}
     seen = [row for row in rows if key(row.text) in known]
     fresh = [row for row in rows if key(row.text) not in known] if seen else list(rows)

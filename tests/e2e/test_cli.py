@@ -97,6 +97,11 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
     unknown = run_offramp("eval", "tiny", "rows.jsonl", "--fail-over", "ecee=0.5", cwd=folder)
     assert unknown.returncode == 2
     assert "did you mean ece?" in unknown.stderr
+    (folder / "one.jsonl").write_text('{"text": "my refund please", "label": "refund"}\n')
+    done = run_offramp("eval", "tiny", "one.jsonl", "--html", "one.html", "--fail-under", "greeting.f1=0.5", cwd=folder)
+    assert done.returncode == 3
+    assert "greeting.f1 could not be measured" in done.stderr
+    assert (folder / "one.html").exists()
     wrong = folder / "wrong.jsonl"
     wrong.write_text('{"text": "good evening", "label": "refund"}\n{"text": "Hello!", "label": "greeting"}\n')
     done = run_offramp("eval", "tiny", "wrong.jsonl", "--fail-under", "0.5", cwd=folder)

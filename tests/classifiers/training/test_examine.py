@@ -100,8 +100,15 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
     text = page(found, ["rows.jsonl"])
     check_page(text)
     assert "Recall kept" in text
+
+
+def test_a_suite_on_another_kind_is_refused_before_anything_is_measured(runtime: Runtime) -> None:
+    done: list[str] = []
     with pytest.raises(ClassifierError, match="kind safety"):
-        examine(runtime, "bank", ROWS, trained_on=None, suite_rows=1)
+        examine(
+            runtime, "bank", ROWS, trained_on=None, suite_rows=1, advance=lambda what, _done, _total: done.append(what)
+        )
+    assert done == []
 
 
 def test_figures_have_names_whether_or_not_they_can_be_measured(runtime: Runtime, bank: dict[str, Any]) -> None:
