@@ -30,6 +30,7 @@ def examine(
     rows: Sequence[Row],
     *,
     trained_on: Sequence[Row] | None,
+    nearest_rows: bool = True,
     suite_rows: int = 0,
     advance: Advance = lambda _what, _done, _total: None,
 ) -> dict[str, Any]:
@@ -38,8 +39,8 @@ def examine(
     classifier, version, kind, about, made_at; trained_on: the rows that it was trained on, which count in no other
     figure (None where the training rows are not known); repeated: rows whose text came before; errors: each with the
     `nearest` training rows; stages: how many rows each settled; latency; suite: where suite_rows is not 0.
-    trained_on: the training rows. Raises ClassifierError, before anything is measured, where the suite is asked for and
-    the kind is not safety.
+    trained_on: the training rows; nearest_rows: whether to look for the nearest, for which all of them are encoded.
+    Raises ClassifierError, before anything is measured, where the suite is asked for and the kind is not safety.
     """
     classifier = runtime.classifiers[name]
     policy = classifier.model.policy
@@ -50,7 +51,7 @@ def examine(
     fresh = [row for row in rows if key(row.text) not in known] if seen else list(rows)
     verdicts = _verdicts(runtime, name, fresh, advance)
     measures = evaluate(policy, [row.text for row in fresh], [row.labels for row in fresh], verdicts)
-    if trained_on and classifier.model.stages:
+    if nearest_rows and trained_on and classifier.model.stages:
         _add_nearest(measures["errors"], runtime, name, trained_on, advance)
     found = {
         "classifier": name,

@@ -61,6 +61,7 @@ def evaluate(
             name,
             rows,
             trained_on=kept.load(models, name, classifier.version),
+            nearest_rows=bool(target or json),
             suite_rows=suite_rows if suite else 0,
             advance=advance,
         )

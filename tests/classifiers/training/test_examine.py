@@ -58,6 +58,20 @@ def test_an_error_is_beside_its_nearest_training_rows(bank: dict[str, Any]) -> N
     assert [near["text"] for near in error["nearest"]] == ["where is my new card", "what is the exchange rate"]
 
 
+def test_training_rows_are_not_encoded_where_nobody_will_read_the_nearest(runtime: Runtime) -> None:
+    done: list[str] = []
+    found = examine(
+        runtime,
+        "bank",
+        ROWS,
+        trained_on=TRAINED,
+        nearest_rows=False,
+        advance=lambda what, _done, _total: done.append(what),
+    )
+    assert "nearest" not in found["errors"][0]
+    assert set(done) == {"rows"}
+
+
 def test_where_training_rows_are_not_known_nothing_is_said_of_leaks(runtime: Runtime) -> None:
     found = examine(runtime, "bank", ROWS, trained_on=None)
     assert found["rows"] == 5
