@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.output import Json, print_json, stdout
+from gateway.cli.output import Json, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from classifiers.verdict import SlotValue
@@ -35,7 +35,7 @@ def classify(
         if verdict.abstention:
             what += f" ({verdict.abstention.value}: {verdict.reason})"
         what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
-        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {text}", soft_wrap=True)
+        stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {quoted(text)}", soft_wrap=True)
         for slot in verdict.slots:
             place = f"{slot.slot} {slot.start}-{slot.end}"
             stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds, targets
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, fail, percent, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, fail, percent, print_json, quoted, stderr, stdout
 
 
 def evaluate(
@@ -101,7 +101,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         figures = ", ".join(f"{key} {percent(values.get(key))}" for key in ("precision", "recall", "f1"))
         yield f"  {label}: {figures}"
     for error in found["errors"][:10]:
-        yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {error['text']}"
+        yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {quoted(error['text'])}"
     if "suite" in found:
         yield from plain(found["suite"])
 
@@ -112,6 +112,6 @@ def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
         yield f"{seen['rows']} more rows were trained on and count in no figure ({percent(seen['accuracy'])} right):"
-        yield from (f"  trained on: {text}" for text in seen["texts"][:10])
+        yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:10])
     if found["repeated"]:
         yield f"{found['repeated']} rows repeat the text of another"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.output import Exit, Json, fail, print_json, stdout
+from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from classifiers.model import Model
@@ -128,7 +128,7 @@ def _print(result: dict[str, Any]) -> None:
 
     console = stdout()
     for rule in result["rules"]:
-        read = " ⏎ ".join(rule["reads"]) or "(nothing)"
+        read = " ⏎ ".join(map(quoted, rule["reads"])) or "(nothing)"
         console.print(f"\nrule {rule['rule']} ({rule['classifier']}) reads: {read[:400]}", soft_wrap=True)
         table = Table("label", "score", "", "acts from", "unsure from")
         top = sorted(rule["scores"].items(), key=lambda item: -item[1])[:8]

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+_NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -38,6 +41,13 @@ def stderr() -> Console:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def quoted(text: str) -> str:
+    """Text of others in one line, with what a terminal would act on or hide written out: `\\x1b`, `\\n`, `\\u202e`."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _NOT_SHOWN else char for char in text
+    )
 
 
 def percent(share: float | None) -> str:
