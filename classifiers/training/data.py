@@ -16,6 +16,9 @@ from classifiers.training.rows import Origin, Row, encodable
 
 _LABEL_KEYS = ("label", "labels", "category", "intent")
 _SHOWN_PROBLEMS = 20
+_SHOWN_HEADER_CHARS = 200
+_MOST_FIELD_CHARS = 10_000_000
+"""Of a CSV's field. Beyond it a quote was left open; csv's own limit of 131,072 is less than a text may be long."""
 
 
 def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") -> list[Row]:
@@ -23,8 +26,8 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
 
     Where the policy has slots, texts may mark them: `a table at [7 pm](time)`; a policy of one label needs no `label`.
     JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
-    `label`, several labels separated by `|`. A column `group` keeps rows together. Raises TrainingError naming
-    file:line for all that cannot be read.
+    `label`, several labels separated by `|`, fields of at most 10,000,000 characters. A column `group` keeps rows
+    together. Raises TrainingError naming file:line for all that cannot be read.
     """
     rows: list[Row] = []
     problems: list[str] = []
@@ -69,20 +72,24 @@ def _records(policy: Policy, path: Path, problems: list[str]) -> Iterator[tuple[
 def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) -> Iterator[tuple[int, Any]]:
     lines = StringIO(text, newline="")
     delimiter, held = ("\t", "tabs") if path.suffix.lower() == ".tsv" else (",", "commas")
+    # of the whole process, for csv has it no other way; it is the same for every file
+    csv.field_size_limit(_MOST_FIELD_CHARS)
     reader = csv.DictReader(lines, delimiter=delimiter)
-    header = reader.fieldnames or ()
-    if "text" not in header or (labelled and not any(key in header for key in _LABEL_KEYS)):
-        needed = "text and label" if labelled else "text"
-        problems.append(f"{path}:1: a CSV needs a header with {needed}; found {', '.join(header) or 'nothing'}")
-        return
     try:
+        header = reader.fieldnames or ()
+        if "text" not in header or (labelled and not any(key in header for key in _LABEL_KEYS)):
+            needed = "text and label" if labelled else "text"
+            found = ", ".join(header)[:_SHOWN_HEADER_CHARS] or "nothing"
+            problems.append(f"{path}:1: a CSV needs a header with {needed}; found {found}")
+            return
         for record in reader:
             if any(record.get(None, ())):
                 problems.append(f"{path}:{reader.line_num}: more fields than the header; quote text that holds {held}")
             else:
                 yield reader.line_num, record
     except csv.Error as error:
-        problems.append(f"{path}:{reader.line_num}: {error}")
+        long = f"a field of more than {_MOST_FIELD_CHARS:,} characters; is a quote left open?"
+        problems.append(f"{path}:{reader.reader.line_num}: {long if 'field limit' in str(error) else error}")
 
 
 def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:

@@ -55,6 +55,29 @@ def test_an_empty_label_does_not_teach_what_is_harmless(
         read_rows(safety, [tmp_path / name])
 
 
+def test_long_texts_are_read_from_a_csv_as_from_jsonl(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'text,label\n"{"card, " * 50_000}",lost_card\n')
+    assert len(read_rows(intent, [path])[0].text) == 300_000
+
+
+@pytest.mark.parametrize("before", ["", "text,label\nhi,other\n"])
+def test_an_endless_field_is_named_with_its_place(intent: Policy, tmp_path: Path, before: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'{before}"{"a" * 10_000_001}')
+    place = before.count("\n") + 1
+    with pytest.raises(TrainingError, match=rf"a.csv:{place}: a field of more than 10,000,000 characters; is a quote"):
+        read_rows(intent, [path])
+
+
+def test_of_a_header_that_is_none_only_the_beginning_is_shown(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a" * 140_000)
+    with pytest.raises(TrainingError, match=r"needs a header with text and label; found a+$") as refused:
+        read_rows(intent, [path])
+    assert len(str(refused.value)) < len(str(path)) + 300
+
+
 def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label,group\na,lost_card,7\nb,lost_card,7\nc,lost_card,\n")
