@@ -1,7 +1,7 @@
 """What a family of the suite makes of a sample of rows: texts to be judged like the rows themselves."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,9 +18,12 @@ class Sample:
     seed: int = 0
 
     def rows(self, most: int | None = None) -> Iterator[tuple[bool, int, str]]:
-        """(harmful, index, text) of every row, at most `most` of either sort."""
+        """(harmful, index, text) of every row, or of `most` of either sort, drawn: files are often sorted by label."""
         for harmful, texts in ((True, self.harmful), (False, self.harmless)):
-            yield from ((harmful, index, text) for index, text in enumerate(texts[:most]))
+            places: Sequence[int] = range(len(texts))
+            if most is not None and most < len(texts):
+                places = sorted(self.chance("rows", harmful).sample(places, most))
+            yield from ((harmful, index, texts[index]) for index in places)
 
     def chance(self, *parts: object) -> random.Random:
         """Chance that is always the same for the same parts (a variant, an index)."""

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,15 @@ def test_the_same_seed_gives_the_same_cases_and_bases_that_exist(family: str, sa
         assert case.texts
         assert case.base is None or case.base < len(HARMFUL)
         assert not case.harmful or case.base is not None
+
+
+def test_of_a_sorted_file_not_only_the_first_label_is_tried(sample: Sample) -> None:
+    labels = [label for label in ("hate", "theft", "violence") for _ in range(100)]
+    large = replace(sample, harmful=tuple(f"{label} {place}" for place, label in enumerate(labels)))
+    drawn = [text for harmful, index, text in large.rows(16) if harmful and large.harmful[index] == text]
+    assert len(set(drawn)) == 16
+    assert {text.split()[0] for text in drawn} == {"hate", "theft", "violence"}
+    assert list(large.rows(16)) == list(large.rows(16)) != list(replace(large, seed=4).rows(16))
 
 
 def test_twelve_attacks_and_each_changes_the_text(sample: Sample) -> None:
