@@ -39,7 +39,8 @@ def lines(models: Path, data: Path) -> Iterator[str]:
     )
     yield f"The guard: {NAME} {guard.version}, frozen encoder, {guard.report()['text']['rows']} training rows."
     yield ""
-    yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean."
+    yield f"Harmful: {AILUMINATE}; harmless: {BANK}; {ROWS} of either by seed 0; kept is caught / caught clean,"
+    yield "still caught is of what is caught clean the share that still is."
     yield ""
     yield from markdown(suite)
     yield ""

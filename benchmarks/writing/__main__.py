@@ -1,4 +1,4 @@
-"""python -m benchmarks.writing [--data ../shared/data] [--part noise|forms]: prints the tables and writes them."""
+"""python -m benchmarks.writing [--data ../shared/data] [--task Banking77|SNIPS]: prints the tables and writes them."""
 
 import argparse
 import json
