@@ -36,9 +36,10 @@ def test_the_graph_scores_as_the_fit_does_and_says_where_it_knows_no_word(
     scores, known = ngrams.scores(fitted, windows(encoder, texts))
     assert known.tolist() == [True] * 6 + [False]
     vectors = embed(table, texts)
-    np.testing.assert_allclose(vectors[:, :4] / vectors[:, 4:].max(axis=1, keepdims=True) * FAR, scores, atol=0.03)
+    far = np.linalg.norm(vectors[:, 4:], axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors[:, :4] / far * FAR, scores, atol=0.03)
     assert (vectors[:6, 5] == 0).all()
-    assert vectors[6, 4] == 0
+    np.testing.assert_allclose(vectors[6, 4:] / far[6], [0.8, 0.6], atol=1e-4)
     assert scores[:4].argmax(axis=1).tolist() == CLASSES.tolist()
     # the fourth class has no rows
     assert (scores[:, 3] == scores.min(axis=1)).all()
@@ -55,3 +56,27 @@ def test_the_rarest_pairs_give_way_where_there_is_no_room(
     # "the rate" stands in two texts
     the_rate = keys_of(encoder.tokenize("the rate"), fitted.base)[-1]
     assert the_rate in fewer.keys
+
+
+def test_one_window_with_a_word_that_is_not_known_does_not_sharpen_the_mean_of_several(
+    fitted: NGrams, encoder: Encoder, prepared_dir: Path, tmp_path: Path
+) -> None:
+    write(
+        fitted,
+        tmp_path,
+        tokenizer=next(prepared_dir.glob("encoders/*/tokenizer.json")),
+        name="own:first",
+        max_tokens=128,
+    )
+    known, unknown = embed(Encoder.open(tmp_path), ["my card is lost", "my zebra is lost"])
+    mean = np.mean([known, known, unknown], axis=0)
+    read = mean[:4] / np.linalg.norm(mean) * FAR
+    apart = (2 * known[:4] + unknown[:4]) / 3 * FAR
+    np.testing.assert_allclose(read, apart, rtol=0.06)
+
+
+def test_rows_of_one_class_teach_that_class(encoder: Encoder) -> None:
+    one = ngrams.fit(
+        windows(encoder, TEXTS), np.ones(4, np.int32), np.ones(4, np.float32), count=3, base=40_000, seed=0
+    )
+    assert ngrams.scores(one, windows(encoder, TEXTS))[0].argmax(axis=1).tolist() == [1] * 4

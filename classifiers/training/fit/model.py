@@ -80,7 +80,7 @@ def fit(
     tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
     the better is taken) by rows that it has not seen, and nothing else is measured on.
     before: where one label is named, (rows, classes) probabilities by a stage that will stand in front, none of which
-    has seen its row; it counts beside this one as far as that makes held-out text likelier.
+    has seen its row; it counts beside this one as far as that makes held-out text likelier, where enough of it is real.
     """
     from threadpoolctl import threadpool_limits
 
@@ -147,7 +147,8 @@ def _one_of(
         calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
         probabilities = squash(calibration, scores, multi_label=False)
     earlier = 0.0
-    if before is not None:
+    # text by one writer shares its words: it could not show how much a stage of words is worth
+    if before is not None and enough(real):
         mixed = blend(calibration, before[held.rows], probabilities, truth, use)
         calibration, probabilities, earlier = mixed.calibration, mixed.probabilities, mixed.earlier
     banded = bands.of_texts(policy, [rows[index].text for index in held.rows])

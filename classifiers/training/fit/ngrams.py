@@ -22,7 +22,7 @@ Windows = Sequence[Sequence[int]]
 
 
 def fit(windows: Windows, classes: Ints, weights: Floats, *, count: int, base: int, seed: int) -> NGrams:
-    """windows: token ids, special ones included; classes: (windows,) below `count`, at least two of them; weights:
+    """windows: token ids, special ones included; classes: (windows,) below `count`; weights:
     (windows,). base: above every id.
 
     Where features are more than MOST_CELLS allows for, the rarest pairs are left out.
@@ -81,12 +81,15 @@ def _tf_idf(counts: Any, rarity: Floats) -> Any:
 def _machines(rows: Any, classes: Ints, weights: Floats, count: int, seed: int) -> tuple[Floats, Floats]:
     from sklearn.svm import LinearSVC
 
+    matrix, bias = np.zeros((count, rows.shape[1]), np.float32), np.full(count, _ABSENT, np.float32)
+    if len(present := np.unique(classes)) == 1:
+        bias[present] = 1
+        return matrix, bias
     model = LinearSVC(C=C, dual=True, tol=_TOLERANCE, max_iter=_ITERATIONS, random_state=seed)
     model.fit(rows, classes, sample_weight=weights)
     coefficients, intercepts = np.asarray(model.coef_), np.asarray(model.intercept_)
     if len(coefficients) == 1:
         coefficients = np.concatenate([-coefficients, coefficients])
         intercepts = np.concatenate([-intercepts, intercepts])
-    matrix, bias = np.zeros((count, rows.shape[1]), np.float32), np.full(count, _ABSENT, np.float32)
     matrix[model.classes_], bias[model.classes_] = coefficients, intercepts
     return matrix, bias

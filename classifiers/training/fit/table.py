@@ -105,8 +105,9 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
         if len(asked):
             fitted = lesson.fit(every[dealt != fold])
             scores[asked], known[asked] = ngrams.scores(fitted, [lesson.windows[index] for index in asked])
-    used, _ = measured_on(policy, rows, every)
-    scale = calibrate.temperature(scores[used], lesson.targets[used])
+    like = every[[row.probe for row in rows]]
+    used, _ = measured_on(policy, rows, like)
+    scale = calibrate.temperature(scores[like][used], lesson.targets[like][used])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(lesson.classes), np.float32))
     return Table(
         lesson=lesson,

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,28 @@ def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
     assert (away[~known] > stage.novelty.limit).mean() > 0.5
     assert (away[known] > stage.novelty.limit).mean() < 0.05
     assert sum(verdict.novelty > stage.novelty.limit for verdict in trained.verdicts) <= 0.01 * len(trained.verdicts)
+
+
+def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
+    vectors, truth = clouds(6, 60, spread=1.2)
+    before = np.full((len(truth), 6), 0.02, np.float32)
+    before[np.arange(len(truth)), truth] = 0.9
+    unseen = np.arange(len(truth)) % 5 == 0
+    real = rows_of(truth)
+    written = [dataclasses.replace(row, source="teacher") for row in real]
+
+    def share(rows: list[Row], unseen: np.ndarray | None = None) -> float:
+        encoder = EncoderId(source="x", sha256="y")
+        intents = policy("intent", 6)
+        made = fit(
+            intents, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None, unseen=unseen, before=before
+        )
+        return made.model.last.earlier
+
+    assert share(real) > 0
+    # 360 rows are real, but only 72 of those that are held out
+    assert share(real, unseen) == 0
+    assert share(written) == 0
 
 
 def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
