@@ -7,7 +7,7 @@ as clean by words alone, and no held-out text shows that.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from classifiers.policy import Policy
 from classifiers.thresholds import name_one
 from classifiers.training.evaluate import top
 from classifiers.training.fit import linear
-from classifiers.training.fit.certain import LEAST_ROWS, Told, choose
+from classifiers.training.fit.certain import LEAST_ROWS, Point, Told, choose
 from classifiers.training.fit.model import classes_of
 from classifiers.training.fit.table import Table, read, shown_by
 from classifiers.training.rows import REAL, Row
@@ -46,6 +46,23 @@ _UNKNOWN = 0.02
 under a third may have one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settling:
+    """What a table settles. limits: of its classes; told: what held-out rows say of it; point: where it settles them,
+    None where it settles nothing, because of `because`."""
+
+    limits: Sequence[Threshold]
+    told: Told | None = None
+    point: Point | None = None
+    because: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """For the report."""
+        if self.point is None:
+            return {"settled": 0.0, "because": self.because}
+        return {name: round(getattr(self.point, name), 5) for name in self.point.__slots__}
+
+
 def table_for(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Table | None:
     """What may stand in front of `encoder`; None where the policy asks for none, or rows could not show its worth."""
     if not _may_have_one(policy) or _too_many(policy, rows):
@@ -63,18 +80,10 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
     """
     if not _may_have_one(policy):
         return made
-    why, point, told = _not_worth_it(policy, rows, made), None, None
-    shown = np.zeros(len(classes_of(policy, rows)), bool)
-    if table is not None and not why:
-        shown = _shown(table, made)
-        told = _told(table, made, shown)
-        point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
-        if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
-            share = f"only {point.settled:.1%} of texts" if point else "no texts"
-            why, point = f"{share} would be settled with as few errors as without it", None
+    settling = _settling(policy, rows, made, table)
     beside = made.trained.model.stages[0].earlier
-    if table is None or (point is None and not beside):
-        return _noted(made, {"used": False, "because": why})
+    if table is None or not (settling.point or beside):
+        return _noted(made, {"used": False, "because": settling.because})
     bench.progress.step("first stage")
     fitted = table.fitted()
     folder = bench.scratch / NAME
@@ -87,11 +96,8 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         max_tokens=made.encoders[0].max_tokens,
     )
     encoder = Encoder.open(folder)
-    limit = Threshold(act=point.act, unsure=point.act) if point else NEVER
-    stage = _stage(table, encoder.id, [limit if one else NEVER for one in shown.tolist()])
-    verdicts = made.trained.verdicts
-    if point and told:
-        verdicts = _verdicts(policy, verdicts, told, stage, point.act)
+    stage = _stage(table, encoder.id, settling.limits)
+    verdicts = _verdicts(policy, made.trained.verdicts, settling, stage)
     trained = replace(
         made.trained, model=replace(made.trained.model, stages=(stage, *made.trained.model.stages)), verdicts=verdicts
     )
@@ -101,11 +107,7 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         "features": len(fitted.keys),
         "bytes": sum(path.stat().st_size for path in folder.iterdir()),
         "beside": round(beside, 4),
-        **(
-            {name: round(getattr(point, name), 5) for name in point.__slots__}
-            if point
-            else {"settled": 0.0, "because": why}
-        ),
+        **settling.record(),
     }
     sample = embed(encoder, [rows[index].text for index in made.trained.rows[:64]])
     return _noted(
@@ -118,6 +120,21 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         ),
         record,
     )
+
+
+def _settling(policy: Policy, rows: Sequence[Row], made: "Made", table: Table | None) -> _Settling:
+    nothing = [NEVER] * len(classes_of(policy, rows))
+    why = _not_worth_it(policy, rows, made)
+    if table is None or why:
+        return _Settling(limits=nothing, because=why)
+    shown = _shown(table, made)
+    told = _told(table, made, shown)
+    point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
+    if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
+        share = f"only {point.settled:.1%} of texts" if point else "no texts"
+        return _Settling(limits=nothing, because=f"{share} would be settled with as few errors as without it")
+    limit = Threshold(act=point.act, unsure=point.act)
+    return _Settling(limits=[limit if one else NEVER for one in shown.tolist()], told=told, point=point)
 
 
 def _may_have_one(policy: Policy) -> bool:
@@ -186,9 +203,12 @@ def _stage(table: Table, encoder: EncoderId, limits: Sequence[Threshold]) -> Sta
     )
 
 
-def _verdicts(policy: Policy, before: Sequence[Verdict], told: Told, stage: Stage, act: float) -> tuple[Verdict, ...]:
+def _verdicts(policy: Policy, before: Sequence[Verdict], settling: _Settling, stage: Stage) -> tuple[Verdict, ...]:
     """Held-out verdicts as they are with the first stage in front."""
-    settled = told.known & (told.probabilities.max(axis=1) >= act)
+    told, point = settling.told, settling.point
+    if told is None or point is None:
+        return tuple(before)
+    settled = told.known & (told.probabilities.max(axis=1) >= point.act)
     verdicts = []
     for verdict, probabilities, over in zip(before, told.probabilities, settled.tolist(), strict=True):
         if not over:
