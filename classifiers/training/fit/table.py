@@ -105,7 +105,8 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
         if len(asked):
             fitted = lesson.fit(every[dealt != fold])
             scores[asked], known[asked] = ngrams.scores(fitted, [lesson.windows[index] for index in asked])
-    like = every[[row.probe for row in rows]]
+    probes = np.array([row.probe for row in rows], bool)
+    like = every[probes] if probes.any() else every
     used, _ = measured_on(policy, rows, like)
     scale = calibrate.temperature(scores[like][used], lesson.targets[like][used])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(lesson.classes), np.float32))
