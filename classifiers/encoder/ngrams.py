@@ -26,6 +26,8 @@ from classifiers.text.normalise import normalise
 
 FAR = 300.0
 _TURNED = (0.8, 0.6)
+"""How far a text with a token that is not known is turned: the cosine of that angle and its sine."""
+
 _OPSET, _ML_OPSET, _IR = 17, 3, 9
 
 Keys = NDArray[np.int64]

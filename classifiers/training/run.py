@@ -18,6 +18,7 @@ from classifiers.training import accept, by_pattern, export, kept, rounds
 from classifiers.training.account import account
 from classifiers.training.data import read_rows
 from classifiers.training.fit import first, recipe
+from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.incumbent import Incumbent
 from classifiers.training.progress import Progress, Silent
@@ -136,8 +137,8 @@ def train(
             made = tagging.make(policy, rows, bench)
         else:
             table = first.table_for(policy, rows, encoder, chance)
-            before = table.beside if table else None
-            made = recipe.make(policy, rows, vectors, encoder=encoder, bench=bench, before=before)
+            frozen = Frozen(encoder=encoder, vectors=vectors, before=table.beside if table else None)
+            made = recipe.make(policy, rows, frozen, bench)
             made = first.put_in_front(policy, rows, made, bench, table=table)
         made = by_pattern.whole(whole, made)
         return _conclude(made, written, held, incumbent, models_dir=models_dir, seed=chance, clock=clock, beside=beside)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit import heads_first
+from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.larger import LARGE, SMALL, milliseconds
-from classifiers.training.fit.model import fit
 from classifiers.training.fit.pair import joined
 from classifiers.training.fit.tuned import exported, targets_of
 from classifiers.training.rows import Row
@@ -24,38 +23,27 @@ if TYPE_CHECKING:
 _COMPARED = 200
 
 
-def make(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: Encoder,
-    bench: "Bench",
-    before: Floats | None = None,
-) -> "Made | None":
-    """vectors: (rows, dimensions) by `encoder`, the small one; before: (rows, classes) what a stage in front of it
-    says, as `fit.model` has it. None where held-out text gained nothing.
+def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: "Bench") -> "Made | None":
+    """frozen: the small one. None where held-out text gained nothing.
 
     Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
 
-    first = fit(
-        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, before=before
-    )
+    first = frozen.fit(policy, rows, bench)
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("larger_encoder: reading the rows")
     seen = embed(larger, [row.text for row in rows], bench.progress.advance)
-    last = fit(policy, rows, seen, encoder=larger.id, seed=bench.seed, advance=bench.progress.advance)
+    last = Frozen(encoder=larger, vectors=seen).fit(policy, rows, bench)
     trained = joined(policy, rows, first, last, names=(SMALL, LARGE))
     if trained is None:
         return None
     trained.settings["two_encoders"] |= {
         "larger": policy.larger_encoder,
         "export": agreed,
-        "ms": [round(milliseconds(one), 2) for one in (encoder, larger)],
+        "ms": [round(milliseconds(one), 2) for one in (frozen.encoder, larger)],
     }
-    return Made(trained=trained, encoders=(encoder, larger), samples=(vectors, seen), own={LARGE: folder})
+    return Made(trained=trained, encoders=(frozen.encoder, larger), samples=(frozen.vectors, seen), own={LARGE: folder})
 
 
 def _larger(policy: Policy, rows: Sequence[Row], bench: "Bench") -> tuple[Encoder, Path, dict[str, Any]]:

@@ -149,8 +149,8 @@ def _one_of(
     earlier = 0.0
     # text by one writer shares its words: it could not show how much a stage of words is worth
     if before is not None and enough(real):
-        mixed = blend(calibration, before[held.rows], probabilities, truth, use)
-        calibration, probabilities, earlier = mixed.calibration, mixed.probabilities, mixed.earlier
+        blended = blend(calibration, before[held.rows], probabilities, truth, use)
+        calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
     banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
     chosen = goals.for_one(
         policy, classes, probabilities[use], truth[use], on=on, bands=[banded[index] for index in np.flatnonzero(use)]

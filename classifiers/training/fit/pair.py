@@ -40,10 +40,10 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     used, on = measured_on(policy, rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    mixed_by = blend(last.model.last.calibration, small, large, truth, used)
-    if not gains(mixed_by.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[used], truth[used])):
+    blended = blend(last.model.last.calibration, small, large, truth, used)
+    if not gains(blended.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[used], truth[used])):
         return None
-    both = mixed_by.probabilities
+    both = blended.probabilities
     right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
     told = Told(probabilities=small, known=known, right=right, before=before, used=used)
@@ -73,8 +73,8 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     two = replace(
         last.model.last,
         name=names[1],
-        earlier=mixed_by.earlier,
-        calibration=mixed_by.calibration,
+        earlier=blended.earlier,
+        calibration=blended.calibration,
         thresholds=chosen.thresholds,
         bands=chosen.bands,
     )
@@ -90,7 +90,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     shown = {
         "settled_by_first": round(float(settled[used].mean()), 4),
         "act": round(min(act, 1.0), 5),
-        "earlier": round(mixed_by.earlier, 4),
+        "earlier": round(blended.earlier, 4),
         "accuracy": {
             f"{names[0]} alone": round(float(right[used].mean()), 4),
             f"{names[1]} alone": round(float((large.argmax(axis=1) == truth)[used].mean()), 4),

@@ -15,7 +15,8 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import NotInstalledError
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.fit.model import Trained, fit, windowing
+from classifiers.training.fit.frozen import Frozen
+from classifiers.training.fit.model import Trained, windowing
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row
 from classifiers.training.windows import windows_of
@@ -52,56 +53,43 @@ class Bench:
     progress: Progress
 
 
-def make(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: Encoder,
-    bench: Bench,
-    before: Floats | None = None,
-) -> Made:
-    """The model of a policy by its recipe. vectors: (rows, dimensions) by the frozen encoder; before: (rows, classes)
-    what a stage in front of it says, as `fit.model` has it.
+def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
+    """The model of a policy by its recipe.
 
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
     if policy.larger_encoder is not None:
-        two = _two(policy, rows, vectors, encoder, bench, before=before)
+        two = _two(policy, rows, frozen, bench)
         if not isinstance(two, str):
             return two
         note = f"larger_encoder: {two}; heads on the frozen encoder serve instead"
         bench.progress.step(note)
-        return _with_recipe(_frozen(policy, rows, vectors, encoder, bench, before=before), "frozen", note, note=note)
+        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
     if policy.recipe == "finetune":
-        return _tuned(policy, rows, bench, _ASKED, vectors=vectors, encoder=encoder, before=before) or _with_recipe(
-            _frozen(policy, rows, vectors, encoder, bench, before=before),
-            "frozen",
-            f"finetune was asked for, but {_NO_GAIN}",
+        return _tuned(policy, rows, frozen, bench, _ASKED) or _with_recipe(
+            _heads(policy, rows, frozen, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
         )
-    frozen = _frozen(policy, rows, vectors, encoder, bench, before=before)
     if policy.recipe == "frozen":
-        return _with_recipe(frozen, "frozen", _ASKED)
-    return _auto(policy, rows, bench, frozen, before)
+        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", _ASKED)
+    return _auto(policy, rows, frozen, bench)
 
 
-def _auto(policy: Policy, rows: Sequence[Row], bench: Bench, frozen: Made, before: Floats | None) -> Made:
+def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
-    wanted = _why_tune(rows, frozen.trained)
+    heads = _heads(policy, rows, frozen, bench)
+    wanted = _why_tune(rows, heads.trained)
     if not wanted:
-        return _with_recipe(frozen, "frozen", "no goal was missed and rows are few")
+        return _with_recipe(heads, "frozen", "no goal was missed and rows are few")
     lacking = _lacking()
     if lacking:
-        return _with_recipe(frozen, "frozen", f"{wanted}, but {lacking}")
-    tuned = _tuned(policy, rows, bench, wanted, vectors=frozen.samples[0], encoder=frozen.encoders[0], before=before)
-    if tuned is None or len(tuned.trained.chosen.missed) > len(frozen.trained.chosen.missed):
-        return _with_recipe(frozen, "frozen", f"{wanted}, but {_NO_GAIN}")
+        return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
+    tuned = _tuned(policy, rows, frozen, bench, wanted)
+    if tuned is None or len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed):
+        return _with_recipe(heads, "frozen", f"{wanted}, but {_NO_GAIN}")
     return tuned
 
 
-def _two(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench, *, before: Floats | None
-) -> Made | str:
+def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made | str:
     """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
     one is frozen, and the larger one too unless the recipe is `finetune`."""
     lacking = _lacking()
@@ -115,18 +103,9 @@ def _two(
             made = larger.make(policy, rows, bench)
         elif policy.recipe == "finetune":
             names = (larger.SMALL, larger.LARGE)
-            made = tuned.make(
-                policy,
-                rows,
-                vectors,
-                encoder=encoder,
-                bench=bench,
-                source=policy.larger_encoder,
-                names=names,
-                before=before,
-            )
+            made = tuned.make(policy, rows, frozen, bench, source=policy.larger_encoder, names=names)
         else:
-            made = larger_frozen.make(policy, rows, vectors, encoder=encoder, bench=bench, before=before)
+            made = larger_frozen.make(policy, rows, frozen, bench)
     except NotInstalledError as error:
         return str(error)
     return _NO_GAIN if made is None else _with_recipe(made, "cascade", "the policy names a larger encoder")
@@ -138,44 +117,24 @@ def _lacking() -> str:
     return f"{lacking[0]} is not installed: offramp[train]" if lacking else ""
 
 
-def _why_tune(rows: Sequence[Row], frozen: Trained) -> str:
-    if frozen.chosen.missed:
+def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
+    if heads.chosen.missed:
         return "a goal was missed with the frozen encoder"
     own = sum(row.source != "builtin" for row in rows)
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
-def _frozen(
-    policy: Policy, rows: Sequence[Row], vectors: Floats, encoder: Encoder, bench: Bench, *, before: Floats | None
-) -> Made:
+def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
     texts = [row.text for row in rows]
-    windows = windows_of(encoder, texts, vectors, windowing(policy)) if policy.multi_label else None
-    trained = fit(
-        policy,
-        rows,
-        vectors,
-        encoder=encoder.id,
-        seed=bench.seed,
-        advance=bench.progress.advance,
-        windows=windows,
-        before=before,
-    )
-    return Made(trained=trained, encoders=(encoder,), samples=(vectors,))
+    windows = windows_of(frozen.encoder, texts, frozen.vectors, windowing(policy)) if policy.multi_label else None
+    trained = frozen.fit(policy, rows, bench, windows=windows)
+    return Made(trained=trained, encoders=(frozen.encoder,), samples=(frozen.vectors,))
 
 
-def _tuned(
-    policy: Policy,
-    rows: Sequence[Row],
-    bench: Bench,
-    why: str,
-    *,
-    vectors: Floats,
-    encoder: Encoder,
-    before: Floats | None,
-) -> Made | None:
+def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench, why: str) -> Made | None:
     from classifiers.training.fit import tuned
 
-    made = tuned.make(policy, rows, vectors, encoder=encoder, bench=bench, source=policy.encoder, before=before)
+    made = tuned.make(policy, rows, frozen, bench, source=policy.encoder)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 

@@ -16,6 +16,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import OTHER, Policy
+from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.model import Trained, TunedHead, classes_of, fit
 from classifiers.training.fit.pair import Names, joined
 from classifiers.training.rows import Row
@@ -69,19 +70,16 @@ class Lesson:
 def make(
     policy: Policy,
     rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: Encoder,
+    frozen: Frozen,
     bench: "Bench",
+    *,
     source: str | None,
     names: Names = (FROZEN, MAIN),
-    before: Floats | None = None,
 ) -> "Made | None":
     """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
     Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
-    vectors: (rows, dimensions) by the frozen `encoder`; source: of the one to tune; names: of the stages of both;
-    before: (rows, classes) what a stage in front of both says, as `fit.model` has it.
+    source: of the encoder to tune; names: of the stages of both.
     Raises TrainingError, EncoderError.
     """
     from classifiers.training.fit.recipe import Made
@@ -93,23 +91,14 @@ def make(
         return None
     if not policy.multi_label:
         bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
-        first = fit(
-            policy,
-            rows,
-            vectors,
-            encoder=encoder.id,
-            seed=bench.seed,
-            advance=bench.progress.advance,
-            unseen=lesson.held,
-            before=before,
-        )
+        first = frozen.fit(policy, rows, bench, unseen=lesson.held)
         both = joined(policy, rows, first, made.trained, names=names)
         if both is None:
             return None
         return Made(
             trained=both,
-            encoders=(encoder, made.tuned.encoder),
-            samples=(vectors, made.vectors),
+            encoders=(frozen.encoder, made.tuned.encoder),
+            samples=(frozen.vectors, made.vectors),
             own={name: made.tuned.folder},
         )
     return Made(
