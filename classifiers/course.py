@@ -29,7 +29,8 @@ _Piece = tuple[Window, Span]
 class Course:
     """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
 
-    pieces, keys: what to ask it about, once read, and where its vectors are found. parts: what earlier stages
+    pieces, asked, keys: what to ask it about, once read, how its encoder reads that, and where the vectors are found.
+    parts: what earlier stages
     settled. grey: of safety, the windows that the stage before did not settle, and what it made of them; before: what
     it made of each of the pieces, or of the text where one label is named. tagged: the texts' words, where the policy
     has slots.
@@ -42,6 +43,7 @@ class Course:
     reached: int = 0
     spans: Sequence[Span] = ()
     pieces: Sequence[_Piece] = ()
+    asked: Sequence[Window] = ()
     keys: Sequence[Key] | None = None
     parts: list[Part] = field(default_factory=list)
     grey: tuple[list[_Piece], Part] | None = None
@@ -59,7 +61,7 @@ class Course:
         if self.grey is None:
             if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
                 self.spans = reader.spans(self.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
-            self._ask([(window, span) for span in self.spans for window in span.windows])
+            self._ask(reader, [(window, span) for span in self.spans for window in span.windows])
             return
         (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]
         again = [reader.translate(window, span, before.encoder, stage.encoder, deadline) for window, span in asked]
@@ -67,7 +69,8 @@ class Course:
         if lost.any():
             self.parts.append(told.only(lost))
         self.before = told.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
-        self._ask([(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows])
+        pieces = [(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows]
+        self._ask(reader, pieces)
 
     def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
         """Look for slots in all that is read. Raises DeadlinePassed."""
@@ -81,7 +84,7 @@ class Course:
 
     def wanted(self) -> Iterator[tuple[Key, Window]]:
         """The windows that its stage is to be asked about."""
-        return ((key, window) for key, (window, _) in zip(self.keys or (), self.pieces, strict=True))
+        return zip(self.keys or (), self.asked, strict=True)
 
     def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
         """Whether its stage's windows are read and encoded."""
@@ -100,7 +103,7 @@ class Course:
                 told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)
             last = self.reached == len(self.classifier.model.stages) - 1
             if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
-                self.reached, self.pieces, self.keys = self.reached + 1, (), None
+                self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
                 return None
             if last:
                 self.parts.append(told)
@@ -111,8 +114,10 @@ class Course:
         now = self.reading.now or datetime.now().astimezone()
         return with_slots(verdict, self.classifier.model, self.tagged, now, every=self.reading.every_slot)
 
-    def _ask(self, pieces: Sequence[_Piece]) -> None:
-        self.pieces, self.keys = pieces, [key_of(self.stage.encoder, window) for window, _ in pieces]
+    def _ask(self, reader: Reader, pieces: Sequence[_Piece]) -> None:
+        self.pieces = pieces
+        self.asked = reader.beside(self.reading.system, self.stage, (window for window, _ in pieces))
+        self.keys = [key_of(self.stage.encoder, window) for window in self.asked]
 
     def _settle(self, told: Part, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
         """Keep what the stage settles; whether that is all."""

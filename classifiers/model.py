@@ -147,6 +147,7 @@ class Stage:
     """An encoder and all that stands on it: enough to judge a text.
 
     name: of the stage, by which verdicts, metrics and files call it. windowing: how its encoder reads long text.
+    system_tokens: how much of a system prompt it reads beside each window; 0 where it reads none.
     earlier: how much the stage before counts beside this one in what came from it, 0..1.
     bands: texts whose thresholds are others; no two hold the same text (`classifiers.bands`).
     """
@@ -160,6 +161,7 @@ class Stage:
     nearest: Nearest | None = None
     windowing: Windowing = Windowing()
     earlier: float = 0.0
+    system_tokens: int = 0
     bands: Mapping[Band, dict[str, Threshold]] = field(default_factory=dict)
 
 
@@ -199,6 +201,11 @@ class Model:
     def last(self) -> Stage:
         """The stage that decides what no other has settled. Raises IndexError where there is none."""
         return self.stages[-1]
+
+    @property
+    def reads_system(self) -> bool:
+        """Whether any stage reads a system prompt beside a text."""
+        return any(stage.system_tokens for stage in self.stages)
 
     def stage(self, name: str) -> Stage:
         """The stage of that name, else the last one (a verdict on nothing names none)."""

@@ -16,15 +16,15 @@ from pydantic import (
 )
 
 from classifiers.patterns.kind import Kind as Pattern
-from classifiers.record import Name, Record, Secret, Seed, Version, Words, WordsList, number, one_or_more, true_or_false
-from classifiers.units import Dollars, Share
+from classifiers.record import Name, Record, Seed, Version, Words, WordsList, number, one_or_more, true_or_false
+from classifiers.teacher import Teachers
+from classifiers.units import Share
 
 OTHER = "other"
 """The label of a single-label verdict for text that is none of the policy's labels."""
 NONE = "none"
 """What a test of a safety policy expects where no label applies."""
 
-_SENTENCES = 40
 ANYTHING_ELSE = "anything else"
 """What is out of scope where a policy does not say."""
 
@@ -123,50 +123,15 @@ def _goals_of(kind: str) -> set[str]:
     return own if kind == "safety" else set(Goal.model_fields) - own
 
 
-class Teacher(Record):
-    """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences.
-
-    rounds: how often at most a model is asked again, for labels that are confused.
-    """
-
-    model: Words | None = None
-    base_url: Words | None = None
-    api_key: Secret | None = None
-    file: WordsList = ()
-    sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
-    rounds: Annotated[int, Field(ge=0, le=20)] = 4
-    budget: Dollars = 1.0
-    tokens: Annotated[int, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.model is None) == (not self.file):
-            raise ValueError("a teacher needs either model: or file:")
-        return self
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        return self.model or ", ".join(self.file)
-
-    @property
-    def sentences(self) -> int:
-        """How many sentences a label a model is asked for at first."""
-        return self.sentences_per_label or _SENTENCES
-
-
-Teachers = Annotated[
-    tuple[Teacher, ...], BeforeValidator(one_or_more, json_schema_input_type=Teacher | tuple[Teacher, ...])
-]
-
-
 class PolicyTest(Record):
     """A text that training never sees and the label, labels, `other` or `none` expected of it.
 
-    slots: values expected, as they are written in the text or as they are read (`19:00`).
+    system: the system prompt that it is read beside. slots: values expected, as they are written in the text or as they
+    are read (`19:00`).
     """
 
     text: str
+    system: str = ""
     expect: WordsList = ()
     slots: dict[SlotName, Words] = Field(default_factory=dict)
 
@@ -184,6 +149,7 @@ class Policy(Record):
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     larger_layers: of the larger encoder's layers, how many are kept, from the lowest; by default all.
     larger_asked: of held-out harmless text, how much it may be asked about.
+    reads_system: of kind safety, whether each text is read beside the system prompt that it was written under.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     """
 
@@ -199,6 +165,7 @@ class Policy(Record):
     other: Words | None = Field(default=None, validate_default=True)
     everyday: Annotated[bool, BeforeValidator(true_or_false)] = True
     slots: dict[SlotName, Slot] = Field(default_factory=dict)
+    reads_system: Annotated[bool, BeforeValidator(true_or_false)] = False
     encoder: Words | None = None
     larger_encoder: Words | None = None
     larger_layers: Annotated[int, BeforeValidator(number), Field(ge=1)] | None = None
@@ -251,6 +218,14 @@ class Policy(Record):
             raise ValueError("larger_asked: is for the larger_encoder: of kind safety")
         if self.larger_layers is not None and not (safety or (self.larger_encoder and self.recipe == "finetune")):
             raise ValueError("larger_layers: is for a larger_encoder: that is tuned: kind safety, or recipe: finetune")
+        return self
+
+    @model_validator(mode="after")
+    def _system_of_safety(self) -> Self:
+        if self.reads_system and self.kind != "safety":
+            raise ValueError("reads_system: is for kind safety")
+        if not self.reads_system and any(test.system for test in self.tests):
+            raise ValueError("a test gives a system prompt, which is read only with reads_system: true")
         return self
 
     @model_validator(mode="after")

@@ -4,11 +4,13 @@ The turns of a chat are texts of their own, so when the chat goes on, only its n
 """
 
 import time
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN, Encoder
+from classifiers.encoder.session import Encoder
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model import EncoderId, Floats, Model, Stage, Windowing
 from classifiers.recent import Recent
 from classifiers.slots.fill import Tagged
@@ -52,6 +54,9 @@ class Reader:
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
         self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
             _REMEMBERED_CHARS if cache_windows else 0, lambda key, span: len(key[0]) + len(span.plain) + 64
+        )
+        self._systems: Recent[tuple[str, str, int], Window] = Recent(
+            _REMEMBERED_CHARS if cache_windows else 0, lambda key, ids: len(key[0]) + 4 * len(ids) + 64
         )
         self._states: Recent[Key, tuple[Floats, Floats]] = Recent(
             _REMEMBERED_STATES if cache_windows else 0, lambda _, states: states[1].size
@@ -102,6 +107,18 @@ class Reader:
         if reads.tokenizer_sha256 == had.tokenizer_sha256:
             return [window] if len(window) <= room else cut(window, room, 0)
         return cut(reads.tokenize(span.plain or had.text_of(window)), room, 0)
+
+    def beside(self, system: str, stage: Stage, windows: Iterable[Window]) -> list[Window]:
+        """Windows as a stage's encoder is to read them: beside the system prompt, if it reads that."""
+        if not (system and stage.system_tokens):
+            return list(windows)
+        reads = self.encoders[stage.encoder.sha256]
+        key = (system, reads.tokenizer_sha256, stage.system_tokens)
+        ids = self._systems.get(key)
+        if ids is None:
+            ids = array("i", reads.system(system, stage.system_tokens))
+            self._systems.put(key, ids)
+        return [array("i", reads.beside(ids, window)) for window in windows]
 
     def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
         """Fill in the vector of every window, as far as time goes. Raises DeadlinePassed."""

@@ -167,9 +167,7 @@ class Runtime:
         """Run every policy's own tests. Raises ArtifactError listing those that fail."""
         failed: list[str] = []
         for name, classifier in self.classifiers.items():
-            policy = classifier.model.policy
-            readings = [Reading(classifier=name, texts=(test.text,)) for test in policy.tests]
-            lines = selftest.failures(policy, self.classify(readings))
+            lines = selftest.failures(classifier.model, self.classify, name)
             failed += [f"{name} {classifier.version}: {line}" for line in lines]
         if failed:
             raise ArtifactError("classifiers fail their own tests:\n" + "\n".join(failed))

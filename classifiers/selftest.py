@@ -1,9 +1,10 @@
-"""A policy's own tests against verdicts. Pure; training accepts by it and loading repeats it."""
+"""A policy's own tests against verdicts: training accepts by it and loading repeats it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from classifiers.model import Model
 from classifiers.policy import NONE, OTHER, Policy, PolicyTest
-from classifiers.verdict import Abstention, SlotValue, Verdict
+from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
 
 
 def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
@@ -31,13 +32,23 @@ def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     return bool(set(test.expect).intersection(verdict.labels))
 
 
-def failures(policy: Policy, verdicts: Sequence[Verdict]) -> list[str]:
-    """One line for each of the policy's tests that fails; `verdicts` in the order of `policy.tests`."""
+def failures(model: Model, classify: Callable[[Sequence[Reading]], Sequence[Verdict]], name: str) -> list[str]:
+    """One line for each of the tests of a model's policy that fails. name: by which `classify` calls the model.
+
+    A test under a system prompt is left out where the model reads none.
+    """
+    policy = model.policy
+    tests = [test for test in policy.tests if model.reads_system or not test.system]
+    verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system) for test in tests])
     return [
-        f"{test.text!r} should be {_wanted(policy, test)}, but is {_said(verdict)}"
-        for test, verdict in zip(policy.tests, verdicts, strict=True)
+        f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_said(verdict)}"
+        for test, verdict in zip(tests, verdicts, strict=True)
         if not passes(policy, test, verdict)
     ]
+
+
+def _under(test: PolicyTest) -> str:
+    return f" (system: {test.system!r})" if test.system else ""
 
 
 def _said(verdict: Verdict) -> str:

@@ -27,6 +27,9 @@ from classifiers.policy import OTHER, Policy
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """A stage's name: it names tensors and a folder."""
 
+MOST_SYSTEM_TOKENS = 128
+"""Of a system prompt, beside each window: what an encoder takes must hold both."""
+
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -51,6 +54,7 @@ def entry(stage: Stage) -> dict[str, Any]:
         "nearest": stage.nearest and {"sharpness": stage.nearest.sharpness, "share": stage.nearest.share},
         "windowing": asdict(stage.windowing),
         "earlier": float(stage.earlier),
+        "system_tokens": stage.system_tokens,
     }
 
 
@@ -113,6 +117,9 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
     earlier = float(values.get("earlier", 0.0))
     if not 0 <= earlier <= 1:
         raise ArtifactError(f"{where}: the stage before {name} counts {earlier}, which must be 0..1")
+    system_tokens = int(values.get("system_tokens", 0))
+    if not 0 <= system_tokens <= MOST_SYSTEM_TOKENS:
+        raise ArtifactError(f"{where}: {name} reads {system_tokens} tokens of a system prompt")
     return Stage(
         name=name,
         encoder=EncoderId(**values["encoder"]),
@@ -125,6 +132,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         ),
         windowing=windowing,
         earlier=earlier,
+        system_tokens=system_tokens,
         bands=bands,
     )
 

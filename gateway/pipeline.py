@@ -215,10 +215,11 @@ def tried(
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:
     """The rules that a request meets, in order, and what the classifier of each is to read of it."""
     found: list[tuple[Rule, Reading]] = []
+    system = roles.system_text(turns)
     for rule in matching(rules, model, turns):
         texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
         inputs = texts if rule.template is None else tuple(map(rule.template.input_of, texts))
         fitting = tuple(text for text in inputs if text is not None)
         if fitting or not texts:
-            found.append((rule, rule.reading(fitting, incomplete=incomplete)))
+            found.append((rule, rule.reading(fitting, incomplete=incomplete, system=system)))
     return [rule for rule, _ in found], [reading for _, reading in found]

@@ -20,6 +20,7 @@ from benchmarks.starters.sets import (
     SURGE,
     Rows,
     kinds,
+    prompted,
     public,
 )
 from classifiers import Reading, Runtime, Verdict, artifact
@@ -55,11 +56,19 @@ class Guard:
         self.variants = _variants(held)
         self.encoders = {stage.name: _encoder(held, stage, models) for stage in held.model.stages}
         self.last = held.model.last.name
+        self.reads_system = held.model.reads_system
         self._memory = self._runtime(self.variants, _REMEMBERED)
 
-    def read(self, variant: str, texts: Sequence[str]) -> list[Verdict]:
-        """A verdict for each text; what an encoder has read before it need not read again."""
-        return self._memory.classify([Reading(classifier=variant, texts=(text,)) for text in texts])
+    def read(self, variant: str, texts: Sequence[str], systems: Sequence[str] = ()) -> list[Verdict]:
+        """A verdict for each text; what an encoder has read before it need not read again. systems: the system prompt
+        of each, where they have some."""
+        each = systems or [""] * len(texts)
+        return self._memory.classify(
+            [
+                Reading(classifier=variant, texts=(text,), system=system)
+                for text, system in zip(texts, each, strict=True)
+            ]
+        )
 
     def suite(self, variant: str, rows: Rows) -> dict[str, Any]:
         """Figures of the character attacks on a sample of the rows."""
@@ -101,7 +110,7 @@ def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
     yield ""
     yield f"Recipe: {settings['recipe']}; encoders: {', '.join(names)}; rows: {guard.report['text']['rows']}."
     yield ""
-    yield from _quality(guard, sets)
+    yield from _quality(guard, sets, data)
     yield ""
     yield from _attacks(guard, sets)
     yield ""
@@ -113,18 +122,21 @@ def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
     yield ""
 
 
-def _quality(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
+def _quality(guard: Guard, sets: Mapping[str, Rows], data: Path) -> Iterator[str]:
     head = "messages | rows | model | asked | harmful flagged (in doubt) | harmless flagged (in doubt) | AUPRC | AUROC"
     yield f"| {head} |"
     yield "|---|---|---|---|---|---|---|---|"
     for what, rows in sets.items():
         for name in guard.variants:
             yield f"| {what} | {len(rows)} | {name} | {_cells(guard, name, rows)} |"
+    for what, rows, systems in prompted(data) if guard.reads_system else ():
+        for name in guard.variants:
+            yield f"| {what} | {len(rows)} | {name} | {_cells(guard, name, rows, systems)} |"
 
 
-def _cells(guard: Guard, variant: str, rows: Rows) -> str:
+def _cells(guard: Guard, variant: str, rows: Rows, systems: Sequence[str] = ()) -> str:
     texts = [text for text, _ in rows]
-    verdicts = guard.read(variant, texts)
+    verdicts = guard.read(variant, texts, systems)
     # a public set says harmful or not; any label of the policy stands for harmful
     truths = [(next(iter(guard.policy.labels)),) if harmful else () for _, harmful in rows]
     found: dict[str, Any] = evaluate(guard.policy, texts, truths, verdicts)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,24 @@ def public(data: Path) -> Iterator[tuple[str, Rows]]:
     bank = data / "banking77" / "test.csv"
     if bank.is_file():
         yield BANK, [(row["text"], False) for row in _csv(bank)]
+
+
+def prompted(data: Path) -> Iterator[tuple[str, Rows, list[str]]]:
+    """(what, rows, the system prompt of each) of sets that guards which read system prompts are measured by: the
+    injections under their own, harmless messages under those and under prompts of our own; drawn with a fixed seed."""
+    folder = data / "safety"
+    held = dict(public(data))
+    if INJECTIONS not in held or BANK not in held:
+        return
+    injections = json.loads((folder / "cyberseceval_prompt_injection.json").read_text(encoding="utf-8"))
+    theirs = [row["test_case_prompt"] for row in injections]
+    yield f"{INJECTIONS}, under their prompts", held[INJECTIONS], theirs
+    own_prompts = jsonl(HERE / "prompts.jsonl")
+    for what, about in ((REFUSALS, "security"), (BANK, "bank")):
+        chance = random.Random(0)
+        yield f"{what}, under the injections' prompts", held[what], chance.choices(theirs, k=len(held[what]))
+        fitting = [row["text"] for row in own_prompts if row["for"] == about]
+        yield f"{what}, under {len(fitting)} prompts of our own", held[what], chance.choices(fitting, k=len(held[what]))
 
 
 def kinds(data: Path) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +11,7 @@ import numpy as np
 from classifiers.encoder.description import MODEL, TOKENIZER, Description
 from classifiers.encoder.graph import Graph
 from classifiers.encoder.source import sha256_of
-from classifiers.encoder.tokens import Tokens, Words
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens, Words
 from classifiers.errors import EncoderError
 from classifiers.model import Floats
 from classifiers.text.normalise import normalise
@@ -19,8 +20,19 @@ PARITY = 0.97
 """The least cosine between int8 and 32-bit vectors of the stored sentences (0.99 where int8 works)."""
 
 _CHUNK = 256
-LONGEST_CHARS_A_TOKEN = 24
-"""What lies further on than so many characters for each token is not looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """System prompts that texts are read beside. systems: for each text its own, empty where it has none; tokens: as
+    much as is read of each."""
+
+    systems: Sequence[str]
+    tokens: int
+
+    def only(self, chosen: Sequence[int]) -> "Beside":
+        """Those of some texts, by their places."""
+        return Beside(systems=[self.systems[index] for index in chosen], tokens=self.tokens)
 
 
 class Encoder:
@@ -66,6 +78,14 @@ class Encoder:
     def words(self, text: str) -> Words:
         """The same ids, with the words that they make up and their places in the text."""
         return self._tokens.words(text)
+
+    def system(self, text: str, tokens: int) -> list[int]:
+        """The ids of a system prompt that windows are to be read beside: at most `tokens`."""
+        return self._tokens.system(text, tokens)
+
+    def beside(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
+        """A window with a system prompt's ids before it, to be encoded as one."""
+        return self._tokens.beside(system, window)
 
     def surround(self, window: Sequence[int]) -> list[int]:
         """A window's ids with the special ones around them, as the graph reads them."""
@@ -119,12 +139,13 @@ def embed(
     texts: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
     tokens: int = 128,
+    beside: Beside | None = None,
 ) -> Floats:
     """texts → (texts, dimensions) float32 unit vectors: each normalised and cut to its first window.
 
     progress: called with how many texts are done and how many there are.
-    tokens: the longest window, special tokens included. Meant for training on sentences; to read long text
-    whole, use a Runtime.
+    tokens: the longest window, special tokens included; beside: what each is read beside. Meant for training on
+    sentences; to read long text whole, use a Runtime.
     """
     room = min(tokens, encoder.max_tokens) - encoder.specials
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
@@ -132,7 +153,14 @@ def embed(
         part = texts[start : start + _CHUNK]
         # a token is rarely longer than a word: what lies far past the window is not even looked at
         cut = [normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in part]
-        vectors[start : start + len(part)] = encoder.encode([encoder.tokenize(text)[:room] for text in cut])
+        windows = [encoder.tokenize(text)[:room] for text in cut]
+        if beside is not None:
+            systems = beside.systems[start : start + len(part)]
+            windows = [
+                encoder.beside(encoder.system(system, beside.tokens), window)
+                for system, window in zip(systems, windows, strict=True)
+            ]
+        vectors[start : start + len(part)] = encoder.encode(windows)
         if progress is not None:
             progress(start + len(part), len(texts))
     return vectors

@@ -9,6 +9,10 @@ from typing import Any, Self
 from tokenizers import Tokenizer
 
 from classifiers.errors import EncoderError
+from classifiers.text.normalise import normalise
+
+LONGEST_CHARS_A_TOKEN = 24
+"""What lies further on than so many characters for each token is not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +93,24 @@ class Tokens:
             return encoding, None
         return readable, [place for place, char in enumerate(text) if strange.get(char, char)]
 
+    def system(self, text: str, tokens: int) -> list[int]:
+        """A system prompt, normalised: its first `tokens` ids; of a longer one the first and last halves of that."""
+        reach = tokens * LONGEST_CHARS_A_TOKEN
+        if len(text) <= 2 * reach:
+            ids = self.encode(normalise(text))
+            head, tail = ids[: tokens // 2], ids[len(ids) - (tokens - tokens // 2) :]
+            return ids if len(ids) <= tokens else [*head, *tail]
+        head, tail = self.encode(normalise(text[:reach])), self.encode(normalise(text[-reach:]))
+        return [*head[: tokens // 2], *tail[-(tokens - tokens // 2) :]]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text that the ids stand for, spaced as the tokenizer's decoder does it."""
         text: str = self.tokenizer.decode(list(ids))
         return text
+
+    def beside(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
+        """A window with a system prompt's ids before it, parted by what ends a text; nobody can write that id."""
+        return [*system, *self.suffix, *window] if system else list(window)
 
     def surround(self, window: Sequence[int]) -> list[int]:
         """A window's ids with the special ones around them."""

@@ -8,7 +8,6 @@ from classifiers.encoder.session import Encoder
 from classifiers.model import Model
 from classifiers.runtime import Runtime
 from classifiers.training.goals import Chosen
-from classifiers.verdict import Reading
 
 
 def test_failures(model: Model, encoders: Iterable[Encoder]) -> list[str]:
@@ -18,8 +17,7 @@ def test_failures(model: Model, encoders: Iterable[Encoder]) -> list[str]:
     """
     policy = model.policy
     runtime = Runtime(encoders, {policy.name: from_model(model)}, cache_windows=0)
-    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(test.text,)) for test in policy.tests])
-    return selftest.failures(policy, verdicts)
+    return selftest.failures(model, runtime.classify, policy.name)
 
 
 def missed(chosen: Chosen, failures: list[str]) -> tuple[str, ...]:

@@ -29,10 +29,12 @@ class Cleaned:
     empty: int
 
 
-def key(text: str) -> str:
-    """By this two texts count as the same: normalised, without case and without a sentence's marks at its ends."""
+def key(text: str, system: str = "") -> str:
+    """By this two texts count as the same: normalised, without case and without a sentence's marks at its ends, and
+    under the same system prompt."""
     same = normalise(text).casefold()
-    return _EDGES.sub("", same) or same
+    same = _EDGES.sub("", same) or same
+    return f"{same}\n{key(system)}" if same and system else same
 
 
 def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
@@ -41,12 +43,12 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     Of equal texts with different labels, the most trusted source's stands (the policy, then data, a file, a teacher,
     the built-in writer). Raises TrainingError where a label is left without any row.
     """
-    tests = {key(test.text) for test in policy.tests}
+    tests = {key(test.text, test.system) for test in policy.tests}
     by_key: dict[str, list[Row]] = defaultdict(list)
     leaks: dict[str, None] = {}
     empty = 0
     for row in rows:
-        same = key(row.text)
+        same = key(row.text, row.system)
         if not same:
             empty += 1
         elif same in tests:

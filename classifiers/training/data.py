@@ -27,7 +27,8 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     Where the policy has slots, texts may mark them: `a table at [7 pm](time)`; a policy of one label needs no `label`.
     JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
     `label`, several labels separated by `|`, fields of at most 10,000,000 characters. A column `group` keeps rows
-    together. Raises TrainingError naming file:line for all that cannot be read.
+    together; where the policy reads system prompts, `system` is the one that a text was written under.
+    Raises TrainingError naming file:line for all that cannot be read.
     """
     rows: list[Row] = []
     problems: list[str] = []
@@ -112,8 +113,14 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
     labels = _labels(policy, record, hint=hint)
     if isinstance(labels, str):
         return labels
+    system = record.get("system") or ""
+    if not isinstance(system, str):
+        return "system is not text"
+    if system.strip() and not policy.reads_system:
+        return "gives a system prompt, which is read only with reads_system: true"
     group = place if record.get("group") in (None, "") else f"{place.rpartition(':')[0]}/{record['group']}"
-    return _marked(Row(text=encodable(text), labels=labels, group=group, source=source), policy)
+    row = Row(text=encodable(text), labels=labels, group=group, source=source, system=encodable(system.strip()))
+    return _marked(row, policy)
 
 
 def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str, ...] | str:

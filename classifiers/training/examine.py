@@ -46,9 +46,9 @@ def examine(
     policy = classifier.model.policy
     if suite_rows:
         check_kind(policy)
-    known = {key(row.text) for row in trained_on or ()}
-    seen = [row for row in rows if key(row.text) in known]
-    fresh = [row for row in rows if key(row.text) not in known] if seen else list(rows)
+    known = {key(row.text, row.system) for row in trained_on or ()}
+    seen = [row for row in rows if key(row.text, row.system) in known]
+    fresh = [row for row in rows if key(row.text, row.system) not in known] if seen else list(rows)
     verdicts = _verdicts(runtime, name, fresh, advance)
     measures = evaluate(policy, [row.text for row in fresh], [row.labels for row in fresh], verdicts)
     if nearest_rows and trained_on and classifier.model.stages:
@@ -62,7 +62,7 @@ def examine(
         **measures,
         "thresholds": goals.describe(classifier.model.last.thresholds if classifier.model.stages else {}),
         "trained_on": None if trained_on is None else _seen(runtime, name, seen, advance),
-        "repeated": len(rows) - len({key(row.text) for row in rows}),
+        "repeated": len(rows) - len({key(row.text, row.system) for row in rows}),
         "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
         "latency": latency(runtime, name, [row.text for row in fresh]),
     }
@@ -81,7 +81,7 @@ def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance
     verdicts: list[Verdict] = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        verdicts += runtime.classify([Reading(classifier=name, texts=(row.text,)) for row in part])
+        verdicts += runtime.classify([Reading(classifier=name, texts=(row.text,), system=row.system) for row in part])
         advance("rows", start + len(part), len(rows))
     return verdicts
 

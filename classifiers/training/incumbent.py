@@ -94,22 +94,24 @@ class Incumbent:
         trained_on = kept.load(models_dir, policy.name, version) if version else None
         if trained_on is None:
             return cls()
-        seen = {key(row.text) for row in trained_on}.union(key(test.text) for test in policy.tests)
-        held = {name: row for row in rows if (name := key(row.text)) not in seen and _held_out(name)}
+        seen = {key(row.text, row.system) for row in trained_on}.union(
+            key(test.text, test.system) for test in policy.tests
+        )
+        held = {name: row for row in rows if (name := key(row.text, row.system)) not in seen and _held_out(name)}
         return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
         """The rows without those that are held out."""
-        held = {key(row.text) for row in self.held}
-        return [row for row in rows if key(row.text) not in held]
+        held = {key(row.text, row.system) for row in self.held}
+        return [row for row in rows if key(row.text, row.system) not in held]
 
     def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | None:
         """None where nothing is held out that neither has seen, or the version in use cannot be asked any more.
 
         trained_on: by the new version, of which some may have been written alike.
         """
-        seen = {key(row.text) for row in trained_on}
-        rows = [row for row in self.held if key(row.text) not in seen]
+        seen = {key(row.text, row.system) for row in trained_on}
+        rows = [row for row in self.held if key(row.text, row.system) not in seen]
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
@@ -134,7 +136,7 @@ def _held_out(name: str) -> bool:
 
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:
-    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(row.text,)) for row in rows])
+    verdicts = runtime.classify([Reading(classifier=policy.name, texts=(row.text,), system=row.system) for row in rows])
     return [named(verdict, policy) == set(row.labels) for verdict, row in zip(verdicts, rows, strict=True)]
 
 

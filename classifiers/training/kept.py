@@ -19,7 +19,7 @@ from classifiers.training.rows import Row
 
 FOLDER = "training"
 DOUBTS = ".doubts.jsonl"
-_FIELDS = ("text", "labels", "group", "source", "writer")
+_FIELDS = ("text", "labels", "group", "source", "writer", "system")
 
 
 def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:

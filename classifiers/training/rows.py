@@ -23,6 +23,7 @@ class Row:
     group: texts that came about together; a group is never split between fitting and measuring.
     weight: how much the text counts in fitting.
     probe: whether the text is like what users write, so that measuring on it makes sense.
+    system: the system prompt that the text was written under; empty where there was none, or it is not known.
     marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
     """
@@ -35,6 +36,7 @@ class Row:
     weight: float = 1.0
     probe: bool = True
     writer: str = ""
+    system: str = ""
     marks: tuple[Mark, ...] | None = None
 
 

@@ -12,8 +12,9 @@ from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
-from classifiers.policy import Policy, Teacher
+from classifiers.policy import Policy
 from classifiers.slots.check import slot_problems
+from classifiers.teacher import Teacher
 from classifiers.training import accept, by_pattern, export, kept, rounds
 from classifiers.training.account import account
 from classifiers.training.data import read_rows

@@ -30,6 +30,12 @@ def recombined(texts: Sequence[str], count: int, seed: int) -> list[str]:
     return list(made)
 
 
+def drawn(systems: Sequence[str], count: int, seed: int) -> list[str]:
+    """A system prompt for each of `count` texts, as often one and as often none as among those of the rows."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    return chance.choices(systems, k=count) if systems else [""] * count
+
+
 def _beside(one: str, other: str) -> str:
     return f"{one} {other}"
 

@@ -16,6 +16,7 @@ def classify(
     name: Annotated[str, typer.Argument(help="The classifier.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, lines from stdin.")] = None,
     models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
+    system: Annotated[str, typer.Option("--system", help="The system prompt that the texts were written under.")] = "",
     json: Json = False,
 ) -> None:
     """Ask one classifier for its verdicts."""
@@ -24,7 +25,7 @@ def classify(
 
     runtime = Runtime.load(models, [name])
     chosen = texts or [line.rstrip("\n") for line in sys.stdin]
-    verdicts = runtime.classify([Reading(classifier=name, texts=(text,)) for text in chosen])
+    verdicts = runtime.classify([Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:
         print_json(
             [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]

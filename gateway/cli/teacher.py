@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from classifiers.errors import TeacherError
-from classifiers.policy import Teacher
+from classifiers.teacher import Teacher
 from classifiers.training.write.budget import Price
 from classifiers.training.write.cache import Completion
 from gateway.errors import ApiError

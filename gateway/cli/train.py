@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from classifiers.policy import Policy, Teacher
+from classifiers.policy import Policy
 from classifiers.record import MAX_SEED
+from classifiers.teacher import Teacher
 from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ _ROLES: Final = {
     "function": "tool",
 }
 """Any other role is read as the user's: an upstream may take it for one, and no rule would look at it."""
-
-
+SYSTEM: Final = frozenset({"system", "developer"})
+"""Roles of whoever set the assistant up."""
 READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 """Types of content parts that are text and nothing else."""
 ARGUMENTS: Final = ("function", "arguments")
@@ -67,8 +67,8 @@ def paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[
 
 
 def system_text(turns: Sequence[Turn]) -> str:
-    """All system and developer text, for `when: {system_glob}`."""
-    return "\n".join(text for turn in turns if turn.role in ("system", "developer") for text in turn.texts)
+    """All system and developer text: for `when: {system_glob}`, and for classifiers that read it beside a turn."""
+    return "\n".join(text for turn in turns if turn.role in SYSTEM for text in turn.texts)
 
 
 def _chosen(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> list[Turn]:

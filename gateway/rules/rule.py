@@ -9,6 +9,7 @@ from classifiers.policy import Slot
 from classifiers.verdict import Reading
 from gateway.contract.safety import SafetyTerms
 from gateway.contract.state import Terms
+from gateway.reading import roles
 from gateway.reading.template import Template
 from gateway.spelling import Names
 
@@ -85,12 +86,14 @@ class Rule:
     asks: Asks | None = None
     safety: SafetyTerms | None = None
 
-    def reading(self, texts: tuple[str, ...], *, incomplete: bool) -> Reading:
-        """What its classifier is to read."""
+    def reading(self, texts: tuple[str, ...], *, incomplete: bool, system: str = "") -> Reading:
+        """What its classifier is to read. system: the prompt that the texts were written under."""
         return Reading(
             classifier=self.classifier,
             texts=texts,
             max_windows=self.max_windows,
+            # beside itself it says nothing
+            system="" if self.roles & roles.SYSTEM else system,
             incomplete=incomplete,
             every_slot=bool(self.redacts),
             # a first stage is as often right as the others, but not as often where it is surest

@@ -7,9 +7,11 @@ from msgspec import Struct
 
 class ClassifyRequest(Struct):
     """`input`: a text or a list of texts; `classifier`: its name, needed where several are loaded;
+    `system`: the system prompt that they were written under, for classifiers that read it;
     `now`: what `tomorrow` is relative to, ISO 8601, by default the server's time."""
 
     input: str | list[str]
+    system: str = ""
     now: datetime | None = None
     classifier: str | None = None
     model: str | None = None

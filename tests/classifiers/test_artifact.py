@@ -58,6 +58,13 @@ def test_what_a_judge_is_told_is_part_of_a_safety_classifier(bare_model: Callabl
         load(tmp_path)
 
 
+def test_how_much_of_a_system_prompt_is_read_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    save(replace(model, stages=(replace(model.last, system_tokens=64),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.system_tokens == 64
+    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("system_tokens"))
+    assert load(tmp_path).model.last.system_tokens == 0
+
+
 def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
     limits = {"first": Threshold(act=0.95, unsure=0.9), "second": Threshold(act=0.95, unsure=0.9)}
     bands = {Band(above=0, up_to=40, language="de"): limits, Band(above=160, up_to=None): limits}
@@ -173,6 +180,8 @@ def test_an_artifact_of_a_version_that_took_larger_seeds_is_read(model: Model, t
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
         (lambda m: m["stages"][0].update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
         (lambda m: m["stages"][0].update(earlier=1.5), "counts 1.5, which must be 0..1"),
+        (lambda m: m["stages"][0].update(system_tokens=-1), "reads -1 tokens of a system prompt"),
+        (lambda m: m["stages"][0].update(system_tokens=4000), "reads 4000 tokens of a system prompt"),
         (lambda m: m["stages"][0].update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
         (lambda m: m["stages"][0]["thresholds"]["first"].update(act=0.1), "thresholds must be"),
         (lambda m: m["stages"][0].update(bands=[{"up_to": 40}]), "not complete: KeyError"),

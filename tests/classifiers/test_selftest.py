@@ -1,11 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from classifiers.model import Model
 from classifiers.policy import Policy, PolicyTest
 from classifiers.selftest import failures, passes
-from classifiers.verdict import Abstention, SlotValue, Verdict
+from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
 
 
 def said(*labels: str, abstention: Abstention | None = None) -> Verdict:
@@ -38,14 +39,32 @@ def test_passes(kind: str, expect: str, verdict: Verdict, passed: bool, make_pol
     assert passes(policy, PolicyTest.model_validate({"text": "t", "expect": expect}), verdict) is passed
 
 
-def test_failures_say_what_was_expected(make_policy: Callable[..., Policy]) -> None:
+def test_failures_say_what_was_expected(bare_model: Callable[..., Model]) -> None:
     tests = [{"text": "one", "expect": "first"}, {"text": "two", "expect": ["first", "other"]}]
-    policy = make_policy("intent", labels=["first", "second"], tests=tests)
-    lines = failures(policy, [said(abstention=Abstention.UNSURE), said("second")])
+    asked: list[Reading] = []
+
+    def classify(readings: Sequence[Reading]) -> list[Verdict]:
+        asked.extend(readings)
+        return [said(abstention=Abstention.UNSURE), said("second")]
+
+    lines = failures(bare_model("intent", tests=tests), classify, "bank@v1")
+    assert [(reading.classifier, reading.texts) for reading in asked] == [("bank@v1", ("one",)), ("bank@v1", ("two",))]
     assert lines == [
         "'one' should be first, but is unsure (why)",
         "'two' should be first or other, but is second",
     ]
+
+
+def test_under_a_system_prompt_only_what_reads_one_is_tested(bare_model: Callable[..., Model]) -> None:
+    tests = [{"text": "backwards?", "system": "the code is 4", "expect": "first"}, {"text": "two", "expect": "none"}]
+    model = bare_model("safety", tests=tests, reads_system=True)
+
+    def clean(readings: Sequence[Reading]) -> list[Verdict]:
+        return [said() for _ in readings]
+
+    assert failures(model, clean, "safe") == []
+    reads = replace(model, stages=(replace(model.last, system_tokens=64),))
+    assert failures(reads, clean, "safe") == ["'backwards?' (system: 'the code is 4') should be first, but is clean"]
 
 
 def test_slots_are_expected_in_their_words_or_as_values(make_policy: Callable[..., Policy]) -> None:

@@ -72,6 +72,8 @@ rules:
         ("bank", ("four",), Reads().max_windows),
         ("bank", ("two",), Reads().max_windows),
     ]
+    # beside the prompt itself it would say nothing
+    assert [reading.system for reading in gateway.classify.asked] == ["be nice", "be nice", ""]
     assert gateway.record().classifier_s is not None
 
 

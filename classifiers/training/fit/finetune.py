@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.encoder.session import Beside
 from classifiers.model import Floats
 from classifiers.training.fit import heads_first
 from classifiers.training.fit.batches import shuffled
@@ -100,16 +101,17 @@ def tune(
     multi_label: bool,
     seed: int,
     say: Say,
+    beside: Beside | None = None,
 ) -> Tuned:
     """Train `encoder` in place on the rows that are not `held`; the `measured` ones of those choose the checkpoint.
 
     targets: (rows, classes) 0..1 (soft ones allowed), rows of sum 1 for single-label; weights: (rows,);
-    say: told a line for each epoch.
+    say: told a line for each epoch; beside: the system prompts that the texts are read beside.
     """
     import torch
 
     bf16 = bf16_helps(encoder.dimensions)
-    rows = encoder.tokenize(texts)
+    rows = encoder.tokenize(texts, beside)
     fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
     chance = random.Random(seed)  # noqa: S311 - no secret
     begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from classifiers import cascade
 from classifiers.cascade import Part
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
 from classifiers.training.fit.model import Trained, classes_of, verdict_of
 from classifiers.training.fit.points import Compared, points
-from classifiers.training.fit.tuned import Lesson, TunedEncoder, held_out, stage, targets_of, tune_encoder
+from classifiers.training.fit.tuned import Lesson, TunedEncoder, lesson_of, read, stage, tune_encoder
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
-from classifiers.training.unlabelled import recombined
+from classifiers.training.unlabelled import drawn, recombined
 from classifiers.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     """
     from classifiers.training.fit.recipe import Made
 
-    lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
+    lesson = lesson_of(policy, rows, bench.seed)
+    rows = lesson.rows
     large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE, layers=policy.larger_layers)
     if large is None:
         return None
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)
-    seen = _vectors(large, [rows[index].text for index in held.tolist()])
+    seen = read(large, [rows[index] for index in held.tolist()])
     judge = _stage(policy, rows, held, large, seen)
     wide = _widened(policy, lesson, large, judge, bench)
     small = stage(policy, rows, wide, bench, source=policy.encoder, name=SMALL)
@@ -96,10 +97,6 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     )
 
 
-def _vectors(tuned: TunedEncoder, texts: Sequence[str]) -> Floats:
-    return embed(tuned.encoder, texts, tokens=tuned.head.tokens)
-
-
 def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: TunedEncoder, seen: Floats) -> Stage:
     """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: the vectors of those rows."""
     classes = classes_of(policy, rows)
@@ -115,17 +112,22 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
         thresholds={},
         novelty=Novelty(prototypes=np.empty((0, seen.shape[1]), np.float32), limit=_NEVER_NOVEL),
         windowing=Windowing(tokens=large.head.tokens, overlap=large.head.tokens // 4),
+        system_tokens=large.head.system_tokens,
     )
 
 
 def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, bench: "Bench") -> Lesson:
     """The lesson with text that the large stage has labelled: softly, as it judges."""
-    known = [row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
-    texts = recombined(known, min(len(known), _MOST_UNLABELLED), bench.seed)
-    bench.progress.step(f"distil: {len(texts)} texts without labels")
-    logits = embed(large.encoder, texts, bench.progress.advance, tokens=large.head.tokens)
-    soft = squash(judge.calibration, logits @ judge.head.weights.T + judge.head.bias, multi_label=policy.multi_label)
-    rows = [Row(text=text, labels=(), group="unlabelled", source="builtin", probe=False) for text in texts]
+    known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
+    texts = recombined([row.text for row in known], min(len(known), _MOST_UNLABELLED), bench.seed)
+    systems = drawn([row.system for row in known], len(texts), bench.seed)
+    rows = [
+        Row(text=text, system=system, labels=(), group="unlabelled", source="builtin", probe=False)
+        for text, system in zip(texts, systems, strict=True)
+    ]
+    bench.progress.step(f"distil: {len(rows)} texts without labels")
+    vectors = read(large, rows, bench.progress.advance)
+    soft = squash(judge.calibration, vectors @ judge.head.weights.T + judge.head.bias, multi_label=policy.multi_label)
     return Lesson(
         rows=[*lesson.rows, *rows],
         targets=np.concatenate([lesson.targets, soft]).astype(np.float32),

@@ -52,12 +52,14 @@ class Trained:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedHead:
     """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
-    of length 1; unseen: (rows,) the rows that it was not tuned on; tokens: the longest row that it read."""
+    of length 1; unseen: (rows,) the rows that it was not tuned on; tokens: the longest row that it read, beside
+    system_tokens of a system prompt."""
 
     weights: Floats
     bias: Floats
     unseen: NDArray[np.bool_]
     tokens: int
+    system_tokens: int = 0
 
 
 def fit(
@@ -261,6 +263,7 @@ def _any_of(
         novelty=never,
         # a tuned encoder knows whole rows, and harm beside what is harmless
         windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else windowing(policy),
+        system_tokens=tuned.system_tokens if tuned else 0,
     )
     model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(

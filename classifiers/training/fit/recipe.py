@@ -125,6 +125,8 @@ def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
 
 
 def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
+    # heads on the frozen encoder read no system prompt: what holds under one would teach them wrongly
+    rows = [replace(row, weight=0.0, probe=False) if row.system else row for row in rows]
     texts = [row.text for row in rows]
     windows = windows_of(frozen.encoder, texts, frozen.vectors, windowing(policy)) if policy.multi_label else None
     trained = frozen.fit(policy, rows, bench, windows=windows)

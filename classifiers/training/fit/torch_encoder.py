@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN
-from classifiers.encoder.tokens import Tokens
+from classifiers.encoder.session import Beside
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model import Floats
 from classifiers.text.normalise import normalise
@@ -64,11 +64,15 @@ class TorchEncoder:
         self.module.encoder.layer = self.layers[:layers]
         self.module.config.num_hidden_layers = layers
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Normalised, cut to the first window, special tokens included."""
-        room = self.tokens - self.tokenizer.specials
+    def tokenize(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[int]]:
+        """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
+        room, read = self.tokens - self.tokenizer.specials, self.tokenizer
         cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
-        return [self.tokenizer.surround(self.tokenizer.encode(text)[:room]) for text in cut]
+        windows = [read.encode(text)[:room] for text in cut]
+        if beside is not None:
+            systems = (read.system(system, beside.tokens) for system in beside.systems)
+            windows = [read.beside(system, window) for system, window in zip(systems, windows, strict=True)]
+        return [read.surround(window) for window in windows]
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:
         """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""

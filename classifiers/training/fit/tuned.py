@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.errors import TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.model import Trained, TunedHead, classes_of, fit
+from classifiers.training.fit.model import Advance, Trained, TunedHead, classes_of, fit
 from classifiers.training.fit.pair import Names, joined
+from classifiers.training.fit.prompted import prompted
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _HELD_OUT = 600
 """Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
 _COMPARED = 500
+SYSTEM_TOKENS = 64
+"""Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
 FROZEN = "frozen"
 """The name of the frozen encoder's stage in front of a tuned one."""
 
@@ -85,7 +88,8 @@ def make(
     from classifiers.training.fit.recipe import Made
 
     first_name, name = names
-    lesson = Lesson(rows=rows, targets=targets_of(policy, rows), held=held_out(rows, bench.seed))
+    lesson = lesson_of(policy, rows, bench.seed)
+    rows = lesson.rows
     made = stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
     if made is None:
         return None
@@ -127,7 +131,7 @@ def stage(
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
-    vectors = embed(tuned.encoder, [row.text for row in rows], bench.progress.advance, tokens=tuned.head.tokens)
+    vectors = read(tuned, rows, bench.progress.advance)
     head = replace(tuned.head, unseen=tuned.head.unseen[: len(rows)])
     trained = fit(
         policy, rows, vectors, encoder=tuned.encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
@@ -157,6 +161,7 @@ def tune_encoder(
     from classifiers.training.fit.weights import find_weights
 
     say = bench.progress.step
+    system_tokens = SYSTEM_TOKENS if policy.reads_system else 0
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(source, bench.base_dir, bench.models_dir)
         torch_encoder = TorchEncoder(weights, tokens=128, layers=layers)
@@ -180,15 +185,28 @@ def tune_encoder(
             multi_label=policy.multi_label,
             seed=bench.seed,
             say=lambda line: say(f"finetune {name}: {line}"),
+            beside=beside(lesson.rows, system_tokens),
         )
         if not tuned.best:
             return None
         say(f"finetune {name}: exporting the encoder to int8")
-        texts = [row.text for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
+        compared = [row for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
         encoder, folder, agreed = exported(
-            torch_encoder, (tuned.weights, tuned.bias), texts, name, bench, multi_label=policy.multi_label
+            torch_encoder,
+            (tuned.weights, tuned.bias),
+            [row.text for row in compared],
+            name,
+            bench,
+            multi_label=policy.multi_label,
+            beside=beside(compared, system_tokens),
         )
-    head = TunedHead(weights=tuned.weights, bias=tuned.bias, unseen=lesson.held, tokens=torch_encoder.tokens)
+    head = TunedHead(
+        weights=tuned.weights,
+        bias=tuned.bias,
+        unseen=lesson.held,
+        tokens=torch_encoder.tokens,
+        system_tokens=system_tokens,
+    )
     told = {
         "from": weights.name,
         **({"layers": layers} if layers else {}),
@@ -201,6 +219,23 @@ def tune_encoder(
         "export": agreed,
     }
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
+
+
+def beside(rows: Sequence[Row], tokens: int) -> Beside | None:
+    """The system prompts that rows were written under, where so many tokens of them are read."""
+    return Beside(systems=[row.system for row in rows], tokens=tokens) if tokens else None
+
+
+def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Floats:
+    """(rows, dimensions) what a tuned encoder makes of rows, as it was tuned to read them."""
+    head = tuned.head
+    return embed(
+        tuned.encoder,
+        [row.text for row in rows],
+        advance,
+        tokens=head.tokens,
+        beside=beside(rows, head.system_tokens),
+    )
 
 
 def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
@@ -220,6 +255,12 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
     return held
 
 
+def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
+    """All that a policy's rows teach, some of them held out; where system prompts are read, more rows have one."""
+    held = held_out(rows, seed)
+    return Lesson(rows=prompted(rows, held, seed), targets=targets_of(policy, rows), held=held)
+
+
 def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
     """(rows, classes) 1 where a class holds."""
     classes = classes_of(policy, rows)
@@ -234,21 +275,23 @@ def exported(
     bench: "Bench",
     *,
     multi_label: bool,
+    beside: Beside | None = None,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """The exported encoder, its folder and how it agrees with torch; 32 bits where int8 agrees too little.
 
-    head: (weights, bias) that were tuned with it. Raises TrainingError where even 32 bits agree too little.
+    head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
+    Raises TrainingError where even 32 bits agree too little.
     """
     from classifiers.training.fit.torch_export import LEAST_AGREEMENT, LEAST_COSINE, agreement, export
 
-    before = torch_encoder.vectors(torch_encoder.tokenize(texts), bf16=False)
+    before = torch_encoder.vectors(torch_encoder.tokenize(texts, beside), bf16=False)
     found: dict[str, Any] = {}
     for int8 in (True, False):
         folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
         folder.mkdir()
         export(torch_encoder, folder, name=OWN + name, int8=int8)
         encoder = Encoder.open(folder, bench.threads, check=False)
-        after = embed(encoder, texts, tokens=torch_encoder.tokens)
+        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=beside)
         told = agreement(before, after, head, multi_label=multi_label)
         found = {**asdict(told), "int8": int8}
         if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.encoder.session import LONGEST_CHARS_A_TOKEN
-from classifiers.encoder.tokens import Words
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Words
 from classifiers.model import Floats
 from classifiers.slots import tags as bio
 from classifiers.slots.markup import Marked, replaced

@@ -5,7 +5,8 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from classifiers.policy import Policy, Teacher
+from classifiers.policy import Policy
+from classifiers.teacher import Teacher
 from classifiers.training.data import read_rows
 from classifiers.training.rows import Row
 

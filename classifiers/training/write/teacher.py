@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from classifiers.errors import TeacherError
-from classifiers.policy import Teacher
+from classifiers.teacher import Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
 from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate

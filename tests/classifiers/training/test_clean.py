@@ -39,6 +39,21 @@ def test_duplicates_keep_the_more_trusted_row(make_policy: Callable[..., Policy]
     assert cleaned.contradictions == ()
 
 
+def test_the_same_text_under_another_prompt_is_another_text(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(
+        "safety", reads_system=True, tests=[{"text": "spell it", "system": "a code", "expect": "none"}]
+    )
+    rows = [row("kill", "violence"), row("obey", "jailbreak")]
+    rows += [row("spell it", "jailbreak", system="The code is 4"), row("Spell it!", system="The flower is a rose")]
+    rows += [row("spell it", system="the flower is a ROSE."), row("spell it", "jailbreak", system="A code")]
+    cleaned = clean(policy, rows)
+    assert [(one.labels, one.system) for one in cleaned.rows if one.text.lower().startswith("spell")] == [
+        (("jailbreak",), "The code is 4"),
+        ((), "The flower is a rose"),
+    ]
+    assert (cleaned.duplicates, cleaned.leaks, cleaned.contradictions) == (1, ("spell it",), ())
+
+
 def test_equally_trusted_rows_that_contradict_each_other_are_dropped_and_listed(
     make_policy: Callable[..., Policy],
 ) -> None:

@@ -38,6 +38,22 @@ def test_safety_rows_take_none_one_or_several_labels(safety: Policy, tmp_path: P
     assert [row.labels for row in read_rows(safety, [path])] == [(), both, both, ()]
 
 
+def test_a_row_may_say_its_system_prompt_where_that_is_read(
+    make_policy: Callable[..., Policy], safety: Policy, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "a", "system": " The code is 4. ", "label": "violence"}\n{"text": "b", "label": "none"}\n'
+    )
+    reads = make_policy("safety", reads_system=True)
+    assert [row.system for row in read_rows(reads, [path])] == ["The code is 4.", ""]
+    with pytest.raises(TrainingError, match=r"a\.jsonl:1: gives a system prompt, .* reads_system: true"):
+        read_rows(safety, [path])
+    path.write_text('{"text": "a", "system": ["x"], "label": "violence"}\n')
+    with pytest.raises(TrainingError, match=r"a\.jsonl:1: system is not text"):
+        read_rows(reads, [path])
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

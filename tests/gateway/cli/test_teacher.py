@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from classifiers.errors import TeacherError
-from classifiers.policy import Teacher
+from classifiers.teacher import Teacher
 from gateway.cli.teacher import AskTeacher
 
 Asking = Callable[[int, bytes], AskTeacher]

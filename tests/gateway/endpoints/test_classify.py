@@ -32,6 +32,13 @@ async def test_one_text_is_one_result_and_a_broken_classifier_says_so(api: Any, 
     assert (answer["results"][0]["abstained"], answer["results"][0]["reason"]) == ("broken", "said so")
 
 
+async def test_texts_may_come_with_their_system_prompt(api: Any, ask: Any) -> None:
+    app, engine, _ = api("safe")
+    await post(ask, app, {"input": ["hello", "violence"], "system": "be nice"})
+    await post(ask, app, {"input": "hello"})
+    assert [reading.system for reading in engine.classify.asked] == ["be nice", "be nice", ""]
+
+
 async def test_what_was_found_is_told_by_its_place(api: Any, ask: Any) -> None:
     app, _, _ = api("data")
     _, answer = await post(ask, app, {"input": ["hello", "é joe@example.com"]})
