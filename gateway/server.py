@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from math import ceil
 from typing import Final
 
 import uvicorn
@@ -162,7 +163,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(drain_s)),
+        timeout_graceful_shutdown=ceil(drain_s),
         backlog=1024,
     )
     # what is loaded by now stays; the collector need not look at it again, nor at every few hundred requests

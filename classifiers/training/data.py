@@ -75,7 +75,9 @@ def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) 
     delimiter, held = ("\t", "tabs") if path.suffix.lower() == ".tsv" else (",", "commas")
     # of the whole process, for csv has it no other way; it is the same for every file
     csv.field_size_limit(_MOST_FIELD_CHARS)
-    reader = csv.DictReader(lines, delimiter=delimiter)
+    # lenient, it would read all that follows an open quote as one field
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    begins = 1
     try:
         header = reader.fieldnames or ()
         if "text" not in header or (labelled and not any(key in header for key in _LABEL_KEYS)):
@@ -83,14 +85,26 @@ def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) 
             found = ", ".join(header)[:_SHOWN_HEADER_CHARS] or "nothing"
             problems.append(f"{path}:1: a CSV needs a header with {needed}; found {found}")
             return
+        begins = reader.line_num + 1
         for record in reader:
+            begins = reader.line_num + 1
             if any(record.get(None, ())):
                 problems.append(f"{path}:{reader.line_num}: more fields than the header; quote text that holds {held}")
             else:
                 yield reader.line_num, record
     except csv.Error as error:
-        long = f"a field of more than {_MOST_FIELD_CHARS:,} characters; is a quote left open?"
-        problems.append(f"{path}:{reader.reader.line_num}: {long if 'field limit' in str(error) else error}")
+        problems.append(f"{path}:{begins}: {_csv_problem(str(error))}")
+
+
+def _csv_problem(error: str) -> str:
+    """What csv says of a record that it cannot read, in other words."""
+    if "field limit" in error:
+        return f"a field of more than {_MOST_FIELD_CHARS:,} characters; is a quote left open?"
+    if "unexpected end" in error:
+        return "a quote is opened that nothing closes"
+    if "expected after" in error:
+        return "text follows a closing quote; a quote within quoted text is written twice"
+    return error
 
 
 def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, Any]]:

@@ -170,8 +170,9 @@ async def test_a_gateway_that_is_told_to_stop_drains_and_loses_no_row(start_gate
     assert [row["status"] for row in rows(running.folder)] == [200] * 20
 
 
-async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway) -> None:
-    config = CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s") + "limits: {drain_time: 1s}\n"
+@pytest.mark.parametrize("drain", ["1s", "0s"])
+async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain: str) -> None:
+    config = CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s") + f"limits: {{drain_time: {drain}}}\n"
     running = await asyncio.to_thread(start_gateway, config)
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))

@@ -86,6 +86,29 @@ def test_an_endless_field_is_named_with_its_place(intent: Policy, tmp_path: Path
         read_rows(intent, [path])
 
 
+@pytest.mark.parametrize(
+    ("lines", "place", "problem"),
+    [
+        ('hi,other\n"my card,lost_card\nwhere,card_arrival\n', 3, "a quote is opened that nothing closes"),
+        ('"my\ncard",lost_card\n"where,card_arrival\n"hi" you,other\n', 4, "text follows a closing quote"),
+        ('"where" is it,card_arrival\n', 2, "text follows a closing quote; a quote within quoted text is"),
+    ],
+)
+def test_a_quote_left_open_swallows_no_rows(
+    intent: Policy, tmp_path: Path, lines: str, place: int, problem: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,label\n{lines}")
+    with pytest.raises(TrainingError, match=rf"a\.csv:{place}: {problem}"):
+        read_rows(intent, [path])
+
+
+def test_quotes_within_text_are_text(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\nhe said "hi" twice,other\n"a ""quoted"" word",other\n')
+    assert [row.text for row in read_rows(intent, [path])] == ['he said "hi" twice', 'a "quoted" word']
+
+
 def test_of_a_header_that_is_none_only_the_beginning_is_shown(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a" * 140_000)
