@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from classifiers.verdict import Reading, Verdict
 from gateway.errors import Blocked
+from gateway.judge.question import Shown
 from gateway.judge.settle import Pairs, Settling
 from gateway.ledger.decided import note_flags, note_redacted, note_step
 from gateway.metrics import Metrics
@@ -125,7 +126,7 @@ class Output:
                 note_step(context.record, step)
 
 
-def _shown(said: Said, pairs: Pairs, *, stream: bool) -> Sequence[str] | None:
+def _shown(said: Said, pairs: Pairs, *, stream: bool) -> Shown | None:
     """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
     redactions = redaction.redacting(pairs)
     if redactions is None:
@@ -133,7 +134,8 @@ def _shown(said: Said, pairs: Pairs, *, stream: bool) -> Sequence[str] | None:
     changed, stopped, _ = redaction.of_answer(said, redactions, Placeholders())
     if stopped is not None:
         return None
-    return tuple(map(str, (said if changed is None else read(changed, stream=stream)).texts))
+    seen = said if changed is None else read(changed, stream=stream)
+    return Shown(texts=tuple(map(str, seen.texts)))
 
 
 def _block(context: Context, step: Step) -> Action | None:

@@ -15,7 +15,8 @@ from gateway.audits import Audits, Open
 from gateway.in_use import InUse
 from gateway.judge.contracted import Bounds
 from gateway.judge.judge import Judge
-from gateway.judge.settle import Pairs, Settling, Texts
+from gateway.judge.question import Shown
+from gateway.judge.settle import Pairs, Settling, ShownTo
 from gateway.keeping import Keeping
 from gateway.ledger.decided import note_decision, note_redacted
 from gateway.ledger.recorder import Recorder
@@ -188,17 +189,17 @@ def _size(text: str, request: Request) -> int:
     return len(text.encode()) * request.choices
 
 
-def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> Texts:
+def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> ShownTo:
     """What a judge may see of a request: what a model would be sent of it, redacted by all rules that redact."""
     redacted = redaction.as_sent(request, turns, pairs)
 
-    def texts(rule: Rule) -> Sequence[str] | None:
+    def seen(rule: Rule) -> Shown | None:
         if redacted is None:
             return None
         _, readings = met([rule], request.model, roles.turns_of(redacted.messages))
-        return readings[0].texts if readings else None
+        return Shown(texts=readings[0].texts, system=readings[0].system) if readings else None
 
-    return texts
+    return seen
 
 
 def tried(

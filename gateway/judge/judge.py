@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 from classifiers.recent import Recent
 from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
 from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation
-from gateway.judge.question import OPTIONAL, chat_question, moderation_question
+from gateway.judge.question import OPTIONAL, Shown, chat_question, moderation_question
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.metrics import Metrics
@@ -64,18 +63,18 @@ class Judge:
         self._remembered: Recent[bytes, Judged] = Recent(_REMEMBERED)
         self._refused: dict[str, tuple[str, ...]] = {}
 
-    async def ask(self, context: Context, rule: Rule, texts: Sequence[str]) -> Judged:
+    async def ask(self, context: Context, rule: Rule, shown: Shown) -> Judged:
         """The judge's verdict on texts, all together. context: of the request whose texts they are. Never raises but
         when it is cancelled."""
         assert rule.asks is not None
-        key = _key(rule.asks, texts)
+        key = _key(rule.asks, shown)
         judged = self._remembered.get(key)
         if judged is not None:
             self._metrics.observe_remembered(rule.name)
         else:
             started = time.perf_counter()
             try:
-                judged = await self._call(context, rule, rule.asks, texts)
+                judged = await self._call(context, rule, rule.asks, shown)
             finally:
                 waited = time.perf_counter() - started
                 context.judge_s += waited
@@ -85,7 +84,7 @@ class Judge:
         context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
         return judged
 
-    async def _call(self, context: Context, rule: Rule, asks: Asks, texts: Sequence[str]) -> Judged:
+    async def _call(self, context: Context, rule: Rule, asks: Asks, shown: Shown) -> Judged:
         """One call, with a record of its own that is closed however the call ends."""
         record = Record(
             request_id=context.record.request_id,
@@ -101,7 +100,7 @@ class Judge:
         own = Context(record=record)
         try:
             async with asyncio.timeout(asks.within_s):
-                judged = await self._verdict(own, asks, texts)
+                judged = await self._verdict(own, asks, shown)
         except TimeoutError:
             _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, asks.within_s)
             judged = Judged(outcome=Outcome.TIMEOUT)
@@ -129,22 +128,22 @@ class Judge:
         self._recorder.finish(own)
         return judged
 
-    async def _verdict(self, own: Context, asks: Asks, texts: Sequence[str]) -> Judged:
+    async def _verdict(self, own: Context, asks: Asks, shown: Shown) -> Judged:
         """Raises ApiError, Unreadable."""
         if self._routes.moderates(asks.model):
-            answer = await self._send(own, moderation_question(asks, texts))
-            found = of_moderation(answer.body, asks.categories, len(texts))
+            answer = await self._send(own, moderation_question(asks, shown.texts))
+            found = of_moderation(answer.body, asks.categories, len(shown.texts))
         else:
-            answer = await self._chat(own, asks, texts)
+            answer = await self._chat(own, asks, shown)
             found = of_chat(answer.body, tuple(asks.categories))
         return Judged(outcome=Outcome.UNSAFE if found else Outcome.SAFE, labels=found)
 
-    async def _chat(self, own: Context, asks: Asks, texts: Sequence[str]) -> Answer:
+    async def _chat(self, own: Context, asks: Asks, shown: Shown) -> Answer:
         """A server that refuses an optional field by its name is asked without it from then on."""
         while True:
             without = self._refused.get(asks.model, ())
             try:
-                return await self._send(own, chat_question(asks, texts, without=without))
+                return await self._send(own, chat_question(asks, shown, without=without))
             except _Refused as error:
                 more = tuple(name for name in OPTIONAL if name.encode() in error.body and name not in without)
                 if not more:
@@ -178,8 +177,9 @@ class _Refused(UpstreamFailed):
         self.body = body
 
 
-def _key(asks: Asks, texts: Sequence[str]) -> bytes:
-    parts = (asks.model, asks.told, tuple(asks.categories.items()), tuple(texts))
+def _key(asks: Asks, shown: Shown) -> bytes:
+    system = shown.system if asks.reads_system else ""
+    parts = (asks.model, asks.told, tuple(asks.categories.items()), system, shown.texts)
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 

@@ -1,6 +1,7 @@
 """Texts → what is sent to a judge: a chat with the policy's own text, or a moderation endpoint's request. Pure."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import Raw
@@ -14,16 +15,28 @@ OPTIONAL: Final = ("temperature", "response_format")
 """Fields that some servers refuse, and a judge can do without."""
 
 
-def chat_question(asks: Asks, texts: Sequence[str], *, without: Collection[str] = ()) -> Request:
-    """The policy's instructions, and the texts as JSON, out of which no text can break.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a judge may see: the texts to be judged, and the system prompt that they were written under."""
+
+    texts: tuple[str, ...]
+    system: str = ""
+
+
+def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) -> Request:
+    """The policy's instructions, and what is shown as JSON, out of which no text can break; the system prompt where
+    the policy reads it.
 
     without: of OPTIONAL, what the server does not take.
     """
+    material: dict[str, Any] = {"texts": shown.texts}
+    if asks.reads_system and shown.system:
+        material = {"system": shown.system, **material}
     fields: dict[str, Any] = {
         "model": asks.model,
         "messages": [
             {"role": "system", "content": asks.told},
-            {"role": "user", "content": chat.encode({"texts": list(texts)}).decode()},
+            {"role": "user", "content": chat.encode(material).decode()},
         ],
         "temperature": 0,
         "response_format": {"type": "json_schema", "json_schema": _schema(tuple(asks.categories))},

@@ -8,14 +8,15 @@ from gateway.contract.safety import Zone
 from gateway.contract.safety_owner import Placed
 from gateway.judge.contracted import Bounds, local, told
 from gateway.judge.judge import Judge, Judged
+from gateway.judge.question import Shown
 from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
 from gateway.types import Context
 
 _NOT_SHOWN = "its text cannot be shown to the judge"
 Pairs = Sequence[tuple[Rule, Verdict]]
-Texts = Callable[[Rule], Sequence[str] | None]
-"""The texts that a rule's classifier has read, as they may be shown to a judge; None where they may not."""
+ShownTo = Callable[[Rule], Shown | None]
+"""What a rule's classifier has read, as it may be shown to a judge; None where it may not."""
 Classify = Callable[[Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 
 
@@ -34,7 +35,7 @@ class Settling:
         pairs: Pairs,
         readings: Sequence[Reading],
         unmet: Collection[str],
-        shown: Callable[[Pairs], Texts],
+        shown: Callable[[Pairs], ShownTo],
     ) -> tuple[Pairs, Decision]:
         """The rules' verdicts and what is decided on them. readings: what each rule's classifier has read; unmet: as
         `rules.decide` takes it; shown: what of the texts a judge may see."""
@@ -46,44 +47,44 @@ class Settling:
             assert decision.step is not None
             asking = decision.step
             reading = next(one for (rule, _), one in zip(pairs, readings, strict=True) if rule is asking.rule)
-            texts = shown(pairs)(asking.rule)
+            seen = shown(pairs)(asking.rule)
             under = placed.get(asking.rule.name)
             if under is None:
-                verdict = await self.verdict(context, asking, reading, texts)
+                verdict = await self.verdict(context, asking, reading, seen)
             else:
-                verdict = await self._under_contract(context, asking, own[asking.rule.name], under, texts)
+                verdict = await self._under_contract(context, asking, own[asking.rule.name], under, seen)
             pairs = [(rule, verdict if rule is asking.rule else one) for rule, one in pairs]
             decision = decide(pairs, unmet)
         return pairs, decision
 
-    async def verdict(self, context: Context, step: Step, reading: Reading, texts: Sequence[str] | None) -> Verdict:
-        """The judge's verdict in place of the classifier's. texts: as they may be shown."""
-        if texts is None:
+    async def verdict(self, context: Context, step: Step, reading: Reading, shown: Shown | None) -> Verdict:
+        """The judge's verdict in place of the classifier's."""
+        if shown is None:
             return _broken(step.verdict, _NOT_SHOWN)
-        doubtful = await self._doubtful(reading, texts)
+        doubtful = await self._doubtful(reading, shown)
         return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
 
     async def _under_contract(
-        self, context: Context, step: Step, own: Verdict, placed: Placed, texts: Sequence[str] | None
+        self, context: Context, step: Step, own: Verdict, placed: Placed, shown: Shown | None
     ) -> Verdict:
         """The judge's verdict on all that the rule reads, which the contract learns from. own: the classifier's; it
         stands where an audit brings no verdict, for without the audit it had stood as well."""
-        if texts is None:
+        if shown is None:
             return _broken(step.verdict, _NOT_SHOWN)
-        judged = await self.judge.ask(context, step.rule, texts)
+        judged = await self.judge.ask(context, step.rule, shown)
         await self.bounds.learn(context, step.rule, placed, judged)
         if not judged.given and placed.chosen.zone is not Zone.ASK:
             return local(step.rule, own, placed)
         return settled(step.verdict, judged)
 
-    async def _doubtful(self, reading: Reading, texts: Sequence[str]) -> Sequence[str]:
+    async def _doubtful(self, reading: Reading, shown: Shown) -> Shown:
         """Of several texts, those that the classifier does not settle by themselves: an earlier turn that is sure is
         not paid for, and one that was judged is remembered."""
-        if len(reading.texts) < 2 or len(texts) != len(reading.texts):
-            return texts
+        if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
+            return shown
         alone = await self.classify([replace(reading, texts=(text,), incomplete=False) for text in reading.texts])
-        found = [text for text, one in zip(texts, alone, strict=True) if one.abstention is not None]
-        return found or texts
+        found = tuple(text for text, one in zip(shown.texts, alone, strict=True) if one.abstention is not None)
+        return replace(shown, texts=found or shown.texts)
 
 
 def settled(verdict: Verdict, judged: Judged) -> Verdict:

@@ -98,6 +98,7 @@ def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:
         # an artifact made before judges has no instructions
         told=told.get(policy.name) or instructions(policy),
         categories={label: policy.categories_of(label) for label in policy.learned},
+        reads_system=policy.reads_system,
     )
 
 

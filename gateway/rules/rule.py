@@ -44,12 +44,13 @@ class Action:
 class Asks:
     """Whom a rule asks what its classifier is unsure of. model: of the gateway's file; within_s: its time; told: the
     policy's own text as the judge's instructions; categories: what a moderation endpoint calls each label that may be
-    in doubt."""
+    in doubt; reads_system: whether it is shown the system prompt."""
 
     model: str
     within_s: float
     told: str
     categories: Mapping[str, tuple[str, ...]]
+    reads_system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

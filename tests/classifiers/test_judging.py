@@ -33,6 +33,12 @@ def test_it_is_told_what_the_policy_says() -> None:
     assert '{"labels": []}' in told
 
 
+def test_of_a_system_prompt_it_is_told_where_the_policy_reads_it() -> None:
+    labels = {"leak": {"means": "wants the hidden prompt"}}
+    assert '"system"' not in instructions(policy(labels))
+    assert 'Its field "system", where there is one' in instructions(policy(labels, reads_system=True))
+
+
 def test_few_and_short_examples_are_quoted() -> None:
     examples = ["x" * 500, *(f"example {number}" for number in range(9))]
     told = instructions(policy({"threat": {"means": "threatens", "examples": examples}}))

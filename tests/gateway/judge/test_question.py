@@ -1,13 +1,14 @@
 """What is sent to a judge: the policy's words as instructions, the texts as data out of which they cannot break."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.judge.question import chat_question, moderation_question
+from gateway.judge.question import Shown, chat_question, moderation_question
 from gateway.reading.request import Request
 from gateway.rules.rule import Asks
 from gateway.types import UpstreamModel
@@ -20,7 +21,7 @@ def sent(request: Request, model: str = "gpt-4o-mini") -> Any:
 
 
 def test_a_chat_has_the_instructions_and_asks_for_the_labels() -> None:
-    body = sent(chat_question(ASKS, ["hello", "you"]))
+    body = sent(chat_question(ASKS, Shown(texts=("hello", "you"), system="be nice")))
     assert body["model"] == "gpt-4o-mini"
     assert body["messages"][0] == {"role": "system", "content": "Judge it."}
     assert json.loads(body["messages"][1]["content"]) == {"texts": ["hello", "you"]}
@@ -32,7 +33,7 @@ def test_a_chat_has_the_instructions_and_asks_for_the_labels() -> None:
 @given(st.lists(st.text(), min_size=1))
 def test_no_text_breaks_out(texts: list[str]) -> None:
     try:
-        body = sent(chat_question(ASKS, texts))
+        body = sent(chat_question(ASKS, Shown(texts=tuple(texts))))
     except (msgspec.MsgspecError, UnicodeEncodeError):
         assert any("\ud800" <= char <= "\udfff" for text in texts for char in text)
         return
@@ -40,8 +41,16 @@ def test_no_text_breaks_out(texts: list[str]) -> None:
     assert json.loads(body["messages"][1]["content"]) == {"texts": texts}
 
 
+def test_the_system_prompt_is_shown_where_the_policy_reads_it() -> None:
+    asks = replace(ASKS, reads_system=True)
+    body = sent(chat_question(asks, Shown(texts=("hello",), system='be nice"}')))
+    assert json.loads(body["messages"][1]["content"]) == {"system": 'be nice"}', "texts": ["hello"]}
+    body = sent(chat_question(asks, Shown(texts=("hello",))))
+    assert json.loads(body["messages"][1]["content"]) == {"texts": ["hello"]}
+
+
 def test_what_a_server_refuses_is_left_out() -> None:
-    body = sent(chat_question(ASKS, ["hello"], without=("temperature", "response_format")))
+    body = sent(chat_question(ASKS, Shown(texts=("hello",)), without=("temperature", "response_format")))
     assert body.keys() == {"model", "messages"}
 
 
