@@ -75,22 +75,27 @@ class Guard:
         found = suite.run(self._memory, variant, rows, most=_ATTACKED, families=(_ATTACKS,))
         return dict(found["families"][_ATTACKS])
 
-    def milliseconds(self, variant: str, texts: Sequence[str]) -> float:
-        """Mean for one text, tokenizer included. By the process's own time: it has one thread, others run beside."""
+    def milliseconds(self, variant: str, texts: Sequence[tuple[str, str]]) -> float:
+        """Mean for one text, tokenizer included. By the process's own time: it has one thread, others run beside.
+
+        texts: each with its system prompt, which may be empty.
+        """
         runtime = self._runtime({variant: self.variants[variant]}, 0)
+        readings = [Reading(classifier=variant, texts=(text,), system=system) for text, system in texts]
         # the detector of languages is opened by the first text
-        runtime.classify([Reading(classifier=variant, texts=(texts[0],))])
+        runtime.classify(readings[:1])
         taken = []
-        for text in texts:
+        for reading in readings:
             began = time.process_time()
-            runtime.classify([Reading(classifier=variant, texts=(text,))])
+            runtime.classify([reading])
             taken.append(time.process_time() - began)
         return 1000 * float(np.mean(taken))
 
-    def like_32_tokens(self, rows: Rows) -> list[str]:
-        """Texts of 28 to 36 tokens, at most a hundred, drawn with a fixed seed."""
+    def like_32_tokens(self, rows: Rows, systems: Sequence[str] = ()) -> list[tuple[str, str]]:
+        """Texts of 28 to 36 tokens with their system prompts, at most a hundred, drawn with a fixed seed."""
         first = next(iter(self.encoders.values()))
-        texts = [text for text, _ in rows if len(first.tokenize(text)) in _LIKE_32_TOKENS]
+        each = zip(rows, systems or [""] * len(rows), strict=True)
+        texts = [(text, system) for (text, _), system in each if len(first.tokenize(text)) in _LIKE_32_TOKENS]
         return random.Random(0).sample(texts, min(_TIMED, len(texts)))
 
     def _runtime(self, models: Mapping[str, Model], remembered: int) -> Runtime:
@@ -114,11 +119,16 @@ def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
     yield ""
     yield from _attacks(guard, sets)
     yield ""
-    yield from _times(guard, sets)
-    for what, each in kinds(data).items():
+    yield from _times(guard, sets, data)
+    named = kinds(data)
+    for what, each in named.items():
         if what in sets:
             yield ""
             yield from _by_kind(guard, what, sets[what], each)
+    for what, rows, systems in _prompted(guard, data):
+        if what.startswith(INJECTIONS):
+            yield ""
+            yield from _by_kind(guard, what, rows, named[INJECTIONS], systems)
     yield ""
 
 
@@ -129,9 +139,15 @@ def _quality(guard: Guard, sets: Mapping[str, Rows], data: Path) -> Iterator[str
     for what, rows in sets.items():
         for name in guard.variants:
             yield f"| {what} | {len(rows)} | {name} | {_cells(guard, name, rows)} |"
-    for what, rows, systems in prompted(data) if guard.reads_system else ():
+    for what, rows, systems in _prompted(guard, data):
         for name in guard.variants:
             yield f"| {what} | {len(rows)} | {name} | {_cells(guard, name, rows, systems)} |"
+
+
+def _prompted(guard: Guard, data: Path) -> Iterator[tuple[str, Rows, list[str]]]:
+    """The sets under system prompts, for a guard that reads these."""
+    if guard.reads_system:
+        yield from prompted(data)
 
 
 def _cells(guard: Guard, variant: str, rows: Rows, systems: Sequence[str] = ()) -> str:
@@ -169,19 +185,20 @@ def _kept(figures: Mapping[str, Any], *, interval: bool = False) -> str:
     return f"{figures['kept']:.1%}" + (f" ({low:.1%} – {high:.1%})" if interval else "")
 
 
-def _times(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
+def _times(guard: Guard, sets: Mapping[str, Rows], data: Path) -> Iterator[str]:
     yield f"| mean ms of texts with 28 to 36 tokens, one thread | texts | {' | '.join(guard.variants)} |"
     yield f"|---|---|{'---|' * len(guard.variants)}"
-    for what, rows in sets.items():
-        texts = guard.like_32_tokens(rows)
+    plain = ((what, rows, []) for what, rows in sets.items())
+    for what, rows, systems in (*plain, *_prompted(guard, data)):
+        texts = guard.like_32_tokens(rows, systems)
         if texts:
             times = [f"{guard.milliseconds(name, texts):.1f}" for name in guard.variants]
             yield f"| {what} | {len(texts)} | {' | '.join(times)} |"
 
 
-def _by_kind(guard: Guard, what: str, rows: Rows, each: Sequence[str]) -> Iterator[str]:
+def _by_kind(guard: Guard, what: str, rows: Rows, each: Sequence[str], systems: Sequence[str] = ()) -> Iterator[str]:
     flags = {
-        name: np.array([bool(verdict.labels) for verdict in guard.read(name, [text for text, _ in rows])])
+        name: np.array([bool(verdict.labels) for verdict in guard.read(name, [text for text, _ in rows], systems)])
         for name in guard.variants
     }
     yield f"| {what}, flagged | rows | {' | '.join(flags)} |"
