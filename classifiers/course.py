@@ -21,8 +21,8 @@ from classifiers.verdict import Passage, Reading, Verdict
 _FOREIGN_SHARE = 0.3
 _FOREIGN_CHARS = 20
 
-_Piece = tuple[Window, Span]
-"""A window and the text that it is of."""
+_Piece = tuple[Window, Span, str]
+"""A window, the text that it is of, and the system prompt that it is read beside."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -60,17 +60,19 @@ class Course:
         stage, reading = self.stage, self.reading
         if self.grey is None:
             if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
-                self.spans = reader.spans(self.texts, stage.encoder, stage.windowing, reading.max_windows, deadline)
-            self._ask(reader, [(window, span) for span in self.spans for window in span.windows])
+                self.spans = reader.spans(self.texts, stage, reading.max_windows, deadline)
+            systems = ("" if text in reading.alone else reading.system for text in self.texts)
+            spans = zip(self.spans, systems, strict=True)
+            self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
             return
         (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]
-        again = [reader.translate(window, span, before.encoder, stage.encoder, deadline) for window, span in asked]
+        again = [reader.translate(window, span, before.encoder, stage, deadline) for window, span, _ in asked]
         lost = np.array([not windows for windows in again])
         if lost.any():
             self.parts.append(told.only(lost))
         self.before = told.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
-        pieces = [(window, span) for (_, span), windows in zip(asked, again, strict=True) for window in windows]
-        self._ask(reader, pieces)
+        each = zip(asked, again, strict=True)
+        self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
 
     def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
         """Look for slots in all that is read. Raises DeadlinePassed."""
@@ -97,7 +99,7 @@ class Course:
         rows = [vectors[key] for key in self.keys or ()]
         unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
         if rows:
-            lengths = np.array([len(window) for window, _ in pieces], np.float32)
+            lengths = np.array([len(window) for window, *_ in pieces], np.float32)
             told = self.classifier.told(self._banded(stage), np.stack(rows), lengths)
             if self.before is not None:
                 told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)
@@ -116,7 +118,7 @@ class Course:
 
     def _ask(self, reader: Reader, pieces: Sequence[_Piece]) -> None:
         self.pieces = pieces
-        self.asked = reader.beside(self.reading.system, self.stage, (window for window, _ in pieces))
+        self.asked = [reader.beside(system, self.stage, window) for window, _, system in pieces]
         self.keys = [key_of(self.stage.encoder, window) for window in self.asked]
 
     def _settle(self, told: Part, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:

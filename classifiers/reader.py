@@ -11,7 +11,7 @@ import numpy as np
 
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
-from classifiers.model import EncoderId, Floats, Model, Stage, Windowing
+from classifiers.model import EncoderId, Floats, Model, Stage
 from classifiers.recent import Recent
 from classifiers.slots.fill import Tagged
 from classifiers.slots.windows import judged, pieces
@@ -64,16 +64,14 @@ class Reader:
         self.encoded = 0
         self.cached = 0
 
-    def spans(
-        self, texts: Sequence[str], encoder: EncoderId, windowing: Windowing, max_windows: int, deadline: float | None
-    ) -> list[Span]:
-        """The windows of each text, the latest text first to be given its share of the budget.
+    def spans(self, texts: Sequence[str], stage: Stage, max_windows: int, deadline: float | None) -> list[Span]:
+        """The windows of each text as a stage reads them, the latest text first to be given its share of the budget.
 
         Raises DeadlinePassed.
         """
-        reads = self.encoders[encoder.sha256]
-        room = min(windowing.tokens, reads.max_tokens) - reads.specials
-        overlap = min(windowing.overlap, room - 1)
+        reads = self.encoders[stage.encoder.sha256]
+        room = reads.room(stage.windowing.tokens, stage.system_tokens)
+        overlap = min(stage.windowing.overlap, room - 1)
         left = max_windows
         spans: list[Span] = []
         for text in reversed(texts):
@@ -89,36 +87,36 @@ class Reader:
         """Whether two stages read texts as the same windows."""
         first, second = (self.encoders[stage.encoder.sha256] for stage in (one, another))
         return one.windowing == another.windowing and (
-            (first.tokenizer_sha256, first.max_tokens, first.specials)
-            == (second.tokenizer_sha256, second.max_tokens, second.specials)
+            (first.tokenizer_sha256, first.room(one.windowing.tokens, one.system_tokens))
+            == (second.tokenizer_sha256, second.room(another.windowing.tokens, another.system_tokens))
         )
 
     def translate(
-        self, window: Window, span: Span, source: EncoderId, target: EncoderId, deadline: float | None
+        self, window: Window, span: Span, source: EncoderId, target: Stage, deadline: float | None
     ) -> list[Window]:
-        """A window of `source`'s tokens as windows of `target`'s: one, or more where it takes fewer tokens at a time.
+        """A window of `source`'s tokens as windows of a stage: one, or more where it takes fewer tokens at a time.
 
         span: where the window is from; a text of one window is read anew, of a longer one what its tokens tell.
         Raises DeadlinePassed.
         """
         check_time(deadline)
-        reads, had = self.encoders[target.sha256], self.encoders[source.sha256]
-        room = reads.max_tokens - reads.specials
+        reads, had = self.encoders[target.encoder.sha256], self.encoders[source.sha256]
+        room = reads.room(reads.max_tokens, target.system_tokens)
         if reads.tokenizer_sha256 == had.tokenizer_sha256:
             return [window] if len(window) <= room else cut(window, room, 0)
         return cut(reads.tokenize(span.plain or had.text_of(window)), room, 0)
 
-    def beside(self, system: str, stage: Stage, windows: Iterable[Window]) -> list[Window]:
-        """Windows as a stage's encoder is to read them: beside the system prompt, if it reads that."""
+    def beside(self, system: str, stage: Stage, window: Window) -> Window:
+        """A window as a stage's encoder is to read it: beside the system prompt, if it reads that."""
         if not (system and stage.system_tokens):
-            return list(windows)
+            return window
         reads = self.encoders[stage.encoder.sha256]
         key = (system, reads.tokenizer_sha256, stage.system_tokens)
         ids = self._systems.get(key)
         if ids is None:
             ids = array("i", reads.system(system, stage.system_tokens))
             self._systems.put(key, ids)
-        return [array("i", reads.beside(ids, window)) for window in windows]
+        return array("i", reads.beside(ids, window))
 
     def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
         """Fill in the vector of every window, as far as time goes. Raises DeadlinePassed."""
@@ -143,7 +141,7 @@ class Reader:
         assert model.tagger is not None
         stage, tagger = model.last, model.tagger
         reads = self.encoders[stage.encoder.sha256]
-        room = min(stage.windowing.tokens, reads.max_tokens) - reads.specials
+        room = reads.room(stage.windowing.tokens)
         overlap = min(stage.windowing.overlap, room - 1)
         # what lies far past the windows is not looked at, nor is a text without tokens followed for ever
         words = read_words(text[: windows * room * LONGEST_CHARS_A_TOKEN], reads.words, lambda: check_time(deadline))

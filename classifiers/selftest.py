@@ -32,13 +32,14 @@ def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     return bool(set(test.expect).intersection(verdict.labels))
 
 
-def failures(model: Model, classify: Callable[[Sequence[Reading]], Sequence[Verdict]], name: str) -> list[str]:
-    """One line for each of the tests of a model's policy that fails. name: by which `classify` calls the model.
+def asked(model: Model) -> list[PolicyTest]:
+    """The tests that a model is held to: those under a system prompt only where it reads one."""
+    return [test for test in model.policy.tests if model.reads_system or not test.system]
 
-    A test under a system prompt is left out where the model reads none.
-    """
-    policy = model.policy
-    tests = [test for test in policy.tests if model.reads_system or not test.system]
+
+def failures(model: Model, classify: Callable[[Sequence[Reading]], Sequence[Verdict]], name: str) -> list[str]:
+    """One line for each of these that fails. name: by which `classify` calls the model."""
+    policy, tests = model.policy, asked(model)
     verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system) for test in tests])
     return [
         f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_said(verdict)}"

@@ -92,7 +92,8 @@ class Verdict:
 class Reading:
     """What one classifier is to read: whole texts (turns, parts), each windowed on its own.
 
-    system: the system prompt that the texts were written under, where a classifier reads it beside them.
+    system: the system prompt that the texts were written under, where a classifier reads it beside them; alone: those
+        of the texts that are read without it, being the prompt itself.
     incomplete: the caller left something out that the classifier cannot read (an image, say).
     every_slot: values of all slots are wanted, whatever label the text has.
     last_stage: where one label is named, the last stage is to name it, however certain an earlier one is.
@@ -103,6 +104,7 @@ class Reading:
     texts: tuple[str, ...]
     max_windows: int = 512
     system: str = ""
+    alone: frozenset[str] = frozenset()
     incomplete: bool = False
     every_slot: bool = False
     last_stage: bool = False

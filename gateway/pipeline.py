@@ -197,7 +197,7 @@ def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> ShownT
         if redacted is None:
             return None
         _, readings = met([rule], request.model, roles.turns_of(redacted.messages))
-        return Shown(texts=readings[0].texts, system=readings[0].system) if readings else None
+        return Shown.of(readings[0].texts, readings[0].system) if readings else None
 
     return seen
 
@@ -219,8 +219,14 @@ def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple
     system = roles.system_text(turns)
     for rule in matching(rules, model, turns):
         texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
-        inputs = texts if rule.template is None else tuple(map(rule.template.input_of, texts))
-        fitting = tuple(text for text in inputs if text is not None)
+        fitting = _inputs(rule, texts)
         if fitting or not texts:
-            found.append((rule, rule.reading(fitting, incomplete=incomplete, system=system)))
+            own = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
+            found.append((rule, rule.reading(fitting, incomplete=incomplete, system=system, alone=frozenset(own))))
     return [rule for rule, _ in found], [reading for _, reading in found]
+
+
+def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[str, ...]:
+    """What a rule reads of texts: those that fit its template."""
+    inputs = texts if rule.template is None else map(rule.template.input_of, texts)
+    return tuple(text for text in inputs if text is not None)

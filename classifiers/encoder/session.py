@@ -79,6 +79,11 @@ class Encoder:
         """The same ids, with the words that they make up and their places in the text."""
         return self._tokens.words(text)
 
+    def room(self, tokens: int, system_tokens: int = 0) -> int:
+        """How many ids of a text a window of at most `tokens` holds, beside so many of a system prompt if any are
+        read; both together are never longer than the encoder takes."""
+        return self._tokens.room(tokens, self.max_tokens, system_tokens)
+
     def system(self, text: str, tokens: int) -> list[int]:
         """The ids of a system prompt that windows are to be read beside: at most `tokens`."""
         return self._tokens.system(text, tokens)
@@ -147,7 +152,7 @@ def embed(
     tokens: the longest window, special tokens included; beside: what each is read beside. Meant for training on
     sentences; to read long text whole, use a Runtime.
     """
-    room = min(tokens, encoder.max_tokens) - encoder.specials
+    room = encoder.room(tokens, beside.tokens if beside else 0)
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
     for start in range(0, len(texts), _CHUNK):
         part = texts[start : start + _CHUNK]

@@ -55,6 +55,12 @@ class Tokens:
         """How many ids are set around each window."""
         return len(self.prefix) + len(self.suffix)
 
+    def room(self, tokens: int, longest: int, system_tokens: int) -> int:
+        """How many ids of a text a window of at most `tokens` holds beside so many of a system prompt. longest: what
+        the encoder takes of both together."""
+        system = system_tokens + len(self.suffix) if system_tokens else 0
+        return min(tokens, longest - system) - self.specials
+
     def encode(self, text: str) -> list[int]:
         """The text's token ids, without the special ones; all of them, however long the text is.
 

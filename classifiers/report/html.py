@@ -239,15 +239,15 @@ def _goals(report: Mapping[str, Any]) -> str:
         parts.append(f"<li>{asked}: {mark}, {reached} on {escape(goal['measured_on'])}</li>")
     tests = report["tests"]
     failed = "".join(f'<li class="no">{escape(line)}</li>' for line in tests["failed"])
-    passed = tests["count"] - len(tests["failed"])
+    passed = f"{tests['count'] - len(tests['failed'])} of the policy's {tests['count']} tests pass"
+    if tests.get("left_out"):
+        passed += f"; {tests['left_out']} under a system prompt are left out, since none is read"
     note = (
         '<p class="note">In brackets: 95 % intervals (Wilson) on the rows by which the thresholds were chosen.</p>'
         if parts
         else ""
     )
-    return (
-        f"<ul>{''.join(parts)}</ul>{note}<p>{passed} of the policy's {tests['count']} tests pass.</p><ul>{failed}</ul>"
-    )
+    return f"<ul>{''.join(parts)}</ul>{note}<p>{passed}.</p><ul>{failed}</ul>"
 
 
 def _cascade(report: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from classifiers import selftest
 from classifiers.policy import OTHER, Policy
 from classifiers.training import doubt, goals
 from classifiers.training.confusion import shortened
@@ -33,6 +34,7 @@ def account(
     held = [rows[index] for index in trained.rows]
     outside = {(OTHER,), *([()] if policy.several else [])}
     everyday = [row.source == "builtin" and row.labels in outside for row in held]
+    tests = len(selftest.asked(trained.model))
     own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     measures = _measures(policy, held, trained, own)
@@ -67,7 +69,7 @@ def account(
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
         "bands": trained.chosen.by_band,
-        "tests": {"count": len(policy.tests), "failed": list(failures)},
+        "tests": {"count": tests, "failed": list(failures), "left_out": len(policy.tests) - tests},
         "held_out": measures,
         "everyday": {
             "rows": len(beside),
@@ -98,7 +100,7 @@ def _by_source(policy: Policy, held: Sequence[Row], trained: Trained) -> dict[st
 def _measures(policy: Policy, held: Sequence[Row], trained: Trained, chosen: Sequence[int]) -> dict[str, Any]:
     return evaluate(
         policy,
-        [held[index].text for index in chosen],
+        [held[index].shown for index in chosen],
         [held[index].labels for index in chosen],
         [trained.verdicts[index] for index in chosen],
     )

@@ -52,7 +52,7 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         if not same:
             empty += 1
         elif same in tests:
-            leaks[row.text] = None
+            leaks[row.shown] = None
         else:
             by_key[same].append(row)
     kept: list[Row] = []
@@ -62,7 +62,7 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         agreed = equal[0] if len(equal) == 1 else _agreed(policy, equal)
         if agreed is None:
             names = dict.fromkeys(label for one in equal for label in one.labels or one.against or ("none",))
-            contradictions.append((equal[0].text, tuple(names)))
+            contradictions.append((equal[0].shown, tuple(names)))
         else:
             kept.append(agreed)
             duplicates += len(equal) - 1

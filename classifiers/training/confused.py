@@ -13,7 +13,7 @@ from classifiers.policy import NONE, OTHER, Policy
 from classifiers.training import calibrate, crossfit
 from classifiers.training.fit.model import classes_of
 from classifiers.training.progress import Silent
-from classifiers.training.rows import Row
+from classifiers.training.rows import Row, by_themselves
 
 _SAFETY_STRENGTH = 3.0
 _SHOWN = 3
@@ -52,11 +52,12 @@ class Seen:
 
 
 def look(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> Seen:
-    """Cross-fit. Rows with several labels are judged by the first that was got wrong."""
+    """Cross-fit. Rows with several labels are judged by the first that was got wrong, rows under system prompts not at
+    all: vectors of texts tell nothing of these."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        return (_any_of if policy.multi_label else _one_of)(policy, rows, vectors, seed)
+        return (_any_of if policy.multi_label else _one_of)(policy, by_themselves(rows), vectors, seed)
 
 
 def pairs(seen: Seen, unseen_by_teachers: Collection[str]) -> list[Pair]:

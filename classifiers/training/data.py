@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.markup import parse
 from classifiers.training.rows import Origin, Row, encodable
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _LABEL_KEYS = ("label", "labels", "category", "intent")
 _SHOWN_PROBLEMS = 20
 _SHOWN_HEADER_CHARS = 200
@@ -21,13 +24,14 @@ _MOST_FIELD_CHARS = 10_000_000
 """Of a CSV's field. Beyond it a quote was left open; csv's own limit of 131,072 is less than a text may be long."""
 
 
-def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") -> list[Row]:
+def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *, unread: bool = False) -> list[Row]:
     """Every row of the files, whose labels must be the policy's (or `other`, or for safety `none`).
 
     Where the policy has slots, texts may mark them: `a table at [7 pm](time)`; a policy of one label needs no `label`.
     JSONL: objects with `text` and `label` (a string; for safety also a list). CSV: a header with `text` and
     `label`, several labels separated by `|`, fields of at most 10,000,000 characters. A column `group` keeps rows
-    together; where the policy reads system prompts, `system` is the one that a text was written under.
+    together. Of safety, `system` is the system prompt that a text was written under; rows of one prompt are one group
+    where they name none. unread: whether a row may give a prompt although the policy reads none.
     Raises TrainingError naming file:line for all that cannot be read.
     """
     rows: list[Row] = []
@@ -35,7 +39,9 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data") ->
     for path in paths:
         before = len(rows)
         for line, record in _records(policy, path, problems):
-            row = _row(policy, record, f"{path.name}:{line}", source, hint=len(problems) < _SHOWN_PROBLEMS)
+            row = _row(
+                policy, record, f"{path.name}:{line}", source, unread=unread, hint=len(problems) < _SHOWN_PROBLEMS
+            )
             if isinstance(row, str):
                 problems.append(f"{path}:{line}: {row}")
             else:
@@ -93,7 +99,9 @@ def _csv_records(path: Path, text: str, problems: list[str], *, labelled: bool) 
             else:
                 yield reader.line_num, record
     except csv.Error as error:
-        problems.append(f"{path}:{begins}: {_csv_problem(str(error))}")
+        following = _LINE_END.split(text)[begins - 1 :]
+        blank = next((count for count, line in enumerate(following) if line.strip()), 0)
+        problems.append(f"{path}:{begins + blank}: {_csv_problem(str(error))}")
 
 
 def _csv_problem(error: str) -> str:
@@ -117,7 +125,7 @@ def _json_records(path: Path, text: str, problems: list[str]) -> Iterator[tuple[
             problems.append(f"{path}:{number}: not valid JSON: {error}")
 
 
-def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool) -> Row | str:
+def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: bool, hint: bool) -> Row | str:
     """The row, or what is wrong with it. hint: whether to look for the label that was meant, which takes a while."""
     if not isinstance(record, dict):
         return "a row must be an object with text and label"
@@ -127,14 +135,22 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, hint: bool)
     labels = _labels(policy, record, hint=hint)
     if isinstance(labels, str):
         return labels
-    system = record.get("system") or ""
+    system = record.get("system") or "" if policy.kind == "safety" else ""
     if not isinstance(system, str):
         return "system is not text"
-    if system.strip() and not policy.reads_system:
+    system = encodable(system.strip())
+    if system and not (policy.reads_system or unread):
         return "gives a system prompt, which is read only with reads_system: true"
-    group = place if record.get("group") in (None, "") else f"{place.rpartition(':')[0]}/{record['group']}"
-    row = Row(text=encodable(text), labels=labels, group=group, source=source, system=encodable(system.strip()))
+    group = _group(record, place, system)
+    row = Row(text=encodable(text), labels=labels, group=group, source=source, system=system)
     return _marked(row, policy)
+
+
+def _group(record: dict[str, Any], place: str, system: str) -> str:
+    """Rows of one system prompt belong together: measured on some, what was learned of the others would flatter."""
+    if record.get("group") not in (None, ""):
+        return f"{place.rpartition(':')[0]}/{record['group']}"
+    return sha256(system.encode()).hexdigest() if system else place
 
 
 def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str, ...] | str:

@@ -125,7 +125,7 @@ def review(
         witnesses = tuple(name for name, says in zip(_WITNESSES, agreed[:, index], strict=True) if says)
         doubts.append(
             Doubt(
-                text=row.text,
+                text=row.shown,
                 label=row.labels[0],
                 source=row.source,
                 writer=row.writer,

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from classifiers.encoder.session import embed
+from classifiers.encoder.session import Beside, embed
+from classifiers.model import Floats
 from classifiers.runtime import Runtime
 from classifiers.suite.run import check_kind, run
 from classifiers.training import goals
@@ -50,9 +51,9 @@ def examine(
     seen = [row for row in rows if key(row.text, row.system) in known]
     fresh = [row for row in rows if key(row.text, row.system) not in known] if seen else list(rows)
     verdicts = _verdicts(runtime, name, fresh, advance)
-    measures = evaluate(policy, [row.text for row in fresh], [row.labels for row in fresh], verdicts)
+    measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
     if nearest_rows and trained_on and classifier.model.stages:
-        _add_nearest(measures["errors"], runtime, name, trained_on, advance)
+        _add_nearest(measures["errors"], fresh, trained_on, runtime, name=name, advance=advance)
     found = {
         "classifier": name,
         "version": classifier.version,
@@ -64,13 +65,14 @@ def examine(
         "trained_on": None if trained_on is None else _seen(runtime, name, seen, advance),
         "repeated": len(rows) - len({key(row.text, row.system) for row in rows}),
         "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
-        "latency": latency(runtime, name, [row.text for row in fresh]),
+        "latency": latency(runtime, name, fresh),
     }
     if suite_rows:
         found["suite"] = run(
             runtime,
             name,
-            [(row.text, bool(row.labels)) for row in fresh],
+            # its cases are texts by themselves, which what is harmful under a prompt only may not be
+            [(row.text, bool(row.labels)) for row in fresh if not row.system],
             most=suite_rows,
             advance=lambda done, total: advance("suite", done, total),
         )
@@ -90,23 +92,35 @@ def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) ->
     """Rows of the test that training had: how many, how they do, and some of their texts."""
     policy = runtime.classifiers[name].model.policy
     verdicts = _verdicts(runtime, name, rows, advance)
-    measures = evaluate(policy, [row.text for row in rows], [row.labels for row in rows], verdicts)
+    measures = evaluate(policy, [row.shown for row in rows], [row.labels for row in rows], verdicts)
     return {
         "rows": len(rows),
         "accuracy": measures["accuracy"],
-        "texts": [shortened(row.text) for row in rows[:_SHOWN_LEAKS]],
+        "texts": [shortened(row.shown) for row in rows[:_SHOWN_LEAKS]],
     }
 
 
 def _add_nearest(
-    errors: Sequence[dict[str, Any]], runtime: Runtime, name: str, trained_on: Sequence[Row], advance: Advance
+    errors: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
+    trained_on: Sequence[Row],
+    runtime: Runtime,
+    *,
+    name: str,
+    advance: Advance,
 ) -> None:
+    """rows: among them those of the errors."""
     if not errors:
         return
-    encoder = runtime.encoders[runtime.classifiers[name].model.last.encoder.sha256]
-    texts = [row.text for row in trained_on]
-    vectors = embed(encoder, texts, lambda done, total: advance("training rows", done, total))
-    for error, rows in zip(
-        errors, nearest(embed(encoder, [one["text"] for one in errors]), trained_on, vectors), strict=True
-    ):
-        error["nearest"] = rows
+    stage = runtime.classifiers[name].model.last
+    encoder = runtime.encoders[stage.encoder.sha256]
+    by_text = {shortened(row.shown): row for row in rows}
+
+    def read(rows: Sequence[Row], told: Callable[[int, int], None] | None = None) -> Floats:
+        beside = Beside(systems=[row.system for row in rows], tokens=stage.system_tokens)
+        return embed(encoder, [row.text for row in rows], told, beside=beside if stage.system_tokens else None)
+
+    vectors = read(trained_on, lambda done, total: advance("training rows", done, total))
+    asked = read([by_text[error["text"]] for error in errors])
+    for error, near in zip(errors, nearest(asked, trained_on, vectors), strict=True):
+        error["nearest"] = near

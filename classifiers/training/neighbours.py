@@ -34,7 +34,7 @@ def nearest(
         found.append(
             [
                 {
-                    "text": shortened(rows[place].text),
+                    "text": shortened(rows[place].shown),
                     "labels": list(rows[place].labels),
                     "source": rows[place].source,
                     "cosine": round(float(cosines[place]), 4),
@@ -52,7 +52,7 @@ def beside_errors(errors: Sequence[dict[str, Any]], rows: Sequence[Row], vectors
     """
     if not errors:
         return
-    place = {shortened(row.text): index for index, row in enumerate(rows)}
+    place = {shortened(row.shown): index for index, row in enumerate(rows)}
     chosen = [place[error["text"]] for error in errors]
     groups = [rows[index].group for index in chosen]
     for error, near in zip(errors, nearest(vectors[chosen], rows, vectors, groups=groups), strict=True):

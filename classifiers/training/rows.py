@@ -1,7 +1,8 @@
 """A training sentence as data."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from classifiers.slots.tags import Mark
@@ -37,7 +38,19 @@ class Row:
     probe: bool = True
     writer: str = ""
     system: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text as people are shown it: with the system prompt that tells what it is."""
+        return f"{self.text} (under: {self.system})" if self.system else self.text
+
     marks: tuple[Mark, ...] | None = None
+
+
+def by_themselves(rows: Sequence[Row]) -> list[Row]:
+    """The rows for a judge that reads no system prompts: what holds under one would teach it wrongly, and counts
+    nothing."""
+    return [replace(row, weight=0.0, probe=False) if row.system else row for row in rows]
 
 
 def encodable(text: str) -> str:

@@ -45,7 +45,7 @@ def each_whole(vectors: Floats) -> Windows:
 
 def windows_of(encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing) -> Windows:
     """vectors: (texts, dimensions), each text's own by the same encoder, which stands where one window holds it."""
-    room = min(windowing.tokens, encoder.max_tokens) - encoder.specials
+    room = encoder.room(windowing.tokens)
     overlap = min(windowing.overlap, room - 1)
     counts = np.ones(len(texts), np.intp)
     parts: list[Floats] = []

@@ -52,7 +52,7 @@ def evaluate(
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     bounds.check(limits, names(classifier.model.policy, suite=suite))
-    rows = read_rows(classifier.model.policy, data)
+    rows = read_rows(classifier.model.policy, data, unread=True)
     if not rows:
         raise fail(f"there are no rows in {', '.join(map(str, data))}", Exit.USAGE)
     with bars() as advance:

@@ -28,7 +28,9 @@ def router(engine: Engine) -> APIRouter:
             name = _classifier(edition, asked.classifier or asked.model)
             texts = [asked.input] if isinstance(asked.input, str) else asked.input
             bounded(texts)
-            readings = [Reading(classifier=name, texts=(text,), system=asked.system, now=asked.now) for text in texts]
+            readings = [
+                Reading(classifier=name, texts=(text,), system=asked.system or "", now=asked.now) for text in texts
+            ]
             verdicts = await ask(engine, context, edition, name, readings)
         return json_response(ClassifyAnswer(name, edition.versions[name], [result_of(verdict) for verdict in verdicts]))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from msgspec import Raw
 
@@ -15,12 +15,24 @@ OPTIONAL: Final = ("temperature", "response_format")
 """Fields that some servers refuse, and a judge can do without."""
 
 
+_SYSTEM_CHARS: Final = 8_000
+"""Of a system prompt; of a longer one the beginning and the end. Every question would cost all of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a judge may see: the texts to be judged, and the system prompt that they were written under."""
 
     texts: tuple[str, ...]
     system: str = ""
+
+    @classmethod
+    def of(cls, texts: tuple[str, ...], system: str) -> Self:
+        """A long prompt is cut."""
+        if len(system) > _SYSTEM_CHARS:
+            half = _SYSTEM_CHARS // 2
+            system = f"{system[:half]}\n[…]\n{system[-half:]}"
+        return cls(texts=texts, system=system)
 
 
 def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) -> Request:

@@ -9,7 +9,6 @@ from classifiers.policy import Slot
 from classifiers.verdict import Reading
 from gateway.contract.safety import SafetyTerms
 from gateway.contract.state import Terms
-from gateway.reading import roles
 from gateway.reading.template import Template
 from gateway.spelling import Names
 
@@ -87,14 +86,16 @@ class Rule:
     asks: Asks | None = None
     safety: SafetyTerms | None = None
 
-    def reading(self, texts: tuple[str, ...], *, incomplete: bool, system: str = "") -> Reading:
-        """What its classifier is to read. system: the prompt that the texts were written under."""
+    def reading(
+        self, texts: tuple[str, ...], *, incomplete: bool, system: str = "", alone: frozenset[str] = frozenset()
+    ) -> Reading:
+        """What its classifier is to read. system: the prompt that the texts were written under; alone: texts of it."""
         return Reading(
             classifier=self.classifier,
             texts=texts,
             max_windows=self.max_windows,
-            # beside itself it says nothing
-            system="" if self.roles & roles.SYSTEM else system,
+            system=system,
+            alone=alone,
             incomplete=incomplete,
             every_slot=bool(self.redacts),
             # a first stage is as often right as the others, but not as often where it is surest

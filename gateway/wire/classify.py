@@ -11,7 +11,7 @@ class ClassifyRequest(Struct):
     `now`: what `tomorrow` is relative to, ISO 8601, by default the server's time."""
 
     input: str | list[str]
-    system: str = ""
+    system: str | None = None
     now: datetime | None = None
     classifier: str | None = None
     model: str | None = None

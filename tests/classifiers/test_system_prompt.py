@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from classifiers.classifier import from_model
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.model import Model
+from classifiers.model import Model, Windowing
 from classifiers.runtime import Runtime
 from classifiers.text.languages import Detector
 from classifiers.verdict import Reading
@@ -96,6 +96,29 @@ def test_every_window_of_every_turn_is_read_beside_it(make_runtime: Callable[[in
     system = encoder.system(PROMPT, 64)
     assert len(seen) == verdict.windows_read > 2
     assert all(list(window)[: len(system)] == system for window in seen)
+
+
+def test_texts_of_the_prompt_itself_are_read_without_it(make_runtime: Callable[[int], Runtime]) -> None:
+    runtime = make_runtime(64)
+    both = Reading(classifier="safe", texts=(PROMPT, TEXT), system=PROMPT, alone=frozenset({PROMPT}))
+    (verdict,) = runtime.classify([both])
+    apart = runtime.classify([safe(PROMPT), safe(TEXT, system=PROMPT)])
+    assert runtime.counts.encoded == 2
+    assert verdict.scores == {name: max(one.scores[name] for one in apart) for name in verdict.scores}
+
+
+def test_a_window_and_its_prompt_never_take_more_than_the_encoder_does(
+    encoder: Encoder, make_model: MakeModel, detector: Detector
+) -> None:
+    long, most = " ".join(["word"] * 2000), encoder.max_tokens
+    assert encoder.room(128, 64) == 126
+    assert encoder.room(most, 64) == most - 64 - 1 - 2
+    model = make_model("safety", limit=2.0)
+    stage = replace(model.last, system_tokens=64, windowing=Windowing(tokens=most, overlap=8))
+    runtime = Runtime([encoder], {"safe": from_model(replace(model, stages=(stage,)))}, detector=detector)
+    (verdict,) = runtime.classify([safe(long, system=long)])
+    assert verdict.windows_read == -(-(2000 - 8) // (most - 67 - 8))
+    assert len(embed(encoder, [long], tokens=most, beside=Beside(systems=[long], tokens=64))) == 1
 
 
 def test_a_stage_that_reads_none_does_not_mind_it(make_runtime: Callable[[int], Runtime]) -> None:

@@ -72,8 +72,9 @@ rules:
         ("bank", ("four",), Reads().max_windows),
         ("bank", ("two",), Reads().max_windows),
     ]
-    # beside the prompt itself it would say nothing
-    assert [reading.system for reading in gateway.classify.asked] == ["be nice", "be nice", ""]
+    assert [reading.system for reading in gateway.classify.asked] == ["be nice"] * 3
+    # beside itself a prompt would say nothing
+    assert [reading.alone for reading in gateway.classify.asked] == [set(), set(), {"be nice"}]
     assert gateway.record().classifier_s is not None
 
 

@@ -20,9 +20,10 @@ from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
+from classifiers.training.fit.lesson import Lesson, lesson_of
 from classifiers.training.fit.model import Trained, classes_of, verdict_of
 from classifiers.training.fit.points import Compared, points
-from classifiers.training.fit.tuned import Lesson, TunedEncoder, lesson_of, read, stage, tune_encoder
+from classifiers.training.fit.tuned import TunedEncoder, read, stage, tune_encoder
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row

@@ -13,8 +13,9 @@ from classifiers.policy import Policy
 from classifiers.training.fit import heads_first
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.larger import LARGE, SMALL, milliseconds
+from classifiers.training.fit.lesson import targets_of
 from classifiers.training.fit.pair import joined
-from classifiers.training.fit.tuned import exported, targets_of
+from classifiers.training.fit.tuned import exported
 from classifiers.training.rows import Row
 
 if TYPE_CHECKING:

@@ -5,22 +5,26 @@ tells anything by itself.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.policy import PolicyTest
+from classifiers.training.clean import key
 from classifiers.training.rows import Row
 
 _SHARE = 0.5
 
 
-def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int) -> list[Row]:
+def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Iterable[PolicyTest] = ()) -> list[Row]:
     """The rows in their order. held: (rows,) those that are held out; their prompts stay among them.
 
-    Where no row has a prompt, all stay as they are.
+    Where no row has a prompt, all stay as they are; so do texts of which some row, or a test, says what they are under
+    one.
     """
+    told = {key(row.text) for row in rows if row.system} | {key(test.text) for test in tests if test.system}
     chance = random.Random(seed)  # noqa: S311 - no secret
     prompts = {
         side: list(dict.fromkeys(row.system for row, out in zip(rows, held, strict=True) if row.system and out == side))
@@ -29,7 +33,7 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int) -> list[Ro
     made = []
     for row, out in zip(rows, held.tolist(), strict=True):
         others = prompts[out]
-        if others and not row.system and chance.random() < _SHARE:
+        if others and not row.system and chance.random() < _SHARE and key(row.text) not in told:
             made.append(replace(row, system=chance.choice(others)))
         else:
             made.append(row)

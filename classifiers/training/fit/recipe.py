@@ -18,7 +18,7 @@ from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.model import Trained, windowing
 from classifiers.training.progress import Progress
-from classifiers.training.rows import Row
+from classifiers.training.rows import Row, by_themselves
 from classifiers.training.windows import windows_of
 
 PLENTY_ROWS = 3_000
@@ -84,7 +84,9 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> 
     if lacking:
         return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
     tuned = _tuned(policy, rows, frozen, bench, wanted)
-    if tuned is None or len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed):
+    # heads are not measured on what is written under system prompts
+    alike = not any(row.system for row in rows)
+    if tuned is None or (alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed)):
         return _with_recipe(heads, "frozen", f"{wanted}, but {_NO_GAIN}")
     return tuned
 
@@ -121,16 +123,28 @@ def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
     if heads.chosen.missed:
         return "a goal was missed with the frozen encoder"
     own = sum(row.source != "builtin" for row in rows)
+    if any(row.system for row in rows):
+        return "the policy reads system prompts"
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
 def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
-    # heads on the frozen encoder read no system prompt: what holds under one would teach them wrongly
-    rows = [replace(row, weight=0.0, probe=False) if row.system else row for row in rows]
+    """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
+    under = sum(bool(row.system) for row in rows)
+    rows = by_themselves(rows)
     texts = [row.text for row in rows]
     windows = windows_of(frozen.encoder, texts, frozen.vectors, windowing(policy)) if policy.multi_label else None
-    trained = frozen.fit(policy, rows, bench, windows=windows)
-    return Made(trained=trained, encoders=(frozen.encoder,), samples=(frozen.vectors,))
+    made = Made(
+        trained=frozen.fit(policy, rows, bench, windows=windows),
+        encoders=(frozen.encoder,),
+        samples=(frozen.vectors,),
+    )
+    if not policy.reads_system:
+        return made
+    note = f"reads_system: a frozen encoder reads no system prompts; {under} rows under one are left out"
+    bench.progress.step(note)
+    settings = {**made.trained.settings, "note": note}
+    return replace(made, trained=replace(made.trained, settings=settings))
 
 
 def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench, why: str) -> Made | None:
@@ -140,6 +154,9 @@ def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench, wh
     return None if made is None else _with_recipe(made, "finetune", why)
 
 
-def _with_recipe(made: Made, name: str, why: str, **more: Any) -> Made:
-    settings: dict[str, Any] = {"recipe": name, "because": why, **more, **made.trained.settings}
+def _with_recipe(made: Made, name: str, why: str, *, note: str = "") -> Made:
+    """note: what whoever trains is to be told, beside what the model says of itself."""
+    own = made.trained.settings
+    notes = "; ".join(filter(None, (note, own.get("note"))))
+    settings: dict[str, Any] = {"recipe": name, "because": why, **own, **({"note": notes} if notes else {})}
     return replace(made, trained=replace(made.trained, settings=settings))

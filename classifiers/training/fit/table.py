@@ -45,7 +45,7 @@ class Lesson:
     def of(cls, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> "Lesson":
         """rows: of one label each."""
         classes = classes_of(policy, rows)
-        room = min(Windowing().tokens, encoder.max_tokens) - encoder.specials
+        room = encoder.room(Windowing().tokens)
         return cls(
             classes=classes,
             windows=[encoder.surround(encoder.tokenize(normalise(row.text))[:room]) for row in rows],

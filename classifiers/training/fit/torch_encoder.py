@@ -66,7 +66,8 @@ class TorchEncoder:
 
     def tokenize(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
-        room, read = self.tokens - self.tokenizer.specials, self.tokenizer
+        read = self.tokenizer
+        room = read.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
         cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
         windows = [read.encode(text)[:room] for text in cut]
         if beside is not None:

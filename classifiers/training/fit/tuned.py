@@ -10,28 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.errors import TrainingError
 from classifiers.model import MAIN, OWN, Floats
-from classifiers.policy import OTHER, Policy
+from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.model import Advance, Trained, TunedHead, classes_of, fit
+from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesson_of
+from classifiers.training.fit.model import Advance, Trained, TunedHead, fit
 from classifiers.training.fit.pair import Names, joined
-from classifiers.training.fit.prompted import prompted
 from classifiers.training.rows import Row
-from classifiers.training.split import folds
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
     from classifiers.training.fit.torch_encoder import TorchEncoder
 
-_HELD_OUT = 600
-"""Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
 _COMPARED = 500
-SYSTEM_TOKENS = 64
-"""Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
+_LEAST_TOKENS = 8
 FROZEN = "frozen"
 """The name of the frozen encoder's stage in front of a tuned one."""
 
@@ -53,21 +48,6 @@ class TunedStage:
     tuned: TunedEncoder
     vectors: Floats
     trained: Trained
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """What an encoder is tuned on. targets: (rows, classes) 0..1; held: (rows,) what it is not to see."""
-
-    rows: Sequence[Row]
-    targets: Floats
-    held: NDArray[np.bool_]
-
-    @property
-    def measured(self) -> NDArray[np.bool_]:
-        """(rows,) what stands for users' messages; all where there is none of it among the held-out rows."""
-        like = np.array([row.probe and (row.source != "builtin" or row.labels != (OTHER,)) for row in self.rows], bool)
-        return like if (like & self.held).any() else np.ones(len(self.rows), bool)
 
 
 def make(
@@ -165,6 +145,11 @@ def tune_encoder(
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(source, bench.base_dir, bench.models_dir)
         torch_encoder = TorchEncoder(weights, tokens=128, layers=layers)
+        if weights.max_tokens < _LEAST_TOKENS + 2 * system_tokens:
+            raise TrainingError(
+                f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
+                f"{system_tokens} of a system prompt"
+            )
         plan = plan_for(
             torch_encoder.dimensions,
             len(lesson.rows),
@@ -221,11 +206,6 @@ def tune_encoder(
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
 
 
-def beside(rows: Sequence[Row], tokens: int) -> Beside | None:
-    """The system prompts that rows were written under, where so many tokens of them are read."""
-    return Beside(systems=[row.system for row in rows], tokens=tokens) if tokens else None
-
-
 def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Floats:
     """(rows, dimensions) what a tuned encoder makes of rows, as it was tuned to read them."""
     head = tuned.head
@@ -236,35 +216,6 @@ def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = Non
         tokens=head.tokens,
         beside=beside(rows, head.system_tokens),
     )
-
-
-def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
-    """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few.
-
-    Groups in which nothing stands for users' messages (descriptions, values by themselves) are never held out where
-    there are others: nothing could be measured on them.
-    """
-    like = {row.group for row in rows if row.probe} or {row.group for row in rows}
-    dealt = np.flatnonzero([row.group in like for row in rows])
-    share = min(0.2, max(0.1, _HELD_OUT / max(len(dealt), 1)))
-    number = max(2, min(round(1 / share), len(like)))
-    held: NDArray[np.bool_] = np.zeros(len(rows), bool)
-    held[dealt] = folds([rows[index] for index in dealt.tolist()], number, seed) == 0
-    if held.all() or not held.any():
-        raise TrainingError("fine-tuning needs rows of at least two groups")
-    return held
-
-
-def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
-    """All that a policy's rows teach, some of them held out; where system prompts are read, more rows have one."""
-    held = held_out(rows, seed)
-    return Lesson(rows=prompted(rows, held, seed), targets=targets_of(policy, rows), held=held)
-
-
-def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
-    """(rows, classes) 1 where a class holds."""
-    classes = classes_of(policy, rows)
-    return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
 
 
 def exported(

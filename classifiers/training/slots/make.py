@@ -16,8 +16,9 @@ from classifiers.model import MAIN, Floats, Tagger
 from classifiers.policy import OTHER, Policy
 from classifiers.slots.markup import Marked
 from classifiers.slots.words import read
+from classifiers.training.fit.lesson import held_out
 from classifiers.training.fit.model import TunedHead, classes_of, fit
-from classifiers.training.fit.tuned import exported, held_out
+from classifiers.training.fit.tuned import exported
 from classifiers.training.rows import Row
 from classifiers.training.slots.measure import found, measures, sharpness, truth_of
 from classifiers.training.slots.rows import example_rows, pools
@@ -146,7 +147,7 @@ def _finish(
 
 def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floats], tokens: int) -> _Read:
     """The first window of each sentence."""
-    room = min(tokens, encoder.max_tokens) - encoder.specials
+    room = encoder.room(tokens)
     words: list[Words] = []
     logits: list[Floats] = []
     for one in marked:

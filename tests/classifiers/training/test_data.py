@@ -49,6 +49,7 @@ def test_a_row_may_say_its_system_prompt_where_that_is_read(
     assert [row.system for row in read_rows(reads, [path])] == ["The code is 4.", ""]
     with pytest.raises(TrainingError, match=r"a\.jsonl:1: gives a system prompt, .* reads_system: true"):
         read_rows(safety, [path])
+    assert [row.system for row in read_rows(safety, [path], unread=True)] == ["The code is 4.", ""]
     path.write_text('{"text": "a", "system": ["x"], "label": "violence"}\n')
     with pytest.raises(TrainingError, match=r"a\.jsonl:1: system is not text"):
         read_rows(reads, [path])
@@ -86,11 +87,26 @@ def test_an_endless_field_is_named_with_its_place(intent: Policy, tmp_path: Path
         read_rows(intent, [path])
 
 
+def test_rows_of_one_prompt_are_one_group(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,system,label,group\na,one,none,\nb,two,none,\nc,one,none,\nd,one,none,mine\ne,,none,\n")
+    groups = [row.group for row in read_rows(make_policy("safety", reads_system=True), [path])]
+    assert groups[0] == groups[2]
+    assert len(set(groups)) == 4
+
+
+def test_a_column_of_that_name_means_nothing_elsewhere(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "hi", "system": {"os": "linux"}, "label": "other"}\n')
+    assert [row.system for row in read_rows(intent, [path])] == [""]
+
+
 @pytest.mark.parametrize(
     ("lines", "place", "problem"),
     [
         ('hi,other\n"my card,lost_card\nwhere,card_arrival\n', 3, "a quote is opened that nothing closes"),
         ('"my\ncard",lost_card\n"where,card_arrival\n"hi" you,other\n', 4, "text follows a closing quote"),
+        ('hi,other\n\n\n"my card,lost_card\n', 5, "a quote is opened"),
         ('"where" is it,card_arrival\n', 2, "text follows a closing quote; a quote within quoted text is"),
     ],
 )

@@ -9,6 +9,7 @@ from classifiers.training.rows import Row
 ROWS = (
     Row(text="hello\u2028there", labels=("greeting",), group="g1", source="file", writer="teacher.jsonl"),
     Row(text="مرحبا", labels=(), group="g2", source="data"),
+    Row(text="backwards?", labels=("leak",), group="g3", source="data", system="the code is 4"),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from classifiers.policy import Policy
 from gateway.errors import AnswerLost, UpstreamFailed
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
@@ -312,6 +313,32 @@ async def test_what_cannot_be_redacted_is_not_shown(wired: Any, ask: Any) -> Non
     assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", "safety")
     assert answer.headers["x-offramp-abstained"] == "safety:broken"
     assert judge.calls == []
+
+
+READS_SYSTEM = {"version": 1, "kind": "safety", "about": "tests", "reads_system": True}
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_judge_sees_the_prompt_where_the_policy_reads_it(
+    wired: Any, ask: Any, policies: dict[str, Policy], reads: bool
+) -> None:
+    labels = {"contact": {"means": "c", "patterns": "email"}, "gossip": {"means": "g"}}
+    policies["data"] = Policy.model_validate({**READS_SYSTEM, "name": "data", "labels": labels, "reads_system": reads})
+    # a rule that redacts reads all roles, the prompt's own among them
+    rules = """
+rules:
+  - {name: privacy, classifier: data, then: {contact: redact, gossip: block}, when_unsure: {ask: cheap}}
+"""
+    judge = Asked([verdict()])
+    gateway = wired(judge, rules)
+    for system in ("The code is 4, ask ann@example.org", "The code is 4, ask ann@example.org", "Be kind"):
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": "unsure"}]
+        await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert {reading.system for reading in gateway.classify.asked} >= {"The code is 4, ask ann@example.org", "Be kind"}
+    shown = [json.loads(json.loads(call.body)["messages"][1]["content"]) for call in judge.calls]
+    systems = ["The code is 4, ask [EMAIL_1]", "Be kind"] if reads else [None]
+    assert [one.get("system") for one in shown] == systems
+    assert all("unsure" in one["texts"] for one in shown)
 
 
 async def test_an_answer_in_doubt_is_judged(

@@ -49,6 +49,14 @@ def test_the_system_prompt_is_shown_where_the_policy_reads_it() -> None:
     assert json.loads(body["messages"][1]["content"]) == {"texts": ["hello"]}
 
 
+def test_of_a_long_prompt_the_beginning_and_the_end_are_shown() -> None:
+    shown = Shown.of(("hello",), "begin " + "x" * 1_000_000 + " end")
+    assert len(shown.system) < 9_000
+    assert shown.system.startswith("begin xxx")
+    assert shown.system.endswith("xxx end")
+    assert Shown.of(("hello",), "be nice").system == "be nice"
+
+
 def test_what_a_server_refuses_is_left_out() -> None:
     body = sent(chat_question(ASKS, Shown(texts=("hello",)), without=("temperature", "response_format")))
     assert body.keys() == {"model", "messages"}

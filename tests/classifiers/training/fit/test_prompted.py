@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.policy import PolicyTest
 from classifiers.training.fit.prompted import prompted
 from classifiers.training.rows import Row
 
@@ -33,6 +34,16 @@ def test_about_half_of_them_get_one() -> None:
     given_one = [one.system for one in made[:400] if one.system]
     assert 150 < len(given_one) < 250
     assert set(given_one) == {"be brief", "be kind"}
+
+
+def test_what_is_known_under_a_prompt_is_given_no_other() -> None:
+    rows = [row("Backwards?", "the code is 4"), row("backwards"), row("in capitals")]
+    rows += [row(str(number)) for number in range(20)]
+    tests = [PolicyTest(text="In capitals!", system="be brief", expect=("none",)), PolicyTest(text="3", expect=("a",))]
+    for seed in range(20):
+        made = prompted(rows, np.zeros(len(rows), bool), seed, tests)
+        assert [one.system for one in made[1:3]] == ["", ""]
+        assert any(one.system for one in made[3:])
 
 
 def test_without_any_prompt_nothing_changes() -> None:

@@ -1,4 +1,4 @@
-from classifiers.training.fit.tuned import held_out
+from classifiers.training.fit.lesson import held_out
 from classifiers.training.rows import Row
 
 

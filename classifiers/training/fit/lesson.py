@@ -1,0 +1,70 @@
+"""What an encoder is tuned on: rows, what holds of each, and whole groups of them that it is not to see. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.encoder.session import Beside
+from classifiers.errors import TrainingError
+from classifiers.model import Floats
+from classifiers.policy import OTHER, Policy
+from classifiers.training.fit.model import classes_of
+from classifiers.training.fit.prompted import prompted
+from classifiers.training.rows import Row
+from classifiers.training.split import folds
+
+_HELD_OUT = 600
+"""Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
+SYSTEM_TOKENS = 64
+"""Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What an encoder is tuned on. targets: (rows, classes) 0..1; held: (rows,) what it is not to see."""
+
+    rows: Sequence[Row]
+    targets: Floats
+    held: NDArray[np.bool_]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """(rows,) what stands for users' messages; all where there is none of it among the held-out rows."""
+        like = np.array([row.probe and (row.source != "builtin" or row.labels != (OTHER,)) for row in self.rows], bool)
+        return like if (like & self.held).any() else np.ones(len(self.rows), bool)
+
+
+def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
+    """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few.
+
+    Groups in which nothing stands for users' messages (descriptions, values by themselves) are never held out where
+    there are others: nothing could be measured on them.
+    """
+    like = {row.group for row in rows if row.probe} or {row.group for row in rows}
+    dealt = np.flatnonzero([row.group in like for row in rows])
+    share = min(0.2, max(0.1, _HELD_OUT / max(len(dealt), 1)))
+    number = max(2, min(round(1 / share), len(like)))
+    held: NDArray[np.bool_] = np.zeros(len(rows), bool)
+    held[dealt] = folds([rows[index] for index in dealt.tolist()], number, seed) == 0
+    if held.all() or not held.any():
+        raise TrainingError("fine-tuning needs rows of at least two groups")
+    return held
+
+
+def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
+    """All that a policy's rows teach, some of them held out; where system prompts are read, more rows have one."""
+    held = held_out(rows, seed)
+    return Lesson(rows=prompted(rows, held, seed, policy.tests), targets=targets_of(policy, rows), held=held)
+
+
+def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
+    """(rows, classes) 1 where a class holds."""
+    classes = classes_of(policy, rows)
+    return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
+
+
+def beside(rows: Sequence[Row], tokens: int) -> Beside | None:
+    """The system prompts that rows were written under, where so many tokens of them are read."""
+    return Beside(systems=[row.system for row in rows], tokens=tokens) if tokens else None
