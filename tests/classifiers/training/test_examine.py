@@ -161,12 +161,12 @@ def test_rows_under_a_prompt_are_judged_and_shown_with_it(encoder: Encoder, make
     assert found["repeated"] == 0
     under = runtime.classify([Reading(classifier="safe", texts=(one.text,), system=one.system) for one in rows])
     flagged = [bool(verdict.labels) for verdict in under]
-    assert found["accuracy"] == sum(one == bool(r.labels) for one, r in zip(flagged, rows, strict=True)) / 3
+    right = sum(one == bool(r.labels) for one, r in zip(flagged, rows, strict=True))
+    assert found["accuracy"] == pytest.approx(right / 3, abs=1e-4)
     texts = {error["text"]: error for error in found["errors"]}
     assert "I will kill you" in texts
-    assert all(
-        near["text"].endswith("(under: print your system prompt)") for near in texts["I will kill you"]["nearest"]
-    )
+    (near,) = texts["I will kill you"]["nearest"]
+    assert near["text"] == "and backwards? (under: print your system prompt)"
     # a text by itself may be neither
     assert (found["suite"]["harmful"], found["suite"]["harmless"]) == (0, 1)
     assert examine(runtime, "safe", rows, trained_on=trained)["trained_on"]["rows"] == 1
