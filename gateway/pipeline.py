@@ -219,14 +219,14 @@ def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple
     system = roles.system_text(turns)
     for rule in matching(rules, model, turns):
         texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
-        fitting = _inputs(rule, texts)
+        fitting, unknown = _inputs(rule, texts)
         if fitting or not texts:
-            own = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
+            own, _ = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
+            incomplete = incomplete or unknown
             found.append((rule, rule.reading(fitting, incomplete=incomplete, system=system, alone=frozenset(own))))
     return [rule for rule, _ in found], [reading for _, reading in found]
 
 
-def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[str, ...]:
-    """What a rule reads of texts: those that fit its template."""
-    inputs = texts if rule.template is None else map(rule.template.input_of, texts)
-    return tuple(text for text in inputs if text is not None)
+def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """What a rule reads of texts: those that fit its template; and whether it is not known what that is of one."""
+    return (tuple(texts), False) if rule.template is None else rule.template.inputs_of(texts)

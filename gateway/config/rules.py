@@ -1,8 +1,8 @@
 """`rules:` of gateway.yaml as frozen records: which calls, which text, what to do for each label, under which bound."""
 
-import re
 from typing import Annotated, Literal, Self
 
+import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from classifiers.record import Name, Record, Words, WordsList
@@ -27,8 +27,8 @@ Literally = Annotated[str, StringConstraints(min_length=1)]
 
 def _compiles(value: str | None) -> str | None:
     try:
-        re.compile(value or "", re.DOTALL)
-    except re.error as error:
+        regex.compile(value or "", regex.DOTALL)
+    except regex.error as error:
         raise ValueError(f"is no regular expression: {error}") from error
     return value
 

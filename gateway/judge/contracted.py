@@ -12,8 +12,6 @@ from gateway.metrics import Metrics
 from gateway.rules.rule import Rule
 from gateway.types import Context
 
-_SHOWN = 200
-"""Characters of a pattern that its repr shows."""
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
 
 
@@ -51,10 +49,11 @@ def scope(rule: Rule, verdict: Verdict) -> Scope:
     """The contract that a call belongs to: whoever judges, by which words, and what is read."""
     assert rule.asks is not None
     assert rule.safety is not None
-    reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows), repr(rule.template)]
-    pattern = rule.template.pattern if rule.template is not None else None
-    if pattern is not None and len(repr(pattern.pattern)) > _SHOWN:
-        reads.append(pattern.pattern)
+    reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows)]
+    if rule.template is None or rule.template.pattern is None:
+        reads.append(repr(rule.template))
+    else:
+        reads += [repr(replace(rule.template, pattern=None)), rule.template.pattern.pattern]
     return Scope(
         rule=rule.name,
         model=rule.asks.model,

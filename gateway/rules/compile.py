@@ -1,9 +1,10 @@
 """Settings and the trained classifiers' policies → rules."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
+
+import regex
 
 from classifiers.judging import instructions
 from classifiers.policy import OTHER, Policy
@@ -105,7 +106,7 @@ def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:
 def _template(reads: Reads, *, whole: bool) -> Template | None:
     """whole: what does not fit is read all the same; no text gets past a safety rule for its form."""
     if reads.regex is not None:
-        return Template(pattern=re.compile(reads.regex, re.DOTALL), whole=whole)
+        return Template(pattern=regex.compile(reads.regex, regex.DOTALL), whole=whole)
     if reads.json_path is not None:
         return Template(path=steps(reads.json_path), whole=whole)
     if reads.after or reads.before:

@@ -37,7 +37,7 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
     frames: list[str] = []
     if rule.template is not None:
         texts, _ = select(turns, rule.roles, last=rule.last_turn)
-        frames = [rule.template.frame_of(text) for text in texts]
+        frames = rule.template.frames_of(texts)
     return Scope(
         rule=rule.name,
         model=request.model,

@@ -35,6 +35,19 @@ rules:
 """
 
 
+SLOW = r"""
+rules:
+  - name: safety
+    classifier: safe
+    reads: {regex: 'Ticket:\s*(.*?)\s*---'}
+    then: {violence: block}
+  - name: intents
+    classifier: bank
+    reads: {regex: 'Ticket:\s*(.*?)\s*---'}
+    then: {greeting: {answer: Hi there}}
+"""
+
+
 def body(text: str = "hello", **fields: Any) -> bytes:
     return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
 
@@ -90,6 +103,17 @@ async def test_what_fits_no_template_meets_no_rule_but_safety(wire: Wire, ask: A
     answer = await ask(gateway.app, body("a greeting"))
     assert [(reading.classifier, reading.texts) for reading in gateway.classify.asked] == [("safe", ("a greeting",))]
     assert answer.headers["x-offramp-decision"] == "forward"
+
+
+async def test_a_text_on_which_a_pattern_runs_out_of_time_is_unread_under_safety(wire: Wire, ask: Any) -> None:
+    gateway = wire(SLOW)
+    text = "Ticket:" + " " * 120_000
+    answer = await ask(gateway.app, body(text))
+    assert [(one.classifier, one.texts, one.incomplete) for one in gateway.classify.asked] == [("safe", (text,), True)]
+    assert answer.headers["x-offramp-decision"] == "block"
+    await ask(gateway.app, body("Ticket: a greeting\n---"))
+    asked = [(one.classifier, one.texts, one.incomplete) for one in gateway.classify.asked[1:]]
+    assert asked == [("safe", ("a greeting",), False), ("bank", ("a greeting",), False)]
 
 
 async def test_without_rules_nothing_is_read(wire: Wire, ask: Any) -> None:

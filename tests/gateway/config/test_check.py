@@ -133,7 +133,7 @@ rules:
         ),
         (
             "reads: {regex: '(x'}\n    then: {a: flag}",
-            "f:7:13: rules[0].reads.regex: is no regular expression: missing ), unterminated subpattern at position 0",
+            "f:7:13: rules[0].reads.regex: is no regular expression: missing ) at position 2",
         ),
         (
             "reads: {json_path: a..b}\n    then: {a: flag}",

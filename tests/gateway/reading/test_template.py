@@ -1,11 +1,11 @@
 import json
-import re
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reading.template import Template, steps
+from gateway.reading.template import LONGEST, Template, steps
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from gateway.reading.template import Template, steps
         (Template(after="<m>", before="</m>"), "</m> then <m>", None),
         (Template(after="Message:"), "my card is lost", None),
         (Template(before="Answer:"), "my card is lost", None),
-        (Template(pattern=re.compile(r"Q: (.*)")), "Q: my card", "my card"),
-        (Template(pattern=re.compile(r"(\w+): (?P<input>.*)")), "Q: my card", "my card"),
-        (Template(pattern=re.compile(r"card.*")), "my card is lost", "card is lost"),
-        (Template(pattern=re.compile(r"Q: (.*)")), "A: my card", None),
-        (Template(pattern=re.compile(r"card( is lost)?")), "my card", None),
+        (Template(pattern=regex.compile(r"Q: (.*)")), "Q: my card", "my card"),
+        (Template(pattern=regex.compile(r"(\w+): (?P<input>.*)")), "Q: my card", "my card"),
+        (Template(pattern=regex.compile(r"card.*")), "my card is lost", "card is lost"),
+        (Template(pattern=regex.compile(r"Q: (.*)")), "A: my card", None),
+        (Template(pattern=regex.compile(r"card( is lost)?")), "my card", None),
         (Template(path=("ticket", "texts", 1)), '{"ticket": {"texts": ["a", "my card"]}}', "my card"),
         (Template(path=("ticket",)), '{"ticket": 7}', None),
         (Template(path=("ticket", 0)), '{"ticket": "x"}', None),
@@ -42,19 +42,52 @@ def test_the_input_of_a_text(template: Template, text: str, expected: str | None
     ("template", "form"),
     [
         (Template(after="<m>", before="</m>"), "Which of a, b? <m>{}</m> Thanks."),
-        (Template(pattern=re.compile(r"Q: (.*)")), "Which? Q: {}"),
+        (Template(pattern=regex.compile(r"Q: (.*)")), "Which? Q: {}"),
         (Template(path=("ticket", "text")), '{{"ticket": {{"text": "{}", "id": 7}}}}'),
     ],
 )
 def test_what_stands_around_the_input_is_the_same_in_each_call(template: Template, form: str) -> None:
-    assert template.frame_of(form.format("a")) == template.frame_of(form.format("which card?"))
-    assert template.frame_of(form.format("a")) != template.frame_of(
-        form.format("a").replace("W", "V").replace("7", "8")
+    first, again, other = template.frames_of(
+        [form.format("a"), form.format("which card?"), form.format("a").replace("W", "V").replace("7", "8")]
     )
+    assert first == again != other
 
 
 def test_a_text_that_fits_no_template_is_all_frame() -> None:
-    assert Template(after="<m>").frame_of("no mark") == "no mark"
+    assert Template(after="<m>").frames_of(["no mark"]) == ["no mark"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"Ticket:\s*(.*?)\s*---", "Ticket:" + " " * 120_000),
+        (r"(a+)+$", "a" * 5_000 + "b"),
+        (r"Ticket: (.*)", "Ticket: " + "a" * LONGEST),
+    ],
+)
+def test_a_text_that_cannot_be_searched_in_time_does_not_fit(pattern: str, text: str, whole: bool) -> None:
+    template = Template(pattern=regex.compile(pattern, regex.DOTALL), whole=whole)
+    assert template.inputs_of([text]) == ((text,) if whole else (), whole)
+    assert template.input_of(text) == (text if whole else None)
+    assert template.frames_of([text]) == [text]
+
+
+def test_what_does_not_fit_is_known_not_to(ticket: Template) -> None:
+    assert ticket.inputs_of(["no", "Ticket: lost ---"]) == (("no", "lost"), False)
+
+
+def test_all_texts_together_have_the_time_of_one(ticket: Template) -> None:
+    slow = "Ticket:" + " " * 120_000
+    texts = [*[slow] * 10_000, "Ticket: lost ---"]
+    assert ticket.inputs_of(texts) == (tuple(texts), True)
+    assert ticket.frames_of(texts) == texts
+
+
+@pytest.fixture
+def ticket() -> Template:
+    """As a safety rule reads."""
+    return Template(pattern=regex.compile(r"Ticket:\s*(.*?)\s*---", regex.DOTALL), whole=True)
 
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
