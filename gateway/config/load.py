@@ -99,8 +99,16 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 def _literal_secrets(document: Document) -> Iterator[Problem]:
     for path in document.marks:
-        if path and path[-1] in ("api_key", "access_key") and path not in document.from_env and _at(document, path):
+        if _is_secret(path) and path not in document.from_env and _at(document, path):
             yield document.problem(path, 'a secret must come from the environment; write it as "${NAME}"')
+
+
+def _is_secret(path: DataPath) -> bool:
+    """Whether a secret stands there; labels, models and upstreams may be named as one."""
+    match path:
+        case ("access_key",) | ("upstreams", _, "api_key") | ("teacher", "api_key") | ("teacher", int(), "api_key"):
+            return True
+    return False
 
 
 def _at(document: Document, path: DataPath) -> object:

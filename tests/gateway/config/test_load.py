@@ -123,6 +123,13 @@ def test_a_literal_secret_is_refused_and_not_repeated(refused: Callable[..., lis
     assert "filled" not in " ".join(said)
 
 
+def test_a_name_that_a_secret_has_elsewhere_is_no_secret(load: Load) -> None:
+    text = BASE.replace("  one:", "  api_key: {kind: echo}\n  one:").replace("  cheap:", "  access_key: one\n  cheap:")
+    settings = load(text + RULE + "    then: {api_key: flag, access_key: block}\n").settings
+    assert ("api_key" in settings.upstreams, "access_key" in settings.models) == (True, True)
+    assert set(settings.rules[0].then) == {"api_key", "access_key"}
+
+
 @pytest.mark.parametrize("key", ['"${NAME}"', "${NAME}", '"${GONE:-}"', '""', ""])
 def test_a_secret_from_the_environment_is_taken(load: Load, key: str) -> None:
     loaded = load(UPSTREAM.format(key), {"NAME": "sk-1"})
@@ -289,6 +296,19 @@ def test_line_ends_around_a_teachers_key_are_dropped(policy_file: Callable[[str]
     text = POLICY + 'teacher: {model: m, api_key: "${NAME}"}\n'
     (teacher,) = load_policy(policy_file(text), {"NAME": "sk-1\r\n"}).teachers
     assert teacher.api_key == "sk-1"
+
+
+def test_labels_may_be_named_as_a_secret_is(policy_file: Callable[[str], Path]) -> None:
+    labels = "labels:\n  api_key: {means: holds a key, patterns: [secret]}\n  access_key: {means: b}\n"
+    text = POLICY.partition("labels:")[0].replace("intent", "safety") + labels
+    assert set(load_policy(policy_file(text), {}).labels) == {"api_key", "access_key"}
+
+
+def test_each_of_several_teachers_has_its_key_from_the_environment(policy_file: Callable[[str], Path]) -> None:
+    text = POLICY + 'teacher:\n  - {model: a, api_key: "${K}"}\n  - {model: b, api_key: sk-1}\n'
+    with pytest.raises(ConfigError, match=r"10:16: teacher\[1\].api_key: a secret must come") as caught:
+        load_policy(policy_file(text), {"K": "sk-2"})
+    assert "sk-" not in str(caught.value)
 
 
 def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Path]) -> None:
