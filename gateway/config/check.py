@@ -61,7 +61,9 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         message = _TYPES[detail["type"]] + _quotes(detail)
     elif detail["type"] == "string_pattern_mismatch":
         name = _SLOT_NAME if "slots" in path[-2:] else _NAME
-        message = f"{detail['input']!r} " + _PATTERNS.get(path[-1] if path else "", name)
+        # an address may hold a password
+        quoted = "" if path[-1:] == ("base_url",) else f"{detail['input']!r} "
+        message = quoted + _PATTERNS.get(path[-1] if path else "", name)
     elif not path and message.partition(":")[0] in document.data:
         # of the whole file, and begins with the key that it is about
         key, _, message = message.partition(": ")

@@ -1,9 +1,13 @@
 """What is wrong in a configuration or policy file: where, what, and how to mend it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_QUOTED: Final = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_MEANT: Final = "; did you mean "
 
 
 class Mark(NamedTuple):
@@ -48,5 +52,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     choices = list(known)
     close = get_close_matches(word, choices, n=1, cutoff=0.6)
     if close:
-        return f'; did you mean "{close[0]}"?'
+        return f'{_MEANT}"{close[0]}"?'
     return f" (known: {', '.join(sorted(choices))})" if 0 < len(choices) <= 12 else ""
+
+
+def without(value: str, message: str, written: str) -> str:
+    """A message with `written` where it quotes a value, or a part of one; what follows from the value is cut off."""
+    bare = value.strip()
+    if not bare:
+        return message
+
+    def instead(match: re.Match[str]) -> str:
+        if match[0] == bare:
+            return written
+        part = match[0][1:-1]
+        return repr(written) if part and (part in value or part in repr(value)) else match[0]
+
+    said, meant, guess = message.partition(_MEANT)
+    said = re.sub(rf"{_QUOTED}|(?<!\w){re.escape(bare)}(?!\w)", instead, said)
+    return said if bare in guess else said + meant + guess

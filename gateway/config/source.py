@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.config.problems import ConfigError, Mark, Problem
+from gateway.config.problems import ConfigError, Mark, Problem, without
 
 Key = str | int
 DataPath = tuple[Key, ...]
@@ -33,13 +33,15 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 @dataclass(slots=True)
 class Document:
     """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value; from_env has those
-    that come from the environment alone: no text around the variable, no default.
+    that come from the environment alone: no text around the variable, no default. filled: what is written in the file
+    and what it became, of values into which something came from the environment.
     """
 
     file: str
     data: Any = None
     marks: dict[DataPath, Mark] = field(default_factory=dict)
     from_env: set[DataPath] = field(default_factory=set)
+    filled: dict[DataPath, tuple[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def mark(self, path: DataPath) -> Mark:
@@ -50,7 +52,10 @@ class Document:
         return Mark(1, 1)
 
     def problem(self, path: DataPath, message: str) -> Problem:
-        """A problem at `path`."""
+        """A problem at `path`. What came from the environment is left out of the message."""
+        for place, (written, value) in self.filled.items():
+            if path in (place, place[:-1]):
+                message = without(value, message, written)
         return Problem(self.file, self.mark(path), path, message)
 
 
@@ -156,7 +161,10 @@ class _Walk:
             return text
         if not _VARIABLE.sub(lambda match: match[2] or "", text):
             self._document.from_env.add(path)
-        return _VARIABLE.sub(lambda match: self._fill(match, node, path), text)
+        value = _VARIABLE.sub(lambda match: self._fill(match, node, path), text)
+        if any(match[1] in self._env for match in _VARIABLE.finditer(text)):
+            self._document.filled[path] = (text, value)
+        return value
 
     def _fill(self, match: re.Match[str], node: yaml.Node, path: DataPath) -> str:
         name, default = match.groups()

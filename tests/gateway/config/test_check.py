@@ -203,7 +203,7 @@ def test_names_are_small_words(name: str) -> None:
 
 def test_a_wrong_url_is_told_what_a_url_is() -> None:
     said = problem("version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: ftp://x\n")
-    assert said == "f:5:5: upstreams.one.base_url: 'ftp://x' must begin with http:// or https:// and a host"
+    assert said == "f:5:5: upstreams.one.base_url: must begin with http:// or https:// and a host"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,40 @@ def test_an_address_that_cannot_be_called_is_refused(url: str, message: str) -> 
 def test_an_address_that_can_be_called_is_taken(url: str) -> None:
     document = source.parse(f'version: 1\nupstreams:\n  one: {{kind: openai, base_url: "{url}"}}\n', "f", {})
     assert validate(document, Settings), document.problems
+
+
+@pytest.mark.parametrize("url", ["user:hunter2@api.example.com/v1", "${URL}"])
+def test_an_address_is_not_repeated(url: str) -> None:
+    text = f'version: 1\nupstreams:\n  one: {{kind: openai, base_url: "{url}"}}\n'
+    document = source.parse(text, "f", {"URL": "user:hunter2@api.example.com/v1"})
+    assert validate(document, Settings) is None
+    assert [one.message for one in document.problems] == ["must begin with http:// or https:// and a host"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("content: {keep: '${V}'}", "content.keep: '${V}' is not a duration such as 250ms"),
+        ("content: {keep: 'x${V}'}", "content.keep: 'x${V}' is not a duration such as 250ms"),
+        ("rules: [{name: '${V}', classifier: c, then: {a: flag}}]", "rules[0].name: '${V}' must be lower-case"),
+        ("rules: [{name: r, classifier: c, then: {a: flag}, reads: {turns: '${V}'}}]", "turns: '${V}' is not known"),
+        ("rules: [{name: r, classifier: c, then: {a: flag}, reads: {roles: ['${V}']}}]", "[0]: '${V}' is not known"),
+        ("models: {a: {upstream: one, internal: '${V}'}}", "models.a.internal: '${V}' is neither true nor false"),
+    ],
+)
+@pytest.mark.parametrize("value", ["Hunter 2", "it's \"Hunter\" 2", "Hunter\n2 "])
+def test_what_the_environment_gives_is_not_repeated(text: str, message: str, value: str) -> None:
+    document = source.parse(BASE + text, "f", {"V": value})
+    assert validate(document, Settings) is None
+    said = " ".join(map(str, document.problems))
+    assert message in said
+    assert "Hunter" not in said
+
+
+def test_a_kind_that_the_environment_gives_is_not_repeated() -> None:
+    document = source.parse("version: 1\nupstreams:\n  one: {kind: '${V}'}\n", "f", {"V": "hunter2"})
+    assert validate(document, Settings) is None
+    assert [one.message.partition(" (")[0] for one in document.problems] == ["'${V}' is not known here"]
 
 
 def test_an_upstream_needs_its_kind() -> None:

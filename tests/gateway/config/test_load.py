@@ -136,6 +136,15 @@ def test_a_secret_from_the_environment_is_taken(load: Load, key: str) -> None:
     assert loaded.settings.upstreams["one"].api_key == ("sk-1" if "NAME" in key else "")
 
 
+def test_a_name_from_the_environment_is_not_repeated(refused: Callable[..., list[str]]) -> None:
+    text = BASE.replace("gpt-4o: one", 'gpt-4o: {upstream: "${UP}"}') + 'listen: "${AT}"\n'
+    said = refused(text, UP="hunter2", AT="me:hunter2")
+    assert "5:12: models.gpt-4o.upstream: no upstream ${UP} (known: one)" in said
+    assert "7:1: listen: '${AT}' is not host:port, such as 127.0.0.1:8080" in said
+    (meant,) = refused(text, UP="ones", AT="127.0.0.1:1")
+    assert meant == '5:12: models.gpt-4o.upstream: no upstream ${UP}; did you mean "one"?'
+
+
 def test_line_ends_around_a_secret_are_dropped(load: Load) -> None:
     text = UPSTREAM.format('"${NAME}"') + 'access_key: "${OWN}"\n'
     settings = load(text, {"NAME": "sk-1\r\n", "OWN": "key\r"}).settings
