@@ -252,7 +252,7 @@ def test_an_address_is_not_repeated(url: str) -> None:
         ("models: {a: {upstream: one, internal: '${V}'}}", "models.a.internal: '${V}' is neither true nor false"),
     ],
 )
-@pytest.mark.parametrize("value", ["Hunter 2", "it's \"Hunter\" 2", "Hunter\n2 "])
+@pytest.mark.parametrize("value", ["Hunter 2", 'it\'s "Hunter" 2', "Hunter\n2 "])
 def test_what_the_environment_gives_is_not_repeated(text: str, message: str, value: str) -> None:
     document = source.parse(BASE + text, "f", {"V": value})
     assert validate(document, Settings) is None
