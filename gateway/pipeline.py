@@ -131,7 +131,9 @@ class Pipeline:
             targets = self._routes.for_rule(decision.step.action.model)
             context.rerouted = True
         answer = await self._forward(context, request, targets, headers, pending)
-        return await self._output.reply(context, request, answer, met=rules, placeholders=placeholders)
+        return await self._output.reply(
+            context, request, answer, met=matching(edition.rules, request.model, turns), placeholders=placeholders
+        )
 
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
@@ -214,10 +216,12 @@ def tried(
 
 
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:
-    """The rules that a request meets, in order, and what the classifier of each is to read of it."""
+    """The rules that a request meets and that read of it, in order, and what the classifier of each is to read."""
     found: list[tuple[Rule, Reading]] = []
     system = roles.system_text(turns)
     for rule in matching(rules, model, turns):
+        if not rule.roles:
+            continue
         texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
         fitting, unknown = _inputs(rule, texts)
         if fitting or not texts:

@@ -143,7 +143,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     """A gateway file, its prices, and its rules against the policies beside it. Raises ConfigError."""
     from gateway.cli.judges import costs
     from gateway.config.bound import rule_problems
-    from gateway.config.load import load_gateway, load_policy
+    from gateway.config.load import gateway_notes, load_gateway, load_policy
     from gateway.config.problems import ConfigError, did_you_mean
     from gateway.config.schema import LiteLLMUpstream
     from gateway.savings.prices import load_prices
@@ -162,6 +162,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     problems = rule_problems(loaded, policies)
     if problems:
         raise ConfigError(problems)
+    found.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
     for name, upstream in loaded.settings.upstreams.items():
         if isinstance(upstream, LiteLLMUpstream) and (why := lacking()):
             what = f"{why}; until then its calls fail"

@@ -103,6 +103,14 @@ def _literal_secrets(document: Document) -> Iterator[Problem]:
             yield document.problem(path, 'a secret must come from the environment; write it as "${NAME}"')
 
 
+def gateway_notes(settings: Settings) -> Iterator[tuple[DataPath, str]]:
+    """What serves otherwise than may have been meant: (where in the file, what)."""
+    if all(route.internal or route.upstream == DENY for route in settings.models.values()):
+        yield ("models",), "names none that clients may ask for, so that every chat is answered with 404"
+    if settings.content.keep and not settings.content.calls and not any(rule.retrain for rule in settings.rules):
+        yield ("content", "keep"), "nothing is kept without calls: true or a rule with retrain"
+
+
 def _is_secret(path: DataPath) -> bool:
     """Whether a secret stands there; labels, models and upstreams may be named as one."""
     match path:

@@ -58,6 +58,8 @@ class Reads(Record):
         ways = [self.after or self.before, self.regex, self.json_path]
         if sum(way is not None for way in ways) > 1:
             raise ValueError("takes either after and before, or regex, or json_path")
+        if self.roles == () and not self.output:
+            raise ValueError("reads nothing: roles: [] is for a rule that reads output alone")
         if self.output and any(ways):
             raise ValueError("an answer has no template: output goes without after, before, regex and json_path")
         return self
@@ -236,7 +238,7 @@ class Rule(Record):
             if given & {"max_missed", "max_false_alarms"}:
                 raise ValueError("max_missed and max_false_alarms are held against a judge: when_unsure: {ask: …}")
             return self
-        if given & {"max_disagreement", "notice_within"}:
+        if given & {"max_disagreement", "notice_within", "ask_again"}:
             raise ValueError("with a judge a contract takes max_missed, max_false_alarms and confidence")
         if self.contract and self.reads.output:
             raise ValueError("a contract on a rule that reads output is not built yet")

@@ -47,8 +47,8 @@ class OpenAIUpstream(Record):
     base_url: Annotated[Words, Field(pattern=r"^https?://[^\s/]+"), AfterValidator(_can_be_called)]
     api_key: Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
-    connect_timeout: Seconds = 5.0
-    timeout: Seconds = 600.0
+    connect_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
     retries: Annotated[int, Field(ge=0, le=5)] = 1
     ask_usage: Flag = True
 
@@ -60,7 +60,7 @@ class LiteLLMUpstream(Record):
     provider: Words
     api_key: Secret = ""
     base_url: Words | None = None
-    timeout: Seconds = 600.0
+    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
 
 
 Upstream = Annotated[EchoUpstream | OpenAIUpstream | LiteLLMUpstream, Field(discriminator="kind")]
@@ -88,7 +88,12 @@ Route = Annotated[ModelRoute, BeforeValidator(_short_route, json_schema_input_ty
 
 
 def _keep(value: object) -> object:
-    return None if value in ("none", None) else parse_duration(value)
+    if value in ("none", None):
+        return None
+    kept_s = parse_duration(value)
+    if not kept_s:
+        raise ValueError("is no time; to keep nothing, write none")
+    return kept_s
 
 
 class Content(Record):

@@ -47,7 +47,9 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
     )
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
-    roles = rule.reads.roles or (get_args(Role) if redacts else ("user", "tool") if safety else ("user",))
+    roles = rule.reads.roles
+    if roles is None:
+        roles = get_args(Role) if redacts else ("user", "tool") if safety else ("user",)
     return Rule(
         name=rule.name,
         classifier=rule.classifier,

@@ -116,6 +116,17 @@ async def test_a_text_on_which_a_pattern_runs_out_of_time_is_unread_under_safety
     assert asked == [("safe", ("a greeting",), False), ("bank", ("a greeting",), False)]
 
 
+async def test_a_rule_of_no_roles_reads_the_answer_alone(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    rules = OUT.replace("{output: true}", "{roles: [], output: true}")
+    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(whole("pure violence"))])})
+    answer = await ask(gateway.app, body("pure violence"))
+    assert [reading.texts for reading in gateway.classify.asked] == [("pure violence",)]
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Not here."
+    assert gateway.record().decision == "block"
+
+
 async def test_without_rules_nothing_is_read(wire: Wire, ask: Any) -> None:
     gateway = wire()
     await ask(gateway.app, body())

@@ -20,6 +20,7 @@ version: 1
 upstreams:
   demo:
     kind: echo
+models: {m: demo}
 rules:
   - name: hours
     classifier: shop
@@ -67,7 +68,7 @@ def test_what_could_not_be_checked_is_said(folder: Path) -> None:
     (folder / "policies/shop.yaml").unlink()
     code, told = checked(folder, "gateway.yaml")
     assert (code, told["problems"]) == (0, [])
-    assert "gateway.yaml:7:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
+    assert "gateway.yaml:8:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
 
 
 def test_what_an_upstream_needs_and_is_not_installed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +115,23 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
     assert (code, told["problems"]) == (0, [])
     assert "languages: the detector does not know deu" in told["notes"][0]
     assert "larger_encoder: no trainable weights are known in a package 'all-mpnet-base-v3'" in told["notes"][1]
+
+
+@pytest.mark.parametrize("models", ["", "models: {other: deny}\n", "models: {m: {upstream: demo, internal: true}}\n"])
+def test_a_gateway_that_no_client_can_ask_is_a_note(folder: Path, models: str) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY.replace("models: {m: demo}\n", models))
+    code, told = checked(folder, "gateway.yaml")
+    assert (code, len(told["notes"])) == (0, 1)
+    assert "models: names none that clients may ask for" in told["notes"][0]
+
+
+def test_a_time_in_which_nothing_is_kept_is_a_note(folder: Path) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY + "content: {keep: 30d}\n")
+    code, told = checked(folder, "gateway.yaml")
+    assert (code, len(told["notes"])) == (0, 1)
+    assert "content.keep: nothing is kept without calls: true or a rule with retrain" in told["notes"][0]
+    (folder / "gateway.yaml").write_text(GATEWAY + "content: {keep: 30d, calls: true}\n")
+    assert checked(folder, "gateway.yaml")[1]["notes"] == []
 
 
 def test_two_policies_of_one_name_are_a_problem(folder: Path) -> None:

@@ -64,6 +64,7 @@ def test_all_problems_come_at_once() -> None:
         ("workers: 0", "f:4:1: workers: Input should be greater than or equal to 1"),
         ("classifier_threads: no", "f:4:1: classifier_threads: Input should be a valid integer"),
         ("content: {keep: long}", "f:4:11: content.keep: 'long' is not a duration such as 250ms"),
+        ("content: {keep: 0d}", "f:4:11: content.keep: is no time; to keep nothing, write none"),
         ("content: none", "f:4:1: content: must be a mapping of keys to values"),
         ("limits: {body_time: 5}", "f:4:10: limits.body_time: '5' is not a duration such as 250ms"),
         ("limits: {queue: 0}", "f:4:10: limits.queue: Input should be greater"),
@@ -176,6 +177,11 @@ rules:
             "f:5:5: rules[0]: with a judge a contract takes max_missed, max_false_alarms and confidence",
         ),
         (
+            "contract: {ask_again: 50%}\n    when_unsure: {ask: judge}\n    then: {a: block}",
+            "f:5:5: rules[0]: with a judge a contract takes max_missed, max_false_alarms and confidence",
+        ),
+        ("reads: {roles: []}\n    then: {a: flag}", "f:7:5: rules[0].reads: reads nothing: roles: [] is for a rule"),
+        (
             "contract: true\n    when_unsure: {ask: judge}\n    reads: {output: true}\n    then: {a: block}",
             "f:5:5: rules[0]: a contract on a rule that reads output is not built yet",
         ),
@@ -265,6 +271,15 @@ def test_a_kind_that_the_environment_gives_is_not_repeated() -> None:
     document = source.parse("version: 1\nupstreams:\n  one: {kind: '${V}'}\n", "f", {"V": "hunter2"})
     assert validate(document, Settings) is None
     assert [one.message.partition(" (")[0] for one in document.problems] == ["'${V}' is not known here"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("openai", "connect_timeout"), ("openai", "timeout"), ("litellm", "timeout")]
+)
+def test_no_time_is_no_timeout(kind: str, key: str) -> None:
+    needs = "base_url: http://h" if kind == "openai" else "provider: p"
+    said = problem(f"version: 1\nupstreams:\n  one: {{kind: {kind}, {needs}, {key}: 0s}}\n")
+    assert f"upstreams.one.{key}: Input should be greater than 0" in said
 
 
 def test_an_upstream_needs_its_kind() -> None:
