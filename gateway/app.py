@@ -44,6 +44,7 @@ from gateway.repeats import Repeats
 from gateway.retrain import Retrainer
 from gateway.savings.prices import PriceTable
 from gateway.types import CLIENT_CLOSED, REQUEST_ID
+from gateway.under_way import UnderWay
 from gateway.upstreams.build import build_upstreams
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.routes import Routes
@@ -51,6 +52,8 @@ from gateway.wire.errors import error_body
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
+_LEAVE_S = 5.0
+"""For requests that the drain has cancelled, to write down how they ended."""
 _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
@@ -104,6 +107,7 @@ def create_app(
         on_failure=metrics.ledger_failures.inc,
         on_lost=metrics.kept_calls_lost.inc,
     )
+    under_way = UnderWay()
     repeats = Repeats(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(
         in_use=in_use,
@@ -112,9 +116,9 @@ def create_app(
         forwarder=forwarder,
         recorder=recorder,
         metrics=metrics,
-        audits=Audits(owner=owner, metrics=metrics),
+        audits=Audits(owner=owner, metrics=metrics, under_way=under_way),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=Bounds(owner=safety, metrics=metrics),
+        bounds=Bounds(owner=safety, metrics=metrics, under_way=under_way),
         repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
@@ -132,6 +136,7 @@ def create_app(
         yield
         try:
             looking.cancel()
+            await under_way.ended(_LEAVE_S)
             if retrainer is not None:
                 await retrainer.close()
             await repeats.close()
@@ -145,7 +150,7 @@ def create_app(
     api = _api(engine, writer, lifespan)
     api.state.limits = settings.limits
     hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body)
-    app: ASGIApp = _Dispatcher(hot, api)
+    app: ASGIApp = _Dispatcher(hot, api, under_way)
     return RequestId(Auth(app, settings.access_key))
 
 
@@ -179,15 +184,18 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Ve
 class _Dispatcher:
     """The hot path before FastAPI's router."""
 
-    def __init__(self, hot: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(self, hot: ASGIApp, rest: ASGIApp, under_way: UnderWay) -> None:
         self._hot = hot
         self._rest = rest
+        self._under_way = under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].rstrip("/") in _HOT_PATHS:
-            await self._hot(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await self._rest(scope, receive, send)
+            return
+        with self._under_way.request():
+            hot = scope["path"].rstrip("/") in _HOT_PATHS
+            await (self._hot if hot else self._rest)(scope, receive, send)
 
 
 def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], object]) -> FastAPI:

@@ -1,8 +1,7 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from classifiers.verdict import Verdict
@@ -20,6 +19,7 @@ from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
 from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context
+from gateway.under_way import UnderWay
 from gateway.upstreams.base import Answer
 from gateway.upstreams.tap import tap
 
@@ -57,8 +57,7 @@ class Audits:
 
     owner: Owner
     metrics: Metrics
-    under_way: set[asyncio.Future[None]] = field(default_factory=set)
-    """What is being learned."""
+    under_way: UnderWay
 
     @staticmethod
     def told(pairs: Judged) -> Judged:
@@ -167,10 +166,7 @@ class Audits:
     ) -> None:
         """A client that leaves meanwhile stops none of it: a call that has begun is to end."""
         if pending:
-            task = asyncio.ensure_future(self._compare_all(context, pending, body, stream=stream, ask=ask))
-            self.under_way.add(task)
-            task.add_done_callback(self.under_way.discard)
-            await asyncio.shield(task)
+            await self.under_way.finish(self._compare_all(context, pending, body, stream=stream, ask=ask))
 
     async def _compare_all(
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None

@@ -134,6 +134,14 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Told a second time, it waits for no request; what they leave is written down all the same."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            for task in tuple(self.server_state.tasks):
+                task.cancel()
+            await self.lifespan.shutdown()
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError where the port is in use or may not be had."""

@@ -19,6 +19,7 @@ from gateway.reading.request import Request
 from gateway.reading.roles import Turn
 from gateway.rules.rule import Rule
 from gateway.rules.shaped import Shaped, shaped
+from gateway.under_way import UnderWay
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
@@ -50,8 +51,9 @@ def standing(ledger: Path, request: Request, turns: Sequence[Turn], pairs: Seque
         closing(Owner(ContractStore(file), draw=lambda: _NOT_AUDITED)) as owner,
         closing(SafetyOwner(SafetyStore(file), draw=lambda: _NOT_AUDITED)) as safety,
     ):
-        audits = Audits(owner=owner, metrics=metrics)
-        placed = Bounds(owner=safety, metrics=metrics).place(pairs)
+        under_way = UnderWay()
+        audits = Audits(owner=owner, metrics=metrics, under_way=under_way)
+        placed = Bounds(owner=safety, metrics=metrics, under_way=under_way).place(pairs)
         taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
         labels = shaped(request, turns, taken)
         opened = audits.flip(request, turns, taken, labels)

@@ -11,6 +11,7 @@ from gateway.judge.judge import Judged, Outcome
 from gateway.metrics import Metrics
 from gateway.rules.rule import Rule
 from gateway.types import Context
+from gateway.under_way import UnderWay
 
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
 
@@ -21,6 +22,7 @@ class Bounds:
 
     owner: SafetyOwner
     metrics: Metrics
+    under_way: UnderWay
 
     def place(self, pairs: Sequence[tuple[Rule, Verdict]]) -> Mapping[str, Placed]:
         """Where the call lies under each rule's contract, by the rule's name. What was not read, or held no text, is
@@ -42,7 +44,8 @@ class Bounds:
             agrees = unsafe is (zone is Zone.FLAG)
             result = "missing" if unsafe is None else "agrees" if agrees else "differs"
             self.metrics.observe_pair(rule.name, result, chosen=True)
-        await self.owner.learn(placed, request_id=context.record.request_id, unsafe=unsafe)
+        learning = self.owner.learn(placed, request_id=context.record.request_id, unsafe=unsafe)
+        await self.under_way.finish(learning)
 
 
 def scope(rule: Rule, verdict: Verdict) -> Scope:

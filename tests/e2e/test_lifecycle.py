@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -188,6 +189,24 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(start_gateway, drain:
         with pytest.raises(APIError, match="the gateway is stopping and breaks its answer off"):
             _ = [chunk async for chunk in stream]
     assert [row["status"] for row in rows(running.folder)] == [503, 503]
+
+
+async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gateway) -> None:
+    running = await asyncio.to_thread(start_gateway, CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="20s"))
+    async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
+        call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
+        while not await asyncio.to_thread(running.metric, "offramp_in_flight_requests"):
+            await asyncio.sleep(0.02)
+        running.process.send_signal(signal.SIGINT)
+        # told twice before it has heard it once, it would have been told once
+        with contextlib.suppress(OSError):
+            while True:
+                (await asyncio.to_thread(socket.create_connection, ("127.0.0.1", running.port))).close()
+        assert await asyncio.to_thread(running.stop, signal.SIGINT) == 0
+        with pytest.raises(InternalServerError, match="the gateway is stopping"):
+            await call
+    assert [row["status"] for row in rows(running.folder)] == [503]
+    assert "Traceback" not in running.log.read_text()
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -5,16 +5,22 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
+from classifiers import artifact
+from classifiers.encoder.session import Encoder, embed
+from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.passages import Passages
 from classifiers.policy import Policy
+from classifiers.registry import Registry
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.audits import Audits
 from gateway.config.load import Loaded, load_gateway
@@ -40,6 +46,7 @@ from gateway.rules.compile import compile_rules
 from gateway.savings.prices import Price, PriceTable
 from gateway.server import Guarded, bind
 from gateway.types import Headers
+from gateway.under_way import UnderWay
 from gateway.upstreams.base import Answer, Call, Upstream
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.forward import Forwarder
@@ -214,6 +221,7 @@ TOLD = {"payment": ["card", "iban"], "contact": ["email", "phone"], "key": ["sec
 """Labels that are told by patterns."""
 
 Load = Callable[..., Loaded]
+Publish = Callable[..., str]
 Ask = Callable[..., Awaitable[Answered]]
 Serving = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -246,6 +254,28 @@ def load(tmp_path: Path) -> Load:
         file = tmp_path / "gateway.yaml"
         file.write_text(dedent(text), "utf-8")
         return load_gateway(file, env or {})
+
+    return make
+
+
+@pytest.fixture
+def publish(models_dir: Path, encoder: Encoder, policies: dict[str, Policy]) -> Publish:
+    """publish(when, policy=…): a version by class centroids, of `bank` unless it is told otherwise."""
+
+    def make(when: datetime, policy: Policy | None = None) -> str:
+        policy = policy or policies["bank"]
+        vectors = embed(encoder, list(policy.learned))
+        stage = Stage(
+            encoder=encoder.id,
+            head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
+            calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
+            thresholds={},
+            novelty=Novelty(prototypes=vectors, limit=0.6),
+        )
+        registry = Registry(models_dir)
+        with registry.staging(policy.name) as folder:
+            artifact.save(Model(policy=policy, stages=(stage,)), folder, report={})
+            return registry.publish(policy.name, folder, when)
 
     return make
 
@@ -351,6 +381,7 @@ def wire(
             on_failure=metrics.ledger_failures.inc,
             on_lost=metrics.kept_calls_lost.inc,
         )
+        under_way = UnderWay()
         pipeline = Pipeline(
             in_use=InUse(Edition(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
             routes=routes,
@@ -360,9 +391,9 @@ def wire(
             repeats=Repeats(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
             metrics=metrics,
-            audits=Audits(owner=owner, metrics=metrics),
+            audits=Audits(owner=owner, metrics=metrics, under_way=under_way),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=Bounds(owner=safety, metrics=metrics),
+            bounds=Bounds(owner=safety, metrics=metrics, under_way=under_way),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
@@ -434,14 +465,24 @@ def ask() -> Ask:
 
 @pytest.fixture
 def serving() -> Serving:
-    """serving(app, …): the app on a real port, behind the gateway's own protocol; gives the base URL."""
+    """serving(app, …): the app on a real port, behind the gateway's own protocol; gives the base URL.
+
+    drain_s: for requests in flight at the end; all the time they need unless it is told otherwise.
+    """
 
     @asynccontextmanager
-    async def serve(app: ASGIApp, *, header_time_s: float = 10.0, body_time_s: float = 30.0) -> AsyncIterator[str]:
+    async def serve(
+        app: ASGIApp, *, header_time_s: float = 10.0, body_time_s: float = 30.0, drain_s: int | None = None
+    ) -> AsyncIterator[str]:
         listener = bind("127.0.0.1", 0)
         times = {"header_time_s": header_time_s, "body_time_s": body_time_s}
         config = uvicorn.Config(
-            app, http=type("Guarded", (Guarded,), times), ws="none", access_log=False, log_config=None
+            app,
+            http=type("Guarded", (Guarded,), times),
+            ws="none",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=drain_s,
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

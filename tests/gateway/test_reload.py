@@ -6,15 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from classifiers import Worker, artifact
-from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import EncoderError
-from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
-from classifiers.policy import Policy
-from classifiers.registry import Registry
 from gateway.config.load import Loaded
 from gateway.in_use import InUse, edition
 from gateway.metrics import Metrics
@@ -53,28 +48,6 @@ class Watched:
     @property
     def failures(self) -> float | None:
         return self.metrics.registry.get_sample_value("offramp_reload_failures_total")
-
-
-@pytest.fixture
-def publish(models_dir: Path, encoder: Encoder, policies: dict[str, Policy]) -> Callable[[datetime], str]:
-    """publish(when): a version of `bank` by class centroids."""
-
-    def make(when: datetime) -> str:
-        policy = policies["bank"]
-        vectors = embed(encoder, list(policy.learned))
-        stage = Stage(
-            encoder=encoder.id,
-            head=LinearHead(classes=tuple(policy.learned), weights=vectors, bias=np.zeros(len(vectors), np.float32)),
-            calibration=Calibration(scale=np.full(1, 12, np.float32), offset=np.zeros(len(vectors), np.float32)),
-            thresholds={},
-            novelty=Novelty(prototypes=vectors, limit=0.6),
-        )
-        registry = Registry(models_dir)
-        with registry.staging("bank") as folder:
-            artifact.save(Model(policy=policy, stages=(stage,)), folder, report={})
-            return registry.publish("bank", folder, when)
-
-    return make
 
 
 @pytest.fixture

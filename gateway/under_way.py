@@ -1,0 +1,53 @@
+"""What a stop waits for: requests, and what they have begun and must not leave half done."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class UnderWay:
+    """All of a gateway's requests that are worked on."""
+
+    def __init__(self) -> None:
+        self._requests: set[asyncio.Task[Any]] = set()
+        self._finishing: set[asyncio.Task[Any]] = set()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Around a request's work in the current task."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._requests.add(task)
+        try:
+            yield
+        finally:
+            self._requests.discard(task)
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does something to its end, though the request that awaits it is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        return await asyncio.shield(task)
+
+    async def ended(self, within_s: float) -> None:
+        """Waits for all of it, up to within_s seconds for each step. Requests that do not end are cancelled: one whose
+        client takes in nothing of its answer would wait for ever."""
+        await _wait(self._requests, within_s)
+        for request in tuple(self._requests):
+            request.cancel()
+        await _wait(self._requests, within_s)
+        await _wait(self._finishing, within_s)
+        left = len(self._requests) + len(self._finishing)
+        if left:
+            _log.error("%d requests, or what they began, did not end by the stop; their records may be missing", left)
+
+
+async def _wait(tasks: Collection[asyncio.Task[Any]], within_s: float) -> None:
+    if tasks:
+        await asyncio.wait(tuple(tasks), timeout=within_s)
