@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.offers import OffersIgnored
 
+_BACKLOG: Final = 1024
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -144,7 +145,10 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError where the port is in use or may not be had."""
+    """A socket that is to listen. Raises OSError where the port is in use or may not be had.
+
+    It keeps no other process from the port before it does listen.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -157,8 +161,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def listen(listener: socket.socket) -> None:
+    """Has connections wait to be served. Raises OSError where another process listens on the port by now."""
+    try:
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+
+
 def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_time_s: float, drain_s: float) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `drain_s` seconds."""
+    """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `drain_s` seconds.
+
+    listener: one that listens; uvloop says nothing where it cannot.
+    """
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -172,7 +188,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=ceil(drain_s),
-        backlog=1024,
+        backlog=_BACKLOG,
     )
     # what is loaded by now stays; the collector need not look at it again, nor at every few hundred requests
     gc.collect()

@@ -41,9 +41,7 @@ def serve(
     try:
         listener = server.bind(host, port)
     except OSError as error:
-        raise fail(
-            f"cannot listen on {host}:{port}: {error.strerror}; --port takes another", Exit.ENVIRONMENT
-        ) from error
+        raise _cannot_listen(host, port, error) from error
     bound = any(rule.contract for rule in loaded.settings.rules)
     with sole(loaded.ledger) if bound else nullcontext():
         runtime = load_runtime(loaded)
@@ -54,6 +52,11 @@ def serve(
         ):
             app = create_app(loaded, runtime=runtime, store=store, contracts=contracts, prices=prices)
         taken = listener.getsockname()[1]
+        try:
+            # not before all is ready to answer
+            server.listen(listener)
+        except OSError as error:
+            raise _cannot_listen(host, taken, error) from error
         shown = f"[{host}]" if ":" in host else host
         stderr().print(
             f"offramp serves http://{shown}:{taken}/v1  metrics http://{shown}:{taken}/metrics", soft_wrap=True
@@ -66,3 +69,7 @@ def serve(
             body_time_s=limits.body_time,
             drain_s=limits.drain_time,
         )
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:
+    return fail(f"cannot listen on {host}:{port}: {error.strerror}; --port takes another", Exit.ENVIRONMENT)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -196,7 +195,7 @@ async def test_a_second_ctrl_c_waits_for_no_answer_and_loses_no_row(start_gatewa
     async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as client:
         call = asyncio.ensure_future(client.chat.completions.create(model="slow", messages=HI))
         while not await asyncio.to_thread(running.metric, "offramp_in_flight_requests"):
-            await asyncio.sleep(0.02)
+            pass
         running.process.send_signal(signal.SIGINT)
         # told twice before it has heard it once, it would have been told once
         with contextlib.suppress(OSError):
