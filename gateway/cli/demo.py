@@ -3,17 +3,17 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 from rich.table import Table
@@ -37,6 +37,8 @@ MESSAGES: Final = (
     "Summarise the return policy for shoes in one sentence.",
 )
 
+_HOST: Final = "127.0.0.1"
+_SERVES: Final = re.compile(rf"offramp serves (http://{re.escape(_HOST)}:[0-9]+)/v1")
 _SHOWN: Final = 60
 """Characters of an answer."""
 
@@ -115,35 +117,36 @@ def _train(config: Path) -> None:
 
 @contextlib.contextmanager
 def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
-    """A gateway process; yields its address once it is ready."""
-    port = port or _free_port()
+    """A gateway process on this machine's own address; yields where it serves, as it says itself: another gateway may
+    hold the port, and calls to that one may cost money."""
     environment = {**os.environ, **({} if real else {"OPENAI_API_KEY": ""})}
-    command = [sys.executable, "-m", "gateway", "serve", str(config), "--port", str(port)]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(process, address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    command = [sys.executable, "-m", "gateway", "serve", str(config), "--host", _HOST, "--port", str(port)]
+    with subprocess.Popen(  # noqa: S603
+        command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
+        serves: Future[str | None] = Future()
+        passing_on = threading.Thread(target=_pass_on, args=(process.stderr, serves))
+        passing_on.start()
+        try:
+            address = serves.result()
+            if address is None:
+                raise typer.Exit(process.wait(timeout=60))
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+            passing_on.join()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            raise typer.Exit(process.returncode)
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            urllib.request.urlopen(f"{address}/ready", timeout=5).close()  # noqa: S310
-            return
-        time.sleep(0.1)
-    raise fail("the gateway did not become ready within a minute", Exit.ENVIRONMENT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _pass_on(told: TextIO, serves: "Future[str | None]") -> None:
+    """Shows what a gateway tells. serves: is given its address; None where it ends before it has one."""
+    for line in told:
+        sys.stderr.write(line)
+        found = _SERVES.match(line)
+        if found and not serves.done():
+            serves.set_result(found[1])
+    if not serves.done():
+        serves.set_result(None)
 
 
 async def _send(address: str) -> list[Sent]:
