@@ -52,7 +52,7 @@ class Worker:
 
     @property
     def runtime(self) -> Runtime:
-        """What the next job takes."""
+        """What the next job takes that names none."""
         return self._runtime
 
     @property
@@ -61,26 +61,36 @@ class Worker:
         return len(self._jobs)
 
     def swap(self, runtime: Runtime) -> None:
-        """Use another Runtime for jobs that come from now on; those that wait, or run, end on the old one."""
+        """Use another Runtime for jobs that come from now on and name none; those that wait, or run, end on the old
+        one."""
         self._runtime = runtime
 
-    async def classify(self, readings: Sequence[Reading], deadline_s: float | None = None) -> list[Verdict]:
+    async def classify(
+        self, readings: Sequence[Reading], deadline_s: float | None = None, runtime: Runtime | None = None
+    ) -> list[Verdict]:
         """A verdict for each reading, in order, within `deadline_s` seconds from now.
 
+        runtime: one that was in use earlier, for whoever is to end on what it has begun with.
         Broken verdicts give as reason `deadline`, `queue full`, `closed`, or the name of an exception.
         """
         loop = asyncio.get_running_loop()
         kept_back = min(_LAST_WINDOW_S, (deadline_s or 0) / 4)
         deadline = None if deadline_s is None else time.monotonic() + deadline_s - kept_back
-        job = _Job(runtime=self._runtime, readings=readings, deadline=deadline, loop=loop, answer=loop.create_future())
+        job = _Job(
+            runtime=runtime or self._runtime,
+            readings=readings,
+            deadline=deadline,
+            loop=loop,
+            answer=loop.create_future(),
+        )
         refused = self._put(job)
         if refused:
-            return self._broken(readings, refused)
+            return _broken(job, refused)
         try:
             async with asyncio.timeout(deadline_s):
                 return await job.answer
         except TimeoutError:
-            return self._broken(readings, "deadline")
+            return _broken(job, "deadline")
         finally:
             self._drop(job)
 
@@ -92,7 +102,7 @@ class Worker:
             self._jobs.clear()
             self._wake.notify()
         for job in waiting:
-            _answer(job, self._broken(job.readings, "closed"))
+            _answer(job, _broken(job, "closed"))
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
@@ -131,14 +141,14 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, it must become a verdict
             _log.error("a classification failed: %s", type(error).__name__, exc_info=error)
             if len(job.readings) == 1:
-                return self._broken(job.readings, type(error).__name__)
+                return _broken(job, type(error).__name__)
         # one reading that cannot be had takes none of the others along
         return [verdict for reading in job.readings for verdict in self._run(replace(job, readings=[reading]))]
 
-    def _broken(self, readings: Sequence[Reading], reason: str) -> list[Verdict]:
-        loaded = self._runtime.classifiers
-        versions = {name: classifier.version for name, classifier in loaded.items()}
-        return [broken(reading.classifier, reason, versions.get(reading.classifier, "")) for reading in readings]
+
+def _broken(job: _Job, reason: str) -> list[Verdict]:
+    versions = {name: classifier.version for name, classifier in job.runtime.classifiers.items()}
+    return [broken(reading.classifier, reason, versions.get(reading.classifier, "")) for reading in job.readings]
 
 
 def _answer(job: _Job, verdicts: list[Verdict]) -> None:

@@ -176,7 +176,7 @@ async def _look(looking: Iterable[Looks], reloader: Reloader | None, retrainer: 
             _log.exception("a look at what the command line did")
 
 
-async def no_verdicts(readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
+async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None = None) -> list[Verdict]:
     """Where no rule binds a classifier there is nothing to ask."""
     raise NotFound(f"no classifier is loaded here ({len(readings)} asked within {deadline_s} s)")
 

@@ -13,12 +13,13 @@ from gateway.rules.rule import Rule
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
     """policies and versions: of each classifier that is loaded, by its name; proposed: the version that is tried beside
-    it, if any."""
+    it, if any; runtime: what holds them all, None where no rule binds one."""
 
     rules: tuple[Rule, ...] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
+    runtime: Runtime | None = None
 
     def first_safety(self) -> str | None:
         """The classifier of the first safety rule, or else the first safety classifier."""
@@ -44,4 +45,5 @@ def edition(loaded: Loaded, runtime: Runtime | None, proposed: Mapping[str, str]
         policies=policies,
         versions={name: classifier.version for name, classifier in classifiers.items()},
         proposed=proposed or {},
+        runtime=runtime,
     )

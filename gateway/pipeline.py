@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from classifiers.runtime import key_of_version
+from classifiers.runtime import Runtime, key_of_version
 from classifiers.verdict import Reading, Verdict
 from gateway.audits import Audits, Open
 from gateway.in_use import InUse
@@ -40,8 +40,10 @@ from gateway.upstreams.routes import Routes, Target
 class Classify(Protocol):
     """The classifiers, off the event loop. Never raises: a classifier that fails or is late gives a broken verdict."""
 
-    async def __call__(self, readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
-        """One verdict for each reading."""
+    async def __call__(
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None
+    ) -> list[Verdict]:
+        """One verdict for each reading. runtime: of the edition that the request began with."""
 
 
 class Pipeline:
@@ -74,7 +76,7 @@ class Pipeline:
         self._repeats = repeats
         self._keeping = keeping
         self._classify_time_s = classify_time_s
-        self._settling = Settling(judge=judge, classify=partial(classify, deadline_s=classify_time_s), bounds=bounds)
+        self._settling = Settling(judge=judge, classify=classify, classify_time_s=classify_time_s, bounds=bounds)
         self._output = Output(
             ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
         )
@@ -87,6 +89,7 @@ class Pipeline:
         context.prompt_bytes, context.attaches = request.prompt_bytes, request.attaches
         targets = self._routes.for_client(request.model)
         edition = self._in_use.edition
+        context.runtime = edition.runtime
         turns = roles.turns_of(request.messages) if edition.rules else []
         rules, readings = met(edition.rules, request.model, turns)
         context.met = {rule.name: 0 for rule in rules}
@@ -146,7 +149,7 @@ class Pipeline:
         if not readings:
             return ()
         started = time.perf_counter()
-        verdicts = await self._classify(readings, self._classify_time_s)
+        verdicts = await self._classify(readings, self._classify_time_s, context.runtime)
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
         for rule, verdict in zip(rules, verdicts, strict=False):
             self._metrics.observe_verdict(verdict, rule.name)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
+from classifiers import Runtime
 from gateway.ledger.calls import KeptCall
 from gateway.ledger.record import Record
 
@@ -27,6 +28,7 @@ Headers = list[tuple[bytes, bytes]]
 class Context:
     """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
 
+    runtime: the classifiers that it has begun with, which judge all of it whatever is taken up meanwhile.
     prompt_bytes: the size of the text that a model would have read, from which tokens are estimated. attaches: there
     are images, audio or files beside it.
     met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
@@ -41,6 +43,7 @@ class Context:
 
     record: Record
     started: float = field(default_factory=time.perf_counter)
+    runtime: Runtime | None = None
     prompt_bytes: int = 0
     attaches: bool = False
     met: dict[str, int] = field(default_factory=dict)

@@ -54,7 +54,7 @@ async def ask(
     record = context.record
     record.classifier, record.classifier_version = name, edition.versions[name]
     started = perf_counter()
-    verdicts = await engine.classify(readings, engine.classify_time_s)
+    verdicts = await engine.classify(readings, engine.classify_time_s, edition.runtime)
     record.classifier_s = perf_counter() - started
     for verdict in verdicts:
         engine.metrics.observe_verdict(verdict, "")

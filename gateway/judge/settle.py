@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from classifiers import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.contract.safety import Zone
 from gateway.contract.safety_owner import Placed
@@ -17,16 +18,17 @@ _NOT_SHOWN = "its text cannot be shown to the judge"
 Pairs = Sequence[tuple[Rule, Verdict]]
 ShownTo = Callable[[Rule], Shown | None]
 """What a rule's classifier has read, as it may be shown to a judge; None where it may not."""
-Classify = Callable[[Sequence[Reading]], Awaitable[Sequence[Verdict]]]
+Classify = Callable[[Sequence[Reading], float, Runtime | None], Awaitable[Sequence[Verdict]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """judge: of all rules; classify: the classifiers, off the event loop; bounds: under which rules decide by
-    themselves."""
+    """judge: of all rules; classify: the classifiers, off the event loop, within classify_time_s; bounds: under which
+    rules decide by themselves."""
 
     judge: Judge
     classify: Classify
+    classify_time_s: float
     bounds: Bounds
 
     async def decide(
@@ -61,7 +63,7 @@ class Settling:
         """The judge's verdict in place of the classifier's."""
         if shown is None:
             return _broken(step.verdict, _NOT_SHOWN)
-        doubtful = await self._doubtful(reading, shown)
+        doubtful = await self._doubtful(context, reading, shown)
         return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
 
     async def _under_contract(
@@ -77,12 +79,13 @@ class Settling:
             return local(step.rule, own, placed)
         return settled(step.verdict, judged)
 
-    async def _doubtful(self, reading: Reading, shown: Shown) -> Shown:
+    async def _doubtful(self, context: Context, reading: Reading, shown: Shown) -> Shown:
         """Of several texts, those that the classifier does not settle by themselves: an earlier turn that is sure is
         not paid for, and one that was judged is remembered."""
         if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
             return shown
-        alone = await self.classify([replace(reading, texts=(text,), incomplete=False) for text in reading.texts])
+        each = [replace(reading, texts=(text,), incomplete=False) for text in reading.texts]
+        alone = await self.classify(each, self.classify_time_s, context.runtime)
         found = tuple(text for text, one in zip(shown.texts, alone, strict=True) if one.abstention is not None)
         return replace(shown, texts=found or shown.texts)
 

@@ -154,6 +154,7 @@ async def test_a_job_ends_on_the_runtime_that_it_began_with(slow: Slow, worker: 
     assert (await running)[0].labels == ("a",)
     assert (await waiting)[0].labels == ("a",)
     assert (await worker.classify(READINGS, 5))[0].labels == ("b",)
+    assert (await worker.classify(READINGS, 5, slow))[0].labels == ("a",)
 
 
 async def test_close_answers_those_who_wait(slow: Slow, worker: Worker) -> None:

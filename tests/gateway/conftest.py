@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from classifiers import artifact
+from classifiers import Runtime, artifact
 from classifiers.encoder.session import Encoder, embed
 from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.passages import Passages
@@ -109,7 +109,9 @@ class FakeClassify:
     asked: list[Reading] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
 
-    async def __call__(self, readings: Sequence[Reading], deadline_s: float) -> list[Verdict]:
+    async def __call__(
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None
+    ) -> list[Verdict]:
         """One verdict for each reading."""
         self.asked += readings
         if self.meanwhile is not None:

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from gateway.config.load import Loaded
 from gateway.contract.store import ContractStore
 from gateway.ledger.sqlite import SQLiteLedger
 from gateway.savings.prices import PriceTable
-from gateway.trained import load_runtime
 
 TEXT = """\
 version: 1
@@ -206,46 +203,3 @@ models:
     assert "sk-" not in "".join(bodies)
     assert "sk-" not in caplog.text
     assert b"sk-" not in stored(tmp_path)
-
-
-UNDER_CONTRACT = """\
-version: 1
-models_dir: models
-upstreams: {slow: {kind: echo, delay: 60s}}
-models: {slow: slow}
-rules:
-  - name: intents
-    classifier: bank
-    contract: true
-    then: {"*": {answer: label}, other: {answer: label}}
-"""
-
-
-async def test_calls_that_the_drain_breaks_off_leave_their_rows_and_pairs(
-    load: Callable[..., Loaded], publish: Callable[..., str], tmp_path: Path, prices: PriceTable, serving: Any
-) -> None:
-    publish(datetime(2026, 1, 1, tzinfo=UTC))
-    loaded = load(UNDER_CONTRACT)
-    app = create_app(
-        loaded,
-        runtime=load_runtime(loaded),
-        store=SQLiteLedger(tmp_path / "l.db"),
-        contracts=ContractStore(tmp_path / "l.db"),
-        prices=prices,
-    )
-    asked = "Name the intent: greeting, rate, card or other. Answer with the intent only."
-    said: Any = [{"role": "system", "content": asked}, {"role": "user", "content": "greeting"}]
-    async with openai.AsyncOpenAI(api_key="none", base_url="http://none", max_retries=0) as client:
-        async with serving(app, drain_s=0) as url, aiohttp.ClientSession(url) as http:
-            create = client.with_options(base_url=f"{url}/v1").chat.completions.create
-            calls = [asyncio.ensure_future(create(model="slow", messages=said)) for _ in range(6)]
-            metrics = ""
-            while 'offramp_upstream_calls_total{upstream="slow"} 6.0' not in metrics:
-                await asyncio.sleep(0.05)
-                async with http.get("/metrics") as answer:
-                    metrics = await answer.text()
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [getattr(answer, "status_code", None) for answer in answers] == [503] * 6
-    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
-        assert db.execute("SELECT status FROM requests WHERE endpoint = 'chat.completions'").fetchall() == [(503,)] * 6
-        assert db.execute("SELECT result FROM contract_pairs").fetchall() == [("missing",)] * 6

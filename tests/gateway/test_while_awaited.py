@@ -1,0 +1,135 @@
+"""The gateway as it is put together, stopped and given new versions while calls are awaited."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+from aiohttp import web
+
+from classifiers.policy import Policy
+from gateway.app import create_app
+from gateway.config.load import Loaded
+from gateway.contract.store import ContractStore
+from gateway.ledger.sqlite import SQLiteLedger
+from gateway.savings.prices import PriceTable
+from gateway.trained import load_runtime
+
+UNDER_CONTRACT = """\
+version: 1
+models_dir: models
+upstreams: {slow: {kind: echo, delay: 60s}}
+models: {slow: slow}
+rules:
+  - name: intents
+    classifier: bank
+    contract: true
+    then: {"*": {answer: label}, other: {answer: label}}
+"""
+
+
+async def test_calls_that_the_drain_breaks_off_leave_their_rows_and_pairs(
+    load: Callable[..., Loaded], publish: Callable[..., str], tmp_path: Path, prices: PriceTable, serving: Any
+) -> None:
+    publish(datetime(2026, 1, 1, tzinfo=UTC))
+    loaded = load(UNDER_CONTRACT)
+    app = create_app(
+        loaded,
+        runtime=load_runtime(loaded),
+        store=SQLiteLedger(tmp_path / "l.db"),
+        contracts=ContractStore(tmp_path / "l.db"),
+        prices=prices,
+    )
+    asked = "Name the intent: greeting, rate, card or other. Answer with the intent only."
+    said: Any = [{"role": "system", "content": asked}, {"role": "user", "content": "greeting"}]
+    async with openai.AsyncOpenAI(api_key="none", base_url="http://none", max_retries=0) as client:
+        async with serving(app, drain_s=0) as url, aiohttp.ClientSession(url) as http:
+            create = client.with_options(base_url=f"{url}/v1").chat.completions.create
+            calls = [asyncio.ensure_future(create(model="slow", messages=said)) for _ in range(6)]
+            metrics = ""
+            while 'offramp_upstream_calls_total{upstream="slow"} 6.0' not in metrics:
+                await asyncio.sleep(0.05)
+                async with http.get("/metrics") as answer:
+                    metrics = await answer.text()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [getattr(answer, "status_code", None) for answer in answers] == [503] * 6
+    with closing(sqlite3.connect(tmp_path / "l.db")) as db:
+        assert db.execute("SELECT status FROM requests WHERE endpoint = 'chat.completions'").fetchall() == [(503,)] * 6
+        assert db.execute("SELECT result FROM contract_pairs").fetchall() == [("missing",)] * 6
+
+
+READS_ANSWERS = """\
+version: 1
+models_dir: models
+upstreams: {{real: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1"}}}}
+models: {{dear: real}}
+rules:
+  - name: harm
+    classifier: guard
+    reads: {{roles: [tool], output: true}}
+    then: {{"*": block}}
+"""
+
+
+def guard(label: str) -> Policy:
+    return Policy.model_validate(
+        {"version": 1, "name": "guard", "kind": "safety", "about": "tests", "labels": {label: {"means": label}}}
+    )
+
+
+async def test_an_answer_is_read_by_the_version_that_its_request_began_with(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    tmp_path: Path,
+    prices: PriceTable,
+    serving: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.app._LOOK_S", 0.05)
+    called, taken_up = asyncio.Event(), asyncio.Event()
+
+    async def provider(_: web.Request) -> web.Response:
+        called.set()
+        await taken_up.wait()
+        choice = {"index": 0, "message": {"role": "assistant", "content": "violence"}, "finish_reason": "stop"}
+        return web.json_response({"id": "1", "object": "chat.completion", "model": "dear", "choices": [choice]})
+
+    site = web.Application()
+    site.router.add_post("/v1/chat/completions", provider)
+    runner = web.AppRunner(site)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    first = publish(datetime(2026, 1, 1, tzinfo=UTC), guard("violence"))
+    loaded = load(READS_ANSWERS.format(port=runner.addresses[0][1]))
+    app = create_app(
+        loaded,
+        runtime=load_runtime(loaded),
+        store=SQLiteLedger(tmp_path / "l.db"),
+        contracts=ContractStore(tmp_path / "l.db"),
+        prices=prices,
+    )
+    async with serving(app) as url, aiohttp.ClientSession(url) as http:
+        body = {"model": "dear", "messages": [{"role": "user", "content": "hi"}]}
+        call = asyncio.ensure_future(http.post("/v1/chat/completions", json=body))
+        await called.wait()
+        second = publish(datetime(2026, 1, 2, tzinfo=UTC), guard("harm"))
+        metrics = ""
+        while f'offramp_classifier_info{{classifier="guard",version="{second}"}} 1.0' not in metrics:
+            await asyncio.sleep(0.05)
+            async with http.get("/metrics") as answer:
+                metrics = await answer.text()
+        taken_up.set()
+        begun = await call
+        later = await http.post("/v1/chat/completions", json=body)
+        told = [
+            tuple(answer.headers.get(f"x-offramp-{name}") for name in ("decision", "label", "classifier"))
+            for answer in (begun, later)
+        ]
+    await runner.cleanup()
+    assert told == [("block", "violence", f"guard@{first}"), ("block", "harm", f"guard@{second}")]
