@@ -19,6 +19,7 @@ from gateway.cli.output import Exit, Json, fail, print_json, stdout
 if TYPE_CHECKING:
     from gateway.contract.drift import Drift
     from gateway.contract.store import ContractStore, Stored
+    from gateway.contract.tables import Tables
 
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
 Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
@@ -37,7 +38,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     ledger = load_gateway(config, os.environ).ledger
     if not ledger.is_file():
         raise NoLedger(ledger)
-    store = ContractStore(ledger)
+    store = ContractStore(ledger, read_only=True)
     try:
         paused = store.paused()
         found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
@@ -64,7 +65,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
 def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, Any]]:
     from gateway.contract.safety_store import SafetyStore
 
-    safety = SafetyStore(store.path)
+    safety = SafetyStore(store.path, read_only=True)
     try:
         return judges.rows(safety, paused)
     finally:
@@ -101,8 +102,8 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
 @app.command("pause")
 def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a rule's contracts answer nothing until they are resumed. A running gateway notices within seconds."""
-    with _store_of(rule, config) as store:
-        store.pause(rule, time.time())
+    with _tables_of(rule, config) as tables:
+        tables.pause(rule, time.time())
     done = "its calls are forwarded, or put to its judge, and pairs go on"
     _say(rule, f"{rule} answers nothing from now on; {done}", paused=True, as_json=json)
 
@@ -110,8 +111,8 @@ def pause(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
 @app.command("resume")
 def resume(rule: str, config: Config = _DEFAULT, json: Json = False) -> None:
     """Let a paused rule's contracts answer again, as far as they are certified."""
-    with _store_of(rule, config) as store:
-        store.resume(rule)
+    with _tables_of(rule, config) as tables:
+        tables.resume(rule)
     _say(rule, f"{rule} answers again where it is certified", paused=False, as_json=json)
 
 
@@ -123,15 +124,16 @@ def _say(rule: str, line: str, *, paused: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _store_of(rule: str, config: Path) -> Iterator["ContractStore"]:
-    """The store of a gateway's file, which has a contract on that rule."""
+def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
+    """What all contracts share, of a gateway's file that has a contract on that rule; its other tables stay as they
+    are."""
     from gateway.config.load import load_gateway
-    from gateway.contract.store import ContractStore
+    from gateway.contract.tables import Tables
 
     loaded = load_gateway(config, os.environ)
     _known(rule, [one.name for one in loaded.settings.rules if one.contract])
-    with closing(ContractStore(loaded.ledger)) as store:
-        yield store
+    with closing(Tables(loaded.ledger)) as tables:
+        yield tables
 
 
 def _known(rule: str, rules: list[str]) -> None:

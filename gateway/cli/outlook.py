@@ -5,6 +5,7 @@ of disagreement, and say so.
 """
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,24 +41,20 @@ def outlooks(loaded: Loaded) -> list[Told]:
     rules = [rule for rule in loaded.settings.rules if rule.contract and not isinstance(rule.when_unsure, Ask)]
     if not rules:
         return []
-    store = ContractStore(loaded.ledger) if loaded.ledger.is_file() else None
-    try:
+    with closing(ContractStore(loaded.ledger, read_only=True)) as store:
         return [told for rule in rules for told in _of_rule(rule, store, Registry(loaded.models_dir))]
-    finally:
-        if store is not None:
-            store.close()
 
 
-def _of_rule(rule: Rule, store: ContractStore | None, registry: Registry) -> list[Told]:
+def _of_rule(rule: Rule, store: ContractStore, registry: Registry) -> list[Told]:
     assert rule.contract is not None
     terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
     versions = (registry.current(rule.classifier), registry.proposed(rule.classifier))
     own = [
         one
-        for one in (store.contracts() if store else ())
+        for one in store.contracts()
         if (one.scope.rule, one.scope.terms) == (rule.name, terms) and one.scope.version in versions
     ]
-    if store is None or not own:
+    if not own:
         return [_of_none(rule)]
     own.sort(key=lambda one: -one.contract.pairs)
     return [_of_contract(rule, one, store) for one in own[:_SHOWN]]

@@ -1,6 +1,7 @@
 """What `offramp check` expects of safety contracts: calls and days until a bound is certified, and until an alarm."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,15 +44,11 @@ def safety_outlooks(loaded: Loaded) -> list[Told]:
     rules = [rule for rule in loaded.settings.rules if rule.contract and isinstance(rule.when_unsure, Ask)]
     if not rules:
         return []
-    store = SafetyStore(loaded.ledger) if loaded.ledger.is_file() else None
-    try:
+    with closing(SafetyStore(loaded.ledger, read_only=True)) as store:
         return [told for rule in rules for told in _of_rule(rule, loaded, store)]
-    finally:
-        if store is not None:
-            store.close()
 
 
-def _of_rule(rule: Rule, loaded: Loaded, store: SafetyStore | None) -> list[Told]:
+def _of_rule(rule: Rule, loaded: Loaded, store: SafetyStore) -> list[Told]:
     assert rule.contract is not None
     given = rule.contract
     terms = SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
@@ -59,14 +56,14 @@ def _of_rule(rule: Rule, loaded: Loaded, store: SafetyStore | None) -> list[Told
     stored = _stored(rule, terms, version, store)
     contract = stored.contract if stored else SafetyContract.new(terms)
     traffic = None
-    if stored is not None and store is not None:
+    if stored is not None:
         traffic = store.traffic(stored.scope.key, contract, since=time.time() - LATELY_S)
     return [_of_side(rule, stored, getattr(contract, bound.side), bound, traffic) for bound in _BOUNDS]
 
 
-def _stored(rule: Rule, terms: SafetyTerms, version: str | None, store: SafetyStore | None) -> Stored | None:
+def _stored(rule: Rule, terms: SafetyTerms, version: str | None, store: SafetyStore) -> Stored | None:
     """The contract that was changed last, of those with the rule's terms and the version in use."""
-    own = (one for one in (store.contracts() if store else ()) if one.scope.rule == rule.name)
+    own = (one for one in store.contracts() if one.scope.rule == rule.name)
     return next((one for one in own if one.scope.version == version and one.scope.terms == terms.text), None)
 
 

@@ -23,8 +23,6 @@ from gateway.under_way import UnderWay
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
-_NO_FILE: Final = Path(":memory:")
-"""SQLite's name for a database that is nowhere."""
 _ZONES: Final = {
     Zone.PASS: "passes without the judge, but for audits",
     Zone.FLAG: "is flagged without the judge, but for audits",
@@ -45,11 +43,10 @@ class Standing:
 
 def standing(ledger: Path, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Standing:
     """pairs: the classifiers' own verdicts. Raises LedgerError."""
-    file = ledger if ledger.is_file() else _NO_FILE
     metrics = Metrics()
     with (
-        closing(Owner(ContractStore(file), draw=lambda: _NOT_AUDITED)) as owner,
-        closing(SafetyOwner(SafetyStore(file), draw=lambda: _NOT_AUDITED)) as safety,
+        closing(Owner(ContractStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as owner,
+        closing(SafetyOwner(SafetyStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as safety,
     ):
         under_way = UnderWay()
         audits = Audits(owner=owner, metrics=metrics, under_way=under_way)

@@ -10,7 +10,7 @@ import msgspec
 from gateway.contract.safety import Chosen, SafetyContract, Zone
 from gateway.contract.safety_outlook import Elsewhere
 from gateway.contract.scope import Scope
-from gateway.contract.tables import MOVE, Tables, json_of
+from gateway.contract.tables import MOVE, Tables, insert, json_of
 
 _DAY_S: Final = 86400.0
 _CREATE: Final = (
@@ -22,6 +22,8 @@ _CREATE: Final = (
     "CREATE INDEX IF NOT EXISTS safety_pairs_key ON safety_pairs (key)",
     "CREATE INDEX IF NOT EXISTS safety_pairs_at ON safety_pairs (at)",
 )
+_PUT: Final = insert("safety_contracts", "key", "rule", "at", "scope", "state", replacing=True)
+_CALL: Final = insert("safety_pairs", "key", "at", "request_id", "score", "zone", "rate", "passes", "flags", "result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,10 @@ class Traffic:
 
 
 class SafetyStore(Tables):
-    """One thread at a time. Raises LedgerError where the file cannot be used."""
+    """read_only: as of Tables. One thread at a time. Raises LedgerError where the file cannot be used."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, _CREATE)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        super().__init__(path, _CREATE, read_only=read_only)
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
@@ -108,11 +110,8 @@ class SafetyStore(Tables):
         key = scope.key
         call = (key, stored.at, request_id, chosen.score, chosen.zone.value, chosen.rate, chosen.passes, chosen.flags)
         statements: list[tuple[str, Sequence[Any]]] = [
-            (
-                "INSERT OR REPLACE INTO safety_contracts VALUES (?, ?, ?, ?, ?)",
-                (key, scope.rule, stored.at, json_of(scope), json_of(contract)),
-            ),
-            ("INSERT INTO safety_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*call, result)),
+            (_PUT, (key, scope.rule, stored.at, json_of(scope), json_of(contract))),
+            (_CALL, (*call, result)),
         ]
         for name in moves:
             side = getattr(contract, name)

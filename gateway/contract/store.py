@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract
-from gateway.contract.tables import MOVE, Tables, json_of
+from gateway.contract.tables import MOVE, Tables, insert, json_of
 
 _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contracts (
@@ -42,11 +42,14 @@ _CREATE: Final = (
     """CREATE TABLE IF NOT EXISTS contract_trainings (
         rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
 )
-_PUT: Final = "INSERT OR REPLACE INTO contracts VALUES (?, ?, ?, ?, ?, ?)"
+_PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
-    "INSERT INTO contract_attempts VALUES (?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET attempts = max(attempts, excluded.attempts)"
+    insert("contract_attempts", "rule", "model", "attempts")
+    + " ON CONFLICT DO UPDATE SET attempts = max(attempts, excluded.attempts)"
 )
+_REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
+_TEXT: Final = insert("contract_texts", "rule", "at", "text", "label")
+_TRAINING: Final = insert("contract_trainings", "rule", "at", "texts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class Stored:
 
 
 class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A pair as it is stored, in the order of the table's columns.
+    """A pair as it is stored.
 
     number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1, None where an
     earlier Offramp did not keep it.
@@ -78,6 +81,10 @@ class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     novelty: float | None = None
 
 
+_PAIR: Final = PairRow.__struct_fields__
+_PUT_PAIR: Final = insert("contract_pairs", "key", *_PAIR)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """A contract's calls in a period, estimated from those that the coin chose: each stands for 1 / rate of them.
@@ -91,10 +98,11 @@ class Traffic:
 
 
 class ContractStore(Tables):
-    """Opens or makes the tables. One thread at a time. Raises LedgerError where the file cannot be used."""
+    """Opens or makes the tables; read_only: as of Tables. One thread at a time. Raises LedgerError where the file
+    cannot be used."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, _CREATE, added=[("contract_pairs", "novelty", "REAL")])
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        super().__init__(path, _CREATE, added=[("contract_pairs", "novelty", "REAL")], read_only=read_only)
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
@@ -121,10 +129,11 @@ class ContractStore(Tables):
 
     def pairs(self, key: str, *, since: int = 0, newest: int | None = None) -> list[PairRow]:
         """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
-        query = "SELECT * FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"
+        names = ", ".join(_PAIR)
+        query = f"SELECT {names} FROM contract_pairs WHERE key = ? AND number >= ? ORDER BY number DESC LIMIT ?"  # noqa: S608 - columns are constants
         with self._errors("read"):
             rows = self._db.execute(query, (key, since, -1 if newest is None else newest)).fetchall()
-        return [msgspec.convert(row[1:], PairRow, strict=False) for row in reversed(rows)]
+        return [msgspec.convert(row, PairRow, strict=False) for row in reversed(rows)]
 
     def counts(self, key: str) -> dict[tuple[bool, str], int]:
         """Pairs by whether the coin chose them and by result, those that are forgotten among them."""
@@ -158,7 +167,7 @@ class ContractStore(Tables):
 
     def repeated(self, key: str, at: float, confidence: float, result: str) -> None:
         """Keeps how a second answer to the same call compared to the first."""
-        self._write([("INSERT INTO contract_repeats VALUES (?, ?, ?, ?)", (key, at, confidence, result))])
+        self._write([(_REPEAT, (key, at, confidence, result))])
 
     def put(
         self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, text: tuple[str, str] | None = None
@@ -171,13 +180,12 @@ class ContractStore(Tables):
         spent = (scope.rule, scope.model, contract.attempts)
         statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state), (_SPENT, spent)]
         if pair is not None:
-            insert = "INSERT INTO contract_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            statements.append((insert, (key, *msgspec.structs.astuple(pair))))
+            statements.append((_PUT_PAIR, (key, *msgspec.structs.astuple(pair))))
         if moved:
             move = (key, stored.at, contract.phase.value, contract.reason)
             statements.append((MOVE, move))
         if text is not None:
-            statements.append(("INSERT INTO contract_texts VALUES (?, ?, ?, ?)", (scope.rule, stored.at, *text)))
+            statements.append((_TEXT, (scope.rule, stored.at, *text)))
         self._write(statements)
 
     def texts(self, rule: str) -> list[tuple[str, str]]:
@@ -205,7 +213,7 @@ class ContractStore(Tables):
 
     def trained(self, rule: str, at: float, texts: int) -> None:
         """Notes that a training on a rule's texts begins."""
-        self._write([("INSERT INTO contract_trainings VALUES (?, ?, ?)", (rule, at, texts))])
+        self._write([(_TRAINING, (rule, at, texts))])
 
     def forget(self, before: float) -> None:
         """Deletes the texts kept before a time, in Unix seconds."""
@@ -228,7 +236,8 @@ class ContractStore(Tables):
         since, until = but or (0.0, 0.0)
         doomed = "FROM contract_pairs WHERE key = ?1 AND rowid <= ?2 AND NOT (at > ?3 AND at <= ?4)"
         count = (
-            f"INSERT INTO contract_forgotten SELECT key, chosen, result, count(*) {doomed} GROUP BY chosen, result "
+            f"INSERT INTO contract_forgotten (key, chosen, result, pairs) "
+            f"SELECT key, chosen, result, count(*) {doomed} GROUP BY chosen, result "
             "ON CONFLICT DO UPDATE SET pairs = pairs + excluded.pairs"
         )
         with self._errors("read"):
@@ -237,11 +246,3 @@ class ContractStore(Tables):
         if row is not None:
             values = (key, row[0], since, until)
             self._write([(count, values), (f"DELETE {doomed}", values)])
-
-    def pause(self, rule: str, at: float) -> None:
-        """From now on a rule's contracts answer nothing."""
-        self._write([("INSERT OR REPLACE INTO contract_pauses VALUES (?, ?)", (rule, at))])
-
-    def resume(self, rule: str) -> None:
-        """Lets a rule's contracts answer again."""
-        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))])

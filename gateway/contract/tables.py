@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.ledger.opening import closed_on_failure
+from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write, stand_in
 from gateway.ledger.store import LedgerError
 
 _SHARED: Final = (
@@ -17,29 +17,38 @@ _SHARED: Final = (
         key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
 )
-MOVE: Final = "INSERT INTO contract_moves VALUES (?, ?, ?, ?)"
-"""(key, Unix seconds, phase, reason)."""
+
+
+def insert(table: str, *columns: str, replacing: bool = False) -> str:
+    """A statement by the columns' names: a newer version may add some to the file while this one serves."""
+    how = "INSERT OR REPLACE" if replacing else "INSERT"
+    return f"{how} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+MOVE: Final = insert("contract_moves", "key", "at", "phase", "reason")
+_PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
 
 
 class Tables:
     """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used.
 
-    added: (table, column, type) of columns that a table which an earlier Offramp made may lack.
+    added: (table, column, type) of columns that a table which an earlier Offramp made may lack; read_only: the file
+    stays as it is, for an older gateway may be serving with it, and what it lacks is empty.
     """
 
-    def __init__(self, path: Path, create: Iterable[str], added: Iterable[tuple[str, str, str]] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        create: Iterable[str] = (),
+        added: Iterable[tuple[str, str, str]] = (),
+        *,
+        read_only: bool = False,
+    ) -> None:
         self._path = path
         with self._errors("used"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
-                for statement in (*_SHARED, *create):
-                    self._db.execute(statement)
-                for table, column, kind in added:
-                    if not any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})")):
-                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+                (self._stand_in if read_only else self._make)((*_SHARED, *create), added)
 
     def moves(self, key: str) -> list[tuple[float, str, str]]:
         """(Unix seconds, phase, reason) of each change of phase or threshold."""
@@ -57,9 +66,40 @@ class Tables:
         with self._errors("read"):
             return frozenset(rule for (rule,) in self._db.execute("SELECT rule FROM contract_pauses"))
 
+    def pause(self, rule: str, at: float) -> None:
+        """From now on, in Unix seconds, a rule's contracts answer nothing."""
+        self._write([(_PAUSE, (rule, at))])
+
+    def resume(self, rule: str) -> None:
+        """Lets a rule's contracts answer again."""
+        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))])
+
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        for statement in create:
+            self._db.execute(statement)
+        for table, column, kind in added:
+            if not self._has(table, column):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    def _stand_in(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
+        """Tables of this connection alone, in front of those that the file lacks or has without a column."""
+        stand_in(self._db, create)
+        lacking: dict[str, list[str]] = {}
+        for table, column, kind in added:
+            if not self._has(table, column):
+                lacking.setdefault(table, []).append(f"CAST(NULL AS {kind}) AS {column}")
+        for table, columns in lacking.items():
+            self._db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(columns)} FROM main.{table}")  # noqa: S608 - constants
+        self._db.execute("PRAGMA query_only = ON")
+
+    def _has(self, table: str, column: str) -> bool:
+        return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
 
     def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         with self._errors("written"):

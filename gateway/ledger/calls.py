@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.opening import closed_on_failure
+from gateway.ledger.opening import closed_on_failure, opened_to_read, stand_in
 from gateway.ledger.store import LedgerError
 
 _CREATE: Final = (
@@ -42,12 +42,20 @@ _SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S
 
 
 class CallStore:
-    """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used."""
+    """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used.
 
-    def __init__(self, path: Path) -> None:
+    read_only: for `calls` alone. The file stays as it is; an older gateway may be serving with it.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._lock = threading.Lock()
         with self._using("used"):
+            if read_only:
+                self._db = opened_to_read(path)
+                with closed_on_failure(self._db):
+                    stand_in(self._db, _CREATE)
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, timeout=10)
             with closed_on_failure(self._db):

@@ -1,7 +1,9 @@
-"""What is opened in steps: a failed step closes it again."""
+"""What is opened in steps: a failed step closes it again. What is opened to be read alone."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 
@@ -23,3 +25,32 @@ def closed_on_failure(one: T) -> Iterator[T]:
     except BaseException:
         one.close()
         raise
+
+
+def opened_to_write(path: Path) -> sqlite3.Connection:
+    """A database that commits by itself, made with its folder where it is not there. For several threads, one at a
+    time. Raises sqlite3.Error and OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def opened_to_read(path: Path) -> sqlite3.Connection:
+    """A database that stays as it is; an empty one where there is no file. For several threads, one at a time.
+
+    Raises sqlite3.Error.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro" if path.is_file() else "file::memory:"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
+    """Empty tables of this connection alone for those that its file lacks. create: `CREATE … IF NOT EXISTS …`.
+
+    Raises sqlite3.Error.
+    """
+    known = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    for statement in create:
+        _, kind, _, _, _, name, *_ = statement.split()
+        if kind != "INDEX" and name not in known:
+            db.execute(statement.replace(kind, f"TEMP {kind}", 1))

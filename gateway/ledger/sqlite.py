@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 
-from gateway.ledger.opening import closed_on_failure
+from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write
 from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import LedgerError, NoLedger
 
@@ -61,8 +61,7 @@ class SQLiteLedger:
         if read_only and not path.is_file():
             raise NoLedger(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
                 found = self._version()
                 if not read_only:

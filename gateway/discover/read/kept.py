@@ -25,7 +25,7 @@ class Kept:
 
     def read(self, advance: Callable[[int], None]) -> Log:
         """All calls. advance: told how many are read. Raises LedgerError."""
-        store = CallStore(self._path)
+        store = CallStore(self._path, read_only=True)
         try:
             kept = store.calls()
         finally:

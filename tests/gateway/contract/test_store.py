@@ -5,9 +5,15 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from gateway.contract.safety import SafetyContract, SafetyTerms
+from gateway.contract.safety_store import SafetyStore
+from gateway.contract.safety_store import Stored as SafetyStored
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Phase, Terms
 from gateway.contract.store import ContractStore, PairRow, Stored
+from gateway.ledger.store import LedgerError
 
 EARLIER = """CREATE TABLE contract_pairs (
     key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
@@ -118,3 +124,36 @@ def test_texts_from_before_a_withdrawal_train_no_more(tmp_path: Path) -> None:
     assert store.texts("r") == [("six", "a")]
     assert store.texts_since_training("another") == (0, 0)
     store.close()
+
+
+def test_pairs_are_written_after_a_newer_version_has_added_columns(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    store = filled(file, 2)
+    safety = SafetyStore(file)
+    with closing(sqlite3.connect(file)) as db, db:
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            db.execute(f"ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT ''")
+    [before] = store.contracts()
+    key, row = before.scope.key, store.pairs(before.scope.key)[0]
+    store.put(before, row, moved=True, text=("text", "a"))
+    store.repeated(key, 1.0, 0.9, "agrees")
+    store.trained("r", 3.0, 1)
+    store.pause("r", 4.0)
+    store.forget_pairs(key, keep=1)
+    assert (len(store.pairs(key)), sum(store.counts(key).values()), store.paused()) == (1, 3, {"r"})
+    contract = SafetyContract.new(SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95))
+    chosen = contract.choose(0.5)
+    safety.put(SafetyStored(scope=before.scope, contract=contract, at=5.0), chosen, request_id="r", result="safe")
+    assert safety.counts(key) == {(chosen.zone.value, "safe"): 1}
+    safety.close()
+    store.close()
+
+
+def test_a_file_that_is_only_read_takes_nothing(tmp_path: Path) -> None:
+    filled(tmp_path / "offramp.db", 1).close()
+    for file in (tmp_path / "offramp.db", tmp_path / "none.db"):
+        with closing(ContractStore(file, read_only=True)) as store:
+            for write in (lambda: store.pause("r", 1.0), lambda: store.trained("r", 1.0, 1)):
+                with pytest.raises(LedgerError, match="readonly"):
+                    write()
+    assert not (tmp_path / "none.db").exists()
