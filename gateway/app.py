@@ -176,9 +176,8 @@ async def _look(looking: Iterable[Looks], reloader: Reloader | None, retrainer: 
             _log.exception("a look at what the command line did")
 
 
-async def no_verdicts(readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None) -> list[Verdict]:
+async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None) -> list[Verdict]:
     """Where no rule binds a classifier there is nothing to ask."""
-    del runtime
     raise NotFound(f"no classifier is loaded here ({len(readings)} asked within {deadline_s} s)")
 
 

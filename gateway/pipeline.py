@@ -41,7 +41,7 @@ class Classify(Protocol):
     """The classifiers, off the event loop. Never raises: a classifier that fails or is late gives a broken verdict."""
 
     async def __call__(
-        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None, /
     ) -> list[Verdict]:
         """One verdict for each reading. runtime: of the edition that the request began with."""
 

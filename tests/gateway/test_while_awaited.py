@@ -127,9 +127,9 @@ async def test_an_answer_is_read_by_the_version_that_its_request_began_with(
         taken_up.set()
         begun = await call
         later = await http.post("/v1/chat/completions", json=body)
-        told = [
-            tuple(answer.headers.get(f"x-offramp-{name}") for name in ("decision", "label", "classifier"))
-            for answer in (begun, later)
-        ]
+        told = []
+        for answer in (begun, later):
+            await answer.read()
+            told.append(tuple(answer.headers.get(f"x-offramp-{name}") for name in ("decision", "label", "classifier")))
     await runner.cleanup()
     assert told == [("block", "violence", f"guard@{first}"), ("block", "harm", f"guard@{second}")]
