@@ -269,7 +269,7 @@ def _cascade(report: Mapping[str, Any]) -> str:
     ]
     head = ["", "asked of harmless", "asked of all", "harmful flagged", "harmless flagged", "AUPRC", "32 tokens"]
     note = (
-        f"The small encoder settles what it is sure of; the large one is asked about the rest, at most "
+        f"The small encoder clears what it is sure is clean; the large one is asked about the rest, at most "
         f"{percent(told['most_asked'])} of harmless text. On held-out {escape(report['measured_on'])}; "
         "the time is for a window of 32 tokens of harmless text, on the machine that trained."
     )

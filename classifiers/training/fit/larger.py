@@ -1,8 +1,8 @@
-"""Two encoders, one artifact: a large one tuned on a policy's rows, a small one that learns from both, a grey band.
+"""Two encoders, one artifact: a large one tuned on a policy's rows, and a small one that learns from both.
 
 The large encoder's judgement of text without labels is what the small one learns beside the rows (Hinton et al. 2015,
-"Distilling the Knowledge in a Neural Network"). The small one then settles what it is sure of; the large one is asked
-about the rest. Everything is chosen on held-out groups that neither has seen.
+"Distilling the Knowledge in a Neural Network"). The small one then clears what it is sure is clean; the large one
+is asked about the rest. Everything is chosen on held-out groups that neither has seen.
 """
 
 import time
@@ -71,7 +71,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     truth = lesson.targets[asked] >= 0.5
     harmful: NDArray[np.bool_] = np.asarray(truth.any(axis=1), bool)
     limits = grey.band(
-        first.probabilities[used], harmful[used], most_asked=_most_asked(policy), goal=grey.strictest(policy)
+        first.probabilities[used], harmful[used], most_asked=_most_asked(policy), catch=grey.strictest(policy)
     )
     # both judge together what the large one is asked, and nothing else
     doubted = used & grey.through(first.probabilities, told.probabilities, limits).asked
@@ -154,7 +154,7 @@ def _joined(
         "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
         "cascade": {
             "most_asked": most_asked,
-            "band": [limits.unsure, limits.act],
+            "clear_below": limits.unsure,
             "earlier": last.stage.earlier,
             "points": points(policy, compared, most_asked),
         },
@@ -172,7 +172,7 @@ def _joined(
 def _thresholds(policy: Policy, compared: Compared, limits: Threshold) -> Chosen:
     """Those of the large stage, by what comes out of both."""
     way = grey.through(compared.small[compared.used], compared.both[compared.used], limits)
-    return goals.for_any(policy, way.certain(limits.act), compared.truth[compared.used], compared.on)
+    return goals.for_any(policy, way.certain, compared.truth[compared.used], compared.on)
 
 
 def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:

@@ -52,7 +52,7 @@ def points(policy: Policy, compared: Compared, most_asked: float) -> list[dict[s
         SMALL_ALONE: _NONE,
         **{
             f"cascade, {share:.0%}": grey.band(
-                compared.small[used], harmful[used], most_asked=share, goal=grey.strictest(policy)
+                compared.small[used], harmful[used], most_asked=share, catch=grey.strictest(policy)
             )
             for share in sorted({*_SHARES, most_asked})
         },
@@ -65,7 +65,7 @@ def _point(policy: Policy, compared: Compared, name: str, limits: Threshold) -> 
     used, harmful = compared.used, compared.harmful
     harmless: Bools = used & ~harmful
     way = grey.through(compared.small, compared.large if name == LARGE_ALONE else compared.both, limits)
-    scores = compared.small if name == SMALL_ALONE else way.certain(limits.act)
+    scores = compared.small if name == SMALL_ALONE else way.certain
     chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on)
     act = np.array([chosen.thresholds[label].act for label in policy.labels], np.float32)
     flagged: Bools = np.asarray((scores >= act).any(axis=1), bool)
