@@ -176,12 +176,7 @@ def _moderation_problems(document: Document, settings: Settings, name: str, rout
 
 def _rule_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
     models = [name for name in settings.models if name != OTHER_MODELS]
-    other = settings.models.get(OTHER_MODELS)
-    if other is None or other.upstream == DENY:
-        for model in rule.when.model:
-            if model not in models:
-                path: DataPath = ("rules", index, "when", "model")
-                yield document.problem(path, f"no model {model}{did_you_mean(model, models)}")
+    yield from _when_problems(document, settings, index, rule)
     for label, then in rule.then.items():
         if then.forward and then.forward != "true" and then.forward not in models:
             at: DataPath = ("rules", index, "then", label, "forward")
@@ -196,6 +191,22 @@ def _rule_problems(document: Document, settings: Settings, index: int, rule: Rul
             yield document.problem(at, f"no model {asked}{did_you_mean(asked, models)}")
         elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoUpstream):
             yield document.problem(at, f"{asked} goes to an echo upstream, which judges nothing")
+
+
+def _when_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
+    """Models that no client asks for."""
+    path: DataPath = ("rules", index, "when", "model")
+    other = settings.models.get(OTHER_MODELS)
+    open_models = [name for name, route in settings.models.items() if not route.internal and name != OTHER_MODELS]
+    for model in rule.when.model:
+        if model == OTHER_MODELS:
+            what = "other is no model here: it would not match the names that models: has no line for; list these"
+            yield document.problem(path, what)
+        elif model in settings.models and model not in open_models:
+            what = f"{model} is internal, so no client asks for it{did_you_mean(model, open_models)}"
+            yield document.problem(path, what)
+        elif model not in open_models and (other is None or other.upstream == DENY):
+            yield document.problem(path, f"no model {model}{did_you_mean(model, open_models)}")
 
 
 def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, str]:

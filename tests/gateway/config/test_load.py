@@ -123,6 +123,22 @@ def test_a_literal_secret_is_refused_and_not_repeated(refused: Callable[..., lis
     assert "filled" not in " ".join(said)
 
 
+@pytest.mark.parametrize("other", ["", "  other: deny\n", "  other: one\n"])
+def test_when_names_models_that_clients_ask_for(refused: Callable[..., list[str]], load: Load, other: str) -> None:
+    def when(models: str) -> str:
+        return f"{BASE}{other}{RULE}    when: {{model: {models}}}\n    then: {{a: flag}}\n"
+
+    at = f"{11 if other else 10}:12: rules[0].when.model: "
+    assert refused(when("cheap")) == [at + "cheap is internal, so no client asks for it (known: gpt-4o)"]
+    assert refused(when("[gpt-4o, other]")) == [
+        at + "other is no model here: it would not match the names that models: has no line for; list these"
+    ]
+    if "one" in other:
+        assert load(when("gpt-5")).settings.rules[0].when.model == ("gpt-5",)
+    else:
+        assert refused(when("gpt-4")) == [at + 'no model gpt-4; did you mean "gpt-4o"?']
+
+
 def test_a_name_that_a_secret_has_elsewhere_is_no_secret(load: Load) -> None:
     text = BASE.replace("  one:", "  api_key: {kind: echo}\n  one:").replace("  cheap:", "  access_key: one\n  cheap:")
     settings = load(text + RULE + "    then: {api_key: flag, access_key: block}\n").settings
