@@ -1,4 +1,7 @@
-"""Texts are forgotten when their time is over; all of them, where none are to be kept any more."""
+"""Texts are forgotten when their time is over; all of them, where none are to be kept any more.
+
+What is deleted leaves the ledger's file only with its write-ahead log, which is emptied afterwards.
+"""
 
 import asyncio
 import logging
@@ -26,6 +29,9 @@ class Forgetting:
         self._keep_s = keep_s
         self._clock = clock
         self._looked = -math.inf
+        # one that was killed may have left something
+        self._left = True
+        self._told = False
 
     async def look(self) -> None:
         """Forgets what is due, once a minute."""
@@ -35,7 +41,20 @@ class Forgetting:
         self._looked = now
         before = math.inf if self._keep_s is None else now - self._keep_s
         try:
-            await self._owner.ask(lambda store: store.forget(before))
-            await asyncio.to_thread(self._keeping.forget, before)
+            if await self._owner.ask(lambda store: store.forget(before)):
+                self._left = True
+            if await asyncio.to_thread(self._keeping.forget, before):
+                self._left = True
+            if self._left:
+                await self._empty_log()
         except LedgerError as error:
             _log.error("%s", error)
+
+    async def _empty_log(self) -> None:
+        self._left = not await asyncio.to_thread(self._keeping.empty_log)
+        if self._left and not self._told:
+            _log.warning(
+                "deleted texts stand in the ledger's log as long as another program reads it; it is tried again each "
+                "minute"
+            )
+        self._told = self._left

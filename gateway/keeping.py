@@ -64,9 +64,13 @@ class Keeping:
             )
         self._writer.add(call)
 
-    def forget(self, before: float) -> None:
-        """Deletes the calls before a time, in Unix seconds. Raises LedgerError."""
-        self._store.forget(before)
+    def forget(self, before: float) -> int:
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError."""
+        return self._store.forget(before)
+
+    def empty_log(self) -> bool:
+        """As of a CallStore."""
+        return self._store.empty_log()
 
     def close(self) -> None:
         """Writes what is pending."""

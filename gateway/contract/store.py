@@ -215,9 +215,9 @@ class ContractStore(Tables):
         """Notes that a training on a rule's texts begins."""
         self._write([(_TRAINING, (rule, at, texts))])
 
-    def forget(self, before: float) -> None:
-        """Deletes the texts kept before a time, in Unix seconds."""
-        self._write([("DELETE FROM contract_texts WHERE at < ?", (before,))])
+    def forget(self, before: float) -> int:
+        """Deletes the texts kept before a time, in Unix seconds; how many."""
+        return self._write([("DELETE FROM contract_texts WHERE at < ?", (before,))])
 
     def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
         """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not

@@ -101,8 +101,10 @@ class Tables:
     def _has(self, table: str, column: str) -> bool:
         return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+    def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> int:
+        """How many rows were changed."""
         with self._errors("written"):
+            before = self._db.total_changes
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 for statement, values in statements:
@@ -111,6 +113,7 @@ class Tables:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+            return self._db.total_changes - before
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.opening import closed_on_failure, opened_to_read, stand_in
+from gateway.ledger.opening import BUSY_S, closed_on_failure, opened_to_read, opened_to_write, stand_in
 from gateway.ledger.store import LedgerError
 
 _CREATE: Final = (
@@ -18,6 +18,9 @@ _CREATE: Final = (
         input_tokens INTEGER, output_tokens INTEGER, spent_usd REAL) STRICT""",
     "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
 )
+
+
+_READERS_MS: Final = 1000
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
@@ -56,8 +59,7 @@ class CallStore:
                 with closed_on_failure(self._db):
                     stand_in(self._db, _CREATE)
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            self._db = opened_to_write(path)
             with closed_on_failure(self._db):
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
@@ -68,6 +70,7 @@ class CallStore:
         """Writes calls, all or none. Raises LedgerError."""
         rows = [msgspec.structs.astuple(one) for one in records]
         with self._using("written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(_INSERT, rows)
 
     def calls(self) -> list[KeptCall]:
@@ -76,10 +79,22 @@ class CallStore:
             rows = self._db.execute(_SELECT).fetchall()
         return [KeptCall(**dict(zip(_NAMES, row, strict=True))) for row in rows]
 
-    def forget(self, before: float) -> None:
-        """Deletes the calls before a time, in Unix seconds. Raises LedgerError."""
-        with self._using("written"), self._db:
-            self._db.execute("DELETE FROM calls WHERE at < ?", (before,))
+    def forget(self, before: float) -> int:
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError."""
+        with self._using("written"):
+            return self._db.execute("DELETE FROM calls WHERE at < ?", (before,)).rowcount
+
+    def empty_log(self) -> bool:
+        """Brings the file up to date and empties its write-ahead log, where what was deleted still stands, whoever
+        deleted it. False where another program reads it for now. Raises LedgerError."""
+        with self._using("written"):
+            # nobody can write while this waits for those who read
+            self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
+            try:
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+            return not busy
 
     def close(self) -> None:
         """Closes the file."""

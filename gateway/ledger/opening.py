@@ -4,7 +4,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+BUSY_S: Final = 10
+"""For so long, a connection waits for what others do with the file."""
 
 
 class Closes(Protocol):
@@ -28,11 +31,15 @@ def closed_on_failure(one: T) -> Iterator[T]:
 
 
 def opened_to_write(path: Path) -> sqlite3.Connection:
-    """A database that commits by itself, made with its folder where it is not there. For several threads, one at a
-    time. Raises sqlite3.Error and OSError.
+    """A database that commits by itself, made with its folder where it is not there; what is deleted is overwritten.
+    For several threads, one at a time. Raises sqlite3.Error and OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    with closed_on_failure(db):
+        # some builds of SQLite do so by themselves, others do not
+        db.execute("PRAGMA secure_delete = ON")
+    return db
 
 
 def opened_to_read(path: Path) -> sqlite3.Connection:
@@ -41,7 +48,7 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
     Raises sqlite3.Error.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro" if path.is_file() else "file::memory:"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
 
 
 def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:

@@ -1,0 +1,107 @@
+"""What is forgotten is gone, from the file and from its log."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.contract.owner import Owner
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Terms
+from gateway.contract.store import ContractStore, Stored
+from gateway.forgetting import Forgetting
+from gateway.keeping import Keeping
+from gateway.ledger.calls import CallStore, KeptCall
+
+DAY_S = 86400.0
+
+
+def fill(contracts: ContractStore, calls: CallStore, *names: str, at: float) -> None:
+    """Texts and calls that hold their names."""
+    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
+    stored = Stored(scope=scope, contract=Contract(terms=Terms(target=0.05, confidence=0.95)), at=at)
+    for name in names:
+        contracts.put(stored, text=(f"text of {name}", "a"))
+        request = f"call of {name}".encode()
+        calls.append([KeptCall(request_id=name, at=at, model="m", request=request, answer=request * 500)])
+
+
+def found(file: Path, name: str) -> set[str]:
+    """Which of a name's texts stand in the ledger's file or in its log, whether a query would find them or not."""
+    there = b"".join(one.read_bytes() for one in (file, Path(f"{file}-wal")))
+    return {kind for kind in ("text", "call") if f"{kind} of {name}".encode() in there}
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ContractStore, CallStore]]:
+    """Texts of long ago, already in the file, on an SQLite that does not overwrite by itself, and new ones."""
+    connect = sqlite3.connect
+
+    def overwriting_nothing(*args: Any, **more: Any) -> sqlite3.Connection:
+        db = connect(*args, **more)
+        db.execute("PRAGMA secure_delete = OFF")
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", overwriting_nothing)
+    file = tmp_path / "offramp.db"
+    contracts, calls = ContractStore(file), CallStore(file)
+    fill(contracts, calls, *(f"old{number:03}." for number in range(40)), at=8 * DAY_S)
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint")
+    fill(contracts, calls, "old999.", at=8 * DAY_S)
+    fill(contracts, calls, "new.", at=9.5 * DAY_S)
+    yield contracts, calls
+    contracts.close()
+    calls.close()
+
+
+@pytest.mark.parametrize(("keep_s", "left"), [(DAY_S, {"text", "call"}), (None, set())])
+async def test_of_forgotten_texts_no_byte_is_left(
+    kept: tuple[ContractStore, CallStore], tmp_path: Path, keep_s: float | None, left: set[str]
+) -> None:
+    file = tmp_path / "offramp.db"
+    assert found(file, "old007.") == found(file, "old999.") == {"text", "call"}
+    owner = Owner(kept[0])
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Forgetting(owner, keeping, keep_s, clock=lambda: 10 * DAY_S).look()
+    assert found(file, "old") == set()
+    assert found(file, "new.") == left
+    owner.close()
+
+
+async def test_while_another_program_reads_the_log_it_is_tried_again(
+    kept: tuple[ContractStore, CallStore], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, now = tmp_path / "offramp.db", [10 * DAY_S]
+    owner = Owner(kept[0])
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Forgetting(owner, keeping, None, clock=lambda: now[0])
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM calls").fetchall()
+        for _ in range(2):
+            await forgetting.look()
+            now[0] += 61
+        assert found(file, "old999.") == {"text", "call"}
+        assert caplog.text.count("it is tried again each") == 1
+        # what comes in meanwhile is written
+        fill(*kept, "late.", at=now[0])
+    await forgetting.look()
+    assert found(file, "old") == found(file, "late.") == set()
+    owner.close()
+
+
+async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
+    kept: tuple[ContractStore, CallStore], tmp_path: Path
+) -> None:
+    kept[0].forget(10 * DAY_S)
+    kept[1].forget(10 * DAY_S)
+    assert found(tmp_path / "offramp.db", "old999.") == {"text", "call"}
+    owner = Owner(kept[0])
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Forgetting(owner, keeping, None, clock=lambda: 10 * DAY_S).look()
+    assert found(tmp_path / "offramp.db", "old") == set()
+    owner.close()
