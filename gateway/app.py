@@ -243,5 +243,7 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     return await _api_error(request, BadRequest(f"{field}: {first['msg']}", param=field or None))
 
 
-async def _internal_error(request: Request, _: Exception) -> Response:
-    return await _api_error(request, InternalError(f"internal error; the request's id is {request.scope[REQUEST_ID]}"))
+async def _internal_error(request: Request, error: Exception) -> Response:
+    request_id = request.scope[REQUEST_ID]
+    _log.error("%s: a fault of the gateway's own", request_id, exc_info=error)
+    return await _api_error(request, InternalError(f"internal error; the request's id is {request_id}"))

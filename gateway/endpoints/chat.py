@@ -50,9 +50,9 @@ class ChatEndpoint:
             await send_error(send, error)
         except Exception:
             _fail(context, InternalError.status, "internal_error")
+            _log.exception("%s: a fault of the gateway's own", context.record.request_id)
             if context.replying:
                 raise
-            _log.exception("%s: a fault of the gateway's own", context.record.request_id)
             await send_error(send, InternalError(f"internal error; the request's id is {context.record.request_id}"))
         finally:
             self._in_flight.dec()

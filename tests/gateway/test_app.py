@@ -85,6 +85,23 @@ async def test_the_client_gets_answers_and_the_ledger_its_rows(running: Any, tmp
     assert calls(tmp_path) == 3
 
 
+@pytest.mark.parametrize("endpoint", ["moderations", "classify"])
+async def test_a_fault_of_the_gateways_own_is_in_the_log_under_the_requests_id(
+    running: Any, endpoint: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fault(_: Any) -> bytes:
+        raise RuntimeError("sk-secret in a message")
+
+    monkeypatch.setattr(f"gateway.endpoints.{endpoint}.bounded_body", fault)
+    async with running() as gateway, gateway.http.post(f"/v1/{endpoint}", json={"input": "a"}) as answer:
+        told, request_id = await answer.text(), answer.headers["x-request-id"]
+    assert answer.status == 500
+    assert request_id in told
+    assert "sk-secret" not in told
+    [logged] = [record for record in caplog.records if request_id in record.getMessage()]
+    assert logged.exc_info is not None
+
+
 async def test_with_a_key_only_its_holder_gets_in(running: Any) -> None:
     async with running(KEY="sesame") as gateway:
         assert len([model async for model in gateway.client.models.list()]) == 2

@@ -244,6 +244,20 @@ async def test_a_fault_of_the_gateways_own_tells_nothing_but_an_id(
     assert gateway.record().error == "internal_error"
 
 
+async def test_a_fault_while_a_reply_is_sent_is_in_the_log_under_its_id(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = make_answer(events=STREAM[:2], then=RuntimeError("a fault"))
+    gateway = wire(upstreams={"one": fake_upstream([answer])})
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError):
+        await ask(gateway.app, body(stream=True))
+    record = gateway.record()
+    assert record.error == "internal_error"
+    [logged] = caplog.records
+    assert record.request_id in logged.getMessage()
+    assert logged.exc_info is not None
+
+
 STREAM = [
     sse.event(b'{"choices":[{"delta":{"role":"assistant","content":""}}]}'),
     sse.event(b'{"choices":[{"delta":{"content":"a"}}]}'),
