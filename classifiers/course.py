@@ -30,10 +30,9 @@ class Course:
     """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
 
     pieces, asked, keys: what to ask it about, once read, how its encoder reads that, and where the vectors are found.
-    parts: what earlier stages
-    settled. grey: of safety, the windows that the stage before did not settle, and what it made of them; before: what
-    it made of each of the pieces, or of the text where one label is named. tagged: the texts' words, where the policy
-    has slots.
+    parts: what earlier stages settled. grey: of safety, the windows that the stage before did not settle, and what it
+    made of them; before: what it made of each of the pieces, or of the text where one label is named. tagged: the
+    texts' words, where the policy has slots.
     """
 
     reading: Reading

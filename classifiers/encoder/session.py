@@ -30,10 +30,6 @@ class Beside:
     systems: Sequence[str]
     tokens: int
 
-    def only(self, chosen: Sequence[int]) -> "Beside":
-        """Those of some texts, by their places."""
-        return Beside(systems=[self.systems[index] for index in chosen], tokens=self.tokens)
-
 
 class Encoder:
     """A prepared encoder. Safe to use from several threads at once.

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from classifiers.training.fit.torch_encoder import TorchEncoder
 
 _COMPARED = 500
-_LEAST_TOKENS = 8
 FROZEN = "frozen"
 """The name of the frozen encoder's stage in front of a tuned one."""
 
@@ -145,7 +144,7 @@ def tune_encoder(
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(source, bench.base_dir, bench.models_dir)
         torch_encoder = TorchEncoder(weights, tokens=128, layers=layers)
-        if weights.max_tokens < _LEAST_TOKENS + 2 * system_tokens:
+        if weights.max_tokens < 2 * system_tokens:
             raise TrainingError(
                 f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
                 f"{system_tokens} of a system prompt"
