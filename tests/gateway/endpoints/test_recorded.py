@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway import expected
+
 
 @pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
 async def test_each_leaves_a_row(api: Any, ask: Any, memory_store: Any, path: str) -> None:
@@ -55,3 +57,17 @@ async def test_it_ends_on_the_version_that_it_began_with(
             assert flagged == [{"v1": "jailbreak", "v2": "illicit"}[told[-1]]]
     writer.close()
     assert told == [row.classifier_version for row in memory_store.records] == ["v1", "v2"]
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
+async def test_a_question_brings_no_new_series(api: Any, ask: Any, path: str) -> None:
+    rules = "rules:\n  - {name: safety, classifier: safe, then: {violence: block, jailbreak: flag}}\n"
+    app, engine, writer = api("safe", rules=rules)
+    expected.stand_at_zero(engine.metrics, {}, engine.in_use.edition.rules, {})
+    before = {line.partition(b"} ")[0] for line in engine.metrics.text().splitlines()}
+    bodies = [*(f'{{"input": "{text}"}}'.encode() for text in ("hello", "violence", "unsure", "broken")), b"{"]
+    for body in bodies:
+        await ask(app, body, path=path)
+    writer.close()
+    after = {line.partition(b"} ")[0] for line in engine.metrics.text().splitlines() if b"{" in line}
+    assert {line for line in after - before if line.startswith(b"offramp_")} == set()
