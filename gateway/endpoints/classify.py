@@ -32,7 +32,8 @@ def router(engine: Engine) -> APIRouter:
                 Reading(classifier=name, texts=(text,), system=asked.system or "", now=asked.now) for text in texts
             ]
             verdicts = await ask(engine, context, edition, name, readings)
-        return json_response(ClassifyAnswer(name, edition.versions[name], [result_of(verdict) for verdict in verdicts]))
+            results = [result_of(verdict) for verdict in verdicts]
+            return json_response(ClassifyAnswer(name, edition.versions[name], results))
 
     return api
 

@@ -36,9 +36,9 @@ def router(engine: Engine) -> APIRouter:
             verdicts = await ask(engine, context, edition, name, readings)
             for verdict in verdicts:
                 _must_be_judged(verdict)
-        results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
-        answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
-        return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
+            results = [_result(verdict, edition.policies[name]) for verdict in verdicts]
+            answer_id = "modr-" + request.scope[REQUEST_ID].removeprefix("req_")
+            return json_response(wire.ModerationAnswer(answer_id, f"{name}@{edition.versions[name]}", results))
 
     return api
 

@@ -1,6 +1,7 @@
 """Questions put to classifiers directly leave a row, too."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -71,3 +72,22 @@ async def test_a_question_brings_no_new_series(api: Any, ask: Any, path: str) ->
     writer.close()
     after = {line.partition(b"} ")[0] for line in engine.metrics.text().splitlines() if b"{" in line}
     assert {line for line in after - before if line.startswith(b"offramp_")} == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "makes"), [("/v1/moderations", "moderations._result"), ("/v1/classify", "classify.result_of")]
+)
+async def test_a_fault_while_the_reply_is_made_is_in_the_row(
+    api: Any, ask: Any, memory_store: Any, monkeypatch: pytest.MonkeyPatch, path: str, makes: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("cannot be made")
+
+    monkeypatch.setattr(f"gateway.endpoints.{makes}", fail)
+    app, _, writer = api("safe")
+    with suppress(RuntimeError):
+        # what serves raises it again, once the client has its answer
+        await ask(app, b'{"input": "hello"}', path=path)
+    writer.close()
+    (row,) = memory_store.records
+    assert (row.decision, row.status, row.error) == ("error", 500, "internal_error")
