@@ -156,7 +156,8 @@ class Metrics(Instruments):
     def _bind(self, record: Record, model: str) -> Callable[[Record], None]:
         """The instruments' children for records of one kind, looked up once."""
         notional = "true" if record.notional else "false"
-        unpriced = self.unpriced.labels(model)
+        # what is refused before a model is known costs nothing, so that no series without a model need stand at 0
+        unpriced = self.unpriced.labels(model) if model else None
         # a call that no client asked for is money, but no request
         request = None if record.decision in ASIDE else self._bind_request(record, model)
         spend = self._bind_spend(record, model, notional) if record.upstream else None
@@ -167,7 +168,7 @@ class Metrics(Instruments):
             for one in moves:
                 one(record)
             if record.spent_usd is None or record.saved_usd is None:
-                unpriced.inc()
+                (unpriced or self.unpriced.labels(model)).inc()
 
         return move
 

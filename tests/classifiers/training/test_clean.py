@@ -51,7 +51,7 @@ def test_the_same_text_under_another_prompt_is_another_text(make_policy: Callabl
         (("jailbreak",), "The code is 4"),
         ((), "The flower is a rose"),
     ]
-    assert (cleaned.duplicates, cleaned.leaks, cleaned.contradictions) == (1, ("spell it",), ())
+    assert (cleaned.duplicates, cleaned.leaks, cleaned.contradictions) == (1, ("spell it (under: A code)",), ())
 
 
 def test_equally_trusted_rows_that_contradict_each_other_are_dropped_and_listed(

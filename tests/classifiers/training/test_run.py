@@ -92,7 +92,7 @@ def test_the_report_is_json_and_says_what_the_model_was_made_of(run: Train) -> N
     assert stored == json.loads(json.dumps(outcome.report))
     assert stored["measured_on"] == "written text"
     assert stored["text"]["sources"].keys() == {"policy", "builtin"}
-    assert stored["tests"] == {"count": 3, "failed": []}
+    assert stored["tests"] == {"count": 3, "failed": [], "left_out": 0}
     assert stored["held_out"]["rows"] == 6
     assert stored["everyday"]["rows"] > 100
     assert stored["everyday"]["answered"] < 10
