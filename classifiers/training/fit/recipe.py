@@ -122,9 +122,9 @@ def _lacking() -> str:
 def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
     if heads.chosen.missed:
         return "a goal was missed with the frozen encoder"
-    own = sum(row.source != "builtin" for row in rows)
     if any(row.system for row in rows):
         return "the policy reads system prompts"
+    own = sum(row.source != "builtin" for row in rows)
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
