@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Encoder
+from classifiers.encoder.session import Beside, Encoder
 from classifiers.model import Floats, Windowing
 from classifiers.text.spans import read
 
-_MOST = 64
+MOST = 64
 """Of a row; what lies behind is left out."""
+
+
+def tuned_windowing(tokens: int) -> Windowing:
+    """How a tuned encoder reads a text. tokens: the longest window that it was tuned on, special ones included."""
+    return Windowing(tokens=tokens, overlap=tokens // 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +43,32 @@ def highest(scores: Floats, starts: NDArray[np.intp]) -> Floats:
     return found
 
 
+def loudest(scores: Floats, starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(windows,) → (rows,): of each row the window that has the highest score, the first of equal ones."""
+    ends = np.append(starts[1:], len(scores))
+    return np.array([start + scores[start:end].argmax() for start, end in zip(starts, ends, strict=True)], np.intp)
+
+
 def each_whole(vectors: Floats) -> Windows:
     """Rows of one window each. vectors: (rows, dimensions)."""
     return Windows(vectors=vectors, starts=np.arange(len(vectors)))
 
 
-def windows_of(encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing) -> Windows:
-    """vectors: (texts, dimensions), each text's own by the same encoder, which stands where one window holds it."""
-    room = encoder.room(windowing.tokens)
+def windows_of(
+    encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing, beside: Beside | None = None
+) -> Windows:
+    """vectors: (texts, dimensions), each text's own by the same encoder, which stands where one window holds it;
+    beside: what each window of a text is read beside."""
+    room = encoder.room(windowing.tokens, beside.tokens if beside else 0)
     overlap = min(windowing.overlap, room - 1)
     counts = np.ones(len(texts), np.intp)
     parts: list[Floats] = []
     for index, text in enumerate(texts):
-        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST).windows
+        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=MOST).windows
         counts[index] = max(len(cut), 1)
-        parts.append(encoder.encode(cut) if len(cut) > 1 else vectors[index : index + 1])
+        if len(cut) > 1 and beside is not None:
+            system = encoder.system(beside.systems[index], beside.tokens)
+            parts.append(encoder.encode([encoder.beside(system, window) for window in cut]))
+        else:
+            parts.append(encoder.encode(cut) if len(cut) > 1 else vectors[index : index + 1])
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)

@@ -1,7 +1,10 @@
 """Fine-tuning: encoder and head together on a policy's rows, the best checkpoint on held-out groups kept.
 
-The head is fitted on the frozen encoder first and begins there. Word embeddings stay as they are: they are most of a
-small encoder's numbers, and rows never hold more than a fraction of its words.
+The head is fitted on the frozen encoder first and begins there. Where several labels may hold, a row that is longer
+than a window counts by the one that speaks loudest for any label, chosen anew before each epoch: what is harmful in it
+need not stand at its beginning (Andrews et al. 2002, "Support Vector Machines for Multiple-Instance Learning"). Word
+embeddings stay as they are: they are most of a small encoder's numbers, and rows never hold more than a fraction of its
+words.
 """
 
 import copy
@@ -14,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Beside
+from classifiers.heads.linear import any_logit
 from classifiers.model import Floats
 from classifiers.training.fit import heads_first
 from classifiers.training.fit.batches import shuffled
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
 from classifiers.training.statistics import average_precision
+from classifiers.training.windows import loudest
 
 SCALE = 20.0
 """Vectors have length 1: the head reads them this much longer, so that its numbers and the encoder's move alike."""
@@ -84,7 +89,7 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
         # the lower layers learn little from a policy's rows and take a third of the time
         whole = layers is None and multi_label
         rate, epochs, kept = (4e-5, 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
-        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, tokens=96, kept=kept, beginning=1_500)
+        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, kept=kept, beginning=1_500)
     epochs = 12 if rows < _FEW else 8 if not enough else 6 if multi_label else 3
     return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
 
@@ -111,7 +116,9 @@ def tune(
     import torch
 
     bf16 = bf16_helps(encoder.dimensions)
-    rows = encoder.tokenize(texts, beside)
+    windows = encoder.windows(texts, beside) if multi_label else []
+    rows = [cut[0] for cut in windows] if multi_label else encoder.tokenize(texts, beside)
+    longer = [index for index, cut in enumerate(windows) if len(cut) > 1]
     fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
     chance = random.Random(seed)  # noqa: S311 - no secret
     begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
@@ -122,6 +129,7 @@ def tune(
     measure = _average_precision if multi_label else _accuracy
 
     def held_out() -> float | None:
+        _choose(rows, windows, longer, lambda cut: encoder.vectors(cut, bf16=bf16), _head(head))
         return _held_out(
             measure, encoder.vectors([rows[index] for index in test], bf16=bf16), _head(head), targets[test]
         )
@@ -156,6 +164,23 @@ def tune(
     encoder.module.eval()
     matrix, bias = _head(head)
     return Tuned(weights=matrix, bias=bias, history=tuple(history), best=best, bf16=bf16, multi_label=multi_label)
+
+
+def _choose(
+    rows: list[list[int]],
+    windows: Sequence[Sequence[list[int]]],
+    longer: Sequence[int],
+    encode: Callable[[list[list[int]]], Floats],
+    head: tuple[Floats, Floats],
+) -> None:
+    """Put the window that speaks loudest in the place of each row that has several. longer: which rows these are."""
+    if not longer:
+        return
+    logits = encode([window for index in longer for window in windows[index]]) @ head[0].T + head[1]
+    counts = np.array([len(windows[index]) for index in longer])
+    starts = np.cumsum(counts) - counts
+    for index, place in zip(longer, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
+        rows[index] = windows[index][place]
 
 
 def is_better(measure: float | None, best: float | None) -> bool:

@@ -17,7 +17,7 @@ from classifiers import cascade
 from classifiers.cascade import Part
 from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import probabilities as squash
-from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold, Windowing
+from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
 from classifiers.training.fit.lesson import Lesson, lesson_of
@@ -28,6 +28,7 @@ from classifiers.training.goals import Chosen
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.unlabelled import drawn, recombined
+from classifiers.training.windows import tuned_windowing
 from classifiers.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     from classifiers.training.fit.recipe import Made
 
     lesson = lesson_of(policy, rows, bench.seed)
-    rows = lesson.rows
+    rows = lesson.rows[: len(rows)]
     large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE, layers=policy.larger_layers)
     if large is None:
         return None
@@ -112,7 +113,7 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
         calibration=calibrate.any_of(logits[use], truth[use]),
         thresholds={},
         novelty=Novelty(prototypes=np.empty((0, seen.shape[1]), np.float32), limit=_NEVER_NOVEL),
-        windowing=Windowing(tokens=large.head.tokens, overlap=large.head.tokens // 4),
+        windowing=tuned_windowing(large.head.tokens),
         system_tokens=large.head.system_tokens,
     )
 

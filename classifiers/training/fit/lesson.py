@@ -23,7 +23,8 @@ SYSTEM_TOKENS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What an encoder is tuned on. targets: (rows, classes) 0..1; held: (rows,) what it is not to see."""
+    """What an encoder is tuned on. rows: a policy's own ones first; targets: (rows, classes) 0..1; held: (rows,) what
+    it is not to see."""
 
     rows: Sequence[Row]
     targets: Floats
@@ -54,9 +55,11 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
 
 
 def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
-    """All that a policy's rows teach, some of them held out; where system prompts are read, more rows have one."""
+    """All that a policy's rows teach, some of them held out; where system prompts are read, with copies under one."""
     held = held_out(rows, seed)
-    return Lesson(rows=prompted(rows, held, seed, policy.tests), targets=targets_of(policy, rows), held=held)
+    taught = prompted(rows, held, seed, policy.tests)
+    held = np.concatenate([held, np.zeros(len(taught) - len(rows), bool)])
+    return Lesson(rows=taught, targets=targets_of(policy, taught), held=held)
 
 
 def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:

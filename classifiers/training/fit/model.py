@@ -23,7 +23,7 @@ from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import enough, is_real, measured_on
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest
+from classifiers.training.windows import Windows, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -53,13 +53,14 @@ class Trained:
 class TunedHead:
     """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
     of length 1; unseen: (rows,) the rows that it was not tuned on; tokens: the longest row that it read, beside
-    system_tokens of a system prompt."""
+    system_tokens of a system prompt; multi_label: so that of a longer one the loudest window was read."""
 
     weights: Floats
     bias: Floats
     unseen: NDArray[np.bool_]
     tokens: int
     system_tokens: int = 0
+    multi_label: bool = False
 
 
 def fit(
@@ -262,7 +263,7 @@ def _any_of(
         thresholds=chosen.thresholds,
         novelty=never,
         # a tuned encoder knows whole rows, and harm beside what is harmless
-        windowing=Windowing(tokens=tuned.tokens, overlap=tuned.tokens // 4) if tuned else windowing(policy),
+        windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
     )
     model = Model(policy=policy, stages=(stage,))

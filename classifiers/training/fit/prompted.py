@@ -1,4 +1,4 @@
-"""Rows that no system prompt is known of, half of them under a prompt of other rows. Pure.
+"""Rows that no system prompt is known of, half of them under a prompt of other rows too. Pure.
 
 What is an attack without a prompt is one under any, and everyday text stays harmless; so neither a prompt nor its lack
 tells anything by itself.
@@ -19,7 +19,8 @@ _SHARE = 0.5
 
 
 def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Iterable[PolicyTest] = ()) -> list[Row]:
-    """The rows in their order. held: (rows,) those that are held out; their prompts stay among them.
+    """The rows in their order, then copies of some under a prompt. held: (rows,) those that are held out; each is
+    measured once, half of them under a prompt of another of them, and there are no copies of these.
 
     Where no row has a prompt, all stay as they are; so do texts of which some row, or a test, says what they are under
     one.
@@ -30,11 +31,13 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Ite
         side: list(dict.fromkeys(row.system for row, out in zip(rows, held, strict=True) if row.system and out == side))
         for side in (False, True)
     }
-    made = []
+    made, copies = [], []
     for row, out in zip(rows, held.tolist(), strict=True):
         others = prompts[out]
         if others and not row.system and chance.random() < _SHARE and key(row.text) not in told:
-            made.append(replace(row, system=chance.choice(others)))
+            under = replace(row, system=chance.choice(others))
+            made.append(under if out else row)
+            copies += [] if out else [under]
         else:
             made.append(row)
-    return made
+    return [*made, *copies]

@@ -13,8 +13,10 @@ from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model import Floats
 from classifiers.text.normalise import normalise
+from classifiers.text.spans import read
 from classifiers.training.fit.batches import in_order
 from classifiers.training.fit.weights import TOKENIZER, Weights
+from classifiers.training.windows import MOST, tuned_windowing
 
 _MEASURED = 64
 
@@ -66,14 +68,26 @@ class TorchEncoder:
 
     def tokenize(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
-        read = self.tokenizer
-        room = read.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
+        tokens = self.tokenizer
+        room = tokens.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
         cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
-        windows = [read.encode(text)[:room] for text in cut]
+        windows = [tokens.encode(text)[:room] for text in cut]
         if beside is not None:
-            systems = (read.system(system, beside.tokens) for system in beside.systems)
-            windows = [read.beside(system, window) for system, window in zip(systems, windows, strict=True)]
-        return [read.surround(window) for window in windows]
+            systems = (tokens.system(system, beside.tokens) for system in beside.systems)
+            windows = [tokens.beside(system, window) for system, window in zip(systems, windows, strict=True)]
+        return [tokens.surround(window) for window in windows]
+
+    def windows(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[list[int]]]:
+        """Of each text all windows as they are served, one at least; the first as `tokenize` has it."""
+        tokens = self.tokenizer
+        room = tokens.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
+        overlap = min(tuned_windowing(self.tokens).overlap, room - 1)
+        found = []
+        for index, text in enumerate(texts):
+            system = tokens.system(beside.systems[index], beside.tokens) if beside else []
+            cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=MOST).windows or ((),)
+            found.append([tokens.surround(tokens.beside(system, window)) for window in cut])
+        return found
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:
         """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""

