@@ -125,6 +125,11 @@ class Unavailable(ApiError):
     code = "unavailable"
 
 
+def stopping(what: str = "had no answer yet") -> Unavailable:
+    """For a request that the drain does not wait for. what: the gateway leaves undone."""
+    return Unavailable(f"the gateway is stopping and {what}; send the request again")
+
+
 class UpstreamTimeout(ApiError):
     """The upstream did not answer in time."""
 

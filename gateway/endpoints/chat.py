@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.asgi import ClientGone, read_body, send_error, send_reply
 from gateway.endpoints.watch import ClientWatch
-from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable
+from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable, stopping
 from gateway.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, Headers, new_context
@@ -44,7 +44,7 @@ class ChatEndpoint:
             # the time to drain is over
             _fail(context, Unavailable.status, "cancelled")
             if not context.replying:
-                await send_error(send, _stopping("had no answer yet"))
+                await send_error(send, stopping())
         except ApiError as error:
             _fail(context, error.status, error.code or error.type)
             await send_error(send, error)
@@ -66,11 +66,7 @@ class ChatEndpoint:
             context.record.status = reply.status
             reply.headers = [*reply.headers, *_decision_headers(context)]
             context.replying = True
-            await send_reply(send, reply, cut=_stopping("breaks its answer off"))
-
-
-def _stopping(what: str) -> Unavailable:
-    return Unavailable(f"the gateway is stopping and {what}; send the request again")
+            await send_reply(send, reply, cut=stopping("breaks its answer off"))
 
 
 def _fail(context: Context, status: int, error: str) -> None:

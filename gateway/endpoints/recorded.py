@@ -11,7 +11,7 @@ from fastapi import Request
 from classifiers.verdict import Reading, Verdict
 from gateway.asgi import ClientGone
 from gateway.engine import Engine
-from gateway.errors import ApiError, BadRequest, InternalError
+from gateway.errors import ApiError, BadRequest, InternalError, Unavailable, stopping
 from gateway.in_use import Edition
 from gateway.types import CLIENT_CLOSED, REQUEST_ID, Context, new_context
 
@@ -36,9 +36,13 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
     except ApiError as error:
         record.decision, record.status, record.error = "error", error.status, error.code or error.type
         raise
-    except (ClientGone, asyncio.CancelledError):
+    except ClientGone:
         record.decision, record.status, record.error = "error", CLIENT_CLOSED, "client_closed"
         raise
+    except asyncio.CancelledError:
+        # the time to drain is over; nothing else cancels these
+        record.decision, record.status, record.error = "error", Unavailable.status, "cancelled"
+        raise stopping() from None
     except Exception:
         record.decision, record.status, record.error = "error", InternalError.status, "internal_error"
         raise

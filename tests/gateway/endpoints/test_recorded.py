@@ -1,5 +1,6 @@
 """Questions put to classifiers directly leave a row, too."""
 
+import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -91,3 +92,26 @@ async def test_a_fault_while_the_reply_is_made_is_in_the_row(
     writer.close()
     (row,) = memory_store.records
     assert (row.decision, row.status, row.error) == ("error", 500, "internal_error")
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
+async def test_what_the_drain_does_not_wait_for_is_told_so(
+    api: Any, ask: Any, memory_store: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    app, engine, writer = api("safe")
+    begun = asyncio.Event()
+
+    async def waits(*_: object) -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(type(engine.classify), "__call__", waits)
+    question = asyncio.ensure_future(ask(app, b'{"input": "hello"}', path=path))
+    await begun.wait()
+    question.cancel()
+    answer = await question
+    assert answer.status == 503
+    assert "the gateway is stopping and had no answer yet" in json.loads(answer.body)["error"]["message"]
+    writer.close()
+    (row,) = memory_store.records
+    assert (row.decision, row.status, row.error) == ("error", 503, "cancelled")
