@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Beside, Encoder
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model import Floats, Windowing
 from classifiers.text.spans import read
 
-MOST = 64
+_MOST = 64
 """Of a row; what lies behind is left out."""
 
 
@@ -64,11 +65,12 @@ def windows_of(
     counts = np.ones(len(texts), np.intp)
     parts: list[Floats] = []
     for index, text in enumerate(texts):
-        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=MOST).windows
+        cut = read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST).windows
         counts[index] = max(len(cut), 1)
-        if len(cut) > 1 and beside is not None:
-            system = encoder.system(beside.systems[index], beside.tokens)
-            parts.append(encoder.encode([encoder.beside(system, window) for window in cut]))
+        # of text with hardly any tokens, its own vector tells of the beginning only
+        if len(cut) > 1 or len(text) > room * LONGEST_CHARS_A_TOKEN:
+            system = encoder.system(beside.systems[index], beside.tokens) if beside else []
+            parts.append(encoder.encode([encoder.beside(system, window) for window in cut or [()]]))
         else:
-            parts.append(encoder.encode(cut) if len(cut) > 1 else vectors[index : index + 1])
+            parts.append(vectors[index : index + 1])
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)

@@ -33,6 +33,9 @@ _CLIP = 1.0
 _DECAY = 0.01
 _HEAD_RATE = 1e-3
 _FEW, _PLENTY = 2_000, 6_000
+_MOST_WINDOWS = 16
+"""Of a row; what lies behind is not learned from."""
+_CHUNK = 500
 
 Say = Callable[[str], None]
 
@@ -40,8 +43,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text gains nothing for `patience`
-    epochs of the second half; smoothing: of the targets; tokens: a row's longest, special ones included; kept: how
-    many layers, from the lowest, stay as they are; beginning: rows that the head is fitted on before.
+    epochs of the second half; smoothing: of the targets; kept: how many layers, from the lowest, stay as they are;
+    beginning: rows that the head is fitted on before.
     """
 
     rate: float
@@ -49,7 +52,6 @@ class Plan:
     patience: int = 2
     batch: int = 32
     smoothing: float = 0.1
-    tokens: int = 128
     kept: int = 0
     beginning: int = 20_000
 
@@ -116,9 +118,9 @@ def tune(
     import torch
 
     bf16 = bf16_helps(encoder.dimensions)
-    windows = encoder.windows(texts, beside) if multi_label else []
+    windows = encoder.windows(texts, beside, _MOST_WINDOWS) if multi_label else []
     rows = [cut[0] for cut in windows] if multi_label else encoder.tokenize(texts, beside)
-    longer = [index for index, cut in enumerate(windows) if len(cut) > 1]
+    longer = np.array([len(cut) > 1 for cut in windows]) if multi_label else np.zeros(len(rows), bool)
     fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
     chance = random.Random(seed)  # noqa: S311 - no secret
     begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
@@ -128,8 +130,11 @@ def tune(
     head = _layer(first)
     measure = _average_precision if multi_label else _accuracy
 
+    def choose(of: NDArray[np.intp]) -> None:
+        _choose(rows, windows, of[longer[of]], lambda cut: encoder.vectors(cut, bf16=bf16), _head(head))
+
     def held_out() -> float | None:
-        _choose(rows, windows, longer, lambda cut: encoder.vectors(cut, bf16=bf16), _head(head))
+        choose(test)
         return _held_out(
             measure, encoder.vectors([rows[index] for index in test], bf16=bf16), _head(head), targets[test]
         )
@@ -140,6 +145,7 @@ def tune(
     steps = _Steps(encoder, head, plan, fit_rows=len(fit))
     for number in range(1, plan.epochs + 1):
         loss = 0.0
+        choose(fit)
         encoder.module.train()
         for layer in encoder.layers[: plan.kept]:
             layer.eval()
@@ -169,18 +175,17 @@ def tune(
 def _choose(
     rows: list[list[int]],
     windows: Sequence[Sequence[list[int]]],
-    longer: Sequence[int],
+    longer: NDArray[np.intp],
     encode: Callable[[list[list[int]]], Floats],
     head: tuple[Floats, Floats],
 ) -> None:
     """Put the window that speaks loudest in the place of each row that has several. longer: which rows these are."""
-    if not longer:
-        return
-    logits = encode([window for index in longer for window in windows[index]]) @ head[0].T + head[1]
-    counts = np.array([len(windows[index]) for index in longer])
-    starts = np.cumsum(counts) - counts
-    for index, place in zip(longer, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
-        rows[index] = windows[index][place]
+    for start in range(0, len(longer), _CHUNK):
+        some = longer[start : start + _CHUNK].tolist()
+        logits = encode([window for index in some for window in windows[index]]) @ head[0].T + head[1]
+        starts = np.cumsum([0, *(len(windows[index]) for index in some[:-1])])
+        for index, place in zip(some, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
+            rows[index] = windows[index][place]
 
 
 def is_better(measure: float | None, best: float | None) -> bool:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from classifiers import cascade
 from classifiers.cascade import Part
 from classifiers.encoder.session import Encoder
-from classifiers.heads.linear import probabilities as squash
-from classifiers.model import Floats, LinearHead, Model, Novelty, Stage, Threshold
+from classifiers.heads.linear import any_logit
+from classifiers.model import LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.training import calibrate, goals, grey
 from classifiers.training.fit.lesson import Lesson, lesson_of
@@ -28,7 +28,7 @@ from classifiers.training.goals import Chosen
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.unlabelled import drawn, recombined
-from classifiers.training.windows import tuned_windowing
+from classifiers.training.windows import Windows, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -59,16 +59,16 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     if large is None:
         return None
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)
-    seen = read(large, [rows[index] for index in held.tolist()])
+    seen = read(large, [rows[index] for index in held.tolist()], bench.progress.advance)
     judge = _stage(policy, rows, held, large, seen)
-    wide = _widened(policy, lesson, large, judge, bench)
+    wide = _widened(lesson, large, judge, bench)
     small = stage(policy, rows, wide, bench, source=policy.encoder, name=SMALL)
     if small is None:
         return None
     asked = small.trained.rows
     used, on = measured_on(policy, rows, asked)
-    told = cascade.part(judge, seen[np.searchsorted(held, asked)], multi_label=True)
-    first = cascade.part(small.trained.model.last, small.vectors[asked], multi_label=True)
+    told = _worst(judge, seen.only(np.searchsorted(held, asked)))
+    first = _worst(small.trained.model.last, small.windows.only(asked))
     truth = lesson.targets[asked] >= 0.5
     harmful: NDArray[np.bool_] = np.asarray(truth.any(axis=1), bool)
     limits = grey.band(
@@ -94,31 +94,40 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     return Made(
         trained=trained,
         encoders=(small.tuned.encoder, large.encoder),
-        samples=(small.vectors, seen),
+        samples=(small.windows.vectors, seen.vectors),
         own={SMALL: small.tuned.folder, LARGE: large.folder},
     )
 
 
-def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: TunedEncoder, seen: Floats) -> Stage:
-    """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: the vectors of those rows."""
+def _worst(stage: Stage, windows: Windows) -> Part:
+    """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
+    need not be the same for both stages, though they are asked window by window."""
+    told = cascade.part(stage, windows.vectors, multi_label=True)
+    rows = windows.starts
+    return replace(told, probabilities=highest(told.probabilities, rows), away=highest(told.away, rows))
+
+
+def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: TunedEncoder, seen: Windows) -> Stage:
+    """The large encoder's stage, calibrated on held-out rows, without thresholds. seen: of those rows."""
     classes = classes_of(policy, rows)
     head = LinearHead(classes=classes, weights=large.head.weights, bias=large.head.bias)
     use = np.array([rows[index].probe for index in held]) & measured_on(policy, rows, held)[0]
     truth = np.array([[name in rows[index].labels for name in classes] for index in held], bool)
-    logits = seen @ head.weights.T + head.bias
+    logits = seen.vectors @ head.weights.T + head.bias
+    worst, whole = highest(logits, seen.starts), highest(any_logit(logits), seen.starts)
     return Stage(
         name=LARGE,
         encoder=large.encoder.id,
         head=head,
-        calibration=calibrate.any_of(logits[use], truth[use]),
+        calibration=calibrate.any_of(worst[use], truth[use], whole=whole[use]),
         thresholds={},
-        novelty=Novelty(prototypes=np.empty((0, seen.shape[1]), np.float32), limit=_NEVER_NOVEL),
+        novelty=Novelty(prototypes=np.empty((0, seen.vectors.shape[1]), np.float32), limit=_NEVER_NOVEL),
         windowing=tuned_windowing(large.head.tokens),
         system_tokens=large.head.system_tokens,
     )
 
 
-def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, bench: "Bench") -> Lesson:
+def _widened(lesson: Lesson, large: TunedEncoder, judge: Stage, bench: "Bench") -> Lesson:
     """The lesson with text that the large stage has labelled: softly, as it judges."""
     known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
     texts = recombined([row.text for row in known], min(len(known), _MOST_UNLABELLED), bench.seed)
@@ -128,8 +137,7 @@ def _widened(policy: Policy, lesson: Lesson, large: TunedEncoder, judge: Stage, 
         for text, system in zip(texts, systems, strict=True)
     ]
     bench.progress.step(f"distil: {len(rows)} texts without labels")
-    vectors = read(large, rows, bench.progress.advance)
-    soft = squash(judge.calibration, vectors @ judge.head.weights.T + judge.head.bias, multi_label=policy.multi_label)
+    soft = _worst(judge, read(large, rows, bench.progress.advance)).probabilities
     return Lesson(
         rows=[*lesson.rows, *rows],
         targets=np.concatenate([lesson.targets, soft]).astype(np.float32),

@@ -23,7 +23,7 @@ from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import enough, is_real, measured_on
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, tuned_windowing
+from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
 Advance = Callable[[int, int], None]
@@ -52,8 +52,8 @@ class Trained:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedHead:
     """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
-    of length 1; unseen: (rows,) the rows that it was not tuned on; tokens: the longest row that it read, beside
-    system_tokens of a system prompt; multi_label: so that of a longer one the loudest window was read."""
+    of length 1; unseen: (rows,) what it was not tuned on; tokens: the longest window, beside system_tokens of a
+    system prompt; multi_label: so that it is read in all windows, else in the first."""
 
     weights: Floats
     bias: Floats
@@ -238,13 +238,13 @@ def _any_of(
         unseen=unseen,
         windows=windows,
     )
-    use, on = measured_on(policy, rows, held.rows)
-    truth = holds[held.rows]
+    (use, on), truth = measured_on(policy, rows, held.rows), holds[held.rows]
     logits, starts, own_head = held.logits, held.starts, None
     if tuned is not None:
-        trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        if calibrate.loss_any(trained[use], truth[use]) <= calibrate.loss_any(highest(logits, starts)[use], truth[use]):
-            logits, starts, own_head = trained, np.arange(len(trained)), tuned
+        trained = (windows or each_whole(vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
+        loss = [calibrate.loss_any(highest(one, starts)[use], truth[use]) for one in (trained, logits)]
+        if loss[0] <= loss[1]:
+            logits, own_head = trained, tuned
     calibration = calibrate.any_of(
         highest(logits, starts)[use], truth[use], whole=highest(any_logit(logits), starts)[use]
     )

@@ -16,7 +16,7 @@ from classifiers.text.normalise import normalise
 from classifiers.text.spans import read
 from classifiers.training.fit.batches import in_order
 from classifiers.training.fit.weights import TOKENIZER, Weights
-from classifiers.training.windows import MOST, tuned_windowing
+from classifiers.training.windows import tuned_windowing
 
 _MEASURED = 64
 
@@ -77,15 +77,15 @@ class TorchEncoder:
             windows = [tokens.beside(system, window) for system, window in zip(systems, windows, strict=True)]
         return [tokens.surround(window) for window in windows]
 
-    def windows(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[list[int]]]:
-        """Of each text all windows as they are served, one at least; the first as `tokenize` has it."""
+    def windows(self, texts: Sequence[str], beside: Beside | None, most: int) -> list[list[list[int]]]:
+        """Of each text its windows as they are served, `most` of them and one at least."""
         tokens = self.tokenizer
         room = tokens.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
         overlap = min(tuned_windowing(self.tokens).overlap, room - 1)
         found = []
         for index, text in enumerate(texts):
             system = tokens.system(beside.systems[index], beside.tokens) if beside else []
-            cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=MOST).windows or ((),)
+            cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=most).windows or ((),)
             found.append([tokens.surround(tokens.beside(system, window)) for window in cut])
         return found
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.errors import TrainingError
-from classifiers.heads.linear import any_logit
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
@@ -21,7 +20,7 @@ from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesso
 from classifiers.training.fit.model import Advance, Trained, TunedHead, fit
 from classifiers.training.fit.pair import Names, joined
 from classifiers.training.rows import Row
-from classifiers.training.windows import loudest, tuned_windowing, windows_of
+from classifiers.training.windows import Windows, each_whole, tuned_windowing, windows_of
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
@@ -44,10 +43,10 @@ class TunedEncoder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedStage:
-    """A tuned encoder and what stands on it. vectors: (rows, dimensions) by the encoder."""
+    """A tuned encoder and what stands on it. windows: of the rows, by the encoder."""
 
     tuned: TunedEncoder
-    vectors: Floats
+    windows: Windows
     trained: Trained
 
 
@@ -83,11 +82,14 @@ def make(
         return Made(
             trained=both,
             encoders=(frozen.encoder, made.tuned.encoder),
-            samples=(frozen.vectors, made.vectors),
+            samples=(frozen.vectors, made.windows.vectors),
             own={name: made.tuned.folder},
         )
     return Made(
-        trained=made.trained, encoders=(made.tuned.encoder,), samples=(made.vectors,), own={name: made.tuned.folder}
+        trained=made.trained,
+        encoders=(made.tuned.encoder,),
+        samples=(made.windows.vectors,),
+        own={name: made.tuned.folder},
     )
 
 
@@ -103,8 +105,8 @@ def stage(
 ) -> TunedStage | None:
     """Tune an encoder by a lesson and fit what stands on it; None where held-out text gained nothing.
 
-    rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more, epochs are
-    fewer, so that the encoder takes about as many steps.
+    rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more (copies, text
+    that a larger encoder has labelled), epochs are fewer, so that the encoder takes about as many steps.
     """
     tuned = tune_encoder(
         policy, lesson, bench, source=source, name=name, longer=len(lesson.rows) / len(rows), layers=layers
@@ -112,13 +114,20 @@ def stage(
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
-    vectors = read(tuned, rows, bench.progress.advance)
+    windows = read(tuned, rows, bench.progress.advance)
     head = replace(tuned.head, unseen=tuned.head.unseen[: len(rows)])
     trained = fit(
-        policy, rows, vectors, encoder=tuned.encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
+        policy,
+        rows,
+        windows.vectors[windows.starts],
+        encoder=tuned.encoder.id,
+        seed=bench.seed,
+        advance=bench.progress.advance,
+        tuned=head,
+        windows=windows if policy.multi_label else None,
     )
     trained.settings["finetune"] = tuned.told
-    return TunedStage(tuned=tuned, vectors=vectors, trained=trained)
+    return TunedStage(tuned=tuned, windows=windows, trained=trained)
 
 
 def tune_encoder(
@@ -159,7 +168,6 @@ def tune_encoder(
         )
         kept = min(plan.kept, len(torch_encoder.layers) // 2)
         plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
-        torch_encoder.tokens = min(plan.tokens, torch_encoder.tokens)
         tuned = tune(
             torch_encoder,
             [row.text for row in lesson.rows],
@@ -208,16 +216,15 @@ def tune_encoder(
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
 
 
-def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Floats:
-    """(rows, dimensions) what a tuned encoder makes of rows, as it was tuned to read them: where several labels may
-    hold, of the window of each that speaks loudest for any."""
+def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Windows:
+    """What a tuned encoder makes of rows: where several labels may hold, of all windows of each, as they are served;
+    else of the first."""
     head, texts = tuned.head, [row.text for row in rows]
     systems = beside(rows, head.system_tokens)
     first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
     if not head.multi_label:
-        return first
-    cut = windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)
-    return cut.vectors[loudest(any_logit(cut.vectors @ head.weights.T + head.bias), cut.starts)]
+        return each_whole(first)
+    return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)
 
 
 def exported(
@@ -230,7 +237,8 @@ def exported(
     multi_label: bool,
     beside: Beside | None = None,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The exported encoder, its folder and how it agrees with torch; 32 bits where int8 agrees too little.
+    """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
+    agrees too little.
 
     head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
     Raises TrainingError where even 32 bits agree too little.

@@ -33,7 +33,7 @@ def test_the_layers_that_are_kept_stay_as_they_were(
             np.ones(len(TEXTS), np.float32),
             held=held,
             measured=held,
-            plan=Plan(rate=1e-3, epochs=1, batch=4, tokens=16, kept=4, beginning=6),
+            plan=Plan(rate=1e-3, epochs=1, batch=4, kept=4, beginning=6),
             multi_label=False,
             seed=0,
             say=lambda _: None,
@@ -52,7 +52,7 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
     encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16)
     stew = "fry the onions and roast the carrots, then let them rest "
     texts = [*TEXTS[:8], stew + "he scored a goal, they won the match", stew + "and fry the onions once more"]
-    cut = encoder.windows(texts)
+    cut = encoder.windows(texts, None, 16)
     assert [window[0] for window in cut] == encoder.tokenize(texts)
     assert [len(window) for window in cut] == [1] * 8 + [2, 2]
     learned: list[list[int]] = []
@@ -72,7 +72,7 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
             np.ones(len(texts), np.float32),
             held=np.arange(len(texts)) < 2,
             measured=np.ones(len(texts), bool),
-            plan=Plan(rate=1e-4, epochs=1, batch=4, tokens=16, beginning=8),
+            plan=Plan(rate=1e-4, epochs=1, batch=4, beginning=8),
             multi_label=True,
             seed=0,
             say=lambda _: None,

@@ -1,4 +1,7 @@
-from classifiers.training.fit.lesson import held_out
+from dataclasses import replace
+
+from classifiers.policy import Policy
+from classifiers.training.fit.lesson import held_out, lesson_of
 from classifiers.training.rows import Row
 
 
@@ -20,3 +23,20 @@ def test_of_many_rows_a_tenth_is_held_out() -> None:
 def test_where_nothing_stands_for_messages_all_may_be_held_out() -> None:
     held = held_out([row(str(index), probe=False) for index in range(50)], seed=0)
     assert held.sum() == 10
+
+
+def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -> None:
+    described = {"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": {"a": {"means": "x"}}}
+    policy = Policy.model_validate({**described, "reads_system": True})
+    rows = [replace(row(str(index)), text=f"text {index}", labels=("a",) * (index % 2)) for index in range(200)]
+    rows = [replace(one, system=f"prompt {index}") if index % 5 == 0 else one for index, one in enumerate(rows)]
+    lesson = lesson_of(policy, rows, seed=0)
+    copies = lesson.rows[200:]
+    assert copies
+    assert [one.text for one in lesson.rows[:200]] == [one.text for one in rows]
+    assert len(lesson.rows) == len(lesson.targets) == len(lesson.held)
+    assert lesson.held[:200].any()
+    assert not lesson.held[200:].any()
+    held = {one.text for one, out in zip(rows, lesson.held[:200], strict=True) if out}
+    assert not held & {one.text for one in copies}
+    assert [bool(target) for target in lesson.targets[:, 0]] == [one.labels == ("a",) for one in lesson.rows]
