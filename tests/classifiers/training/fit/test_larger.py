@@ -23,7 +23,7 @@ Run = Callable[..., Outcome]
 @pytest.fixture
 def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     # one epoch that counts as a gain: this is about the way, not about where it leads
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
 
     def make(larger: str, **more: object) -> Outcome:

