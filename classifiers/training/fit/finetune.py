@@ -35,7 +35,7 @@ _HEAD_RATE = 1e-3
 _FEW, _PLENTY = 2_000, 6_000
 _MOST_WINDOWS = 16
 """Of a row; what lies behind is not learned from."""
-_CHUNK = 500
+_CHUNK = 500  # rows whose windows are read together
 
 Say = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from classifiers.model import EncoderId, LinearHead, Windowing
 from classifiers.policy import Policy
 from classifiers.training import crossfit
 from classifiers.training.fit import linear
-from classifiers.training.fit.model import fit
+from classifiers.training.fit.model import TunedHead, fit
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, loudest, windows_of
 
@@ -48,7 +48,8 @@ def test_rows_are_held_out_as_they_will_be_read() -> None:
     assert highest(cut.logits, cut.starts)[19] > 0 > whole.logits[19]
 
 
-def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served() -> None:
+@pytest.mark.parametrize("with_own_head", [False, True])
+def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own_head: bool) -> None:
     chance = np.random.default_rng(1)
     windows = Windows(vectors=linear.unit(chance.normal(0, 1, (180, 8))), starts=np.arange(60) * 3)
     # of harms that lie in windows of their own, odds must not be added up
@@ -58,6 +59,10 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served() -> Non
     unseen = np.arange(60) % 2 == 0
     described = {f"harm {label}": {"means": "x"} for label in range(4)}
     policy = Policy.model_validate({"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": described})
+    holds = np.array([[name in row.labels for name in policy.labels] for row in rows])
+    weights, bias = linear.any_of(vectors[~unseen], holds[~unseen], np.ones(30, np.float32), 3.0)
+    if with_own_head:
+        weights, bias = linear.any_of(vectors, holds, np.ones(60, np.float32), 30.0)
     trained = fit(
         policy,
         rows,
@@ -65,11 +70,11 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served() -> Non
         encoder=EncoderId(source="x", sha256="y"),
         seed=0,
         advance=lambda *_: None,
+        tuned=TunedHead(weights=weights, bias=bias, unseen=unseen, tokens=32) if with_own_head else None,
         unseen=unseen,
         windows=windows,
     )
-    holds = np.array([[name in row.labels for name in policy.labels] for row in rows])
-    weights, bias = linear.any_of(vectors[~unseen], holds[~unseen], np.ones(30, np.float32), 3.0)
+    assert trained.settings["head"].startswith("tuned") is with_own_head
     stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
     assert stage.calibration.whole is not None
     for index, verdict in zip(trained.rows, trained.verdicts, strict=True):

