@@ -149,6 +149,7 @@ class Policy(Record):
     several (`multi_label:` in the file): of kind topic, whether a text may have several labels, or none.
     larger_layers: of the larger encoder's layers, how many are kept, from the lowest; by default all.
     larger_asked: of held-out harmless text, how much it may be asked about.
+    larger_goal: stands for `goal` where the larger encoder serves.
     reads_system: of kind safety, whether each text is read beside the system prompt that it was written under.
     everyday: whether the built-in writer's everyday sentences stand for what is none of the labels.
     """
@@ -175,6 +176,7 @@ class Policy(Record):
     data: WordsList = ()
     teachers: Teachers = Field(default=(), alias="teacher")
     goal: Goal | None = None
+    larger_goal: LabelGoal | None = None
     seed: Seed = 0
     tests: tuple[PolicyTest, ...] = ()
 
@@ -216,6 +218,10 @@ class Policy(Record):
         safety = self.larger_encoder is not None and self.kind == "safety"
         if self.larger_asked is not None and not safety:
             raise ValueError("larger_asked: is for the larger_encoder: of kind safety")
+        if self.larger_goal is not None and not safety:
+            raise ValueError("larger_goal: is for the larger_encoder: of kind safety")
+        if self.larger_goal is not None and self.goal is None:
+            raise ValueError("larger_goal: needs goal:, which counts where the larger encoder is not to be had")
         if self.larger_layers is not None and not (safety or (self.larger_encoder and self.recipe == "finetune")):
             raise ValueError("larger_layers: is for a larger_encoder: that is tuned: kind safety, or recipe: finetune")
         return self
@@ -264,6 +270,11 @@ class Policy(Record):
     def patterns(self) -> Mapping[Pattern, str]:
         """For which label each pattern stands."""
         return {kind: name for name, label in self.labels.items() for kind in label.patterns}
+
+    def goal_where(self, *, larger: bool) -> tuple[str, LabelGoal | None]:
+        """Of safety the goal of all labels that counts, by its key in the file. larger: whether the larger encoder
+        serves."""
+        return ("larger_goal", self.larger_goal) if larger and self.larger_goal else ("goal", self.goal)
 
     def categories_of(self, label: str) -> tuple[str, ...]:
         """What `/v1/moderations` calls a label: OpenAI's names for it where the policy gives them, or else its own."""

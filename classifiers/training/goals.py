@@ -119,13 +119,18 @@ def _by_band(
     return replace(chosen, bands={band: _same(classes, strict) for band, strict in own.items()}, by_band=shown)
 
 
-def for_any(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
+def for_any(
+    policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str, *, larger: bool = False
+) -> Chosen:
     """Multi-label: thresholds for each label. Of safety, act at the goal for false alarms, unsure at the goal for what
     is caught; of topics, act where few names are wrong, unsure where few labels are missed.
 
-    probabilities, holds: (n, labels) of held-out text.
+    probabilities, holds: (n, labels) of held-out text; larger: whether a larger encoder told, for which a policy may
+    state another goal.
     """
-    return (_for_harms if policy.kind == "safety" else _for_topics)(policy, probabilities, holds, on)
+    if policy.kind == "safety":
+        return _for_harms(policy, probabilities, holds, on, larger=larger)
+    return _for_topics(policy, probabilities, holds, on)
 
 
 def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
@@ -169,13 +174,14 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     return Chosen(thresholds=thresholds, goals=[record], missed=missed[met])
 
 
-def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
+def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> Chosen:
     """A threshold for each label by its own goal; where the policy states one for all, they share one: a calibrated
     probability is worth the same whatever the label."""
     harmful: Bools = np.asarray(holds.any(axis=1))
-    if policy.goal:
-        doubt = policy.goal.false_alarms + _MOST_DOUBT
-        for_all = _reached(policy.goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on)
+    where, goal = policy.goal_where(larger=larger)
+    if goal:
+        doubt = goal.false_alarms + _MOST_DOUBT
+        for_all = _reached(goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on, where=where)
         found = dict.fromkeys(policy.labels, for_all)
     else:
         found = {
@@ -186,6 +192,7 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> 
                 ~harmful,
                 most_doubt=_MOST_DOUBT / len(policy.labels),
                 on=on,
+                where=f"labels.{name}.goal",
                 label=name,
             )
             for index, (name, label) in enumerate(policy.labels.items())
@@ -215,11 +222,12 @@ def _reached(
     *,
     most_doubt: float,
     on: str,
+    where: str,
     label: str | None = None,
 ) -> _Reached:
     """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
-    most_doubt: of harmless text that may be in doubt or flagged. A side without rows is neither met nor missed; where
-    the policy states it, it is not shown to be reached either."""
+    most_doubt: of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A side without
+    rows is neither met nor missed; where the policy states it, it is not shown to be reached either."""
     stated = goal.model_fields_set if goal else set()
     wanted = goal or LabelGoal()
     threshold = calibrate.safety_threshold(
@@ -252,7 +260,7 @@ def _reached(
         "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
         "met": _met(*reached.values()),
     }
-    missed, where = "", f"labels.{label}.goal" if label else "goal"
+    missed = ""
     if unshown := [side for side in reached if side in stated and reached[side] is None]:
         missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
     elif any(reached[side] is False for side in stated):

@@ -35,8 +35,9 @@ class Way:
 
 
 def strictest(policy: Policy) -> float:
-    """Of a policy's goals for safety the largest share of harmful text that is to be caught."""
-    stated = [policy.goal] if policy.goal else [label.goal or LabelGoal() for label in policy.labels.values()]
+    """Of a policy's goals for safety with a larger encoder the largest share of harmful text that is to be caught."""
+    _, goal = policy.goal_where(larger=True)
+    stated = [goal] if goal else [label.goal or LabelGoal() for label in policy.labels.values()]
     return max(one.catch for one in stated)
 
 

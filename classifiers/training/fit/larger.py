@@ -181,7 +181,7 @@ def _joined(
 def _thresholds(policy: Policy, compared: Compared, limits: Threshold) -> Chosen:
     """Those of the large stage, by what comes out of both."""
     way = grey.through(compared.small[compared.used], compared.both[compared.used], limits)
-    return goals.for_any(policy, way.certain, compared.truth[compared.used], compared.on)
+    return goals.for_any(policy, way.certain, compared.truth[compared.used], compared.on, larger=True)
 
 
 def _verdicts(policy: Policy, first: Part, last: Part) -> list[Verdict]:

@@ -66,7 +66,7 @@ def _point(policy: Policy, compared: Compared, name: str, limits: Threshold) -> 
     harmless: Bools = used & ~harmful
     way = grey.through(compared.small, compared.large if name == LARGE_ALONE else compared.both, limits)
     scores = compared.small if name == SMALL_ALONE else way.certain
-    chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on)
+    chosen = goals.for_any(policy, scores[used], compared.truth[used], compared.on, larger=True)
     act = np.array([chosen.thresholds[label].act for label in policy.labels], np.float32)
     flagged: Bools = np.asarray((scores >= act).any(axis=1), bool)
     asked = float(way.asked[harmless].mean()) if harmless.any() else 0.0

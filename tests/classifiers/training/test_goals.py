@@ -118,10 +118,12 @@ def test_a_side_without_rows_is_neither_met_nor_missed(
         assert chosen.missed == ((told,) if stated == side else ())
 
 
-def several(make_policy: Callable[..., Policy], goal: dict[str, str], own: dict[str, str] | None = None) -> Policy:
+def several(
+    make_policy: Callable[..., Policy], goal: dict[str, str], own: dict[str, str] | None = None, **more: object
+) -> Policy:
     labels = {"violence": {"means": "hurts"}, "hate": {"means": "demeans"}, "fraud": {"means": "cheats", "goal": own}}
     return make_policy("safety").model_validate(
-        {"version": 1, "name": "safe", "kind": "safety", "about": "x", "labels": labels, "goal": goal}
+        {"version": 1, "name": "safe", "kind": "safety", "about": "x", "labels": labels, "goal": goal, **more}
     )
 
 
@@ -154,6 +156,18 @@ def test_a_goal_of_all_labels_that_is_missed_says_how_near_it_comes(make_policy:
     chosen = for_any(policy, *scored(), "written text")
     assert len(chosen.missed) == 1
     assert chosen.missed[0].startswith("goal: catch 99.0% at 3.0% false alarms is not reached on written text")
+
+
+def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., Policy]) -> None:
+    larger = {"larger_encoder": "package:big", "larger_goal": {"catch": "99%", "false_alarms": "6%"}}
+    policy = several(make_policy, {"false_alarms": "3%"}, **larger)
+    one, two = (for_any(policy, *scored(), "written text", larger=larger) for larger in (False, True))
+    assert one.goals[0]["alarms"] <= 0.03 < two.goals[0]["alarms"] <= 0.06
+    assert one.thresholds["hate"].act > two.thresholds["hate"].act
+    assert one.missed == ()
+    assert two.missed[0].startswith("larger_goal: catch 99.0% at 6.0% false alarms is not reached on written text")
+    same = several(make_policy, {"false_alarms": "3%"}, larger_encoder="package:big")
+    assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
 
 
 @pytest.mark.parametrize("goal", [{"catch": "0%"}, {"false_alarms": "100%"}])

@@ -46,7 +46,10 @@ def test_a_strict_goal_leaves_the_small_stage_less_to_clear() -> None:
 
 def test_the_strictest_of_a_policys_goals_counts(make_policy: Callable[..., Policy]) -> None:
     assert grey.strictest(make_policy("safety")) == LabelGoal().catch
-    assert grey.strictest(make_policy("safety", goal={"catch": "99%", "false_alarms": "3%"})) == 0.99
+    goal = {"catch": "99%", "false_alarms": "3%"}
+    assert grey.strictest(make_policy("safety", goal=goal)) == 0.99
+    larger = {"larger_encoder": "package:big", "larger_goal": {"catch": "97%"}}
+    assert grey.strictest(make_policy("safety", goal=goal, **larger)) == 0.97
 
 
 def test_what_the_small_stage_clears_stays_clean_and_it_flags_nothing_alone() -> None:

@@ -417,6 +417,15 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
             "8:1: first_stage: true is for policies that name one",
         ),
         (POLICY + "larger_asked: 15%\n", "8:1: larger_asked: is for the larger_encoder: of kind safety"),
+        (POLICY + "larger_goal: {catch: 90%}\n", "8:1: larger_goal: is for the larger_encoder: of kind safety"),
+        (
+            POLICY.replace("intent", "safety") + "larger_encoder: package:big\nlarger_goal: {catch: 90%}\n",
+            "9:1: larger_goal: needs goal:, which counts where the larger encoder is not to be had",
+        ),
+        (
+            POLICY.replace("intent", "safety") + "larger_encoder: package:big\nlarger_goal: {max_error: 2%}\n",
+            "9:15: larger_goal.max_error: no such key (known: catch, false_alarms)",
+        ),
         (POLICY + "larger_layers: 6\n", "8:1: larger_layers: is for a larger_encoder: that is tuned"),
         (POLICY + "languages: [any, de]\n", "8:1: languages: any stands for all languages; name it alone"),
         (
