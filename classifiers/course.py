@@ -79,7 +79,7 @@ class Course:
         if model.tagger is None or self.tagged is not None:
             return
         self.tagged = [
-            reader.tag(text, model, len(span.windows), vectors, deadline)
+            reader.tag(text, model, span, vectors, deadline)
             for text, span in zip(self.reading.texts, self.spans, strict=True)
         ]
 

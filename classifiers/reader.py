@@ -133,19 +133,23 @@ class Reader:
         for sha256, windows in missing.items():
             self._encode(self.encoders[sha256], windows, vectors, deadline)
 
-    def tag(self, text: str, model: Model, windows: int, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
-        """The words of a text's first `windows` windows and their tags' logits, by a model that has a tagger.
+    def tag(self, text: str, model: Model, span: Span, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
+        """The words of a text and their tags' logits, by a model that has a tagger: as far as `span` was read of it.
 
-        What is encoded on the way is put into `vectors`, so that it need not be encoded again. Raises DeadlinePassed.
+        Words by themselves may take more tokens than the text normalised as a whole, and blanks take none; so where all
+        of it was read, they are followed to the end. What is encoded on the way is put into `vectors`, so that it need
+        not be encoded again. Raises DeadlinePassed.
         """
         assert model.tagger is not None
         stage, tagger = model.last, model.tagger
         reads = self.encoders[stage.encoder.sha256]
         room = reads.room(stage.windowing.tokens)
         overlap = min(stage.windowing.overlap, room - 1)
+        most = len(span.windows) if span.unread else None
         # what lies far past the windows is not looked at, nor is a text without tokens followed for ever
-        words = read_words(text[: windows * room * LONGEST_CHARS_A_TOKEN], reads.words, lambda: check_time(deadline))
-        found = list(pieces(words, room=room, overlap=overlap, most=windows))
+        reach = None if most is None else most * room * LONGEST_CHARS_A_TOKEN
+        words = read_words(text[:reach], reads.words, lambda: check_time(deadline))
+        found = list(pieces(words, room=room, overlap=overlap, most=most))
         logits = np.empty((judged(found), len(tagger.bias)), np.float32)
         for piece in found:
             check_time(deadline)

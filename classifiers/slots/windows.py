@@ -19,8 +19,9 @@ class Piece:
     rows: NDArray[np.intp]
 
 
-def pieces(words: Words, *, room: int, overlap: int, most: int) -> Iterator[Piece]:
-    """At most `most` windows; each judges the words that lie nearer to its middle than to its neighbour's."""
+def pieces(words: Words, *, room: int, overlap: int, most: int | None = None) -> Iterator[Piece]:
+    """At most `most` windows, by default all; each judges the words that lie nearer to its middle than to its
+    neighbour's."""
     windows = cut(words.ids, room, overlap)
     firsts = np.array(words.firsts, np.intp)
     stride, half = room - overlap, overlap // 2

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Callable
 
+import regex
+
 from classifiers.encoder.tokens import Words
 from classifiers.text.normalise import normalise
 from classifiers.text.windows import pieces
 
 _WORD = re.compile(r"\S+")
+_CHARACTER = regex.compile(r"\X")
+"""With the marks that stand on it: a letter and its accent become one letter."""
 
 
 def read(text: str, words: Callable[[str], Words], between: Callable[[], None] = lambda: None) -> Words:
@@ -21,6 +25,9 @@ def read(text: str, words: Callable[[str], Words], between: Callable[[], None] =
     places: list[tuple[int, int]] = []
     start = 0
     for stop, piece in pieces(text):
+        if piece.isspace():
+            start = stop
+            continue
         between()
         plain, origin = _plain(piece, start)
         found = words(plain)
@@ -53,7 +60,7 @@ def _origin(word: str, part: str, start: int) -> list[tuple[int, int]]:
     """Where each character of `part`, which a word became, comes from; the whole word where that can't be told."""
     if len(word) == len(part):
         return [(start + at, start + at + 1) for at in range(len(word))]
-    single = [normalise(char) for char in word]
-    if "".join(single) == part:
-        return [(start + at, start + at + 1) for at, char in enumerate(single) for _ in char]
+    whole = [(match.start(), match.end(), normalise(match[0])) for match in _CHARACTER.finditer(word)]
+    if "".join(plain for _, _, plain in whole) == part:
+        return [(start + begin, start + end) for begin, end, plain in whole for _ in plain]
     return [(start, start + len(word))] * len(part)

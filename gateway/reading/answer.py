@@ -25,11 +25,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """One text of a choice, joined over the parts of a stream. is_json: the arguments of a call."""
+    """One text of a choice, joined over the parts of a stream. arguments: whether it is those of a call."""
 
     choice: int
     pieces: tuple[Piece, ...]
-    is_json: bool
+    arguments: bool
 
     def __str__(self) -> str:
         return "".join(piece.text for piece in self.pieces)
@@ -95,7 +95,7 @@ def read(body: bytes, *, stream: bool) -> Said:
             if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
                 logprobs.setdefault(number, []).append((index, ("choices", place, "logprobs")))
     texts = tuple(
-        Text(choice=int(str(key[0])), pieces=tuple(pieces), is_json=pieces[0].path[-1] == "arguments")
+        Text(choice=int(str(key[0])), pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
         for key, pieces in joined.items()
     )
     return Said(parts=parts, stream=stream, texts=texts, incomplete=incomplete, logprobs=logprobs)

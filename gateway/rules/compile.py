@@ -39,12 +39,12 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
     star = then.pop("*", None)
     if star is not None:
         then = {**dict.fromkeys(policy.labels, star), **then}
-    strict: FallThrough = "block" if safety else "forward"
     hidden = [label for label, action in then.items() if action.act is Act.REDACT and label in policy.labels]
     redacts = (
         *(kind for kind, label in policy.patterns.items() if label in hidden),
         *dict.fromkeys(slot for label in hidden for slot in policy.slots_of(label)),
     )
+    strict: FallThrough = "block" if safety or redacts else "forward"
     turns = rule.reads.turns or ("all" if safety or redacts else "last")
     # clients send earlier turns again, the model's own among them
     roles = rule.reads.roles

@@ -21,6 +21,8 @@ _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 _BETWEEN = re.compile(r"[\W_]+")
 _GROUPED = frozenset({"card", "iban", "phone", "national_id"})
 """Kinds that are written with and without separators; in a date or an amount these count."""
+_EXACT = frozenset({"secret"})
+"""Kinds of which no two that differ in any way are one."""
 
 
 class Unredactable(Exception):
@@ -116,6 +118,11 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
     return made
 
 
+def holds_json(text: str) -> bool:
+    """Whether the whole text is a JSON object or list."""
+    return text.lstrip()[:1] in ("{", "[") and _valid(text)
+
+
 def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) -> list[Edit]:
     """What to change in a text so that values stand in place of their placeholders again."""
     if not values or "[" not in text:
@@ -181,6 +188,8 @@ def apart(marks: Iterable[Mark]) -> list[Mark]:
 
 
 def _same(kind: str, value: str) -> str:
+    if kind in _EXACT:
+        return value
     plain = unicodedata.normalize("NFKC", value).casefold()
     return _BETWEEN.sub("", plain) if kind in _GROUPED else plain
 

@@ -45,13 +45,13 @@ def of_request(
     """The request as it is to be forwarded; or the decision to block it, where something cannot be redacted."""
     where = {path: place for place, path in enumerate(path for turn in turns for path in turn.paths)}
     texts = [text for turn in turns for text in turn.texts]
-    is_json = [path[-1] == "arguments" for path in where]
+    arguments = [path[-1] == "arguments" for path in where]
     marks: dict[int, list[tuple[Step, Mark]]] = {}
     for step in decision.redactions:
         paths = roles.paths(turns, step.rule.roles, last=step.rule.last_turn)
         for text, mark in marks_of(step):
             marks.setdefault(where[paths[text]], []).append((step, mark))
-    redacted = _redacted(texts, is_json, marks, decision.redactions, placeholders)
+    redacted = _redacted(texts, arguments, marks, decision.redactions, placeholders)
     stopped = redacted.blocking()
     if stopped is not None:
         return request, replace(decision, act=Act.BLOCK, step=stopped, redactions=()), {}
@@ -99,7 +99,7 @@ def of_answer(
         for text, mark in marks_of(step):
             marks.setdefault(text, []).append((step, replace(mark, restore=False)))
     texts = [str(text) for text in said.texts]
-    redacted = _redacted(texts, [text.is_json for text in said.texts], marks, steps, placeholders)
+    redacted = _redacted(texts, [text.arguments for text in said.texts], marks, steps, placeholders)
     stopped = redacted.blocking()
     if stopped is not None or not redacted.edits:
         return None, stopped, {}
@@ -108,10 +108,11 @@ def of_answer(
 
 def restored(said: Said, placeholders: Placeholders) -> bytes | None:
     """The answer's bytes with the request's own values in place of their placeholders; None where it has none."""
+    texts = [str(text) for text in said.texts]
     edits = {
         index: made
-        for index, text in enumerate(said.texts)
-        if (made := redact.restoring(str(text), placeholders.values, is_json=text.is_json))
+        for index, (text, whole) in enumerate(zip(said.texts, texts, strict=True))
+        if (made := redact.restoring(whole, placeholders.values, is_json=text.arguments or redact.holds_json(whole)))
     }
     return _with_edits(said, edits) if edits else None
 
@@ -135,28 +136,38 @@ def _mark(start: int, end: int, kind: str, rule: Rule, action: Action) -> Mark:
 
 def _redacted(
     texts: Sequence[str],
-    is_json: Sequence[bool],
+    arguments: Sequence[bool],
     marks: Mapping[int, Sequence[tuple[Step, Mark]]],
     steps: Sequence[Step],
     placeholders: Placeholders,
 ) -> Redacted:
+    """arguments: which texts are those of calls, which must stay JSON; any other that is JSON does so if it can."""
     # a label of a policy with slots may hold though no value is given: then there is nothing to hide
     redacted = Redacted(
         failed=[step for step in steps if not step.rule.slots and not any(True for _ in marks_of(step))]
     )
-    for place, (text, parsed) in enumerate(zip(texts, is_json, strict=True)):
+    for place, (text, strict) in enumerate(zip(texts, arguments, strict=True)):
         own = marks.get(place)
         if own is None:
             placeholders.see(text)
             continue
         parted = redact.apart(mark for _, mark in own)
         try:
-            redacted.edits[place] = redact.edits(text, parted, placeholders, is_json=parsed)
+            redacted.edits[place] = _edits(text, parted, placeholders, strict=strict)
         except Unredactable:
             redacted.failed += [step for step, _ in own]
         else:
             redacted.counts.update((mark.rule, mark.kind) for mark in parted)
     return redacted
+
+
+def _edits(text: str, marks: Sequence[Mark], placeholders: Placeholders, *, strict: bool) -> list[redact.Edit]:
+    try:
+        return redact.edits(text, marks, placeholders, is_json=strict or redact.holds_json(text))
+    except Unredactable:
+        if strict:
+            raise
+        return redact.edits(text, marks, placeholders)
 
 
 def _with_edits(said: Said, edits: Mapping[int, Sequence[redact.Edit]]) -> bytes:

@@ -123,7 +123,7 @@ async def test_every_text_of_every_role_is_read_and_nothing_else_changes(gateway
     wired = gateway(rules())
     await ask(wired.app, body(*messages, temperature=1.0, tools=[{"type": "function", "function": {"name": "f"}}]))
     asked = json.loads(wired.upstreams["one"].calls[0].body)
-    text = json.dumps(messages).replace(MAIL, "[EMAIL_1]").replace("4111111111111111", "[CARD_1]")
+    text = json.dumps(messages).replace(MAIL, "[EMAIL_1]").replace("4111111111111111", '\\"[CARD_1]\\"')
     assert asked["messages"] == json.loads(text)
     assert json.loads(asked["messages"][2]["tool_calls"][0]["function"]["arguments"]) == {"to": "[EMAIL_1]", "n": 1}
     assert (asked["temperature"], len(asked["tools"])) == (1.0, 1)
@@ -246,6 +246,26 @@ async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> No
     assert message["content"] == f"to {MAIL}, not [EMAIL_2]"
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"to": MAIL}
     assert wired.record().redacted == "email:1"
+
+
+async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None:
+    said = json.dumps({"mail": MAIL, "card": 4111111111111111})
+    wired = gateway(rules(output="true"), says(said))
+    answer = await ask(wired.app, body("who pays?"))
+    content = json.loads(answer.body)["choices"][0]["message"]["content"]
+    assert json.loads(content) == {"mail": "[EMAIL_1]", "card": "[CARD_1]"}
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----"
+    wired = gateway(rules("{redact: {restore: true}}").replace("contact:", "key:"), says('{"key": "[SECRET_1]"}'))
+    answer = await ask(wired.app, body(f"keep {key}"))
+    assert json.loads(json.loads(answer.body)["choices"][0]["message"]["content"]) == {"key": key}
+    wired.writer.close()
+
+
+async def test_what_would_break_json_is_replaced_in_a_message_all_the_same(gateway: Any, ask: Any) -> None:
+    wired = gateway(rules().replace("contact: redact", "key: redact"))
+    await ask(wired.app, body(json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})))
+    assert sent(wired)[0]["content"] == '{"key": "[SECRET_1]'
+    wired.writer.close()
 
 
 async def test_values_are_put_back_into_a_stream(gateway: Any, ask: Any) -> None:

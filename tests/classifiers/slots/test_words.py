@@ -23,6 +23,7 @@ def test_places_are_those_of_the_text_as_it_was_given(encoder: Encoder) -> None:
         ("um １９:30 bitte", ["um", "１９", ":", "30", "bitte"]),
         ("for fo\u200bur", ["for", "fo\u200bur"]),
         ("\ufeffcafé at ½ past", ["café", "at", "½", "past"]),
+        ("Jose\u0301, Garci\u0301a.", ["Jose\u0301", ",", "Garci\u0301a", "."]),
         ("pay $20", ["pay", "$", "20"]),
         ("", []),
         (" \n ", []),

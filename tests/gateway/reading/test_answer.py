@@ -65,7 +65,7 @@ def test_what_an_answer_holds_is_read_or_known_to_be_unread(
 def test_calls_are_texts_of_their_own() -> None:
     calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
     said = read(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
-    assert [(str(text), text.is_json) for text in said.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
+    assert [(str(text), text.arguments) for text in said.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
     deltas = [(0, '{"a'), (1, "{"), (0, '":1}'), (1, "}")]
     events = [
         {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}]}

@@ -115,6 +115,8 @@ def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
     assert rule_problems(loaded, known) == []
     (rule,) = compile_rules(loaded.settings.rules, known, loaded.replies)
     assert rule.redacts == ("person", "address")
+    # what it did not read cannot be redacted
+    assert (rule.otherwise["unread"].act, rule.otherwise["broken"].act) == (Act.BLOCK, Act.BLOCK)
     assert rule.roles == {"system", "developer", "user", "assistant", "tool"}
     assert not rule.last_turn
     assert rule.reading(("hi",), incomplete=False).every_slot

@@ -44,6 +44,15 @@ def test_what_separators_tell_apart_has_placeholders_of_its_own() -> None:
         assert [given.values[name] for name in names] == values
 
 
+def test_secrets_that_differ_only_in_case_are_two() -> None:
+    given = Placeholders()
+    assert [given.of("secret", value) for value in ("Hunter2xyz", "hunter2XYZ", "Hunter2xyz")] == [
+        "[SECRET_1]",
+        "[SECRET_2]",
+        "[SECRET_1]",
+    ]
+
+
 def test_slots_may_have_names_of_any_form() -> None:
     given = Placeholders()
     assert given.of("old-address2", "14 Elm Street", restore=True) == "[OLD_ADDRESS2_1]"
