@@ -22,7 +22,8 @@ class Passages:
     def of(
         self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None = None
     ) -> tuple[Passage, ...]:
-        """By text and start; they do not overlap. labels: for which label a kind stands; other kinds are not sought.
+        """By text and start. Those of one label do not overlap; those of several at one place have the same characters,
+        the strongest kind first. labels: for which label a kind stands; other kinds are not sought.
 
         deadline: by time.monotonic(). Raises DeadlinePassed.
         """
@@ -38,4 +39,8 @@ class Passages:
                 found = tuple(find(text, kinds, lambda: check_time(deadline)))
                 self._found.put((text, kinds), found)
             for one in found:
-                yield Passage(label=labels[one.kind], kind=one.kind, start=one.start, end=one.end, text=place)
+                told: dict[str, Kind] = {}
+                for kind in (one.kind, *one.also):
+                    told.setdefault(labels[kind], kind)
+                for label, kind in told.items():
+                    yield Passage(label=label, kind=kind, start=one.start, end=one.end, text=place)

@@ -4,11 +4,19 @@ import re
 from collections.abc import Iterator
 
 _AT = re.compile(
-    r"[@%\\&\[({<](?:(?<=@)|(?<=%)40|(?<=\\)u0040|(?<=&)(?:#64|commat);"
+    r"[@%&\[({<](?:(?<=@)|(?<=%)40|(?<=&)(?:#64|commat);"
     r"|(?<=[\[({<])[ \t]{0,2}(?i:at)[ \t]{0,2}[\])}>][ \t]{0,2})"
 )
 _DOT = r"(?:\.|[ \t]?[\[({<][ \t]{0,2}(?i:dot)[ \t]{0,2}[\])}>][ \t]?)"
-_DOMAIN = re.compile(rf"(?:[^\W_][\w-]{{0,62}}{_DOT}){{1,8}}(?:xn--[A-Za-z0-9-]{{2,59}}|[^\W\d_]{{2,24}})")
+_UNSPACED = (
+    # Thai to Burmese, Hangul, Khmer, then kana, Han and Hangul
+    "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Scripts of which words stand beside an address without a space; in a class of characters."""
+_BESIDE = re.compile(f"[{_UNSPACED}]")
+_LABEL = rf"(?:[^\W_{_UNSPACED}](?:[^\W{_UNSPACED}]|-){{0,62}}|\d{{0,8}}[{_UNSPACED}][\w{_UNSPACED}-]{{0,62}})"
+_LAST = rf"(?:xn--[A-Za-z0-9-]{{2,59}}|[^\W\d_{_UNSPACED}]{{2,24}}|[{_UNSPACED}]{{2,24}})"
+_DOMAIN = re.compile(rf"(?:{_LABEL}{_DOT}){{1,8}}{_LAST}")
 _MARKS = frozenset("._%+-&~'")
 _LONGEST = 64
 _NOBODY = frozenset({"git"})
@@ -34,10 +42,18 @@ def find(text: str) -> Iterator[tuple[int, int]]:
 def _start(text: str, end: int, least: int) -> int:
     """Where the name that ends at `end` begins; `end` itself where there is none."""
     start = end
-    while start > max(least, end - _LONGEST) and (text[start - 1].isalnum() or text[start - 1] in _MARKS):
+    own = _BESIDE.match(text[end - 1 : end]) is not None
+    while start > max(least, end - _LONGEST) and _in_name(text[start - 1], own):
         start -= 1
     if start and text[start - 1] == "\\" and text[start : start + 1] in ("n", "r", "t"):
         start += 1
     while start < end and text[start] in ".'-&":
         start += 1
     return start
+
+
+def _in_name(char: str, own: bool) -> bool:
+    """own: whether the name ends in a script that is written without spaces."""
+    if char.isascii() or own:
+        return char.isalnum() or char in _MARKS
+    return char.isalnum() and not _BESIDE.match(char)

@@ -18,6 +18,9 @@ _FINDERS: dict[Kind, Callable[[str], Iterator[tuple[int, int]]]] = {
     "phone": phone.find,
 }
 _ORDER = tuple(_FINDERS)
+_CHECKED: frozenset[Kind] = frozenset({"iban", "card", "national_id"})
+_NUMBERS: frozenset[Kind] = frozenset({"card", "national_id", "ip", "phone"})
+"""Numbers with check digits, and what may seem to lie within one, being a part of it."""
 
 _STEP = 1 << 15
 _LOOK = 1 << 10
@@ -27,11 +30,12 @@ _LONGEST = 1 << 14
 
 @dataclass(frozen=True, slots=True, order=True)
 class Found:
-    """start, end: characters of the text as it was given, end exclusive."""
+    """start, end: characters of the text as it was given, end exclusive. also: weaker kinds that were found there."""
 
     start: int
     end: int
     kind: Kind
+    also: tuple[Kind, ...] = ()
 
 
 def find(text: str, kinds: Iterable[Kind] = KINDS, between: Callable[[], None] = lambda: None) -> list[Found]:
@@ -66,12 +70,24 @@ def _end(text: str, least: int) -> int:
 
 
 def _apart(found: list[Found]) -> list[Found]:
-    """Those that overlap become one of the stronger kind: what any of them covers is covered."""
-    parted: list[Found] = []
-    for one in sorted(found):
-        if parted and one.start < parted[-1].end:
-            last = parted.pop()
-            kind = min(last.kind, one.kind, key=_ORDER.index)
-            one = Found(last.start, max(last.end, one.end), kind)  # noqa: PLW2901
-        parted.append(one)
-    return parted
+    """Those that overlap become one of all their kinds: what any of them covers is covered."""
+    kinds: dict[tuple[int, int], set[Kind]] = {}
+    for one in found:
+        kinds.setdefault((one.start, one.end), set()).add(one.kind)
+    parted: list[tuple[int, int, set[Kind]]] = []
+    checked = 0
+    for start, end in sorted(kinds, key=lambda place: (place[0], -place[1])):
+        told = kinds[start, end] if end > checked else kinds[start, end] - _NUMBERS
+        if told & _CHECKED:
+            checked = max(checked, end)
+        if told and parted and start < parted[-1][1]:
+            first, last, others = parted.pop()
+            parted.append((first, max(last, end), others | told))
+        elif told:
+            parted.append((start, end, told))
+    return [_named(*place) for place in parted]
+
+
+def _named(start: int, end: int, kinds: set[Kind]) -> Found:
+    first, *others = sorted(kinds, key=_ORDER.index)
+    return Found(start, end, first, tuple(others))

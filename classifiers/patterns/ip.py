@@ -4,18 +4,27 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-_FOUR = re.compile(r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w]|\.\d)")
-_SIX = re.compile(
-    r"[0-9A-Fa-f:](?:(?<![\w:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:]))[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}"
-    r"(?:\.\d{1,3}){0,3}(?![\w])"
+_FOUR = re.compile(
+    r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_]|\.\d"
+    # sections and versions
+    r"|[节節](?![点點])|[章条條款版절항])"
 )
-_VERSION = re.compile(r"(?i)(?:\bv|version|release|firmware|build|chrome/|(?<!/)/)[ :]{0,2}$")
+_SIX = re.compile(
+    # behind a name and its colon, too: IP:2001:db8::1, [IPv6:2001:db8::1]
+    r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])"
+    r"|(?<=[^\W\d_A-Fa-f]:[0-9A-Fa-f])|(?<=[Vv]6:[0-9A-Fa-f]))(?:(?<!:)|(?=:))"
+    r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![A-Za-z0-9_])"
+)
+_VERSION = re.compile(
+    r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전|[A-Za-z]\w{0,8}/)[ :]{0,2}$"
+)
+_PORT = re.compile(r":\d{2,5}(?!\d)")
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each address."""
     for match in _FOUR.finditer(text):
-        if _somebodys(match[0]) and not _VERSION.search(text, max(0, match.start() - 12), match.start()):
+        if _somebodys(match[0]) and (_PORT.match(text, match.end()) or not _versions(text, match.start())):
             yield match.span()
     for match in _SIX.finditer(text) if text.count(":") > 1 else ():
         found = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
@@ -24,9 +33,14 @@ def find(text: str) -> Iterator[tuple[int, int]]:
             yield match.start(), match.start() + len(found)
 
 
+def _versions(text: str, start: int) -> bool:
+    """Whether the word before a place makes what begins there the number of a version."""
+    return _VERSION.search(text, max(0, start - 12), start) is not None
+
+
 def _somebodys(address: str) -> bool:
     try:
         found = ip_address(address)
     except ValueError:
         return False
-    return not (found.is_loopback or found.is_unspecified or found.is_multicast or address == "255.255.255.255")
+    return not (found.is_loopback or found.is_unspecified or found.is_multicast or address.startswith(("0.", "255.")))

@@ -9,24 +9,28 @@ from collections.abc import Iterator
 from classifiers.patterns.digits import AFTER, BEFORE
 
 _GAP = r"[ \t.\-/()]{0,3}"
+_AFTER = rf"(?:{AFTER}|(?=(?i:x|ext)\.?[ \t]?\d))(?![.-]\d{{1,14}}[A-Za-z])"
+"""A number ends before an extension (x123), and not where its next digits run into other letters."""
 _WORLD = re.compile(
     r"[+0](?:(?<=\+)(?:(?<![A-Za-z0-9]\+)|(?<=\\[nrt]\+))[ (]?|(?<=0)(?:(?<![A-Za-z0-9.,]0)|(?<=\\[nrt]0))0 ?)[1-9]"
-    rf"(?:{_GAP}\d){{6,14}}{AFTER}"
+    rf"(?:{_GAP}\d){{6,14}}{_AFTER}"
 )
 _GROUPED = "|".join(
     (
         # (415) 555-2671; (11) 91234-5678
         r"(?<=\()(?:(?<![A-Za-z0-9]\()|(?<=\\[nrt]\())0?[1-9]\d{1,4}\)[ -]?\d{2,5}(?:[ \-./]\d{2,8}){0,4}",
-        # 415-555-2671
-        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}([-. ])[2-9]\d{2}\1\d{4}",
+        # 415-555-2671, 415 555-2671
+        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}(?P<gap>[-. ])[2-9]\d{2}(?:(?P=gap)|-)\d{4}",
+        # 1.415.555.2671
+        r"(?<=1)" + BEFORE.format("1") + r"(?P<dot>[-.])[2-9]\d{2}(?P=dot)[2-9]\d{2}(?P=dot)\d{4}",
         # 030 1234567, 020 7946 0958, 06 12 34 56 78, 0151/12345678
         r"(?<=0)" + BEFORE.format("0") + r"[1-9]\d{0,4}(?:(?:[ .\-]| ?/ ?)\d{2,8}){1,5}",
         # mobile numbers in one piece
         r"(?<=0)" + BEFORE.format("0") + r"(?:7\d{9}|1[567]\d{8,9}|[67]\d{8}|4\d{8})",
     )
 )
-_NATIONAL = re.compile(rf"[(02-9](?:{_GROUPED}){AFTER}")
-_ANY = re.compile(rf"[(\d](?<![\d.,+][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{AFTER}")
+_NATIONAL = re.compile(rf"[(\d](?:{_GROUPED}){_AFTER}")
+_ANY = re.compile(rf"[(\d](?<![\d.,+][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
 _SAID = re.compile(
     r"(?i)(?:\b(?:tel|phone|telephone|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
     r"|\b(?:telefon|handy|mobil|ruf|anruf|durchwahl|t[ée]l[ée]phone?|portable|appel|m[óo]vil|celular|ll[áa]m|telem[óo]vel"
@@ -39,7 +43,11 @@ _ELSE = re.compile(
     r"|code|pin\b|id\b|since|times|minutes|hours|card|karte|[$€£%]"
 )
 _BEFORE_CHARS = 64
-_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?!\d)|\d{4}-\d\d-\d\d")
+_DATE = re.compile(
+    # five pairs are a number: 06.12.34.56.78
+    r"\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?!\d)(?!(?:\1\d\d){2}(?!\1?\d))|\d{4}-\d\d-\d\d"
+)
+_COMPUTER = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?$")
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -50,7 +58,9 @@ def find(text: str) -> Iterator[tuple[int, int]]:
         if 8 <= sum(map(str.isdigit, match[0])) <= 13 and not _DATE.match(match[0]):
             yield match.span()
     for match in _ANY.finditer(text):
-        if _said(text[max(0, match.start() - _BEFORE_CHARS) : match.start()]) and not _DATE.match(match[0]):
+        if _DATE.match(match[0]) or _COMPUTER.match(match[0]):
+            continue
+        if _said(text[max(0, match.start() - _BEFORE_CHARS) : match.start()]):
             yield match.span()
 
 

@@ -1,4 +1,5 @@
-"""A text as patterns read it: digits, dashes and spaces of any script as ASCII, what is invisible left out.
+"""A text as patterns read it: digits, dashes and spaces of any script as ASCII, what is invisible left out, and the
+escapes of JSON that was not decoded (\\u00fc) as the characters that they spell.
 
 Offsets into it can be turned back into offsets of the text as it was given.
 """
@@ -6,25 +7,33 @@ Offsets into it can be turned back into offsets of the text as it was given.
 import re
 import unicodedata
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-_INVISIBLE = re.compile(
+_INVISIBLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e0-\u20e3"
-    "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e001f\U000e007f-\U000e0fff]+"
+    "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e001f\U000e007f-\U000e0fff]"
 )
+_UNSEEN = re.compile(_INVISIBLE)
+_HEX = "[0-9A-Fa-f]"
+# JSON within JSON doubles the backslash
+_ESCAPED = rf"(?<!\\)\\+u(?:[Dd][89ABab]{_HEX}{{2}}\\+u[Dd][C-Fc-f]|{_HEX}{{2}}){_HEX}{{2}}"
+_OTHER = re.compile(rf"{_INVISIBLE}+|{_ESCAPED}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """text: as it is to be read. starts, shifts: from each of these offsets on, how much was left out before it."""
+    """text: as it is to be read. starts, shifts: from each of these offsets on, how much was left out before it.
+    widths: how long the characters at these offsets were, where it is not one."""
 
     text: str
     starts: tuple[int, ...] = ()
     shifts: tuple[int, ...] = ()
+    widths: Mapping[int, int] = field(default_factory=dict)
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
         """Where the characters start..end (exclusive, at least one) stand in the text as it was given."""
-        return self._origin(start), self._origin(end - 1) + 1
+        return self._origin(start), self._origin(end - 1) + self.widths.get(end - 1, 1)
 
     def _origin(self, offset: int) -> int:
         place = bisect_right(self.starts, offset)
@@ -32,21 +41,37 @@ class Plain:
 
 
 def plain(text: str) -> Plain:
-    """Linear in the text's length; at once for ASCII."""
-    if text.isascii():
+    """Linear in the text's length; at once for ASCII without escapes."""
+    if text.isascii() and "\\u" not in text:
         return Plain(text=text)
     kept: list[str] = []
     starts: list[int] = []
     shifts: list[int] = []
+    widths: dict[int, int] = {}
     done = length = 0
-    for match in _INVISIBLE.finditer(text):
-        kept.append(text[done : match.start()])
+    for match in _OTHER.finditer(text):
+        spelt = _spelt(match[0])
+        kept += (text[done : match.start()], spelt)
         length += match.start() - done
         done = match.end()
+        if spelt:
+            widths[length] = len(match[0])
+            length += 1
         starts.append(length)
         shifts.append(done - length)
     kept.append(text[done:])
-    return Plain(text="".join(kept).translate(_Alike()), starts=tuple(starts), shifts=tuple(shifts))
+    seen = "".join(kept).translate(_Alike())
+    return Plain(text=seen, starts=tuple(starts), shifts=tuple(shifts), widths=widths)
+
+
+def _spelt(found: str) -> str:
+    """The character that an escape spells; none for what is invisible."""
+    units = [int(unit[:4], 16) for unit in found.split("u")[1:]] if found[0] == "\\" else []
+    if not units:
+        return ""
+    high, low = units[0], units[-1]
+    char = chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00 if len(units) == 2 else high)
+    return "" if _UNSEEN.match(char) else char
 
 
 class _Alike(dict[int, int]):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from string import punctuation
 
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
 """In JSON that was not decoded, a line end is the two characters \\n."""
@@ -40,11 +41,22 @@ _ISSUED = tuple(
 )
 _WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", "senha", "wachtwoord", "haslo", "hasło")
 _NAMES = ("key", "token", "secret", "bearer")
+_QUOTE = r"(?:\\{0,4}[\"'`])?"
+"""In JSON within JSON, backslashes stand before it."""
 _ASSIGNED = re.compile(
-    r"\w{0,6}[\"'`]?(?:[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})[\"'`]?"
-    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{6,512})"
+    rf"(?P<rest>\w{{0,6}}){_QUOTE}"
+    r"(?:[ \t]{0,3}(?P<sign>=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})"
+    rf"{_QUOTE}"
+    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{5,511}[^\s\"'`,;<>(){}\[\]\\])"
 )
-"""What follows such a word or name: a sign or a word between, and a value."""
+"""What follows such a word or name: its rest, a sign or a word between, and a value."""
+_REST = re.compile(r"[^\W_A-Z]*|[^\W_a-z]*")
+_INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?!\w{0,64}=)")
+"""A sign that neither prose nor code often has within a word; %s and &name= are code's."""
+_PHRASE = re.compile(r"[^\W\d_]{4,}(?:-[^\W\d_]{4,}){2,}")
+_ELSE = re.compile(r"/|@[\w-]+\.[\w.-]+$|!\.|\.#")
+"""In paths, addresses and code."""
+_STANDS_IN = re.compile(r"(?i)passw|pwd|secret|\b(?:your|example)\b")
 _IN_URL = re.compile(r"://[^\s:/@]{0,64}:(?P<value>[^\s:/@]{3,128})@")
 _BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
@@ -57,20 +69,24 @@ def find(text: str) -> Iterator[tuple[int, int]]:
             yield from (match.span() for match in pattern.finditer(text))
     # the one letter that becomes two, so that places would not be those of the text
     lower = text.replace("\u0130", "I").lower()
-    yield from _assigned(text, lower, _WORDS, least=6)
-    yield from _assigned(text, lower, _NAMES, least=16)
+    for match in _assigned(text, lower, _WORDS):
+        if _random(match["value"], 6) or (match["sign"] and _REST.fullmatch(match["rest"]) and _chosen(match["value"])):
+            yield match.span("value")
+    for match in _assigned(text, lower, _NAMES):
+        if _random(match["value"], 16):
+            yield match.span("value")
     if "://" in text:
         yield from (match.span("value") for match in _IN_URL.finditer(text))
 
 
-def _assigned(text: str, lower: str, words: tuple[str, ...], *, least: int) -> Iterator[tuple[int, int]]:
+def _assigned(text: str, lower: str, words: tuple[str, ...]) -> Iterator[re.Match[str]]:
     for word in words:
         place = lower.find(word)
         while place >= 0:
             place += len(word)
             match = _ASSIGNED.match(text, place)
-            if match and _random(match["value"], least):
-                yield match.span("value")
+            if match:
+                yield match
             place = lower.find(word, place)
 
 
@@ -84,7 +100,20 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _random(value: str, least: int) -> bool:
-    """Whether a value is made up of letters and digits or signs, as words of a language are not."""
+    """Whether a value of so many characters has both letters and digits, as words of a language have not."""
     core = value.rstrip(".!?:")
     letters = any(map(str.isalpha, core))
     return len(core) >= least and letters and any(map(str.isdigit, core))
+
+
+def _chosen(value: str) -> bool:
+    """Whether what is set as a password is one though it has not both letters and digits: digits only, a sign within
+    letters, or three longer words joined by hyphens."""
+    core = value.strip(punctuation)
+    if len(core) < 6:
+        return False
+    if core.isdigit():
+        return True
+    if _PHRASE.fullmatch(core):
+        return not _STANDS_IN.search(core)
+    return _INSIDE.search(core) is not None and not _ELSE.search(core)

@@ -50,6 +50,17 @@ def test_labels_by_pattern_need_no_encoder_and_point_at_what_they_found(runtime:
     assert (verdict.classifier, verdict.version, verdict.stage, verdict.windows_read) == ("data", "v1", "", 0)
 
 
+def test_each_label_points_at_what_two_patterns_tell() -> None:
+    text = "I forgot my password joe1985@example.com"
+    labels = {"secret": "credential", "email": "contact", "phone": "contact"}
+    place = {"start": 21, "end": 40}
+    assert Passages().of([text], labels) == (
+        Passage(label="credential", kind="secret", **place),
+        Passage(label="contact", kind="email", **place),
+    )
+    assert Passages().of([text], {**labels, "secret": "contact"}) == (Passage(label="contact", kind="secret", **place),)
+
+
 @pytest.mark.parametrize("texts", [("hello",), ("",), (), ("DE89370400440532013000",)])
 def test_text_without_any_is_clean(runtime: Runtime, texts: tuple[str, ...]) -> None:
     verdict = ask(runtime, *texts)

@@ -19,12 +19,15 @@ HOLDS: dict[Kind, list[str]] = {
         ),
         *('{"card":"4111111111111111"}', "card\\n4111111111111111", "order 12345 4111 1111 1111 1111 12/27 123"),
         "".join(chr(0xE0000 + ord(sign)) for sign in "4111111111111111"),
+        *(r"\u201c4111 1111 1111 1111\u201d", r"\\u00a04111111111111111", r"4111\u200b1111\u2013\uff11111\u00A01111"),
+        "".join(rf"\udb40\u{0xDC00 + ord(sign):x}" for sign in "4111111111111111"),
     ],
     "iban": [
         "DE89 3704 0044 0532 0130 00",
         "de89370400440532013000",
         "GB82WEST12345698765432 please",
         "NL91-ABNA-0417-1643-00",
+        r"IBAN\u00a0DE89 3704 0044 0532 0130 00",
     ],
     "email": [
         *(
@@ -35,6 +38,13 @@ HOLDS: dict[Kind, list[str]] = {
             "ｊｏｅ＠example.com",
         ),
         *("joe%40example.com", "joe [at] example [dot] com", "mailto:joe@x.io", "a\u200bb@c.com"),
+        *(
+            r"joe\u0040example.com",
+            r"\u003cjoe@ex\u00e4mple.de\u003e",
+            "иван@пример.рф",
+            "小明@例子.中国",
+            "joe@東京tokyo.jp",
+        ),
     ],
     "phone": [
         *("+1 415 555 2671", "+49 (0)30 1234567", "0049 30 1234567", "(415) 555-2671", "415.555.2671", "030 1234567"),
@@ -46,6 +56,8 @@ HOLDS: dict[Kind, list[str]] = {
             "my number is 612 345 678",
             "(11) 91234-5678",
         ),
+        *("06.12.34.56.78", "06-12-34-56-78", "06/12/34/56/78", "Tel: 01.42.68.53.00", r"Tel.\u00a0+49 30 1234567"),
+        *("415-555-2671x123", "+1 415 555 2671x12", "(415) 555-2671x4", "+14155552671ext. 5", "415 555-2671"),
     ],
     "national_id": [
         *("123-45-6789", "my ssn is 123456789", "AB 12 34 56 C", "12345678Z", "X1234567L", "RSSMRA85T10A562S"),
@@ -60,7 +72,9 @@ HOLDS: dict[Kind, list[str]] = {
     ],
     "ip": [
         *("192.168.1.77", "203.0.113.9:8080", "http://203.0.113.7/login", "http://10.0.0.5:8080/admin"),
-        *("2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a"),
+        *("2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a", "IP:2001:db8::1", "[IPv6:2001:db8::1]"),
+        *("from /203.0.113.9:52312", "client=/203.0.113.7", "host/203.0.113.9:5432", "10.0.0.1/203.0.113.7"),
+        *("203.0.113.9에서 접속", "服务器203.0.113.7无法访问", "203.0.113.7节点", "地址：2001:db8::1。"),
     ],
     "secret": [
         *("sk-proj-abcdefghijklmnop1234567890", "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "password: hunter2x"),
@@ -99,6 +113,25 @@ HARMLESS = [
         "@app.route",
         "",
     ),
+    *(
+        "01.02.24-05.02.24",
+        "01.02.03.04",
+        "on 05/06/24",
+        "415-555-2671abc",
+        "call 415-555-2671abc",
+        "revenue 250-500 2024",
+    ),
+    *(
+        "HTTP2/1.2.3.4",
+        "版本1.2.3.4发布",
+        "версия 1.2.3.4",
+        "见1.2.3.4节",
+        "10.1.2.3a/255.255.255.0",
+        "1.2.3.4a",
+        "std::1::2",
+        "joe@localhost请看example.com",
+    ),
+    *(r"\u0034111 1111 1111 1112", r"a\u0040b", r"C:\users\u12", r"\ud83d\ude00"),
     *("4111 1111 1111 1112", "DE88370400440532013000", "000-45-6789", "12345678A", "PESEL 44051401358", "x@y"),
 ]
 
@@ -128,10 +161,50 @@ def test_places_are_those_of_the_text_as_it_was_given() -> None:
     assert text[found.start : found.end] == "４１１１ 1111\u200b 1111 1111"
 
 
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("joe@example.com으로 보내 주세요", "joe@example.com"),
+        ("我的邮箱是joe@example.com请尽快回复我关于订单的问题", "joe@example.com"),
+        ("我的邮箱是12345678@example.com谢谢", "12345678@example.com"),
+        ("joe@example.com请看www.example.com", "joe@example.com"),
+        ("อีเมลjoe@example.comครับ", "joe@example.com"),
+        ('{"to": "m\\u00fcller@example.de"}', "m\\u00fcller@example.de"),
+        ('{"to": "\\u00fc@example.d\\u00eb"}', "\\u00fc@example.d\\u00eb"),
+        ('{"to": "\\u201c\\u200bjoe@example.com\\u201d"}', "joe@example.com"),
+        ("call me: 415-555-2671x123", "415-555-2671"),
+        ("Phone: (555) 123-4567x890", "(555) 123-4567"),
+        ("1.415.555.2671", "1.415.555.2671"),
+        ("0171 1234567 9am", "0171 1234567"),
+        ("reach the server at 192.168.10.25", "192.168.10.25"),
+        ("DE89 3704 0044 0532 0130 00", "DE89 3704 0044 0532 0130 00"),
+    ],
+)
+def test_what_stands_beside_it_is_left(text: str, held: str) -> None:
+    assert [(text[one.start : one.end], one.also) for one in find(text)] == [(held, ())]
+
+
 def test_what_overlaps_is_one_of_the_stronger_kind() -> None:
     text = "https://bob:joe@example.com"
-    assert find(text) == [Found(12, 27, "secret")]
+    assert find(text) == [Found(12, 27, "secret", ("email",))]
     assert find(text, ["email"]) == [Found(12, 27, "email")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("I forgot my password joe1985@example.com", ("secret", "email")),
+        ("password=joe1985@example.com&user=x", ("secret", "email")),
+        ("passport lost, call me at 612345678", ("national_id", "phone")),
+        ("DE89 3704 0044 0532 0130 00", ("iban",)),
+        ("my card 4111 1111 1111 1111", ("card",)),
+    ],
+)
+def test_weaker_kinds_are_told_beside_it_but_for_parts_of_a_number_with_check_digits(
+    text: str, kinds: tuple[Kind, ...]
+) -> None:
+    (found,) = find(text)
+    assert (found.kind, *found.also) == kinds
 
 
 def test_only_the_kinds_that_are_asked_for() -> None:
@@ -170,7 +243,24 @@ def test_the_search_can_be_ended_from_outside() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["4", "1 2 3 ", "@", "a@", "a.b@c.d", "-eyJ", "+1 ", "4１\u200b1 ", "DE89 ", "1.1.", "44 4-", "[at]"]
+    "unit",
+    [
+        "4",
+        "1 2 3 ",
+        "@",
+        "a@",
+        "a.b@c.d",
+        "-eyJ",
+        "+1 ",
+        "4１\u200b1 ",
+        "DE89 ",
+        "1.1.",
+        "44 4-",
+        "[at]",
+        "\\",
+        "\\u00e4",
+        "語@",
+    ],
 )
 def test_text_made_to_be_slow_is_read_in_steps(unit: str) -> None:
     """Each step is bounded, so that time grows with the text's length only; it is counted, not timed."""

@@ -25,6 +25,16 @@ def test_what_tag_characters_spell_is_read() -> None:
     assert plain("x" + "".join(chr(0xE0000 + ord(sign)) for sign in "a@b.de")).text == "xa@b.de"
 
 
+def test_escapes_are_the_characters_that_they_spell() -> None:
+    text = r"m\u00fcl\\u200b\u0034\ud83d\ude001\u00"
+    read = plain(text)
+    assert read.text == "mül4\U0001f6001\\u00"
+    assert [text[slice(*read.origin(place, place + 1))] for place in range(6)] == [
+        *("m", r"\u00fc", "l", r"\u0034", r"\ud83d\ude00", "1"),
+    ]
+    assert plain(r"\\u00fc").origin(0, 1) == (0, 7)
+
+
 @given(st.text())
 def test_each_character_is_where_it_was(text: str) -> None:
     read = plain(text)

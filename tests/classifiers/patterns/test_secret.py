@@ -7,7 +7,11 @@ from classifiers.patterns.secret import blocks, find
     "text",
     [
         *("password: (see below)", "the key word is here", "token: string", "pwd is correct", "secret sauce recipe"),
-        "password: $PASSWORD1",
+        *("password: $PASSWORD1", "password: must-have", "password: up-to-date", "password: settings.DB_PASS"),
+        *("password=os.environ['X']", "password=%s&user=%s", "password=foo&user=bar", "PWD=/home/joe/project"),
+        *("password: help@example.com", "password: https://example.com/a#b", "password: your-password-here"),
+        *("pwdMaxAge: 7776000", "pwd_age: 8640000", "password: **bold**", "password: string|null", "password: 12345"),
+        *("the password is self-service", "password: user.password!.trim", "key: 12345678901234567890"),
     ],
 )
 def test_words_are_no_secrets(text: str) -> None:
@@ -19,7 +23,11 @@ def test_words_are_no_secrets(text: str) -> None:
     [
         ('PASSWORD="hunter2x"', "hunter2x"), ("password: Hunter22$x9!", "Hunter22$x9!"),
         ("password: pa$$w0rd2024", "pa$$w0rd2024"), ("redis://:p4ssw0rd@host:6379", "p4ssw0rd"),
-        ("\u0130stanbul password: hunter2secret9", "hunter2secret9"),
+        ("\u0130stanbul password: hunter2secret9", "hunter2secret9"), ("password: Tr!ck-Horse", "Tr!ck-Horse"),
+        ("PASSWORD=correct-horse-battery", "correct-horse-battery"), ("passcode: 84739201", "84739201"),
+        (r'{"body": "{\"password\": \"hunter2x\"}"}', "hunter2x"), (r'"use password: hunter2x\\\""', "hunter2x"),
+        (r"password: C:\temp\9x", r"C:\temp\9x"), ('{"password": "Hunter!Blue"}', "Hunter!Blue"),
+        ("Passwort: Rock&Roll", "Rock&Roll"),
     ],
 )  # fmt: skip
 def test_only_the_value_is_the_secret(text: str, secret: str) -> None:
