@@ -1,7 +1,7 @@
 """English times of day → `19:00`, with a date `2026-11-27T19:00`, and of two times `19:00/21:00`.
 
 Scope: figures with and without am or pm, `half past seven`, `quarter to eight`, `seven thirty`, noon and midnight,
-`in the evening`; `in 20 minutes`; a date before or after. `evening` alone is no time.
+`in the evening`; `in 20 minutes`, `2 hours from now`; a date before or after. `evening` alone is no time.
 """
 
 import re
@@ -10,29 +10,33 @@ from datetime import date, datetime, time, timedelta
 from classifiers.slots.values import day, number
 
 _HOURS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_HOUR = rf"(?P<hour>\d{{1,2}}|{'|'.join(_HOURS)})"
+_HOUR = rf"\d{{1,2}}|{'|'.join(_HOURS)}"
 _MINUTE_WORDS = {"oh five": 5, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "twenty five": 25, "twenty-five": 25}
 _MINUTE_WORDS |= {"thirty": 30, "forty": 40, "forty five": 45, "forty-five": 45, "fifty": 50, "quarter": 15}
 _MINUTE_WORDS |= {"a quarter": 15, "half": 30}
 _MINUTE = "|".join(sorted(_MINUTE_WORDS, key=len, reverse=True))
 _HALF = r"(?: ?(?P<half>a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight))?"
-_PLAIN = re.compile(rf"{_HOUR}(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
+_PLAIN = re.compile(rf"(?P<hour>{_HOUR})(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
 _AROUND = re.compile(
-    rf"(?P<count>{_MINUTE}|[0-5]?\d)(?P<unit> minutes?)? (?P<way>past|after|to|before|till) {_HOUR}{_HALF}"
+    rf"(?P<count>{_MINUTE}|[0-5]?\d)(?P<unit> minutes?)? (?P<way>past|after|to|before|till) "
+    rf"(?P<hour>{_HOUR}|noon|midday|midnight){_HALF}"
 )
 _MILITARY = re.compile(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?: ?(?:h|hours?|hrs))?")
 _AHEAD = re.compile(
-    r"in (?P<count>half an|a quarter of an|an?|a couple of|\d+|[a-z]+(?:[- ][a-z]+)?) (?P<unit>minute|min|hour|hr)s?"
-    r"(?P<more> and a half)?"
+    r"(?P<in>in )?(?P<count>half an|a quarter of an|an?|a couple of|\d+|[a-z]+(?:[- ][a-z]+)?) "
+    r"(?P<unit>minute|min|hour|hr)s?(?P<more> and a half)?(?P<from> from now)?"
 )
 _FIXED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": time(12), "12 midnight": time(0)}
 _BEFORE = re.compile(r"^(?:at|around|about|by|for|from|until|till|after|before|@|circa|approximately|exactly|ca\.?) +")
-_SHARP = re.compile(r"(?:,? (?:sharp|or so|hours|exactly)| ?-?ish)$")
+_SHARP = re.compile(r"(?:,? (?:sharp|or so|exactly)| ?-?ish)$")
 _TWO = re.compile(r"^(?:between |from )?(.+?) ?(?:-|\u2013| to | and | until | till ) ?(.+)$")
 _FROM = ("from ", "between ")
+_COUNTED = re.compile(r"(?<=\d) hours$")
 _MORNING = ("am", "a.", "in the m")
-_PART_OF_DAY = re.compile(r"(?:^|\s)(?P<part>morning|afternoon|evening)$")
-_BREAK_OF_DAY = time(5)
+_PART_OF_DAY = re.compile(r"(?:^|\s)(?:(?P<part>morning|afternoon|evening)|night|tonight)$")
+_AT_NIGHT = re.compile(r"\b(?:to)?night$")
+_OF_ANOTHER_DAY = time(13)
+"""Before which a time of a night is of the day after it."""
 
 
 def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool | None = None) -> str | None:
@@ -78,8 +82,13 @@ def _is_count(around: re.Match[str]) -> bool:
         not around["count"].isdecimal()
         or around["unit"]
         or around["way"] in {"past", "after"}
-        or (int(around["count"]) % 5 == 0 and int(around["count"]) > 12 and _hour(around["hour"]) <= 12)
+        or (int(around["count"]) > _last_hour(around) and not _is_stretch(around))
     )
+
+
+def _last_hour(around: re.Match[str]) -> int:
+    """The last hour that N in `N to M` may be: after noon one may say 20 to midnight."""
+    return 12 if _hour(around["hour"]) else 23
 
 
 def _dated(said: str, today: date, hours: str | None, day_first: bool | None) -> str | None:
@@ -87,6 +96,9 @@ def _dated(said: str, today: date, hours: str | None, day_first: bool | None) ->
     for cut in range(1, len(words)):
         left, right = " ".join(words[:cut]).strip(","), " ".join(words[cut:])
         for on, at in ((left, right), (right, left)):
+            # `2 hours from today` is no time of today
+            if on == "from now" or (on == right and on.startswith("from ")):
+                continue
             found = day.read(on, today, day_first=day_first)
             clock = _on(on, at, hours) if found and "/" not in found else None
             if found and clock is not None:
@@ -97,18 +109,20 @@ def _dated(said: str, today: date, hours: str | None, day_first: bool | None) ->
 def _on(on: str, at: str, hours: str | None) -> time | None:
     """The time `at` of a day that is said as `on`, which may tell the part of the day."""
     part, bare = _PART_OF_DAY.search(on), _SHARP.sub("", _BEFORE.sub("", at))
+    told = None
     if part:
-        return _read(f"{bare} in the {part['part']}", hours) or _read(at, hours)
-    if on == "tonight":
-        late = _read(f"{bare} tonight", hours) or _read(at, hours)
-        # past midnight it is another day
-        return late if late is None or late >= _BREAK_OF_DAY else None
-    return _read(at, hours)
+        told = _read(f"{bare} in the {part['part']}" if part["part"] else f"{bare} tonight", hours)
+    told = told or _read(at, hours)
+    late = _AT_NIGHT.search(on) or _AT_NIGHT.search(at)
+    return None if late and told is not None and told < _OF_ANOTHER_DAY else told
 
 
 def _read(said: str, hours: str | None) -> time | None:
     from_ = said.startswith(_FROM)
     said = _SHARP.sub("", _BEFORE.sub("", said)).strip(" ,")
+    said, counted = _COUNTED.subn("", said)
+    # `2 hours` is how long; `14 hours` may be when
+    hours = None if counted else hours
     if said in _FIXED:
         return _FIXED[said]
     match = _AROUND.fullmatch(said)
@@ -119,7 +133,8 @@ def _read(said: str, hours: str | None) -> time | None:
         if hour > 23:
             return None
         minutes = hour * 60 + (count if match["way"] in {"past", "after"} else -count)
-        return _placed(minutes % 1440, match["half"], hours, exact=hour > 12 or hour == 0)
+        exact = hour > 12 or hour == 0 or match["hour"] in _FIXED
+        return _placed(minutes % 1440, match["half"], hours, exact=exact)
     match = _PLAIN.fullmatch(said)
     if match:
         hour = _hour(match["hour"])
@@ -150,12 +165,14 @@ def _placed(minutes: int, half: str | None, hours: str | None, *, exact: bool) -
 
 
 def _hour(word: str) -> int:
+    if word in _FIXED:
+        return _FIXED[word].hour
     return int(word) if word.isdecimal() else _HOURS.index(word) + 1
 
 
 def _ahead(said: str, now: datetime) -> datetime | None:
     match = _AHEAD.fullmatch(said)
-    if not match:
+    if not match or not (match["in"] or match["from"]):
         return None
     fixed = {"half an": 0.5, "a quarter of an": 0.25, "a": 1.0, "an": 1.0, "a couple of": 2.0}
     count = fixed.get(match["count"])

@@ -32,12 +32,15 @@ _WORDS = {
     "us dollar": "USD", "american dollar": "USD", "canadian dollar": "CAD", "australian dollar": "AUD",
     "pound sterling": "GBP", "swiss franc": "CHF",
 }  # fmt: skip
+_SHARES = {"half": "0.5", "a half": "0.5", "a quarter": "0.25", "three quarters": "0.75"}
+_SHARE_BEHIND = re.compile(rf"\s*and (?P<share>{'|'.join(_SHARES)})\b(?! (?:an? )?(?:dozen|cents?|penny))")
 _HUNDREDTHS = {"penny": "GBP", "pence": "GBP", "p": "GBP"}
 _CODES = frozenset((
     "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP",
     "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN",
     "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "VND", "ZAR",
 ))  # fmt: skip
+_ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
 _DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
 _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
 _NAME = re.compile(
@@ -60,12 +63,17 @@ def read(text: str, currency: str | None = None) -> Value | None:
         return _of_parts(lowered[: parts.start()], code, signed=_SIGN.search(lowered) is not None)
     if code is None:
         return None
-    whole, behind = number.read(_bare(before)), _bare(after)
+    whole, behind = _told(before), _bare(after)
     if whole is None and before.strip() in {"a", "an"}:
         whole = Decimal(1)
     if whole is None:
-        rest = number.read(behind)
+        rest = None if _holds_number(before) else _told(behind)
         return None if rest is None else _value(rest, code)
+    share = _SHARE_BEHIND.match(behind)
+    if share:
+        # `a million dollars and a half` may be 1.5 million
+        amount = whole + Decimal(_SHARES[share["share"]]).copy_sign(whole)
+        return _value(amount, code) if abs(whole) < 1000 and whole == int(whole) else None
     return _value(_with_hundredths(whole, number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))), code)
 
 
@@ -74,10 +82,10 @@ def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
     small = _HUNDREDTHS_BEHIND.search(said)
     before = said[: small.start()] if small else ""
     named = _SIGN.search(before) or any(word.upper() in _CODES for word in re.findall(r"[a-z]+", before))
-    whole = number.read(_bare(before)) if named else None
+    whole = _told(before) if named else None
     if small and whole is not None:
         return _value(_with_hundredths(whole, number.exact(small["small"])), code)
-    count = number.read(_bare(said))
+    count = _told(said)
     if count is None:
         return None
     return _value(count if signed else count / 100, code)
@@ -85,32 +93,54 @@ def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
 
 def _with_hundredths(whole: Decimal, rest: Decimal | None) -> Decimal:
     fits = rest is not None and rest < 100 and whole == int(whole)
-    return whole + rest / 100 if rest is not None and fits else whole
+    return whole + (rest / 100).copy_sign(whole) if rest is not None and fits else whole
 
 
 def _value(amount: Decimal, code: str) -> Value:
-    shown = amount.quantize(Decimal("0.01")) if amount != int(amount) else amount.quantize(Decimal(1))
-    return Value(value=str(shown), currency=code)
+    rounded = amount.quantize(Decimal("0.01")) if amount != int(amount) else amount.quantize(Decimal(1))
+    return Value(value=str(rounded) if rounded == amount else f"{amount.normalize():f}", currency=code)
+
+
+def _told(text: str) -> Decimal | None:
+    """The number that a text says; None of `3.500` too, for the point may part the thousands."""
+    found = number.read(_bare(text))
+    parted = found is not None and found.as_tuple().exponent == -3 and 1 <= abs(found) < 1000
+    return None if parted else found
+
+
+def _holds_number(text: str) -> bool:
+    return any(number.read(word) is not None for word in re.findall(r"\w+", _bare(text)))
 
 
 def _bare(text: str) -> str:
-    """Without signs and codes, which would stand beside the figures."""
+    """Without signs and codes, which would stand beside the figures; `5m` is five million."""
     unsigned = _SIGN.sub(lambda sign: "" if text[: sign.start()].strip() in {"-", "\u2212"} else " ", text)
-    return re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", unsigned)
+    bare = re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", unsigned)
+    return re.sub(r"(?<=\d)m(?![a-z])", " million", bare)
+
+
+def _is_meant(word: re.Match[str]) -> bool:
+    """Whether a code that is a word as well stands for the currency: in capitals, or right at the figure."""
+    beside = re.search(r"\d ?$", word.string[: word.start()]) or word.string[word.end() :][:1].isdigit()
+    return word[0].isupper() or bool(beside)
 
 
 def _currency(text: str, lowered: str, default: str | None) -> tuple[str | None, str | None]:
-    """The currency and the word that names it, if it is a word."""
-    for code in re.findall(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):
-        if code.upper() in _CODES:
-            return code.upper(), None
-    sign = _SIGN.search(lowered)
+    """The currency and the word that names it, if it is a word; no currency where `try 20` may name one or not."""
+    sign, named, doubtful = _SIGN.search(lowered), _NAME.search(lowered), False
+    for match in re.finditer(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):
+        code = match[0].upper()
+        another = named or (sign and not (sign[0] == "$" and code in _DOLLARS))
+        if code not in _CODES or (code in _ALSO_WORDS and another):
+            continue
+        if code not in _ALSO_WORDS or _is_meant(match):
+            return code, None
+        doubtful = True
     if sign:
         found = _SIGNS[sign[0]]
         return (default if sign[0] == "$" and default in _DOLLARS else found), None
-    named = _NAME.search(lowered)
     if named:
         found = _WORDS[named[1]]
         plain = named[1] in {"dollar", "buck"}
         return (default if plain and default in _DOLLARS else found), named[0]
-    return (None if _PART.search(lowered) else default), None
+    return (None if doubtful or _PART.search(lowered) else default), None

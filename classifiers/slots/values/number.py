@@ -22,22 +22,32 @@ _SMALL = {
     "pair": 2,
 }
 _GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_LETTERS = {"k": 1_000, "m": 1_000_000, "bn": 1_000_000_000}
+_LETTERS = {"k": 1_000, "bn": 1_000_000_000}
 _TOKEN = re.compile(r"\d[\d.,]*(?:(?:st|nd|rd|th|k|m|bn)(?![a-z]))?|[a-z]+|[^\sa-z\d]")
-_FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|m|bn)?")
+_FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|bn)?")  # 5m may be metres or minutes
 _GROUPED = re.compile(
-    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"  # 1,200.50 | 1.200.000 | 1.200,50
+    # 1,200.50 | 1.200.000 | 1.200,50
+    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"
 )
-_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)")  # 10 000
+_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?!\d)")  # 10 000 | 10'000
+_DASH = re.compile(r"(?<=\w)[\u2010\u2011\u2012\u2014\u2015\u2212](?=\w)")
+_SIGNS = {"\u00bc": " and a quarter ", "\u00bd": " and a half ", "\u00be": " and three quarters "}
+_BROKEN = re.compile("[\u2044\u2150-\u215e]")  # thirds, fifths and the like in one character
 _MINUS = re.compile(r"^\s*(?:minus |negative |[-\u2212](?=\S))")
-_HALF = ["and", "a", "half"]
+_SHARES: dict[tuple[str, ...], Decimal] = {
+    ("and", "a", "half"): Decimal("0.5"),
+    ("and", "a", "quarter"): Decimal("0.25"),
+    ("and", "three", "quarters"): Decimal("0.75"),
+}
+_FRACTIONS = frozenset(("half", "quarter", *_ORDINALS[3:]))
+_FRACTIONS_OF_SEVERAL = frozenset(("halves", "quarters", *(f"{word}s" for word in _ORDINALS[3:])))
 _OR = {"or", "to", "till", "-", "\u2013"}
 _TOO_MUCH = Decimal(10) ** 18
 
 
 def read(text: str) -> Decimal | None:
-    """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `1.2.3`, `4 or
-    5`), or too long for anything that people count."""
+    """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `two thirds`,
+    `1.2.3`, `4 or 5`, `5m`), or too long for anything that people count."""
     tokens = _tokens(text)
     if "/" in tokens:
         return None
@@ -48,7 +58,7 @@ def read(text: str) -> Decimal | None:
         if found is None:
             continue
         value, end = found
-        if _goes_on(tokens, index, index + end) or value >= _TOO_MUCH:
+        if _goes_on(tokens, index, index + end) or _is_broken(tokens, index, index + end) or value >= _TOO_MUCH:
             return None
         return -value if _MINUS.match(text.casefold()) else value
     return None
@@ -62,7 +72,10 @@ def exact(text: str) -> Decimal | None:
 
 
 def _tokens(text: str) -> list[str]:
-    return _TOKEN.findall(_SPACED.sub(lambda match: re.sub(r"\s", "", match[0]), text.casefold()))
+    text = _BROKEN.sub("/", _DASH.sub("-", text.casefold()))
+    for sign, words in _SIGNS.items():
+        text = text.replace(sign, words)
+    return _TOKEN.findall(_SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text))
 
 
 def _goes_on(tokens: list[str], start: int, end: int) -> bool:
@@ -70,6 +83,17 @@ def _goes_on(tokens: list[str], start: int, end: int) -> bool:
     if end + 1 >= len(tokens) or _at(tokens[end + 1 :]) is None:
         return False
     return tokens[end] in _OR or (tokens[end] == "and" and start > 0 and tokens[start - 1] == "between")
+
+
+def _is_broken(tokens: list[str], start: int, end: int) -> bool:
+    """Whether what goes from start to end counts fractions, is one or has one behind it: two thirds, 2 and a third."""
+    if start > 0 and tokens[start - 1] in {"a", "an"} and tokens[start] in _ORDINALS[3:]:
+        return True
+    named = end + 2 if tokens[end : end + 1] == ["and"] else end
+    if named >= len(tokens):
+        return False
+    one = tokens[named - 1] in {"a", "an", "one", "1"}
+    return tokens[named] in _FRACTIONS_OF_SEVERAL or (one and tokens[named] in _FRACTIONS)
 
 
 def figures(text: str) -> Decimal | None:
@@ -140,15 +164,16 @@ def _at(tokens: list[str]) -> tuple[Decimal, int] | None:
         if not bridged and not said.takes(word):
             break
         index += 1
-    return _and_a_half(said.total + (said.part or Decimal(0)), tokens, index)
+    return _and_a_share(said.total + (said.part or Decimal(0)), tokens, index)
 
 
-def _and_a_half(value: Decimal, tokens: list[str], index: int) -> tuple[Decimal, int]:
+def _and_a_share(value: Decimal, tokens: list[str], index: int) -> tuple[Decimal, int]:
     """What was said up to index, with `and a half`, and a `million` behind that, where they follow."""
-    if tokens[index : index + 3] != _HALF:
+    share = _SHARES.get(tuple(tokens[index : index + 3]))
+    if share is None:
         return value, index
     factor = _GREAT.get(tokens[index + 3], 1) if index + 3 < len(tokens) else 1
-    return (value + Decimal("0.5")) * factor, index + 3 + (factor > 1)
+    return (value + share) * factor, index + 3 + (factor > 1)
 
 
 def _half(tokens: list[str]) -> tuple[Decimal, int]:

@@ -31,6 +31,15 @@ OPEN = "11:00-23:00"
         ("11 at night", "23:00"), ("8 at night", "20:00"), ("12 at night", "00:00"),
         ("tomorrow morning at 9", "2026-11-26T09:00"), ("9 tomorrow morning", "2026-11-26T09:00"),
         ("tomorrow evening at half past 7", "2026-11-26T19:30"), ("this evening at 19:00", "2026-11-25T19:00"),
+        ("2 hours from now", "2026-11-25T11:00"), ("half an hour from now", "2026-11-25T09:30"),
+        ("an hour and a half from now", "2026-11-25T10:30"), ("in 2 hours from now", "2026-11-25T11:00"),
+        ("ten to midnight", "23:50"), ("five past midnight", "00:05"), ("quarter to noon", "11:45"),
+        ("half past noon", "12:30"), ("5 minutes to midnight", "23:55"), ("25 to midnight", "23:35"),
+        ("20 to noon", "11:40"), ("ten to midnight on friday", "2026-11-27T23:50"),
+        ("10pm to midnight", "22:00/00:00"), ("14 hours", "14:00"), ("14 hours tomorrow", "2026-11-26T14:00"),
+        ("tomorrow from 7 pm", "2026-11-26T19:00"), ("from tomorrow at 7 pm", "2026-11-26T19:00"),
+        ("tomorrow night at 8", "2026-11-26T20:00"), ("friday at 8 at night", "2026-11-27T20:00"),
+        ("friday at midnight", "2026-11-27T00:00"), ("saturday night at 11:30 pm", "2026-11-28T23:30"),
     ],
 )  # fmt: skip
 def test_times(text: str, value: str) -> None:
@@ -42,7 +51,8 @@ def test_times(text: str, value: str) -> None:
     [
         ("at 7", "19:00"), ("half past seven", "19:30"), ("7:30", "19:30"), ("seven thirty", "19:30"),
         ("ten past nine", "21:10"), ("7 o'clock", "19:00"), ("around 8ish", "20:00"), ("12:30", "12:30"),
-        ("friday at half past seven", "2026-11-27T19:30"), ("6 to 8", "18:00/20:00"),
+        ("friday at half past seven", "2026-11-27T19:30"), ("6 to 8", "18:00/20:00"), ("6 to midnight", "18:00/00:00"),
+        ("from ten to midnight", "22:00/00:00"),
     ],
 )  # fmt: skip
 def test_opening_hours_tell_which_half_of_the_day_is_meant(text: str, value: str) -> None:
@@ -61,7 +71,14 @@ def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() 
     assert clock.read("9-1pm", NOW, hours=OPEN) == "09:00/13:00"
 
 
-@pytest.mark.parametrize("text", ["10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1", "10 to midnight", "20 to midnight",
+        "saturday night at 12:30 am", "1 am saturday night", "tomorrow night at 1", "friday at 1 at night",
+        "saturday night at 6 am", "saturday night at 12 pm", "7:30 hours",
+    ],
+)  # fmt: skip
 def test_what_could_be_two_times_is_none(text: str) -> None:
     assert clock.read(text, NOW, hours=OPEN) is None
 
@@ -71,6 +88,9 @@ def test_what_could_be_two_times_is_none(text: str) -> None:
     [
         "evening", "", "25:00", "soon", "seventy", "7:75", "20 past 30", "70 past 3", "10 past 45",
         "in 100000000 hours", "in 99999999999999 minutes",
+        "99999999 hours from now", "2 hours", "2 hours from today", "2 hours from tomorrow",
+        "2 hours tomorrow afternoon", "2 from now", "from now until 5 pm", "14 hours from friday", "2 to 3 hours",
+        "two hours",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_none(text: str) -> None:

@@ -22,6 +22,17 @@ from classifiers.slots.values.value import Value
         ("1500inr", "1500", "INR"), ("half a million dollars", "500000", "USD"), ("1 000 \u20ac", "1000", "EUR"),
         ("-$5", "-5", "USD"), ("3 dollars 50", "3.50", "USD"),
         ("200 swiss francs", "200", "CHF"), ("2 million yen", "2000000", "JPY"),
+        ("CHF 1'200.50", "1200.50", "CHF"), ("1\u2019200 francs", "1200", "CHF"), ("3.50 EUR", "3.50", "EUR"),
+        ("0,500 EUR", "0.50", "EUR"),
+        ("12,500 EUR", "12500", "EUR"), ("3.459 million EUR", "3459000", "EUR"), ("$5m", "5000000", "USD"),
+        ("2.5m euros", "2500000", "EUR"), ("$0.005", "0.005", "USD"), ("12.5 cents", "0.125", "USD"),
+        ("minus 5 dollars 50", "-5.50", "USD"), ("-$5 and 50 cents", "-5.50", "USD"),
+        ("two dollars and a half", "2.50", "USD"), ("a dollar and a half each", "1.50", "USD"),
+        ("two dollars and a half dozen eggs", "2", "USD"), ("minus 2 dollars and a quarter", "-2.25", "USD"),
+        ("try 20 dollars", "20", "USD"), ("TRY 20 DOLLARS", "20", "USD"), ("TRY 20", "20", "TRY"),
+        ("20 try", "20", "TRY"), ("500rub", "500", "RUB"), ("fifty usd", "50", "USD"), ("eur 20", "20", "EUR"),
+        ("20 CAD dollars", "20", "CAD"), ("COP$ 20", "20", "COP"),
+        ("$20 try", "20", "USD"), ("try 20 usd", "20", "USD"), ("cop 20$", "20", "USD"), ("\u20ba20 TRY", "20", "TRY"),
     ],
 )  # fmt: skip
 def test_amount_and_currency_are_read(text: str, amount: str, currency: str) -> None:
@@ -35,6 +46,22 @@ def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars()
     assert money.read("10 pounds", "CAD") == Value(value="10", currency="GBP")
 
 
-@pytest.mark.parametrize("text", ["ten", "a lot of money", "", "euros", "20-30 dollars", "$" + "9" * 30])
+@pytest.mark.parametrize("text", ["ten", "a lot of money", "", "euros", "20-30 dollars", "$" + "9" * 30, "try 20"])
 def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
     assert money.read(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3.500 EUR", "3.500 \u20ac", "12.000 euros", "2.000 euros for 5", "20-30 euros for 2", "$3.459", "-3.500 EUR",
+        "two thirds of a dollar", "a million dollars and a half",
+    ],
+)  # fmt: skip
+def test_what_could_be_two_amounts_is_none(text: str) -> None:
+    assert money.read(text) is None
+
+
+def test_a_word_that_could_be_a_code_is_not_the_policys_currency() -> None:
+    assert money.read("try 20", "EUR") is None
+    assert money.read("try 20 dollars", "EUR") == Value(value="20", currency="USD")

@@ -19,6 +19,12 @@ from classifiers.slots.values import number
         ("half a million", "500000"), ("two and a half million", "2500000"), ("a couple of hundred", "200"),
         ("minus 5", "-5"), ("-5", "-5"), ("4 and a bit", "4"), ("4 to be sure", "4"), ("half an hour", "0.5"),
         ("a party of six", "6"), ("4 out of 6", "4"), ("seven stars", "7"), ("the 3rd", "3"), ("one two", "1"),
+        ("2\u00bd cups", "2.5"), ("1 \u00bd hours", "1.5"), ("\u00bd", "0.5"), ("2\u00bd million", "2500000"),
+        ("3\u00bc", "3.25"), ("two and a quarter", "2.25"), ("two and three quarters", "2.75"),
+        ("2 third-party apps", "2"), ("2 quarter pounders", "2"), ("a second one", "2"), ("the twenty-third", "23"),
+        ("1'200.50", "1200.50"), ("1\u2019200\u2019000", "1200000"), ("6'10", "6"),
+        ("4 \u2014 two adults and two children", "4"), ("twenty\u2011five", "25"), ("5 m", "5"), ("3bn", "3000000000"),
+        ("0,500", "0.5"),
     ],
 )  # fmt: skip
 def test_the_first_number_is_read(text: str, value: str) -> None:
@@ -36,6 +42,8 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
     [
         "", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3", "4 or 5", "4-5 people", "10\u201320",
         "4 to 5 people", "between 2 and 4", "9" * 5000, "9999999999 billion",
+        "two thirds", "three quarters of them", "one third", "a third of them", "an eighth", "2 and a third",
+        "two and two thirds", "1\u2153", "\u00be", "6\u20148", "6\u22128", "5m cable", "2.5m",
     ],
 )  # fmt: skip
 def test_what_is_no_number_or_in_doubt_is_none(text: str) -> None:

@@ -36,7 +36,29 @@ def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: 
 
 @pytest.mark.parametrize(
     ("languages", "value"),
-    [(["en"], None), (["en-US"], "2027-05-06"), (["en-GB"], "2027-06-05"), (["en-US", "en-GB"], None)],
+    [
+        (["en"], None),
+        (["en-US"], "2027-05-06"),
+        (["en-GB"], "2027-06-05"),
+        (["en-US", "en-GB"], None),
+        (["en_US"], "2027-05-06"),
+        (["EN_gb"], "2027-06-05"),
+        (["en-Latn-US"], "2027-05-06"),
+        (["en_US", "en"], None),
+        (["en-CA"], None),
+        (["de"], "2027-06-05"),
+        (["de", "en-GB"], "2027-06-05"),
+        (["de", "en"], None),
+        (["de", "en-US"], None),
+        (["pt-BR"], "2027-06-05"),
+        (["fr-CA"], None),
+        (["es-US"], None),
+        (["any"], None),
+        (["ja"], None),
+        (["zh"], None),
+        (["zh-GB"], None),
+        ([], None),
+    ],
 )
 def test_the_languages_tell_which_number_is_the_day(languages: list[str], value: str | None) -> None:
     found = read(Slot(means="a day", type="date"), "5/6", NOW, languages=languages)
