@@ -13,12 +13,11 @@ from typing import Any
 
 from classifiers.policy import OTHER
 from gateway.answers import slots
+from gateway.answers.allowed import SAYS_NOTHING, listed, referred, refused
 from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Reason, Unmet
 from gateway.spelling import folded
 
-_SAYS_NOTHING = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema", "$id",
-                           "$comment", "deprecated", "readOnly", "writeOnly"})  # fmt: skip
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties"})
 _OF_ARRAYS = frozenset({"type", "items", "minItems", "maxItems", "uniqueItems"})
 _OF_NUMBERS = frozenset({"type", "minimum", "maximum"})
@@ -47,17 +46,18 @@ class _Cannot(Exception):
 
 @dataclass(slots=True)
 class _Placed:
-    """What stands in the object so far. label: as the caller spells it; slots: names of slots by their field's place,
-    those that say nothing among them; confidence: 0..1, of the least certain slot's value; values: how many slots
-    have one."""
+    """What stands in the object so far. label: as the caller spells it; words: the caller's values for its place;
+    slots: names of slots by their field's place, those that say nothing among them; confidence: 0..1, of the least
+    certain slot's value; values: how many slots have one."""
 
     label: str | None = None
+    words: tuple[str, ...] = ()
     slots: dict[Path, str] = field(default_factory=dict)
     confidence: float = 1.0
     values: int = 0
 
     def copy(self) -> "_Placed":
-        return _Placed(self.label, dict(self.slots), self.confidence, self.values)
+        return _Placed(self.label, self.words, dict(self.slots), self.confidence, self.values)
 
 
 class _Filling:
@@ -69,6 +69,14 @@ class _Filling:
         self._slots = {folded(name): name for name in told.slots}
         self.placed = _Placed()
         self._places = 0
+
+    def whole(self, schema: Mapping[str, Any]) -> Any:
+        """What stands in the whole schema, which allows it. Raises _Cannot, _TooLarge."""
+        found = self.value(schema, ())
+        strange = refused(schema, found)
+        if strange is not None:
+            raise _Cannot(Reason.SCHEMA, strange, "it may not allow what would stand there")
+        return found
 
     def value(self, schema: object, path: Path, depth: int = 0) -> Any:
         """What stands at a place. Raises _Cannot, _TooLarge."""
@@ -105,10 +113,8 @@ class _Filling:
         reference = schema.get("$ref")
         if reference is None:
             return schema
-        target: object = self._root
-        for part in str(reference).removeprefix("#").strip("/").split("/"):
-            target = target.get(part) if isinstance(target, Mapping) else None
-        if not str(reference).startswith("#") or target is None:
+        target = referred(self._root, reference)
+        if target is None:
             raise _Cannot(Reason.SCHEMA, path, str(reference))
         return self._resolved(target, path, depth + 1)
 
@@ -125,10 +131,14 @@ class _Filling:
                 continue
             before = self.placed.copy()
             try:
-                return self.value(choice, path, depth + 1)
+                found = self.value(choice, path, depth + 1)
             except _Cannot as error:
                 self.placed = before
                 refused.append(error)
+                continue
+            if isinstance(found, str) and self.placed.label != before.label:
+                self.placed.words = tuple(word for one in choices for word in listed(self._root, one))
+            return found
         # a label that the caller's values lack is no reason to say null
         if nothing and all(error.unmet.reason in _SAY_NOTHING for error in refused):
             self._says_nothing(path)
@@ -152,7 +162,8 @@ class _Filling:
         found = self._told.names.spelled(label, [value for value in values if isinstance(value, str)])
         if found is None:
             raise _Cannot(Reason.LABEL_NOT_ASKED, path, label)
-        self.placed.label = self.placed.label or found
+        if self.placed.label is None:
+            self.placed.label, self.placed.words = found, listed(self._root, {"enum": values})
         return found
 
     def _holds_labels(self, values: object) -> bool:
@@ -242,11 +253,12 @@ class _Filling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """An object by a schema. label: as the caller spells it, one of them where it stands several times, None where it
-    does not stand there; slots: names of slots by their field's place, those that say nothing among them; confidence:
-    0..1, of the least certain slot's value in it."""
+    does not stand there; words: the caller's values for the label's place; slots: names of slots by their field's
+    place, those that say nothing among them; confidence: 0..1, of the least certain slot's value in it."""
 
     values: dict[str, Any]
     label: str | None
+    words: tuple[str, ...]
     slots: Mapping[Path, str]
     confidence: float
 
@@ -255,7 +267,7 @@ def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
     """told: with at least one label."""
     filling = _Filling(schema, told)
     try:
-        found = filling.value(schema, ())
+        found = filling.whole(schema)
     except _Cannot as error:
         return error.unmet
     except _TooLarge:
@@ -267,7 +279,9 @@ def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
         return Unmet(Reason.SCHEMA, "not an object")
     if placed.label is None and not placed.values:
         return Unmet(Reason.NO_PLACE)
-    return Filled(values=found, label=placed.label, slots=placed.slots, confidence=placed.confidence)
+    return Filled(
+        values=found, label=placed.label, words=placed.words, slots=placed.slots, confidence=placed.confidence
+    )
 
 
 def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[Any]:
@@ -278,6 +292,6 @@ def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[A
 
 def _only(schema: Mapping[str, Any], allowed: frozenset[str], path: Path) -> None:
     """A keyword that is not looked at could forbid what is given."""
-    strange = set(schema) - allowed - _SAYS_NOTHING
+    strange = set(schema) - allowed - SAYS_NOTHING
     if strange:
         raise _Cannot(Reason.SCHEMA, path, ", ".join(sorted(strange)))

@@ -5,7 +5,8 @@ Where no label stands in the text, the whole text is one token, as certain as it
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from gateway.answers.told import Told
 from gateway.wire import chat
@@ -14,16 +15,22 @@ from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
 _LEAST = 1e-9
 
 
-def logprobs(content: str, label: str | None, told: Told, alternatives: int) -> Logprobs:
-    """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others."""
+Spelled = Callable[[str], str | None]
+"""A label of the policy as the caller spells it; None where the caller has none such."""
+
+
+def logprobs(content: str, label: str | None, told: Told, alternatives: int, spelled: Spelled) -> Logprobs:
+    """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others that
+    the caller has."""
     if label is None:
         certain = _log(told.confidence)
         same = [Alternative(content, certain, _bytes(content))]
         return Logprobs([TokenLogprob(content, certain, _bytes(content), same[:alternatives])])
-    before, label, after = _around(content, label)
+    before, written, after = _around(content, label)
+    ranked = _ranked(written, told, spelled if content == label else lambda name: _in_json(spelled(name)))
     tokens = [
         *_certain(before, alternatives),
-        TokenLogprob(label, _log(told.confidence), _bytes(label), list(_ranked(label, told))[:alternatives]),
+        TokenLogprob(written, _log(told.confidence), _bytes(written), list(islice(ranked, max(0, alternatives)))),
         *_certain(after, alternatives),
     ]
     return Logprobs(tokens)
@@ -40,12 +47,19 @@ def _around(content: str, label: str) -> tuple[str, str, str]:
     return "", content, ""
 
 
-def _ranked(label: str, told: Told) -> Iterator[Alternative]:
-    """The label as the caller spells it, and the others by their scores."""
+def _in_json(word: str | None) -> str | None:
+    """As it is written between quotes."""
+    return None if word is None else chat.encode(word).decode()[1:-1]
+
+
+def _ranked(label: str, told: Told, spelled: Spelled) -> Iterator[Alternative]:
+    """The label as it is written, and the others by their scores."""
     yield Alternative(label, _log(told.confidence), _bytes(label))
     others = sorted((score, name) for name, score in told.scores.items() if name != told.labels[0])
     for score, name in reversed(others):
-        yield Alternative(name, _log(score), _bytes(name))
+        word = spelled(name)
+        if word is not None:
+            yield Alternative(word, _log(score), _bytes(word))
 
 
 def _certain(text: str, alternatives: int) -> Iterator[TokenLogprob]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway.answers import prompt
 from gateway.answers.fill import Path, fill
-from gateway.answers.logprobs import logprobs
+from gateway.answers.logprobs import Spelled, logprobs
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
 from gateway.answers.told import Told
 from gateway.answers.unmet import Reason, Unmet
@@ -35,16 +36,16 @@ def make(wanted: Wanted, told: Told, prompts: Sequence[str]) -> Made | Unmet:
     """prompts: texts that may name the words to answer with; the first that does counts. At least one."""
     if not told.labels:
         return Unmet(Reason.NO_PLACE)
+    if isinstance(wanted.shape, Document | Call):
+        return _by_schema(wanted, wanted.shape, told)
     for text in prompts:
-        made = _made(wanted.shape, told, text)
-        if not isinstance(made, Unmet):
-            return _within(wanted, made, told)
-        if made.reason is not Reason.NO_PLACE:
+        made = _by_prompt(wanted, wanted.shape, told, text)
+        if not isinstance(made, Unmet) or made.reason is not Reason.NO_PLACE:
             break
     return made
 
 
-def _within(wanted: Wanted, made: Made, told: Told) -> Made | Unmet:
+def _within(wanted: Wanted, made: Made, told: Told, spelled: Spelled) -> Made | Unmet:
     """An answer that nothing cuts, with its logprobs."""
     each = _BYTES_A_WORD if isinstance(wanted.shape, Word) else _BYTES_A_TOKEN
     if wanted.most_tokens is not None and len(made.content.encode()) > each * wanted.most_tokens:
@@ -53,31 +54,36 @@ def _within(wanted: Wanted, made: Made, told: Told) -> Made | Unmet:
         return Unmet(Reason.STOP)
     if wanted.alternatives is None or made.call is not None:
         return made
-    certain = min(told.confidence, made.slot_confidence)
-    return replace(
-        made, logprobs=logprobs(made.content, made.label, replace(told, confidence=certain), wanted.alternatives)
+    sure = replace(told, confidence=min(told.confidence, made.slot_confidence))
+    return replace(made, logprobs=logprobs(made.content, made.label, sure, wanted.alternatives, spelled))
+
+
+def _by_schema(wanted: Wanted, shape: Document | Call, told: Told) -> Made | Unmet:
+    filled = fill(shape.schema, told)
+    if isinstance(filled, Unmet):
+        return filled
+    made = Made(
+        content=chat.encode(filled.values).decode(),
+        label=filled.label,
+        call=shape if isinstance(shape, Call) else None,
+        slots=filled.slots,
+        slot_confidence=filled.confidence,
     )
+    return _within(wanted, made, told, partial(told.names.spelled, words=filled.words))
 
 
-def _made(shape: Word | AnyObject | Document | Call, told: Told, text: str) -> Made | Unmet:
-    if isinstance(shape, Document | Call):
-        filled = fill(shape.schema, told)
-        if isinstance(filled, Unmet):
-            return filled
-        call = shape if isinstance(shape, Call) else None
-        return Made(
-            content=chat.encode(filled.values).decode(),
-            label=filled.label,
-            call=call,
-            slots=filled.slots,
-            slot_confidence=filled.confidence,
-        )
+def _by_prompt(wanted: Wanted, shape: Word | AnyObject, told: Told, text: str) -> Made | Unmet:
     if len(told.labels) > 1:
         return Unmet(Reason.AMBIGUOUS, ", ".join(told.labels))
     if isinstance(shape, Word) and prompt.speaks_of_json(text):
         return Unmet(Reason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
     word = prompt.word(told.labels[0], told.names, text)
-    if isinstance(word, Unmet) or isinstance(shape, Word):
-        return word if isinstance(word, Unmet) else Made(content=word, label=word)
-    key = prompt.key(text)
-    return key if isinstance(key, Unmet) else Made(content=chat.encode({key: word}).decode(), label=word)
+    if isinstance(word, Unmet):
+        return word
+    content = word
+    if isinstance(shape, AnyObject):
+        key = prompt.key(text)
+        if isinstance(key, Unmet):
+            return key
+        content = chat.encode({key: word}).decode()
+    return _within(wanted, Made(content=content, label=word), told, partial(prompt.spelled, told.names, text))

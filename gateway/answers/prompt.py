@@ -22,9 +22,12 @@ def word(label: str, names: Names, prompt: str) -> str | Unmet:
         return Unmet(Reason.NO_PLACE)
     if not found:
         return Unmet(Reason.LABEL_NOT_ASKED, label)
-    if label in found or len(found) == 1:
-        return label if label in found else found[0]
-    return Unmet(Reason.AMBIGUOUS, ", ".join(found))
+    return _meant(label, found) or Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def spelled(names: Names, prompt: str, label: str) -> str | None:
+    """The same for any of the labels: None where the prompt does not name it, or in several ways."""
+    return _meant(label, _named(label, names, prompt))
 
 
 def speaks_of_json(prompt: str) -> bool:
@@ -38,6 +41,12 @@ def key(prompt: str) -> str | Unmet:
     if not found:
         return Unmet(Reason.NO_PLACE)
     return found[0] if len(found) == 1 else Unmet(Reason.AMBIGUOUS, ", ".join(found))
+
+
+def _meant(label: str, found: list[str]) -> str | None:
+    if label in found:
+        return label
+    return found[0] if len(found) == 1 else None
 
 
 def _named(label: str, names: Names, prompt: str) -> list[str]:

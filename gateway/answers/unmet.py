@@ -22,7 +22,7 @@ class Reason(StrEnum):
     UNFIT_VALUE = "unfit_value"
     """The text says something of it that the field does not take, or that could be read in two ways."""
     SCHEMA = "schema"
-    """The schema uses what is not understood here."""
+    """The schema uses what is not understood here, or may not allow what would be given."""
     FREE_TOOLS = "free_tools"
     """The model may choose whether, or which, function it calls."""
     MODALITY = "modality"

@@ -124,18 +124,20 @@ def an_object(value: Any, name: str) -> Mapping[str, Any]:
 
 def seconds(value: Any, name: str) -> float | None:
     """A time in ISO 8601 (UTC where it names no zone), or seconds since 1970, also in thousandths, millionths or
-    billionths. Raises UnreadableRecord."""
+    billionths. None where there is none, or one no later than 1970's first second, as of a clock that was not set.
+    Raises UnreadableRecord."""
     if value is None or value == "":
         return None
     try:
         if isinstance(value, int | float):
-            unit = next((unit for unit in _TIME_UNITS if value <= _LATEST_S * unit), 1)
+            unit = next((unit for unit in _TIME_UNITS if abs(value) <= _LATEST_S * unit), 1)
             found = datetime.fromtimestamp(value / unit, UTC)
         else:
             found = datetime.fromisoformat(str(value).strip())
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise UnreadableRecord(f"{name}: {str(value)[:40]!r} is no time such as 2026-11-25T10:00:00Z") from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return at if at > 0 else None
 
 
 def tokens(value: Any) -> int | None:

@@ -14,6 +14,8 @@ from gateway.spelling import Names
 
 KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
 ENUM = {"type": "string", "enum": ["Card Lost", "Card Stolen", "Top Up"]}
+INTENT = {"Intent": {**ENUM, "title": "Intent"}}
+CONSTANTS = [{"const": "Top Up", "title": "A top-up"}, {"const": "Card Lost"}, {"const": "Card Stolen"}]
 
 
 def obj(**properties: Any) -> dict[str, Any]:
@@ -63,6 +65,23 @@ def reason(schema: dict[str, Any], *labels: str) -> Reason:
             {"intent": "Card Lost"},
         ),
         ({"type": "object", "properties": {"intent": ENUM, "why": {"type": "string"}}}, {"intent": "Card Lost"}),
+        (
+            {**obj(intent={"$ref": "#/$defs/Intent", "description": "Which", "default": "Top Up"}), "$defs": INTENT},
+            {"intent": "Card Lost"},
+        ),
+        (
+            {**obj(intent={"$ref": "#/$defs/Intent", "enum": ["Card Lost", "Top Up"]}), "$defs": INTENT},
+            {"intent": "Card Lost"},
+        ),
+        (obj(intent={"oneOf": CONSTANTS}), {"intent": "Card Lost"}),
+        (obj(intent={"oneOf": [{"type": "null"}, ENUM]}), {"intent": "Card Lost"}),
+        (obj(intent={"oneOf": [{"type": "integer", "multipleOf": 2}, ENUM]}), {"intent": "Card Lost"}),
+        (obj(intent={"anyOf": [ENUM, {"type": "string", "pattern": "^Top"}]}), {"intent": "Card Lost"}),
+        (obj(of={"oneOf": [obj(intent=ENUM), obj(intent=ENUM, why=ENUM)]}), {"of": {"intent": "Card Lost"}}),
+        (
+            obj(of={"oneOf": [obj(kind={"const": "a"}, intent=ENUM), obj(kind={"const": "b"}, intent=ENUM)]}),
+            {"of": {"kind": "a", "intent": "Card Lost"}},
+        ),
     ],
 )
 def test_schemas_that_can_be_met(schema: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -112,6 +131,27 @@ def test_several_labels_fill_an_array() -> None:
         (obj(intent={"$ref": "https://example.com/intent"}), ("card_lost",), Reason.SCHEMA),
         (obj(intent={"$ref": "#/$defs/none"}), ("card_lost",), Reason.SCHEMA),
         (obj(labels={"type": "array", "items": ENUM, "minItems": "two"}), ("card_lost",), Reason.SCHEMA),
+        ({**obj(intent={"$ref": "#/$defs/Intent", "enum": ["Top Up"]}), "$defs": INTENT}, (), Reason.SCHEMA),
+        ({**obj(intent={"$ref": "#/$defs/Intent", "pattern": "^Top"}), "$defs": INTENT}, (), Reason.SCHEMA),
+        (
+            {**obj(labels={"type": "array", "items": {"$ref": "#/$defs/Intent", "maxLength": 3}}), "$defs": INTENT},
+            (),
+            Reason.SCHEMA,
+        ),
+        (obj(intent={"oneOf": [ENUM, {"type": "string"}]}), (), Reason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"enum": ["Card Lost", "Top Up", 3]}]}), (), Reason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"type": "string", "pattern": "^Top"}]}), (), Reason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"$ref": "#/$defs/none"}]}), (), Reason.SCHEMA),
+        (obj(intent={"anyOf": [ENUM], "oneOf": [{"const": "Top Up"}]}), (), Reason.SCHEMA),
+        (obj(intent=ENUM, note={"oneOf": [{"type": "null"}, {"enum": [None, "x"]}]}), (), Reason.SCHEMA),
+        (
+            obj(of={"oneOf": [obj(intent=ENUM), {"type": "object", "patternProperties": {"^i": ENUM}}]}),
+            (),
+            Reason.SCHEMA,
+        ),
+        (obj(of={"oneOf": [obj(intent=ENUM), {"properties": {"intent": {"minLength": 3}}}]}), (), Reason.SCHEMA),
+        (obj(intent={"const": "Card Lost", "enum": ["Top Up"]}), (), Reason.SCHEMA),
+        (obj(intent={**ENUM, "type": "integer"}), (), Reason.SCHEMA),
         (ENUM, ("card_lost",), Reason.SCHEMA),
         ({}, ("card_lost",), Reason.OTHER_FIELD),
     ],
@@ -203,6 +243,9 @@ def test_slots_that_can_be_given(schema: dict[str, Any], values: dict[str, Any],
         (obj(intent=ENUM, people={"type": "integer"}), {"people": [2, 4]}, Reason.AMBIGUOUS),
         (obj(intent=ENUM, people={"type": "integer", "multipleOf": 2}), {"people": 4}, Reason.SCHEMA),
         (obj(intent=ENUM, people={"type": "integer", "minimum": "one"}), {"people": 4}, Reason.SCHEMA),
+        (obj(intent=ENUM, seating={"type": "string", "enum": ["inside", None]}), {}, Reason.SCHEMA),
+        ({**obj(people={"$ref": "#/$defs/N", "maximum": 3}), "$defs": {"N": {"type": "integer"}}}, {"people": 4},
+         Reason.SCHEMA),
         (obj(date=MAYBE_DATE), {}, Reason.NO_PLACE),
         (obj(people={"type": "integer"}, why={"type": "string"}), {"people": 4}, Reason.OTHER_FIELD),
     ],
@@ -229,9 +272,12 @@ def test_a_slot_named_as_a_field_of_labels_is_none() -> None:
     assert (found.values, dict(found.slots)) == ({"seating": "Card Lost"}, {})
 
 
-def test_a_schema_that_doubles_at_each_level_is_given_up() -> None:
-    both = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
-    assert reason({"$ref": "#/$defs/a", "$defs": {"a": both}}) is Reason.SCHEMA
+@pytest.mark.parametrize("beside", [{}, obj(intent=ENUM)])
+@pytest.mark.parametrize("either", ["anyOf", "oneOf"])
+def test_a_schema_that_doubles_at_each_level_is_given_up(either: str, beside: dict[str, Any]) -> None:
+    both = {either: [*([beside] if beside else []), {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
+    found = filled({"$ref": "#/$defs/a", "$defs": {"a": both}})
+    assert found == {"intent": "Card Lost"} if beside and either == "anyOf" else found.reason is Reason.SCHEMA
 
 
 def test_other_beside_words_that_are_no_labels_says_nothing_of_it() -> None:

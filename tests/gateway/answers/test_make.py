@@ -71,14 +71,52 @@ def test_logprobs_are_calibrated_scores(shape: Word | Document) -> None:
     assert math.exp(label.logprob) == pytest.approx(0.9)
     assert [(found.token, round(math.exp(found.logprob), 6)) for found in label.top_logprobs] == [
         ("Fees", 0.9),
-        ("top_up", 0.1),
+        ("Top Up", 0.1),
     ]
     assert bytes(label.bytes).decode() == "Fees"
     assert all(token.logprob == 0 for token in tokens if token is not label)
 
 
-def test_no_alternatives_where_none_were_asked_for() -> None:
-    answer = made(Wanted(shape=Word(), alternatives=0))
+THREE = Told(
+    labels=("fees",),
+    names=Names(("fees", "top_up", "card_lost", "greeting"), {"top_up": ("recharge",)}),
+    confidence=0.6,
+    scores={"fees": 0.6, "greeting": 0.2, "top_up": 0.15, "card_lost": 0.05},
+)
+WORDS = ["Fees", "Recharge", "CARD-LOST", "none of these"]
+BOTH = {"anyOf": [{"const": "Recharge"}, {"type": "null"}, {"$ref": "#/$defs/f"}, {"enum": ["CARD-LOST"]}]}
+
+
+def of(label: object, **more: object) -> Document:
+    return Document({"type": "object", "properties": {"label": label}, "required": ["label"], **more})
+
+
+@pytest.mark.parametrize(
+    ("shape", "text", "expected"),
+    [
+        (of({"enum": WORDS}), "", ["Fees", "Recharge", "CARD-LOST"]),
+        (of({"enum": ["Fees", "Card Lost", "card-lost"]}), "", ["Fees"]),
+        (of(BOTH, **{"$defs": {"f": {"enum": ["Fees"]}}}), "", ["Fees", "Recharge", "CARD-LOST"]),
+        (of({"anyOf": [{"enum": WORDS}, {"$ref": "#/$defs/none"}]}), "", ["Fees", "Recharge", "CARD-LOST"]),
+        (of({"enum": ["fees", 'card "lost"']}), "", ["fees", 'card \\"lost\\"']),
+        (Word(), "Say Fees, Recharge or CARD-LOST.", ["Fees", "Recharge", "CARD-LOST"]),
+        (Word(), "Say Fees, Top Up (recharge), card lost or Card Lost.", ["Fees", "Top Up"]),
+        (AnyObject(), 'Say {"label": "Fees"} or "Card lost".', ["Fees", "Card lost"]),
+    ],
+)
+def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
+    shape: Word | AnyObject | Document, text: str, expected: list[str]
+) -> None:
+    found = make(Wanted(shape=shape, alternatives=20), THREE, [text])
+    assert isinstance(found, Made), found
+    assert found.logprobs is not None
+    [label] = [token for token in found.logprobs.content or [] if token.logprob < 0]
+    assert [one.token for one in label.top_logprobs] == expected
+
+
+@pytest.mark.parametrize("alternatives", [0, -1])
+def test_no_alternatives_where_none_were_asked_for(alternatives: int) -> None:
+    answer = made(Wanted(shape=Word(), alternatives=alternatives))
     assert answer.logprobs is not None
     assert [token.top_logprobs for token in answer.logprobs.content or []] == [[]]
     assert made(Wanted(shape=Word())).logprobs is None

@@ -178,6 +178,10 @@ def test_what_is_no_call_to_learn_from_is_counted(record: dict[str, Any], reason
         (json.dumps({"request": "[" * 100_000, "response": ONE.response}), "request: is text, but not JSON"),
         (json.dumps({"request": ONE.request, "response": ONE.response, "created_at": 10**400}), "is no time"),
         (json.dumps(portkey(ONE, created_at=float("nan"))), "created_at: 'nan' is no time"),
+        (json.dumps(portkey(ONE, created_at=-(10**17))), f"created_at: '{-(10**17)}' is no time"),
+        (json.dumps(portkey(ONE, created_at=-(10**30))), f"created_at: '{-(10**30)}' is no time"),
+        (json.dumps(portkey(ONE, created_at=-(10**400))), "is no time"),
+        (json.dumps(portkey(ONE, created_at=float("-inf"))), "created_at: '-inf' is no time"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, message: str, tmp_path: Path) -> None:
@@ -195,6 +199,23 @@ def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, me
 def test_a_time_may_be_in_parts_of_a_second(unit: int, tmp_path: Path) -> None:
     [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, created_at=START * unit)])).calls
     assert call.at == START
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        -6795364578871345152,
+        -62135596800.0,
+        0,
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "1970-01-01",
+    ],
+)
+def test_a_clock_that_was_not_set_tells_no_time(zero: float | str, tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.jsonl", [portkey(ONE, created_at=zero), portkey(ONE, created_at=1)]))
+    assert list(log.problems) == []
+    assert [call.at for call in log.calls] == [None, 1]
 
 
 @pytest.mark.parametrize("odd", [pytest.param(10**400, id="huge"), float("nan"), float("inf"), "nan", [1], {"a": 1}])
