@@ -40,10 +40,17 @@ def key(text: str, system: str = "") -> str:
 def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     """Drop empty rows, leaks of the policy's tests, duplicates and contradictions.
 
-    Of equal texts with different labels, the most trusted source's stands (the policy, then data, a file, a teacher,
-    the built-in writer). Raises TrainingError where a label is left without any row.
+    With a line of the policy that leaks goes what the built-in writer made of it. Of equal texts with different labels,
+    the most trusted source's stands (the policy, then data, a file, a teacher, the built-in writer); what is merely not
+    some label gives way to the most trusted label that it leaves open, but for the built-in writer's. Raises
+    TrainingError where a label is left without any row.
     """
+    rows = list(rows)
     tests = {key(test.text, test.system) for test in policy.tests}
+    leaked: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.source == "policy" and key(row.text, row.system) in tests:
+            leaked[row.group].append(row)
     by_key: dict[str, list[Row]] = defaultdict(list)
     leaks: dict[str, None] = {}
     empty = 0
@@ -51,6 +58,8 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         same = key(row.text, row.system)
         if not same:
             empty += 1
+        elif _made_of_any(row, leaked.get(row.group, ())):
+            continue
         elif same in tests:
             leaks[row.shown] = None
         else:
@@ -76,23 +85,38 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     )
 
 
+def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
+    """Whether the built-in writer made a row of one of these, which are of its group: a text of two examples has the
+    labels of both, and what was made of the other example alone has not."""
+    return row.source == "builtin" and any(set(one.labels) <= set(row.labels) for one in leaked)
+
+
 def _agreed(policy: Policy, equal: Sequence[Row]) -> Row | None:
     """The one row that equal texts come to, or None where the most trusted of them contradict each other."""
-    best = min(_TRUST.index(row.source) for row in equal)
-    trusted = [row for row in equal if _TRUST.index(row.source) == best]
+    trusted = _most_trusted(equal)
     labelled = [row for row in trusted if not row.against]
-    first = max(labelled or trusted, key=lambda row: row.weight)
-    sets = {row.labels for row in labelled}
-    if any(set(row.against).intersection(labels) for row in trusted for labels in sets):
-        return None
+    against = tuple(dict.fromkeys(label for row in trusted for label in row.against))
     if not labelled:
-        return replace(first, against=tuple(dict.fromkeys(label for row in trusted for label in row.against)))
+        given = [row for row in equal if row.source != "builtin" and not row.against]
+        left_open = [row for row in given if not set(against).intersection(row.labels)]
+        if not left_open:
+            return replace(max(trusted, key=lambda row: row.weight), against=against)
+        labelled = _most_trusted(left_open)
+    first = max(labelled, key=lambda row: row.weight)
+    sets = {row.labels for row in labelled}
+    if any(set(against).intersection(labels) for labels in sets):
+        return None
     if len(sets) <= 1:
         return first
     if policy.multi_label and () not in sets:
         union = {label for labels in sets for label in labels}
         return replace(first, labels=tuple(label for label in policy.labels if label in union))
     return None
+
+
+def _most_trusted(rows: Sequence[Row]) -> list[Row]:
+    best = min(_TRUST.index(row.source) for row in rows)
+    return [row for row in rows if _TRUST.index(row.source) == best]
 
 
 def _check_labels(policy: Policy, rows: Iterable[Row]) -> None:

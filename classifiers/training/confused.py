@@ -23,8 +23,8 @@ _SHOWN = 3
 class Pair:
     """Two labels (the second may be `none`, where several may hold) and how often one was taken for the other.
 
-    first_texts, second_texts: some of the texts of each that were; never more than half of them, since what a teacher
-    has seen can no longer measure what it writes.
+    first_texts, second_texts: some of the texts of each that were, for a teacher to see; never more than half of them,
+    since what it has seen can no longer measure what it writes.
     """
 
     first: str
@@ -60,10 +60,10 @@ def look(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> See
         return (_any_of if policy.multi_label else _one_of)(policy, by_themselves(rows), vectors, seed)
 
 
-def pairs(seen: Seen, unseen_by_teachers: Collection[str]) -> list[Pair]:
+def pairs(seen: Seen, showable: Collection[str]) -> list[Pair]:
     """Every pair of labels that is confused, the most confused first. `other` is no label to write for.
 
-    unseen_by_teachers: texts of which some may be shown.
+    showable: texts of which a teacher may see some.
     """
     wrong: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, (truth, said) in enumerate(zip(seen.truths, seen.said, strict=True)):
@@ -72,7 +72,7 @@ def pairs(seen: Seen, unseen_by_teachers: Collection[str]) -> list[Pair]:
             wrong[first, second].append(index)
     found = []
     for (first, second), indexes in wrong.items():
-        fresh = [index for index in indexes if seen.texts[index] in unseen_by_teachers]
+        fresh = [index for index in indexes if seen.texts[index] in showable]
         shown = sorted(fresh, key=lambda index: -float(seen.loss[index]))[: (len(fresh) + 1) // 2]
         told = {name: [seen.texts[i] for i in shown if seen.truths[i] == name][:_SHOWN] for name in (first, second)}
         found.append(

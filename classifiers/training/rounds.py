@@ -1,7 +1,8 @@
 """Error-driven rounds: what held-out text shows to be confused gets sentences that tell it apart, until that gains
 nothing.
 
-After each round the same held-out rows are measured again, on the same folds, without those that a teacher was shown.
+A teacher is shown some of what was mistaken, but no row of the user's own: those stay here.
+After each round the same held-out rows are measured again, on the same folds, without those that it was shown.
 A round that does not lower their loss is left out, and is the last. Sentences of a round teach and are not measured on:
 they were written to be hard, and no traffic is like that.
 """
@@ -14,7 +15,7 @@ from classifiers.policy import Policy
 from classifiers.training import confused
 from classifiers.training.confused import Pair
 from classifiers.training.progress import Progress
-from classifiers.training.rows import Row
+from classifiers.training.rows import REAL, Row
 from classifiers.training.text import Text
 from classifiers.training.write.contrast import contrast_asks
 from classifiers.training.write.teacher import Approve, Author
@@ -78,7 +79,8 @@ def hold(
     seen = confused.look(policy, text.rows, text.vectors, seed)
     measurable = set(seen.texts)
     for number in range(1, most + 1):
-        pairs = confused.pairs(seen, measurable)
+        own = {row.text for row in text.rows if row.source in REAL}
+        pairs = confused.pairs(seen, measurable - own)
         if not pairs:
             return Rounds(text=text, rounds=tuple(rounds), ended="nothing is confused")
         progress.step(f"write: round {number}, {_counted(len(pairs))}")

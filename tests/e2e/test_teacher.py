@@ -7,7 +7,7 @@ POLICY = """\
 version: 1
 name: taught
 kind: intent
-about: messages to a shop
+about: 'messages to a shop, such as ["do you have this in red", "how late are you open"]'
 labels:
   greeting: {{means: says hello, examples: [hello, hi there]}}
   refund: {{means: asks about a refund, examples: [where is my refund, I want my money back]}}
@@ -26,7 +26,8 @@ def prepared(folder: Path, prepared_dir: Path, base_url: str, budget: str = "$1.
 
 
 def test_a_teacher_is_asked_once(run_offramp, proxy, tmp_path: Path, prepared_dir: Path) -> None:
-    """The echo repeats its prompt, so what it writes is of no use; the asking, pricing and caching are real."""
+    """The echo repeats its prompt, the policy's `about` included, so what it writes is of no use; the asking, pricing
+    and caching are real."""
     prepared(tmp_path, prepared_dir, f"{proxy.url}/v1")
     sample = (
         'offramp_requests_total{decision="forward",endpoint="chat.completions",model="gpt-4o",rule="",status="200"}'

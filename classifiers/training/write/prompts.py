@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from classifiers.policy import ANYTHING_ELSE, OTHER, Policy
 from classifiers.text.languages import ANY
+from classifiers.training.clean import key
 from classifiers.training.slots.asked import slot_lines
 from classifiers.training.write.attributes import Attributes
 from classifiers.training.write.neighbours import Neighbours
@@ -44,8 +45,9 @@ def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighb
     """Every prompt for a policy, labels taking turns, so that a budget that ends early ends evenly.
 
     For safety each batch holds harmful messages and, for contrast, as many harmless ones with the same words. Where a
-    text may have several labels, some batches are of two at once, and some of none.
+    text may have several labels, some batches are of two at once, and some of none. None shows a test of the policy.
     """
+    policy = _without_tests(policy)
     ask = _safety_asks if policy.kind == "safety" else _topic_asks if policy.multi_label else _label_asks
     turns = [list(ask(policy, name, sentences_per_label, seed, neighbours.get(name, ()))) for name in policy.labels]
     if policy.other is not None or policy.several:
@@ -173,6 +175,21 @@ def keyed_ask(
         f"Answer with a JSON object of {len(labels)} lists of {wanted} strings each and nothing else: {{{keys}}}",
     ]
     return Ask(prompt="\n".join(prompt), labels=dict(labels), wanted=wanted, batch=batch)
+
+
+def _without_tests(policy: Policy) -> Policy:
+    """The policy without the lines that are among its tests."""
+    tests = {key(test.text, test.system) for test in policy.tests}
+    labels = {
+        name: label.model_copy(
+            update={
+                "examples": tuple(text for text in label.examples if key(text) not in tests),
+                "not_": tuple(text for text in label.not_ if key(text) not in tests),
+            }
+        )
+        for name, label in policy.labels.items()
+    }
+    return policy.model_copy(update={"labels": labels})
 
 
 def _orientation(examples: Sequence[str], chance: random.Random) -> list[str]:

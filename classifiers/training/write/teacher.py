@@ -56,9 +56,10 @@ class Author:
         self._complete = hired.complete
         self._group = f"teacher {place}" if place else "teacher"
         self._cache = Cache(cache_dir)
-        self._seed = seed
+        self._seeds = range(seed, seed + _TRIES)
         self._purse = Purse(teacher.budget, hired.price, teacher.tokens)
         self._expected = 0.0
+        self._answers = 0
         self._wanted, self._answered, self._unusable, self._sentences = 0, 0, 0, 0
         self._over_budget = False
 
@@ -68,20 +69,25 @@ class Author:
         return self._purse.spent_usd
 
     @property
+    def answers(self) -> int:
+        """How many the model gave, in this run."""
+        return self._answers
+
+    @property
     def over_budget(self) -> bool:
         """Whether something was left out since the next call could have exceeded the budget."""
         return self._over_budget
 
     def estimate(self, asks: Sequence[Ask]) -> Estimate:
         """What asking will come to. Nothing is asked."""
-        paid = [ask for ask in asks if self._cache.get(self._question(ask, self._seed)) is None]
+        paid = [ask for ask in asks if not self._cached(ask)]
         return estimate(paid, len(asks) - len(paid), self.price)
 
     def write(self, asks: Sequence[Ask], advance: Callable[[int, int], None]) -> list[Row]:
         """Ask for every batch until the budget is spent, and from then on take only those whose answers are cached.
 
-        Each batch is one group. Raises TeacherError where `complete` gives up (answers until then are cached, so
-        that a re-run goes on from there).
+        Each batch is one group. Raises TeacherError where `complete` gives up (the answers that held texts until then
+        are cached, so that a re-run goes on from there).
         """
         self._expected += self.estimate(asks).usd
         self._wanted += len(asks)
@@ -124,22 +130,26 @@ class Author:
 
     def _texts(self, ask: Ask) -> list[tuple[str, Labels]]:
         """A batch's texts, from the cache or paid for; a second try with another seed where the first is unusable."""
+        if known := self._cached(ask):
+            return known
+        if self._over_budget:
+            raise BudgetExceeded
         most = _TOKENS_A_TEXT * ask.texts + _TOKENS_BESIDE
-        for attempt in range(_TRIES):
-            seed = self._seed + attempt
-            question = self._question(ask, seed)
-            answer = self._cache.get(question)
-            if answer is None:
-                if self._over_budget:
-                    raise BudgetExceeded
-                self._purse.check(ask, most)
-                answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
-                self._purse.charge(ask, answer)
-                self._cache.put(question, answer)
+        for seed in self._seeds:
+            self._purse.check(ask, most)
+            answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
+            self._purse.charge(ask, answer)
+            self._answers += 1
             texts = _read(ask, answer.text)
             if texts:
+                self._cache.put(self._question(ask, seed), answer)
                 return texts
         return []
+
+    def _cached(self, ask: Ask) -> list[tuple[str, Labels]]:
+        """A batch's texts in the cache; none where no try was answered with any."""
+        answers = (self._cache.get(self._question(ask, seed)) for seed in self._seeds)
+        return next((texts for answer in answers if answer and (texts := _read(ask, answer.text))), [])
 
     def _question(self, ask: Ask, seed: int) -> str:
         """All that an answer depends on."""
@@ -150,8 +160,10 @@ class Author:
 
 def nothing_written(name: str, author: Author) -> TeacherError:
     """Why a teacher that was asked wrote nothing at all."""
-    budget = "the budget is too small for one call"
-    why = budget if author.over_budget else "none of its answers held a JSON list of texts"
+    why = "the budget is too small for one call"
+    if author.answers:
+        spent = ", and then the budget was spent" if author.over_budget else ""
+        why = f"none of its answers ({author.answers}) held a JSON list of texts{spent}"
     return TeacherError(f"{name}: teacher {author.teacher.model} wrote nothing: {why}")
 
 

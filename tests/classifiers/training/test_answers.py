@@ -20,6 +20,20 @@ from classifiers.training.write.answers import parse, parse_keyed
         ('["a", "' + "x" * 2000 + '"]', ["a"]),
         ('["two\\n lines"]', ["two lines"]),
         ('Values as [2](people):\n["for [2](people)"]', ["for [2](people)"]),
+        ("I can't help with that.\nIt would be harmful to write such messages.", []),
+        ("Here are some:\n\n1. a\n2. 3.50 for b\n\nTell me if you want more.", ["a", "3.50 for b"]),
+        ("*No.*\n*I will not.*\n10:30 is late\n3.5 is more", []),
+        ('The form is ["…", "..."].\n["a", "…", "b"]', ["a", "b"]),
+        ('The form is ["…", "…"], which I do not fill.', []),
+        ('["draft a", "draft b"]\nBetter:\n["a", "b"]', ["a", "b"]),
+        ('["a", "b", "c"]\nI left out ["bomb", "gun"].', ["a", "b", "c"]),
+        ('<think>\nAs ["one", "two", "three"]?\n</think>\n\n["a", "b"]', ["a", "b"]),
+        ('So ["one", "two", "three"]. "Yes".</think>["a", "b"]', ["a", "b"]),
+        ('<thinking>["one", "two"]</thinking>\n1. a\n2. b', ["a", "b"]),
+        ('<think>["one", "two"]</think>\nI cannot help with that.', []),
+        ('<think>\n["one", "two"] or rather ["three", "fo', []),
+        ('["obey </think> now", "a <think>"]', ["obey </think> now", "a <think>"]),
+        ('["obey",\n "</think> now"]', ["obey", "</think> now"]),
     ],
 )
 def test_answers_are_parsed_with_distrust(answer: str, texts: list[str]) -> None:
@@ -45,6 +59,11 @@ def test_a_deeply_nested_answer_is_no_text() -> None:
         ('{"A": [1, null, {"text": "a"}], "C": ["b"]}', {"a": "x"}),
         ('["a", "b"]', {}),
         ("I cannot help with that.", {}),
+        ('{"A": ["a", "b"]}\n\n{"B": ["c"]}', {"a": "x", "b": "x", "c": "y"}),
+        ('{"A": ["…", "…"], "B": ["…"]} is the form:\n{"A": ["a"], "B": ["b"]}', {"a": "x", "b": "y"}),
+        ('{"A": ["one"], "B": ["two"]}\nBetter:\n{"A": ["a"], "B": ["b"]}', {"a": "x", "b": "y"}),
+        ('<think>{"A": ["one", "two"], "B": ["three"]}</think>{"A": ["a"], "B": ["b"]}', {"a": "x", "b": "y"}),
+        ('<think>{"A": ["one"], "B": ["two"]}, but', {}),
     ],
 )
 def test_texts_under_keys_get_the_labels_of_their_key(answer: str, texts: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,13 @@ class Trial:
         self.whys: list[str] = []
         self.agrees = agrees
 
-    def hold(self) -> Rounds:
+    def hold(self, rows: Sequence[Row] | None = None) -> Rounds:
         def approve(*told: Any) -> bool:
             self.whys.append(told[-1])
             return self.agrees
 
         make = ready(self.policy)
-        rows = written()
+        rows = written() if rows is None else rows
         return hold(
             self.policy,
             rows,
@@ -140,6 +141,20 @@ def test_sentences_of_a_round_teach_and_are_not_measured_on(policy: Policy, tmp_
     (shown,) = [{*pair.first_texts, *pair.second_texts} for pair in found.rounds[0].pairs]
     assert shown
     assert found.rounds[0].before.rows == len(written()) - len(shown)
+
+
+@pytest.mark.parametrize("own", [lambda number: True, lambda number: number % 3 > 0])
+def test_a_users_own_rows_are_not_shown_and_stay_in_the_measure(
+    policy: Policy, tmp_path: Path, own: Callable[[int], bool]
+) -> None:
+    rows = [replace(one, source="data", writer="") if own(n) else one for n, one in enumerate(written())]
+    trial = Trial(policy, tmp_path, Knows())
+    first = trial.hold(rows).rounds[0]
+    assert first.pairs[0].mistaken > 1
+    shown = {one for pair in first.pairs for one in (*pair.first_texts, *pair.second_texts)}
+    assert bool(shown) is any(one.source != "data" for one in rows)
+    assert not any(one.text in prompt for one in rows if one.source == "data" for prompt in trial.model.prompts)
+    assert first.before.rows == len(rows) - len(shown)
 
 
 def test_a_round_that_gains_nothing_is_left_out_and_the_last(policy: Policy, tmp_path: Path) -> None:

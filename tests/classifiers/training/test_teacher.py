@@ -19,7 +19,7 @@ from classifiers.training.write.budget import Price, token_count
 from classifiers.training.write.cache import Cache, Completion
 from classifiers.training.write.neighbours import nearest_labels
 from classifiers.training.write.prompts import asks
-from classifiers.training.write.teacher import Author, Hired
+from classifiers.training.write.teacher import Author, Hired, nothing_written
 
 
 class Scripted:
@@ -186,6 +186,61 @@ def test_answers_that_hold_nothing_are_asked_again_and_then_counted(
     assert run.author.summary()["batches"] == {"wanted": 8, "answered": 8, "unusable": 8}
 
 
+def test_an_unusable_answer_is_not_kept_but_asked_for_again(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    Run(taught(), Scripted(answer="I cannot."), tmp_path).write()
+    mended = Scripted()
+    again = Run(taught(), mended, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (8, 0)
+    assert len(again.write()) == 60
+    assert len(mended.prompts) == 8
+
+
+def test_an_unusable_answer_that_was_kept_before_is_none(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    first = Run(taught(), Scripted(), tmp_path)
+    rows = first.write()
+    for number, path in enumerate(sorted(tmp_path.iterdir())):
+        if number < 3:
+            kept = json.loads(path.read_text())
+            path.write_text(json.dumps(kept | {"answer": {"text": "[]"}}))
+    model = Scripted()
+    again = Run(taught(), model, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (3, 5)
+    assert len(again.write()) == len(rows)
+    assert len(model.prompts) == 3
+
+
+def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    class Second(Scripted):
+        def __call__(self, prompt: str, *, seed: int, **options: Any) -> Completion:
+            told = super().__call__(prompt, seed=seed, **options)
+            return told if seed else Completion(text="I cannot.", input_tokens=1, output_tokens=1)
+
+    rows = Run(taught(), Second(), tmp_path).write()
+    silent = Scripted()
+    again = Run(taught(), silent, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (0, 8)
+    assert again.write() == rows
+    assert silent.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer", "why"),
+    [
+        (100_000, "I cannot.", r"none of its answers \(16\) held a JSON list of texts$"),
+        (3_000, "I cannot.", r"none of its answers \(\d\) held a JSON list of texts, and then the budget was spent$"),
+        (1_700, "I cannot.", r"none of its answers \(1\) held a JSON list of texts, and then the budget was spent$"),
+        (1_000, None, r"the budget is too small for one call$"),
+    ],
+)
+def test_why_nothing_was_written(
+    taught: Callable[..., Policy], tmp_path: Path, tokens: int, answer: str | None, why: str
+) -> None:
+    model = Scripted(answer)
+    run = Run(taught(tokens=tokens), model, tmp_path, Price(known=False))
+    assert run.write() == []
+    assert re.search(rf"p: teacher openai/small wrote nothing: {why}", str(nothing_written("p", run.author)))
+
+
 def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp_path: Path) -> None:
     class Fails(Scripted):
         def __call__(self, prompt: str, **options: Any) -> Completion:
@@ -236,6 +291,21 @@ def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encod
 def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
     assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+@pytest.mark.parametrize("place", ["examples", "not"])
+def test_nor_are_they_where_the_policy_says_them_as_well(
+    make_policy: Callable[..., Policy], kind: str, place: str
+) -> None:
+    said: dict[str, Any] = {"means": "asks for a", place: ["A very secret test", "a plain line"]}
+    values = make_policy(kind).model_dump(by_alias=True) | {"labels": {"a": said, "b": {"means": "asks for b"}}}
+    tests = [{"text": "a very secret test!", "expect": "a"}]
+    tested = asks(Policy.model_validate(values | {"tests": tests}), 10, 0, {})
+    assert not any("secret test" in ask.prompt for ask in tested)
+    assert any("a plain line" in ask.prompt for ask in tested)
+    said[place] = ["a plain line"]
+    assert asks(Policy.model_validate(values), 10, 0, {}) == tested
 
 
 def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
