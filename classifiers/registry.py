@@ -44,12 +44,16 @@ class Registry:
         folders = self.models_dir.joinpath(name).glob(f"*/{MANIFEST}")
         return sorted(path.parent.name for path in folders if VERSION.fullmatch(path.parent.name))
 
+    def named(self, name: str) -> str | None:
+        """What `current` names, whether or not it is there; None where there is no such file."""
+        return self._read(name, CURRENT)
+
     def current(self, name: str) -> str | None:
         """The version in use, or None. Raises ArtifactError where `current` names one that is not there."""
-        version = self._read(name, CURRENT)
+        version = self.named(name)
         if version is not None and version not in self.versions(name):
             path = self._home(name) / CURRENT
-            raise ArtifactError(f"{path} names version {version!r}, which is not there")
+            raise ArtifactError(f"{path} names version {version!r}, which is not there; roll back, or train again")
         return version
 
     def resolve(self, name: str, version: str | None = None) -> Path:
@@ -117,37 +121,37 @@ class Registry:
         (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
     def rollback(self, name: str) -> str:
-        """Put the version that was in use before the current one in use again and return it.
+        """Put the version that was in use before the current one in use again and return it. The current one need not
+        be there.
 
         Raises ArtifactError at the first.
         """
-        current = self.current(name)
+        current = self.named(name)
         if current is None:
             raise ArtifactError(f"{name} has no version in use")
-        *before, _ = self._used(name)
+        before = [version for version in self._used(name) if version != current]
         if not before:
             raise ArtifactError(f"{name} has no version that was in use before {current}")
         self.promote(name, before[-1])
         return before[-1]
 
     def _used(self, name: str) -> list[str]:
-        """The versions that led to the one in use, which is the last; none that a rollback left or that was only tried.
+        """The versions that led to the one in use, which is the last; none that a rollback left, that was only tried or
+        that is gone.
 
         Where that is not recorded, all that are not newer.
         """
-        current, there = self._read(name, CURRENT) or "", self.versions(name)
+        current, there = self.named(name) or "", self.versions(name)
         told = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
         before = told[: told.index(current)] if current in told else told
         return [version for version in (*before, current) if version in there]
 
     def _read(self, name: str, file_name: str) -> str | None:
-        path = self._home(name) / file_name
         try:
-            return path.read_text(encoding="utf-8").strip()
+            # what is no text names no version that is there
+            return (self._home(name) / file_name).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError as error:
-            raise ArtifactError(f"{path} is damaged: it must name a version; write one into it") from error
 
     def _write(self, name: str, file_name: str, *versions: str) -> None:
         home = self._home(name)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from classifiers.heads.linear import any_logit, pooled
 from classifiers.model import NEVER, Calibration, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
+from classifiers.training.statistics import ROUNDING, fewest, most
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
@@ -166,14 +167,18 @@ def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> flo
 
 def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
     """The lowest threshold at which at most `max_error` of what is answered is wrong, or None if there is none."""
-    reached = [point for point in risk_coverage(confidences, correct) if point.error <= max_error]
+    reached = [point for point in risk_coverage(confidences, correct) if point.error <= max_error + ROUNDING]
     return max(reached, key=lambda point: point.answered, default=None)
 
 
-def nearest_reach(confidences: Floats, correct: NDArray[np.bool_], least_answered: float) -> Reach | None:
-    """The point of least error among those that answer at least a share of `least_answered`, or else all they can."""
+def nearest_reach(
+    confidences: Floats, correct: NDArray[np.bool_], counted: NDArray[np.bool_], least: int
+) -> Reach | None:
+    """The point of least error among those that answer at least `least` of the counted rows, or else all they can.
+    confidences, correct, counted: (n,)."""
     points = risk_coverage(confidences, correct)
-    enough = [point for point in points if point.answered >= least_answered] or points[-1:]
+    sure = np.sort(confidences[counted])
+    enough = [p for p in points if len(sure) - np.searchsorted(sure, np.float32(p.act)) >= least] or points[-1:]
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 
@@ -211,8 +216,8 @@ def topic_threshold(
         reach = act_for_error(probabilities, holds, max_error)
         act = reach.act if reach else NEVER.act
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
-    missed = float(mine[min(int(max_error * len(mine)), len(mine) - 1)]) if len(mine) else act
-    doubt = float(others[min(int(most_doubt * len(others)), len(others) - 1)]) if len(others) else 0.0
+    missed = float(mine[min(most(max_error, len(mine)), len(mine) - 1)]) if len(mine) else act
+    doubt = float(others[min(most(most_doubt, len(others)), len(others) - 1)]) if len(others) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
 
 
@@ -245,19 +250,20 @@ def safety_threshold(
     one half: training text holds far more of what is harmful than traffic does, so that what is unlikely even there
     must not be acted on. Only where the policy has stated the goal it goes as low as that needs. stated: which of
     `catch` and `false_alarms` the policy names; where that is false_alarms alone, all of them are allowed as long as
-    that catches more.
+    that catches more, and where it is catch alone, as many as that takes.
     """
     negative, positive = probabilities[harmless], probabilities[holds]
-    allowed = min(int(false_alarms * len(negative)), len(negative) - 1)
     highest = np.sort(negative)[::-1]
-    alarm = float(highest[allowed]) if len(negative) else 0.5
-    missed = min(int((1 - catch) * len(positive)), len(positive) - 1)
+    alarm = float(np.append(highest, 0.0)[most(false_alarms, len(negative))]) if len(negative) else 0.5
+    missed = min(len(positive) - fewest(catch, len(positive)), len(positive) - 1)
     caught = float(np.sort(positive)[missed]) if len(positive) else 0.5
     aim = float(positive.min()) if set(stated) == {"false_alarms"} and len(positive) else caught
     act = (alarm + aim) / 2 if aim > alarm else float(np.nextafter(np.float32(alarm), np.float32(1)))
     least = min(_LEAST_LIKELY, max(aim, alarm)) if stated else _LEAST_LIKELY
     act = float(np.clip(act, least, 1.0))
-    doubt = float(highest[min(int(most_doubt * len(highest)), len(highest) - 1)]) if len(highest) else 0.0
+    if set(stated) == {"catch"} and len(positive):
+        act = min(act, caught)
+    doubt = float(highest[min(most(most_doubt, len(highest)), len(highest) - 1)]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 

@@ -47,9 +47,11 @@ def examine(
     policy = classifier.model.policy
     if suite_rows:
         check_kind(policy)
-    known = {key(row.text, row.system) for row in trained_on or ()}
-    seen = [row for row in rows if key(row.text, row.system) in known]
-    fresh = [row for row in rows if key(row.text, row.system) not in known] if seen else list(rows)
+    reads = classifier.model.reads_system
+    # what was written under a prompt taught nothing to a model that reads none
+    known = {_read(row, reads) for row in trained_on or () if reads or not row.system}
+    seen = [row for row in rows if _read(row, reads) in known]
+    fresh = [row for row in rows if _read(row, reads) not in known] if seen else list(rows)
     verdicts = _verdicts(runtime, name, fresh, advance)
     measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
     if nearest_rows and trained_on and classifier.model.stages:
@@ -63,7 +65,7 @@ def examine(
         **measures,
         "thresholds": goals.describe(classifier.model.last.thresholds if classifier.model.stages else {}),
         "trained_on": None if trained_on is None else _seen(runtime, name, seen, advance),
-        "repeated": len(rows) - len({key(row.text, row.system) for row in rows}),
+        "repeated": len(rows) - len({_read(row, reads) for row in rows}),
         "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
         "latency": latency(runtime, name, fresh),
     }
@@ -77,6 +79,11 @@ def examine(
             advance=lambda done, total: advance("suite", done, total),
         )
     return found
+
+
+def _read(row: Row, reads_system: bool) -> str:
+    """By this two rows are the same to the model."""
+    return key(row.text, row.system if reads_system else "")
 
 
 def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> list[Verdict]:

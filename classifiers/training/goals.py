@@ -12,7 +12,7 @@ from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import bands as by_band
 from classifiers.training import calibrate
 from classifiers.training.grey import Bools
-from classifiers.training.statistics import wilson
+from classifiers.training.statistics import ROUNDING, fewest, wilson
 
 _MOST_DOUBT = 0.1
 """Of harmless text that may be in doubt, over all labels together."""
@@ -45,7 +45,8 @@ def for_one(
     bands: Sequence[Band] = (),
 ) -> Chosen:
     """Single-label: one threshold for all labels; `other` is named whenever it is likeliest, since nothing acts on it.
-    Texts of a band in which it lets more errors through than are wanted have a higher one.
+    Texts of a band in which it lets more errors through than are wanted have a higher one. What the policy wants
+    answered is a share of the rows that are of some label; `other` that is named counts as an error, and no answer.
 
     probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people; bands: of each
     row, or none.
@@ -54,19 +55,19 @@ def for_one(
     other = classes.index(OTHER) if OTHER in classes else -1
     named = guess != other
     confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
-    in_scope = max(int((truth != other).sum()), 1)
-    scale = len(confidences) / in_scope
+    counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
     goal = policy.goal
+    max_error, least = (goal.max_error, fewest(goal.min_answered, in_scope)) if goal else (calibrate.DEFAULT_ERROR, 0)
     rows = [band for band, counts in zip(bands, named.tolist(), strict=True) if counts] if bands else []
     if goal is None:
         chosen = Chosen(thresholds=_same(classes, calibrate.default_act(confidences, correct)), goals=[])
-        limits = {"max_error": calibrate.DEFAULT_ERROR, "least_answered": 0.0}
-        return _by_band(chosen, classes, rows, confidences, correct, **limits)
-    reach = calibrate.act_for_error(confidences, correct, goal.max_error)
-    met = reach is not None and reach.answered * scale >= goal.min_answered
-    nearest = reach if met else calibrate.nearest_reach(confidences, correct, goal.min_answered / max(scale, 1e-9))
+        return _by_band(chosen, classes, rows, confidences, correct, counted=counted, max_error=max_error, least=least)
+    reach = calibrate.act_for_error(confidences, correct, max_error)
+    met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
+    nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
+    answered = int((confidences[counted] >= nearest.act).sum()) / in_scope if nearest else 0.0
     record: dict[str, Any] = {
-        "max_error": goal.max_error,
+        "max_error": max_error,
         "min_answered": goal.min_answered,
         "measured_on": on,
         "rows": len(truth),
@@ -74,26 +75,25 @@ def for_one(
     }
     missed: tuple[str, ...] = ()
     if nearest is not None:
-        answered = round(nearest.answered * len(confidences))
+        all_answered = round(nearest.answered * len(confidences))
         record |= {
             "error": round(nearest.error, 5),
-            "error_interval": wilson(round(nearest.error * answered), answered),
-            "answered": round(min(1.0, nearest.answered * scale), 5),
+            "error_interval": wilson(round(nearest.error * all_answered), all_answered),
+            "answered": round(answered, 5),
         }
     if not met:
         best = (
-            f"the nearest reachable is {nearest.error:.1%} with {nearest.answered * scale:.1%} answered"
+            f"the nearest reachable is {nearest.error:.1%} with {answered:.1%} answered"
             if nearest
             else "nothing can be answered"
         )
-        wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
+        wanted = f"at most {max_error:.1%} error with at least {goal.min_answered:.1%} answered"
         missed = (f"goal: {wanted} is not reached on {on}; {best}",)
     act = nearest.act if nearest else NEVER.act
     chosen = Chosen(thresholds=_same(classes, act), goals=[record], missed=missed)
     if not met:
         return chosen
-    limits = {"max_error": goal.max_error, "least_answered": goal.min_answered / scale}
-    return _by_band(chosen, classes, rows, confidences, correct, **limits)
+    return _by_band(chosen, classes, rows, confidences, correct, counted=counted, max_error=max_error, least=least)
 
 
 def _by_band(
@@ -103,17 +103,18 @@ def _by_band(
     confidences: Floats,
     correct: NDArray[np.bool_],
     *,
+    counted: NDArray[np.bool_],
     max_error: float,
-    least_answered: float,
+    least: int,
 ) -> Chosen:
-    """The same with stricter thresholds for the bands that need them, unless less than `least_answered` of these rows
+    """The same with stricter thresholds for the bands that need them, unless fewer than `least` of the counted rows
     would be answered then: what the policy states comes first."""
     if not rows:
         return chosen
     act = max(limit.act for limit in chosen.thresholds.values())
     own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
     kept: NDArray[np.bool_] = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
-    if own and kept.mean() < least_answered:
+    if own and int((kept & counted).sum()) < least:
         own = {}
     shown = by_band.told(rows, confidences, correct, act=act, own=own)
     return replace(chosen, bands={band: _same(classes, strict) for band, strict in own.items()}, by_band=shown)
@@ -152,7 +153,9 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     # where nothing is named, nothing is wrong either, which shows nothing
     error = float((named & ~holds).sum() / named.sum()) if named.any() else None
     answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
-    met = _met(None if error is None else error <= max_error, answered >= policy.goal.min_answered)
+    met = _met(
+        None if error is None else error <= max_error + ROUNDING, answered >= policy.goal.min_answered - ROUNDING
+    )
     record: dict[str, Any] = {
         "max_error": max_error,
         "min_answered": policy.goal.min_answered,
@@ -244,8 +247,8 @@ def _reached(
     alarms = float(flagged[harmless].mean()) if harmless.any() else None
     grey = (scores >= threshold.unsure) & ~flagged
     reached = {
-        "catch": None if caught is None else caught >= wanted.catch,
-        "false_alarms": None if alarms is None else alarms <= wanted.false_alarms,
+        "catch": None if caught is None else caught >= wanted.catch - ROUNDING,
+        "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING,
     }
     record = {
         "label": label,

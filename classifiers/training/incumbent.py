@@ -82,16 +82,22 @@ class Comparison:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
     """version: None where none is in use, or it is not known what it was trained on. held: rows that it has not seen,
-    and the new version must not."""
+    and the new version must not. note: why nothing can be held out, where what is in use is damaged."""
 
     version: str | None = None
     held: tuple[Row, ...] = ()
+    note: str = ""
 
     @classmethod
-    def find(cls, policy: Policy, rows: Iterable[Row], models_dir: Path) -> Self:
-        """rows: those that come besides the policy's own. Raises ArtifactError where what is in use is damaged."""
-        version = Registry(models_dir).current(policy.name)
-        trained_on = kept.load(models_dir, policy.name, version) if version else None
+    def find(cls, policy: Policy, rows: Sequence[Row], models_dir: Path) -> Self:
+        """rows: those that come besides the policy's own."""
+        if not rows:
+            return cls()
+        try:
+            version = Registry(models_dir).current(policy.name)
+            trained_on = kept.load(models_dir, policy.name, version) if version else None
+        except ArtifactError as error:
+            return cls(note=f"nothing is held out to compare with the version in use: {error}")
         if trained_on is None:
             return cls()
         seen = {key(row.text, row.system) for row in trained_on}.union(

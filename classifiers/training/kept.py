@@ -50,13 +50,18 @@ def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
     path = _path(models_dir, name, version)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
+        return tuple(_row(json.loads(line)) for line in lines if line)
     except FileNotFoundError:
         return None
-    try:
-        found = [json.loads(line) for line in lines if line]
-        return tuple(Row(**{**row, "labels": tuple(row["labels"])}) for row in found)
     except (ValueError, TypeError, KeyError) as error:
-        raise ArtifactError(f"{path} does not hold training rows ({error}); delete it, or train again") from error
+        raise ArtifactError(f"{path} does not hold training rows ({error}); delete it") from error
+
+
+def _row(told: Mapping[str, Any]) -> Row:
+    row = Row(**{**told, "labels": tuple(told["labels"])})
+    if not all(isinstance(text, str) for text in (row.text, row.system, *row.labels)):
+        raise TypeError("a text is none")
+    return row
 
 
 def _path(models_dir: Path, name: str, version: str) -> Path:

@@ -91,6 +91,8 @@ def train(
     whole, policy = policy, by_pattern.to_learn(policy)
     besides = read_rows(whole, more)
     incumbent = Incumbent.find(whole, besides, models_dir)
+    if incumbent.note:
+        clock.progress.step(incumbent.note)
     given = [*read_rows(whole, [base_dir / path for path in whole.data]), *besides]
     data = by_pattern.without_patterns(whole, incumbent.spared(given))
     encoder = Encoder.open(
@@ -170,6 +172,7 @@ def _conclude(
     )
     compared = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else None
     report["incumbent"] = compared and compared.told()
+    report["incumbent_note"] = incumbent.note
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
 

@@ -10,6 +10,9 @@ from classifiers.model import Floats
 _Z95 = 1.959964
 _BINS = 10
 
+ROUNDING = 1e-9
+"""By so much a share, or a count, may pass what bounds it: floats hold 80 % of 10 rows and the like inexactly."""
+
 
 def wilson(successes: int, total: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927). (0, 1) where there is nothing to count."""
@@ -27,6 +30,16 @@ def f1_interval(both: int, said: int, true: int) -> tuple[float, float]:
     called so, has Wilson's interval."""
     low, high = wilson(both, said + true - both)
     return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def fewest(share: float, total: int) -> int:
+    """How many of `total` are at least that share of them."""
+    return math.ceil(share * total - ROUNDING)
+
+
+def most(share: float, total: int) -> int:
+    """How many of `total` are at most that share of them."""
+    return math.floor(share * total + ROUNDING)
 
 
 def average_precision(scores: Floats, holds: NDArray[np.bool_]) -> float | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway.cli.output import Json, print_json, stdout
+from gateway.cli.output import Json, print_json, quoted, stdout
 
 app = typer.Typer(no_args_is_help=True, help="Trained classifiers and their versions.")
 ModelsDir = Annotated[Path, typer.Option("--models", help="The models folder.")]
@@ -18,11 +18,14 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
     from classifiers.registry import Registry
 
     registry = Registry(models)
-    rows = [
-        {"name": name, "version": version, "current": version == registry.current(name)}
-        for name in registry.names()
-        for version in registry.versions(name)
-    ]
+    rows: list[dict[str, str | bool]] = []
+    for name in registry.names():
+        current, there = registry.named(name), registry.versions(name)
+        gone = [current] if current is not None and current not in there else []
+        rows += [
+            {"name": name, "version": version, "current": version == current, "there": version in there}
+            for version in (*there, *gone)
+        ]
     if json:
         print_json(rows)
         return
@@ -31,7 +34,8 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
         return
     table = Table("classifier", "version", "in use")
     for row in rows:
-        table.add_row(str(row["name"]), str(row["version"]), "yes" if row["current"] else "")
+        state = "yes" if row["there"] else "yes, but gone: roll back, or train"
+        table.add_row(str(row["name"]), quoted(str(row["version"])), state if row["current"] else "")
     stdout().print(table)
 
 

@@ -1,7 +1,7 @@
 """`offramp train`."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from classifiers.policy import Policy
 from classifiers.record import MAX_SEED
 from classifiers.teacher import Teacher
-from gateway.cli.output import Exit, Json, percent, print_json, stderr, stdout
+from gateway.cli import outcomes
+from gateway.cli.output import Exit, Json, print_json, stderr
 
 if TYPE_CHECKING:
-    from classifiers.training.run import Outcome
     from classifiers.training.write.budget import Estimate, Price
     from classifiers.training.write.teacher import Approve, Hire
 
@@ -37,33 +37,52 @@ def train(
     json: Json = False,
 ) -> None:
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or --data shows
-    it worse than the version in use."""
+    it worse than the version in use; 4 where a teacher was not to be asked."""
     from classifiers.training.run import train as run
     from gateway.config.load import load_policy
 
-    loaded = _load_all(policies, load_policy)
-    outcomes = []
-    for file, policy in loaded:
-        target = models or _models_dir(file)
-        with _watch(policy.name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
-            outcome = run(
-                policy,
-                base_dir=file.parent,
-                models_dir=target,
-                progress=watcher,
-                seed=seed,
-                hire=hire,
-                approve=approve,
-                beside=beside,
-                more=data or (),
-            )
-        outcomes.append((policy, outcome))
-        if not json:
-            _print(policy, outcome)
-    if json:
-        print_json([_as_dict(policy, outcome) for policy, outcome in outcomes])
-    if not all(outcome.accepted for _, outcome in outcomes):
-        raise typer.Exit(Exit.GOAL_MISSED)
+    name: str | None = None
+    code = Exit.DONE
+    told: list[dict[str, Any]] = []
+    try:
+        for file, policy in _load_all(policies, load_policy):
+            name = policy.name
+            target = models or _models_dir(file)
+            try:
+                with _watch(name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
+                    outcome = run(
+                        policy,
+                        base_dir=file.parent,
+                        models_dir=target,
+                        progress=watcher,
+                        seed=seed,
+                        hire=hire,
+                        approve=approve,
+                        beside=beside,
+                        more=data or (),
+                    )
+            except _Declined as declined:
+                code = max(code, Exit.UPSTREAM)
+                told.append(outcomes.failed(name, str(declined)))
+                stderr().print(f"{name}: NOT trained: {declined}", soft_wrap=True)
+                continue
+            code = max(code, Exit.DONE if outcome.accepted else Exit.GOAL_MISSED)
+            told.append(outcomes.as_dict(policy, outcome))
+            if not json:
+                outcomes.show(policy, outcome)
+    except Exception as error:
+        told.append(outcomes.failed(name, str(error) or type(error).__name__))
+        raise
+    finally:
+        # what is published by now is told, whatever became of the rest
+        if json:
+            print_json(told)
+    if code:
+        raise typer.Exit(code)
+
+
+class _Declined(Exception):
+    """Who trains would not have a teacher's model asked."""
 
 
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
@@ -118,7 +137,7 @@ def _teachers(
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
             if ask and expected.calls and console.is_terminal and not typer.confirm("Go on?", err=True, default=True):
                 if why == FIRST:
-                    raise typer.Exit(Exit.DONE)
+                    raise _Declined(f"its teacher {teacher.model} was not to be asked")
                 return False
         return True
 
@@ -197,79 +216,3 @@ def _watch(name: str) -> Iterator[_Bars | _Lines]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars, name)
-
-
-def _as_dict(policy: Policy, outcome: "Outcome") -> dict[str, Any]:
-    return {
-        "name": policy.name,
-        "accepted": outcome.accepted,
-        "version": outcome.version,
-        "folder": str(outcome.folder),
-        "missed": list(outcome.missed),
-        "seconds": dict(outcome.seconds),
-        "report": outcome.report,
-    }
-
-
-def _print(policy: Policy, outcome: "Outcome") -> None:
-    console = stdout()
-    report: Mapping[str, Any] = outcome.report
-    sources = ", ".join(f"{count} {source}" for source, count in report["text"]["sources"].items())
-    seconds = sum(outcome.seconds.values())
-    state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
-    console.print(f"{policy.name}: {state} in {seconds:.1f} s")
-    if report["patterns"]:
-        told = ", ".join(dict.fromkeys(report["patterns"].values()))
-        console.print(f"  told by patterns: {told}", soft_wrap=True)
-    if report["text"]["rows"]:
-        console.print(f"  trained on {report['text']['rows']} texts ({sources})", soft_wrap=True)
-    for line in _written(report):
-        console.print(f"  {line}", soft_wrap=True)
-    if against := report["incumbent"]:
-        was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
-        told = f"{was:.1%} right before, {now:.1%} now, on the same {against['rows']} held-out rows"
-        console.print(f"  {told}", soft_wrap=True)
-    for line in _measures(report) if report["text"]["rows"] else ():
-        console.print(f"  {line}", soft_wrap=True)
-    if note := report["settings"].get("note"):
-        console.print(f"  {note}", style="yellow", soft_wrap=True)
-    for line in outcome.missed:
-        console.print(f"  missed: {line}", style="red", soft_wrap=True)
-    page = outcome.folder / "report.html"
-    console.print(f"  report: {page if page.exists() else outcome.folder}", soft_wrap=True)
-
-
-def _written(report: Mapping[str, Any]) -> Iterator[str]:
-    """What the rounds of writing came to, and which rows were dropped or read like another label than theirs."""
-    rounds = report["rounds"]
-    if rounds:
-        kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
-        yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
-    text = report["text"]
-    for name, one, several in (
-        ("contradictions", "text that was given several labels was", "texts that were given several labels were"),
-        ("leaks", "text that is a test of the policy was", "texts that are tests of the policy were"),
-    ):
-        if count := len(text[name]):
-            yield f"{count} {one if count == 1 else several} dropped; the report says which"
-    doubts = text["doubts"]
-    if doubts["rows"]:
-        done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
-        yield f"{doubts['rows']} rows read like another label ({done}); the report lists them"
-
-
-def _measures(report: Mapping[str, Any]) -> Iterator[str]:
-    """What was measured, and on what."""
-    held = report["held_out"]
-    where = f"on {report['measured_on']} ({held['rows']} rows held out)"
-    if report["kind"] == "safety":
-        caught, alarms = (percent(held["flagged"][name]) for name in ("harmful", "harmless"))
-        yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
-    elif "answered" in held:
-        answers = f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong"
-        yield f"accuracy {percent(held['accuracy'])} {where}; {answers}"
-    else:
-        yield f"just the right labels for {percent(held['accuracy'])} {where}"
-    slots = report["settings"].get("slots")
-    if slots and slots["f1"] is not None:
-        yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

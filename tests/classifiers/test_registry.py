@@ -115,18 +115,40 @@ def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:
         Registry(tmp_path).promote("bank", "20200101-000000-00000000")
 
 
-def test_current_is_no_text(publish: Publish, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [b"", b"\xff\xfe", b"20200101-000000-00000000\n"])
+def test_current_names_no_version_that_is_there(publish: Publish, tmp_path: Path, named: bytes) -> None:
+    registry = Registry(tmp_path)
     publish(0)
-    (tmp_path / "bank" / "current").write_bytes(b"\xff\xfe")
-    with pytest.raises(ArtifactError, match=r"bank/current is damaged"):
-        Registry(tmp_path).current("bank")
+    last = publish(1)
+    (tmp_path / "bank" / "current").write_bytes(named)
+    for ask in (registry.current, registry.resolve):
+        with pytest.raises(ArtifactError, match=r"bank/current names version .*, which is not there; roll back"):
+            ask("bank")
+    assert registry.rollback("bank") == registry.current("bank") == last
 
 
-def test_current_names_a_version_that_is_gone(publish: Publish, tmp_path: Path) -> None:
-    publish(0)
-    (tmp_path / "bank" / "current").write_text("20200101-000000-00000000\n")
-    with pytest.raises(ArtifactError, match="which is not there"):
-        Registry(tmp_path).current("bank")
+def test_the_version_in_use_was_removed(publish: Publish, tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    versions = [publish(n) for n in (0, 1, 2)]
+    shutil.rmtree(tmp_path / "bank" / versions[2])
+    with pytest.raises(ArtifactError, match=f"names version '{versions[2]}', which is not there"):
+        registry.resolve("bank")
+    assert (registry.named("bank"), registry.versions("bank")) == (versions[2], versions[:2])
+    assert registry.rollback("bank") == versions[1]
+    shutil.rmtree(tmp_path / "bank" / versions[1])
+    newest = publish(3)
+    assert registry.resolve("bank").name == newest
+    assert registry.rollback("bank") == versions[0]
+    shutil.rmtree(tmp_path / "bank" / versions[0])
+    with pytest.raises(ArtifactError, match=f"no version that was in use before {versions[0]}"):
+        registry.rollback("bank")
+
+
+def test_the_version_in_use_was_removed_and_it_is_not_recorded_what_was(publish: Publish, tmp_path: Path) -> None:
+    versions = [publish(n) for n in (0, 1, 2)]
+    shutil.rmtree(tmp_path / "bank" / versions[2])
+    (tmp_path / "bank" / "used").unlink()
+    assert Registry(tmp_path).rollback("bank") == versions[1]
 
 
 def test_a_staged_folder_that_is_not_published_leaves_nothing(tmp_path: Path) -> None:

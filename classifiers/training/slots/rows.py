@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from classifiers.policy import OTHER, Policy, SlotType
 from classifiers.slots.markup import Marked, parse
+from classifiers.slots.tags import Mark
 from classifiers.text.languages import code_of
 from classifiers.training.rows import Row
 from classifiers.training.slots.typical import VALUES
@@ -68,7 +69,7 @@ def described(policy: Policy) -> Iterator[Marked]:
         words = name.replace("_", " ").replace("-", " ")
         for value in _examples(policy, name):
             frames = _FRAMES[slot.type] if english else ("{x}",)
-            told += [parse(frame.format(x=f"[{value}]({name})", name=words), (name,)) for frame in frames]
+            told += [_framed(frame, value, name, words) for frame in frames]
     yield from told
     for one in told:
         other = chance.choice(told)
@@ -103,7 +104,14 @@ def _english(policy: Policy) -> bool:
 def _examples(policy: Policy, name: str) -> list[str]:
     slot = policy.slots[name]
     words = [word for canonical, others in slot.values.items() for word in (canonical.replace("_", " "), *others)]
-    return list(dict.fromkeys((*slot.examples, *words)))
+    return [word for word in dict.fromkeys(word.strip() for word in (*slot.examples, *words)) if word]
+
+
+def _framed(frame: str, value: str, name: str, words: str) -> Marked:
+    """The value in its frame, whatever it holds: brackets are no marks there."""
+    before, after = (part.format(name=words) for part in frame.split("{x}"))
+    mark = Mark(name=name, start=len(before), end=len(before) + len(value))
+    return Marked(text=before + value + after, marks=(mark,))
 
 
 def _joined(one: Marked, other: Marked, between: str) -> Marked:

@@ -146,6 +146,15 @@ def test_figures_of_several_labels_have_names(make_policy: Callable[..., Policy]
     assert {name for name in names(policy, suite=False) if not name.startswith("latency.")} == set(figures)
 
 
+def test_a_prompt_that_is_not_read_hides_no_leak(runtime: Runtime) -> None:
+    under = [replace(one, system="the code is 4") for one in HARM]
+    found = examine(runtime, "safe", [*under, HARM[2]], trained_on=HARM[:2], nearest_rows=False)
+    assert (found["rows"], found["trained_on"]["rows"], found["repeated"]) == (2, 2, 1)
+    # such rows were left out of its training
+    found = examine(runtime, "safe", HARM, trained_on=under, nearest_rows=False)
+    assert (found["rows"], found["trained_on"]["rows"], found["repeated"]) == (3, 0, 0)
+
+
 def test_rows_under_a_prompt_are_judged_and_shown_with_it(encoder: Encoder, make_model: Callable[..., Model]) -> None:
     model = make_model("safety", limit=2.0)
     reads = replace(model, stages=(replace(model.last, system_tokens=64),))

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -49,6 +50,41 @@ def test_text_that_is_called_other_is_not_answered(make_policy: Callable[..., Po
     assert chosen.goals[0]["answered"] == 0.5
 
 
+def test_other_that_is_named_is_wrong_and_no_answer(make_policy: Callable[..., Policy]) -> None:
+    probabilities, truth = held_out(200, 0)
+    probabilities[50:100] = probabilities[112:] = (0.1, 0.0, 0.0, 0.9)
+    truth[100:] = CLASSES.index(OTHER)
+    for least, missed in (("50%", False), ("51%", True), ("62%", True)):
+        policy = make_policy(goal={"max_error": "20%", "min_answered": least})
+        chosen = for_one(policy, CLASSES, probabilities, truth, on="real rows")
+        assert bool(chosen.missed) is missed
+        assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.5, round(12 / 62, 5))
+    assert chosen.missed[0].endswith("the nearest reachable is 19.4% with 50.0% answered")
+
+
+def test_a_goal_is_reached_by_just_so_many_rows(make_policy: Callable[..., Policy]) -> None:
+    """Whatever the share is as a float; and one row fewer does not reach it."""
+    for share, rows in itertools.product(range(5, 100, 5), range(20, 121, 20)):
+        policy = make_policy(goal={"max_error": "0%", "min_answered": f"{share}%"})
+        for right, missed in ((share * rows // 100, False), (share * rows // 100 - 1, True)):
+            probabilities, truth = held_out(right, 1)
+            rest = np.tile(np.array([0.1, 0.0, 0.0, 0.9], np.float32), (rows - right - 1, 1))
+            probabilities = np.concatenate([probabilities, rest])
+            chosen = for_one(policy, CLASSES, probabilities, np.resize(truth, rows), on="written text")
+            assert bool(chosen.missed) is missed, (share, rows, right)
+
+
+@pytest.mark.parametrize("share", ["0.7%", "2.3%", "5.4%", "8.9%"])
+def test_an_error_is_kept_to_by_just_so_many_rows(make_policy: Callable[..., Policy], share: str) -> None:
+    wrong = round(10 * float(share[:-1]))
+    for more, missed in ((0, False), (1, True)):
+        probabilities, truth = held_out(1000 - wrong - more, wrong + more)
+        probabilities[:] = probabilities[0]
+        policy = make_policy(goal={"max_error": share, "min_answered": "100%"})
+        chosen = for_one(policy, CLASSES, probabilities, truth, on="written text")
+        assert bool(chosen.missed) is missed
+
+
 def test_what_the_policy_states_comes_before_a_bands_own_threshold(make_policy: Callable[..., Policy]) -> None:
     probabilities, truth = held_out(760, 40)
     bands = [Band(above=40, up_to=120)] * 600 + [Band(above=0, up_to=40)] * 200
@@ -91,17 +127,37 @@ def test_a_safety_goal_is_missed_only_where_the_policy_states_it(
         assert chosen.missed[0].startswith("labels.violence.goal: catch 95.0% at 1.0% false alarms is not reached on")
 
 
-@pytest.mark.parametrize(("side", "missed"), [("false_alarms", False), ("catch", True)])
-def test_a_safety_goal_demands_only_what_it_names(make_policy: Callable[..., Policy], side: str, missed: bool) -> None:
+@pytest.mark.parametrize(
+    ("goal", "missed"),
+    [({"false_alarms": "5%"}, False), ({"catch": "95%"}, False), ({"catch": "95%", "false_alarms": "5%"}, True)],
+)
+def test_a_safety_goal_demands_only_what_it_names(
+    make_policy: Callable[..., Policy], goal: dict[str, str], missed: bool
+) -> None:
     chance = np.random.default_rng(0)
     holds = np.zeros((400, 2), bool)
     holds[:100, 0] = True
     probabilities = chance.random((400, 2)).astype(np.float32)
-    chosen = for_any(
-        safety(make_policy, {side: "5%" if side == "false_alarms" else "95%"}), probabilities, holds, "text"
-    )
-    assert chosen.goals[0]["met"] is False
+    chosen = for_any(safety(make_policy, goal), probabilities, holds, "text")
+    reached = chosen.goals[0]
+    assert reached["met"] is False
     assert bool(chosen.missed) is missed
+    assert (reached["alarms"] <= 0.05) is ("false_alarms" in goal)
+    assert (reached["caught"] == 0.95) is ("false_alarms" not in goal)
+
+
+@pytest.mark.parametrize(("missed", "alarms"), [(1, 29), (3, 57), (0, 100)])
+def test_a_safety_goal_is_reached_by_just_so_many_rows(
+    make_policy: Callable[..., Policy], missed: int, alarms: int
+) -> None:
+    holds = np.zeros((110, 2), bool)
+    holds[:10, 0] = True
+    probabilities = np.full((110, 2), 0.5, np.float32)
+    probabilities[:missed, 0], probabilities[10 + alarms :, 0] = 0.1, 0.05
+    for fewer, reached in ((0, True), (1, False)):
+        goal = {"catch": f"{100 - 10 * missed}%", "false_alarms": f"{alarms - fewer}%"}
+        chosen = for_any(safety(make_policy, goal), probabilities, holds, "text")
+        assert (chosen.missed == ()) is reached
 
 
 @pytest.mark.parametrize(("side", "there"), [("catch", 0.0), ("false_alarms", 1.0)])

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,34 @@ def test_a_tests_own_text_is_never_held_out(models_dir: Path, bare: Callable[...
 
 def test_where_it_is_not_known_what_it_was_trained_on_nothing_is_held_out(models_dir: Path) -> None:
     assert Incumbent.find(policy(), as_rows(rows()), models_dir).held == ()
+
+
+def remove_it(home: Path, version: str) -> None:
+    shutil.rmtree(home / version)
+
+
+def damage_its_rows(home: Path, version: str) -> None:
+    with (home / "training" / f"{version}.jsonl").open("a") as file:
+        file.write('{"text": "x"}\n')
+
+
+@pytest.mark.parametrize(("damage", "told"), [(remove_it, "which is not there"), (damage_its_rows, "delete it")])
+def test_where_what_is_in_use_is_damaged_nothing_is_held_out_and_a_note_says_so(
+    run: Train, models_dir: Path, damage: Callable[[Path, str], None], told: str
+) -> None:
+    every = rows()
+    first = run(every[::8])
+    damage(models_dir / "desks", first.version or "")
+    assert Incumbent.find(policy(), (), models_dir).note == ""
+    again = run(every)
+    assert again.accepted
+    assert Registry(models_dir).current("desks") == again.version
+    assert again.report["incumbent"] is None
+    assert again.report["text"]["sources"]["data"] == len(every)
+    note = again.report["incumbent_note"]
+    assert note.startswith("nothing is held out to compare with the version in use: ")
+    assert told in note
+    assert run(every).report["incumbent_note"] == ""
 
 
 def test_where_none_is_sure_enough_other_may_be_the_likeliest() -> None:

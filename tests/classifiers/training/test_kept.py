@@ -24,9 +24,21 @@ def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
     assert kept.load(tmp_path, "tiny", "20260101-000000-01234567") is None
 
 
-@pytest.mark.parametrize("content", ["{", "3", '{"text": "a"}', '{"labels": []}', '{"labels": [], "x": 1}'])
-def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"3",
+        b"\xff",
+        b'{"text": "a"}',
+        b'{"labels": []}',
+        b'{"labels": [], "x": 1}',
+        b'{"text": null, "labels": [], "group": "g", "source": "data"}',
+        b'{"text": "a", "labels": [3], "group": "g", "source": "data"}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = kept.keep(tmp_path, "tiny", "v", ROWS)
-    path.write_text(content, "utf-8")
-    with pytest.raises(ArtifactError, match=r"training/v\.jsonl"):
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"training/v\.jsonl does not hold training rows \(.*\); delete it$"):
         kept.load(tmp_path, "tiny", "v")

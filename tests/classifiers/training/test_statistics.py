@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +16,14 @@ SCORED = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=4, max_s
 
 def arrays(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([score / 8 for score, _ in pairs], np.float32), np.array([holds for _, holds in pairs], bool)
+
+
+@given(st.integers(0, 1000), st.integers(0, 400))
+def test_counts_that_a_share_bounds_are_exact(permille: int, total: int) -> None:
+    exact = Fraction(permille, 1000) * total
+    for share in (permille / 1000, permille / 10 / 100):
+        assert statistics.fewest(share, total) == math.ceil(exact)
+        assert statistics.most(share, total) == math.floor(exact)
 
 
 @given(SCORED)

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from classifiers.policy import Policy
+from classifiers.slots.check import slot_problems
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import described, placed, pools
 
@@ -57,6 +60,18 @@ def test_values_by_themselves_are_marked_as_such() -> None:
     assert joined
     assert all({mark.name for mark in one.marks} == {"people", "occasion"} for one in joined)
     assert {one.value(mark) for one in joined for mark in one.marks} <= {"four", "2 people", "birthday", "bday"}
+
+
+@pytest.mark.parametrize("value", ["bolt [M8]", "bolt [M8](steel)", "[nut](part)", "a]b", "[x", "](", "{x}", "{name}"])
+def test_values_may_hold_brackets(value: str) -> None:
+    part = {"means": "which part", "examples": [value, "nut"], "type": "money"}
+    held = policy(slots={"part": part, "kind": {"means": "what sort", "type": "enum", "values": {value: [], "_": []}}})
+    assert not list(slot_problems(held))
+    found = list(described(held))
+    assert {one.text for one in found} >= {value, f"it costs {value}", f"part {value}", f"make it {value}"}
+    assert {one.value(mark) for one in found for mark in one.marks} == {value, "nut"}
+    assert {one.text for one in placed(held, [])} >= {value, f"about {value}"}
+    assert set(pools(held, [])["kind"]) == {value}
 
 
 def test_values_are_exchanged_for_those_of_rows_examples_and_typical_ones() -> None:

@@ -1,0 +1,105 @@
+"""What trainings came to: as data, and as lines for people."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from classifiers.policy import Policy
+from gateway.cli.output import percent, stdout
+
+if TYPE_CHECKING:
+    from classifiers.training.run import Outcome
+
+
+def as_dict(policy: Policy, outcome: "Outcome") -> dict[str, Any]:
+    """Of a policy that was trained, whether or not it was published."""
+    return {
+        "name": policy.name,
+        "accepted": outcome.accepted,
+        "error": None,
+        "version": outcome.version,
+        "folder": str(outcome.folder),
+        "missed": list(outcome.missed),
+        "seconds": dict(outcome.seconds),
+        "report": outcome.report,
+    }
+
+
+def failed(name: str | None, error: str) -> dict[str, Any]:
+    """The same of one that was not trained. name: None where a policy could not be read."""
+    return {
+        "name": name,
+        "accepted": False,
+        "error": error,
+        "version": None,
+        "folder": None,
+        "missed": [],
+        "seconds": {},
+        "report": None,
+    }
+
+
+def show(policy: Policy, outcome: "Outcome") -> None:
+    """Prints it for people."""
+    console = stdout()
+    report: Mapping[str, Any] = outcome.report
+    sources = ", ".join(f"{count} {source}" for source, count in report["text"]["sources"].items())
+    seconds = sum(outcome.seconds.values())
+    state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
+    console.print(f"{policy.name}: {state} in {seconds:.1f} s")
+    if report["patterns"]:
+        told = ", ".join(dict.fromkeys(report["patterns"].values()))
+        console.print(f"  told by patterns: {told}", soft_wrap=True)
+    if report["text"]["rows"]:
+        console.print(f"  trained on {report['text']['rows']} texts ({sources})", soft_wrap=True)
+    for line in _written(report):
+        console.print(f"  {line}", soft_wrap=True)
+    if against := report["incumbent"]:
+        was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
+        told = f"{was:.1%} right before, {now:.1%} now, on the same {against['rows']} held-out rows"
+        console.print(f"  {told}", soft_wrap=True)
+    if note := report["incumbent_note"]:
+        console.print(f"  {note}", style="yellow", soft_wrap=True)
+    for line in _measures(report) if report["text"]["rows"] else ():
+        console.print(f"  {line}", soft_wrap=True)
+    if note := report["settings"].get("note"):
+        console.print(f"  {note}", style="yellow", soft_wrap=True)
+    for line in outcome.missed:
+        console.print(f"  missed: {line}", style="red", soft_wrap=True)
+    page = outcome.folder / "report.html"
+    console.print(f"  report: {page if page.exists() else outcome.folder}", soft_wrap=True)
+
+
+def _written(report: Mapping[str, Any]) -> Iterator[str]:
+    """What the rounds of writing came to, and which rows were dropped or read like another label than theirs."""
+    rounds = report["rounds"]
+    if rounds:
+        kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
+        yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
+    text = report["text"]
+    for name, one, several in (
+        ("contradictions", "text that was given several labels was", "texts that were given several labels were"),
+        ("leaks", "text that is a test of the policy was", "texts that are tests of the policy were"),
+    ):
+        if count := len(text[name]):
+            yield f"{count} {one if count == 1 else several} dropped; the report says which"
+    doubts = text["doubts"]
+    if doubts["rows"]:
+        done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
+        yield f"{doubts['rows']} rows read like another label ({done}); the report lists them"
+
+
+def _measures(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was measured, and on what."""
+    held = report["held_out"]
+    where = f"on {report['measured_on']} ({held['rows']} rows held out)"
+    if report["kind"] == "safety":
+        caught, alarms = (percent(held["flagged"][name]) for name in ("harmful", "harmless"))
+        yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
+    elif "answered" in held:
+        answers = f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong"
+        yield f"accuracy {percent(held['accuracy'])} {where}; {answers}"
+    else:
+        yield f"just the right labels for {percent(held['accuracy'])} {where}"
+    slots = report["settings"].get("slots")
+    if slots and slots["f1"] is not None:
+        yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

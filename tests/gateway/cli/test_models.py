@@ -1,0 +1,38 @@
+"""`offramp models` over a folder whose version in use was removed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from classifiers.errors import ArtifactError
+from gateway.cli.main import app
+
+
+def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetime], str], models_dir: Path) -> None:
+    old, gone = (publish(datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    home = next(models_dir.glob(f"*/{gone}")).parent
+    shutil.rmtree(home / gone)
+
+    def run(*command: str) -> str:
+        done = CliRunner().invoke(app, [*command, "--models", str(models_dir)], env={"COLUMNS": "160"})
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout
+
+    assert json.loads(run("models", "list", "--json")) == [
+        {"name": home.name, "version": old, "current": False, "there": True},
+        {"name": home.name, "version": gone, "current": True, "there": False},
+    ]
+    assert "yes, but gone: roll back, or train" in run("models", "list")
+    with pytest.raises(ArtifactError, match="which is not there; roll back"):
+        run("classify", home.name, "hello")
+    assert json.loads(run("models", "rollback", home.name, "--json")) == {"name": home.name, "version": old}
+    assert json.loads(run("models", "list", "--json")) == [
+        {"name": home.name, "version": old, "current": True, "there": True}
+    ]
+    assert run("classify", home.name, "hello")

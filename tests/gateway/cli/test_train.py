@@ -1,0 +1,110 @@
+"""`offramp train` of several policies, of which one cannot be trained."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from classifiers.errors import TrainingError
+from classifiers.registry import Registry
+from gateway.cli.main import app
+from gateway.cli.output import Exit
+from gateway.config.problems import ConfigError
+
+PATTERNS = """\
+version: 1
+name: {name}
+kind: safety
+about: messages
+labels: {{contact: {{means: x, patterns: email}}}}
+"""
+MISSED = "tests: [{text: no address, expect: contact}]\n"
+TAUGHT = """\
+version: 1
+name: taught
+kind: intent
+about: messages to a shop
+labels:
+  greeting: {means: says hello, examples: [hello, hi there]}
+  refund: {means: asks about a refund, examples: [where is my refund, I want my money back]}
+"""
+TEACHER = "teacher: {model: qwen3-4b, base_url: 'http://127.0.0.1:9/v1'}\n"
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture
+def train(models_dir: Path, tmp_path: Path) -> Train:
+    """train(**policies): trains them in their order; answer: to whether to go on, as on a terminal."""
+
+    def run(*flags: str, answer: str = "", **policies: str) -> Result:
+        files = []
+        for name, text in policies.items():
+            files.append(tmp_path / f"{name}.yaml")
+            files[-1].write_text(text)
+        command = ["train", *map(str, files), "--models", str(models_dir), *flags]
+        return CliRunner().invoke(app, command, input=answer, env={"FORCE_COLOR": "1" if answer else None})
+
+    return run
+
+
+def told(done: Result) -> list[dict[str, Any]]:
+    """The JSON on stdout, where the runner shows the answers that were typed as well."""
+    found: list[dict[str, Any]] = json.loads(done.stdout[done.stdout.index("[") :])
+    return found
+
+
+def test_what_was_published_is_told_though_the_next_policy_fails(
+    train: Train, models_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "hello", "label": "nothing"}\n')
+    policies = {
+        "one": PATTERNS.format(name="one"),
+        "bad": f"{TAUGHT}data: rows.jsonl\n",
+        "two": PATTERNS.format(name="two"),
+    }
+    done = train("--json", **policies)
+    assert isinstance(done.exception, TrainingError)
+    first, second = told(done)
+    assert (first["name"], first["accepted"], first["error"]) == ("one", True, None)
+    assert first["version"] == Registry(models_dir).current("one")
+    assert (second["name"], second["accepted"], second["version"]) == ("taught", False, None)
+    assert second["error"] == str(done.exception)
+    assert "rows.jsonl:1" in second["error"]
+    assert set(first) == set(second)
+    assert Registry(models_dir).names() == ["one"]
+    assert "one: published as" in train(**policies).stdout
+
+
+def test_policies_that_cannot_be_read_are_told_as_well(train: Train) -> None:
+    done = train("--json", one=PATTERNS.format(name="one"), bad="version: 1\nname: bad\n")
+    assert isinstance(done.exception, ConfigError)
+    [only] = told(done)
+    assert (only["name"], only["accepted"], only["error"]) == (None, False, str(done.exception))
+
+
+@pytest.mark.parametrize(
+    ("more", "code"), [({}, Exit.DONE), ({"missed": PATTERNS.format(name="missed") + MISSED}, Exit.GOAL_MISSED)]
+)
+def test_outcomes_have_no_error(train: Train, more: dict[str, str], code: Exit) -> None:
+    done = train("--json", one=PATTERNS.format(name="one"), **more)
+    assert done.exit_code == code
+    assert [(one["error"], one["accepted"]) for one in told(done)] == [(None, True), (None, False)][: 1 + len(more)]
+
+
+@pytest.mark.parametrize("last", ["", MISSED])
+def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train, models_dir: Path, last: str) -> None:
+    policies = {"taught": TAUGHT + TEACHER, "one": PATTERNS.format(name="one") + last}
+    done = train("--json", answer="n\n", **policies)
+    assert done.exit_code == Exit.UPSTREAM
+    first, second = told(done)
+    assert (first["name"], first["accepted"]) == ("taught", False)
+    assert first["error"] == "its teacher qwen3-4b was not to be asked"
+    assert (second["name"], second["accepted"], second["error"]) == ("one", not last, None)
+    assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
+    assert Registry(models_dir).names() == ([] if last else ["one"])
+    assert train(answer="n\n", **policies).exit_code == Exit.UPSTREAM
