@@ -11,6 +11,7 @@ ApiError
 ├── InternalError       500 internal_error
 ├── UpstreamFailed      502 upstream_failed
 │   └── AnswerLost      502 upstream_answer_lost
+│       └── CallDropped 502 upstream_answer_lost
 ├── Unavailable         503 unavailable
 └── UpstreamTimeout     504 upstream_timeout
 
@@ -116,6 +117,10 @@ class AnswerLost(UpstreamFailed):
     """The upstream's answer broke off, or is too long to be held: the call was made, and most likely costs."""
 
     code = "upstream_answer_lost"
+
+
+class CallDropped(AnswerLost):
+    """The upstream may have taken the call, and closed the connection before its answer began."""
 
 
 class Unavailable(ApiError):

@@ -101,10 +101,10 @@ class Instruments:
             "notional",
         )
         self.unpriced = self._counter(
-            "offramp_unpriced_requests", "Requests whose cost is unknown: no price, or no usage.", "model"
+            "offramp_unpriced_requests", "Requests whose cost is unknown, by why it is.", "model", "reason"
         )
         self.usage_missing = self._counter(
-            "offramp_usage_missing_requests", "Forwarded requests whose usage was not reported.", "upstream"
+            "offramp_usage_missing_requests", "Forwarded requests whose usage is unknown.", "upstream", "reason"
         )
 
     def _make_classifier_instruments(self) -> None:

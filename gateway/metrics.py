@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import product
+from typing import Final
 
 from prometheus_client import generate_latest
 
@@ -13,9 +14,18 @@ from gateway.answers.unmet import Reason
 from gateway.contract.owner import Owner
 from gateway.contract.safety_owner import SafetyOwner
 from gateway.contract.state import Phase
+from gateway.errors import AnswerLost, Unavailable, UpstreamFailed, UpstreamTimeout
 from gateway.instruments import Instruments
 from gateway.ledger.record import ASIDE, Record
 from gateway.ledger.writer import LedgerWriter
+from gateway.types import CLIENT_CLOSED
+
+_MISSING: Final = ("not_reported", "cut_off")
+_UNPRICED: Final = ("no_price", *_MISSING)
+"""Why a cost is unknown."""
+_CUT_OFF: Final = frozenset({CLIENT_CLOSED, Unavailable.status, UpstreamTimeout.status})
+_CUT_OFF_BY: Final = frozenset({UpstreamFailed.code, AnswerLost.code, UpstreamTimeout.code})
+"""Statuses and errors of calls that ended before their answer did."""
 
 
 class Metrics(Instruments):
@@ -157,7 +167,7 @@ class Metrics(Instruments):
         """The instruments' children for records of one kind, looked up once."""
         notional = "true" if record.notional else "false"
         # what is refused before a model is known costs nothing, so that no series without a model need stand at 0
-        unpriced = self.unpriced.labels(model) if model else None
+        unpriced = {reason: self.unpriced.labels(model, reason) for reason in _UNPRICED if model}
         # a call that no client asked for is money, but no request
         request = None if record.decision in ASIDE else self._bind_request(record, model)
         spend = self._bind_spend(record, model, notional) if record.upstream else None
@@ -168,7 +178,8 @@ class Metrics(Instruments):
             for one in moves:
                 one(record)
             if record.spent_usd is None or record.saved_usd is None:
-                (unpriced or self.unpriced.labels(model)).inc()
+                reason = _why_unpriced(record)
+                (unpriced.get(reason) or self.unpriced.labels(model, reason)).inc()
 
         return move
 
@@ -193,7 +204,7 @@ class Metrics(Instruments):
         cached = self.cached_input_tokens.labels(*labels)
         made = self.output_tokens.labels(*labels)
         cost = self.spent.labels(*labels)
-        missing = self.usage_missing.labels(record.upstream)
+        missing = {reason: self.usage_missing.labels(record.upstream, reason) for reason in _MISSING}
         # the answers to the gateway's own calls come whole: an error there is a judge's answer that is no verdict
         broke_off = None if record.decision in ASIDE else self.upstream_failures.labels(record.upstream, "broke_off")
 
@@ -209,7 +220,7 @@ class Metrics(Instruments):
             if record.spent_usd:
                 cost.inc(record.spent_usd)
             if record.usage_source == "missing":
-                missing.inc()
+                missing[_why_unpriced(record)].inc()
             if broke_off is not None and record.error and record.status < 400:
                 broke_off.inc()
 
@@ -239,6 +250,13 @@ class Metrics(Instruments):
             saved.inc(record.saved_usd or 0.0)
 
         return avoid
+
+
+def _why_unpriced(record: Record) -> str:
+    """Of a call that was cut off, nobody could have reported the usage; of a whole answer, its upstream did not."""
+    if record.usage_source != "missing":
+        return "no_price"
+    return "cut_off" if record.status in _CUT_OFF or record.error in _CUT_OFF_BY else "not_reported"
 
 
 def _key(record: Record, model: str) -> tuple[object, ...]:

@@ -34,6 +34,7 @@ class Context:
     met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
     where that is not known.
     judge_s: how long judges were waited for, whose calls have records of their own.
+    failed_s: the time of targets that gave no answer, before the one that was asked last.
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
@@ -48,6 +49,7 @@ class Context:
     attaches: bool = False
     met: dict[str, int] = field(default_factory=dict)
     judge_s: float = 0.0
+    failed_s: float = 0.0
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False

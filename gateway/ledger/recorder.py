@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.errors import AnswerLost, UpstreamTimeout
+from gateway.errors import AnswerLost, InternalError, Unavailable, UpstreamTimeout
+from gateway.ledger.record import Record
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings.counterfactual import UsageRatios
@@ -14,6 +15,9 @@ from gateway.upstreams.routes import Routes
 
 _FORWARDED: Final = frozenset({"forward", "redact"})
 _ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
+_ENDED_HERE: Final = frozenset({InternalError.status, Unavailable.status})
+"""With an error: a fault of the gateway's own, or the end of the time to drain, whatever the upstream made of the call.
+Without one, it is the upstream's own status."""
 
 
 class Recorder:
@@ -81,8 +85,7 @@ class Recorder:
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
             # something that nobody told
-            on_its_way = record.status in _ON_ITS_WAY or record.error == AnswerLost.code
-            unknown = record.status < 400 or on_its_way or record.decision == "block"
+            unknown = record.status < 400 or _was_on_its_way(record) or record.decision == "block"
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             return
@@ -120,11 +123,17 @@ class Recorder:
 
     def _asked_price(self, model: str) -> Price | None:
         """The price of the model that the client asked for; a name of the gateway's own costs what it stands for,
-        though a priced model have the same name."""
-        return self._prices.find(self._routes.sent_as(model)) or self._prices.find(model)
+        though a priced model have the same name, and nothing that is known where that one has no price."""
+        return self._prices.find(self._routes.sent_as(model) or model)
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: configured or priced names, so that clients cannot make up any."""
         if self._routes.known(model):
             return model
         return self._prices.name(model) or ("other" if model else "")
+
+
+def _was_on_its_way(record: Record) -> bool:
+    """Whether a call that failed had been taken by its upstream, or may have been."""
+    ended_here = bool(record.error) and record.status in _ENDED_HERE
+    return ended_here or record.status in _ON_ITS_WAY or record.error == AnswerLost.code

@@ -65,7 +65,7 @@ class SQLiteLedger:
             with closed_on_failure(self._db):
                 found = self._version()
                 if not read_only:
-                    self._prepare(found)
+                    self._prepare()
                 elif not found:
                     raise NoLedger(path)
         except (sqlite3.Error, OSError) as error:
@@ -102,10 +102,12 @@ class SQLiteLedger:
             raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {found})")
         return found
 
-    def _prepare(self, found: int) -> None:
+    def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
+        # another gateway that started at the same time may have been first
+        found = self._version()
         self._db.execute(_CREATE)
         if found == 1:
             self._db.execute("ALTER TABLE requests ADD COLUMN redacted TEXT NOT NULL DEFAULT ''")

@@ -1,6 +1,6 @@
 """What models cost: a dated table with its source. Unknown models have no price; nothing is guessed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,8 @@ from pydantic import Field
 from classifiers.record import Record, Version, Words, WordsList
 from classifiers.units import Dollars
 from gateway.config import source
-from gateway.config.check import validate
-from gateway.config.problems import ConfigError
+from gateway.config.check import path_in, validate
+from gateway.config.problems import ConfigError, Problem
 
 
 class PriceEntry(Record):
@@ -67,6 +67,8 @@ def load_prices(file: Path) -> PriceTable:
     """Reads a price file. Raises ConfigError."""
     document = source.read(file, {})
     table = validate(document, PriceFile)
+    if table is not None:
+        document.problems += _twice(document, table)
     if table is None or document.problems:
         raise ConfigError(document.problems)
     prices = {}
@@ -78,3 +80,16 @@ def load_prices(file: Path) -> PriceTable:
         )
         prices.update(dict.fromkeys((model, *entry.snapshots), price))
     return PriceTable(as_of=table.as_of, source=table.source, prices=prices)
+
+
+def _twice(document: source.Document, table: PriceFile) -> Iterator[Problem]:
+    """Names that two prices would be known by, whether as a model or as a snapshot."""
+    first: dict[str, int] = {}
+    for model, entry in table.models.items():
+        key = ("models", model)
+        places = [(key, model), *(((*key, "snapshots", index), name) for index, name in enumerate(entry.snapshots))]
+        for loc, name in places:
+            place = path_in(document.data, loc)
+            if name in first:
+                yield document.problem(place, f"{name!r} stands twice; the first is on line {first[name]}")
+            first.setdefault(name, document.mark(place).line)

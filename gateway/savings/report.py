@@ -79,7 +79,7 @@ class Summary:
         if self.unpriced_calls:
             yield f"{self.unpriced_calls:,} calls have no known price or usage and are in no dollar figure"
         if self.usage_missing_calls:
-            yield f"{self.usage_missing_calls:,} forwarded calls came back without usage"
+            yield f"{self.usage_missing_calls:,} forwarded calls were cut off, or came back without usage"
         if self.judge_calls:
             yield (
                 f"judges were asked {self.judge_calls:,} times, for ${self.judge_usd:.6f}, which is spent and taken "

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from gateway.errors import AnswerLost, ApiError, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
 from gateway.types import Context, Headers
@@ -37,13 +37,13 @@ class Forwarder:
             self._count_fallback(index, target)
             try:
                 answer = await self._try(context, request, target, headers)
-            except AnswerLost:
-                raise
             except ApiError as error:
+                if isinstance(error, AnswerLost) and not isinstance(error, CallDropped):
+                    raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
-                if isinstance(error, UpstreamTimeout):
+                if isinstance(error, UpstreamTimeout | CallDropped):
                     # it may have taken the call, and the request's row is about the one that answers
-                    self._metrics.usage_missing.labels(target.upstream).inc()
+                    self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
                 continue
             if answer.status not in _TRY_NEXT:
                 return answer
@@ -67,6 +67,7 @@ class Forwarder:
             headers=headers,
         )
         self._calls[target.upstream].inc()
+        context.failed_s = record.provider_s or 0.0
         started = time.perf_counter()
         try:
             answer = await upstream.send(call)

@@ -1,6 +1,7 @@
 """Any server that speaks OpenAI's API, over aiohttp."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -8,17 +9,23 @@ import aiohttp
 from yarl import URL
 
 import gateway
-from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
 
 _SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
 _THE_OPERATORS: Final = frozenset({b"openai-organization", b"openai-project"})
+_NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
+"""No connection; ValueError: an address or a header that cannot be."""
 
 
 class OpenAIUpstream:
-    """One base URL with its own connection pool. The pool opens on the first call, inside the running loop."""
+    """One base URL with its own connection pool. The pool opens on the first call, inside the running loop.
+
+    stale_s: a connection that is closed without an answer sooner than this took no call. Most often it had lain idle,
+    and the upstream was just closing it.
+    """
 
     notional = False
 
@@ -32,12 +39,14 @@ class OpenAIUpstream:
         timeout_s: float = 600.0,
         max_answer_bytes: int = 32 * 1024**2,
         ask_usage: bool = True,
+        stale_s: float = 0.1,
     ) -> None:
         self.name = name
         self.ask_usage = ask_usage
         self._base_url = base_url.rstrip("/")
         self._urls: dict[str, URL] = {}
         self._max_answer_bytes = max_answer_bytes
+        self._stale_s = stale_s
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=timeout_s)
         # all that aiohttp would add by itself stands here, which spares it the work on every call
         self._headers = {
@@ -54,19 +63,27 @@ class OpenAIUpstream:
         headers = self._headers
         if call.headers:
             headers = {**headers, **{key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}}
+        started = time.perf_counter()
         try:
             response = await self._open().post(
                 self._url(call.path), data=call.body, headers=headers, allow_redirects=False
             )
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # ValueError: an address or a header that cannot be
-            raise UpstreamFailed(f"upstream {self.name} could not be reached") from error
+            raise self._failure(error, time.perf_counter() - started) from error
         seen = _seen_by_clients(response)
         if call.stream and response.status == 200 and response.content_type == "text/event-stream":
             return Answer(status=200, headers=seen, chunks=self._chunks(response))
         return Answer(status=response.status, headers=seen, body=await self._body(response))
+
+    def _failure(self, error: Exception, after_s: float) -> ApiError:
+        """What an error before the answer's first byte says of whether the call was taken."""
+        if isinstance(error, _NEVER_SENT):
+            return UpstreamFailed(f"upstream {self.name} could not be reached")
+        if isinstance(error, TimeoutError):
+            return UpstreamTimeout(f"upstream {self.name} did not answer in time")
+        unreadable = isinstance(error, aiohttp.ClientResponseError)
+        why = "sent an answer that cannot be read" if unreadable else "closed the connection without an answer"
+        return (UpstreamFailed if after_s < self._stale_s else CallDropped)(f"upstream {self.name} {why}")
 
     async def close(self) -> None:
         if self._session is not None:

@@ -18,6 +18,7 @@ _MOST_TOKENS: Final = 10**9
 _DONE: Final = b"[DONE]"
 _ENDING: Final = 4
 """Events from the one that says why an answer is finished to the last, usage and [DONE] among them."""
+_NOTHING: Final = (b"null", b"{}", b'""')
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
 
 
@@ -40,7 +41,8 @@ async def relay(
     max_bytes: where the stream is held back as a whole, how much memory it may take.
 
     An upstream that breaks off leaves an error event as the last; never [DONE] after it. So does one whose stream ends
-    as if it were whole, but with neither [DONE] nor a reason why the answer is finished.
+    as if it were whole, but with neither [DONE] nor a reason why the answer is finished. An error event of the
+    upstream's own is its failure too, and passes as it came.
     """
     record = context.record
     record.usage_source = "missing"
@@ -54,12 +56,13 @@ async def relay(
             if max_bytes is not None and size > max_bytes:
                 raise ValueError(f"the answer is over {max_bytes} bytes and is read whole here")  # noqa: TRY301
             events = map(ending.see, splitter.feed(chunk))
-            out = [event for event in events if _keep(record, event, started, strip_usage)]
+            out = [event for event in events if _keep(context, event, started, strip_usage)]
             if out:
                 yield b"".join(out)
         rest = splitter.flush()
-        kept = bool(rest) and _keep(record, rest, started, strip_usage)
-        ending.check(rest)
+        kept = bool(rest) and _keep(context, rest, started, strip_usage)
+        if not record.error:
+            ending.check(rest)
         if kept:
             yield rest
     except ApiError as error:
@@ -92,10 +95,13 @@ class _Ending:
             raise UpstreamFailed("the upstream's stream ended before its answer did")
 
 
-def _keep(record: Record, event: bytes, started: float, strip_usage: bool) -> bool:
+def _keep(context: Context, event: bytes, started: float, strip_usage: bool) -> bool:
     """Notes what the event tells; False where it must not reach the client."""
+    record = context.record
     if record.first_token_s is None and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event):
-        record.first_token_s = (record.provider_s or 0.0) + time.perf_counter() - started
+        record.first_token_s = (record.provider_s or 0.0) - context.failed_s + time.perf_counter() - started
+    if b'"error"' in event and _tells_an_error(event):
+        record.error = UpstreamFailed.code or "error"
     if b'"usage"' not in event or b'"usage":null' in event:
         return True
     answer = _answer(event)
@@ -111,6 +117,14 @@ def _ends(event: bytes) -> bool:
         return True
     answer = _answer(event) if b'"finish_reason"' in event else None
     return any(choice.finish_reason for choice in (answer.choices if answer else None) or ())
+
+
+def _tells_an_error(event: bytes) -> bool:
+    try:
+        error = chat.decode_fields(sse.data_of(event) or b"{}").get("error")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return error is not None and bytes(error) not in _NOTHING
 
 
 def _has_content(event: bytes) -> bool:

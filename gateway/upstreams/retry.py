@@ -11,8 +11,8 @@ _FIRST_WAIT_S: Final = 0.1
 
 
 class Retrying:
-    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough; nor is what was answered,
-    but lost on its way."""
+    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough; nor is a call that may have
+    been taken, whose answer was lost on its way or never began."""
 
     def __init__(self, inner: Upstream, retries: int) -> None:
         self.name = inner.name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.config.load import OTHER_MODELS
 from gateway.config.schema import DENY, ModelRoute
 from gateway.errors import ModelNotFound
+from gateway.ledger.record import Record
 from gateway.types import RequestedModel, UpstreamModel
 
 
@@ -42,6 +43,13 @@ class Routes:
         targets = self._targets.get(model)
         return str(targets[0].model) if targets else ""
 
+    def first(self, model: str) -> str:
+        """Where any model is sent first, as `upstream/model`; empty where it is sent nowhere."""
+        targets = self._targets.get(model)
+        if targets:
+            return f"{targets[0].upstream}/{targets[0].model}"
+        return f"{self._other}/{model}" if self._other is not None else ""
+
     def moderates(self, model: str) -> bool:
         """Whether a model of the file is a moderation endpoint."""
         return model in self._moderating
@@ -57,6 +65,11 @@ class Routes:
     def for_rule(self, model: str) -> Sequence[Target]:
         """Where a rule's `forward: model` goes, or its question to a judge."""
         return self._targets[model]
+
+
+def answered_by(record: Record) -> Target:
+    """The target that a call was sent to last."""
+    return Target(record.upstream, UpstreamModel(record.upstream_model))
 
 
 def _targets(name: str, route: ModelRoute) -> tuple[Target, ...]:

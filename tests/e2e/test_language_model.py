@@ -69,9 +69,9 @@ def test_whole_and_streamed_answers_come_from_the_model(language_model: str, sta
     labels = 'model="gpt-4o",notional="false",rule="",upstream="llama"'
     assert running.metric(f"offramp_output_tokens_total{{{labels}}}") == 3 * whole.usage.completion_tokens
     assert running.metric(f"offramp_input_tokens_total{{{labels}}}") == 3 * whole.usage.prompt_tokens
-    assert running.metric('offramp_usage_missing_requests_total{upstream="llama"}') == 0
+    assert running.metric('offramp_usage_missing_requests_total{reason="not_reported",upstream="llama"}') == 0
     # the model's own price is not known here, and is not guessed
-    assert running.metric('offramp_unpriced_requests_total{model="gpt-4o"}') == 3
+    assert running.metric('offramp_unpriced_requests_total{model="gpt-4o",reason="no_price"}') == 3
 
 
 def test_a_client_that_leaves_stops_the_model(language_model: str, start_gateway) -> None:

@@ -16,7 +16,11 @@ from gateway.upstreams.routes import Routes
 
 ROUTES = Routes(
     {name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")}
-    | {"mine": ModelRoute(upstream="one", model="dear"), "team/dear": ModelRoute(upstream="one", model="cheap")}
+    | {
+        "mine": ModelRoute(upstream="one", model="dear"),
+        "team/dear": ModelRoute(upstream="one", model="cheap"),
+        "openai/dear": ModelRoute(upstream="one", model="unpriced"),
+    }
 )
 
 
@@ -104,7 +108,10 @@ def test_an_unknown_price_is_counted_not_guessed(
     record = finish(forwarded(model=asked, to=to, rule="r"))
     assert record.saved_usd is None
     assert (record.spent_usd is None) is to.startswith("unpriced")
-    assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", {"model": asked}) == 1
+    assert (
+        metrics.registry.get_sample_value("offramp_unpriced_requests_total", {"model": asked, "reason": "no_price"})
+        == 1
+    )
 
 
 def test_a_fallback_or_another_name_is_no_cheaper_route(finish: Callable[..., Record]) -> None:
@@ -131,6 +138,14 @@ def test_a_fallback_or_another_name_is_no_cheaper_route(finish: Callable[..., Re
             "missing",
             None,
         ),
+        ({"usage_source": "none", "status": 503, "decision": "error", "error": "cancelled"}, "missing", None),
+        ({"usage_source": "missing", "status": 503, "decision": "error", "error": "upstream_failed"}, "missing", None),
+        ({"usage_source": "missing", "status": 500, "decision": "error", "error": "internal_error"}, "missing", None),
+        ({"usage_source": "none", "status": 503, "decision": "error", "error": "cancelled", "upstream": ""}, "none", 0),
+        ({"usage_source": "none", "status": 500, "decision": "error", "error": "x", "upstream": ""}, "none", 0.0),
+        ({"usage_source": "missing", "status": 503}, "none", 0.0),
+        ({"usage_source": "missing", "status": 500}, "none", 0.0),
+        ({"usage_source": "none", "status": 502, "decision": "error", "error": "upstream_failed"}, "none", 0.0),
     ],
 )
 def test_a_call_without_usage(
@@ -205,6 +220,19 @@ def test_a_name_of_the_gateways_own_costs_what_it_stands_for(finish: Callable[..
 
 def test_a_name_that_holds_a_priced_one_costs_what_it_stands_for(finish: Callable[..., Record]) -> None:
     assert finish(local(model="team/dear"), saved=400).saved_usd == pytest.approx(1000 * 1e-6 + 100 * 4e-6)
+
+
+def test_a_name_that_stands_for_an_unpriced_model_has_no_price(finish: Callable[..., Record]) -> None:
+    sent = finish(forwarded(model="openai/dear", upstream_model="unpriced"))
+    assert (sent.spent_usd, sent.saved_usd) == (None, 0.0)
+    assert finish(local(model="openai/dear"), saved=400).saved_usd is None
+    routed = finish(forwarded(model="openai/dear", to="cheap", rule="r"))
+    assert (routed.saved_reason, routed.saved_usd) == ("cheaper_route", None)
+
+
+def test_a_name_that_the_file_does_not_hold_costs_what_it_says(finish: Callable[..., Record]) -> None:
+    routed = finish(forwarded(model="azure/dear", to="cheap", rule="r"))
+    assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)
 
 
 def test_in_front_of_an_echo_savings_are_notional(finish: Callable[..., Record]) -> None:

@@ -146,6 +146,52 @@ def test_an_older_ledger_gets_the_columns_that_it_lacks(
     assert (first, second) == (astuple(make_record()), astuple(make_record(at=101.0, judged="safety:safe")))
 
 
+@pytest.mark.parametrize(("version", "lacks"), [(0, None), *OLDER])
+def test_two_that_start_together_on_an_older_ledger(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    version: int,
+    lacks: tuple[str, ...] | None,
+) -> None:
+    file = tmp_path / "l.db"
+    if lacks is not None:
+        SQLiteLedger(file).close()
+        make_older(file, version, lacks)
+    look = SQLiteLedger._version
+
+    def overtaken(ledger: SQLiteLedger) -> int:
+        found = look(ledger)
+        monkeypatch.undo()
+        with closing(SQLiteLedger(file)) as other:
+            other.append([make_record()])
+        return found
+
+    monkeypatch.setattr(SQLiteLedger, "_version", overtaken)
+    with closing(SQLiteLedger(file)) as store:
+        store.append([make_record(at=101.0)])
+    assert rows(file) == [astuple(make_record()), astuple(make_record(at=101.0))]
+
+
+def test_a_newer_one_that_comes_first_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "l.db"
+    look = SQLiteLedger._version
+
+    def overtaken(ledger: SQLiteLedger) -> int:
+        found = look(ledger)
+        monkeypatch.undo()
+        with closing(sqlite3.connect(file)) as db:
+            db.execute("PRAGMA user_version = 99")
+        return found
+
+    monkeypatch.setattr(SQLiteLedger, "_version", overtaken)
+    with pytest.raises(LedgerError, match="made by a newer Offramp"):
+        SQLiteLedger(file)
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (99,)
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
+
+
 @pytest.mark.parametrize(("version", "lacks"), OLDER)
 def test_an_older_ledger_is_read_as_it_is(
     tmp_path: Path, make_record: MakeRecord, version: int, lacks: tuple[str, ...]

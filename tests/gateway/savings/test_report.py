@@ -76,7 +76,7 @@ def test_what_is_unknown_is_in_no_figure_and_said(summary: Callable[..., Summary
     assert (report.spent_usd, report.saved_usd, report.unpriced_calls, report.usage_missing_calls) == (1.0, 0, 2, 1)
     notes = " ".join(report.notes())
     assert "2 calls have no known price or usage" in notes
-    assert "1 forwarded calls came back without usage" in notes
+    assert "1 forwarded calls were cut off, or came back without usage" in notes
 
 
 def test_notional_calls_are_said(summary: Callable[..., Summary]) -> None:

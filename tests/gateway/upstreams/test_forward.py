@@ -1,19 +1,21 @@
 """A call goes to its targets in order; the next is asked only before the first byte of an answer."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
 
-from gateway.errors import AnswerLost, BadRequest, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import parse_chat
 from gateway.server import bind
 from gateway.types import UpstreamModel, new_context
-from gateway.upstreams.base import Answer, Upstream
+from gateway.upstreams.base import Answer, Call, Upstream
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.openai import OpenAIUpstream
 from gateway.upstreams.routes import Target
@@ -62,7 +64,7 @@ async def test_no_other_is_asked_where_an_answer_was_lost_on_its_way(
     assert second.calls == []
 
 
-@pytest.mark.parametrize("failure", [UpstreamFailed("gone"), UpstreamTimeout("late")])
+@pytest.mark.parametrize("failure", [UpstreamFailed("gone"), UpstreamTimeout("late"), CallDropped("no answer")])
 async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
     fake_upstream: Any, make_answer: MakeAnswer, failure: Exception
 ) -> None:
@@ -73,9 +75,10 @@ async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
     assert [sent(metrics, "offramp_fallbacks_total", upstream=name) for name in "abc"] == [0, 1, 1]
     reason = getattr(failure, "code", "")
     assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=reason) == 1
-    # what a late call cost is told by nobody
-    late = float(isinstance(failure, UpstreamTimeout))
-    assert [sent(metrics, "offramp_usage_missing_requests_total", upstream=name) for name in "ab"] == [late, late]
+    # what a call cost that may have been taken is told by nobody
+    taken = float(isinstance(failure, UpstreamTimeout | CallDropped))
+    missing = partial(sent, metrics, "offramp_usage_missing_requests_total", reason="cut_off")
+    assert [missing(upstream=name) for name in "ab"] == [taken, taken]
 
 
 async def test_the_last_target_stands_whatever_it_says(fake_upstream: Any, make_answer: MakeAnswer) -> None:
@@ -135,6 +138,25 @@ async def test_time_is_taken_over_all_tries(fake_upstream: Any, make_answer: Mak
     assert record.provider_s is not None
     with pytest.raises(BadRequest):
         await send({"a": fake_upstream([BadRequest("no")])}, TARGETS[:1], Metrics())
+
+
+async def test_the_time_of_targets_that_gave_no_answer_is_told_apart(
+    fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    class Slow(fake_upstream):  # type: ignore[misc]
+        async def send(self, call: Call) -> Answer:
+            await asyncio.sleep(0.05)
+            return await super().send(call)  # type: ignore[no-any-return]
+
+    for upstreams, failed in [
+        ({"a": Slow([UpstreamFailed("x")]), "b": fake_upstream([make_answer()])}, True),
+        ({"a": fake_upstream([UpstreamFailed("x")]), "b": Slow([make_answer()])}, False),
+    ]:
+        context = new_context("req_1", "chat.completions", "anonymous")
+        request = parse_chat(b'{"model":"m","messages":[]}')
+        await Forwarder(upstreams, Metrics()).send(context, request, TARGETS[:2], [])
+        took = context.failed_s if failed else (context.record.provider_s or 0.0) - context.failed_s
+        assert took > 0.04
 
 
 async def test_all_upstreams_are_closed(fake_upstream: Any) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.server import bind
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Answer, Call
 from gateway.upstreams.openai import OpenAIUpstream
+from gateway.upstreams.retry import Retrying
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -279,6 +282,63 @@ async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, said: byt
     async with raw_calling(handler) as upstream:
         with pytest.raises(UpstreamFailed):
             await read(await upstream.send(call(stream=stream)))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [(b"", "closed the connection without an answer"), (b"nonsense\r\n\r\n", "sent an answer that cannot be read")],
+)
+@pytest.mark.parametrize(("stale_s", "failure"), [(0.0, CallDropped), (60.0, UpstreamFailed)])
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_connection_that_is_closed_at_once_took_no_call(
+    raw_calling: Calling, said: bytes, why: str, stale_s: float, failure: type[Exception], reset: bool
+) -> None:
+    seen: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readexactly(2))
+        writer.write(said)
+        if reset and not said:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    async with raw_calling(handler, stale_s=stale_s) as upstream:
+        with pytest.raises(UpstreamFailed, match=why) as caught:
+            await Retrying(upstream, 1).send(call())
+    assert type(caught.value) is failure
+    assert len(seen) == (1 if failure is CallDropped else 2)
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(raw_calling: Calling) -> None:
+    opened = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.readuntil(b"{}")
+        await reader.read(1)  # the next call: it comes too late
+
+    async with raw_calling(handler, stale_s=60.0) as upstream:
+        retrying = Retrying(upstream, 1)
+        assert [(await retrying.send(call())).body for _ in range(2)] == [b"{}", b"{}"]
+    assert opened == 2
+
+
+async def test_a_connection_that_does_not_come_about_in_time_took_no_call() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        upstream = OpenAIUpstream("up", base_url=f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout_s=0.1)
+        with pytest.raises(UpstreamFailed, match="could not be reached"):
+            await upstream.send(call())
+        await upstream.close()
+        for one in waiting:
+            one.close()
 
 
 async def test_an_upstream_that_is_silent(raw_calling: Calling) -> None:

@@ -135,6 +135,62 @@ async def test_a_stream_is_whole_where_it_says_so(end: list[bytes]) -> None:
     assert context.record.error == ""
 
 
+FAILURE = chunk(error={"message": "EngineDeadError", "type": "InternalServerError", "code": 500})
+
+
+@pytest.mark.parametrize("end", [[sse.DONE], [FINISHED, USAGE, sse.DONE], []])
+@pytest.mark.parametrize(
+    "said",
+    [
+        FAILURE,
+        FAILURE.rstrip() + b"\r\n\r\n",
+        b'event: error\ndata: {"error": "out of memory"}\n\n',
+        chunk(choices=[{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}], error={"code": 502}),
+    ],
+)
+async def test_an_error_that_the_upstream_tells_is_its_failure_and_passes_as_it_came(
+    said: bytes, end: list[bytes]
+) -> None:
+    context = fresh()
+    assert await relayed([ROLE, says("a"), said, *end], context, strip=False) == b"".join([ROLE, says("a"), said, *end])
+    assert context.record.error == "upstream_failed"
+    assert context.record.usage_source == ("reported" if USAGE in end else "missing")
+
+
+async def test_an_error_without_its_empty_line_is_the_upstreams_failure_too() -> None:
+    context = fresh()
+    assert await relayed([says("a"), FAILURE.rstrip()], context) == says("a") + FAILURE.rstrip()
+    assert context.record.error == "upstream_failed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        says('{"error": {"message": "no such file"}}'),
+        says('"error":'),
+        chunk(choices=[{"index": 0, "delta": {"content": "a"}}], error=None),
+        chunk(choices=[{"index": 0, "delta": {"content": "a", "error": {"message": "within"}}}]),
+        chunk(choices=[], error={}),
+        chunk(choices=[], error=""),
+        b': "error": {}\n\n',
+        b'data: {"error": {\n\n',
+        b'data: ["error"]\n\n',
+    ],
+)
+async def test_what_is_only_called_error_is_none(said: bytes) -> None:
+    context = fresh()
+    assert await relayed([ROLE, said, FINISHED, sse.DONE], context) == b"".join([ROLE, said, FINISHED, sse.DONE])
+    assert context.record.error == ""
+
+
+async def test_the_first_token_of_a_fallback_is_its_own() -> None:
+    context = fresh()
+    context.record.provider_s, context.failed_s = 7.5, 7.0
+    await relayed(STREAM, context)
+    assert context.record.first_token_s is not None
+    assert 0.5 <= context.record.first_token_s <= (context.record.provider_s or 0.0) - 7.0
+
+
 async def test_an_event_without_end_is_an_error_event() -> None:
     context = fresh()
     out = await relayed([b"data: " + b"x" * 9 * 1024**2], context)

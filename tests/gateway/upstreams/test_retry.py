@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Answer, Call
 from gateway.upstreams.retry import Retrying
@@ -47,8 +47,9 @@ async def test_a_time_out_is_not_asked_again(fake_upstream: Any) -> None:
     assert len(inner.calls) == 1
 
 
-async def test_an_answer_that_was_lost_on_its_way_is_not_asked_again(fake_upstream: Any) -> None:
-    inner = fake_upstream([AnswerLost("broke off"), FAILED])
+@pytest.mark.parametrize("lost", [AnswerLost("broke off"), CallDropped("no answer")])
+async def test_an_answer_that_was_lost_on_its_way_is_not_asked_again(fake_upstream: Any, lost: AnswerLost) -> None:
+    inner = fake_upstream([lost, FAILED])
     with pytest.raises(AnswerLost):
         await Retrying(inner, 3).send(CALL)
     assert len(inner.calls) == 1

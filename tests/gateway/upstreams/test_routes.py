@@ -53,6 +53,21 @@ def test_the_name_upstream_of_a_model() -> None:
     assert [routes.sent_as(name) for name in ("cheap", "gpt-4o", "nothing", "")] == ["gpt-4o-mini", "gpt-4o", "", ""]
 
 
+@pytest.mark.parametrize(
+    ("model", "first"),
+    [
+        ("gpt-4o", "openai/gpt-4o"),
+        ("cheap", "openai/gpt-4o-mini"),
+        ("judge", "openai/judge"),
+        ("what/ever", "rest/what/ever"),
+    ],
+)
+def test_where_a_model_is_sent_first(model: str, first: str) -> None:
+    assert Routes({**MODELS, "other": ModelRoute(upstream="rest")}).first(model) == first
+    for closed in (MODELS, {**MODELS, "other": ModelRoute(upstream="deny")}):
+        assert Routes(closed).first(model) == ("" if model == "what/ever" else first)
+
+
 def test_what_clients_see_and_what_a_metric_may_name() -> None:
     routes = Routes({**MODELS, "other": ModelRoute(upstream="rest")})
     assert routes.public == ["gpt-4o", "cheap"]
