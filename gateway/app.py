@@ -91,6 +91,7 @@ def create_app(
         contracts,
         on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
+        alone=any(rule.contract for rule in settings.rules),
     )
     safety = SafetyOwner(
         SafetyStore(contracts.path),
@@ -116,9 +117,9 @@ def create_app(
         forwarder=forwarder,
         recorder=recorder,
         metrics=metrics,
-        audits=Audits(owner=owner, metrics=metrics, under_way=under_way),
+        audits=Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=Bounds(owner=safety, metrics=metrics, under_way=under_way),
+        bounds=Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way),
         repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,

@@ -1,7 +1,7 @@
 """Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from classifiers.verdict import Verdict
@@ -12,15 +12,18 @@ from gateway.answers.values import Values
 from gateway.contract.flipped import Flipped
 from gateway.contract.owner import Owner
 from gateway.metrics import Metrics
+from gateway.reading.answer import read
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn
 from gateway.rules.contracted import likeliest, scope
 from gateway.rules.decide import Decision
+from gateway.rules.redaction import restored
 from gateway.rules.rule import Act, Rule
 from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context
 from gateway.under_way import UnderWay
 from gateway.upstreams.base import Answer
+from gateway.upstreams.routes import Routes
 from gateway.upstreams.tap import tap
 
 Judged = Sequence[tuple[Rule, Verdict]]
@@ -36,7 +39,8 @@ class Open:
     sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
     slot's value where that is less. novelty: 0..1. tried: the same by the version that is tried beside the one in use;
     in_use: False where the one in use has no label to give, and this is of the one that is tried; text: what the
-    classifier read, where that is to be kept for training.
+    classifier read, where that is to be kept for training; hidden: what the reference is not shown of it, by the
+    placeholder that it is shown instead.
     """
 
     rule: Rule
@@ -49,13 +53,15 @@ class Open:
     tried: "Open | None" = None
     in_use: bool = True
     text: str | None = None
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audits:
-    """What contracts say of calls, and what they learn from them."""
+    """What contracts say of calls, and what they learn from them. routes: where models are sent."""
 
     owner: Owner
+    routes: Routes
     metrics: Metrics
     under_way: UnderWay
 
@@ -79,6 +85,7 @@ class Audits:
 
         tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
         """
+        of = partial(scope, request=request, turns=turns, sent_to=self.routes.first(request.model))
         also = self.told(tried)
         made_also = shaped(request, turns, also).made
         found: dict[str, Open] = {}
@@ -87,10 +94,10 @@ class Audits:
             other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
             if rule.terms is None or (made is None and other is None):
                 continue
-            beside = None if other is None else scope(rule, other, request, turns)
+            beside = None if other is None else of(rule, other)
             flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
             needs = beside is not None and self.owner.needs_pairs(beside)
-            flipped = flip(scope(rule, verdict, request, turns), tried=needs)
+            flipped = flip(of(rule, verdict), tried=needs)
             first = None if made is None else _open(rule, verdict, flipped, made)
             second = None
             if other is not None and beside is not None:
@@ -172,15 +179,15 @@ class Audits:
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
     ) -> None:
         for one in pending:
-            said = None
+            said, heard = None, _revealed(body, one.hidden, stream=stream)
             if body is not None and one.text is not None:
                 said = label_of(body, one.rule.names, stream=stream)
-            result = _result(one, body, stream=stream)
+            result = _result(one, heard, stream=stream)
             if one.in_use:
                 self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
             await self._learn(context, one, result, said)
             if one.tried is not None:
-                await self._learn(context, one.tried, _result(one.tried, body, stream=stream))
+                await self._learn(context, one.tried, _result(one.tried, heard, stream=stream))
             if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
                 context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
 
@@ -219,6 +226,13 @@ def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
         confidence=certain,
         novelty=verdict.novelty,
     )
+
+
+def _revealed(body: bytes | None, hidden: Mapping[str, str], *, stream: bool) -> bytes | None:
+    """An answer as it says it of what the reference was not shown: what was made here names that in full."""
+    if body is None or not hidden:
+        return body
+    return restored(read(body, stream=stream), hidden) or body
 
 
 def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:

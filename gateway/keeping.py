@@ -1,7 +1,7 @@
 """Whole calls that are kept for `offramp discover`, where the operator asks for it.
 
-Only what was forwarded as it came, and answered: of a call that a rule redacted, blocked or sent to another model
-nothing is kept.
+Only what was forwarded as it came, and answered by the model that was asked for: of a call that a rule redacted,
+blocked or sent to another model, or that a fallback answered, nothing is kept.
 """
 
 from collections.abc import Callable

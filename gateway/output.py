@@ -100,7 +100,7 @@ class Output:
             if changed is not None:
                 self._note(context, redactions[0], counts)
                 body, said = changed, read(changed, stream=stream)
-        restored = redaction.restored(said, placeholders)
+        restored = redaction.restored(said, placeholders.values)
         return None, body if restored is None else restored
 
     async def _steps(self, context: Context, rules: Sequence[Rule], said: Said, *, stream: bool) -> AsyncIterator[Step]:

@@ -34,7 +34,7 @@ from gateway.rules.shaped import Shaped, shaped
 from gateway.types import Context, Headers, Reply
 from gateway.upstreams.base import Answer
 from gateway.upstreams.forward import Forwarder
-from gateway.upstreams.routes import Routes, Target
+from gateway.upstreams.routes import Routes, Target, answered_by
 
 
 class Classify(Protocol):
@@ -126,7 +126,7 @@ class Pipeline:
         context.met |= {one.rule.name: _size(one.made.content, request) for one in pending}
         if decision.redactions:
             # what is sent on without some of its text is not kept with all of it
-            pending = [replace(one, text=None) for one in pending]
+            pending = [replace(one, text=None, hidden=dict(placeholders.originals)) for one in pending]
         if decision.act in (Act.ANSWER, Act.BLOCK):
             await self._audits.missed(context, pending)
             return self._act(context, request, decision, labels)
@@ -175,17 +175,18 @@ class Pipeline:
         headers: Headers,
         pending: Sequence[Open],
     ) -> Answer:
-        """The upstream's answer. Contracts learn from it, and from its not coming; from another model's nothing."""
+        """The upstream's answer. Contracts learn from it, and from its not coming; where another model answers, as a
+        rule says or as a fallback, the one that was asked for did not."""
         try:
             answer = await self._forwarder.send(context, request, targets, headers)
         except BaseException:
             await self._audits.missed(context, pending)
             raise
-        if context.rerouted:
+        if context.rerouted or answered_by(context.record) != targets[0]:
             await self._audits.missed(context, pending)
             return answer
         answer = self._keeping.listen(context, request, answer)
-        ask = partial(self._repeats.ask, first=context, request=request, targets=targets, headers=headers)
+        ask = partial(self._repeats.ask, first=context, request=request, target=targets[0], headers=headers)
         return await self._audits.listen(context, pending, answer, stream=request.stream, ask=ask)
 
 

@@ -38,9 +38,10 @@ class Repeats:
         self._running: set[asyncio.Task[None]] = set()
 
     async def ask(
-        self, rule: str, *, first: Context, request: Request, targets: Sequence[Target], headers: Headers
+        self, rule: str, *, first: Context, request: Request, target: Target, headers: Headers
     ) -> bytes | None:
-        """The answer to a call that is sent again, in one piece; None where there is none. first: of the request."""
+        """The answer to a call that is sent again, in one piece; None where there is none. first: of the request;
+        target: that answered it, and no fallback after it."""
         context = new_context(first.record.request_id, _ENDPOINT, first.record.consumer)
         record = context.record
         record.requested_model, record.rule, record.decision = request.model, rule, "repeat"
@@ -50,7 +51,7 @@ class Repeats:
         whole = replace(request, stream=False, wants_usage=False, fields=fields)
         travelling = [(name, value) for name, value in headers if name not in _NAMES_THE_CALL]
         try:
-            answer = await self._forwarder.send(context, whole, targets, travelling)
+            answer = await self._forwarder.send(context, whole, [target], travelling)
             body = answer.body if answer.chunks is None else b"".join([chunk async for chunk in answer.chunks])
         except ApiError as error:
             record.status, record.error = error.status, error.code or error.type

@@ -90,7 +90,8 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     stdout().print(table)
     for row, drift in zip(rows, drifts, strict=True):
         last = row["changed"][:16].replace("T", " ")
-        line = f"{row['rule']} for {row['model']} ({row['key'][:_KEY]}, last pair {last}): {row['reason']}"
+        told = [row["sent_to"], row["key"][:_KEY], f"last pair {last}"]
+        line = f"{row['rule']} for {row['model']} ({', '.join(filter(None, told))}): {row['reason']}"
         stdout().print(line, soft_wrap=True)
         if row["repeats"]["asked"]:
             stdout().print(_against_itself(row["repeats"]), soft_wrap=True)
@@ -162,6 +163,7 @@ def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found
         "key": scope.key,
         "rule": scope.rule,
         "model": scope.model,
+        "sent_to": scope.sent_to,
         "classifier": f"{scope.classifier}@{scope.version}",
         "terms": scope.terms,
         "phase": contract.phase.value,

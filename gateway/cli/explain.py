@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 def explain(
     text: Annotated[str, typer.Argument(help="A user's message, or a whole request's JSON.")],
     config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = Path("config/gateway.yaml"),
-    model: Annotated[str | None, typer.Option(help="The model asked for; by default the file's first.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model asked for; by default the first open to clients.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
     from gateway.cli.standing import standing
-    from gateway.config.load import OTHER_MODELS, load_gateway
+    from gateway.config.load import load_gateway
+    from gateway.errors import ApiError
     from gateway.pipeline import met
     from gateway.reading import roles
     from gateway.reading.request import parse_chat
@@ -30,15 +33,20 @@ def explain(
     from gateway.rules.redact import Placeholders
     from gateway.rules.rule import Act
     from gateway.trained import load_runtime
+    from gateway.upstreams.routes import Routes
     from gateway.wire import chat
 
     loaded = load_gateway(config, os.environ)
-    runtime = load_runtime(loaded)
+    routes = Routes(loaded.settings.models)
     if not text.lstrip().startswith("{"):
-        named = [name for name in loaded.settings.models if name != OTHER_MODELS]
-        asked = model or (named[0] if named else "any")
+        asked = model or next(iter(routes.public), "any")
         text = chat.encode({"model": asked, "messages": [{"role": "user", "content": text}]}).decode()
-    request = parse_chat(text.encode())
+    try:
+        request = parse_chat(text.encode())
+        routes.for_client(request.model)
+    except ApiError as error:
+        raise fail(error.message, Exit.USAGE) from error
+    runtime = load_runtime(loaded)
     if runtime is None:
         raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
     policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
@@ -47,7 +55,7 @@ def explain(
     turns = roles.turns_of(request.messages)
     reading_rules, readings = met(rules, request.model, turns)
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
-    stands = standing(loaded.ledger, request, turns, pairs)
+    stands = standing(loaded.ledger, routes, request, turns, pairs)
     labels = stands.labels
     decision = decide(stands.pairs, {*labels.unmet, *stands.held})
     asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None

@@ -83,6 +83,7 @@ def _row(store: "SafetyStore", stored: "Stored", paused: frozenset[str]) -> dict
         "key": scope.key,
         "rule": scope.rule,
         "judge": scope.model,
+        "sent_to": scope.sent_to,
         "classifier": f"{scope.classifier}@{scope.version}",
         "terms": scope.terms,
         "paused": scope.rule in paused,

@@ -17,6 +17,7 @@ from gateway.contract.bounds import spend
 from gateway.contract.outlook import Outlook, Wait, outlook, threshold, until_alarm, until_certificate
 from gateway.contract.state import FEWEST_TO_ORDER, Contract, Phase
 from gateway.contract.store import ContractStore, Stored
+from gateway.upstreams.routes import Routes
 
 _DAY_S: Final = 86400.0
 LATELY_S: Final = 7 * _DAY_S
@@ -41,18 +42,21 @@ def outlooks(loaded: Loaded) -> list[Told]:
     rules = [rule for rule in loaded.settings.rules if rule.contract and not isinstance(rule.when_unsure, Ask)]
     if not rules:
         return []
+    registry, routes = Registry(loaded.models_dir), Routes(loaded.settings.models)
     with closing(ContractStore(loaded.ledger, read_only=True)) as store:
-        return [told for rule in rules for told in _of_rule(rule, store, Registry(loaded.models_dir))]
+        return [told for rule in rules for told in _of_rule(rule, store, registry, routes)]
 
 
-def _of_rule(rule: Rule, store: ContractStore, registry: Registry) -> list[Told]:
+def _of_rule(rule: Rule, store: ContractStore, registry: Registry, routes: Routes) -> list[Told]:
     assert rule.contract is not None
     terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
     versions = (registry.current(rule.classifier), registry.proposed(rule.classifier))
     own = [
         one
         for one in store.contracts()
-        if (one.scope.rule, one.scope.terms) == (rule.name, terms) and one.scope.version in versions
+        if (one.scope.rule, one.scope.terms) == (rule.name, terms)
+        and one.scope.version in versions
+        and one.scope.sent_to == routes.first(one.scope.model)
     ]
     if not own:
         return [_of_none(rule)]

@@ -16,6 +16,7 @@ from gateway.contract.safety_outlook import Elsewhere, SideOutlook, side_outlook
 from gateway.contract.safety_store import SafetyStore, Stored, Traffic
 from gateway.contract.side import Side
 from gateway.contract.state import Phase
+from gateway.upstreams.routes import Routes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,7 @@ def _of_rule(rule: Rule, loaded: Loaded, store: SafetyStore) -> list[Told]:
     assert rule.contract is not None
     given = rule.contract
     terms = SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
-    version = Registry(loaded.models_dir).current(rule.classifier)
-    stored = _stored(rule, terms, version, store)
+    stored = _stored(rule, terms, loaded, store)
     contract = stored.contract if stored else SafetyContract.new(terms)
     traffic = None
     if stored is not None:
@@ -61,10 +61,14 @@ def _of_rule(rule: Rule, loaded: Loaded, store: SafetyStore) -> list[Told]:
     return [_of_side(rule, stored, getattr(contract, bound.side), bound, traffic) for bound in _BOUNDS]
 
 
-def _stored(rule: Rule, terms: SafetyTerms, version: str | None, store: SafetyStore) -> Stored | None:
-    """The contract that was changed last, of those with the rule's terms and the version in use."""
-    own = (one for one in store.contracts() if one.scope.rule == rule.name)
-    return next((one for one in own if one.scope.version == version and one.scope.terms == terms.text), None)
+def _stored(rule: Rule, terms: SafetyTerms, loaded: Loaded, store: SafetyStore) -> Stored | None:
+    """The contract that was changed last, of those with the rule's terms and judge and the version in use."""
+    assert isinstance(rule.when_unsure, Ask)
+    judge = rule.when_unsure.ask
+    version = Registry(loaded.models_dir).current(rule.classifier)
+    wanted = (rule.name, judge, Routes(loaded.settings.models).first(judge), version, terms.text)
+    scopes = ((one, one.scope) for one in store.contracts())
+    return next((one for one, of in scopes if (of.rule, of.model, of.sent_to, of.version, of.terms) == wanted), None)
 
 
 def _of_side(rule: Rule, stored: Stored | None, side: Side, bound: _Bound, traffic: Traffic | None) -> Told:

@@ -20,6 +20,7 @@ from gateway.reading.roles import Turn
 from gateway.rules.rule import Rule
 from gateway.rules.shaped import Shaped, shaped
 from gateway.under_way import UnderWay
+from gateway.upstreams.routes import Routes
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
@@ -41,16 +42,18 @@ class Standing:
     says: Mapping[str, str]
 
 
-def standing(ledger: Path, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Standing:
+def standing(
+    ledger: Path, routes: Routes, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]
+) -> Standing:
     """pairs: the classifiers' own verdicts. Raises LedgerError."""
     metrics = Metrics()
     with (
-        closing(Owner(ContractStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as owner,
+        closing(Owner(ContractStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED, alone=False)) as owner,
         closing(SafetyOwner(SafetyStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as safety,
     ):
         under_way = UnderWay()
-        audits = Audits(owner=owner, metrics=metrics, under_way=under_way)
-        placed = Bounds(owner=safety, metrics=metrics, under_way=under_way).place(pairs)
+        audits = Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way)
+        placed = Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way).place(pairs)
         taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
         labels = shaped(request, turns, taken)
         opened = audits.flip(request, turns, taken, labels)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from gateway.contract.audit import LEAST, floor
+from gateway.contract.audit import FRESH, floor
 from gateway.contract.order import Order
 from gateway.contract.outlook import until_noticed
 from gateway.contract.reference import MOST, Repeats
@@ -38,7 +38,8 @@ class Kept:
     notice_s: float = 0.0
     volume: Volume = field(default_factory=lambda: Volume(since=0.0))
     """Of the calls that are answered here."""
-    lowest: float = LEAST
+    lowest: float = FRESH
+    """The rate that audits come down to."""
     needed: float | None = None
     """Audits by which twice the target is noticed on nine streams in ten; simulated, so only where it goes live."""
     over: float = 0.0
@@ -106,8 +107,7 @@ class Kept:
         self.answers = self.share(contract)
         if contract.detector is None:
             return
+        if self.needed is None:
+            self.needed = until_noticed(contract.terms.target).most
         a_day = self.volume.a_day(now=now, period_s=self.notice_s / 2)
-        if a_day is not None:
-            if self.needed is None:
-                self.needed = until_noticed(contract.terms.target).most
-            self.lowest = floor(self.needed, answered_a_day=a_day, delay_days=self.notice_s / _DAY_S)
+        self.lowest = floor(self.needed, answered_a_day=a_day, delay_days=self.notice_s / _DAY_S)

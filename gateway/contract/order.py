@@ -25,6 +25,11 @@ class Order:
     _over: list[tuple[int, Pair]] = field(default_factory=list)
     _given_up: set[int] = field(default_factory=set)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way, and none waits."""
+        return not self._open and not self._over
+
     def begin(self, number: int, missing: Pair, *, now: float) -> None:
         """A call has begun. number: of its coin, rising; missing: the pair that it is if no answer ever comes."""
         if missing.attempt != self._attempt:

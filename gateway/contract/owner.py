@@ -18,6 +18,7 @@ from gateway.contract.kept import ORDERING, Kept
 from gateway.contract.reference import MOST, share
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, hopeful, see
+from gateway.contract.stops import taken_up
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.trial import Trial
 from gateway.contract.volume import Volume
@@ -41,8 +42,8 @@ _IDLE_S: Final = 90 * _DAY_S
 
 class Owner:
     """Loads what the store holds. on_move is told of each contract that changes its phase, on_failure of writes that
-    failed: the contract then answers nothing until one goes through. Raises LedgerError where the store cannot be read,
-    and closes it.
+    failed: the contract then answers nothing until one goes through. alone: False where it only looks, and another may
+    serve by this store. Raises LedgerError where the store cannot be read, or written, and closes it.
     """
 
     def __init__(
@@ -53,14 +54,17 @@ class Owner:
         on_failure: Callable[[], None] | None = None,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
+        alone: bool = True,
     ) -> None:
         self._store = store
+        self._alone = alone
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
         with closed_on_failure(store):
             # the latest changed first, but one that is live changes only with its audits
-            live_first = sorted(store.contracts(), key=lambda stored: stored.contract.phase is not Phase.LIVE)
+            found = taken_up(store, now=clock()) if alone else store.contracts()
+            live_first = sorted(found, key=lambda stored: stored.contract.phase is not Phase.LIVE)
             self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
             self._attempts = store.attempts()
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
@@ -216,7 +220,8 @@ class Owner:
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
-        self._writer.close()
+        idle = all(kept.order.idle for kept in self._kept.values())
+        self._writer.close(self._store.ended if self._alone and idle else None)
 
     def _take(
         self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None, counting: Sequence[Pair]

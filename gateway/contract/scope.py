@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """rule: its name; model: that the client asks for; prompt: the constant part of the prompt, and the shape that the
-    answer is to have, as a digest; labels: of the policy; classifier, version: who answers; terms: as text."""
+    """rule: its name; model: that the client asks for, or the rule's judge; prompt: the constant part of the prompt,
+    and the shape that the answer is to have, as a digest; labels: of the policy; classifier, version: who answers;
+    terms: as text.
+
+    sent_to: where the model is sent first, as `upstream/model`. Empty in what an earlier Offramp stored, to which no
+    call belongs.
+    """
 
     rule: str
     model: str
@@ -16,6 +21,7 @@ class Scope:
     classifier: str
     version: str
     terms: str
+    sent_to: str = ""
 
     def beside(self, version: str) -> str:
         """The key that the same contract has with another version of the classifier."""
@@ -25,7 +31,8 @@ class Scope:
     def key(self) -> str:
         """A short name for all of it."""
         parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
-        return digest(*parts)
+        # as they were written before it was told where a model is sent
+        return digest(*parts, self.sent_to) if self.sent_to else digest(*parts)
 
 
 def digest(*parts: str) -> str:

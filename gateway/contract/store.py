@@ -41,6 +41,8 @@ _CREATE: Final = (
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
     """CREATE TABLE IF NOT EXISTS contract_trainings (
         rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
+    # a row while a gateway serves, and after one that never ended
+    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL) STRICT",
 )
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
@@ -50,6 +52,7 @@ _SPENT: Final = (
 _REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
 _TEXT: Final = insert("contract_texts", "rule", "at", "text", "label")
 _TRAINING: Final = insert("contract_trainings", "rule", "at", "texts")
+_SERVING: Final = insert("contract_serving", "since")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +217,19 @@ class ContractStore(Tables):
     def trained(self, rule: str, at: float, texts: int) -> None:
         """Notes that a training on a rule's texts begins."""
         self._write([(_TRAINING, (rule, at, texts))])
+
+    def serving(self) -> bool:
+        """Whether a gateway began to serve by these contracts and has not ended."""
+        with self._errors("read"):
+            return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM contract_serving)").fetchone()[0])
+
+    def serve(self, at: float) -> None:
+        """Notes that one begins, in Unix seconds."""
+        self._write([(_SERVING, (at,))])
+
+    def ended(self) -> None:
+        """Notes that it ended, and left nothing under way."""
+        self._write([("DELETE FROM contract_serving", ())])
 
     def forget(self, before: float) -> int:
         """Deletes the texts kept before a time, in Unix seconds; how many."""

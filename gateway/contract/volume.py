@@ -1,5 +1,6 @@
 """How many calls a day a contract answers lately: over the running period and the one before, so that a volume that
-falls is known within two."""
+falls is known within two. A first day that is not over counts as if no more came in it: a few calls in as many seconds
+tell nothing of a day."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,13 +20,11 @@ class Volume:
         """One more call."""
         self._count += 1
 
-    def a_day(self, *, now: float, period_s: float) -> float | None:
-        """None where no time has passed. period_s: at least a day counts as one."""
+    def a_day(self, *, now: float, period_s: float) -> float:
+        """period_s: at least a day counts as one."""
         lasted = now - self.since
         calls, seconds = self._before
-        if lasted + seconds <= 0:
-            return None
-        found = (calls + self._count) / (seconds + lasted) * _DAY_S
+        found = (calls + self._count) / max(seconds + lasted, _DAY_S) * _DAY_S
         if lasted >= max(period_s, _DAY_S):
             self._before, self._count, self.since = (self._count, lasted), 0, now
         return found

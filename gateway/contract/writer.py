@@ -64,7 +64,13 @@ class SingleWriter(Generic[S]):
         except LedgerError as error:
             _log.error("%s", error)
 
-    def close(self) -> None:
-        """Waits for what is being written, then closes the store."""
+    def close(self, last: Callable[[], None] | None = None) -> None:
+        """Waits for what is being written, then closes the store. last: to be written before that, if all else was."""
         self._thread.shutdown()
-        self.store.close()
+        try:
+            if last is not None and not self._unwritten:
+                last()
+        except LedgerError as error:
+            _log.error("%s", error)
+        finally:
+            self.store.close()

@@ -12,15 +12,17 @@ from gateway.metrics import Metrics
 from gateway.rules.rule import Rule
 from gateway.types import Context
 from gateway.under_way import UnderWay
+from gateway.upstreams.routes import Routes
 
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """owner: of all safety contracts."""
+    """owner: of all safety contracts; routes: where judges are."""
 
     owner: SafetyOwner
+    routes: Routes
     metrics: Metrics
     under_way: UnderWay
 
@@ -28,15 +30,20 @@ class Bounds:
         """Where the call lies under each rule's contract, by the rule's name. What was not read, or held no text, is
         decided without one."""
         return {
-            rule.name: self.owner.place(scope(rule, verdict), rule.safety, _score(rule, verdict))
+            rule.name: self.owner.place(
+                scope(rule, verdict, self.routes.first(rule.asks.model)), rule.safety, _score(rule, verdict)
+            )
             for rule, verdict in pairs
-            if rule.safety is not None and verdict.abstention not in _UNKNOWN and verdict.windows_read
+            if rule.asks is not None
+            and rule.safety is not None
+            and verdict.abstention not in _UNKNOWN
+            and verdict.windows_read
         }
 
     async def learn(self, context: Context, rule: Rule, placed: Placed, judged: Judged) -> None:
         """Takes in what the judge said. A judge that could not be reached, or was too slow, says nothing of the text;
-        what it answered and cannot be read may well be because of the text."""
-        if not judged.given and judged.outcome is not Outcome.UNREADABLE:
+        what it answered and cannot be read may well be because of the text. A fallback's verdict is no word of its."""
+        if judged.stood_in or (not judged.given and judged.outcome is not Outcome.UNREADABLE):
             return
         unsafe = None if not judged.given else bool(judged.labels)
         zone = placed.chosen.zone
@@ -48,8 +55,9 @@ class Bounds:
         await self.under_way.finish(learning)
 
 
-def scope(rule: Rule, verdict: Verdict) -> Scope:
-    """The contract that a call belongs to: whoever judges, by which words, and what is read."""
+def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
+    """The contract that a call belongs to: whoever judges, by which words, and what is read. sent_to: where the judge's
+    model is sent first, as `upstream/model`."""
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows)]
@@ -65,6 +73,7 @@ def scope(rule: Rule, verdict: Verdict) -> Scope:
         classifier=verdict.classifier,
         version=verdict.version,
         terms=rule.safety.text,
+        sent_to=sent_to,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -21,7 +21,7 @@ from gateway.types import CLIENT_CLOSED, Context
 from gateway.upstreams.base import Answer
 from gateway.upstreams.forward import Forwarder
 from gateway.upstreams.relay import note_answer
-from gateway.upstreams.routes import Routes
+from gateway.upstreams.routes import Routes, answered_by
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 10_000
@@ -41,10 +41,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What a judge said: the labels that apply, where it gave a verdict; and how the question ended."""
+    """What a judge said: the labels that apply, where it gave a verdict; and how the question ended. stood_in: whether
+    a fallback was asked in its place."""
 
     outcome: Outcome
     labels: tuple[str, ...] = ()
+    stood_in: bool = False
 
     @property
     def given(self) -> bool:
@@ -126,7 +128,7 @@ class Judge:
             record.error = judged.outcome.value
         record.label = judged.labels[0] if judged.labels else ""
         self._recorder.finish(own)
-        return judged
+        return replace(judged, stood_in=answered_by(record) != self._routes.for_rule(asks.model)[0])
 
     async def _verdict(self, own: Context, asks: Asks, shown: Shown) -> Judged:
         """Raises ApiError, Unreadable."""

@@ -30,9 +30,10 @@ def likeliest(verdict: Verdict) -> Verdict:
     return replace(verdict, labels=(label,), confidence=score, abstention=None)
 
 
-def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn]) -> Scope:
+def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn], sent_to: str) -> Scope:
     """The contract that a call belongs to: the prompt around the input and the shape that is asked for are part of it,
-    for the reference may answer otherwise where they change."""
+    for the reference may answer otherwise where they change. sent_to: where the model is sent first, as
+    `upstream/model`."""
     assert rule.terms is not None
     frames: list[str] = []
     if rule.template is not None:
@@ -46,12 +47,12 @@ def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn])
         classifier=verdict.classifier,
         version=verdict.version,
         terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
+        sent_to=sent_to,
     )
 
 
 def unusual(rule: Rule) -> tuple[str, ...]:
-    """What a rule reads and answers where that is not as usual: only what was compared is certified. The usual adds
-    nothing, so that contracts from before this was told apart keep their keys."""
+    """What a rule reads and answers where that is not as usual: only what was compared is certified."""
     answers = {label for label, action in rule.then.items() if action.own_label}
     reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
     found = () if reads == _USUAL else (f"reads={','.join(reads)}",)

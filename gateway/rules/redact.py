@@ -52,8 +52,10 @@ class Edit:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Placeholders:
-    """What stands for what in one request and its answer. values: to be put back, by placeholder."""
+    """What stands for what in one request and its answer. originals: by placeholder; values: those of them that are to
+    be put back."""
 
+    originals: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
@@ -70,6 +72,7 @@ class Placeholders:
         name = self._names.get(key)
         if name is None:
             name = self._names[key] = self._next(_NO_LETTER.sub("_", kind.upper()))
+            self.originals[name] = value
         if restore:
             self.values.setdefault(name, value)
         return name

@@ -106,13 +106,13 @@ def of_answer(
     return _with_edits(said, redacted.edits), None, redacted.counts
 
 
-def restored(said: Said, placeholders: Placeholders) -> bytes | None:
-    """The answer's bytes with the request's own values in place of their placeholders; None where it has none."""
+def restored(said: Said, values: Mapping[str, str]) -> bytes | None:
+    """The answer's bytes with values in place of their placeholders; None where it has none of those."""
     texts = [str(text) for text in said.texts]
     edits = {
         index: made
         for index, (text, whole) in enumerate(zip(said.texts, texts, strict=True))
-        if (made := redact.restoring(whole, placeholders.values, is_json=text.arguments or redact.holds_json(whole)))
+        if (made := redact.restoring(whole, values, is_json=text.arguments or redact.holds_json(whole)))
     }
     return _with_edits(said, edits) if edits else None
 

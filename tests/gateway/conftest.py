@@ -393,9 +393,9 @@ def wire(
             repeats=Repeats(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
             metrics=metrics,
-            audits=Audits(owner=owner, metrics=metrics, under_way=under_way),
+            audits=Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=Bounds(owner=safety, metrics=metrics, under_way=under_way),
+            bounds=Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -229,6 +230,19 @@ async def test_another_prompt_or_shape_begins_anew(wire: Wire, ask: Any) -> None
     assert await decisions(gateway, ask, 3, other) == ["forward"] * 3
     assert await decisions(gateway, ask, 3, shaped) == ["forward"] * 3
     assert len(gateway.contracts.contracts) == 3
+
+
+@pytest.mark.parametrize("elsewhere", ["two", "{upstream: one, model: large}"])
+async def test_a_model_that_is_sent_elsewhere_begins_anew(wire: Wire, ask: Any, elsewhere: str) -> None:
+    says, other = Reference(), Reference(name="two", word="rate")
+    base = "version: 1\nupstreams:\n  one: {kind: echo}\n  two: {kind: echo}\nmodels:\n  dear: "
+    make = partial(wire, ONCE, upstreams={"one": says, "two": other}, draw=random.Random(0).random)
+    assert "answer" in await decisions(make(base=base + "one\n"), ask, 500)
+    moved = make(base=base + elsewhere + "\n")
+    assert await decisions(moved, ask, 20) == ["forward"] * 20
+    assert phases(moved) == {Phase.LIVE, Phase.SHADOW}
+    # the one before is not forgotten
+    assert "answer" in await decisions(make(base=base + "{upstream: one, fallbacks: [two/dear]}\n"), ask, 20)
 
 
 async def test_what_cannot_be_given_in_the_shape_is_no_pair(wire: Wire, ask: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from classifiers.policy import Policy
 from gateway import expected
 from gateway.config.load import Loaded
-from gateway.errors import AnswerLost, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.rules.compile import compile_rules
 from gateway.upstreams.base import Answer
@@ -175,6 +175,9 @@ OUTCOMES = {
     "unmet": (BOUND, ["hello"], ["fine"]),
     "fallback": ("", ["hello"], [503, "fine"]),
     "late, then fallback": ("", ["hello"], [UpstreamTimeout("late"), "fine"]),
+    "dropped, then fallback": ("", ["hello"], [CallDropped("no answer"), "fine"]),
+    "dropped": (FORWARDS, ["hello", "rate", "card"], [CallDropped("no answer")]),
+    "no usage": (FORWARDS, ["hello", "rate", "card"], [b'{"choices":[{"index":0,"finish_reason":"stop"}]}']),
     "lost": (FORWARDS, ["hello", "rate", "card"], [AnswerLost("lost")]),
     "failed": (FORWARDS, ["hello", "rate", "card"], [UpstreamFailed("down")]),
     "refused": (REDACTS + FORWARDS, ["hello", "rate", "joe@example.com", "joe@example.com rate"], [400]),
@@ -183,14 +186,16 @@ OUTCOMES = {
 }
 
 
-def answers(make: Callable[..., Answer], given: Sequence[str | int | Exception], *, stream: bool) -> list[Any]:
-    """Upstream answers: a text, a status or a failure each; the last again and again."""
+def answers(make: Callable[..., Answer], given: Sequence[str | bytes | int | Exception], *, stream: bool) -> list[Any]:
+    """Upstream answers: a text, a whole answer as it is, a status or a failure each; the last again and again."""
     made: list[Any] = []
     for one in [*given, *given[-1:] * 20]:
         if isinstance(one, Exception):
             made.append(one)
         elif isinstance(one, int):
             made.append(make(status=one))
+        elif isinstance(one, bytes):
+            made.append(make(events=[sse.event(one), sse.DONE]) if stream else make(one))
         else:
             usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
             choice = {"index": 0, "finish_reason": "stop", "delta" if stream else "message": {"content": one}}

@@ -101,6 +101,49 @@ def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
     assert total(metrics, "offramp_usage_missing_requests_total") == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"usage_source": "reported"}, "no_price"),
+        ({"usage_source": "reported", "status": 499, "decision": "error", "error": "client_closed"}, "no_price"),
+        ({}, "not_reported"),
+        ({"decision": "block", "status": 400, "error": "content_filter"}, "not_reported"),
+        ({"decision": "judge", "saved_reason": "judge", "error": "unreadable"}, "not_reported"),
+        ({"decision": "error", "status": 499, "error": "client_closed"}, "cut_off"),
+        ({"decision": "error", "status": 503, "error": "cancelled"}, "cut_off"),
+        ({"decision": "error", "status": 504, "error": "upstream_timeout"}, "cut_off"),
+        ({"decision": "error", "status": 502, "error": "upstream_answer_lost"}, "cut_off"),
+        ({"status": 504}, "cut_off"),
+        ({"error": "upstream_failed"}, "cut_off"),
+        ({"error": "upstream_timeout"}, "cut_off"),
+        ({"decision": "block", "error": "upstream_failed"}, "cut_off"),
+        ({"decision": "judge", "saved_reason": "judge", "status": 499, "error": "timeout"}, "cut_off"),
+        ({"decision": "repeat", "saved_reason": "repeat", "status": 499}, "cut_off"),
+    ],
+)
+def test_it_is_told_why_a_cost_is_unknown(fields: dict[str, Any], reason: str) -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", spent_usd=None, **{"usage_source": "missing", **fields}), model="m")
+    moved = [
+        (sample.name, sample.labels["reason"], sample.value)
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name in ("offramp_unpriced_requests_total", "offramp_usage_missing_requests_total") and sample.value
+    ]
+    missing = [] if reason == "no_price" else [("offramp_usage_missing_requests_total", reason, 1.0)]
+    assert moved == [("offramp_unpriced_requests_total", reason, 1.0), *missing]
+
+
+@pytest.mark.parametrize("saved", ["local_answer", "cheaper_route"])
+def test_a_saving_without_a_price_is_unpriced(saved: Any) -> None:
+    metrics = Metrics()
+    upstream = "one" if saved == "cheaper_route" else ""
+    metrics.observe(record(upstream=upstream, saved_reason=saved, saved_usd=None), model="m")
+    labels = {"model": "m", "reason": "no_price"}
+    assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", labels) == 1
+    assert total(metrics, "offramp_unpriced_requests_total") == 1
+
+
 @pytest.mark.parametrize("error", ["unreadable", "failed", "cancelled"])
 def test_a_judges_answer_that_is_no_verdict_is_no_upstreams_failure(error: str) -> None:
     metrics = Metrics()

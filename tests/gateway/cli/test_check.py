@@ -161,13 +161,20 @@ def bound(folder: Path) -> Path:
     return folder
 
 
-async def calls(folder: Path, count: int, *, hours: float, version: str = VERSION) -> None:
+async def calls(folder: Path, count: int, *, hours: float, version: str = VERSION, sent_to: str = "demo/m") -> None:
     """Calls of the last hours that the model answers alike."""
     times = iter([time.time() - hours * 3600 * (1 - number / count) for number in range(count)])
     now = [next(times)]
     owner = Owner(ContractStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
     scope = Scope(
-        rule="hours", model="m", prompt="", labels=(), classifier="shop", version=version, terms="0.05 at 0.95"
+        rule="hours",
+        model="m",
+        prompt="",
+        labels=(),
+        classifier="shop",
+        version=version,
+        terms="0.05 at 0.95",
+        sent_to=sent_to,
     )
     for _ in range(count):
         flipped = owner.flip(scope, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
@@ -222,8 +229,9 @@ async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
     assert contract["alarm"]["median"] / contract["audits_a_day"] > 7
 
 
-async def test_another_versions_calls_are_not_the_one_in_uses(bound: Path) -> None:
-    await calls(bound, 60, hours=48, version="20250101-000000-00000000")
+@pytest.mark.parametrize("other", [{"version": "20250101-000000-00000000"}, {"sent_to": "paid/m"}, {"sent_to": ""}])
+async def test_calls_of_another_version_or_upstream_are_not_of_those_in_use(bound: Path, other: dict[str, str]) -> None:
+    await calls(bound, 60, hours=48, **other)
     assert "no call under its contract yet" in said(bound)
 
 

@@ -32,7 +32,9 @@ async def calls(folder: Path, result_of: Callable[[int], str], count: int) -> No
     clock = iter(range(10**6))
     store = ContractStore(folder / "offramp.db")
     owner = Owner(store, draw=random.Random(0).random, clock=lambda: 1.7e9 + 60 * next(clock))
-    scope = Scope(rule="hours", model="m", prompt="", labels=(), classifier="shop", version="v1", terms="t")
+    scope = Scope(
+        rule="hours", model="m", prompt="", labels=(), classifier="shop", version="v1", terms="t", sent_to="paid/large"
+    )
     for number in range(count):
         flipped = owner.flip(scope, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
         if not flipped.answers(0.9):
@@ -58,6 +60,7 @@ async def test_drift_is_shown_against_the_certified_period(tmp_path: Path) -> No
     assert drift["moved"] == [one for one in drift["moved"] if one.startswith("disagree")] != []
     text = shown(tmp_path)
     assert "moved since the certificate: disagree" in text
+    assert f"hours for m (paid/large, {contract['key'][:6]}, last pair" in text
     assert "hours: moved since it was certified: disagree 0.0% → " in text
     assert "│ certified " in text
     assert "█" in text

@@ -24,6 +24,7 @@ from gateway.ledger.calls import CallStore
 from gateway.reading import roles
 from gateway.reading.request import parse_chat
 from gateway.rules.compile import compile_rules
+from gateway.upstreams.routes import Routes
 
 GATEWAY = """\
 version: 1
@@ -126,13 +127,14 @@ def test_explain_leaves_it_as_it_is(
     verdicts = [make_verdict(classifier="safe"), make_verdict("rate", classifier="bank")]
     pairs = [(rule, replace(verdict, windows_read=1)) for rule, verdict in zip(rules, verdicts, strict=True)]
     turns = roles.turns_of(request.messages)
-    says = standing(file, request, turns, pairs).says
+    routes = Routes(loaded.settings.models)
+    says = standing(file, routes, request, turns, pairs).says
     assert set(says) == {"safety", "hours"}
     if lacks == "everything":
         assert not file.exists()
     else:
         with unchanged(file):
-            standing(file, request, turns, pairs)
+            standing(file, routes, request, turns, pairs)
 
 
 def test_discover_leaves_it_as_it_is(folder: Path) -> None:

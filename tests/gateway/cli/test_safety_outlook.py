@@ -42,11 +42,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def calls(folder: Path, count: int, *, hours: float, version: str = VERSION) -> None:
+async def calls(
+    folder: Path, count: int, *, hours: float, version: str = VERSION, sent_to: str = "paid/gpt-4o-mini"
+) -> None:
     """Calls of the last hours, every other one unsafe, of which the scores tell all."""
     now = [time.time() - hours * 3600]
     owner = SafetyOwner(SafetyStore(folder / "offramp.db"), draw=random.Random(0).random, clock=lambda: now[0])
-    scope = Scope(rule="safety", model="m", prompt="", labels=(), classifier="guard", version=version, terms=TERMS.text)
+    scope = Scope(
+        rule="safety",
+        model="judge",
+        prompt="",
+        labels=(),
+        classifier="guard",
+        version=version,
+        terms=TERMS.text,
+        sent_to=sent_to,
+    )
     for number in range(count):
         placed = owner.place(scope, TERMS, (0.1, 0.9)[number % 2])
         if placed.judged:
@@ -100,6 +111,7 @@ async def test_a_live_one_tells_when_it_would_be_withdrawn(folder: Path) -> None
     assert flagged["alarm"]["median"] > 500
 
 
-async def test_another_versions_calls_are_not_the_one_in_uses(folder: Path) -> None:
-    await calls(folder, 100, hours=48, version="20250101-000000-00000000")
+@pytest.mark.parametrize("other", [{"version": "20250101-000000-00000000"}, {"sent_to": "paid/judge"}, {"sent_to": ""}])
+async def test_calls_of_another_version_or_judge_are_not_of_those_in_use(folder: Path, other: dict[str, str]) -> None:
+    await calls(folder, 100, hours=48, **other)
     assert all("no call under its contract yet" in line for line in said(folder))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,32 @@ async def test_disagreements_that_take_long_count_like_those_that_do_not(tmp_pat
         agrees = chance.random() >= 0.08
         heapq.heappush(open_calls, (now + (1.0 if agrees else slow_s), number, flipped, agrees))
     owner.close()
+
+
+async def test_audits_of_few_calls_a_day_stay_frequent_after_a_restart(tmp_path: Path) -> None:
+    """Under 5 % it takes some 370 audits to notice 10 %: 100 calls a day for a week are hardly enough."""
+    chance, now = random.Random(0), [0.0]
+    for day in range(30):
+        owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=partial(now.__getitem__, 0))
+        rates = set()
+        for number in range(800 if not day else 100):
+            # some in as many seconds, the others over the day
+            now[0] += 1.0 if number < 10 else DAY / 100
+            rates.add(owner.flip(scope(), TERMS, notice_s=7 * DAY).coin.rate)
+            await feed(owner, 1)
+        owner.close()
+        assert rates == {1.0, 0.2} if not day else rates == {0.2}
+
+
+async def test_audits_of_many_calls_become_rare_before_a_day_is_over(tmp_path: Path) -> None:
+    chance, now = random.Random(0), [0.0]
+    for _ in range(2):
+        owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=partial(now.__getitem__, 0))
+        for _ in range(9000):
+            now[0] += 1.0
+            await feed(owner, 1)
+        assert owner.flip(scope(), TERMS, notice_s=7 * DAY).coin.rate <= 0.05
+        owner.close()
 
 
 async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) -> None:

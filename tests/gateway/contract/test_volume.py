@@ -13,14 +13,16 @@ def days(volume: Volume, count: int, calls: int, *, since: float, period_s: floa
     for step in range(1, 10 * count + 1):
         for _ in range(calls // 10):
             volume.add()
-        found = volume.a_day(now=since + step * DAY / 10, period_s=period_s) or 0.0
+        found = volume.a_day(now=since + step * DAY / 10, period_s=period_s)
     return found
 
 
-def test_no_time_tells_nothing() -> None:
+@pytest.mark.parametrize("lasted_s", [0.0, 10.0, DAY / 2, DAY])
+def test_a_first_day_that_is_not_over_has_the_calls_that_came(lasted_s: float) -> None:
     volume = Volume(since=5.0)
-    volume.add()
-    assert volume.a_day(now=5.0, period_s=DAY) is None
+    for _ in range(10):
+        volume.add()
+    assert volume.a_day(now=5.0 + lasted_s, period_s=DAY) == 10
 
 
 def test_what_was_long_ago_does_not_count() -> None:

@@ -252,7 +252,7 @@ async def test_a_fault_while_a_reply_is_sent_is_in_the_log_under_its_id(
     with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError):
         await ask(gateway.app, body(stream=True))
     record = gateway.record()
-    assert record.error == "internal_error"
+    assert (record.error, record.usage_source, record.spent_usd) == ("internal_error", "missing", None)
     [logged] = caplog.records
     assert record.request_id in logged.getMessage()
     assert logged.exc_info is not None
@@ -415,6 +415,23 @@ async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(w
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "unavailable")
     record = gateway.record()
     assert (record.status, record.error) == (503, "cancelled")
+    assert (record.usage_source, record.spent_usd) == ("missing", None)
+
+
+async def test_a_request_that_is_cancelled_before_it_is_sent_costs_nothing(wire: Wire, ask: Any) -> None:
+    gateway, asked = wire(RULES), asyncio.Event()
+
+    async def never(*_: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    gateway.app._app._app._pipeline._classify = never
+    task = asyncio.ensure_future(ask(gateway.app, body()))
+    await asyncio.wait_for(asked.wait(), 5)
+    task.cancel()
+    await task
+    record = gateway.record()
+    assert (record.status, record.error, record.usage_source, record.spent_usd) == (503, "cancelled", "none", 0.0)
 
 
 @pytest.mark.parametrize("rules", ["", OUTPUT_RULE])
@@ -433,6 +450,7 @@ async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, 
     assert sse.DONE not in answer.body
     record = gateway.record()
     assert (record.status, record.decision, record.error) == (503, "error", "cancelled")
+    assert (record.usage_source, record.spent_usd) == ("missing", None)
 
 
 @pytest.mark.parametrize("done", [sse.DONE, b"data:[DONE]\r\n\r\n"])

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from gateway.contract.state import Phase
 from gateway.errors import UpstreamFailed
 from gateway.types import Headers
@@ -62,11 +64,11 @@ class Says:
 class Gateway:
     """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered."""
 
-    def __init__(self, wire: Wire, ask: Any, paid: Any) -> None:
+    def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, **others: Says) -> None:
         self.judge = Says()
         self.coin = 0.0
-        upstreams = {"one": paid, "two": self.judge}
-        self.wired = wire(RULES, base=BASE, upstreams=upstreams, draw=lambda: self.coin)
+        upstreams = {"one": paid, "two": self.judge, **others}
+        self.wired = wire(RULES, base=base, upstreams=upstreams, draw=lambda: self.coin)
         self._ask = ask
         self._sent = 0
 
@@ -112,6 +114,22 @@ async def test_shadow_live_and_withdrawn(wire: Wire, ask: Any, fake_upstream: An
     one.wired.writer.close()
 
 
+@pytest.mark.parametrize("judge", ["{upstream: two, model: large, internal: true}", "{upstream: one, internal: true}"])
+async def test_another_judge_under_the_same_name_begins_anew(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, judge: str
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    await one.certify()
+    # no coin chooses a call now
+    one.coin = 0.999
+    assert "x-offramp-judged" not in (await one.send("hello")).headers
+    base = BASE.replace("{upstream: two, internal: true}", judge)
+    other = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base)
+    other.coin = 0.999
+    assert "x-offramp-judged" in (await other.send("hello")).headers
+    assert len(other.wired.safety.contracts) == 2
+
+
 async def test_a_judge_that_is_down_spoils_no_sure_verdict(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
 ) -> None:
@@ -136,6 +154,27 @@ async def test_a_judge_that_is_down_spoils_no_sure_verdict(
     for _ in range(60):
         await one.send("hello")
     assert one.wired.safety.standing("safety", Phase.LIVE) < 2
+    one.wired.writer.close()
+
+
+async def test_what_a_judges_fallback_says_certifies_nothing(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    base = BASE.replace("{upstream: two, internal: true}", "{upstream: three, fallbacks: [two/cheap], internal: true}")
+    base = base.replace("models:", '  three: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\nmodels:')
+    three = Says(name="three", fails=True)
+    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base, three=three)
+    for _ in range(100):
+        assert (await one.send("violence")).headers["x-offramp-judged"] == "safety:violence"
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert one.judge.calls == 200
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
+    # the same from the judge itself would have certified both sides by now
+    three.fails = False
+    for _ in range(100):
+        await one.send("violence")
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
     one.wired.writer.close()
 
 

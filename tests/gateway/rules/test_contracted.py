@@ -36,11 +36,13 @@ SAID = Verdict(classifier="shop", version="v1", labels=("a",), confidence=0.9, s
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"why": {"type": "string"}, "label": {"enum": ["a"]}}}
 
 
-def key(*, of: Rule = RULE, spaced: bool = False, system: str = "Name it.", **fields: Any) -> str:
+def key(
+    *, of: Rule = RULE, spaced: bool = False, system: str = "Name it.", sent_to: str = "one/m", **fields: Any
+) -> str:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "x"}]
     body = json.dumps({"model": "m", "messages": messages, **fields}, indent=2 if spaced else None)
     request = parse_chat(body.encode())
-    return scope(of, SAID, request, turns_of(request.messages)).key
+    return scope(of, SAID, request, turns_of(request.messages), sent_to).key
 
 
 def schema(**more: Any) -> dict[str, Any]:
@@ -80,10 +82,19 @@ def test_a_rule_that_answers_or_reads_more_is_another_contract() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_contracts_of_earlier_versions_keep_their_keys() -> None:
-    """As of before rules were told apart by what they answer and read."""
+def test_a_model_that_is_sent_elsewhere_is_another_contract() -> None:
+    keys = [key(), key(sent_to="two/m"), key(sent_to="one/large"), key(sent_to="")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_says_no_more_than_the_usual_makes_no_other_contract() -> None:
     said = rule(then={name: {"answer": "label"} for name in "ab"}, reads={"roles": ["user"], "turns": "last"})
-    assert key() == key(of=said) == "8b787d5a0a0e5c49"
-    other = POLICY.model_copy(update={"other": "anything else"})
-    assert key(of=rule(other)) == "2eab87d29efaff39"
-    assert key(of=rule(other, then={**ALL, "other": {"answer": "label"}})) != "2eab87d29efaff39"
+    assert key() == key(of=said)
+    other = rule(POLICY.model_copy(update={"other": "anything else"}))
+    answered = rule(POLICY.model_copy(update={"other": "anything else"}), then={**ALL, "other": {"answer": "label"}})
+    assert len({key(), key(of=other), key(of=answered)}) == 3
+
+
+def test_what_an_earlier_version_stored_keeps_its_key() -> None:
+    """To which no call belongs: it does not say where the model was sent."""
+    assert key(sent_to="") == "8b787d5a0a0e5c49"

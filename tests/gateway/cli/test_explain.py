@@ -1,0 +1,49 @@
+"""`offramp explain` for a model that the gateway refuses, before any classifier is loaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from gateway.cli.output import Exit, problems_as_exit_codes
+
+JUDGE = "version: 1\nupstreams: {one: {kind: echo}}\nmodels: {judge: {upstream: one, internal: true}, "
+NAMED = JUDGE + "dear: one, other: deny}\n"
+ANY = JUDGE + "other: one}\n"
+
+
+def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    with problems_as_exit_codes():
+        return CliRunner().invoke(app, ["explain", "--gateway", str(file), *arguments])
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        (NAMED, ["--model", "nope", "hi"]),
+        (NAMED, ["--model", "judge", "hi"]),
+        (ANY, ["--model", "judge", "hi"]),
+        (NAMED, [json.dumps({"model": "nope", "messages": [{"role": "user", "content": "hi"}]})]),
+    ],
+)
+def test_a_model_that_no_client_may_ask_for_is_an_error(tmp_path: Path, text: str, arguments: list[str]) -> None:
+    done = explained(tmp_path, text, *arguments)
+    assert done.exit_code == Exit.USAGE
+    assert "does not exist here, or is not open to clients" in done.output
+    assert "decision" not in done.output
+
+
+@pytest.mark.parametrize(("text", "arguments"), [(NAMED, []), (ANY, []), (ANY, ["--model", "nope"])])
+def test_others_and_the_default_are_explained(tmp_path: Path, text: str, arguments: list[str]) -> None:
+    assert "has no rules; every request is forwarded" in explained(tmp_path, text, *arguments, "hi").output
+
+
+def test_a_request_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    done = explained(tmp_path, NAMED, '{"model": "dear"}')
+    assert done.exit_code == Exit.USAGE
+    assert "messages" in done.output

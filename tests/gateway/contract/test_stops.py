@@ -1,0 +1,150 @@
+"""What a stop leaves of calls that were under way: told to end, a gateway loses none; after a kill they are not missed
+just where they disagree."""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.contract.certificate import Attempt, Rung, Seen
+from gateway.contract.detector import Detector
+from gateway.contract.owner import Owner
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Phase, Terms
+from gateway.contract.stops import interrupted
+from gateway.contract.store import ContractStore
+
+TERMS = Terms(target=0.05, confidence=0.95)
+SCOPE = Scope(rule="r", model="m", prompt="p", labels=("a",), classifier="c", version="v", terms="t")
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    return random.Random(3)
+
+
+def owner(folder: Path, chance: random.Random, *, alone: bool = True) -> Owner:
+    return Owner(ContractStore(folder / "offramp.db", read_only=not alone), draw=chance.random, alone=alone)
+
+
+async def feed(one: Owner, chance: random.Random, count: int, *, hang: float = 0.0) -> None:
+    """Calls that agree, but for those that hang: they would disagree, and are not over while the gateway lives."""
+    for _ in range(count):
+        flipped = one.flip(SCOPE, TERMS, notice_s=86400)
+        sure = flipped.sure(0.9)
+        one.begin(flipped, confidence=0.9, sure=sure)
+        if chance.random() >= hang and not flipped.answers(0.9):
+            await one.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
+
+
+def killed(one: Owner) -> None:
+    """As after kill -9: the file is let go, and nothing more is written."""
+    one._store.close()
+
+
+async def attempt_of(folder: Path, chance: random.Random, count: int = 240, *, hang: float = 0.0) -> Contract:
+    """A contract whose attempt runs, in a gateway that was killed."""
+    one = owner(folder, chance)
+    await feed(one, chance, 220)
+    await feed(one, chance, count - 220, hang=hang)
+    found = one.contracts[SCOPE]
+    killed(one)
+    assert found.attempt is not None
+    return found
+
+
+@pytest.mark.parametrize("calls", [60, 120])
+async def test_kills_certify_nothing_that_disagrees_too_often(
+    tmp_path: Path, chance: random.Random, calls: int
+) -> None:
+    """8 % of the calls hang until the gateway is killed, so that no disagreement is ever heard of."""
+    for _ in range(2400 // calls):
+        one = owner(tmp_path, chance)
+        await feed(one, chance, calls, hang=0.08)
+        assert one.contracts[SCOPE].phase is Phase.SHADOW
+        killed(one)
+
+
+async def test_one_call_counts_for_each_kill_and_is_stored(tmp_path: Path, chance: random.Random) -> None:
+    before = await attempt_of(tmp_path, chance)
+    for kills in (1, 2):
+        one = owner(tmp_path, chance)
+        after = one.contracts[SCOPE]
+        killed(one)
+        assert after.attempt is not None
+        assert before.attempt is not None
+        counted = [(rung.pairs, rung.wrong) for rung in after.attempt.rungs]
+        assert counted == [(rung.pairs + kills, rung.wrong + kills) for rung in before.attempt.rungs]
+        assert replace(after, attempt=before.attempt) == before
+
+
+async def test_a_stop_that_leaves_nothing_costs_nothing(tmp_path: Path, chance: random.Random) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    before = one.contracts
+    one.close()
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == before
+
+
+async def test_a_stop_that_leaves_calls_under_way_is_as_a_kill(tmp_path: Path, chance: random.Random) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    await feed(one, chance, 1, hang=1.0)
+    before = one.contracts[SCOPE]
+    one.close()
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts[SCOPE] == interrupted(before) != before
+
+
+async def test_who_only_looks_changes_nothing(tmp_path: Path, chance: random.Random) -> None:
+    before = await attempt_of(tmp_path, chance)
+    with closing(owner(tmp_path, chance, alone=False)) as one:
+        assert one.contracts[SCOPE] == before
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        assert store.serving()
+
+
+async def test_what_agrees_is_certified_in_spite_of_kills(tmp_path: Path, chance: random.Random) -> None:
+    for _ in range(3):
+        one = owner(tmp_path, chance)
+        await feed(one, chance, 300)
+        killed(one)
+    with closing(owner(tmp_path, chance)) as one:
+        assert one.contracts[SCOPE].phase is Phase.LIVE
+
+
+def contracts() -> Iterator[tuple[Contract, float]]:
+    """Contracts with an attempt, and the least chance that the call which was under way may have had."""
+    attempt = Attempt.begin([0.9], number=1, target=0.05, confidence=0.95)
+    begun = Contract(terms=TERMS, attempts=1, attempt=attempt)
+
+    def with_seen(*chances: float) -> Contract:
+        rung = Rung(threshold=0.9, seen=tuple(Seen(chance=1.0, least=one, pairs=30) for one in chances))
+        return replace(begun, attempt=replace(attempt, rungs=(rung,)))
+
+    yield begun, 0.2
+    yield with_seen(1.0), 1.0
+    yield with_seen(1.0, 0.2), 0.2
+    live = replace(with_seen(1.0), phase=Phase.LIVE, threshold=0.95)
+    yield replace(live, detector=Detector(target=0.05)), 0.2
+    yield replace(live, detector=Detector(target=0.05, audits=100_000)), 0.01
+
+
+@pytest.mark.parametrize(("contract", "least"), list(contracts()))
+def test_the_call_weighs_as_much_as_it_may_have_weighed(contract: Contract, least: float) -> None:
+    after = interrupted(contract)
+    assert after.attempt is not None
+    assert contract.attempt is not None
+    [before], [rung] = contract.attempt.rungs, after.attempt.rungs
+    assert rung == before.see(agrees=False, chance=least, least=least)
+    assert not before.seen or rung.evidence(0.05) < before.evidence(0.05)
+
+
+@pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.LIVE])
+def test_without_an_attempt_nothing_changes(phase: Phase) -> None:
+    contract = Contract(terms=TERMS, phase=phase, pairs=300)
+    assert interrupted(contract) == contract

@@ -1,0 +1,125 @@
+"""A model with fallbacks under a contract: what another model answers in its place is never taken for its answer."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.contract.state import Phase
+from gateway.errors import UpstreamTimeout
+from gateway.ledger.calls import CallStore
+from gateway.upstreams.base import Answer, Call
+from tests.gateway.test_audits import ONCE, TWICE, Reference, body, decisions, phases, repeats_of, settled
+
+Wire = Callable[..., Any]
+BASE = """
+version: 1
+upstreams:
+  one: {kind: echo}
+  two: {kind: echo}
+models:
+  dear: {upstream: one, fallbacks: [two/cheap]}
+content: {keep: 30d, calls: true}
+"""
+RETRAINED = ONCE.replace("    then:", "    retrain: {every: 200 pairs}\n    then:")
+
+
+def wired(wire: Wire, first: Reference, fallback: Reference, rules: str = ONCE) -> Any:
+    return wire(rules, base=BASE, upstreams={"one": first, "two": fallback}, draw=random.Random(0).random)
+
+
+def pairs(gateway: Any) -> dict[str, float]:
+    of = gateway.metrics.contract_pairs.labels
+    return {result: of("intents", result, "true")._value.get() for result in ("agrees", "differs", "missing")}
+
+
+def kept(gateway: Any, tmp_path: Path) -> int:
+    gateway.keeping.close()
+    store = CallStore(tmp_path / "contracts.db", read_only=True)
+    try:
+        return len(store.calls())
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_fallbacks_answers_certify_nothing_and_are_not_kept(
+    wire: Wire, ask: Any, tmp_path: Path, *, stream: bool
+) -> None:
+    fallback = Reference(name="two")
+    gateway = wired(wire, Reference(word="fail"), fallback, RETRAINED)
+    assert await decisions(gateway, ask, 400, body(stream=stream)) == ["forward"] * 400
+    assert fallback.calls == 400
+    assert phases(gateway) == {Phase.SHADOW}
+    assert pairs(gateway) == {"agrees": 0, "differs": 0, "missing": 400}
+    assert await gateway.contracts.ask(lambda store: store.texts("intents")) == []
+    assert kept(gateway, tmp_path) == 0
+
+
+async def test_a_fallback_that_is_not_asked_changes_nothing(wire: Wire, ask: Any, tmp_path: Path) -> None:
+    fallback = Reference(name="two")
+    gateway = wired(wire, Reference(), fallback, RETRAINED)
+    seen = await decisions(gateway, ask, 600)
+    assert (phases(gateway), fallback.calls) == ({Phase.LIVE}, 0)
+    assert len(await gateway.contracts.ask(lambda store: store.texts("intents"))) == seen.count("forward")
+    assert kept(gateway, tmp_path) == seen.count("forward")
+
+
+@dataclass
+class SlowWhereHard(Reference):
+    """Too slow to answer what is hard."""
+
+    async def send(self, call: Call) -> Answer:
+        if b"hard" in call.body:
+            self.calls += 1
+            raise UpstreamTimeout("it is late")
+        return await super().send(call)
+
+
+async def test_calls_that_the_model_fails_on_are_not_left_out_of_the_bound(wire: Wire, ask: Any) -> None:
+    gateway = wired(wire, SlowWhereHard(), Reference(word="rate", name="two"))
+    for number in range(800):
+        request = body("a hard one about my card" if number % 5 == 4 else "my card")
+        answer = await ask(gateway.app, request)
+        assert answer.headers["x-offramp-decision"] == "forward"
+    assert Phase.LIVE not in phases(gateway)
+
+
+async def test_while_the_model_is_down_its_fallback_answers_and_the_contract_is_withdrawn(wire: Wire, ask: Any) -> None:
+    first, fallback = Reference(), Reference(name="two")
+    gateway = wired(wire, first, fallback)
+    await decisions(gateway, ask, 500)
+    assert phases(gateway) == {Phase.LIVE}
+    first.word = "fail"
+    answers = [await ask(gateway.app, body()) for _ in range(400)]
+    assert {answer.status for answer in answers} == {200}
+    assert answers[-1].headers["x-offramp-decision"] == "forward"
+    assert Phase.LIVE not in phases(gateway)
+
+
+@pytest.mark.parametrize("word", ["card", "rate"])
+async def test_a_repeat_that_a_fallback_would_answer_is_missing(wire: Wire, ask: Any, word: str) -> None:
+    first, fallback = Reference(), Reference(word=word, name="two")
+    gateway = wired(wire, first, fallback, TWICE)
+
+    def fail(_: bytes) -> None:
+        first.word = "fail"
+
+    assert (await ask(gateway.app, body(), on_part=fail)).status == 200
+    await settled(gateway, 1)
+    assert repeats_of(gateway) == {"agrees": 0, "differs": 0, "missing": 1}
+    assert fallback.calls == 0
+    [row] = [record for record in gateway.records() if record.decision == "repeat"]
+    assert (row.upstream, row.status, row.error) == ("one", 502, "upstream_failed")
+
+
+async def test_what_a_fallback_answered_is_not_asked_again(wire: Wire, ask: Any) -> None:
+    fallback = Reference(name="two")
+    gateway = wired(wire, Reference(word="fail"), fallback, TWICE)
+    await decisions(gateway, ask, 5)
+    await asyncio.sleep(0.05)
+    assert fallback.calls == 5

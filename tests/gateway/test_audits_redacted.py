@@ -1,0 +1,141 @@
+"""A rule that fills slots under a contract, where another rule redacts what the model is sent: what the model says of a
+placeholder is held against what was made here as what the placeholder stands for."""
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.verdict import Reading, SlotValue, Verdict
+from gateway.contract.state import Phase
+from gateway.upstreams.base import Answer, Call
+from gateway.wire import sse
+from tests.gateway.conftest import FakeClassify
+from tests.gateway.test_audits import Reference, phases, repeats_of, settled
+
+Wire = Callable[..., Any]
+RULES = """
+rules:
+  - name: redact
+    classifier: data
+    then: {{contact: {redact}}}
+  - name: intents
+    classifier: book
+    contract: {{max_disagreement: 5%, ask_again: {again}}}
+    then: {{"*": {{answer: label}}}}
+"""
+BOOK = {
+    "version": 1,
+    "name": "book",
+    "kind": "slots",
+    "about": "tables",
+    "labels": {"book": {"means": "a table", "examples": ["book for [joe](guest)"]}, "cancel": {"means": "no table"}},
+    "slots": {"guest": {"means": "who comes", "type": "text", "examples": ["joe"]}},
+}
+PARAMETERS = {
+    "type": "object",
+    "properties": {"intent": {"enum": ["book", "cancel"]}, "guest": {"type": ["string", "null"]}},
+    "required": ["intent", "guest"],
+    "additionalProperties": False,
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "object": {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS}}},
+    "call": {
+        "tools": [{"type": "function", "function": {"name": "note", "parameters": PARAMETERS}}],
+        "tool_choice": {"type": "function", "function": {"name": "note"}},
+    },
+}
+
+
+@dataclass
+class Repeating(Reference):
+    """A model that names the guest in the words that it was sent, or another one. shown: those words."""
+
+    guest: str = ""
+    shown: str = ""
+
+    async def send(self, call: Call) -> Answer:
+        self.calls += 1
+        body = json.loads(call.body)
+        self.shown = body["messages"][-1]["content"].split()[-1]
+        said = json.dumps({"intent": "book", "guest": self.guest or self.shown})
+        function = {"name": "note", "arguments": said}
+        message: dict[str, Any] = {"role": "assistant", "content": said}
+        if "tools" in body:
+            message |= {"content": None, "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+        choice = {"index": 0, "finish_reason": "tool_calls" if "tools" in body else "stop"}
+        if not call.stream:
+            answer = {"model": "m", "choices": [{**choice, "message": message}]}
+            return Answer(status=200, headers=[], body=json.dumps(answer).encode())
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield sse.event(json.dumps({"choices": [{**choice, "delta": message}]}).encode())
+            yield sse.DONE
+
+        return Answer(status=200, headers=[], chunks=chunks())
+
+
+@pytest.fixture
+def filled(policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy `book` whose classifier takes the last word for the guest."""
+    policies["book"] = Policy.model_validate(BOOK)
+    verdict = FakeClassify._verdict
+
+    def with_guest(self: FakeClassify, reading: Reading) -> Verdict:
+        found = verdict(self, reading)
+        if found.classifier != "book":
+            return found
+        text = reading.texts[-1]
+        raw = text.split()[-1]
+        guest = SlotValue(slot="guest", start=len(text) - len(raw), end=len(text), raw=raw, value=raw, confidence=0.9)
+        return replace(found, slots=(guest,))
+
+    monkeypatch.setattr(FakeClassify, "_verdict", with_guest)
+
+
+def wired(wire: Wire, model: Reference, redact: str, again: str = "0%") -> Any:
+    rules = RULES.format(redact=redact, again=again)
+    return wire(rules, upstreams={"one": model, "two": model}, draw=random.Random(0).random)
+
+
+def body(number: int, **fields: Any) -> bytes:
+    messages = [{"role": "user", "content": f"book a table for joe{number}@example.com"}]
+    return json.dumps({"model": "dear", "messages": messages, **fields}).encode()
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("redact", ["{redact: {restore: true}}", "redact", "flag"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_placeholder_agrees_with_what_it_stands_for(
+    wire: Wire, ask: Any, redact: str, shape: str, *, stream: bool
+) -> None:
+    model = Repeating()
+    gateway = wired(wire, model, redact)
+    for number in range(400):
+        await ask(gateway.app, body(number, stream=stream, **SHAPES[shape]))
+    assert phases(gateway) == {Phase.LIVE}
+    assert model.shown.startswith("joe") if redact == "flag" else model.shown == "[EMAIL_1]"
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("guest", ["[EMAIL_2]", "EMAIL_1", "ann@example.com", "[email]"])
+async def test_what_is_no_placeholder_of_the_call_stands_for_nothing(wire: Wire, ask: Any, guest: str) -> None:
+    gateway = wired(wire, Repeating(guest=guest), "{redact: {restore: true}}")
+    for number in range(300):
+        await ask(gateway.app, body(number, **SHAPES["object"]))
+    assert phases(gateway) == {Phase.SHADOW}
+    assert gateway.metrics.contract_pairs.labels("intents", "differs", "true")._value.get() == 300
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_model_that_repeats_itself_under_redaction_agrees_with_itself(wire: Wire, ask: Any) -> None:
+    gateway = wired(wire, Repeating(), "redact", "100%")
+    for number in range(20):
+        await ask(gateway.app, body(number, **SHAPES["object"]))
+        await settled(gateway, number + 1)
+    assert repeats_of(gateway) == {"agrees": 20, "differs": 0, "missing": 0}
