@@ -1,13 +1,16 @@
 """The trained classifiers that a gateway file's rules bind, loaded and tested; and loaded anew where one changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.registry import Registry
+from gateway.config import source
 from gateway.config.bound import rule_problems
-from gateway.config.load import Loaded
-from gateway.config.problems import ConfigError
+from gateway.config.load import Loaded, policy_file
+from gateway.config.problems import ConfigError, Problem
 
 Stamp = tuple[str, int, int]
 """A file's path, size in bytes, and time of change in ns."""
@@ -37,7 +40,7 @@ def load_runtime(
     runtime = Runtime.load(loaded.models_dir, names, threads=threads, opened=opened, beside=beside)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([_since_trained(problem, loaded) for problem in problems])
     return runtime
 
 
@@ -66,6 +69,27 @@ def withdraw(loaded: Loaded, proposed: Iterable[str]) -> None:
     """Lets no version of these classifiers be tried any more."""
     for name in proposed:
         Registry(loaded.models_dir).withdraw(name)
+
+
+def _since_trained(problem: Problem, loaded: Loaded) -> Problem:
+    """With how to mend it, where the policy has got a label since its classifier was trained."""
+    match problem.path:
+        case ("rules", int(index), "then" | "aliases", str(label)):
+            policy = policy_file(loaded, loaded.settings.rules[index].classifier)
+            if label in _labels_of(policy):
+                message = f"{problem.message}; the policy has it by now: run: offramp train {policy}"
+                return replace(problem, message=message)
+    return problem
+
+
+def _labels_of(policy: Path) -> Collection[str]:
+    """As they are written in a policy's file; none where it cannot be read."""
+    try:
+        data = source.read(policy, {}).data
+    except ConfigError:
+        return ()
+    labels = data.get("labels") if isinstance(data, dict) else None
+    return labels if isinstance(labels, dict) else ()
 
 
 def _untrained(name: str, loaded: Loaded) -> str:

@@ -149,7 +149,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     from gateway.savings.prices import load_prices
     from gateway.upstreams.litellm import lacking
 
-    loaded = load_gateway(file, os.environ)
+    loaded = load_gateway(file, os.environ, secrets=False)
     load_prices(loaded.prices)
     policies = {}
     where = file.parent / "policies"
@@ -162,6 +162,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     problems = rule_problems(loaded, policies)
     if problems:
         raise ConfigError(problems)
+    found.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
     found.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
     for name, upstream in loaded.settings.upstreams.items():
         if isinstance(upstream, LiteLLMUpstream) and (why := lacking()):

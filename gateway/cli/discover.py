@@ -165,7 +165,7 @@ def _ledger_of(gateway: Path) -> Path:
     """Of a gateway's file. Raises ConfigError."""
     from gateway.config.load import load_gateway
 
-    loaded = load_gateway(gateway, os.environ)
+    loaded = load_gateway(gateway, os.environ, secrets=False)
     if not loaded.settings.content.calls:
         note = (
             "keeps no calls, so only those of earlier settings are found; content: {keep: 30d, calls: true} keeps them"

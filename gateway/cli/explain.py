@@ -36,7 +36,7 @@ def explain(
     from gateway.upstreams.routes import Routes
     from gateway.wire import chat
 
-    loaded = load_gateway(config, os.environ)
+    loaded = load_gateway(config, os.environ, secrets=False)
     routes = Routes(loaded.settings.models)
     if not text.lstrip().startswith("{"):
         asked = model or next(iter(routes.public), "any")
@@ -96,6 +96,7 @@ def explain(
         "decision": decision.act.name.lower(),
         "by_rule": decision.step.rule.name if decision.step else None,
         "label": decision.step.label if decision.step else None,
+        "to": decision.step.action.model if decision.step and decision.step.action else None,
         "asks": asks.model if asks else None,
         "answer": labels.made[decision.step.rule.name].content
         if decision.step and decision.step.rule.name in labels.made
@@ -151,6 +152,8 @@ def _print(result: dict[str, Any]) -> None:
             console.print(line)
         if rule["abstained"]:
             console.print(f"abstains: {rule['abstained']} ({rule['reason']})")
+        else:
+            console.print(f"says: {', '.join(rule['labels']) or 'none of its labels'} ({rule['confidence']:.1%})")
     _print_decision(result)
 
 
@@ -160,7 +163,8 @@ def _print_decision(result: dict[str, Any]) -> None:
         console.print(f"rule {name}: its `when` does not hold, or no text fits what it reads")
     by = f" by rule {result['by_rule']}" if result["by_rule"] else ""
     label = f" for {result['label']}" if result["label"] else ""
-    console.print(f"\ndecision: {result['decision']}{by}{label}")
+    to = f" to {result['to']}" if result["to"] else ""
+    console.print(f"\ndecision: {result['decision']}{to}{by}{label}")
     if result["asks"]:
         console.print(f"asks {result['asks']}, whose verdict decides; here it is not asked")
     if result["answer"]:
@@ -168,7 +172,9 @@ def _print_decision(result: dict[str, Any]) -> None:
     for name, says in result["contracts"].items():
         console.print(f"contract of rule {name}: {says}", soft_wrap=True)
     for name, why in result["unmet"].items():
-        console.print(f"rule {name} cannot answer in the caller's shape: {why}")
+        console.print(f"rule {name} cannot answer in the caller's shape: {why.rstrip(': ')}", soft_wrap=True)
+    if result["unmet"]:
+        console.print("what these reasons mean: docs/answers.md, What cannot be given")
     if result["forwards"]:
         console.print(f"forwards: {' ⏎ '.join(result['forwards'])}", soft_wrap=True)
     for flag in result["flags"]:

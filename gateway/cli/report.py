@@ -29,7 +29,7 @@ def report(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
     now = time.time()
-    path = ledger or load_gateway(config, os.environ).ledger
+    path = ledger or load_gateway(config, os.environ, secrets=False).ledger
     store = SQLiteLedger(path, read_only=True)
     try:
         summary = summarise(store.summary(now - back_s, now + 1))

@@ -19,7 +19,7 @@ def serve(
     """Serve the gateway until SIGTERM or Ctrl-C."""
     from gateway import server
     from gateway.app import create_app
-    from gateway.config.load import listens_on_loopback, load_gateway, split_listen
+    from gateway.config.load import listens_on_loopback, load_gateway, no_access_key, split_listen
     from gateway.contract.sole import sole
     from gateway.contract.store import ContractStore
     from gateway.ledger.opening import closed_on_failure
@@ -34,10 +34,8 @@ def serve(
     default_host, default_port = split_listen(loaded.settings.listen)
     host, port = host or default_host, default_port if port is None else port
     if not loaded.settings.access_key and not listens_on_loopback(f"{host}:{port}"):
-        raise fail(
-            f'{host} can be reached from other machines: set access_key: "${{OFFRAMP_KEY}}" in {config} first',
-            Exit.USAGE,
-        )
+        mend = no_access_key(loaded.document)
+        raise fail(f"{host} can be reached from other machines, and {config} has no access key; {mend}", Exit.USAGE)
     try:
         listener = server.bind(host, port)
     except OSError as error:

@@ -110,7 +110,7 @@ def _models_dir(policy: Path) -> Path:
     if not gateway_file.is_file():
         return Path("models")
     try:
-        return load_gateway(gateway_file, os.environ).models_dir
+        return load_gateway(gateway_file, os.environ, secrets=False).models_dir
     except ConfigError as error:
         stderr().print(f"{gateway_file} cannot be read, so --models names the folder: {error}")
         raise

@@ -59,6 +59,8 @@ def _problem(document: Document, schema: type[BaseModel], detail: ErrorDetails) 
         message = f"{word!r} is not known here" + did_you_mean(word, known.replace(" or ", ", ").split(", "))
     elif detail["type"] in _TYPES:
         message = _TYPES[detail["type"]] + _quotes(detail)
+        if path[:1] == ("labels",) and len(path) == 2 and isinstance(detail["input"], str):
+            message += "; write {means: …}"
     elif detail["type"] == "string_pattern_mismatch":
         name = _SLOT_NAME if "slots" in path[-2:] else _NAME
         # an address may hold a password

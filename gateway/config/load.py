@@ -1,6 +1,6 @@
 """Files → settings and policies, with every problem of a file at once, cross-references included."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,13 +16,15 @@ from gateway.config.shipped import shipped_dir
 from gateway.config.source import DataPath, Document
 
 OTHER_MODELS = "other"
+_STANDS_IN = "not-set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """A gateway file: its settings, and the paths in it resolved against its folder.
 
-    replies: the texts of `answer_file`, by the name written in the file.
+    replies: the texts of `answer_file`, by the name written in the file; lacking: which secrets the environment does
+    not have, where they need not be there.
     """
 
     file: Path
@@ -32,11 +34,19 @@ class Loaded:
     ledger: Path
     prices: Path
     replies: Mapping[str, str]
+    lacking: Sequence[Problem] = ()
 
 
-def load_gateway(file: Path, env: Mapping[str, str]) -> Loaded:
-    """Reads gateway.yaml. Raises ConfigError with all that is wrong in it."""
+def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> Loaded:
+    """Reads gateway.yaml. Raises ConfigError with all that is wrong in it. secrets: whether those have to be there; to
+    look at what the file says, or at the ledger, nobody needs them."""
     document = source.read(file, env)
+    lacking = list(_lacking_secrets(document))
+    if lacking and not secrets:
+        names = (name for path, (name, _) in document.unset.items() if _is_secret(path))
+        document = source.read(file, {**env, **dict.fromkeys(names, _STANDS_IN)})
+    else:
+        _replace_problems(document, lacking)
     settings = validate(document, Settings)
     document.problems.extend(_literal_secrets(document))
     replies: dict[str, str] = {}
@@ -54,12 +64,14 @@ def load_gateway(file: Path, env: Mapping[str, str]) -> Loaded:
         ledger=(folder / settings.ledger).resolve(),
         prices=(folder / settings.prices).resolve() if settings.prices else shipped_dir() / "prices.yaml",
         replies=replies,
+        lacking=() if secrets else tuple(lacking),
     )
 
 
 def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
     """Reads one policy. Raises ConfigError with all that is wrong in it."""
     document = source.read(file, env)
+    _replace_problems(document, list(_lacking_secrets(document)))
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
@@ -72,6 +84,13 @@ def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
 def policy_file(loaded: Loaded, name: str) -> Path:
     """Where the policy of a classifier lies, beside the gateway's file."""
     return loaded.file.parent / "policies" / f"{name}.yaml"
+
+
+def no_access_key(document: Document) -> str:
+    """How to mend that there is none."""
+    if ("access_key",) in document.marks:
+        return "access_key: comes from a variable that is empty; set that"
+    return 'set access_key: "${OFFRAMP_KEY}"'
 
 
 def listens_on_loopback(listen: str) -> bool:
@@ -95,6 +114,20 @@ def split_listen(listen: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{listen!r} is not host:port, such as 127.0.0.1:8080")
     return host.strip("[]"), int(port)
+
+
+def _lacking_secrets(document: Document) -> Iterator[Problem]:
+    """An empty one would serve everybody, or send calls without a key, where the file says otherwise."""
+    for path, (name, why) in document.unset.items():
+        if _is_secret(path):
+            what = f"the environment variable {name} {why}; set it, or write ${{{name}:-}} to go without"
+            yield document.problem(path, what)
+
+
+def _replace_problems(document: Document, lacking: Sequence[Problem]) -> None:
+    """Says of secrets how to go without them: what may stand for another value may not for one."""
+    told = {problem.path for problem in lacking}
+    document.problems = [*(problem for problem in document.problems if problem.path not in told), *lacking]
 
 
 def _literal_secrets(document: Document) -> Iterator[Problem]:
@@ -132,7 +165,7 @@ def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
     except ValueError as error:
         yield document.problem(("listen",), str(error))
     if not settings.access_key and not listens_on_loopback(settings.listen):
-        message = 'only loopback may be listened on without an access key; set access_key: "${OFFRAMP_KEY}"'
+        message = f"only loopback may be listened on without an access key; {no_access_key(document)}"
         yield document.problem(("listen",), message)
     if DENY in settings.upstreams:
         yield document.problem(("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise")

@@ -128,6 +128,8 @@ def _short_then(value: object) -> object:
     """Bare words stand for the obvious: block, flag, forward."""
     if isinstance(value, str) and value not in _BARE and value in Then.model_fields:
         raise ValueError(f"{value} needs its text: {{{value}: …}}")
+    if isinstance(value, str) and len(value.split()) > 1:
+        raise ValueError(f'is no action; to answer with it, write {{answer: "{value[:40]}"}}')
     return {value: "true"} if isinstance(value, str) else value
 
 

@@ -34,7 +34,8 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Document:
     """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value; from_env has those
     that come from the environment alone: no text around the variable, no default. filled: what is written in the file
-    and what it became, of values into which something came from the environment.
+    and what it became, of values into which something came from the environment. unset: a variable without a default
+    that a value needs, and what is wrong with it: not set, or empty.
     """
 
     file: str
@@ -42,6 +43,7 @@ class Document:
     marks: dict[DataPath, Mark] = field(default_factory=dict)
     from_env: set[DataPath] = field(default_factory=set)
     filled: dict[DataPath, tuple[str, str]] = field(default_factory=dict)
+    unset: dict[DataPath, tuple[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def mark(self, path: DataPath) -> Mark:
@@ -168,6 +170,8 @@ class _Walk:
 
     def _fill(self, match: re.Match[str], node: yaml.Node, path: DataPath) -> str:
         name, default = match.groups()
+        if default is None and not self._env.get(name, "").strip():
+            self._document.unset[path] = name, "is empty" if name in self._env else "is not set"
         if name in self._env:
             return self._env[name]
         if default is None:

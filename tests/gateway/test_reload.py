@@ -11,6 +11,7 @@ import pytest
 from classifiers import Worker, artifact
 from classifiers.errors import EncoderError
 from gateway.config.load import Loaded
+from gateway.config.problems import ConfigError
 from gateway.in_use import InUse, edition
 from gateway.metrics import Metrics
 from gateway.reload import Reloader
@@ -125,3 +126,19 @@ async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
     for _ in range(2):
         await watched.look()
     assert watched.version == second
+
+
+def test_a_label_that_the_policy_has_since_got_is_to_be_trained(
+    load: Callable[..., Loaded], publish: Callable[[datetime], str]
+) -> None:
+    publish(FIRST)
+    loaded = load(GATEWAY.replace("then: {", "then: {refund: block, tip: block, "))
+    policy = loaded.file.parent / "policies" / "bank.yaml"
+    policy.parent.mkdir()
+    policy.write_text("labels:\n  greeting: {means: says hello}\n  refund: {means: wants money back}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_runtime(loaded)
+    refund, tip = map(str, caught.value.problems)
+    assert refund.endswith(f"; the policy has it by now: run: offramp train {policy}")
+    assert "no such label in bank" in tip
+    assert "offramp train" not in tip

@@ -110,6 +110,7 @@ rules:
         ("then: {a: {block: ''}}", "f:7:16: rules[0].then.a.block: String should have at least 1"),
         ("then: {a: {block: }}", "f:7:12: rules[0].then.a: needs exactly one of"),
         ("then: {a: answer}", "f:7:12: rules[0].then.a: answer needs its text"),
+        ("then: {a: Call us}", 'f:7:12: rules[0].then.a: is no action; to answer with it, write {answer: "Call us"}'),
         ("then: {a: blok}", 'no such key; did you mean "block"?'),
         ("then: {a: }", "f:7:12: rules[0].then.a: must be a mapping"),
         ("then: {}", "f:7:5: rules[0].then: Dictionary should have at least 1 item"),

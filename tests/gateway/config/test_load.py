@@ -181,9 +181,29 @@ def test_blanks_are_no_access_key(refused: Callable[..., list[str]]) -> None:
     assert said[0].startswith("7:1: listen: only loopback")
 
 
-def test_a_missing_variable_is_a_problem(refused: Callable[..., list[str]]) -> None:
-    assert refused(UPSTREAM.format('"${GONE}"')) == [
-        "6:14: upstreams.one.api_key: the environment variable GONE is not set; set it, or write ${GONE:-default}"
+@pytest.mark.parametrize(("given", "what"), [({}, "is not set"), ({"K": ""}, "is empty"), ({"K": " \n"}, "is empty")])
+def test_a_secret_without_a_value_is_a_problem(
+    refused: Callable[..., list[str]], tmp_path: Path, given: dict[str, str], what: str
+) -> None:
+    text = UPSTREAM.format('"${K}"') + 'access_key: "${K}"\n'
+    mend = f"the environment variable K {what}; set it, or write ${{K:-}} to go without"
+    assert refused(text, **given) == [f"6:5: upstreams.one.api_key: {mend}", f"7:1: access_key: {mend}"]
+    # whoever only looks at the file needs none
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text + 'listen: "0.0.0.0:80"\n')
+    loaded = load_gateway(file, given, secrets=False)
+    assert [str(problem).partition(": ")[2] for problem in loaded.lacking] == [
+        f"upstreams.one.api_key: {mend}",
+        f"access_key: {mend}",
+    ]
+    assert loaded.ledger.name == "offramp.db"
+
+
+def test_an_open_address_without_a_key_says_where_one_is_missing(refused: Callable[..., list[str]]) -> None:
+    only = "7:1: listen: only loopback may be listened on without an access key; "
+    assert refused(BASE + 'listen: "0.0.0.0:80"\n') == [only + 'set access_key: "${OFFRAMP_KEY}"']
+    assert refused(BASE + 'listen: "0.0.0.0:80"\naccess_key: "${K:-}"\n') == [
+        only + "access_key: comes from a variable that is empty; set that"
     ]
 
 
@@ -415,6 +435,10 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         (
             POLICY.replace("intent", "safety") + "first_stage: true\n",
             "8:1: first_stage: true is for policies that name one",
+        ),
+        (
+            POLICY.replace("{means: one}", "asks for one"),
+            "6:3: labels.one: must be a mapping of keys to values; write {means: …}",
         ),
         (POLICY + "larger_asked: 15%\n", "8:1: larger_asked: is for the larger_encoder: of kind safety"),
         (POLICY + "larger_goal: {catch: 90%}\n", "8:1: larger_goal: is for the larger_encoder: of kind safety"),
