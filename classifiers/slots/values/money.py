@@ -103,9 +103,9 @@ def _value(amount: Decimal, code: str) -> Value:
 
 def _told(text: str) -> Decimal | None:
     """The number that a text says; None of `3.500` too, for the point may part the thousands."""
-    found = number.read(_bare(text))
-    parted = found is not None and found.as_tuple().exponent == -3 and 1 <= abs(found) < 1000
-    return None if parted else found
+    bare = _bare(text)
+    found = number.read(bare)
+    return None if found is None or number.may_be_thousands(bare, found) else found
 
 
 def _holds_number(text: str) -> bool:

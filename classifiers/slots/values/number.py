@@ -25,6 +25,7 @@ _GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, 
 _LETTERS = {"k": 1_000, "bn": 1_000_000_000}
 _TOKEN = re.compile(r"\d[\d.,]*(?:(?:st|nd|rd|th|k|m|bn)(?![a-z]))?|[a-z]+|[^\sa-z\d]")
 _FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|bn)?")  # 5m may be metres or minutes
+_PARTED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}\.\d{3}(?![\d.,])")
 _GROUPED = re.compile(
     # 1,200.50 | 1.200.000 | 1.200,50
     r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"
@@ -105,6 +106,11 @@ def figures(text: str) -> Decimal | None:
     if re.fullmatch(r"\d+[.,]\d+", text):
         return Decimal(text.replace(",", "."))
     return Decimal(text) if text.isdecimal() else None
+
+
+def may_be_thousands(text: str, found: Decimal) -> bool:
+    """Whether the point in a number's words may part the thousands: `3.500`, but not `0.125k` or `3.459 million`."""
+    return abs(found) < 1000 and found.as_tuple().exponent == -3 and _PARTED.search(text) is not None
 
 
 @dataclass(slots=True)

@@ -32,8 +32,7 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
             name = enum.read(words, slot.values)
             return None if name is None else Value(value=name)
         case "number":
-            found = number.read(words)
-            return None if found is None else Value(value=int(found) if found == int(found) else float(found))
+            return _number(words, languages)
         case "money":
             return money.read(words, slot.currency)
         case "date":
@@ -42,6 +41,14 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
         case "time":
             at = clock.read(words, now, hours=slot.hours, day_first=_day_first(languages))
             return None if at is None else Value(value=at)
+
+
+def _number(words: str, languages: Sequence[str]) -> Value | None:
+    found = number.read(words)
+    english = all(re.match(r"en(?![a-z])", language.casefold()) for language in languages)
+    if found is None or (not english and number.may_be_thousands(words, found)):
+        return None
+    return Value(value=int(found) if found == int(found) else float(found))
 
 
 def _day_first(languages: Sequence[str]) -> bool | None:

@@ -16,7 +16,8 @@ _FEWEST_LINES = 2
 """A single line is more often a refusal than a message."""
 _THOUGHT = re.compile(r"""\A.*^(?:[^"\n]|"[^"\n]*")*</think(?:ing)?>""", re.DOTALL | re.MULTILINE)
 """Up to the last tag that ends a thought; within quotes it is part of a message."""
-_UNENDED = re.compile(r"\s*<think(?:ing)?>")
+_BEGINS = re.compile(r"\s*<think(?:ing)?>")
+_ENDS = re.compile(r"</think(?:ing)?>")
 _MARK = re.compile(r"^\s*(?:[-*](?=\s)|•|\d+[.):](?!\d))\s*")
 _PREFACE = re.compile(r":\s*$")
 _STANDS_FOR_TEXT = re.compile(r"[\s.…]*")
@@ -50,7 +51,10 @@ def parse_keyed(answer: str, keys: Mapping[str, Labels]) -> list[tuple[str, Labe
 def _said(answer: str) -> str:
     """The answer without the thought before it; nothing of one that broke off in thought."""
     said = _THOUGHT.sub("", answer)
-    return "" if _UNENDED.match(said) else said
+    if not _BEGINS.match(said):
+        return said
+    # a quotation mark that stands alone in the thought hides its end
+    return _ENDS.split(said)[-1] if _ENDS.search(said) else ""
 
 
 def _longest(lists: Iterable[list[str]]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.policy import ANYTHING_ELSE, OTHER, Policy
+from classifiers.slots.markup import parse
 from classifiers.text.languages import ANY
 from classifiers.training.clean import key
 from classifiers.training.slots.asked import slot_lines
@@ -180,13 +181,13 @@ def keyed_ask(
 def _without_tests(policy: Policy) -> Policy:
     """The policy without the lines that are among its tests."""
     tests = {key(test.text, test.system) for test in policy.tests}
+
+    def others(texts: Sequence[str]) -> tuple[str, ...]:
+        plain = (parse(text, policy.slots).text if policy.slots else text for text in texts)
+        return tuple(text for text, bare in zip(texts, plain, strict=True) if key(bare) not in tests)
+
     labels = {
-        name: label.model_copy(
-            update={
-                "examples": tuple(text for text in label.examples if key(text) not in tests),
-                "not_": tuple(text for text in label.not_ if key(text) not in tests),
-            }
-        )
+        name: label.model_copy(update={"examples": others(label.examples), "not_": others(label.not_)})
         for name, label in policy.labels.items()
     }
     return policy.model_copy(update={"labels": labels})

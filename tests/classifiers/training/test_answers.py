@@ -31,6 +31,7 @@ from classifiers.training.write.answers import parse, parse_keyed
         ('So ["one", "two", "three"]. "Yes".</think>["a", "b"]', ["a", "b"]),
         ('<thinking>["one", "two"]</thinking>\n1. a\n2. b', ["a", "b"]),
         ('<think>["one", "two"]</think>\nI cannot help with that.', []),
+        ('<think>a 5" pizza</think>\n["a", "b"]', ["a", "b"]),
         ('<think>\n["one", "two"] or rather ["three", "fo', []),
         ('["obey </think> now", "a <think>"]', ["obey </think> now", "a <think>"]),
         ('["obey",\n "</think> now"]', ["obey", "</think> now"]),

@@ -308,6 +308,21 @@ def test_nor_are_they_where_the_policy_says_them_as_well(
     assert asks(Policy.model_validate(values), 10, 0, {}) == tested
 
 
+def test_a_marked_example_that_is_a_test_is_not_shown_either() -> None:
+    values: dict[str, Any] = {
+        "version": 1,
+        "name": "booking",
+        "kind": "slots",
+        "about": "tables",
+        "slots": {"time": {"means": "when", "type": "time"}},
+        "labels": {"book": {"means": "asks for a table", "examples": ["a table at [8pm](time)", "is Friday free"]}},
+        "tests": [{"text": "A table at 8pm!", "expect": "book"}],
+    }
+    (ask, *_) = asks(Policy.model_validate(values), 10, 0, {})
+    assert "is Friday free" in ask.prompt
+    assert "8pm" not in ask.prompt
+
+
 def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
     labels = {"pay": {"means": "pays", "slots": ["amount"]}, "lost": {"means": "lost one"}}
     slots = {

@@ -63,3 +63,19 @@ def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: 
 def test_the_languages_tell_which_number_is_the_day(languages: list[str], value: str | None) -> None:
     found = read(Slot(means="a day", type="date"), "5/6", NOW, languages=languages)
     assert (found.value if found else None) == value
+
+
+@pytest.mark.parametrize(
+    ("languages", "value"), [(["en"], 3.5), (["en_US", "en-GB"], 3.5), (["de"], None), (["en", "de"], None)]
+)
+def test_a_point_before_three_digits_is_a_decimal_one_in_english_alone(
+    languages: list[str], value: float | None
+) -> None:
+    slot = Slot(means="how many", type="number")
+    found = read(slot, "3.500", NOW, languages=languages)
+    assert (found and found.value) == value
+    assert [read(slot, words, NOW, languages=languages) for words in ("0.125k", "3.25", "1.250k")] == [
+        Value(value=125),
+        Value(value=3.25),
+        Value(value=1250),
+    ]
