@@ -49,6 +49,10 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
     for name in policy.labels:
         if (other := spelled.setdefault(folded(name), name)) != name:
             yield ("labels", name), f"callers and judges who write {name} may mean {other}: they differ in signs only"
+    if not (policy.data or policy.teachers):
+        for name in policy.learned:
+            if not policy.labels[name].examples:
+                yield ("labels", name), "has no examples, so hardly anything will be taken for it with certainty"
 
 
 def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:

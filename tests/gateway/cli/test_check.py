@@ -35,6 +35,7 @@ about: Messages to a shop.
 labels:
   hours:
     means: asks when the shop is open
+    examples: [are you open on Sunday]
 other: anything else
 """
 
@@ -109,6 +110,12 @@ def test_rows_and_prices_are_read_too(folder: Path) -> None:
 
 
 def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
+    assert "    examples: [are you open on Sunday]\n" in POLICY
+    (folder / "policies/shop.yaml").write_text(POLICY.replace("    examples: [are you open on Sunday]\n", ""))
+    (note,) = checked(folder, "policies/shop.yaml")[1]["notes"]
+    assert note.endswith(
+        "shop.yaml:6:3: labels.hours: has no examples, so hardly anything will be taken for it with certainty"
+    )
     more = "languages: [en, deu]\nlarger_encoder: package:all-mpnet-base-v3\n"
     (folder / "policies/shop.yaml").write_text(POLICY + more)
     code, told = checked(folder, "policies/shop.yaml")
