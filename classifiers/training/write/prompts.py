@@ -183,7 +183,7 @@ def _without_tests(policy: Policy) -> Policy:
     tests = {key(test.text, test.system) for test in policy.tests}
 
     def others(texts: Sequence[str]) -> tuple[str, ...]:
-        plain = (parse(text, policy.slots).text if policy.slots else text for text in texts)
+        plain = (parse(text, tuple(policy.slots)).text if policy.slots else text for text in texts)
         return tuple(text for text, bare in zip(texts, plain, strict=True) if key(bare) not in tests)
 
     labels = {
