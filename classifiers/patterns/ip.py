@@ -7,35 +7,56 @@ from ipaddress import ip_address
 _FOUR = re.compile(
     r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_]|\.\d"
     # sections and versions
-    r"|[节節](?![点點])|[章条條款版절항])"
+    r"|[节節](?![点點])|[章条條款版절항]|버전|バージョン|以[上下降]|이[상하])"
 )
 _SIX = re.compile(
-    # behind a name and its colon, too: IP:2001:db8::1, [IPv6:2001:db8::1]
-    r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])"
-    r"|(?<=[^\W\d_A-Fa-f]:[0-9A-Fa-f])|(?<=[Vv]6:[0-9A-Fa-f]))(?:(?<!:)|(?=:))"
-    r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![A-Za-z0-9_])"
+    r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])|(?<=\w:[0-9A-Fa-f]))"
+    r"(?:(?<!:)|(?=:))[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![A-Za-z0-9_])"
 )
-_VERSION = re.compile(
-    r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전|[A-Za-z]\w{0,8}/)[ :]{0,2}$"
-)
-_PORT = re.compile(r":\d{2,5}(?!\d)")
+_VERSION = re.compile(r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전)[ :]{0,2}$")
+_IN_PATH = re.compile(r"(?<!/)/[ :]{0,2}$")
+_SLASH_FIRST = re.compile(r"(?:^|[\s=,;(\[\"'])/$")
+_BESIDE = re.compile(r"(?::\d{2,5})? ?/ ?")
+_PORT = re.compile(r":\d{2,5}(?![A-Za-z0-9_])")
+_NAME = re.compile(r"(?i)(?:[^\W_]\w*[^\W\d_a-f]|[^\W\d_a-f]\w*[^\W_]|[^\W\d_a-z])\w*:$")
+_NAMED = re.compile(r"(?i)(?:[23][0-9a-f]{2}|f[cd][0-9a-f]|fe[89ab])[0-9a-f]:")
+_NAMED_END = re.compile(r"(?<!:)|/\d")
+"""Behind a name and its colon (source:2001:db8::1) only global addresses and those of a network are told from other
+numbers that colons part, such as a line of /etc/passwd."""
+_NAME_CHARS = 32
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each address."""
+    last = 0
     for match in _FOUR.finditer(text):
-        if _somebodys(match[0]) and (_PORT.match(text, match.end()) or not _versions(text, match.start())):
-            yield match.span()
+        beside = last and _BESIDE.fullmatch(text, last, match.start())
+        if beside or _PORT.match(text, match.end()) or not _versions(text, *match.span()):
+            last = match.end()
+            if _somebodys(match[0]):
+                yield match.span()
     for match in _SIX.finditer(text) if text.count(":") > 1 else ():
         found = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
+        start, end = match.start(), match.start() + len(found)
+        if start and text[start - 1] == ":" and not _named(text, start, end):
+            continue
         # names of code hold double colons, too: ab::cd
         if found.count(":") >= 2 and any(map(str.isdigit, found)) and _somebodys(found):
-            yield match.start(), match.start() + len(found)
+            yield start, end
 
 
-def _versions(text: str, start: int) -> bool:
-    """Whether the word before a place makes what begins there the number of a version."""
-    return _VERSION.search(text, max(0, start - 12), start) is not None
+def _versions(text: str, start: int, end: int) -> bool:
+    """Whether the word or the path before a place makes what stands there the number of a version."""
+    least = max(0, start - 12)
+    if _IN_PATH.search(text, least, start):
+        return text.startswith("/", end) or not _SLASH_FIRST.search(text, least, start)
+    return _VERSION.search(text, least, start) is not None
+
+
+def _named(text: str, start: int, end: int) -> bool:
+    """Whether the name before a colon and what stands behind it are an address's."""
+    name = _NAME.search(text, max(0, start - _NAME_CHARS), start)
+    return bool(name and _NAMED.match(text, start) and _NAMED_END.match(text, end))
 
 
 def _somebodys(address: str) -> bool:

@@ -5,12 +5,13 @@ Whether a number is given out to anybody is not looked at: ranges change, and ex
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from classifiers.patterns.digits import AFTER, BEFORE
 
 _GAP = r"[ \t.\-/()]{0,3}"
-_AFTER = rf"(?:{AFTER}|(?=(?i:x|ext)\.?[ \t]?\d))(?![.-]\d{{1,14}}[A-Za-z])"
-"""A number ends before an extension (x123), and not where its next digits run into other letters."""
+_AFTER = rf"(?:{AFTER}|(?=(?i:x|ext)\.?[ \t]?\d))"
+"""A number ends before an extension (x123)."""
 _WORLD = re.compile(
     r"[+0](?:(?<=\+)(?:(?<![A-Za-z0-9]\+)|(?<=\\[nrt]\+))[ (]?|(?<=0)(?:(?<![A-Za-z0-9.,]0)|(?<=\\[nrt]0))0 ?)[1-9]"
     rf"(?:{_GAP}\d){{6,14}}{_AFTER}"
@@ -19,8 +20,8 @@ _GROUPED = "|".join(
     (
         # (415) 555-2671; (11) 91234-5678
         r"(?<=\()(?:(?<![A-Za-z0-9]\()|(?<=\\[nrt]\())0?[1-9]\d{1,4}\)[ -]?\d{2,5}(?:[ \-./]\d{2,8}){0,4}",
-        # 415-555-2671, 415 555-2671
-        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}(?P<gap>[-. ])[2-9]\d{2}(?:(?P=gap)|-)\d{4}",
+        # 415-555-2671
+        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}(?P<gap>[-. ])[2-9]\d{2}(?P=gap)\d{4}",
         # 1.415.555.2671
         r"(?<=1)" + BEFORE.format("1") + r"(?P<dot>[-.])[2-9]\d{2}(?P=dot)[2-9]\d{2}(?P=dot)\d{4}",
         # 030 1234567, 020 7946 0958, 06 12 34 56 78, 0151/12345678
@@ -47,21 +48,47 @@ _DATE = re.compile(
     # five pairs are a number: 06.12.34.56.78
     r"\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?!\d)(?!(?:\1\d\d){2}(?!\1?\d))|\d{4}-\d\d-\d\d"
 )
-_COMPUTER = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?$")
+_COMPUTER = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:/\d{1,2})?$")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d|\b[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b")
+"""A date with its time, or a UUID."""
+_STAMP_CHARS = 36
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
+    for start, end in _numbers(text):
+        if not _stamped(text, start):
+            yield start, end
+
+
+def _numbers(text: str) -> Iterator[tuple[int, int]]:
     for match in _WORLD.finditer(text):
         yield match.span()
     for match in _NATIONAL.finditer(text):
         if 8 <= sum(map(str.isdigit, match[0])) <= 13 and not _DATE.match(match[0]):
             yield match.span()
     for match in _ANY.finditer(text):
-        if _DATE.match(match[0]) or _COMPUTER.match(match[0]):
+        if _DATE.match(match[0]) or _computers(match[0]):
             continue
         if _said(text[max(0, match.start() - _BEFORE_CHARS) : match.start()]):
             yield match.span()
+
+
+def _stamped(text: str, start: int) -> bool:
+    """Whether what begins at a place is a part of a date with its time or of a UUID."""
+    stamps = _STAMP.finditer(text, max(0, start - _STAMP_CHARS), start + _STAMP_CHARS + 1)
+    return any(stamp.start() <= start < stamp.end() for stamp in stamps)
+
+
+def _computers(number: str) -> bool:
+    """Whether a number is the address of a computer: of a private network, or with a group of one digit."""
+    match = _COMPUTER.match(number)
+    try:
+        return match is not None and (
+            ip_address(match["address"]).is_private or min(map(len, match["address"].split("."))) == 1
+        )
+    except ValueError:
+        return False
 
 
 def _said(before: str) -> bool:

@@ -46,17 +46,17 @@ _QUOTE = r"(?:\\{0,4}[\"'`])?"
 _ASSIGNED = re.compile(
     rf"(?P<rest>\w{{0,6}}){_QUOTE}"
     r"(?:[ \t]{0,3}(?P<sign>=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})"
-    rf"{_QUOTE}"
-    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{5,511}[^\s\"'`,;<>(){}\[\]\\])"
+    rf"(?P<quote>{_QUOTE})"
+    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{6,512})"
 )
 """What follows such a word or name: its rest, a sign or a word between, and a value."""
-_REST = re.compile(r"[^\W_A-Z]*|[^\W_a-z]*")
-_INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?!\w{0,64}=)")
+_REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?")
+"""The rest of a word that means one password, and neither several nor something about them."""
+_INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?![\w-]{0,64}=)")
 """A sign that neither prose nor code often has within a word; %s and &name= are code's."""
-_PHRASE = re.compile(r"[^\W\d_]{4,}(?:-[^\W\d_]{4,}){2,}")
-_ELSE = re.compile(r"/|@[\w-]+\.[\w.-]+$|!\.|\.#")
-"""In paths, addresses and code."""
-_STANDS_IN = re.compile(r"(?i)passw|pwd|secret|\b(?:your|example)\b")
+_ELSE = re.compile(r"/|&&|!\.|\.#|[.:>]\$|^[\w.:-]+#[a-z][\w-]*$|^[\w.+-]{2,}@[\w.-]+$|@[\w-]+\.[\w.-]+$")
+"""In paths, code, links and addresses."""
+_ENTITY = re.compile(r"&#?\w{1,31}$")
 _IN_URL = re.compile(r"://[^\s:/@]{0,64}:(?P<value>[^\s:/@]{3,128})@")
 _BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
@@ -70,11 +70,11 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     # the one letter that becomes two, so that places would not be those of the text
     lower = text.replace("\u0130", "I").lower()
     for match in _assigned(text, lower, _WORDS):
-        if _random(match["value"], 6) or (match["sign"] and _REST.fullmatch(match["rest"]) and _chosen(match["value"])):
-            yield match.span("value")
+        if _random(match["value"], 6) or _chosen(match):
+            yield _span(match)
     for match in _assigned(text, lower, _NAMES):
         if _random(match["value"], 16):
-            yield match.span("value")
+            yield _span(match)
     if "://" in text:
         yield from (match.span("value") for match in _IN_URL.finditer(text))
 
@@ -88,6 +88,14 @@ def _assigned(text: str, lower: str, words: tuple[str, ...]) -> Iterator[re.Matc
             if match:
                 yield match
             place = lower.find(word, place)
+
+
+def _span(match: re.Match[str]) -> tuple[int, int]:
+    """Where its value stands. Backslashes between it and a quote belong to the quote."""
+    start, end = match.span("value")
+    if match.string[end : end + 1] in ('"', "'", "`"):
+        end = start + len(match["value"].rstrip("\\"))
+    return start, end
 
 
 def blocks(text: str) -> Iterator[tuple[int, int]]:
@@ -106,14 +114,15 @@ def _random(value: str, least: int) -> bool:
     return len(core) >= least and letters and any(map(str.isdigit, core))
 
 
-def _chosen(value: str) -> bool:
-    """Whether what is set as a password is one though it has not both letters and digits: digits only, a sign within
-    letters, or three longer words joined by hyphens."""
-    core = value.strip(punctuation)
-    if len(core) < 6:
+def _chosen(match: re.Match[str]) -> bool:
+    """Whether what is set as a password is one though it has not both letters and digits: digits only, or a sign
+    within letters."""
+    if not match["sign"] or not _REST.fullmatch(match["rest"]):
         return False
-    if core.isdigit():
-        return True
-    if _PHRASE.fullmatch(core):
-        return not _STANDS_IN.search(core)
-    return _INSIDE.search(core) is not None and not _ELSE.search(core)
+    value = match["value"]
+    if match.string.startswith(";", match.end("value")):
+        value = _ENTITY.sub("", value)
+    if match["sign"] == "=" and not match["quote"]:
+        value = value.partition("&")[0]
+    core = value.strip(punctuation)
+    return len(core) >= 6 and (core.isdigit() or (_INSIDE.search(core) is not None and not _ELSE.search(core)))

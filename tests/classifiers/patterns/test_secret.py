@@ -12,6 +12,22 @@ from classifiers.patterns.secret import blocks, find
         *("password: help@example.com", "password: https://example.com/a#b", "password: your-password-here"),
         *("pwdMaxAge: 7776000", "pwd_age: 8640000", "password: **bold**", "password: string|null", "password: 12345"),
         *("the password is self-service", "password: user.password!.trim", "key: 12345678901234567890"),
+        *("password: this.$refs.password.value", "'password' => self::$password", "password=check&&password"),
+        *(
+            "/login?reset_password=true&amp;lang=en",
+            "password=%a&apos;",
+            "?password=true&debug",
+            "?password=true&a-b=c",
+        ),
+        *(
+            "/signup?show-password=false#form",
+            "passwords: F#major",
+            "password: guide.html#reset",
+            "password: User#reset",
+        ),
+        *("Number of leaked passwords: 3000000", "password: john@company", "password=help@example.com&user=x"),
+        *("password: email-based-login", 'data-password="form-field-input"', "PASSWORD=correct-horse-battery"),
+        "password: mailto:help@example.com",
     ],
 )
 def test_words_are_no_secrets(text: str) -> None:
@@ -24,10 +40,13 @@ def test_words_are_no_secrets(text: str) -> None:
         ('PASSWORD="hunter2x"', "hunter2x"), ("password: Hunter22$x9!", "Hunter22$x9!"),
         ("password: pa$$w0rd2024", "pa$$w0rd2024"), ("redis://:p4ssw0rd@host:6379", "p4ssw0rd"),
         ("\u0130stanbul password: hunter2secret9", "hunter2secret9"), ("password: Tr!ck-Horse", "Tr!ck-Horse"),
-        ("PASSWORD=correct-horse-battery", "correct-horse-battery"), ("passcode: 84739201", "84739201"),
+        ("PASSWORD=correct-horse-b4ttery", "correct-horse-b4ttery"), ("passcode: 84739201", "84739201"),
         (r'{"body": "{\"password\": \"hunter2x\"}"}', "hunter2x"), (r'"use password: hunter2x\\\""', "hunter2x"),
         (r"password: C:\temp\9x", r"C:\temp\9x"), ('{"password": "Hunter!Blue"}', "Hunter!Blue"),
-        ("Passwort: Rock&Roll", "Rock&Roll"),
+        ("Passwort: Rock&Roll", "Rock&Roll"), ('PASSWORD="Rock&Roll"', "Rock&Roll"), ("contraseña: So!Luna", "So!Luna"),
+        ("password: Hunter#Blue", "Hunter#Blue"), ("password: P@ssword", "P@ssword"), ("pwd: a1b2c\\", "a1b2c\\"),
+        ('"password: a1b2c\\"', "a1b2c"), ("password=Hunter!Blue&user=x", "Hunter!Blue&user=x"),
+        ("password: Tr!ck#horse", "Tr!ck#horse"), ("Passwort: Ab!cd@horse", "Ab!cd@horse"),
     ],
 )  # fmt: skip
 def test_only_the_value_is_the_secret(text: str, secret: str) -> None:
