@@ -222,12 +222,19 @@ _MARKS = {
 }
 
 
+_SIDES = ("catch", "false_alarms")
+_AIMED = "aimed at, not demanded"
+
+
 def _goals(report: Mapping[str, Any]) -> str:
     parts = []
     for goal in report["goals"]:
         mark = _MARKS[goal["met"]]
         if "label" in goal:
-            wanted = f"catch {percent(goal['catch'])} at {percent(goal['false_alarms'])} false alarms"
+            mark = _MARKS[goal["demanded_met"]] if goal["demanded"] else _AIMED
+            aims = {side: "" if side in goal["demanded"] or not goal["stated"] else f" ({_AIMED})" for side in _SIDES}
+            wanted = f"catch {percent(goal['catch'])}{aims['catch']}"
+            wanted += f" at {percent(goal['false_alarms'])} false alarms{aims['false_alarms']}"
             asked = f"{escape(goal['label'] or 'any label')}: {wanted}"
             caught, alarms = (interval(goal[f"{side}_interval"]) for side in ("caught", "alarms"))
             reached = f"{percent(goal['caught'])} ({caught}) at {percent(goal['alarms'])} ({alarms})"

@@ -38,7 +38,8 @@ def account(
     own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     measures = _measures(policy, held, trained, own)
-    beside_errors(measures["errors"], rows, text.vectors)
+    places = [int(trained.rows[own[error.pop("index")]]) for error in measures["errors"]]
+    beside_errors(measures["errors"], places, rows, text.vectors)
     return {
         "name": policy.name,
         "kind": policy.kind,

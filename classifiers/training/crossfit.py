@@ -62,11 +62,15 @@ def one_of(
     """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
 
     unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
+    No row is held out with all others of its class, for the fit would not know the class; unless all rows would be.
     stable: groups of which nothing is asked are in every fit, so that more of them do not deal the others anew. It is
     for comparing one text with another: held-out scores of descriptions that were seen are too certain to calibrate by.
     """
     fold_of, number = _deal(rows, count, seed, unseen, stable=stable)
-    asked = _asked(rows, fold_of < number, count, seed)
+    dealt, learned = fold_of < number, _learned_elsewhere(classes, fold_of, count)
+    asked = _asked(rows, dealt & learned, count, seed)
+    if not len(asked):
+        asked = _asked(rows, dealt, count, seed)
     logits = np.zeros((len(asked), count), np.float32)
     votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
     for fold in range(number):
@@ -123,6 +127,14 @@ def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None, *,
     fold_of = np.full(len(rows), number, np.int32)
     fold_of[dealt] = folds([row for row, one in zip(rows, dealt.tolist(), strict=True) if one], number, seed)
     return fold_of, number
+
+
+def _learned_elsewhere(classes: Ints, fold_of: Ints, count: int) -> Bools:
+    """(rows,) whether a row's class has rows in another fold than its own."""
+    lowest, highest = np.full(count, fold_of.max(initial=0)), np.zeros(count, fold_of.dtype)
+    np.minimum.at(lowest, classes, fold_of)
+    np.maximum.at(highest, classes, fold_of)
+    return np.asarray((lowest < highest)[classes])
 
 
 def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:

@@ -43,23 +43,27 @@ def _known(policy: Policy, truth: Sequence[str]) -> str:
 
 
 def top(verdict: Verdict) -> tuple[str, float]:
-    """The likeliest label of a single-label verdict, whether or not it was certain enough to name, and its score."""
+    """The likeliest label of a single-label verdict, whether or not it was certain enough to name, and its score;
+    `other` and 0 where there was nothing to read."""
     if verdict.labels:
         return verdict.labels[0], verdict.confidence
     return _likeliest(verdict.scores)
 
 
 def _likeliest(scores: Mapping[str, float]) -> tuple[str, float]:
-    if not scores:
+    if not any(scores.values()):
         return OTHER, 0.0
     label = max(scores, key=lambda name: scores[name])
     rest = 1 - sum(scores.values())
     return (OTHER, rest) if rest > scores[label] else (label, scores[label])
 
 
-def _by_novelty(verdict: Verdict) -> bool:
-    """Whether novelty made it `other`, against the scores: they then say nothing of how likely that is right."""
-    return verdict.labels == (OTHER,) and _likeliest(verdict.scores)[0] != OTHER
+def _scored(verdict: Verdict) -> bool:
+    """Whether its scores say how likely it is right: not where novelty made it `other`, against them, nor where there
+    was nothing to read."""
+    if verdict.labels == (OTHER,):
+        return _likeliest(verdict.scores)[0] == OTHER
+    return bool(verdict.labels) or any(verdict.scores.values())
 
 
 def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
     in_scope = np.array([truth != OTHER for truth in truths], bool)
     wrong = int((answered & ~correct).sum())
-    scored = np.array([not _by_novelty(verdict) for verdict in verdicts], bool)
+    scored = np.array([_scored(verdict) for verdict in verdicts], bool)
     bins = statistics.reliability(confidences[scored], correct[scored])
     names = [*policy.labels, OTHER]
     labels = {name: _label_measures(name, truths, guesses) for name in names if name in truths or name in guesses}
@@ -177,10 +181,11 @@ def _worst(
     confidences: NDArray[np.floating],
     correct: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    """The errors made with most confidence."""
+    """The errors made with most confidence. index: which of the texts each is."""
     order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
     return [
         {
+            "index": place,
             "text": confusion.shortened(texts[place]),
             "truth": truths[place],
             "said": guesses[place],

@@ -54,8 +54,9 @@ def examine(
     fresh = [row for row in rows if _read(row, reads) not in known] if seen else list(rows)
     verdicts = _verdicts(runtime, name, fresh, advance)
     measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
+    wrong = [fresh[error.pop("index")] for error in measures["errors"]]
     if nearest_rows and trained_on and classifier.model.stages:
-        _add_nearest(measures["errors"], fresh, trained_on, runtime, name=name, advance=advance)
+        _add_nearest(measures["errors"], wrong, trained_on, runtime, name=name, advance=advance)
     found = {
         "classifier": name,
         "version": classifier.version,
@@ -116,18 +117,17 @@ def _add_nearest(
     name: str,
     advance: Advance,
 ) -> None:
-    """rows: among them those of the errors."""
+    """rows: those of the errors, in their order."""
     if not errors:
         return
     stage = runtime.classifiers[name].model.last
     encoder = runtime.encoders[stage.encoder.sha256]
-    by_text = {shortened(row.shown): row for row in rows}
 
     def read(rows: Sequence[Row], told: Callable[[int, int], None] | None = None) -> Floats:
         beside = Beside(systems=[row.system for row in rows], tokens=stage.system_tokens)
         return embed(encoder, [row.text for row in rows], told, beside=beside if stage.system_tokens else None)
 
     vectors = read(trained_on, lambda done, total: advance("training rows", done, total))
-    asked = read([by_text[error["text"]] for error in errors])
+    asked = read(rows)
     for error, near in zip(errors, nearest(asked, trained_on, vectors), strict=True):
         error["nearest"] = near

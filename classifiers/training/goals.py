@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.model import NEVER, Band, Floats, Threshold
-from classifiers.policy import OTHER, LabelGoal, Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.training import bands as by_band
-from classifiers.training import calibrate
+from classifiers.training import calibrate, safety_goal
 from classifiers.training.grey import Bools
 from classifiers.training.statistics import ROUNDING, fewest, wilson
 
@@ -35,6 +35,26 @@ class Chosen:
         return self.bands.get(band, self.thresholds)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answers:
+    """Held-out rows that are named. confidences, correct, counted: (n,), the last whether a row is of some label;
+    in_scope: how many rows are, named or not."""
+
+    confidences: Floats
+    correct: Bools
+    counted: Bools
+    in_scope: int
+
+    def told(self, answered: Bools) -> dict[str, Any]:
+        """For a goal's record, where just these are answered. answered: (n,)."""
+        total, wrong = int(answered.sum()), int((answered & ~self.correct).sum())
+        return {
+            "error": round(wrong / max(total, 1), 5),
+            "error_interval": wilson(wrong, total),
+            "answered": round(int((answered & self.counted).sum()) / self.in_scope, 5),
+        }
+
+
 def for_one(
     policy: Policy,
     classes: Sequence[str],
@@ -56,12 +76,13 @@ def for_one(
     named = guess != other
     confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
     counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
+    answers = _Answers(confidences=confidences, correct=correct, counted=counted, in_scope=in_scope)
     goal = policy.goal
     max_error, least = (goal.max_error, fewest(goal.min_answered, in_scope)) if goal else (calibrate.DEFAULT_ERROR, 0)
     rows = [band for band, counts in zip(bands, named.tolist(), strict=True) if counts] if bands else []
     if goal is None:
         chosen = Chosen(thresholds=_same(classes, calibrate.default_act(confidences, correct)), goals=[])
-        return _by_band(chosen, classes, rows, confidences, correct, counted=counted, max_error=max_error, least=least)
+        return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
     reach = calibrate.act_for_error(confidences, correct, max_error)
     met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
@@ -75,12 +96,7 @@ def for_one(
     }
     missed: tuple[str, ...] = ()
     if nearest is not None:
-        all_answered = round(nearest.answered * len(confidences))
-        record |= {
-            "error": round(nearest.error, 5),
-            "error_interval": wilson(round(nearest.error * all_answered), all_answered),
-            "answered": round(answered, 5),
-        }
+        record |= answers.told(confidences >= nearest.act)
     if not met:
         best = (
             f"the nearest reachable is {nearest.error:.1%} with {answered:.1%} answered"
@@ -93,31 +109,36 @@ def for_one(
     chosen = Chosen(thresholds=_same(classes, act), goals=[record], missed=missed)
     if not met:
         return chosen
-    return _by_band(chosen, classes, rows, confidences, correct, counted=counted, max_error=max_error, least=least)
+    return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
 
 
 def _by_band(
     chosen: Chosen,
     classes: Sequence[str],
     rows: Sequence[Band],
-    confidences: Floats,
-    correct: NDArray[np.bool_],
+    answers: _Answers,
     *,
-    counted: NDArray[np.bool_],
     max_error: float,
     least: int,
 ) -> Chosen:
-    """The same with stricter thresholds for the bands that need them, unless fewer than `least` of the counted rows
-    would be answered then: what the policy states comes first."""
+    """The same with stricter thresholds for the bands that need them, and what these make of the goal, unless fewer
+    than `least` of the counted rows would be answered then: what the policy states comes first."""
     if not rows:
         return chosen
     act = max(limit.act for limit in chosen.thresholds.values())
+    confidences, correct = answers.confidences, answers.correct
     own = by_band.stricter(rows, confidences, correct, act=act, max_error=max_error)
-    kept: NDArray[np.bool_] = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
-    if own and int((kept & counted).sum()) < least:
+    kept: Bools = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
+    if own and int((kept & answers.counted).sum()) < least:
         own = {}
     shown = by_band.told(rows, confidences, correct, act=act, own=own)
-    return replace(chosen, bands={band: _same(classes, strict) for band, strict in own.items()}, by_band=shown)
+    reached = answers.told(kept) if own else {}
+    return replace(
+        chosen,
+        goals=[record | reached for record in chosen.goals],
+        bands={band: _same(classes, strict) for band, strict in own.items()},
+        by_band=shown,
+    )
 
 
 def for_any(
@@ -153,7 +174,7 @@ def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_],
     # where nothing is named, nothing is wrong either, which shows nothing
     error = float((named & ~holds).sum() / named.sum()) if named.any() else None
     answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
-    met = _met(
+    met = safety_goal.met(
         None if error is None else error <= max_error + ROUNDING, answered >= policy.goal.min_answered - ROUNDING
     )
     record: dict[str, Any] = {
@@ -184,11 +205,13 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
     where, goal = policy.goal_where(larger=larger)
     if goal:
         doubt = goal.false_alarms + _MOST_DOUBT
-        for_all = _reached(goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on, where=where)
+        for_all = safety_goal.reached(
+            goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on, where=where
+        )
         found = dict.fromkeys(policy.labels, for_all)
     else:
         found = {
-            name: _reached(
+            name: safety_goal.reached(
                 label.goal,
                 probabilities[:, index],
                 holds[:, index],
@@ -206,78 +229,6 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
         goals=[one.record for one in every],
         missed=tuple(one.missed for one in every if one.missed),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Reached:
-    """threshold: that a goal leads to; record: what was reached, for the report; missed: a line, where it was not."""
-
-    threshold: Threshold
-    record: dict[str, Any]
-    missed: str = ""
-
-
-def _reached(
-    goal: LabelGoal | None,
-    scores: Floats,
-    held: Bools,
-    harmless: Bools,
-    *,
-    most_doubt: float,
-    on: str,
-    where: str,
-    label: str | None = None,
-) -> _Reached:
-    """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
-    most_doubt: of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A side without
-    rows is neither met nor missed; where the policy states it, it is not shown to be reached either."""
-    stated = goal.model_fields_set if goal else set()
-    wanted = goal or LabelGoal()
-    threshold = calibrate.safety_threshold(
-        scores,
-        holds=held,
-        harmless=harmless,
-        catch=wanted.catch,
-        false_alarms=wanted.false_alarms,
-        most_doubt=most_doubt,
-        stated=stated,
-    )
-    flagged = scores >= threshold.act
-    caught = float(flagged[held].mean()) if held.any() else None
-    alarms = float(flagged[harmless].mean()) if harmless.any() else None
-    grey = (scores >= threshold.unsure) & ~flagged
-    reached = {
-        "catch": None if caught is None else caught >= wanted.catch - ROUNDING,
-        "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING,
-    }
-    record = {
-        "label": label,
-        "catch": wanted.catch,
-        "false_alarms": wanted.false_alarms,
-        "stated": goal is not None,
-        "measured_on": on,
-        "caught": caught if caught is None else round(caught, 5),
-        "caught_interval": wilson(int(flagged[held].sum()), int(held.sum())),
-        "alarms": alarms if alarms is None else round(alarms, 5),
-        "alarms_interval": wilson(int(flagged[harmless].sum()), int(harmless.sum())),
-        "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
-        "met": _met(*reached.values()),
-    }
-    missed = ""
-    if unshown := [side for side in reached if side in stated and reached[side] is None]:
-        missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
-    elif any(reached[side] is False for side in stated):
-        best = " at ".join("–" if one is None else f"{one:.1%}" for one in (caught, alarms))
-        missed = (
-            f"{where}: catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms is not reached on {on}; "
-            f"the nearest reachable is {best}"
-        )
-    return _Reached(threshold=threshold, record=record, missed=missed)
-
-
-def _met(*sides: bool | None) -> bool | None:
-    """None where a side could not be measured; one that is missed misses the goal, whatever the others would show."""
-    return False if False in sides else None if None in sides else True
 
 
 def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:

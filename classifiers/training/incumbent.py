@@ -2,10 +2,13 @@
 trained on.
 
 Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
-rows in each training, so that a version trained on part of them meets the ones it has not seen.
+rows in each training, so that a version trained on part of them meets the ones it has not seen. Rows of one group are
+held out together, by the lowest digest among them, and only where neither version was trained on any of them.
 """
 
 import hashlib
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,9 @@ from classifiers.verdict import Reading, Verdict
 _ONE_IN: Final = 10
 _FEWEST: Final = 20
 """Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
+_LINE: Final = re.compile(r":\d+$")
+"""How the group of a row ends that names none: by where it stands in its file, which in another training is another's
+place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,24 +106,33 @@ class Incumbent:
             return cls(note=f"nothing is held out to compare with the version in use: {error}")
         if trained_on is None:
             return cls()
-        seen = {key(row.text, row.system) for row in trained_on}.union(
-            key(test.text, test.system) for test in policy.tests
-        )
-        held = {name: row for row in rows if (name := key(row.text, row.system)) not in seen and _held_out(name)}
+        seen, names = {_name(row) for row in trained_on}, [_name(row) for row in rows]
+        known = {row.group for row in trained_on if not _LINE.search(row.group)}
+        known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
+        digests: dict[str, set[int]] = defaultdict(set)
+        for row, name in zip(rows, names, strict=True):
+            digests[row.group].add(_digest(name))
+        drawn = {group for group, found in digests.items() if min(found) % _ONE_IN == 0} - known
+        tested = {key(test.text, test.system) for test in policy.tests}
+        held = {
+            name: row
+            for row, name in zip(rows, names, strict=True)
+            if row.group in drawn and name not in seen and name not in tested
+        }
         return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
         """The rows without those that are held out."""
-        held = {key(row.text, row.system) for row in self.held}
-        return [row for row in rows if key(row.text, row.system) not in held]
+        held = {_name(row) for row in self.held}
+        return [row for row in rows if _name(row) not in held]
 
     def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | None:
         """None where nothing is held out that neither has seen, or the version in use cannot be asked any more.
 
         trained_on: by the new version, of which some may have been written alike.
         """
-        seen = {key(row.text, row.system) for row in trained_on}
-        rows = [row for row in self.held if key(row.text, row.system) not in seen]
+        seen, known = {_name(row) for row in trained_on}, {row.group for row in trained_on}
+        rows = [row for row in self.held if _name(row) not in seen and row.group not in known]
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
@@ -137,8 +152,12 @@ class Incumbent:
         )
 
 
-def _held_out(name: str) -> bool:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _ONE_IN == 0
+def _name(row: Row) -> str:
+    return key(row.text, row.system)
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
 
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:

@@ -45,15 +45,15 @@ def nearest(
     return found
 
 
-def beside_errors(errors: Sequence[dict[str, Any]], rows: Sequence[Row], vectors: Floats) -> None:
+def beside_errors(
+    errors: Sequence[dict[str, Any]], places: Sequence[int], rows: Sequence[Row], vectors: Floats
+) -> None:
     """Give each held-out error its `nearest` among the rows that the fit that scored it may have seen.
 
-    errors: as of `evaluate`, of texts that are among the rows; vectors: (rows, dimensions) of length 1.
+    errors: as of `evaluate`; places: of each, which of the rows it is; vectors: (rows, dimensions) of length 1.
     """
     if not errors:
         return
-    place = {shortened(row.shown): index for index, row in enumerate(rows)}
-    chosen = [place[error["text"]] for error in errors]
-    groups = [rows[index].group for index in chosen]
-    for error, near in zip(errors, nearest(vectors[chosen], rows, vectors, groups=groups), strict=True):
+    groups = [rows[index].group for index in places]
+    for error, near in zip(errors, nearest(vectors[list(places)], rows, vectors, groups=groups), strict=True):
         error["nearest"] = near

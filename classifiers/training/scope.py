@@ -52,9 +52,9 @@ def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) ->
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
     if policy.multi_label and (best is None or cosines[best] < _FAR):
-        return replace(row, against=())
+        return replace(row, against=(), probe=False)
     if policy.other is not None and (best is None or cosines[best] < _FAR):
-        return replace(row, labels=(OTHER,))
+        return replace(row, labels=(OTHER,), probe=False)
     if best is None:
         return None
     # a guess, to learn from but not to measure by

@@ -6,8 +6,8 @@ docs/design/003-stages.md. Only single-label kinds have one: text written to get
 as clean by words alone, and no held-out text shows that.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,10 @@ from classifiers.encoder.description import TOKENIZER
 from classifiers.encoder.ngrams import FAR
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import NEVER, OWN, EncoderId, LinearHead, Novelty, Stage, Threshold
+from classifiers.model import NEVER, OWN, Band, EncoderId, Floats, LinearHead, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.thresholds import name_one
+from classifiers.training import bands
 from classifiers.training.evaluate import top
 from classifiers.training.fit import linear
 from classifiers.training.fit.certain import LEAST_ROWS, Point, Told, choose
@@ -48,10 +49,12 @@ under a third may have one."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settling:
-    """What a table settles. limits: of its classes; told: what held-out rows say of it; point: where it settles them,
-    None where it settles nothing, because of `because`."""
+    """What a table settles. limits: of its classes; bands: the same of texts that have others, which it settles only
+    where it is as certain as these demand; told: what held-out rows say of it; point: where it settles them, None where
+    it settles nothing, because of `because`."""
 
     limits: Sequence[Threshold]
+    bands: Mapping[Band, Sequence[Threshold]] = field(default_factory=dict)
     told: Told | None = None
     point: Point | None = None
     because: str = ""
@@ -96,7 +99,7 @@ def put_in_front(policy: Policy, rows: Sequence[Row], made: "Made", bench: "Benc
         max_tokens=made.encoders[0].max_tokens,
     )
     encoder = Encoder.open(folder)
-    stage = _stage(table, encoder.id, settling.limits)
+    stage = _stage(table, encoder.id, settling)
     verdicts = _verdicts(policy, made.trained.verdicts, settling, stage)
     trained = replace(
         made.trained, model=replace(made.trained.model, stages=(stage, *made.trained.model.stages)), verdicts=verdicts
@@ -128,13 +131,21 @@ def _settling(policy: Policy, rows: Sequence[Row], made: "Made", table: Table | 
     if table is None or why:
         return _Settling(limits=nothing, because=why)
     shown = _shown(table, made)
-    told = _told(table, made, shown)
+    told = _told(table, made, shown, _demanded(policy, rows, made, table))
     point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
     if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
         share = f"only {point.settled:.1%} of texts" if point else "no texts"
         return _Settling(limits=nothing, because=f"{share} would be settled with as few errors as without it")
-    limit = Threshold(act=point.act, unsure=point.act)
-    return _Settling(limits=[limit if one else NEVER for one in shown.tolist()], told=told, point=point)
+    limits = [Threshold(act=point.act, unsure=point.act) if one else NEVER for one in shown.tolist()]
+    own = {
+        band: [max(limit, demanded[name], key=_act) for name, limit in zip(table.lesson.classes, limits, strict=True)]
+        for band, demanded in made.trained.model.last.bands.items()
+    }
+    return _Settling(limits=limits, bands=own, told=told, point=point)
+
+
+def _act(limit: Threshold) -> float:
+    return limit.act
 
 
 def _may_have_one(policy: Policy) -> bool:
@@ -151,15 +162,28 @@ def _shown(table: Table, made: "Made") -> NDArray[np.bool_]:
     return np.asarray(np.bincount(table.lesson.targets[held], minlength=len(table.lesson.classes)) >= LEAST_SHOWN)
 
 
-def _told(table: Table, made: "Made", shown: NDArray[np.bool_]) -> Told:
-    """What the table and the model say of held-out rows; what is not `shown` is unknown."""
+def _demanded(policy: Policy, rows: Sequence[Row], made: "Made", table: Table) -> Floats:
+    """(n,) how certain it must be of a held-out row because the row's band has thresholds of its own; 0 where not."""
+    held, own = made.trained.rows, made.trained.model.last.bands
+    found = np.zeros(len(held), np.float32)
+    if own:
+        named = table.probabilities[held].argmax(axis=1)
+        for place, band in enumerate(bands.of_texts(policy, [rows[index].text for index in held])):
+            if band in own:
+                found[place] = own[band][table.lesson.classes[named[place]]].act
+    return found
+
+
+def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats) -> Told:
+    """What the table and the model say of held-out rows; what is not `shown`, or less certain than is `demanded`, is
+    unknown."""
     held = made.trained.rows
     probabilities, truth = table.probabilities[held], table.lesson.targets[held]
     said = [top(verdict)[0] for verdict in made.trained.verdicts]
     guess = probabilities.argmax(axis=1)
     return Told(
         probabilities=probabilities,
-        known=table.known[held] & shown[guess],
+        known=table.known[held] & shown[guess] & (probabilities.max(axis=1) >= demanded),
         right=guess == truth,
         before=np.array([label == table.lesson.classes[index] for label, index in zip(said, truth, strict=True)], bool),
         used=made.trained.used,
@@ -184,7 +208,7 @@ def _tokenizer(made: "Made", bench: "Bench") -> Path:
     return (made.own[encoder.own] if encoder.own else find(encoder, bench.models_dir)) / TOKENIZER
 
 
-def _stage(table: Table, encoder: EncoderId, limits: Sequence[Threshold]) -> Stage:
+def _stage(table: Table, encoder: EncoderId, settling: _Settling) -> Stage:
     """A head that reads the scores off the encoder's vectors, and a novelty that tells whether they are there."""
     count = len(table.lesson.classes)
     known = np.zeros((1, count + 2), np.float32)
@@ -198,7 +222,8 @@ def _stage(table: Table, encoder: EncoderId, limits: Sequence[Threshold]) -> Sta
             bias=np.zeros(count, np.float32),
         ),
         calibration=table.calibration,
-        thresholds=dict(zip(table.lesson.classes, limits, strict=True)),
+        thresholds=dict(zip(table.lesson.classes, settling.limits, strict=True)),
+        bands={band: dict(zip(table.lesson.classes, own, strict=True)) for band, own in settling.bands.items()},
         novelty=Novelty(prototypes=known, limit=_UNKNOWN),
     )
 

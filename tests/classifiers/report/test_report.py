@@ -74,6 +74,7 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
 def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> None:
     reached = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
     shared = {"label": None, "catch": 0.95, "false_alarms": 0.03, "stated": True, "met": False, **reached}
+    shared |= {"demanded": ["catch", "false_alarms"], "demanded_met": False}
     answers = {"max_error": 0.05, "min_answered": 0.0, "met": False}
     unshown = {"max_error": 0.02, "min_answered": 0.0, "met": None, "answered": 1.0}
     goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers, unshown)]
@@ -82,6 +83,27 @@ def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> N
     assert "80.0 % (70.0 – 87.0 %) at 2.0 % (1.0 – 5.0 %) on real rows" in page
     assert "– error, – answered on real rows" in page
     assert "0.0 % answered: not shown, with nothing to measure it on, – error, 100.0 % answered on real rows" in page
+
+
+@pytest.mark.parametrize(
+    ("demanded", "told"),
+    [
+        (["catch"], "catch 95.0 % at 3.0 % false alarms (aimed at, not demanded): <met>, 80.0 %"),
+        (["false_alarms"], "catch 95.0 % (aimed at, not demanded) at 3.0 % false alarms: <met>, 80.0 %"),
+        (["catch", "false_alarms"], "catch 95.0 % at 3.0 % false alarms: <met>, 80.0 %"),
+        ([], "catch 95.0 % at 3.0 % false alarms (by default): aimed at, not demanded, 80.0 %"),
+    ],
+)
+@pytest.mark.parametrize("met", [True, False])
+def test_of_a_goal_only_what_the_policy_states_is_judged(
+    reports: dict[str, Any], demanded: list[str], told: str, *, met: bool
+) -> None:
+    reached = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
+    goal = {"label": None, "catch": 0.95, "false_alarms": 0.03, "met": False, "measured_on": "real rows", **reached}
+    goal |= {"stated": bool(demanded), "demanded": demanded, "demanded_met": met}
+    page = html.page({**reports["safety"], "goals": [goal]})
+    mark = '<span class="yes">met</span>' if met else '<span class="no">not met</span>'
+    assert told.replace("<met>", mark) in page
 
 
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:

@@ -75,6 +75,20 @@ def test_what_novelty_made_other_has_no_part_in_calibration(make_policy: Callabl
     assert found["ece"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("scores", [{}, dict.fromkeys(LABELS, 0.0)])
+@pytest.mark.parametrize("other", ["anything else", None])
+def test_a_text_without_anything_to_read_is_certain_of_nothing(
+    make_policy: Callable[..., Policy], scores: dict[str, float], other: str | None
+) -> None:
+    unread = Verdict(classifier="bank", version="", scores=scores, abstention=Abstention.UNREAD)
+    verdicts = [unread, says("card_arrival", 0.9), replace(says(OTHER, 1.0), confidence=1.0)]
+    truths = [("card_arrival",), ("card_arrival",), ("other",)]
+    found = evaluate(make_policy(other=other), list("abc"), truths, verdicts)
+    assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("a", 0.0)]
+    assert [entry["rows"] for entry in found["reliability"]] == [2]
+    assert found["answered"] == pytest.approx(1 / 3, abs=1e-4)
+
+
 def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
     found = evaluate(make_policy(), ["a" * 1_000_000], [("exchange_rate",)], [says("card_arrival", 0.9)])
     assert len(found["errors"][0]["text"]) == 600

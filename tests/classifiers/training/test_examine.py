@@ -60,6 +60,16 @@ def test_an_error_is_beside_its_nearest_training_rows(bank: dict[str, Any]) -> N
     assert [near["text"] for near in error["nearest"]] == ["where is my new card", "what is the exchange rate"]
 
 
+def test_errors_in_long_texts_that_begin_alike_are_told_apart(runtime: Runtime) -> None:
+    begins = " " * 1000
+    rows = [row(f"{begins}somebody took my card", "exchange_rate"), row(f"{begins}how many dollars", "card_arrival")]
+    one, two = examine(runtime, "bank", rows, trained_on=TRAINED)["errors"]
+    assert one["text"] == two["text"]
+    assert "index" not in one
+    nearest = {error["truth"]: error["nearest"][0]["text"] for error in (one, two)}
+    assert nearest == {"exchange_rate": "where is my new card", "card_arrival": "what is the exchange rate"}
+
+
 def test_training_rows_are_not_encoded_where_nobody_will_read_the_nearest(runtime: Runtime) -> None:
     done: list[str] = []
     found = examine(

@@ -1,4 +1,4 @@
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +125,28 @@ def test_only_rows_that_are_like_messages_are_measured() -> None:
     assert calls[-1] == (len(calls), len(calls))
 
 
+@pytest.mark.parametrize(("group", "asked"), [(None, 26), ("chat", 20)])
+def test_a_class_is_measured_only_by_fits_that_know_it(group: str | None, asked: int) -> None:
+    vectors, truth = clouds(3, 10, spread=0.2)
+    vectors, truth = vectors[:26], truth[:26]
+    rows = [replace(row, group=group) if group and row.labels == ("label 2",) else row for row in rows_of(truth)]
+    held = crossfit.one_of(rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *_: None)
+    assert held.rows.tolist() == list(range(asked))
+    assert (held.logits.argmax(axis=1) == truth[:asked]).all()
+    made = fit(
+        policy("intent", 3), rows, vectors, encoder=EncoderId(source="x", sha256="y"), seed=0, advance=lambda *_: None
+    )
+    assert min(verdict.confidence for verdict in made.verdicts) > 0.8
+    assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
+
+
+def test_where_each_class_is_of_one_group_all_are_measured() -> None:
+    vectors, truth = clouds(2, 10)
+    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth)]
+    held = crossfit.one_of(rows, vectors, truth, weights=ones(truth), count=2, seed=0, advance=lambda *_: None)
+    assert held.rows.tolist() == list(range(20))
+
+
 def policy(kind: str, labels: int, **more: object) -> Policy:
     described = {f"label {index}": {"means": "x"} for index in range(labels)}
     return Policy.model_validate({"version": 1, "name": "p", "kind": kind, "about": "x", "labels": described, **more})
@@ -173,7 +195,7 @@ def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     before[np.arange(len(truth)), truth] = 0.9
     unseen = np.arange(len(truth)) % 5 == 0
     real = rows_of(truth)
-    written = [dataclasses.replace(row, source="teacher") for row in real]
+    written = [replace(row, source="teacher") for row in real]
 
     def share(rows: list[Row], unseen: np.ndarray | None = None) -> float:
         encoder = EncoderId(source="x", sha256="y")
@@ -204,6 +226,19 @@ def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
     assert made.rows.tolist() == np.flatnonzero(unseen).tolist()
 
 
+@pytest.mark.parametrize("goal", [None, {"max_error": "5%", "min_answered": "50%"}])
+def test_where_only_other_can_be_measured_a_goal_is_not_reached(goal: dict[str, str] | None) -> None:
+    vectors, truth = clouds(3, 20, spread=0.2)
+    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth[:40])]
+    rows += [replace(row, labels=(OTHER,), group=f"{OTHER} {row.text}") for row in rows_of(truth[40:])]
+    stated = policy("intent", 2, other="else", goal=goal)
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(stated, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    assert made.rows.tolist() == list(range(40, 60))
+    assert bool(made.chosen.missed) is (goal is not None)
+    assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
+
+
 def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
     vectors, truth = clouds(3, 10, spread=0.1)
     rows = rows_of(truth)
@@ -218,6 +253,7 @@ def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
     placed = scope.place_near_misses(policy("intent", 3, other="anything else"), rows, far)
     assert placed[0] is not None
     assert placed[0].labels == (OTHER,)
+    assert not placed[0].probe
 
 
 def test_everyday_text_that_may_be_in_scope_is_found() -> None:

@@ -95,6 +95,10 @@ def test_what_the_policy_states_comes_before_a_bands_own_threshold(make_policy: 
         assert set(chosen.bands) == own
         assert [one["own"] for one in chosen.by_band] == [bool(own), False]
         assert chosen.of(bands[0]) == chosen.thresholds
+        reached = (0.0, 0.95) if own else (0.05, 1.0)
+        assert (chosen.goals[0]["error"], chosen.goals[0]["answered"]) == reached
+        low, high = chosen.goals[0]["error_interval"]
+        assert low <= reached[0] < high
     assert chosen.by_band[0]["error"] == 0.2
 
 
@@ -123,6 +127,7 @@ def test_a_safety_goal_is_missed_only_where_the_policy_states_it(
     assert chosen.goals[0]["met"] is False
     assert chosen.goals[0]["alarms"] <= 0.01
     assert bool(chosen.missed) is stated
+    assert chosen.goals[0]["demanded"] == (["catch", "false_alarms"] if stated else [])
     if stated:
         assert chosen.missed[0].startswith("labels.violence.goal: catch 95.0% at 1.0% false alarms is not reached on")
 
@@ -141,6 +146,7 @@ def test_a_safety_goal_demands_only_what_it_names(
     chosen = for_any(safety(make_policy, goal), probabilities, holds, "text")
     reached = chosen.goals[0]
     assert reached["met"] is False
+    assert (reached["demanded"], reached["demanded_met"]) == (list(goal), not missed)
     assert bool(chosen.missed) is missed
     assert (reached["alarms"] <= 0.05) is ("false_alarms" in goal)
     assert (reached["caught"] == 0.95) is ("false_alarms" not in goal)
@@ -169,6 +175,7 @@ def test_a_side_without_rows_is_neither_met_nor_missed(
         policy = safety(make_policy, {stated: "5%" if stated == "false_alarms" else "95%"})
         chosen = for_any(policy, np.full((400, 2), there, np.float32), holds, "real rows")
         assert chosen.goals[0]["met"] is None
+        assert chosen.goals[0]["demanded_met"] is (None if stated == side else True)
         assert chosen.goals[0]["caught" if side == "catch" else "alarms"] is None
         told = f"labels.violence.goal: {side}: no rows to measure it on; give examples or data"
         assert chosen.missed == ((told,) if stated == side else ())

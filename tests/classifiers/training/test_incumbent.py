@@ -105,6 +105,44 @@ def test_what_the_version_in_use_was_trained_on_is_not_held_out(models_dir: Path
     assert held.isdisjoint(row.text for row in every[:150])
 
 
+def in_groups(found: Iterable[Row], ends: str) -> list[Row]:
+    """Six rows of one message each, a thing in different places, are a group."""
+    return [replace(row, group=f"rows.jsonl{ends.format(index // 6)}") for index, row in enumerate(found)]
+
+
+def test_a_group_is_held_out_whole_and_the_same_whatever_comes_with_it(
+    models_dir: Path, bare: Callable[..., None]
+) -> None:
+    bare("20260101-000000-00000000")
+    every = in_groups(as_rows(rows()), "/chat{}")
+    incumbent = Incumbent.find(policy(), every, models_dir)
+    held = {row.group for row in incumbent.held}
+    assert 20 <= len(incumbent.held) == 6 * len(held) < 120
+    assert held.isdisjoint(row.group for row in incumbent.spared(every))
+    again = Incumbent.find(policy(), [*every[:60:-1], *every[:60]], models_dir)
+    assert {row.text for row in again.held} == {row.text for row in incumbent.held}
+
+
+@pytest.mark.parametrize(
+    ("ends", "seen", "now", "left"),
+    [
+        ("/chat{}", lambda row: row, "/chat{}", False),
+        ("/chat{}", lambda row: replace(row, text=f"{row.text}, please"), "/chat{}", False),
+        # the file has moved since, and holds other lines
+        ("/chat{}", lambda row: row, "/moved/chat{}", False),
+        (":{}", lambda row: replace(row, text=f"{row.text}, please"), ":{}", True),
+    ],
+)
+def test_a_group_of_which_the_version_in_use_has_seen_a_row_is_not_held_out(
+    models_dir: Path, bare: Callable[..., None], *, ends: str, seen: Callable[[Row], Row], now: str, left: bool
+) -> None:
+    every = as_rows(rows())
+    bare("20260101-000000-00000000", [seen(row) for row in in_groups(every, ends)[:240:6]])
+    held = {row.text for row in Incumbent.find(policy(), in_groups(every, now), models_dir).held}
+    assert held
+    assert held.isdisjoint(row.text for row in every[:240]) is not left
+
+
 def test_few_rows_all_teach(models_dir: Path, bare: Callable[..., None]) -> None:
     bare("20260101-000000-00000000")
     every = as_rows(rows()[:60])

@@ -26,16 +26,20 @@ def test_a_group_can_be_left_out() -> None:
 
 def test_a_held_out_error_is_not_its_own_neighbour() -> None:
     errors = [{"text": "z"}]
-    beside_errors(errors, ROWS, VECTORS)
+    beside_errors(errors, [2], ROWS, VECTORS)
     assert [row["text"] for row in errors[0]["nearest"]] == ["y", "x"]
 
 
-def test_an_error_in_a_long_text_is_found_by_what_a_report_shows_of_it() -> None:
-    rows = [replace(ROWS[0], text="x" * 1_000_000), *ROWS[1:]]
-    errors = [{"text": shortened(rows[0].text)}]
-    beside_errors(errors, rows, VECTORS)
-    assert [row["text"] for row in errors[0]["nearest"]] == ["z"]
+def test_errors_in_long_texts_that_begin_alike_are_told_apart() -> None:
+    rows = [replace(row, text="x" * 1000 + row.text, group=row.text) for row in ROWS]
+    errors = [{"text": shortened(row.text)} for row in rows]
+    beside_errors(errors, [0, 1, 2], rows, VECTORS)
+    assert [[row["labels"] for row in error["nearest"]] for error in errors] == [
+        [["b"], ["c"]],
+        [["a"], ["c"]],
+        [["b"], ["a"]],
+    ]
 
 
 def test_without_errors_there_is_nothing_to_do() -> None:
-    beside_errors([], ROWS, VECTORS)
+    beside_errors([], [], ROWS, VECTORS)

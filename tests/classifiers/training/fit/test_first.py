@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from classifiers import Reading, Runtime, artifact
 from classifiers.heads.linear import pooled_one
 from classifiers.model import Floats, Stage
-from classifiers.policy import Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.training.run import Outcome, train
 
 FORMS = {
@@ -80,6 +81,26 @@ def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
         [Reading(classifier="bank", texts=(one,)) for one in (text, "her new card has never arrived in the evening")]
     )
     assert (asked.stage, known.stage) == ("main", "first")
+
+
+def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, models_dir: Path, tmp_path: Path) -> None:
+    chance, fresh, rows = Random(0), [], []
+    for label, form in (("card_arrival", "{} card {} {}"), ("exchange_rate", "{} rate {} {}")):
+        for place, words in enumerate(chance.sample(list(product(WHO, HOW, WHEN)), 200)):
+            text = form.format(*words)
+            told = label if chance.random() > 0.25 else next(one for one in FORMS if one != label)
+            rows.append({"text": text, "label": told}) if place < 120 else fresh.append(text)
+    (tmp_path / "short.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    outcome = run(data=["rows.jsonl", "short.jsonl"])
+    assert outcome.report["settings"]["first_stage"]["settled"] > 0.3
+    [band] = [one for one in outcome.report["bands"] if one["own"]]
+    assert band["up_to"] == 40
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in fresh])
+    sure = [verdict.confidence for verdict in verdicts if verdict.labels and verdict.labels != (OTHER,)]
+    assert min(sure) >= band["act"] - 1e-4
+    [known] = runtime.classify([Reading(classifier="bank", texts=("her new card has never arrived in the evening",))])
+    assert (known.labels, known.stage) == (("card_arrival",), "first")
 
 
 def test_what_it_hands_on_is_decided_by_both(run: Run, models_dir: Path) -> None:
