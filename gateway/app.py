@@ -92,11 +92,13 @@ def create_app(
         on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
         alone=any(rule.contract for rule in settings.rules),
+        first=routes.first,
     )
     safety = SafetyOwner(
         SafetyStore(contracts.path),
         on_move=lambda scope, side: metrics.contract_moves.labels(scope.rule, side.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
+        first=routes.first,
     )
     bound = [rule.name for rule in rules if rule.terms is not None]
     metrics.watch_contracts(owner, bound)

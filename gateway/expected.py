@@ -51,7 +51,7 @@ def stand_at_zero(
             # a classifier that is asked directly is asked by no rule
             metrics.expect_verdicts(name, rule.classifier, rule.names.labels)
         metrics.expect_redacted(rule.name, rule.redacts)
-        if any(action.own_label for action in rule.then.values()):
+        if any(action.act is Act.ANSWER for action in rule.then.values()):
             metrics.expect_unmet(rule.name)
         if rule.asks is not None:
             metrics.expect_judge(rule.name, (outcome.value for outcome in Outcome))

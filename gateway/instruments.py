@@ -115,7 +115,7 @@ class Instruments:
             "offramp_stage_verdicts", "Verdicts by the classifier's stage that settled them.", "classifier", "stage"
         )
         self.unmet = self._counter(
-            "offramp_unmet_answers", "Labels that could not be given in the caller's shape.", "rule", "reason"
+            "offramp_unmet_answers", "Rules' answers that could not be given in the caller's shape.", "rule", "reason"
         )
         self.redacted = self._counter(
             "offramp_redacted_places", "Places in requests and answers that were replaced.", "rule", "kind"

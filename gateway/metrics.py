@@ -14,18 +14,14 @@ from gateway.answers.unmet import Reason
 from gateway.contract.owner import Owner
 from gateway.contract.safety_owner import SafetyOwner
 from gateway.contract.state import Phase
-from gateway.errors import AnswerLost, Unavailable, UpstreamFailed, UpstreamTimeout
 from gateway.instruments import Instruments
 from gateway.ledger.record import ASIDE, Record
+from gateway.ledger.unknown import may_have_cost, why_unknown
 from gateway.ledger.writer import LedgerWriter
-from gateway.types import CLIENT_CLOSED
 
 _MISSING: Final = ("not_reported", "cut_off")
 _UNPRICED: Final = ("no_price", *_MISSING)
 """Why a cost is unknown."""
-_CUT_OFF: Final = frozenset({CLIENT_CLOSED, Unavailable.status, UpstreamTimeout.status})
-_CUT_OFF_BY: Final = frozenset({UpstreamFailed.code, AnswerLost.code, UpstreamTimeout.code})
-"""Statuses and errors of calls that ended before their answer did."""
 
 
 class Metrics(Instruments):
@@ -178,7 +174,7 @@ class Metrics(Instruments):
             for one in moves:
                 one(record)
             if record.spent_usd is None or record.saved_usd is None:
-                reason = _why_unpriced(record)
+                reason = why_unknown(record)
                 (unpriced.get(reason) or self.unpriced.labels(model, reason)).inc()
 
         return move
@@ -219,8 +215,9 @@ class Metrics(Instruments):
                 cached.inc(record.cached_input_tokens)
             if record.spent_usd:
                 cost.inc(record.spent_usd)
-            if record.usage_source == "missing":
-                missing[_why_unpriced(record)].inc()
+            # where the call cost nothing, it is one to a target before it that is missing, and that is counted
+            if record.usage_source == "missing" and may_have_cost(record):
+                missing[why_unknown(record)].inc()
             if broke_off is not None and record.error and record.status < 400:
                 broke_off.inc()
 
@@ -250,13 +247,6 @@ class Metrics(Instruments):
             saved.inc(record.saved_usd or 0.0)
 
         return avoid
-
-
-def _why_unpriced(record: Record) -> str:
-    """Of a call that was cut off, nobody could have reported the usage; of a whole answer, its upstream did not."""
-    if record.usage_source != "missing":
-        return "no_price"
-    return "cut_off" if record.status in _CUT_OFF or record.error in _CUT_OFF_BY else "not_reported"
 
 
 def _key(record: Record, model: str) -> tuple[object, ...]:

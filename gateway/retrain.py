@@ -63,11 +63,14 @@ class Retrainer:
     async def _look_at(self, rule: Rule, retrain: Retrain) -> None:
         edition = self._in_use.edition
         tried = edition.proposed.get(rule.classifier)
+        proposed = self._registry.proposed(rule.classifier)
         if tried is not None:
-            await self._judge(rule, tried, edition.versions[rule.classifier])
+            if proposed == tried:
+                # what has just been promoted or withdrawn is in the edition until the next reload
+                await self._judge(rule, tried, edition.versions[rule.classifier])
             return
         busy = self._training is not None and not self._training.done()
-        if busy or self._registry.proposed(rule.classifier) is not None:
+        if busy or proposed is not None:
             return
         # each version that is tried spends of α and of answers: the next one is to know twice as much
         since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _APART = re.compile(r"[\W_]+")
@@ -31,12 +31,14 @@ def signed(word: str) -> bool:
     return _TELLS.search(word.strip()) is not None
 
 
-def spelled(name: str, words: Iterable[str]) -> str | None:
-    """The one of the caller's words that is the name: as it stands, else the only one that differs in spelling."""
+def spelled(name: str, words: Iterable[str], fold: Callable[[str], str] = folded) -> str | None:
+    """The one of the caller's words that is the name: as it stands, else the only one that differs in spelling. fold:
+    `folded`, or what remembers it."""
     words = tuple(words)
     if name in words:
         return name
-    alike = [word for word in dict.fromkeys(words) if folded(word) == folded(name)]
+    key = fold(name)
+    alike = [word for word in dict.fromkeys(words) if fold(word) == key]
     return alike[0] if len(alike) == 1 else None
 
 
@@ -57,13 +59,15 @@ class Names:
         """The label and the other words for it."""
         return (label, *self.aliases.get(label, ()))
 
-    def meant(self, word: str) -> str | None:
-        """The label that a word stands for, however it is spelled."""
-        return self._meant.get(folded(word))
+    def meant(self, word: str, fold: Callable[[str], str] = folded) -> str | None:
+        """The label that a word stands for, however it is spelled. fold: `folded`, or what remembers it."""
+        return self._meant.get(fold(word))
 
-    def spelled(self, label: str, words: Sequence[str]) -> str | None:
-        """The one of the caller's words that stands for the label: spelled as it is, else as one of its aliases."""
-        if any(folded(word) == folded(label) for word in words):
-            return spelled(label, words)
-        alike = [word for word in dict.fromkeys(words) if self.meant(word) == label]
+    def spelled(self, label: str, words: Sequence[str], fold: Callable[[str], str] = folded) -> str | None:
+        """The one of the caller's words that stands for the label: spelled as it is, else as one of its aliases. fold:
+        `folded`, or what remembers it."""
+        key = fold(label)
+        if any(fold(word) == key for word in words):
+            return spelled(label, words, fold)
+        alike = [word for word in dict.fromkeys(words) if self.meant(word, fold) == label]
         return alike[0] if len(alike) == 1 else None

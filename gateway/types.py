@@ -35,6 +35,7 @@ class Context:
     where that is not known.
     judge_s: how long judges were waited for, whose calls have records of their own.
     failed_s: the time of targets that gave no answer, before the one that was asked last.
+    untold: a target before the one that was asked last may have taken the call; what it cost is told by nobody.
     rerouted: a rule sent it to another model than the client asked for.
     client_gone: the client went away, so the work on its request was cancelled.
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
@@ -50,6 +51,7 @@ class Context:
     met: dict[str, int] = field(default_factory=dict)
     judge_s: float = 0.0
     failed_s: float = 0.0
+    untold: bool = False
     rerouted: bool = False
     client_gone: bool = False
     replying: bool = False

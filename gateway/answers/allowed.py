@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from gateway.answers.looked import Looked, TooLarge
+
 SAYS_NOTHING: Final = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema",
                                  "$id", "$comment", "deprecated", "readOnly", "writeOnly"})  # fmt: skip
 """Keywords that allow everything."""
@@ -18,35 +20,17 @@ _LOOKED_AT: Final = SAYS_NOTHING | {
     "exclusiveMaximum",
 }  # fmt: skip
 _DEEPEST: Final = 32
-_MOST_PLACES: Final = 5_000
 
 
-def refused(schema: Mapping[str, Any], value: Any) -> tuple[str, ...] | None:
+def refused(schema: Mapping[str, Any], value: Any, looked: Looked | None = None) -> tuple[str, ...] | None:
     """The place whose value the schema does not allow for certain, by names of properties, from the outermost in; None
-    where it allows all. Raises TypeError where a keyword's own value is not of its type."""
-    if _Checking(schema).allows(schema, value, 0):
-        return None
-    return tuple(_innermost(_Checking(schema), schema, value))
-
-
-def referred(root: Mapping[str, Any], reference: object) -> object:
-    """What stands at a `$ref` within the schema; None where there is no such place."""
-    if not str(reference).startswith("#"):
-        return None
-    target: object = root
-    for part in str(reference).removeprefix("#").strip("/").split("/"):
-        target = target.get(part) if isinstance(target, Mapping) else None
-    return target
-
-
-def listed(root: Mapping[str, Any], schema: object) -> tuple[str, ...]:
-    """The strings that a schema within the root lists as values."""
-    if isinstance(schema, Mapping) and "$ref" in schema:
-        schema = referred(root, schema["$ref"])
-    if not isinstance(schema, Mapping):
+    where it allows all. looked: what of the schema has been looked at before. Raises TypeError where a keyword's own
+    value is not of its type."""
+    checking = _Checking(looked or Looked(schema))
+    try:
+        return None if checking.allows(schema, value, 0) else tuple(_innermost(checking, schema, value))
+    except TooLarge:
         return ()
-    values = [schema["const"]] if "const" in schema else schema.get("enum", ())
-    return tuple(value for value in values if isinstance(value, str))
 
 
 def _innermost(checking: "_Checking", schema: Mapping[str, Any], value: Any) -> Iterator[str]:
@@ -64,15 +48,14 @@ def _innermost(checking: "_Checking", schema: Mapping[str, Any], value: Any) -> 
 class _Checking:
     """One value being held against one schema."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
-        self._root = root
-        self._places = 0
+    def __init__(self, looked: Looked) -> None:
+        self._looked = looked
 
     def allows(self, schema: object, value: Any, depth: int) -> bool | None:
-        self._places += 1
+        self._looked.place(schema)
         if isinstance(schema, bool):
             return schema
-        if self._places > _MOST_PLACES or depth > _DEEPEST or not isinstance(schema, Mapping):
+        if depth > _DEEPEST or not isinstance(schema, Mapping):
             return None
         return _all(self._told(schema, value, depth + 1))
 
@@ -95,11 +78,11 @@ class _Checking:
             named = schema["type"]
             yield not _types(value).isdisjoint([named] if isinstance(named, str) else named)
         if "const" in schema:
-            yield _same(value, schema["const"])
+            yield self._same(value, schema["const"])
         if "enum" in schema:
-            yield any(_same(value, one) for one in schema["enum"])
+            yield self._one_of(value, schema["enum"])
         if "$ref" in schema:
-            yield self.allows(referred(self._root, schema["$ref"]), value, depth)
+            yield self.allows(self._looked.referred(schema["$ref"]), value, depth)
         if "anyOf" in schema:
             yield _any(self.allows(one, value, depth) for one in schema["anyOf"])
         if "oneOf" in schema:
@@ -119,10 +102,27 @@ class _Checking:
     def _array(self, schema: Mapping[str, Any], value: list[Any], depth: int) -> Iterator[bool | None]:
         yield schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
         if schema.get("uniqueItems"):
+            self._looked.parts(len(value))
             yield len({(isinstance(one, bool), one) for one in value}) == len(value)
         items = None if "prefixItems" in schema else schema.get("items", True)
         for one in value:
             yield self.allows(items, one, depth)
+
+    def _one_of(self, value: Any, values: Any) -> bool:
+        if not isinstance(values, list):
+            raise TypeError("an enum that is no array")
+        # a string is like no value of another type, and there may be thousands
+        return value in values if isinstance(value, str) else any(self._same(value, one) for one in values)
+
+    def _same(self, one: Any, other: Any) -> bool:
+        """`True` is not 1."""
+        if isinstance(one, list) and isinstance(other, list):
+            self._looked.parts(len(one))
+            return len(one) == len(other) and all(map(self._same, one, other))
+        if isinstance(one, dict) and isinstance(other, dict):
+            self._looked.parts(len(one))
+            return one.keys() == other.keys() and all(self._same(one[name], other[name]) for name in one)
+        return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _types(value: Any) -> frozenset[str]:
@@ -140,15 +140,6 @@ def _types(value: Any) -> frozenset[str]:
             return frozenset({"number", "integer"} if whole else {"number"})
         case _:
             return frozenset({"object"})
-
-
-def _same(one: Any, other: Any) -> bool:
-    """`True` is not 1."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _all(found: Iterable[bool | None]) -> bool | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.answers.fill import Path
 from gateway.answers.make import Made
+from gateway.answers.placed import Path
 from gateway.answers.said import Said, bare, streamed, whole
 from gateway.answers.values import Values
 from gateway.spelling import Names, folded

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from gateway.answers import prompt
-from gateway.answers.fill import Path, fill
+from gateway.answers.fill import fill
 from gateway.answers.logprobs import Spelled, logprobs
+from gateway.answers.placed import Path
 from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word
 from gateway.answers.told import Told
 from gateway.answers.unmet import Reason, Unmet
+from gateway.spelling import Names
 from gateway.wire import chat
 
 _BYTES_A_TOKEN = 4
@@ -69,7 +71,20 @@ def _by_schema(wanted: Wanted, shape: Document | Call, told: Told) -> Made | Unm
         slots=filled.slots,
         slot_confidence=filled.confidence,
     )
-    return _within(wanted, made, told, partial(told.names.spelled, words=filled.words))
+    return _within(wanted, made, told, _by_label(told.names, filled.words))
+
+
+def _by_label(names: Names, words: Sequence[str]) -> Spelled:
+    """The one of the words that stands for a label; they are read once for all labels, and where one is asked for."""
+
+    @cache
+    def meant() -> Mapping[str | None, Sequence[str]]:
+        read: dict[str | None, list[str]] = {}
+        for word in dict.fromkeys(words):
+            read.setdefault(names.meant(word), []).append(word)
+        return read
+
+    return lambda label: names.spelled(label, meant().get(label, ()))
 
 
 def _by_prompt(wanted: Wanted, shape: Word | AnyObject, told: Told, text: str) -> Made | Unmet:

@@ -17,7 +17,7 @@ class Said(msgspec.Struct):
 def whole(body: bytes) -> list[Said]:
     """The choices of an answer in one piece. Raises msgspec.DecodeError."""
     said: dict[int, Said] = {}
-    _take(said, body)
+    _take(said, body, stream=False)
     return list(said.values())
 
 
@@ -25,7 +25,7 @@ def streamed(body: bytes) -> list[Said]:
     """The choices of an answer's events. Raises msgspec.DecodeError."""
     said: dict[int, Said] = {}
     for data in sse.payloads(body):
-        _take(said, data)
+        _take(said, data, stream=True)
     return list(said.values())
 
 
@@ -37,12 +37,12 @@ def bare(text: str) -> str:
     return text
 
 
-def _take(said: dict[int, Said], data: bytes) -> None:
+def _take(said: dict[int, Said], data: bytes, *, stream: bool) -> None:
     for place, choice in enumerate(chat.decode_answer(data).choices or ()):
         number = choice.index if choice.index is not None else place
         one = said.setdefault(number, Said())
         one.finish = choice.finish_reason or one.finish
-        message = choice.message or choice.delta
+        message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
         if message is None:
             continue
         one.content += message.content or ""

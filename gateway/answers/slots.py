@@ -1,13 +1,13 @@
 """A slot's value in the type that a JSON schema asks for. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.spelling import spelled
+from gateway.spelling import folded, spelled
 
 KEYWORDS: Final = frozenset({
     "type", "format", "enum", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
@@ -19,13 +19,13 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 Scalar = str | int | float
 
 
-def fit(slot: Slot, found: SlotValue, schema: Mapping[str, Any]) -> Scalar | None:
+def fit(slot: Slot, found: SlotValue, schema: Mapping[str, Any], fold: Callable[[str], str] = folded) -> Scalar | None:
     """The value as a schema of a string, a number or an enum takes it; None where it does not, or where the words are
-    no value of the slot's type."""
+    no value of the slot's type. fold: `spelling.folded`, or what remembers it."""
     if found.value is None:
         return None
     if "enum" in schema:
-        return _one_of(slot, found.value, schema["enum"])
+        return _one_of(slot, found.value, schema["enum"], fold)
     if schema.get("type") == "string":
         return _text(slot, found, schema)
     if schema.get("type") in ("number", "integer"):
@@ -33,7 +33,7 @@ def fit(slot: Slot, found: SlotValue, schema: Mapping[str, Any]) -> Scalar | Non
     return None
 
 
-def _one_of(slot: Slot, value: Scalar, choices: Any) -> Scalar | None:
+def _one_of(slot: Slot, value: Scalar, choices: Any, fold: Callable[[str], str]) -> Scalar | None:
     """The caller's value that is this one; an enum's other words count as its name does. `12.50` is not 1250."""
     if not isinstance(choices, list):
         return None
@@ -43,9 +43,10 @@ def _one_of(slot: Slot, value: Scalar, choices: Any) -> Scalar | None:
     words = [one for one in choices if isinstance(one, str)]
     match slot.type:
         case "enum":
-            found = {one for name in (value, *slot.values.get(value, ())) if (one := spelled(name, words))}
+            found = {one for name in (value, *slot.values.get(value, ())) if (one := spelled(name, words, fold))}
         case "text":
-            found = {one for one in words if _plain(one) == _plain(value)}
+            key = _plain(value)
+            found = {one for one in words if _plain(one) == key}
         case _:
             return None
     return next(iter(found)) if len(found) == 1 else None

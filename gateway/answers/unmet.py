@@ -1,5 +1,6 @@
 """Why a label cannot be given in the shape that was asked for, so that the call is forwarded."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,3 +40,19 @@ class Unmet:
 
     reason: Reason
     detail: str = ""
+
+
+class Cannot(Exception):
+    """Nothing can stand at a place of a schema. path: names of properties, from the outermost in; detail: a text, or
+    several, which are put together only where they are asked for."""
+
+    def __init__(self, reason: Reason, path: tuple[str, ...], detail: str | Iterable[object] = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self._path = path
+        self._detail = detail
+
+    def unmet(self) -> Unmet:
+        where = ".".join(self._path)
+        detail = self._detail if isinstance(self._detail, str) else ", ".join(map(str, self._detail))
+        return Unmet(self.reason, f"{where}: {detail}" if where and detail else where or detail or "the whole answer")

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,16 +34,18 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     from gateway.config.load import load_gateway
     from gateway.contract.store import ContractStore
     from gateway.ledger.store import NoLedger
+    from gateway.upstreams.routes import Routes
 
-    ledger = load_gateway(config, os.environ).ledger
+    loaded = load_gateway(config, os.environ, secrets=False)
+    ledger, first = loaded.ledger, Routes(loaded.settings.models).first
     if not ledger.is_file():
         raise NoLedger(ledger)
     store = ContractStore(ledger, read_only=True)
     try:
         paused = store.paused()
         found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
-        rows = [_row(store, stored, paused, drift) for stored, drift in found]
-        judged = _judged(store, paused)
+        rows = [_row(store, stored, paused, drift, first) for stored, drift in found]
+        judged = _judged(store, paused, first)
     finally:
         store.close()
     if json:
@@ -58,16 +60,16 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
         stdout().print(judges.table(judged))
         for row in judged:
             for side in ("missing", "flagging"):
-                line = f"{row['rule']} by {row['judge']}, {side}: {row[side]['reason']}"
+                line = f"{row['rule']} by {row['judge']}, {side}: {row[side]['reason']}{judges.past(row)}"
                 stdout().print(line, soft_wrap=True)
 
 
-def _judged(store: "ContractStore", paused: frozenset[str]) -> list[dict[str, Any]]:
+def _judged(store: "ContractStore", paused: frozenset[str], first: Callable[[str], str]) -> list[dict[str, Any]]:
     from gateway.contract.safety_store import SafetyStore
 
     safety = SafetyStore(store.path, read_only=True)
     try:
-        return judges.rows(safety, paused)
+        return judges.rows(safety, paused, first)
     finally:
         safety.close()
 
@@ -80,7 +82,7 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
         table.add_row(
             row["rule"],
             row["model"],
-            row["phase"] + (" (paused)" if row["paused"] else ""),
+            judges.stands(row["phase"], row),
             "" if row["threshold"] is None else f"{row['threshold']:.4f}",
             f"{row['pairs']:,}",
             f"{row['audits']:,}",
@@ -91,7 +93,7 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     for row, drift in zip(rows, drifts, strict=True):
         last = row["changed"][:16].replace("T", " ")
         told = [row["sent_to"], row["key"][:_KEY], f"last pair {last}"]
-        line = f"{row['rule']} for {row['model']} ({', '.join(filter(None, told))}): {row['reason']}"
+        line = f"{row['rule']} for {row['model']} ({', '.join(filter(None, told))}): {row['reason']}{judges.past(row)}"
         stdout().print(line, soft_wrap=True)
         if row["repeats"]["asked"]:
             stdout().print(_against_itself(row["repeats"]), soft_wrap=True)
@@ -131,7 +133,7 @@ def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
     from gateway.config.load import load_gateway
     from gateway.contract.tables import Tables
 
-    loaded = load_gateway(config, os.environ)
+    loaded = load_gateway(config, os.environ, secrets=False)
     _known(rule, [one.name for one in loaded.settings.rules if one.contract])
     with closing(Tables(loaded.ledger)) as tables:
         yield tables
@@ -150,7 +152,13 @@ def _drift(store: "ContractStore", key: str) -> "Drift | None":
     return drift(store.pairs(key), store.moves(key))
 
 
-def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found: "Drift | None") -> dict[str, Any]:
+def _row(
+    store: "ContractStore",
+    stored: "Stored",
+    paused: frozenset[str],
+    found: "Drift | None",
+    first: Callable[[str], str],
+) -> dict[str, Any]:
     from gateway.contract.bounds import upper_at_any_time
 
     scope, contract = stored.scope, stored.contract
@@ -164,6 +172,7 @@ def _row(store: "ContractStore", stored: "Stored", paused: frozenset[str], found
         "rule": scope.rule,
         "model": scope.model,
         "sent_to": scope.sent_to,
+        "reached": scope.reached(first),
         "classifier": f"{scope.classifier}@{scope.version}",
         "terms": scope.terms,
         "phase": contract.phase.value,

@@ -1,6 +1,6 @@
 """What the command line says of rules' judges: what a question costs, and where safety contracts stand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,18 +72,30 @@ def _terms(rule: Rule) -> dict[str, float]:
     }
 
 
-def rows(store: "SafetyStore", paused: frozenset[str]) -> list[dict[str, Any]]:
-    """Where each safety contract stands, for JSON."""
-    return [_row(store, stored, paused) for stored in store.contracts()]
+def rows(store: "SafetyStore", paused: frozenset[str], first: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Where each safety contract stands, for JSON. first: where a model is sent first now, as `upstream/model`."""
+    return [_row(store, stored, paused, first) for stored in store.contracts()]
 
 
-def _row(store: "SafetyStore", stored: "Stored", paused: frozenset[str]) -> dict[str, Any]:
+def stands(phase: str, row: Mapping[str, Any]) -> str:
+    """A contract's phase, and what keeps it from doing anything: its rule is paused, or it is past."""
+    return phase + (" (paused)" if row["paused"] else "") + ("" if row["reached"] else " (past)")
+
+
+def past(row: Mapping[str, Any]) -> str:
+    """Why no call belongs to a contract any more, to be said after its reason; empty where calls may."""
+    model = row["model"] if "model" in row else row["judge"]
+    return "" if row["reached"] else f"; no call belongs to it any more, for {model} is sent elsewhere now"
+
+
+def _row(store: "SafetyStore", stored: "Stored", paused: frozenset[str], first: Callable[[str], str]) -> dict[str, Any]:
     scope = stored.scope
     return {
         "key": scope.key,
         "rule": scope.rule,
         "judge": scope.model,
         "sent_to": scope.sent_to,
+        "reached": scope.reached(first),
         "classifier": f"{scope.classifier}@{scope.version}",
         "terms": scope.terms,
         "paused": scope.rule in paused,
@@ -125,7 +137,7 @@ def table(found: list[dict[str, Any]]) -> Table:
                 row["judge"],
                 what,
                 f"{side['target']:.3g}",
-                side["phase"] + (" (paused)" if row["paused"] else ""),
+                stands(side["phase"], row),
                 "" if side["score"] is None else f"{sign} {side['score']:.4f}",
                 f"{side['calls']:,}",
                 f"{side['audited']:,}",

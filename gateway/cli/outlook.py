@@ -56,7 +56,7 @@ def _of_rule(rule: Rule, store: ContractStore, registry: Registry, routes: Route
         for one in store.contracts()
         if (one.scope.rule, one.scope.terms) == (rule.name, terms)
         and one.scope.version in versions
-        and one.scope.sent_to == routes.first(one.scope.model)
+        and one.scope.reached(routes.first)
     ]
     if not own:
         return [_of_none(rule)]

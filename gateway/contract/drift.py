@@ -125,6 +125,13 @@ def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> D
     )
 
 
+def why(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> str:
+    """What has moved under a contract that is withdrawn, in words. pairs, moves: as of `drift`."""
+    found = drift(pairs, moves)
+    moved = found.moved() if found else []
+    return f"moved since the certificate: {', '.join(moved)}" if moved else "nothing has moved beyond doubt"
+
+
 def span(moves: Sequence[tuple[float, str, str]]) -> tuple[float, float, float] | None:
     """After when the pairs came that the latest certificate was seen on, when it was given, and when it ended, in Unix
     seconds; None where there is none. moves: (Unix seconds, phase, reason), by time."""

@@ -36,10 +36,11 @@ class Order:
             self._attempt, self._open, self._over, self._given_up = missing.attempt, {}, [], set()
         self._open[number] = now, missing
 
-    def leave(self, number: int) -> None:
-        """The call is no pair after all."""
+    def leave(self, number: int, *, now: float) -> list[Pair]:
+        """The call is no pair after all: the pairs that waited for it and count from now on, in order."""
         self._open.pop(number, None)
         self._given_up.discard(number)
+        return self._ready(now)
 
     def end(self, number: int, pair: Pair, *, now: float) -> list[Pair]:
         """The call is over: the pairs that count from now on, in order. One that never began counts at once."""

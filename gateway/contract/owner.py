@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from gateway.contract.audit import flip, trial_rate
-from gateway.contract.drift import drift, span
+from gateway.contract.drift import why
 from gateway.contract.flipped import Flipped
 from gateway.contract.kept import ORDERING, Kept
 from gateway.contract.reference import MOST, share
@@ -20,6 +20,7 @@ from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, hopeful, see
 from gateway.contract.stops import taken_up
 from gateway.contract.store import ContractStore, PairRow, Stored
+from gateway.contract.thinning import thin_out
 from gateway.contract.trial import Trial
 from gateway.contract.volume import Volume
 from gateway.contract.writer import SingleWriter
@@ -31,19 +32,15 @@ _log = logging.getLogger(__name__)
 _MOST: Final = 1000
 """Contracts that are kept; a prompt that holds something new in each call would make one for each."""
 _DAY_S: Final = 86400.0
-_STORED: Final = 20_000
-"""Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
-say what has moved."""
 _LAPSED_S: Final = 7 * _DAY_S
 """Without a call for so long, a contract holds up no version that is tried: its prompt may be no more."""
-_IDLE_S: Final = 90 * _DAY_S
-"""Without a pair for so long, a contract keeps none; its state stays."""
 
 
 class Owner:
     """Loads what the store holds. on_move is told of each contract that changes its phase, on_failure of writes that
     failed: the contract then answers nothing until one goes through. alone: False where it only looks, and another may
-    serve by this store. Raises LedgerError where the store cannot be read, or written, and closes it.
+    serve by this store; first: where a model is sent first, as `upstream/model`: what no call can belong to stays in
+    the store alone. Raises LedgerError where the store cannot be read, or written, and closes it.
     """
 
     def __init__(
@@ -55,16 +52,19 @@ class Owner:
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
         alone: bool = True,
+        first: Callable[[str], str] | None = None,
     ) -> None:
         self._store = store
         self._alone = alone
+        self._noted = not alone
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
         with closed_on_failure(store):
             # the latest changed first, but one that is live changes only with its audits
-            found = taken_up(store, now=clock()) if alone else store.contracts()
-            live_first = sorted(found, key=lambda stored: stored.contract.phase is not Phase.LIVE)
+            found = taken_up(store) if alone else store.contracts()
+            reached = (one for one in found if first is None or one.scope.reached(first))
+            live_first = sorted(reached, key=lambda stored: stored.contract.phase is not Phase.LIVE)
             self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
             self._attempts = store.attempts()
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
@@ -134,12 +134,15 @@ class Owner:
         if kept is not None and flipped.attempt and (flipped.coin.chosen or not sure):
             missing = flipped.pair(confidence=confidence, sure=sure, agrees=False)
             kept.order.begin(flipped.number, missing, now=self._clock())
+            if not self._noted:
+                self._writer.later(self._note)
 
     def leave(self, flipped: Flipped) -> None:
-        """A call that has begun is no pair after all."""
+        """A call that has begun is no pair after all; what waited for it counts."""
         kept = self._kept.get(flipped.scope.key)
-        if kept is not None:
-            kept.order.leave(flipped.number)
+        counting = [] if kept is None else kept.order.leave(flipped.number, now=self._clock())
+        if kept is not None and counting:
+            self._writer.later(partial(self._count, kept, counting))
 
     async def learn(
         self,
@@ -210,53 +213,55 @@ class Owner:
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
-        await self._writer.look(self._forget)
-
-    async def _forget(self) -> None:
-        """One contract at a time, so that pairs that come in need not wait for all."""
-        before = self._clock() - _IDLE_S
-        for key, keep in await self.ask(lambda store: store.forgettable(before=before, keep=_STORED)):
-            await self.ask(partial(_forget_pairs, key=key, keep=keep))
+        await self._writer.look(lambda: thin_out(self._writer, now=self._clock()))
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
         idle = all(kept.order.idle for kept in self._kept.values())
         self._writer.close(self._store.ended if self._alone and idle else None)
 
+    def _note(self) -> None:
+        """Notes once in the file that calls of running attempts came. Raises LedgerError."""
+        if not self._noted:
+            self._store.serve(self._clock())
+            self._noted = True
+
     def _take(
         self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None, counting: Sequence[Pair]
     ) -> None:
-        """counting: the pairs whose turn it is to count for the running attempt."""
+        """counting: as of `_count`."""
         before = kept.contract
         row = msgspec.structs.replace(row, number=before.pairs)
-        after = reduce(count, counting, see(before, pair))
-        if after.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
-            after = replace(after, reason=f"{after.reason}; {self._why(kept.scope, row)}")
-        if after.fresh_from > before.fresh_from:
+        seen = see(before, pair)
+        if seen.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
+            seen = replace(seen, reason=f"{seen.reason}; {self._why(kept.scope, row)}")
             kept.ordering.clear()
             kept.certifying.clear()
+        kept.keep(pair, seen, number=row.number)
+        self._count(kept, counting, seen=seen, row=row, text=text)
+
+    def _count(
+        self,
+        kept: Kept,
+        counting: Sequence[Pair],
+        *,
+        seen: Contract | None = None,
+        row: PairRow | None = None,
+        text: tuple[str, str] | None = None,
+    ) -> None:
+        """Stores what becomes of a contract. counting: the pairs whose turn it is to count for the running attempt;
+        seen: the contract with the latest pair, where there is one, which is row."""
+        before = kept.contract
+        after = reduce(count, counting, seen or before)
         if before.attempt is not None and after.attempt is None:
             kept.ordering.extend(kept.certifying)
             kept.certifying.clear()
-        kept.keep(pair, after, number=row.number)
         if due(after):
             number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
             after = kept.begin(after, number=number)
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
-        self._write(kept, after, row, moved=moved, text=text)
-
-    def _why(self, scope: Scope, row: PairRow) -> str:
-        """What has moved under a contract that is withdrawn."""
-        try:
-            found = drift([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
-        except LedgerError as error:
-            return f"why cannot be told: {error}"
-        moved = found.moved() if found else []
-        return f"moved since the certificate: {', '.join(moved)}" if moved else "nothing has moved beyond doubt"
-
-    def _write(self, kept: Kept, after: Contract, row: PairRow, *, moved: bool, text: tuple[str, str] | None) -> None:
-        stored = Stored(scope=kept.scope, contract=after, at=row.at)
+        stored = Stored(scope=kept.scope, contract=after, at=row.at if row else self._clock())
         self._writer.put(kept.scope, partial(self._store.put, stored, row, moved=moved, text=text))
         kept.contract = after
         self._count_attempts(kept.scope, after)
@@ -269,6 +274,12 @@ class Owner:
         _log.warning("contract of rule %s for %s is %s: %s", scope.rule, scope.model, after.phase.value, after.reason)
         if self._on_move is not None:
             self._on_move(scope, after)
+
+    def _why(self, scope: Scope, row: PairRow) -> str:
+        try:
+            return why([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
+        except LedgerError as error:
+            return f"why cannot be told: {error}"
 
     def _count_attempts(self, scope: Scope, contract: Contract) -> None:
         """α is spent over all attempts of a rule for a model, whichever classifier answers."""
@@ -287,9 +298,3 @@ class Owner:
         key = stored.scope.key
         pairs = self._store.pairs(key, since=stored.contract.fresh_from, newest=2 * ORDERING)
         return Kept.of(stored, pairs, self._store.repeats(key, newest=MOST), now=self._clock())
-
-
-def _forget_pairs(store: ContractStore, *, key: str, keep: int) -> None:
-    """The pairs that the latest certificate was seen on stay for as long as any."""
-    certified = span(store.moves(key))
-    store.forget_pairs(key, keep=keep, but=certified[:2] if certified and keep else None)

@@ -36,8 +36,8 @@ class Placed:
 
 class SafetyOwner:
     """Loads what the store holds. on_move is told of each side that changes its phase, on_failure of writes that
-    failed: the contract then decides nothing until one goes through. Raises LedgerError where the store cannot be read,
-    and closes it.
+    failed: the contract then decides nothing until one goes through. first: as of `Owner`. Raises LedgerError where the
+    store cannot be read, and closes it.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class SafetyOwner:
         on_failure: Callable[[], None] | None = None,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
+        first: Callable[[str], str] | None = None,
     ) -> None:
         self._store = store
         self._on_move = on_move
@@ -56,11 +57,12 @@ class SafetyOwner:
         with closed_on_failure(store):
             stored = store.contracts()
             self._writer = SingleWriter(store, "safety-contracts", on_failure=on_failure, clock=clock)
-        self._kept = {one.scope.key: (one.scope, one.contract) for one in stored}
-        self._called = {one.scope.key: one.at for one in stored}
         self._attempts: dict[tuple[str, str, str], int] = {}
-        for scope, contract in self._kept.values():
-            self._count_attempts(scope, contract)
+        for one in stored:
+            self._count_attempts(one.scope, one.contract)
+        reached = [one for one in stored if first is None or one.scope.reached(first)]
+        self._kept = {one.scope.key: (one.scope, one.contract) for one in reached}
+        self._called = {one.scope.key: one.at for one in reached}
         self._lock = asyncio.Lock()
 
     @property

@@ -1,6 +1,7 @@
 """What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
@@ -26,6 +27,10 @@ class Scope:
     def beside(self, version: str) -> str:
         """The key that the same contract has with another version of the classifier."""
         return replace(self, version=version).key
+
+    def reached(self, first: Callable[[str], str]) -> bool:
+        """Whether calls may belong to it. first: where a model is sent first now, as `upstream/model`."""
+        return bool(self.sent_to) and self.sent_to == first(self.model)
 
     @property
     def key(self) -> str:

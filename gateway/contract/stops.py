@@ -14,17 +14,17 @@ from gateway.contract.state import Contract, Pair, count
 from gateway.contract.store import ContractStore, Stored
 
 
-def taken_up(store: ContractStore, *, now: float) -> list[Stored]:
-    """All contracts as a gateway goes on with them, the latest changed first; notes that it serves from now on, in Unix
-    seconds. Raises LedgerError."""
+def taken_up(store: ContractStore) -> list[Stored]:
+    """All contracts as a gateway goes on with them, the latest changed first. Raises LedgerError."""
     found = store.contracts()
     if not store.serving():
-        store.serve(now)
         return found
     after = [replace(one, contract=interrupted(one.contract)) for one in found]
     for one, before in zip(after, found, strict=True):
         if one != before:
             store.put(one)
+    # it is counted: a start that no call comes to leaves nothing under way
+    store.ended()
     return after
 
 

@@ -41,7 +41,7 @@ _CREATE: Final = (
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
     """CREATE TABLE IF NOT EXISTS contract_trainings (
         rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
-    # a row while a gateway serves, and after one that never ended
+    # a row from the first call of a running attempt until its gateway ended, and after one that never did
     "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL) STRICT",
 )
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
@@ -219,12 +219,12 @@ class ContractStore(Tables):
         self._write([(_TRAINING, (rule, at, texts))])
 
     def serving(self) -> bool:
-        """Whether a gateway began to serve by these contracts and has not ended."""
+        """Whether calls of a running attempt came to a gateway that has not ended."""
         with self._errors("read"):
             return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM contract_serving)").fetchone()[0])
 
     def serve(self, at: float) -> None:
-        """Notes that one begins, in Unix seconds."""
+        """Notes that the first of them came, in Unix seconds."""
         self._write([(_SERVING, (at,))])
 
     def ended(self) -> None:

@@ -81,11 +81,14 @@ class Tables:
     def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        # another gateway that starts at the same time waits, and then finds it done
+        self._db.execute("BEGIN IMMEDIATE")
         for statement in create:
             self._db.execute(statement)
         for table, column, kind in added:
             if not self._has(table, column):
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        self._db.execute("COMMIT")
 
     def _stand_in(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
         """Tables of this connection alone, in front of those that the file lacks or has without a column."""

@@ -42,6 +42,19 @@ class SingleWriter(Generic[S]):
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, self.store)
 
+    def later(self, what: Callable[[], None]) -> None:
+        """Something that nobody waits for, in that thread, after all that it was asked before. What it raises is
+        logged."""
+
+        def do() -> None:
+            try:
+                what()
+            except LedgerError as error:
+                _log.error("%s", error)
+
+        # any other is a fault, which would go unheard otherwise
+        self._thread.submit(do).add_done_callback(lambda done: done.result())
+
     def put(self, scope: Scope, write: Callable[[], None]) -> None:
         """Writes a contract's state, in that thread."""
         try:

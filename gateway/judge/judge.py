@@ -55,7 +55,8 @@ class Judged:
 
 
 class Judge:
-    """All judges of a gateway's file. A verdict is remembered for the texts as they were sent; a failure is not."""
+    """All judges of a gateway's file. A verdict is remembered for the texts as they were sent; a failure is not,
+    nor what a fallback said in a judge's place."""
 
     def __init__(self, *, forwarder: Forwarder, recorder: Recorder, routes: Routes, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -81,7 +82,7 @@ class Judge:
                 waited = time.perf_counter() - started
                 context.judge_s += waited
             self._metrics.observe_judge(rule.name, judged.outcome.value, waited)
-            if judged.given:
+            if judged.given and not judged.stood_in:
                 self._remembered.put(key, judged)
         context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
         return judged

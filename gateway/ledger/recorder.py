@@ -4,20 +4,15 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.errors import AnswerLost, InternalError, Unavailable, UpstreamTimeout
-from gateway.ledger.record import Record
+from gateway.ledger.unknown import may_have_cost
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import Metrics
 from gateway.savings.counterfactual import UsageRatios
 from gateway.savings.prices import Price, PriceTable
-from gateway.types import CLIENT_CLOSED, Context, RequestedModel
+from gateway.types import Context, RequestedModel
 from gateway.upstreams.routes import Routes
 
 _FORWARDED: Final = frozenset({"forward", "redact"})
-_ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
-_ENDED_HERE: Final = frozenset({InternalError.status, Unavailable.status})
-"""With an error: a fault of the gateway's own, or the end of the time to drain, whatever the upstream made of the call.
-Without one, it is the upstream's own status."""
 
 
 class Recorder:
@@ -84,8 +79,8 @@ class Recorder:
         record = context.record
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
-            # something that nobody told
-            unknown = record.status < 400 or _was_on_its_way(record) or record.decision == "block"
+            # something that nobody told, and so may one to a target before
+            unknown = may_have_cost(record) or context.untold
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
             return
@@ -131,9 +126,3 @@ class Recorder:
         if self._routes.known(model):
             return model
         return self._prices.name(model) or ("other" if model else "")
-
-
-def _was_on_its_way(record: Record) -> bool:
-    """Whether a call that failed had been taken by its upstream, or may have been."""
-    ended_here = bool(record.error) and record.status in _ENDED_HERE
-    return ended_here or record.status in _ON_ITS_WAY or record.error == AnswerLost.code

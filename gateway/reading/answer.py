@@ -13,6 +13,10 @@ _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"
 _EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _NULL: Final = b"null"
 
+_Kind = tuple[str | int, ...]
+_Key = tuple[int, str, int | None, _Kind]
+"""Of a text: its choice, whether a message or a delta holds it, the part if that stands beside the other, its kind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
@@ -38,18 +42,19 @@ class Text:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """An answer. parts: its bytes, in order; texts: none is empty; incomplete: whether something in it could not be
-    read; logprobs: by choice, where they stand, since they spell the text out once more."""
+    read; repeats: by choice, where its text is spelled out once more (logprobs, what a chunk holds beside its delta).
+    """
 
     parts: tuple[bytes, ...]
     stream: bool
     texts: tuple[Text, ...]
     incomplete: bool
-    logprobs: Mapping[int, Sequence[tuple[int, Path]]]
+    repeats: Mapping[int, Sequence[tuple[int, Path]]]
 
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> bytes:
         """The answer's bytes with other texts. new: by a text's index, what its pieces are to be.
 
-        A choice that changes loses its logprobs. What does not change keeps its bytes.
+        A choice that changes loses its repeats. What does not change keeps its bytes.
         """
         changes: dict[int, dict[Path, bytes]] = {}
         for index, pieces in new.items():
@@ -57,7 +62,7 @@ class Said:
             for piece, changed in zip(text.pieces, pieces, strict=True):
                 if changed != piece.text:
                     changes.setdefault(piece.part, {})[piece.path] = chat.encode(changed)
-            for part, path in self.logprobs.get(text.choice, ()):
+            for part, path in self.repeats.get(text.choice, ()):
                 changes.setdefault(part, {})[path] = _NULL
         return b"".join(self._part(part, changes.get(part)) for part in range(len(self.parts)))
 
@@ -73,8 +78,8 @@ class Said:
 def read(body: bytes, *, stream: bool) -> Said:
     """All text of an answer's choices."""
     parts = _events(body) if stream else (body,)
-    joined: dict[tuple[object, ...], list[Piece]] = {}
-    logprobs: dict[int, list[tuple[int, Path]]] = {}
+    joined: dict[_Key, list[Piece]] = {}
+    repeats: dict[int, list[tuple[int, Path]]] = {}
     incomplete = False
     for index, part in enumerate(parts):
         data = sse.data_of(part) if stream else part
@@ -82,23 +87,38 @@ def read(body: bytes, *, stream: bool) -> Said:
             continue
         try:
             answer, keys = chat.decode_answer(data), chat.decode_choices(data)
+            incomplete = incomplete or _holds_more(keys)
         except (msgspec.DecodeError, RecursionError):
             incomplete = True
             continue
-        incomplete = incomplete or _holds_more(keys)
         for place, choice in enumerate(answer.choices or ()):
             number = choice.index if choice.index is not None else place
-            for kind, path, text in _texts(choice):
-                joined.setdefault((number, *kind), []).append(
-                    Piece(part=index, path=("choices", place, *path), text=text)
-                )
+            for beside, (holder, message) in enumerate(_holders(choice, stream=stream)):
+                for kind, path, text in _texts(message):
+                    joined.setdefault((number, holder, index if beside else None, kind), []).append(
+                        Piece(part=index, path=("choices", place, holder, *path), text=text)
+                    )
             if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
-                logprobs.setdefault(number, []).append((index, ("choices", place, "logprobs")))
+                repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
+    repeating = _repeating(joined, "delta" if stream else "message")
+    for key in repeating:
+        repeats.setdefault(key[0], []).extend((piece.part, piece.path) for piece in joined[key])
     texts = tuple(
-        Text(choice=int(str(key[0])), pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
+        Text(choice=key[0], pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
         for key, pieces in joined.items()
+        if key not in repeating
     )
-    return Said(parts=parts, stream=stream, texts=texts, incomplete=incomplete, logprobs=logprobs)
+    return Said(parts=parts, stream=stream, texts=texts, incomplete=incomplete, repeats=repeats)
+
+
+def _repeating(joined: Mapping[_Key, Sequence[Piece]], first: str) -> set[_Key]:
+    """The texts that say the beginning, or all, of another once more beside it. first: what holds that."""
+    whole = {key: "".join(piece.text for piece in pieces) for key, pieces in joined.items()}
+    return {
+        (number, holder, beside, kind)
+        for (number, holder, beside, kind), text in whole.items()
+        if beside is not None and whole.get((number, first, None, kind), "").startswith(text)
+    }
 
 
 def _events(body: bytes) -> tuple[bytes, ...]:
@@ -108,26 +128,41 @@ def _events(body: bytes) -> tuple[bytes, ...]:
     return (*events, rest + b"\n\n") if rest.strip() else events
 
 
-def _texts(choice: chat.UpstreamChoice) -> Iterator[tuple[tuple[object, ...], Path, str]]:
-    """(what it is, where in the choice it stands, the text) of all that a message or delta holds."""
-    holder, message = ("message", choice.message) if choice.message else ("delta", choice.delta)
-    if message is None:
-        return
+def _holders(choice: chat.UpstreamChoice, *, stream: bool) -> list[tuple[str, chat.UpstreamMessage]]:
+    """What a choice holds by its name: first what clients read, which of a stream is the delta."""
+    both = [("message", choice.message), ("delta", choice.delta)]
+    return [(name, held) for name, held in (reversed(both) if stream else both) if held is not None]
+
+
+def _texts(message: chat.UpstreamMessage) -> Iterator[tuple[_Kind, Path, str]]:
+    """(what it is, where in the message or delta it stands, the text) of all that it holds."""
     for name in ("content", "refusal", "reasoning_content", "reasoning"):
         text = getattr(message, name)
         if text:
-            yield (name,), (holder, name), text
+            yield (name,), (name,), text
     for place, call in enumerate(message.tool_calls or ()):
         number = call.index if call.index is not None else place
         if call.function is not None and call.function.arguments:
-            yield ("arguments", number), (holder, "tool_calls", place, "function", "arguments"), call.function.arguments
+            yield ("arguments", number), ("tool_calls", place, "function", "arguments"), call.function.arguments
         if call.custom is not None and call.custom.input:
-            yield ("custom", number), (holder, "tool_calls", place, "custom", "input"), call.custom.input
+            yield ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
     if message.function_call is not None and message.function_call.arguments:
-        yield ("function_call",), (holder, "function_call", "arguments"), message.function_call.arguments
+        yield ("function_call",), ("function_call", "arguments"), message.function_call.arguments
 
 
 def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message holds anything (audio, say) that is not among the fields that are read."""
+    """Whether a message holds text (audio's, say) that is not among the fields that are read."""
     holders = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
-    return any(key not in _READ and bytes(value) not in _EMPTY for part in holders for key, value in part.items())
+    return any(key not in _READ and _says(value) for part in holders for key, value in part.items())
+
+
+def _says(value: msgspec.Raw) -> bool:
+    """Whether there is text in it, however deep. Raises msgspec.DecodeError and RecursionError."""
+    left = [msgspec.json.decode(value)]
+    while left:
+        one = left.pop()
+        if isinstance(one, str) and one:
+            return True
+        if isinstance(one, list | dict):
+            left += one.values() if isinstance(one, dict) else one
+    return False

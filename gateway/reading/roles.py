@@ -21,6 +21,8 @@ READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal
 """Types of content parts that are text and nothing else."""
 ARGUMENTS: Final = ("function", "arguments")
 """Where in a tool call its arguments stand: text that is JSON."""
+_REASONING: Final = ("reasoning_content", "reasoning")
+"""Where servers put what a model thought before it answered; a client may send it back."""
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.Part.__struct_fields__)
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
@@ -67,8 +69,14 @@ def paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[
 
 
 def system_text(turns: Sequence[Turn]) -> str:
-    """All system and developer text: for `when: {system_glob}`, and for classifiers that read it beside a turn."""
-    return "\n".join(text for turn in turns if turn.role in SYSTEM for text in turn.texts)
+    """All that system and developer messages say, but not their names: for `when: {system_glob}`, and for classifiers
+    that read it beside a turn."""
+    return "\n".join(text for turn in turns if turn.role in SYSTEM for text in _but_names(turn))
+
+
+def _but_names(turn: Turn) -> list[str]:
+    names = {place for place, path in enumerate(turn.paths) if path[-1] == "name"}
+    return [text for place, text in enumerate(turn.texts) if place not in names]
 
 
 def _chosen(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> list[Turn]:
@@ -122,9 +130,13 @@ def _turn(message: chat.Message, place: int) -> Turn:
     if message.function_call:
         found.append((("function_call", "arguments"), message.function_call.arguments or None))
     found += [(("tool_calls", i, "custom", "input"), call.custom.input or None) for i, call in calls if call.custom]
+    role = _ROLES.get(message.role, "user")
+    if role == "assistant":
+        thought = ((name, getattr(message, name)) for name in _REASONING)
+        found += [((name,), text) for name, text in thought if isinstance(text, str) and text]
     kept = [(path, text) for path, text in found if text is not None]
     return Turn(
-        _ROLES.get(message.role, "user"),
+        role,
         tuple(text for _, text in kept),
         incomplete,
         tuple((place, *path) for path, _ in kept),

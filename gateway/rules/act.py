@@ -40,16 +40,16 @@ def label(request: Request, made: Made, request_id: str, usage: chat.Usage) -> R
 
 
 def block(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
-    """The action's sentence as a content_filter answer; as a refusal where the client parses a schema.
+    """The action's sentence as a content_filter answer; where the client parses a schema as a refusal, which ends with
+    `stop` as OpenAI's do: for any other reason its client reads no message.
 
     Raises Blocked where the rule asks for an HTTP error.
     """
     if action.shape == "error":
         raise Blocked(action.text)
-    message = chat.AnswerMessage(content=action.text)
     if request.wants_schema:
-        message = chat.AnswerMessage(refusal=action.text)
-    return _reply(request, request_id, message, "content_filter", usage)
+        return _reply(request, request_id, chat.AnswerMessage(refusal=action.text), "stop", usage)
+    return _reply(request, request_id, chat.AnswerMessage(content=action.text), "content_filter", usage)
 
 
 def carry_out(record: Record, request: Request, action: Action) -> Reply:

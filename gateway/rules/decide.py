@@ -44,7 +44,7 @@ class Decision:
 def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -> Decision:
     """The decision for the rules that a request meets, each with its classifier's verdict, in order.
 
-    unmet: names of rules whose label cannot be given in the shape that the caller asks for.
+    unmet: names of rules whose answer cannot be given in the shape that the caller asks for.
     """
     steps: list[Step] = []
     flags: list[Step] = []
@@ -83,12 +83,12 @@ def redactions_of(step: Step) -> tuple[Step, ...]:
 def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
     """One rule on its verdict. Labels that are certain count even where another part is unsure or unread.
 
-    met: whether the label can be given in the caller's shape; otherwise no rule answers with it.
+    met: whether the rule's answer can be given in the caller's shape; otherwise it answers nothing.
     """
     chosen: tuple[str | None, Action] | None = None
     for label in _named(rule, verdict):
         action = rule.then.get(label)
-        if action is not None and action.own_label and not met:
+        if action is not None and action.act is Act.ANSWER and not met:
             continue
         if action is not None and (chosen is None or action.act > chosen[1].act):
             chosen = (label, action)

@@ -1,7 +1,7 @@
 """Passages of texts → the same texts with placeholders in their place. Pure.
 
 Equal values of one kind get the same placeholder, numbered by their first place: [EMAIL_1]. Where a text is JSON, as a
-tool call's arguments are, it is JSON after as well.
+tool call's arguments are, it is JSON after as well; so it is within the fence that models put around it.
 """
 
 import json
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+
+from gateway.answers.said import bare
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -122,8 +124,8 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
 
 
 def holds_json(text: str) -> bool:
-    """Whether the whole text is a JSON object or list."""
-    return text.lstrip()[:1] in ("{", "[") and _valid(text)
+    """Whether the whole text is a JSON object or list, in a fence or without one."""
+    return bare(text).lstrip()[:1] in ("{", "[") and _valid(text)
 
 
 def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) -> list[Edit]:
@@ -199,7 +201,7 @@ def _same(kind: str, value: str) -> str:
 
 def _valid(text: str) -> bool:
     try:
-        msgspec.json.decode(text)
+        msgspec.json.decode(bare(text))
     except (msgspec.DecodeError, RecursionError):
         return False
     return True

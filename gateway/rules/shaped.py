@@ -1,4 +1,4 @@
-"""Verdicts' labels in the shape that a request asks for, for the rules that answer with them. Pure."""
+"""What rules would answer in the shape that a request asks for: labels as it spells them, texts as they are. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,35 +10,45 @@ from gateway.answers.told import Found, Told
 from gateway.answers.unmet import Unmet
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn, system_text
-from gateway.rules.rule import Rule
+from gateway.rules.fixed import unfit
+from gateway.rules.rule import Act, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """By the names of rules: what their label comes to, or why it cannot be given."""
+    """By the names of rules: what their label comes to, or why it, or their text, cannot be given. None is in both."""
 
     made: Mapping[str, Made] = field(default_factory=dict)
     unmet: Mapping[str, Unmet] = field(default_factory=dict)
 
 
 def shaped(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Shaped:
-    """pairs: the rules that the request meets, each with its verdict. Those that answer with no label are left out."""
-    asked = [(rule, verdict) for rule, verdict in pairs if _answers(rule, verdict)]
+    """pairs: the rules that the request meets, each with its verdict. Those that answer nothing are left out."""
+    texts = ((rule.name, text) for rule, verdict in pairs for text in _texts(rule, verdict))
+    unmet = {name: why for name, text in texts if (why := unfit(text, request.fields)) is not None}
+    asked = [(rule, verdict) for rule, verdict in pairs if rule.name not in unmet and _answers(rule, verdict)]
     if not asked:
-        return Shaped()
+        return Shaped(unmet=unmet)
     shape = wanted(request.fields)
     if isinstance(shape, Unmet):
-        return Shaped(unmet={rule.name: shape for rule, _ in asked})
+        return Shaped(unmet={**unmet, **{rule.name: shape for rule, _ in asked}})
     prompts = (system_text(turns), "\n".join(text for turn in turns for text in turn.texts))
     found = {rule.name: make(shape, _told(rule, verdict), prompts) for rule, verdict in asked}
     return Shaped(
         made={name: one for name, one in found.items() if isinstance(one, Made)},
-        unmet={name: one for name, one in found.items() if isinstance(one, Unmet)},
+        unmet={**unmet, **{name: one for name, one in found.items() if isinstance(one, Unmet)}},
     )
 
 
 def _answers(rule: Rule, verdict: Verdict) -> bool:
     return any(action.own_label for label in verdict.labels if (action := rule.then.get(label)))
+
+
+def _texts(rule: Rule, verdict: Verdict) -> list[str]:
+    """The fixed texts that the rule may answer with; a judge may name labels that the verdict does not."""
+    judged = rule.asks is not None and (rule.safety is not None or verdict.abstention or verdict.doubt)
+    actions = (rule.then.get(label) for label in (rule.then if judged else verdict.labels))
+    return [action.text for action in actions if action and action.act is Act.ANSWER and not action.own_label]
 
 
 def _told(rule: Rule, verdict: Verdict) -> Told:

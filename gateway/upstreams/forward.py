@@ -42,7 +42,8 @@ class Forwarder:
                     raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 if isinstance(error, UpstreamTimeout | CallDropped):
-                    # it may have taken the call, and the request's row is about the one that answers
+                    # it may have taken the call, and the request's row is about the one that is asked last
+                    context.untold = True
                     self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
                 continue
             if answer.status not in _TRY_NEXT:

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 import gateway
@@ -23,8 +25,9 @@ _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorErr
 class OpenAIUpstream:
     """One base URL with its own connection pool. The pool opens on the first call, inside the running loop.
 
-    stale_s: a connection that is closed without an answer sooner than this took no call. Most often it had lain idle,
-    and the upstream was just closing it.
+    A connection that is closed before it had the whole call, or without an answer so soon after it, took none:
+    stale_s, where it was kept from an earlier call, and most often the upstream was just closing it, as far away as it
+    may be; at_once_s, where it is new.
     """
 
     notional = False
@@ -39,7 +42,8 @@ class OpenAIUpstream:
         timeout_s: float = 600.0,
         max_answer_bytes: int = 32 * 1024**2,
         ask_usage: bool = True,
-        stale_s: float = 0.1,
+        stale_s: float = 1.0,
+        at_once_s: float = 0.1,
     ) -> None:
         self.name = name
         self.ask_usage = ask_usage
@@ -47,6 +51,7 @@ class OpenAIUpstream:
         self._urls: dict[str, URL] = {}
         self._max_answer_bytes = max_answer_bytes
         self._stale_s = stale_s
+        self._at_once_s = at_once_s
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=timeout_s)
         # all that aiohttp would add by itself stands here, which spares it the work on every call
         self._headers = {
@@ -63,19 +68,19 @@ class OpenAIUpstream:
         headers = self._headers
         if call.headers:
             headers = {**headers, **{key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}}
-        started = time.perf_counter()
+        sending = _Sending(call.body)
         try:
             response = await self._open().post(
-                self._url(call.path), data=call.body, headers=headers, allow_redirects=False
+                self._url(call.path), data=sending, headers=headers, allow_redirects=False, trace_request_ctx=sending
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._failure(error, time.perf_counter() - started) from error
+            raise self._failure(error, sending) from error
         seen = _seen_by_clients(response)
         if call.stream and response.status == 200 and response.content_type == "text/event-stream":
             return Answer(status=200, headers=seen, chunks=self._chunks(response))
         return Answer(status=response.status, headers=seen, body=await self._body(response))
 
-    def _failure(self, error: Exception, after_s: float) -> ApiError:
+    def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
         """What an error before the answer's first byte says of whether the call was taken."""
         if isinstance(error, _NEVER_SENT):
             return UpstreamFailed(f"upstream {self.name} could not be reached")
@@ -83,7 +88,9 @@ class OpenAIUpstream:
             return UpstreamTimeout(f"upstream {self.name} did not answer in time")
         unreadable = isinstance(error, aiohttp.ClientResponseError)
         why = "sent an answer that cannot be read" if unreadable else "closed the connection without an answer"
-        return (UpstreamFailed if after_s < self._stale_s else CallDropped)(f"upstream {self.name} {why}")
+        # whoever answers anything was not closing the connection
+        soon_s = self._stale_s if sending.kept and not unreadable else self._at_once_s
+        return (UpstreamFailed if sending.after_s() < soon_s else CallDropped)(f"upstream {self.name} {why}")
 
     async def close(self) -> None:
         if self._session is not None:
@@ -95,6 +102,7 @@ class OpenAIUpstream:
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
                 timeout=self._client_timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[_noting_kept_connections()],
             )
         return self._session
 
@@ -141,6 +149,32 @@ class OpenAIUpstream:
                 response.release()
             else:
                 response.close()
+
+
+class _Sending(aiohttp.BytesPayload):
+    """A call's body on its way. kept: its connection was opened for an earlier call."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.kept = False
+        self._sent: float | None = None
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await super().write_with_length(writer, content_length)
+        self._sent = time.perf_counter()
+
+    def after_s(self) -> float:
+        """Since all of it was sent; less than nothing before."""
+        return -1.0 if self._sent is None else time.perf_counter() - self._sent
+
+
+def _noting_kept_connections() -> aiohttp.TraceConfig:
+    async def note(_session: aiohttp.ClientSession, way: SimpleNamespace, _params: object) -> None:
+        way.trace_request_ctx.kept = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(note)
+    return tracing
 
 
 def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:

@@ -18,7 +18,6 @@ _MOST_TOKENS: Final = 10**9
 _DONE: Final = b"[DONE]"
 _ENDING: Final = 4
 """Events from the one that says why an answer is finished to the last, usage and [DONE] among them."""
-_NOTHING: Final = (b"null", b"{}", b'""')
 _CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
 
 
@@ -122,9 +121,10 @@ def _ends(event: bytes) -> bool:
 def _tells_an_error(event: bytes) -> bool:
     try:
         error = chat.decode_fields(sse.data_of(event) or b"{}").get("error")
+        # null, false, and what is empty: some servers have the field in every event
+        return error is not None and bool(msgspec.json.decode(error))
     except (msgspec.DecodeError, RecursionError):
         return False
-    return error is not None and bytes(error) not in _NOTHING
 
 
 def _has_content(event: bytes) -> bool:

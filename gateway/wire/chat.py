@@ -32,7 +32,8 @@ class ToolCall(Struct):
 
 
 class Message(Struct):
-    """One message as rules read it. `content`: text, null, or a list of parts."""
+    """One message as rules read it. `content`: text, null, or a list of parts. What a model thought is text with most
+    servers, and goes upstream whatever it is."""
 
     role: str
     content: str | list[Raw] | None = None
@@ -40,6 +41,8 @@ class Message(Struct):
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None
     refusal: str | None = None
+    reasoning_content: object = None
+    reasoning: object = None
 
 
 class Part(Struct):

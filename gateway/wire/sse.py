@@ -18,7 +18,7 @@ def event(data: bytes) -> bytes:
 
 def data_of(block: bytes) -> bytes | None:
     """An event's data (its lines joined), or None for a comment."""
-    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2:
+    if block.startswith(b"data: ") and block.find(b"\n") == len(block) - 2 and b"\r" not in block:
         return block[6:-2]
     lines = [line[5:].removeprefix(b" ") for line in block.splitlines() if line.startswith(b"data:")]
     return b"\n".join(lines) if lines else None
@@ -34,15 +34,17 @@ def payloads(body: bytes) -> Iterator[bytes]:
 
 
 def with_data(block: bytes, data: bytes) -> bytes:
-    """An event with other data, in one line; its other fields stay."""
+    """An event with other data, which is JSON, in one line; its other fields stay."""
+    line = data.replace(b"\r", b"").replace(b"\n", b"")
     others = [line for line in block.splitlines() if line and not line.startswith(b"data:")]
-    return b"\n".join([*others, b"data: " + data]) + b"\n\n"
+    return b"\n".join([*others, b"data: " + line]) + b"\n\n"
 
 
 class Splitter:
     """Cuts chunks of bytes, however they fall, into whole events; the bytes of each are kept as they came.
 
-    Events end in an empty line (LF or CRLF). Raises ValueError where one event is over `max_event_bytes`.
+    Events end in an empty line; lines end in LF, CRLF or CR. Raises ValueError where one event is over
+    `max_event_bytes`.
     """
 
     def __init__(self, max_event_bytes: int = 8 * 1024**2) -> None:
@@ -67,9 +69,14 @@ class Splitter:
 
 
 def _event_end(data: bytes, start: int) -> int:
-    """Where the event that begins at `start` ends (after its empty line); -1 where it is not whole."""
-    plain = data.find(b"\n\n", start)
-    carriage = data.find(b"\r\n\r\n", start, plain + 1 if plain >= 0 else len(data))
-    if carriage >= 0:
-        return carriage + 4
-    return plain + 2 if plain >= 0 else -1
+    """Where the event that begins at `start` ends (after its empty line); -1 where it is not whole, or the end of its
+    last line may still come."""
+    end = data.find(b"\n\n", start)
+    for ends in (b"\n\r", b"\r\r"):
+        found = data.find(ends, start, end + 1 if end >= 0 else len(data))
+        end = found if found >= 0 else end
+    if end < 0 or data[end + 1 : end + 2] == b"\n":
+        return end + 2 if end >= 0 else -1
+    if end + 2 == len(data):
+        return -1
+    return end + 3 if data[end + 2 : end + 3] == b"\n" else end + 2

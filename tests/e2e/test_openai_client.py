@@ -135,6 +135,13 @@ def test_a_block_of_a_structured_call_is_a_refusal(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="gpt-4o", messages=ATTACK, response_format=wanted)
     assert answer.choices[0].message.content is None
     assert answer.choices[0].message.refusal == "I can't help with that, but I can help with your order."
+    parsed = client.chat.completions.parse(model="gpt-4o", messages=ATTACK, response_format=Ticket)
+    assert (parsed.choices[0].message.parsed, parsed.choices[0].message.refusal) == (
+        None,
+        answer.choices[0].message.refusal,
+    )
+    with client.chat.completions.stream(model="gpt-4o", messages=ATTACK, response_format=Ticket) as stream:
+        assert stream.get_final_completion().choices[0].message.refusal == answer.choices[0].message.refusal
 
 
 def test_tools_go_through(client: OpenAI) -> None:

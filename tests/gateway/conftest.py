@@ -372,8 +372,8 @@ def wire(
         writer = LedgerWriter(memory_store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
         compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
         classify = FakeClassify(policies, tried or {})
-        owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw)
-        safety = SafetyOwner(SafetyStore(tmp_path / "contracts.db"), draw=draw)
+        owner = Owner(ContractStore(tmp_path / "contracts.db"), draw=draw, first=routes.first)
+        safety = SafetyOwner(SafetyStore(tmp_path / "contracts.db"), draw=draw, first=routes.first)
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)

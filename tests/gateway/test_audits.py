@@ -240,7 +240,8 @@ async def test_a_model_that_is_sent_elsewhere_begins_anew(wire: Wire, ask: Any, 
     assert "answer" in await decisions(make(base=base + "one\n"), ask, 500)
     moved = make(base=base + elsewhere + "\n")
     assert await decisions(moved, ask, 20) == ["forward"] * 20
-    assert phases(moved) == {Phase.LIVE, Phase.SHADOW}
+    assert phases(moved) == {Phase.SHADOW}
+    assert [moved.contracts.standing("intents", phase) for phase in (Phase.LIVE, Phase.SHADOW)] == [0, 1]
     # the one before is not forgotten
     assert "answer" in await decisions(make(base=base + "{upstream: one, fallbacks: [two/dear]}\n"), ask, 20)
 

@@ -11,6 +11,7 @@ import pytest
 
 from classifiers.policy import Policy
 from classifiers.verdict import Reading, SlotValue, Verdict
+from gateway.answers.said import bare, streamed, whole
 from gateway.contract.state import Phase
 from gateway.upstreams.base import Answer, Call
 from gateway.wire import sse
@@ -53,10 +54,12 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Repeating(Reference):
-    """A model that names the guest in the words that it was sent, or another one. shown: those words."""
+    """A model that names the guest in the words that it was sent, or another one. shown: those words; fence: what it
+    puts around its JSON."""
 
     guest: str = ""
     shown: str = ""
+    fence: str = "{}"
 
     async def send(self, call: Call) -> Answer:
         self.calls += 1
@@ -64,7 +67,7 @@ class Repeating(Reference):
         self.shown = body["messages"][-1]["content"].split()[-1]
         said = json.dumps({"intent": "book", "guest": self.guest or self.shown})
         function = {"name": "note", "arguments": said}
-        message: dict[str, Any] = {"role": "assistant", "content": said}
+        message: dict[str, Any] = {"role": "assistant", "content": self.fence.format(said)}
         if "tools" in body:
             message |= {"content": None, "tool_calls": [{"id": "1", "type": "function", "function": function}]}
         choice = {"index": 0, "finish_reason": "tool_calls" if "tools" in body else "stop"}
@@ -120,6 +123,24 @@ async def test_a_placeholder_agrees_with_what_it_stands_for(
         await ask(gateway.app, body(number, stream=stream, **SHAPES[shape]))
     assert phases(gateway) == {Phase.LIVE}
     assert model.shown.startswith("joe") if redact == "flag" else model.shown == "[EMAIL_1]"
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```", "```\n{}```"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any, fence: str, *, stream: bool) -> None:
+    rules = RULES.format(redact="{redact: {restore: true}}", again="0%").replace("contact", "key")
+    model = Repeating(fence=fence)
+    gateway = wire(rules, upstreams={"one": model, "two": model}, draw=random.Random(0).random)
+    text = r"book a table, my password is hun\ter2xK9"
+    messages = [{"role": "user", "content": text}]
+    sent = json.dumps({"model": "dear", "messages": messages, "stream": stream, **SHAPES["object"]}).encode()
+    for _ in range(10):
+        answer = await ask(gateway.app, sent)
+    assert model.shown == "[SECRET_1]"
+    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 10
+    [said] = streamed(answer.body) if stream else whole(answer.body)
+    assert json.loads(bare(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
 
 
 @pytest.mark.usefixtures("filled")

@@ -173,10 +173,12 @@ OUTCOMES = {
     "judge failed": (JUDGED, ["unsure one"], [UpstreamFailed("down"), UpstreamFailed("down"), "fine"]),
     "under a contract": (BOUND, ["Answer with greeting, rate or card: rate"] * 3, ["rate", "card"]),
     "unmet": (BOUND, ["hello"], ["fine"]),
+    "a text unmet": (FORWARDS, ["greeting as JSON", "hello", "rate", "card"], ["fine"]),
     "fallback": ("", ["hello"], [503, "fine"]),
     "late, then fallback": ("", ["hello"], [UpstreamTimeout("late"), "fine"]),
     "dropped, then fallback": ("", ["hello"], [CallDropped("no answer"), "fine"]),
     "dropped": (FORWARDS, ["hello", "rate", "card"], [CallDropped("no answer")]),
+    "dropped, then refused": ("", ["hello"], [CallDropped("no answer"), 400]),
     "no usage": (FORWARDS, ["hello", "rate", "card"], [b'{"choices":[{"index":0,"finish_reason":"stop"}]}']),
     "lost": (FORWARDS, ["hello", "rate", "card"], [AnswerLost("lost")]),
     "failed": (FORWARDS, ["hello", "rate", "card"], [UpstreamFailed("down")]),
@@ -211,7 +213,8 @@ def asked(text: str, *, stream: bool) -> bytes:
     system, _, said = text.rpartition(": ")
     turns = [("system", system), ("user", said)] if system else [("user", said)]
     messages = [{"role": role, "content": content} for role, content in turns]
-    return json.dumps({"model": model, "messages": messages, "stream": stream}).encode()
+    form = {"type": "json_object" if "JSON" in text else "text"}
+    return json.dumps({"model": model, "messages": messages, "stream": stream, "response_format": form}).encode()
 
 
 def every(metrics: Metrics) -> set[tuple[str, ...]]:

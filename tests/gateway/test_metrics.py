@@ -113,6 +113,7 @@ def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
         ({"decision": "error", "status": 503, "error": "cancelled"}, "cut_off"),
         ({"decision": "error", "status": 504, "error": "upstream_timeout"}, "cut_off"),
         ({"decision": "error", "status": 502, "error": "upstream_answer_lost"}, "cut_off"),
+        ({"decision": "error", "status": 500, "error": "internal_error"}, "cut_off"),
         ({"status": 504}, "cut_off"),
         ({"error": "upstream_failed"}, "cut_off"),
         ({"error": "upstream_timeout"}, "cut_off"),

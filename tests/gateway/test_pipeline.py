@@ -281,3 +281,25 @@ async def test_images_are_no_text_that_was_saved_and_teach_nothing(
     forwarded, answered = gateway.records()
     assert (forwarded.decision, answered.decision) == ("forward", "answer")
     assert answered.saved_input_tokens < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "decision", "unmet"),
+    [
+        ("greeting", {}, "answer", None),
+        ("greeting", {"response_format": {"type": "json_object"}}, "forward", "intents:no_place"),
+        ("greeting", {"logprobs": True}, "forward", "intents:modality"),
+        ("card", {"response_format": {"type": "json_object"}}, "answer", None),
+        ("rate", {"response_format": {"type": "json_object"}}, "block", None),
+        ("hello", {"response_format": {"type": "json_object"}}, "forward", None),
+    ],
+)
+async def test_a_fixed_text_is_given_in_the_shape_that_is_asked_for_or_not_at_all(
+    wire: Wire, ask: Any, text: str, fields: dict[str, Any], decision: str, unmet: str | None
+) -> None:
+    then = """{greeting: {answer: Hello.}, card: {answer: '{"desk": "cards"}'}, rate: block}"""
+    gateway = wire(f"\nrules:\n  - {{name: intents, classifier: bank, then: {then}}}\n")
+    answer = await ask(gateway.app, body(text, **fields))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert answer.headers.get("x-offramp-abstained") == unmet
+    gateway.writer.close()

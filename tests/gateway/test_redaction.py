@@ -248,6 +248,20 @@ async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> No
     assert wired.record().redacted == "email:1"
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_what_was_put_back_into_a_models_thoughts_is_not_sent_with_the_next_turn(
+    gateway: Any, ask: Any, field: str
+) -> None:
+    said = {"role": "assistant", "content": "ok", field: "It is [EMAIL_1]."}
+    wired = gateway(rules("{redact: {restore: true}}"), json.dumps({"choices": [{"message": said}]}).encode())
+    answer = await ask(wired.app, body(MAIL))
+    message = json.loads(answer.body)["choices"][0]["message"]
+    assert message[field] == f"It is {MAIL}."
+    await ask(wired.app, body(MAIL, message, "and now?"))
+    assert json.loads(wired.upstreams["one"].calls[1].body)["messages"][1] == said
+    wired.writer.close()
+
+
 async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None:
     said = json.dumps({"mail": MAIL, "card": 4111111111111111})
     wired = gateway(rules(output="true"), says(said))

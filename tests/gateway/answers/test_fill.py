@@ -1,5 +1,6 @@
 """What is filled in is held against the caller's schema by jsonschema."""
 
+import time
 from typing import Any
 
 import jsonschema
@@ -278,6 +279,77 @@ def test_a_schema_that_doubles_at_each_level_is_given_up(either: str, beside: di
     both = {either: [*([beside] if beside else []), {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
     found = filled({"$ref": "#/$defs/a", "$defs": {"a": both}})
     assert found == {"intent": "Card Lost"} if beside and either == "anyOf" else found.reason is Reason.SCHEMA
+
+
+MANY = [f"intent number {number}" for number in range(5000)]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"enum": [*MANY, "Card Lost"]}, "Card Lost"),
+        ({"type": ["string", "null"], "enum": [*MANY, "Card Lost", None]}, "Card Lost"),
+        ({"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]}, "card_lost"),
+        ({"oneOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]}, "card_lost"),
+    ],
+)
+def test_of_thousands_of_values_one_is_given(part: dict[str, Any], expected: str) -> None:
+    defs = {"$defs": {"b": {"enum": [*MANY, "card_lost"]}}}
+    assert filled(obj(intent=part, **({} if "enum" in part else {"again": part})) | defs)["intent"] == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"enum": [*MANY, "card_lost"]},
+        {"enum": MANY},
+        {"enum": [*range(5000), "card_lost"]},
+        {"enum": ["card" + "_" * length + "lost" for length in range(500)]},
+        {"enum": ["ü" * 100_000, "nothing"]},
+        {"const": [*range(5000)]},
+        {f"keyword{number}": True for number in range(5000)},
+        {"type": ["string"] * 5000},
+        obj(a={"type": "string"}) | {"required": ["a"] * 5000},
+        {"$ref": "#/" + "a/" * 100_000},
+        {"type": "string"},
+    ],
+)
+@pytest.mark.parametrize("either", ["anyOf", "oneOf"])
+@pytest.mark.parametrize("name", ["intent", "ü" * 100_000])
+def test_little_that_is_much_work_is_given_up(part: dict[str, Any], either: str, name: str) -> None:
+    schema = obj(**{name: {either: [{"$ref": "#/$defs/b"}] * 3000}}) | {"$defs": {"b": part}}
+    told = Told(labels=("card_lost",), names=KNOWN, confidence=0.9, scores={})
+    started = time.process_time()
+    found = fill(schema, told)
+    assert isinstance(found, Unmet)
+    assert found.reason in (Reason.SCHEMA, Reason.OTHER_FIELD)
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("slot", ["people", "seating", "guest_name"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"enum": [*MANY, "nowhere"]},
+        {"enum": ["x" * 500_000, "nowhere"]},
+        {"type": "array", "items": {"type": "number", "maximum": 1}},
+        {"type": "number", "minimum": 10**4000},
+    ],
+)
+def test_little_that_is_much_work_for_a_slot_is_given_up(slot: str, part: dict[str, Any]) -> None:
+    schema = obj(**{slot: {"anyOf": [{"$ref": "#/$defs/b"}] * 3000}}) | {"$defs": {"b": part}}
+    started = time.process_time()
+    found = said(schema, **{slot: [1] * 2000 + [4] if slot == "people" else "outside"})
+    assert isinstance(found, Unmet)
+    assert found.reason is Reason.SCHEMA
+    assert time.process_time() - started < 0.5
+
+
+def test_a_constant_that_is_nested_too_deep_is_given_up() -> None:
+    deep: Any = 1
+    for _ in range(700):
+        deep = [deep]
+    assert reason(obj(intent=ENUM, deep={"const": deep})) is Reason.SCHEMA
 
 
 def test_other_beside_words_that_are_no_labels_says_nothing_of_it() -> None:

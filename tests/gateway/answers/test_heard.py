@@ -40,3 +40,10 @@ def test_a_streamed_answer() -> None:
     chunks = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in ("card", "_lo", "st")]
     events = b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks) + sse.DONE
     assert label_of(events, NAMES, stream=True) == "card_lost"
+
+
+@pytest.mark.parametrize("message", [{}, {"content": None}, {"content": "card_lost"}])
+def test_of_a_stream_that_holds_messages_as_well_the_deltas_count(message: dict[str, Any]) -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": part}, "message": message}]} for part in ("card", "_lost")]
+    events = b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks) + sse.DONE
+    assert label_of(events, NAMES, stream=True) == "card_lost"

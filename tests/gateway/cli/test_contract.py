@@ -4,12 +4,17 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.contract.owner import Owner
+from gateway.contract.safety import SafetyTerms
+from gateway.contract.safety_owner import SafetyOwner
+from gateway.contract.safety_store import SafetyStore
 from gateway.contract.scope import Scope
 from gateway.contract.state import Terms
 from gateway.contract.store import ContractStore
@@ -28,15 +33,17 @@ rules:
 """
 
 
+SCOPE = Scope(
+    rule="hours", model="m", prompt="", labels=(), classifier="shop", version="v1", terms="t", sent_to="paid/large"
+)
+
+
 async def calls(folder: Path, result_of: Callable[[int], str], count: int) -> None:
     clock = iter(range(10**6))
     store = ContractStore(folder / "offramp.db")
     owner = Owner(store, draw=random.Random(0).random, clock=lambda: 1.7e9 + 60 * next(clock))
-    scope = Scope(
-        rule="hours", model="m", prompt="", labels=(), classifier="shop", version="v1", terms="t", sent_to="paid/large"
-    )
     for number in range(count):
-        flipped = owner.flip(scope, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
+        flipped = owner.flip(SCOPE, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
         if not flipped.answers(0.9):
             result = result_of(number)
             await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result, novelty=0.1)
@@ -72,6 +79,41 @@ async def test_without_a_certificate_there_is_no_drift(tmp_path: Path) -> None:
     [contract] = json.loads(shown(tmp_path, "--json"))
     assert contract["drift"] is None
     assert "moved" not in shown(tmp_path)
+
+
+JUDGED = """\
+  - name: safety
+    classifier: safe
+    then: {"*": block}
+    when_unsure: {ask: m}
+    contract: {max_missed: 5%, max_false_alarms: 5%}
+"""
+
+
+@pytest.mark.parametrize(
+    ("models", "reached"),
+    [
+        ("{m: {upstream: paid, model: large}}", True),
+        ("{m: {upstream: paid, model: large, fallbacks: [demo/m]}}", True),
+        ("{m: {upstream: paid, model: small}}", False),
+        ("{m: {upstream: other, model: large}}", False),
+    ],
+)
+async def test_what_no_call_belongs_to_any_more_is_marked(tmp_path: Path, models: str, *, reached: bool) -> None:
+    paid = '  paid: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\n'
+    upstreams = paid + paid.replace("paid", "other")
+    text = GATEWAY.replace("rules:", f"{upstreams}models: {models}\nrules:") + JUDGED
+    (tmp_path / "gateway.yaml").write_text(text)
+    await calls(tmp_path, lambda _: "agrees", 900)
+    terms = SafetyTerms(missed=0.05, wrongly=0.05, confidence=0.95)
+    with closing(SafetyOwner(SafetyStore(tmp_path / "offramp.db"))) as owner:
+        placed = owner.place(replace(SCOPE, rule="safety", classifier="safe"), terms, 0.5)
+        await owner.learn(placed, request_id="r", unsafe=False)
+    contract, judged = json.loads(shown(tmp_path, "--json"))
+    assert (contract["phase"], contract["reached"], judged["reached"]) == ("live", reached, reached)
+    said = shown(tmp_path)
+    assert ("live (past)" in said, "shadow (past)" in said) == (not reached, not reached)
+    assert said.count("; no call belongs to it any more, for m is sent elsewhere now\n") == (0 if reached else 3)
 
 
 def test_a_rule_is_paused_and_resumed_as_data(tmp_path: Path) -> None:

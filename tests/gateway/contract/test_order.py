@@ -31,8 +31,25 @@ def test_what_ends_in_order_counts_at_once() -> None:
 def test_a_call_that_is_no_pair_holds_up_none() -> None:
     order = begun(3)
     assert order.end(2, pair(2), now=1.0) == []
-    order.leave(1)
-    assert order.end(3, pair(3), now=1.0) == [pair(2), pair(3)]
+    assert order.leave(1, now=1.0) == [pair(2)]
+    assert order.end(3, pair(3), now=1.0) == [pair(3)]
+    assert order.idle
+
+
+def test_a_call_that_waits_itself_lets_none_go_before_it() -> None:
+    order = begun(4)
+    assert order.end(3, pair(3), now=1.0) == []
+    assert order.leave(2, now=1.0) == []
+    assert order.leave(4, now=1.0) == []
+    assert order.end(1, pair(1), now=1.0) == [pair(1), pair(3)]
+
+
+def test_a_call_that_was_given_up_and_leaves_lets_the_next_be_given_up() -> None:
+    order = begun(3)
+    assert order.end(3, pair(3), now=3599.0) == []
+    assert order.leave(1, now=3601.0) == [pair(2, agrees=False), pair(3)]
+    assert order.leave(2, now=3602.0) == []
+    assert order.idle
 
 
 def test_a_call_that_is_not_over_for_an_hour_is_a_disagreement_once() -> None:

@@ -5,7 +5,7 @@ import heapq
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -389,6 +389,35 @@ async def test_what_attempts_spent_stays_spent_where_a_contract_begins_anew(tmp_
     await feed(owner, 250, of=scope("v2"))
     assert owner.contracts[scope("v2")].attempts == 4
     owner.close()
+
+
+def sent(version: str, to: str) -> Scope:
+    return replace(scope(version), sent_to=to)
+
+
+@pytest.mark.parametrize(
+    ("first", "stand", "outdoes"),
+    [(None, 2, False), (lambda _: "paid/large", 1, True), (lambda _: "paid/small", 0, False), (lambda _: "", 0, False)],
+)
+async def test_what_was_certified_for_a_model_that_is_sent_elsewhere_stands_no_more(
+    tmp_path: Path, first: Callable[[str], str] | None, stand: int, *, outdoes: bool
+) -> None:
+    """As an earlier Offramp stored it, and as it stands now: the version that is tried answers, the one in use not."""
+    before = Owner(ContractStore(tmp_path / "offramp.db"), draw=random.Random(0).random)
+    await feed(before, 800, of=sent("v1", ""))
+    await feed(before, 800, of=sent("v2", "paid/large"))
+    spent = before.contracts[sent("v2", "paid/large")].attempts
+    before.close()
+    owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=random.Random(0).random, first=first)
+    assert owner.standing("intents", Phase.LIVE) == stand
+    trial = await owner.trial("bank", "v2", current="v1")
+    assert trial.outdoes is outdoes
+    # what attempts spent stays spent, also of what is left out
+    await feed(owner, 250, of=sent("v1", "paid/other"))
+    assert owner.contracts[sent("v1", "paid/other")].attempts == spent + 1
+    owner.close()
+    with closing(open_owner(tmp_path)) as whole:
+        assert len(whole.contracts) == 3
 
 
 async def test_a_contract_without_calls_for_a_week_holds_up_no_version(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 just where they disagree."""
 
 import random
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.contract.certificate import Attempt, Rung, Seen
 from gateway.contract.detector import Detector
+from gateway.contract.flipped import Flipped
 from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Phase, Terms
@@ -30,19 +32,29 @@ def owner(folder: Path, chance: random.Random, *, alone: bool = True) -> Owner:
     return Owner(ContractStore(folder / "offramp.db", read_only=not alone), draw=chance.random, alone=alone)
 
 
+def call(one: Owner) -> tuple[Flipped, bool]:
+    """One that has begun, and whether it is sure."""
+    flipped = one.flip(SCOPE, TERMS, notice_s=86400)
+    sure = flipped.sure(0.9)
+    one.begin(flipped, confidence=0.9, sure=sure)
+    return flipped, sure
+
+
+async def end(one: Owner, flipped: Flipped, sure: bool) -> None:
+    await one.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
+
+
 async def feed(one: Owner, chance: random.Random, count: int, *, hang: float = 0.0) -> None:
     """Calls that agree, but for those that hang: they would disagree, and are not over while the gateway lives."""
     for _ in range(count):
-        flipped = one.flip(SCOPE, TERMS, notice_s=86400)
-        sure = flipped.sure(0.9)
-        one.begin(flipped, confidence=0.9, sure=sure)
+        flipped, sure = call(one)
         if chance.random() >= hang and not flipped.answers(0.9):
-            await one.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
+            await end(one, flipped, sure)
 
 
 def killed(one: Owner) -> None:
-    """As after kill -9: the file is let go, and nothing more is written."""
-    one._store.close()
+    """As after kill -9, once what was begun is written: the file is let go, and nothing more is written."""
+    one._writer.close()
 
 
 async def attempt_of(folder: Path, chance: random.Random, count: int = 240, *, hang: float = 0.0) -> Contract:
@@ -73,6 +85,7 @@ async def test_one_call_counts_for_each_kill_and_is_stored(tmp_path: Path, chanc
     for kills in (1, 2):
         one = owner(tmp_path, chance)
         after = one.contracts[SCOPE]
+        await feed(one, chance, 1, hang=1.0)
         killed(one)
         assert after.attempt is not None
         assert before.attempt is not None
@@ -88,6 +101,75 @@ async def test_a_stop_that_leaves_nothing_costs_nothing(tmp_path: Path, chance: 
     one.close()
     with closing(owner(tmp_path, chance)) as again:
         assert again.contracts == before
+
+
+async def test_a_start_that_no_call_comes_to_costs_nothing(tmp_path: Path, chance: random.Random) -> None:
+    """The port is taken, say, or another part cannot be opened."""
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    before = one.contracts
+    one.close()
+    for _ in range(2):
+        killed(owner(tmp_path, chance))
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == before
+    # after a kill it is counted once, not by each start
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 1, hang=1.0)
+    killed(one)
+    for _ in range(2):
+        killed(owner(tmp_path, chance))
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == {SCOPE: interrupted(before[SCOPE])}
+
+
+async def test_a_first_call_that_cannot_be_noted_is_by_the_next(tmp_path: Path, chance: random.Random) -> None:
+    await attempt_of(tmp_path, chance)
+    one = owner(tmp_path, chance)
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute("ALTER TABLE contract_serving RENAME TO gone")
+    flipped, sure = call(one)
+    await one.ask(lambda store: store.paused())
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute("ALTER TABLE gone RENAME TO contract_serving")
+    call(one)
+    await end(one, flipped, sure)
+    before = one.contracts[SCOPE]
+    killed(one)
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts[SCOPE] == interrupted(before)
+
+
+async def test_calls_that_waited_for_one_that_is_no_pair_count(tmp_path: Path, chance: random.Random) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    before = one.contracts[SCOPE].attempt
+    (first, _), second = call(one), call(one)
+    await end(one, *second)
+    assert one.contracts[SCOPE].attempt == before
+    one.leave(first)
+    one.close()
+    after = one.contracts
+    running = after[SCOPE].attempt
+    assert before is not None
+    assert running is not None
+    assert [rung.pairs for rung in running.rungs] == [rung.pairs + 1 for rung in before.rungs]
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == after
+
+
+async def test_a_certificate_may_come_of_a_call_that_leaves(tmp_path: Path, chance: random.Random) -> None:
+    moved: list[Phase] = []
+    store = ContractStore(tmp_path / "offramp.db")
+    one = Owner(store, draw=chance.random, on_move=lambda _, contract: moved.append(contract.phase))
+    await feed(one, chance, 240)
+    first, _ = call(one)
+    await feed(one, chance, 600)
+    assert (one.contracts[SCOPE].phase, moved) == (Phase.SHADOW, [])
+    one.leave(first)
+    moves = await one.ask(lambda store: store.moves(SCOPE.key))
+    assert (one.contracts[SCOPE].phase, moved, [phase for _, phase, _ in moves]) == (Phase.LIVE, [Phase.LIVE], ["live"])
+    one.close()
 
 
 async def test_a_stop_that_leaves_calls_under_way_is_as_a_kill(tmp_path: Path, chance: random.Random) -> None:

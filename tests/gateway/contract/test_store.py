@@ -1,9 +1,11 @@
 """What the contracts' tables give back, also of a file that an earlier Offramp made."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -13,6 +15,7 @@ from gateway.contract.safety_store import Stored as SafetyStored
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Phase, Terms
 from gateway.contract.store import ContractStore, PairRow, Stored
+from gateway.contract.tables import Tables
 from gateway.ledger.store import LedgerError
 
 EARLIER = """CREATE TABLE contract_pairs (
@@ -31,6 +34,31 @@ def test_pairs_of_an_earlier_file_have_no_novelty(tmp_path: Path) -> None:
         [row] = store.pairs("k")
         store.close()
         assert (row.novelty, row.chosen, row.result) == (None, True, "agrees")
+
+
+def test_gateways_that_start_at_once_on_an_earlier_file_all_start(tmp_path: Path) -> None:
+    waiting = Barrier(2)
+
+    def start(file: Path) -> None:
+        waiting.wait(10)
+        ContractStore(file).close()
+
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(30):
+            file = tmp_path / f"{number}.db"
+            with closing(sqlite3.connect(file)) as db, db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(EARLIER)
+            for done in [threads.submit(start, file) for _ in range(2)]:
+                done.result()
+
+
+def test_what_cannot_be_made_whole_is_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    with pytest.raises(LedgerError, match="no such table: missing"):
+        Tables(file, ["CREATE TABLE IF NOT EXISTS one (a TEXT) STRICT"], [("missing", "b", "TEXT")])
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
 def test_a_chosen_pair_stands_for_the_calls_that_the_coin_passed_over(tmp_path: Path) -> None:

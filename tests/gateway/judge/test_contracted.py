@@ -62,7 +62,8 @@ class Says:
 
 
 class Gateway:
-    """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered."""
+    """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered, unless it
+    is to be sent again."""
 
     def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, **others: Says) -> None:
         self.judge = Says()
@@ -71,9 +72,10 @@ class Gateway:
         self.wired = wire(RULES, base=base, upstreams=upstreams, draw=lambda: self.coin)
         self._ask = ask
         self._sent = 0
+        self.again = False
 
     async def send(self, text: str) -> Any:
-        self._sent += 1
+        self._sent += not self.again
         messages = [{"role": "user", "content": f"{text} {self._sent}"}]
         return await self._ask(self.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
 
@@ -127,7 +129,11 @@ async def test_another_judge_under_the_same_name_begins_anew(
     other = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base)
     other.coin = 0.999
     assert "x-offramp-judged" in (await other.send("hello")).headers
-    assert len(other.wired.safety.contracts) == 2
+    # the one before stands no more, and is not forgotten
+    assert other.wired.safety.standing("safety", Phase.LIVE) == 0
+    assert [contract.missing.attempts for contract in other.wired.safety.contracts.values()] == [1]
+    back = await gateway(wire, ask, fake_upstream, make_answer)
+    assert back.wired.safety.standing("safety", Phase.LIVE) == 2
 
 
 async def test_a_judge_that_is_down_spoils_no_sure_verdict(
@@ -168,9 +174,19 @@ async def test_what_a_judges_fallback_says_certifies_nothing(
         assert (await one.send("violence")).headers["x-offramp-judged"] == "safety:violence"
         assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
     assert one.judge.calls == 200
+    # nor is it remembered in the judge's place
+    one.again = True
+    for _ in range(2):
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert one.judge.calls == 202
+    three.fails = False
+    before = three.calls
+    for _ in range(2):
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert (one.judge.calls, three.calls) == (202, before + 1)
+    one.again = False
     assert one.wired.safety.standing("safety", Phase.LIVE) == 0
     # the same from the judge itself would have certified both sides by now
-    three.fails = False
     for _ in range(100):
         await one.send("violence")
         await one.send("hello")

@@ -155,6 +155,30 @@ def test_a_call_without_usage(
     assert (record.usage_source, record.spent_usd) == (source, spent)
 
 
+@pytest.mark.parametrize(
+    ("fields", "source", "spent"),
+    [
+        ({"usage_source": "none", "status": 502, "decision": "error", "error": "upstream_failed"}, "missing", None),
+        ({"usage_source": "missing", "status": 400}, "missing", None),
+        ({"usage_source": "reported"}, "reported", 1000 * 10e-6 + 100 * 40e-6),
+        ({"usage_source": "none", "status": 500, "decision": "error", "error": "x", "upstream": ""}, "none", 0.0),
+    ],
+)
+def test_a_call_that_a_target_may_have_taken_before_another_failed(
+    finish: Callable[..., Record], metrics: Metrics, fields: dict[str, Any], source: str, spent: float | None
+) -> None:
+    context = forwarded(**fields)
+    context.untold = True
+    record = finish(context)
+    assert (record.usage_source, record.spent_usd) == (source, pytest.approx(spent) if spent else spent)
+    told = metrics.registry.get_sample_value
+    unpriced = told("offramp_unpriced_requests_total", {"model": "dear", "reason": "cut_off"})
+    assert (unpriced or 0) == (spent is None)
+    # the target that may have taken it is counted where it failed
+    for reason in ("cut_off", "not_reported"):
+        assert not told("offramp_usage_missing_requests_total", {"upstream": "one", "reason": reason})
+
+
 def test_a_local_answer_saves_what_the_model_asked_for_would_have_cost(finish: Callable[..., Record]) -> None:
     record = finish(local(), saved=400)
     assert (record.saved_reason, record.saved_input_tokens, record.saved_output_tokens) == ("local_answer", 1000, 100)

@@ -51,6 +51,8 @@ def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
         (b'{"role":"assistant","content":"a","audio":null,"annotations":[{"x":1}]}', ("a",), False),
         (b'{"content":null,"audio":{"transcript":"evil"}}', (), True),
         (b'{"content":"a","unheard_of":"evil"}', ("a",), True),
+        (b'{"content":"a","unheard_of":{"citations":null,"blocks":[[],{"n":0,"done":false,"t":""}]}}', ("a",), False),
+        (b'{"content":"a","unheard_of":[1,{"blocks":[{"text":"evil"}]}]}', ("a",), True),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -73,6 +75,34 @@ def test_calls_are_texts_of_their_own() -> None:
     ]
     said = read(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
     assert [str(text) for text in said.texts] == ['{"a":1}', "{}"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "texts"),
+    [
+        ('"message":{},"delta":{"content":"evil"}', ("evil",)),
+        ('"message":{"content":null},"delta":{"content":"evil"}', ("evil",)),
+        ('"message":{"content":"evil"},"delta":{"content":"evil and more"}', ("evil and more",)),
+        ('"message":{"content":"evil"},"delta":{}', ("evil",)),
+        ('"message":{"content":"evil"},"delta":{"content":"good"}', ("evil", "good")),
+        ('"message":{"reasoning":"evil"},"delta":{"content":"evil"}', ("evil", "evil")),
+        ('"message":{"content":"evil"}', ("evil",)),
+    ],
+)
+def test_a_chunk_may_hold_a_message_and_a_delta(choice: str, texts: tuple[str, ...]) -> None:
+    read_, incomplete = texts_of(b'data: {"choices":[{' + choice.encode() + b"}]}\n\n", stream=True)
+    assert (tuple(sorted(read_)), incomplete) == (texts, False)
+
+
+def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
+    told = ["he", "hello", "hello"]
+    events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]
+    said = read(b"".join(events), stream=True)
+    assert [str(text) for text in said.texts] == ["hello"]
+    assert said.with_pieces({}) == b"".join(events)
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
+    assert [choice["delta"]["content"] for choice in after] == ["bye", "", ""]
+    assert [choice["message"] for choice in after] == [{"content": None}] * 3
 
 
 def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
@@ -98,6 +128,13 @@ def test_a_stream_is_changed_in_its_pieces() -> None:
     after = said.with_pieces({0: ["HE", ""]})
     assert after == b"".join([says("HE", logprobs=None), *events[1:3], says(""), USAGE, sse.DONE])
     assert texts_of(after, stream=True) == (("HE", "xx"), False)
+
+
+def test_an_event_of_several_lines_is_changed_as_one_line() -> None:
+    event = b'data: {"x":{\ndata: "y":1},"choices":[{"index":0,\ndata: "delta":{"content":"a"}\ndata: }]}\n\n'
+    after = read(event, stream=True).with_pieces({0: ["b"]})
+    assert after.count(b"\n") == 2
+    assert texts_of(after, stream=True) == (("b",), False)
 
 
 def test_an_events_other_fields_stay() -> None:

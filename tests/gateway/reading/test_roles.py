@@ -35,6 +35,13 @@ def turns(*messages: Any) -> list[Turn]:
             Turn("assistant", ("no", '{"a":1}'), False),
         ),
         ({"role": "assistant", "function_call": {"name": "f", "arguments": "x"}}, Turn("assistant", ("x",), False)),
+        (
+            {"role": "assistant", "content": "hi", "reasoning_content": "so", "reasoning": "thus"},
+            Turn("assistant", ("hi", "so", "thus"), False),
+        ),
+        ({"role": "assistant", "content": "hi", "reasoning": {"a": [1]}}, Turn("assistant", ("hi",), False)),
+        ({"role": "assistant", "content": "hi", "reasoning_content": None}, Turn("assistant", ("hi",), False)),
+        ({"role": "user", "content": "hi", "reasoning": "so"}, Turn("user", ("hi",), False)),
         ({"role": "function", "name": "f", "content": "r"}, Turn("tool", ("r", "f"), False)),
         ({"role": "tool", "content": "r", "unknown": {"a": [1]}}, Turn("tool", ("r",), False)),
         ({"role": "User", "content": "hi"}, Turn("user", ("hi",), False)),
@@ -106,6 +113,13 @@ def test_the_last_turn_is_the_last_run_of_messages_of_those_roles() -> None:
 def test_system_text_is_all_of_the_operators_words() -> None:
     more = [*CHAT, Turn("developer", ("and brief", "please"), False)]
     assert system_text(more) == "be nice\nand brief\nplease"
+
+
+@pytest.mark.parametrize("content", ["name", [{"type": "text", "text": "name"}]])
+def test_a_system_messages_name_is_none_of_its_words(content: Any) -> None:
+    messages = turns({"role": "system", "name": "shop", "content": content}, {"role": "user", "content": "hi"})
+    assert system_text(messages) == "name"
+    assert select(messages, frozenset({"system"}), last=False) == (("name", "shop"), False)
 
 
 ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])

@@ -61,7 +61,7 @@ def test_a_block_is_a_content_filter_answer() -> None:
 def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
     asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
     (choice,) = ChatCompletion.model_validate_json(act.block(asked, STOPS, "req_a", USAGE).body).choices
-    assert (choice.message.content, choice.message.refusal) == (None, "Not here.")
+    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (None, "Not here.", "stop")
 
 
 def test_a_block_in_the_shape_of_an_error() -> None:
@@ -106,7 +106,7 @@ async def test_a_stream_of_a_refusal() -> None:
     asked = request(stream=True, response_format={"type": "json_schema", "json_schema": {}})
     _, middle, last = await chunks(act.block(asked, STOPS, "req_a", USAGE))
     assert (middle.choices[0].delta.refusal, middle.choices[0].delta.content) == ("Not here.", None)
-    assert last.choices[0].finish_reason == "content_filter"
+    assert last.choices[0].finish_reason == "stop"
 
 
 CALLS = Made(content='{"intent":"card"}', label="card", call=Call("route", {}, legacy=False, named=False))

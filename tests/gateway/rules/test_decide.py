@@ -259,10 +259,10 @@ def test_nothing_is_answered_without_a_label_that_says_so(rule: Rule, verdict: V
         assert rule.then[decision.step.label or ""].act is Act.ANSWER
 
 
-@given(rules(), VERDICTS)
-def test_a_label_that_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict) -> None:
+@given(rules(), VERDICTS, st.booleans())
+def test_what_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict, own_label: bool) -> None:
     own = {
-        label: replace(action, own_label=True) if action.act is Act.ANSWER else action
+        label: replace(action, own_label=own_label) if action.act is Act.ANSWER else action
         for label, action in rule.then.items()
     }
     without = {label: action for label, action in rule.then.items() if action.act is not Act.ANSWER}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.redact import Edit, Mark, Placeholders, Unredactable, apply, edits, restoring, spread
+from gateway.rules.redact import Edit, Mark, Placeholders, Unredactable, apply, edits, holds_json, restoring, spread
 
 MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
 
@@ -82,6 +82,13 @@ def test_places_that_overlap_become_one() -> None:
         ('{"call":[-4915112345678.0, 2]}', {"phone": "4915112345678"}, '{"call":["[PHONE_1]", 2]}'),
         ("4915112345678", {"phone": "4915112345678"}, '"[PHONE_1]"'),
         ('{"note": "a\\njoe@example.com\\n"}', {"email": MAIL}, '{"note": "a\\n[EMAIL_1]\\n"}'),
+        (
+            '```json\n{"call": 4915112345678}\n```\n',
+            {"phone": "4915112345678"},
+            '```json\n{"call": "[PHONE_1]"}\n```\n',
+        ),
+        ('```{"to": "joe@example.com"}```', {"email": MAIL}, '```{"to": "[EMAIL_1]"}```'),
+        ("```\n4915112345678 {\n```", {"phone": "4915112345678"}, "```\n[PHONE_1] {\n```"),
         ("not json: 4915112345678", {"phone": "4915112345678"}, "not json: [PHONE_1]"),
     ],
 )
@@ -108,12 +115,31 @@ def test_values_are_put_back_where_that_was_asked_for() -> None:
     assert restoring(text, {}) == []
 
 
-def test_a_value_from_within_json_is_put_back_as_the_text_that_it_spells() -> None:
+@pytest.mark.parametrize("fence", ["", "```json\n"])
+def test_a_value_from_within_json_is_put_back_as_the_text_that_it_spells(fence: str) -> None:
     given = Placeholders()
-    text = json.dumps({"key": "line\nend"})
-    mark = Mark(start=9, end=18, kind="secret", restore=True)
-    assert apply(text, edits(text, [mark], given, is_json=True)) == '{"key": "[SECRET_1]"}'
+    text = fence + json.dumps({"key": "line\nend"}) + fence[:3]
+    mark = Mark(start=len(fence) + 9, end=len(fence) + 18, kind="secret", restore=True)
+    assert apply(text, edits(text, [mark], given, is_json=True)) == fence + '{"key": "[SECRET_1]"}' + fence[:3]
     assert given.values == {"[SECRET_1]": "line\nend"}
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ('{"a": 1}', True),
+        ("```json\n[1]\n```", True),
+        ('``` \n{"a": 1}```', True),
+        ('"a"', False),
+        ("```json\n1\n```", False),
+        ("```python\n[1]\n```", False),
+        ("```\n[1\n```", False),
+        ('Here it is:\n```json\n{"a": 1}\n```', False),
+        ("```", False),
+    ],
+)
+def test_json_may_stand_in_a_fence(text: str, *, holds: bool) -> None:
+    assert holds_json(text) is holds
 
 
 PLACES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 8)), max_size=6)

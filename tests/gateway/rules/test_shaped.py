@@ -1,14 +1,18 @@
-"""A rule's verdict in the shape that a request asks for: labels and slots."""
+"""A rule's verdict in the shape that a request asks for: labels, slots and fixed texts."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from classifiers.policy import Policy
-from classifiers.verdict import SlotValue, Verdict
+from classifiers.verdict import Abstention, SlotValue, Verdict
 from gateway.config.rules import Rule as RuleSettings
 from gateway.reading.request import parse_chat
 from gateway.reading.roles import turns_of
 from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.rules.shaped import Shaped, shaped
 
 POLICY = Policy.model_validate(
@@ -43,9 +47,9 @@ def verdict(**values: Any) -> Verdict:
     )
 
 
-def asked(of: Verdict, **fields: Any) -> Shaped:
+def asked(of: Verdict, rule: Rule = RULE, **fields: Any) -> Shaped:
     request = parse_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}).encode())
-    return shaped(request, turns_of(request.messages), [(RULE, of)])
+    return shaped(request, turns_of(request.messages), [(rule, of)])
 
 
 def calling(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -74,3 +78,32 @@ def test_a_required_slot_of_which_nothing_is_said() -> None:
 
 def test_a_slot_that_does_not_fit() -> None:
     assert asked(verdict(people=4, date=None), **calling(BOOK)).unmet["r"].reason == "unfit_value"
+
+
+SAYS = {"book": Action(act=Act.ANSWER, text="Come at any time.")}
+JUDGE = Asks(model="m", within_s=1.0, told="", categories={})
+IN_JSON = {"response_format": {"type": "json_object"}}
+
+
+def test_a_rule_has_an_answer_or_none() -> None:
+    both = replace(RULE, then={**RULE.then, **SAYS})
+    assert asked(verdict(people=4), both, **calling(BOOK)).unmet.keys() == {"r"}
+    assert asked(verdict(people=4), both, **calling(BOOK)).made == {}
+    assert asked(verdict(people=4), replace(RULE, then=SAYS)) == Shaped()
+
+
+@pytest.mark.parametrize(
+    ("labels", "abstention", "asks", "unmet"),
+    [
+        (("book",), None, None, True),
+        (("cancel",), None, None, False),
+        (("cancel",), None, JUDGE, False),
+        ((), Abstention.UNSURE, None, False),
+        ((), Abstention.UNSURE, JUDGE, True),
+    ],
+)
+def test_a_text_counts_where_the_rule_may_come_to_give_it(
+    labels: tuple[str, ...], abstention: Abstention | None, asks: Asks | None, unmet: bool
+) -> None:
+    told = replace(verdict(), labels=labels, abstention=abstention)
+    assert bool(asked(told, replace(RULE, then=SAYS, asks=asks), **IN_JSON).unmet) is unmet

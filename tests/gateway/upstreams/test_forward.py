@@ -81,6 +81,20 @@ async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
     assert [missing(upstream=name) for name in "ab"] == [taken, taken]
 
 
+@pytest.mark.parametrize(
+    ("failure", "untold"),
+    [(UpstreamFailed("gone"), False), (UpstreamTimeout("late"), True), (CallDropped("no answer"), True)],
+)
+async def test_it_is_noted_that_a_target_before_may_have_taken_the_call(
+    fake_upstream: Any, failure: Exception, untold: bool
+) -> None:
+    context = new_context("req_1", "chat.completions", "anonymous")
+    forwarder = Forwarder({"a": fake_upstream([failure]), "b": fake_upstream([UpstreamFailed("gone")])}, Metrics())
+    with pytest.raises(UpstreamFailed, match="gone"):
+        await forwarder.send(context, parse_chat(b'{"model":"m","messages":[]}'), TARGETS[:2], [])
+    assert context.untold is untold
+
+
 async def test_the_last_target_stands_whatever_it_says(fake_upstream: Any, make_answer: MakeAnswer) -> None:
     upstreams = {"a": fake_upstream([UpstreamFailed("gone")]), "b": fake_upstream([make_answer(status=503)])}
     metrics = Metrics()

@@ -288,10 +288,10 @@ async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, said: byt
     ("said", "why"),
     [(b"", "closed the connection without an answer"), (b"nonsense\r\n\r\n", "sent an answer that cannot be read")],
 )
-@pytest.mark.parametrize(("stale_s", "failure"), [(0.0, CallDropped), (60.0, UpstreamFailed)])
+@pytest.mark.parametrize(("at_once_s", "failure"), [(0.0, CallDropped), (60.0, UpstreamFailed)])
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_connection_that_is_closed_at_once_took_no_call(
-    raw_calling: Calling, said: bytes, why: str, stale_s: float, failure: type[Exception], reset: bool
+    raw_calling: Calling, said: bytes, why: str, at_once_s: float, failure: type[Exception], reset: bool
 ) -> None:
     seen: list[bytes] = []
 
@@ -302,14 +302,20 @@ async def test_a_connection_that_is_closed_at_once_took_no_call(
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    async with raw_calling(handler, stale_s=stale_s) as upstream:
+    async with raw_calling(handler, at_once_s=at_once_s, stale_s=60.0 - at_once_s) as upstream:
         with pytest.raises(UpstreamFailed, match=why) as caught:
             await Retrying(upstream, 1).send(call())
     assert type(caught.value) is failure
     assert len(seen) == (1 if failure is CallDropped else 2)
 
 
-async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(raw_calling: Calling) -> None:
+@pytest.mark.parametrize(
+    ("said", "stale_s", "dropped"),
+    [(b"", 60.0, False), (b"", 0.0, True), (b"nonsense\r\n\r\n", 60.0, True)],
+)
+async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(
+    raw_calling: Calling, said: bytes, stale_s: float, dropped: bool
+) -> None:
     opened = 0
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -317,12 +323,46 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(raw_c
         opened += 1
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         await reader.readuntil(b"{}")
-        await reader.read(1)  # the next call: it comes too late
+        await reader.readuntil(b"{}")  # the next call: it comes too late
+        writer.write(said)
 
-    async with raw_calling(handler, stale_s=60.0) as upstream:
+    async with raw_calling(handler, stale_s=stale_s, at_once_s=0.0) as upstream:
+        retrying = Retrying(upstream, 1)
+        assert (await retrying.send(call())).body == b"{}"
+        if dropped:
+            with pytest.raises(CallDropped):
+                await retrying.send(call())
+        else:
+            assert (await retrying.send(call())).body == b"{}"
+    assert opened == (1 if dropped else 2)
+
+
+async def test_a_kept_connection_may_be_far_away(raw_calling: Calling) -> None:
+    opened = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.readuntil(b"{}")
+        await reader.readuntil(b"{}")
+        await asyncio.sleep(0.15)  # the next call's way there, and that of the answer that nobody is there
+
+    async with raw_calling(handler) as upstream:
         retrying = Retrying(upstream, 1)
         assert [(await retrying.send(call())).body for _ in range(2)] == [b"{}", b"{}"]
     assert opened == 2
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_call_that_was_not_sent_whole_was_not_taken(raw_calling: Calling) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+
+    async with raw_calling(handler, stale_s=0.0, at_once_s=0.0) as upstream:
+        with pytest.raises(UpstreamFailed) as caught:
+            await upstream.send(call(b"x" * 16 * 1024**2))
+    assert type(caught.value) is UpstreamFailed
 
 
 async def test_a_connection_that_does_not_come_about_in_time_took_no_call() -> None:

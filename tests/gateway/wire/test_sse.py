@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from gateway.wire import sse
 
-ENDS = st.sampled_from([b"\n\n", b"\r\n\r\n"])
 LINES = st.lists(
     st.binary(max_size=12).map(lambda text: b"data: " + text.replace(b"\n", b"").replace(b"\r", b"")),
     min_size=1,
@@ -50,6 +49,18 @@ def test_a_character_cut_in_the_middle_of_its_bytes_comes_out_whole() -> None:
         assert events_of([event[:place], event[place:]]) == ([event], b"")
 
 
+@given(
+    st.lists(st.tuples(LINES, st.sampled_from([b"\n\r\n", b"\r\n\n", b"\n\n", b"\r\n\r\n", b"\r\r"])), max_size=6),
+    st.lists(st.integers(0, 500)),
+)
+def test_lines_may_end_in_different_ways(parts: list[tuple[list[bytes], bytes]], places: list[int]) -> None:
+    written = [b"\n".join(lines) + ends for lines, ends in parts]
+    events, rest = events_of(cut(b"".join(written), places))
+    # after a CR a LF may still come that belongs to it
+    assert [*events, rest] == (written if rest else [*written, b""])
+    assert not rest or rest.endswith(b"\r\r")
+
+
 def test_an_event_over_the_bound_is_refused() -> None:
     splitter = sse.Splitter(max_event_bytes=100)
     assert list(splitter.feed(b"data: " + b"x" * 90)) == []
@@ -67,6 +78,9 @@ def test_an_event_over_the_bound_is_refused() -> None:
         (b"data: one\ndata: two\n\n", b"one\ntwo"),
         (b"data:  two spaces\n\n", b" two spaces"),
         (b"data: [DONE]\n", b"[DONE]"),
+        (b"data: [DONE]\r\n\n", b"[DONE]"),
+        (b"data: [DONE]\n\r\n", b"[DONE]"),
+        (b"event: x\rdata: {}\r\r", b"{}"),
         (b": keep-alive\n\n", None),
         (b"\n\n", None),
         (b"", None),
@@ -74,6 +88,12 @@ def test_an_event_over_the_bound_is_refused() -> None:
 )
 def test_data_of_an_event(block: bytes, data: bytes | None) -> None:
     assert sse.data_of(block) == data
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+def test_other_data_is_one_line_whatever_its_json_was(ends: bytes) -> None:
+    block = ends.join([b"event: x", b"data: [1,", b"data:  2]", b"", b""])
+    assert sse.with_data(block, b"[1,\n \r\n2,\r3]") == b"event: x\ndata: [1, 2,3]\n\n"
 
 
 @given(st.binary(max_size=50).filter(lambda data: b"\n" not in data and b"\r" not in data))
