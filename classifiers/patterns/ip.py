@@ -13,9 +13,12 @@ _SIX = re.compile(
     r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])|(?<=\w:[0-9A-Fa-f]))"
     r"(?:(?<!:)|(?=:))[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![A-Za-z0-9_])"
 )
-_VERSION = re.compile(r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전)[ :]{0,2}$")
-_IN_PATH = re.compile(r"(?<!/)/[ :]{0,2}$")
+_VERSION = re.compile(
+    r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전)(?: ?/ |[ :]{0,2})$"
+)
+_IN_PATH = re.compile(r"(?<![/ \t])/$")
 _SLASH_FIRST = re.compile(r"(?:^|[\s=,;(\[\"'])/$")
+_MASK = re.compile(r"/\d{1,2}(?![A-Za-z0-9_/-]|\.\w)")
 _BESIDE = re.compile(r"(?::\d{2,5})? ?/ ?")
 _PORT = re.compile(r":\d{2,5}(?![A-Za-z0-9_])")
 _NAME = re.compile(r"(?i)(?:[^\W_]\w*[^\W\d_a-f]|[^\W\d_a-f]\w*[^\W_]|[^\W\d_a-z])\w*:$")
@@ -49,7 +52,8 @@ def _versions(text: str, start: int, end: int) -> bool:
     """Whether the word or the path before a place makes what stands there the number of a version."""
     least = max(0, start - 12)
     if _IN_PATH.search(text, least, start):
-        return text.startswith("/", end) or not _SLASH_FIRST.search(text, least, start)
+        folder = text.startswith("/", end) and not _MASK.match(text, end)
+        return folder or not _SLASH_FIRST.search(text, least, start)
     return _VERSION.search(text, least, start) is not None
 
 

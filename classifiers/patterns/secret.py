@@ -50,8 +50,8 @@ _ASSIGNED = re.compile(
     r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{6,512})"
 )
 """What follows such a word or name: its rest, a sign or a word between, and a value."""
-_REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?")
-"""The rest of a word that means one password, and neither several nor something about them."""
+_REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?\d?")
+"""The rest of a word that means one password (password2 as well), and neither several nor something about them."""
 _INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?![\w-]{0,64}=)")
 """A sign that neither prose nor code often has within a word; %s and &name= are code's."""
 _ELSE = re.compile(r"/|&&|!\.|\.#|[.:>]\$|^[\w.:-]+#[a-z][\w-]*$|^[\w.+-]{2,}@[\w.-]+$|@[\w-]+\.[\w.-]+$")

@@ -3,12 +3,13 @@ trained on.
 
 Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
 rows in each training, so that a version trained on part of them meets the ones it has not seen. Rows of one group are
-held out together, by the lowest digest among them, and only where neither version was trained on any of them.
+held out together, by the lowest digest among them, and only where the version in use was trained on none of them; where
+groups are so few or so large that this leaves too little to compare, single rows are.
 """
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from classifiers.verdict import Reading, Verdict
 _ONE_IN: Final = 10
 _FEWEST: Final = 20
 """Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
+_LARGEST: Final = 0.05
+"""Of all rows, that may be in a group which is held out whole: a larger one is needed to learn from."""
 _LINE: Final = re.compile(r":\d+$")
 """How the group of a row ends that names none: by where it stands in its file, which in another training is another's
 place."""
@@ -112,13 +115,18 @@ class Incumbent:
         digests: dict[str, set[int]] = defaultdict(set)
         for row, name in zip(rows, names, strict=True):
             digests[row.group].add(_digest(name))
-        drawn = {group for group, found in digests.items() if min(found) % _ONE_IN == 0} - known
-        tested = {key(test.text, test.system) for test in policy.tests}
-        held = {
-            name: row
-            for row, name in zip(rows, names, strict=True)
-            if row.group in drawn and name not in seen and name not in tested
-        }
+        sizes = Counter(row.group for row in rows)
+        drawn = {
+            group
+            for group, found in digests.items()
+            if min(found) % _ONE_IN == 0 and sizes[group] <= max(1, _LARGEST * len(rows))
+        } - known
+        barred = seen.union(key(test.text, test.system) for test in policy.tests)
+        fresh = {name: row for row, name in zip(rows, names, strict=True) if name not in barred}
+        held = {name: row for name, row in fresh.items() if row.group in drawn}
+        if len(held) < _FEWEST:
+            # few groups, or such as grow: better single rows than no comparison
+            held = {name: row for name, row in fresh.items() if _digest(name) % _ONE_IN == 0}
         return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
@@ -131,8 +139,8 @@ class Incumbent:
 
         trained_on: by the new version, of which some may have been written alike.
         """
-        seen, known = {_name(row) for row in trained_on}, {row.group for row in trained_on}
-        rows = [row for row in self.held if _name(row) not in seen and row.group not in known]
+        seen = {_name(row) for row in trained_on}
+        rows = [row for row in self.held if _name(row) not in seen]
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)

@@ -33,8 +33,8 @@ def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> N
 def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> list[Row | None]:
     """Near misses, given the label they come nearest to among those they may have.
 
-    Such a row teaches, and is no measure of anything. Where the policy has an `other` and no label is near, that is
-    what they are; where several labels may hold, they have none then. None for a row without any such.
+    Such a guess teaches, and is no measure of anything. Where the policy has an `other` and no label is near, that is
+    what they are, and no guess; where several labels may hold, they have none then. None for a row without any such.
     Other rows stay as they are.
     """
     labels = list(policy.labels)
@@ -52,9 +52,9 @@ def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) ->
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
     if policy.multi_label and (best is None or cosines[best] < _FAR):
-        return replace(row, against=(), probe=False)
+        return replace(row, against=())
     if policy.other is not None and (best is None or cosines[best] < _FAR):
-        return replace(row, labels=(OTHER,), probe=False)
+        return replace(row, labels=(OTHER,))
     if best is None:
         return None
     # a guess, to learn from but not to measure by

@@ -109,12 +109,13 @@ def _check_policy(file: Path, found: _Found) -> None:
     """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
     from classifiers.training.fit.weights import lacking
     from gateway.config import source
-    from gateway.config.load import load_policy
+    from gateway.config.load import lacking_secrets, load_policy
     from gateway.config.policy import policy_notes
     from gateway.config.problems import ConfigError
 
-    policy = load_policy(file, os.environ)
+    policy = load_policy(file, os.environ, secrets=False)
     document = source.read(file, os.environ)
+    found.notes += [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
     problems = [document.problem((key,), line) for key, line in _row_problems(policy, file.parent)]
     first = found.named.setdefault(policy.name, file)
     if first != file:
@@ -155,7 +156,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     where = file.parent / "policies"
     for path in sorted(where.glob("*.yaml")):
         try:
-            policy = load_policy(path, os.environ)
+            policy = load_policy(path, os.environ, secrets=False)
         except ConfigError:
             continue  # a policy that is wrong itself is reported when it is checked itself
         policies[policy.name] = policy

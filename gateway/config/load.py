@@ -13,7 +13,7 @@ from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.rules import Ask, Rule
 from gateway.config.schema import DENY, EchoUpstream, ModelRoute, OpenAIUpstream, Settings
 from gateway.config.shipped import shipped_dir
-from gateway.config.source import DataPath, Document
+from gateway.config.source import EMPTY, DataPath, Document
 
 OTHER_MODELS = "other"
 _STANDS_IN = "not-set"
@@ -41,12 +41,8 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
     """Reads gateway.yaml. Raises ConfigError with all that is wrong in it. secrets: whether those have to be there; to
     look at what the file says, or at the ledger, nobody needs them."""
     document = source.read(file, env)
-    lacking = list(_lacking_secrets(document))
-    if lacking and not secrets:
-        names = (name for path, (name, _) in document.unset.items() if _is_secret(path))
-        document = source.read(file, {**env, **dict.fromkeys(names, _STANDS_IN)})
-    else:
-        _replace_problems(document, lacking)
+    lacking = list(lacking_secrets(document))
+    document = _without_secrets(file, env, document) if not secrets else _with_problems(document, lacking)
     settings = validate(document, Settings)
     document.problems.extend(_literal_secrets(document))
     replies: dict[str, str] = {}
@@ -68,10 +64,11 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
     )
 
 
-def load_policy(file: Path, env: Mapping[str, str]) -> Policy:
-    """Reads one policy. Raises ConfigError with all that is wrong in it."""
+def load_policy(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> Policy:
+    """Reads one policy. Raises ConfigError with all that is wrong in it. secrets: as above; a teacher needs its key."""
     document = source.read(file, env)
-    _replace_problems(document, list(_lacking_secrets(document)))
+    lacking = list(lacking_secrets(document))
+    document = _without_secrets(file, env, document) if not secrets else _with_problems(document, lacking)
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
@@ -116,18 +113,26 @@ def split_listen(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _lacking_secrets(document: Document) -> Iterator[Problem]:
-    """An empty one would serve everybody, or send calls without a key, where the file says otherwise."""
+def lacking_secrets(document: Document) -> Iterator[Problem]:
+    """Those that the environment does not have. An access key that is empty would serve everybody; what becomes of
+    calls without a key, the file says itself."""
     for path, (name, why) in document.unset.items():
-        if _is_secret(path):
+        if _is_secret(path) and (why != EMPTY or path == ("access_key",)):
             what = f"the environment variable {name} {why}; set it, or write ${{{name}:-}} to go without"
             yield document.problem(path, what)
 
 
-def _replace_problems(document: Document, lacking: Sequence[Problem]) -> None:
+def _without_secrets(file: Path, env: Mapping[str, str], document: Document) -> Document:
+    """The same file with something that stands for the secrets which are not there."""
+    names = [name for path, (name, _) in document.unset.items() if _is_secret(path)]
+    return source.read(file, {**env, **dict.fromkeys(names, _STANDS_IN)}) if names else document
+
+
+def _with_problems(document: Document, lacking: Sequence[Problem]) -> Document:
     """Says of secrets how to go without them: what may stand for another value may not for one."""
     told = {problem.path for problem in lacking}
     document.problems = [*(problem for problem in document.problems if problem.path not in told), *lacking]
+    return document
 
 
 def _literal_secrets(document: Document) -> Iterator[Problem]:

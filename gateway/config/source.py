@@ -25,6 +25,8 @@ _SPECIAL: Final = frozenset("\"'[{@*&!%`|>")
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in
     ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value"))  # fmt: skip
 _COMMENT: Final = re.compile(r"[ \t]+#[^\s#]")
+EMPTY: Final = "is empty"
+"""Of a variable."""
 _MAX_DEPTH: Final = 40
 _MAX_NODES: Final = 200_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -171,7 +173,7 @@ class _Walk:
     def _fill(self, match: re.Match[str], node: yaml.Node, path: DataPath) -> str:
         name, default = match.groups()
         if default is None and not self._env.get(name, "").strip():
-            self._document.unset[path] = name, "is empty" if name in self._env else "is not set"
+            self._document.unset[path] = name, EMPTY if name in self._env else "is not set"
         if name in self._env:
             return self._env[name]
         if default is None:

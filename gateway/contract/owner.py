@@ -61,11 +61,11 @@ class Owner:
         self._draw = draw
         self._clock = clock
         with closed_on_failure(store):
+            reached = (lambda _: True) if first is None else (lambda scope: scope.reached(first))
+            found = [one for one in (taken_up(store, reached) if alone else store.contracts()) if reached(one.scope)]
             # the latest changed first, but one that is live changes only with its audits
-            found = taken_up(store) if alone else store.contracts()
-            reached = (one for one in found if first is None or one.scope.reached(first))
-            live_first = sorted(reached, key=lambda stored: stored.contract.phase is not Phase.LIVE)
-            self._kept = {stored.scope.key: self._load(stored) for stored in live_first[:_MOST]}
+            live_first = sorted(found, key=lambda one: one.contract.phase is not Phase.LIVE)
+            self._kept = {one.scope.key: self._load(one) for one in live_first[:_MOST]}
             self._attempts = store.attempts()
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()

@@ -7,19 +7,24 @@ stands in the order of the calls right after what was counted, so that what is k
 came after it counts for nothing, whatever it was.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.contract.audit import FRESH, LEAST, live_rate
+from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Pair, count
 from gateway.contract.store import ContractStore, Stored
 
 
-def taken_up(store: ContractStore) -> list[Stored]:
-    """All contracts as a gateway goes on with them, the latest changed first. Raises LedgerError."""
+def taken_up(store: ContractStore, reached: Callable[[Scope], bool] = lambda _: True) -> list[Stored]:
+    """All contracts as a gateway goes on with them, the latest changed first. reached: whether calls come to one.
+
+    Raises LedgerError.
+    """
     found = store.contracts()
     if not store.serving():
         return found
-    after = [replace(one, contract=interrupted(one.contract)) for one in found]
+    after = [replace(one, contract=interrupted(one.contract)) if reached(one.scope) else one for one in found]
     for one, before in zip(after, found, strict=True):
         if one != before:
             store.put(one)

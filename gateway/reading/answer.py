@@ -100,6 +100,7 @@ def read(body: bytes, *, stream: bool) -> Said:
                     )
             if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
                 repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
+    _join_alone(joined, "delta" if stream else "message")
     repeating = _repeating(joined, "delta" if stream else "message")
     for key in repeating:
         repeats.setdefault(key[0], []).extend((piece.part, piece.path) for piece in joined[key])
@@ -111,13 +112,25 @@ def read(body: bytes, *, stream: bool) -> Said:
     return Said(parts=parts, stream=stream, texts=texts, incomplete=incomplete, repeats=repeats)
 
 
+def _join_alone(joined: dict[_Key, list[Piece]], first: str) -> None:
+    """What stands beside `first`, where that says nothing, is one text over all parts."""
+    for key in [key for key in joined if key[2] is not None and (key[0], first, None, key[3]) not in joined]:
+        joined.setdefault((key[0], key[1], None, key[3]), []).extend(joined.pop(key))
+
+
 def _repeating(joined: Mapping[_Key, Sequence[Piece]], first: str) -> set[_Key]:
-    """The texts that say the beginning, or all, of another once more beside it. first: what holds that."""
+    """The texts that say the beginning, or all, of another once more beside it, or by its parts. first: what holds
+    that."""
     whole = {key: "".join(piece.text for piece in pieces) for key, pieces in joined.items()}
+    parts: dict[_Key, str] = {}
+    for (number, holder, beside, kind), text in whole.items():
+        if beside is not None:
+            parts[number, holder, None, kind] = parts.get((number, holder, None, kind), "") + text
     return {
         (number, holder, beside, kind)
         for (number, holder, beside, kind), text in whole.items()
-        if beside is not None and whole.get((number, first, None, kind), "").startswith(text)
+        if beside is not None
+        and ((said := whole[number, first, None, kind]).startswith(text) or parts[number, holder, None, kind] == said)
     }
 
 

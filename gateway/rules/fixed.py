@@ -7,39 +7,41 @@ import msgspec
 from msgspec import Raw
 
 from gateway.answers.allowed import refused
-from gateway.answers.shape import AnyObject, Call, Document, Wanted, Word, wanted
+from gateway.answers.shape import AnyObject, Document, Wanted, wanted
 from gateway.answers.unmet import Reason, Unmet
 
-_TOOLS: Final = frozenset({"tools", "tool_choice", "functions", "function_call"})
-_FREE: Final = frozenset({b"null", b'"auto"', b'"none"'})
+_TELL: Final = frozenset({"response_format", "logprobs", "top_logprobs", "modalities", "audio", "web_search_options"})
+"""The fields that a text has to fit. It is short, and no word of it is a label's."""
+_FREE: Final = frozenset({"auto", "none"})
 
 
 def unfit(text: str, fields: Mapping[str, Raw]) -> Unmet | None:
     """Why the text is none; None where it is one. fields: a request's top-level fields with their bytes."""
-    asked = {name: value for name, value in fields.items() if name not in _TOOLS} if _may_write(fields) else fields
-    found = wanted(dict(asked))
+    if not all(_may_write(fields[name]) for name in ("tool_choice", "function_call") if name in fields):
+        return Unmet(Reason.NO_PLACE, "a call of a function")
+    found = wanted({name: value for name, value in fields.items() if name in _TELL})
     if isinstance(found, Unmet):
         return found
     return _of_shape(text, found)
 
 
-def _may_write(fields: Mapping[str, Raw]) -> bool:
-    """Whether the model may answer in text instead of calling a function."""
-    return all(bytes(fields.get(name, b"null")) in _FREE for name in ("tool_choice", "function_call"))
+def _may_write(choice: Raw) -> bool:
+    """Whether the model may answer in text instead of calling a function. choice: `tool_choice` or what came before it:
+    a word, or an object that has it as its type or, of some tools that are allowed, as their mode."""
+    value = msgspec.json.decode(choice)
+    if isinstance(value, dict):
+        allowed = value.get("allowed_tools", value)
+        of_some = value.get("type") == "allowed_tools" and isinstance(allowed, dict)
+        value = allowed.get("mode") if of_some else value.get("type", "function")
+    return value is None or (isinstance(value, str) and value in _FREE)
 
 
 def _of_shape(text: str, asked: Wanted) -> Unmet | None:
     if asked.alternatives is not None:
         return Unmet(Reason.MODALITY, "logprobs of a fixed text")
-    match asked.shape:
-        case Word():
-            return None
-        case AnyObject():
-            return _of_schema(text, {})
-        case Document(schema):
-            return _of_schema(text, schema)
-        case Call(name):
-            return Unmet(Reason.NO_PLACE, f"a call of {name}")
+    if isinstance(asked.shape, AnyObject):
+        return _of_schema(text, {})
+    return _of_schema(text, asked.shape.schema) if isinstance(asked.shape, Document) else None
 
 
 def _of_schema(text: str, schema: Mapping[str, Any]) -> Unmet | None:

@@ -25,7 +25,7 @@ _GREAT = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, 
 _LETTERS = {"k": 1_000, "bn": 1_000_000_000}
 _TOKEN = re.compile(r"\d[\d.,]*(?:(?:st|nd|rd|th|k|m|bn)(?![a-z]))?|[a-z]+|[^\sa-z\d]")
 _FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|bn)?")  # 5m may be metres or minutes
-_PARTED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}\.\d{3}(?![\d.,])")
+_PARTED = re.compile(r"(?<![\d.,])(?!0)\d{1,3}\.\d{3}(?![.,]?\d)")
 _GROUPED = re.compile(
     # 1,200.50 | 1.200.000 | 1.200,50
     r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"

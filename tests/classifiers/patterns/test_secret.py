@@ -27,7 +27,8 @@ from classifiers.patterns.secret import blocks, find
         ),
         *("Number of leaked passwords: 3000000", "password: john@company", "password=help@example.com&user=x"),
         *("password: email-based-login", 'data-password="form-field-input"', "PASSWORD=correct-horse-battery"),
-        "password: mailto:help@example.com",
+        *("password: mailto:help@example.com", "password: name@name", "password: word#word", "passwords: Hunter!Blue"),
+        *("passwords2: Hunter!Blue", "password2fa: 3000000", "password1: correct-horse-battery", "password1: 12345"),
     ],
 )
 def test_words_are_no_secrets(text: str) -> None:
@@ -47,6 +48,8 @@ def test_words_are_no_secrets(text: str) -> None:
         ("password: Hunter#Blue", "Hunter#Blue"), ("password: P@ssword", "P@ssword"), ("pwd: a1b2c\\", "a1b2c\\"),
         ('"password: a1b2c\\"', "a1b2c"), ("password=Hunter!Blue&user=x", "Hunter!Blue&user=x"),
         ("password: Tr!ck#horse", "Tr!ck#horse"), ("Passwort: Ab!cd@horse", "Ab!cd@horse"),
+        ("password1=Hunter!Blue", "Hunter!Blue"), ("Password2: Hunter!Blue", "Hunter!Blue"),
+        ('{"pwd2": "84739201"}', "84739201"), ("contraseña1: So!Luna", "So!Luna"), ("passwords: hunter2x", "hunter2x"),
     ],
 )  # fmt: skip
 def test_only_the_value_is_the_secret(text: str, secret: str) -> None:

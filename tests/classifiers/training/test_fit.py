@@ -253,7 +253,7 @@ def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
     placed = scope.place_near_misses(policy("intent", 3, other="anything else"), rows, far)
     assert placed[0] is not None
     assert placed[0].labels == (OTHER,)
-    assert not placed[0].probe
+    assert placed[0].probe
 
 
 def test_everyday_text_that_may_be_in_scope_is_found() -> None:

@@ -94,6 +94,18 @@ def test_a_chunk_may_hold_a_message_and_a_delta(choice: str, texts: tuple[str, .
     assert (tuple(sorted(read_)), incomplete) == (texts, False)
 
 
+@pytest.mark.parametrize(("delta", "texts"), [("{}", ["abc"]), ('{"content": "%s"}', ["abc"])])
+def test_what_messages_of_chunks_say_piece_by_piece_is_one_text(delta: str, texts: list[str]) -> None:
+    held = [delta.replace("%s", part) for part in "abc"]
+    chunks = [
+        f'{{"choices":[{{"index":0,"delta":{one},"message":{{"content":"{part}"}}}}]}}'
+        for one, part in zip(held, "abc", strict=True)
+    ]
+    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    assert bool(said.repeats) is ("content" in delta)
+
+
 def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
     told = ["he", "hello", "hello"]
     events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]

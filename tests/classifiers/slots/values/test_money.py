@@ -54,7 +54,8 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "3.500 EUR", "3.500 \u20ac", "12.000 euros", "2.000 euros for 5", "20-30 euros for 2", "$3.459", "-3.500 EUR",
+        "3.500 EUR", "3.500 \u20ac", "3.500,- \u20ac", "3.500.-", "EUR 3.500.",
+        "12.000 euros", "2.000 euros for 5", "20-30 euros for 2", "$3.459", "-3.500 EUR",
         "two thirds of a dollar", "a million dollars and a half",
     ],
 )  # fmt: skip
