@@ -16,6 +16,8 @@ from gateway.spelling import Names
 KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
 ENUM = {"type": "string", "enum": ["Card Lost", "Card Stolen", "Top Up"]}
 INTENT = {"Intent": {**ENUM, "title": "Intent"}}
+MOST_S = 3.0
+"""Of the processor, on any machine: what is given up takes some hundredths, and took from four to twenty."""
 CONSTANTS = [{"const": "Top Up", "title": "A top-up"}, {"const": "Card Lost"}, {"const": "Card Stolen"}]
 
 
@@ -323,7 +325,7 @@ def test_little_that_is_much_work_is_given_up(part: dict[str, Any], either: str,
     found = fill(schema, told)
     assert isinstance(found, Unmet)
     assert found.reason in (Reason.SCHEMA, Reason.OTHER_FIELD)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < MOST_S
 
 
 @pytest.mark.parametrize("slot", ["people", "seating", "guest_name"])
@@ -342,7 +344,7 @@ def test_little_that_is_much_work_for_a_slot_is_given_up(slot: str, part: dict[s
     found = said(schema, **{slot: [1] * 2000 + [4] if slot == "people" else "outside"})
     assert isinstance(found, Unmet)
     assert found.reason is Reason.SCHEMA
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < MOST_S
 
 
 def test_a_constant_that_is_nested_too_deep_is_given_up() -> None:

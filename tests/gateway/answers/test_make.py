@@ -95,7 +95,7 @@ def test_alternatives_among_thousands_of_values_are_found_at_once() -> None:
     schema = {**SCHEMA, "properties": {"label": {"enum": [*labels[:1], *(f"value {one}" for one in range(5000))]}}}
     started = time.process_time()
     assert made(Wanted(shape=Document(schema), alternatives=20), told).label == "label 0"
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 3
 
 
 def of(label: object, **more: object) -> Document:
