@@ -42,7 +42,7 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
     look at what the file says, or at the ledger, nobody needs them."""
     document = source.read(file, env)
     lacking = list(lacking_secrets(document))
-    document = _without_secrets(file, env, document) if not secrets else _with_problems(document, lacking)
+    document = _with_problems(document, lacking) if secrets else _without(lacking, file, env, document)
     settings = validate(document, Settings)
     document.problems.extend(_literal_secrets(document))
     replies: dict[str, str] = {}
@@ -68,7 +68,7 @@ def load_policy(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> 
     """Reads one policy. Raises ConfigError with all that is wrong in it. secrets: as above; a teacher needs its key."""
     document = source.read(file, env)
     lacking = list(lacking_secrets(document))
-    document = _without_secrets(file, env, document) if not secrets else _with_problems(document, lacking)
+    document = _with_problems(document, lacking) if secrets else _without(lacking, file, env, document)
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
@@ -122,9 +122,9 @@ def lacking_secrets(document: Document) -> Iterator[Problem]:
             yield document.problem(path, what)
 
 
-def _without_secrets(file: Path, env: Mapping[str, str], document: Document) -> Document:
+def _without(lacking: Sequence[Problem], file: Path, env: Mapping[str, str], document: Document) -> Document:
     """The same file with something that stands for the secrets which are not there."""
-    names = [name for path, (name, _) in document.unset.items() if _is_secret(path)]
+    names = {document.unset[problem.path][0] for problem in lacking}
     return source.read(file, {**env, **dict.fromkeys(names, _STANDS_IN)}) if names else document
 
 

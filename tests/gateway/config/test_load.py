@@ -215,9 +215,16 @@ def test_an_open_address_without_a_key_says_where_one_is_missing(refused: Callab
     ]
 
 
-def test_an_upstream_that_refuses_to_be_without_a_key(refused: Callable[..., list[str]], load: Load) -> None:
+def test_an_upstream_that_refuses_to_be_without_a_key(
+    refused: Callable[..., list[str]], load: Load, tmp_path: Path
+) -> None:
     text = UPSTREAM.format('"${K:-}"') + "    without_key: refuse\n"
-    assert refused(text) == ["6:5: upstreams.one.api_key: is empty, and without_key: refuse asks for one"]
+    message = "6:5: upstreams.one.api_key: is empty, and without_key: refuse asks for one"
+    assert refused(text) == [message]
+    file = tmp_path / "gateway.yaml"
+    file.write_text(UPSTREAM.format('"${K}"') + "    without_key: refuse\n")
+    with pytest.raises(ConfigError, match="without_key: refuse asks for one"):
+        load_gateway(file, {"K": ""}, secrets=False)
     load(text, {"K": "sk-1"})
 
 
