@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -113,9 +114,24 @@ def read(body: bytes, *, stream: bool) -> Said:
 
 
 def _join_alone(joined: dict[_Key, list[Piece]], first: str) -> None:
-    """What stands beside `first`, where that says nothing, is one text over all parts."""
-    for key in [key for key in joined if key[2] is not None and (key[0], first, None, key[3]) not in joined]:
-        joined.setdefault((key[0], key[1], None, key[3]), []).extend(joined.pop(key))
+    """What stands beside `first`, where that says nothing: one text over all parts, in their order, or several where
+    parts say once more what those before them said."""
+    alone: dict[tuple[int, str, _Kind], list[Piece]] = {}
+    for key in [key for key in joined if key[1] != first and (key[0], first, None, key[3]) not in joined]:
+        alone.setdefault((key[0], key[1], key[3]), []).extend(joined.pop(key))
+    for (number, holder, kind), pieces in alone.items():
+        for text in _texts_of(sorted(pieces, key=lambda piece: piece.part)):
+            joined[number, holder, text[0].part, kind] = text
+
+
+def _texts_of(pieces: list[Piece]) -> list[list[Piece]]:
+    """The texts that pieces make: each its own where each begins with the one before it, all of them one otherwise,
+    without a last one that says all once more."""
+    if all(later.text.startswith(piece.text) for piece, later in pairwise(pieces)):
+        return [[piece] for piece in pieces]
+    if pieces[-1].text == "".join(piece.text for piece in pieces[:-1]):
+        return [pieces[:-1], pieces[-1:]]
+    return [pieces]
 
 
 def _repeating(joined: Mapping[_Key, Sequence[Piece]], first: str) -> set[_Key]:
@@ -130,7 +146,8 @@ def _repeating(joined: Mapping[_Key, Sequence[Piece]], first: str) -> set[_Key]:
         (number, holder, beside, kind)
         for (number, holder, beside, kind), text in whole.items()
         if beside is not None
-        and ((said := whole[number, first, None, kind]).startswith(text) or parts[number, holder, None, kind] == said)
+        and (said := whole.get((number, first, None, kind))) is not None
+        and (said.startswith(text) or parts[number, holder, None, kind] == said)
     }
 
 

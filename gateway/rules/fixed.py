@@ -17,7 +17,11 @@ _FREE: Final = frozenset({"auto", "none"})
 
 def unfit(text: str, fields: Mapping[str, Raw]) -> Unmet | None:
     """Why the text is none; None where it is one. fields: a request's top-level fields with their bytes."""
-    if not all(_may_write(fields[name]) for name in ("tool_choice", "function_call") if name in fields):
+    try:
+        free = all(_may_write(fields[name]) for name in ("tool_choice", "function_call") if name in fields)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Unmet(Reason.MALFORMED, str(error))
+    if not free:
         return Unmet(Reason.NO_PLACE, "a call of a function")
     found = wanted({name: value for name, value in fields.items() if name in _TELL})
     if isinstance(found, Unmet):
@@ -27,7 +31,9 @@ def unfit(text: str, fields: Mapping[str, Raw]) -> Unmet | None:
 
 def _may_write(choice: Raw) -> bool:
     """Whether the model may answer in text instead of calling a function. choice: `tool_choice` or what came before it:
-    a word, or an object that has it as its type or, of some tools that are allowed, as their mode."""
+    a word, or an object that has it as its type or, of some tools that are allowed, as their mode.
+
+    Raises msgspec.DecodeError and RecursionError."""
     value = msgspec.json.decode(choice)
     if isinstance(value, dict):
         allowed = value.get("allowed_tools", value)

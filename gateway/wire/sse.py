@@ -50,33 +50,37 @@ class Splitter:
     """
 
     def __init__(self, max_event_bytes: int = 8 * 1024**2) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._holds_cr = False
         self._max = max_event_bytes
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The events that are whole now."""
-        rest = self._rest + chunk if self._rest else chunk
-        start, lf = 0, b"\r" not in rest
-        while (end := _event_end(rest, start, lf=lf)) >= 0:
-            yield rest[start:end]
-            start = end
-        self._rest = rest[start:]
+        # an empty line that what was kept back has a part of begins in its last three bytes
+        start, searched = 0, max(0, len(self._rest) - 3)
+        lf = not self._holds_cr and b"\r" not in chunk
+        self._rest += chunk
+        while (end := _event_end(self._rest, searched, lf=lf)) >= 0:
+            yield bytes(self._rest[start:end])
+            start = searched = end
+        del self._rest[:start]
+        self._holds_cr = not lf and b"\r" in self._rest
         if len(self._rest) > self._max:
             raise ValueError(f"an event of the stream is over {self._max} bytes")
 
     def flush(self) -> bytes:
         """What is left when the stream ends without an empty line."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest, self._holds_cr = bytes(self._rest), bytearray(), False
         return rest
 
 
-def _event_end(data: bytes, start: int, *, lf: bool) -> int:
-    """Where the event that begins at `start` ends (after its empty line); -1 where it is not whole, or the end of its
-    last line may still come. lf: whether lines end in LF alone, which is found much faster."""
+def _event_end(data: bytearray, searched: int, *, lf: bool) -> int:
+    """Where the first empty line from `searched` on ends; -1 where there is none, or the end of its line may still
+    come. lf: whether lines end in LF alone, which is found much faster."""
     if lf:
-        end = data.find(b"\n\n", start)
+        end = data.find(b"\n\n", searched)
         return end + 2 if end >= 0 else -1
-    found = _EMPTY_LINE.search(data, start)
+    found = _EMPTY_LINE.search(data, searched)
     if found is None or (found.end() == len(data) and data.endswith(b"\r")):
         return -1
     return found.end()

@@ -106,6 +106,32 @@ def test_what_messages_of_chunks_say_piece_by_piece_is_one_text(delta: str, text
     assert bool(said.repeats) is ("content" in delta)
 
 
+@pytest.mark.parametrize(
+    ("messages", "texts"),
+    [
+        (["card 4111", "card 4111", "card 4111"], ["card 4111", "card 4111", "card 4111"]),
+        (["4111 1", "4111 1111", "4111 1111"], ["4111 1", "4111 1111", "4111 1111"]),
+        (["4111", " 1111", " 1111"], ["4111 1111 1111"]),
+        (["1", "1", "2"], ["112"]),
+        (["joe@", "x.example", "joe@x.example"], ["joe@x.example", "joe@x.example"]),
+        (["all"], ["all"]),
+    ],
+)
+@pytest.mark.parametrize("deltas", ['"delta":{"role":"assistant"},', '"delta":{"content":""},', "", None])
+def test_what_messages_say_once_more_is_a_text_of_its_own(
+    messages: list[str], texts: list[str], deltas: str | None
+) -> None:
+    # None: the first chunk alone has a delta
+    held = ['"delta":{"role":"assistant"},', *[""] * len(messages)] if deltas is None else [deltas] * len(messages)
+    chunks = [
+        f'{{"choices":[{{"index":0,{delta}"message":{{"content":"{message}"}}}}]}}'
+        for delta, message in zip(held, messages, strict=False)
+    ]
+    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    assert [piece.part for text in said.texts for piece in text.pieces] == list(range(len(messages)))
+
+
 def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
     told = ["he", "hello", "hello"]
     events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]

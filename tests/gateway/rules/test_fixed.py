@@ -58,6 +58,15 @@ def test_plain_text(fields: dict[str, Any], expected: str | None) -> None:
     assert reason("Hi! How can I help?", **fields) == expected
 
 
+@pytest.mark.parametrize("choice", ["1e999", '{"type": "auto", "x": 1e999}'])
+@pytest.mark.parametrize("field", ["tool_choice", "function_call"])
+def test_a_choice_that_cannot_be_read(field: str, choice: str) -> None:
+    request = parse_chat(f'{{"model": "m", "messages": [], "{field}": {choice}}}'.encode())
+    found = unfit("Hi!", request.fields)
+    assert found is not None
+    assert found.reason == "malformed"
+
+
 @pytest.mark.parametrize(
     ("text", "form", "expected"),
     [
