@@ -33,9 +33,9 @@ _MOST: Final = 2000
 """Series that may never move cost memory too: a configuration of many models and rules gets the first ones only."""
 _FAILURES: Final = (
     *(str(error.code) for error in (UpstreamFailed, AnswerLost, UpstreamTimeout)),
-    *("401", "429", "500", "502", "503", "504"),
+    *("401", "408", "429", "500", "502", "503", "504"),
 )
-_PASSED_ON: Final = (400, 429, 500, 502, 503, 504)
+_PASSED_ON: Final = (400, 408, 429, 500, 502, 503, 504)
 """Statuses of upstreams that clients get as well."""
 _Forwarded = Literal["forward", "redact"]
 
@@ -46,11 +46,8 @@ def stand_at_zero(
     """Makes the series. notional: whether an upstream's dollars are, by its name."""
     for upstream in notional:
         metrics.expect_calls(upstream, _FAILURES)
+    versions_at_zero(metrics, rules)
     for rule in rules:
-        for name in (rule.name, ""):
-            # a classifier that is asked directly is asked by no rule
-            metrics.expect_verdicts(name, rule.classifier, rule.names.labels)
-        metrics.expect_redacted(rule.name, rule.redacts)
         if any(action.act is Act.ANSWER for action in rule.then.values()):
             metrics.expect_unmet(rule.name)
         if rule.asks is not None:
@@ -60,6 +57,15 @@ def stand_at_zero(
         if rule.retrains:
             metrics.expect_retrainings(rule.name)
     metrics.expect(islice(_records(models, rules, notional), _MOST))
+
+
+def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:
+    """Makes the series that the versions of classifiers bring: their labels, and what they redact."""
+    for rule in rules:
+        for name in (rule.name, ""):
+            # a classifier that is asked directly is asked by no rule
+            metrics.expect_verdicts(name, rule.classifier, rule.names.labels)
+        metrics.expect_redacted(rule.name, rule.redacts)
 
 
 def _records(

@@ -20,7 +20,7 @@ from classifiers.runtime import Counts
 
 _FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _PROVIDER: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84)
-_FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160)
 
 
 class _WindowCounters(Collector):
@@ -61,7 +61,10 @@ class Instruments:
             "status",
         )
         self.gateway_seconds = self._histogram(
-            "offramp_gateway_seconds", "The gateway's own time, without classifiers and providers.", _FAST, "endpoint"
+            "offramp_gateway_seconds",
+            "The gateway's own time, without classifiers, judges and providers.",
+            _FAST,
+            "endpoint",
         )
         self.classifier_seconds = self._histogram(
             "offramp_classifier_seconds", "Time from the question to the classifiers' verdicts.", _FAST, "endpoint"
@@ -95,13 +98,13 @@ class Instruments:
         )
         self.overspent = self._counter(
             "offramp_overspent_dollars",
-            "Dollars that rerouted calls cost above the model asked for.",
+            "Dollars that rerouted calls cost above the model asked for, and that judges and second answers cost.",
             "rule",
             "model",
             "notional",
         )
         self.unpriced = self._counter(
-            "offramp_unpriced_requests", "Requests whose cost is unknown, by why it is.", "model", "reason"
+            "offramp_unpriced_requests", "Requests whose cost or saving is unknown, by why it is.", "model", "reason"
         )
         self.usage_missing = self._counter(
             "offramp_usage_missing_requests", "Forwarded requests whose usage is unknown.", "upstream", "reason"

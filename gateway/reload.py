@@ -15,6 +15,7 @@ from classifiers import Runtime, Worker
 from classifiers.errors import ArtifactError, EncoderError
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
+from gateway.expected import versions_at_zero
 from gateway.in_use import Edition, InUse, edition
 from gateway.metrics import Metrics
 from gateway.trained import Stamp, load_runtime, stamps, versions_in_use, versions_proposed, withdraw
@@ -91,6 +92,7 @@ class Reloader:
         self._worker.swap(runtime)
         self._in_use.edition = new
         self._metrics.show_classifiers(runtime, new.versions, before=old.versions)
+        versions_at_zero(self._metrics, new.rules)
         for name, version in new.versions.items():
             if old.versions.get(name) != version:
                 _log.warning("%s: version %s is in use instead of %s", name, version, old.versions.get(name))

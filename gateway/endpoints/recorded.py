@@ -31,6 +31,7 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
     context = new_context(request.scope[REQUEST_ID], endpoint, "anonymous")
     record = context.record
     record.decision = "answer"
+    engine.metrics.in_flight.inc()
     try:
         yield context
     except ApiError as error:
@@ -47,6 +48,7 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
         record.decision, record.status, record.error = "error", InternalError.status, "internal_error"
         raise
     finally:
+        engine.metrics.in_flight.dec()
         engine.recorder.finish(context)
 
 

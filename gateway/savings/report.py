@@ -39,7 +39,8 @@ class Line:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A period. A block is no saved call: its money is kept apart in blocked_usd. calls: of clients, not to judges
-    nor those that were sent a second time; what these cost is in spent_usd, and taken off saved_usd."""
+    nor those that were sent a second time; what these cost is in spent_usd, and taken off saved_usd. notional_*: the
+    part for which nobody was charged."""
 
     lines: Sequence[Line]
     calls: int
@@ -50,6 +51,8 @@ class Summary:
     blocked_calls: int
     blocked_usd: float
     notional_calls: int
+    notional_spent_usd: float
+    notional_saved_usd: float
     estimated_calls: int
     unpriced_calls: int
     usage_missing_calls: int
@@ -67,7 +70,12 @@ class Summary:
         if self.notional_calls:
             yield (
                 f"{self.notional_calls:,} of {self.calls:,} calls went to the echo upstream or were answered in front "
-                "of it: their dollars are notional, nobody was charged"
+                "of it"
+            )
+        if self.notional_spent_usd or self.notional_saved_usd:
+            yield (
+                f"${self.notional_spent_usd:.6f} of the dollars spent and ${self.notional_saved_usd:.6f} of the "
+                "dollars saved are notional: nobody was charged"
             )
         if self.estimated_calls:
             yield f"tokens of {self.estimated_calls:,} calls that were not made are estimates"
@@ -77,7 +85,10 @@ class Summary:
                 "blocks are not counted as savings"
             )
         if self.unpriced_calls:
-            yield f"{self.unpriced_calls:,} calls have no known price or usage and are in no dollar figure"
+            yield (
+                f"{self.unpriced_calls:,} calls have no known price or usage: what they cost, or what they saved, "
+                "is in no dollar figure"
+            )
         if self.usage_missing_calls:
             yield f"{self.usage_missing_calls:,} forwarded calls were cut off, or came back without usage"
         if self.judge_calls:
@@ -99,6 +110,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     blocked = [line for line in lines if line.reason == "block"]
     judged = [line for line in lines if line.reason == "judge"]
     repeated = [line for line in lines if line.reason == "repeat"]
+    notional = [row for row in rows if row["notional"]]
     return Summary(
         lines=lines,
         calls=sum(line.calls for line in lines if line.reason not in ASIDE),
@@ -108,7 +120,9 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         saved_usd=sum(line.saved_usd for line in counted),
         blocked_calls=sum(line.calls for line in blocked),
         blocked_usd=sum(line.saved_usd for line in blocked),
-        notional_calls=sum(row["calls"] for row in rows if row["notional"] and row["saved_reason"] not in ASIDE),
+        notional_calls=sum(row["calls"] for row in notional if row["saved_reason"] not in ASIDE),
+        notional_spent_usd=sum(row["spent_usd"] for row in notional),
+        notional_saved_usd=sum(row["saved_usd"] for row in notional if row["saved_reason"] != "block"),
         estimated_calls=sum(row["estimated"] for row in rows),
         unpriced_calls=sum(row["unpriced"] for row in rows),
         usage_missing_calls=sum(row["usage_missing"] for row in rows),

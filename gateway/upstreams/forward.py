@@ -83,7 +83,7 @@ class Forwarder:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
             _log.error("upstream %s refuses the gateway's API key", target.upstream)
             raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
-        if answer.status >= 500 or answer.status == 429:
+        if answer.status >= 500 or answer.status in _TRY_NEXT:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
         return answer
 

@@ -61,22 +61,39 @@ def test_money_adds_up(prometheus: Any, with_rules: str) -> None:
     assert {series["metric"]["reason"]: series["value"][1] for series in calls} == {"local_answer": "4", "block": "2"}
 
 
-def test_a_rules_savings_are_less_what_its_judge_costs(required: Any, tmp_path: Path) -> None:
+SUMS = {
+    # a rule's savings are less what its judge costs
+    "Dollars saved by rule": (
+        {
+            'offramp_saved_dollars_total{rule="safety", reason="judge", notional="false"}': "0x10",
+            'offramp_saved_dollars_total{rule="safety", reason="block", notional="false"}': "0+100x10",
+            'offramp_overspent_dollars_total{rule="safety", notional="false"}': "0+6x10",
+            'offramp_saved_dollars_total{rule="intents", reason="local_answer", notional="false"}': "0+3x10",
+        },
+        {'{notional="false", rule="intents"}': 15, '{notional="false", rule="safety"}': -30},
+    ),
+    # direct questions go no rule's way
+    "Verdicts missing": (
+        {
+            'offramp_verdicts_total{rule="safety", classifier="safe", outcome="broken", label=""}': "0+1x10",
+            'offramp_verdicts_total{rule="safety", classifier="safe", outcome="unread", label=""}': "0x10",
+            'offramp_verdicts_total{rule="", classifier="safe", outcome="broken", label=""}': "0+5x10",
+            'offramp_verdicts_total{rule="", classifier="safe", outcome="unread", label=""}': "0+5x10",
+        },
+        {'{outcome="broken"}': 5, '{outcome="unread"}': 0},
+    ),
+}
+
+
+@pytest.mark.parametrize("title", SUMS)
+def test_what_a_panel_adds_up(required: Any, tmp_path: Path, title: str) -> None:
     promtool = required.program("promtool", "apt-get install -y --no-install-recommends prometheus")
-    ((_, target),) = [query for query in QUERIES if query[0]["title"] == "Dollars saved by rule"]
-    moved = {
-        'offramp_saved_dollars_total{rule="safety", reason="judge", notional="false"}': "0x10",
-        'offramp_saved_dollars_total{rule="safety", reason="block", notional="false"}': "0+100x10",
-        'offramp_overspent_dollars_total{rule="safety", notional="false"}': "0+6x10",
-        'offramp_saved_dollars_total{rule="intents", reason="local_answer", notional="false"}': "0+3x10",
-    }
-    net = {"intents": 15, "safety": -30}
+    ((_, target),) = [query for query in QUERIES if query[0]["title"] == title]
+    moved, shown = SUMS[title]
     case = {
         "expr": filled(target["expr"]),
         "eval_time": "10m",
-        "exp_samples": [
-            {"labels": f'{{notional="false", rule="{rule}"}}', "value": value} for rule, value in net.items()
-        ],
+        "exp_samples": [{"labels": labels, "value": value} for labels, value in shown.items()],
     }
     series = [{"series": name, "values": values} for name, values in moved.items()]
     tests = {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [case]}]}

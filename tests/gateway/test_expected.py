@@ -85,7 +85,7 @@ async def test_failures_stood_at_zero(
 ) -> None:
     names = ("offramp_requests_total", "offramp_upstream_failures_total")
     before = series(at_zero(load(TEXT), policies), *names)
-    statuses = (401, 429, 500, 502, 503, 504)
+    statuses = (401, 408, 429, 500, 502, 503, 504)
     failures = [*(make_answer(status=status) for status in statuses), AnswerLost("lost"), UpstreamTimeout("late")]
     one, two = (fake_upstream(list(failures), name=name) for name in ("one", "two"))
     gateway = wire(TEXT.partition("rules:")[1] + TEXT.partition("rules:")[2], upstreams={"one": one, "two": two})

@@ -83,6 +83,20 @@ def test_one_record_moves_what_it_says() -> None:
     assert {name: total(metrics, name) for name in figures} == figures
 
 
+@pytest.mark.parametrize("seconds", [0.05, 9.0, 25.0, 150.0])
+def test_a_first_token_is_told_from_one_that_took_twice_as_long(seconds: float) -> None:
+    metrics = Metrics()
+    for took in (seconds, 2 * seconds):
+        metrics.observe(record(upstream="one", first_token_s=took), model="m")
+    counts = [
+        sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "offramp_first_token_seconds_bucket"
+    ]
+    assert 1 in counts
+
+
 def test_what_took_no_time_is_in_no_histogram() -> None:
     metrics = Metrics()
     metrics.observe(record(decision="answer", saved_reason="local_answer", saved_usd=0.5), model="m")

@@ -10,6 +10,7 @@ import pytest
 
 from classifiers import Worker, artifact
 from classifiers.errors import EncoderError
+from classifiers.policy import Policy
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.in_use import InUse, edition
@@ -75,6 +76,20 @@ async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whol
     assert watched.failures == 0
     await watched.look()
     assert watched.version == second
+
+
+async def test_verdicts_of_a_new_versions_labels_stand_at_zero(
+    watched: Watched, publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    fields = policies["bank"].model_dump(by_alias=True)
+    fields["labels"]["refund"] = {"means": "wants money back"}
+    second = publish(SECOND, Policy.model_validate(fields))
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == second
+    for rule in ("intents", ""):
+        labels = {"rule": rule, "classifier": "bank", "outcome": "label", "label": "refund"}
+        assert watched.metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 0, rule
 
 
 async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(

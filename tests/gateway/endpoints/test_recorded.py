@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,10 +107,14 @@ async def test_what_the_drain_does_not_wait_for_is_told_so(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(type(engine.classify), "__call__", waits)
+    in_flight = partial(engine.metrics.registry.get_sample_value, "offramp_in_flight_requests")
+    assert in_flight() == 0
     question = asyncio.ensure_future(ask(app, b'{"input": "hello"}', path=path))
     await begun.wait()
+    assert in_flight() == 1
     question.cancel()
     answer = await question
+    assert in_flight() == 0
     assert answer.status == 503
     assert "the gateway is stopping and had no answer yet" in json.loads(answer.body)["error"]["message"]
     writer.close()

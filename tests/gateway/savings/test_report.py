@@ -75,7 +75,7 @@ def test_what_is_unknown_is_in_no_figure_and_said(summary: Callable[..., Summary
     )
     assert (report.spent_usd, report.saved_usd, report.unpriced_calls, report.usage_missing_calls) == (1.0, 0, 2, 1)
     notes = " ".join(report.notes())
-    assert "2 calls have no known price or usage" in notes
+    assert "2 calls have no known price or usage: what they cost, or what they saved, is in no dollar figure" in notes
     assert "1 forwarded calls were cut off, or came back without usage" in notes
 
 
@@ -84,6 +84,26 @@ def test_notional_calls_are_said(summary: Callable[..., Summary]) -> None:
     report = summary(record(notional=True, spent_usd=1.0), record(), judged)
     assert (report.calls, report.notional_calls) == (2, 1)
     assert next(report.notes()).startswith("1 of 2 calls went to the echo upstream")
+
+
+def test_notional_dollars_are_told_from_real_ones(summary: Callable[..., Summary]) -> None:
+    notional = [
+        record(notional=True, spent_usd=1.0),
+        record(notional=True, **ANSWER),
+        record(notional=True, **BLOCK),
+        record(notional=True, **ROUTE, saved_usd=-0.125),
+    ]
+    report = summary(*notional, record(spent_usd=2.0), record(**ANSWER))
+    assert (report.spent_usd, report.notional_spent_usd) == (3.125, 1.125)
+    assert (report.saved_usd, report.notional_saved_usd) == (0.875, 0.375)
+    told = "$1.125000 of the dollars spent and $0.375000 of the dollars saved are notional: nobody was charged"
+    assert told in report.notes()
+
+
+def test_where_all_is_real_nothing_is_said_to_be_notional(summary: Callable[..., Summary]) -> None:
+    report = summary(record(spent_usd=2.0), record(**ANSWER))
+    assert (report.notional_spent_usd, report.notional_saved_usd) == (0, 0)
+    assert "notional" not in " ".join(report.notes())
 
 
 def test_one_line_for_a_way_and_rule_over_all_models(summary: Callable[..., Summary]) -> None:
@@ -123,7 +143,10 @@ def test_the_report_is_the_sum_of_its_rows(tmp_path_factory: pytest.TempPathFact
     assert report.spent_usd == sum(one.spent_usd or 0 for one in records)
     assert report.saved_usd + report.blocked_usd == sum(one.saved_usd or 0 for one in records)
     assert report.unpriced_calls == sum(one.spent_usd is None or one.saved_usd is None for one in records)
-    assert report.notional_calls == sum(one.notional for one in records)
+    notional = [one for one in records if one.notional]
+    assert report.notional_calls == len(notional)
+    assert report.notional_spent_usd == sum(one.spent_usd or 0 for one in notional)
+    assert report.notional_saved_usd == sum(one.saved_usd or 0 for one in notional if one.saved_reason != "block")
     assert sum(line.calls for line in report.lines) == len(records)
 
 

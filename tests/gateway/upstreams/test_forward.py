@@ -46,13 +46,16 @@ async def test_the_first_target_answers(fake_upstream: Any, make_answer: MakeAns
     assert json.loads(call.body) == {"model": "model-a", "messages": []}
     assert (call.model, call.stream, call.headers) == ("model-a", False, [(b"openai-beta", b"x")])
     assert sent(metrics, "offramp_fallbacks_total", upstream="b") == 0
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=str(status)) == 0
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_a_failing_status_goes_to_the_next(fake_upstream: Any, make_answer: MakeAnswer, status: int) -> None:
     upstreams = {"a": fake_upstream([make_answer(status=status)]), "b": fake_upstream([make_answer(b"good")])}
-    answer, record = await send(upstreams, TARGETS[:2], Metrics())
+    metrics = Metrics()
+    answer, record = await send(upstreams, TARGETS[:2], metrics)
     assert (answer.body, record.upstream, record.upstream_model) == (b"good", "b", "model-b")
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=str(status)) == 1
 
 
 async def test_no_other_is_asked_where_an_answer_was_lost_on_its_way(
