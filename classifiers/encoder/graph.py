@@ -61,7 +61,7 @@ class Graph:
     def states(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
         """The same vector, and the hidden states (tokens, dimensions) that it is pooled from."""
         hidden = self.tensors([self._output], ids)[0][0]
-        pooled = hidden[0] if self._pooling == "cls" else hidden.mean(axis=0)
+        pooled = hidden.mean(axis=0) if self._pooling == "mean" else hidden[0 if self._pooling == "cls" else -1]
         unit: Floats = (pooled / max(float(np.linalg.norm(pooled)), 1e-12)).astype(np.float32, copy=False)
         return unit, hidden
 

@@ -107,7 +107,7 @@ def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress:
     Raises EncoderError where the source's files cannot be prepared.
     """
     step = progress or (lambda _: None)
-    tokens = Tokens.open(source.tokenizer)
+    tokens = Tokens.open(source.tokenizer, ended=source.pooling == "last")
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
     with _quiet():
         step("fusing the encoder")

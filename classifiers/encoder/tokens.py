@@ -13,6 +13,8 @@ from classifiers.text.normalise import normalise
 
 LONGEST_CHARS_A_TOKEN = 24
 """What lies further on than so many characters for each token is not looked at."""
+_UNKNOWN = ("[UNK]", "<unk>")
+_ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,12 @@ class Tokens:
     suffix: tuple[int, ...]
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Read a tokenizer.json. Raises EncoderError where it is missing or no tokenizer."""
+    def open(cls, path: Path, *, ended: bool = False) -> Self:
+        """Read a tokenizer.json. ended: set the id that ends a text behind each even where the tokenizer sets none, as
+        decoders' do: its vector is pooled, and it parts a system prompt from a text.
+
+        Raises EncoderError where it is missing or no tokenizer, or knows no such id.
+        """
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the binding raises bare Exception
@@ -46,9 +52,16 @@ class Tokens:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         prefix, suffix = _around(tokenizer)
+        if ended and not suffix:
+            # what is no special token could be written by a user
+            special = {str(token) for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+            end = _first_known(tokenizer, [name for name in _ENDS if name in special])
+            if end is None:
+                raise EncoderError(f"{path} sets no token behind a text and has none of {', '.join(_ENDS)}")
+            suffix = (end,)
         # from here on "[SEP]" written by a user is text like any other
         tokenizer.encode_special_tokens = True
-        return cls(tokenizer=tokenizer, unknown=_unknown(tokenizer), prefix=prefix, suffix=suffix)
+        return cls(tokenizer=tokenizer, unknown=_first_known(tokenizer, _UNKNOWN), prefix=prefix, suffix=suffix)
 
     @property
     def specials(self) -> int:
@@ -132,12 +145,8 @@ def _stand_in(char: str) -> str:
     return "" if unicodedata.category(char)[0] in "LMN" else " "
 
 
-def _unknown(tokenizer: Tokenizer) -> int | None:
-    for token in ("[UNK]", "<unk>"):
-        number: int | None = tokenizer.token_to_id(token)
-        if number is not None:
-            return number
-    return None
+def _first_known(tokenizer: Tokenizer, names: Sequence[str]) -> int | None:
+    return next((number for name in names if (number := tokenizer.token_to_id(name)) is not None), None)
 
 
 def _around(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

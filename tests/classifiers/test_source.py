@@ -71,6 +71,27 @@ def test_a_folder_with_its_configuration(tmp_path: Path) -> None:
     assert found.files == (folder / "model.onnx", folder / "tokenizer.json")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "stated", "pooling"),
+    [
+        ("BertModel", None, "mean"),
+        ("Gemma3ForCausalLM", None, "last"),
+        ("BertModel", {"pooling_mode_lasttoken": True}, "last"),
+        ("Gemma3ForCausalLM", {"pooling_mode_mean_tokens": True}, "mean"),
+        ("Gemma3ForCausalLM", {"pooling_mode_cls_token": True}, "cls"),
+        (None, None, "mean"),
+    ],
+)
+def test_how_a_folder_is_pooled(
+    architecture: str | None, stated: dict[str, bool] | None, pooling: str, tmp_path: Path
+) -> None:
+    folder = fake_folder(tmp_path, architectures=[architecture] if architecture else None)
+    if stated is not None:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(stated))
+    assert resolve(str(folder)).pooling == pooling
+
+
 def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path) -> None:
     folder = fake_folder(tmp_path, model_type="xlm-roberta", max_position_embeddings=514)
     (folder / "onnx").mkdir()

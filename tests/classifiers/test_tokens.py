@@ -27,6 +27,20 @@ def test_a_tokenizer_without_special_tokens(tmp_path: Path) -> None:
     assert tokens.encode("😀") == [0]
 
 
+def test_a_text_is_ended_where_a_decoder_needs_it(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    tokenizer.add_special_tokens(["<eos>"])
+    tokenizer.save(str(path))
+    ended = Tokens.open(path, ended=True)
+    assert (ended.surround([1]), ended.beside([0], [1]), ended.specials) == ([1, 2], [0, 2, 1], 1)
+    assert Tokens.open(path).suffix == ()
+    assert ended.encode("<eos>") == [0]
+    Tokenizer(models.WordLevel({"a": 0, "b": 1, "<eos>": 2}, unk_token="a")).save(str(path))
+    with pytest.raises(EncoderError, match="sets no token behind a text and has none of <eos>"):
+        Tokens.open(path, ended=True)
+
+
 def test_what_is_no_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"tokenizer\.json"):
         Tokens.open(tmp_path / "tokenizer.json")

@@ -207,8 +207,8 @@ class _Steps:
 
         encoder.module.get_input_embeddings().weight.requires_grad_(False)
         if plan.kept:
-            for layer in [encoder.module.embeddings, *encoder.layers[: plan.kept]]:
-                layer.requires_grad_(False)
+            for part in encoder.lowest(plan.kept):
+                part.requires_grad_(False)
         body = [part for part in encoder.module.parameters() if part.requires_grad]
         total = max(1, plan.epochs * -(-fit_rows // plan.batch))
         warm = max(1, int(_WARM_UP * total))

@@ -38,7 +38,7 @@ class TorchEncoder:
         torch, transformers = needed()
         self.weights = weights
         self.tokens = min(tokens, weights.max_tokens)
-        self.tokenizer = Tokens.open(weights.folder / TOKENIZER)
+        self.tokenizer = Tokens.open(weights.folder / TOKENIZER, ended=weights.pooling == "last")
         with _quiet(transformers):
             try:
                 self.module: Any = transformers.AutoModel.from_pretrained(
@@ -46,6 +46,7 @@ class TorchEncoder:
                 )
             except (OSError, ValueError, KeyError) as error:
                 raise EncoderError(f"{weights.folder} holds no encoder that transformers knows: {error}") from error
+        self.module.config.use_cache = False
         if layers:
             self._cut(layers)
         self.dimensions = int(self.module.config.hidden_size)
@@ -53,18 +54,29 @@ class TorchEncoder:
 
     @property
     def layers(self) -> Any:
-        """The transformer's layers, the lowest first; none where it names them otherwise than BERT does."""
-        return getattr(getattr(self.module, "encoder", None), "layer", ())
+        """The transformer's layers, the lowest first; none where it names them otherwise than BERT and decoders do."""
+        return getattr(getattr(self.module, "encoder", None), "layer", None) or getattr(self.module, "layers", ())
+
+    def lowest(self, count: int) -> list[Any]:
+        """The modules that read a text first: what numbers its words and places, and so many layers."""
+        embeddings = getattr(self.module, "embeddings", None) or self.module.get_input_embeddings()
+        return [embeddings, *self.layers[:count]]
 
     def _cut(self, layers: int) -> None:
         if not self.layers:
             raise TrainingError(
-                f"larger_layers: {self.weights.name} names its layers otherwise than BERT; leave it out"
+                f"larger_layers: {self.weights.name} names its layers otherwise than BERT and decoders; leave it out"
             )
         if layers > len(self.layers):
             raise TrainingError(f"larger_layers: {self.weights.name} has {len(self.layers)} layers, not {layers}")
-        self.module.encoder.layer = self.layers[:layers]
-        self.module.config.num_hidden_layers = layers
+        if hasattr(self.module, "layers"):
+            self.module.layers = self.layers[:layers]
+        else:
+            self.module.encoder.layer = self.layers[:layers]
+        config = self.module.config
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
 
     def tokenize(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
@@ -103,6 +115,8 @@ class TorchEncoder:
         hidden = self.module(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         if self.weights.pooling == "cls":
             pooled = hidden[:, 0]
+        elif self.weights.pooling == "last":
+            pooled = hidden[torch.arange(len(batch)), mask.sum(1) - 1]
         else:
             spread = mask[:, :, None].float()
             pooled = (hidden * spread).sum(1) / spread.sum(1)

