@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.output import Json, print_json, quoted, stdout
+from gateway.cli.texts import argument, lines
 
 if TYPE_CHECKING:
     from classifiers.verdict import SlotValue
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
 
 def classify(
     name: Annotated[str, typer.Argument(help="The classifier.")],
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, lines from stdin.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; without any, lines from stdin.", callback=argument)
+    ] = None,
     models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
-    system: Annotated[str, typer.Option("--system", help="The system prompt that the texts were written under.")] = "",
+    system: Annotated[
+        str, typer.Option("--system", help="The system prompt that the texts were written under.", callback=argument)
+    ] = "",
     json: Json = False,
 ) -> None:
     """Ask one classifier for its verdicts."""
@@ -24,7 +29,7 @@ def classify(
     from gateway.endpoints.classify import result_of
 
     runtime = Runtime.load(models, [name])
-    chosen = texts or [line.rstrip("\n") for line in sys.stdin]
+    chosen = texts or lines(sys.stdin.buffer)
     verdicts = runtime.classify([Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:
         print_json(

@@ -14,9 +14,11 @@ import typer
 
 from gateway.cli.output import Exit, Json, print_json, stdout
 
+_DEFAULT = Path("config/gateway.yaml")
+
 
 def doctor(
-    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
+    config: Annotated[Path, typer.Argument(help="The gateway's file.")] = _DEFAULT,
     models: Annotated[Path, typer.Option("--models", help="The models folder, where there is no gateway file.")] = Path(
         "models"
     ),
@@ -43,7 +45,7 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     for extra, module in (("train", "torch"), ("providers", "litellm")):
         found = util.find_spec(module) is not None
         yield f"extra {extra}", True, "installed" if found else f"not installed (pip install 'offramp[{extra}]')"
-    if config.exists():
+    if config != _DEFAULT or config.exists():
         from gateway.config.load import load_gateway
 
         loaded = None

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
+from gateway.cli.texts import argument
 
 if TYPE_CHECKING:
     from classifiers.model import Model
 
 
 def explain(
-    text: Annotated[str, typer.Argument(help="A user's message, or a whole request's JSON.")],
+    text: Annotated[str, typer.Argument(help="A user's message, or a whole request's JSON.", callback=argument)],
     config: Annotated[Path, typer.Option("--gateway", help="The gateway's file.")] = Path("config/gateway.yaml"),
     model: Annotated[
-        str | None, typer.Option(help="The model asked for; by default the first open to clients.")
+        str | None, typer.Option(help="The model asked for; by default the first open to clients.", callback=argument)
     ] = None,
     json: Json = False,
 ) -> None:

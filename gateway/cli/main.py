@@ -1,5 +1,6 @@
 """`offramp`: the commands put together. Each command's own imports happen when it runs."""
 
+import io
 import sys
 
 import typer
@@ -20,7 +21,7 @@ from gateway.cli import (
     train,
     version,
 )
-from gateway.cli.output import problems_as_exit_codes
+from gateway.cli.output import Exit, problems_as_exit_codes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,8 +47,16 @@ app.add_typer(contract.app, name="contract")
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with problems_as_exit_codes():
             app()
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
+    except SystemExit as stop:
+        # typer and rich end with 1 where nobody reads what they write any more
+        if isinstance(stop.__context__, BrokenPipeError):
+            sys.exit(Exit.CLOSED)
+        raise

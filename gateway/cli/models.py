@@ -9,7 +9,7 @@ from rich.table import Table
 from gateway.cli.output import Json, print_json, quoted, stdout
 
 app = typer.Typer(no_args_is_help=True, help="Trained classifiers and their versions.")
-ModelsDir = Annotated[Path, typer.Option("--models", help="The models folder.")]
+ModelsDir = Annotated[Path, typer.Option("--models", file_okay=False, help="The models folder.")]
 
 
 @app.command("list")

@@ -51,6 +51,8 @@ def show(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  told by patterns: {told}", soft_wrap=True)
     if report["text"]["rows"]:
         console.print(f"  trained on {report['text']['rows']} texts ({sources})", soft_wrap=True)
+    if unread := report["text"]["unread_calls"]:
+        console.print(f"  left out {unread} of the calls: empty, or of no label of the policy's", soft_wrap=True)
     for line in _written(report):
         console.print(f"  {line}", soft_wrap=True)
     if against := report["incumbent"]:

@@ -26,6 +26,7 @@ class Exit(IntEnum):
     GOAL_MISSED = 3
     UPSTREAM = 4
     ENVIRONMENT = 5
+    CLOSED = 141
 
 
 def stdout() -> Console:
@@ -39,8 +40,14 @@ def stderr() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """One JSON document on stdout; what its encoding cannot hold is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def quoted(text: str) -> str:

@@ -1,7 +1,9 @@
 """`offramp train`."""
 
+import json as from_json
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,7 @@ from classifiers.policy import Policy
 from classifiers.record import MAX_SEED
 from classifiers.teacher import Teacher
 from gateway.cli import outcomes
-from gateway.cli.output import Exit, Json, print_json, stderr
+from gateway.cli.output import Exit, Json, fail, print_json, stderr
 
 if TYPE_CHECKING:
     from classifiers.training.write.budget import Estimate, Price
@@ -33,17 +35,22 @@ def train(
     beside: Annotated[
         bool, typer.Option("--beside", help="Leave the version in use; propose the new one to be tried beside it.")
     ] = False,
+    calls: Annotated[
+        bool,
+        typer.Option("--calls", help="Read rows of calls from standard input, too; no file and no report holds them."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
 ) -> None:
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or --data shows
-    it worse than the version in use; 4 where a teacher was not to be asked."""
+    or --calls shows it worse than the version in use; 4 where a teacher was not to be asked."""
     from classifiers.training.run import train as run
     from gateway.config.load import load_policy
 
     name: str | None = None
     code = Exit.DONE
     told: list[dict[str, Any]] = []
+    of_calls = _calls(sys.stdin) if calls else []
     try:
         for file, policy in _load_all(policies, load_policy):
             name = policy.name
@@ -60,6 +67,7 @@ def train(
                         approve=approve,
                         beside=beside,
                         more=data or (),
+                        calls=of_calls,
                     )
             except _Declined as declined:
                 code = max(code, Exit.UPSTREAM)
@@ -83,6 +91,15 @@ def train(
 
 class _Declined(Exception):
     """Who trains would not have a teacher's model asked."""
+
+
+def _calls(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """(text, label) of each line, an object with both."""
+    try:
+        told = [from_json.loads(line) for line in lines]
+        return [(str(one["text"]), str(one["label"])) for one in told]
+    except (ValueError, TypeError, KeyError) as error:
+        raise fail("--calls reads a line of JSON for each call: {text, label}", Exit.USAGE) from error
 
 
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:

@@ -1,13 +1,14 @@
 """A JSON body as a struct, or a clear BadRequest."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from gateway.errors import BadRequest
 
 T = TypeVar("T")
+_BLANKS: Final = b" " * 16
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
@@ -22,7 +23,16 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        raise BadRequest(f"the body is not JSON: {_malformed(decode, body, error)}") from error
+
+
+def _malformed(decode: Callable[[bytes], T], body: bytes, error: msgspec.DecodeError) -> msgspec.DecodeError:
+    """What is wrong: of an escape that is broken near the end, msgspec says only that the body is cut off there."""
+    try:
+        decode(body + _BLANKS)
+    except msgspec.DecodeError as other:
+        return other
+    return error
 
 
 def _invalid(error: msgspec.ValidationError) -> BadRequest:

@@ -1,4 +1,4 @@
-"""Amounts of money in English: `$1,200`, `20 bucks`, `five pounds fifty`, `99p`, `12,50 EUR`, `1.5k euros`."""
+"""Amounts of money in English: `$1,200`, `$.50`, `20 bucks`, `five pounds fifty`, `99p`, `12,50 EUR`, `1.5k euros`."""
 
 import re
 from decimal import Decimal
@@ -40,6 +40,7 @@ _CODES = frozenset((
     "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN",
     "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "VND", "ZAR",
 ))  # fmt: skip
+_CODE_AND_POINT = re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})\.\d", re.IGNORECASE)
 _ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
 _DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
 _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
@@ -74,7 +75,10 @@ def read(text: str, currency: str | None = None) -> Value | None:
         # `a million dollars and a half` may be 1.5 million
         amount = whole + Decimal(_SHARES[share["share"]]).copy_sign(whole)
         return _value(amount, code) if abs(whole) < 1000 and whole == int(whole) else None
-    return _value(_with_hundredths(whole, number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))), code)
+    rest = number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))
+    if rest is not None and rest != int(rest) and not _PART.search(behind):
+        return None
+    return _value(_with_hundredths(whole, rest), code)
 
 
 def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
@@ -102,9 +106,10 @@ def _value(amount: Decimal, code: str) -> Value:
 
 
 def _told(text: str) -> Decimal | None:
-    """The number that a text says; None of `3.500` too, for the point may part the thousands."""
+    """The number that a text says; None of `3.500` too, for the point may part the thousands, and of `EUR.50`, for it
+    may end an abbreviation."""
     bare = _bare(text)
-    found = number.read(bare)
+    found = None if _CODE_AND_POINT.search(text) else number.read(bare)
     return None if found is None or number.may_be_thousands(bare, found) else found
 
 

@@ -1,4 +1,5 @@
-"""Numbers in English words and figures: `4`, `1,200`, `2.5 million`, `twenty-five`, `a hundred and two`, `a dozen`."""
+"""Numbers in English words and figures: `4`, `.5`, `1,200`, `2.5 million`, `twenty-five`, `a hundred and two`,
+`a dozen`."""
 
 import re
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ _FIGURES = re.compile(r"([\d.,]*\d)[.,]?(st|nd|rd|th|k|bn)?")  # 5m may be metre
 _PARTED = re.compile(r"(?<![\d.,])(?!0)\d{1,3}\.\d{3}(?![.,]?\d)")
 _GROUPED = re.compile(
     # 1,200.50 | 1.200.000 | 1.200,50
-    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+,\d+"
+    r"[1-9]\d{0,2}(?:(?:,\d{3})+(?:\.\d+)?|(?:\.\d{3}){2,}|(?:\.\d{3})+,\d+)"
 )
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?!\d)")  # 10 000 | 10'000
 _DASH = re.compile(r"(?<=\w)[\u2010\u2011\u2012\u2014\u2015\u2212](?=\w)")
+_LEADING = re.compile(r"(?<![\w.])\.(?=\d)")  # .5, but not No.5 or ...5
 _SIGNS = {"\u00bc": " and a quarter ", "\u00bd": " and a half ", "\u00be": " and three quarters "}
 _BROKEN = re.compile("[\u2044\u2150-\u215e]")  # thirds, fifths and the like in one character
 _MINUS = re.compile(r"^\s*(?:minus |negative |[-\u2212](?=\S))")
@@ -73,7 +75,7 @@ def exact(text: str) -> Decimal | None:
 
 
 def _tokens(text: str) -> list[str]:
-    text = _BROKEN.sub("/", _DASH.sub("-", text.casefold()))
+    text = _BROKEN.sub("/", _DASH.sub("-", _LEADING.sub("0.", text.casefold())))
     for sign, words in _SIGNS.items():
         text = text.replace(sign, words)
     return _TOKEN.findall(_SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text))

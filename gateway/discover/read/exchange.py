@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from classifiers.training.rows import encodable
 from gateway.answers.said import Said, streamed, whole
 from gateway.discover.call import Call
 from gateway.errors import BadRequest
@@ -26,6 +27,10 @@ _TIME_UNITS: Final = (1, 10**3, 10**6, 10**9)
 _LATEST_S: Final = 10**11
 _STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
 """A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
+)
+"""An escape in JSON. Group 1: half of a surrogate pair without the other."""
 
 
 class SkippedRecord(Exception):
@@ -56,7 +61,7 @@ def call_of(exchange: Exchange, place: str) -> Call:
     request = exchange.request
     if not isinstance(request.get("messages"), list):
         raise SkippedRecord(NOT_CHAT if request else NO_TEXT)
-    messages = msgspec.Raw(chat.encode(request["messages"]))
+    messages = msgspec.Raw(_encoded(request["messages"]))
     try:
         turns = tuple(turns_of(messages))
     except BadRequest as error:
@@ -64,13 +69,14 @@ def call_of(exchange: Exchange, place: str) -> Call:
     said, usage = _said(exchange.response)
     input_tokens = _count(usage.prompt_tokens) or exchange.input_tokens
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    model = exchange.model or str(request.get("model") or "")
+    answered = exchange.response.get("model") if isinstance(exchange.response, dict) else None
+    model = exchange.model or str(request.get("model") or answered or "")
     return Call(
         place=place,
         at=exchange.at,
-        model=model or (str(exchange.response.get("model") or "") if isinstance(exchange.response, dict) else ""),
+        model=encodable(model),
         turns=turns,
-        fields={name: msgspec.Raw(chat.encode(value)) for name, value in request.items() if name != "messages"},
+        fields={name: msgspec.Raw(_encoded(value)) for name, value in request.items() if name != "messages"},
         said=said,
         input_tokens=input_tokens,
         cached_input_tokens=min(_count(cached) or 0, input_tokens or 0),
@@ -85,11 +91,11 @@ def _said(response: Any) -> tuple[Said, chat.ReportedUsage]:
     """The first choice, and the usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
-        body = response.removeprefix("\ufeff").encode()
+        body = _ESCAPE.sub(_whole, encodable(response.removeprefix("\ufeff"))).encode()
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)
-        body = chat.encode(response)
+        body = _encoded(response)
     else:
         raise SkippedRecord(NO_ANSWER)
     try:
@@ -100,6 +106,18 @@ def _said(response: Any) -> tuple[Said, chat.ReportedUsage]:
     if not choices:
         raise SkippedRecord(NO_ANSWER)
     return choices[0], next((usage for usage in reversed(told) if usage is not None), chat.ReportedUsage())
+
+
+def _encoded(value: Any) -> bytes:
+    """As JSON, with U+FFFD for what UTF-8 cannot hold, as training reads it."""
+    try:
+        return chat.encode(value)
+    except UnicodeEncodeError:
+        return chat.encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
 
 
 def parsed(value: Any, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`offramp explain` for a model that the gateway refuses, before any classifier is loaded."""
+"""`offramp explain` for what the gateway refuses, before any classifier is loaded."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,20 @@ def test_others_and_the_default_are_explained(tmp_path: Path, text: str, argumen
     assert "has no rules; every request is forwarded" in explained(tmp_path, text, *arguments, "hi").output
 
 
-def test_a_request_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
-    done = explained(tmp_path, NAMED, '{"model": "dear"}')
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (['{"model": "dear"}'], "messages"),
+        (
+            ['{"model": "dear", "messages": [{"role": "user", "content": "hi \\ud83d"}]}'],
+            "unexpected end of hex escape",
+        ),
+        (['{"model": "dear", "messages": ['], "truncated"),
+        (["caf\udce9"], "not UTF-8"),
+        (["hi", "--model", "caf\udce9"], "not UTF-8"),
+    ],
+)
+def test_a_request_that_is_none_is_wrong_usage(tmp_path: Path, arguments: list[str], told: str) -> None:
+    done = explained(tmp_path, NAMED, *arguments)
     assert done.exit_code == Exit.USAGE
-    assert "messages" in done.output
+    assert told in done.output

@@ -1,4 +1,4 @@
-"""`offramp models` over a folder whose version in use was removed."""
+"""`offramp models` over a folder whose version in use was removed, that is not there, or is no folder."""
 
 import json
 import shutil
@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from classifiers.errors import ArtifactError
 from gateway.cli.main import app
+from gateway.cli.output import Exit
 
 
 def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetime], str], models_dir: Path) -> None:
@@ -36,3 +37,17 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
         {"name": home.name, "version": old, "current": True, "there": True}
     ]
     assert run("classify", home.name, "hello")
+
+
+@pytest.mark.parametrize("command", [["list"], ["rollback", "bank"]])
+def test_a_file_is_no_models_folder(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    done = CliRunner().invoke(app, ["models", *command, "--models", str(tmp_path / "models")], env={"COLUMNS": "300"})
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    assert "is a file" in done.stderr
+
+
+def test_nothing_is_trained_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["models", "list", "--models", str(tmp_path / "none")], env={"COLUMNS": "300"})
+    assert done.exit_code == Exit.DONE
+    assert "no classifier is trained in" in done.stdout

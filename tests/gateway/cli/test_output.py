@@ -1,10 +1,14 @@
 """Text on the terminal stands as it is, in lines and in tables."""
 
+import io
+import json
+import sys
+
 import pytest
 from rich.table import Table
 
 from gateway.cli.evaluate import _lines
-from gateway.cli.output import quoted, stderr, stdout
+from gateway.cli.output import print_json, quoted, stderr, stdout
 
 
 @pytest.mark.parametrize("text", ["prices [/all]", "x [urgent]", "[red]red", ":tada:"])
@@ -16,6 +20,27 @@ def test_labels_and_messages_are_no_mark_up(capsys: pytest.CaptureFixture[str], 
         console.print(text)
     told = capsys.readouterr()
     assert told.out.count(text) == told.err.count(text) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "written"),
+    [
+        ("größer 😀", "utf-8", "größer 😀"),
+        ("größer", "latin-1", "größer"),
+        ("größer 😀", "latin-1", r"gr\u00f6\u00dfer \ud83d\ude00"),
+        ("größer", "ascii", r"gr\u00f6\u00dfer"),
+        ("caf\udce9", "utf-8", r"caf\udce9"),
+    ],
+)
+@pytest.mark.parametrize("errors", ["strict", "backslashreplace"])
+def test_json_is_json_in_any_encoding(
+    text: str, encoding: str, written: str, errors: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding, errors))
+    print_json(text)
+    assert out.getvalue().decode(encoding) == f'"{written}"\n'
+    assert json.loads(out.getvalue().decode(encoding)) == text
 
 
 def test_text_of_others_cannot_steer_the_terminal() -> None:

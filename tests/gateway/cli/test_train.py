@@ -108,3 +108,20 @@ def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train
     assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
     assert Registry(models_dir).names() == ([] if last else ["one"])
     assert train(answer="n\n", **policies).exit_code == Exit.UPSTREAM
+
+
+@pytest.mark.parametrize("line", ["{", '{"text": "a"}', "3"])
+def test_what_is_no_call_on_standard_input_is_refused(train: Train, line: str) -> None:
+    done = train("--calls", answer=line, one=PATTERNS.format(name="one"))
+    assert done.exit_code == Exit.USAGE
+    assert "--calls reads a line of JSON for each call" in done.output
+
+
+def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("classifiers.training.run.read_calls", lambda _, calls: given.extend(calls) or [])
+    done = train(
+        "--calls", answer='{"text": "hello\\ud83d", "label": "greeting"}\n', one=TAUGHT.replace("taught", "one")
+    )
+    assert given == [("hello\ud83d", "greeting")]
+    assert "left out 1 of the calls" in done.output

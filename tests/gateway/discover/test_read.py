@@ -232,6 +232,46 @@ def test_a_cost_a_count_or_a_status_that_is_none_is_not_there(odd: Any, tmp_path
     assert [(call.reported_usd, call.input_tokens) for call in log.calls] == [(None, None)] * len(records)
 
 
+HALF = pair(
+    user("hi \ud83d", "\ude00 Sort \ud83d\ud83d this.", metadata={"\ud83d": ["\ude00", float("nan")]}), "card \ud83d"
+)
+HALVES: dict[str, list[dict[str, Any]]] = {
+    "pair": [{"request": HALF.request, "response": HALF.response}],
+    "pair of texts": [{"request": json.dumps(HALF.request), "response": json.dumps(HALF.response)}],
+    "pair with a stream": [{"request": HALF.request, "response": stream("card \ud83d")}],
+    "pair with a stream that is not escaped": [
+        {"request": HALF.request, "response": stream("card ~").replace("~", "\ud83d")}
+    ],
+    "chat": [
+        {**HALF.request, "messages": [*HALF.request["messages"], {"role": "assistant", "content": "card \ud83d"}]}
+    ],
+    "portkey": [portkey(HALF)],
+    "batch": [
+        {"custom_id": "\ud83d", "body": HALF.request},
+        {"custom_id": "\ud83d", "response": {"body": HALF.response}},
+    ],
+}
+
+
+@pytest.mark.parametrize("form", HALVES)
+def test_half_of_a_surrogate_pair_is_a_character_that_is_not_known(form: str, tmp_path: Path) -> None:
+    log = read(write(tmp_path / "log.jsonl", HALVES[form]))
+    assert (list(log.problems), dict(log.skipped)) == ([], {})
+    [call] = log.calls
+    assert [turn.texts for turn in call.turns] == [("\ufffd Sort \ufffd\ufffd this.",), ("hi \ufffd",)]
+    assert json.loads(bytes(call.fields["metadata"])) == {"\ufffd": ["\ufffd", None]}
+    assert call.said.content == "card \ufffd"
+
+
+@pytest.mark.parametrize("said", ["😀", r"\ud83d", r"\\ud83d", "\\", "\\😀\n", '"\\"'])
+@pytest.mark.parametrize("as_stream", [True, False])
+def test_what_only_looks_like_half_of_a_pair_stays(said: str, as_stream: bool, tmp_path: Path) -> None:
+    text = f"data: {json.dumps({'choices': [{'delta': {'content': said}}]})}\n\n"
+    response = text if as_stream else json.dumps(pair(ONE.request, said).response)
+    [call] = read(write(tmp_path / "log.jsonl", [{"request": user(said), "response": response}])).calls
+    assert (call.turns[0].texts, call.said.content) == ((said,), said)
+
+
 LISTS = ("data", "logs", "requests", "results")
 MANY = [*FORMS.values(), litellm(ONE, call_type="aembedding")]
 WHOLE: dict[str, tuple[Any, list[dict[str, Any]]]] = {

@@ -24,6 +24,12 @@ from classifiers.slots.values.value import Value
         ("200 swiss francs", "200", "CHF"), ("2 million yen", "2000000", "JPY"),
         ("CHF 1'200.50", "1200.50", "CHF"), ("1\u2019200 francs", "1200", "CHF"), ("3.50 EUR", "3.50", "EUR"),
         ("0,500 EUR", "0.50", "EUR"),
+        ("$.50", "0.50", "USD"), ("it was $ .99 more", "0.99", "USD"), (".50 EUR", "0.50", "EUR"),
+        (".50eur", "0.50", "EUR"), ("-$.50", "-0.50", "USD"), ("USD .75", "0.75", "USD"), ("$.500", "0.50", "USD"),
+        ("$.5m", "500000", "USD"),
+        ("$.50 cents", "0.50", "USD"), ("\u00a3.50p", "0.50", "GBP"), ("dollars .50", "0.50", "USD"),
+        ("5 dollars and 12.5 cents", "5.125", "USD"),
+        ("$...5", "5", "USD"), ("approx.5 euros", "5", "EUR"),
         ("12,500 EUR", "12500", "EUR"), ("3.459 million EUR", "3459000", "EUR"), ("$5m", "5000000", "USD"),
         ("2.5m euros", "2500000", "EUR"), ("$0.005", "0.005", "USD"), ("12.5 cents", "0.125", "USD"),
         ("minus 5 dollars 50", "-5.50", "USD"), ("-$5 and 50 cents", "-5.50", "USD"),
@@ -43,6 +49,7 @@ def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars()
     assert money.read("ten", "EUR") == Value(value="10", currency="EUR")
     assert money.read("$10", "CAD") == Value(value="10", currency="CAD")
     assert money.read("$10", "EUR") == Value(value="10", currency="USD")
+    assert money.read("Rs.500", "INR") == Value(value="500", currency="INR")
     assert money.read("10 pounds", "CAD") == Value(value="10", currency="GBP")
 
 
@@ -56,6 +63,7 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
     [
         "3.500 EUR", "3.500 \u20ac", "3.500,- \u20ac", "3.500.-", "EUR 3.500.",
         "12.000 euros", "2.000 euros for 5", "20-30 euros for 2", "$3.459", "-3.500 EUR",
+        "USD.75", "INR.500", "0.500.000 EUR", "$.500,00", "$.50-.75", "3 dollars .50", "3 dollars 0.50",
         "two thirds of a dollar", "a million dollars and a half",
     ],
 )  # fmt: skip

@@ -24,14 +24,16 @@ from classifiers.slots.values import number
         ("2 third-party apps", "2"), ("2 quarter pounders", "2"), ("a second one", "2"), ("the twenty-third", "23"),
         ("1'200.50", "1200.50"), ("1\u2019200\u2019000", "1200000"), ("6'10", "6"),
         ("4 \u2014 two adults and two children", "4"), ("twenty\u2011five", "25"), ("5 m", "5"), ("3bn", "3000000000"),
-        ("0,500", "0.5"),
+        ("0,500", "0.5"), (".5", "0.5"), ("about .75", "0.75"), ("-.5", "-0.5"), ("(.5)", "0.5"), (".500", "0.5"),
+        (".5k", "500"), ("minus .25", "-0.25"), (".5 million", "500000"), ("the 3 .38s", "3"),
+        ("...5", "5"), ("v.5", "5"), ("No.5", "5"), ("at.5", "5"), ("so. 5 of them", "5"), ("e.g..5", "5"),
     ],
 )  # fmt: skip
 def test_the_first_number_is_read(text: str, value: str) -> None:
     assert number.read(text) == Decimal(value)
 
 
-@pytest.mark.parametrize("text", ["fifty", "25", "2.5 million", "a hundred and two", "half a dozen"])
+@pytest.mark.parametrize("text", ["fifty", "25", ".5", "2.5 million", "a hundred and two", "half a dozen"])
 def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
     assert number.exact(text) == number.read(text)
     assert number.exact(f"for {text}") is number.exact(f"{text} of them") is None
@@ -40,6 +42,8 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        ".5.5", ".1.2", ".500,00", ".500.000", "0.500.000", "5-.5", "4 or .5", ".5 or 1", "between .5 and 2", "1/.5",
+        ".5m", "5\u2014.5",
         "", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3", "4 or 5", "4-5 people", "10\u201320",
         "4 to 5 people", "between 2 and 4", "9" * 5000, "9999999999 billion",
         "two thirds", "three quarters of them", "one third", "a third of them", "an eighth", "2 and a third",
