@@ -139,6 +139,7 @@ def create_app(
         yield
         try:
             looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
             await under_way.ended(_LEAVE_S)
             if retrainer is not None:
                 await retrainer.close()
@@ -147,7 +148,8 @@ def create_app(
             if worker is not None:
                 worker.close()
         finally:
-            for one in (owner, safety, keeping, writer):
+            # last, what may still be deleting
+            for one in (owner, safety, writer, keeping):
                 one.close()
 
     api = _api(engine, writer, lifespan)

@@ -11,6 +11,7 @@ from gateway.answers.make import Made
 from gateway.answers.values import Values
 from gateway.contract.flipped import Flipped
 from gateway.contract.owner import Owner
+from gateway.contract.scope import among
 from gateway.metrics import Metrics
 from gateway.reading.answer import read
 from gateway.reading.request import Request
@@ -168,6 +169,13 @@ class Audits:
 
         return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
 
+    @staticmethod
+    def over(context: Context) -> None:
+        """The request is over: its texts are kept, unless a rule has redacted it or its answer."""
+        if not context.record.redacted:
+            for keep in context.texts:
+                keep()
+
     async def _compare(
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None = None
     ) -> None:
@@ -179,13 +187,12 @@ class Audits:
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
     ) -> None:
         for one in pending:
-            said, heard = None, _revealed(body, one.hidden, stream=stream)
-            if body is not None and one.text is not None:
-                said = label_of(body, one.rule.names, stream=stream)
+            heard = _revealed(body, one.hidden, stream=stream)
             result = _result(one, heard, stream=stream)
             if one.in_use:
                 self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
-            await self._learn(context, one, result, said)
+            self._note_text(context, one, body, stream=stream)
+            await self._learn(context, one, result)
             if one.tried is not None:
                 await self._learn(context, one.tried, _result(one.tried, heard, stream=stream))
             if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
@@ -202,7 +209,13 @@ class Audits:
             if each is not None:
                 await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
-    async def _learn(self, context: Context, one: Open, result: Result, said: str | None = None) -> None:
+    def _note_text(self, context: Context, one: Open, body: bytes | None, *, stream: bool) -> None:
+        said = label_of(body, one.rule.names, stream=stream) if body is not None and one.text is not None else None
+        if one.text is not None and said is not None:
+            labels = among(one.rule.classifier, one.rule.names.labels)
+            context.texts.append(partial(self.owner.keep, one.rule.name, one.text, said, among=labels))
+
+    async def _learn(self, context: Context, one: Open, result: Result) -> None:
         await self.owner.learn(
             one.flipped,
             sure=one.sure,
@@ -211,7 +224,6 @@ class Audits:
             confidence=one.confidence,
             result=result.value,
             novelty=one.novelty,
-            text=(one.text, said) if one.text is not None and said is not None else None,
         )
 
 

@@ -36,7 +36,8 @@ class Forgetting:
     async def look(self) -> None:
         """Forgets what is due, once a minute."""
         now = self._clock()
-        if now - self._looked < _EVERY_S:
+        # a clock that was set back would have all wait until it catches up
+        if 0 <= now - self._looked < _EVERY_S:
             return
         self._looked = now
         before = math.inf if self._keep_s is None else now - self._keep_s
@@ -48,6 +49,8 @@ class Forgetting:
             if self._left:
                 await self._empty_log()
         except LedgerError as error:
+            # some may be deleted
+            self._left = True
             _log.error("%s", error)
 
     async def _empty_log(self) -> None:

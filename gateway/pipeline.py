@@ -142,6 +142,7 @@ class Pipeline:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
         self._keeping.over(context)
+        self._audits.over(context)
         if context.later:
             self._repeats.begin(context.later)
 

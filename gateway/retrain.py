@@ -3,25 +3,29 @@ takes over when it answers more calls under the same bound.
 
 Training is another process of the lowest priority. What it makes is proposed, not put in use; every call that a coin
 chooses then certifies it too. It takes over when, in each contract of the rules that bind the classifier, its certified
-threshold lets through no fewer of the latest chosen calls than the one in use, and more in at least one.
+threshold lets through no fewer of the latest chosen calls than the one in use, and more in at least one. Texts are
+handed to it through a pipe: no file but the ledger's holds them.
 """
 
 import asyncio
 import json
 import logging
+import math
+import os
 import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from classifiers.errors import ArtifactError
 from classifiers.registry import Registry
-from gateway.config.load import Loaded, policy_file
+from gateway.config.load import Loaded, load_policy, policy_file
+from gateway.config.problems import ConfigError
 from gateway.config.rules import Retrain, Rule
 from gateway.contract.owner import Owner
-from gateway.in_use import InUse
+from gateway.contract.scope import among
+from gateway.in_use import Edition, InUse
 from gateway.ledger.store import LedgerError
 from gateway.metrics import Metrics
 
@@ -32,18 +36,35 @@ _DONE: Final = 0
 _GOAL_MISSED: Final = 3
 """Exit codes of `offramp train`."""
 _SHOWN: Final = 2000
+_REST_S: Final = 3600.0
+_LONGEST_REST_S: Final = 86400.0
+"""After a training of a rule that failed, and twice as long after each further one: its reason may last."""
+
+
+class _Failed(Exception):
+    """A training came to nothing; the message says why."""
 
 
 class Retrainer:
-    """Of all rules of a gateway that retrain."""
+    """Of all rules of a gateway that retrain. clock: seconds that are never set back."""
 
-    def __init__(self, loaded: Loaded, *, owner: Owner, in_use: InUse, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        owner: Owner,
+        in_use: InUse,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._loaded = loaded
         self._registry = Registry(loaded.models_dir)
         self._owner = owner
         self._in_use = in_use
         self._metrics = metrics
+        self._clock = clock
         self._training: asyncio.Task[None] | None = None
+        self._rests: dict[str, tuple[float, float]] = {}
 
     async def look(self) -> None:
         """Does what is due: trains, promotes, withdraws."""
@@ -70,12 +91,14 @@ class Retrainer:
                 await self._judge(rule, tried, edition.versions[rule.classifier])
             return
         busy = self._training is not None and not self._training.done()
-        if busy or proposed is not None:
+        until, _ = self._rests.get(rule.name, (-math.inf, 0.0))
+        if busy or proposed is not None or self._clock() < until:
             return
+        labels = among(rule.classifier, _labels(edition, rule))
         # each version that is tried spends of α and of answers: the next one is to know twice as much
-        since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name))
+        since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
         if since >= max(retrain.every, last):
-            self._training = asyncio.create_task(self._try_to_train(rule))
+            self._training = asyncio.create_task(self._try_to_train(rule, edition))
 
     async def _judge(self, rule: Rule, tried: str, current: str) -> None:
         trial = await self._owner.trial(rule.classifier, tried, current=current)
@@ -86,43 +109,57 @@ class Retrainer:
             self._registry.withdraw(rule.classifier)
             self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
 
-    async def _try_to_train(self, rule: Rule) -> None:
+    async def _try_to_train(self, rule: Rule, edition: Edition) -> None:
         try:
-            await self._train(rule)
-        except (LedgerError, OSError) as error:
-            self._ended(rule, "failed", str(error))
+            outcome, why = await self._train(rule, edition)
+            self._rests.pop(rule.name, None)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it; it is told, counted, and tried again
+            _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
+            rest = min(2 * rest, _LONGEST_REST_S)
+            self._rests[rule.name] = self._clock() + rest, rest
+            outcome, why = "failed", f"{error}; it is tried again in {rest / 3600:g} h"
+            if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
+                # a fault, which would go unheard otherwise
+                _log.exception("a training")
+        self._ended(rule, outcome, why)
 
-    async def _train(self, rule: Rule) -> None:
-        texts = await self._owner.ask(lambda store: store.texts(rule.name))
-        await self._owner.ask(lambda store: store.trained(rule.name, time.time(), len(texts)))
+    async def _train(self, rule: Rule, edition: Edition) -> tuple[str, str]:
+        """The outcome, proposed or refused, and why. Where it is cut off it will have been none."""
+        policy = await asyncio.to_thread(
+            load_policy, policy_file(self._loaded, rule.classifier), os.environ, secrets=False
+        )
+        labels = _labels(edition, rule)
+        if set(policy.labels) != set(edition.policies[rule.classifier].labels):
+            raise _Failed(f"{policy_file(self._loaded, rule.classifier)} names other labels than the version in use")
+        of = among(rule.classifier, labels)
+        began = time.time()
+        texts = await self._owner.ask(lambda store: store.texts(rule.name, of))
+        await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=of))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
-        with tempfile.TemporaryDirectory(prefix="offramp-retrain-") as folder:
-            file = Path(folder) / "calls.jsonl"
-            lines = (json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in texts)
-            await asyncio.to_thread(file.write_text, "".join(f"{line}\n" for line in lines), "utf-8")
-            code, said = await self._run(rule, file)
+        code, said = await self._run(rule, texts)
+        if code not in (_DONE, _GOAL_MISSED):
+            raise _Failed(f"the training ended with {code}\n{said}")
+        await self._owner.ask(lambda store: store.trained(rule.name, began))
         if code == _DONE:
-            self._ended(rule, "proposed", "the new version is tried beside the one in use")
-        elif code == _GOAL_MISSED:
-            why = "it misses its goals or its tests, or does worse than the one in use"
-            self._ended(rule, "refused", f"{why}; see offramp train's report\n{said}")
-        else:
-            self._ended(rule, "failed", f"the training ended with {code}\n{said}")
+            return "proposed", "the new version is tried beside the one in use"
+        why = "it misses its goals or its tests, or does worse than the one in use"
+        return "refused", f"{why}; see offramp train's report\n{said}"
 
-    async def _run(self, rule: Rule, file: Path) -> tuple[int, str]:
-        """The training's exit code, and the end of what it said."""
+    async def _run(self, rule: Rule, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
+        """The training's exit code, and the end of what it said. texts: (text, label)."""
+        calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
         command = [sys.executable, "-m", "gateway", "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--data", str(file), "--models", str(self._loaded.models_dir), "--beside"]
+        command += ["--calls", "--models", str(self._loaded.models_dir), "--beside"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            said, _ = await process.communicate()
+            said, _ = await process.communicate(calls.encode())
         except asyncio.CancelledError:
             process.kill()
             await process.wait()
@@ -133,3 +170,8 @@ class Retrainer:
         self._metrics.retrainings.labels(rule.name, outcome).inc()
         log = _log.error if outcome == "failed" else _log.warning
         log("rule %s: %s: %s", rule.name, outcome, why)
+
+
+def _labels(edition: Edition, rule: Rule) -> tuple[str, ...]:
+    """All that the rule's classifier can name."""
+    return next(one.names.labels for one in edition.rules if one.name == rule.name)

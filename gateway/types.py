@@ -41,6 +41,7 @@ class Context:
     replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
     later: what is to be done once the client has its answer.
     kept: the call as it is to be kept, where calls are.
+    texts: keep what rules read of it to train on, once it is known that none has redacted it.
     """
 
     record: Record
@@ -57,6 +58,7 @@ class Context:
     replying: bool = False
     later: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     kept: KeptCall | None = None
+    texts: list[Callable[[], None]] = field(default_factory=list)
 
 
 def new_context(request_id: str, endpoint: str, consumer: str) -> Context:

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -14,6 +14,7 @@ from typing import Any
 from classifiers.errors import TrainingError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.markup import parse
+from classifiers.training.clean import digest
 from classifiers.training.rows import Origin, Row, encodable
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -53,6 +54,18 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
         more = len(problems) - _SHOWN_PROBLEMS
         shown = problems[:_SHOWN_PROBLEMS] + ([f"… and {more} more"] if more > 0 else [])
         raise TrainingError("\n".join(shown))
+    return rows
+
+
+def read_calls(policy: Policy, calls: Iterable[tuple[str, str]]) -> list[Row]:
+    """Rows of calls as a gateway kept them, (text, label): a text is read as it came, so nothing is known of slots, and
+    stands in no report. What is empty, or whose label is not the policy's, is left out."""
+    rows = []
+    for number, (text, label) in enumerate(calls, 1):
+        labels = _labels(policy, {"label": label}, hint=False)
+        if text.strip() and not isinstance(labels, str):
+            given = Row(text=encodable(text), labels=labels, group=f"call:{number}", source="data")
+            rows.append(replace(given, digest=digest(given.text)))
     return rows
 
 

@@ -10,7 +10,7 @@ from classifiers.model import Floats
 from classifiers.runtime import Runtime
 from classifiers.suite.run import check_kind, run
 from classifiers.training import goals
-from classifiers.training.clean import key
+from classifiers.training.clean import digest
 from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.latency import latency
@@ -56,7 +56,8 @@ def examine(
     measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
     wrong = [fresh[error.pop("index")] for error in measures["errors"]]
     if nearest_rows and trained_on and classifier.model.stages:
-        _add_nearest(measures["errors"], wrong, trained_on, runtime, name=name, advance=advance)
+        readable = [row for row in trained_on if row.text]
+        _add_nearest(measures["errors"], wrong, readable, runtime, name=name, advance=advance)
     found = {
         "classifier": name,
         "version": classifier.version,
@@ -84,7 +85,7 @@ def examine(
 
 def _read(row: Row, reads_system: bool) -> str:
     """By this two rows are the same to the model."""
-    return key(row.text, row.system if reads_system else "")
+    return row.digest or digest(row.text, row.system if reads_system else "")
 
 
 def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> list[Verdict]:

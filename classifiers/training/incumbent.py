@@ -3,14 +3,15 @@ trained on.
 
 Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
 rows in each training, so that a version trained on part of them meets the ones it has not seen. Rows of one group are
-held out together, by the lowest digest among them, and only where the version in use was trained on none of them; where
-groups are so few or so large that this leaves too little to compare, single rows are.
+held out together, by the lowest digest among them, and only where the version in use was trained on none of them. Where
+that leaves too little to compare, though a tenth of the rows would be enough, some groups of another tenth are as well;
+where these do not do either, single rows of groups that are large or grow.
 """
 
-import hashlib
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,7 +24,7 @@ from classifiers.policy import Policy
 from classifiers.registry import Registry
 from classifiers.runtime import Runtime
 from classifiers.training import kept
-from classifiers.training.clean import key
+from classifiers.training.clean import digest, known_by
 from classifiers.training.evaluate import top
 from classifiers.training.fit.recipe import Made
 from classifiers.training.rows import Row
@@ -109,38 +110,25 @@ class Incumbent:
             return cls(note=f"nothing is held out to compare with the version in use: {error}")
         if trained_on is None:
             return cls()
-        seen, names = {_name(row) for row in trained_on}, [_name(row) for row in rows]
+        seen, names = {known_by(row) for row in trained_on}, [known_by(row) for row in rows]
         known = {row.group for row in trained_on if not _LINE.search(row.group)}
         known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
-        digests: dict[str, set[int]] = defaultdict(set)
-        for row, name in zip(rows, names, strict=True):
-            digests[row.group].add(_digest(name))
-        sizes = Counter(row.group for row in rows)
-        drawn = {
-            group
-            for group, found in digests.items()
-            if min(found) % _ONE_IN == 0 and sizes[group] <= max(1, _LARGEST * len(rows))
-        } - known
-        barred = seen.union(key(test.text, test.system) for test in policy.tests)
-        fresh = {name: row for row, name in zip(rows, names, strict=True) if name not in barred}
-        held = {name: row for name, row in fresh.items() if row.group in drawn}
-        if len(held) < _FEWEST:
-            # few groups, or such as grow: better single rows than no comparison
-            held = {name: row for name, row in fresh.items() if _digest(name) % _ONE_IN == 0}
+        barred = seen.union(digest(test.text, test.system) for test in policy.tests)
+        held = _drawn(list(zip(names, rows, strict=True)), known=known, barred=barred)
         return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
         """The rows without those that are held out."""
-        held = {_name(row) for row in self.held}
-        return [row for row in rows if _name(row) not in held]
+        held = {known_by(row) for row in self.held}
+        return [row for row in rows if known_by(row) not in held]
 
     def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | None:
         """None where nothing is held out that neither has seen, or the version in use cannot be asked any more.
 
         trained_on: by the new version, of which some may have been written alike.
         """
-        seen = {_name(row) for row in trained_on}
-        rows = [row for row in self.held if _name(row) not in seen]
+        seen = {known_by(row) for row in trained_on}
+        rows = [row for row in self.held if known_by(row) not in seen]
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
@@ -160,12 +148,33 @@ class Incumbent:
         )
 
 
-def _name(row: Row) -> str:
-    return key(row.text, row.system)
+def _drawn(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: AbstractSet[str]) -> dict[str, Row]:
+    """What is held out, by digest, as the rows come. known: groups that are not held out whole; barred: rows that are
+    not at all. Both are passed over, and what else is drawn goes by the digests alone: so the next training, to which
+    only what was held out is unknown, draws the same."""
+    sizes = Counter(row.group for _, row in rows)
+    places: dict[str, int] = {}
+    for name, row in rows:
+        places[row.group] = min(_place(name), places.get(row.group, _place(name)))
+    small = {group for group, size in sizes.items() if size <= max(1, _LARGEST * len(rows))} - known
+    fresh = {name: row for name, row in rows if name not in barred}
+    held = {name: row for name, row in fresh.items() if row.group in small and places[row.group] % _ONE_IN == 0}
+    single = {name for name, _ in rows if _place(name) % _ONE_IN == 0}
+    if len(single) < _FEWEST:
+        return held
+    # no more than a tenth again: what is new is to teach
+    further = [group for group in small if sizes[group] > 1 and places[group] % _ONE_IN == 1]
+    for group in sorted(further, key=places.__getitem__):
+        if len(held) < _FEWEST:
+            held |= {name: row for name, row in fresh.items() if row.group == group}
+    if len(held) < _FEWEST:
+        held |= {name: fresh[name] for name in fresh if name in single and fresh[name].group not in small}
+    return held
 
 
-def _digest(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+def _place(name: str) -> int:
+    """By which a digest is drawn or not."""
+    return int(name, 16)
 
 
 def _right(runtime: Runtime, policy: Policy, rows: Sequence[Row]) -> list[bool]:

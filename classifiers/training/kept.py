@@ -1,5 +1,5 @@
 """The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`, and those whose
-label was in doubt: `<version>.doubts.jsonl`.
+label was in doubt: `<version>.doubts.jsonl`. Of a call's text there is the digest alone.
 
 They are for evaluations on this machine: to find what a test shares with training, and what an error is near to. They
 are no part of the artifact, so that one can be handed on without them; a classifier serves without them as well.
@@ -19,7 +19,7 @@ from classifiers.training.rows import Row
 
 FOLDER = "training"
 DOUBTS = ".doubts.jsonl"
-_FIELDS = ("text", "labels", "group", "source", "writer", "system")
+_FIELDS = ("text", "labels", "group", "source", "writer", "system", "digest")
 
 
 def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
@@ -33,6 +33,8 @@ def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts:
 
 def _told(row: Row) -> dict[str, Any]:
     told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
+    if row.digest:
+        del told["text"]
     return {**told, "labels": row.labels}
 
 
@@ -46,7 +48,8 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
-    """The rows, or None where they were not kept here. Raises ArtifactError where the file is not what it should be."""
+    """The rows, of calls without their text, or None where they were not kept here. Raises ArtifactError where the file
+    is not what it should be."""
     path = _path(models_dir, name, version)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -58,8 +61,9 @@ def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
 
 
 def _row(told: Mapping[str, Any]) -> Row:
-    row = Row(**{**told, "labels": tuple(told["labels"])})
-    if not all(isinstance(text, str) for text in (row.text, row.system, *row.labels)):
+    texts = {"text": ""} if "digest" in told else {}
+    row = Row(**{**texts, **told, "labels": tuple(told["labels"])})
+    if not all(isinstance(text, str) for text in (row.text, row.system, row.digest, *row.labels)):
         raise TypeError("a text is none")
     return row
 

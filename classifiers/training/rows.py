@@ -12,6 +12,8 @@ Origin = Literal["policy", "builtin", "teacher", "file", "data"]
 REAL: frozenset[Origin] = frozenset({"data"})
 """Origins of text that users wrote; what is measured on any other is measured on written text."""
 
+NOT_KEPT = "(the text of a call, which is not kept)"
+
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -27,6 +29,7 @@ class Row:
     system: the system prompt that the text was written under; empty where there was none, or it is not known.
     marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
+    digest: of a call's text, which no report shows and which is not kept; by it the text is known again.
     """
 
     text: str
@@ -38,10 +41,13 @@ class Row:
     probe: bool = True
     writer: str = ""
     system: str = ""
+    digest: str = ""
 
     @property
     def shown(self) -> str:
-        """The text as people are shown it: with the system prompt that tells what it is."""
+        """The text as people are shown it, if they are: with the system prompt that tells what it is."""
+        if self.digest:
+            return NOT_KEPT
         return f"{self.text} (under: {self.system})" if self.system else self.text
 
     marks: tuple[Mark, ...] | None = None

@@ -17,7 +17,7 @@ from classifiers.slots.check import slot_problems
 from classifiers.teacher import Teacher
 from classifiers.training import accept, by_pattern, export, kept, rounds
 from classifiers.training.account import account
-from classifiers.training.data import read_rows
+from classifiers.training.data import read_calls, read_rows
 from classifiers.training.fit import first, recipe
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.recipe import Bench, Made
@@ -63,13 +63,15 @@ def train(
     threads: int | None = None,
     beside: bool = False,
     more: Sequence[Path] = (),
+    calls: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
-    the version in use on rows of `more` that neither was trained on.
+    the version in use on rows of `more` or `calls` that neither was trained on.
 
-    base_dir: what the policy's paths are relative to. more: files of labelled rows besides the policy's own. seed: by
-    default the policy's. hire: gets a teacher's model ready; needed where the policy names one. approve: told what
-    asking it will come to before that is spent. beside: propose what is published instead of putting it in use.
+    base_dir: what the policy's paths are relative to. more: files of labelled rows besides the policy's own; calls:
+    (text, label) of a gateway's calls besides those, texts that no file and no report is to hold. seed: by default the
+    policy's. hire: gets a teacher's model ready; needed where the policy names one. approve: told what asking it will
+    come to before that is spent. beside: propose what is published instead of putting it in use.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
     clock = _Clock(progress or Silent())
@@ -89,7 +91,8 @@ def train(
             beside=beside,
         )
     whole, policy = policy, by_pattern.to_learn(policy)
-    besides = read_rows(whole, more)
+    of_calls = read_calls(whole, calls)
+    besides = [*read_rows(whole, more), *of_calls]
     incumbent = Incumbent.find(whole, besides, models_dir)
     if incumbent.note:
         clock.progress.step(incumbent.note)
@@ -144,7 +147,17 @@ def train(
             made = recipe.make(policy, rows, frozen, bench)
             made = first.put_in_front(policy, rows, made, bench, table=table)
         made = by_pattern.whole(whole, made)
-        return _conclude(made, written, held, incumbent, models_dir=models_dir, seed=chance, clock=clock, beside=beside)
+        return _conclude(
+            made,
+            written,
+            held,
+            incumbent,
+            models_dir=models_dir,
+            seed=chance,
+            clock=clock,
+            beside=beside,
+            unread=len(calls) - len(of_calls),
+        )
 
 
 def _conclude(
@@ -157,8 +170,9 @@ def _conclude(
     seed: int,
     clock: "_Clock",
     beside: bool,
+    unread: int = 0,
 ) -> Outcome:
-    """Evaluate, accept, export."""
+    """Evaluate, accept, export. unread: calls that are no rows."""
     clock.step("evaluate")
     failures = accept.test_failures(made.trained.model, made.encoders)
     report = account(
@@ -173,6 +187,7 @@ def _conclude(
     compared = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else None
     report["incumbent"] = compared and compared.told()
     report["incumbent_note"] = incumbent.note
+    report["text"]["unread_calls"] = unread
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
 

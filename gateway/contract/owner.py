@@ -56,7 +56,7 @@ class Owner:
     ) -> None:
         self._store = store
         self._alone = alone
-        self._noted = not alone
+        self._noted: set[str] = set()
         self._on_move = on_move
         self._draw = draw
         self._clock = clock
@@ -134,8 +134,8 @@ class Owner:
         if kept is not None and flipped.attempt and (flipped.coin.chosen or not sure):
             missing = flipped.pair(confidence=confidence, sure=sure, agrees=False)
             kept.order.begin(flipped.number, missing, now=self._clock())
-            if not self._noted:
-                self._writer.later(self._note)
+            if self._alone and kept.scope.key not in self._noted:
+                self._writer.later(partial(self._note, kept.scope.key))
 
     def leave(self, flipped: Flipped) -> None:
         """A call that has begun is no pair after all; what waited for it counts."""
@@ -154,13 +154,11 @@ class Owner:
         result: str,
         sure: bool = True,
         novelty: float | None = None,
-        text: tuple[str, str] | None = None,
     ) -> None:
         """Takes in how the reference's answer compared: `agrees`, or else it counts as a disagreement.
 
         sure: whether the call would have been answered here, had its coin not chosen it; novelty: of what was read,
-        0..1; text: to be kept, with the label that the reference gave it. Returns when the pair and what it makes of
-        the contract are stored.
+        0..1. Returns when the pair and what it makes of the contract are stored.
         """
         async with self._lock:
             kept = self._kept.get(flipped.scope.key)
@@ -181,7 +179,12 @@ class Owner:
                 novelty=novelty,
             )
             counting = kept.order.end(flipped.number, pair, now=row.at)
-            await self.ask(lambda _: self._take(kept, pair, row, text, counting))
+            await self.ask(lambda _: self._take(kept, pair, row, counting))
+
+    def keep(self, rule: str, text: str, label: str, *, among: str) -> None:
+        """Keeps a text of a rule's calls to train on, with the label that the reference gave it; nobody waits for
+        it. among: of the rule's classifier and its labels."""
+        self._writer.later(partial(self._store.keep, rule, text, label, among=among, at=self._clock()))
 
     async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
         """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
@@ -217,18 +220,16 @@ class Owner:
 
     def close(self) -> None:
         """Waits for what is being written, then closes the store."""
-        idle = all(kept.order.idle for kept in self._kept.values())
-        self._writer.close(self._store.ended if self._alone and idle else None)
+        busy = {kept.scope.key for kept in self._kept.values() if not kept.order.idle}
+        self._writer.close((lambda: self._store.ended(self._noted - busy)) if self._alone else None)
 
-    def _note(self) -> None:
-        """Notes once in the file that calls of running attempts came. Raises LedgerError."""
-        if not self._noted:
-            self._store.serve(self._clock())
-            self._noted = True
+    def _note(self, key: str) -> None:
+        """Notes once in the file that calls of a contract's running attempt came. Raises LedgerError."""
+        if key not in self._noted:
+            self._store.serve(key, self._clock())
+            self._noted.add(key)
 
-    def _take(
-        self, kept: Kept, pair: Pair, row: PairRow, text: tuple[str, str] | None, counting: Sequence[Pair]
-    ) -> None:
+    def _take(self, kept: Kept, pair: Pair, row: PairRow, counting: Sequence[Pair]) -> None:
         """counting: as of `_count`."""
         before = kept.contract
         row = msgspec.structs.replace(row, number=before.pairs)
@@ -238,7 +239,7 @@ class Owner:
             kept.ordering.clear()
             kept.certifying.clear()
         kept.keep(pair, seen, number=row.number)
-        self._count(kept, counting, seen=seen, row=row, text=text)
+        self._count(kept, counting, seen=seen, row=row)
 
     def _count(
         self,
@@ -247,7 +248,6 @@ class Owner:
         *,
         seen: Contract | None = None,
         row: PairRow | None = None,
-        text: tuple[str, str] | None = None,
     ) -> None:
         """Stores what becomes of a contract. counting: the pairs whose turn it is to count for the running attempt;
         seen: the contract with the latest pair, where there is one, which is row."""
@@ -262,7 +262,7 @@ class Owner:
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         stored = Stored(scope=kept.scope, contract=after, at=row.at if row else self._clock())
-        self._writer.put(kept.scope, partial(self._store.put, stored, row, moved=moved, text=text))
+        self._writer.put(kept.scope, partial(self._store.put, stored, row, moved=moved))
         kept.contract = after
         self._count_attempts(kept.scope, after)
         if moved:

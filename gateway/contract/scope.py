@@ -1,7 +1,7 @@
 """What a contract belongs to: a change of any part is another contract, which begins in shadow. Pure."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 
@@ -38,6 +38,11 @@ class Scope:
         parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
         # as they were written before it was told where a model is sent
         return digest(*parts, self.sent_to) if self.sent_to else digest(*parts)
+
+
+def among(classifier: str, labels: Iterable[str]) -> str:
+    """A short name for a classifier's labels, in whatever order: what a kept text's label was chosen from."""
+    return digest(classifier, *sorted(labels))
 
 
 def digest(*parts: str) -> str:

@@ -2,9 +2,10 @@
 them counts. After a kill, a crash or a loss of power nothing is known of them, and left out they would be missed just
 where it matters: the pairs that waited are those behind a call that took long, and that is what disagrees.
 
-So where a gateway never ended, each running attempt counts one disagreement: the call that all others waited for. It
-stands in the order of the calls right after what was counted, so that what is kept is a stretch without a gap; what
-came after it counts for nothing, whatever it was.
+So where a gateway never ended, each running attempt that calls had come to counts one disagreement: the call that all
+others waited for. It stands in the order of the calls right after what was counted, so that what is kept is a stretch
+without a gap; what came after it counts for nothing, whatever it was. Where calls are kept away from a contract, by
+another route, it counts when they come to it again.
 """
 
 from collections.abc import Callable
@@ -21,15 +22,16 @@ def taken_up(store: ContractStore, reached: Callable[[Scope], bool] = lambda _: 
 
     Raises LedgerError.
     """
-    found = store.contracts()
-    if not store.serving():
-        return found
-    after = [replace(one, contract=interrupted(one.contract)) if reached(one.scope) else one for one in found]
-    for one, before in zip(after, found, strict=True):
-        if one != before:
-            store.put(one)
-    # it is counted: a start that no call comes to leaves nothing under way
-    store.ended()
+    store.serve_each()
+    found, left = store.contracts(), store.serving()
+    after = []
+    for one in found:
+        if one.scope.key in left and reached(one.scope):
+            counted = replace(one, contract=interrupted(one.contract))
+            store.put(counted, interrupted=True)
+            after.append(counted)
+        else:
+            after.append(one)
     return after
 
 

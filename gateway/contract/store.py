@@ -1,10 +1,10 @@
 """Contracts and their pairs in the ledger's SQLite file, in tables of their own; a pair with the state it makes.
 
 A pair holds no text: labels, confidence, and how the reference's answer compared. Texts stand apart, where they are to
-be kept for training.
+be kept for training, each with what its label was chosen from (scope.among): it is told of no other labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,12 +37,20 @@ _CREATE: Final = (
     """CREATE VIEW IF NOT EXISTS contract_withdrawals AS SELECT rule, contract_moves.at FROM contract_moves
         JOIN contracts USING (key) WHERE phase = 'demoted'""",
     """CREATE TABLE IF NOT EXISTS contract_texts (
-        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL) STRICT""",
+        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT) STRICT""",
     "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
     """CREATE TABLE IF NOT EXISTS contract_trainings (
-        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL) STRICT""",
-    # a row from the first call of a running attempt until its gateway ended, and after one that never did
-    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL) STRICT",
+        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT, unended INTEGER) STRICT""",
+    # from the first call of a contract's running attempt until the gateway ended, and after one that never did until
+    # that is counted; without key where an earlier Offramp noted it, of all of them together
+    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL, key TEXT) STRICT",
+)
+_ADDED: Final = (
+    ("contract_pairs", "novelty", "REAL"),
+    ("contract_texts", "among", "TEXT"),
+    ("contract_trainings", "among", "TEXT"),
+    ("contract_trainings", "unended", "INTEGER"),
+    ("contract_serving", "key", "TEXT"),
 )
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
@@ -50,9 +58,14 @@ _SPENT: Final = (
     + " ON CONFLICT DO UPDATE SET attempts = max(attempts, excluded.attempts)"
 )
 _REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
-_TEXT: Final = insert("contract_texts", "rule", "at", "text", "label")
-_TRAINING: Final = insert("contract_trainings", "rule", "at", "texts")
-_SERVING: Final = insert("contract_serving", "since")
+_TEXT: Final = insert("contract_texts", "rule", "at", "text", "label", "among")
+_TRAINING: Final = insert("contract_trainings", "rule", "at", "texts", "among", "unended")
+_SERVING: Final = insert("contract_serving", "since", "key")
+_SERVED: Final = "DELETE FROM contract_serving WHERE key = ?"
+_SERVING_EACH: Final = (
+    "INSERT INTO contract_serving (since, key) SELECT since, contracts.key FROM contract_serving, contracts "
+    "WHERE contract_serving.key IS NULL AND json_extract(state, '$.attempt') IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +118,7 @@ class ContractStore(Tables):
     cannot be used."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, _CREATE, added=[("contract_pairs", "novelty", "REAL")], read_only=read_only)
+        super().__init__(path, _CREATE, added=_ADDED, read_only=read_only)
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
@@ -173,10 +186,10 @@ class ContractStore(Tables):
         self._write([(_REPEAT, (key, at, confidence, result))])
 
     def put(
-        self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, text: tuple[str, str] | None = None
+        self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, interrupted: bool = False
     ) -> None:
         """A contract's state, with the pair that led to it, all or nothing. moved: it is to be in its history;
-        text: to be kept, with the label that the reference gave it."""
+        interrupted: what a gateway that never ended left of it is counted."""
         scope, contract = stored.scope, stored.contract
         key = scope.key
         state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
@@ -187,49 +200,62 @@ class ContractStore(Tables):
         if moved:
             move = (key, stored.at, contract.phase.value, contract.reason)
             statements.append((MOVE, move))
-        if text is not None:
-            statements.append((_TEXT, (scope.rule, stored.at, *text)))
+        if interrupted:
+            statements.append((_SERVED, (key,)))
         self._write(statements)
 
-    def texts(self, rule: str) -> list[tuple[str, str]]:
+    def keep(self, rule: str, text: str, label: str, *, among: str, at: float) -> None:
+        """A text of a rule's calls, with the label that the reference gave it. at: Unix seconds."""
+        self._write([(_TEXT, (rule, at, text, label, among))])
+
+    def texts(self, rule: str, among: str) -> list[tuple[str, str]]:
         """(text, label) of a rule's kept texts, the oldest first; none from before one of its contracts was withdrawn,
         for the model may answer otherwise since."""
         query = (
-            "SELECT text, label FROM contract_texts WHERE rule = ?1 "
+            "SELECT text, label FROM contract_texts WHERE rule = ?1 AND among = ?2 "
             "AND at > (SELECT coalesce(max(at), 0) FROM contract_withdrawals WHERE rule = ?1) ORDER BY at"
         )
         with self._errors("read"):
-            return list(self._db.execute(query, (rule,)))
+            return list(self._db.execute(query, (rule, among)))
 
-    def texts_since_training(self, rule: str) -> tuple[int, int]:
-        """How many texts of a rule were kept since it was last trained on them, and on how many that was: none where
-        one of its contracts was withdrawn later, and then only texts since count."""
+    def texts_since_training(self, rule: str, among: str) -> tuple[int, int]:
+        """How many texts of a rule were kept since a training on them began that has ended, and on how many that was:
+        none where one of its contracts was withdrawn later, and then only texts since count."""
         query = """
             WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_withdrawals WHERE rule = ?1),
-            last AS (SELECT at, texts FROM contract_trainings WHERE rule = ?1 ORDER BY at DESC LIMIT 1)
-            SELECT (SELECT count(*) FROM contract_texts WHERE rule = ?1
+            last AS (SELECT at, texts FROM contract_trainings
+                WHERE rule = ?1 AND among = ?2 AND unended IS NOT 1 ORDER BY at DESC LIMIT 1)
+            SELECT (SELECT count(*) FROM contract_texts WHERE rule = ?1 AND among = ?2
                     AND at > (SELECT at FROM changed) AND at > coalesce((SELECT at FROM last), 0)),
                 coalesce((SELECT texts FROM last WHERE at > (SELECT at FROM changed)), 0)"""
         with self._errors("read"):
-            since, texts = self._db.execute(query, (rule,)).fetchone()
+            since, texts = self._db.execute(query, (rule, among)).fetchone()
             return int(since), int(texts)
 
-    def trained(self, rule: str, at: float, texts: int) -> None:
+    def training(self, rule: str, at: float, texts: int, *, among: str) -> None:
         """Notes that a training on a rule's texts begins."""
-        self._write([(_TRAINING, (rule, at, texts))])
+        self._write([(_TRAINING, (rule, at, texts, among, 1))])
 
-    def serving(self) -> bool:
-        """Whether calls of a running attempt came to a gateway that has not ended."""
+    def trained(self, rule: str, at: float) -> None:
+        """Notes that the one which began then has ended, whatever became of its version."""
+        self._write([("UPDATE contract_trainings SET unended = 0 WHERE rule = ? AND at = ?", (rule, at))])
+
+    def serving(self) -> frozenset[str]:
+        """The keys of contracts to whose running attempts calls came in a gateway that has not ended."""
         with self._errors("read"):
-            return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM contract_serving)").fetchone()[0])
+            return frozenset(key for (key,) in self._db.execute("SELECT key FROM contract_serving"))
 
-    def serve(self, at: float) -> None:
-        """Notes that the first of them came, in Unix seconds."""
-        self._write([(_SERVING, (at,))])
+    def serve(self, key: str, at: float) -> None:
+        """Notes that the first of them came to a contract, in Unix seconds."""
+        self._write([(_SERVING, (at, key))])
 
-    def ended(self) -> None:
-        """Notes that it ended, and left nothing under way."""
-        self._write([("DELETE FROM contract_serving", ())])
+    def serve_each(self) -> None:
+        """Notes of each running attempt by itself what an earlier Offramp noted of all together."""
+        self._write([(_SERVING_EACH, ()), ("DELETE FROM contract_serving WHERE key IS NULL", ())])
+
+    def ended(self, keys: Iterable[str]) -> None:
+        """Notes that the gateway ended, and left nothing of these contracts under way."""
+        self._write([(_SERVED, (key,)) for key in keys])
 
     def forget(self, before: float) -> int:
         """Deletes the texts kept before a time, in Unix seconds; how many."""

@@ -71,8 +71,10 @@ class SingleWriter(Generic[S]):
         """Learns which rules are paused by now, and once an hour forgets what nothing is built on any more."""
         try:
             self._paused = await self.ask(lambda store: store.paused())
-            if self._clock() - self._forgot >= _FORGET_S:
-                self._forgot = self._clock()
+            now = self._clock()
+            # a clock that was set back would have all wait until it catches up
+            if not 0 <= now - self._forgot < _FORGET_S:
+                self._forgot = now
                 await forget()
         except LedgerError as error:
             _log.error("%s", error)

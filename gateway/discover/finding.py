@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from gateway.answers.shape import Call as FunctionCall
@@ -121,16 +122,16 @@ class Finding:
 def look(calls: Sequence[Call], prices: PriceTable, *, period: float | None = None) -> list[Finding]:
     """What shows without a model. period: of the log in seconds, where its times do not tell."""
     length = period or period_s(calls)
-    names: Counter[str] = Counter()
+    names: set[str] = set()
     found = []
     for group in groups(calls):
         labels = labels_of([call.said for call in group.calls], group.inputs)
         hindrance = obstacle(group, labels)
-        name = name_of(group, labels)
-        names[name] += 1
+        name = _free(name_of(group, labels), names)
+        names.add(name)
         found.append(
             Finding(
-                name=name if names[name] == 1 else f"{name}-{names[name]}",
+                name=name,
                 group=group,
                 labels=labels,
                 models=tuple(
@@ -161,6 +162,12 @@ def measure(finding: Finding, encoder: "Encoder", *, bound: float, seed: int, ad
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """By spend times replaceability, then by spend, then by calls."""
     return sorted(findings, key=lambda one: (-one.spend.usd * one.replaceability, -one.spend.usd, -one.calls))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with the first number behind it that makes it another than those."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
 
 
 def name_of(group: Group, labels: Labels) -> str:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,11 @@ _CREATE: Final = (
     "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
 )
 
-
 _READERS_MS: Final = 1000
+_AT_ONCE: Final = 200
+_PAUSE_S: Final = 0.05
+"""So many calls are deleted at once; then others who write have their turn."""
+_FORGET: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
@@ -80,9 +84,15 @@ class CallStore:
         return [KeptCall(**dict(zip(_NAMES, row, strict=True))) for row in rows]
 
     def forget(self, before: float) -> int:
-        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError."""
-        with self._using("written"):
-            return self._db.execute("DELETE FROM calls WHERE at < ?", (before,)).rowcount
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
+        forgotten = 0
+        while True:
+            with self._using("written"):
+                deleted = self._db.execute(_FORGET, (before, _AT_ONCE)).rowcount
+            forgotten += deleted
+            if deleted < _AT_ONCE:
+                return forgotten
+            time.sleep(_PAUSE_S)
 
     def empty_log(self) -> bool:
         """Brings the file up to date and empties its write-ahead log, where what was deleted still stands, whoever
@@ -97,8 +107,9 @@ class CallStore:
             return not busy
 
     def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
+        """Closes the file, once nobody uses it; who comes later gets a LedgerError."""
+        with self._lock:
+            self._db.close()
 
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """A model with fallbacks under a contract: what another model answers in its place is never taken for its answer."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.contract.scope import among
 from gateway.contract.state import Phase
 from gateway.errors import UpstreamTimeout
 from gateway.ledger.calls import CallStore
@@ -25,6 +27,7 @@ models:
   dear: {upstream: one, fallbacks: [two/cheap]}
 content: {keep: 30d, calls: true}
 """
+BANK = among("bank", ("greeting", "rate", "card", "other"))
 RETRAINED = ONCE.replace("    then:", "    retrain: {every: 200 pairs}\n    then:")
 
 
@@ -56,7 +59,7 @@ async def test_a_fallbacks_answers_certify_nothing_and_are_not_kept(
     assert fallback.calls == 400
     assert phases(gateway) == {Phase.SHADOW}
     assert pairs(gateway) == {"agrees": 0, "differs": 0, "missing": 400}
-    assert await gateway.contracts.ask(lambda store: store.texts("intents")) == []
+    assert await gateway.contracts.ask(lambda store: store.texts("intents", BANK)) == []
     assert kept(gateway, tmp_path) == 0
 
 
@@ -65,7 +68,7 @@ async def test_a_fallback_that_is_not_asked_changes_nothing(wire: Wire, ask: Any
     gateway = wired(wire, Reference(), fallback, RETRAINED)
     seen = await decisions(gateway, ask, 600)
     assert (phases(gateway), fallback.calls) == ({Phase.LIVE}, 0)
-    assert len(await gateway.contracts.ask(lambda store: store.texts("intents"))) == seen.count("forward")
+    assert len(await gateway.contracts.ask(lambda store: store.texts("intents", BANK))) == seen.count("forward")
     assert kept(gateway, tmp_path) == seen.count("forward")
 
 
@@ -123,3 +126,16 @@ async def test_what_a_fallback_answered_is_not_asked_again(wire: Wire, ask: Any)
     await decisions(gateway, ask, 5)
     await asyncio.sleep(0.05)
     assert fallback.calls == 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("mail", "texts"), [("none", [("my card", "card")]), ("ann@x.org", [])])
+async def test_of_a_call_whose_answer_is_redacted_no_text_is_kept(
+    wire: Wire, ask: Any, mail: str, texts: list[tuple[str, str]], *, stream: bool
+) -> None:
+    hides = "  - {name: hides, classifier: data, reads: {roles: [], output: true}, then: {contact: redact}}\n"
+    reference = Reference(word=json.dumps({"intent": "card", "mail": mail}))
+    gateway = wired(wire, reference, Reference(name="two"), f"{RETRAINED}{hides}")
+    answered = await ask(gateway.app, body(stream=stream))
+    assert (b"ann@x.org" in answered.body) is False
+    assert await gateway.contracts.ask(lambda store: store.texts("intents", BANK)) == texts

@@ -1,7 +1,9 @@
 """What is forgotten is gone, from the file and from its log."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,22 +11,19 @@ from typing import Any
 import pytest
 
 from gateway.contract.owner import Owner
-from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Terms
-from gateway.contract.store import ContractStore, Stored
+from gateway.contract.store import ContractStore
 from gateway.forgetting import Forgetting
 from gateway.keeping import Keeping
 from gateway.ledger.calls import CallStore, KeptCall
+from gateway.ledger.store import LedgerError
 
 DAY_S = 86400.0
 
 
 def fill(contracts: ContractStore, calls: CallStore, *names: str, at: float) -> None:
     """Texts and calls that hold their names."""
-    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
-    stored = Stored(scope=scope, contract=Contract(terms=Terms(target=0.05, confidence=0.95)), at=at)
     for name in names:
-        contracts.put(stored, text=(f"text of {name}", "a"))
+        contracts.keep("r", f"text of {name}", "a", among="labels", at=at)
         request = f"call of {name}".encode()
         calls.append([KeptCall(request_id=name, at=at, model="m", request=request, answer=request * 500)])
 
@@ -105,3 +104,42 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
     await Forgetting(owner, keeping, None, clock=lambda: 10 * DAY_S).look()
     assert found(tmp_path / "offramp.db", "old") == set()
     owner.close()
+
+
+async def test_a_clock_that_was_set_back_holds_nothing_up(kept: tuple[ContractStore, CallStore]) -> None:
+    now = [5.0 * DAY_S]
+    owner = Owner(kept[0], clock=lambda: now[0])
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Forgetting(owner, keeping, None, clock=lambda: now[0])
+    hourly: list[float] = []
+
+    async def forget() -> None:
+        hourly.append(now[0])
+
+    for then, left in ((5.0, 0), (3.0, 0), (3.0 + 30 / DAY_S, 1), (3.0 + 61 / DAY_S, 0)):
+        fill(*kept, "late.", at=DAY_S)
+        now[0] = then * DAY_S
+        await forgetting.look()
+        assert len(kept[1].calls()) == left
+        await owner._writer.look(forget)
+        kept[1].forget(10 * DAY_S)
+    assert hourly == [5 * DAY_S, 3 * DAY_S]
+    owner.close()
+
+
+def test_closing_waits_for_what_is_deleted_and_ends_the_rest(tmp_path: Path) -> None:
+    calls = CallStore(tmp_path / "offramp.db")
+    one = KeptCall(request_id="r", at=1.0, model="m", request=b"x" * 4000, answer=b"x")
+    calls.append([one] * 3000)
+    begun = calls.forget(0.5)
+    with ThreadPoolExecutor(1) as threads:
+        forgetting = threads.submit(calls.forget, 2.0)
+        time.sleep(0.02)
+        calls.close()
+        with pytest.raises(LedgerError, match="closed database"):
+            forgetting.result(30)
+    with closing(CallStore(tmp_path / "offramp.db")) as again:
+        assert begun == 0
+        assert 0 < len(again.calls()) < 3000
+        again.forget(2.0)
+        assert again.calls() == []

@@ -1,6 +1,9 @@
 """What becomes of a version that is tried, where a real runtime takes up what the folder of models says."""
 
-from collections.abc import Callable
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +15,14 @@ from classifiers.policy import Policy
 from classifiers.registry import Registry
 from gateway.config.load import Loaded
 from gateway.contract.owner import Owner
+from gateway.contract.scope import among
+from gateway.contract.store import ContractStore
 from gateway.contract.trial import Trial
-from gateway.in_use import InUse, edition
+from gateway.in_use import Edition, InUse, edition
 from gateway.metrics import Metrics
 from gateway.reload import Reloader
 from gateway.retrain import Retrainer
+from gateway.rules.compile import compile_rules
 from gateway.trained import load_runtime
 
 GATEWAY = """
@@ -32,6 +38,7 @@ rules:
     retrain: {}
     then: {"*": {answer: label}}
 """
+BANK = among("bank", ("greeting", "rate", "card", "other"))
 OLD, NEW = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
 
 
@@ -82,3 +89,140 @@ async def test_the_end_of_a_trial_is_told_once(
     assert ended == {"promoted": 1 if outdoes else None, "withdrawn": None if outdoes else 1}
     assert in_use.edition.versions == {"bank": new if outdoes else old}
     assert in_use.edition.proposed == {}
+
+
+class Trains:
+    """`offramp train` as another process that ends with these codes, or never. given: what it was told of calls."""
+
+    def __init__(self, *codes: int | Exception | None) -> None:
+        self.codes = list(codes)
+        self.given: list[list[dict[str, str]]] = []
+        self.returncode: int | None = None
+        self.killed = False
+
+    async def __call__(self, *command: str, **_: Any) -> "Trains":
+        assert {"--calls", "--beside"} <= set(command)
+        code = self.codes.pop(0)
+        if isinstance(code, Exception):
+            raise code
+        self.returncode = code
+        return self
+
+    async def communicate(self, calls: bytes) -> tuple[bytes, None]:
+        self.given.append([json.loads(line) for line in calls.splitlines()])
+        if self.returncode is None:
+            await asyncio.Event().wait()
+        return b"", None
+
+    def kill(self) -> None:
+        self.killed = True
+
+    async def wait(self) -> None:
+        """It is over."""
+
+
+class Learns:
+    """A gateway with texts, whose trainings end so. now: seconds of its clock."""
+
+    def __init__(
+        self, loaded: Loaded, policy: Policy, monkeypatch: pytest.MonkeyPatch, *codes: int | Exception | None
+    ) -> None:
+        self.trains = Trains(*codes)
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", self.trains)
+        self.file = loaded.file.parent / "policies" / "bank.yaml"
+        self.file.parent.mkdir()
+        self.tell(policy)
+        self.store = ContractStore(loaded.file.parent / "offramp.db")
+        self.owner, self.metrics, self.now = Owner(self.store), Metrics(), 0.0
+        rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
+        in_use = InUse(Edition(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
+        self.retrainer = Retrainer(
+            loaded, owner=self.owner, in_use=in_use, metrics=self.metrics, clock=lambda: self.now
+        )
+
+    def tell(self, policy: Policy) -> None:
+        self.file.write_text(policy.model_dump_json(exclude_unset=True), "utf-8")
+
+    def keep(self, count: int, of: str = BANK) -> None:
+        for number in range(count):
+            self.store.keep("intents", f"text [{number}](time)", "card", among=of, at=time.time())
+
+    async def look(self, *, ends: bool = True) -> list[str]:
+        """The outcomes so far, after a look and what it began."""
+        await self.retrainer.look()
+        training = self.retrainer._training
+        if training is not None and ends:
+            await training
+        return [one for one in ("proposed", "refused", "failed") for _ in range(self.outcomes(one))]
+
+    def outcomes(self, outcome: str) -> int:
+        labels = {"rule": "intents", "outcome": outcome}
+        return int(self.metrics.registry.get_sample_value("offramp_retrainings_total", labels) or 0)
+
+
+@pytest.fixture
+def learns(
+    load: Callable[[str], Loaded], policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Learns]]:
+    """learns(*codes): with 60 texts of its calls, of which 50 are enough to train on."""
+    made: list[Learns] = []
+
+    def make(*codes: int | Exception | None) -> Learns:
+        loaded = load(GATEWAY.replace("retrain: {}", "retrain: {every: 50 pairs}"))
+        made.append(Learns(loaded, policies["bank"], monkeypatch, *codes))
+        made[-1].keep(60)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.owner.close()
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "proposed"), (3, "refused")])
+async def test_the_next_training_knows_twice_as_much(learns: Callable[..., Learns], code: int, outcome: str) -> None:
+    gateway = learns(code, code)
+    assert await gateway.look() == [outcome]
+    gateway.keep(59)
+    assert await gateway.look() == [outcome]
+    gateway.keep(1)
+    assert await gateway.look() == [outcome, outcome]
+    assert [len(calls) for calls in gateway.trains.given] == [60, 120]
+    assert gateway.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
+
+
+async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Learns]) -> None:
+    gateway = learns(0)
+    gateway.keep(10, among("bank", ["greeting", "card"]))
+    gateway.keep(10, among("shop", ["greeting", "rate", "card", "other"]))
+    assert await gateway.look() == ["proposed"]
+    assert [len(calls) for calls in gateway.trains.given] == [60]
+
+
+async def test_where_the_file_names_other_labels_than_the_version_in_use_nothing_is_trained(
+    learns: Callable[..., Learns], policies: dict[str, Policy], caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = learns(0)
+    fewer = {name: label for name, label in policies["bank"].labels.items() if name != "rate"}
+    gateway.tell(policies["bank"].model_copy(update={"labels": fewer}))
+    assert await gateway.look() == ["failed"]
+    assert "bank.yaml names other labels than the version in use; it is tried again in 1 h" in caplog.text
+
+
+async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns: Callable[..., Learns]) -> None:
+    gateway = learns(1, OSError("no memory"), ValueError("a fault"), 0)
+    for now, failed in ((0, 1), (3599, 1), (3600, 2), (3600 + 7199, 2), (10800, 3), (25199, 3)):
+        gateway.now = now
+        assert await gateway.look() == ["failed"] * failed
+    gateway.now = 25200
+    assert await gateway.look() == ["proposed"] + ["failed"] * 3
+
+
+async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(learns: Callable[..., Learns]) -> None:
+    gateway = learns(None, 0)
+    assert await gateway.look(ends=False) == []
+    while not gateway.trains.given:  # noqa: ASYNC110 - nothing tells that it has begun
+        await asyncio.sleep(0.01)
+    await gateway.retrainer.close()
+    assert gateway.trains.killed
+    assert await gateway.look() == ["proposed"]
+    assert [len(calls) for calls in gateway.trains.given] == [60, 60]

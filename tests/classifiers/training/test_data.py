@@ -5,7 +5,7 @@ import pytest
 
 from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
-from classifiers.training.data import read_rows
+from classifiers.training.data import read_calls, read_rows
 
 
 @pytest.fixture
@@ -214,3 +214,16 @@ def test_files_are_left_as_they_are(intent: Policy, tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     read_rows(intent, [path])
     assert path.stat().st_mtime_ns == before
+
+
+def test_calls_are_read_as_they_came_and_what_is_no_row_is_left_out(intent: Policy) -> None:
+    slots = {"time": {"means": "when", "type": "time"}}
+    labels = {name: {"means": name} for name in ("book", "cancel")}
+    told = {"version": 1, "name": "t", "kind": "slots", "about": "bookings", "slots": slots, "labels": labels}
+    texts = ("a table at 7 pm", "see [our menu](https://x.example), at 7 pm", "a [x](time) table", "half \ud83d")
+    calls = [*((text, "book") for text in texts), (" \n", "book"), ("back", "refund"), ("back", "")]
+    rows = read_calls(Policy.model_validate(told), calls)
+    assert [row.text for row in rows] == [*texts[:3], "half \ufffd"]
+    assert {(row.labels, row.marks, row.source, bool(row.digest)) for row in rows} == {(("book",), None, "data", True)}
+    assert len({row.group for row in rows}) == len(rows)
+    assert [row.labels for row in read_calls(intent, [("hello", "other")])] == [(OTHER,)]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.registry import Registry
 from classifiers.training import kept
 from classifiers.training.clean import key
+from classifiers.training.data import read_calls
 from classifiers.training.incumbent import Comparison, Incumbent, named
 from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
@@ -105,6 +107,38 @@ def test_what_the_version_in_use_was_trained_on_is_not_held_out(models_dir: Path
     assert held.isdisjoint(row.text for row in every[:150])
 
 
+def as_calls(found: Rows) -> list[Row]:
+    return read_calls(policy(), found)
+
+
+def test_of_calls_it_is_known_by_their_digests_what_was_trained_on(models_dir: Path, bare: Callable[..., None]) -> None:
+    every = rows()
+    bare("20260101-000000-00000000", as_calls(every[:150]))
+    held = {row.text for row in Incumbent.find(policy(), as_calls(every), models_dir).held}
+    assert held
+    assert held.isdisjoint(text for text, _ in every[:150])
+    assert held == {row.text for row in Incumbent.find(policy(), as_rows(every), models_dir).held}
+
+
+def test_texts_of_calls_outlive_the_training_in_no_file(models_dir: Path, tmp_path: Path) -> None:
+    def run(calls: Rows) -> Outcome:
+        given = Policy.model_validate(DESKS | {"tests": []})
+        return train(given, base_dir=tmp_path, models_dir=models_dir, threads=1, calls=calls)
+
+    every = [(f"{text}, says Zyxwv", label) for text, label in rows()]
+    first = run([*every[::4], ("  ", "north"), ("what else", "west")])
+    chance = random.Random(0)
+    # nothing can be learned of these, so that there are errors to quote
+    second = run([(text, chance.choice(("north", "south"))) for text, _ in every])
+    assert (first.report["text"]["unread_calls"], second.report["text"]["unread_calls"]) == (2, 0)
+    assert first.report["text"]["sources"]["data"] == len(every[::4])
+    assert second.report["incumbent"]["rows"] >= 20
+    assert second.report["held_out"]["errors"]
+    files = [file for file in (models_dir / "desks").rglob("*") if file.is_file()]
+    assert any(file.name == "report.json" for file in files)
+    assert [file for file in files if b"zyxwv" in file.read_bytes().lower()] == []
+
+
 def in_groups(found: Iterable[Row], ends: str) -> list[Row]:
     """Six rows of one message each, a thing in different places, are a group."""
     return [replace(row, group=f"rows.jsonl{ends.format(index // 6)}") for index, row in enumerate(found)]
@@ -141,6 +175,64 @@ def test_a_group_of_which_the_version_in_use_has_seen_a_row_is_not_held_out(
     held = {row.text for row in Incumbent.find(policy(), in_groups(every, now), models_dir).held}
     assert held
     assert held.isdisjoint(row.text for row in every[:240]) is not left
+
+
+def chats(*sizes: int, of: str = "") -> list[Row]:
+    """Rows of as many groups, so many in each."""
+    return [
+        Row(text=f"chat {of} {chat} says thing {line}", labels=("north",), group=f"chats/{of}{chat}", source="data")
+        for chat, size in enumerate(sizes)
+        for line in range(size)
+    ]
+
+
+def divided(incumbent: Incumbent, every: Iterable[Row]) -> set[str]:
+    """The groups of which some rows are held out and others teach."""
+    return {row.group for row in incumbent.held} & {row.group for row in incumbent.spared(every)}
+
+
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_small_groups_are_never_divided_and_the_next_training_holds_out_the_same(
+    models_dir: Path, bare: Callable[..., None], size: int
+) -> None:
+    sizes = []
+    for of in "abcdef":
+        bare("20260101-000000-00000000")
+        every = chats(*[size] * (240 // size), of=of)
+        incumbent = Incumbent.find(policy(), every, models_dir)
+        assert divided(incumbent, every) == set()
+        bare("20260201-000000-00000000", incumbent.spared(every))
+        again = Incumbent.find(policy(), every, models_dir)
+        assert {row.text for row in again.held} == {row.text for row in incumbent.held}
+        sizes.append(len(incumbent.held))
+        shutil.rmtree(models_dir / "desks")
+    assert len([found for found in sizes if 20 <= found < 60]) >= 3
+
+
+@pytest.mark.parametrize("sizes", [[100] * 3, [150, 150, 2, 2, 3], [120, 120, *[1] * 60]])
+def test_single_rows_are_held_out_of_large_groups_alone(
+    models_dir: Path, bare: Callable[..., None], sizes: list[int]
+) -> None:
+    bare("20260101-000000-00000000")
+    every = chats(*sizes)
+    incumbent = Incumbent.find(policy(), every, models_dir)
+    assert 20 <= len(incumbent.held) < 60
+    assert divided(incumbent, every) <= {row.group for row in chats(*sizes[:3])}
+
+
+def test_single_rows_are_held_out_of_groups_that_grow(models_dir: Path, bare: Callable[..., None]) -> None:
+    every = chats(*[10] * 60)
+    bare("20260101-000000-00000000", every[::2])
+    held = Incumbent.find(policy(), every, models_dir).held
+    assert 20 <= len(held) < 50
+    assert {row.text for row in held}.isdisjoint(row.text for row in every[::2])
+
+
+@pytest.mark.parametrize("sizes", [[1] * 100, [2] * 25, [5] * 10])
+def test_little_that_is_new_all_teaches(models_dir: Path, bare: Callable[..., None], sizes: list[int]) -> None:
+    old, new = chats(*[1] * 500, of="old"), chats(*sizes, of="new")
+    bare("20260101-000000-00000000", old)
+    assert Incumbent.find(policy(), [*old, *new], models_dir).held == ()
 
 
 def test_few_rows_all_teach(models_dir: Path, bare: Callable[..., None]) -> None:

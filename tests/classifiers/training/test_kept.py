@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from classifiers.errors import ArtifactError
 from classifiers.training import kept
+from classifiers.training.clean import digest, known_by
 from classifiers.training.rows import Row
 
 ROWS = (
@@ -18,6 +20,17 @@ def test_rows_are_kept_beside_the_version_and_read_again(tmp_path: Path) -> None
     assert path == tmp_path / "tiny" / "training" / "20260101-000000-01234567.jsonl"
     assert kept.load(tmp_path, "tiny", "20260101-000000-01234567") == ROWS
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_of_calls_no_text_is_kept(tmp_path: Path) -> None:
+    call = Row(
+        text="call Ada on 555", labels=("call",), group="call:1", source="data", digest=digest("call Ada on 555")
+    )
+    path = kept.keep(tmp_path, "tiny", "v", (*ROWS, call))
+    assert "Ada" not in path.read_text("utf-8")
+    assert kept.load(tmp_path, "tiny", "v") == (*ROWS, replace(call, text=""))
+    assert known_by(replace(call, text="")) == known_by(replace(call, digest="", text="Call Ada on 555!"))
+    assert "Ada" not in call.shown
 
 
 def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
@@ -35,6 +48,7 @@ def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
         b'{"labels": [], "x": 1}',
         b'{"text": null, "labels": [], "group": "g", "source": "data"}',
         b'{"text": "a", "labels": [3], "group": "g", "source": "data"}',
+        b'{"digest": 3, "labels": [], "group": "g", "source": "data"}',
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@ just where they disagree."""
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,11 @@ from gateway.contract.scope import Scope
 from gateway.contract.state import Contract, Phase, Terms
 from gateway.contract.stops import interrupted
 from gateway.contract.store import ContractStore
+from gateway.ledger.store import LedgerError
 
 TERMS = Terms(target=0.05, confidence=0.95)
-SCOPE = Scope(rule="r", model="m", prompt="p", labels=("a",), classifier="c", version="v", terms="t")
+SCOPE = Scope(rule="r", model="m", prompt="p", labels=("a",), classifier="c", version="v", terms="t", sent_to="one/m")
+OTHER = replace(SCOPE, prompt="other")
 
 
 @pytest.fixture
@@ -28,13 +30,24 @@ def chance() -> random.Random:
     return random.Random(3)
 
 
-def owner(folder: Path, chance: random.Random, *, alone: bool = True) -> Owner:
-    return Owner(ContractStore(folder / "offramp.db", read_only=not alone), draw=chance.random, alone=alone)
+def here(_: str) -> str:
+    return "one/m"
 
 
-def call(one: Owner) -> tuple[Flipped, bool]:
+def away(_: str) -> str:
+    return "two/m"
+
+
+def owner(
+    folder: Path, chance: random.Random, *, alone: bool = True, first: Callable[[str], str] | None = None
+) -> Owner:
+    store = ContractStore(folder / "offramp.db", read_only=not alone)
+    return Owner(store, draw=chance.random, alone=alone, first=first)
+
+
+def call(one: Owner, of: Scope = SCOPE) -> tuple[Flipped, bool]:
     """One that has begun, and whether it is sure."""
-    flipped = one.flip(SCOPE, TERMS, notice_s=86400)
+    flipped = one.flip(of, TERMS, notice_s=86400)
     sure = flipped.sure(0.9)
     one.begin(flipped, confidence=0.9, sure=sure)
     return flipped, sure
@@ -44,10 +57,10 @@ async def end(one: Owner, flipped: Flipped, sure: bool) -> None:
     await one.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
 
 
-async def feed(one: Owner, chance: random.Random, count: int, *, hang: float = 0.0) -> None:
+async def feed(one: Owner, chance: random.Random, count: int, *, hang: float = 0.0, of: Scope = SCOPE) -> None:
     """Calls that agree, but for those that hang: they would disagree, and are not over while the gateway lives."""
     for _ in range(count):
-        flipped, sure = call(one)
+        flipped, sure = call(one, of)
         if chance.random() >= hang and not flipped.answers(0.9):
             await end(one, flipped, sure)
 
@@ -68,16 +81,19 @@ async def attempt_of(folder: Path, chance: random.Random, count: int = 240, *, h
     return found
 
 
-@pytest.mark.parametrize("calls", [60, 120])
+@pytest.mark.parametrize(("calls", "detour"), [(60, False), (120, False), (60, True)])
 async def test_kills_certify_nothing_that_disagrees_too_often(
-    tmp_path: Path, chance: random.Random, calls: int
+    tmp_path: Path, chance: random.Random, calls: int, *, detour: bool
 ) -> None:
-    """8 % of the calls hang until the gateway is killed, so that no disagreement is ever heard of."""
+    """8 % of the calls hang until the gateway is killed, so that no disagreement is ever heard of. detour: each time
+    it then starts once with another route."""
     for _ in range(2400 // calls):
-        one = owner(tmp_path, chance)
+        one = owner(tmp_path, chance, first=here)
         await feed(one, chance, calls, hang=0.08)
         assert one.contracts[SCOPE].phase is Phase.SHADOW
         killed(one)
+        if detour:
+            owner(tmp_path, chance, first=away).close()
 
 
 async def test_one_call_counts_for_each_kill_and_is_stored(tmp_path: Path, chance: random.Random) -> None:
@@ -92,6 +108,92 @@ async def test_one_call_counts_for_each_kill_and_is_stored(tmp_path: Path, chanc
         counted = [(rung.pairs, rung.wrong) for rung in after.attempt.rungs]
         assert counted == [(rung.pairs + kills, rung.wrong + kills) for rung in before.attempt.rungs]
         assert replace(after, attempt=before.attempt) == before
+
+
+@pytest.mark.parametrize("stop", [Owner.close, killed])
+@pytest.mark.parametrize("starts", [1, 2])
+async def test_what_another_route_keeps_away_counts_once_it_is_reached_again(
+    tmp_path: Path, chance: random.Random, starts: int, stop: Callable[[Owner], None]
+) -> None:
+    before = await attempt_of(tmp_path, chance, 241, hang=1.0)
+    for _ in range(starts):
+        one = owner(tmp_path, chance, first=away)
+        assert SCOPE not in one.contracts
+        await feed(one, chance, 240, of=replace(OTHER, sent_to="two/m"))
+        stop(one)
+    for _ in range(2):
+        with closing(owner(tmp_path, chance, first=here)) as again:
+            assert again.contracts == {SCOPE: interrupted(before)} != {SCOPE: before}
+
+
+async def test_a_stop_under_another_route_costs_nothing_that_it_kept_away(
+    tmp_path: Path, chance: random.Random
+) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    before = one.contracts
+    one.close()
+    one = owner(tmp_path, chance, first=away)
+    await feed(one, chance, 240, of=replace(OTHER, sent_to="two/m"))
+    killed(one)
+    with closing(owner(tmp_path, chance, first=here)) as again:
+        assert again.contracts == before
+
+
+async def test_a_start_that_is_killed_while_it_counts_counts_each_once(tmp_path: Path, chance: random.Random) -> None:
+    one = owner(tmp_path, chance)
+    for scope in (SCOPE, OTHER):
+        await feed(one, chance, 240, of=scope)
+        await feed(one, chance, 1, hang=1.0, of=scope)
+    before = one.contracts
+    killed(one)
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
+        [(key,)] = db.execute("SELECT key FROM contracts ORDER BY at LIMIT 1").fetchall()
+        stopped = "BEFORE INSERT ON contracts WHEN NEW.key = '{}' BEGIN SELECT RAISE(ABORT, 'killed'); END"
+        with db:
+            db.execute(f"CREATE TRIGGER stopped {stopped.format(key)}")
+        with pytest.raises(LedgerError, match="killed"):
+            owner(tmp_path, chance)
+        with db:
+            db.execute("DROP TRIGGER stopped")
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == {scope: interrupted(contract) for scope, contract in before.items()}
+
+
+@pytest.mark.parametrize("stop", [Owner.close, killed])
+async def test_only_what_calls_came_to_counts(
+    tmp_path: Path, chance: random.Random, stop: Callable[[Owner], None]
+) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    await feed(one, chance, 240, of=OTHER)
+    before = one.contracts
+    one.close()
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 1, hang=1.0)
+    stop(one)
+    with closing(owner(tmp_path, chance)) as again:
+        assert again.contracts == {SCOPE: interrupted(before[SCOPE]), OTHER: before[OTHER]}
+
+
+@pytest.mark.parametrize("detour", [False, True])
+async def test_after_a_kill_of_an_earlier_gateway_all_attempts_count(
+    tmp_path: Path, chance: random.Random, *, detour: bool
+) -> None:
+    one = owner(tmp_path, chance)
+    await feed(one, chance, 240)
+    await feed(one, chance, 240, of=OTHER)
+    before = one.contracts
+    one.close()
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute("DROP TABLE contract_serving")
+        db.execute("CREATE TABLE contract_serving (since REAL NOT NULL) STRICT")
+        db.execute("INSERT INTO contract_serving VALUES (1.0)")
+    if detour:
+        owner(tmp_path, chance, first=away).close()
+    for _ in range(2):
+        with closing(owner(tmp_path, chance, first=here)) as again:
+            assert again.contracts == {scope: interrupted(contract) for scope, contract in before.items()}
 
 
 async def test_a_stop_that_leaves_nothing_costs_nothing(tmp_path: Path, chance: random.Random) -> None:

@@ -136,22 +136,57 @@ def test_texts_from_before_a_withdrawal_train_no_more(tmp_path: Path) -> None:
     scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
     contract = Contract(terms=Terms(target=0.05, confidence=0.95))
 
-    def put(at: float, text: str) -> None:
-        store.put(Stored(scope=scope, contract=contract, at=at), text=(text, "a"))
+    def keep(at: float, text: str, among: str = "ab") -> None:
+        store.keep("r", text, "a", among=among, at=at)
 
-    put(1, "one")
-    put(2, "two")
-    store.trained("r", 3, 2)
-    put(4, "four")
-    assert store.texts_since_training("r") == (1, 2)
+    keep(1, "one")
+    keep(2, "two")
+    store.training("r", 3, 2, among="ab")
+    store.trained("r", 3)
+    keep(4, "four")
+    assert store.texts_since_training("r", "ab") == (1, 2)
     withdrawn = replace(contract, phase=Phase.DEMOTED)
     store.put(Stored(scope=scope, contract=withdrawn, at=5), moved=True)
-    assert store.texts_since_training("r") == (0, 0)
-    put(6, "six")
-    assert store.texts_since_training("r") == (1, 0)
-    assert store.texts("r") == [("six", "a")]
-    assert store.texts_since_training("another") == (0, 0)
+    assert store.texts_since_training("r", "ab") == (0, 0)
+    keep(6, "six")
+    assert store.texts_since_training("r", "ab") == (1, 0)
+    assert store.texts("r", "ab") == [("six", "a")]
+    assert store.texts_since_training("another", "ab") == (0, 0)
     store.close()
+
+
+def test_texts_are_those_of_the_same_labels_alone(tmp_path: Path) -> None:
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        for at, of in enumerate(("ab", "ab", "abc", "another's"), 1):
+            store.keep("r", f"text {at}", "a", among=of, at=at)
+        assert store.texts("r", "ab") == [("text 1", "a"), ("text 2", "a")]
+        store.training("r", 2.5, 2, among="ab")
+        store.trained("r", 2.5)
+        assert store.texts_since_training("r", "ab") == (0, 2)
+        assert store.texts_since_training("r", "abc") == (1, 0)
+
+
+def test_a_training_that_was_cut_off_counts_as_none(tmp_path: Path) -> None:
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        for at in (1, 2, 4):
+            store.keep("r", f"text {at}", "a", among="ab", at=at)
+        store.training("r", 3, 2, among="ab")
+        assert store.texts_since_training("r", "ab") == (3, 0)
+        store.trained("r", 3)
+        assert store.texts_since_training("r", "ab") == (1, 2)
+        store.training("r", 5, 3, among="ab")
+        assert store.texts_since_training("r", "ab") == (1, 2)
+
+
+def test_texts_of_an_earlier_file_train_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("CREATE TABLE contract_texts (rule TEXT NOT NULL, at REAL NOT NULL, text TEXT, label TEXT) STRICT")
+        db.execute("INSERT INTO contract_texts VALUES ('r', 1.0, 'old', 'a')")
+    with closing(ContractStore(file)) as store:
+        store.keep("r", "new", "a", among="ab", at=2.0)
+        assert store.texts("r", "ab") == [("new", "a")]
+        assert store.forget(3.0) == 2
 
 
 def test_pairs_are_written_after_a_newer_version_has_added_columns(tmp_path: Path) -> None:
@@ -163,9 +198,10 @@ def test_pairs_are_written_after_a_newer_version_has_added_columns(tmp_path: Pat
             db.execute(f"ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT ''")
     [before] = store.contracts()
     key, row = before.scope.key, store.pairs(before.scope.key)[0]
-    store.put(before, row, moved=True, text=("text", "a"))
+    store.put(before, row, moved=True)
+    store.keep("r", "text", "a", among="ab", at=2.0)
     store.repeated(key, 1.0, 0.9, "agrees")
-    store.trained("r", 3.0, 1)
+    store.training("r", 3.0, 1, among="ab")
     store.pause("r", 4.0)
     store.forget_pairs(key, keep=1)
     assert (len(store.pairs(key)), sum(store.counts(key).values()), store.paused()) == (1, 3, {"r"})
@@ -181,7 +217,7 @@ def test_a_file_that_is_only_read_takes_nothing(tmp_path: Path) -> None:
     filled(tmp_path / "offramp.db", 1).close()
     for file in (tmp_path / "offramp.db", tmp_path / "none.db"):
         with closing(ContractStore(file, read_only=True)) as store:
-            for write in (lambda: store.pause("r", 1.0), lambda: store.trained("r", 1.0, 1)):
+            for write in (lambda: store.pause("r", 1.0), lambda: store.training("r", 1.0, 1, among="a")):
                 with pytest.raises(LedgerError, match="readonly"):
                     write()
     assert not (tmp_path / "none.db").exists()

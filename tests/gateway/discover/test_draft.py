@@ -199,3 +199,18 @@ def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str
 def test_any_text_is_read_back_as_it_was(text: str) -> None:
     document = source.parse(f"key: {scalar(text)}\n{scalar(text)}: value\n", "made", {})
     assert document.data == {"key": text, text: "value"} or text == "key"
+
+
+def test_a_number_behind_a_name_makes_it_nobody_elses(tmp_path: Path) -> None:
+    asked = [("Sort the mail.", "route"), ("Sort the chats.", "route"), ("Sort the calls.", "route_2")]
+    pairs = []
+    for system, field in asked:
+        schema = {"type": "object", "properties": {field: {"enum": ["harassment", "illicit", "self-harm", "violence"]}}}
+        shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        for text, label in harm_calls(60):
+            pairs.append(pair(user(text, system, response_format=shape), json.dumps({field: label})))
+    found = findings(pairs)
+    assert {one.name for one in found} >= {"route", "route-2"}
+    assert len({one.name for one in found}) == 3
+    _, policies = written(tmp_path, found)
+    assert len(policies) == 3
