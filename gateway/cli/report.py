@@ -23,7 +23,6 @@ def report(
     from classifiers.units import parse_duration
     from gateway.config.load import load_gateway
     from gateway.ledger.sqlite import SQLiteLedger
-    from gateway.ledger.store import LedgerError
 
     try:
         back_s = parse_duration(since)
@@ -31,8 +30,6 @@ def report(
         raise typer.BadParameter(str(error), param_hint="--since") from error
     now = time.time()
     path = ledger or load_gateway(config, os.environ, secrets=False).ledger
-    if path.is_dir():
-        raise LedgerError(f"{path} is a folder; a ledger is a file")
     store = SQLiteLedger(path, read_only=True)
     try:
         summary = summarise(store.summary(now - back_s, now + 1))

@@ -17,6 +17,7 @@ from classifiers.record import MAX_SEED
 from classifiers.teacher import Teacher
 from gateway.cli import outcomes
 from gateway.cli.output import Exit, Json, fail, print_json, stderr
+from gateway.cli.texts import lines
 
 if TYPE_CHECKING:
     from classifiers.training.write.budget import Estimate, Price
@@ -50,7 +51,7 @@ def train(
     name: str | None = None
     code = Exit.DONE
     told: list[dict[str, Any]] = []
-    of_calls = _calls(sys.stdin) if calls else []
+    of_calls = _calls(lines(sys.stdin.buffer)) if calls else []
     try:
         for file, policy in _load_all(policies, load_policy):
             name = policy.name

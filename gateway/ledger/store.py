@@ -15,7 +15,11 @@ class NoLedger(LedgerError):
     """There is no ledger at `path`, for what reads one and makes none."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"there is no ledger at {path} yet; it is made by the first `offramp serve`")
+        super().__init__(
+            f"{path} is a folder; a ledger is a file"
+            if path.is_dir()
+            else f"there is no ledger at {path} yet; it is made by the first `offramp serve`"
+        )
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.errors import TrainingError
+from classifiers.errors import EncoderError, TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
@@ -238,10 +238,10 @@ def exported(
     beside: Beside | None = None,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
-    agrees too little.
+    agrees too little, there or on the sentences by which processors are checked.
 
     head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
-    Raises TrainingError where even 32 bits agree too little.
+    Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
     """
     from classifiers.training.fit.torch_export import LEAST_AGREEMENT, LEAST_COSINE, agreement, export
 
@@ -256,7 +256,11 @@ def exported(
         told = agreement(before, after, head, multi_label=multi_label)
         found = {**asdict(told), "int8": int8}
         if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
-            return Encoder.open(folder, bench.threads), folder, found
+            try:
+                return Encoder.open(folder, bench.threads), folder, found
+            except EncoderError:
+                if not int8:
+                    raise
     raise TrainingError(
         f"the exported encoder decides as torch does on only {found['same']:.1%} of held-out rows "
         f"(mean cosine {found['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"

@@ -3,7 +3,8 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.training.fit.finetune import Plan, tune
 from classifiers.training.fit.torch_encoder import TorchEncoder
 from classifiers.training.fit.torch_export import export
+from classifiers.training.fit.tuned import exported
 from classifiers.training.fit.weights import TOKENIZER, find_weights
 
 HEADS, LAYERS = 4, 2
@@ -86,6 +88,16 @@ def test_a_decoders_last_token_has_read_all_and_padding_nothing(decoder: TorchEn
     assert decoder.vectors(rows, bf16=False) == pytest.approx(alone, abs=1e-5)
     changed = decoder.vectors([[rows[1][0], 999, *rows[1][2:]]], bf16=False)
     assert (changed[0] * alone[1]).sum() < 0.999
+
+
+def test_what_is_wrong_in_int8_on_the_sentences_is_kept_in_32_bits(
+    decoder: TorchEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classifiers.encoder.session.PARITY", 0.99999)
+    bench = SimpleNamespace(scratch=tmp_path, threads=1)
+    head = np.ones((1, 64), np.float32), np.zeros(1, np.float32)
+    encoder, folder, told = exported(decoder, head, SENTENCES, "large", cast("Any", bench), multi_label=True)
+    assert (told["int8"], folder.name, encoder.dimensions) == (False, "large-fp32", 64)
 
 
 def test_a_decoders_lowest_layers_stay_as_they_were(decoder: TorchEncoder) -> None:
