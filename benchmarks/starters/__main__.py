@@ -23,8 +23,9 @@ from classifiers.training.run import train
 HERE = Path(__file__).parent
 POLICIES = HERE.parents[1] / "config" / "policies"
 RESULTS = HERE.parent / "results" / "starters.md"
-SHOP, SAFETY = "shop-intents", "support-safety"
+SHOP, SAFETY, OFF_TOPIC = "shop-intents", "support-safety", "off-topic"
 GUARDS = ("harmful-content", "prompt-injection")
+EACH = (SHOP, SAFETY, OFF_TOPIC, *GUARDS)
 CAUTION = (
     "None of these messages was trained on. But after a first measurement (12.4 % of Banking77 flagged, 68 % of the "
     "false refusals, 5 of the 30 harmless messages of our own) thresholds were raised to one half, and harmless lines "
@@ -39,13 +40,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, snips/, safety/")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--models", type=Path, help="where they are trained; what is trained there already is kept")
-    parser.add_argument("--only", choices=(SHOP, SAFETY, *GUARDS), help="print one policy's section, write nothing")
+    parser.add_argument("--only", choices=EACH, help="print one policy's section, write nothing")
     parser.add_argument("--frozen", action="store_true", help="guards on the frozen encoder, as where torch is missing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         lines = [
             line
-            for name in (SHOP, SAFETY, *GUARDS)
+            for name in EACH
             if options.only in (None, name)
             for line in _section(name, options.models or Path(scratch), options.data, without_torch=options.frozen)
         ]
@@ -67,8 +68,8 @@ def _section(name: str, models: Path, data: Path, *, without_torch: bool) -> Ite
     if name in GUARDS:
         yield from guard_lines(policy, models, data)
         return
-    lines = shop_lines if name == SHOP else safety_lines
-    yield from lines(Runtime.load(models, [name], threads=2), policy, data)
+    lines = {SHOP: shop_lines, SAFETY: safety_lines, OFF_TOPIC: off_topic_lines}
+    yield from lines[name](Runtime.load(models, [name], threads=2), policy, data)
     yield ""
 
 
@@ -113,6 +114,25 @@ def safety_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
         area = found["any"]["auprc"]
         both = all(found["flagged"][side] is not None for side in ("harmful", "harmless"))
         yield f"| {what} | {len(rows)} | {cells[0]} | {cells[1]} | {f'{area:.3f}' if both else ''} |"
+
+
+def off_topic_lines(runtime: Runtime, policy: Policy, data: Path) -> Iterator[str]:
+    """Messages to a shop and others by hand, then messages of others that are about something else altogether."""
+    rows = jsonl(HERE / f"{SHOP}.jsonl")
+    sets = [
+        ("of a shop's customers, written before the policies", [row["text"] for row in rows if row["label"] != OTHER]),
+        ("out of a shop's scope, written before the policies", [row["text"] for row in rows if row["label"] == OTHER]),
+        *beside(data),
+    ]
+    yield f"## {policy.name}"
+    yield ""
+    yield "| messages | rows | called off topic | in doubt |"
+    yield "|---|---|---|---|"
+    for what, messages in sets:
+        verdicts = read(runtime, policy, messages)
+        off = sum(bool(verdict.labels) for verdict in verdicts) / len(messages)
+        doubted = sum(not verdict.labels and verdict.abstention is not None for verdict in verdicts) / len(messages)
+        yield f"| {what} | {len(messages)} | {off:.1%} | {doubted:.1%} |"
 
 
 def read(runtime: Runtime, policy: Policy, texts: Sequence[str]) -> list[Verdict]:
