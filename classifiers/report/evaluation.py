@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from classifiers.report import sections
-from classifiers.report.figures import percent
+from classifiers.report.figures import interval, percent
 from classifiers.report.layout import document, quoted, table
 
 
@@ -27,6 +27,9 @@ def _parts(found: Mapping[str, Any], files: Sequence[str]) -> Iterator[str]:
     yield from sections.pictures(found)
     yield "<h2>Labels</h2>"
     yield sections.labels(found, found["thresholds"])
+    if "slots" in found:
+        yield "<h2>Slots</h2>"
+        yield from _slots(found["slots"])
     yield "<h2>Most certain errors</h2>"
     yield sections.errors(found)
     if "suite" in found:
@@ -37,6 +40,21 @@ def _parts(found: Mapping[str, Any], files: Sequence[str]) -> Iterator[str]:
         yield sections.latency(found["latency"])
         rows = [[escape(stage), count, percent(count / found["rows"])] for stage, count in found["stages"].items()]
         yield table(["settled by the stage", "rows", "share"], rows)
+
+
+def _slots(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["rows"]:
+        yield "<p>No row that counts is of a file that marks slots, so slots are not measured.</p>"
+        return
+    asked = "label and all slots" if found["with_label"] else "all slots"
+    yield (
+        f'<p class="note">On {found["rows"]} texts, {percent(found["whole"])} ({interval(found["whole_interval"])}) of '
+        f"them with {asked} right. A slot is right where its name, beginning and end are.</p>"
+    )
+    yield sections.slots(found)
+    if found["errors"]:
+        yield "<h3>Texts with most slots wrong</h3>"
+        yield sections.slot_errors(found)
 
 
 def _cautions(found: Mapping[str, Any]) -> Iterator[str]:

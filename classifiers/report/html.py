@@ -107,19 +107,7 @@ def _slots(told: Mapping[str, Any] | None) -> Iterator[str]:
         f'<p class="note">On {told["rows"]} held-out marked sentences, {whole} of them with all slots right. A slot is '
         "right where its name, beginning and end are.</p>"
     )
-    lines = [("all", told), *told["slots"].items()]
-    yield table(
-        ["slot", "values", "precision", "recall", "F1"],
-        [
-            [
-                escape(name),
-                one["support"],
-                *(percent(one[part]) for part in ("precision", "recall")),
-                number(one["f1"]),
-            ]
-            for name, one in lines
-        ],
-    )
+    yield sections.slots(told)
 
 
 def _text(report: Mapping[str, Any]) -> str:

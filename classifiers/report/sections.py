@@ -10,6 +10,7 @@ from classifiers.report.layout import boxes, quoted, table
 from classifiers.suite import table as suite_table
 
 _PAIRS, _ERRORS = 15, 25
+_SHARES = ("precision", "95 %", "recall", "95 %", "F1", "95 %")
 
 
 def headline(measures: Mapping[str, Any]) -> str:
@@ -103,18 +104,50 @@ def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, fl
         [
             escape(name),
             one["support"],
-            percent(one["precision"]),
-            interval(one["precision_interval"]),
-            percent(one["recall"]),
-            interval(one["recall_interval"]),
-            number(one["f1"]),
-            " – ".join(map(number, one["f1_interval"])),
+            *_shares(one),
             number(thresholds.get(name, {}).get("act")),
             *((number(one["auprc"]), percent(one["recall_at_1pct_false_alarms"])) if safety else ()),
         ]
         for name, one in measures["labels"].items()
     ]
-    return table(["label", "rows", "precision", "95 %", "recall", "95 %", "F1", "95 %", "acts from", *extra], rows)
+    return table(["label", "rows", *_SHARES, "acts from", *extra], rows)
+
+
+def slots(measures: Mapping[str, Any]) -> str:
+    """A row for all slots, and one a slot."""
+    rows = [
+        [escape(name), one["support"], *_shares(one)] for name, one in (("all", measures), *measures["slots"].items())
+    ]
+    return table(["slot", "values", *_SHARES], rows)
+
+
+def _shares(one: Mapping[str, Any]) -> list[str]:
+    return [
+        percent(one["precision"]),
+        interval(one["precision_interval"]),
+        percent(one["recall"]),
+        interval(one["recall_interval"]),
+        number(one["f1"]),
+        " – ".join(map(number, one["f1_interval"])),
+    ]
+
+
+def slot_errors(measures: Mapping[str, Any]) -> str:
+    """The texts with most slots wrong: those that are marked and not found beside those found and not marked."""
+    rows = [
+        [
+            quoted(error["text"]),
+            escape(error["truth"]),
+            escape(error["said"]),
+            *("".join(map(_filled, error[side])) or "nothing" for side in ("marked", "found")),
+        ]
+        for error in measures["errors"][:_ERRORS]
+    ]
+    return table(["text", "is", "said", "marked, not found", "found, not marked"], rows)
+
+
+def _filled(slot: Mapping[str, Any]) -> str:
+    return f'<p dir="auto"><span class="note">{escape(slot["slot"])}:</span> {escape(slot["raw"])}</p>'
 
 
 def errors(measures: Mapping[str, Any]) -> str:

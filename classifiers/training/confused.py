@@ -21,7 +21,8 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two labels (the second may be `none`, where several may hold) and how often one was taken for the other.
+    """Two labels (the second may be `other`, or `none` where several may hold) and how often one was taken for the
+    other.
 
     first_texts, second_texts: some of the texts of each that were, for a teacher to see; never more than half of them,
     since what it has seen can no longer measure what it writes.
@@ -44,6 +45,11 @@ class Seen:
     said: tuple[str, ...]
     loss: Floats
 
+    @property
+    def confuses(self) -> bool:
+        """Whether any label was got wrong."""
+        return self.truths != self.said
+
     def measured(self, texts: Collection[str]) -> tuple[int, float, float]:
         """(rows, mean loss, accuracy) over those of these texts that are here."""
         chosen = [index for index, text in enumerate(self.texts) if text in texts]
@@ -60,15 +66,16 @@ def look(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> See
         return (_any_of if policy.multi_label else _one_of)(policy, by_themselves(rows), vectors, seed)
 
 
-def pairs(seen: Seen, showable: Collection[str]) -> list[Pair]:
-    """Every pair of labels that is confused, the most confused first. `other` is no label to write for.
+def pairs(policy: Policy, seen: Seen, showable: Collection[str]) -> list[Pair]:
+    """Every pair of labels that is confused, the most confused first. `other` is one only where the policy describes
+    it: nobody else could say what to write.
 
     showable: texts of which a teacher may see some.
     """
     wrong: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, (truth, said) in enumerate(zip(seen.truths, seen.said, strict=True)):
-        if truth != said and OTHER not in {truth, said}:
-            first, second = sorted((truth, said), key=lambda name: (name == NONE, name))
+        if truth != said and (policy.other is not None or OTHER not in {truth, said}):
+            first, second = sorted((truth, said), key=lambda name: (name in {NONE, OTHER}, name))
             wrong[first, second].append(index)
     found = []
     for (first, second), indexes in wrong.items():

@@ -35,10 +35,11 @@ def evaluate(
         return _any_of(
             policy, texts, [tuple(label for label in truth if label in policy.labels) for truth in truths], verdicts
         )
-    return _one_of(policy, texts, [_known(policy, truth) for truth in truths], verdicts)
+    return _one_of(policy, texts, [known(policy, truth) for truth in truths], verdicts)
 
 
-def _known(policy: Policy, truth: Sequence[str]) -> str:
+def known(policy: Policy, truth: Sequence[str]) -> str:
+    """Of a single-label row its label; `other` where that is none of the policy's."""
     return truth[0] if truth and truth[0] in policy.labels else OTHER
 
 

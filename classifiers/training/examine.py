@@ -16,6 +16,7 @@ from classifiers.training.evaluate import evaluate
 from classifiers.training.latency import latency
 from classifiers.training.neighbours import nearest
 from classifiers.training.rows import Row
+from classifiers.training.slots.verdicts import evaluate_slots
 from classifiers.verdict import Reading, Verdict
 
 Advance = Callable[[str, int, int], None]
@@ -39,7 +40,8 @@ def examine(
 
     classifier, version, kind, about, made_at; trained_on: the rows that it was trained on, which count in no other
     figure (None where the training rows are not known); repeated: rows whose text came before; errors: each with the
-    `nearest` training rows; stages: how many rows each settled; latency; suite: where suite_rows is not 0.
+    `nearest` training rows; stages: how many rows each settled; latency; slots: as of `evaluate_slots`, where the
+    policy has some; suite: where suite_rows is not 0.
     trained_on: the training rows; nearest_rows: whether to look for the nearest, for which all of them are encoded.
     Raises ClassifierError, before anything is measured, where the suite is asked for and the kind is not safety.
     """
@@ -71,6 +73,8 @@ def examine(
         "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
         "latency": latency(runtime, name, fresh),
     }
+    if policy.slots:
+        found["slots"] = evaluate_slots(policy, fresh, verdicts)
     if suite_rows:
         found["suite"] = run(
             runtime,

@@ -10,6 +10,7 @@ _PLAIN = ("accuracy", "exact", "macro_f1", "answered", "error", "ece")
 _SUITE = ("kept", "still_caught", "caught", "alarms", "in_doubt")
 _RANKING = ("auprc", "auroc", "recall_at_1pct_false_alarms")
 _LABEL = ("precision", "recall", "f1")
+_SLOTS = ("whole",)
 _LATENCY = ("mean_ms", "p50_ms", "p95_ms")
 
 
@@ -27,14 +28,16 @@ def names(policy: Policy, *, suite: bool) -> list[str]:
     return [
         *whole,
         *(f"{label}.{name}" for label in labels for name in (*_LABEL, *ranking)),
+        *(f"slots.{name}" for name in (*_SLOTS, *_LABEL) if policy.slots),
+        *(f"slots.{slot}.{name}" for slot in policy.slots for name in _LABEL),
         *(f"latency.{name}" for name in _LATENCY),
         *(_in_suite(family, name) for family in (FAMILIES if suite else ()) for name in _SUITE),
     ]
 
 
 def named(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
-    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, and a
-    latency that no row tells, are left out."""
+    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, slots
+    that none marks or is said to fill, and a latency that no row tells, are left out."""
     return dict(_named(evaluation))
 
 
@@ -43,6 +46,10 @@ def _named(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield from _whole(evaluation)
     for label, one in evaluation["labels"].items():
         yield from ((f"{label}.{name}", one[name]) for name in (*_LABEL, *_RANKING) if name in one)
+    if slots := evaluation.get("slots"):
+        # after the labels: one of them may be called slots
+        yield from ((f"slots.{name}", slots[name]) for name in (*_SLOTS, *_LABEL))
+        yield from ((f"slots.{slot}.{name}", one[name]) for slot, one in slots["slots"].items() for name in _LABEL)
     taken = evaluation["latency"]
     yield from ((f"latency.{name}", taken[name]) for name in _LATENCY if taken)
     for family, found in evaluation.get("suite", {}).get("families", {}).items():

@@ -22,6 +22,7 @@ from classifiers.training.write.teacher import Approve, Author
 
 _LEAST_GAIN = 0.005
 """Of the loss: less is the noise of a fit."""
+_ONLY_OTHER = "confused with other only, which the policy does not describe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,10 @@ def hold(
     measurable = set(seen.texts)
     for number in range(1, most + 1):
         own = {row.text for row in text.rows if row.source in REAL}
-        pairs = confused.pairs(seen, measurable - own)
+        pairs = confused.pairs(policy, seen, measurable - own)
         if not pairs:
-            return Rounds(text=text, rounds=tuple(rounds), ended="nothing is confused")
+            why = _ONLY_OTHER if seen.confuses else "nothing is confused"
+            return Rounds(text=text, rounds=tuple(rounds), ended=why)
         progress.step(f"write: round {number}, {_counted(len(pairs))}")
         new = _write(policy, pairs, authors, number, approve=approve, progress=progress, seed=seed)
         if not new:

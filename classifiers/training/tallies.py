@@ -23,8 +23,8 @@ def share(name: str, part: int, whole: int) -> Mapping[str, Any]:
 
 
 def counts(both: int, said: int, true: int) -> dict[str, Any]:
-    """Precision, recall and F1 with intervals. both: rows that are of a label and were called so; said: called so;
-    true: of the label."""
+    """Precision, recall and F1 with intervals. both: rows that are of a label and were called so, or slots that are
+    marked and were found; said: called so; true: of the label."""
     return {
         "precision": ratio(both, said),
         "precision_interval": statistics.wilson(both, said),

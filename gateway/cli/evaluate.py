@@ -14,7 +14,7 @@ from gateway.cli.output import Exit, Json, fail, percent, print_json, quoted, st
 
 def evaluate(
     name: Annotated[str, typer.Argument(help="The classifier.")],
-    data: Annotated[list[Path], typer.Argument(help="Labelled rows {text, label}: JSONL or CSV.")],
+    data: Annotated[list[Path], typer.Argument(help="Labelled rows {text, label}, slots marked: JSONL or CSV.")],
     models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
     suite: Annotated[
         bool, typer.Option("--suite", help="Try the safety suite on DATA's rows: character attacks, encodings …")
@@ -98,12 +98,34 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["latency"]:
         yield f"latency: median {found['latency']['p50_ms']:.1f} ms, mean {found['latency']['mean_ms']:.1f} ms"
     for label, values in found["labels"].items():
-        figures = ", ".join(f"{key} {percent(values.get(key))}" for key in ("precision", "recall", "f1"))
-        yield f"  {label}: {figures}"
+        yield f"  {label}: {_shares(values)}"
+    if "slots" in found:
+        yield from _slots(found["slots"])
     for error in found["errors"][:10]:
         yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {quoted(error['text'])}"
     if "suite" in found:
         yield from plain(found["suite"])
+
+
+def _shares(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {percent(values[key])}" for key in ("precision", "recall", "f1"))
+
+
+def _slots(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["rows"]:
+        yield "no row that counts is of a file that marks slots, so slots are not measured"
+        return
+    yield f"slots on {found['rows']} texts: {_shares(found)}"
+    low, high = found["whole_interval"]
+    asked = "label and all slots" if found["with_label"] else "all slots"
+    yield f"{asked} right in {percent(found['whole'])} of texts (95 %: {low:.1%} to {high:.1%})"
+    yield from (f"  slot {name}: {_shares(values)}" for name, values in found["slots"].items())
+    for error in found["errors"][:10]:
+        marked, filled = (
+            ", ".join(f"{one['slot']} '{quoted(one['raw'])}'" for one in error[side]) or "nothing"
+            for side in ("marked", "found")
+        )
+        yield f"  slots wrong: marked {marked}, found {filled}: {quoted(error['text'])}"
 
 
 def _cautions(found: Mapping[str, Any]) -> Iterator[str]:

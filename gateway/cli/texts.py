@@ -1,5 +1,6 @@
 """Texts that a command is given, as arguments or as lines of stdin: UTF-8, or refused."""
 
+import os
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -11,13 +12,11 @@ T = TypeVar("T", str, str | None, list[str] | None)
 
 
 def argument(value: T) -> T:
-    """The callback of an argument or option that is text. Raises typer.BadParameter where it is not UTF-8."""
-    try:
-        for text in [value] if isinstance(value, str) else value or ():
-            text.encode()
-    except UnicodeEncodeError as error:
-        raise typer.BadParameter("not UTF-8") from error
-    return value
+    """The callback of an argument or option that is text: what its bytes say in UTF-8, as whatever else the locale has
+    read them. Raises typer.BadParameter where they are not UTF-8."""
+    if value is None:
+        return None
+    return _of_bytes(value) if isinstance(value, str) else [_of_bytes(text) for text in value]
 
 
 def lines(stdin: Iterable[bytes]) -> list[str]:
@@ -30,3 +29,10 @@ def lines(stdin: Iterable[bytes]) -> list[str]:
             raise fail(f"stdin:{number}: not UTF-8", Exit.USAGE) from error
         texts.append(text.removesuffix("\n").removesuffix("\r"))
     return texts
+
+
+def _of_bytes(text: str) -> str:
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError as error:
+        raise typer.BadParameter("not UTF-8") from error

@@ -1,9 +1,8 @@
 """`offramp train`."""
 
-import json as from_json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,8 @@ from classifiers.policy import Policy
 from classifiers.record import MAX_SEED
 from classifiers.teacher import Teacher
 from gateway.cli import outcomes
-from gateway.cli.output import Exit, Json, fail, print_json, stderr
+from gateway.cli.calls import read as read_calls
+from gateway.cli.output import Exit, Json, print_json, stderr
 from gateway.cli.texts import lines
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ def train(
     name: str | None = None
     code = Exit.DONE
     told: list[dict[str, Any]] = []
-    of_calls = _calls(lines(sys.stdin.buffer)) if calls else []
+    of_calls = read_calls(lines(sys.stdin.buffer)) if calls else []
     try:
         for file, policy in _load_all(policies, load_policy):
             name = policy.name
+            _tell_notes(file, policy, [*map(str, data or ()), *(["standard input"] if of_calls else [])])
             target = models or _models_dir(file)
             try:
                 with _watch(name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
@@ -94,15 +95,6 @@ class _Declined(Exception):
     """Who trains would not have a teacher's model asked."""
 
 
-def _calls(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """(text, label) of each line, an object with both."""
-    try:
-        told = [from_json.loads(line) for line in lines]
-        return [(str(one["text"]), str(one["label"])) for one in told]
-    except (ValueError, TypeError, KeyError) as error:
-        raise fail("--calls reads a line of JSON for each call: {text, label}", Exit.USAGE) from error
-
-
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
     """All policies, or ConfigError with the problems of all files."""
     from gateway.config.problems import ConfigError, Problem
@@ -117,6 +109,17 @@ def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
     if problems:
         raise ConfigError(problems)
     return loaded
+
+
+def _tell_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
+    """What will serve otherwise than may have been meant, as `check` tells it. more: where rows come from besides the
+    policy's own files."""
+    from gateway.config import source
+    from gateway.config.policy import policy_notes
+
+    document = source.read(file, os.environ)
+    for path, what in policy_notes(policy.model_copy(update={"data": (*policy.data, *more)})):
+        stderr().print(str(document.problem(path, what)), style="yellow", soft_wrap=True)
 
 
 def _models_dir(policy: Path) -> Path:

@@ -184,7 +184,9 @@ class Owner:
     def keep(self, rule: str, text: str, label: str, *, among: str) -> None:
         """Keeps a text of a rule's calls to train on, with the label that the reference gave it; nobody waits for
         it. among: of the rule's classifier and its labels."""
-        self._writer.later(partial(self._store.keep, rule, text, label, among=among, at=self._clock()))
+        # a template may read half of a surrogate pair out of JSON, which no file can hold
+        whole = text.encode(errors="replace").decode()
+        self._writer.later(partial(self._store.keep, rule, whole, label, among=among, at=self._clock()))
 
     async def repeated(self, scope: Scope, *, confidence: float, result: str) -> None:
         """Takes in how the reference's second answer to a call compared to its first: `agrees`, `differs`, or `missing`
@@ -242,12 +244,7 @@ class Owner:
         self._count(kept, counting, seen=seen, row=row)
 
     def _count(
-        self,
-        kept: Kept,
-        counting: Sequence[Pair],
-        *,
-        seen: Contract | None = None,
-        row: PairRow | None = None,
+        self, kept: Kept, counting: Sequence[Pair], *, seen: Contract | None = None, row: PairRow | None = None
     ) -> None:
         """Stores what becomes of a contract. counting: the pairs whose turn it is to count for the running attempt;
         seen: the contract with the latest pair, where there is one, which is row."""

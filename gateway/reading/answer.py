@@ -15,8 +15,8 @@ _EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _NULL: Final = b"null"
 
 _Kind = tuple[str | int, ...]
-_Key = tuple[int, str, int | None, _Kind]
-"""Of a text: its choice, whether a message or a delta holds it, the part if that stands beside the other, its kind."""
+_Key = tuple[int, str, _Kind]
+"""Of a text: its choice, whether a message or a delta holds it, its kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ class Text:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """An answer. parts: its bytes, in order; texts: none is empty; incomplete: whether something in it could not be
-    read; repeats: by choice, where its text is spelled out once more (logprobs, what a chunk holds beside its delta).
+    read; repeats: by choice, where its text is spelled out once more (logprobs, messages beside the deltas of a
+    stream). A message's piece may be in several texts, and one that stands beside deltas among the repeats as well.
     """
 
     parts: tuple[bytes, ...]
@@ -55,15 +56,20 @@ class Said:
     def with_pieces(self, new: Mapping[int, Sequence[str]]) -> bytes:
         """The answer's bytes with other texts. new: by a text's index, what its pieces are to be.
 
-        A choice that changes loses its repeats. What does not change keeps its bytes.
+        A choice that changes loses its repeats, and a piece that two texts change in two ways all that it says. What
+        does not change keeps its bytes.
         """
-        changes: dict[int, dict[Path, bytes]] = {}
+        made: dict[tuple[int, Path], str] = {}
         for index, pieces in new.items():
-            text = self.texts[index]
-            for piece, changed in zip(text.pieces, pieces, strict=True):
+            for piece, changed in zip(self.texts[index].pieces, pieces, strict=True):
                 if changed != piece.text:
-                    changes.setdefault(piece.part, {})[piece.path] = chat.encode(changed)
-            for part, path in self.repeats.get(text.choice, ()):
+                    place = piece.part, piece.path
+                    made[place] = changed if made.get(place, changed) == changed else ""
+        changes: dict[int, dict[Path, bytes]] = {}
+        for (part, path), text in made.items():
+            changes.setdefault(part, {})[path] = chat.encode(text)
+        for choice in {self.texts[index].choice for index in new}:
+            for part, path in self.repeats.get(choice, ()):
                 changes.setdefault(part, {})[path] = _NULL
         return b"".join(self._part(part, changes.get(part)) for part in range(len(self.parts)))
 
@@ -79,7 +85,7 @@ class Said:
 def read(body: bytes, *, stream: bool) -> Said:
     """All text of an answer's choices."""
     parts = _events(body) if stream else (body,)
-    joined: dict[_Key, list[Piece]] = {}
+    held: dict[_Key, list[Piece]] = {}
     repeats: dict[int, list[tuple[int, Path]]] = {}
     incomplete = False
     for index, part in enumerate(parts):
@@ -94,61 +100,70 @@ def read(body: bytes, *, stream: bool) -> Said:
             continue
         for place, choice in enumerate(answer.choices or ()):
             number = choice.index if choice.index is not None else place
-            for beside, (holder, message) in enumerate(_holders(choice, stream=stream)):
-                for kind, path, text in _texts(message):
-                    joined.setdefault((number, holder, index if beside else None, kind), []).append(
-                        Piece(part=index, path=("choices", place, holder, *path), text=text)
-                    )
+            for holder, kind, path, text in _said(choice):
+                piece = Piece(part=index, path=("choices", place, holder, *path), text=text)
+                held.setdefault((number, holder, kind), []).append(piece)
             if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
                 repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
-    _join_alone(joined, "delta" if stream else "message")
-    repeating = _repeating(joined, "delta" if stream else "message")
-    for key in repeating:
-        repeats.setdefault(key[0], []).extend((piece.part, piece.path) for piece in joined[key])
-    texts = tuple(
-        Text(choice=key[0], pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
-        for key, pieces in joined.items()
-        if key not in repeating
-    )
+    texts = tuple(_apart(held, repeats, "delta" if stream else "message"))
     return Said(parts=parts, stream=stream, texts=texts, incomplete=incomplete, repeats=repeats)
 
 
-def _join_alone(joined: dict[_Key, list[Piece]], first: str) -> None:
-    """What stands beside `first`, where that says nothing: one text over all parts, in their order, or several where
-    parts say once more what those before them said."""
-    alone: dict[tuple[int, str, _Kind], list[Piece]] = {}
-    for key in [key for key in joined if key[1] != first and (key[0], first, None, key[3]) not in joined]:
-        alone.setdefault((key[0], key[1], key[3]), []).extend(joined.pop(key))
-    for (number, holder, kind), pieces in alone.items():
-        for text in _texts_of(sorted(pieces, key=lambda piece: piece.part)):
-            joined[number, holder, text[0].part, kind] = text
+def _apart(held: Mapping[_Key, list[Piece]], repeats: dict[int, list[tuple[int, Path]]], first: str) -> Iterator[Text]:
+    """The texts of what is held: of what `first` holds, then of the rest, which stands alone or says that once more,
+    and is then put to the repeats."""
+    for (number, holder, _), pieces in held.items():
+        if holder == first:
+            yield _text(number, pieces)
+    for (number, holder, kind), pieces in held.items():
+        if holder == first:
+            continue
+        said = "".join(piece.text for piece in held.get((number, first, kind), ()))
+        if not _repeats(pieces, said):
+            yield from (_text(number, text) for text in _texts_of(pieces))
+        if said and not _is_all(pieces, said):
+            repeats.setdefault(number, []).extend((piece.part, piece.path) for piece in pieces)
+
+
+def _text(choice: int, pieces: Sequence[Piece]) -> Text:
+    return Text(choice=choice, pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
+
+
+def _repeats(pieces: Sequence[Piece], said: str) -> bool:
+    """Whether pieces say no more than what is said beside them, piece by piece or each its beginning; but for one
+    that is all of it, which can be a text of its own."""
+    if not said or _is_all(pieces, said):
+        return False
+    return all(said.startswith(piece.text) for piece in pieces) or "".join(piece.text for piece in pieces) == said
+
+
+def _is_all(pieces: Sequence[Piece], said: str) -> bool:
+    return len(pieces) == 1 and pieces[0].text.strip() == said.strip()
 
 
 def _texts_of(pieces: list[Piece]) -> list[list[Piece]]:
     """The texts that pieces make: each its own where each begins with the one before it, all of them one otherwise,
-    without a last one that says all once more."""
+    without a last one that says all once more.
+
+    Where only some say once more what others said, clients may read each by itself or all as one: those that do are
+    texts, what lies between them is, and all of them as one.
+    """
     if all(later.text.startswith(piece.text) for piece, later in pairwise(pieces)):
         return [[piece] for piece in pieces]
-    if pieces[-1].text == "".join(piece.text for piece in pieces[:-1]):
+    told = [piece.text.strip() for piece in pieces]
+    if len(pieces) > 2 and told[-1] == "".join(piece.text for piece in pieces[:-1]).strip():
         return [pieces[:-1], pieces[-1:]]
-    return [pieces]
-
-
-def _repeating(joined: Mapping[_Key, Sequence[Piece]], first: str) -> set[_Key]:
-    """The texts that say the beginning, or all, of another once more beside it, or by its parts. first: what holds
-    that."""
-    whole = {key: "".join(piece.text for piece in pieces) for key, pieces in joined.items()}
-    parts: dict[_Key, str] = {}
-    for (number, holder, beside, kind), text in whole.items():
-        if beside is not None:
-            parts[number, holder, None, kind] = parts.get((number, holder, None, kind), "") + text
-    return {
-        (number, holder, beside, kind)
-        for (number, holder, beside, kind), text in whole.items()
-        if beside is not None
-        and (said := whole.get((number, first, None, kind))) is not None
-        and (said.startswith(text) or parts[number, holder, None, kind] == said)
-    }
+    opening = next((place for place, text in enumerate(told) if text), 0)
+    alike = [bool(one and other) and (one.startswith(other) or other.startswith(one)) for one, other in pairwise(told)]
+    parted: list[list[Piece]] = [[]]
+    for place, piece in enumerate(pieces):
+        begun = place > opening and told[place].startswith(told[opening])
+        if begun or any(alike[max(0, place - 1) : place + 1]):
+            parted += [[piece], []]
+        else:
+            parted[-1].append(piece)
+    runs = [run for run in parted if run]
+    return [*runs, pieces] if len(runs) > 1 else runs
 
 
 def _events(body: bytes) -> tuple[bytes, ...]:
@@ -158,10 +173,11 @@ def _events(body: bytes) -> tuple[bytes, ...]:
     return (*events, rest + b"\n\n") if rest.strip() else events
 
 
-def _holders(choice: chat.UpstreamChoice, *, stream: bool) -> list[tuple[str, chat.UpstreamMessage]]:
-    """What a choice holds by its name: first what clients read, which of a stream is the delta."""
-    both = [("message", choice.message), ("delta", choice.delta)]
-    return [(name, held) for name, held in (reversed(both) if stream else both) if held is not None]
+def _said(choice: chat.UpstreamChoice) -> Iterator[tuple[str, _Kind, Path, str]]:
+    """(message or delta, then as `_texts` has it) of all that a choice holds."""
+    for holder, message in (("message", choice.message), ("delta", choice.delta)):
+        if message is not None:
+            yield from ((holder, *text) for text in _texts(message))
 
 
 def _texts(message: chat.UpstreamMessage) -> Iterator[tuple[_Kind, Path, str]]:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ TEXTS = ["where is my card", "my card is lost", "the rate is good", "is the rate
 CLASSES = np.array([0, 1, 2, 2], np.int32)
 
 
+ALIKE: Any = {"base": 40_000, "seed": 0, "private": np.zeros(4, bool)}
+
+
 def windows(encoder: Encoder, texts: list[str]) -> list[list[int]]:
     return [encoder.surround(encoder.tokenize(text)) for text in texts]
 
 
 @pytest.fixture
 def fitted(encoder: Encoder) -> NGrams:
-    return ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, base=40_000, seed=0)
+    return ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
 
 
 def test_keys_are_tokens_and_pairs_that_cannot_be_taken_for_one_another() -> None:
@@ -50,7 +54,7 @@ def test_the_rarest_pairs_give_way_where_there_is_no_room(
 ) -> None:
     tokens = fitted.keys[fitted.keys < fitted.base]
     monkeypatch.setattr(ngrams, "MOST_CELLS", 4 * (len(tokens) + 2))
-    fewer = ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, base=40_000, seed=0)
+    fewer = ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
     assert fewer.keys[: len(tokens)].tolist() == tokens.tolist()
     assert len(fewer.keys) == len(tokens) + 2
     # "the rate" stands in two texts
@@ -76,7 +80,27 @@ def test_one_window_with_a_word_that_is_not_known_does_not_sharpen_the_mean_of_s
 
 
 def test_rows_of_one_class_teach_that_class(encoder: Encoder) -> None:
-    one = ngrams.fit(
-        windows(encoder, TEXTS), np.ones(4, np.int32), np.ones(4, np.float32), count=3, base=40_000, seed=0
-    )
+    one = ngrams.fit(windows(encoder, TEXTS), np.ones(4, np.int32), np.ones(4, np.float32), count=3, **ALIKE)
     assert ngrams.scores(one, windows(encoder, TEXTS))[0].argmax(axis=1).tolist() == [1] * 4
+
+
+def test_of_private_texts_it_holds_what_three_texts_share_or_another_holds_as_well() -> None:
+    shared, repeated, beside_an_open_one = [1, 2, 3], [4, 5, 4, 5, 4, 5], [6, 7]
+    every = [[*shared, *repeated], [*shared, *repeated], [8, *shared], beside_an_open_one, beside_an_open_one]
+    private = np.array([True, True, True, True, False])
+    fitted = ngrams.fit(
+        every, np.array([0, 1, 0, 1, 1], np.int32), np.ones(5, np.float32), count=2, base=10, seed=0, private=private
+    )
+    assert fitted.keys.tolist() == sorted([*keys_of(shared, 10), *keys_of(beside_an_open_one, 10)])
+    assert ngrams.scores(fitted, every)[1].tolist() == [False, False, False, True, True]
+
+
+def test_an_open_text_is_held_whole_whatever_stands_beside_it(fitted: NGrams, encoder: Encoder) -> None:
+    some = ngrams.fit(
+        windows(encoder, [*TEXTS, "my zebra is lost"]),
+        np.append(CLASSES, 3).astype(np.int32),
+        np.ones(5, np.float32),
+        count=4,
+        **ALIKE | {"private": np.arange(5) == 4},
+    )
+    assert some.keys.tolist() == fitted.keys.tolist()

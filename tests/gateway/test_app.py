@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.config.load import Loaded
+from gateway.contract.owner import Owner
 from gateway.contract.store import ContractStore
+from gateway.ledger.calls import CallStore, KeptCall
 from gateway.ledger.sqlite import SQLiteLedger
 from gateway.savings.prices import PriceTable
 
@@ -156,6 +159,48 @@ async def test_a_client_that_hangs_up_is_recorded(running: Any, tmp_path: Path) 
         assert 'decision="error",endpoint="chat.completions",model="slow",rule="",status="499"' in text
         assert "offramp_in_flight_requests 0.0" in text
     assert calls(tmp_path) == 1
+
+
+async def test_while_old_calls_are_forgotten_what_the_command_line_did_is_noticed(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgetting, over, seen = threading.Event(), threading.Event(), asyncio.Event()
+
+    def forget(*_: Any) -> int:
+        forgetting.set()
+        over.wait(60)
+        return 0
+
+    async def look(_: Owner) -> None:
+        if forgetting.is_set():
+            seen.set()
+
+    monkeypatch.setattr(CallStore, "forget", forget)
+    monkeypatch.setattr(Owner, "look", look)
+    monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
+    async with running():
+        try:
+            await asyncio.wait_for(seen.wait(), 20)
+        finally:
+            over.set()
+
+
+async def test_a_stop_ends_forgetting_and_loses_nothing_else(
+    running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
+    monkeypatch.setattr("gateway.ledger.calls._AT_ONCE", 1)
+    monkeypatch.setattr("gateway.ledger.calls._PAUSE_S", 1.0)
+    with closing(CallStore(tmp_path / "l.db")) as store:
+        store.append(
+            [KeptCall(request_id=str(at), at=float(at), model="m", request=b"{}", answer=b"{}") for at in range(60)]
+        )
+        async with running():
+            while len(store.calls()) == 60:  # noqa: ASYNC110 - another thread deletes them
+                await asyncio.sleep(0.01)
+        left = [call.request_id for call in store.calls()]
+    assert left == [str(at) for at in range(60 - len(left), 60)] != []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_the_docs_of_the_rest_are_served(running: Any) -> None:

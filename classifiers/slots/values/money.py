@@ -48,21 +48,26 @@ _NAME = re.compile(
     r"(?<![a-z])(" + "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)) + r")(?:es|s)?(?![a-z])"
 )
 _PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
+_BEFORE_A_POINT = re.compile(
+    # 5 .50 | five pounds and .50
+    rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
+)
 _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)\s*$")
 
 
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
     lowered = text.casefold()
+    apart = _is_apart(lowered)
     code, unit = _currency(text, lowered, currency)
     parts = _PART.search(lowered)
     before, after = lowered, ""
     if unit is not None and _NAME.fullmatch(unit):
         before, _, after = lowered.partition(unit)
-    elif parts:
+    elif parts and not apart:
         code = code or _HUNDREDTHS.get(parts[0]) or currency or "USD"
         return _of_parts(lowered[: parts.start()], code, signed=_SIGN.search(lowered) is not None)
-    if code is None:
+    if code is None or apart:
         return None
     whole, behind = _told(before), _bare(after)
     if whole is None and before.strip() in {"a", "an"}:
@@ -76,13 +81,15 @@ def read(text: str, currency: str | None = None) -> Value | None:
         amount = whole + Decimal(_SHARES[share["share"]]).copy_sign(whole)
         return _value(amount, code) if abs(whole) < 1000 and whole == int(whole) else None
     rest = number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))
-    if rest is not None and rest != int(rest) and not _PART.search(behind):
+    of_a_part = _PART.search(behind) and not number.has_leading_point(behind)
+    if rest is not None and rest != int(rest) and not of_a_part:
         return None
     return _value(_with_hundredths(whole, rest), code)
 
 
 def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
-    """What stands before a word for hundredths: `50`, `$5 and 50`; signed: behind a sign, which is of the whole."""
+    """What stands before a word for hundredths: `50`, `$5 and 50`; signed: behind a sign, which is of the whole. None
+    of `.50`, which without one may be of either."""
     small = _HUNDREDTHS_BEHIND.search(said)
     before = said[: small.start()] if small else ""
     named = _SIGN.search(before) or any(word.upper() in _CODES for word in re.findall(r"[a-z]+", before))
@@ -90,7 +97,7 @@ def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
     if small and whole is not None:
         return _value(_with_hundredths(whole, number.exact(small["small"])), code)
     count = _told(said)
-    if count is None:
+    if count is None or (number.has_leading_point(said) and not signed):
         return None
     return _value(count if signed else count / 100, code)
 
@@ -111,6 +118,11 @@ def _told(text: str) -> Decimal | None:
     bare = _bare(text)
     found = None if _CODE_AND_POINT.search(text) else number.read(bare)
     return None if found is None or number.may_be_thousands(bare, found) else found
+
+
+def _is_apart(text: str) -> bool:
+    """Whether a number has one with a leading point behind it: `$1 .50` may be one amount or two."""
+    return any(number.exact(one["word"]) is not None for one in _BEFORE_A_POINT.finditer(_bare(text)))
 
 
 def _holds_number(text: str) -> bool:

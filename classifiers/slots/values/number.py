@@ -115,6 +115,11 @@ def may_be_thousands(text: str, found: Decimal) -> bool:
     return abs(found) < 1000 and found.as_tuple().exponent == -3 and _PARTED.search(text) is not None
 
 
+def has_leading_point(text: str) -> bool:
+    """Whether a figure in it begins with its point: `.5`."""
+    return _LEADING.search(text) is not None
+
+
 @dataclass(slots=True)
 class _Sum:
     """A number as its words come in. total: of the thousands and more; part: what is below them, None before any."""

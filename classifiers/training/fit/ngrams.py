@@ -14,6 +14,8 @@ C = 1.0
 MOST_CELLS = 16_000_000
 """Features times classes, a byte each in the artifact."""
 
+_SHARED = 3
+"""Private texts that hold a token or a pair before the table does. Pair by pair, a text could be read off again."""
 _ABSENT = -3.0
 """The score of a class without rows; those of others lie around -1 and 1."""
 _TOLERANCE, _ITERATIONS = 1e-2, 300
@@ -21,13 +23,23 @@ _TOLERANCE, _ITERATIONS = 1e-2, 300
 Windows = Sequence[Sequence[int]]
 
 
-def fit(windows: Windows, classes: Ints, weights: Floats, *, count: int, base: int, seed: int) -> NGrams:
-    """windows: token ids, special ones included; classes: (windows,) below `count`; weights:
-    (windows,). base: above every id.
+def fit(
+    windows: Windows,
+    classes: Ints,
+    weights: Floats,
+    *,
+    count: int,
+    base: int,
+    seed: int,
+    private: NDArray[np.bool_],
+) -> NGrams:
+    """windows: token ids, special ones included, each of another text; classes: (windows,) below `count`; weights:
+    (windows,). base: above every id. private: (windows,) whether a text is not to be kept: what private texts alone
+    hold is a feature where three do.
 
     Where features are more than MOST_CELLS allows for, the rarest pairs are left out.
     """
-    keys = _vocabulary(windows, base, MOST_CELLS // count)
+    keys = _vocabulary(windows, private, base, MOST_CELLS // count)
     counts = _counted(windows, keys, base)
     documents = np.bincount(counts.indices, minlength=len(keys))
     rarity = (np.log((1 + len(windows)) / (1 + documents)) + 1).astype(np.float32)
@@ -44,9 +56,15 @@ def scores(ngrams: NGrams, windows: Windows) -> tuple[Floats, NDArray[np.bool_]]
     return told, np.array([tokens.issuperset(window) for window in windows], bool)
 
 
-def _vocabulary(windows: Windows, base: int, most: int) -> Keys:
-    """Ascending: all tokens, and as many pairs as there is room for, the most frequent ones."""
-    keys, times = np.unique(np.concatenate([keys_of(window, base) for window in windows]), return_counts=True)
+def _vocabulary(windows: Windows, private: NDArray[np.bool_], base: int, most: int) -> Keys:
+    """Ascending: all tokens that may be held, and as many such pairs as there is room for, the most frequent ones."""
+    found = [keys_of(window, base) for window in windows]
+    keys, times = np.unique(np.concatenate(found), return_counts=True)
+    once = [np.unique(part) for part in found]
+    # an open text is enough by itself
+    counting = np.repeat(np.where(private, 1, _SHARED), [len(part) for part in once])
+    shared = np.bincount(np.searchsorted(keys, np.concatenate(once)), counting) >= _SHARED
+    keys, times = keys[shared], times[shared]
     tokens = int((keys < base).sum())
     if len(keys) > most:
         order = np.argsort(-times[tokens:], kind="stable")[: max(most - tokens, 0)]

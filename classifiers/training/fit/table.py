@@ -33,12 +33,13 @@ _FOLDS = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """What a table is fitted on. windows: (rows,) ids as the encoder reads them; targets, weights: (rows,) classes and
-    weights."""
+    weights; private: (rows,) whether a row is a call's, whose text is not kept."""
 
     classes: tuple[str, ...]
     windows: Sequence[Sequence[int]]
     targets: Ints
     weights: Floats
+    private: NDArray[np.bool_]
     seed: int
 
     @classmethod
@@ -51,6 +52,7 @@ class Lesson:
             windows=[encoder.surround(encoder.tokenize(normalise(row.text))[:room]) for row in rows],
             targets=np.array([classes.index(row.labels[0]) for row in rows], np.int32),
             weights=np.array([row.weight for row in rows], np.float32),
+            private=np.array([bool(row.digest) for row in rows]),
             seed=seed,
         )
 
@@ -63,6 +65,7 @@ class Lesson:
             count=len(self.classes),
             base=max(map(max, self.windows)) + 1,
             seed=self.seed,
+            private=self.private[chosen],
         )
 
 

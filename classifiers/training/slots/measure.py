@@ -1,4 +1,4 @@
-"""How well slots are found: marked sentences against what the exported encoder finds in them. Pure, over logits."""
+"""How well slots are found: marked sentences against what is found in them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from classifiers.slots import tags
 from classifiers.slots.markup import Marked
 from classifiers.slots.tags import Mark
 from classifiers.training import statistics
+from classifiers.training.tallies import counts, ratio
 
 _SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
 
@@ -23,15 +24,19 @@ def found(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[Mark, ...
     )
 
 
-def measures(truths: Sequence[Sequence[Mark]], guesses: Sequence[Sequence[Mark]]) -> dict[str, Any]:
-    """Precision, recall and F1 over whole slots (name, start and end), of all and of each; share of texts all right."""
+def measures(
+    truths: Sequence[Sequence[Mark]], guesses: Sequence[Sequence[Mark]], *, labelled: Sequence[bool] | None = None
+) -> dict[str, Any]:
+    """Precision, recall and F1 over whole slots (name, start and end), of all and of each, with 95 % intervals; whole:
+    share of texts all right. labelled: of each text whether its label is right, where that is asked of a whole one."""
     names = sorted({mark.name for marks in (*truths, *guesses) for mark in marks})
     pairs = [(set(truth), set(guess)) for truth, guess in zip(truths, guesses, strict=True)]
-    right = sum(truth == guess for truth, guess in pairs)
+    labelled = [True] * len(pairs) if labelled is None else labelled
+    right = sum(truth == guess and label for (truth, guess), label in zip(pairs, labelled, strict=True))
     return {
         "rows": len(pairs),
         **_counts(pairs, None),
-        "whole": round(right / len(pairs), 5) if pairs else None,
+        "whole": ratio(right, len(pairs)),
         "whole_interval": statistics.wilson(right, len(pairs)),
         "slots": {name: _counts(pairs, name) for name in names},
     }
@@ -63,13 +68,4 @@ def _counts(pairs: Sequence[tuple[set[Mark], set[Mark]]], name: str | None) -> M
     for truth, guess in pairs:
         wanted, given = ({mark for mark in marks if name in {None, mark.name}} for marks in (truth, guess))
         both, guessed, true = both + len(wanted & given), guessed + len(given), true + len(wanted)
-    return {
-        "precision": _ratio(both, guessed),
-        "recall": _ratio(both, true),
-        "f1": _ratio(2 * both, guessed + true),
-        "support": true,
-    }
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, 5) if whole else None
+    return counts(both, guessed, true)

@@ -62,6 +62,11 @@ def described(policy: Policy, name: str) -> str:
     return f'"{name_words(name)}" ({policy.labels[name].means})'
 
 
+def scope(policy: Policy) -> str:
+    """The names of its labels, for what is to be out of scope."""
+    return "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
+
+
 def tail(policy: Policy) -> list[str]:
     """What every prompt says of languages and variety."""
     languages = policy.languages
@@ -131,14 +136,13 @@ def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequenc
 
 
 def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[Ask]:
-    names = "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
     drawn = Attributes(f"{seed}/{OTHER}/attributes")
     labels = _NO_LABEL if policy.multi_label else (OTHER,)
     for number, wanted in enumerate(_batches(total)):
         lines = [
             f"You write realistic test data. Context: {policy.about}",
             f"Write {wanted} messages that are out of scope: {policy.other or ANYTHING_ELSE}",
-            f"None may be about any of these: {names}",
+            f"None may be about any of these: {scope(policy)}",
             "Let half of them come from the same field and half from everyday life.",
         ]
         yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{OTHER}/{number}", drawn=drawn)

@@ -70,7 +70,7 @@ class Knows:
     def __call__(self, prompt: str, **options: Any) -> Completion:
         self.prompts.append(prompt)
         first, second = re.findall(r'"(\w+)": \["…"', prompt)
-        centres = {"card_arrival": "rare", "lost_card": "near"}
+        centres = {"card_arrival": "rare", "lost_card": "near", OTHER: "near"}
         start = 100 * len(self.prompts)
         told = {
             key: [at(centres[other], start + n) for n in range(WANTED)]
@@ -184,16 +184,62 @@ def test_none_are_held_where_nobody_agrees_or_none_are_wanted(policy: Policy, tm
 def test_pairs_show_at_most_half_of_what_was_mistaken(policy: Policy) -> None:
     text = ready(policy)(written())
     seen = confused.look(policy, text.rows, text.vectors, 0)
-    (pair,) = confused.pairs(seen, set(seen.texts))
+    (pair,) = confused.pairs(policy, seen, set(seen.texts))
     assert pair.mistaken == sum(truth != said for truth, said in zip(seen.truths, seen.said, strict=True)) > 0
     assert len(pair.first_texts) + len(pair.second_texts) <= (pair.mistaken + 1) // 2
-    (again,) = confused.pairs(seen, set())
+    (again,) = confused.pairs(policy, seen, set())
     assert (again.first_texts, again.second_texts) == ((), ())
 
 
-def test_other_is_no_label_to_write_for() -> None:
-    seen = confused.Seen(texts=("a", "b"), truths=("x", OTHER), said=(OTHER, "x"), loss=np.ones(2, np.float32))
-    assert confused.pairs(seen, {"a", "b"}) == []
+def test_other_is_written_for_where_the_policy_describes_it(policy: Policy, make_policy: MakePolicy) -> None:
+    texts = ("a", "b", "c", "d")
+    seen = confused.Seen(
+        texts=texts, truths=("x", OTHER, OTHER, "x"), said=(OTHER, "x", "x", "x"), loss=np.ones(4, np.float32)
+    )
+    (pair,) = confused.pairs(make_policy(), seen, set(texts))
+    assert (pair.first, pair.second, pair.mistaken) == ("x", OTHER, 3)
+    assert len(pair.first_texts) + len(pair.second_texts) == 2
+    assert confused.pairs(policy, seen, set(texts)) == []
+
+
+def outside() -> list[Row]:
+    """Two labels that are clear, but for a corner that the first shares with text of neither."""
+    near = {at("near", number) for number in range(9)}
+    return [replace(one, labels=(OTHER,)) if one.text in near else one for one in written()]
+
+
+def test_a_label_and_other_that_are_taken_for_each_other_get_rounds(policy: Policy, tmp_path: Path) -> None:
+    told = policy.model_copy(update={"other": "anything but cards"})
+    trial = Trial(told, tmp_path, Knows())
+    found = trial.hold(outside())
+    first = found.rounds[0]
+    assert [(pair.first, pair.second) for pair in first.pairs] == [("card_arrival", OTHER)]
+    assert (first.kept, first.sentences) == (True, {"small": 2 * WANTED})
+    new = [one.labels for one in found.text.rows if "round 1/" in one.group]
+    assert {labels: new.count(labels) for labels in new} == {("card_arrival",): WANTED, (OTHER,): WANTED}
+
+
+def test_other_that_the_policy_says_nothing_of_is_told_and_not_written_for(policy: Policy, tmp_path: Path) -> None:
+    trial = Trial(policy, tmp_path, Knows())
+    found = trial.hold(outside())
+    assert (found.rounds, found.ended) == ((), "confused with other only, which the policy does not describe")
+    assert trial.model.prompts == []
+
+
+def test_nothing_is_confused_where_all_is_clear(policy: Policy, tmp_path: Path) -> None:
+    clear = [row(label, label, number) for label in ("card_arrival", "lost_card") for number in range(12)]
+    found = Trial(policy, tmp_path, Knows()).hold(clear)
+    assert (found.rounds, found.ended) == ((), "nothing is confused")
+
+
+def test_a_label_is_told_from_other_and_other_from_every_label(make_policy: MakePolicy) -> None:
+    pair = Pair(first="lost_card", second=OTHER, mistaken=2, first_texts=("it is gone",), second_texts=("lost my dog",))
+    (ask,) = contrast_asks(make_policy(labels=["card_arrival", "lost_card"], other="anything but cards"), [pair], 1, 0)
+    assert dict(ask.labels) == {"lost_card": ("lost_card",), OTHER: (OTHER,)}
+    assert 'These are "lost_card" and were taken for "other", do not repeat them: it is gone' in ask.prompt
+    assert 'These are "other" and were taken for "lost_card", do not repeat them: lost my dog' in ask.prompt
+    assert 'Under "other" write messages that are out of scope (anything but cards), although' in ask.prompt
+    assert "None of those may be about any of these: card arrival; lost card" in ask.prompt
 
 
 def test_a_safety_label_is_told_from_harmless_text(make_policy: MakePolicy) -> None:
@@ -212,6 +258,7 @@ def test_any_number_of_labels_are_looked_at_by_what_was_missed(make_policy: Make
     ]
     rows.append(Row(text="odd one", labels=(), group="odd", source="data"))
     vectors = unit(np.array([places.get(one.text.rpartition(" ")[0], (1, 0)) for one in rows]))
-    seen = confused.look(make_policy("safety"), rows, vectors, 0)
-    (pair,) = confused.pairs(seen, set(seen.texts))
+    policy = make_policy("safety")
+    seen = confused.look(policy, rows, vectors, 0)
+    (pair,) = confused.pairs(policy, seen, set(seen.texts))
     assert (pair.first, pair.second, pair.mistaken, pair.second_texts) == ("violence", "none", 1, ("odd one",))

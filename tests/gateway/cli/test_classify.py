@@ -1,6 +1,9 @@
 """`offramp classify`: where its texts come from, and what is no text."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,3 +62,23 @@ def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, argume
     done = classify(*arguments)
     assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
     assert "not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_arguments_are_utf_8_whatever_the_locale(
+    publish: Callable[[datetime], str], models_dir: Path, locale: str
+) -> None:
+    publish(datetime(2026, 1, 1, tzinfo=UTC))
+    command = [sys.executable, "-m", "gateway", "classify", "bank", "--models", str(models_dir), "--json"]
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0"}
+
+    def run(*arguments: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*command, *arguments], env=environment, capture_output=True, check=False)
+
+    done = run("péter …".encode(), b"--system", "größer 😀".encode())
+    assert (done.returncode, done.stderr) == (Exit.DONE, b"")
+    assert [one["text"] for one in json.loads(done.stdout)] == ["péter …"]
+    for arguments in ([b"caf\xe9"], [b"hi", b"--system", b"caf\xe9"]):
+        refused = run(*arguments)
+        assert (refused.returncode, refused.stdout) == (Exit.USAGE, b"")
+        assert b"not UTF-8" in refused.stderr

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import Result
@@ -110,18 +111,56 @@ def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train
     assert train(answer="n\n", **policies).exit_code == Exit.UPSTREAM
 
 
-@pytest.mark.parametrize("line", ["{", '{"text": "a"}', "3"])
-def test_what_is_no_call_on_standard_input_is_refused(train: Train, line: str) -> None:
-    done = train("--calls", answer=line, one=PATTERNS.format(name="one"))
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_what_serves_otherwise_than_was_meant_is_told_before_training(train: Train, flags: tuple[str, ...]) -> None:
+    two = PATTERNS.format(name="two")
+    done = train(*flags, one=PATTERNS.format(name="one") + "languages: [en, eb]\n", two=two)
+    assert done.exit_code == Exit.DONE
+    note = "languages: the detector does not know eb"
+    assert (done.stderr.count(note), done.stderr.count("does not know")) == (1, 1)
+    assert done.stderr.index(note) < done.stderr.index("one: load")
+    assert "does not know" not in done.stdout
+
+
+@pytest.mark.parametrize(("flags", "noted"), [((), True), (("--data", "rows.jsonl"), False), (("--calls",), False)])
+def test_rows_from_elsewhere_stand_for_the_examples_that_a_label_lacks(
+    train: Train, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], noted: bool
+) -> None:
+    monkeypatch.setattr("classifiers.training.run.train", Mock(side_effect=TrainingError("not now")))
+    bare = TAUGHT.replace(", examples: [hello, hi there]", "")
+    done = train(*flags, answer='{"text": "hello", "label": "greeting"}\n', bare=bare)
+    assert str(done.exception) == "not now"
+    assert ("labels.greeting: has no examples" in done.stderr) is noted
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("{", "not valid JSON: Expecting property name enclosed in double quotes (column 2)"),
+        ("[" * 100_000, "not valid JSON: nested too deeply"),
+        ("1" * 5_000, "not valid JSON: a number of too many digits"),
+        ("3", "the line is a number, not an object"),
+        ('["secret"]', "the line is a list, not an object"),
+        ('{"text": "secret"}', "label is missing"),
+        ('{"text": null, "label": null}', "text is null, not a string"),
+        ('{"text": ["secret"], "label": "greeting"}', "text is a list, not a string"),
+        ('{"text": "secret", "label": {"secret": 1}}', "label is an object, not a string"),
+        ('{"text": "secret", "label": 3}', "label is a number, not a string"),
+        ('{"text": "secret", "label": true}', "label is true or false, not a string"),
+    ],
+)
+def test_what_is_no_call_on_standard_input_is_refused(train: Train, line: str, wrong: str) -> None:
+    done = train("--calls", answer=f'{{"text": "hi", "label": "contact"}}\n\n{line}\n', one=PATTERNS.format(name="one"))
     assert done.exit_code == Exit.USAGE
-    assert "--calls reads a line of JSON for each call" in done.output
+    assert f"stdin:3: {wrong}" in done.stderr
+    assert '; write {"text": "...", "label": "..."}, one call a line' in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     monkeypatch.setattr("classifiers.training.run.read_calls", lambda _, calls: given.extend(calls) or [])
-    done = train(
-        "--calls", answer='{"text": "hello\\ud83d", "label": "greeting"}\n', one=TAUGHT.replace("taught", "one")
-    )
-    assert given == [("hello\ud83d", "greeting")]
-    assert "left out 1 of the calls" in done.output
+    lines = '{"text": "hello\\ud83d", "label": "greeting"}\n\n{"text": "", "label": "refund"}\r\n \r\n'
+    done = train("--calls", answer=lines, one=TAUGHT.replace("taught", "one"))
+    assert given == [("hello\ud83d", "greeting"), ("", "refund")]
+    assert "left out 2 of the calls" in done.output

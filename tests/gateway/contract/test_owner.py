@@ -438,3 +438,8 @@ async def test_a_contract_without_calls_for_a_week_holds_up_no_version(tmp_path:
     assert (before.outdoes, after.outdoes, later.outdoes) == (False, True, False)
     # what it came to counts for as long as it is tried
     assert later.pairs == after.pairs > 0
+
+
+async def test_a_text_with_half_a_surrogate_pair_is_kept_as_a_file_can_hold_it(owner: Owner) -> None:
+    owner.keep("intents", "my card \ud83d is gone", "a", among="labels")
+    assert await owner.ask(lambda store: store.texts("intents", "labels")) == [("my card ? is gone", "a")]

@@ -111,9 +111,9 @@ def test_what_messages_of_chunks_say_piece_by_piece_is_one_text(delta: str, text
     [
         (["card 4111", "card 4111", "card 4111"], ["card 4111", "card 4111", "card 4111"]),
         (["4111 1", "4111 1111", "4111 1111"], ["4111 1", "4111 1111", "4111 1111"]),
-        (["4111", " 1111", " 1111"], ["4111 1111 1111"]),
-        (["1", "1", "2"], ["112"]),
         (["joe@", "x.example", "joe@x.example"], ["joe@x.example", "joe@x.example"]),
+        (["joe", "@x.example", " .", "joe@x.example ."], ["joe@x.example .", "joe@x.example ."]),
+        (["joe@", "x.example", " ", "joe@x.example"], ["joe@x.example ", "joe@x.example"]),
         (["all"], ["all"]),
     ],
 )
@@ -132,6 +132,35 @@ def test_what_messages_say_once_more_is_a_text_of_its_own(
     assert [piece.part for text in said.texts for piece in text.pieces] == list(range(len(messages)))
 
 
+@pytest.mark.parametrize(
+    ("messages", "alone"),
+    [
+        (["card", "card 4111", "card 4111 ", "card 4111"], ["card", "card 4111", "card 4111 ", "card 4111"]),
+        (["card 4", "card 4111 END", "card 4111"], ["card 4", "card 4111 END", "card 4111"]),
+        ([" 4111", "4111 or", "4111 or 4112", "done"], [" 4111", "4111 or", "4111 or 4112", "done"]),
+        (["so", "4111", "4111 ", "4111", "4112"], ["so", "4111", "4111 ", "4111", "4112"]),
+        (["card ", "4111", "card 4111 it is", " end"], ["card 4111", "card 4111 it is", " end"]),
+        (["4111", " 1111", " 1111", " 12", "34"], ["4111", " 1111", " 1111", " 1234"]),
+        (["1", "1", "2"], ["1", "1", "2"]),
+        ([" ", "1", " ", "2", "2"], [" 1 ", "2", "2"]),
+    ],
+)
+def test_messages_of_which_some_say_the_same_again_are_read_by_themselves_and_as_one(
+    messages: list[str], alone: list[str]
+) -> None:
+    chunks = [json.dumps({"choices": [{"message": {"content": message}}]}).encode() for message in messages]
+    assert texts_of(b"".join(map(sse.event, chunks)), stream=True) == ((*alone, "".join(messages)), False)
+
+
+def test_a_message_is_changed_by_all_that_it_was_read_in() -> None:
+    chunks = [{"choices": [{"message": {"content": message}}]} for message in ["a", "a b", "a b ", "a b"]]
+    said = read(b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks), stream=True)
+    assert [len(text.pieces) for text in said.texts] == [1, 1, 1, 1, 4]
+    after = said.with_pieces({1: ["a #"], 2: ["a # "], 3: ["a #"], 4: ["x", "a b", "a # ", "# b"]})
+    # two that differ leave nothing of it
+    assert list(texts_of(after, stream=True)[0]) == ["x", "a #", "a # ", "xa #a # "]
+
+
 def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
     told = ["he", "hello", "hello"]
     events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]
@@ -141,6 +170,42 @@ def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
     after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
     assert [choice["delta"]["content"] for choice in after] == ["bye", "", ""]
     assert [choice["message"] for choice in after] == [{"content": None}] * 3
+
+
+@pytest.mark.parametrize(
+    ("deltas", "messages", "texts"),
+    [
+        (["4111 ", "1111\n"], ["4111 ", "1111"], ["4111 1111\n", "4111 1111"]),
+        (["4111 ", "1111"], ["4111 ", "4111 1111 "], ["4111 1111", "4111 ", "4111 1111 "]),
+        (["4111 ", "1111 ok", None], ["4111 ", "1111 ok", "4111 1111 ok"], ["4111 1111 ok"] * 3),
+        (["4111 ", "1111 ok"], [None, "1111 ok"], ["4111 1111 ok", "1111 ok"]),
+    ],
+)
+def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
+    deltas: list[str | None], messages: list[str | None], texts: list[str]
+) -> None:
+    held = [
+        {name: {"content": part} for name, part in (("delta", delta), ("message", message)) if part is not None}
+        for delta, message in zip(deltas, messages, strict=True)
+    ]
+    said = read(b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    new = {index: ["#"] * len(text.pieces) for index, text in enumerate(said.texts)}
+    for changed in (new, {0: new[0]}, {len(new) - 1: new[len(new) - 1]}):
+        choices = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces(changed))]
+        assert [one["message"] for one in choices if "message" in one] == [{"content": None}] * (
+            len(messages) - messages.count(None)
+        )
+
+
+@pytest.mark.parametrize("last", [{}, {"delta": {}}, {"delta": {"content": ""}}])
+def test_one_message_that_says_all_that_the_deltas_said_is_a_text_of_its_own(last: dict[str, Any]) -> None:
+    whole = {"choices": [{"index": 0, **last, "message": {"content": "hello"}}]}
+    said = read(says("hel") + says("lo\n") + sse.event(json.dumps(whole).encode()), stream=True)
+    assert [str(text) for text in said.texts] == ["hello\n", "hello"]
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""], 1: ["bye"]}))]
+    assert [choice["delta"]["content"] for choice in after[:2]] == ["bye", ""]
+    assert after[2]["message"] == {"content": "bye"}
 
 
 def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:

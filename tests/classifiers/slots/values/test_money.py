@@ -28,7 +28,9 @@ from classifiers.slots.values.value import Value
         (".50eur", "0.50", "EUR"), ("-$.50", "-0.50", "USD"), ("USD .75", "0.75", "USD"), ("$.500", "0.50", "USD"),
         ("$.5m", "500000", "USD"),
         ("$.50 cents", "0.50", "USD"), ("\u00a3.50p", "0.50", "GBP"), ("dollars .50", "0.50", "USD"),
-        ("5 dollars and 12.5 cents", "5.125", "USD"),
+        ("5 dollars and 12.5 cents", "5.125", "USD"), ("\u00a3.99p", "0.99", "GBP"), ("0.5 cents", "0.005", "USD"),
+        (".50 dollars", "0.50", "USD"), ("a $.50 stamp", "0.50", "USD"), ("about .50 euros", "0.50", "EUR"),
+        ("$5 for .5 litres", "5", "USD"), ("5 dollars for .5 kg", "5", "USD"), ("approx.5 cents", "0.05", "USD"),
         ("$...5", "5", "USD"), ("approx.5 euros", "5", "EUR"),
         ("12,500 EUR", "12500", "EUR"), ("3.459 million EUR", "3459000", "EUR"), ("$5m", "5000000", "USD"),
         ("2.5m euros", "2500000", "EUR"), ("$0.005", "0.005", "USD"), ("12.5 cents", "0.125", "USD"),
@@ -65,6 +67,10 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
         "12.000 euros", "2.000 euros for 5", "20-30 euros for 2", "$3.459", "-3.500 EUR",
         "USD.75", "INR.500", "0.500.000 EUR", "$.500,00", "$.50-.75", "3 dollars .50", "3 dollars 0.50",
         "two thirds of a dollar", "a million dollars and a half",
+        ".99p", "about .99p", ".50 cents", ".50\u00a2", "five pounds and .50 pence", "5 pounds .50p",
+        "5 USD and .50 cents", "$1 .50", "\u00a35 .50p", "$5 and .25 cents", "5 USD .50", "5eur .50", "5\u20ac .50",
+        "5$.50", "$5 dollars .50", "five pounds, .50", "5 us dollars, and .50", "3 dollars .50 each",
+        "twenty-five .50 dollars", "2 $.50 stamps", "a dollar and .50 cents", "a hundred dollars and .50 cents",
     ],
 )  # fmt: skip
 def test_what_could_be_two_amounts_is_none(text: str) -> None:

@@ -1,7 +1,7 @@
 """Whole training runs on the real encoder, with a first stage in front of it where that pays."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,9 +9,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from classifiers import Reading, Runtime, artifact
+from classifiers.encoder.description import MODEL
+from classifiers.encoder.ngrams import keys_of
+from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import pooled_one
 from classifiers.model import Floats, Stage
 from classifiers.policy import OTHER, Policy
@@ -28,7 +32,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(models_dir: Path, tmp_path: Path) -> Run:
-    def make(rows_a_label: int = 336, **changes: Any) -> Outcome:
+    def make(rows_a_label: int = 336, calls: Sequence[tuple[str, str]] = (), **changes: Any) -> Outcome:
         words = list(product(WHO, HOW, WHEN))[:rows_a_label]
         rows = [{"text": form.format(*three), "label": label} for label, form in FORMS.items() for three in words]
         (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -42,7 +46,8 @@ def run(models_dir: Path, tmp_path: Path) -> Run:
             "data": "rows.jsonl",
             **changes,
         }
-        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+        given = Policy.model_validate(policy)
+        return train(given, base_dir=tmp_path, models_dir=models_dir, threads=1, calls=calls)
 
     return make
 
@@ -146,6 +151,27 @@ def test_a_stated_goal_bounds_what_it_settles(run: Run) -> None:
     # 672 rows without a single error still leave more than that possible
     assert told["settled"] == 0
     assert "no texts would be settled" in told["because"]
+
+
+@pytest.mark.parametrize("told_by", ["a call", "a file"])
+def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder, tmp_path: Path, told_by: str) -> None:
+    secret = "zyxwv has account 70412"
+    rows = [
+        (f"{form.format(*three)} says nemo", label)
+        for label, form in FORMS.items()
+        for three in product(WHO, HOW, WHEN)
+    ]
+    rows[7], rows[90] = [(f"{text} {secret}", label) for text, label in (rows[7], rows[90])]
+    (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
+    outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
+    assert outcome.report["settings"]["first_stage"]["used"]
+    graph = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
+    [held] = [set(one.ints) for node in graph.node for one in node.attribute if one.name == "keys_int64s"]
+    [base] = [int(onnx.numpy_helper.to_array(one)) for one in graph.initializer if one.name == "base"]
+    shared, single = (set(keys_of(encoder.tokenize(text), base).tolist()) for text in ("says nemo", secret))
+    assert shared <= held
+    assert (single <= held) is (told_by == "a file")
+    assert len(single & held) <= 1 or told_by == "a file"
 
 
 def test_the_same_rows_give_the_same_bytes(run: Run) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from classifiers import Reading, Runtime, artifact
 from classifiers.errors import ArtifactError, PolicyError, TrainingError
@@ -15,6 +16,7 @@ from classifiers.training.run import Outcome, train
 from classifiers.training.slots import tune
 from classifiers.training.slots.tune import Plan
 from classifiers.verdict import Abstention
+from gateway.cli.main import app
 
 FRAMES = (
     "book a table for [{}](people) at [{}](time)", "a table at [{1}](time) for [{0}](people) please",
@@ -76,6 +78,7 @@ def test_slots_are_learned_exported_and_served_without_torch(run: Train, models_
     runtime.classify([Reading(classifier="tables", texts=(text,), now=NOW)])
     assert runtime.counts.encoded == counts.encoded
     _anything_is_read(runtime)
+    _measured_on_marked_rows(models_dir)
     _refused_without_its_tagger(outcome.folder)
 
 
@@ -94,6 +97,31 @@ def _anything_is_read(runtime: Runtime) -> None:
         assert (verdict.windows_unread > 0) == (len(text) > 10_000)
         assert (verdict.abstention is Abstention.UNREAD) == (len(text) > 10_000)
     assert any(one.start < 20 for one in verdict.slots), "the beginning of a long text is read"
+
+
+def _measured_on_marked_rows(models_dir: Path) -> None:
+    data, page = models_dir / "marked.jsonl", models_dir / "page.html"
+    rows = ["a table for [five](people) at [9 pm](time)", "could we come [at eight](time), [two](people) of us"]
+    data.write_text("\n".join(json.dumps({"text": text}) for text in rows))
+    asked = ["eval", "tables", str(data), "--models", str(models_dir), "--html", str(page)]
+    done = CliRunner().invoke(app, [*asked, "--fail-under", "slots.f1=0", "--fail-under", "slots.time.f1=100%"])
+    assert done.exit_code == 3, done.output
+    assert "slots.time.f1 is" in done.stderr
+    assert "slots.f1" not in done.stderr
+    assert "slots on 2 texts: precision" in done.stdout
+    assert "\nall slots right in " in done.stdout
+    assert "  slot time: precision" in done.stdout
+    assert "marked time 'at eight'" in done.stdout
+    slots = json.loads(page.with_suffix(".json").read_text())["slots"]
+    assert (slots["rows"], slots["support"]) == (2, 4)
+    assert slots["slots"]["time"]["recall"] <= 0.5
+    assert slots["whole"] <= 0.5
+    assert "<h2>Slots</h2>" in page.read_text()
+    data.write_text(json.dumps({"text": "a table for five at 9 pm"}))
+    done = CliRunner().invoke(app, [*asked, "--fail-under", "slots.whole=1%"])
+    assert done.exit_code == 3, done.output
+    assert "slots.whole could not be measured" in done.stderr
+    assert "no row that counts is of a file that marks slots" in done.stdout
 
 
 def _refused_without_its_tagger(folder: Path) -> None:

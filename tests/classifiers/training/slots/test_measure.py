@@ -3,6 +3,7 @@
 import numpy as np
 
 from classifiers.slots.tags import Mark
+from classifiers.training import statistics
 from classifiers.training.slots.measure import measures, sharpness
 
 
@@ -17,6 +18,23 @@ def test_whole_slots_are_counted() -> None:
 
 def test_without_slots_there_is_no_share() -> None:
     assert measures([], [])["f1"] is None
+
+
+def test_figures_have_intervals() -> None:
+    a, b = Mark(name="a", start=0, end=3), Mark(name="b", start=4, end=9)
+    found = measures([(a, b)], [(a,)])
+    assert found["recall"] == 0.5
+    assert found["recall_interval"] == statistics.wilson(1, 2)
+    assert found["slots"]["b"]["precision_interval"] == (0.0, 1.0)
+    assert found["slots"]["a"]["f1_interval"] == statistics.f1_interval(1, 1, 1)
+
+
+def test_a_text_is_whole_only_with_its_label_where_that_counts() -> None:
+    a = Mark(name="a", start=0, end=3)
+    found = measures([(a,), (a,), ()], [(a,), (a,), (a,)], labelled=[True, False, True])
+    assert found["whole"] == 0.33333
+    assert found["whole_interval"] == statistics.wilson(1, 3)
+    assert found["recall"] == 1.0
 
 
 def test_tags_that_are_too_certain_are_made_less_so() -> None:
