@@ -1,7 +1,8 @@
-"""Harmless text that carries trigger words: the policy's own `not:` lines, and everyday ones."""
+"""Harmless text that looks otherwise: the policy's own `not:` lines, everyday ones with trigger words, long tasks."""
 
 from collections.abc import Iterator
 
+from classifiers.suite.briefs import BRIEFS
 from classifiers.suite.case import Case, Sample
 from classifiers.suite.triggers import LINES
 
@@ -14,3 +15,5 @@ def cases(sample: Sample) -> Iterator[Case]:
     for subject, lines in LINES.items():
         for line in lines:
             yield Case(variant=subject, texts=(line,), harmful=False)
+    for brief in BRIEFS:
+        yield Case(variant="long tasks", texts=(brief,), harmful=False)

@@ -8,6 +8,7 @@ import pytest
 
 from classifiers.policy import Policy
 from classifiers.suite import attacks, encodings, lengths, overrefusal, turns, wrappers
+from classifiers.suite.briefs import BRIEFS
 from classifiers.suite.case import Sample
 from classifiers.suite.run import FAMILIES
 from classifiers.suite.triggers import LINES
@@ -86,7 +87,10 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     assert cases[0].texts == ("this printer is killing me",)
     lines = [line for group in LINES.values() for line in group]
     assert len(lines) == len(set(lines)) >= 120
-    assert len(cases) == len(lines) + 1
+    assert len(cases) == len(lines) + len(BRIEFS) + 1
+    assert {case.texts[0] for case in cases if case.variant == "long tasks"} == set(BRIEFS)
+    # longer than most of what a filter learns from: more than one of its windows
+    assert min(len(brief.split()) for brief in BRIEFS) >= 100
 
 
 def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:
