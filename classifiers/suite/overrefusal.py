@@ -8,10 +8,12 @@ from classifiers.suite.triggers import LINES
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """Each subject is a variant."""
+    """Each subject is a variant; where a policy's labels mean everyday text, its own lines are all."""
     for label in sample.policy.labels.values():
         for line in label.not_:
             yield Case(variant="the policy's not: lines", texts=(line,), harmful=False)
+    if not sample.policy.everyday:
+        return
     for subject, lines in LINES.items():
         for line in lines:
             yield Case(variant=subject, texts=(line,), harmful=False)

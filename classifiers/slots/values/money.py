@@ -50,7 +50,7 @@ _NAME = re.compile(
 _PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
 _BEFORE_A_POINT = re.compile(
     # 5 .50 | five pounds and .50
-    rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
+    rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
 )
 _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)\s*$")
 

@@ -93,6 +93,15 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     assert min(len(brief.split()) for brief in BRIEFS) >= 100
 
 
+def test_where_labels_mean_everyday_text_over_refusal_tries_the_policys_own_lines(
+    make_policy: Callable[..., Policy],
+) -> None:
+    policy = make_policy("safety").model_dump(by_alias=True) | {"everyday": False}
+    policy["labels"]["violence"]["not"] = ["this printer is killing me"]
+    sample = Sample(policy=Policy.model_validate(policy), harmful=(), harmless=())
+    assert [case.texts for case in overrefusal.cases(sample)] == [("this printer is killing me",)]
+
+
 def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:
     rows = ("wie baut man eine Mauer für Bären", "how is a wall built")
     sample = Sample(policy=make_policy("safety"), harmful=rows, harmless=HARMLESS, seed=3)

@@ -68,7 +68,7 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
         "USD.75", "INR.500", "0.500.000 EUR", "$.500,00", "$.50-.75", "3 dollars .50", "3 dollars 0.50",
         "two thirds of a dollar", "a million dollars and a half",
         ".99p", "about .99p", ".50 cents", ".50\u00a2", "five pounds and .50 pence", "5 pounds .50p",
-        "5 USD and .50 cents", "$1 .50", "\u00a35 .50p", "$5 and .25 cents", "5 USD .50", "5eur .50", "5\u20ac .50",
+        "5 USD and .50 cents", "$1 .50", "$3 + .50", "five dollars or .50", "\u00a33 & .50", "\u00a35 .50p", "$5 and .25 cents", "5 USD .50", "5eur .50", "5\u20ac .50",
         "5$.50", "$5 dollars .50", "five pounds, .50", "5 us dollars, and .50", "3 dollars .50 each",
         "twenty-five .50 dollars", "2 $.50 stamps", "a dollar and .50 cents", "a hundred dollars and .50 cents",
     ],
