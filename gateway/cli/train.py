@@ -117,6 +117,9 @@ def _tell_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
     from gateway.config import source
     from gateway.config.policy import policy_notes
 
+    if not file.is_file():
+        # a pipe has been read
+        return
     document = source.read(file, os.environ)
     for path, what in policy_notes(policy.model_copy(update={"data": (*policy.data, *more)})):
         stderr().print(str(document.problem(path, what)), style="yellow", soft_wrap=True)

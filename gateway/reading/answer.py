@@ -13,6 +13,8 @@ from gateway.wire.rewrite import Path, rewrite
 _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
 _EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _NULL: Final = b"null"
+_LONGER_THAN_TOKENS: Final = 12
+"""Characters: neighbours of so many say the same again by no chance."""
 
 _Kind = tuple[str | int, ...]
 _Key = tuple[int, str, _Kind]
@@ -110,8 +112,8 @@ def read(body: bytes, *, stream: bool) -> Said:
 
 
 def _apart(held: Mapping[_Key, list[Piece]], repeats: dict[int, list[tuple[int, Path]]], first: str) -> Iterator[Text]:
-    """The texts of what is held: of what `first` holds, then of the rest, which stands alone or says that once more,
-    and is then put to the repeats."""
+    """The texts of what is held: of what `first` holds, then of the rest, where that does not merely say it once more.
+    What stands beside `first` is put to the repeats."""
     for (number, holder, _), pieces in held.items():
         if holder == first:
             yield _text(number, pieces)
@@ -121,7 +123,7 @@ def _apart(held: Mapping[_Key, list[Piece]], repeats: dict[int, list[tuple[int, 
         said = "".join(piece.text for piece in held.get((number, first, kind), ()))
         if not _repeats(pieces, said):
             yield from (_text(number, text) for text in _texts_of(pieces))
-        if said and not _is_all(pieces, said):
+        if said:
             repeats.setdefault(number, []).extend((piece.part, piece.path) for piece in pieces)
 
 
@@ -130,15 +132,11 @@ def _text(choice: int, pieces: Sequence[Piece]) -> Text:
 
 
 def _repeats(pieces: Sequence[Piece], said: str) -> bool:
-    """Whether pieces say no more than what is said beside them, piece by piece or each its beginning; but for one
-    that is all of it, which can be a text of its own."""
-    if not said or _is_all(pieces, said):
+    """Whether pieces say no more than what is said beside them, piece by piece, or each its beginning or all of it."""
+    if not said:
         return False
-    return all(said.startswith(piece.text) for piece in pieces) or "".join(piece.text for piece in pieces) == said
-
-
-def _is_all(pieces: Sequence[Piece], said: str) -> bool:
-    return len(pieces) == 1 and pieces[0].text.strip() == said.strip()
+    begins = all(said.startswith(piece.text) or piece.text.strip() == said.strip() for piece in pieces)
+    return begins or "".join(piece.text for piece in pieces) == said
 
 
 def _texts_of(pieces: list[Piece]) -> list[list[Piece]]:
@@ -146,19 +144,20 @@ def _texts_of(pieces: list[Piece]) -> list[list[Piece]]:
     without a last one that says all once more.
 
     Where only some say once more what others said, clients may read each by itself or all as one: those that do are
-    texts, what lies between them is, and all of them as one.
+    texts, what lies between them is, and all of them as one. Tokens that happen to be alike do not count.
     """
     if all(later.text.startswith(piece.text) for piece, later in pairwise(pieces)):
         return [[piece] for piece in pieces]
     told = [piece.text.strip() for piece in pieces]
     if len(pieces) > 2 and told[-1] == "".join(piece.text for piece in pieces[:-1]).strip():
         return [pieces[:-1], pieces[-1:]]
-    opening = next((place for place, text in enumerate(told) if text), 0)
     alike = [bool(one and other) and (one.startswith(other) or other.startswith(one)) for one, other in pairwise(told)]
+    if not all(alike):
+        long = [len(text) >= _LONGER_THAN_TOKENS for text in told]
+        alike = [same and one and other for same, (one, other) in zip(alike, pairwise(long), strict=True)]
     parted: list[list[Piece]] = [[]]
     for place, piece in enumerate(pieces):
-        begun = place > opening and told[place].startswith(told[opening])
-        if begun or any(alike[max(0, place - 1) : place + 1]):
+        if any(alike[max(0, place - 1) : place + 1]):
             parted += [[piece], []]
         else:
             parted[-1].append(piece)

@@ -1,8 +1,10 @@
 """`offramp train` of several policies, of which one cannot be trained."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from unittest.mock import Mock
 
@@ -120,6 +122,17 @@ def test_what_serves_otherwise_than_was_meant_is_told_before_training(train: Tra
     assert (done.stderr.count(note), done.stderr.count("does not know")) == (1, 1)
     assert done.stderr.index(note) < done.stderr.index("one: load")
     assert "does not know" not in done.stdout
+
+
+def test_a_policy_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(PATTERNS.format(name="piped"),), daemon=True)
+    writer.start()
+    done = CliRunner().invoke(app, ["train", str(pipe), "--models", str(tmp_path / "models")])
+    writer.join(5)
+    assert done.exit_code == Exit.DONE, done.output
+    assert Registry(tmp_path / "models").resolve("piped").is_dir()
 
 
 @pytest.mark.parametrize(("flags", "noted"), [((), True), (("--data", "rows.jsonl"), False), (("--calls",), False)])
