@@ -196,8 +196,9 @@ async def test_a_stop_ends_forgetting_and_loses_nothing_else(
             [KeptCall(request_id=str(at), at=float(at), model="m", request=b"{}", answer=b"{}") for at in range(60)]
         )
         async with running():
-            while len(store.calls()) == 60:  # noqa: ASYNC110 - another thread deletes them
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(20):
+                while len(store.calls()) == 60:  # noqa: ASYNC110 - another thread deletes them
+                    await asyncio.sleep(0.01)
         left = [call.request_id for call in store.calls()]
     assert left == [str(at) for at in range(60 - len(left), 60)] != []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
