@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from classifiers.encoder.session import Beside, embed
-from classifiers.model import Floats
 from classifiers.runtime import Runtime
 from classifiers.suite.run import check_kind, run
 from classifiers.training import goals
@@ -14,7 +13,7 @@ from classifiers.training.clean import digest
 from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.latency import latency
-from classifiers.training.neighbours import nearest
+from classifiers.training.neighbours import nearest_of
 from classifiers.training.rows import Row
 from classifiers.training.slots.verdicts import evaluate_slots
 from classifiers.verdict import Reading, Verdict
@@ -58,8 +57,11 @@ def examine(
     measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
     wrong = [fresh[error.pop("index")] for error in measures["errors"]]
     if nearest_rows and trained_on and classifier.model.stages:
-        readable = [row for row in trained_on if row.text]
-        _add_nearest(measures["errors"], wrong, readable, runtime, name=name, advance=advance)
+        asked = [(row.text, row.system) for row in wrong]
+        told = partial(advance, "training rows")
+        beside = nearest_of(runtime, name, asked, trained_on, advance=told)
+        for error, near in zip(measures["errors"], beside, strict=True):
+            error["nearest"] = near
     found = {
         "classifier": name,
         "version": classifier.version,
@@ -111,28 +113,3 @@ def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) ->
         "accuracy": measures["accuracy"],
         "texts": [shortened(row.shown) for row in rows[:_SHOWN_LEAKS]],
     }
-
-
-def _add_nearest(
-    errors: Sequence[dict[str, Any]],
-    rows: Sequence[Row],
-    trained_on: Sequence[Row],
-    runtime: Runtime,
-    *,
-    name: str,
-    advance: Advance,
-) -> None:
-    """rows: those of the errors, in their order."""
-    if not errors:
-        return
-    stage = runtime.classifiers[name].model.last
-    encoder = runtime.encoders[stage.encoder.sha256]
-
-    def read(rows: Sequence[Row], told: Callable[[int, int], None] | None = None) -> Floats:
-        beside = Beside(systems=[row.system for row in rows], tokens=stage.system_tokens)
-        return embed(encoder, [row.text for row in rows], told, beside=beside if stage.system_tokens else None)
-
-    vectors = read(trained_on, lambda done, total: advance("training rows", done, total))
-    asked = read(rows)
-    for error, near in zip(errors, nearest(asked, trained_on, vectors), strict=True):
-        error["nearest"] = near

@@ -25,7 +25,7 @@ _FIELDS = ("text", "labels", "group", "source", "writer", "system", "digest")
 def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
     """Write the files, each whole or not at all; that of doubts only where there are any. Raises OSError where they
     cannot be written."""
-    path = _path(models_dir, name, version)
+    path = file_of(models_dir, name, version)
     if doubts:
         _write(path.with_suffix(DOUBTS), (asdict(one) for one in doubts))
     return _write(path, (_told(row) for row in rows))
@@ -50,7 +50,7 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
     """The rows, of calls without their text, or None where they were not kept here. Raises ArtifactError where the file
     is not what it should be."""
-    path = _path(models_dir, name, version)
+    path = file_of(models_dir, name, version)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         return tuple(_row(json.loads(line)) for line in lines if line)
@@ -68,5 +68,6 @@ def _row(told: Mapping[str, Any]) -> Row:
     return row
 
 
-def _path(models_dir: Path, name: str, version: str) -> Path:
+def file_of(models_dir: Path, name: str, version: str) -> Path:
+    """Where the rows lie, if they were kept here."""
     return models_dir / name / FOLDER / f"{version}.jsonl"

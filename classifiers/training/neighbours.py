@@ -1,16 +1,48 @@
-"""The training rows that a text lies nearest to, which tell why an error was made. Pure."""
+"""The training rows that a text lies nearest to, which tell why it was judged as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from classifiers.encoder.session import Beside, embed
 from classifiers.model import Floats
+from classifiers.runtime import Runtime
 from classifiers.training.confusion import shortened
 from classifiers.training.rows import Row
 
 NEAREST = 3
 """How many are shown."""
+
+
+def nearest_of(
+    runtime: Runtime,
+    name: str,
+    asked: Sequence[tuple[str, str]],
+    trained_on: Sequence[Row],
+    *,
+    count: int = NEAREST,
+    advance: Callable[[int, int], None] | None = None,
+) -> list[list[dict[str, Any]]]:
+    """As `nearest`, by what the last stage's encoder makes of texts and rows; none where there is no stage.
+
+    asked: texts, each with its system prompt; trained_on: what the classifier was trained on, of which rows that it
+    could not read (a call's, of which no text is kept; one under a prompt, where it reads none) are left out;
+    advance: called with how many of those are read and how many there are.
+    """
+    model = runtime.classifiers[name].model
+    if not (asked and model.stages):
+        return [[] for _ in asked]
+    stage, reads = model.last, model.reads_system
+    encoder = runtime.encoders[stage.encoder.sha256]
+
+    def read(texts: Sequence[str], systems: Sequence[str], told: Callable[[int, int], None] | None = None) -> Floats:
+        beside = Beside(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
+        return embed(encoder, texts, told, beside=beside)
+
+    rows = [row for row in trained_on if row.text and (reads or not row.system)]
+    vectors = read([row.text for row in rows], [row.system for row in rows], advance)
+    return nearest(read([text for text, _ in asked], [system for _, system in asked]), rows, vectors, count=count)
 
 
 def nearest(
@@ -27,8 +59,8 @@ def nearest(
     whose rows are left out, such as its own.
     """
     found = []
-    members = np.array([row.group for row in rows])
-    for index, cosines in enumerate(vectors @ row_vectors.T if len(rows) else ()):
+    members = np.array([row.group for row in rows], str)
+    for index, cosines in enumerate(vectors @ row_vectors.T):
         allowed = np.flatnonzero(members != groups[index]) if groups else np.arange(len(rows))
         order = allowed[np.argsort(-cosines[allowed], kind="stable")[:count]]
         found.append(

@@ -1,15 +1,18 @@
 """`offramp classify`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.output import Json, print_json, quoted, stdout
+from gateway.cli.bars import bars
+from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
 from gateway.cli.texts import argument, lines
 
 if TYPE_CHECKING:
+    from classifiers import Runtime
     from classifiers.verdict import SlotValue
 
 
@@ -22,6 +25,9 @@ def classify(
     system: Annotated[
         str, typer.Option("--system", help="The system prompt that the texts were written under.", callback=argument)
     ] = "",
+    nearest: Annotated[
+        int, typer.Option("--nearest", min=0, help="Show so many of the sentences it was trained on that are nearest.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Ask one classifier for its verdicts."""
@@ -30,13 +36,13 @@ def classify(
 
     runtime = Runtime.load(models, [name])
     chosen = texts or lines(sys.stdin.buffer)
+    near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else None
     verdicts = runtime.classify([Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:
-        print_json(
-            [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]
-        )
+        told = [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]
+        print_json([{**one, "nearest": rows} for one, rows in zip(told, near, strict=True)] if near else told)
         return
-    for text, verdict in zip(chosen, verdicts, strict=True):
+    for text, verdict, rows in zip(chosen, verdicts, near or [[]] * len(chosen), strict=True):
         what = ", ".join(verdict.labels) or "-"
         if verdict.abstention:
             what += f" ({verdict.abstention.value}: {verdict.reason})"
@@ -45,6 +51,26 @@ def classify(
         for slot in verdict.slots:
             place = f"{slot.slot} {slot.start}-{slot.end}"
             stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", soft_wrap=True)
+        for row in rows:
+            of = ", ".join(row["labels"]) or "none"
+            stdout().print(f"        near {row['cosine']:.2f}  {of}: {quoted(row['text'])}", soft_wrap=True)
+
+
+def _nearest(
+    runtime: "Runtime", name: str, asked: list[tuple[str, str]], models: Path, count: int
+) -> list[list[dict[str, Any]]]:
+    from classifiers.training import kept
+    from classifiers.training.neighbours import nearest_of
+
+    classifier = runtime.classifiers[name]
+    if not classifier.model.stages:
+        raise fail(f"{name} goes by patterns and learned from no sentences; leave --nearest out", Exit.USAGE)
+    rows = kept.load(models, name, classifier.version)
+    if rows is None:
+        path = kept.file_of(models, name, classifier.version)
+        raise fail(f"{path} is not there, so what {name} was trained on is not known; train it here", Exit.USAGE)
+    with bars() as advance:
+        return nearest_of(runtime, name, asked, rows, count=count, advance=partial(advance, "training rows"))
 
 
 def said(slot: "SlotValue") -> str:

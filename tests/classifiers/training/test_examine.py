@@ -104,6 +104,16 @@ def test_errors_in_long_texts_that_begin_alike_are_told_apart(runtime: Runtime) 
     assert nearest == {"exchange_rate": "where is my new card", "card_arrival": "what is the exchange rate"}
 
 
+def test_rows_that_could_not_be_read_are_near_to_nothing(runtime: Runtime) -> None:
+    """A call's, of which no text is kept, and one under a prompt, where the model reads none."""
+    call = replace(TRAINED[0], text="", digest="ab")
+    under = replace(TRAINED[0], system="You are a bank.")
+    (error,) = examine(runtime, "bank", ROWS[2:3], trained_on=[call, under])["errors"]
+    assert error["nearest"] == []
+    (error,) = examine(runtime, "bank", ROWS[2:3], trained_on=[call, under, TRAINED[1]])["errors"]
+    assert [near["text"] for near in error["nearest"]] == [TRAINED[1].text]
+
+
 def test_training_rows_are_not_encoded_where_nobody_will_read_the_nearest(runtime: Runtime) -> None:
     done: list[str] = []
     found = examine(

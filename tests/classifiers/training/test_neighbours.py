@@ -43,3 +43,7 @@ def test_errors_in_long_texts_that_begin_alike_are_told_apart() -> None:
 
 def test_without_errors_there_is_nothing_to_do() -> None:
     beside_errors([], [], ROWS, VECTORS)
+
+
+def test_where_there_are_no_rows_there_are_none_near() -> None:
+    assert nearest(VECTORS[:2], [], np.empty((0, 2), np.float32)) == [[], []]

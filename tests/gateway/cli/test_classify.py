@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from classifiers.registry import Registry
+from classifiers.training import kept
+from classifiers.training.rows import Row
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 
@@ -62,6 +65,45 @@ def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, argume
     done = classify(*arguments)
     assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
     assert "not UTF-8" in done.stderr
+
+
+def test_the_nearest_training_sentences_are_shown_on_request(classify: Classify, models_dir: Path) -> None:
+    version = Registry(models_dir).resolve("bank").name
+    texts = {"where is my new card": "card_arrival", "what is the exchange rate": "exchange_rate"}
+    kept.keep(
+        models_dir,
+        "bank",
+        version,
+        [Row(text=text, labels=(label,), group=text, source="data") for text, label in texts.items()],
+    )
+    asked = ["My new card, where is it?", "exchange rates"]
+    told = json.loads(classify("--nearest", "1", *asked).stdout)
+    assert [[(row["text"], row["labels"]) for row in one["nearest"]] for one in told] == [
+        [(text, [label])] for text, label in texts.items()
+    ]
+    assert "nearest" not in json.loads(classify(*asked).stdout)[0]
+    printed = CliRunner().invoke(app, ["classify", "bank", "--models", str(models_dir), "--nearest", "2", asked[0]])
+    near = [line.split() for line in printed.stdout.splitlines() if line.startswith("        near ")]
+    assert [line[2] for line in near] == ["card_arrival:", "exchange_rate:"]
+
+
+def test_where_the_training_sentences_are_not_kept_the_file_is_named(classify: Classify, models_dir: Path) -> None:
+    done = classify("--nearest", "1", "hi")
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    version = Registry(models_dir).resolve("bank").name
+    assert f"{version}.jsonl is not there" in done.stderr.replace("\n", "")
+
+
+def test_what_goes_by_patterns_has_no_training_sentences(tmp_path: Path) -> None:
+    policy, models = tmp_path / "contact.yaml", str(tmp_path / "models")
+    policy.write_text(
+        "version: 1\nname: contact\nkind: safety\nabout: messages\nlabels: {contact: {means: x, patterns: email}}\n"
+    )
+    run = CliRunner().invoke
+    assert run(app, ["train", str(policy), "--models", models]).exit_code == Exit.DONE
+    done = run(app, ["classify", "contact", "--models", models, "--nearest", "1", "hi"])
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    assert "learned from no sentences" in done.stderr
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
