@@ -1,6 +1,5 @@
 """`offramp classify`."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,7 @@ import typer
 
 from gateway.cli.bars import bars
 from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
-from gateway.cli.texts import argument, lines
+from gateway.cli.texts import argument, given
 
 if TYPE_CHECKING:
     from classifiers import Runtime
@@ -35,7 +34,7 @@ def classify(
     from gateway.endpoints.classify import result_of
 
     runtime = Runtime.load(models, [name])
-    chosen = texts or lines(sys.stdin.buffer)
+    chosen = texts or given()
     near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else None
     verdicts = runtime.classify([Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:

@@ -1,6 +1,7 @@
 """Texts that a command is given, as arguments or as lines of stdin: UTF-8, or refused."""
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -17,6 +18,14 @@ def argument(value: T) -> T:
     if value is None:
         return None
     return _of_bytes(value) if isinstance(value, str) else [_of_bytes(text) for text in value]
+
+
+def given() -> list[str]:
+    """The `lines` of standard input. Raises typer.Exit where it is closed, too."""
+    # None where the shell closed it
+    if sys.stdin is None:
+        raise fail("stdin is closed, so there is nothing to read", Exit.USAGE)
+    return lines(sys.stdin.buffer)
 
 
 def lines(stdin: Iterable[bytes]) -> list[str]:

@@ -1,7 +1,6 @@
 """`offramp train`."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from classifiers.teacher import Teacher
 from gateway.cli import outcomes
 from gateway.cli.calls import read as read_calls
 from gateway.cli.output import Exit, Json, print_json, stderr
-from gateway.cli.texts import lines
+from gateway.cli.texts import given
 
 if TYPE_CHECKING:
     from classifiers.training.write.budget import Estimate, Price
@@ -51,7 +50,7 @@ def train(
     name: str | None = None
     code = Exit.DONE
     told: list[dict[str, Any]] = []
-    of_calls = read_calls(lines(sys.stdin.buffer)) if calls else []
+    of_calls = read_calls(given()) if calls else []
     try:
         for file, policy in _load_all(policies, load_policy):
             name = policy.name

@@ -47,7 +47,8 @@ _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20
 _NAME = re.compile(
     r"(?<![a-z])(" + "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)) + r")(?:es|s)?(?![a-z])"
 )
-_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
+_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|(?<=\d) ?c(?:ts?)?(?![a-z$])|\u00a2")
+_BETWEEN = re.compile(r"\s+(?:for|at|x)\s+|(?<=\d)x(?![a-z])\s*|\s*[@\u00d7]\s*")
 _BEFORE_A_POINT = re.compile(
     # 5 .50 | five pounds and .50
     rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
@@ -57,6 +58,7 @@ _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:
 
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
+    text = _amount_of(text)
     lowered = text.casefold()
     apart = _is_apart(lowered)
     code, unit = _currency(text, lowered, currency)
@@ -85,6 +87,13 @@ def read(text: str, currency: str | None = None) -> Value | None:
     if rest is not None and rest != int(rest) and not of_a_part:
         return None
     return _value(_with_hundredths(whole, rest), code)
+
+
+def _amount_of(text: str) -> str:
+    """The one part that names a currency of a text that says how many cost how much: `$20` of `2 for $20`."""
+    parts = _BETWEEN.split(text)
+    priced = [part for part in parts if _PART.search(part.casefold()) or _currency(part, part.casefold(), None)[0]]
+    return priced[0] if len(priced) == 1 else text
 
 
 def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:

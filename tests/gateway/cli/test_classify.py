@@ -60,6 +60,15 @@ def test_a_line_that_is_not_utf_8_is_named(classify: Classify, stdin: bytes, lin
     assert done.stderr == f"stdin:{line}: not UTF-8\n"
 
 
+def test_a_closed_stdin_is_wrong_usage(publish: Callable[[datetime], str], models_dir: Path) -> None:
+    publish(datetime(2026, 1, 1, tzinfo=UTC))
+    command = f"exec {sys.executable} -m gateway classify bank --models '{models_dir}' <&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (Exit.USAGE, b"")
+    assert b"stdin is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["hi", "caf\udce9"], ["hi", "--system", "caf\udce9"]])
 def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, arguments: list[str]) -> None:
     done = classify(*arguments)

@@ -40,6 +40,11 @@ from classifiers.slots.values.value import Value
         ("try 20 dollars", "20", "USD"), ("TRY 20 DOLLARS", "20", "USD"), ("TRY 20", "20", "TRY"),
         ("20 try", "20", "TRY"), ("500rub", "500", "RUB"), ("fifty usd", "50", "USD"), ("eur 20", "20", "EUR"),
         ("20 CAD dollars", "20", "CAD"), ("COP$ 20", "20", "COP"),
+        ("50c", "0.50", "USD"), ("5 dollars 50c", "5.50", "USD"), ("\u20ac5 50ct", "5.50", "EUR"),
+        ("20 cts", "0.20", "USD"), ("20 c$", "20", "CAD"), ("20 CAD", "20", "CAD"),
+        ("2 for $.50", "0.50", "USD"), ("No.5 for $20", "20", "USD"), ("three for 5 euros", "5", "EUR"),
+        ("2 tickets at \u20ac15", "15", "EUR"), ("2 x $20", "20", "USD"), ("2x $20", "20", "USD"), ("3 @ EUR 20", "20", "EUR"),
+        ("2 for 99p", "0.99", "GBP"), ("$20 for 2", "20", "USD"), ("for $20", "20", "USD"),
         ("$20 try", "20", "USD"), ("try 20 usd", "20", "USD"), ("cop 20$", "20", "USD"), ("\u20ba20 TRY", "20", "TRY"),
     ],
 )  # fmt: skip
@@ -49,6 +54,7 @@ def test_amount_and_currency_are_read(text: str, amount: str, currency: str) -> 
 
 def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars() -> None:
     assert money.read("ten", "EUR") == Value(value="10", currency="EUR")
+    assert money.read("50c", "EUR") == Value(value="0.50", currency="EUR")
     assert money.read("$10", "CAD") == Value(value="10", currency="CAD")
     assert money.read("$10", "EUR") == Value(value="10", currency="USD")
     assert money.read("Rs.500", "INR") == Value(value="500", currency="INR")
