@@ -47,8 +47,14 @@ _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20
 _NAME = re.compile(
     r"(?<![a-z])(" + "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)) + r")(?:es|s)?(?![a-z])"
 )
-_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|(?<=\d) ?c(?:ts?)?(?![a-z$])|\u00a2")
-_BETWEEN = re.compile(r"\s+(?:for|at|x)\s+|(?<=\d)x(?![a-z])\s*|\s*[@\u00d7]\s*")
+_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
+_SHORT = re.compile(
+    # 50c | €5 50c | 5 dollars 50ct; seats and sizes have a C as well
+    r"\s*((?:[$\u20ac\u00a3]\s?\d+|\d+ ?(?:dollars?|euros?|USD|EUR|\u20ac))?\s*(?<!\d)\d{1,3}) ?c(?:ts?)?\s*"
+)
+_BETWEEN = re.compile(
+    r"\s+(?:for|at|x)\s+|(?<=\d)x(?![a-z])\s*|\s+x(?=[$\u20ac\u00a3\d])|\s*[@\u00d7]\s*", re.IGNORECASE
+)
 _BEFORE_A_POINT = re.compile(
     # 5 .50 | five pounds and .50
     rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
@@ -58,7 +64,11 @@ _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:
 
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
-    text = _amount_of(text)
+    amount = _amount_of(text)
+    return None if amount is None else _read(amount, currency)
+
+
+def _read(text: str, currency: str | None) -> Value | None:
     lowered = text.casefold()
     apart = _is_apart(lowered)
     code, unit = _currency(text, lowered, currency)
@@ -89,11 +99,24 @@ def read(text: str, currency: str | None = None) -> Value | None:
     return _value(_with_hundredths(whole, rest), code)
 
 
-def _amount_of(text: str) -> str:
-    """The one part that names a currency of a text that says how many cost how much: `$20` of `2 for $20`."""
+def _amount_of(text: str) -> str | None:
+    """What of a text is the amount, where it may also say how many cost that: `$20` of `2 for $20`. None of two
+    amounts."""
+    short = _SHORT.fullmatch(text)
+    if short:
+        return f"{short[1]} cents"
     parts = _BETWEEN.split(text)
-    priced = [part for part in parts if _PART.search(part.casefold()) or _currency(part, part.casefold(), None)[0]]
-    return priced[0] if len(priced) == 1 else text
+    priced = [part for part in parts if _is_priced(part)]
+    if len(priced) > 1:
+        return None
+    # what is read first counts anyway, wherever its currency stands
+    return priced[0] if priced and priced[0] is not parts[0] else text
+
+
+def _is_priced(text: str) -> bool:
+    lowered = text.casefold()
+    named = _PART.search(lowered) or _currency(text, lowered, None)[0]
+    return bool(named) and (_holds_number(lowered) or lowered.split()[:1] in (["a"], ["an"]))
 
 
 def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:

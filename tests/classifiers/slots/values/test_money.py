@@ -44,7 +44,11 @@ from classifiers.slots.values.value import Value
         ("20 cts", "0.20", "USD"), ("20 c$", "20", "CAD"), ("20 CAD", "20", "CAD"),
         ("2 for $.50", "0.50", "USD"), ("No.5 for $20", "20", "USD"), ("three for 5 euros", "5", "EUR"),
         ("2 tickets at \u20ac15", "15", "EUR"), ("2 x $20", "20", "USD"), ("2x $20", "20", "USD"),
-        ("3 @ EUR 20", "20", "EUR"),
+        ("3 @ EUR 20", "20", "EUR"), ("2 FOR $20", "20", "USD"), ("2X $20", "20", "USD"), ("2 x$20", "20", "USD"),
+        ("$20 for seat 12C", "20", "USD"), ("$5,000 for a 2 ct diamond", "5000", "USD"),
+        ("$300 iPhone 5c", "300", "USD"),
+        ("\u20ac5 for 50c", "5", "EUR"), ("20 dollars 2x", "20", "USD"), ("5 pounds 2 at a time", "5", "GBP"),
+        ("send 50 for lunch in euros", "50", "EUR"), ("100 at most EUR", "100", "EUR"),
         ("2 for 99p", "0.99", "GBP"), ("$20 for 2", "20", "USD"), ("for $20", "20", "USD"),
         ("$20 try", "20", "USD"), ("try 20 usd", "20", "USD"), ("cop 20$", "20", "USD"), ("\u20ba20 TRY", "20", "TRY"),
     ],
@@ -62,7 +66,9 @@ def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars()
     assert money.read("10 pounds", "CAD") == Value(value="10", currency="GBP")
 
 
-@pytest.mark.parametrize("text", ["ten", "a lot of money", "", "euros", "20-30 dollars", "$" + "9" * 30, "try 20"])
+@pytest.mark.parametrize(
+    "text", ["ten", "a lot of money", "", "euros", "20-30 dollars", "$" + "9" * 30, "try 20", "25C", "\u00a320 for 12p"]
+)
 def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
     assert money.read(text) is None
 
