@@ -60,7 +60,9 @@ def nearest(
     """
     found = []
     members = np.array([row.group for row in rows], str)
-    for index, cosines in enumerate(vectors @ row_vectors.T):
+    for index, vector in enumerate(vectors):
+        # one text at a time: all of a long input against all rows may be gigabytes
+        cosines = row_vectors @ vector
         allowed = np.flatnonzero(members != groups[index]) if groups else np.arange(len(rows))
         order = allowed[np.argsort(-cosines[allowed], kind="stable")[:count]]
         found.append(
