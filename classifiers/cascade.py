@@ -42,10 +42,11 @@ def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     return scores, novelty.score(stage.novelty, vectors, own)
 
 
-def part(stage: Stage, vectors: Floats, *, multi_label: bool) -> Part:
-    """What a stage makes of some windows. vectors: (windows, dimensions) of length 1."""
+def part(stage: Stage, vectors: Floats, *, multi_label: bool, among: NDArray[np.intp] | None = None) -> Part:
+    """What a stage makes of some windows. vectors: (windows, dimensions) of length 1; among: (windows,) how many
+    windows the text has that each is of, where not one."""
     scores, away = score(stage, vectors)
-    probabilities = linear.probabilities(stage.calibration, scores, multi_label=multi_label)
+    probabilities = linear.probabilities(stage.calibration, scores, multi_label=multi_label, among=among)
     return Part(stage=stage, probabilities=probabilities, away=away)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers import bands, cascade
 from classifiers.artifact import Artifact
@@ -36,15 +37,15 @@ class Classifier:
     patterns: Mapping[Kind, str] = field(default_factory=dict)
     judge: str = ""
 
-    def told(self, stage: Stage, vectors: Floats, lengths: Floats) -> Part:
+    def told(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> Part:
         """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
-        tokens in each.
+        tokens in each; among: (windows,) how many windows the message has that each is of.
 
         Safety judges each window, so that what is harmful in one place is found; single-label kinds take the mean
         of the windows, which is what the whole is about.
         """
         if self.model.policy.multi_label:
-            return cascade.part(stage, vectors, multi_label=True)
+            return cascade.part(stage, vectors, multi_label=True, among=among)
         return cascade.part(stage, _mean(vectors, lengths), multi_label=False)
 
     def verdict(

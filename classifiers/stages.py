@@ -45,6 +45,7 @@ def entry(stage: Stage) -> dict[str, Any]:
             "scale": stage.calibration.scale.tolist(),
             "offset": stage.calibration.offset.tolist(),
             "whole": stage.calibration.whole,
+            "chances": stage.calibration.chances,
         },
         "novelty": {
             "limit": float(stage.novelty.limit),
@@ -114,6 +115,9 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
     windowing = Windowing(**values["windowing"])
     if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
         raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
+    chances = float(values["calibration"].get("chances", 0.0))
+    if not 0 <= chances <= 1:
+        raise ArtifactError(f"{where}: calibration.chances of {name} is {chances}, which must be 0..1")
     earlier = float(values.get("earlier", 0.0))
     if not 0 <= earlier <= 1:
         raise ArtifactError(f"{where}: the stage before {name} counts {earlier}, which must be 0..1")
@@ -124,7 +128,7 @@ def read(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -
         name=name,
         encoder=EncoderId(**values["encoder"]),
         head=LinearHead(classes=classes, weights=weights, bias=bias),
-        calibration=Calibration(scale=scale, offset=offset, whole=whole),
+        calibration=Calibration(scale=scale, offset=offset, whole=whole, chances=chances),
         thresholds=thresholds,
         novelty=_novelty(values["novelty"], prototypes, f"{where}: {name}"),
         nearest=_nearest(

@@ -1,6 +1,7 @@
 """A linear head: embeddings → logits → calibrated probabilities."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.model import Calibration, Floats, LinearHead
 
@@ -14,19 +15,23 @@ def logits(head: LinearHead, vectors: Floats) -> Floats:
     return product
 
 
-def probabilities(calibration: Calibration, scores: Floats, *, multi_label: bool) -> Floats:
+def probabilities(
+    calibration: Calibration, scores: Floats, *, multi_label: bool, among: NDArray[np.intp] | None = None
+) -> Floats:
     """scores: logits (n, classes) → (n, classes) probabilities 0..1.
 
     Single-label: rows are a softmax and sum to 1. Multi-label: each class is a sigmoid of its own, and where the
-    calibration knows how likely any is, a row's highest is that.
+    calibration knows how likely any is, a row's highest is that. among: (n,) of how many windows each is one, 1 or
+    more; where not given, it is its text's only one.
     """
     scaled = calibration.scale * scores + calibration.offset
     if multi_label:
-        squashed = _sigmoid(scaled)
+        fewer = np.zeros(len(scores), np.float32) if among is None else lost_chances(calibration.chances, among)
+        squashed = _sigmoid(scaled - fewer[:, None])
         if calibration.whole is None:
             return squashed
         scale, offset = calibration.whole
-        whole = _sigmoid(np.float32(scale) * any_logit(scores) + np.float32(offset))
+        whole = _sigmoid(np.float32(scale) * any_logit(scores) + np.float32(offset) - fewer)
         highest = np.maximum(squashed.max(axis=1), np.finfo(np.float32).tiny)
         raised: Floats = np.minimum(squashed * (whole / highest)[:, None], whole[:, None])
         return raised
@@ -59,6 +64,12 @@ def any_logit(scores: Floats) -> Floats:
     """Multi-label: the logarithm of the summed odds of all labels, the logit of any holding. (n, labels) → (n,)."""
     summed: Floats = np.logaddexp.reduce(scores, axis=1)
     return summed
+
+
+def lost_chances(chances: float, among: NDArray[np.intp]) -> Floats:
+    """What a window's log-odds lose for the windows beside it. among: (n,) of how many each is one → (n,)."""
+    lost: Floats = (chances * np.log(among)).astype(np.float32)
+    return lost
 
 
 def _logit(probabilities: Floats) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.linear import any_logit, pooled
+from classifiers.heads.linear import any_logit, lost_chances, pooled
 from classifiers.model import NEVER, Calibration, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 from classifiers.training.statistics import ROUNDING, fewest, most
@@ -28,6 +28,10 @@ text by others than the writer profits, which held-out text by the same writer c
 
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""
+
+CHANCES = 1.0
+"""A text of n windows has n chances to look harmful, and a harmful one needs only one of them to be: the prior odds of
+each window are 1 / n of the text's (Bonferroni). docs/design/020-long-texts.md."""
 
 DEFAULT_ERROR = 0.05
 """Of what is answered that may be wrong, where the policy states no goal."""
@@ -114,17 +118,18 @@ def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tu
     return best[1], best[2]
 
 
-def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
-    """(scale, offset) by which sigmoid(scale * logit + offset) is a label's probability. logits, holds: (n,)."""
+def platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -> tuple[float, float]:
+    """(scale, offset) by which sigmoid(scale * logit + offset - fewer) is a label's probability. All (n,)."""
     if not _tells(holds):
         return 1.0, 0.0
     positives = int(holds.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
     target = np.where(holds, high, low)
     rows = np.column_stack([logits.astype(np.float64), np.ones(len(logits))])
+    less = np.zeros(len(holds)) if fewer is None else fewer.astype(np.float64)
     solution = np.array([1.0, 0.0])
     for _ in range(50):
-        guess = 1 / (1 + np.exp(-np.clip(rows @ solution, -40, 40)))
+        guess = 1 / (1 + np.exp(-np.clip(rows @ solution - less, -40, 40)))
         slope = rows.T @ (guess - target) + 1e-6 * solution
         curve = (rows * (guess * (1 - guess))[:, None]).T @ rows + 1e-6 * np.eye(2)
         step = np.linalg.solve(curve, slope)
@@ -140,18 +145,23 @@ def platt(logits: Floats, holds: NDArray[np.bool_]) -> tuple[float, float]:
     return _LEAST_SCALE, float(np.log(often / (1 - often)) - _LEAST_SCALE * logits.mean())
 
 
-def any_of(logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None) -> Calibration:
+def any_of(
+    logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None, among: NDArray[np.intp] | None = None
+) -> Calibration:
     """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
 
     logits, holds: (n, labels). whole: (n,) the logits of any label holding, where not those of these logits: of a text
-    of several windows either is the highest that one window has, since each is judged for itself.
+    of several windows either is the highest that one window has, since each is judged for itself. among: (n,) how many
+    windows each text has, where not one.
     """
-    fits = [platt(scores, truth) for scores, truth in zip(logits.T, holds.T, strict=True)]
+    fewer = None if among is None else lost_chances(CHANCES, among)
+    fits = [platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
     held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
     return Calibration(
         scale=np.array([scale for scale, _ in fits], np.float32),
         offset=np.array([offset for _, offset in fits], np.float32),
-        whole=platt(any_logit(logits) if whole is None else whole, held) if _tells(held) else None,
+        whole=platt(any_logit(logits) if whole is None else whole, held, fewer) if _tells(held) else None,
+        chances=CHANCES,
     )
 
 

@@ -32,6 +32,12 @@ class Windows:
         """(windows,) the row that each is of."""
         return np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.vectors)))
 
+    @property
+    def among(self) -> NDArray[np.intp]:
+        """(windows,) how many the row has that each is of."""
+        counts = np.diff(self.starts, append=len(self.vectors))
+        return np.repeat(counts, counts)
+
     def only(self, rows: NDArray[np.intp]) -> "Windows":
         """Those of some rows. rows: ascending."""
         counts = np.bincount(self.owners, minlength=len(self.starts))[rows]

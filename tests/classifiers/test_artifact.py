@@ -65,6 +65,14 @@ def test_how_much_of_a_system_prompt_is_read_is_kept_and_may_be_missing(model: M
     assert load(tmp_path).model.last.system_tokens == 0
 
 
+def test_how_much_chances_count_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    counting = replace(model.last, calibration=replace(model.last.calibration, chances=1.0))
+    save(replace(model, stages=(counting,)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.calibration.chances == 1
+    edit(tmp_path, lambda manifest: manifest["stages"][0]["calibration"].pop("chances"))
+    assert load(tmp_path).model.last.calibration.chances == 0
+
+
 def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
     limits = {"first": Threshold(act=0.95, unsure=0.9), "second": Threshold(act=0.95, unsure=0.9)}
     bands = {Band(above=0, up_to=40, language="de"): limits, Band(above=160, up_to=None): limits}
@@ -175,6 +183,7 @@ def test_an_artifact_of_a_version_that_took_larger_seeds_is_read(model: Model, t
         (lambda m: m["stages"][0]["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
         (lambda m: m["stages"][0]["calibration"].update(offset=[float("nan"), 0]), "not finite"),
         (lambda m: m["stages"][0]["calibration"].update(whole=[1, float("nan")]), "not finite"),
+        (lambda m: m["stages"][0]["calibration"].update(chances=-1), r"calibration\.chances of main is -1"),
         (lambda m: m["files"].update({"../outside": "0"}), "outside its folder"),
         (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
         (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,21 @@ def test_the_highest_of_several_labels_is_as_likely_as_that_any_holds() -> None:
     assert found[0] == pytest.approx([found[0, 0]] * 3)
     assert found[1, 2] / found[1, 0] == pytest.approx((1 / (1 + np.exp(-2))) / (1 / (1 + np.exp(-5))), abs=1e-5)
     assert found[2:].max(axis=1).tolist() == [0, 1]
+
+
+def test_a_window_among_several_is_less_likely_by_as_many_chances_as_its_text_has() -> None:
+    scores = np.array([[1.0, -2.0, 0.5]] * 3, np.float32)
+    for whole in (None, (1.5, -0.5)):
+        calibration = Calibration(scale=np.ones(3, np.float32), offset=np.zeros(3, np.float32), whole=whole, chances=1)
+        found = probabilities(calibration, scores, multi_label=True, among=np.array([1, 8, 40]))
+        alone = probabilities(calibration, scores[:1], multi_label=True)
+        odds = (found / (1 - found)).max(axis=1)
+        assert found[0] == pytest.approx(alone[0])
+        assert odds[0] / odds == pytest.approx([1, 8, 40], rel=1e-4)
+        as_before = replace(calibration, chances=0.0)
+        assert probabilities(as_before, scores, multi_label=True, among=np.array([1, 8, 40])) == pytest.approx(
+            np.repeat(alone, 3, axis=0)
+        )
 
 
 def test_two_judgements_of_one_label_are_pooled_by_their_logarithms() -> None:

@@ -102,7 +102,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
 def _worst(stage: Stage, windows: Windows) -> Part:
     """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
     need not be the same for both stages, though they are asked window by window."""
-    told = cascade.part(stage, windows.vectors, multi_label=True)
+    told = cascade.part(stage, windows.vectors, multi_label=True, among=windows.among)
     rows = windows.starts
     return replace(told, probabilities=highest(told.probabilities, rows), away=highest(told.away, rows))
 
@@ -119,7 +119,7 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
         name=LARGE,
         encoder=large.encoder.id,
         head=head,
-        calibration=calibrate.any_of(worst[use], truth[use], whole=whole[use]),
+        calibration=calibrate.any_of(worst[use], truth[use], whole=whole[use], among=seen.among[seen.starts][use]),
         thresholds={},
         novelty=Novelty(prototypes=np.empty((0, seen.vectors.shape[1]), np.float32), limit=_NEVER_NOVEL),
         windowing=tuned_windowing(large.head.tokens),

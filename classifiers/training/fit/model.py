@@ -245,11 +245,16 @@ def _any_of(
         loss = [calibrate.loss_any(highest(one, starts)[use], truth[use]) for one in (trained, logits)]
         if loss[0] <= loss[1]:
             logits, own_head = trained, tuned
+    counts = np.diff(starts, append=len(logits))
     calibration = calibrate.any_of(
-        highest(logits, starts)[use], truth[use], whole=highest(any_logit(logits), starts)[use]
+        highest(logits, starts)[use],
+        truth[use],
+        whole=highest(any_logit(logits), starts)[use],
+        among=counts[use],
     )
     # as they are served: each window is judged for itself, then the worst counts
-    probabilities = highest(squash(calibration, logits, multi_label=True), starts)
+    among = np.repeat(counts, counts)
+    probabilities = highest(squash(calibration, logits, multi_label=True, among=among), starts)
     chosen = goals.for_any(policy, probabilities[use], truth[use], on)
     matrix, bias = (
         (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)

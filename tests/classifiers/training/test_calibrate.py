@@ -78,6 +78,22 @@ def test_any_of_finds_how_likely_it_is_that_any_label_holds() -> None:
     assert calibrate.any_of(logits, np.ones((6000, 3), bool)).whole is None
 
 
+def test_of_long_texts_the_windows_by_which_they_had_more_chances_are_counted() -> None:
+    chance = np.random.default_rng(3)
+    logits = chance.normal(0, 2, (8000, 2)).astype(np.float32)
+    among = np.where(np.arange(8000) < 4000, 1, 10)
+    told = 1.3 * np.logaddexp.reduce(logits, axis=1) - 0.4 - np.log(among)
+    some = chance.random(8000) < 1 / (1 + np.exp(-told))
+    holds = np.zeros((8000, 2), bool)
+    holds[some, logits[some].argmax(axis=1)] = True
+    found = calibrate.any_of(logits, holds, among=among)
+    assert found.whole == pytest.approx((1.3, -0.4), abs=0.12)
+    assert found.chances == 1
+    unaware = calibrate.any_of(logits, holds).whole
+    assert unaware is not None
+    assert unaware[1] < -1
+
+
 def test_risk_coverage_counts_equal_confidences_as_one_point() -> None:
     points = calibrate.risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
     assert [(round(p.act, 2), p.answered, round(p.error, 3)) for p in points] == [

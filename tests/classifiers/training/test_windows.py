@@ -78,7 +78,7 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
     stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
     assert stage.calibration.whole is not None
     for index, verdict in zip(trained.rows, trained.verdicts, strict=True):
-        told = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True)
+        told = cascade.part(stage, windows.vectors[3 * index : 3 * index + 3], multi_label=True, among=np.full(3, 3))
         assert list(verdict.scores.values()) == pytest.approx(told.probabilities.max(axis=0), abs=1e-5)
 
 
