@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from classifiers.model import Calibration, Floats, LinearHead
 
+MOST_CHANCES = 16
+"""Windows that count: training text has hardly more, and whoever puts harm into a book shall not hide it so."""
+
 _NEARLY_NEVER = 1e-6
 _NEVER = 1e-30
 
@@ -68,7 +71,7 @@ def any_logit(scores: Floats) -> Floats:
 
 def lost_chances(chances: float, among: NDArray[np.intp]) -> Floats:
     """What a window's log-odds lose for the windows beside it. among: (n,) of how many each is one → (n,)."""
-    lost: Floats = (chances * np.log(among)).astype(np.float32)
+    lost: Floats = (chances * np.log(np.minimum(among, MOST_CHANCES))).astype(np.float32)
     return lost
 
 

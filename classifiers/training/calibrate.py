@@ -1,7 +1,7 @@
 """Held-out scores → probabilities that can be believed, and the thresholds that meet a goal. Pure.
 
-Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Per label: Platt 1999. Both with Platt's
-smoothed targets.
+Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks", with Platt's smoothed targets. Where several
+labels may hold: `platt`.
 """
 
 from collections.abc import Collection
@@ -10,16 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.linear import any_logit, lost_chances, pooled
-from classifiers.model import NEVER, Calibration, Floats, Threshold, Usual
+from classifiers.model import NEVER, Floats, Threshold, Usual
 from classifiers.training.fit.linear import Ints
 from classifiers.training.statistics import ROUNDING, fewest, most
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
-
-EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""How much a small stage may count beside a large one."""
 
 FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
 """From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
@@ -29,10 +25,6 @@ text by others than the writer profits, which held-out text by the same writer c
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""
 
-CHANCES = 1.0
-"""A text of n windows has n chances to look harmful, and a harmful one needs only one of them to be: the prior odds of
-each window are 1 / n of the text's (Bonferroni). docs/design/020-long-texts.md."""
-
 DEFAULT_ERROR = 0.05
 """Of what is answered that may be wrong, where the policy states no goal."""
 
@@ -41,8 +33,6 @@ _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _UNUSUAL = 0.005
 _LEAST_USUAL_ROWS = 20
 _LEAST_LIKELY = 0.5
-_LEAST_SCALE = 1e-3
-"""A label's probability never falls while its score rises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +80,6 @@ def loss(logits: Floats, truth: Ints) -> float:
     return _loss(logits, truth, temperature(logits, truth))
 
 
-def loss_any(logits: Floats, holds: NDArray[np.bool_]) -> float:
-    """The same of multi-label scores, each label calibrated for itself; the mean over labels. (n, labels) both."""
-    losses = []
-    for scores, held in zip(logits.T, holds.T, strict=True):
-        scale, offset = platt(scores, held)
-        signed = np.where(held, 1, -1) * (scale * scores + offset)
-        losses.append(float(np.logaddexp(0, -signed).mean()))
-    return float(np.mean(losses)) if losses else 0.0
-
-
 def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
     """(sharpness, share) of the nearest sentences' votes by which held-out text is likeliest."""
     fine = logits.shape[1] >= FINE_GRAINED
@@ -116,63 +96,6 @@ def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tu
             loss = _loss(scores, truth, temperature(scores, truth))
             best = min(best, (loss, sharpness, share))
     return best[1], best[2]
-
-
-def platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -> tuple[float, float]:
-    """(scale, offset) by which sigmoid(scale * logit + offset - fewer) is a label's probability. All (n,)."""
-    if not _tells(holds):
-        return 1.0, 0.0
-    positives = int(holds.sum())
-    high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
-    target = np.where(holds, high, low)
-    rows = np.column_stack([logits.astype(np.float64), np.ones(len(logits))])
-    less = np.zeros(len(holds)) if fewer is None else fewer.astype(np.float64)
-    solution = np.array([1.0, 0.0])
-    for _ in range(50):
-        guess = 1 / (1 + np.exp(-np.clip(rows @ solution - less, -40, 40)))
-        slope = rows.T @ (guess - target) + 1e-6 * solution
-        curve = (rows * (guess * (1 - guess))[:, None]).T @ rows + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curve, slope)
-        # a full Newton step may overshoot where nearly all is decided
-        solution = solution - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-8:
-            break
-    scale, offset = solution.tolist()
-    if scale > _LEAST_SCALE:
-        return scale, offset
-    # scores that tell nothing, or the contrary: all that is left is how often the label holds
-    often = float(target.mean())
-    return _LEAST_SCALE, float(np.log(often / (1 - often)) - _LEAST_SCALE * logits.mean())
-
-
-def any_of(
-    logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None, among: NDArray[np.intp] | None = None
-) -> Calibration:
-    """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
-
-    logits, holds: (n, labels). whole: (n,) the logits of any label holding, where not those of these logits: of a text
-    of several windows either is the highest that one window has, since each is judged for itself. among: (n,) how many
-    windows each text has, where not one.
-    """
-    fewer = None if among is None else lost_chances(CHANCES, among)
-    fits = [platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
-    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
-    return Calibration(
-        scale=np.array([scale for scale, _ in fits], np.float32),
-        offset=np.array([offset for _, offset in fits], np.float32),
-        whole=platt(any_logit(logits) if whole is None else whole, held, fewer) if _tells(held) else None,
-        chances=CHANCES,
-    )
-
-
-def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> float:
-    """How much a small stage counts beside a large one: what makes it likeliest whether any label holds.
-
-    small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
-    """
-    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
-    tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
-    return min(tops, key=lambda share: _surprise(tops[share], held))
 
 
 def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
@@ -284,17 +207,6 @@ def usual(largest: Floats) -> Usual | None:
         return None
     level, middle = np.quantile(largest, (_UNUSUAL, 0.5))
     return Usual(level=float(level), width=max(float(middle - level) / 4, 1e-3))
-
-
-def _tells(holds: NDArray[np.bool_]) -> bool:
-    """Whether there is enough of either sort to calibrate by. holds: (n,)."""
-    return bool(2 <= holds.sum() <= len(holds) - 2)
-
-
-def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
-    """Mean negative log-likelihood. probabilities, held: (n,)."""
-    told = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
-    return float(-np.log(told).mean()) if len(told) else 0.0
 
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:

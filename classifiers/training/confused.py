@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.model import Floats
 from classifiers.policy import NONE, OTHER, Policy
-from classifiers.training import calibrate, crossfit
+from classifiers.training import calibrate, crossfit, platt
 from classifiers.training.fit.model import classes_of
 from classifiers.training.progress import Silent
 from classifiers.training.rows import Row, by_themselves
@@ -136,7 +136,7 @@ def _any_of(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> 
         stable=True,
     )
     truth = holds[held.rows]
-    fits = [calibrate.platt(held.logits[:, index], truth[:, index]) for index in range(len(classes))]
+    fits = [platt.fit(held.logits[:, index], truth[:, index]) for index in range(len(classes))]
     scale, offset = (np.array(part, np.float32) for part in zip(*fits, strict=True))
     logits = held.logits * scale + offset
     named = logits > 0

@@ -48,7 +48,7 @@ def test_a_window_among_several_is_less_likely_by_as_many_chances_as_its_text_ha
         alone = probabilities(calibration, scores[:1], multi_label=True)
         odds = (found / (1 - found)).max(axis=1)
         assert found[0] == pytest.approx(alone[0])
-        assert odds[0] / odds == pytest.approx([1, 8, 40], rel=1e-4)
+        assert odds[0] / odds == pytest.approx([1, 8, 16], rel=1e-4)
         as_before = replace(calibration, chances=0.0)
         assert probabilities(as_before, scores, multi_label=True, among=np.array([1, 8, 40])) == pytest.approx(
             np.repeat(alone, 3, axis=0)

@@ -19,7 +19,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import any_logit
 from classifiers.model import LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
-from classifiers.training import calibrate, goals, grey
+from classifiers.training import goals, grey, platt
 from classifiers.training.fit.lesson import Lesson, lesson_of
 from classifiers.training.fit.model import Trained, classes_of, verdict_of
 from classifiers.training.fit.points import Compared, points
@@ -77,7 +77,7 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
     # both judge together what the large one is asked, and nothing else
     doubted = used & grey.through(first.probabilities, told.probabilities, limits).asked
     shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
-    share = calibrate.earlier_share(first.probabilities[shown], told.probabilities[shown], truth[shown])
+    share = platt.earlier_share(first.probabilities[shown], told.probabilities[shown], truth[shown])
     both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
     compared = Compared(
         rows=asked,
@@ -119,7 +119,7 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
         name=LARGE,
         encoder=large.encoder.id,
         head=head,
-        calibration=calibrate.any_of(worst[use], truth[use], whole=whole[use], among=seen.among[seen.starts][use]),
+        calibration=platt.any_of(worst[use], truth[use], whole=whole[use], among=seen.among[seen.starts][use]),
         thresholds={},
         novelty=Novelty(prototypes=np.empty((0, seen.vectors.shape[1]), np.float32), limit=_NEVER_NOVEL),
         windowing=tuned_windowing(large.head.tokens),

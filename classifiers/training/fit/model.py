@@ -16,7 +16,7 @@ from classifiers.model import Calibration, EncoderId, Floats, LinearHead, Model,
 from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
-from classifiers.training import bands, calibrate, crossfit, goals, offsets
+from classifiers.training import bands, calibrate, crossfit, goals, offsets, platt
 from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
@@ -242,11 +242,11 @@ def _any_of(
     logits, starts, own_head = held.logits, held.starts, None
     if tuned is not None:
         trained = (windows or each_whole(vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
-        loss = [calibrate.loss_any(highest(one, starts)[use], truth[use]) for one in (trained, logits)]
+        loss = [platt.loss(highest(one, starts)[use], truth[use]) for one in (trained, logits)]
         if loss[0] <= loss[1]:
             logits, own_head = trained, tuned
     counts = np.diff(starts, append=len(logits))
-    calibration = calibrate.any_of(
+    calibration = platt.any_of(
         highest(logits, starts)[use],
         truth[use],
         whole=highest(any_logit(logits), starts)[use],
