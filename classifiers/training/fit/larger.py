@@ -42,6 +42,8 @@ policy does not say; of a bank's messages it was a third of that, of what people
 _MOST_UNLABELLED = 3_000
 _TIMED_TOKENS, _TIMES = 32, 15
 _NEVER_NOVEL = 2.0
+_OF_ONE_STAGE = {"platt", "platt_of_any", "chances", "head"}
+"""Settings that say nothing of both stages."""
 _LEAST_DOUBTED = 100
 """Held-out rows that the large encoder is asked about, by which the small one's share beside it is chosen."""
 
@@ -159,12 +161,13 @@ def _joined(
     one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
     two = replace(last.stage, thresholds=chosen.thresholds)
     settings = {
-        **{name: value for name, value in small.settings.items() if name not in {"platt", "platt_of_any", "head"}},
+        **{name: value for name, value in small.settings.items() if name not in _OF_ONE_STAGE},
         "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
         "cascade": {
             "most_asked": most_asked,
             "clear_below": limits.unsure,
             "earlier": last.stage.earlier,
+            "chances": {stage.name: stage.calibration.chances for stage in (one, two)},
             "points": points(policy, compared, most_asked),
         },
     }

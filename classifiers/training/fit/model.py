@@ -284,6 +284,7 @@ def _any_of(
             for name, scale, offset in zip(classes, calibration.scale, calibration.offset, strict=True)
         },
         "platt_of_any": calibration.whole and [round(value, 4) for value in calibration.whole],
+        "chances": calibration.chances,
         "calibrated_on": on,
     }
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
