@@ -14,7 +14,7 @@ EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 CHANCES, _CHANCES_GIVE = 0.7, 0.2
 """How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
-is from certain: 0.65 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
+is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
 all (Bonferroni). docs/design/020-long-texts.md."""
 
 _CHANCES_TRIED = tuple(percent / 100 for percent in range(0, 101, 5))
