@@ -39,7 +39,7 @@ class Classifier:
 
     def told(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> Part:
         """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
-        tokens in each; among: (windows,) how many windows the message has that each is of.
+        tokens in each; among: (windows,) how many windows the text has that each is of, read or not.
 
         Safety judges each window, so that what is harmful in one place is found; single-label kinds take the mean
         of the windows, which is what the whole is about.

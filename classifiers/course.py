@@ -99,7 +99,8 @@ class Course:
         unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
         if rows:
             lengths = np.array([len(window) for window, *_ in pieces], np.float32)
-            among = np.array([len(span.windows) for _, span, _ in pieces], np.intp)
+            # what a budget leaves unread counts: a text is no shorter for being read in part
+            among = np.array([max(len(span.windows) + span.unread, 1) for _, span, _ in pieces], np.intp)
             told = self.classifier.told(self._banded(stage), np.stack(rows), lengths, among)
             if self.before is not None:
                 told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)

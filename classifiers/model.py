@@ -37,8 +37,8 @@ class Calibration:
     scale: (1,) or (classes,) float32; offset: (classes,) float32. whole: multi-label, (scale, offset) by which the
     logarithm of the summed odds says how likely it is that any label holds: the labels' probabilities are then
     brought to that height together, the highest to just that. chances: multi-label, how many times the logarithm of
-    the number of a text's windows is taken from the log-odds of each, since so many windows have so many chances
-    (0..1; windows are alike, so it is less than all).
+    the number of a text's windows (`heads.linear.MOST_CHANCES` at most) is taken from the log-odds of each, since so
+    many windows have so many chances (0..1; windows are alike, so it is less than all).
     """
 
     scale: Floats

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from classifiers.model import Calibration, Floats, LinearHead
 
 MOST_CHANCES = 8
-"""Windows that count: with more, whoever hides harm in a long page would gain, and harmless text hardly anything."""
+"""So many windows of a text are counted, and all are read: counting more would help whoever hides harm in a long page,
+and spare harmless text hardly anything."""
 
 _NEARLY_NEVER = 1e-6
 _NEVER = 1e-30

@@ -46,8 +46,11 @@ def fit(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -
     if scale > _LEAST_SCALE:
         return scale, offset
     # scores that tell nothing, or the contrary: all that is left is how often the label holds
-    often = float(target.mean())
-    return _LEAST_SCALE, float(np.log(often / (1 - often)) - _LEAST_SCALE * logits.mean())
+    often, offset = float(target.mean()), 0.0
+    for _ in range(50):
+        guess = 1 / (1 + np.exp(-np.clip(_LEAST_SCALE * rows[:, 0] + offset - less, -40, 40)))
+        offset += float(np.clip((often - guess.mean()) / max((guess * (1 - guess)).mean(), 1e-6), -5, 5))
+    return _LEAST_SCALE, offset
 
 
 def any_of(
@@ -91,12 +94,13 @@ def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp])
     return min(_CHANCES_TRIED, key=surprise)
 
 
-def loss(logits: Floats, holds: NDArray[np.bool_]) -> float:
-    """How unlikely scores make the truth, each label calibrated for itself; the mean over labels. (n, labels) both."""
-    losses = []
+def loss(logits: Floats, holds: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
+    """How unlikely scores make the truth, each label calibrated for itself; the mean over labels. logits, holds:
+    (n, labels); among: (n,) windows of each text."""
+    losses, fewer = [], lost_chances(CHANCES, among)
     for scores, held in zip(logits.T, holds.T, strict=True):
-        scale, offset = fit(scores, held)
-        signed = np.where(held, 1, -1) * (scale * scores + offset)
+        scale, offset = fit(scores, held, fewer)
+        signed = np.where(held, 1, -1) * (scale * scores + offset - fewer)
         losses.append(float(np.logaddexp(0, -signed).mean()))
     return float(np.mean(losses)) if losses else 0.0
 

@@ -226,13 +226,13 @@ def test_what_the_stage_before_made_of_a_window_counts_beside_the_next(
 
 
 def test_each_window_of_a_long_message_has_as_many_chances_less(safe: Model, little: Path, encoder: Encoder) -> None:
-    def odds(chances: float, *texts: str, stages: int = 1) -> tuple[float, int]:
+    def odds(chances: float, *texts: str, stages: int = 1, most: int = 64) -> tuple[float, int]:
         told = [replace(one, calibration=replace(one.calibration, chances=chances)) for one in safe.stages]
         doubting = replace(told[0], thresholds=dict.fromkeys(told[0].head.classes, DOUBT))
         model = replace(safe, stages=(doubting, *told[1:])[:stages])
         encoders = [encoder, *([Encoder.open(little)] if stages > 1 else [])]
         runtime = Runtime(encoders, {"safe": Classifier(name="safe", version="v1", model=model)})
-        (verdict,) = runtime.classify([Reading(classifier="safe", texts=texts)])
+        (verdict,) = runtime.classify([Reading(classifier="safe", texts=texts, max_windows=most)])
         likeliest = max(verdict.scores.values())
         return likeliest / (1 - likeliest), verdict.windows_read
 
@@ -241,7 +241,8 @@ def test_each_window_of_a_long_message_has_as_many_chances_less(safe: Model, lit
         before, windows = odds(0.0, long, stages=stages)
         assert windows > 2
         assert before / odds(1.0, long, stages=stages)[0] == pytest.approx(windows, rel=1e-3)
-    # messages are each judged for themselves
+    # what a budget leaves unread counts as well, and messages are each judged for themselves
+    assert odds(1.0, long, most=1)[0] == pytest.approx(odds(0.0, long, most=1)[0] / windows, rel=1e-3)
     assert odds(1.0, FOUND, "hello there")[0] == pytest.approx(odds(0.0, FOUND, "hello there")[0])
 
 

@@ -103,7 +103,8 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench") -> "Made | None":
 
 def _worst(stage: Stage, windows: Windows) -> Part:
     """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
-    need not be the same for both stages, though they are asked window by window."""
+    need not be the same for both stages, though they are asked window by window; nor need their number, by which each
+    counts for less, where the two encoders' tokenizers part text unlike each other."""
     told = cascade.part(stage, windows.vectors, multi_label=True, among=windows.among)
     rows = windows.starts
     return replace(told, probabilities=highest(told.probabilities, rows), away=highest(told.away, rows))

@@ -239,22 +239,17 @@ def _any_of(
         windows=windows,
     )
     (use, on), truth = measured_on(policy, rows, held.rows), holds[held.rows]
-    logits, starts, own_head = held.logits, held.starts, None
+    logits, starts, own_head, counts = held.logits, held.starts, None, np.diff(held.starts, append=len(held.logits))
     if tuned is not None:
         trained = (windows or each_whole(vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
-        loss = [platt.loss(highest(one, starts)[use], truth[use]) for one in (trained, logits)]
+        loss = [platt.loss(highest(one, starts)[use], truth[use], counts[use]) for one in (trained, logits)]
         if loss[0] <= loss[1]:
             logits, own_head = trained, tuned
-    counts = np.diff(starts, append=len(logits))
-    calibration = platt.any_of(
-        highest(logits, starts)[use],
-        truth[use],
-        whole=highest(any_logit(logits), starts)[use],
-        among=counts[use],
-    )
+    whole = highest(any_logit(logits), starts)[use]
+    calibration = platt.any_of(highest(logits, starts)[use], truth[use], whole=whole, among=counts[use])
     # as they are served: each window is judged for itself, then the worst counts
-    among = np.repeat(counts, counts)
-    probabilities = highest(squash(calibration, logits, multi_label=True, among=among), starts)
+    each = squash(calibration, logits, multi_label=True, among=np.repeat(counts, counts))
+    probabilities = highest(each, starts)
     chosen = goals.for_any(policy, probabilities[use], truth[use], on)
     matrix, bias = (
         (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
@@ -271,10 +266,8 @@ def _any_of(
         windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
     )
-    model = Model(policy=policy, stages=(stage,))
     verdicts = tuple(
-        verdict_of(policy, classes, scored, name_any(classes, scored, chosen.thresholds), 0.0)
-        for scored in probabilities
+        verdict_of(policy, classes, one, name_any(classes, one, chosen.thresholds), 0.0) for one in probabilities
     )
     settings = {
         "head": "tuned with the encoder" if own_head else "logistic regressions for each label and for any",
@@ -287,6 +280,7 @@ def _any_of(
         "chances": calibration.chances,
         "calibrated_on": on,
     }
+    model = Model(policy=policy, stages=(stage,))
     return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
 
 

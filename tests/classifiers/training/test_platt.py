@@ -73,3 +73,10 @@ def test_a_small_stage_counts_beside_a_large_one_as_far_as_it_knows_something() 
     assert platt.earlier_share(alike, large, holds) >= 0.3
     assert platt.earlier_share(large, large, holds) == 0
     assert platt.earlier_share(large[:0], large[:0], holds[:0]) == 0
+
+
+def test_scores_that_tell_nothing_keep_to_how_often_a_label_holds_however_long_the_texts() -> None:
+    logits, holds = np.zeros(40, np.float32), np.arange(40) % 4 == 0
+    fewer = np.where(np.arange(40) < 20, 0.0, 2.0).astype(np.float32)
+    scale, offset = platt.fit(logits, holds, fewer)
+    assert (1 / (1 + np.exp(-(scale * logits + offset - fewer)))).mean() == pytest.approx(holds.mean(), abs=0.03)
