@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.starters.inside import among
 from benchmarks.starters.sets import (
     AILUMINATE,
     BANK,
@@ -105,7 +106,8 @@ class Guard:
 
 
 def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
-    """A policy's section: quality on each set for each model, the share asked, attacks, categories, milliseconds."""
+    """A policy's section: quality on each set for each model, the share asked, attacks, what is found inside other
+    text, milliseconds, categories."""
     guard = Guard(policy, models)
     sets = {what: rows for what, rows in public(data) if what in ABOUT[policy.name]}
     settings = guard.report["settings"]
@@ -118,6 +120,8 @@ def guard_lines(policy: Policy, models: Path, data: Path) -> Iterator[str]:
     yield from _quality(guard, sets, data)
     yield ""
     yield from _attacks(guard, sets)
+    yield ""
+    yield from _inside(guard, sets)
     yield ""
     yield from _times(guard, sets, data)
     named = kinds(data)
@@ -183,6 +187,21 @@ def _kept(figures: Mapping[str, Any], *, interval: bool = False) -> str:
         return ""
     low, high = figures["kept_interval"] or (figures["kept"], figures["kept"])
     return f"{figures['kept']:.1%}" + (f" ({low:.1%} – {high:.1%})" if interval else "")
+
+
+def _inside(guard: Guard, sets: Mapping[str, Rows]) -> Iterator[str]:
+    yield f"| flagged | {' | '.join(guard.variants)} |"
+    yield f"|---|{'---|' * len(guard.variants)}"
+    for what, texts in among(sets):
+        yield f"| {what} | {' | '.join(flagged(guard, name, texts) for name in guard.variants)} |"
+
+
+def flagged(guard: Guard, variant: str, texts: Sequence[str]) -> str:
+    """The share of texts that is flagged, and in brackets what is in doubt beside."""
+    verdicts = guard.read(variant, texts)
+    share = sum(bool(verdict.labels) for verdict in verdicts) / len(texts)
+    doubted = sum(not verdict.labels and verdict.abstention is not None for verdict in verdicts) / len(texts)
+    return f"{share:.1%} ({doubted:.1%})"
 
 
 def _times(guard: Guard, sets: Mapping[str, Rows], data: Path) -> Iterator[str]:

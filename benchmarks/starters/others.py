@@ -6,7 +6,8 @@
     python -m benchmarks.starters.others FOLDER --models MODELS
 
 FOLDER: the wheels, which are read as they are; MODELS: where the guards are trained, as `benchmarks.starters` does.
-Prints a table: what of each set is flagged. The first so many characters of a text are read.
+Prints a table: what of each set is flagged, and what of harm that was put inside long tasks. The first so many
+characters of a text are read.
 """
 
 import argparse
@@ -20,13 +21,17 @@ from pathlib import Path
 import yaml
 
 from benchmarks.machine import machine
-from benchmarks.starters.guards import ABOUT, Guard
-from benchmarks.starters.sets import INJECTIONS, Rows
+from benchmarks.starters.guards import ABOUT, Guard, flagged
+from benchmarks.starters.inside import short, within
+from benchmarks.starters.sets import INJECTIONS, Rows, public
 from gateway.config.load import load_policy
 
 POLICIES = Path(__file__).parents[2] / "config" / "policies"
 MOST, LONGEST = 200, 4_000
 """Texts of a set, drawn with a fixed seed, and characters of a text."""
+TASKS = "WritingBench's tasks in English"
+_PAGE = 800
+"""Characters of a task that harm is put in."""
 
 
 def main() -> None:
@@ -34,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wheels", type=Path)
     parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds safety/")
     options = parser.parse_args()
     sets = list(others(options.wheels))
     print(f"On {machine()}.")
@@ -48,8 +54,18 @@ def main() -> None:
             # attacks are nothing that harmful content is about
             if rows[0][1] and INJECTIONS not in about:
                 continue
-            cells = [_flagged(guard, variant, [text for text, _ in rows]) for variant in guard.variants]
-            print(f"| {what} | {len(rows)} | {'attacks' if rows[0][1] else 'harmless'} | {' | '.join(cells)} |")
+            _print(guard, what, "attacks" if rows[0][1] else "harmless", [text for text, _ in rows])
+        held = {what: rows for what, rows in public(options.data) if what in about}
+        pages = [text for what, rows in sets if what.startswith(TASKS) for text, _ in rows if len(text) >= _PAGE]
+        if held and pages:
+            what, texts = short(held)
+            _print(guard, f"{what}, each inside one of {TASKS}", "harmful", within(texts, pages))
+            _print(guard, f"the {len(pages)} tasks that they are put in", "harmless", pages)
+
+
+def _print(guard: Guard, what: str, sort: str, texts: Sequence[str]) -> None:
+    cells = [flagged(guard, variant, texts) for variant in guard.variants]
+    print(f"| {what} | {len(texts)} | {sort} | {' | '.join(cells)} |", flush=True)
 
 
 def others(wheels: Path) -> Iterator[tuple[str, Rows]]:
@@ -115,7 +131,7 @@ def _deepset(wheels: Path) -> _Found:
 
 def _writing(wheels: Path) -> _Found:
     return (
-        "WritingBench's tasks in English",
+        TASKS,
         "inspect-evals",
         [text for text in _tasks(wheels) if not _is_chinese(text)],
     )
@@ -160,13 +176,6 @@ def _parquet(wheels: Path, package: str, within: str, column: str) -> list[str]:
     import pandas as pd
 
     return [str(text) for file in files for text in pd.read_parquet(io.BytesIO(file))[column]]
-
-
-def _flagged(guard: Guard, variant: str, texts: Sequence[str]) -> str:
-    verdicts = guard.read(variant, texts)
-    flagged = sum(bool(verdict.labels) for verdict in verdicts) / len(texts)
-    doubted = sum(not verdict.labels and verdict.abstention is not None for verdict in verdicts) / len(texts)
-    return f"{flagged:.1%} ({doubted:.1%})"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.model import classes_of
 from classifiers.training.fit.prompted import prompted
+from classifiers.training.fit.surrounded import surrounded
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
@@ -55,11 +56,18 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
 
 
 def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
-    """All that a policy's rows teach, some of them held out; where system prompts are read, with copies under one."""
+    """All that a policy's rows teach, some of them held out. Where several labels may hold, with copies inside other
+    text; where system prompts are read, with copies under one."""
     held = held_out(rows, seed)
-    taught = prompted(rows, held, seed, policy.tests)
-    held = np.concatenate([held, np.zeros(len(taught) - len(rows), bool)])
+    taught = surrounded(rows, held, seed) if policy.multi_label else list(rows)
+    taught = prompted(taught, _more(held, taught), seed, policy.tests)
+    held = _more(held, taught)
     return Lesson(rows=taught, targets=targets_of(policy, taught), held=held)
+
+
+def _more(held: NDArray[np.bool_], rows: Sequence[Row]) -> NDArray[np.bool_]:
+    """(rows,) which are held out, where those behind the first ones are copies for tuning."""
+    return np.concatenate([held, np.zeros(len(rows) - len(held), bool)])
 
 
 def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:

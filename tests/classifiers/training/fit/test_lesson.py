@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 from classifiers.policy import Policy
@@ -33,10 +34,10 @@ def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -
     lesson = lesson_of(policy, rows, seed=0)
     copies = lesson.rows[200:]
     assert copies
-    assert [one.text for one in lesson.rows[:200]] == [one.text for one in rows]
+    assert all(before.text in after.text for after, before in zip(lesson.rows, rows, strict=False))
     assert len(lesson.rows) == len(lesson.targets) == len(lesson.held)
     assert lesson.held[:200].any()
     assert not lesson.held[200:].any()
     held = {one.text for one, out in zip(rows, lesson.held[:200], strict=True) if out}
-    assert not held & {one.text for one in copies}
+    assert not held & {text for one in copies for text in re.findall(r"text \d+", one.text)}
     assert [bool(target) for target in lesson.targets[:, 0]] == [one.labels == ("a",) for one in lesson.rows]

@@ -1,0 +1,60 @@
+"""Some rows inside harmless text of other rows: what a label means holds of a page as soon as it holds of a part. Pure.
+
+Rows are mostly a sentence or two, so an encoder tuned on them alone learns that text of several matters is harmless.
+Harmless rows are put inside such text as often as harmful ones: that there is any, or how much, tells nothing.
+"""
+
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.training.rows import Row
+
+_SHARE = 0.08
+_WORDS = (16, 400)
+"""Around a row: as many texts get 16 to 32 as 200 to 400."""
+_JOINTS = (" ", "\n", "\n\n")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
+
+
+def surrounded(rows: Sequence[Row], held: NDArray[np.bool_], seed: int) -> list[Row]:
+    """The rows in their order, then copies of some inside text of harmless rows of the same side. held: (rows,) those
+    that are held out; each of them is measured once, some inside such text, and there are no copies of these.
+
+    Rows under a system prompt stay as they are, and surround none: what is harmless there may not be so elsewhere.
+    """
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    around = {
+        side: [row for row, out in zip(rows, held, strict=True) if out == side and _is_harmless(row)]
+        for side in (False, True)
+    }
+    made, copies = [], []
+    for row, out in zip(rows, held.tolist(), strict=True):
+        others = around[out]
+        if others and row.probe and not row.system and not row.digest and chance.random() < _SHARE:
+            inside = replace(row, text=_inside(row.text, others, chance), marks=None)
+            made.append(inside if out else row)
+            copies += [] if out else [inside]
+        else:
+            made.append(row)
+    return [*made, *copies]
+
+
+def _is_harmless(row: Row) -> bool:
+    return row.probe and not (row.labels or row.against or row.system or row.digest)
+
+
+def _inside(text: str, others: Sequence[Row], chance: random.Random) -> str:
+    words = math.exp(chance.uniform(*map(math.log, _WORDS)))
+    sentences: list[str] = []
+    count = 0
+    while count < words:
+        sentences += (drawn := _SENTENCE_ENDS.split(chance.choice(others).text))
+        count += sum(len(sentence.split()) for sentence in drawn) + 1
+    sentences.insert(chance.randint(0, len(sentences)), text)
+    return chance.choice(_JOINTS).join(sentences)
