@@ -13,7 +13,8 @@ from classifiers.cascade import score
 from classifiers.encoder.session import Encoder, embed
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.fit.model import Trained, fit
+from classifiers.training.fit.model import fit
+from classifiers.training.fit.trained import Trained
 from classifiers.training.progress import Silent
 from classifiers.training.rows import Row
 

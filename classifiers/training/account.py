@@ -11,7 +11,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.training import doubt, goals
 from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
-from classifiers.training.fit.model import Trained
+from classifiers.training.fit.trained import Trained
 from classifiers.training.neighbours import beside_errors
 from classifiers.training.rounds import Rounds
 from classifiers.training.rows import Row
@@ -31,7 +31,7 @@ def account(
     """What report.json holds. failures: of the policy's own tests; seconds: of each step so far."""
     text = gathered.text
     rows, cleaned = text.rows, text.cleaned
-    held = [rows[index] for index in trained.rows]
+    held = trained.read
     outside = {(OTHER,), *([()] if policy.several else [])}
     everyday = [row.source == "builtin" and row.labels in outside for row in held]
     tests = len(selftest.asked(trained.model))

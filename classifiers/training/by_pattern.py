@@ -8,8 +8,8 @@ import numpy as np
 from classifiers.errors import PolicyError
 from classifiers.model import Model
 from classifiers.policy import Policy
-from classifiers.training.fit.model import Trained
 from classifiers.training.fit.recipe import Made
+from classifiers.training.fit.trained import Trained
 from classifiers.training.goals import Chosen
 from classifiers.training.rows import Row
 
@@ -51,6 +51,7 @@ def nothing_learned(policy: Policy) -> Made:
         model=Model(policy=policy, stages=()),
         chosen=Chosen(thresholds={}, goals=[]),
         rows=np.zeros(0, np.intp),
+        read=(),
         verdicts=(),
         used=np.zeros(0, np.bool_),
         settings={"head": "none; all labels are told by patterns", "calibrated_on": "nothing"},

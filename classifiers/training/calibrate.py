@@ -150,8 +150,14 @@ def topic_threshold(
         act = reach.act if reach else NEVER.act
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
     missed = float(mine[min(most(max_error, len(mine)), len(mine) - 1)]) if len(mine) else act
-    doubt = float(others[min(most(most_doubt, len(others)), len(others) - 1)]) if len(others) else 0.0
+    doubt = _above(others, most_doubt)
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
+
+
+def _above(falling: Floats, share: float) -> float:
+    """The lowest threshold that at most `share` of scores reach, 0 where all may. falling: (n,) the highest first."""
+    place = most(share, len(falling))
+    return float(np.nextafter(np.float32(falling[place]), np.float32(2))) if place < len(falling) else 0.0
 
 
 def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:
@@ -196,7 +202,7 @@ def safety_threshold(
     act = float(np.clip(act, least, 1.0))
     if set(stated) == {"catch"} and len(positive):
         act = min(act, caught)
-    doubt = float(highest[min(most(most_doubt, len(highest)), len(highest) - 1)]) if len(highest) else 0.0
+    doubt = _above(highest, most_doubt)
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 

@@ -7,18 +7,17 @@ is for the large encoder to say.
 import random
 from collections.abc import Callable, Sequence
 
-from classifiers.training.write.everyday import EVERYDAY
-
 _SHORTEST = 6
 """Words of a text that is parted."""
 
 
-def recombined(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """`count` texts, or fewer where there is little to combine; the same for the same texts and seed."""
+def recombined(texts: Sequence[str], count: int, seed: int, *, everyday: Sequence[str]) -> list[str]:
+    """`count` texts, or fewer where there is little to combine; the same for the same texts and seed. everyday: what
+    may stand beside them."""
     if not texts:
         return []
     chance = random.Random(seed)  # noqa: S311 - no secret
-    ways: list[Callable[[str, str], str]] = [_beside, _crossed, _first, _last, _beside_everyday(chance)]
+    ways: list[Callable[[str, str], str]] = [_beside, _crossed, _first, _last, _beside_everyday(chance, everyday)]
     known = set(texts)
     made: dict[str, None] = {}
     for turn in range(4 * count):
@@ -54,9 +53,11 @@ def _last(one: str, _: str) -> str:
     return " ".join(words[len(words) // 2 :]) if len(words) >= _SHORTEST else ""
 
 
-def _beside_everyday(chance: random.Random) -> Callable[[str, str], str]:
+def _beside_everyday(chance: random.Random, everyday: Sequence[str]) -> Callable[[str, str], str]:
     def make(one: str, _: str) -> str:
-        pair = [one, chance.choice(EVERYDAY)]
+        if not everyday:
+            return ""
+        pair = [one, chance.choice(everyday)]
         chance.shuffle(pair)
         return " ".join(pair)
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from classifiers.encoder.session import Encoder
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.fit.model import Trained, fit
+from classifiers.training.fit.model import fit
+from classifiers.training.fit.trained import Trained
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows
 

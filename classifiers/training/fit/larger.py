@@ -21,14 +21,16 @@ from classifiers.model import LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.training import goals, grey, platt
 from classifiers.training.fit.lesson import Lesson, lesson_of
-from classifiers.training.fit.model import Trained, classes_of, verdict_of
+from classifiers.training.fit.model import classes_of, verdict_of
 from classifiers.training.fit.points import Compared, points
+from classifiers.training.fit.trained import Trained
 from classifiers.training.fit.tuned import TunedEncoder, read, stage, tune_encoder
 from classifiers.training.goals import Chosen
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.unlabelled import drawn, recombined
 from classifiers.training.windows import Windows, highest, tuned_windowing
+from classifiers.training.write.everyday import EVERYDAY
 from classifiers.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -133,7 +135,10 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
 def _widened(lesson: Lesson, large: TunedEncoder, judge: Stage, bench: "Bench") -> Lesson:
     """The lesson with text that the large stage has labelled: softly, as it judges."""
     known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
-    texts = recombined([row.text for row in known], min(len(known), _MOST_UNLABELLED), bench.seed)
+    hidden = "\n".join(row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if held)
+    everyday = [text for text in EVERYDAY if text not in hidden]
+    count = min(len(known), _MOST_UNLABELLED)
+    texts = recombined([row.text for row in known], count, bench.seed, everyday=everyday)
     systems = drawn([row.system for row in known], len(texts), bench.seed)
     rows = [
         Row(text=text, system=system, labels=(), group="unlabelled", source="builtin", probe=False)
@@ -176,6 +181,7 @@ def _joined(
         model=Model(policy=policy, stages=(one, two)),
         chosen=chosen,
         rows=compared.rows,
+        read=small.read,
         verdicts=tuple(_verdicts(policy, replace(first, stage=one), replace(last, stage=two))),
         used=compared.used,
         settings=settings,

@@ -11,13 +11,15 @@ from classifiers.errors import TrainingError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
 from classifiers.training.fit.model import classes_of
-from classifiers.training.fit.prompted import prompted
+from classifiers.training.fit.prompted import prompted, told_under_prompts
 from classifiers.training.fit.surrounded import surrounded
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 
 _HELD_OUT = 600
 """Rows to calibrate on, where a tenth of all is more; a fifth where that is fewer."""
+_LARGEST = 1.5
+"""Times its share of the rows that a fold may hold to be the one that is held out."""
 SYSTEM_TOKENS = 64
 """Of a system prompt, beside each window. A window of 32 tokens takes three times as long with all of them."""
 
@@ -49,7 +51,11 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
     share = min(0.2, max(0.1, _HELD_OUT / max(len(dealt), 1)))
     number = max(2, min(round(1 / share), len(like)))
     held: NDArray[np.bool_] = np.zeros(len(rows), bool)
-    held[dealt] = folds([rows[index] for index in dealt.tolist()], number, seed) == 0
+    fold = folds([rows[index] for index in dealt.tolist()], number, seed)
+    # one huge group would leave little to learn from: its fold is not the one
+    sizes = np.bincount(fold, minlength=number)
+    fitting = np.flatnonzero((sizes > 0) & (sizes <= _LARGEST * len(dealt) / number))
+    held[dealt] = fold == (fitting[0] if len(fitting) else 0)
     if held.all() or not held.any():
         raise TrainingError("fine-tuning needs rows of at least two groups")
     return held
@@ -59,7 +65,8 @@ def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:
     """All that a policy's rows teach, some of them held out. Where several labels may hold, with copies inside other
     text; where system prompts are read, with copies under one."""
     held = held_out(rows, seed)
-    taught = surrounded(rows, held, seed) if policy.multi_label else list(rows)
+    told = told_under_prompts(rows, policy.tests)
+    taught = surrounded(rows, held, seed, spared=told) if policy.multi_label else list(rows)
     taught = prompted(taught, _more(held, taught), seed, policy.tests)
     held = _more(held, taught)
     return Lesson(rows=taught, targets=targets_of(policy, taught), held=held)

@@ -1,9 +1,8 @@
 """Fit and calibrate: rows and vectors → a Model, with the held-out scores it was calibrated on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from classifiers.training import bands, calibrate, crossfit, goals, offsets, pla
 from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
-from classifiers.training.goals import Chosen
+from classifiers.training.fit.trained import Trained, TunedHead
 from classifiers.training.measured import enough, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
@@ -33,34 +32,6 @@ _NEVER_NOVEL = 2.0
 _SAFETY_WINDOWS = Windowing(tokens=32, overlap=8)
 """One harmful sentence in long harmless text: AUC 0.80 with these, 0.66 with windows of 128 tokens (contrast rows
 inside 250 tokens of Banking77 messages, highest window)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """model; chosen: its thresholds and goals; rows, verdicts: held-out rows (by index) and what the model's
-    calibration makes of scores that were given without having seen them; used: (rows,) which of them calibrated it;
-    settings: of the fit, for the report."""
-
-    model: Model
-    chosen: Chosen
-    rows: NDArray[np.intp]
-    verdicts: tuple[Verdict, ...]
-    used: NDArray[np.bool_]
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedHead:
-    """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
-    of length 1; unseen: (rows,) what it was not tuned on; tokens: the longest window, beside system_tokens of a
-    system prompt; multi_label: so that it is read in all windows, else in the first."""
-
-    weights: Floats
-    bias: Floats
-    unseen: NDArray[np.bool_]
-    tokens: int
-    system_tokens: int = 0
-    multi_label: bool = False
 
 
 def fit(
@@ -194,7 +165,15 @@ def _one_of(
         "usual": usual and {"level": round(usual.level, 4), "width": round(usual.width, 4)},
         "calibrated_on": on,
     }
-    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
+    return Trained(
+        model=model,
+        chosen=chosen,
+        rows=held.rows,
+        read=tuple(rows[index] for index in held.rows.tolist()),
+        verdicts=verdicts,
+        used=use,
+        settings=settings,
+    )
 
 
 def windowing(policy: Policy) -> Windowing:
@@ -281,7 +260,15 @@ def _any_of(
         "calibrated_on": on,
     }
     model = Model(policy=policy, stages=(stage,))
-    return Trained(model=model, chosen=chosen, rows=held.rows, verdicts=verdicts, used=use, settings=settings)
+    return Trained(
+        model=model,
+        chosen=chosen,
+        rows=held.rows,
+        read=tuple(rows[index] for index in held.rows.tolist()),
+        verdicts=verdicts,
+        used=use,
+        settings=settings,
+    )
 
 
 def verdict_of(

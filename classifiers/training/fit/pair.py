@@ -17,7 +17,8 @@ from classifiers.thresholds import name_one
 from classifiers.training import bands, calibrate, goals
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.certain import Told, choose
-from classifiers.training.fit.model import Trained, classes_of, verdict_of
+from classifiers.training.fit.model import classes_of, verdict_of
+from classifiers.training.fit.trained import Trained
 from classifiers.training.measured import measured_on
 from classifiers.training.rows import Row
 from classifiers.verdict import Verdict
@@ -62,9 +63,8 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
 
     act = point.act if point else NEVER.act
     settled, mixed, chosen = chosen_for(act)
-    needed = max(limit.act for limit in (*chosen.thresholds.values(), *_limits(chosen)))
-    if needed > act:
-        # what the small one settles is answered, so it must be as certain as the rest of what is
+    # what the small one settles is answered, so it must be as certain as the rest of what is
+    while (needed := max(limit.act for limit in (*chosen.thresholds.values(), *_limits(chosen)))) > act:
         act = needed
         settled, mixed, chosen = chosen_for(act)
     one = replace(

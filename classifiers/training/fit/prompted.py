@@ -18,6 +18,11 @@ from classifiers.training.rows import Row
 _SHARE = 0.5
 
 
+def told_under_prompts(rows: Iterable[Row], tests: Iterable[PolicyTest]) -> set[str]:
+    """The keys of texts of which some row, or a test, says what they are under a prompt."""
+    return {key(row.text) for row in rows if row.system} | {key(test.text) for test in tests if test.system}
+
+
 def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Iterable[PolicyTest] = ()) -> list[Row]:
     """The rows in their order, then copies of some under a prompt. held: (rows,) those that are held out; each is
     measured once, half of them under a prompt of another of them, and there are no copies of these.
@@ -25,7 +30,7 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Ite
     Where no row has a prompt, all stay as they are; so do texts of which some row, or a test, says what they are under
     one.
     """
-    told = {key(row.text) for row in rows if row.system} | {key(test.text) for test in tests if test.system}
+    told = told_under_prompts(rows, tests)
     chance = random.Random(seed)  # noqa: S311 - no secret
     prompts = {
         side: list(dict.fromkeys(row.system for row, out in zip(rows, held, strict=True) if row.system and out == side))

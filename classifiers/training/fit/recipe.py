@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from classifiers.encoder.session import Encoder
-from classifiers.errors import NotInstalledError
+from classifiers.errors import EncoderError, NotInstalledError, TrainingError
 from classifiers.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.model import Trained, windowing
+from classifiers.training.fit.model import windowing
+from classifiers.training.fit.trained import Trained
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row, by_themselves
 from classifiers.training.windows import windows_of
@@ -83,7 +84,11 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> 
     lacking = _lacking()
     if lacking:
         return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
-    tuned = _tuned(policy, rows, frozen, bench, wanted)
+    try:
+        tuned = _tuned(policy, rows, frozen, bench, wanted)
+    except (EncoderError, TrainingError) as error:
+        bench.progress.step(f"finetune: {error}; heads on the frozen encoder serve instead")
+        return _with_recipe(heads, "frozen", f"{wanted}, but {error}")
     # heads are not measured on what is written under system prompts
     alike = not any(row.system for row in rows)
     if tuned is None or (alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed)):

@@ -8,11 +8,13 @@ import math
 import random
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.training.clean import key
 from classifiers.training.rows import Row
 
 _SHARE = 0.08
@@ -22,21 +24,28 @@ _JOINTS = (" ", "\n", "\n\n")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
-def surrounded(rows: Sequence[Row], held: NDArray[np.bool_], seed: int) -> list[Row]:
+def surrounded(
+    rows: Sequence[Row], held: NDArray[np.bool_], seed: int, *, spared: AbstractSet[str] = frozenset()
+) -> list[Row]:
     """The rows in their order, then copies of some inside text of harmless rows of the same side. held: (rows,) those
     that are held out; each of them is measured once, some inside such text, and there are no copies of these.
 
-    Rows under a system prompt stay as they are, and surround none: what is harmless there may not be so elsewhere.
+    Rows under a system prompt stay as they are, and surround none: what is harmless there may not be so elsewhere. So
+    do rows of which the key is in `spared`.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     around = {
-        side: [row for row, out in zip(rows, held, strict=True) if out == side and _is_harmless(row)]
+        side: [
+            row
+            for row, out in zip(rows, held, strict=True)
+            if out == side and _is_fit(row, spared) and not (row.labels or row.against)
+        ]
         for side in (False, True)
     }
     made, copies = [], []
     for row, out in zip(rows, held.tolist(), strict=True):
         others = around[out]
-        if others and row.probe and not row.system and not row.digest and chance.random() < _SHARE:
+        if others and _is_fit(row, spared) and chance.random() < _SHARE:
             inside = replace(row, text=_inside(row.text, others, chance), marks=None)
             made.append(inside if out else row)
             copies += [] if out else [inside]
@@ -45,16 +54,19 @@ def surrounded(rows: Sequence[Row], held: NDArray[np.bool_], seed: int) -> list[
     return [*made, *copies]
 
 
-def _is_harmless(row: Row) -> bool:
-    return row.probe and not (row.labels or row.against or row.system or row.digest)
+def _is_fit(row: Row, spared: AbstractSet[str]) -> bool:
+    return row.probe and not row.system and not row.digest and key(row.text) not in spared
 
 
 def _inside(text: str, others: Sequence[Row], chance: random.Random) -> str:
-    words = math.exp(chance.uniform(*map(math.log, _WORDS)))
+    left = round(math.exp(chance.uniform(*map(math.log, _WORDS))))
     sentences: list[str] = []
-    count = 0
-    while count < words:
-        sentences += (drawn := _SENTENCE_ENDS.split(chance.choice(others).text))
-        count += sum(len(sentence.split()) for sentence in drawn) + 1
+    while left > 0:
+        for sentence in _SENTENCE_ENDS.split(chance.choice(others).text):
+            count = max(1, len(sentence.split()))
+            sentences.append(sentence if count <= left else " ".join(sentence.split()[:left]))
+            left -= count
+            if left <= 0:
+                break
     sentences.insert(chance.randint(0, len(sentences)), text)
     return chance.choice(_JOINTS).join(sentences)

@@ -17,8 +17,9 @@ from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesson_of
-from classifiers.training.fit.model import Advance, Trained, TunedHead, fit
+from classifiers.training.fit.model import Advance, fit
 from classifiers.training.fit.pair import Names, joined
+from classifiers.training.fit.trained import Trained, TunedHead
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, tuned_windowing, windows_of
 

@@ -17,7 +17,8 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots.markup import Marked
 from classifiers.slots.words import read
 from classifiers.training.fit.lesson import held_out
-from classifiers.training.fit.model import TunedHead, classes_of, fit
+from classifiers.training.fit.model import classes_of, fit
+from classifiers.training.fit.trained import TunedHead
 from classifiers.training.fit.tuned import exported
 from classifiers.training.rows import Row
 from classifiers.training.slots.measure import found, measures, sharpness, truth_of

@@ -9,7 +9,8 @@ from classifiers.model import EncoderId
 from classifiers.policy import OTHER, Policy
 from classifiers.training import crossfit, scope
 from classifiers.training.fit import linear
-from classifiers.training.fit.model import TunedHead, fit
+from classifiers.training.fit.model import fit
+from classifiers.training.fit.trained import TunedHead
 from classifiers.training.rows import Origin, Row
 
 

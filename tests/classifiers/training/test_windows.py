@@ -9,7 +9,8 @@ from classifiers.model import EncoderId, LinearHead, Windowing
 from classifiers.policy import Policy
 from classifiers.training import crossfit
 from classifiers.training.fit import linear
-from classifiers.training.fit.model import TunedHead, fit
+from classifiers.training.fit.model import fit
+from classifiers.training.fit.trained import TunedHead
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, loudest, windows_of
 
@@ -75,6 +76,7 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
         windows=windows,
     )
     assert trained.settings["head"].startswith("tuned") is with_own_head
+    assert trained.read == tuple(rows[index] for index in trained.rows)
     stage = replace(trained.model.last, head=LinearHead(classes=tuple(policy.labels), weights=weights, bias=bias))
     assert stage.calibration.whole is not None
     for index, verdict in zip(trained.rows, trained.verdicts, strict=True):

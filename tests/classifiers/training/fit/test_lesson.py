@@ -1,6 +1,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from classifiers.policy import Policy
 from classifiers.training.fit.lesson import held_out, lesson_of
 from classifiers.training.rows import Row
@@ -19,6 +21,14 @@ def test_what_stands_for_messages_is_held_out_however_much_else_there_is() -> No
 
 def test_of_many_rows_a_tenth_is_held_out() -> None:
     assert held_out([row(str(index)) for index in range(8_000)], seed=0).sum() == 800
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_huge_group_is_learned_from(seed: int) -> None:
+    huge = [row("huge")] * 600
+    held = held_out([*huge, *(row(str(index)) for index in range(400))], seed)
+    assert not held[:600].any()
+    assert 50 < held.sum() < 200
 
 
 def test_where_nothing_stands_for_messages_all_may_be_held_out() -> None:
@@ -41,3 +51,14 @@ def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -
     held = {one.text for one, out in zip(rows, lesson.held[:200], strict=True) if out}
     assert not held & {text for one in copies for text in re.findall(r"text \d+", one.text)}
     assert [bool(target) for target in lesson.targets[:, 0]] == [one.labels == ("a",) for one in lesson.rows]
+
+
+def test_what_a_text_is_under_a_prompt_is_not_lost_by_standing_inside_another() -> None:
+    described = {"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": {"a": {"means": "x"}}}
+    policy = Policy.model_validate({**described, "reads_system": True})
+    told = [replace(row(f"t{index}"), text=f"told {index}", labels=()) for index in range(300)]
+    under = [replace(one, system="be brief", labels=("a",)) for one in told]
+    others = [replace(row(f"o{index}"), text=f"other {index}", labels=()) for index in range(300)]
+    lesson = lesson_of(policy, [*told, *under, *others], seed=0)
+    assert any(one.system and "other" in one.text for one in lesson.rows)
+    assert not [one for one in lesson.rows if one.system and "told" in one.text and not one.labels]

@@ -1,6 +1,7 @@
 """Two encoders, each with a head that hands on the vectors it is given."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from classifiers import cascade
 from classifiers.heads.linear import probabilities
 from classifiers.model import NEVER, Calibration, EncoderId, Floats, LinearHead, Model, Novelty, Stage
-from classifiers.policy import Policy
+from classifiers.policy import Goal, Policy
 from classifiers.thresholds import name_one
 from classifiers.training import calibrate, goals, offsets
-from classifiers.training.fit.model import Trained, verdict_of
+from classifiers.training.fit.model import verdict_of
 from classifiers.training.fit.pair import joined
+from classifiers.training.fit.trained import Trained
 from classifiers.training.rows import Row
 
 LABELS = ("card", "fee", "rate", "loan")
@@ -48,6 +50,7 @@ def fitted(policy: Policy, scores: Floats, calibration: Calibration, truth: NDAr
         model=Model(policy=policy, stages=(stage,)),
         chosen=chosen,
         rows=np.arange(len(truth)),
+        read=tuple(rows_of(truth)),
         verdicts=tuple(verdict_of(policy, LABELS, row, name_one(LABELS, row, chosen.thresholds), 0.0) for row in told),
         used=np.ones(len(truth), bool),
         settings={},
@@ -96,3 +99,23 @@ def test_with_too_few_rows_to_show_it_the_first_stage_settles_not_even_what_it_i
     assert certain.probabilities.max() == 1
     assert not cascade.settles(certain)
     assert {verdict.stage for verdict in both.verdicts} == {"large"}
+
+
+def test_an_underconfident_first_stage_answers_nothing_that_the_last_would_leave_open(
+    make_policy: Callable[..., Policy],
+) -> None:
+    policy = make_policy(labels=LABELS, other=None, goal=Goal(max_error=0.01, min_answered=0.1))
+    truth = np.random.default_rng(0).choice(len(LABELS), 1_200, p=(0.6, 0.2, 0.1, 0.1)).astype(np.int32)
+    small, large = (
+        (strength * np.eye(len(LABELS))[truth] + np.random.default_rng(seed).normal(0, 1, (1_200, 4))).astype(
+            np.float32
+        )
+        for strength, seed in ((3, 100), (2.1, 200))
+    )
+    own = [offsets.fit(scores, truth, calibrate.temperature(scores, truth)) for scores in (small, large)]
+    own[0] = replace(own[0], scale=own[0].scale * np.float32(0.3))
+    one, two = (fitted(policy, scores, by, truth) for scores, by in zip((small, large), own, strict=True))
+    both = joined(policy, rows_of(truth), one, two, names=("small", "large"))
+    assert both is not None
+    settles, answers = (max(limit.act for limit in stage.thresholds.values()) for stage in both.model.stages)
+    assert answers <= settles < NEVER.act

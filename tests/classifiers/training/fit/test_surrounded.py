@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.training.clean import key
 from classifiers.training.fit.surrounded import surrounded
 from classifiers.training.rows import Row
 
@@ -69,3 +70,19 @@ def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> No
     copies = surrounded([*rows, row("good.")], np.zeros(len(rows) + 1, bool), seed=0)[len(rows) + 1 :]
     assert copies
     assert not {word for one in copies for word in one.text.split()} & {"under.", "described.", "near."}
+
+
+def test_no_text_gets_more_around_it_than_four_hundred_words() -> None:
+    endless = row(" ".join(["word"] * 3_000))
+    copies = surrounded([endless, *of_each(2_000)], np.zeros(2_001, bool), seed=0)[2_001:]
+    around = [len(one.text.replace(one.group, "", 1).split()) for one in copies if one.group != endless.group]
+    assert any("word" in one.text for one in copies)
+    assert 300 < max(around) <= 400
+
+
+def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None:
+    spared = {key(f"good {number}.") for number in range(0, 600, 2)}
+    rows = [*of_each(600), *[row(f"fine {number}.") for number in range(600)]]
+    copies = surrounded(rows, np.zeros(1_200, bool), seed=0, spared=spared)[1_200:]
+    assert any("bad" in one.text for one in copies)
+    assert not any("good" in one.text for one in copies)
