@@ -47,7 +47,7 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
 
     probabilities: (n, labels) of held-out text by the small stage; harmful: (n,); most_asked: share of harmless text
     that may go on to the large stage. It is less where hardly any harmful text lies lower. catch: the strictest of the
-    policy's; what the small stage clears wrongly is at most half of what that allows.
+    policy's; what the small stage clears wrongly is at most half of what that allows, unless `most_asked` leaves more.
     """
     misses = min(SURE_MISSES, (1 - catch) / 2)
     highest = probabilities.max(axis=1)

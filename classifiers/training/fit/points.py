@@ -51,7 +51,7 @@ def points(policy: Policy, compared: Compared, most_asked: float) -> list[dict[s
     bands: Mapping[str, Threshold] = {
         SMALL_ALONE: _NONE,
         **{
-            f"cascade, {share:.0%}": grey.band(
+            f"cascade, {100 * share:.4g}%": grey.band(
                 compared.small[used], harmful[used], most_asked=share, catch=grey.strictest(policy)
             )
             for share in sorted({*_SHARES, most_asked})

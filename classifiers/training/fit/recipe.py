@@ -89,10 +89,12 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> 
     except (EncoderError, TrainingError) as error:
         bench.progress.step(f"finetune: {error}; heads on the frozen encoder serve instead")
         return _with_recipe(heads, "frozen", f"{wanted}, but {error}")
+    if tuned is None:
+        return _with_recipe(heads, "frozen", f"{wanted}, but {_NO_GAIN}")
     # heads are not measured on what is written under system prompts
     alike = not any(row.system for row in rows)
-    if tuned is None or (alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed)):
-        return _with_recipe(heads, "frozen", f"{wanted}, but {_NO_GAIN}")
+    if alike and len(tuned.trained.chosen.missed) > len(heads.trained.chosen.missed):
+        return _with_recipe(heads, "frozen", f"{wanted}, but a tuned encoder misses goals that this one meets")
     return tuned
 
 
