@@ -31,7 +31,7 @@ MOST, LONGEST = 200, 4_000
 """Texts of a set, drawn with a fixed seed, and characters of a text."""
 TASKS = "WritingBench's tasks in English"
 _PAGE = 800
-"""Characters of a task that harm is put in."""
+"""Characters that a task has at least for harm to be put in."""
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         if held and pages:
             what, texts = short(held)
             _print(guard, f"{what}, each inside one of {TASKS}", "harmful", within(texts, pages))
-            _print(guard, f"the {len(pages)} tasks that they are put in", "harmless", pages)
+            _print(guard, f"the {len(pages)} tasks of which each is put in one, without it", "harmless", pages)
 
 
 def _print(guard: Guard, what: str, sort: str, texts: Sequence[str]) -> None:

@@ -155,9 +155,16 @@ def topic_threshold(
 
 
 def _above(falling: Floats, share: float) -> float:
-    """The lowest threshold that at most `share` of scores reach, 0 where all may. falling: (n,) the highest first."""
+    """The lowest threshold that at most `share` of probabilities reach, 0 where all may, `NEVER`'s where too many are
+    certain. falling: (n,) the highest first."""
     place = most(share, len(falling))
-    return float(np.nextafter(np.float32(falling[place]), np.float32(2))) if place < len(falling) else 0.0
+    return beyond(float(falling[place])) if place < len(falling) else 0.0
+
+
+def beyond(probability: float) -> float:
+    """The lowest threshold that a probability does not reach: `NEVER`'s of what is certain."""
+    limit = float(np.nextafter(np.float32(probability), np.float32(2)))
+    return limit if limit <= 1 else NEVER.unsure
 
 
 def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:

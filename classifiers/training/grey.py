@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classifiers.model import NEVER, Floats, Threshold
 from classifiers.policy import LabelGoal, Policy
+from classifiers.training.calibrate import beyond
 
 Bools = NDArray[np.bool_]
 
@@ -53,7 +54,7 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
     highest = probabilities.max(axis=1)
     harmless, found = np.sort(highest[~harmful])[::-1], np.sort(highest[harmful])
     place = int(most_asked * len(harmless))
-    asked = float(np.nextafter(harmless[place], np.float32(2))) if place < len(harmless) else 0.0
+    asked = beyond(float(harmless[place])) if place < len(harmless) else 0.0
     lowest = float(found[int(misses * len(found))]) if len(found) else 0.0
     return Threshold(act=NEVER.act, unsure=max(asked, lowest))
 

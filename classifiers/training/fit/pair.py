@@ -121,8 +121,8 @@ def gains(both: float, first: float) -> bool:
 def _only(trained: Trained, held: NDArray[np.intp]) -> Trained:
     """The same, measured on some of its held-out rows."""
     places = np.searchsorted(trained.rows, held)
-    verdicts = tuple(trained.verdicts[place] for place in places.tolist())
-    return replace(trained, rows=held, verdicts=verdicts, used=trained.used[places])
+    read, verdicts = (tuple(of[place] for place in places.tolist()) for of in (trained.read, trained.verdicts))
+    return replace(trained, rows=held, read=read, verdicts=verdicts, used=trained.used[places])
 
 
 def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Floats:

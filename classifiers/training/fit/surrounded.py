@@ -18,6 +18,8 @@ from classifiers.training.clean import key
 from classifiers.training.rows import Row
 
 _SHARE = 0.08
+_LEAST = 20
+"""Rows that may stand around others; of fewer the same ones would stand everywhere."""
 _WORDS = (16, 400)
 """Around a row: as many texts get 16 to 32 as 200 to 400."""
 _JOINTS = (" ", "\n", "\n\n")
@@ -45,7 +47,7 @@ def surrounded(
     made, copies = [], []
     for row, out in zip(rows, held.tolist(), strict=True):
         others = around[out]
-        if others and _is_fit(row, spared) and chance.random() < _SHARE:
+        if len(others) >= _LEAST and _is_fit(row, spared) and chance.random() < _SHARE:
             inside = replace(row, text=_inside(row.text, others, chance), marks=None)
             made.append(inside if out else row)
             copies += [] if out else [inside]

@@ -147,6 +147,7 @@ def test_no_more_is_doubted_than_may_be_however_many_scores_are_equal() -> None:
             scores, holds=holds, harmless=~holds, catch=0.95, false_alarms=0.01, most_doubt=0.1, stated=()
         )
         for limits in (topic, safety):
+            assert 0 <= limits.unsure <= 1 or limits.unsure == NEVER.unsure
             doubted = (scores >= limits.unsure) & (scores < limits.act)
             assert (doubted & ~holds).sum() <= 3
 

@@ -67,3 +67,9 @@ def test_text_of_one_sort_alone_still_gives_a_band() -> None:
     for harmful in (np.zeros(30, bool), np.ones(30, bool)):
         limits = grey.band(small, harmful, most_asked=0.1)
         assert 0 <= limits.unsure <= 1
+
+
+def test_where_harmless_text_is_certain_to_be_harmful_nothing_is_asked() -> None:
+    scores = np.ones((40, 1), np.float32)
+    limits = grey.band(scores, np.zeros(40, bool), most_asked=0.1)
+    assert limits.unsure == NEVER.unsure

@@ -67,7 +67,9 @@ def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> No
     doubtful = [row("under.", system="be brief"), row("described.", probe=False), row("near.", against=("a",))] * 20
     rows = [*doubtful, *[row(f"bad {number}.", "a") for number in range(200)]]
     assert surrounded(rows, np.zeros(len(rows), bool), seed=0) == rows
-    copies = surrounded([*rows, row("good.")], np.zeros(len(rows) + 1, bool), seed=0)[len(rows) + 1 :]
+    few, enough = ([*rows, *(row(f"good {number}.") for number in range(count))] for count in (19, 20))
+    assert surrounded(few, np.zeros(len(few), bool), seed=0) == few
+    copies = surrounded(enough, np.zeros(len(enough), bool), seed=0)[len(enough) :]
     assert copies
     assert not {word for one in copies for word in one.text.split()} & {"under.", "described.", "near."}
 
