@@ -150,21 +150,8 @@ def topic_threshold(
         act = reach.act if reach else NEVER.act
     mine, others = np.sort(probabilities[holds]), np.sort(probabilities[~holds])[::-1]
     missed = float(mine[min(most(max_error, len(mine)), len(mine) - 1)]) if len(mine) else act
-    doubt = _above(others, most_doubt)
+    doubt = float(others[min(most(most_doubt, len(others)), len(others) - 1)]) if len(others) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(missed, doubt), 0.0, act)))
-
-
-def _above(falling: Floats, share: float) -> float:
-    """The lowest threshold that at most `share` of probabilities reach, 0 where all may, `NEVER`'s where too many are
-    certain. falling: (n,) the highest first."""
-    place = most(share, len(falling))
-    return beyond(float(falling[place])) if place < len(falling) else 0.0
-
-
-def beyond(probability: float) -> float:
-    """The lowest threshold that a probability does not reach: `NEVER`'s of what is certain."""
-    limit = float(np.nextafter(np.float32(probability), np.float32(2)))
-    return limit if limit <= 1 else NEVER.unsure
 
 
 def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:
@@ -209,7 +196,7 @@ def safety_threshold(
     act = float(np.clip(act, least, 1.0))
     if set(stated) == {"catch"} and len(positive):
         act = min(act, caught)
-    doubt = _above(highest, most_doubt)
+    doubt = float(highest[min(most(most_doubt, len(highest)), len(highest) - 1)]) if len(highest) else 0.0
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from classifiers.model import NEVER, Floats, Threshold
 from classifiers.policy import LabelGoal, Policy
-from classifiers.training.calibrate import beyond
 
 Bools = NDArray[np.bool_]
 
@@ -54,9 +53,15 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
     highest = probabilities.max(axis=1)
     harmless, found = np.sort(highest[~harmful])[::-1], np.sort(highest[harmful])
     place = int(most_asked * len(harmless))
-    asked = beyond(float(harmless[place])) if place < len(harmless) else 0.0
+    asked = _beyond(float(harmless[place])) if place < len(harmless) else 0.0
     lowest = float(found[int(misses * len(found))]) if len(found) else 0.0
     return Threshold(act=NEVER.act, unsure=max(asked, lowest))
+
+
+def _beyond(probability: float) -> float:
+    """The lowest threshold that a probability does not reach: `NEVER`'s of what is certain."""
+    limit = float(np.nextafter(np.float32(probability), np.float32(2)))
+    return limit if limit <= 1 else NEVER.unsure
 
 
 def through(small: Floats, large: Floats, limits: Threshold) -> Way:
