@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from classifiers.verdict import Abstention
 
 EVEN = Threshold(act=0.5, unsure=0.5)
 """For a class without a threshold of its own."""
+
+NOVEL: Final = "unlike anything it was trained on"
+"""Why a text is not named whatever its probabilities: the reason of a choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,8 @@ def name_one(
     label, confidence = classes[top], float(probabilities[top])
     if novel and label != OTHER:
         if has_other:
-            return Choice(labels=(OTHER,), confidence=1 - confidence, reason="unlike anything it was trained on")
-        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
+            return Choice(labels=(OTHER,), confidence=1 - confidence, reason=NOVEL)
+        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason=NOVEL)
     needed = thresholds.get(label, EVEN).act
     if confidence < needed:
         reason = _too_low(label, confidence, needed)
@@ -72,7 +76,7 @@ def name_any(
         reason = _too_low(classes[first], float(probabilities[first]), limits[first].act)
         return Choice(labels=labels, confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
     if novel and not labels:
-        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason="unlike anything it was trained on")
+        return Choice(confidence=confidence, abstention=Abstention.UNSURE, reason=NOVEL)
     return Choice(labels=labels, confidence=confidence)
 
 

@@ -177,8 +177,8 @@ def _near(row: Mapping[str, Any]) -> str:
 def suite(measures: Mapping[str, Any]) -> Iterator[str]:
     """The safety suite's table, and how much recall is kept as a picture."""
     bars: list[tuple[str, float, Sequence[float]]] = [
-        (name, one["kept"], one["kept_interval"])
-        for found in measures["families"].values()
+        (f"{family}: {name}", one["kept"], one["kept_interval"])
+        for family, found in measures["families"].items()
         for name, one in found["variants"].items()
         if one["kept"] is not None
     ]

@@ -32,8 +32,8 @@ def zero_width(text: str, chance: random.Random) -> str:
 
 
 def tags(text: str, chance: random.Random) -> str:
-    """The whole text in tag characters, which are not shown, behind a greeting."""
-    hidden = "".join(chr(0xE0000 + ord(char)) for char in text if " " <= char < "\x7f")
+    """The whole text in tag characters, which are not shown, behind a greeting: ASCII only, any white space a blank."""
+    hidden = "".join(chr(0xE0000 + ord(char)) for char in " ".join(text.split()) if " " <= char < "\x7f")
     return chance.choice(("Hi", "Hello there", "😀", "Thanks!")) + hidden
 
 

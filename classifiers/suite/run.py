@@ -38,10 +38,6 @@ FAMILIES: Mapping[str, Family] = {
 ROWS = 100
 """Harmful rows, and as many harmless ones, of which cases are made."""
 
-QUICK = ("over-refusal", "character attacks", "encodings", "wrappers")
-QUICK_ROWS = 8
-"""What a training report tries: a second or two."""
-
 _CHUNK = 64
 
 

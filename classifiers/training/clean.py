@@ -1,7 +1,6 @@
 """Rows that would teach wrongly or let a test cheat are taken out, and named. Pure."""
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ from classifiers.training.rows import Origin, Row
 _TRUST: tuple[Origin, ...] = ("policy", "data", "file", "teacher", "builtin")
 """Whose label stands where two differ, most trusted first."""
 
-_MARKS = r"[\s.,;!?…'\"“”„‘’«»¡¿。！？、，]+"
-_EDGES = re.compile(rf"^{_MARKS}|{_MARKS}$")
+_MARKS = " .,;!?…'\"“”„‘’«»¡¿。！？、，"
+"""Of a sentence; in text that is normalised all white space is blanks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ def key(text: str, system: str = "") -> str:
     """By this two texts count as the same: normalised, without case and without a sentence's marks at its ends, and
     under the same system prompt."""
     same = normalise(text).casefold()
-    same = _EDGES.sub("", same) or same
+    same = same.strip(_MARKS) or same
     return f"{same}\n{key(system)}" if same and system else same
 
 

@@ -50,6 +50,11 @@ class Seen:
         """Whether any label was got wrong."""
         return self.truths != self.said
 
+    @property
+    def judged(self) -> frozenset[tuple[str, str]]:
+        """Each text with its label."""
+        return frozenset(zip(self.texts, self.truths, strict=True))
+
     def measured(self, texts: Collection[str]) -> tuple[int, float, float]:
         """(rows, mean loss, accuracy) over those of these texts that are here."""
         chosen = [index for index, text in enumerate(self.texts) if text in texts]
@@ -80,7 +85,7 @@ def pairs(policy: Policy, seen: Seen, showable: Collection[str]) -> list[Pair]:
     found = []
     for (first, second), indexes in wrong.items():
         fresh = [index for index in indexes if seen.texts[index] in showable]
-        shown = sorted(fresh, key=lambda index: -float(seen.loss[index]))[: (len(fresh) + 1) // 2]
+        shown = sorted(fresh, key=lambda index: -float(seen.loss[index]))[: len(fresh) // 2]
         told = {name: [seen.texts[i] for i in shown if seen.truths[i] == name][:_SHOWN] for name in (first, second)}
         found.append(
             Pair(

@@ -163,7 +163,12 @@ def _group(record: dict[str, Any], place: str, system: str) -> str:
     """Rows of one system prompt belong together: measured on some, what was learned of the others would flatter."""
     if record.get("group") not in (None, ""):
         return f"{place.rpartition(':')[0]}/{record['group']}"
-    return sha256(system.encode()).hexdigest() if system else place
+    return group_of(system) if system else place
+
+
+def group_of(system: str) -> str:
+    """The group of a system prompt's rows that name no other."""
+    return sha256(system.encode()).hexdigest()
 
 
 def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str, ...] | str:
@@ -181,11 +186,12 @@ def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str,
     if unknown:
         near = get_close_matches(unknown[0], list(policy.labels), n=1) if hint else ()
         return f"no label {unknown[0]!r} in the policy {policy.name}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if policy.multi_label:
-        return tuple(name for name in labels if name not in {OTHER, NONE})
-    if len(labels) != 1:
+    held = tuple(name for name in policy.labels if name in labels)
+    if policy.multi_label and held and len(held) < len(labels):
+        return f"{next(name for name in labels if name not in held)} stands beside a label; write one or the other"
+    if not policy.multi_label and len(labels) != 1:
         return f"a policy of kind {policy.kind} takes one label a row, here are {len(labels)}"
-    return tuple(OTHER if name == NONE and NONE not in policy.labels else name for name in labels)
+    return held if held or policy.multi_label else (OTHER,)
 
 
 def _marked(row: Row, policy: Policy) -> Row | str:

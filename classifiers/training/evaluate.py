@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
+from classifiers.thresholds import NOVEL
 from classifiers.training import confusion, statistics
 from classifiers.training.calibrate import risk_coverage
 from classifiers.training.tallies import counts, macro_f1, ranking, ratio, share
@@ -197,7 +198,10 @@ def _worst(
 
 
 def _answerable(verdict: Verdict) -> bool:
-    """Whether some threshold would have it answered: `other` never is, nor what a threshold has no part in."""
+    """Whether some threshold would have it answered: `other` never is, nor what a threshold has no part in (text unlike
+    the training's, or that leaves a required slot open)."""
+    if verdict.missing or verdict.reason == NOVEL:
+        return False
     return top(verdict)[0] != OTHER and verdict.abstention in {None, Abstention.UNSURE}
 
 

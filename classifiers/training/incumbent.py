@@ -35,9 +35,9 @@ _FEWEST: Final = 20
 """Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
 _LARGEST: Final = 0.05
 """Of all rows, that may be in a group which is held out whole: a larger one is needed to learn from."""
-_LINE: Final = re.compile(r":\d+$")
-"""How the group of a row ends that names none: by where it stands in its file, which in another training is another's
-place."""
+_LINE: Final = re.compile(r"[^/]*:\d+")
+"""The group of a row that names none: where it stands in its file, which in another training is another's place. One
+that is named stands behind its file's name and a slash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,8 @@ class Comparison:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
     """version: None where none is in use, or it is not known what it was trained on. held: rows that it has not seen,
-    and the new version must not. note: why nothing can be held out, where what is in use is damaged."""
+    and the new version must not. note: why nothing can be held out, where what is in use is damaged or its rows are not
+    kept."""
 
     version: str | None = None
     held: tuple[Row, ...] = ()
@@ -108,10 +109,13 @@ class Incumbent:
             trained_on = kept.load(models_dir, policy.name, version) if version else None
         except ArtifactError as error:
             return cls(note=f"nothing is held out to compare with the version in use: {error}")
-        if trained_on is None:
+        if version is None:
             return cls()
+        if trained_on is None:
+            told = f"nothing is held out to compare with the version in use: {version}'s rows are not kept here"
+            return cls(note=told)
         seen, names = {known_by(row) for row in trained_on}, [known_by(row) for row in rows]
-        known = {row.group for row in trained_on if not _LINE.search(row.group)}
+        known = {row.group for row in trained_on if not _LINE.fullmatch(row.group)}
         known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
         barred = seen.union(digest(test.text, test.system) for test in policy.tests)
         held = _drawn(list(zip(names, rows, strict=True)), known=known, barred=barred)

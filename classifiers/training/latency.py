@@ -34,5 +34,5 @@ def latency(runtime: Runtime, name: str, rows: Sequence[Row]) -> dict[str, Any] 
         "median_chars": round(median(len(row.text) for row in chosen)),
         "mean_ms": round(fmean(taken), 3),
         "p50_ms": round(median(taken), 3),
-        "p95_ms": round(quantiles(taken, n=20)[-1] if len(taken) > 1 else taken[0], 3),
+        "p95_ms": round(quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0], 3),
     }

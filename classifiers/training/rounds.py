@@ -93,7 +93,8 @@ def hold(
         measurable -= {one for pair in pairs for one in (*pair.first_texts, *pair.second_texts)}
         tried = ready([*rows, *new])
         after = confused.look(policy, tried.rows, tried.vectors, seed)
-        shared = measurable.intersection(seen.texts, after.texts)
+        # a text that a round's sentences have given another label tells nothing of what they taught
+        shared = measurable.intersection(text for text, _ in seen.judged & after.judged)
         one = _round(number, pairs, new, seen.measured(shared), after.measured(shared))
         rounds.append(one)
         if not one.kept:

@@ -45,7 +45,7 @@ def evaluate(
     from classifiers.training.named import named, names
 
     limits = bounds.parse(fail_under or (), fail_over or ())
-    target = output or (html and html.with_suffix(".json"))
+    target = output or (html and html.name and html.with_suffix(".json")) or None
     beside = "--output" if output else "the JSON beside it"
     writes = {"--html": html, beside: target}
     targets.check({flag: path for flag, path in writes.items() if path}, data)

@@ -36,16 +36,16 @@ def parse(answer: str) -> list[str]:
     return found
 
 
-def parse_keyed(answer: str, keys: Mapping[str, Labels]) -> list[tuple[str, Labels]]:
+def parse_keyed(answer: str, keys: Mapping[str, Labels], *, most: int) -> list[tuple[str, Labels]]:
     """(text, labels) of a JSON object with a list of texts for each key; or of a list of objects with these keys.
 
     Of several lists for a key it is the longest, and of these the last. A text that stands under two keys is in doubt
-    and left out.
+    and left out. most: texts of each key.
     """
     values = list(_values(_said(answer), r"[\[{]"))
     found = {key: _longest(_tidy(_under(key, value)) for value in values) for key in keys}
     everywhere = [text for texts in found.values() for text in texts]
-    return [(text, keys[key]) for key, texts in found.items() for text in texts if everywhere.count(text) == 1]
+    return [(text, keys[key]) for key, texts in found.items() for text in texts[:most] if everywhere.count(text) == 1]
 
 
 def _said(answer: str) -> str:

@@ -1,31 +1,42 @@
 """A teacher that has already written: files of sentences, one group a batch where a file says so."""
 
 import random
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from classifiers.policy import Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.teacher import Teacher
-from classifiers.training.data import read_rows
+from classifiers.training.data import group_of, read_rows
 from classifiers.training.rows import Row
+
+_NO_LABEL = ""
 
 
 def write(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[Row]:
-    """The files' rows; where the policy states how many a label, a random draw of so many, which the seed decides.
+    """The files' rows; where the policy states how many a label, a random draw of so many, which the seed decides (a
+    row of several labels is one of each; of safety's harmless rows as many as of all labels).
 
     Raises TrainingError naming file:line for what cannot be read.
     """
     rows: list[Row] = []
     for name in teacher.file:
         read = read_rows(policy, [base_dir / name], source="file")
-        rows += [replace(row, writer=name, group=f"{name}/{row.group}") for row in read]
+        rows += [replace(row, writer=name, group=_group(name, row)) for row in read]
     if teacher.sentences_per_label is None:
         return rows
     chance = random.Random(f"{seed}/{teacher.name}")  # noqa: S311 - no secret
-    by_labels: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        by_labels[row.labels].append(index)
-    most = teacher.sentences_per_label
-    kept = {index for found in by_labels.values() for index in chance.sample(found, min(most, len(found)))}
+    left = dict.fromkeys((*policy.labels, OTHER), teacher.sentences_per_label)
+    left[_NO_LABEL] = teacher.sentences_per_label * (len(policy.labels) if policy.kind == "safety" else 1)
+    kept = set()
+    for index in chance.sample(range(len(rows)), len(rows)):
+        names = rows[index].labels or (_NO_LABEL,)
+        if any(left[name] > 0 for name in names):
+            kept.add(index)
+            for name in names:
+                left[name] -= 1
     return [row for index, row in enumerate(rows) if index in kept]
+
+
+def _group(name: str, row: Row) -> str:
+    """Of the file, unless it is that of a system prompt, which is one whatever file it stands in."""
+    return row.group if row.system and row.group == group_of(row.system) else f"{name}/{row.group}"

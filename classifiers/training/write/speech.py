@@ -25,7 +25,7 @@ _FEWEST_WORDS = 3
 
 def name_words(label: str) -> str:
     """`card_arrival` → `card arrival`."""
-    return re.sub(r"[_\W]+", " ", label).strip()
+    return re.sub(r"[\s_./:-]+", " ", label).strip(" ?!,;")
 
 
 def positive(means: str) -> str:

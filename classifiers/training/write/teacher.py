@@ -170,4 +170,4 @@ def nothing_written(name: str, author: Author) -> TeacherError:
 def _read(ask: Ask, answer: str) -> list[tuple[str, Labels]]:
     if list(ask.labels) == [""]:
         return [(text, ask.labels[""]) for text in parse(answer)[: ask.wanted]]
-    return parse_keyed(answer, ask.labels)[: 2 * ask.texts]
+    return parse_keyed(answer, ask.labels, most=2 * ask.wanted)

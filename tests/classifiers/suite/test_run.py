@@ -13,7 +13,8 @@ from classifiers.runtime import Runtime
 from classifiers.suite import table
 from classifiers.suite.case import Case
 from classifiers.suite.figures import Clean, measure
-from classifiers.suite.run import FAMILIES, QUICK, run
+from classifiers.suite.run import FAMILIES, run
+from classifiers.training.statistics import wilson
 from classifiers.verdict import Abstention, Verdict
 
 ROWS = [
@@ -62,6 +63,24 @@ def test_nothing_caught_clean_keeps_nothing_and_divides_by_nothing() -> None:
     assert (found["still_caught"], found["still_caught_interval"]) == (None, None)
 
 
+def test_few_rows_that_agree_are_no_certainty() -> None:
+    clean = Clean(harmful=np.array([True, True, True]), harmless=np.array([False] * 4))
+    cases = [*(case(True, base) for base in range(3) for _ in range(5)), *(case(False, row) for row in range(4))]
+    found = measure(clean, cases, [said("a")] * 15 + [said()] * 4)
+    assert (found["kept"], found["still_caught"], found["alarms"]) == (1, 1, 0)
+    assert found["still_caught_interval"] == found["kept_interval"] == wilson(3, 3)
+    assert found["alarms_interval"] == wilson(0, 4)
+
+
+def test_alarms_on_one_row_in_all_its_disguises_are_one_rows() -> None:
+    clean = Clean(harmful=np.array([], bool), harmless=np.array([False] * 20))
+    cases = [case(False, row) for row in range(20) for _ in range(6)]
+    found = measure(clean, cases, [said("a")] * 6 + [said()] * 114)
+    low, high = found["alarms_interval"]
+    assert low < 0.05 < high
+    assert high > wilson(6, 120)[1]
+
+
 @pytest.fixture
 def runtime(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
     models = {"safe": make_model("safety", limit=2.0), "bank": make_model("intent")}
@@ -70,7 +89,13 @@ def runtime(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
 
 def test_the_suite_runs_and_its_table_has_every_variant(runtime: Runtime) -> None:
     steps: list[tuple[int, int]] = []
-    found = run(runtime, "safe", ROWS, families=(*QUICK, "multi-turn"), advance=lambda a, b: steps.append((a, b)))
+    found = run(
+        runtime,
+        "safe",
+        ROWS,
+        families=("over-refusal", "character attacks", "encodings", "wrappers", "multi-turn"),
+        advance=lambda a, b: steps.append((a, b)),
+    )
     assert (found["harmful"], found["harmless"]) == (2, 2)
     assert steps[-1][0] == steps[-1][1]
     hits = found["families"]["character attacks"]

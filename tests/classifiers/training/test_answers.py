@@ -68,11 +68,16 @@ def test_a_deeply_nested_answer_is_no_text() -> None:
     ],
 )
 def test_texts_under_keys_get_the_labels_of_their_key(answer: str, texts: dict[str, str]) -> None:
-    assert parse_keyed(answer, {"A": ("x",), "B": ("y",)}) == [
+    assert parse_keyed(answer, {"A": ("x",), "B": ("y",)}, most=9) == [
         (text, (label,)) for label in ("x", "y") for text, own in texts.items() if own == label
     ]
 
 
+def test_of_each_key_so_many_are_taken() -> None:
+    found = parse_keyed('{"A": ["a", "b", "c", "d"], "B": ["e", "f"]}', {"A": ("x",), "B": ("y",)}, most=2)
+    assert found == [("a", ("x",)), ("b", ("x",)), ("e", ("y",)), ("f", ("y",))]
+
+
 @given(st.text())
 def test_no_answer_breaks_the_keyed_parser(answer: str) -> None:
-    assert isinstance(parse_keyed(answer, {"A": ("x",)}), list)
+    assert isinstance(parse_keyed(answer, {"A": ("x",)}, most=9), list)

@@ -35,6 +35,11 @@ def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Pol
     assert texts(cleaned.rows) == {"has my card been sent today"}
 
 
+def test_marks_at_the_ends_of_a_sentence_do_not_tell_texts_apart() -> None:
+    assert key(" «Where is it?!»…") == key("where is it")
+    assert key("?!") == "?!"
+
+
 def described(kind: str, labels: dict[str, Any], **more: Any) -> Policy:
     other = {"other": "anything else"} if kind == "intent" else {}
     values = {"version": 1, "name": "p", "kind": kind, "about": "messages", "labels": labels, **other, **more}

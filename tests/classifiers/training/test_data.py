@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_safety_rows_take_none_one_or_several_labels(safety: Policy, tmp_path: P
     )
     both = ("violence", "jailbreak")
     assert [row.labels for row in read_rows(safety, [path])] == [(), both, both, ()]
+
+
+@pytest.mark.parametrize("label", ["violence|none", ["none", "violence"]])
+def test_none_beside_a_label_is_refused(safety: Policy, tmp_path: Path, label: str | list[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "a", "label": label}))
+    with pytest.raises(TrainingError, match=r"a\.jsonl:1: none stands beside a label"):
+        read_rows(safety, [path])
 
 
 def test_a_row_may_say_its_system_prompt_where_that_is_read(

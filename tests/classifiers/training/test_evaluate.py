@@ -1,9 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from classifiers.policy import OTHER, Policy
+from classifiers.thresholds import name_one
 from classifiers.training.evaluate import evaluate, top
 from classifiers.verdict import Abstention, Verdict
 
@@ -64,6 +66,22 @@ def test_the_curve_passes_through_what_is_answered(make_policy: Callable[..., Po
     found = evaluate(make_policy(), list("abcdefghijk"), truths, verdicts)
     assert found["risk_coverage"] == [{"act": 0.9, "answered": found["answered"], "error": found["error"]}]
     assert (found["answered"], found["error"]) == (round(4 / 11, 5), 0.25)
+
+
+def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
+    open_slot = replace(unsure(says("lost_card", 0.99)), missing=("time",))
+    novel = replace(unsure(says("lost_card", 0.99)), reason=name_novel())
+    verdicts = [says("card_arrival", 0.9), open_slot, novel, unsure(says("card_arrival", 0.4))]
+    found = evaluate(make_policy(), list("abcd"), [("card_arrival",)] * 4, verdicts)
+    assert found["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.4, "answered": 0.5, "error": 0.0},
+    ]
+
+
+def name_novel() -> str:
+    """Why a text is not named that is unlike the training's, where the policy knows no `other`."""
+    return name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
 
 
 def test_what_novelty_made_other_has_no_part_in_calibration(make_policy: Callable[..., Policy]) -> None:

@@ -284,6 +284,13 @@ def test_where_what_is_in_use_is_damaged_nothing_is_held_out_and_a_note_says_so(
     assert run(every).report["incumbent_note"] == ""
 
 
+def test_where_its_rows_are_gone_a_note_says_so_too(run: Train, models_dir: Path) -> None:
+    first = run(rows())
+    (models_dir / "desks" / "training" / f"{first.version}.jsonl").unlink()
+    note = run(rows()).report["incumbent_note"]
+    assert note == f"nothing is held out to compare with the version in use: {first.version}'s rows are not kept here"
+
+
 def test_where_none_is_sure_enough_other_may_be_the_likeliest() -> None:
     def said(**scores: float) -> Verdict:
         return Verdict(classifier="desks", version="v", scores=scores, abstention=Abstention.UNSURE)

@@ -143,7 +143,7 @@ def test_sentences_of_a_round_teach_and_are_not_measured_on(policy: Policy, tmp_
     assert found.rounds[0].before.rows == len(written()) - len(shown)
 
 
-@pytest.mark.parametrize("own", [lambda number: True, lambda number: number % 3 > 0])
+@pytest.mark.parametrize("own", [lambda number: True, lambda number: number < 24])
 def test_a_users_own_rows_are_not_shown_and_stay_in_the_measure(
     policy: Policy, tmp_path: Path, own: Callable[[int], bool]
 ) -> None:
@@ -186,7 +186,7 @@ def test_pairs_show_at_most_half_of_what_was_mistaken(policy: Policy) -> None:
     seen = confused.look(policy, text.rows, text.vectors, 0)
     (pair,) = confused.pairs(policy, seen, set(seen.texts))
     assert pair.mistaken == sum(truth != said for truth, said in zip(seen.truths, seen.said, strict=True)) > 0
-    assert len(pair.first_texts) + len(pair.second_texts) <= (pair.mistaken + 1) // 2
+    assert 0 < len(pair.first_texts) + len(pair.second_texts) <= pair.mistaken // 2
     (again,) = confused.pairs(policy, seen, set())
     assert (again.first_texts, again.second_texts) == ((), ())
 
@@ -198,7 +198,7 @@ def test_other_is_written_for_where_the_policy_describes_it(policy: Policy, make
     )
     (pair,) = confused.pairs(make_policy(), seen, set(texts))
     assert (pair.first, pair.second, pair.mistaken) == ("x", OTHER, 3)
-    assert len(pair.first_texts) + len(pair.second_texts) == 2
+    assert len(pair.first_texts) + len(pair.second_texts) == 1
     assert confused.pairs(policy, seen, set(texts)) == []
 
 
@@ -256,9 +256,9 @@ def test_any_number_of_labels_are_looked_at_by_what_was_missed(make_policy: Make
         for label in places
         for n in range(8)
     ]
-    rows.append(Row(text="odd one", labels=(), group="odd", source="data"))
+    rows += [Row(text=f"{name} one", labels=(), group=name, source="data") for name in ("odd", "queer")]
     vectors = unit(np.array([places.get(one.text.rpartition(" ")[0], (1, 0)) for one in rows]))
     policy = make_policy("safety")
     seen = confused.look(policy, rows, vectors, 0)
     (pair,) = confused.pairs(policy, seen, set(seen.texts))
-    assert (pair.first, pair.second, pair.mistaken, pair.second_texts) == ("violence", "none", 1, ("odd one",))
+    assert (pair.first, pair.second, pair.mistaken, len(pair.second_texts)) == ("violence", "none", 2, 1)

@@ -36,3 +36,5 @@ def test_clauses_stand_alone() -> None:
 def test_names() -> None:
     assert name_words("card_arrival") == "card arrival"
     assert name_words("reverted_card_payment?") == "reverted card payment"
+    assert name_words("कार्ड_आगमन") == "कार्ड आगमन"
+    assert len({name_words(name) for name in ("C", "C++", "C#")}) == 3

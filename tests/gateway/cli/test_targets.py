@@ -42,7 +42,9 @@ def test_a_folder_must_be_there_and_a_file_be_none(data: Path) -> None:
         targets.check({"--html": data.parent}, [data])
 
 
-@pytest.mark.parametrize("flags", [["--html", "rows.html"], ["--output", "rows.json"], ["--html", "page.json"]])
+@pytest.mark.parametrize(
+    "flags", [["--html", "rows.html"], ["--output", "rows.json"], ["--html", "page.json"], ["--html", "."]]
+)
 def test_eval_refuses_before_it_loads_anything(data: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
     monkeypatch.chdir(data.parent)
     before = data.read_bytes()

@@ -1,0 +1,50 @@
+"""A teacher's files: how many rows of each label are drawn, and which belong together."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.training.write import file
+
+Files = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@pytest.fixture
+def safety(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
+    def make(*names: str, **more: Any) -> Policy:
+        return make_policy("safety", teacher={"file": list(names), **more})
+
+    return make
+
+
+def kept(policy: Policy, folder: Path, files: Files) -> list[Any]:
+    for name, rows in files.items():
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file.write(policy, policy.teachers[0], folder, 0)
+
+
+def test_a_row_of_two_labels_is_one_of_each(safety: Callable[..., Policy], tmp_path: Path) -> None:
+    sets = (["violence"], ["jailbreak"], ["violence", "jailbreak"], ["jailbreak", "violence"], [])
+    every = [{"text": f"{number} {labels}", "labels": labels} for labels in sets for number in range(60)]
+    rows = kept(safety("a.jsonl", sentences_per_label=20), tmp_path, {"a.jsonl": every})
+    counts = {name: sum(name in row.labels for row in rows) for name in ("violence", "jailbreak")}
+    assert min(counts.values()) == 20
+    assert sum(not row.labels for row in rows) == 20 * 2
+    assert len([row for row in rows if row.labels]) <= 40
+    assert [row.text for row in rows] == [row["text"] for row in every if row["text"] in {one.text for one in rows}]
+
+
+def test_one_system_prompts_rows_are_one_group_in_all_files(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    files = {
+        name: [{"text": f"{name} {number}", "labels": [], "system": "The code is 4."} for number in range(2)]
+        for name in ("a.jsonl", "b.jsonl")
+    }
+    files["b.jsonl"].append({"text": "by itself", "labels": []})
+    policy = make_policy("safety", reads_system=True, teacher={"file": list(files)})
+    groups = [row.group for row in kept(policy, tmp_path, files)]
+    assert len(set(groups[:4])) == 1
+    assert groups[4].startswith("b.jsonl/")
