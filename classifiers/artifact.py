@@ -212,7 +212,8 @@ def _policy(path: Path) -> Policy:
     try:
         return Policy.model_validate_json(json.dumps(filled))
     except ValidationError as error:
-        raise ArtifactError(f"{path} is no policy: {error.errors()[0]['msg']}") from error
+        told = error.errors()[0]["msg"]
+        raise ArtifactError(f"{path} is no policy for this version: {told}; train it again, or roll back") from error
 
 
 def _text(path: Path) -> str:

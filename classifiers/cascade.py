@@ -99,7 +99,7 @@ def decide_any(parts: Sequence[Part], last: Stage) -> tuple[Choice, Floats]:
         return choices[0], highest
     classes = parts[0].stage.head.classes
     named = {label for choice in choices for label in choice.labels}
-    labels = tuple(sorted(named, key=lambda label: -highest[classes.index(label)]))
+    labels = tuple(sorted(named, key=lambda label: (-highest[classes.index(label)], classes.index(label))))
     doubt = next((choice for choice in reversed(choices) if choice.abstention), Choice())
     confidence = float(highest[classes.index(labels[0])]) if labels else 1 - float(highest.max())
     return replace(doubt, labels=labels, confidence=confidence), highest

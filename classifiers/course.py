@@ -27,7 +27,8 @@ _Piece = tuple[Window, Span, str]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Course:
-    """found: what patterns told of it. texts: what is to be read. reached: the index of the stage to be asked next.
+    """found: what patterns told of it. texts: what is to be read; systems: the system prompt that each is read beside,
+    empty where none is. reached: the index of the stage to be asked next.
 
     pieces, asked, keys: what to ask it about, once read, how its encoder reads that, and where the vectors are found.
     parts: what earlier stages settled. grey: of safety, the windows that the stage before did not settle, and what it
@@ -39,6 +40,7 @@ class Course:
     classifier: Classifier
     found: tuple[Passage, ...] = ()
     texts: Sequence[str]
+    systems: Sequence[str]
     reached: int = 0
     spans: Sequence[Span] = ()
     pieces: Sequence[_Piece] = ()
@@ -60,8 +62,7 @@ class Course:
         if self.grey is None:
             if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
                 self.spans = reader.spans(self.texts, stage, reading.max_windows, deadline)
-            systems = ("" if text in reading.alone else reading.system for text in self.texts)
-            spans = zip(self.spans, systems, strict=True)
+            spans = zip(self.spans, self.systems, strict=True)
             self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
             return
         (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]

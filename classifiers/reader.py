@@ -20,8 +20,8 @@ from classifiers.text.languages import Detector
 from classifiers.text.spans import Span, read
 from classifiers.text.windows import Window, cut
 
-_REMEMBERED_CHARS = 4_000_000
-"""Of the texts whose windows are remembered; a text read again is then not tokenised again."""
+_REMEMBERED_BYTES = 16_000_000
+"""Of the texts whose windows are remembered, about; a text read again is then not tokenised again."""
 
 _REMEMBERED_STATES = 4_000_000
 """Numbers, 16 MB: what encoders made of single tokens, for texts whose slots are looked for again."""
@@ -53,10 +53,10 @@ class Reader:
         self.detector = detector
         self._vectors: Recent[Key, Floats] = Recent(cache_windows)
         self._spans: Recent[tuple[str, str, int, int, int], Span] = Recent(
-            _REMEMBERED_CHARS if cache_windows else 0, lambda key, span: len(key[0]) + len(span.plain) + 64
+            _REMEMBERED_BYTES if cache_windows else 0, lambda key, span: len(key[0]) + span.weight
         )
         self._systems: Recent[tuple[str, str, int], Window] = Recent(
-            _REMEMBERED_CHARS if cache_windows else 0, lambda key, ids: len(key[0]) + 4 * len(ids) + 64
+            _REMEMBERED_BYTES if cache_windows else 0, lambda key, ids: len(key[0]) + 4 * len(ids) + 64
         )
         self._states: Recent[Key, tuple[Floats, Floats]] = Recent(
             _REMEMBERED_STATES if cache_windows else 0, lambda _, states: states[1].size
@@ -75,7 +75,6 @@ class Reader:
         left = max_windows
         spans: list[Span] = []
         for text in reversed(texts):
-            check_time(deadline)
             budget = max_windows if left > 0 else 0
             span = self._span(text, reads, room=room, overlap=overlap, max_windows=budget, deadline=deadline)
             span = span.first(left)
@@ -188,6 +187,7 @@ class Reader:
         key = (text, encoder.tokenizer_sha256, room, overlap, max_windows)
         span = self._spans.get(key)
         if span is None:
+            check_time(deadline)
             span = read(
                 text,
                 encoder.tokenize,

@@ -70,11 +70,13 @@ class Runtime:
         cache_windows: int = 10_000,
         *,
         opened: Iterable[Encoder] = (),
+        detector: Detector | None = None,
         beside: Mapping[str, str] | None = None,
     ) -> Self:
         """Load the versions in use, and their encoders; prepare a shared one if it is not there yet.
 
-        opened: encoders at hand, such as those of the Runtime that this one is to replace; they are not opened again.
+        opened, detector: encoders and the detector of languages at hand, such as those of the Runtime that this one is
+        to replace; they are not opened again.
         beside: other versions to be loaded too, by the classifier's name; readings call them as `key_of_version` says.
         Raises ArtifactError where one is missing, changed or (self_test) fails a test of its own policy, and
         EncoderError where an encoder is out of reach or computes wrongly here.
@@ -96,7 +98,10 @@ class Runtime:
                         open_ = Encoder.open(find(stage.encoder, models_dir) if folder is None else folder, threads)
                     needed[sha256] = open_
         runtime = cls(
-            needed.values(), {name: from_artifact(held) for name, held in loaded.items()}, cache_windows=cache_windows
+            needed.values(),
+            {name: from_artifact(held) for name, held in loaded.items()},
+            cache_windows=cache_windows,
+            detector=detector,
         )
         if runtime.detector is not None:
             runtime.detector.open()
@@ -130,12 +135,14 @@ class Runtime:
         open_ = {index: one for index, one in enumerate(begun) if isinstance(one, Course)}
         vectors: dict[Key, Floats] = {}
         while open_:
-            # all that one stage is to be asked is encoded together, so that equal windows are encoded once
-            with suppress(DeadlinePassed):
-                for course in open_.values():
-                    course.read(self._reader, deadline)
-                    course.tag(self._reader, vectors, deadline)
             # even past the deadline, what is remembered is at hand
+            for course in open_.values():
+                with suppress(DeadlinePassed):
+                    course.read(self._reader, deadline)
+            for course in open_.values():
+                with suppress(DeadlinePassed):
+                    course.tag(self._reader, vectors, deadline)
+            # all that one stage is to be asked is encoded together, so that equal windows are encoded once
             with suppress(DeadlinePassed):
                 self._reader.encode(chain.from_iterable(c.wanted() for c in open_.values()), vectors, deadline)
             going_on: dict[int, Course] = {}
@@ -161,7 +168,13 @@ class Runtime:
             return broken(reading.classifier, "deadline", classifier.version)
         if not classifier.model.stages:
             return classifier.verdict((), read=0, unread=int(reading.incomplete), found=found)
-        return Course(reading=reading, classifier=classifier, found=found, texts=texts)
+        return Course(
+            reading=reading,
+            classifier=classifier,
+            found=found,
+            texts=[text for text, _ in texts],
+            systems=["" if text in reading.alone else reading.system for _, text in texts],
+        )
 
     def self_test(self) -> None:
         """Run every policy's own tests. Raises ArtifactError listing those that fail."""
@@ -181,18 +194,21 @@ def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifa
     return held
 
 
-def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> tuple[str, ...]:
-    """A reading's texts, of safety with what they carry in an encoding decoded. Raises DeadlinePassed."""
+def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> list[tuple[str, str]]:
+    """A reading's texts, of safety with what they carry in an encoding decoded, each with the text that it is of.
+
+    Raises DeadlinePassed.
+    """
     if not (classifier.model.policy.multi_label and classifier.model.stages):
-        return reading.texts
-    texts: list[str] = []
+        return [(text, text) for text in reading.texts]
+    texts: list[tuple[str, str]] = []
     for text in reading.texts:
         check_time(deadline)
-        # beyond, the windows do not reach, and the verdict abstains
+        # beyond, the windows do not reach, and the verdict abstains; what comes last is read first
         near, far = text[: reading.max_windows * _CHARS_A_WINDOW], text[reading.max_windows * _CHARS_A_WINDOW :]
         told = reveal(near)
-        texts += (*told, far) if far else told
-    return tuple(texts)
+        texts += [(part, text) for part in ((far, *told) if far else told)]
+    return texts
 
 
 def key_of_version(name: str, version: str) -> str:

@@ -81,8 +81,8 @@ class Reloader:
     def _load(self, seen: Seen) -> tuple[Runtime, Edition]:
         if seen.fault:
             raise ArtifactError(seen.fault)
-        opened = self._worker.runtime.encoders.values()
-        runtime = load_runtime(self._loaded, opened=opened, beside=seen.proposed)
+        had = self._worker.runtime
+        runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, beside=seen.proposed)
         assert runtime is not None
         return runtime, edition(self._loaded, runtime, seen.proposed)
 

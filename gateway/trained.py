@@ -7,6 +7,7 @@ from pathlib import Path
 from classifiers import Runtime
 from classifiers.encoder.session import Encoder
 from classifiers.registry import Registry
+from classifiers.text.languages import Detector
 from gateway.config import source
 from gateway.config.bound import rule_problems
 from gateway.config.load import Loaded, policy_file
@@ -17,10 +18,14 @@ Stamp = tuple[str, int, int]
 
 
 def load_runtime(
-    loaded: Loaded, *, opened: Iterable[Encoder] = (), beside: Mapping[str, str] | None = None
+    loaded: Loaded,
+    *,
+    opened: Iterable[Encoder] = (),
+    detector: Detector | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> Runtime | None:
-    """Loads and self-tests them; None where no rule binds one. opened: encoders at hand, which are not opened again;
-    beside: versions to be tried beside those in use.
+    """Loads and self-tests them; None where no rule binds one. opened, detector: at hand, not opened again; beside:
+    versions to be tried beside those in use.
 
     Raises ConfigError where one is missing or a rule names a label it lacks, and ArtifactError where one is damaged
     or fails its own tests.
@@ -37,7 +42,7 @@ def load_runtime(
     if not names:
         return None
     threads = loaded.settings.classifier_threads
-    runtime = Runtime.load(loaded.models_dir, names, threads=threads, opened=opened, beside=beside)
+    runtime = Runtime.load(loaded.models_dir, names, threads=threads, opened=opened, detector=detector, beside=beside)
     problems = rule_problems(loaded, {name: c.model.policy for name, c in runtime.classifiers.items()})
     if problems:
         raise ConfigError([_since_trained(problem, loaded) for problem in problems])

@@ -22,7 +22,7 @@ def join(model: Any) -> None:
         parts = [_projection(made_by.get(name), made_by, tensors) for name in node.input[:_PROJECTIONS]]
         told = {attribute.name for attribute in node.attribute}
         # a bias, earlier keys or positions in the node itself: another family, left as it is
-        known = told <= {"num_heads", "scale", "mask_filter_value"} and not any(node.input[3:5] or node.input[6:])
+        known = told <= {"num_heads", "scale", "mask_filter_value"} and not any((*node.input[3:5], *node.input[6:]))
         if not known or None in parts or len({part[0] for part in parts if part}) != 1:
             continue
         whole = [part for part in parts if part]

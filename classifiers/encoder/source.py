@@ -95,9 +95,9 @@ def resolve(source: str | None, base_dir: Path | None = None) -> Source:
     if colon and kind == "package":
         return _from_package(rest)
     if colon and kind == "folder":
-        return _from_folder(Path(base_dir or Path(), rest), text)
+        return _from_folder(Path(base_dir or Path(), Path(rest).expanduser()))
     if text.startswith((".", "/", "~")):
-        return _from_folder(Path(base_dir or Path(), Path(text).expanduser()), f"folder:{text}")
+        return _from_folder(Path(base_dir or Path(), Path(text).expanduser()))
     name = rest if colon and kind == "hub" else text
     if name.count("/") == 1 and all(name.split("/")) and ":" not in name:
         return _from_hub(name)
@@ -152,7 +152,9 @@ def _from_package(name: str) -> Source:
     )
 
 
-def _from_folder(folder: Path, name: str) -> Source:
+def _from_folder(folder: Path, name: str = "") -> Source:
+    # as it is found from anywhere: an artifact records it, and need not lie where its policy did
+    name = name or f"folder:{folder.resolve()}"
     if not folder.is_dir():
         raise EncoderError(f"encoder {name}: {folder} is not a folder")
     models = [path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.is_file()]

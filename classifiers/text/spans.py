@@ -31,6 +31,12 @@ class Span:
     stretches: tuple[Stretch, ...] = ()
     plain: str = ""
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes: a text that could be in any language has a share for each."""
+        shares = sum(len(stretch.likely) for stretch in self.stretches)
+        return 200 + len(self.plain) + 50 * shares + sum(100 + 4 * len(window) for window in self.windows)
+
     def first(self, count: int) -> "Span":
         """The same span with at most `count` windows; the others are unread."""
         if len(self.windows) <= count:

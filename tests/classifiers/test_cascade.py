@@ -42,6 +42,12 @@ def test_a_window_is_settled_where_it_is_flagged_or_clean(stage: Stage) -> None:
     assert cascade.settled(told(stage, (0.1, 0.1), (0.9, 0.1), away=2.1)).tolist() == [False, True]
 
 
+def test_labels_that_are_alike_certain_come_in_the_policys_order(stage: Stage) -> None:
+    many = replace(stage, head=replace(stage.head, classes=tuple("abcdefgh")), thresholds={})
+    part = replace(told(many, (1.0, 1.0)), probabilities=np.ones((1, 8), np.float32))
+    assert cascade.decide_any([part, part], many)[0].labels == tuple("abcdefgh")
+
+
 def test_what_several_stages_settled_becomes_one(stage: Stage) -> None:
     strict = replace(stage, name="large", thresholds={name: Threshold(act=0.05, unsure=0.01) for name in SURE})
     clean, highest = cascade.decide_any([told(stage, (0.15, 0.1))], strict)

@@ -1,5 +1,6 @@
 import shutil
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,9 @@ def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: 
     assert intent.labels == ("card_arrival",)
     assert (late.abstention, late.reason, late.version) == (Abstention.BROKEN, "deadline", "v1")
     assert [v.abstention for v in runtime.classify([bank("new text")], deadline=started)] == [Abstention.BROKEN]
+    # whichever comes first
+    none, intent = runtime.classify([bank("another text"), bank(CARD)], deadline=started)
+    assert (none.abstention, intent.labels) == (Abstention.BROKEN, ("card_arrival",))
     # what was encoded in vain is remembered: asking again gets further
     before = counted.encoded
     counted.pause_s = 0
@@ -315,6 +319,22 @@ def test_scores_do_not_depend_on_the_company(runtime: Runtime, make_runtime: Cal
     alone = make_runtime().classify([bank(CARD)])[0]
     among = runtime.classify([safe(HARM), bank(CARD), safe(CARD * 90)])[1]
     assert np.array_equal(list(alone.scores.values()), list(among.scores.values()))
+
+
+def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) -> None:
+    harm, rest = f"{HARM} " * 100, "The garden is lovely at this time of the year. " * 2000
+    short, long = runtime.classify([safe(harm, max_windows=2), safe(harm + rest, max_windows=2)])
+    assert long.scores == short.scores
+    assert (long.windows_read, long.abstention) == (2, Abstention.UNREAD)
+
+
+def test_short_texts_of_no_language_are_forgotten_in_time(runtime: Runtime) -> None:
+    tracemalloc.start()
+    for number in range(0, 4000, 100):
+        runtime.classify([bank(f"ok {n:06}") for n in range(number, number + 100)])
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 40e6
 
 
 @pytest.mark.parametrize("name", ENCODINGS)

@@ -62,7 +62,7 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
         known = f"package:{_MINILM} and package:{_MPNET}"
         raise EncoderError(f"no trainable weights are known in a package {rest!r}; known: {known}")
     if colon and kind == "folder":
-        return _weights(base_dir / rest, text)
+        return _weights(base_dir / Path(rest).expanduser(), text)
     if text.startswith((".", "/", "~")):
         return _weights(base_dir / Path(text).expanduser(), f"folder:{text}")
     return _from_hub(rest if colon and kind == "hub" else text)
