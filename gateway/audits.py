@@ -39,9 +39,10 @@ class Open:
 
     sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
     slot's value where that is less. novelty: 0..1. tried: the same by the version that is tried beside the one in use;
-    in_use: False where the one in use has no label to give, and this is of the one that is tried; text: what the
-    classifier read, where that is to be kept for training; hidden: what the reference is not shown of it, by the
-    placeholder that it is shown instead.
+    in_use: False where the one in use has no label to give, and this is of the one that is tried; without: how the coin
+    fell under the contract of the other version, where only that one has none; text: what the classifier read, where
+    that is to be kept for training; hidden: what the reference is not shown of it, by the placeholder that it is shown
+    instead.
     """
 
     rule: Rule
@@ -53,6 +54,7 @@ class Open:
     novelty: float
     tried: "Open | None" = None
     in_use: bool = True
+    without: Flipped | None = None
     text: str | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,13 +89,13 @@ class Audits:
         tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
         """
         of = partial(scope, request=request, turns=turns, sent_to=self.routes.first(request.model))
-        also = self.told(tried)
-        made_also = shaped(request, turns, also).made
+        told = self.told(tried)
+        also, made_also = {rule.name: verdict for rule, verdict in told}, shaped(request, turns, told).made
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.made.get(rule.name)
-            other = next((one for beside, one in also if beside is rule and rule.name in made_also), None)
-            if rule.terms is None or (made is None and other is None):
+            other, made_other = also.get(rule.name), made_also.get(rule.name)
+            if rule.terms is None or (made is None and made_other is None):
                 continue
             beside = None if other is None else of(rule, other)
             flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
@@ -101,15 +103,16 @@ class Audits:
             flipped = flip(of(rule, verdict), tried=needs)
             first = None if made is None else _open(rule, verdict, flipped, made)
             second = None
-            if other is not None and beside is not None:
-                coin = flip(beside, beside=flipped)
+            coin = None if beside is None else flip(beside, beside=flipped)
+            if other is not None and made_other is not None and coin is not None:
                 # it is seen as often as the version in use lets it
                 sure = first is not None and first.sure
-                second = replace(_open(rule, other, coin, made_also[rule.name]), sure=sure)
+                second = replace(_open(rule, other, coin, made_other), sure=sure)
             if first is not None:
-                found[rule.name] = replace(first, tried=second, text=(texts or {}).get(rule.name))
+                text, without = (texts or {}).get(rule.name), coin if second is None else None
+                found[rule.name] = replace(first, tried=second, without=without, text=text)
             elif second is not None:
-                found[rule.name] = replace(second, in_use=False)
+                found[rule.name] = replace(second, in_use=False, without=flipped)
             for one in (first, second):
                 if one is not None:
                     self.owner.begin(one.flipped, confidence=one.confidence, sure=one.sure)
@@ -195,6 +198,8 @@ class Audits:
             await self._learn(context, one, result)
             if one.tried is not None:
                 await self._learn(context, one.tried, _result(one.tried, heard, stream=stream))
+            if one.without is not None:
+                self.owner.unlabelled(one.without)
             if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
                 context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
 

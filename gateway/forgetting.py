@@ -40,18 +40,30 @@ class Forgetting:
         if 0 <= now - self._looked < _EVERY_S:
             return
         self._looked = now
-        before = math.inf if self._keep_s is None else now - self._keep_s
         try:
-            if await self._owner.ask(lambda store: store.forget(before)):
-                self._left = True
-            if await asyncio.to_thread(self._keeping.forget, before):
-                self._left = True
+            await self._forget(math.inf if self._keep_s is None else now - self._keep_s)
             if self._left:
                 await self._empty_log()
         except LedgerError as error:
             # some may be deleted
             self._left = True
             _log.error("%s", error)
+
+    async def _forget(self, before: float) -> None:
+        texts = 0
+        # some at a time, so that pairs that come in need not wait for all
+        while deleted := await self._owner.ask(lambda store: store.forget(before)):
+            texts += deleted
+        calls = await asyncio.to_thread(self._keeping.forget, before)
+        if texts or calls:
+            self._left = True
+            if self._keep_s is None:
+                _log.warning(
+                    "content.keep is none: %d texts and %d calls that were kept before, or by another gateway with "
+                    "this ledger, are deleted",
+                    texts,
+                    calls,
+                )
 
     async def _empty_log(self) -> None:
         self._left = not await asyncio.to_thread(self._keeping.empty_log)

@@ -19,7 +19,7 @@ _FEW = 0.3
 _SETTLES = 200
 """Audits after which the rate has come half of its way from FRESH down to the floor."""
 _STEPS = (LEAST, 0.02, 0.05, 0.1, FRESH, SHADOW)
-"""Rates that a coin may have: few, so that pairs of one rate can be counted together."""
+"""Rates that a coin may have besides SUSPECTED: few, so that pairs of one rate can be counted together."""
 _NEARLY = 0.95
 
 

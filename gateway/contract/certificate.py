@@ -137,12 +137,14 @@ def ladder(
     alpha: float,
     rungs: int = 12,
     over: float = 0.0,
+    labelled: float = 1.0,
 ) -> tuple[float, ...]:
     """Thresholds to try, the strictest first, from pairs that no attempt will be certified on.
 
     They begin above the one that should be certified after the fewest calls, for where that estimate is wrong and it
     never is, and lead down, evenly in calls, to the last whose estimated disagreement is under the target. Empty where
-    none is. over: only thresholds that let through more than this share of calls are worth trying.
+    none is. over: only thresholds that let through more than this share of calls are worth trying; labelled: the share
+    of calls that the pairs stand for, the others have no label.
     """
     ordered = sorted(zip(confidences, agrees, strict=True), key=lambda pair: -pair[0])
     candidates: list[tuple[float, float]] = []
@@ -158,7 +160,7 @@ def ladder(
             marks.add(count + 1)
             continue
         rate = (wrong + _PRIOR / 2) / (count + _PRIOR / target)
-        share = count / len(ordered)
+        share = labelled * count / len(ordered)
         if rate < _NEAR * target and share > over:
             candidates.append((confidence, share))
             calls.append(pairs_until(target, rate, alpha) / share)

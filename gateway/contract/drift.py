@@ -110,10 +110,12 @@ def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> D
     begun, live, ended = found
     chosen = [pair for pair in pairs if pair.chosen and begun < pair.at <= ended]
     before = [pair for pair in chosen if pair.at <= live]
-    after = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
-    threshold = after[0].threshold if after else None
+    since = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
+    # the first of them may have been under way since another threshold stood
+    threshold = since[-1].threshold if since else None
     if not before or threshold is None:
         return None
+    after = [pair for pair in since if pair.threshold == threshold]
     known = sorted(pair.novelty for pair in before if pair.novelty is not None)
     limit = known[min(len(known) - 1, int(_USUAL * len(known)))] if known else None
     size = max(_FEWEST, -(-len(after) // _WINDOWS))

@@ -9,9 +9,9 @@ from typing import Final, Self
 from gateway.contract.audit import FRESH, floor
 from gateway.contract.order import Order
 from gateway.contract.outlook import until_noticed
-from gateway.contract.reference import MOST, Repeats
+from gateway.contract.reference import MOST, REFUSED, Repeats
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Pair, Phase, begin
+from gateway.contract.state import Contract, Pair, Phase, begin, hopeful
 from gateway.contract.store import PairRow, Stored
 from gateway.contract.volume import Volume
 
@@ -27,13 +27,18 @@ _LOOK_AGAIN: Final = 25
 @dataclass(slots=True, kw_only=True)
 class Kept:
     """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
-    the running attempt. over: the share of calls that the version in use answers, where this one is tried beside it;
+    the running attempt; latest: confidences of the latest calls, None of one that there was no label for; without: how
+    many of these are. over: the share of calls that the version in use answers, where this one is tried beside it;
     repeats: (confidence, whether both answers agree) of calls that were asked again."""
 
     scope: Scope
     contract: Contract
     ordering: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
     certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
+    latest: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    without: int = 0
+    unlabelled: int = 0
+    """Calls without a label since the last pair that the coin chose."""
     repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
     notice_s: float = 0.0
     volume: Volume = field(default_factory=lambda: Volume(since=0.0))
@@ -56,13 +61,35 @@ class Kept:
 
     def share(self, contract: Contract) -> float:
         """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
-        seen = [*self.ordering, *self.certifying][-_RECENT:]
-        return sum(contract.answers(confidence) for confidence, _ in seen) / len(seen) if seen else 0.0
+        answered = sum(one is not None and contract.answers(one) for one in self.latest)
+        return answered / len(self.latest) if self.latest else 0.0
+
+    @property
+    def labelled(self) -> float:
+        """Of the latest calls that a coin chose, the part that there was a label for."""
+        return 1 - self.without / len(self.latest) if self.latest else 1.0
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether, of a version that is tried, it may still come to a certificate that lets through more calls than the
+        version in use answers."""
+        outdone = len(self.latest) == _RECENT and self.labelled <= self.over
+        return hopeful(self.contract) and not outdone
+
+    def pass_over(self) -> None:
+        """A call that a coin chose, and that there was no label for."""
+        self._remember(None)
+        self.unlabelled += 1
+        self.answers = self.share(self.contract)
 
     def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
         """Puts a pair that a coin chose where it may be used by the contract that it made. The others all lie below the
         threshold of what is in use, so they say nothing of thresholds."""
-        if number < contract.fresh_from or not pair.chosen:
+        if not pair.chosen:
+            return
+        self._remember(pair.confidence)
+        self.unlabelled = 0
+        if number < contract.fresh_from:
             return
         (self.certifying if contract.certifies(pair) else self.ordering).append((pair.confidence, pair.agrees))
 
@@ -79,16 +106,19 @@ class Kept:
                 attempt=row.attempt,
                 threshold=row.threshold,
             )
+            for _ in range(min(row.unlabelled or 0, _RECENT)):
+                kept._remember(None)
             kept.keep(pair, contract, number=row.number)
         kept.repeats.extend(repeats)
-        if contract.reason == (why := Repeats.of(kept.repeats).refusal(contract.terms.target)):
-            kept.refused = why
+        kept.answers = kept.share(contract)
+        if contract.reason.startswith(REFUSED):
+            kept.refused = contract.reason
         return kept
 
     def begin(self, contract: Contract, *, number: int) -> Contract:
         """The contract with a new attempt, the number-th of its rule and model, where one is worth it, and the
         reference is consistent enough at its strictest threshold."""
-        begun = begin(contract, tuple(self.ordering), number=number, over=self.over)
+        begun = begin(contract, tuple(self.ordering), number=number, over=self.over, labelled=self.labelled)
         strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
         why = Repeats.of(tuple(self.repeats), strictest).refusal(contract.terms.target)
         if why and not self.refused:
@@ -111,3 +141,9 @@ class Kept:
             self.needed = until_noticed(contract.terms.target).most
         a_day = self.volume.a_day(now=now, period_s=self.notice_s / 2)
         self.lowest = floor(self.needed, answered_a_day=a_day, delay_days=self.notice_s / _DAY_S)
+
+    def _remember(self, confidence: float | None) -> None:
+        if len(self.latest) == _RECENT:
+            self.without -= self.latest[0] is None
+        self.latest.append(confidence)
+        self.without += confidence is None

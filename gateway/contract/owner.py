@@ -16,8 +16,9 @@ from gateway.contract.drift import why
 from gateway.contract.flipped import Flipped
 from gateway.contract.kept import ORDERING, Kept
 from gateway.contract.reference import MOST, share
+from gateway.contract.room import LAPSED_S, leaving
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, hopeful, see
+from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, see
 from gateway.contract.stops import taken_up
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.thinning import thin_out
@@ -32,8 +33,6 @@ _log = logging.getLogger(__name__)
 _MOST: Final = 1000
 """Contracts that are kept; a prompt that holds something new in each call would make one for each."""
 _DAY_S: Final = 86400.0
-_LAPSED_S: Final = 7 * _DAY_S
-"""Without a call for so long, a contract holds up no version that is tried: its prompt may be no more."""
 
 
 class Owner:
@@ -62,10 +61,8 @@ class Owner:
         self._clock = clock
         with closed_on_failure(store):
             reached = (lambda _: True) if first is None else (lambda scope: scope.reached(first))
-            found = [one for one in (taken_up(store, reached) if alone else store.contracts()) if reached(one.scope)]
-            # the latest changed first, but one that is live changes only with its audits
-            live_first = sorted(found, key=lambda one: one.contract.phase is not Phase.LIVE)
-            self._kept = {one.scope.key: self._load(one) for one in live_first[:_MOST]}
+            found = (taken_up if alone else ContractStore.newest)(store, _MOST, reached)
+            self._kept = {one.scope.key: self._load(one) for one in found}
             self._attempts = store.attempts()
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
@@ -117,9 +114,9 @@ class Owner:
         )
 
     def needs_pairs(self, scope: Scope) -> bool:
-        """Whether a version that is tried may still come to a certificate."""
+        """Whether a version that is tried may still come to answer more than the one in use."""
         kept = self._kept.get(scope.key)
-        return kept is None or hopeful(kept.contract)
+        return kept is None or kept.hopeful
 
     def answered(self, scope: Scope) -> None:
         """Counts a call that was answered here: the volume says how rare audits may become."""
@@ -143,6 +140,12 @@ class Owner:
         counting = [] if kept is None else kept.order.leave(flipped.number, now=self._clock())
         if kept is not None and counting:
             self._writer.later(partial(self._count, kept, counting))
+
+    def unlabelled(self, flipped: Flipped) -> None:
+        """A call that this version has no label for, and that is a pair of the other one's contract."""
+        kept = self._kept.get(flipped.scope.key)
+        if kept is not None and flipped.coin.chosen:
+            self._writer.later(kept.pass_over)
 
     async def learn(
         self,
@@ -212,7 +215,7 @@ class Owner:
     async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
         """How the version that is tried does beside the one in use, over all contracts of the rules that bind it; what
         they answer counts where they had a call within a week."""
-        since = self._clock() - _LAPSED_S
+        since = self._clock() - LAPSED_S
         kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
         return await self.ask(lambda _: Trial.of(kept, version, current=current, since=since))
 
@@ -234,7 +237,7 @@ class Owner:
     def _take(self, kept: Kept, pair: Pair, row: PairRow, counting: Sequence[Pair]) -> None:
         """counting: as of `_count`."""
         before = kept.contract
-        row = msgspec.structs.replace(row, number=before.pairs)
+        row = msgspec.structs.replace(row, number=before.pairs, unlabelled=kept.unlabelled if pair.chosen else 0)
         seen = see(before, pair)
         if seen.phase is Phase.DEMOTED and before.phase is Phase.LIVE:
             seen = replace(seen, reason=f"{seen.reason}; {self._why(kept.scope, row)}")
@@ -259,7 +262,8 @@ class Owner:
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         stored = Stored(scope=kept.scope, contract=after, at=row.at if row else self._clock())
-        self._writer.put(kept.scope, partial(self._store.put, stored, row, moved=moved))
+        moves = [(stored.at, after.phase.value, after.reason)] if moved else []
+        self._writer.put(kept.scope, lambda every: self._store.put(stored, row, moves=every), moves)
         kept.contract = after
         self._count_attempts(kept.scope, after)
         if moved:
@@ -285,9 +289,7 @@ class Owner:
 
     def _new(self, scope: Scope, terms: Terms) -> Kept:
         if len(self._kept) >= _MOST:
-            idle = (kept for kept in self._kept.values() if kept.contract.phase is not Phase.LIVE)
-            fewest = min(idle, key=lambda kept: kept.contract.pairs, default=next(iter(self._kept.values())))
-            del self._kept[fewest.scope.key]
+            del self._kept[leaving(self._kept.values(), now=self._clock()).scope.key]
         kept = self._kept[scope.key] = Kept(scope=scope, contract=Contract(terms=terms))
         return kept
 

@@ -15,6 +15,8 @@ from gateway.contract.bounds import lower_at_any_time, upper_at_any_time
 
 MOST: Final = 300
 """Repeats that are told from, the latest; when so many are known, no more are asked for."""
+REFUSED: Final = "refused: "
+"""So begins the reason of a contract that begins no attempt since the reference contradicts itself."""
 _OUTSIDE: Final = 0.025
 _REFUSED: Final = 0.2
 """Of the usual share of repeats, that which goes on while attempts are refused: the reference may be mended."""
@@ -57,7 +59,7 @@ class Repeats:
             return ""
         low, high = self.limits
         return (
-            "refused: the model contradicts itself: asked again, "
+            f"{REFUSED}the model contradicts itself: asked again, "
             f"{self.differ} of {self.asked} calls got another answer (95 %: {low:.1%} to {high:.1%}), "
             f"so that at least {self.least:.1%} of any answers differ from its own, and at most {target:.1%} may"
         )

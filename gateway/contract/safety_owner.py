@@ -109,20 +109,20 @@ class SafetyOwner:
         scope = placed.scope
         before = self._with_attempts(scope, self._kept[scope.key][1])
         after = before.see(placed.chosen, unsafe=unsafe)
-        moves = [
-            name
-            for name in _SIDES
-            if (getattr(before, name).phase, getattr(before, name).threshold)
-            != (getattr(after, name).phase, getattr(after, name).threshold)
-        ]
+        moved = {
+            name: side
+            for name, side, was in zip(_SIDES, _sides(after), _sides(before), strict=True)
+            if (side.phase, side.threshold) != (was.phase, was.threshold)
+        }
         result = "missing" if unsafe is None else "unsafe" if unsafe else "safe"
         stored = Stored(scope=scope, contract=after, at=self._clock())
-        write = partial(self._store.put, stored, placed.chosen, request_id=request_id, result=result, moves=moves)
-        self._writer.put(scope, write)
+        moves = [(stored.at, side.phase.value, f"{name}: {side.reason}") for name, side in moved.items()]
+        put = partial(self._store.put, stored, placed.chosen, request_id=request_id, result=result)
+        self._writer.put(scope, lambda every: put(moves=every), moves)
         self._kept[scope.key] = scope, after
         self._count_attempts(scope, after)
-        for name in moves:
-            self._tell(scope, name, getattr(after, name))
+        for name, side in moved.items():
+            self._tell(scope, name, side)
 
     def _tell(self, scope: Scope, name: str, side: Side) -> None:
         _log.warning("contract of rule %s, %s: %s: %s", scope.rule, name, side.phase.value, side.reason)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from gateway.contract.safety import Chosen, SafetyContract, Zone
 from gateway.contract.safety_outlook import Elsewhere
 from gateway.contract.scope import Scope
-from gateway.contract.tables import MOVE, Tables, insert, json_of
+from gateway.contract.tables import Move, Tables, insert, json_of, moving
 
 _DAY_S: Final = 86400.0
 _CREATE: Final = (
@@ -103,17 +103,11 @@ class SafetyStore(Tables):
         """Deletes judged calls from before a time, in Unix seconds; nothing is built on them any more."""
         self._write([("DELETE FROM safety_pairs WHERE at < ?", (before,))])
 
-    def put(self, stored: Stored, chosen: Chosen, *, request_id: str, result: str, moves: Sequence[str] = ()) -> None:
-        """A contract's state, with the call that led to it, all or nothing. moves: the sides that changed, `missing`
-        and `flagging`, which are to be in its history."""
+    def put(self, stored: Stored, chosen: Chosen, *, request_id: str, result: str, moves: Sequence[Move] = ()) -> None:
+        """A contract's state, with the call that led to it, all or nothing. moves: of its sides, to be in its
+        history."""
         scope, contract = stored.scope, stored.contract
         key = scope.key
         call = (key, stored.at, request_id, chosen.score, chosen.zone.value, chosen.rate, chosen.passes, chosen.flags)
-        statements: list[tuple[str, Sequence[Any]]] = [
-            (_PUT, (key, scope.rule, stored.at, json_of(scope), json_of(contract))),
-            (_CALL, (*call, result)),
-        ]
-        for name in moves:
-            side = getattr(contract, name)
-            statements.append((MOVE, (key, stored.at, side.phase.value, f"{name}: {side.reason}")))
-        self._write(statements)
+        state = (key, scope.rule, stored.at, json_of(scope), json_of(contract))
+        self._write([(_PUT, state), (_CALL, (*call, result)), *moving(key, moves)])

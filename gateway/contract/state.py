@@ -129,16 +129,24 @@ def hopeful(contract: Contract) -> bool:
     return contract.attempt is not None or (contract.attempts == 0 and contract.pairs < _LOOKS)
 
 
-def begin(contract: Contract, seen: Sequence[tuple[float, bool]], *, number: int, over: float = 0.0) -> Contract:
+def begin(
+    contract: Contract,
+    seen: Sequence[tuple[float, bool]],
+    *,
+    number: int,
+    over: float = 0.0,
+    labelled: float = 1.0,
+) -> Contract:
     """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
-    number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without."""
+    number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without;
+    labelled: of all calls, the share that there is a label for, which those seen stand for."""
     looked = replace(contract, next_look=contract.pairs + _EVERY)
     if len(seen) < FEWEST_TO_ORDER:
         return looked
     terms = contract.terms
     alpha = spend(1 - terms.confidence, number)
     confidences, agrees = zip(*seen, strict=True)
-    found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over)
+    found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over, labelled=labelled)
     thresholds = [one for one in found if contract.threshold is None or one < contract.threshold]
     if not thresholds:
         return replace(looked, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else looked

@@ -17,22 +17,15 @@ from gateway.contract.state import Contract, Pair, count
 from gateway.contract.store import ContractStore, Stored
 
 
-def taken_up(store: ContractStore, reached: Callable[[Scope], bool] = lambda _: True) -> list[Stored]:
-    """All contracts as a gateway goes on with them, the latest changed first. reached: whether calls come to one.
-
-    Raises LedgerError.
+def taken_up(store: ContractStore, most: int, reached: Callable[[Scope], bool]) -> list[Stored]:
+    """The contracts that a gateway goes on with, as of `ContractStore.newest`, each as it then is. reached: whether
+    calls come to one. Raises LedgerError.
     """
     store.serve_each()
-    found, left = store.contracts(), store.serving()
-    after = []
-    for one in found:
-        if one.scope.key in left and reached(one.scope):
-            counted = replace(one, contract=interrupted(one.contract))
-            store.put(counted, interrupted=True)
-            after.append(counted)
-        else:
-            after.append(one)
-    return after
+    for one in store.serving():
+        if reached(one.scope):
+            store.put(replace(one, contract=interrupted(one.contract)), interrupted=True)
+    return store.newest(most, reached)
 
 
 def interrupted(contract: Contract) -> Contract:

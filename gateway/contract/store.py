@@ -4,54 +4,19 @@ A pair holds no text: labels, confidence, and how the reference's answer compare
 be kept for training, each with what its label was chosen from (scope.among): it is told of no other labels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from gateway.contract.schema import ADDED, CREATE
 from gateway.contract.scope import Scope
 from gateway.contract.state import Contract
-from gateway.contract.tables import MOVE, Tables, insert, json_of
+from gateway.contract.tables import Move, Statement, Tables, insert, json_of, moving
 
-_CREATE: Final = (
-    """CREATE TABLE IF NOT EXISTS contracts (
-        key TEXT PRIMARY KEY, rule TEXT NOT NULL, model TEXT NOT NULL, at REAL NOT NULL, scope TEXT NOT NULL,
-        state TEXT NOT NULL) STRICT""",
-    """CREATE TABLE IF NOT EXISTS contract_pairs (
-        key TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, request_id TEXT NOT NULL,
-        chosen INTEGER NOT NULL, rate REAL NOT NULL, attempt INTEGER NOT NULL, threshold REAL, confidence REAL NOT NULL,
-        label TEXT NOT NULL, result TEXT NOT NULL, novelty REAL) STRICT""",
-    # not unique: a contract that memory had no room for begins anew when its prompt comes again
-    "CREATE INDEX IF NOT EXISTS contract_pairs_number ON contract_pairs (key, number)",
-    """CREATE TABLE IF NOT EXISTS contract_forgotten (
-        key TEXT NOT NULL, chosen INTEGER NOT NULL, result TEXT NOT NULL, pairs INTEGER NOT NULL,
-        PRIMARY KEY (key, chosen, result)) STRICT""",
-    # apart from the contracts: what was spent stays spent where one of them begins anew
-    """CREATE TABLE IF NOT EXISTS contract_attempts (
-        rule TEXT NOT NULL, model TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (rule, model)) STRICT""",
-    """CREATE TABLE IF NOT EXISTS contract_repeats (
-        key TEXT NOT NULL, at REAL NOT NULL, confidence REAL NOT NULL, result TEXT NOT NULL) STRICT""",
-    "CREATE INDEX IF NOT EXISTS contract_repeats_key ON contract_repeats (key)",
-    """CREATE VIEW IF NOT EXISTS contract_withdrawals AS SELECT rule, contract_moves.at FROM contract_moves
-        JOIN contracts USING (key) WHERE phase = 'demoted'""",
-    """CREATE TABLE IF NOT EXISTS contract_texts (
-        rule TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL, among TEXT) STRICT""",
-    "CREATE INDEX IF NOT EXISTS contract_texts_at ON contract_texts (at)",
-    """CREATE TABLE IF NOT EXISTS contract_trainings (
-        rule TEXT NOT NULL, at REAL NOT NULL, texts INTEGER NOT NULL, among TEXT, unended INTEGER) STRICT""",
-    # from the first call of a contract's running attempt until the gateway ended, and after one that never did until
-    # that is counted; without key where an earlier Offramp noted it, of all of them together
-    "CREATE TABLE IF NOT EXISTS contract_serving (since REAL NOT NULL, key TEXT) STRICT",
-)
-_ADDED: Final = (
-    ("contract_pairs", "novelty", "REAL"),
-    ("contract_texts", "among", "TEXT"),
-    ("contract_trainings", "among", "TEXT"),
-    ("contract_trainings", "unended", "INTEGER"),
-    ("contract_serving", "key", "TEXT"),
-)
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
     insert("contract_attempts", "rule", "model", "attempts")
@@ -61,6 +26,8 @@ _REPEAT: Final = insert("contract_repeats", "key", "at", "confidence", "result")
 _TEXT: Final = insert("contract_texts", "rule", "at", "text", "label", "among")
 _TRAINING: Final = insert("contract_trainings", "rule", "at", "texts", "among", "unended")
 _SERVING: Final = insert("contract_serving", "since", "key")
+_FORGET: Final = "DELETE FROM contract_texts WHERE rowid IN (SELECT rowid FROM contract_texts WHERE at < ? LIMIT ?)"
+_AT_ONCE: Final = 10_000
 _SERVED: Final = "DELETE FROM contract_serving WHERE key = ?"
 _SERVING_EACH: Final = (
     "INSERT INTO contract_serving (since, key) SELECT since, contracts.key FROM contract_serving, contracts "
@@ -81,7 +48,8 @@ class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A pair as it is stored.
 
     number: from 0; label: the local one; result: agrees, differs or missing; novelty: of the text, 0..1, None where an
-    earlier Offramp did not keep it.
+    earlier Offramp did not keep it; unlabelled: calls without a label, of a trial, that the coin chose since the pair
+    that it chose before, None where an earlier Offramp did not count them.
     """
 
     number: int
@@ -95,6 +63,7 @@ class PairRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     label: str
     result: str
     novelty: float | None = None
+    unlabelled: int | None = None
 
 
 _PAIR: Final = PairRow.__struct_fields__
@@ -118,20 +87,21 @@ class ContractStore(Tables):
     cannot be used."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        super().__init__(path, _CREATE, added=_ADDED, read_only=read_only)
+        super().__init__(path, CREATE, added=ADDED, read_only=read_only)
 
     def contracts(self) -> list[Stored]:
         """All contracts, the latest changed first."""
         with self._errors("read"):
             rows = self._db.execute("SELECT scope, state, at FROM contracts ORDER BY at DESC").fetchall()
-            return [
-                Stored(
-                    scope=msgspec.json.decode(scope, type=Scope),
-                    contract=msgspec.json.decode(state, type=Contract),
-                    at=at,
-                )
-                for scope, state, at in rows
-            ]
+            return [_stored(row) for row in rows]
+
+    def newest(self, most: int, reached: Callable[[Scope], bool]) -> list[Stored]:
+        """At most so many of the contracts that are reached: the live ones first, which change only with their audits,
+        then the latest changed."""
+        query = "SELECT scope, state, at FROM contracts ORDER BY json_extract(state, '$.phase') = 'live' DESC, at DESC"
+        with self._errors("read"):
+            every = ((msgspec.json.decode(row[0], type=Scope), row) for row in self._db.execute(query))
+            return [_stored(row) for _, row in islice((one for one in every if reached(one[0])), most)]
 
     def attempts(self) -> dict[tuple[str, str], int]:
         """The number of the latest attempt of each rule for each model."""
@@ -186,20 +156,17 @@ class ContractStore(Tables):
         self._write([(_REPEAT, (key, at, confidence, result))])
 
     def put(
-        self, stored: Stored, pair: PairRow | None = None, *, moved: bool = False, interrupted: bool = False
+        self, stored: Stored, pair: PairRow | None = None, *, moves: Sequence[Move] = (), interrupted: bool = False
     ) -> None:
-        """A contract's state, with the pair that led to it, all or nothing. moved: it is to be in its history;
-        interrupted: what a gateway that never ended left of it is counted."""
+        """A contract's state, with the pair that led to it, all or nothing. moves: to be in its history; interrupted:
+        what a gateway that never ended left of it is counted."""
         scope, contract = stored.scope, stored.contract
         key = scope.key
         state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
         spent = (scope.rule, scope.model, contract.attempts)
-        statements: list[tuple[str, Sequence[Any]]] = [(_PUT, state), (_SPENT, spent)]
+        statements: list[Statement] = [(_PUT, state), (_SPENT, spent), *moving(key, moves)]
         if pair is not None:
             statements.append((_PUT_PAIR, (key, *msgspec.structs.astuple(pair))))
-        if moved:
-            move = (key, stored.at, contract.phase.value, contract.reason)
-            statements.append((MOVE, move))
         if interrupted:
             statements.append((_SERVED, (key,)))
         self._write(statements)
@@ -240,10 +207,11 @@ class ContractStore(Tables):
         """Notes that the one which began then has ended, whatever became of its version."""
         self._write([("UPDATE contract_trainings SET unended = 0 WHERE rule = ? AND at = ?", (rule, at))])
 
-    def serving(self) -> frozenset[str]:
-        """The keys of contracts to whose running attempts calls came in a gateway that has not ended."""
+    def serving(self) -> list[Stored]:
+        """Contracts to whose running attempts calls came in a gateway that has not ended."""
+        query = "SELECT scope, state, at FROM contracts WHERE key IN (SELECT key FROM contract_serving)"
         with self._errors("read"):
-            return frozenset(key for (key,) in self._db.execute("SELECT key FROM contract_serving"))
+            return [_stored(row) for row in self._db.execute(query).fetchall()]
 
     def serve(self, key: str, at: float) -> None:
         """Notes that the first of them came to a contract, in Unix seconds."""
@@ -258,8 +226,19 @@ class ContractStore(Tables):
         self._write([(_SERVED, (key,)) for key in keys])
 
     def forget(self, before: float) -> int:
-        """Deletes the texts kept before a time, in Unix seconds; how many."""
-        return self._write([("DELETE FROM contract_texts WHERE at < ?", (before,))])
+        """Deletes the texts kept before a time, in Unix seconds, at most 10,000 at once; how many."""
+        return self._write([(_FORGET, (before, _AT_ONCE))])
+
+    def forget_idle(self, before: float) -> None:
+        """Deletes contracts that have not changed since a time, in Unix seconds, have no pairs any more and never began
+        an attempt: nothing was certified, and nothing spent."""
+        idle = (
+            "SELECT key FROM contracts WHERE at < ? AND json_extract(state, '$.attempts') = 0 "
+            "AND json_extract(state, '$.threshold') IS NULL AND key NOT IN (SELECT key FROM contract_moves) "
+            "AND NOT EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
+        )
+        tables = "contract_forgotten", "contract_repeats", "contracts"
+        self._write([(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables])  # noqa: S608 - constants
 
     def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
         """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not
@@ -288,3 +267,10 @@ class ContractStore(Tables):
         if row is not None:
             values = (key, row[0], since, until)
             self._write([(count, values), (f"DELETE {doomed}", values)])
+
+
+def _stored(row: tuple[str, str, float]) -> Stored:
+    scope, state, at = row
+    return Stored(
+        scope=msgspec.json.decode(scope, type=Scope), contract=msgspec.json.decode(state, type=Contract), at=at
+    )

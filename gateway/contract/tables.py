@@ -19,13 +19,19 @@ _SHARED: Final = (
 )
 
 
+Statement = tuple[str, Sequence[Any]]
+"""With its values."""
+
+
 def insert(table: str, *columns: str, replacing: bool = False) -> str:
     """A statement by the columns' names: a newer version may add some to the file while this one serves."""
     how = "INSERT OR REPLACE" if replacing else "INSERT"
     return f"{how} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
-MOVE: Final = insert("contract_moves", "key", "at", "phase", "reason")
+Move = tuple[float, str, str]
+"""Unix seconds, phase and reason of a change of phase or threshold."""
+_MOVE: Final = insert("contract_moves", "key", "at", "phase", "reason")
 _PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
 
 
@@ -50,8 +56,8 @@ class Tables:
             with closed_on_failure(self._db):
                 (self._stand_in if read_only else self._make)((*_SHARED, *create), added)
 
-    def moves(self, key: str) -> list[tuple[float, str, str]]:
-        """(Unix seconds, phase, reason) of each change of phase or threshold."""
+    def moves(self, key: str) -> list[Move]:
+        """A contract's, by time."""
         with self._errors("read"):
             query = "SELECT at, phase, reason FROM contract_moves WHERE key = ? ORDER BY at"
             return list(self._db.execute(query, (key,)))
@@ -104,7 +110,7 @@ class Tables:
     def _has(self, table: str, column: str) -> bool:
         return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> int:
+    def _write(self, statements: Sequence[Statement]) -> int:
         """How many rows were changed."""
         with self._errors("written"):
             before = self._db.total_changes
@@ -124,6 +130,11 @@ class Tables:
             yield
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise LedgerError(f"the contracts in {self._path} cannot be {what}: {error}") from error
+
+
+def moving(key: str, moves: Iterable[Move]) -> list[Statement]:
+    """What puts a contract's moves in its history."""
+    return [(_MOVE, (key, *move)) for move in moves]
 
 
 def json_of(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pairs that nothing is built on any more leave the contracts' store."""
+"""Pairs that nothing is built on any more leave the contracts' store, and contracts that never came to anything."""
 
 from functools import partial
 from typing import Final
@@ -11,7 +11,7 @@ _STORED: Final = 20_000
 """Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
 say what has moved."""
 _IDLE_S: Final = 90 * 86400.0
-"""Without a pair for so long, a contract keeps none; its state stays."""
+"""Without a pair for so long, a contract keeps none; its state stays, if it ever began an attempt."""
 
 
 async def thin_out(writer: SingleWriter[ContractStore], *, now: float) -> None:
@@ -19,6 +19,7 @@ async def thin_out(writer: SingleWriter[ContractStore], *, now: float) -> None:
     LedgerError."""
     for key, keep in await writer.ask(lambda store: store.forgettable(before=now - _IDLE_S, keep=_STORED)):
         await writer.ask(partial(_forget_pairs, key=key, keep=keep))
+    await writer.ask(lambda store: store.forget_idle(now - _IDLE_S))
 
 
 def _forget_pairs(store: ContractStore, *, key: str, keep: int) -> None:

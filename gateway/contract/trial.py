@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.contract.kept import Kept
-from gateway.contract.state import hopeful
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,5 +31,5 @@ class Trial:
         return cls(
             pairs=sum(one.contract.pairs for one in tried.values()),
             outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
-            hopeful=not tried or any(hopeful(one.contract) for one in tried.values()),
+            hopeful=not tried or any(one.hopeful for one in tried.values()),
         )

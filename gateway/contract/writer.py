@@ -3,18 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
 from gateway.contract.scope import Scope
-from gateway.contract.tables import Tables
+from gateway.contract.tables import Move, Tables
 from gateway.ledger.store import LedgerError
 
 S = TypeVar("S", bound=Tables)
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _FORGET_S: Final = 3600.0
+Write = Callable[[Sequence[Move]], None]
+"""Stores a contract's state, with moves that are to be in its history."""
 
 
 class SingleWriter(Generic[S]):
@@ -30,7 +32,7 @@ class SingleWriter(Generic[S]):
         self._on_failure = on_failure
         self._clock = clock
         self._paused = store.paused()
-        self._unwritten: set[str] = set()
+        self._unwritten: dict[str, tuple[Write, Sequence[Move]]] = {}
         self._forgot = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -55,17 +57,20 @@ class SingleWriter(Generic[S]):
         # any other is a fault, which would go unheard otherwise
         self._thread.submit(do).add_done_callback(lambda done: done.result())
 
-    def put(self, scope: Scope, write: Callable[[], None]) -> None:
-        """Writes a contract's state, in that thread."""
+    def put(self, scope: Scope, write: Write, moves: Sequence[Move] = ()) -> None:
+        """Writes a contract's state, in that thread, with the moves that led to it: also those of before that could not
+        be written."""
+        _, before = self._unwritten.get(scope.key, (write, ()))
+        every = [*before, *moves]
         try:
-            write()
+            write(every)
         except LedgerError as error:
             _log.error("%s; the contract of rule %s does nothing by itself until it can be", error, scope.rule)
-            self._unwritten.add(scope.key)
+            self._unwritten[scope.key] = write, every
             if self._on_failure is not None:
                 self._on_failure()
         else:
-            self._unwritten.discard(scope.key)
+            self._unwritten.pop(scope.key, None)
 
     async def look(self, forget: Callable[[], Awaitable[None]]) -> None:
         """Learns which rules are paused by now, and once an hour forgets what nothing is built on any more."""
@@ -80,10 +85,13 @@ class SingleWriter(Generic[S]):
             _log.error("%s", error)
 
     def close(self, last: Callable[[], None] | None = None) -> None:
-        """Waits for what is being written, then closes the store. last: to be written before that, if all else was."""
+        """Waits for what is being written, tries once more what could not be, then closes the store. last: to be
+        written before that, if all else was."""
         self._thread.shutdown()
         try:
-            if last is not None and not self._unwritten:
+            for write, moves in self._unwritten.values():
+                write(moves)
+            if last is not None:
                 last()
         except LedgerError as error:
             _log.error("%s", error)

@@ -77,12 +77,16 @@ class Recorder:
 
     def _price_use(self, context: Context) -> None:
         record = context.record
+        elsewhere = context.rerouted and record.upstream_model != record.requested_model
+        cheaper = elsewhere and record.decision in _FORWARDED
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
             # something that nobody told, and so may one to a target before
             unknown = may_have_cost(record) or context.untold
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
+            if unknown and cheaper:
+                record.saved_reason, record.saved_usd = "cheaper_route", None
             return
         self._learn(context)
         usage = {
@@ -93,7 +97,7 @@ class Recorder:
         spent_at = self._prices.find(record.upstream_model)
         asked_at = self._asked_price(record.requested_model)
         record.spent_usd = None if spent_at is None else spent_at.cost(**usage)
-        if context.rerouted and record.upstream_model != record.requested_model and record.decision in _FORWARDED:
+        if cheaper:
             record.saved_reason = "cheaper_route"
             record.saved_usd = None
             if spent_at is not None and asked_at is not None:

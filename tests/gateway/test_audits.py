@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -294,9 +294,9 @@ def contracts(gateway: Any) -> dict[str, Any]:
     return {scope.version: contract for scope, contract in gateway.contracts.contracts.items()}
 
 
-def tried(wire: Wire, reference: Reference) -> Any:
+def tried(wire: Wire, reference: Reference, words: Mapping[str, str] | None = None) -> Any:
     upstreams = {"one": reference, "two": reference}
-    return wire(ONCE, upstreams=upstreams, draw=random.Random(0).random, tried={"plastic": "card"})
+    return wire(ONCE, upstreams=upstreams, draw=random.Random(0).random, tried=words or {"plastic": "card"})
 
 
 async def test_a_version_that_is_tried_learns_from_what_only_it_has_a_label_for(wire: Wire, ask: Any) -> None:
@@ -316,3 +316,39 @@ async def test_a_version_that_is_tried_is_certified_on_what_only_it_has_a_label_
         "v1": Phase.SHADOW,
         "v2": Phase.LIVE,
     }
+
+
+async def test_a_call_that_only_one_version_has_a_label_for_is_one_that_the_other_would_not_answer(
+    wire: Wire, ask: Any
+) -> None:
+    """In shadow the coin chooses every call."""
+    gateway = tried(wire, Reference(), {"plastic": "card", "gold card": "thing"})
+    for text in ("my card", "my plastic", "my plastic", "my gold card", "my bike") * 10:
+        await ask(gateway.app, body(text))
+    labelled = {kept.scope.version: kept.labelled for kept in gateway.contracts._kept.values()}
+    assert labelled == {"v1": 0.5, "v2": 0.75}
+
+
+async def test_a_version_with_a_label_for_more_calls_outdoes_one_that_is_as_sure(wire: Wire, ask: Any) -> None:
+    gateway = tried(wire, Reference())
+    for number in range(900):
+        await ask(gateway.app, body("my plastic" if number % 2 else "my card"))
+    assert phases(gateway) == {Phase.LIVE}
+    assert (await gateway.contracts.trial("bank", "v2", current="v1")).outdoes
+
+
+async def test_what_only_the_version_in_use_has_a_label_for_is_chosen_as_often_as_the_rest(
+    wire: Wire, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = tried(wire, Reference(), {"gold card": "thing"})
+    owner, flips = gateway.contracts, []
+    flip = owner.flip
+
+    def noted(scope: Any, terms: Any, **more: Any) -> Any:
+        flips.append((scope.version, more.get("tried", False), "beside" in more))
+        return flip(scope, terms, **more)
+
+    monkeypatch.setattr(owner, "flip", noted)
+    for text in ("my card", "my gold card"):
+        await ask(gateway.app, body(text))
+    assert flips == [("v1", True, False), ("v2", False, True)] * 2

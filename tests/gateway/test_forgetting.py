@@ -71,6 +71,33 @@ async def test_of_forgotten_texts_no_byte_is_left(
     owner.close()
 
 
+async def test_many_texts_are_deleted_some_at_a_time(
+    kept: tuple[ContractStore, CallStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.contract.store._AT_ONCE", 15)
+    assert kept[0].forget(9 * DAY_S) == 15
+    owner = Owner(kept[0])
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Forgetting(owner, keeping, DAY_S, clock=lambda: 10 * DAY_S).look()
+    assert await owner.ask(lambda store: store.texts("r", "labels")) == [("text of new.", "a")]
+    owner.close()
+
+
+@pytest.mark.parametrize(("keep_s", "told"), [(DAY_S, False), (None, True)])
+async def test_a_gateway_that_keeps_nothing_says_what_it_deleted(
+    kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, told: bool
+) -> None:
+    owner, now = Owner(kept[0]), [10 * DAY_S]
+    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Forgetting(owner, keeping, keep_s, clock=lambda: now[0])
+    for _ in range(2):
+        await forgetting.look()
+        now[0] += 61
+    assert caplog.text.count("content.keep is none: 42 texts and 42 calls") == told
+    assert caplog.text.count("content.keep is none") == told
+    owner.close()
+
+
 async def test_while_another_program_reads_the_log_it_is_tried_again(
     kept: tuple[ContractStore, CallStore], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

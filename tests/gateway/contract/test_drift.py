@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from gateway.contract.drift import Share, drift
 from gateway.contract.state import Phase
 from gateway.contract.store import PairRow
@@ -85,6 +87,15 @@ def test_it_ends_with_the_withdrawal_and_begins_anew_after_it() -> None:
     assert again is not None
     assert (again.certified.since, again.certified.until) == (801, 1000)
     assert again.moved() == []
+
+
+def test_a_call_that_was_under_way_when_a_lower_threshold_was_certified_says_nothing() -> None:
+    late = replace(next(pairs(401, 1)), threshold=0.95)
+    found = drift([*certified(below=0.0), late, *pairs(402, 100, below=0.0, wrong=0.5)], LIVE)
+    assert found is not None
+    assert (found.threshold, found.windows[0].since) == (0.8, 402)
+    assert sum(window.differ.of for window in found.windows) == 100
+    assert found.moved()[0].startswith("disagree 0.0% → ")
 
 
 def test_pairs_whose_novelty_was_not_kept_say_nothing_of_it() -> None:

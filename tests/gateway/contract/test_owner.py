@@ -23,6 +23,7 @@ from gateway.ledger.store import LedgerError
 
 TERMS = Terms(target=0.05, confidence=0.95)
 DAY = 86400.0
+FULL = "SELECT RAISE(ABORT, 'database or disk is full')"
 
 
 def scope(version: str = "v1", model: str = "gpt-4o") -> Scope:
@@ -229,6 +230,8 @@ async def test_no_attempt_begins_where_the_reference_contradicts_itself(owner: O
     await twice(owner, 30, "differs")
     await twice(owner, 70, "agrees")
     assert await feed(owner, 700) == 0
+    # those that came since the reason was written
+    await twice(owner, 3, "agrees")
     contract = owner.contracts[scope()]
     assert (contract.phase, contract.attempts) == (Phase.SHADOW, 0)
     assert contract.reason.startswith("refused: the model contradicts itself: asked again, 30 of 100 calls")
@@ -303,6 +306,39 @@ async def test_what_cannot_be_stored_is_not_built_upon(owner: Owner, tmp_path: P
     other.close()
 
 
+@pytest.mark.parametrize("calls_after", [0, 30])
+async def test_a_withdrawal_that_cannot_be_stored_at_once_is_later(
+    owner: Owner, tmp_path: Path, calls_after: int
+) -> None:
+    """With the next pair that can be, or else when the gateway ends; texts from before it train no more."""
+    await feed(owner, 800)
+    owner.keep("intents", "of before", "a", among="labels")
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute(f"CREATE TRIGGER full BEFORE INSERT ON contracts BEGIN {FULL}; END")
+    while owner.contracts[scope()].phase is Phase.LIVE:
+        await feed(owner, 1, result="differs")
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute("DROP TRIGGER full")
+    await feed(owner, calls_after)
+    after = owner.contracts[scope()]
+    owner.close()
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        assert [one.contract for one in store.contracts()] == [after]
+        assert [phase for _, phase, _ in store.moves(scope().key)] == ["live", "demoted"]
+        assert store.texts("intents", "labels") == []
+
+
+async def test_a_file_that_cannot_be_written_to_the_end_holds_up_no_stop(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 5)
+    before = owner.contracts[scope()]
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
+        db.execute(f"CREATE TRIGGER full BEFORE INSERT ON contracts BEGIN {FULL}; END")
+    await feed(owner, 5)
+    owner.close()
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        assert [one.contract for one in store.contracts()] == [before]
+
+
 async def test_pairs_of_many_calls_at_once_are_stored_one_after_the_other(owner: Owner, tmp_path: Path) -> None:
     await asyncio.gather(*(feed(owner, 20, result="differs") for _ in range(20)))
     store = ContractStore(tmp_path / "offramp.db")
@@ -316,6 +352,39 @@ async def test_a_prompt_that_is_new_in_each_call_fills_no_memory(owner: Owner) -
         owner.flip(scope(model=f"m{number}"), TERMS, notice_s=DAY)
     assert len(owner.contracts) <= 1000
     assert owner.contracts[scope()].phase is Phase.LIVE
+
+
+async def test_prompts_that_come_once_crowd_out_no_contract_whose_calls_go_on(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a new one, while its first call is at the model."""
+    monkeypatch.setattr("gateway.contract.owner._MOST", 5)
+    for number in range(5):
+        await feed(owner, 2, of=scope(model=f"once {number}"))
+    for number in range(20):
+        flipped = owner.flip(scope(), TERMS, notice_s=DAY)
+        owner.begin(flipped, confidence=0.9, sure=False)
+        await feed(owner, 1, of=scope(model=f"new {number}"))
+        await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees", sure=False)
+    assert owner.contracts[scope()].pairs == 20
+    assert len(owner.contracts) == 5
+
+
+async def test_calls_without_a_label_are_remembered_over_a_restart(owner: Owner, tmp_path: Path) -> None:
+    await feed(owner, 800)
+    for number in range(60):
+        flipped = owner.flip(scope(), TERMS, notice_s=7 * DAY, tried=True)
+        chosen = replace(flipped, coin=Coin(rate=0.2, chosen=True))
+        owner.unlabelled(replace(flipped, coin=Coin(rate=0.2, chosen=False)))
+        if number % 3 < 2:
+            owner.unlabelled(chosen)
+        else:
+            await owner.learn(chosen, request_id="r", label="a", confidence=0.9, result="agrees")
+    # 40 of the latest 400
+    assert owner.flip(scope(), TERMS, notice_s=DAY).share == 0.9
+    owner.close()
+    with closing(open_owner(tmp_path)) as again:
+        assert again.flip(scope(), TERMS, notice_s=DAY).share == 0.9
 
 
 async def test_a_contract_that_memory_had_no_room_for_begins_anew(owner: Owner, tmp_path: Path) -> None:

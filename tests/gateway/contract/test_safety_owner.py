@@ -115,6 +115,27 @@ async def test_a_state_that_cannot_be_read_is_refused_and_its_store_closed(tmp_p
         store.paused()
 
 
+@pytest.mark.parametrize("calls_after", [0, 30])
+async def test_a_withdrawal_that_cannot_be_stored_at_once_is_later(tmp_path: Path, calls_after: int) -> None:
+    one = owner(tmp_path / "l.db")
+    await send(one, [0.1, 0.9] * 400)
+    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON safety_contracts BEGIN SELECT RAISE(ABORT, 'full'); END")
+    while one.contracts[SCOPE].missing.phase is Phase.LIVE:
+        placed = one.place(SCOPE, TERMS, 0.1)
+        if placed.judged:
+            await one.learn(placed, request_id="r", unsafe=True)
+    with closing(sqlite3.connect(tmp_path / "l.db")) as db, db:
+        db.execute("DROP TRIGGER full")
+    await send(one, [0.9] * calls_after)
+    after = one.contracts
+    one.close()
+    with closing(SafetyStore(tmp_path / "l.db")) as store:
+        assert {stored.scope: stored.contract for stored in store.contracts()} == after
+        [*_, (_, phase, reason)] = store.moves(SCOPE.key)
+        assert (phase, reason.partition(":")[0]) == ("demoted", "missing")
+
+
 @pytest.mark.parametrize("unsafe", [True, False, None])
 async def test_each_judged_call_is_stored_with_what_was_said(tmp_path: Path, unsafe: bool | None) -> None:
     one = owner(tmp_path / "l.db")

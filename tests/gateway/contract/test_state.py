@@ -127,6 +127,9 @@ def test_an_attempt_is_begun_only_for_more_than_is_answered_without_it() -> None
         assert attempt is not None
         assert attempt.rungs[0].threshold < 1 - over
     assert begin(contract, seen, number=1, over=1.0).attempt is None
+    assert begin(contract, seen, number=1, over=0.5, labelled=0.5).attempt is None
+    assert begin(contract, seen, number=1, over=0.4, labelled=0.5).attempt is not None
+    assert begin(contract, seen, number=1, labelled=0.0).attempt is None
 
 
 def test_a_version_that_is_tried_has_hope_until_its_attempt_ends() -> None:

@@ -66,7 +66,9 @@ def test_a_chosen_pair_stands_for_the_calls_that_the_coin_passed_over(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db, db:
         for at, chosen, rate, confidence in ((1, 1, 1.0, 0.9), (20, 1, 0.5, 0.9), (30, 1, 0.1, 0.2), (40, 0, 0.1, 0.9)):
             values = (at, chosen, rate, confidence)
-            db.execute("INSERT INTO contract_pairs VALUES ('k', 0, ?, 'r', ?, ?, 1, NULL, ?, 'a', 'agrees', 0)", values)
+            db.execute(
+                "INSERT INTO contract_pairs VALUES ('k', 0, ?, 'r', ?, ?, 1, NULL, ?, 'a', 'agrees', 0, 0)", values
+            )
     found = store.traffic("k", since=10, confidence=0.8)
     assert found is not None
     assert (found.since, found.calls, found.surer) == (20, 12, 2)
@@ -131,6 +133,44 @@ def test_a_contract_that_is_idle_keeps_none(tmp_path: Path) -> None:
     store.close()
 
 
+def test_idle_contracts_that_never_came_to_anything_are_forgotten(tmp_path: Path) -> None:
+    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
+    contract = Contract(terms=Terms(target=0.05, confidence=0.95), pairs=3)
+    with closing(filled(tmp_path / "offramp.db", 10)) as store:
+        for prompt, at, fields in (
+            ("idle", 5.0, {}),
+            ("lately", 50.0, {}),
+            ("tried", 5.0, {"attempts": 1}),
+            ("live", 5.0, {"phase": Phase.LIVE, "attempts": 1, "threshold": 0.9}),
+        ):
+            store.put(Stored(scope=replace(scope, prompt=prompt), contract=replace(contract, **fields), at=at))
+        withdrawn = Stored(scope=replace(scope, prompt="begun anew"), contract=contract, at=5.0)
+        store.put(withdrawn, moves=[(4.0, "demoted", "why")])
+        store.repeated(replace(scope, prompt="idle").key, 1.0, 0.9, "agrees")
+        store.forget_idle(40.0)
+        left = {one.scope.prompt for one in store.contracts()}
+        assert left == {"", "lately", "tried", "live", "begun anew"}
+        # the pairs go first
+        store.forget_pairs(scope.key, keep=0)
+        store.forget_idle(40.0)
+        assert {one.scope.prompt for one in store.contracts()} == left - {""}
+        assert store.counts(scope.key) == {}
+        assert store.repeats(replace(scope, prompt="idle").key, newest=9) == []
+
+
+def test_the_live_come_first_and_then_the_latest_of_those_that_are_reached(tmp_path: Path) -> None:
+    scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
+    contract = Contract(terms=Terms(target=0.05, confidence=0.95))
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        for at, prompt in enumerate(("live", "live, past", "older", "newer", "past", "newest")):
+            phase = Phase.LIVE if prompt.startswith("live") else Phase.SHADOW
+            one = Stored(scope=replace(scope, prompt=prompt), contract=replace(contract, phase=phase), at=at)
+            store.put(one)
+        found = store.newest(3, lambda one: "past" not in one.prompt)
+        assert [one.scope.prompt for one in found] == ["live", "newest", "newer"]
+        assert len(store.newest(99, lambda _: True)) == 6
+
+
 def test_texts_from_before_a_withdrawal_train_no_more(tmp_path: Path) -> None:
     store = ContractStore(tmp_path / "offramp.db")
     scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
@@ -146,7 +186,7 @@ def test_texts_from_before_a_withdrawal_train_no_more(tmp_path: Path) -> None:
     keep(4, "four")
     assert store.texts_since_training("r", "ab") == (1, 2)
     withdrawn = replace(contract, phase=Phase.DEMOTED)
-    store.put(Stored(scope=scope, contract=withdrawn, at=5), moved=True)
+    store.put(Stored(scope=scope, contract=withdrawn, at=5), moves=[(5.0, "demoted", "why")])
     assert store.texts_since_training("r", "ab") == (0, 0)
     keep(6, "six")
     assert store.texts_since_training("r", "ab") == (1, 0)
@@ -198,7 +238,7 @@ def test_pairs_are_written_after_a_newer_version_has_added_columns(tmp_path: Pat
             db.execute(f"ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT ''")
     [before] = store.contracts()
     key, row = before.scope.key, store.pairs(before.scope.key)[0]
-    store.put(before, row, moved=True)
+    store.put(before, row, moves=[(2.0, "live", "why")])
     store.keep("r", "text", "a", among="ab", at=2.0)
     store.repeated(key, 1.0, 0.9, "agrees")
     store.training("r", 3.0, 1, among="ab")
