@@ -41,11 +41,12 @@ def _label(policy: Policy, label: str, described: Label) -> Iterator[tuple[Path,
             elif name not in policy.slots_of(label):
                 what = f"{name} is none of the label's slots:, so nothing could fill it; add it there"
                 yield ("labels", label, option, index), what
-    for index, example in enumerate(described.examples if policy.slots else ()):
-        try:
-            parse(example, tuple(policy.slots))
-        except ValueError as error:
-            yield ("labels", label, "examples", index), str(error)
+    for option, sentences in (("examples", described.examples), ("not", described.not_)) if policy.slots else ():
+        for index, sentence in enumerate(sentences):
+            try:
+                parse(sentence, tuple(policy.slots))
+            except ValueError as error:
+                yield ("labels", label, option, index), str(error)
 
 
 def _no_slot(policy: Policy, name: str) -> str:

@@ -15,7 +15,9 @@ _MINUTE_WORDS = {"oh five": 5, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20
 _MINUTE_WORDS |= {"thirty": 30, "forty": 40, "forty five": 45, "forty-five": 45, "fifty": 50, "quarter": 15}
 _MINUTE_WORDS |= {"a quarter": 15, "half": 30}
 _MINUTE = "|".join(sorted(_MINUTE_WORDS, key=len, reverse=True))
-_HALF = r"(?: ?(?P<half>a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight))?"
+_HALVES = r"a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight"
+_HALF = rf"(?: ?(?P<half>{_HALVES}))?"
+_HALF_AT_END = re.compile(rf"(?:{_HALVES})$")
 _PLAIN = re.compile(rf"(?P<hour>{_HOUR})(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
 _AROUND = re.compile(
     rf"(?P<count>{_MINUTE}|[0-5]?\d)(?P<unit> minutes?)? (?P<way>past|after|to|before|till) "
@@ -35,6 +37,8 @@ _COUNTED = re.compile(r"(?<=\d) hours$")
 _MORNING = ("am", "a.", "in the m")
 _PART_OF_DAY = re.compile(r"(?:^|\s)(?:(?P<part>morning|afternoon|evening)|night|tonight)$")
 _AT_NIGHT = re.compile(r"\b(?:to)?night$")
+_LATE = frozenset(("at night", "tonight"))
+_MIDNIGHT = time(0)
 _OF_ANOTHER_DAY = time(13)
 """Before which a time of a night is of the day after it."""
 
@@ -48,7 +52,7 @@ def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool 
     if ahead is not None:
         return ahead.strftime("%Y-%m-%dT%H:%M")
     single = _read(said, hours)
-    if single is not None:
+    if single is not None and not (said.endswith("tonight") and single < _OF_ANOTHER_DAY):
         return f"{single:%H:%M}"
     return _dated(said, now.date(), hours, day_first) or _between(said, hours)
 
@@ -60,15 +64,30 @@ def _between(said: str, hours: str | None) -> str | None:
     second, around = _read(match[2], hours), _AROUND.fullmatch(said)
     if second is None or (around and not _is_stretch(around)):
         return None
-    first = _read(match[1], None)
-    half = re.search(r"[ap]\.?m\.?$", match[2])
+    first, half = _read(match[1], None), _HALF_AT_END.search(match[2])
     if first is None and half:
-        # `7 to 9 pm`: what tells the second apart tells the first, but for `11 to 1 pm`
-        first = _read(f"{match[1]} {half[0]}", hours)
-        if first is not None and first > second:
-            first = _read(f"{match[1]} {'am' if half[0].startswith('p') else 'pm'}", hours)
+        first = _carried(match[1], half[0], second)
+        return None if first is None else f"{first:%H:%M}/{second:%H:%M}"
+    told = first is not None and _read(match[2], None) is not None
     first = first if first is not None else _read(match[1], hours)
-    return f"{first:%H:%M}/{second:%H:%M}" if first is not None else None
+    if first is None or (first >= second and not (told or second == _MIDNIGHT or _is_past_midnight(hours))):
+        return None
+    return f"{first:%H:%M}/{second:%H:%M}"
+
+
+def _carried(said: str, half: str, second: time) -> time | None:
+    """The first of two times, whose half of the day the second tells: `7 to 9 pm`, but for `11 to 1 pm`."""
+    first = _read(f"{said} {half}", None)
+    if first is None or (half not in _LATE and first <= second):
+        return first
+    if half in _LATE:
+        # `10 to 2 at night` goes past midnight; `4 to 6 tonight` has not come from it
+        return None if first < _OF_ANOTHER_DAY <= second else first
+    return _read(f"{said} {'pm' if half.startswith(_MORNING) else 'am'}", None)
+
+
+def _is_past_midnight(hours: str | None) -> bool:
+    return hours is not None and hours[:5] > hours[6:]
 
 
 def _is_stretch(around: re.Match[str]) -> bool:
@@ -99,7 +118,7 @@ def _dated(said: str, today: date, hours: str | None, day_first: bool | None) ->
             # `2 hours from today` is no time of today
             if on == "from now" or (on == right and on.startswith("from ")):
                 continue
-            found = day.read(on, today, day_first=day_first)
+            found = day.read(on, today, day_first=day_first, timed=False)
             clock = _on(on, at, hours) if found and "/" not in found else None
             if found and clock is not None:
                 return f"{found}T{clock:%H:%M}"
@@ -154,7 +173,7 @@ def _placed(minutes: int, half: str | None, hours: str | None, *, exact: bool) -
         if minutes >= 780:
             return time(*divmod(minutes, 60))
         chosen = early if half.startswith(_MORNING) else late
-        if half in {"at night", "tonight"} and early < 300:
+        if half in _LATE and early < 300:
             chosen = early
         return time(*divmod(chosen, 60))
     if hours is None:

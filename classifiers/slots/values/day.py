@@ -20,7 +20,10 @@ _MONTH = "(?P<month>" + "|".join(f"{name}|{name[:3]}\\.?" for name in _MONTHS) +
 _WEEKDAY = "(?P<weekday>" + "|".join(f"{name}|{name[:3]}" for name in _DAYS) + "|tues|weds|thur|thurs)"
 _NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? *(?P<year>\d{4}))?"
-_COUNT = r"(?P<count>\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|a couple of|twelve|fourteen)"
+_COUNT = r"(?P<count>\d+|an?|a couple of|[a-z]+(?:[- ][a-z]+)?)"
+_ORDINAL = re.compile(r"(?:first|second|third|th)$")
+_YEARS_AHEAD = 20
+"""Beyond which a year of two figures is one of the last century."""
 _MONTHS_AHEAD = 48
 """Within which a weekday falls on any day of a month."""
 _NEAR = {
@@ -41,19 +44,28 @@ _STRETCH = re.compile(r"(?P<which>this|next|the|last|coming)? ?(?P<unit>weekend|
 _MONTH_ONLY = re.compile(rf"(?P<which>this|next|last)? ?{_MONTH}(?: +(?P<year>\d{{4}}))?")
 _YEAR_ONLY = re.compile(r"(?:the year )?(?P<year>(?:19|20)\d\d)")
 _BEFORE = re.compile(r"^(?:on|for|by|at|from|in|during|until|of|the morning of|the evening of) +")
-_AFTER = re.compile(
-    r",? +(?:in the (?:morning|afternoon|evening)|morning|afternoon|evening|night|at night|around noon|at noon"
-    r"|(?:at|around|by|@) .+|\d{1,2}(?::\d\d)? ?[ap]\.?m\.?)$"
+_PART = r"in the (?:morning|afternoon|evening)|morning|afternoon|evening|night|at night"
+_TIME_WORD = (
+    r"(?:\d{1,2}(?:[:.h]?[0-5]\d)?(?:h|ish|[ap]\.?m\.?)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|fifteen|twenty|thirty|forty|fifty|half|an?|quarter|past|to|before|after|minutes?|o'?clock|noon|midday|midnight"
+    r"|about|around|[ap]\.?m\.?|in the (?:morning|afternoon|evening)|at night|tonight|sharp|ish|or so"
+    r"|the (?:latest|earliest))"
 )
+_TIME = rf"(?:at|around|by|@) {_TIME_WORD}(?:[ -]{_TIME_WORD})*|\d{{1,2}}(?::\d\d)? ?[ap]\.?m\.?"
+_PART_AFTER = re.compile(rf",? +(?:{_PART})$")
+_TIME_AFTER = re.compile(rf",? +(?:{_PART}|{_TIME})$")
 
 
-def read(text: str, today: date, *, day_first: bool | None = None) -> str | None:
+def read(text: str, today: date, *, day_first: bool | None = None, timed: bool = True) -> str | None:
     """A date, or a stretch of days, in ISO 8601; None where the text says none or it could be one of two.
 
-    day_first: how 5/6 is read; None: only where one of the two numbers can be no month.
+    day_first: how 5/6 is read; None: only where one of the two numbers can be no month. timed: whether a time may stand
+    behind, and not only a part of the day.
     """
     said = re.sub(r"\s+", " ", text.casefold()).strip(" .,!?")
-    for way in (said, _BEFORE.sub("", said), _AFTER.sub("", _BEFORE.sub("", said))):
+    after = _TIME_AFTER if timed else _PART_AFTER
+    bare = _BEFORE.sub("", said)
+    for way in (said, bare, after.sub("", said), after.sub("", bare)):
         found = _read(way, today, day_first)
         if found is not None:
             first, last = found
@@ -129,8 +141,10 @@ def _ahead(said: str, today: date) -> Stretch | None:
     match = _AHEAD.fullmatch(said)
     if not match or not (said.startswith("in ") or match["base"] or said.endswith("time")):
         return None
-    count = {"a": 1, "an": 1, "a couple of": 2}.get(match["count"])
-    count = int(number.read(match["count"]) or 0) if count is None else count
+    told = number.exact({"a": "1", "an": "1", "a couple of": "2"}.get(match["count"], match["count"]))
+    if told is None or told != int(told) or _ORDINAL.search(match["count"]):
+        return None
+    count = int(told)
     start = today + timedelta(days=match["base"] == "tomorrow")
     if match["unit"] in {"day", "week"}:
         return _single(start + timedelta(days=count * (7 if match["unit"] == "week" else 1)))
@@ -182,7 +196,8 @@ def _whole(year: int, month: int) -> Stretch:
 
 def _with_year(today: date, month: int, day: int, year: str | None) -> date:
     if year:
-        return date(int(year) + (2000 if len(year) == 2 else 0), month, day)
+        full = int(year) + (today.year // 100 * 100 if len(year) == 2 else 0)
+        return date(full - 100 if len(year) == 2 and full > today.year + _YEARS_AHEAD else full, month, day)
     # the 29th of February may be years away
     for ahead in range(9):
         if month == 2 and day == 29 and monthrange(today.year + ahead, 2)[1] < 29:

@@ -44,17 +44,37 @@ _CODE_AND_POINT = re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})\.\d", r
 _ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
 _DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
 _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
-_NAME = re.compile(
-    r"(?<![a-z])(" + "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)) + r")(?:es|s)?(?![a-z])"
-)
+_NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
+_NAME = re.compile(rf"(?<![a-z])({_NAMES})(?:es|s)?(?![a-z])")
 _PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
 _SHORT = re.compile(
     # 50c | €5 50c | 5 dollars 50ct; seats and sizes have a C as well
     r"\s*((?:[$\u20ac\u00a3]\s?\d+|\d+ ?(?:dollars?|euros?|USD|EUR|\u20ac))?\s*(?<!\d)\d{1,3}) ?c(?:ts?)?\s*"
 )
+_CODE = rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})(?![a-z])"
+_SIGN_OR_CODE = rf"(?:{_SIGN.pattern}|{_CODE})"
+_UNIT = rf"(?:{_SIGN_OR_CODE}|{_NAME.pattern})"
+_PRICED = re.compile(rf"{_UNIT}\s?\.?\d[\d.,'\u2019]*(?:\s?{_UNIT}(?!\s?\d))?|\d\s?{_UNIT}", re.IGNORECASE)
+_GREAT_APART = re.compile(rf"(?<=\d)\s+(?=(?:k|m|bn)\s*(?:$|{_UNIT}))", re.IGNORECASE)  # $100 k
+_PART_OF = re.compile(
+    # 50 euro cents | 50 cents euro
+    rf"(?<![a-z])(?:{_NAMES})[\s-]?(?=(?:cents?|penny|pence)(?![a-z]))"
+    rf"|(?:(?<=cent)|(?<=cents)|(?<=penny)|(?<=pence))\s{_NAME.pattern}\s*$",
+    re.IGNORECASE,
+)
+_SPLIT = re.compile(
+    # 3\u20ac50 | 3 \u20ac 50 | \u00a33 50
+    rf"(?:\d{_SIGN_OR_CODE}(?P<tight>\d+)(?![\d.,])|\d\s*{_SIGN_OR_CODE}\s+(?P<apart>\d+)\s*$"
+    rf"|{_SIGN_OR_CODE}\s?\d[\d.,'\u2019]*\s(?P<behind>\d\d?)\s*$)",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(rf"\d\s+{_SIGN_OR_CODE}\d", re.IGNORECASE)  # 2 $20
+_CODE_DASHED = re.compile(rf"{_CODE}[-\u2212]\.?\d", re.IGNORECASE)
 _BETWEEN = re.compile(
     r"\s+(?:for|at|x)\s+|(?<=\d)x(?![a-z])\s*|\s+x(?=[$\u20ac\u00a3\d])|\s*[@\u00d7]\s*", re.IGNORECASE
 )
+_MINUS_BEFORE = re.compile(r"(?<!\S)[-\u2212]\s*$")
+_MINUS_CODE = re.compile(rf"(?<!\S)([-\u2212])\s?{_CODE}\s?(?=\.?\d)", re.IGNORECASE)
 _BEFORE_A_POINT = re.compile(
     # 5 .50 | five pounds and .50
     rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
@@ -65,22 +85,45 @@ _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
     amount = _amount_of(text)
-    return None if amount is None else _read(amount, currency)
+    if amount is None:
+        return None
+    parts = _PART_OF.search(amount)
+    if parts is None:
+        return _read(amount, currency)
+    # `50 euro cents` are not 50 euros
+    code = _currency(parts[0], parts[0].casefold(), currency)[0]
+    rest = amount[: parts.start()] + amount[parts.end() :]
+    another = _currency(rest, rest.casefold(), None)[0]
+    return _read(rest, code) if another in (None, code) else None
 
 
 def _read(text: str, currency: str | None) -> Value | None:
+    text = _GREAT_APART.sub("", text)
     lowered = text.casefold()
+    if _may_be_two(lowered):
+        return None
     apart = _is_apart(lowered)
     code, unit = _currency(text, lowered, currency)
     parts = _PART.search(lowered)
     before, after = lowered, ""
     if unit is not None and _NAME.fullmatch(unit):
         before, _, after = lowered.partition(unit)
+        another = _NAME.search(after) and _holds_number(after)
+        if another or _PART.search(before) or _PART.match(after.lstrip(" -")):
+            return None
     elif parts and not apart:
         code = code or _HUNDREDTHS.get(parts[0]) or currency or "USD"
         return _of_parts(lowered[: parts.start()], code, signed=_SIGN.search(lowered) is not None)
     if code is None or apart:
         return None
+    split = _SPLIT.search(lowered) if unit is None else None
+    if split:
+        return _split(split, code)
+    return None if number.runs_into_another(_bare(before)) else _of_whole(before, after, code)
+
+
+def _of_whole(before: str, after: str, code: str) -> Value | None:
+    """before, after: what stands around the currency's word; all of it is before, where it has none."""
     whole, behind = _told(before), _bare(after)
     if whole is None and before.strip() in {"a", "an"}:
         whole = Decimal(1)
@@ -97,6 +140,25 @@ def _read(text: str, currency: str | None) -> Value | None:
     if rest is not None and rest != int(rest) and not of_a_part:
         return None
     return _value(_with_hundredths(whole, rest), code)
+
+
+def _may_be_two(lowered: str) -> bool:
+    """Whether there are two amounts, or a range (`20 EUR or 30 EUR`), or what may be two (`2 $20`, `USD-20`)."""
+    if len(_PRICED.findall(lowered)) > 1 or _COUNTED.search(lowered) or _CODE_DASHED.search(lowered):
+        return True
+    bare = re.sub(rf"(?<![a-z])an? (?={_NAME.pattern})", "1 ", lowered)
+    for named in (_NAME.pattern, _PART.pattern, _CODE):
+        bare = re.sub(named, " ", bare, flags=re.IGNORECASE)
+    return number.is_one_of_two(_bare(bare))
+
+
+def _split(match: re.Match[str], code: str) -> Value | None:
+    """`3\u20ac50`: an amount whose hundredths stand behind its sign, or behind a blank."""
+    small = match["tight"] or match["apart"] or match["behind"]
+    whole = _told(match.string[: match.start(match.lastgroup or 0)])
+    if whole is None or whole != int(whole) or len(small) != 2:
+        return None
+    return _value(_with_hundredths(whole, Decimal(small)), code)
 
 
 def _amount_of(text: str) -> str | None:
@@ -163,7 +225,8 @@ def _holds_number(text: str) -> bool:
 
 def _bare(text: str) -> str:
     """Without signs and codes, which would stand beside the figures; `5m` is five million."""
-    unsigned = _SIGN.sub(lambda sign: "" if text[: sign.start()].strip() in {"-", "\u2212"} else " ", text)
+    unsigned = _SIGN.sub(lambda sign: "" if _MINUS_BEFORE.search(text[: sign.start()]) else " ", text)
+    unsigned = _MINUS_CODE.sub(r"\1", unsigned)
     bare = re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", unsigned)
     return re.sub(r"(?<=\d)m(?![a-z])", " million", bare)
 

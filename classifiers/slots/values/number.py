@@ -37,6 +37,8 @@ _LEADING = re.compile(r"(?<![\w.])\.(?=\d)")  # .5, but not No.5 or ...5
 _SIGNS = {"\u00bc": " and a quarter ", "\u00bd": " and a half ", "\u00be": " and three quarters "}
 _BROKEN = re.compile("[\u2044\u2150-\u215e]")  # thirds, fifths and the like in one character
 _MINUS = re.compile(r"^\s*(?:minus |negative |[-\u2212](?=\S))")
+_SIGNED = re.compile(r"(?<![^\s(])[-\u2212](?=\.?\d)")  # -5, but not 4-5
+_NEGATIVE = {"minus", "negative", "\u2212"}
 _SHARES: dict[tuple[str, ...], Decimal] = {
     ("and", "a", "half"): Decimal("0.5"),
     ("and", "a", "quarter"): Decimal("0.25"),
@@ -44,27 +46,27 @@ _SHARES: dict[tuple[str, ...], Decimal] = {
 }
 _FRACTIONS = frozenset(("half", "quarter", *_ORDINALS[3:]))
 _FRACTIONS_OF_SEVERAL = frozenset(("halves", "quarters", *(f"{word}s" for word in _ORDINALS[3:])))
-_OR = {"or", "to", "till", "-", "\u2013"}
+_OR = {"or", "to", "till", "until", "not", "-", "\u2013", "\u2212"}
+_ARTICLES = {"the", "a", "an", "all", "my", "our", "your", "their", "his", "her", "its", "these", "those"}
 _TOO_MUCH = Decimal(10) ** 18
+_LONGEST = 40
+"""Tokens; no number is said in more."""
 
 
 def read(text: str) -> Decimal | None:
     """The first number that a text says; None where it says none, or what it says is in doubt (`4/5`, `two thirds`,
-    `1.2.3`, `4 or 5`, `5m`), or too long for anything that people count."""
+    `1.2.3`, `4 or 5`, `5m`, `three point two`), or too long for anything that people count."""
     tokens = _tokens(text)
     if "/" in tokens:
         return None
-    for index, token in enumerate(tokens):
-        if token[0].isdigit() and _figure(token) is None:
-            return None
-        found = _at(tokens[index:])
-        if found is None:
-            continue
-        value, end = found
-        if _goes_on(tokens, index, index + end) or _is_broken(tokens, index, index + end) or value >= _TOO_MUCH:
-            return None
-        return -value if _MINUS.match(text.casefold()) else value
-    return None
+    first = _first(tokens)
+    if first is None:
+        return None
+    value, start, end = first
+    if _goes_on(tokens, start, end) or _is_broken(tokens, start, end) or value >= _TOO_MUCH:
+        return None
+    negative = _MINUS.match(text.casefold()) or (start > 0 and tokens[start - 1] in _NEGATIVE)
+    return -value if negative else value
 
 
 def exact(text: str) -> Decimal | None:
@@ -74,8 +76,34 @@ def exact(text: str) -> Decimal | None:
     return found[0] if found and found[1] == len(tokens) else None
 
 
+def is_one_of_two(text: str) -> bool:
+    """Whether the first number is the lower end of a range, or one of two."""
+    tokens = _tokens(text)
+    first = _first(tokens)
+    return first is not None and _goes_on(tokens, first[1], first[2])
+
+
+def runs_into_another(text: str) -> bool:
+    """Whether the first number has another right behind it: `two fifty`."""
+    tokens = _tokens(text)
+    first = _first(tokens)
+    return first is not None and first[2] < len(tokens) and _at(tokens[first[2] :]) is not None
+
+
+def _first(tokens: list[str]) -> tuple[Decimal, int, int] | None:
+    """The first number, and the tokens from start to end that say it; None where there is none that can be read."""
+    for index, token in enumerate(tokens):
+        if token[0].isdigit() and _figure(token) is None:
+            return None
+        found = _at(tokens[index : index + _LONGEST])
+        if found is not None:
+            return found[0], index, index + found[1]
+    return None
+
+
 def _tokens(text: str) -> list[str]:
     text = _BROKEN.sub("/", _DASH.sub("-", _LEADING.sub("0.", text.casefold())))
+    text = _SIGNED.sub("\u2212", text)
     for sign, words in _SIGNS.items():
         text = text.replace(sign, words)
     return _TOKEN.findall(_SPACED.sub(lambda match: re.sub(r"\D", "", match[0]), text))
@@ -89,14 +117,44 @@ def _goes_on(tokens: list[str], start: int, end: int) -> bool:
 
 
 def _is_broken(tokens: list[str], start: int, end: int) -> bool:
-    """Whether what goes from start to end counts fractions, is one or has one behind it: two thirds, 2 and a third."""
+    """Whether what goes from start to end counts fractions, is one or has one behind it (two thirds, 2 and a third), is
+    a part or has a part taken of it (half of the 12), or goes on in a way that is not read (three point two, 100 k)."""
     if start > 0 and tokens[start - 1] in {"a", "an"} and tokens[start] in _ORDINALS[3:]:
         return True
-    named = end + 2 if tokens[end : end + 1] == ["and"] else end
+    if tokens[end : end + 1] in (["k"], ["bn"]) or _has_a_point(tokens, start, end):
+        return True
+    if _is_of_a_share(tokens, start) or (tokens[start] == "half" and _has_a_whole(tokens, end)):
+        return True
+    dashed = tokens[end : end + 1] == ["-"]
+    named = end + 2 if tokens[end : end + 1] == ["and"] else end + dashed
     if named >= len(tokens):
         return False
-    one = tokens[named - 1] in {"a", "an", "one", "1"}
+    one = dashed or tokens[named - 1] in {"a", "an", "one", "1"}
     return tokens[named] in _FRACTIONS_OF_SEVERAL or (one and tokens[named] in _FRACTIONS)
+
+
+def _has_a_point(tokens: list[str], start: int, end: int) -> bool:
+    """Whether `point` stands right before, or behind with a number behind it."""
+    if start > 0 and tokens[start - 1] == "point":
+        return True
+    return tokens[end : end + 1] == ["point"] and end + 1 < len(tokens) and _at(tokens[end + 1 :]) is not None
+
+
+def _is_of_a_share(tokens: list[str], start: int) -> bool:
+    """Whether `a quarter of` stands before."""
+    while start > 0 and tokens[start - 1] in _ARTICLES:
+        start -= 1
+    return start > 1 and tokens[start - 1] == "of" and tokens[start - 2] in _FRACTIONS | _FRACTIONS_OF_SEVERAL
+
+
+def _has_a_whole(tokens: list[str], end: int) -> bool:
+    """Whether `of` and another number stand behind."""
+    if tokens[end : end + 1] != ["of"]:
+        return False
+    end += 1
+    while end < len(tokens) and tokens[end] in _ARTICLES and _at(tokens[end:]) is None:
+        end += 1
+    return end < len(tokens) and _at(tokens[end:]) is not None
 
 
 def figures(text: str) -> Decimal | None:
@@ -143,7 +201,9 @@ class _Sum:
 
     def _multiply(self, factor: int) -> None:
         assert self.part is not None
-        if factor < 1_000:
+        if not self.part and self.total:
+            self.total *= factor  # a thousand million
+        elif factor < 1_000:
             self.part *= factor
         else:
             self.total, self.part = self.total + self.part * factor, Decimal(0)

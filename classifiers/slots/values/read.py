@@ -1,6 +1,7 @@
 """A slot's words → its value, by the slot's type."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,16 +16,22 @@ _DAY_FIRST = frozenset((
 ))  # fmt: skip
 _MONTH_FIRST = frozenset(("gu", "pr", "us", "vi"))
 _EITHER = frozenset(("ca", "cn", "jp", "kr", "ph", "tw"))
+_LONGEST = 200
+"""Characters of what can be a value of any type but text."""
+_WIDE = re.compile("[\uff01-\uffee]")
+_POINTS = str.maketrans({"\u066b": ".", "\u066c": ","})
 _REGION = re.compile(r"[a-z]{2}|\d{3}")
 
 
 def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en",)) -> Value | None:
-    """None where the words are no value of the slot's type, or could be several.
+    """None where the words are no value of the slot's type, or could be several, or are too long for any but text.
 
     now: what relative dates and times are relative to. languages: of the policy; `en-US` reads 5/6 as the sixth of
     May, `en-GB` and `de` as the fifth of June, and plain `en`, `any` and languages that differ as neither.
     """
     words = " ".join(raw.split())
+    if slot.type != "text":
+        words = _narrow(words) if len(words) <= _LONGEST else ""
     match slot.type:
         case "text":
             return Value(value=words)
@@ -41,6 +48,19 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
         case "time":
             at = clock.read(words, now, hours=slot.hours, day_first=_day_first(languages))
             return None if at is None else Value(value=at)
+
+
+def _narrow(text: str) -> str:
+    """Digits of any script and full-width forms as ASCII; a half in one character stays one."""
+    if text.isascii():
+        return text
+    return "".join(map(_narrowed, text)).translate(_POINTS)
+
+
+def _narrowed(char: str) -> str:
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))
+    return unicodedata.normalize("NFKC", char) if _WIDE.match(char) else char
 
 
 def _number(words: str, languages: Sequence[str]) -> Value | None:

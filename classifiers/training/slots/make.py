@@ -57,9 +57,9 @@ def make(policy: Policy, rows: Sequence[Row], bench: "Bench", held: NDArray[np.b
     slots = tuple(policy.slots)
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(policy.encoder, bench.base_dir, bench.models_dir)
-        torch_encoder = TorchEncoder(weights, tokens=128)
         lessons = lessons_of(policy, taught, classes_of(policy, rows))
         plan = plan_for(len(lessons))
+        torch_encoder = TorchEncoder(weights, tokens=plan.tokens)
         tuned = tune(
             torch_encoder,
             lessons,

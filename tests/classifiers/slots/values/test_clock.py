@@ -39,6 +39,11 @@ OPEN = "11:00-23:00"
         ("10pm to midnight", "22:00/00:00"), ("14 hours", "14:00"), ("14 hours tomorrow", "2026-11-26T14:00"),
         ("tomorrow from 7 pm", "2026-11-26T19:00"), ("from tomorrow at 7 pm", "2026-11-26T19:00"),
         ("tomorrow night at 8", "2026-11-26T20:00"), ("friday at 8 at night", "2026-11-27T20:00"),
+        ("7pm friday evening", "2026-11-27T19:00"), ("friday in the evening at 8", "2026-11-27T20:00"),
+        ("9 to 11 tonight", "21:00/23:00"), ("8 to 10 in the evening", "20:00/22:00"),
+        ("7 to 9 in the morning", "07:00/09:00"), ("11 to 1 in the afternoon", "11:00/13:00"),
+        ("from 10 to 1 in the morning", "22:00/01:00"), ("11 to 1 tonight", "23:00/01:00"),
+        ("from 10 to 2 at night", "22:00/02:00"),
         ("friday at midnight", "2026-11-27T00:00"), ("saturday night at 11:30 pm", "2026-11-28T23:30"),
     ],
 )  # fmt: skip
@@ -66,6 +71,19 @@ def test_hours_that_fit_twice_or_never_tell_nothing() -> None:
     assert clock.read("1", NOW, hours="18:00-03:00") == "01:00"
 
 
+@pytest.mark.parametrize(
+    ("text", "hours", "value"),
+    [
+        ("9 to 11 tonight", "07:00-20:00", "21:00/23:00"), ("8 to 10 in the evening", "07:00-19:30", "20:00/22:00"),
+        ("7 to 9 in the morning", "11:00-23:00", "07:00/09:00"), ("9-5", "11:00-23:00", None),
+        ("9-5", "07:00-20:00", "09:00/17:00"), ("10-2", "18:00-03:00", "22:00/02:00"), ("9pm-2", "11:00-23:00", None),
+        ("4 to 6 tonight", "11:00-23:00", None),
+    ],
+)  # fmt: skip
+def test_a_range_goes_forward_and_its_part_of_the_day_is_that_of_both(text: str, hours: str, value: str | None) -> None:
+    assert clock.read(text, NOW, hours=hours) == value
+
+
 def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() -> None:
     assert clock.read("tomorrow morning at 9", NOW, hours=OPEN) == "2026-11-26T09:00"
     assert clock.read("9-1pm", NOW, hours=OPEN) == "09:00/13:00"
@@ -76,6 +94,9 @@ def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() 
     [
         "10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1", "10 to midnight", "20 to midnight",
         "saturday night at 12:30 am", "1 am saturday night", "tomorrow night at 1", "friday at 1 at night",
+        "4 tonight", "tonight at 4", "tomorrow at 7 or 8pm", "friday 7pm until 9pm", "tomorrow at 10 am until 2 pm",
+        "tomorrow around 7 to 9pm", "tomorrow at 7pm not 8pm", "friday at 8 or saturday at 9pm",
+        "friday at 8 or saturday 9pm", "at 7pm or 8pm tomorrow",
         "saturday night at 6 am", "saturday night at 12 pm", "7:30 hours",
     ],
 )  # fmt: skip

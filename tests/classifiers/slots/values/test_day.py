@@ -27,6 +27,13 @@ TODAY = date(2026, 11, 25)
         ("last may", "2026-05-01/2026-05-31"), ("last december", "2025-12-01/2025-12-31"),
         ("next november", "2027-11-01/2027-11-30"), ("next may", "2027-05-01/2027-05-31"),
         ("friday the 13th", "2027-08-13"), ("friday the 27th", "2026-11-27"), ("wednesday 12 may", "2027-05-12"),
+        ("friday at half past seven", "2026-11-27"), ("friday at 7 to 9 pm", "2026-11-27"),
+        ("friday @ 7pm", "2026-11-27"),
+        ("by friday at the latest", "2026-11-27"), ("tomorrow at noon", "2026-11-26"),
+        ("friday around 8ish", "2026-11-27"),
+        ("13/05/85", "1985-05-13"), ("13/05/30", "2030-05-13"), ("13/05/26", "2026-05-13"),
+        ("in eleven days", "2026-12-06"), ("in thirty days", "2026-12-25"), ("in twenty-one days", "2026-12-16"),
+        ("in 2 days at 7pm", "2026-11-27"), ("in 0 days", "2026-11-25"),
         ("2019", "2019-01-01/2019-12-31"), ("this year", "2026-01-01/2026-12-31"),
     ],
 )  # fmt: skip
@@ -35,8 +42,14 @@ def test_dates_and_stretches(text: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey", "monday 12 may"]
-)
+    "text",
+    [
+        "31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey", "monday 12 may",
+        "friday at 7 or saturday", "friday by noon or monday", "friday at 7 saturday", "friday at 7 or the 8th",
+        "in 9999999999999999999 days", "in 999999999 days", "in 99999999999999999 years", "in second week",
+        "in half days",
+    ],
+)  # fmt: skip
 def test_what_is_no_date_or_could_be_two_is_none(text: str) -> None:
     assert day.read(text, TODAY) is None
 
@@ -45,6 +58,11 @@ def test_which_number_is_the_day_can_be_told() -> None:
     assert day.read("5/6", TODAY, day_first=True) == "2027-06-05"
     assert day.read("5/6", TODAY, day_first=False) == "2027-05-06"
     assert day.read("25/6", TODAY, day_first=False) == "2027-06-25"
+
+
+def test_a_day_with_a_time_behind_it_is_none_where_no_time_may_stand_there() -> None:
+    assert day.read("tomorrow at 7", TODAY, timed=False) is None
+    assert day.read("tomorrow evening", TODAY, timed=False) == "2026-11-26"
 
 
 @given(st.text(max_size=30))

@@ -35,6 +35,39 @@ def test_numbers_have_no_slips_and_signs_tell_names_apart(text: str, names: list
     assert enum.read(text, dict.fromkeys(names, ())) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "name"),
+    [
+        ("\u2615", ["\u2615", "tea"], "\u2615"), ("\u2615\ufe0f", ["\u2615", "tea"], "\u2615"),
+        ("\U0001f375", ["\u2615", "tea"], None), ("???", ["\u2615", "tea"], None),
+        ("\u090f\u0915 \u092a\u093e\u0928", ["\u092a\u093e\u0928\u0940"], None),
+        ("\u090f\u0915 \u092a\u093e\u0928\u0940", ["\u092a\u093e\u0928\u0940", "\u092a\u093e\u0928"],
+         "\u092a\u093e\u0928\u0940"),
+        ("a cafe\u0301", ["caf\u00e9"], "caf\u00e9"), ("un caf\u00e9", ["cafe\u0301"], "cafe\u0301"),
+        ("\uff34ea, please", ["tea"], "tea"),
+    ],
+)  # fmt: skip
+def test_words_and_signs_of_any_script_are_whole(text: str, names: list[str], name: str | None) -> None:
+    assert enum.read(text, dict.fromkeys(names, ())) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "name"),
+    [
+        ("unavailable", ["available"], None), ("nonrefundable", ["refundable"], None),
+        ("incomplete", ["complete"], None),
+        ("complete", ["incomplete"], None), ("room unavailable", ["room available"], None),
+        ("a non-refundable fare", ["refundable"], None), ("not inside", ["inside"], None),
+        ("not inside, outside", ["inside", "outside"], "outside"),
+        ("non-refundable fare", ["refundable", "non-refundable"], "non-refundable"),
+        ("unavailble", ["available", "unavailable"], "unavailable"), ("nside", ["inside"], "inside"),
+        ("fun inside", ["inside"], "inside"),
+    ],
+)  # fmt: skip
+def test_what_negates_is_no_slip(text: str, names: list[str], name: str | None) -> None:
+    assert enum.read(text, dict.fromkeys(names, ())) == name
+
+
 @pytest.mark.parametrize("text", ["funeral", "", "workshop", "!?"])
 def test_what_is_none_of_the_values_is_none(text: str) -> None:
     assert enum.read(text, VALUES) is None

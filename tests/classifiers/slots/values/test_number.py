@@ -26,6 +26,9 @@ from classifiers.slots.values import number
         ("4 \u2014 two adults and two children", "4"), ("twenty\u2011five", "25"), ("5 m", "5"), ("3bn", "3000000000"),
         ("0,500", "0.5"), (".5", "0.5"), ("about .75", "0.75"), ("-.5", "-0.5"), ("(.5)", "0.5"), (".500", "0.5"),
         (".5k", "500"), ("minus .25", "-0.25"), (".5 million", "500000"), ("the 3 .38s", "3"),
+        ("about -5", "-5"), ("about minus 5", "-5"), ("half of them", "0.5"), ("1 point", "1"),
+        ("a thousand million", "1000000000"), ("two hundred thousand million", "200000000000"),
+        ("a thousand dozen", "12000"), ("a dozen thousand", "12000"),
         ("...5", "5"), ("v.5", "5"), ("No.5", "5"), ("at.5", "5"), ("so. 5 of them", "5"), ("e.g..5", "5"),
     ],
 )  # fmt: skip
@@ -47,8 +50,17 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
         "", "just me", "4/5", "1.2.3", "and", "a", "hundred", "attend", "1,2,3", "4 or 5", "4-5 people", "10\u201320",
         "4 to 5 people", "between 2 and 4", "9" * 5000, "9999999999 billion",
         "two thirds", "three quarters of them", "one third", "a third of them", "an eighth", "2 and a third",
+        "two-thirds", "three-quarters of them", "a two-third majority", "a quarter of a million",
+        "half of the 12 tickets",
+        "half of a million", "three quarters of the 12", "three point two million", "about point five",
+        "zero point five",
+        "100 k", "five hundred k", "3 bn", "20 -30", "4 not 5",
         "two and two thirds", "1\u2153", "\u00be", "6\u20148", "6\u22128", "5m cable", "2.5m",
     ],
 )  # fmt: skip
 def test_what_is_no_number_or_in_doubt_is_none(text: str) -> None:
     assert number.read(text) is None
+
+
+def test_a_long_text_takes_no_quadratic_time() -> None:
+    assert number.read("a " * 200_000 + "5") == 5

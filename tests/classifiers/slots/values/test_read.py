@@ -79,3 +79,30 @@ def test_a_point_before_three_digits_is_a_decimal_one_in_english_alone(
         Value(value=3.25),
         Value(value=1250),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        ("number", "\uff11,\uff12\uff10\uff10", 1200), ("number", "\uff11\uff0c\uff12\uff10\uff10", 1200),
+        ("number", "\u0661,\u0662\u0660\u0660", 1200), ("number", "\u0661\u066b\u0665", 1.5),
+        ("number", "2\u00bd", 2.5),
+        ("time", "\uff17\uff50\uff4d", "19:00"),
+        ("date", "\uff12\uff10\uff12\uff16\uff0f\uff11\uff12\uff0f\uff10\uff11", "2026-12-01"),
+        ("money", "\uffe51200", "1200"), ("text", "\uff17", "\uff17"),
+    ],
+)  # fmt: skip
+def test_digits_of_any_script_and_full_width_forms_are_read(kind: str, raw: str, value: object) -> None:
+    found = read(Slot.model_validate({"means": "something", "type": kind}), raw, NOW)
+    assert found is not None
+    assert found.value == value
+
+
+@pytest.mark.parametrize("kind", ["number", "money", "date", "time", "enum"])
+def test_only_text_may_be_long(kind: str) -> None:
+    known = {"number": "5", "money": "$5", "date": "tomorrow", "time": "tomorrow at 7 pm", "enum": "inside"}[kind]
+    values = {"values": ["inside"]} if kind == "enum" else {}
+    slot = Slot.model_validate({"means": "something", "type": kind, **values})
+    assert read(slot, known, NOW) is not None
+    assert read(slot, f"{known} " * 210, NOW) is None
+    assert read(Slot(means="something"), "x" * 1_000, NOW) == Value(value="x" * 1_000)

