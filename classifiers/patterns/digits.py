@@ -6,9 +6,10 @@ from collections.abc import Iterator
 GAP = r"[ \t\r\n.\-_]{0,2}"
 SOME_GAP = r"[ \t\r\n.\-_]{1,2}"
 """Between two digits of one number: perhaps something, or surely."""
-BEFORE = r"(?:(?<![A-Za-z0-9]{0})|(?<=\\[nrt]{0}))(?<!\d[.,]{0})"
+BEFORE = r"(?:(?<![A-Za-z0-9]{0})|(?<=\\[nrt]{0}))(?<!\d\.{0})(?<![^\w\r\n\[(,]0,{0})"
 """To stand after a number's first character, whose class is {0}: it begins there, and is not the end of a word or
-of a decimal. In JSON that was not decoded, a line end is the two characters \\n."""
+of a decimal. In JSON that was not decoded, a line end is the two characters \\n. A comma may part the fields of a line
+or a list; behind 0 it does so where 0 is a field as well."""
 AFTER = r"(?![A-Za-z0-9])"
 
 _NOT_DIGITS = str.maketrans("", "", " \t\r\n.-_/()")

@@ -1,6 +1,7 @@
 """E-mail addresses, also with a percent-encoded or bracketed at sign."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 _AT = re.compile(
@@ -23,8 +24,19 @@ _NOBODY = frozenset({"git"})
 """Names before the at sign that are no person's: git@github.com."""
 
 
+class _Letters(dict[int, int]):
+    """Marks that stand on letters (e and its accent) as letters, so that offsets stay; what else there is, as it is."""
+
+    def __missing__(self, point: int) -> int:
+        char = chr(point)
+        letter = "\u0e01" if _BESIDE.match(char) else "\u0259"
+        self[point] = found = ord(letter) if unicodedata.category(char)[0] == "M" else point
+        return found
+
+
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each address."""
+    text = text if text.isascii() else text.translate(_Letters())
     done = 0
     for at in _AT.finditer(text):
         domain = _DOMAIN.match(text, at.end())

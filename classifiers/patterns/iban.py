@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from classifiers.patterns.digits import compact
+from classifiers.patterns.digits import AFTER, compact
 
 _LENGTHS = {
     code[:2]: int(code[2:])
@@ -21,6 +21,7 @@ _DIGITS = re.compile(r"\d(?:(?<=[A-Za-z]{2}\d)|(?<=[A-Za-z]{2}[ .\-]\d))[ .\-]?\
 _BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))")
 _REST = re.compile(r"(?:[ \t\r\n.\-]{0,2}[A-Za-z0-9]){11,32}")
 _SIGN = re.compile(r"[A-Za-z0-9]")
+_AFTER = re.compile(AFTER)
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -35,7 +36,7 @@ def find(text: str) -> Iterator[tuple[int, int]]:
         signs = list(_SIGN.finditer(rest[0]))[: length - 4]
         end = rest.start() + signs[-1].end()
         number = country + compact(match[0]) + "".join(sign[0].upper() for sign in signs)
-        if len(signs) == length - 4 and not text[end : end + 1].isalnum() and checks(number):
+        if len(signs) == length - 4 and _AFTER.match(text, end) and checks(number):
             yield start, end
 
 

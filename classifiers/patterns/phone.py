@@ -13,7 +13,7 @@ _GAP = r"[ \t.\-/()]{0,3}"
 _AFTER = rf"(?:{AFTER}|(?=(?i:x|ext)\.?[ \t]?\d))"
 """A number ends before an extension (x123)."""
 _WORLD = re.compile(
-    r"[+0](?:(?<=\+)(?:(?<![A-Za-z0-9]\+)|(?<=\\[nrt]\+))[ (]?|(?<=0)(?:(?<![A-Za-z0-9.,]0)|(?<=\\[nrt]0))0 ?)[1-9]"
+    r"[+0](?:(?<=\+)(?:(?<![A-Za-z0-9]\+)|(?<=\\[nrt]\+))[ (]?|(?<=0)" + BEFORE.format("0") + r"0 ?)[1-9]"
     rf"(?:{_GAP}\d){{6,14}}{_AFTER}"
 )
 _GROUPED = "|".join(
@@ -31,7 +31,7 @@ _GROUPED = "|".join(
     )
 )
 _NATIONAL = re.compile(rf"[(\d](?:{_GROUPED}){_AFTER}")
-_ANY = re.compile(rf"[(\d](?<![\d.,+][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
+_ANY = re.compile(rf"[(\d](?<![\d+][(\d])(?<!\d[.,][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
 _SAID = re.compile(
     r"(?i)(?:\b(?:tel|phone|telephone|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
     r"|\b(?:telefon|handy|mobil|ruf|anruf|durchwahl|t[ée]l[ée]phone?|portable|appel|m[óo]vil|celular|ll[áa]m|telem[óo]vel"
@@ -52,12 +52,17 @@ _COMPUTER = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:/\d{1,2})?$")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d|\b[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b")
 """A date with its time, or a UUID."""
 _STAMP_CHARS = 36
+_BEHIND = re.compile(r"(?<=\d,)\d")
+_FIELD = re.compile(r"(?:^|[\r\n\[({,]|\\[nrt])(?!0,)\d{1,18},$")
+"""A digit behind a number and a comma, and a number there that is a field of a line or a list, not the whole part of a
+decimal."""
+_FIELD_CHARS = 20
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
     for start, end in _numbers(text):
-        if not _stamped(text, start):
+        if not (_stamped(text, start) or _decimal(text, start)):
             yield start, end
 
 
@@ -78,6 +83,11 @@ def _stamped(text: str, start: int) -> bool:
     """Whether what begins at a place is a part of a date with its time or of a UUID."""
     stamps = _STAMP.finditer(text, max(0, start - _STAMP_CHARS), start + _STAMP_CHARS + 1)
     return any(stamp.start() <= start < stamp.end() for stamp in stamps)
+
+
+def _decimal(text: str, start: int) -> bool:
+    """Whether what begins at a place stands behind a decimal comma, or one that parts thousands."""
+    return bool(_BEHIND.match(text, start)) and not _FIELD.search(text, max(0, start - _FIELD_CHARS), start)
 
 
 def _computers(number: str) -> bool:

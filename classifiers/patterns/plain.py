@@ -1,5 +1,5 @@
 """A text as patterns read it: digits, dashes and spaces of any script as ASCII, what is invisible left out, and the
-escapes of JSON that was not decoded (\\u00fc) as the characters that they spell.
+escapes of JSON that was not decoded (\\u00fc, \\/) as the characters that they spell.
 
 Offsets into it can be turned back into offsets of the text as it was given.
 """
@@ -17,7 +17,7 @@ _INVISIBLE = (
 _UNSEEN = re.compile(_INVISIBLE)
 _HEX = "[0-9A-Fa-f]"
 # JSON within JSON doubles the backslash
-_ESCAPED = rf"(?<!\\)\\+u(?:[Dd][89ABab]{_HEX}{{2}}\\+u[Dd][C-Fc-f]|{_HEX}{{2}}){_HEX}{{2}}"
+_ESCAPED = rf"(?<!\\)\\+(?:/|u(?:[Dd][89ABab]{_HEX}{{2}}\\+u[Dd][C-Fc-f]|{_HEX}{{2}}){_HEX}{{2}})"
 _OTHER = re.compile(rf"{_INVISIBLE}+|{_ESCAPED}")
 
 
@@ -42,7 +42,7 @@ class Plain:
 
 def plain(text: str) -> Plain:
     """Linear in the text's length; at once for ASCII without escapes."""
-    if text.isascii() and "\\u" not in text:
+    if text.isascii() and "\\u" not in text and "\\/" not in text:
         return Plain(text=text)
     kept: list[str] = []
     starts: list[int] = []
@@ -66,6 +66,8 @@ def plain(text: str) -> Plain:
 
 def _spelt(found: str) -> str:
     """The character that an escape spells; none for what is invisible."""
+    if found[-1] == "/":
+        return "/"
     units = [int(unit[:4], 16) for unit in found.split("u")[1:]] if found[0] == "\\" else []
     if not units:
         return ""

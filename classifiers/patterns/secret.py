@@ -1,8 +1,9 @@
 """Keys, tokens and passwords: by the marks their issuers put in front, by what is assigned, by their armour."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from string import punctuation
+from typing import TypeAlias
 
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
 """In JSON that was not decoded, a line end is the two characters \\n."""
@@ -46,20 +47,41 @@ _QUOTE = r"(?:\\{0,4}[\"'`])?"
 _ASSIGNED = re.compile(
     rf"(?P<rest>\w{{0,6}}){_QUOTE}"
     r"(?:[ \t]{0,3}(?P<sign>=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})"
-    rf"(?P<quote>{_QUOTE})"
-    r"(?P<value>(?!\$)[^\s\"'`,;<>(){}\[\]]{6,512})"
+    rf"(?P<quote>{_QUOTE})(?!\$)"
 )
-"""What follows such a word or name: its rest, a sign or a word between, and a value."""
+"""What follows such a word or name: its rest, a sign or a word between, and what may open a value."""
+_CLOSE = r"\s\"'`,;<>(){}\[\]"
+_VALUE = re.compile(rf"[^{_CLOSE}]{{6,512}}")
+"""A value, or as much of a longer one as tells what it is."""
+_CLOSES = re.compile(f"[{_CLOSE}]")
+_QUOTED = {
+    (quote, escaped): re.compile(
+        rf"[^\s{quote}]{{6,512}}(?={quote})" if escaped else rf"(?:\\\S|[^\s{quote}\\]){{6,512}}+(?={quote})"
+    )
+    for quote in "\"'`"
+    for escaped in (False, True)
+}
+"""A value up to the quote that closes it; escaped: whether backslashes stand before the opening one."""
+_NO_VALUE = re.compile(
+    # between two strings
+    r"[,;:.)\]}>+]|.*[(\[{<,=+:]$"
+    # a call, a member, a blank to be filled in
+    r"|\W{0,2}[\w.]*[(\[{<].*[)\]}>]s?$|.*[)\]]\.[A-Za-z_]|.*(?:[{$#%]\{|\{\w+\})"
+)
+"""Code and templates, which quotes hold too."""
 _REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?\d?")
 """The rest of a word that means one password (password2 as well), and neither several nor something about them."""
 _INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?![\w-]{0,64}=)")
 """A sign that neither prose nor code often has within a word; %s and &name= are code's."""
 _ELSE = re.compile(r"/|&&|!\.|\.#|[.:>]\$|^[\w.:-]+#[a-z][\w-]*$|^[\w.+-]{2,}@[\w.-]+$|@[\w-]+\.[\w.-]+$")
 """In paths, code, links and addresses."""
-_ENTITY = re.compile(r"&#?\w{1,31}$")
+_ENTITY = re.compile(r"&#?\w{1,31};")
 _IN_URL = re.compile(r"://[^\s:/@]{0,64}:(?P<value>[^\s:/@]{3,128})@")
 _BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----")
+
+_Holds: TypeAlias = Callable[[re.Match[str], str], bool]
+"""Whether a value behind an assignment is a secret."""
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -69,33 +91,59 @@ def find(text: str) -> Iterator[tuple[int, int]]:
             yield from (match.span() for match in pattern.finditer(text))
     # the one letter that becomes two, so that places would not be those of the text
     lower = text.replace("\u0130", "I").lower()
-    for match in _assigned(text, lower, _WORDS):
-        if _random(match["value"], 6) or _chosen(match):
-            yield _span(match)
-    for match in _assigned(text, lower, _NAMES):
-        if _random(match["value"], 16):
-            yield _span(match)
+    yield from _assigned(text, lower, _WORDS, _password)
+    yield from _assigned(text, lower, _NAMES, _key)
     if "://" in text:
         yield from (match.span("value") for match in _IN_URL.finditer(text))
 
 
-def _assigned(text: str, lower: str, words: tuple[str, ...]) -> Iterator[re.Match[str]]:
+def _assigned(text: str, lower: str, words: tuple[str, ...], holds: _Holds) -> Iterator[tuple[int, int]]:
     for word in words:
-        place = lower.find(word)
+        place, end = lower.find(word), 0
         while place >= 0:
             place += len(word)
             match = _ASSIGNED.match(text, place)
-            if match:
-                yield match
+            if match and (found := _end(match, holds, end)):
+                yield match.end(), found
+                end = found
             place = lower.find(word, place)
 
 
-def _span(match: re.Match[str]) -> tuple[int, int]:
-    """Where its value stands. Backslashes between it and a quote belong to the quote."""
-    start, end = match.span("value")
-    if match.string[end : end + 1] in ('"', "'", "`"):
-        end = start + len(match["value"].rstrip("\\"))
-    return start, end
+def _end(match: re.Match[str], holds: _Holds, before: int) -> int:
+    """Where the secret behind an assignment ends; 0 where there is none. before: where the one before it ends, which
+    may hold this one: then nothing is searched twice."""
+    text, start, quote = match.string, match.end(), match["quote"]
+    value = _VALUE.match(text, start)
+    quoted = _QUOTED[quote[-1], len(quote) > 1].match(text, start) if quote else None
+    if value and holds(match, value[0]):
+        end = quoted.end() if quoted else before if before > value.end() else _close(text, value.end())
+    elif quoted and _told(quoted[0]) and holds(match, _ENTITY.sub("", quoted[0])):
+        end = quoted.end()
+    else:
+        return 0
+    # backslashes before a quote belong to it
+    while text[end : end + 1] in ('"', "'", "`", "\\") and text[end - 1] == "\\":
+        end -= 1
+    return end
+
+
+def _close(text: str, place: int) -> int:
+    """Where a value that goes on at a place ends."""
+    found = _CLOSES.search(text, place)
+    return found.start() if found else len(text)
+
+
+def _told(quoted: str) -> bool:
+    """Whether what stands in quotes with signs that end a value elsewhere can be one."""
+    return quoted.isascii() and not _NO_VALUE.match(quoted)
+
+
+def _password(assigned: re.Match[str], value: str) -> bool:
+    return _random(value, 6) or _chosen(assigned, value)
+
+
+def _key(_: re.Match[str], value: str) -> bool:
+    return _random(value, 16) and not _CLOSES.search(value)
 
 
 def blocks(text: str) -> Iterator[tuple[int, int]]:
@@ -114,15 +162,14 @@ def _random(value: str, least: int) -> bool:
     return len(core) >= least and letters and any(map(str.isdigit, core))
 
 
-def _chosen(match: re.Match[str]) -> bool:
+def _chosen(assigned: re.Match[str], value: str) -> bool:
     """Whether what is set as a password is one though it has not both letters and digits: digits only, or a sign
     within letters."""
-    if not match["sign"] or not _REST.fullmatch(match["rest"]):
+    if not assigned["sign"] or not _REST.fullmatch(assigned["rest"]):
         return False
-    value = match["value"]
-    if match.string.startswith(";", match.end("value")):
-        value = _ENTITY.sub("", value)
-    if match["sign"] == "=" and not match["quote"]:
+    if assigned.string.startswith(";", assigned.end() + len(value)):
+        value = _ENTITY.sub("", value + ";")
+    if assigned["sign"] == "=" and not assigned["quote"]:
         value = value.partition("&")[0]
     core = value.strip(punctuation)
     return len(core) >= 6 and (core.isdigit() or (_INSIDE.search(core) is not None and not _ELSE.search(core)))

@@ -48,6 +48,8 @@ DRAWN = str.maketrans(
 )
 """Letters in another dress that NFKC leaves alone."""
 
+_SYMBOL = re.compile("[\u03b1-\u03c9]")
+"""Small Greek letters, each for itself a sign of science (β, χ² or ρ)."""
 _WELL_KNOWN = 5000
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -58,8 +60,9 @@ _SISTERS = re.compile("([\u0370-\u03ff\u1f00-\u1fff])|([\u0400-\u052f])|([\u0531
 def read(text: str) -> str:
     """The text with lookalikes in Latin words read as the Latin letters that they stand for.
 
-    A word of several alphabets poses. A word all of lookalikes poses beside Latin ones where a reader could not tell,
-    or where other words pose; unless the text has genuine words of such an alphabet, then only if it spells a word.
+    A word of several alphabets poses. A word all of lookalikes poses beside Latin ones where a reader could not tell
+    (a single small Greek letter is a sign), or where other words pose; unless the text has genuine words of such an
+    alphabet, then only if it spells a word.
     """
     if ALIKE.isdisjoint(text):
         return text
@@ -89,7 +92,7 @@ def _poses(word: str, *, others: bool, genuine: bool) -> bool:
     if not ALIKE.issuperset(word):
         return False
     if not genuine:
-        return others or EXACT.issuperset(word)
+        return others or (EXACT.issuperset(word) and not _SYMBOL.fullmatch(word))
     from classifiers.text.lexicon import rank
 
     return others and len(word) > 1 and rank(word.translate(IN_LATIN)) < _WELL_KNOWN

@@ -13,7 +13,10 @@ from classifiers.text import deletions, leet, lookalikes, parted, turned
 from classifiers.text.lookalikes import DRAWN
 
 LONGEST_WORD = 90
-"""Characters; longer words are split, because a word-piece tokenizer reads over 100 as one unknown token."""
+"""Characters, of which a Hangul syllable or a letter with its accent are two or three (NFD); longer words are split,
+because a word-piece tokenizer takes characters apart and reads over 100 as one unknown token."""
+_MOST_APART = 4
+"""Characters that one becomes at most when it is taken apart."""
 
 _PASSES = 12
 
@@ -38,7 +41,13 @@ _MARKS = re.compile(
 )
 _LATIN = re.compile("[A-Za-z]")
 _MARKED_LETTER = re.compile("[A-Za-z][\u0300-\u036f]+")
+_VIETNAMESE = re.compile(
+    "[AEIOUYaeiouy](?=[\u0300-\u036f])\u031b?\u0323?[\u0302\u0306]?[\u0300\u0301\u0303\u0309]?(?![\u0300-\u036f])"
+)
+"""Vowels with one mark for the sound, one for the tone, or both, taken apart."""
 _FEW_MARKED = 6
+_STRANGE = 4
+"""One letter with marks in so many that Vietnamese does not write: it is strewn with marks."""
 _WORD = re.compile("[A-Za-z]{3,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 
@@ -70,9 +79,30 @@ def _pass(text: str) -> str:
         text = _CONTROL.sub("", deletions.read(text))
     text = leet.read(parted.join(text))
     words = text.split()
-    if len(text) > LONGEST_WORD and any(len(word) > LONGEST_WORD for word in words):
-        words = [word[start : start + LONGEST_WORD] for word in words for start in range(0, len(word), LONGEST_WORD)]
+    if len(text) * (1 if text.isascii() else _MOST_APART) > LONGEST_WORD:
+        words = [part for word in words for part in _parts(word)]
     return " ".join(words)
+
+
+def _parts(word: str) -> list[str]:
+    """A word in parts that are not too long, marks with the letters that bear them as far as that goes."""
+    if word.isascii():
+        return [word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD)]
+    if len(word) * _MOST_APART <= LONGEST_WORD or len(unicodedata.normalize("NFD", word)) <= LONGEST_WORD:
+        return [word]
+    parts: list[str] = []
+    start = letter = length = since = 0
+    for place, char in enumerate(word):
+        width = len(unicodedata.normalize("NFD", char))
+        if unicodedata.category(char)[0] != "M":
+            letter, since = place, 0
+        if length + width > LONGEST_WORD:
+            cut, length = (letter, since) if letter > start else (place, 0)
+            parts.append(word[start:cut])
+            start = cut
+        length += width
+        since += width
+    return [*parts, word[start:]]
 
 
 def _unhide(text: str) -> str:
@@ -111,9 +141,11 @@ def _both_ways(match: re.Match[str]) -> str:
 
 
 def _undecorate(text: str) -> str:
-    """Without marks, where more Latin letters bear some than in any language."""
+    """Without marks, where more Latin letters bear some than in any language but Vietnamese, and not only its own."""
     apart = unicodedata.normalize("NFD", text)
     marked = len(_MARKED_LETTER.findall(apart))
     if marked < _FEW_MARKED or marked * 5 < 3 * len(_LATIN.findall(apart)):
+        return text
+    if (marked - len(_VIETNAMESE.findall(apart))) * _STRANGE < marked:
         return text
     return unicodedata.normalize("NFC", _MARKED_LETTER.sub(lambda match: match[0][0], apart))

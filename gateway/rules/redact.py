@@ -18,6 +18,9 @@ from gateway.answers.said import bare
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^u])")
+_LINE = frozenset({r"\n", r"\r", r"\t"})
+"""Escapes that are white space, which is no part of a value that seems to begin or end within one."""
 _BARE = re.compile(r'[^\s,:\[\]{}"]')
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 _BETWEEN = re.compile(r"[\W_]+")
@@ -95,10 +98,11 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
     parsed = is_json and _valid(text)
     strings = [match.span() for match in _STRING.finditer(text)] if parsed else []
     begins = [first for first, _ in strings]
+    escapes = [match.span() for match in _ESCAPE.finditer(text)] if parsed else []
     made: list[Edit] = []
     done = 0
     for mark in apart(marks):
-        start, end = max(mark.start, done), mark.end
+        start, end = _whole(text, max(mark.start, done), mark.end, escapes)
         if start >= end:
             continue
         placeholders.see(text[done:start])
@@ -190,6 +194,23 @@ def apart(marks: Iterable[Mark]) -> list[Mark]:
         else:
             parted.append(mark)
     return parted
+
+
+def _whole(text: str, start: int, end: int, escapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The place start..end with the escapes that it begins or ends within, or without them where they are white
+    space. escapes: spans by start."""
+    first, last = _around(escapes, start), _around(escapes, end)
+    if first:
+        start = first[1] if text[slice(*first)] in _LINE else first[0]
+    if last:
+        end = last[0] if text[slice(*last)] in _LINE else last[1]
+    return start, end
+
+
+def _around(spans: Sequence[tuple[int, int]], place: int) -> tuple[int, int] | None:
+    """The one of some spans, by start, that a place lies within, and not at the edge of."""
+    index = bisect_left(spans, (place,)) - 1
+    return spans[index] if index >= 0 and place < spans[index][1] else None
 
 
 def _same(kind: str, value: str) -> str:

@@ -1,4 +1,5 @@
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -103,6 +104,7 @@ def test_hidden_characters_delete_and_turn_nothing_that_is_shown() -> None:
         "a11y and i18n, 3D, 4K, 2nd, 1st, A1, b4 we go",
         "sign-in, e-mail, co-op, node.js, U.S.A, to.do, v1.2.3",
         "www.example.com/a/b?c=d&e=f hmmm, aaa batteries, III, Schifffahrt",
+        *("Ở đâu có ổ cắm ạ?", "Bà ấy đã ở đó ạ", "The β blocker helps", "β test and ρ = 0.5"),
         "Tiếng Việt rất đẹp và phong phú",
         "SMSки для iPhone и XЯY",
         "Ελλάδα και COVID, μm",
@@ -124,6 +126,8 @@ def test_a_word_all_of_lookalikes_poses_only_in_latin_text() -> None:
 def test_a_word_beside_others_that_pose_is_read_with_them() -> None:
     assert normalise("wһеrе іѕ тһе саrd") == "where is the card"
     assert normalise("где тһе саrd, пожалуйста") == "где the card, пожалуйста"
+    assert normalise("тһis is α tеst") == "this is a test"
+    assert normalise("this is а test") == "this is a test"
 
 
 def test_a_single_word_in_leet_is_read_if_it_is_known() -> None:
@@ -146,6 +150,17 @@ def test_white_space_is_collapsed() -> None:
 
 def test_long_words_are_parted() -> None:
     assert max(map(len, normalise("x" * 1000).split())) == LONGEST_WORD
+
+
+@pytest.mark.parametrize("unit", ["각", "가", "ệ", "ж\u0301", "は", "ப\u0bcb", "x", "ж"])
+@pytest.mark.parametrize("count", [29, 34, 50, 400])
+def test_parts_are_short_also_when_they_are_taken_apart(unit: str, count: int) -> None:
+    text = unicodedata.normalize("NFKC", unit * count)
+    parts = normalise(text).split()
+    assert "".join(parts) == text
+    assert all(len(unicodedata.normalize("NFD", part)) <= LONGEST_WORD for part in parts)
+    assert all(part[0] == text[0] for part in parts)
+    assert len(parts) <= -(-len(unicodedata.normalize("NFD", text)) // (LONGEST_WORD - 3))
 
 
 def test_flags_of_nations_carry_no_text() -> None:

@@ -45,6 +45,7 @@ HOLDS: dict[Kind, list[str]] = {
             "小明@例子.中国",
             "joe@東京tokyo.jp",
         ),
+        *("jose\u0301@example.com", "x@exa\u0308mple.de", "joe@मेल.भारत", "राम@example.com", "น้ำ@example.com"),
     ],
     "phone": [
         *("+1 415 555 2671", "+49 (0)30 1234567", "0049 30 1234567", "(415) 555-2671", "415.555.2671", "030 1234567"),
@@ -58,6 +59,14 @@ HOLDS: dict[Kind, list[str]] = {
         ),
         *("06.12.34.56.78", "06-12-34-56-78", "06/12/34/56/78", "Tel: 01.42.68.53.00", r"Tel.\u00a0+49 30 1234567"),
         *("415-555-2671x123", "+1 415 555 2671x12", "(415) 555-2671x4", "+14155552671ext. 5"),
+        *("call Joe,4155552671", "call Joe,0049 30 1234567", "Tel.0301234567", r'{"tel":"0151\/12345678"}'),
+        *(
+            r"tel: 0151\/12345678",
+            r"+49\/30\/1234567",
+            "id\n1,0151 12345678",
+            "[7,415-555-2671,x]",
+            "(17,+49 30 1234567)",
+        ),
         *("call 415 555-2671", "Tel: 22.345.67.89", "Tel: 45 12 34 56"),
     ],
     "national_id": [
@@ -174,6 +183,13 @@ HARMLESS = [
         "firmware/ 1.2.3.4",
         "joe@localhost请看example.com",
     ),
+    *(
+        "Kurs 1,0512 12.03.2024",
+        "x = 1,0712345678",
+        "a\n0,0712345678",
+        "x = 0,4539578763621486",
+        r"on 01\/02\/2024 12:30",
+    ),
     *(r"\u0034111 1111 1111 1112", r"a\u0040b", r"C:\users\u12", r"\ud83d\ude00"),
     *("4111 1111 1111 1112", "DE88370400440532013000", "000-45-6789", "12345678A", "PESEL 44051401358", "x@y"),
 ]
@@ -215,6 +231,10 @@ def test_places_are_those_of_the_text_as_it_was_given() -> None:
         ('{"to": "m\\u00fcller@example.de"}', "m\\u00fcller@example.de"),
         ('{"to": "\\u00fc@example.d\\u00eb"}', "\\u00fc@example.d\\u00eb"),
         ('{"to": "\\u201c\\u200bjoe@example.com\\u201d"}', "joe@example.com"),
+        ("Mail:rene\u0301@firma.de", "rene\u0301@firma.de"),
+        ("nguye\u0302\u0303n@example.com", "nguye\u0302\u0303n@example.com"),
+        ("IBAN DE89 3704 0044 0532 0130 00입니다", "DE89 3704 0044 0532 0130 00"),
+        (r"http:\/\/bob:s3cret@host\/", "s3cret"),
         ("call me: 415-555-2671x123", "415-555-2671"),
         ("Phone: (555) 123-4567x890", "(555) 123-4567"),
         ("1.415.555.2671", "1.415.555.2671"),
@@ -281,6 +301,12 @@ def test_a_long_token_is_found_whole() -> None:
     assert [text[one.start : one.end] for one in find(text)] == [token]
 
 
+def test_secrets_in_a_token_beyond_all_steps_are_found_to_its_end() -> None:
+    text = "pwd=a1b2c3&" * 10_000
+    (found,) = find(text)
+    assert (found.start, found.end) == (4, len(text))
+
+
 def test_the_search_can_be_ended_from_outside() -> None:
     class OverError(Exception):
         pass
@@ -309,6 +335,12 @@ def test_the_search_can_be_ended_from_outside() -> None:
         "[at]",
         "\\",
         "\\u00e4",
+        "\\/",
+        "key=",
+        "key='key=\"",
+        "pwd=a1b2c3",
+        "a\u0301@",
+        "1,0",
         "語@",
     ],
 )

@@ -16,3 +16,11 @@ def test_the_country_says_how_long_it_is() -> None:
     assert list(find("NO93 8601 1117 947 and 12")) == [(0, 18)]
     assert not list(find("NO93 8601 1117 9471"))
     assert not list(find("XX93 8601 1117 947"))
+
+
+@pytest.mark.parametrize("around", ["账号{}请转账", "IBANは{}です", "{}입니다", "{}и"])
+def test_letters_that_no_iban_has_may_stand_beside_it(around: str) -> None:
+    number = "DE89370400440532013000"
+    start = around.index("{}")
+    assert list(find(around.format(number))) == [(start, start + len(number))]
+    assert not list(find(number + "X"))

@@ -33,6 +33,9 @@ def test_escapes_are_the_characters_that_they_spell() -> None:
         *("m", r"\u00fc", "l", r"\u0034", r"\ud83d\ude00", "1"),
     ]
     assert plain(r"\\u00fc").origin(0, 1) == (0, 7)
+    read = plain(r"a\/b\\/")
+    assert read.text == "a/b/"
+    assert [read.origin(place, place + 1) for place in range(4)] == [(0, 1), (1, 3), (3, 4), (4, 7)]
 
 
 @given(st.text())

@@ -28,6 +28,19 @@ from classifiers.patterns.secret import blocks, find
         *("Number of leaked passwords: 3000000", "password: john@company", "password=help@example.com&user=x"),
         *("password: email-based-login", 'data-password="form-field-input"', "PASSWORD=correct-horse-battery"),
         *("password: mailto:help@example.com", "password: name@name", "password: word#word", "passwords: Hunter!Blue"),
+        *('password: "get(x1)"', '"password": "{{password1}}"', '"password": "[SECRET_1]"', 'password: "<password1>"'),
+        *(
+            '"password:",input1:"',
+            '"Password:"+get(x1)+"',
+            'password: "items[0].x1"',
+            '"password": "Enter&nbsp;password"',
+        ),
+        *(
+            '"password": "密码,6至20位"',
+            'password: "pw-{user1}-x"',
+            'password: "$(cat,pw1)"',
+            "key: `a_key_of:{name1}:1d`",
+        ),
         *("passwords2: Hunter!Blue", "password2fa: 3000000", "password1: correct-horse-battery", "password1: 12345"),
     ],
 )
@@ -49,11 +62,23 @@ def test_words_are_no_secrets(text: str) -> None:
         ('"password: a1b2c\\"', "a1b2c"), ("password=Hunter!Blue&user=x", "Hunter!Blue&user=x"),
         ("password: Tr!ck#horse", "Tr!ck#horse"), ("Passwort: Ab!cd@horse", "Ab!cd@horse"),
         ("password1=Hunter!Blue", "Hunter!Blue"), ("Password2: Hunter!Blue", "Hunter!Blue"),
+        ('{"password": "k9$Lq(2)zz"}', "k9$Lq(2)zz"), ('password: "Tr0ub,dor&3xyz"', "Tr0ub,dor&3xyz"),
+        ("DB_PASSWORD='f8,Kq2;Lw9'", "f8,Kq2;Lw9"), ('password: "hunter<2>x9"', "hunter<2>x9"),
+        ('password: "hunter2x,tail9;x" y', "hunter2x,tail9;x"), ('password: "it\'s,9xy" \'', "it's,9xy"),
+        (r'{"a": "{\"password\": \"k9$Lq(2)zz\"}"}', "k9$Lq(2)zz"), (r'password: "a\"b9cd,ef"', r"a\"b9cd,ef"),
+        ('password: "Hunter!Blue,x y"', "Hunter!Blue"), ('token: "abcd1234efgh5678(9)"', "abcd1234efgh5678(9)"),
         ('{"pwd2": "84739201"}', "84739201"), ("contraseña1: So!Luna", "So!Luna"), ("passwords: hunter2x", "hunter2x"),
     ],
 )  # fmt: skip
 def test_only_the_value_is_the_secret(text: str, secret: str) -> None:
     assert [text[start:end] for start, end in find(text)] == [secret]
+
+
+@pytest.mark.parametrize("close", ["", "\n", " x", ";", '"'])
+def test_a_long_secret_is_one_whole(close: str) -> None:
+    secret = "aB3x" * 240
+    text = f"aws_session_token={secret}{close} password: hunter2x"
+    assert sorted(text[start:end] for start, end in find(text)) == [secret, "hunter2x"]
 
 
 def test_a_private_key_goes_to_its_end_or_to_the_texts() -> None:

@@ -102,6 +102,31 @@ def test_a_place_that_cannot_be_replaced_within_json_is_refused() -> None:
         edits(text, [Mark(start=7, end=12, kind="card")], Placeholders(), is_json=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "marked", "after", "value"),
+    [
+        (r'{"m":"Hi\nJoe M"}', "nJoe M", r'{"m":"Hi\n[PERSON_1]"}', "Joe M"),
+        (r'{"m":"Joe\r\nHi"}', "Joe\\", r'{"m":"[PERSON_1]\r\nHi"}', "Joe"),
+        (r'{"m":"Hi \u00dcmit"}', "u00dcmit", '{"m":"Hi [PERSON_1]"}', "Ümit"),
+        (r'{"m":"Hi \u00dcmit"}', "dcmit", '{"m":"Hi [PERSON_1]"}', "Ümit"),
+        (r'{"m":"Jo\u00eb!"}', r"Jo\u", '{"m":"[PERSON_1]!"}', "Joë"),
+        (r'{"m":"a\ud83d\ude00Joe"}', "ude00Joe", '{"m":"a[PERSON_1]"}', "😀Joe"),
+        (r'{"m":"say \"Joe\""}', '"Joe\\', '{"m":"say [PERSON_1]"}', '"Joe"'),
+        (r'{"m":"C:\\nJoe"}', "nJoe", r'{"m":"C:\\[PERSON_1]"}', "nJoe"),
+    ],
+)
+def test_an_escape_in_json_is_not_cut(text: str, marked: str, after: str, value: str) -> None:
+    given = Placeholders()
+    start = text.index(marked)
+    mark = Mark(start=start, end=start + len(marked), kind="person", restore=True)
+    assert apply(text, edits(text, [mark], given, is_json=True)) == after
+    assert given.values == {"[PERSON_1]": value}
+
+
+def test_a_mark_of_nothing_but_an_escaped_line_end_changes_nothing() -> None:
+    assert edits(r'{"m":"a\nb"}', [Mark(start=8, end=9, kind="person")], Placeholders(), is_json=True) == []
+
+
 def test_values_are_put_back_where_that_was_asked_for() -> None:
     given = Placeholders()
     secret = 'a"b\nc'
