@@ -9,6 +9,7 @@ import msgspec
 from gateway.errors import BadRequest
 from gateway.wire import chat
 from gateway.wire.rewrite import Path
+from gateway.wire.twice import key_twice
 
 _ROLES: Final = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
@@ -27,6 +28,8 @@ _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.Part.__struct_fields__)
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
+_SHOWN: Final = 40
+"""Characters of a key in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,19 @@ class Turn:
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
-    """A request's messages as turns. Raises BadRequest where they are not messages."""
+    """A request's messages as turns. Raises BadRequest where they are not messages, and where another server might read
+    in them what is not read here."""
     try:
         for fields in chat.decode_message_keys(messages):
             _no_lookalikes(fields, _MESSAGE_KEYS)
             _no_lookalikes_in_calls(fields)
-        return [_turn(message, place) for place, message in enumerate(chat.decode_messages(messages))]
-    except (msgspec.DecodeError, RecursionError) as error:
+        turns = [_turn(message, place) for place, message in enumerate(chat.decode_messages(messages))]
+        twice = key_twice(bytes(messages))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRequest(f"messages: {error}", param="messages") from error
+    if twice is not None:
+        raise BadRequest(f"messages: the key {twice[:_SHOWN]!r} stands twice in one object", param="messages")
+    return turns
 
 
 def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[tuple[str, ...], bool]:

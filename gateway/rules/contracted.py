@@ -14,6 +14,7 @@ from gateway.reading.roles import Turn, select, system_text
 from gateway.rules.rule import Rule
 
 _PLAIN: Final = {"type": "text"}
+_NOTHING: Final = msgspec.Raw(b"null")
 _USUAL: Final = ("user", "True", "512")
 """Whose messages, whether only the last, and how much of it an intent or topic rule reads if it does not say."""
 _SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
@@ -63,6 +64,15 @@ def unusual(rule: Rule) -> tuple[str, ...]:
 
 def _shape(request: Request) -> list[str]:
     """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
-    nothing is left out."""
-    values = {name: msgspec.json.decode(request.fields[name]) for name in _SHAPE if name in request.fields}
-    return [f"{name}={value!r}" for name, value in values.items() if value not in (None, [], _PLAIN)]
+    nothing is left out. What cannot be decoded (a number without bounds, say) is taken as it was written."""
+    found: list[str] = []
+    for name in _SHAPE:
+        raw = request.fields.get(name, _NOTHING)
+        try:
+            value = msgspec.json.decode(raw)
+            said = "" if value in (None, [], _PLAIN) else repr(value)
+        except (msgspec.DecodeError, RecursionError):
+            said = repr(bytes(raw))
+        if said:
+            found.append(f"{name}={said}")
+    return found

@@ -1,7 +1,8 @@
 """The built-in upstream: answers from the request itself, in every shape a client may ask for.
 
 It serves demos, tests and load tests. Its text repeats the last user turn; a forced tool and a json_schema are
-filled with the smallest value that fits. Tokens are counted as words and marks; costs are notional.
+filled with the smallest value that fits. All choices say the same. Tokens are counted as words and marks; costs are
+notional.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.answers.looked import Looked, TooLarge
 from gateway.errors import BadRequest
 from gateway.types import new_request_id
 from gateway.upstreams.base import Answer, Call
@@ -19,6 +21,8 @@ from gateway.wire import sse
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _JSON: Final = [(b"content-type", b"application/json")]
+_MOST_BYTES: Final = 32 * 1024**2
+"""Of all choices of a whole answer together."""
 _SMALLEST: Final[Mapping[str, Any]] = {
     "string": "echo",
     "integer": 0,
@@ -46,33 +50,41 @@ class EchoUpstream:
             raise BadRequest(f"the body is not JSON: {error}") from error
         try:
             message = _message(request)
-            usage = _usage(request, message)
+            indexes = range(request.get("n") or 1)
+            usage = _usage(request, message, len(indexes))
+        except TooLarge as error:
+            raise BadRequest("the schema has more places than are filled here") from error
         except (TypeError, AttributeError, LookupError, RecursionError) as error:
             raise BadRequest(f"the request is not a chat completion: {error}") from error
         if call.stream:
-            return Answer(status=200, headers=[], chunks=self._stream(request, message, usage))
+            return Answer(status=200, headers=[], chunks=self._stream(request, message, indexes, usage))
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(message)}
-        body = {**_frame(request, "chat.completion"), "choices": [choice], "usage": usage}
+        said = msgspec.Raw(msgspec.json.encode(message))
+        if len(said) * len(indexes) > _MOST_BYTES:
+            raise BadRequest(f"the answer would be over {_MOST_BYTES} bytes")
+        choice = {"message": said, "logprobs": None, "finish_reason": _finish(message)}
+        choices = [{"index": index, **choice} for index in indexes]
+        body = {**_frame(request, "chat.completion"), "choices": choices, "usage": usage}
         return Answer(status=200, headers=_JSON, body=msgspec.json.encode(body))
 
     async def close(self) -> None:
         """Holds nothing."""
 
     async def _stream(
-        self, request: dict[str, Any], message: dict[str, Any], usage: dict[str, int]
+        self, request: dict[str, Any], message: dict[str, Any], indexes: range, usage: dict[str, int]
     ) -> AsyncIterator[bytes]:
         frame = _frame(request, "chat.completion.chunk")
         asked = bool((request.get("stream_options") or {}).get("include_usage"))
         extra: dict[str, Any] = {"usage": None} if asked else {}
         pieces = _pieces(message)
-        for index, delta in enumerate([{"role": "assistant", "content": ""}, *pieces, {}]):
-            if self._delay_s and index:
+        for place, delta in enumerate([{"role": "assistant", "content": ""}, *pieces, {}]):
+            if self._delay_s and place:
                 await asyncio.sleep(self._delay_s / (len(pieces) + 1))
             finish = None if delta else _finish(message)
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-            yield sse.event(msgspec.json.encode({**frame, "choices": [choice], **extra}))
+            for index in indexes:
+                choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+                yield sse.event(msgspec.json.encode({**frame, "choices": [choice], **extra}))
         if asked:
             yield sse.event(msgspec.json.encode({**frame, "choices": [], "usage": usage}))
         yield sse.DONE
@@ -117,29 +129,38 @@ def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def smallest(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
-    """The smallest value that fits a JSON schema of the kind structured outputs use."""
-    root = schema if root is None else root
+def smallest(schema: dict[str, Any]) -> Any:
+    """The smallest value that fits a JSON schema of the kind structured outputs use. Raises TooLarge where that takes
+    more than a schema of use has."""
+    return _smallest(schema, Looked(schema))
+
+
+def _smallest(schema: dict[str, Any], looked: Looked) -> Any:
+    looked.place(schema)
     if "$ref" in schema:
-        target: Any = root
-        for key in str(schema["$ref"]).removeprefix("#/").split("/"):
-            target = target.get(key, {})
-        return smallest(target, root)
+        target: Any = looked.referred(schema["$ref"])
+        return _smallest({} if target is None else target, looked)
     if "const" in schema:
-        return schema["const"]
+        return _listed(schema["const"], looked)
     if schema.get("enum"):
-        return schema["enum"][0]
+        return _listed(schema["enum"][0], looked)
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
-            return smallest(schema[key][0], root)
+            return _smallest(schema[key][0], looked)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties") or {}
-        return {
-            name: smallest(properties[name], root) for name in schema.get("required", properties) if name in properties
-        }
+        names = [name for name in schema.get("required", properties) if name in properties]
+        looked.words(names, 1)
+        return {name: _smallest(properties[name], looked) for name in names}
     return _SMALLEST.get(kind)
+
+
+def _listed(value: Any, looked: Looked) -> Any:
+    """A value as it is listed; each time that it is said counts, for one long text may stand behind many places."""
+    looked.words([msgspec.json.encode(value).decode()], 1)
+    return value
 
 
 def _last_user_text(request: dict[str, Any]) -> str:
@@ -162,9 +183,9 @@ def _finish(message: dict[str, Any]) -> str:
     return "tool_calls" if "tool_calls" in message else "stop"
 
 
-def _usage(request: dict[str, Any], message: dict[str, Any]) -> dict[str, int]:
+def _usage(request: dict[str, Any], message: dict[str, Any], choices: int) -> dict[str, int]:
     prompt = sum(_count(part) for part in request.get("messages") or [])
-    completion = _count(message.get("content") or message.get("tool_calls"))
+    completion = _count(message.get("content") or message.get("tool_calls")) * choices
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

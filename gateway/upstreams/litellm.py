@@ -33,10 +33,15 @@ _OPENAI_FIELDS: Final = frozenset(
         "parallel_tool_calls",
         "prediction",
         "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
         "reasoning_effort",
         "response_format",
+        "safety_identifier",
         "seed",
+        "service_tier",
         "stop",
+        "store",
         "stream",
         "stream_options",
         "temperature",
@@ -50,6 +55,7 @@ _OPENAI_FIELDS: Final = frozenset(
     }
 )
 _OPERATORS: Final = frozenset({"api_base", "api_key", "custom_llm_provider", "extra_body", "metadata", "headers"})
+_ERRORS: Final = range(400, 600)
 _JSON = [(b"content-type", b"application/json")]
 _LACKING: Final = "litellm is not installed; pip install 'offramp[providers]'"
 
@@ -109,12 +115,17 @@ class LiteLLMUpstream:
             status = getattr(error, "status_code", None)
             if not isinstance(status, int):
                 raise
-            if status < 400:
+            if status not in _ERRORS:
                 raise UpstreamFailed(f"upstream {self.name} sent no chat completion") from error
             return _error(status, error)
         if call.stream:
             chunks = self._chunks(answer)
-            return Answer(status=200, headers=[], chunks=_after(await self._opening(answer, chunks), chunks))
+            try:
+                opening = await self._opening(answer, chunks)
+            except BaseException:
+                await chunks.aclose()
+                raise
+            return Answer(status=200, headers=[], chunks=_after(opening, chunks))
         if not answer.choices:
             raise UpstreamFailed(f"upstream {self.name} sent no chat completion")
         return Answer(status=200, headers=_JSON, body=answer.model_dump_json().encode())
@@ -128,6 +139,11 @@ class LiteLLMUpstream:
                 yield chunk
         except Exception as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
+        finally:
+            # a stream that the client left must not go on upstream
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
 
     async def _opening(self, stream: Any, chunks: AsyncIterator[Any]) -> Sequence[Any]:
         """The chunks up to the first that says something: until it has come, another upstream may still be asked."""

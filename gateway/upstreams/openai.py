@@ -1,6 +1,7 @@
 """Any server that speaks OpenAI's API, over aiohttp."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -14,12 +15,16 @@ import gateway
 from gateway.errors import AnswerLost, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.received import Received
 
 _SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
 _THE_OPERATORS: Final = frozenset({b"openai-organization", b"openai-project"})
 _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
 """No connection; ValueError: an address or a header that cannot be."""
+_STATUSES: Final = range(200, 600)
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""No header that is sent on may hold these."""
 
 
 class OpenAIUpstream:
@@ -52,7 +57,9 @@ class OpenAIUpstream:
         self._max_answer_bytes = max_answer_bytes
         self._stale_s = stale_s
         self._at_once_s = at_once_s
-        self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=timeout_s)
+        self._timeout_s = timeout_s
+        # connect: the look-up of the name, too
+        self._client_timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s, sock_read=timeout_s)
         # all that aiohttp would add by itself stands here, which spares it the work on every call
         self._headers = {
             "Content-Type": "application/json",
@@ -75,6 +82,9 @@ class OpenAIUpstream:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._failure(error, sending) from error
+        if response.status not in _STATUSES:
+            response.close()
+            raise UpstreamFailed(f"upstream {self.name} answered with the status {response.status}, which is none")
         seen = _seen_by_clients(response)
         if call.stream and response.status == 200 and response.content_type == "text/event-stream":
             return Answer(status=200, headers=seen, chunks=self._chunks(response))
@@ -113,15 +123,13 @@ class OpenAIUpstream:
         return url
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        received = Received(response, timeout_s=self._timeout_s)
+        parts: list[bytes] = []
+        size, announced = 0, response.content_length or 0
         try:
             async with response:
-                length = response.content_length
-                if length is not None and length <= self._max_answer_bytes:
-                    return await response.read()
-                parts: list[bytes] = []
-                size = length or 0
-                while size <= self._max_answer_bytes:
-                    part = await response.content.readany()
+                while max(size, announced) <= self._max_answer_bytes:
+                    part = await received.next()
                     if not part:
                         return b"".join(parts)
                     parts.append(part)
@@ -131,12 +139,15 @@ class OpenAIUpstream:
             raise UpstreamTimeout(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise AnswerLost(f"upstream {self.name} broke off its answer") from error
+        finally:
+            received.leave()
         raise AnswerLost(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        received = Received(response, timeout_s=self._timeout_s)
         whole = False
         try:
-            async for chunk in response.content.iter_any():
+            while chunk := await received.next():
                 yield chunk
             whole = True
         except TimeoutError as error:
@@ -144,6 +155,7 @@ class OpenAIUpstream:
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise UpstreamFailed(f"upstream {self.name} broke off in mid-stream") from error
         finally:
+            received.leave()
             # a stream that the client left must not go on upstream
             if whole:
                 response.release()
@@ -181,8 +193,10 @@ def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:
     seen: Headers = []
     for key, value in response.raw_headers:
         name = key.lower()
-        if name in _SEEN_BY_CLIENTS or (name.startswith(_SEEN_PREFIXES) and name not in _THE_OPERATORS):
+        if name == b"x-request-id":
+            name = b"x-upstream-request-id"
+        elif name not in _SEEN_BY_CLIENTS and (not name.startswith(_SEEN_PREFIXES) or name in _THE_OPERATORS):
+            continue
+        if not _CONTROL.search(value):
             seen.append((name, value))
-        elif name == b"x-request-id":
-            seen.append((b"x-upstream-request-id", value))
     return seen

@@ -154,6 +154,33 @@ def test_a_key_that_only_other_servers_would_read_is_refused(message: bytes) -> 
         turns_of(msgspec.Raw(b"[" + message + b"]"))
 
 
+@pytest.mark.parametrize(
+    ("message", "key"),
+    [
+        (b'{"role":"user","content":"card 4111 1111 1111 1111","content":"hi"}', "content"),
+        (b'{"role":"user","content":"evil","cont\\u0065nt":"hi"}', "content"),
+        (b'{"role":"user","role":"tool","content":"hi"}', "role"),
+        (b'{"role":"user","content":[{"type":"text","text":"evil","text":"ok"}]}', "text"),
+        (b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"a","url":"b"}}]}', "url"),
+        (b'{"role":"assistant","tool_calls":[{"function":{},"function":{"name":"f","arguments":"evil"}}]}', "function"),
+        (b'{"role":"assistant","tool_calls":[{"function":{"arguments":"evil","arguments":"ok"}}]}', "arguments"),
+        (b'{"role":"assistant","tool_calls":[{"custom":{"input":"evil","input":"ok"}}]}', "input"),
+        (b'{"role":"assistant","function_call":{"arguments":"evil","arguments":"ok"}}', "arguments"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(message: bytes, key: str) -> None:
+    with pytest.raises(BadRequest, match=f"messages: the key '{key}' stands twice") as caught:
+        turns_of(msgspec.Raw(b"[" + message + b"]"))
+    assert caught.value.param == "messages"
+
+
+def test_what_is_alike_and_no_key_that_stands_twice_is_read() -> None:
+    text = '{"a":1,"a":2}'
+    number = b"9" * 5000
+    message = b'{"role":"user","content":' + msgspec.json.encode(text) + b',"odd":[{"a":1e999},{"a":' + number + b"}]}"
+    assert turns_of(msgspec.Raw(b"[" + message + b", " + message + b"]")) == [Turn("user", (text,), False)] * 2
+
+
 def test_an_image_with_a_text_beside_it_is_an_image_all_the_same() -> None:
     part = b'{"type":"image_url","text":"hi","image_url":{"url":"x"}}'
     (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))

@@ -58,6 +58,16 @@ def test_what_says_as_much_as_nothing_makes_no_other_contract(fields: dict[str, 
     assert key(**fields) == key()
 
 
+@pytest.mark.parametrize("odd", ["1e400", "9" * 5000, "[" * 900 + "]" * 900])
+def test_a_shape_that_cannot_be_decoded_is_a_shape_all_the_same(odd: str) -> None:
+    def of(value: str) -> str:
+        asked = f'"response_format":{{"type":"text","x":{value}}},"tools":[]'
+        request = parse_chat(f'{{"model":"m","messages":[],{asked}}}'.encode())
+        return scope(RULE, SAID, request, [], "one/m").key
+
+    assert len({of(odd), of(f"[{odd}]"), key()}) == 3
+
+
 def test_another_prompt_or_shape_is_another_contract() -> None:
     turned = schema(properties=dict(reversed(SCHEMA["properties"].items())))
     keys = [

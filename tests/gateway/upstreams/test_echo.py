@@ -165,3 +165,42 @@ async def test_what_cannot_be_answered_is_a_bad_request_or_an_answer(fields: dic
 async def test_what_is_no_request(body: bytes) -> None:
     with pytest.raises(BadRequest):
         await EchoUpstream("echo").send(Call(model=UpstreamModel("m"), body=body, stream=False))
+
+
+async def test_it_gives_as_many_choices_as_are_asked_for() -> None:
+    one, three = await whole(), await whole(n=3)
+    assert [choice.index for choice in three.choices] == [0, 1, 2]
+    assert {choice.message.content for choice in three.choices} == {"echo: hello big world"}
+    assert one.usage is not None
+    assert three.usage is not None
+    assert three.usage.prompt_tokens == one.usage.prompt_tokens
+    assert three.usage.completion_tokens == 3 * one.usage.completion_tokens
+    parts = [choice for part in await streamed(n=3) for choice in part.choices]
+    for index in range(3):
+        own = [choice for choice in parts if choice.index == index]
+        assert "".join(choice.delta.content or "" for choice in own) == "echo: hello big world"
+        assert [choice.finish_reason for choice in own if choice.finish_reason] == ["stop"]
+
+
+async def test_choices_that_take_too_much_room_are_refused() -> None:
+    messages = [{"role": "user", "content": "x" * 1_000_000}]
+    with pytest.raises(BadRequest, match="would be over"):
+        await send(n=128, messages=messages)
+
+
+@pytest.mark.parametrize(
+    "last", [{"type": "string"}, {"const": "x" * 100_000}, {"enum": ["x" * 100_000]}, {"properties": {"x" * 9000: {}}}]
+)
+async def test_a_schema_that_grows_as_it_is_filled_is_refused(last: dict[str, Any]) -> None:
+    levels = 16
+    definitions: dict[str, Any] = {
+        f"d{level}": {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/d{level + 1}"} for name in ("a", "b")},
+        }
+        for level in range(levels)
+    }
+    schema = {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{levels}": last}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(BadRequest, match="more places"):
+        await send(response_format=wanted)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +72,25 @@ async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(call
     assert (sent["model"], sent["temperature"], sent["odd"]) == ("m", 0.5, {"a": 1})
 
 
+async def test_openais_own_fields_go_out_as_they_are(calling: Calling) -> None:
+    seen: list[Any] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.json_response(COMPLETION)
+
+    fields: dict[str, Any] = {
+        "prompt_cache_key": "k",
+        "prompt_cache_retention": "24h",
+        "safety_identifier": "s",
+        "service_tier": "flex",
+        "store": False,
+    }
+    async with calling(handler) as upstream:
+        assert (await upstream.send(call(**fields))).status == 200
+    assert seen[0].items() >= fields.items()
+
+
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole: bool) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -94,6 +114,51 @@ async def test_a_stream_is_events_and_done_or_a_failure(calling: Calling, whole:
     assert done == b"data: [DONE]\n\n"
     deltas = [json.loads(part[6:])["choices"][0]["delta"].get("content") or "" for part in parts]
     assert "".join(deltas) == "hello"
+
+
+class Stream:
+    """As litellm's own: chunks without end, or one that cannot be read."""
+
+    def __init__(self, chunk: Any) -> None:
+        self.chunk = chunk
+        self.closed = 0
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> Any:
+        return self.chunk
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_stream_that_is_left_is_closed(monkeypatch: pytest.MonkeyPatch, readable: bool) -> None:
+    delta = SimpleNamespace(model_dump=lambda: {"content": "hi"})
+    stream = Stream(
+        SimpleNamespace(
+            choices=[SimpleNamespace(delta=delta if readable else None)],
+            model_dump_json=lambda **_: "{}",
+        )
+    )
+
+    async def acompletion(**_: Any) -> Stream:
+        return stream
+
+    fake = SimpleNamespace(acompletion=acompletion, Timeout=TimeoutError, APIConnectionError=ConnectionError)
+    monkeypatch.setattr("gateway.upstreams.litellm.load", lambda: fake)
+    upstream = LiteLLMUpstream("lite", provider="openai")
+    if readable:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        assert [await anext(answer.chunks) for _ in range(3)] == [b"data: {}\n\n"] * 3
+        assert stream.closed == 0
+        await answer.chunks.aclose()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(AttributeError):
+            await upstream.send(call(stream=True))
+    assert stream.closed == 1
 
 
 def streaming(*events: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Against a real server on loopback: what is sent, what comes back, and every way of breaking off."""
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -284,6 +286,80 @@ async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, said: byt
             await read(await upstream.send(call(stream=stream)))
 
 
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_no_http_in_mid_answer_breaks_it_off(raw_calling: Calling, stream: bool, closes: bool) -> None:
+    left = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head + b"2\r\nab\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)  # in a segment of its own
+        writer.write(b"<html>502</html>\r\n")
+        if not closes:
+            await left.wait()
+
+    async with raw_calling(handler, timeout_s=60.0) as upstream:
+        with pytest.raises(UpstreamFailed, match="broke off"):
+            await asyncio.wait_for(_sent_and_read(upstream, stream=stream), 30)
+        left.set()
+
+
+async def _sent_and_read(upstream: OpenAIUpstream, *, stream: bool) -> bytes:
+    return await read(await upstream.send(call(stream=stream)))
+
+
+async def test_a_connection_that_tells_nothing_is_given_up_in_time(
+    raw_calling: Calling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as where aiohttp's own clock has stopped
+    monkeypatch.setattr("aiohttp.client_proto.ResponseHandler._reschedule_timeout", lambda _: None)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        await reader.read()
+
+    async with raw_calling(handler, timeout_s=0.05) as upstream:
+        with pytest.raises(UpstreamTimeout):
+            await asyncio.wait_for(upstream.send(call()), 30)
+
+
+async def test_a_reader_that_takes_its_time_loses_nothing(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for _ in range(20):
+            await response.write(b"x" * 50_000)
+        return response
+
+    async with calling(handler, timeout_s=0.2) as upstream:
+        answer = await upstream.send(call(stream=True))
+        assert answer.chunks is not None
+        size = len(await anext(answer.chunks))
+        await asyncio.sleep(0.5)
+        assert size + len(await read(answer)) == 1_000_000
+
+
+@pytest.mark.parametrize("status", [101, 600, 999])
+async def test_a_status_that_is_none_is_a_failure(raw_calling: Calling, status: int) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d So\r\nContent-Length: 2\r\n\r\n{}" % status)
+
+    async with raw_calling(handler) as upstream:
+        with pytest.raises(UpstreamFailed, match=f"status {status}"):
+            await upstream.send(call())
+
+
+async def test_a_header_that_could_not_be_sent_on_is_left_out(raw_calling: Calling) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        headers = (b"Retry-After: a\x01b", b"OpenAI-Version: \x7f", b"X-RateLimit-A: a\tb", b"X-Request-Id: \x02")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + b"\r\n".join(headers) + b"\r\n\r\n{}")
+
+    async with raw_calling(handler) as upstream:
+        assert (await upstream.send(call())).headers == [(b"x-ratelimit-a", b"a\tb")]
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [(b"", "closed the connection without an answer"), (b"nonsense\r\n\r\n", "sent an answer that cannot be read")],
@@ -381,6 +457,18 @@ async def test_a_connection_that_does_not_come_about_in_time_took_no_call() -> N
             one.close()
 
 
+async def test_a_name_that_is_not_looked_up_in_time_took_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
+    upstream = OpenAIUpstream("up", base_url="http://far.example/v1", connect_timeout_s=0.05)
+    with pytest.raises(UpstreamFailed, match="could not be reached"):
+        await asyncio.wait_for(upstream.send(call()), 30)
+    await upstream.close()
+
+
 async def test_an_upstream_that_is_silent(raw_calling: Calling) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -414,6 +502,17 @@ async def test_an_answer_over_the_bound_is_refused_however_long_it_goes_on(calli
 
     async with calling(handler, max_answer_bytes=1500) as upstream:
         with pytest.raises(AnswerLost, match="over 1500 bytes"):
+            await upstream.send(call())
+
+
+async def test_the_bound_is_of_the_answer_as_it_is_read(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(b"x" * 100_000), headers={"Content-Encoding": "gzip"})
+
+    async with calling(handler, max_answer_bytes=100_000) as upstream:
+        assert (await upstream.send(call())).body == b"x" * 100_000
+    async with calling(handler, max_answer_bytes=99_999) as upstream:
+        with pytest.raises(AnswerLost, match="over 99999 bytes"):
             await upstream.send(call())
 
 
