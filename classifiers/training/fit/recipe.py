@@ -11,12 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from classifiers.encoder.session import Encoder
+import numpy as np
+
+from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError
 from classifiers.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.model import windowing
+from classifiers.training.fit.prompted import told_under_prompts
+from classifiers.training.fit.surrounded import amid
 from classifiers.training.fit.trained import Trained
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row, by_themselves
@@ -138,11 +142,17 @@ def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
 def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
     under = sum(bool(row.system) for row in rows)
+    told = told_under_prompts(rows, policy.tests)
     rows = by_themselves(rows)
-    texts = [row.text for row in rows]
-    windows = windows_of(frozen.encoder, texts, frozen.vectors, windowing(policy)) if policy.multi_label else None
+    windows, taught = None, frozen
+    if policy.multi_label:
+        windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))
+        known = len(rows)
+        rows = amid(rows, bench.seed, spared=told)
+        copies = embed(frozen.encoder, [row.text for row in rows[known:]], bench.progress.advance)
+        taught = replace(frozen, vectors=np.concatenate([frozen.vectors, copies]))
     made = Made(
-        trained=frozen.fit(policy, rows, bench, windows=windows),
+        trained=taught.fit(policy, rows, bench, windows=windows),
         encoders=(frozen.encoder,),
         samples=(frozen.vectors,),
     )

@@ -22,6 +22,8 @@ _LEAST = 20
 """Rows that may stand around others; of fewer the same ones would stand everywhere."""
 _WORDS = (16, 400)
 """Around a row: as many texts get 16 to 32 as 200 to 400."""
+_FEW_WORDS = (6, 26)
+"""Beside a row in a window of 30 tokens."""
 _JOINTS = (" ", "\n", "\n\n")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
@@ -54,6 +56,38 @@ def surrounded(
         else:
             made.append(row)
     return [*made, *copies]
+
+
+def amid(rows: Sequence[Row], seed: int, *, spared: AbstractSet[str] = frozenset()) -> list[Row]:
+    """The rows, a copy of each in the midst of some words of harmless ones behind them; both count half. The copies are
+    there to learn from: they stand for no message.
+
+    A head on a frozen encoder reads windows that begin and end anywhere, so it is to know a row by what lies in it and
+    not by all that a vector says. Rows that `surrounded` leaves alone have no copy.
+    """
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    others = [row.text.split() for row in rows if _is_fit(row, spared) and not (row.labels or row.against)]
+    if len(others) < _LEAST:
+        return list(rows)
+    copied = [_is_fit(row, spared) for row in rows]
+    halved = (replace(row, weight=row.weight / 2) if copy else row for row, copy in zip(rows, copied, strict=True))
+    return [
+        *halved,
+        *(
+            replace(row, text=_amid(row.text, others, chance), weight=row.weight / 2, probe=False)
+            for row, copy in zip(rows, copied, strict=True)
+            if copy
+        ),
+    ]
+
+
+def _amid(text: str, others: Sequence[Sequence[str]], chance: random.Random) -> str:
+    left = chance.randint(*_FEW_WORDS)
+    words: list[str] = []
+    while len(words) < left:
+        words += chance.choice(others)
+    place = chance.randint(0, left)
+    return " ".join((*words[:place], text, *words[place:left]))
 
 
 def _is_fit(row: Row, spared: AbstractSet[str]) -> bool:

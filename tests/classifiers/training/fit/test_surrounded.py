@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.training.clean import key
-from classifiers.training.fit.surrounded import surrounded
+from classifiers.training.fit.surrounded import amid, surrounded
 from classifiers.training.rows import Row
 
 
@@ -88,3 +90,33 @@ def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None
     copies = surrounded(rows, np.zeros(1_200, bool), seed=0, spared=spared)[1_200:]
     assert any("bad" in one.text for one in copies)
     assert not any("good" in one.text for one in copies)
+
+
+def test_a_copy_of_each_row_lies_among_words_of_harmless_ones() -> None:
+    rows = of_each(600)
+    made = amid(rows, seed=1)
+    assert made == amid(rows, seed=1)
+    own, copies = made[:600], made[600:]
+    assert [replace(one, weight=1.0) for one in own] == rows
+    assert [(one.labels, one.group) for one in copies] == [(one.labels, one.group) for one in rows]
+    assert {one.weight for one in made} == {0.5}
+    assert not any(one.probe for one in copies)
+    for one, before in zip(copies, rows, strict=True):
+        around = one.text.replace(before.text, "", 1)
+        assert before.text in one.text
+        assert "bad" not in around
+        assert 6 <= len(around.split()) <= 26
+
+
+def test_few_harmless_rows_lie_around_none_and_what_is_no_message_has_no_copy() -> None:
+    few = [row(f"bad {number}.", "a") for number in range(50)] + of_each(20)[::2]
+    assert amid(few, seed=0) == few
+    rows = [
+        *of_each(60),
+        row("what it means", "a", probe=False),
+        row("under one", "a", system="Be brief."),
+        row("told"),
+    ]
+    made = amid(rows, seed=0, spared={key("told")})
+    assert len(made) == len(rows) + 60
+    assert [one.weight for one in made[60:63]] == [1.0] * 3
