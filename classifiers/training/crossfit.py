@@ -26,6 +26,15 @@ _NO_VOTE = -60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt:
+    """folds: (rows,) the fold of each, whole groups at a time; number: how many are held out, what lies in a later one
+    never is."""
+
+    folds: Ints
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
     """Scores of the rows that are like users' messages. rows: (n,) their indexes.
 
@@ -66,7 +75,8 @@ def one_of(
     stable: groups of which nothing is asked are in every fit, so that more of them do not deal the others anew. It is
     for comparing one text with another: held-out scores of descriptions that were seen are too certain to calibrate by.
     """
-    fold_of, number = _deal(rows, count, seed, unseen, stable=stable)
+    folded = deal(rows, count, seed, unseen, stable=stable)
+    fold_of, number = folded.folds, folded.number
     dealt, learned = fold_of < number, _learned_elsewhere(classes, fold_of, count)
     asked = _asked(rows, dealt & learned, count, seed)
     if not len(asked):
@@ -100,10 +110,12 @@ def any_of(
     unseen: Bools | None = None,
     stable: bool = False,
     windows: Windows | None = None,
+    dealt: Dealt | None = None,
 ) -> HeldOutWindows:
     """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: what the rows are
-    judged by, where they are not judged whole."""
-    fold_of, number = _deal(rows, holds.shape[1], seed, unseen, stable=stable)
+    judged by, where they are not judged whole. dealt: the folds, where they are known already."""
+    dealt = dealt or deal(rows, holds.shape[1], seed, unseen, stable=stable)
+    fold_of, number = dealt.folds, dealt.number
     asked = _asked(rows, fold_of < number, holds.shape[1], seed)
     shown = (windows or each_whole(vectors)).only(asked)
     logits = np.zeros((len(shown.vectors), holds.shape[1]), np.float32)
@@ -116,17 +128,17 @@ def any_of(
     return HeldOutWindows(rows=asked, logits=logits, starts=shown.starts)
 
 
-def _deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None, *, stable: bool) -> tuple[Ints, int]:
-    """(rows,) their folds, and how many folds are held out; what lies in a later one never is."""
+def deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None = None, *, stable: bool = False) -> Dealt:
+    """The folds of rows; unseen, stable: as of `one_of`."""
     if unseen is not None:
-        return np.where(unseen, 0, 1).astype(np.int32), 1
+        return Dealt(folds=np.where(unseen, 0, 1).astype(np.int32), number=1)
     groups = {row.group for row in rows if row.probe or not stable}
     dealt = np.array([row.group in groups for row in rows], bool)
     number = _FOLDS if dealt.sum() * classes <= _MANY_CELLS else _FEWER_FOLDS
     number = max(2, min(number, len(groups)))
     fold_of = np.full(len(rows), number, np.int32)
     fold_of[dealt] = folds([row for row, one in zip(rows, dealt.tolist(), strict=True) if one], number, seed)
-    return fold_of, number
+    return Dealt(folds=fold_of, number=number)
 
 
 def _learned_elsewhere(classes: Ints, fold_of: Ints, count: int) -> Bools:

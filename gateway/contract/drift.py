@@ -111,10 +111,10 @@ def drift(pairs: Iterable[Chosen], moves: Sequence[tuple[float, str, str]]) -> D
     chosen = [pair for pair in pairs if pair.chosen and begun < pair.at <= ended]
     before = [pair for pair in chosen if pair.at <= live]
     since = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
-    # the first of them may have been under way since another threshold stood
-    threshold = since[-1].threshold if since else None
-    if not before or threshold is None:
+    if not before or not since:
         return None
+    # thresholds only fall while it is live, and calls under way then still tell of the one before
+    threshold = min(pair.threshold for pair in since if pair.threshold is not None)
     after = [pair for pair in since if pair.threshold == threshold]
     known = sorted(pair.novelty for pair in before if pair.novelty is not None)
     limit = known[min(len(known) - 1, int(_USUAL * len(known)))] if known else None

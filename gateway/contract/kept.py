@@ -38,7 +38,8 @@ class Kept:
     latest: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
     without: int = 0
     unlabelled: int = 0
-    """Calls without a label since the last pair that the coin chose."""
+    """Calls without a label since the last pair that the coin chose; stored with the next one, so a version that never
+    comes to a pair is seen anew after a restart."""
     repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
     notice_s: float = 0.0
     volume: Volume = field(default_factory=lambda: Volume(since=0.0))

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from gateway.contract.scope import Scope
@@ -89,11 +90,16 @@ class SingleWriter(Generic[S]):
         written before that, if all else was."""
         self._thread.shutdown()
         try:
-            for write, moves in self._unwritten.values():
-                write(moves)
-            if last is not None:
-                last()
-        except LedgerError as error:
-            _log.error("%s", error)
+            failed = [key for key, (write, moves) in self._unwritten.items() if not self._wrote(partial(write, moves))]
+            if last is not None and not failed:
+                self._wrote(last)
         finally:
             self.store.close()
+
+    def _wrote(self, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except LedgerError as error:
+            _log.error("%s", error)
+            return False
+        return True

@@ -85,7 +85,7 @@ class Recorder:
             unknown = may_have_cost(record) or context.untold
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
-            if unknown and cheaper:
+            if unknown and cheaper and record.status < 400:
                 record.saved_reason, record.saved_usd = "cheaper_route", None
             return
         self._learn(context)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from classifiers.encoder.session import Encoder
 from classifiers.model import Floats
 from classifiers.policy import Policy
+from classifiers.training.crossfit import Dealt
 from classifiers.training.fit.model import fit
 from classifiers.training.fit.trained import Trained
 from classifiers.training.rows import Row
@@ -36,6 +37,7 @@ class Frozen:
         *,
         unseen: NDArray[np.bool_] | None = None,
         windows: Windows | None = None,
+        dealt: Dealt | None = None,
     ) -> Trained:
         """Heads on it, as `fit.model` fits them."""
         return fit(
@@ -47,5 +49,6 @@ class Frozen:
             advance=bench.progress.advance,
             unseen=unseen,
             windows=windows,
+            dealt=dealt,
             before=self.before,
         )

@@ -16,6 +16,7 @@ from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import Choice, name_any, name_one
 from classifiers.training import bands, calibrate, crossfit, goals, offsets, platt
+from classifiers.training.crossfit import Dealt
 from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
@@ -45,12 +46,14 @@ def fit(
     tuned: TunedHead | None = None,
     unseen: NDArray[np.bool_] | None = None,
     windows: Windows | None = None,
+    dealt: Dealt | None = None,
     before: Floats | None = None,
 ) -> Trained:
     """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
 
     unseen: (rows,) where given, the only rows that are held out to measure on.
-    windows: where several labels may hold, the windows of `windowing` that held-out rows are judged by.
+    windows, dealt: where several labels may hold, the windows of `windowing` that held-out rows are judged by, and the
+    folds that they are held out in where these are known already.
     tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
     the better is taken) by rows that it has not seen, and nothing else is measured on.
     before: where one label is named, (rows, classes) probabilities by a stage that will stand in front, none of which
@@ -58,7 +61,7 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
-    make = partial(_any_of, windows=windows) if policy.multi_label else partial(_one_of, before=before)
+    make = partial(_any_of, windows=windows, dealt=dealt) if policy.multi_label else partial(_one_of, before=before)
     # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
     with threadpool_limits(1):
         return make(
@@ -199,6 +202,7 @@ def _any_of(
     tuned: TunedHead | None,
     unseen: NDArray[np.bool_] | None,
     windows: Windows | None,
+    dealt: Dealt | None,
 ) -> Trained:
     classes = classes_of(policy, rows)
     place = {name: index for index, name in enumerate(classes)}
@@ -216,6 +220,7 @@ def _any_of(
         advance=advance,
         unseen=unseen,
         windows=windows,
+        dealt=dealt,
     )
     (use, on), truth = measured_on(policy, rows, held.rows), holds[held.rows]
     logits, starts, own_head, counts = held.logits, held.starts, None, np.diff(held.starts, append=len(held.logits))

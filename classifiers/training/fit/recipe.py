@@ -6,6 +6,7 @@ of both; where that cannot be had, the frozen encoder serves, and the report say
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +18,9 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError
 from classifiers.model import Floats
 from classifiers.policy import Policy
+from classifiers.training.crossfit import deal
 from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.model import windowing
+from classifiers.training.fit.model import classes_of, windowing
 from classifiers.training.fit.prompted import told_under_prompts
 from classifiers.training.fit.surrounded import amid
 from classifiers.training.fit.trained import Trained
@@ -144,15 +146,8 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     under = sum(bool(row.system) for row in rows)
     told = told_under_prompts(rows, policy.tests)
     rows = by_themselves(rows)
-    windows, taught = None, frozen
-    if policy.multi_label:
-        windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))
-        known = len(rows)
-        rows = amid(rows, bench.seed, spared=told)
-        copies = embed(frozen.encoder, [row.text for row in rows[known:]], bench.progress.advance)
-        taught = replace(frozen, vectors=np.concatenate([frozen.vectors, copies]))
     made = Made(
-        trained=taught.fit(policy, rows, bench, windows=windows),
+        trained=_any_of(policy, rows, told, frozen, bench) if policy.multi_label else frozen.fit(policy, rows, bench),
         encoders=(frozen.encoder,),
         samples=(frozen.vectors,),
     )
@@ -162,6 +157,22 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     bench.progress.step(note)
     settings = {**made.trained.settings, "note": note}
     return replace(made, trained=replace(made.trained, settings=settings))
+
+
+def _any_of(policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Bench) -> Trained:
+    """Heads that know each row also among words of others, judged in the windows in which text is read. told: what is
+    known under system prompts."""
+    windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))
+    dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
+    taught, copied = amid(rows, dealt.folds, bench.seed, spared=told)
+    copies = embed(frozen.encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
+    return replace(frozen, vectors=np.concatenate([frozen.vectors, copies])).fit(
+        policy,
+        taught,
+        bench,
+        windows=windows,
+        dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
+    )
 
 
 def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench, why: str) -> Made | None:

@@ -7,6 +7,7 @@ Harmless rows are put inside such text as often as harmful ones: that there is a
 import math
 import random
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -24,6 +25,8 @@ _WORDS = (16, 400)
 """Around a row: as many texts get 16 to 32 as 200 to 400."""
 _FEW_WORDS = (6, 26)
 """Beside a row in a window of 30 tokens."""
+_LONG_WORDS = 16
+"""Characters; words as long as that on average, with the blanks between, are none."""
 _JOINTS = (" ", "\n", "\n\n")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
@@ -58,36 +61,48 @@ def surrounded(
     return [*made, *copies]
 
 
-def amid(rows: Sequence[Row], seed: int, *, spared: AbstractSet[str] = frozenset()) -> list[Row]:
-    """The rows, a copy of each in the midst of some words of harmless ones behind them; both count half. The copies are
-    there to learn from: they stand for no message.
+def amid(
+    rows: Sequence[Row], folds: NDArray[np.int32], seed: int, *, spared: AbstractSet[str] = frozenset()
+) -> tuple[list[Row], NDArray[np.intp]]:
+    """The rows, then copies of them in the midst of some words of harmless rows; a row and its copy count half each.
+
+    folds: (rows,) in which each is held out; what is around a row is of its own fold. Copies are there to learn from
+    and stand for no message. With them come the indexes of the rows that they are of, ascending.
 
     A head on a frozen encoder reads windows that begin and end anywhere, so it is to know a row by what lies in it and
-    not by all that a vector says. Rows that `surrounded` leaves alone have no copy.
+    not by all that a vector says. Rows that `surrounded` leaves alone have no copy, nor has text in a script without
+    blanks, of which a few words would be pages.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
-    others = [row.text.split() for row in rows if _is_fit(row, spared) and not (row.labels or row.against)]
-    if len(others) < _LEAST:
-        return list(rows)
-    copied = [_is_fit(row, spared) for row in rows]
-    halved = (replace(row, weight=row.weight / 2) if copy else row for row, copy in zip(rows, copied, strict=True))
-    return [
-        *halved,
-        *(
-            replace(row, text=_amid(row.text, others, chance), weight=row.weight / 2, probe=False)
-            for row, copy in zip(rows, copied, strict=True)
-            if copy
-        ),
-    ]
+    fit = [_is_fit(row, spared) and _has_words(row.text) for row in rows]
+    others: dict[int, list[list[str]]] = defaultdict(list)
+    for row, fold, good in zip(rows, folds.tolist(), fit, strict=True):
+        if good and not (row.labels or row.against):
+            others[fold].append(row.text.split())
+    made, copies, copied = [], [], []
+    for index, (row, fold, good) in enumerate(zip(rows, folds.tolist(), fit, strict=True)):
+        around = others[fold]
+        if good and len(around) >= _LEAST:
+            half = replace(row, weight=row.weight / 2)
+            made.append(half)
+            copies.append(replace(half, text=_amid(row.text, around, chance), marks=None, probe=False))
+            copied.append(index)
+        else:
+            made.append(row)
+    return [*made, *copies], np.array(copied, np.intp)
 
 
-def _amid(text: str, others: Sequence[Sequence[str]], chance: random.Random) -> str:
+def _amid(text: str, around: Sequence[Sequence[str]], chance: random.Random) -> str:
     left = chance.randint(*_FEW_WORDS)
     words: list[str] = []
     while len(words) < left:
-        words += chance.choice(others)
+        words += chance.choice(around)
     place = chance.randint(0, left)
     return " ".join((*words[:place], text, *words[place:left]))
+
+
+def _has_words(text: str) -> bool:
+    return 0 < len(text) <= _LONG_WORDS * len(text.split())
 
 
 def _is_fit(row: Row, spared: AbstractSet[str]) -> bool:

@@ -92,31 +92,35 @@ def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None
     assert not any("good" in one.text for one in copies)
 
 
-def test_a_copy_of_each_row_lies_among_words_of_harmless_ones() -> None:
+def test_a_copy_of_each_row_lies_among_words_of_harmless_ones_of_its_fold() -> None:
     rows = of_each(600)
-    made = amid(rows, seed=1)
-    assert made == amid(rows, seed=1)
+    folds = np.arange(600, dtype=np.int32) % 3
+    made, copied = amid(rows, folds, seed=1)
+    assert made == amid(rows, folds, seed=1)[0]
     own, copies = made[:600], made[600:]
     assert [replace(one, weight=1.0) for one in own] == rows
+    assert copied.tolist() == list(range(600))
     assert [(one.labels, one.group) for one in copies] == [(one.labels, one.group) for one in rows]
     assert {one.weight for one in made} == {0.5}
     assert not any(one.probe for one in copies)
-    for one, before in zip(copies, rows, strict=True):
+    for index, (one, before) in enumerate(zip(copies, rows, strict=True)):
         around = one.text.replace(before.text, "", 1)
         assert before.text in one.text
         assert "bad" not in around
         assert 6 <= len(around.split()) <= 26
+        assert {int(number) % 3 for number in numbers(around)} <= {index % 3}
 
 
 def test_few_harmless_rows_lie_around_none_and_what_is_no_message_has_no_copy() -> None:
     few = [row(f"bad {number}.", "a") for number in range(50)] + of_each(20)[::2]
-    assert amid(few, seed=0) == few
-    rows = [
-        *of_each(60),
+    assert amid(few, np.zeros(60, np.int32), seed=0)[0] == few
+    kept = [
         row("what it means", "a", probe=False),
         row("under one", "a", system="Be brief."),
         row("told"),
+        row("他们说今天的天气很好我们去公园散步吧", "a"),
     ]
-    made = amid(rows, seed=0, spared={key("told")})
-    assert len(made) == len(rows) + 60
-    assert [one.weight for one in made[60:63]] == [1.0] * 3
+    rows = [*of_each(60), *kept]
+    made, copied = amid(rows, np.zeros(64, np.int32), seed=0, spared={key("told")})
+    assert copied.tolist() == list(range(60))
+    assert made[60:64] == kept
