@@ -66,9 +66,12 @@ _NO_VALUE = re.compile(
     # between two strings
     r"[,;:.)\]}>+]|.*[(\[{<,=+:]$"
     # a call, a member, a blank to be filled in
-    r"|\W{0,2}[\w.]*[(\[{<].*[)\]}>]s?$|.*[)\]]\.[A-Za-z_]|.*(?:[{$#%]\{|\{\w+\})"
+    r"|\W{0,2}[\w.]*[(\[{<].*[)\]}>]s?$|.*[)\]]\.[A-Za-z_]|.*(?:[{$#%]\{|\{\w+\})|&lt;.*&gt;$"
+    # what a password must look like: an expression, a class of characters, a rule
+    r"|\^.*\$$|/.*/[a-z]*$|.*\[[^\[\]]*[aA01]-[fFzZ9]"
+    r"|.*\b(?:regex:|(?:(?:min|max|exact)(?:_?length)?|length|between)[:=(\[]\d)"
 )
-"""Code and templates, which quotes hold too."""
+"""Code, templates and rules, which quotes hold too."""
 _REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?\d?")
 """The rest of a word that means one password (password2 as well), and neither several nor something about them."""
 _INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?![\w-]{0,64}=)")
@@ -135,7 +138,7 @@ def _close(text: str, place: int) -> int:
 
 def _told(quoted: str) -> bool:
     """Whether what stands in quotes with signs that end a value elsewhere can be one."""
-    return quoted.isascii() and not _NO_VALUE.match(quoted)
+    return quoted.isascii() and not _NO_VALUE.match(quoted.rstrip("\\"))
 
 
 def _password(assigned: re.Match[str], value: str) -> bool:

@@ -29,7 +29,9 @@ _AHEAD = re.compile(
     r"(?P<unit>minute|min|hour|hr)s?(?P<more> and a half)?(?P<from> from now)?"
 )
 _FIXED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": time(12), "12 midnight": time(0)}
-_BEFORE = re.compile(r"^(?:at|around|about|by|for|from|until|till|after|before|@|circa|approximately|exactly|ca\.?) +")
+_BEFORE = re.compile(
+    r"^(?:(?:at|around|about|by|for|from|until|till|after|before|@|circa|approximately|exactly|ca\.?) +)+"
+)
 _SHARP = re.compile(r"(?:,? (?:sharp|or so|exactly)| ?-?ish)$")
 _TWO = re.compile(r"^(?:between |from )?(.+?) ?(?:-|\u2013| to | and | until | till ) ?(.+)$")
 _FROM = ("from ", "between ")
@@ -38,7 +40,8 @@ _MORNING = ("am", "a.", "in the m")
 _PART_OF_DAY = re.compile(r"(?:^|\s)(?:(?P<part>morning|afternoon|evening)|night|tonight)$")
 _AT_NIGHT = re.compile(r"\b(?:to)?night$")
 _LATE = frozenset(("at night", "tonight"))
-_MIDNIGHT = time(0)
+_EVENING = "in the evening"
+_MIDNIGHT, _NOON = time(0), time(12)
 _OF_ANOTHER_DAY = time(13)
 """Before which a time of a night is of the day after it."""
 
@@ -65,8 +68,10 @@ def _between(said: str, hours: str | None) -> str | None:
     if second is None or (around and not _is_stretch(around)):
         return None
     first, half = _read(match[1], None), _HALF_AT_END.search(match[2])
+    if half:
+        second = _of_its_half(second, half[0], first or _read(f"{match[1]} {half[0]}", None))
     if first is None and half:
-        first = _carried(match[1], half[0], second)
+        first = _carried(match[1], half[0], second) or _before(match[1], second, hours)
         return None if first is None else f"{first:%H:%M}/{second:%H:%M}"
     told = first is not None and _read(match[2], None) is not None
     first = first if first is not None else _read(match[1], hours)
@@ -75,15 +80,30 @@ def _between(said: str, hours: str | None) -> str | None:
     return f"{first:%H:%M}/{second:%H:%M}"
 
 
+def _of_its_half(second: time, half: str, first: time | None) -> time:
+    """The second of two times, which at twelve is noon of the first one's morning, and midnight in the evening."""
+    if half == _EVENING and second.hour == 12:
+        return second.replace(hour=0)
+    noon = half == "in the morning" and first is not None and second.hour == 0 and second < first < _NOON
+    return second.replace(hour=12) if noon else second
+
+
 def _carried(said: str, half: str, second: time) -> time | None:
     """The first of two times, whose half of the day the second tells: `7 to 9 pm`, but for `11 to 1 pm`."""
     first = _read(f"{said} {half}", None)
-    if first is None or (half not in _LATE and first <= second):
+    late = half in _LATE or (half == _EVENING and second.hour == 0)
+    if first is None or (not late and first <= second):
         return first
-    if half in _LATE:
-        # `10 to 2 at night` goes past midnight; `4 to 6 tonight` has not come from it
-        return None if first < _OF_ANOTHER_DAY <= second else first
+    if late:
+        # `10 to 2 at night` goes past midnight; `4 to 6 tonight` has not come from it, nor `9 to 6 tonight`
+        return None if second >= _OF_ANOTHER_DAY and not _OF_ANOTHER_DAY <= first <= second else first
     return _read(f"{said} {'pm' if half.startswith(_MORNING) else 'am'}", None)
+
+
+def _before(said: str, second: time, hours: str | None) -> time | None:
+    """The first of two times by the hours, where that lies before the second: `4 to 6 tonight`."""
+    first = _read(said, hours)
+    return first if first is not None and first < second else None
 
 
 def _is_past_midnight(hours: str | None) -> bool:

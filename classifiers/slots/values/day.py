@@ -45,13 +45,24 @@ _MONTH_ONLY = re.compile(rf"(?P<which>this|next|last)? ?{_MONTH}(?: +(?P<year>\d
 _YEAR_ONLY = re.compile(r"(?:the year )?(?P<year>(?:19|20)\d\d)")
 _BEFORE = re.compile(r"^(?:on|for|by|at|from|in|during|until|of|the morning of|the evening of) +")
 _PART = r"in the (?:morning|afternoon|evening)|morning|afternoon|evening|night|at night"
-_TIME_WORD = (
-    r"(?:\d{1,2}(?:[:.h]?[0-5]\d)?(?:h|ish|[ap]\.?m\.?)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-    r"|fifteen|twenty|thirty|forty|fifty|half|an?|quarter|past|to|before|after|minutes?|o'?clock|noon|midday|midnight"
-    r"|about|around|[ap]\.?m\.?|in the (?:morning|afternoon|evening)|at night|tonight|sharp|ish|or so"
-    r"|the (?:latest|earliest))"
+_CLOCK = (
+    r"\d|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midday|midnight|half|(?:a )?quarter|twenty"
+    r"|about|around"
 )
-_TIME = rf"(?:at|around|by|@) {_TIME_WORD}(?:[ -]{_TIME_WORD})*|\d{{1,2}}(?::\d\d)? ?[ap]\.?m\.?"
+_ORDINALS = (
+    r"\d{1,2}(?:st|nd|rd|th)|the \d{1,2}$|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh"
+    r"|twelfth|[a-z]+teenth|twentieth|thirtieth"
+)
+_OTHER = (
+    rf"(?:{'|'.join(name for day in _DAYS for name in (day, day[:3]))}|tues|weds|thurs?)s?"
+    rf"|{'|'.join(name for month in _MONTHS for name in (month, month[:3]))}|sept"
+    rf"|{'|'.join(_NEAR)}|next|days|weeks?|weekends?|months?|years?"
+    rf"|{_ORDINALS}|\d+/\d+|\d+(?P<mark>[.-])\d+(?P=mark)\d+"
+    rf"|or(?! so\b)|and|not|instead|(?:to|until|till)(?! (?:{_CLOCK}))"
+)
+"""What tells of another day than the one before it, or of one of two."""
+_TIME = rf"(?:at|around|by|@) (?!.*\b(?:{_OTHER})\b).+|\d{{1,2}}(?::\d\d)? ?[ap]\.?m\.?"
+_TODAY_TWICE = re.compile(r"^(today\b.*) (?:tonight|this (?:morning|afternoon|evening))$")
 _PART_AFTER = re.compile(rf",? +(?:{_PART})$")
 _TIME_AFTER = re.compile(rf",? +(?:{_PART}|{_TIME})$")
 
@@ -59,10 +70,10 @@ _TIME_AFTER = re.compile(rf",? +(?:{_PART}|{_TIME})$")
 def read(text: str, today: date, *, day_first: bool | None = None, timed: bool = True) -> str | None:
     """A date, or a stretch of days, in ISO 8601; None where the text says none or it could be one of two.
 
-    day_first: how 5/6 is read; None: only where one of the two numbers can be no month. timed: whether a time may stand
-    behind, and not only a part of the day.
+    day_first: how 5/6 is read; None: only where one of the two numbers can be no month. timed: whether a time
+    or a place may stand behind (`at 7`, `by lunchtime`, `at work`), and not only a part of the day.
     """
-    said = re.sub(r"\s+", " ", text.casefold()).strip(" .,!?")
+    said = _TODAY_TWICE.sub(r"\1", re.sub(r"\s+", " ", text.casefold()).strip(" .,!?"))
     after = _TIME_AFTER if timed else _PART_AFTER
     bare = _BEFORE.sub("", said)
     for way in (said, bare, after.sub("", said), after.sub("", bare)):

@@ -41,6 +41,14 @@ from classifiers.patterns.secret import blocks, find
             'password: "$(cat,pw1)"',
             "key: `a_key_of:{name1}:1d`",
         ),
+        *(r'password: "^(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,}$"', '"password": "^[A-Za-z0-9]{8,32}$"'),
+        *("password: '^[a-zA-Z0-9]{8,}$'", r"""{\"password\": \"^\\w{8,32}$\"}""", r'password: "^\w{8,32}$"'),
+        *('password: "/^[a-z0-9]+$/i"', r'password: "/^\w{8,32}$/"', r'password: "([0-9a-f]{8,}|x)\w*"'),
+        *("'password' => 'required|regex:/[a-z]/|min:8'", "'password' => 'required|min_length[6]|trim'"),
+        *("'password' => 'confirmed|regex:/(x2)/|x'", "'password' => 'confirmed|not_in(a)|min:8'"),
+        *("'password' => 'required|length(6,20)'", "'password' => 'required|in(a)|between:6,20'"),
+        *('"password":"&lt;hidden1&gt;"', '"password":"&lt;your-password1&gt;"'),
+        *(r"""{\"password\": \"[SECRET_1]\"}""", r"""{\"password\": \"&lt;hidden1&gt;\"}"""),
         *("passwords2: Hunter!Blue", "password2fa: 3000000", "password1: correct-horse-battery", "password1: 12345"),
     ],
 )
@@ -67,6 +75,8 @@ def test_words_are_no_secrets(text: str) -> None:
         ('password: "hunter2x,tail9;x" y', "hunter2x,tail9;x"), ('password: "it\'s,9xy" \'', "it's,9xy"),
         (r'{"a": "{\"password\": \"k9$Lq(2)zz\"}"}', "k9$Lq(2)zz"), (r'password: "a\"b9cd,ef"', r"a\"b9cd,ef"),
         ('password: "Hunter!Blue,x y"', "Hunter!Blue"), ('token: "abcd1234efgh5678(9)"', "abcd1234efgh5678(9)"),
+        ('password: "k9[x-y]z,Q"', "k9[x-y]z,Q"), ('password: "/k9,Lq2(/Zz"', "/k9,Lq2(/Zz"),
+        ('password: "^k9$,Lq2z"', "^k9$,Lq2z"), ('password: "&lt;k9,Lq2z"', "&lt;k9,Lq2z"),
         ('{"pwd2": "84739201"}', "84739201"), ("contraseña1: So!Luna", "So!Luna"), ("passwords: hunter2x", "hunter2x"),
     ],
 )  # fmt: skip

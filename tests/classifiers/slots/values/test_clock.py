@@ -44,6 +44,16 @@ OPEN = "11:00-23:00"
         ("7 to 9 in the morning", "07:00/09:00"), ("11 to 1 in the afternoon", "11:00/13:00"),
         ("from 10 to 1 in the morning", "22:00/01:00"), ("11 to 1 tonight", "23:00/01:00"),
         ("from 10 to 2 at night", "22:00/02:00"),
+        ("8 to 12 in the morning", "08:00/12:00"), ("from 9 to 12 in the morning", "09:00/12:00"),
+        ("8 to 12 in the evening", "20:00/00:00"), ("8 to 12 tonight", "20:00/00:00"),
+        ("8 to 12 at night", "20:00/00:00"), ("8am to 12 in the morning", "08:00/12:00"),
+        ("9pm to 12 in the morning", "21:00/00:00"), ("8pm to 12 in the evening", "20:00/00:00"),
+        ("from 12 to 1 in the morning", "00:00/01:00"), ("11 to 6 in the evening", "11:00/18:00"),
+        ("8 to 12 am", "20:00/00:00"), ("8 to 12 pm", "08:00/12:00"),
+        ("at about 7pm", "19:00"), ("at around 7pm tomorrow", "2026-11-26T19:00"), ("by about noon", "12:00"),
+        ("tomorrow at about 7pm", "2026-11-26T19:00"), ("tomorrow at around 7pm", "2026-11-26T19:00"),
+        ("friday at about 7 pm", "2026-11-27T19:00"), ("friday by around 7pm", "2026-11-27T19:00"),
+        ("friday at approximately 19:00", "2026-11-27T19:00"), ("friday at exactly 7pm", "2026-11-27T19:00"),
         ("friday at midnight", "2026-11-27T00:00"), ("saturday night at 11:30 pm", "2026-11-28T23:30"),
     ],
 )  # fmt: skip
@@ -57,7 +67,8 @@ def test_times(text: str, value: str) -> None:
         ("at 7", "19:00"), ("half past seven", "19:30"), ("7:30", "19:30"), ("seven thirty", "19:30"),
         ("ten past nine", "21:10"), ("7 o'clock", "19:00"), ("around 8ish", "20:00"), ("12:30", "12:30"),
         ("friday at half past seven", "2026-11-27T19:30"), ("6 to 8", "18:00/20:00"), ("6 to midnight", "18:00/00:00"),
-        ("from ten to midnight", "22:00/00:00"),
+        ("from ten to midnight", "22:00/00:00"), ("tomorrow at about 7", "2026-11-26T19:00"),
+        ("tomorrow at nine oh five", "2026-11-26T21:05"), ("4 to 6 tonight", "16:00/18:00"),
     ],
 )  # fmt: skip
 def test_opening_hours_tell_which_half_of_the_day_is_meant(text: str, value: str) -> None:
@@ -77,7 +88,8 @@ def test_hours_that_fit_twice_or_never_tell_nothing() -> None:
         ("9 to 11 tonight", "07:00-20:00", "21:00/23:00"), ("8 to 10 in the evening", "07:00-19:30", "20:00/22:00"),
         ("7 to 9 in the morning", "11:00-23:00", "07:00/09:00"), ("9-5", "11:00-23:00", None),
         ("9-5", "07:00-20:00", "09:00/17:00"), ("10-2", "18:00-03:00", "22:00/02:00"), ("9pm-2", "11:00-23:00", None),
-        ("4 to 6 tonight", "11:00-23:00", None),
+        ("4 to 6 tonight", "08:00-18:00", "16:00/18:00"), ("4 to 6 tonight", "18:00-23:00", None),
+        ("9 to 6 tonight", "08:00-18:00", "09:00/18:00"), ("9 to 6 tonight", "11:00-23:00", None),
     ],
 )  # fmt: skip
 def test_a_range_goes_forward_and_its_part_of_the_day_is_that_of_both(text: str, hours: str, value: str | None) -> None:
@@ -95,8 +107,8 @@ def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() 
         "10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1", "10 to midnight", "20 to midnight",
         "saturday night at 12:30 am", "1 am saturday night", "tomorrow night at 1", "friday at 1 at night",
         "4 tonight", "tonight at 4", "tomorrow at 7 or 8pm", "friday 7pm until 9pm", "tomorrow at 10 am until 2 pm",
-        "tomorrow around 7 to 9pm", "tomorrow at 7pm not 8pm", "friday at 8 or saturday at 9pm",
-        "friday at 8 or saturday 9pm", "at 7pm or 8pm tomorrow",
+        "tomorrow around 7 to 9pm", "tomorrow at about 7 or 8pm", "tomorrow at 7pm not 8pm",
+        "friday at 8 or saturday at 9pm", "friday at 8 or saturday 9pm", "at 7pm or 8pm tomorrow",
         "saturday night at 6 am", "saturday night at 12 pm", "7:30 hours",
     ],
 )  # fmt: skip
