@@ -7,7 +7,7 @@ understood too, and nothing at all means the packaged default. Only files are re
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -95,9 +95,9 @@ def resolve(source: str | None, base_dir: Path | None = None) -> Source:
     if colon and kind == "package":
         return _from_package(rest)
     if colon and kind == "folder":
-        return _from_folder(Path(base_dir or Path(), Path(rest).expanduser()))
+        return _of_folder(Path(base_dir or Path(), Path(rest).expanduser()), text)
     if text.startswith((".", "/", "~")):
-        return _from_folder(Path(base_dir or Path(), Path(text).expanduser()))
+        return _of_folder(Path(base_dir or Path(), Path(text).expanduser()), f"folder:{text}")
     name = rest if colon and kind == "hub" else text
     if name.count("/") == 1 and all(name.split("/")) and ":" not in name:
         return _from_hub(name)
@@ -152,9 +152,12 @@ def _from_package(name: str) -> Source:
     )
 
 
-def _from_folder(folder: Path, name: str = "") -> Source:
-    # as it is found from anywhere: an artifact records it, and need not lie where its policy did
-    name = name or f"folder:{folder.resolve()}"
+def _of_folder(folder: Path, written: str) -> Source:
+    """Called by where it is found from anywhere: an artifact records that, and need not lie where its policy did."""
+    return replace(_from_folder(folder, written), name=f"folder:{folder.resolve()}")
+
+
+def _from_folder(folder: Path, name: str) -> Source:
     if not folder.is_dir():
         raise EncoderError(f"encoder {name}: {folder} is not a folder")
     models = [path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.is_file()]
