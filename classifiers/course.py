@@ -75,9 +75,9 @@ class Course:
         self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
 
     def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
-        """Look for slots in all that is read. Raises DeadlinePassed."""
+        """Look for slots in all that was read, if it was. Raises DeadlinePassed."""
         model = self.classifier.model
-        if model.tagger is None or self.tagged is not None:
+        if model.tagger is None or self.tagged is not None or self.keys is None:
             return
         self.tagged = [
             reader.tag(text, model, span, vectors, deadline)

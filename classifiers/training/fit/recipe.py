@@ -147,7 +147,7 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     told = told_under_prompts(rows, policy.tests)
     rows = by_themselves(rows)
     made = Made(
-        trained=_any_of(policy, rows, told, frozen, bench) if policy.multi_label else frozen.fit(policy, rows, bench),
+        trained=_among_words(policy, rows, told, frozen, bench) if policy.multi_label else frozen.fit(policy, rows, bench),
         encoders=(frozen.encoder,),
         samples=(frozen.vectors,),
     )
@@ -159,7 +159,7 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     return replace(made, trained=replace(made.trained, settings=settings))
 
 
-def _any_of(policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Bench) -> Trained:
+def _among_words(policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Bench) -> Trained:
     """Heads that know each row also among words of others, judged in the windows in which text is read. told: what is
     known under system prompts."""
     windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))

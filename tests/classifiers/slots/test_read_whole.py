@@ -1,5 +1,6 @@
 """A text with slots is searched as far as it is read, however many blanks or letters by themselves it has."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from classifiers.classifier import from_model
 from classifiers.encoder.session import Encoder
 from classifiers.model import Model, Tagger
 from classifiers.slots.tags import count
+from classifiers.verdict import Abstention
 
 
 @pytest.fixture
@@ -40,3 +42,9 @@ def test_all_that_counts_as_read_was_searched(marking: Runtime, before: str) -> 
     assert verdict.windows_unread == 0
     last = verdict.slots[-1]
     assert (last.raw, last.end) == ("Smith", len(text))
+
+
+def test_past_the_deadline_what_is_not_at_hand_is_broken(marking: Runtime) -> None:
+    late = Reading(classifier="details", texts=("never read before", "nor this"))
+    (verdict,) = marking.classify([late], deadline=time.monotonic())
+    assert (verdict.abstention, verdict.reason) == (Abstention.BROKEN, "deadline")
