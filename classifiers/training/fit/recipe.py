@@ -147,7 +147,9 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     told = told_under_prompts(rows, policy.tests)
     rows = by_themselves(rows)
     made = Made(
-        trained=_among_words(policy, rows, told, frozen, bench) if policy.multi_label else frozen.fit(policy, rows, bench),
+        trained=_among_words(policy, rows, told, frozen, bench)
+        if policy.multi_label
+        else frozen.fit(policy, rows, bench),
         encoders=(frozen.encoder,),
         samples=(frozen.vectors,),
     )
