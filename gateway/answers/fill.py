@@ -3,8 +3,8 @@
 A field takes a label where its values (`enum`) hold one of the classifier's labels, however spelled, or an alias. Every
 label field of a schema is filled alike; `{type: array, items: {enum: …}}` takes all labels of a verdict. A field named
 as a slot takes the slot's value in the type that it asks for; an array, all its values. What the text says nothing of,
-and a field that is for neither, is left out where it may be, else null where it may be, else its only value, else the
-shape is unmet. Numbers named for it take the confidence.
+and a field that is for neither, has its only value, else null where it may be null, else is left out where it may be,
+else the shape is unmet. Numbers named for it take the confidence.
 """
 
 from collections.abc import Iterable, Mapping

@@ -73,8 +73,10 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 
 
 def _writable(folder: Path) -> str:
-    with tempfile.TemporaryFile(dir=folder):
-        return f"{folder} can be written"
+    """Of a folder that is not there yet, whether it can be made, as the gateway does."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    with tempfile.TemporaryFile(dir=there):
+        return f"{folder} can be {'written' if there == folder else 'made'}"
 
 
 def _port(listen: str) -> str:

@@ -42,8 +42,8 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
 ) -> None:
-    """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or --data shows
-    or --calls shows it worse than the version in use; 4 where a teacher was not to be asked."""
+    """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or where rows of
+    --data or --calls show it worse than the version in use; 4 where a teacher was not to be asked."""
     from classifiers.training.run import train as run
     from gateway.config.load import load_policy
 
@@ -57,7 +57,10 @@ def train(
             _tell_notes(file, policy, [*map(str, data or ()), *(["standard input"] if of_calls else [])])
             target = models or _models_dir(file)
             try:
-                with _watch(name) as watcher, _teachers(policy, watcher, ask=not yes) as (hire, approve):
+                with (
+                    _watch(name) as watcher,
+                    _teachers(policy, watcher, ask=not yes, heard=not calls) as (hire, approve),
+                ):
                     outcome = run(
                         policy,
                         base_dir=file.parent,
@@ -141,9 +144,10 @@ def _models_dir(policy: Path) -> Path:
 
 @contextmanager
 def _teachers(
-    policy: Policy, watcher: "_Bars | _Lines", *, ask: bool
+    policy: Policy, watcher: "_Bars | _Lines", *, ask: bool, heard: bool
 ) -> Iterator[tuple["Hire | None", "Approve | None"]]:
-    """What gets a teacher's model ready, and what shows its cost before it is spent."""
+    """What gets a teacher's model ready, and what shows its cost before it is spent. heard: whether standard input is
+    there to answer on."""
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
         return
@@ -158,11 +162,15 @@ def _teachers(
     def approve(teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> bool:
         with watcher.aside() as console:
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
-            if ask and expected.calls and console.is_terminal and not typer.confirm("Go on?", err=True, default=True):
-                if why == FIRST:
-                    raise _Declined(f"its teacher {teacher.model} was not to be asked")
-                return False
-        return True
+            if not (ask and expected.calls and console.is_terminal):
+                return True
+            if not heard:
+                console.print("standard input holds calls, so nobody can say yes; --yes does", soft_wrap=True)
+            if heard and typer.confirm("Go on?", err=True, default=True):
+                return True
+        if why == FIRST:
+            raise _Declined(f"its teacher {teacher.model} was not to be asked")
+        return False
 
     with ExitStack() as stack:
 

@@ -192,9 +192,10 @@ def _route_problems(document: Document, settings: Settings, name: str, route: Mo
     if route.upstream not in known:
         at: DataPath = ("models", name, "upstream")
         yield document.problem(at, f"no upstream {route.upstream}{did_you_mean(route.upstream, known)}")
-    if name == OTHER_MODELS and (route.model or route.fallbacks or route.internal):
+    moderates = route.endpoint == "moderations"
+    if name == OTHER_MODELS and (route.model or route.fallbacks or route.internal or moderates):
         yield document.problem(("models", name), "takes an upstream or deny, nothing else")
-    if route.endpoint == "moderations":
+    elif moderates:
         yield from _moderation_problems(document, settings, name, route)
     for index, fallback in enumerate(route.fallbacks):
         upstream, slash, model = fallback.partition("/")

@@ -28,6 +28,7 @@ def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterato
             )
     if not policy.multi_label and len(labels) < 2 and policy.other is None:
         yield document.problem(("labels",), "needs two labels, or one and other:")
+    yield from _goal_problems(document, policy)
     yield from _pattern_problems(document, policy)
     yield from _example_problems(document, policy)
     for path, message in slot_problems(policy):
@@ -43,7 +44,7 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
     if ANY not in policy.languages:
         for language in policy.languages:
             if not detectable([language]):
-                what = f"the detector does not know {language}, so text is read in whatever language; most codes"
+                what = f"the detector does not know {language}, so text is told by its script alone; most codes"
                 yield ("languages",), f"{what} have two letters, such as en and de"
     spelled: dict[str, str] = {}
     for name in policy.labels:
@@ -53,6 +54,12 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
         for name in policy.learned:
             if not policy.labels[name].examples:
                 yield ("labels", name), "has no examples, so hardly anything will be taken for it with certainty"
+
+
+def _goal_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    for name, label in policy.labels.items():
+        if label.goal and policy.kind != "safety":
+            yield document.problem(("labels", name, "goal"), "is for kind safety; other kinds take one goal: for all")
 
 
 def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:

@@ -52,7 +52,8 @@ def pairs_of(
     seed: int,
     advance: Callable[[int, int], None],
 ) -> list[Pair]:
-    """Each distinct input once, with the first answer that it got. Answers that are no label agree with nothing."""
+    """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it. Answers that
+    are no label agree with nothing, nor do those that no other input got."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -72,21 +73,23 @@ def pairs_of(
     truth = np.array([place.get(first[text] or "", _NO_CLASS) for text in texts], np.int32)
     vectors = embed(encoder, texts, advance)
     known = np.flatnonzero(truth != _NO_CLASS)
-    strange = np.flatnonzero(truth == _NO_CLASS)
     rows = [Row(text=texts[i], labels=(labels.names[truth[i]],), group=str(i), source="data") for i in known]
     count, weights = len(labels.names), np.ones(len(known), np.float32)
     with threadpool_limits(1):
         held = crossfit.one_of(
             rows, vectors[known], truth[known], weights=weights, count=count, seed=seed, advance=lambda *_: None
         )
-        sharpness, share = calibrate.nearest_share(held.logits, held.votes, truth[known])
+        # an answer that only one input got is not held out: no fit would know it
+        tried = known[held.rows]
+        sharpness, share = calibrate.nearest_share(held.logits, held.votes, truth[tried])
         scores = held.logits + np.float32(share) * held.votes[sharpness]
-        scale = np.float32(calibrate.temperature(scores, truth[known]))
-        fitted = linear.one_of(vectors[known], truth[known], weights, count, seed)
-    strange_scores = vectors[strange] @ fitted.weights.T + fitted.bias
+        scale = np.float32(calibrate.temperature(scores, truth[tried]))
+        fitted = linear.one_of(vectors[tried], truth[tried], weights[held.rows], count, seed)
+    others = np.setdiff1d(np.arange(len(texts)), tried)
+    other_scores = vectors[others] @ fitted.weights.T + fitted.bias
     return [
         Pair(text=texts[i], sure=sure, agrees=agrees, calls=counts[texts[i]])
-        for index, found, own in ((known, scores, truth[known]), (strange, strange_scores, truth[strange]))
+        for index, found, own in ((tried, scores, truth[tried]), (others, other_scores, truth[others]))
         for i, sure, agrees in zip(
             index.tolist(), _surest(scale * found), (found.argmax(axis=1) == own).tolist(), strict=True
         )

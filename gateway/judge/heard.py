@@ -3,7 +3,9 @@
 Whatever is not plainly a verdict is none: the rule's `when_broken` then decides.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +25,8 @@ class _Verdict(Struct, forbid_unknown_fields=True):
 
 class _Reason(Struct):
     code: str | int | None = None
+    type: Any = None
+    param: Any = None
 
 
 class _Refusal(Struct):
@@ -43,6 +47,20 @@ def is_filtered(body: bytes) -> bool:
         return False
 
 
+def why_refused(body: bytes) -> str:
+    """What a server's refusal names beside its message: `code: …, type: …, param: …`, those that are plain names."""
+    try:
+        reason = _decode_refusal(body).error
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    said = {"code": reason.code, "type": reason.type, "param": reason.param}
+    return ", ".join(f"{what}: {value}" for what, value in said.items() if value and _is_plain(str(value)))
+
+
+def _is_plain(value: str) -> bool:
+    return re.fullmatch(r"[\w.\[\]-]{1,64}", value, re.ASCII) is not None
+
+
 def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
     """The labels that a chat model names, in the policy's order. Raises Unreadable."""
     try:
@@ -55,7 +73,8 @@ def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
     known = {folded(label): label for label in labels}
     unknown = [name for name in named if folded(name) not in known]
     if unknown:
-        raise Unreadable(f"it names {unknown[0][:80]!r}, which is no label")
+        # what it names may be words of the text
+        raise Unreadable(f"it names {len(unknown)} of {len(named)} that are no label")
     found = {known[folded(name)] for name in named}
     return tuple(label for label in labels if label in found)
 

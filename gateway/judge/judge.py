@@ -10,7 +10,7 @@ from typing import Final
 
 from classifiers.recent import Recent
 from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
-from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation
+from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation, why_refused
 from gateway.judge.question import OPTIONAL, Shown, chat_question, moderation_question
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
@@ -176,7 +176,8 @@ class _Refused(UpstreamFailed):
     """The judge's server does not take the question. body: what it says."""
 
     def __init__(self, body: bytes) -> None:
-        super().__init__("it refused the question: " + body[:300].decode("utf-8", "replace"))
+        # its words may hold the text that was asked about
+        super().__init__(f"it refused the question ({why_refused(body) or 'it names no code'})")
         self.body = body
 
 

@@ -31,13 +31,14 @@ class Forwarder:
     async def send(self, context: Context, request: Request, targets: Sequence[Target], headers: Headers) -> Answer:
         """The first target's answer that is no failure, or the last target's whatever it is.
 
-        Raises UpstreamFailed or UpstreamTimeout where the last target gave none.
+        Raises UpstreamFailed or UpstreamTimeout where the last target gave none, BadRequest where a target does not
+        take the request: what the client has to mend is not tried elsewhere.
         """
         for index, target in enumerate(targets[:-1]):
             self._count_fallback(index, target)
             try:
                 answer = await self._try(context, request, target, headers)
-            except ApiError as error:
+            except (UpstreamFailed, UpstreamTimeout) as error:
                 if isinstance(error, AnswerLost) and not isinstance(error, CallDropped):
                     raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)

@@ -113,6 +113,19 @@ def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train
     assert train(answer="n\n", **policies).exit_code == Exit.UPSTREAM
 
 
+def test_where_calls_stand_on_standard_input_only_yes_hires_a_teacher(
+    train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = '{"text": "hello", "label": "greeting"}\n'
+    done = train("--calls", answer=calls, taught=TAUGHT + TEACHER)
+    assert done.exit_code == Exit.UPSTREAM
+    assert "standard input holds calls, so nobody can say yes; --yes does" in done.stderr
+    assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
+    assert Registry(models_dir).names() == []
+    monkeypatch.setattr("gateway.cli.teacher.AskTeacher.__call__", Mock(side_effect=TrainingError("asked")))
+    assert str(train("--calls", "--yes", answer=calls, taught=TAUGHT + TEACHER).exception) == "asked"
+
+
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_what_serves_otherwise_than_was_meant_is_told_before_training(train: Train, flags: tuple[str, ...]) -> None:
     two = PATTERNS.format(name="two")

@@ -239,6 +239,10 @@ def test_an_upstream_that_refuses_to_be_without_a_key(
             "7:3: models.other: takes an upstream or deny, nothing else",
         ),
         (
+            "  other: {upstream: one, endpoint: moderations}\n",
+            "7:3: models.other: takes an upstream or deny, nothing else",
+        ),
+        (
             "  x:\n    upstream: one\n    fallbacks: [one/a, two/b]\n",
             "9:24: models.x.fallbacks[1]: 'two/b' is not upstream/model",
         ),
@@ -425,6 +429,10 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         (
             POLICY.replace("intent", "safety").replace("means: one", "means: one, goal: {catch: 90%}") + "goal: {}\n",
             "8:1: goal: is for all labels together, and labels.one.goal for one; take one away",
+        ),
+        (
+            POLICY.replace("means: one", "means: one, goal: {catch: 90%}"),
+            "6:21: labels.one.goal: is for kind safety; other kinds take one goal: for all",
         ),
         (
             POLICY.replace("means: one", "means: one, patterns: [emial]"),

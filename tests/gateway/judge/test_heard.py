@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.judge.heard import Unreadable, of_chat, of_moderation
+from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation, why_refused
 
 LABELS = ("threat", "self_harm", "spam")
 CATEGORIES = {"threat": ("violence", "harassment/threatening"), "spam": ("spam",)}
@@ -52,6 +52,31 @@ def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -
 def test_anything_else_is_none(body: bytes) -> None:
     with pytest.raises(Unreadable):
         of_chat(body, LABELS)
+
+
+def test_what_a_judge_names_is_not_told() -> None:
+    with pytest.raises(Unreadable, match="names 1 of 2 that are no label") as found:
+        of_chat(answer('{"labels": ["threat", "my mother\'s secret"]}'), LABELS)
+    assert "mother" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"code": "unsupported_value", "type": "invalid_request_error", "param": "messages[0].content"},
+         "code: unsupported_value, type: invalid_request_error, param: messages[0].content"),
+        ({"message": "cannot read: my mother's secret", "code": 400}, "code: 400"),
+        ({"code": "my mother's secret", "type": None, "param": {"a": 1}}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_of_a_refusal_plain_names_are_told_and_no_words(error: dict[str, Any], told: str) -> None:
+    assert why_refused(json.dumps({"error": error}).encode()) == told
+    assert why_refused(b"no JSON") == ""
+
+
+def test_a_filter_is_known_by_its_code_whatever_stands_beside_it() -> None:
+    assert is_filtered(b'{"error": {"code": "content_filter", "type": 7, "param": []}}')
 
 
 def moderated(*results: dict[str, bool]) -> bytes:

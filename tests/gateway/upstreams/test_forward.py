@@ -157,6 +157,13 @@ async def test_time_is_taken_over_all_tries(fake_upstream: Any, make_answer: Mak
         await send({"a": fake_upstream([BadRequest("no")])}, TARGETS[:1], Metrics())
 
 
+async def test_what_the_client_has_to_mend_is_not_tried_elsewhere(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    next_one = fake_upstream([make_answer()])
+    with pytest.raises(BadRequest, match="not taken"):
+        await send({"a": fake_upstream([BadRequest("metadata: is not taken")]), "b": next_one}, TARGETS[:2], Metrics())
+    assert next_one.calls == []
+
+
 async def test_the_time_of_targets_that_gave_no_answer_is_told_apart(
     fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:
