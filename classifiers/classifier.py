@@ -89,6 +89,7 @@ class Classifier:
             doubt=choice.doubt,
             reason=choice.reason,
             stage=last.stage.name,
+            thresholds=last.stage.thresholds,
             windows_read=read,
             windows_unread=unread,
         )

@@ -45,7 +45,7 @@ WordsList = Annotated[tuple[Words, ...], BeforeValidator(one_or_more, json_schem
 class Record(BaseModel):
     """Frozen, keyword-only, and closed: an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,9 @@ def parse_share(value: object) -> float:
     text = str(value).strip()
     number, unit = _split(text, "a percentage such as 2%")
     if unit not in ("", "%"):
-        raise ValueError(f"{text!r} is not a percentage; write it as {number:g}%")
+        # of `2,5%` the number is not what was meant
+        mend = f"write it as {number:g}%" if unit.isalpha() else "write it with a point, such as 2.5%"
+        raise ValueError(f"{text!r} is not a percentage; {mend}")
     share = number / 100 if unit else number
     if not 0 <= share <= 1:
         hint = f"; did you mean {text}%?" if not unit and number <= 100 else ""

@@ -1,9 +1,11 @@
 """A verdict: what a classifier says of a text, or why it abstains."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from classifiers.model import Threshold
 
 
 class Abstention(StrEnum):
@@ -65,6 +67,7 @@ class Verdict:
     doubt: of safety text that is unread in part, why what was read must not be acted on either: unsure or language.
     reason: a short phrase for `explain` and logs.
     stage: the name of the model's stage that settled the text, of several the last; empty where none was asked.
+    thresholds: those that this stage holds such a text against, by label; empty where none was asked.
     windows_read, windows_unread: how much of the text was looked at.
     spans: the places that it points at, by text and start; those of one label do not overlap.
     slots: what the texts fill in, by text and start; none overlap. missing: required slots that nothing fills; the
@@ -81,6 +84,7 @@ class Verdict:
     doubt: Abstention | None = None
     reason: str = ""
     stage: str = ""
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict, compare=False, repr=False)
     windows_read: int = 0
     windows_unread: int = 0
     spans: tuple[Passage, ...] = ()

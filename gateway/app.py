@@ -175,12 +175,12 @@ async def _look(looking: Sequence[Looks | None]) -> None:
     paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
-        try:
-            for one in looking:
+        for one in looking:
+            try:
                 if one is not None:
                     await one.look()
-        except Exception:  # noqa: BLE001 - a fault here must not end all later looks: a pause would go unnoticed
-            _log.exception("a look at what is due")
+            except Exception:  # noqa: BLE001 - a fault of one must end no other's looks: a pause would go unnoticed
+                _log.exception("a look at what is due")
 
 
 async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime | None) -> list[Verdict]:

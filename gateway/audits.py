@@ -189,6 +189,7 @@ class Audits:
     async def _compare_all(
         self, context: Context, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
     ) -> None:
+        body = None if body is None else _as_text(body)
         for one in pending:
             heard = _revealed(body, one.hidden, stream=stream)
             result = _result(one, heard, stream=stream)
@@ -208,6 +209,7 @@ class Audits:
         second = await ask(one.rule.name)
         result = Result.MISSING
         if second is not None:
+            second = _as_text(second)
             result = again(one.made, one.rule.names, first, second, stream=stream, values=_values(one.rule))
         self.metrics.contract_repeats.labels(one.rule.name, result.value).inc()
         for each in (one, one.tried):
@@ -243,6 +245,11 @@ def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: Made) -> Open:
         confidence=certain,
         novelty=verdict.novelty,
     )
+
+
+def _as_text(body: bytes) -> bytes:
+    """An answer without bytes that are no text, as a server leaves them that cuts a character in two."""
+    return body if body.isascii() else body.decode(errors="replace").encode()
 
 
 def _revealed(body: bytes | None, hidden: Mapping[str, str], *, stream: bool) -> bytes | None:

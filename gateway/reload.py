@@ -3,7 +3,8 @@
 It is tried once its files have stood still from one look to the next, so that a folder may be copied while it is looked
 at. A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone until its
 files change, with a line in the log; the old one goes on. What was proposed beside it is withdrawn, lest it keep out
-what comes next.
+what comes next. So is what is to be tried and has other labels than the version in use: they are part of a contract, so
+that none which it comes to would stand once it takes over.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from classifiers import Runtime, Worker
 from classifiers.errors import ArtifactError, EncoderError
+from classifiers.policy import Policy
+from classifiers.runtime import key_of_version
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.expected import versions_at_zero
@@ -84,7 +87,25 @@ class Reloader:
         had = self._worker.runtime
         runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, beside=seen.proposed)
         assert runtime is not None
-        return runtime, edition(self._loaded, runtime, seen.proposed)
+        new = edition(self._loaded, runtime, seen.proposed)
+        return runtime, replace(new, proposed=self._to_try(runtime, new))
+
+    def _to_try(self, runtime: Runtime, new: Edition) -> Mapping[str, str]:
+        """Of the versions that are proposed those that can be tried; the others are withdrawn. Raises OSError."""
+        found = dict(new.proposed)
+        for name, version in new.proposed.items():
+            tried = runtime.classifiers[key_of_version(name, version)].model.policy
+            if _labels(tried) != _labels(new.policies[name]):
+                del found[name]
+                _log.error(
+                    "%s: version %s is not tried: it has other labels than %s, which is in use, or in another order; "
+                    "train without --beside to put one in use",
+                    name,
+                    version,
+                    new.versions[name],
+                )
+        withdraw(self._loaded, new.proposed.keys() - found.keys())
+        return found
 
     def _swap(self, runtime: Runtime, new: Edition) -> None:
         """Nothing is awaited here, so that no request sees the one without the other."""
@@ -99,3 +120,8 @@ class Reloader:
         for name, version in new.proposed.items():
             if old.proposed.get(name) != version:
                 _log.warning("%s: version %s is tried beside the one in use", name, version)
+
+
+def _labels(policy: Policy) -> tuple[object, ...]:
+    """What of a policy's labels belongs to a contract."""
+    return policy.multi_label, bool(policy.other), *policy.labels

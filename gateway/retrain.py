@@ -16,9 +16,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
+import gateway
 from classifiers.errors import ArtifactError
+from classifiers.policy import OTHER, Policy
 from classifiers.registry import Registry
 from gateway.config.load import Loaded, load_policy, policy_file
 from gateway.config.problems import ConfigError
@@ -102,6 +105,9 @@ class Retrainer:
 
     async def _judge(self, rule: Rule, tried: str, current: str) -> None:
         trial = await self._owner.trial(rule.classifier, tried, current=current)
+        if (self._registry.proposed(rule.classifier), self._registry.named(rule.classifier)) != (tried, current):
+            # another was put there by hand meanwhile, of which the trial says nothing
+            return
         if trial.outdoes:
             await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
             self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
@@ -125,12 +131,16 @@ class Retrainer:
 
     async def _train(self, rule: Rule, edition: Edition) -> tuple[str, str]:
         """The outcome, proposed or refused, and why. Where it is cut off it will have been none."""
-        policy = await asyncio.to_thread(
-            load_policy, policy_file(self._loaded, rule.classifier), os.environ, secrets=False
-        )
+        file = policy_file(self._loaded, rule.classifier)
+        policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
         labels = _labels(edition, rule)
-        if set(policy.labels) != set(edition.policies[rule.classifier].labels):
-            raise _Failed(f"{policy_file(self._loaded, rule.classifier)} names other labels than the version in use")
+        if policy.name != rule.classifier:
+            raise _Failed(f"{file}: its name: is {policy.name}, not {rule.classifier}, which is to be trained")
+        if _named(policy) != labels:
+            # labels in their order are part of a contract: none that the trial certifies would stand
+            raise _Failed(
+                f"{file} names other labels than the version in use, or in another order; run: offramp train {file}"
+            )
         of = among(rule.classifier, labels)
         began = time.time()
         texts = await self._owner.ask(lambda store: store.texts(rule.name, of))
@@ -148,7 +158,7 @@ class Retrainer:
     async def _run(self, rule: Rule, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """The training's exit code, and the end of what it said. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
-        command = [sys.executable, "-m", "gateway", "train", str(policy_file(self._loaded, rule.classifier))]
+        command = [*_python(), "-m", "gateway", "train", str(policy_file(self._loaded, rule.classifier))]
         command += ["--calls", "--models", str(self._loaded.models_dir), "--beside"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
@@ -170,6 +180,17 @@ class Retrainer:
         self._metrics.retrainings.labels(rule.name, outcome).inc()
         log = _log.error if outcome == "failed" else _log.warning
         log("rule %s: %s: %s", rule.name, outcome, why)
+
+
+def _python() -> list[str]:
+    """This one, which finds this Offramp, not a module of the same name in the folder that it is started in."""
+    here = Path(gateway.__file__).resolve().parents[1] == Path.cwd().resolve()
+    return [sys.executable, *([] if here else ["-P"])]
+
+
+def _named(policy: Policy) -> tuple[str, ...]:
+    """All that a classifier of this policy can name, as rules have it."""
+    return (*policy.labels, *((OTHER,) if policy.other else ()))
 
 
 def _labels(edition: Edition, rule: Rule) -> tuple[str, ...]:

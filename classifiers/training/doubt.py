@@ -143,7 +143,9 @@ def neighbours(
 ) -> tuple[Ints, Ints]:
     """Of an asked row's nearest rows of other groups: (n,) the class below `count` that most carry, nearer ones more,
     and (n,) how many carry its own."""
-    group = np.unique(np.array(groups), return_inverse=True)[1]
+    # by number: an array of names would have room for the longest in each place
+    number = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    group = np.array([number[name] for name in groups], np.intp)
     most = min(_NEIGHBOURS, len(vectors))
     named, alike = np.zeros(len(asked), np.int32), np.zeros(len(asked), np.int32)
     for start in range(0, len(asked), _CHUNK):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classifiers.model import NEVER, Floats, Threshold
 from classifiers.policy import LabelGoal, Policy
+from classifiers.training.statistics import most
 
 Bools = NDArray[np.bool_]
 
@@ -52,9 +53,9 @@ def band(probabilities: Floats, harmful: Bools, *, most_asked: float, catch: flo
     misses = min(SURE_MISSES, (1 - catch) / 2)
     highest = probabilities.max(axis=1)
     harmless, found = np.sort(highest[~harmful])[::-1], np.sort(highest[harmful])
-    place = int(most_asked * len(harmless))
+    place = most(most_asked, len(harmless))
     asked = _beyond(float(harmless[place])) if place < len(harmless) else 0.0
-    lowest = float(found[int(misses * len(found))]) if len(found) else 0.0
+    lowest = float(found[most(misses, len(found))]) if len(found) else 0.0
     return Threshold(act=NEVER.act, unsure=max(asked, lowest))
 
 

@@ -40,6 +40,9 @@ _LINE: Final = re.compile(r"[^/]*:\d+")
 that is named stands behind its file's name and a slash."""
 
 
+_NOT_COMPARED: Final = "the new version is not compared with the one in use"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """rows: that both were asked about; before, after: how many the version in use and the new one name rightly; lost,
@@ -126,8 +129,9 @@ class Incumbent:
         held = {known_by(row) for row in self.held}
         return [row for row in rows if known_by(row) not in held]
 
-    def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | None:
-        """None where nothing is held out that neither has seen, or the version in use cannot be asked any more.
+    def against(self, made: Made, trained_on: Sequence[Row], models_dir: Path) -> Comparison | str:
+        """Or why there is none: the version in use cannot be asked any more, or nothing is held out that neither has
+        seen.
 
         trained_on: by the new version, of which some may have been written alike.
         """
@@ -136,10 +140,12 @@ class Incumbent:
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
-        except (ArtifactError, EncoderError):
-            return None
-        if not rows or old.classifiers[policy.name].version != self.version:
-            return None
+        except (ArtifactError, EncoderError) as error:
+            return f"{_NOT_COMPARED}: {error}"
+        if (current := old.classifiers[policy.name].version) != self.version:
+            return f"{_NOT_COMPARED}: {self.version} gave way to {current} meanwhile"
+        if not rows:
+            return f"{_NOT_COMPARED}: all {len(self.held)} rows that were held out for it stand elsewhere as well"
         new = Runtime(made.encoders, {policy.name: from_model(made.trained.model)}, cache_windows=0)
         before, after = _right(old, policy, rows), _right(new, policy, rows)
         return Comparison(

@@ -6,11 +6,11 @@ are no part of the artifact, so that one can be handed on without them; a classi
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from classifiers.errors import ArtifactError
@@ -25,10 +25,30 @@ _FIELDS = ("text", "labels", "group", "source", "writer", "system", "digest")
 def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
     """Write the files, each whole or not at all; that of doubts only where there are any. Raises OSError where they
     cannot be written."""
-    path = file_of(models_dir, name, version)
-    if doubts:
-        _write(path.with_suffix(DOUBTS), (asdict(one) for one in doubts))
-    return _write(path, (_told(row) for row in rows))
+    with written(models_dir, name, rows, doubts) as put_beside:
+        return put_beside(version)
+
+
+@contextmanager
+def written(
+    models_dir: Path, name: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()
+) -> Iterator[Callable[[str], Path]]:
+    """The files before there is a version, so that a full disk publishes none of which the rows are not kept. What it
+    gives puts them beside a version; what is not put is gone afterwards. Raises OSError where they cannot be written.
+    """
+    home = models_dir / name / FOLDER
+    home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".kept-", dir=home) as scratch:
+        found = _write(Path(scratch) / "rows", (_told(row) for row in rows))
+        doubted = _write(Path(scratch) / "doubts", (asdict(one) for one in doubts)) if doubts else None
+
+        def put_beside(version: str) -> Path:
+            path = file_of(models_dir, name, version)
+            if doubted:
+                doubted.replace(path.with_suffix(DOUBTS))
+            return found.replace(path)
+
+        yield put_beside
 
 
 def _told(row: Row) -> dict[str, Any]:
@@ -39,12 +59,12 @@ def _told(row: Row) -> dict[str, Any]:
 
 
 def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, made = tempfile.mkstemp(prefix=".kept-", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    # users' texts are for whoever trained
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    return Path(made).replace(path)
+    return path
 
 
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:

@@ -59,11 +59,13 @@ def nearest(
     whose rows are left out, such as its own.
     """
     found = []
-    members = np.array([row.group for row in rows], str)
+    # by number: an array of names would have room for the longest in each place
+    number = {group: place for place, group in enumerate(dict.fromkeys(row.group for row in rows))}
+    members = np.array([number[row.group] for row in rows], np.intp)
     for index, vector in enumerate(vectors):
         # one text at a time: all of a long input against all rows may be gigabytes
         cosines = row_vectors @ vector
-        allowed = np.flatnonzero(members != groups[index]) if groups else np.arange(len(rows))
+        allowed = np.flatnonzero(members != number.get(groups[index], -1)) if groups else np.arange(len(rows))
         order = allowed[np.argsort(-cosines[allowed], kind="stable")[:count]]
         found.append(
             [

@@ -60,5 +60,6 @@ def by_themselves(rows: Sequence[Row]) -> list[Row]:
 
 
 def encodable(text: str) -> str:
-    """The text as it can be written to a file: JSON can hold half of a surrogate pair, which UTF-8 cannot."""
+    """The text as it can be written to a file: JSON can hold half of a surrogate pair, and a file's name bytes that are
+    no text, which UTF-8 cannot."""
     return _HALF.sub("\ufffd", text)

@@ -21,7 +21,7 @@ from classifiers.training.data import read_calls, read_rows
 from classifiers.training.fit import first, recipe
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.recipe import Bench, Made
-from classifiers.training.incumbent import Incumbent
+from classifiers.training.incumbent import Comparison, Incumbent
 from classifiers.training.progress import Progress, Silent
 from classifiers.training.rounds import Rounds
 from classifiers.training.slots import make as tagging
@@ -184,9 +184,10 @@ def _conclude(
         seed=seed,
         seconds=clock.seconds,
     )
-    compared = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else None
+    found = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else incumbent.note
+    compared = found if isinstance(found, Comparison) else None
     report["incumbent"] = compared and compared.told()
-    report["incumbent_note"] = incumbent.note
+    report["incumbent_note"] = "" if compared else found
     report["text"]["unread_calls"] = unread
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
@@ -214,8 +215,11 @@ def _finish(
             accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
-    version, folder = export.publish(model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside)
-    kept.keep(models_dir, model.policy.name, version, text.rows, text.doubts)
+    with kept.written(models_dir, model.policy.name, text.rows, text.doubts) as put_beside:
+        version, folder = export.publish(
+            model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside
+        )
+        put_beside(version)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 

@@ -1,23 +1,39 @@
 """What a prompt says of its answer: which words it names, and under which key of a JSON object. Pure."""
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from itertools import islice
+from typing import Final
+
+import regex
 
 from gateway.answers.unmet import Reason, Unmet
 from gateway.spelling import Names, folded, signed
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _JSON = re.compile(r"\bjson", re.IGNORECASE)
+_PART: Final = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+"""Letters with their marks, without which words of Hindi are cut to pieces, and digits."""
 _LEAST_NAMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """folded: the text without its case."""
+
+    text: str
+    folded: str
 
 
 def word(label: str, names: Names, prompt: str) -> str | Unmet:
     """The label as the prompt spells it, or the alias that it has for it. names: all of the classifier's labels, of
     which it must name at least two (one where there is but one): a prompt that names none asks for something else."""
-    found = _named(label, names, prompt)
+    shown = _Prompt(prompt, prompt.casefold())
+    found = _named(label, names, shown)
     missing = min(_LEAST_NAMED, len(names.labels)) - bool(found)
-    # each label is a search of the whole prompt: no more of them than it takes to know that it names some
-    others = (name for name in names.labels if name != label and _named(name, names, prompt))
+    # no more labels are looked for than it takes to know that it names some
+    others = (name for name in names.labels if name != label and _named(name, names, shown))
     if sum(1 for _ in islice(others, missing)) < missing:
         return Unmet(Reason.NO_PLACE)
     if not found:
@@ -27,7 +43,7 @@ def word(label: str, names: Names, prompt: str) -> str | Unmet:
 
 def spelled(names: Names, prompt: str, label: str) -> str | None:
     """The same for any of the labels: None where the prompt does not name it, or in several ways."""
-    return _meant(label, _named(label, names, prompt))
+    return _meant(label, _named(label, names, _Prompt(prompt, prompt.casefold())))
 
 
 def speaks_of_json(prompt: str) -> bool:
@@ -49,22 +65,34 @@ def _meant(label: str, found: list[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _named(label: str, names: Names, prompt: str) -> list[str]:
+def _named(label: str, names: Names, prompt: _Prompt) -> list[str]:
     """The ways in which the prompt writes a label, or else its aliases."""
     own = _spellings(label, prompt)
     return own or [found for alias in names.aliases.get(label, ()) for found in _spellings(alias, prompt)]
 
 
-def _spellings(label: str, prompt: str) -> list[str]:
+def _spellings(label: str, prompt: _Prompt) -> list[str]:
     """The distinct ways in which the prompt writes a label, in the order in which they come."""
-    parts = re.findall(r"[^\W_]+", label)
-    if not parts:
-        return [label] if label in prompt else []
+    if not _PART.search(label):
+        return [label] if label in prompt.text else []
+    forms = dict.fromkeys(unicodedata.normalize(form, label) for form in ("NFC", "NFD"))
+    # each label is a search of the whole prompt: its words are found much faster, and most prompts lack some
+    patterns = [_pattern(one) for one in forms if all(part in prompt.folded for part in _words(one))]
+    if not patterns:
+        return []
+    found = (match.group() for match in regex.finditer("|".join(patterns), prompt.text, regex.IGNORECASE))
+    return [one for one in dict.fromkeys(found) if folded(one) == folded(label)]
+
+
+def _words(label: str) -> list[str]:
+    """The longest first, which is the rarest and the quickest to seek."""
+    return sorted((part.casefold() for part in _PART.findall(label)), key=len, reverse=True)
+
+
+def _pattern(label: str) -> str:
+    """What finds a label in a prompt."""
     if signed(label):
         # another label may differ from it by the sign only
-        pattern = rf"(?<![\w+#<>-]){re.escape(label)}(?![\w+#])"
-    else:
-        written = r"[\s_/-]*".join(map(re.escape, parts))
-        pattern = rf"(?<![\w-]){written}(?![\w+#-])"
-    found = (match.group() for match in re.finditer(pattern, prompt, re.IGNORECASE))
-    return [one for one in dict.fromkeys(found) if folded(one) == folded(label)]
+        return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"
+    written = r"[\s_/-]*".join(map(re.escape, _PART.findall(label)))
+    return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"

@@ -3,6 +3,7 @@
 import msgspec
 
 from gateway.wire import chat, sse
+from gateway.wire.decode import of_upstream
 
 
 class Said(msgspec.Struct):
@@ -38,7 +39,7 @@ def bare(text: str) -> str:
 
 
 def _take(said: dict[int, Said], data: bytes, *, stream: bool) -> None:
-    for place, choice in enumerate(chat.decode_answer(data).choices or ()):
+    for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
         number = choice.index if choice.index is not None else place
         one = said.setdefault(number, Said())
         one.finish = choice.finish_reason or one.finish

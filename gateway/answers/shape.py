@@ -98,6 +98,8 @@ def _tool(tools: list[Tool], choice: ToolChoice | str | None) -> Call | Unmet:
     functions = [tool.function for tool in tools if tool.function]
     if len(functions) < len(tools):
         return Unmet(Reason.FREE_TOOLS, "custom tools")
+    if isinstance(choice, ToolChoice) and choice.type != "function":
+        return Unmet(Reason.FREE_TOOLS, f"tool_choice {choice.type}")
     if isinstance(choice, ToolChoice):
         return _named(functions, choice.function.name if choice.function else "", legacy=False)
     if choice == "required" and len(functions) == 1:

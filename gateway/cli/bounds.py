@@ -10,6 +10,8 @@ import typer
 _NO_SHARES = frozenset({"mean_ms", "p50_ms", "p95_ms", "kept"})
 """The last parts of figures that may be above 1. All others are shares."""
 
+_DIGITS = 12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
@@ -32,7 +34,8 @@ def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
 def _bound(text: str, flag: str, *, over: bool) -> Bound:
     name, _, number = text.rpartition("=")
     try:
-        limit = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+        # 5.6 / 100 is a little less than 0.056, which figures are rounded to
+        limit = round(float(number.removesuffix("%")) / (100 if number.endswith("%") else 1), _DIGITS)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
     bound = Bound(name=name or "accuracy", limit=limit, over=over)

@@ -1,8 +1,9 @@
 """`offramp classify`."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,8 +12,11 @@ from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
 from gateway.cli.texts import argument, given
 
 if TYPE_CHECKING:
-    from classifiers import Runtime
+    from classifiers import Reading, Runtime, Verdict
     from classifiers.verdict import SlotValue
+
+_AT_ONCE: Final = 256
+"""Texts; what is computed of more is not held, and verdicts are printed as they come."""
 
 
 def classify(
@@ -36,7 +40,7 @@ def classify(
     runtime = Runtime.load(models, [name])
     chosen = texts or given()
     near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else None
-    verdicts = runtime.classify([Reading(classifier=name, texts=(text,), system=system) for text in chosen])
+    verdicts = _verdicts(runtime, [Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:
         told = [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]
         print_json([{**one, "nearest": rows} for one, rows in zip(told, near, strict=True)] if near else told)
@@ -53,6 +57,11 @@ def classify(
         for row in rows:
             of = ", ".join(row["labels"]) or "none"
             stdout().print(f"        near {row['cosine']:.2f}  {of}: {quoted(row['text'])}", soft_wrap=True)
+
+
+def _verdicts(runtime: "Runtime", readings: "Sequence[Reading]") -> "Iterator[Verdict]":
+    for start in range(0, len(readings), _AT_ONCE):
+        yield from runtime.classify(readings[start : start + _AT_ONCE])
 
 
 def _nearest(
@@ -76,7 +85,7 @@ def said(slot: "SlotValue") -> str:
     """What a slot's words come to."""
     if slot.value is None:
         return "(no value)"
-    return f"= {slot.value}" + (f" {slot.currency}" if slot.currency else "")
+    return f"= {quoted(str(slot.value))}" + (f" {slot.currency}" if slot.currency else "")
 
 
 def _fields(result: Any) -> dict[str, Any]:

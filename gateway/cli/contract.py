@@ -14,7 +14,7 @@ from rich.table import Table
 from gateway.cli import judges
 from gateway.cli.drift import as_dict as drift_as_dict
 from gateway.cli.drift import table as drift_table
-from gateway.cli.output import Exit, Json, fail, print_json, stdout
+from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from gateway.contract.drift import Drift
@@ -75,6 +75,8 @@ def _judged(store: "ContractStore", paused: frozenset[str], first: Callable[[str
 
 
 def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
+    # with some routes a model's name is whatever a client wrote
+    rows = [{**row, **{name: quoted(row[name]) for name in ("model", "sent_to")}} for row in rows]
     table = Table(title="Contracts", title_justify="left")
     for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
         table.add_column(name)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -37,6 +38,7 @@ MESSAGES: Final = (
     "Summarise the return policy for shoes in one sentence.",
 )
 
+_MODEL: Final = "gpt-4o"
 _HOST: Final = "127.0.0.1"
 _SERVES: Final = re.compile(rf"offramp serves (http://{re.escape(_HOST)}:[0-9]+)/v1")
 _SHOWN: Final = 60
@@ -66,14 +68,17 @@ def demo(
     """Train the starter policies, serve them, send a small mixed traffic and show what happened."""
     if real and not os.environ.get("OPENAI_API_KEY"):
         raise fail("--real needs OPENAI_API_KEY", Exit.USAGE)
+    if find_spec("openai") is None:
+        raise fail("the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE)
     config = Path("config/gateway.yaml")
     if not config.exists():
         _run("init")
+    model = _asked_for(config)
     _train(config)
     started = time.time()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the gateway must not outlive the demo
     with _gateway(config, port, real=real) as base_url:
-        sent = asyncio.run(_send(base_url))
+        sent = asyncio.run(_send(base_url, model))
         time.sleep(0.5)  # the ledger is written in batches, a few each second
         _show(config, sent, started, base_url, as_json=json)
         if not once:
@@ -89,6 +94,23 @@ def _run(*arguments: str) -> None:
         raise typer.Exit(done.returncode)
 
 
+def _asked_for(config: Path) -> str:
+    """The starter's model, or where the file does not open it to clients the first that it does."""
+    from gateway.config.load import load_gateway
+    from gateway.errors import ModelNotFound
+    from gateway.types import RequestedModel
+    from gateway.upstreams.routes import Routes
+
+    routes = Routes(load_gateway(config, os.environ).settings.models)
+    try:
+        routes.for_client(RequestedModel(_MODEL))
+    except ModelNotFound as error:
+        if not routes.public:
+            raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE) from error
+        return routes.public[0]
+    return _MODEL
+
+
 def _train(config: Path) -> None:
     """Trains the policies that the gateway's rules name and that are not trained as they stand now."""
     from classifiers.artifact import load, policy_sha256
@@ -102,10 +124,10 @@ def _train(config: Path) -> None:
     for name in dict.fromkeys(rule.classifier for rule in loaded.settings.rules):
         file = config.parent / "policies" / f"{name}.yaml"
         policy = load_policy(file, os.environ)
-        version = registry.current(policy.name)
         try:
+            version = registry.current(policy.name)
             trained = version and policy_sha256(load(registry.resolve(policy.name)).model.policy)
-        except ArtifactError:  # damaged, or made by another version of Offramp
+        except ArtifactError:  # gone, damaged, or made by another version of Offramp
             trained = None
         if trained != policy_sha256(policy):
             stale.append(str(file))
@@ -149,31 +171,41 @@ def _pass_on(told: TextIO, serves: "Future[str | None]") -> None:
         serves.set_result(None)
 
 
-async def _send(address: str) -> list[Sent]:
-    try:
-        from openai import AsyncOpenAI
-    except ImportError as error:
-        raise fail(
-            "the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE
-        ) from error
+async def _send(address: str, model: str) -> list[Sent]:
+    from openai import AsyncOpenAI, OpenAIError
+
     async with AsyncOpenAI(
         base_url=f"{address}/v1", api_key=os.environ.get("OFFRAMP_KEY", "").strip() or "unused"
     ) as client:
-        return [await _send_one(client, text, stream=index % 4 == 3) for index, text in enumerate(MESSAGES)]
+        try:
+            return [await _send_one(client, model, text, stream=index % 4 == 3) for index, text in enumerate(MESSAGES)]
+        except OpenAIError as error:
+            raise fail(f"a call of the demo failed: {error}", Exit.UPSTREAM) from error
 
 
-async def _send_one(client: Any, text: str, *, stream: bool) -> Sent:
+async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> Sent:
+    from openai import APIStatusError
+
     messages = [{"role": "user", "content": text}]
-    raw = await client.chat.completions.with_raw_response.create(model="gpt-4o", messages=messages, stream=stream)
-    if stream:
-        pieces = [chunk.choices[0].delta.content or "" async for chunk in raw.parse() if chunk.choices]
-        answer = "".join(pieces)
+    decision = ""
+    try:
+        raw = await client.chat.completions.with_raw_response.create(model=model, messages=messages, stream=stream)
+    except APIStatusError as error:
+        if error.code != "content_filter":
+            raise
+        # a rule may block in the shape of an error, which has no headers of a decision; an upstream's has them
+        header, decision = error.response.headers.get, "block"
+        answer = str(error.response.json()["error"]["message"])
     else:
-        answer = raw.parse().choices[0].message.content or ""
-    header = raw.headers.get
+        header = raw.headers.get
+        if stream:
+            pieces = [chunk.choices[0].delta.content or "" async for chunk in raw.parse() if chunk.choices]
+            answer = "".join(pieces)
+        else:
+            answer = raw.parse().choices[0].message.content or ""
     return Sent(
         text=text,
-        decision=header("x-offramp-decision", ""),
+        decision=header("x-offramp-decision", decision),
         rule=header("x-offramp-rule", ""),
         label=header("x-offramp-label", ""),
         confidence=header("x-offramp-confidence", ""),

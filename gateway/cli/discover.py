@@ -1,8 +1,9 @@
 """`offramp discover`."""
 
 import os
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from classifiers.record import MAX_SEED
 from gateway.cli.bars import bars
 from gateway.cli.findings import as_dict, show
-from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, fail, print_json, quoted, stderr, stdout
 
 if TYPE_CHECKING:
     from gateway.discover.call import Log
@@ -46,6 +47,8 @@ def discover(
     from gateway.savings.prices import load_prices
 
     limit, length = _share(bound), _duration(period)
+    if group and write is None:
+        raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
     _say_skipped(log)
     if not log.calls:
@@ -57,6 +60,11 @@ def discover(
         if any(one.obstacle is None for one in found):
             encoder = _encoder(models)
             found = ranked([measure(one, encoder, bound=limit, seed=seed, advance=advance) for one in found])
+    if not json:
+        # before anything is written, for it says why nothing can be
+        show(found[:top], limit)
+        if len(found) > top:
+            stdout().print(f"and {len(found) - top} more groups (--top)")
     written = _write(write, found, group, log) if write else None
     if json:
         print_json(
@@ -69,13 +77,9 @@ def discover(
                 "written": written,
             }
         )
-        return
-    show(found[:top], limit)
-    if len(found) > top:
-        stdout().print(f"and {len(found) - top} more groups (--top)")
-    if written:
+    elif written:
         for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
-            stdout().print(line, soft_wrap=True)
+            stdout().print(quoted(line), soft_wrap=True)
         stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
 
 
@@ -92,7 +96,7 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
         written = write(folder, drafts, gateway(chosen, systems))
     except Occupied as error:
         raise fail(str(error), Exit.USAGE) from error
-    policies = " ".join(map(str, written.policies))
+    policies = [str(file) for file in written.policies]
     notes = [
         f"{one.name}: {one.divided} inputs that got different answers equally often are left out"
         for one in drafts
@@ -105,9 +109,9 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
         "files": [str(file) for file in written.files],
         "notes": notes,
         "next": [
-            f"offramp check {written.gateway} {policies}",
-            f"offramp train {policies}",
-            f"offramp serve {written.gateway}",
+            shlex.join(["offramp", "check", str(written.gateway), *policies]),
+            shlex.join(["offramp", "train", *policies]),
+            shlex.join(["offramp", "serve", str(written.gateway)]),
         ],
     }
 
@@ -150,7 +154,7 @@ def _read(source: Sequence[Path]) -> "Log":
             (ledgers if is_ledger(path) else files).append(path)
     with bars() as advance:
         try:
-            sources: list[Source] = [*map(Kept, ledgers), Files(files)]
+            sources: list[Source] = [*map(Kept, _once(ledgers)), Files(_once(files))]
             logs = [one.read(lambda done: advance("records", done, None)) for one in sources]
         except LedgerError as error:
             raise fail(str(error), Exit.USAGE) from error
@@ -159,6 +163,14 @@ def _read(source: Sequence[Path]) -> "Log":
         skipped=sum((log.skipped for log in logs), Counter()),
         problems=[problem for log in logs for problem in log.problems],
     )
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Each file by the first of its names: one that is named twice, or lies in a folder that is named, is one log."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def _ledger_of(gateway: Path) -> Path:
@@ -179,7 +191,7 @@ def _ledger_of(gateway: Path) -> Path:
 def _say_skipped(log: "Log") -> None:
     console = stderr()
     for problem in log.problems[:_SHOWN_PROBLEMS]:
-        console.print(problem, style="red", soft_wrap=True)
+        console.print(quoted(problem), style="red", soft_wrap=True)
     if len(log.problems) > _SHOWN_PROBLEMS:
         console.print(f"… and {len(log.problems) - _SHOWN_PROBLEMS} more that cannot be read", style="red")
     for reason, count in log.skipped.most_common():

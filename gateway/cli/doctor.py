@@ -56,6 +56,7 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
             yield "gateway file", False, str(error)
         if loaded is not None:
             models = loaded.models_dir
+            yield _try("prices", lambda: _prices(loaded.prices))
             yield _try("ledger", lambda: _writable(loaded.ledger.parent))
             yield _try("port", lambda: _port(loaded.settings.listen))
             yield _try("classifiers", lambda: _classifiers(loaded))
@@ -70,6 +71,12 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
         return name, True, look()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
         return name, False, str(error) or type(error).__name__
+
+
+def _prices(file: Path) -> str:
+    from gateway.savings.prices import load_prices
+
+    return f"{file}, as of {load_prices(file).as_of}"
 
 
 def _writable(folder: Path) -> str:

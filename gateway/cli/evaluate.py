@@ -43,6 +43,7 @@ def evaluate(
     from classifiers.training.data import read_rows
     from classifiers.training.examine import examine
     from classifiers.training.named import named, names
+    from classifiers.training.rows import encodable
 
     limits = bounds.parse(fail_under or (), fail_over or ())
     target = output or (html and html.name and html.with_suffix(".json")) or None
@@ -66,7 +67,7 @@ def evaluate(
             advance=advance,
         )
     if html:
-        html.write_text(page(found, [str(path) for path in data]), encoding="utf-8")
+        html.write_text(page(found, [encodable(str(path)) for path in data]), encoding="utf-8")
     if target:
         target.write_text(to_json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if json:

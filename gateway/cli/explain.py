@@ -11,6 +11,7 @@ from gateway.cli.texts import argument
 
 if TYPE_CHECKING:
     from classifiers.model import Model
+    from classifiers.verdict import Verdict
 
 
 def explain(
@@ -75,7 +76,7 @@ def explain(
                 "labels": list(verdict.labels),
                 "confidence": round(verdict.confidence, 4),
                 "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
-                "thresholds": _thresholds(runtime.classifiers[rule.classifier].model, verdict.stage),
+                "thresholds": _thresholds(runtime.classifiers[rule.classifier].model, verdict),
                 "novelty": round(verdict.novelty, 4),
                 "abstained": verdict.abstention.value if verdict.abstention else None,
                 "reason": verdict.reason,
@@ -113,10 +114,10 @@ def explain(
         _print(result)
 
 
-def _thresholds(model: "Model", stage: str) -> dict[str, list[float]]:
-    """Of the labels that the stage judges: acts from, unsure from; what is never reached stands as 1. None where all
-    labels are told by patterns."""
-    found = model.stage(stage).thresholds if model.stages else {}
+def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:
+    """Of the labels that the stage judges, for a text such as this one: acts from, unsure from; what is never reached
+    stands as 1. None where all labels are told by patterns."""
+    found = verdict.thresholds or (model.last.thresholds if model.stages else {})
     return {label: [round(min(one, 1.0), 4) for one in (limit.act, limit.unsure)] for label, limit in found.items()}
 
 
@@ -128,7 +129,7 @@ def _found(rule: dict[str, Any]) -> list[str]:
         for one in rule["spans"]
     ]
     for one in rule["slots"]:
-        value = "no value" if one["value"] is None else f"{one['value']} {one['currency'] or ''}".strip()
+        value = "no value" if one["value"] is None else quoted(f"{one['value']} {one['currency'] or ''}".strip())
         lines.append(f"fills in {one['slot']}: {one['raw']!r} ({value})")
     return lines
 
@@ -177,6 +178,6 @@ def _print_decision(result: dict[str, Any]) -> None:
     if result["unmet"]:
         console.print("what these reasons mean: docs/answers.md, What cannot be given")
     if result["forwards"]:
-        console.print(f"forwards: {' ⏎ '.join(result['forwards'])}", soft_wrap=True)
+        console.print(f"forwards: {' ⏎ '.join(map(quoted, result['forwards']))}", soft_wrap=True)
     for flag in result["flags"]:
         console.print(f"flagged: {flag}")

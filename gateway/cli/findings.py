@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from gateway.cli.output import stdout
+from gateway.cli.output import quoted, stdout
 
 if TYPE_CHECKING:
     from gateway.discover.finding import Finding
@@ -26,7 +26,7 @@ def show(found: Sequence["Finding"], bound: float) -> None:
     console.print(table)
     for number, one in enumerate(found, 1):
         for line in _lines(one, bound):
-            console.print(f"{number}. {line}", soft_wrap=True)
+            console.print(f"{number}. {quoted(line)}", soft_wrap=True)
 
 
 def _cells(one: "Finding", times: float) -> Iterator[str]:

@@ -36,12 +36,14 @@ def init(
     if (target / "gateway.yaml").exists():
         raise fail(f"{target / 'gateway.yaml'} is there already; nothing was written", Exit.USAGE)
     gateway_file = source / ("gateway.yaml" if template is Template.SUPPORT else f"templates/{template}.yaml")
-    copies = {gateway_file: target / "gateway.yaml"}
+    copies: dict[Path, Path] = {}
     parts = {Template.SUPPORT: ("policies", "replies"), Template.GUARD: ("policies",), Template.PROXY: ()}[template]
     for part in (*parts, "schema"):
         for file in sorted((source / part).rglob("*")):
             if file.is_file():
                 copies[file] = target / file.relative_to(source)
+    # last: what could not be written is then written by the next try, which ends where this file is there
+    copies[gateway_file] = target / "gateway.yaml"
     for file, to in copies.items():
         if not to.exists():
             to.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,10 @@ def serve(
         raise fail("more than one worker is not built yet; this version serves with one", Exit.USAGE)
     loaded = load_gateway(config, os.environ)
     default_host, default_port = split_listen(loaded.settings.listen)
-    host, port = host or default_host, default_port if port is None else port
+    try:
+        host, port = split_listen(f"{host or default_host}:{default_port if port is None else port}")
+    except ValueError as error:
+        raise fail(f"--host: {error}", Exit.USAGE) from error
     if not loaded.settings.access_key and not listens_on_loopback(f"{host}:{port}"):
         mend = no_access_key(loaded.document)
         raise fail(f"{host} can be reached from other machines, and {config} has no access key; {mend}", Exit.USAGE)

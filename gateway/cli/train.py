@@ -1,6 +1,7 @@
 """`offramp train`."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,16 +99,22 @@ class _Declined(Exception):
 
 
 def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
-    """All policies, or ConfigError with the problems of all files."""
+    """All policies, or ConfigError with the problems of all files. Of two of one name only the last would serve."""
     from gateway.config.problems import ConfigError, Problem
 
     loaded: list[tuple[Path, Policy]] = []
     problems: list[Problem] = []
+    names: dict[str, Path] = {}
     for file in files:
         try:
-            loaded.append((file, load(file, os.environ)))
+            policy = load(file, os.environ)
         except ConfigError as error:
             problems += error.problems
+            continue
+        if (first := names.setdefault(policy.name, file)).resolve() != file.resolve():
+            told = f"{policy.name} is the name in {first} as well; give each a name of its own, or train one of them"
+            problems.append(Problem(file=str(file), mark=None, path=("name",), message=told))
+        loaded.append((file, policy))
     if problems:
         raise ConfigError(problems)
     return loaded
@@ -164,9 +171,7 @@ def _teachers(
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
             if not (ask and expected.calls and console.is_terminal):
                 return True
-            if not heard:
-                console.print("standard input holds calls, so nobody can say yes; --yes does", soft_wrap=True)
-            if heard and typer.confirm("Go on?", err=True, default=True):
+            if _agreed(console, heard=heard):
                 return True
         if why == FIRST:
             raise _Declined(f"its teacher {teacher.model} was not to be asked")
@@ -180,6 +185,21 @@ def _teachers(
             return Hired(complete=asked, price=price_of(teacher, prices))
 
         yield hire, approve
+
+
+def _agreed(console: Console, *, heard: bool) -> bool:
+    """Whether whoever sits at the terminal says yes; where standard input is at its end, nobody does."""
+    why = "is at its end" if heard else "holds calls"
+    # None where the shell closed it
+    if heard and sys.stdin is not None:
+        try:
+            return typer.confirm("Go on?", err=True, default=True)
+        except typer.Abort as stop:
+            # Ctrl-C is for the whole command
+            if not isinstance(stop.__context__, EOFError):
+                raise
+    console.print(f"standard input {why}, so nobody can say yes; --yes does", soft_wrap=True)
+    return False
 
 
 def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> str:

@@ -76,3 +76,7 @@ def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy)
             why = "is not told by patterns: and has no slots:, so nothing says what to redact"
             message = f"{bare[0]} {why}; block it, or flag it"
             yield document.problem(("rules", index, "then", label), message)
+    redacts = [label for label, then in rule.then.items() if then.redact]
+    if redacts == [OTHER] and not policy.multi_label:
+        message = "what is none of the labels points at nothing to redact; redact a label, block it, or flag it"
+        yield document.problem(("rules", index, "then", OTHER), message)

@@ -108,9 +108,18 @@ def is_loopback(host: str) -> bool:
 def split_listen(listen: str) -> tuple[str, int]:
     """`host:port` → host and port. Raises ValueError for anything else."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    host = host.strip("[]")
+    if not colon or not _may_be_host(host) or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{listen!r} is not host:port, such as 127.0.0.1:8080")
-    return host.strip("[]"), int(port)
+    return host, int(port)
+
+
+def _may_be_host(host: str) -> bool:
+    """Whether a name can be looked up at all: `127..0.0.1` cannot."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def lacking_secrets(document: Document) -> Iterator[Problem]:
@@ -256,7 +265,7 @@ def _replies(document: Document, settings: Settings, folder: Path) -> dict[str, 
                 continue
             at: DataPath = ("rules", index, "then", label, "answer_file")
             try:
-                text = (folder / then.answer_file).read_text("utf-8").strip()
+                text = (folder / then.answer_file).read_text("utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "is not UTF-8"
                 document.problems.append(document.problem(at, f"{then.answer_file}: {reason}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from classifiers.encoder.source import is_local, resolve
 from classifiers.errors import EncoderError
@@ -13,10 +14,14 @@ from gateway.config.problems import Problem, did_you_mean
 from gateway.config.source import DataPath, Document
 from gateway.spelling import folded
 
+_ENCODERS: Final = "encoders"
+
 
 def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
     """What does not fit together in a policy, or with the files that it names. folder: what these are relative to."""
     labels = list(policy.labels)
+    if policy.name == _ENCODERS:
+        yield document.problem(("name",), f"{_ENCODERS} is a folder beside the classifiers; name the policy otherwise")
     if policy.multi_label and policy.other is not None:
         yield document.problem(
             ("other",), "a policy that may name several labels has no other; text that none fits has no label"

@@ -2,7 +2,8 @@
 
 YAML 1.2 words: every scalar stays the text that was written (`no`, `1.0` and `on` are words), and the schema
 decides what it means; only an empty value, `~` and `null` are None. "${NAME}" and "${NAME:-default}" are
-filled from the environment in values. This is the only file that imports yaml.
+filled from the environment in values; as in a shell, the default stands for a variable that is empty, too.
+This is the only file that imports yaml.
 """
 
 import re
@@ -131,7 +132,7 @@ class _Walk:
         return self._scalar(node, path)
 
     def _cut(self, item: yaml.Node, path: DataPath) -> None:
-        """A list's text without quotes, such as `room #5 is cold`, ends where a comment begins."""
+        """Text without quotes, such as `room #5 is cold`, ends where a comment begins."""
         plain = isinstance(item, yaml.ScalarNode) and not item.style and item.value
         if plain and _COMMENT.match(self._text, item.end_mark.index):
             self._add(path, item, "ends before the #; put the text in quotes, or a space behind # for a comment")
@@ -149,6 +150,9 @@ class _Walk:
                 self._add((*path, key), key_node, f"stands twice; the first is on line {first}")
                 continue
             seen[key] = key_node
+            if " " in value_node.value:
+                # what is one word may be a setting, with a comment of whatever form behind it
+                self._cut(value_node, (*path, key))
             data[key] = self.value(value_node, (*path, key))
             self._document.marks[*path, key] = _mark(key_node)
         return data
@@ -174,7 +178,7 @@ class _Walk:
         name, default = match.groups()
         if default is None and not self._env.get(name, "").strip():
             self._document.unset[path] = name, EMPTY if name in self._env else "is not set"
-        if name in self._env:
+        if self._env.get(name) or (name in self._env and not default):
             return self._env[name]
         if default is None:
             self._add(path, node, f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")

@@ -91,8 +91,8 @@ class Owner:
 
         notice_s: within how many seconds audits should notice twice the target; again: the share of calls that are to
         be asked twice, while nothing is certified or another version is tried; tried: another version is tried beside
-        this one and needs pairs; beside: how the coin fell under the contract of the version in use, which this one
-        shares.
+        this one, and needs pairs and repeats; beside: how the coin fell under the contract of the version in use, which
+        this one shares.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s, kept.at = notice_s, self._clock()
@@ -100,7 +100,7 @@ class Owner:
         contract = kept.contract
         rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
         coin = beside.coin if beside else flip(rate, self._draw())
-        twice = share(again, known=len(kept.repeats), refused=bool(kept.refused))
+        twice = share(again, known=0 if tried else len(kept.repeats), refused=bool(kept.refused))
         kept.coins += 1
         return Flipped(
             scope=scope,
@@ -272,7 +272,8 @@ class Owner:
     def _tell(self, kept: Kept, after: Contract) -> None:
         kept.volume = Volume(since=self._clock())
         scope = kept.scope
-        _log.warning("contract of rule %s for %s is %s: %s", scope.rule, scope.model, after.phase.value, after.reason)
+        # a model's name may be whatever a client wrote
+        _log.warning("contract of rule %s for %r is %s: %s", scope.rule, scope.model, after.phase.value, after.reason)
         if self._on_move is not None:
             self._on_move(scope, after)
 

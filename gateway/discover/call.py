@@ -15,7 +15,7 @@ class Call:
     """place: `file:line`; at: seconds since 1970, None where the log does not tell; model: as it was asked for;
     fields: the request's top-level fields with their bytes; tokens: None where none are reported, cached ones a part of
     the input; reported_usd: what the log itself says that it cost; spent_usd: what a gateway's ledger says that it
-    cost; message_bytes: of all messages."""
+    cost; message_bytes: of all messages, without images, audio and files."""
 
     place: str
     at: float | None

@@ -10,13 +10,12 @@ from typing import Final
 
 from gateway.config.load import OTHER_MODELS
 from gateway.discover.finding import Finding
+from gateway.discover.labels import reserved
 from gateway.discover.yaml import scalar, unwritable
 from gateway.reading.roles import system_text
 from gateway.spelling import folded
 
 _OTHER: Final = "other"
-_RESERVED: Final = frozenset({"other", "none", "*"})
-"""Words of a policy's own, which no label may be called."""
 _EXAMPLES = 2
 _USUAL_CHARS = range(8, 200)
 _GLOB_CHARS = 80
@@ -54,19 +53,19 @@ class Draft:
 def draft(finding: Finding) -> Draft:
     """The policy of a finding without an obstacle, and its rows."""
     answers, divided = _answers(finding)
-    labels = [name for name in finding.labels.names if folded(name) not in _RESERVED and name not in _RESERVED]
-    reserved = tuple(name for name in finding.labels.names if name not in labels)
+    own = _own_words(finding)
+    labels = [name for name in finding.labels.names if name not in own]
     by_label: dict[str, list[str]] = defaultdict(list)
     for text, label in answers.items():
         by_label[label].append(text)
-    rows = [{"text": text, "label": _OTHER if label in reserved else label} for text, label in answers.items()]
+    rows = [{"text": text, "label": _OTHER if label in own else label} for text, label in answers.items()]
     return Draft(
         name=finding.name,
-        policy="\n".join(_policy(finding, labels, by_label, reserved)) + "\n",
+        policy="\n".join(_policy(finding, labels, by_label, own)) + "\n",
         data="".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
         rows=len(rows),
         divided=divided,
-        reserved=reserved,
+        reserved=own,
     )
 
 
@@ -78,6 +77,10 @@ def gateway(findings: Sequence[Finding], systems: Sequence[str]) -> str:
     routes = "".join(f"  {model}: openai\n" for model in models)
     rules = "\n".join(line for one in findings for line in _rule(one, systems))
     return f"{_HEAD}{routes}rules:\n{rules}\n"
+
+
+def _own_words(finding: Finding) -> tuple[str, ...]:
+    return tuple(filter(reserved, finding.labels.names))
 
 
 def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
@@ -97,10 +100,10 @@ def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
 
 
 def _policy(
-    finding: Finding, labels: Sequence[str], by_label: Mapping[str, Sequence[str]], reserved: Sequence[str]
+    finding: Finding, labels: Sequence[str], by_label: Mapping[str, Sequence[str]], own: Sequence[str]
 ) -> Iterator[str]:
     models = finding.asked
-    yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {models}."
+    yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {scalar(models)}."
     yield "# A description in your own words under means: helps, and so do more examples."
     yield "version: 1"
     yield f"name: {finding.name}"
@@ -114,8 +117,8 @@ def _policy(
         if examples := _typical(by_label[name]):
             yield "    examples:"
             yield from (f"      - {scalar(text)}" for text in examples)
-    if reserved:
-        named = " or ".join(reserved)
+    if own:
+        named = " or ".join(own)
         yield f"other: {scalar(_safe(f'what {models} calls {named}'))}"
     yield f"data: data/{finding.name}.jsonl"
 
@@ -147,8 +150,14 @@ def _rule(finding: Finding, systems: Sequence[str]) -> Iterator[str]:
         yield from lines
     yield "    then:"
     yield '      "*": {answer: label}'
-    if _OTHER in map(folded, finding.labels.names):
+    own_words = _own_words(finding)
+    if len(own_words) == 1 or _OTHER in map(folded, own_words):
         yield "      other: {answer: label}"
+    # of two, nothing says which one the model would have given
+    if len(own_words) == 1 and folded(own_words[0]) != _OTHER:
+        yield "    aliases:"
+        yield "      other:"
+        yield f"        - {scalar(own_words[0])}"
     yield "    contract: true"
 
 

@@ -72,8 +72,8 @@ def spend(calls: Sequence[Call], prices: PriceTable) -> Spend:
         estimated += not known
         said = len(call.said.content) + sum(len(text) for _, text in call.said.calls.values())
         usd += price.cost(
-            input_tokens=call.input_tokens or _estimate(call.message_bytes),
-            output_tokens=call.output_tokens or _estimate(said),
+            input_tokens=_estimate(call.message_bytes) if call.input_tokens is None else call.input_tokens,
+            output_tokens=_estimate(said) if call.output_tokens is None else call.output_tokens,
             cached_input_tokens=call.cached_input_tokens,
         )
     return Spend(usd=usd, estimated=estimated, unpriced=unpriced)

@@ -77,7 +77,8 @@ class Finding:
 
     models: as far as the log names them; month: how many times the log's period goes into 30 days, None where it has no
     times; chars: the median length of an answer; bits: the entropy of the answers; obstacle: why it is not replaceable;
-    givable: the share of calls whose shape can be met; agreement: None where there is an obstacle.
+    givable: the share of calls that are read whole and whose shape can be met; agreement: None where there is an
+    obstacle.
     """
 
     name: str

@@ -66,7 +66,9 @@ def _key(shape: Wanted | Unmet) -> Hashable:
     form = shape.shape
     if isinstance(form, FunctionCall | Document):
         name = form.name if isinstance(form, FunctionCall) else ""
-        return type(form).__name__, name, tuple(form.schema.get("properties", ()))
+        # a schema is what a client wrote, whatever that is
+        properties = form.schema.get("properties")
+        return type(form).__name__, name, tuple(properties if isinstance(properties, dict) else ())
     return type(form).__name__
 
 
@@ -188,9 +190,18 @@ def _group(
     )
 
 
+def unread(call: Call, reads: Reads) -> bool:
+    """Whether there is an image, audio or a file in what a rule reads of a call: then it leaves the call alone."""
+    return _read(call, reads)[1]
+
+
+def _read(call: Call, reads: Reads) -> tuple[tuple[str, ...], bool]:
+    return select(call.turns, frozenset(reads.roles) or _USER, last=True)
+
+
 def _reads_just(text: str, call: Call, reads: Reads) -> bool:
     """Whether a rule reads this input of a call and nothing else."""
-    texts, _ = select(call.turns, frozenset(reads.roles) or _USER, last=True)
+    texts, _ = _read(call, reads)
     if not reads:
         return "\n".join(texts).strip() == text
     return [found for one in texts if (found := reads.template.input_of(one)) is not None] == [text]

@@ -14,6 +14,8 @@ _AROUND: Final = " \t\r\n\"'`*.“”"
 _MOSTLY: Final = 0.9
 _DEEPEST: Final = 16
 
+_RESERVED: Final = frozenset({"other", "none", "*"})
+
 LEAST_OF_A_LABEL: Final = 3
 """Distinct inputs, from which an answer is a label; rarer ones cannot be learned."""
 
@@ -36,13 +38,18 @@ class Labels:
         return len({label for label in self.of if label is not None})
 
 
+def reserved(name: str) -> bool:
+    """Whether an answer is a word of a policy's own, which no label may be called."""
+    return folded(name) in _RESERVED or name in _RESERVED
+
+
 def labels_of(answers: Sequence[Said], inputs: Sequence[str]) -> Labels:
     """answers, inputs: by call."""
     values = [_values(said) for said in answers]
     field, others = _field(values)
     raw = [one.get(field) for one in values]
     several = sum(isinstance(one, list) for one in raw) > len(raw) / 2
-    words = [one if isinstance(one, str) else None for one in raw]
+    words = [one if isinstance(one, str) and one.strip() else None for one in raw]
     spelled = _spellings(words)
     of = tuple(spelled[folded(word) or word] if word is not None else None for word in words)
     held: dict[str, set[str]] = {}

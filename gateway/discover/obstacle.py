@@ -9,8 +9,8 @@ from gateway.answers.shape import wanted
 from gateway.answers.told import Told
 from gateway.answers.unmet import Unmet
 from gateway.discover.facts import answer_chars
-from gateway.discover.group import Group
-from gateway.discover.labels import Labels
+from gateway.discover.group import Group, unread
+from gateway.discover.labels import Labels, reserved
 from gateway.reading.roles import system_text
 from gateway.spelling import Names
 
@@ -19,6 +19,7 @@ _FREE_CHARS = 80
 _FREE_SHARE = 0.5
 _MOST_LABELS = 500
 _MOST_RARE = 0.2
+_MOST_UNREAD = 0.5
 _TRIED = 300
 
 
@@ -28,10 +29,26 @@ def obstacle(group: Group, labels: Labels) -> str | None:
 
 
 def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
-    inputs = len(set(group.inputs))
-    answered = sum(label is not None for label in labels.of)
+    yield from _questions(group)
+    yield from _answers(group, labels)
+    if group.system is None and not group.reads.roles:
+        yield "the system prompt changes with the calls: a contract would begin anew for each"
+    if not group.readable:
+        yield "no rule can read just the input: its template stands in several messages or parts of one"
+    yield from _shape(group, labels)
+
+
+def _questions(group: Group) -> Iterator[str]:
+    # first, for the same words beside other images are another question
+    if sum(unread(call, group.reads) for call in group.calls) > _MOST_UNREAD * len(group.calls):
+        yield "images, audio or files, which no rule reads"
     if group.constant:
         yield f"one and the same question {len(group.calls):,} times: a cache answers that"
+
+
+def _answers(group: Group, labels: Labels) -> Iterator[str]:
+    inputs = len(set(group.inputs))
+    answered = sum(label is not None for label in labels.of)
     if labels.several:
         yield "several labels a text"
     if not answered:
@@ -46,11 +63,8 @@ def _obstacles(group: Group, labels: Labels) -> Iterator[str]:
         yield f"too many different answers: {labels.distinct:,}, of {rare:.0%} of calls too rare to be learned"
     if len(labels.names) < 2:
         yield f"always the same answer ({labels.names[0] if labels.names else 'none'})"
-    if group.system is None and not group.reads.roles:
-        yield "the system prompt changes with the calls: a contract would begin anew for each"
-    if not group.readable:
-        yield "no rule can read just the input: its template stands in several messages or parts of one"
-    yield from _shape(group, labels)
+    if all(map(reserved, labels.names)):
+        yield f"no answer that a label may be called: {' and '.join(labels.names)} are words of a policy's own"
 
 
 def _shape(group: Group, labels: Labels) -> Iterator[str]:
@@ -61,14 +75,16 @@ def _shape(group: Group, labels: Labels) -> Iterator[str]:
 
 
 def givable(group: Group, labels: Labels) -> tuple[float, Unmet | None]:
-    """The share of calls whose answer can be given in their shape, tried on some; and why the others cannot."""
+    """The share of calls that a rule reads whole and whose answer can be given in their shape, tried on some; and why
+    it cannot be given in that of the others."""
     known = labels.names
     pairs = [(call, label) for call, label in zip(group.calls, labels.of, strict=True) if label in known]
     pairs = pairs[:: max(1, len(pairs) // _TRIED)]
     scores = dict.fromkeys(known, 1 / max(len(known), 1))
     names = Names(known)
     unmet: Counter[Unmet] = Counter()
-    for call, label in pairs:
+    read = [(call, label) for call, label in pairs if not unread(call, group.reads)]
+    for call, label in read:
         shape = wanted(dict(call.fields))
         if not isinstance(shape, Unmet):
             told = Told(labels=(str(label),), names=names, confidence=0.9, scores=scores)
@@ -79,4 +95,4 @@ def givable(group: Group, labels: Labels) -> tuple[float, Unmet | None]:
     if not pairs:
         return 0.0, None
     most = unmet.most_common(1)
-    return 1 - sum(unmet.values()) / len(pairs), most[0][0] if most else None
+    return (len(read) - sum(unmet.values())) / len(pairs), most[0][0] if most else None

@@ -5,7 +5,7 @@ Whatever is not plainly a verdict is none: the rule's `when_broken` then decides
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,8 @@ class _Refusal(Struct):
     error: _Reason
 
 
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises; of strings that are no UTF-8 not its own error."""
 _decode = msgspec.json.Decoder(_Verdict).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _FILTERED = ("content_filter", "content_policy_violation")
@@ -43,7 +45,7 @@ def is_filtered(body: bytes) -> bool:
     """Whether a server refuses a question, with status 400, because of the text in it."""
     try:
         return _decode_refusal(body).error.code in _FILTERED
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         return False
 
 
@@ -51,7 +53,7 @@ def why_refused(body: bytes) -> str:
     """What a server's refusal names beside its message: `code: …, type: …, param: …`, those that are plain names."""
     try:
         reason = _decode_refusal(body).error
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         return ""
     said = {"code": reason.code, "type": reason.type, "param": reason.param}
     return ", ".join(f"{what}: {value}" for what, value in said.items() if value and _is_plain(str(value)))
@@ -61,6 +63,12 @@ def _is_plain(value: str) -> bool:
     return re.fullmatch(r"[\w.\[\]-]{1,64}", value, re.ASCII) is not None
 
 
+def _without_name(error: Exception) -> str:
+    """Why msgspec takes it for none, without the name of a field that it has too many: it may be words of the text."""
+    field, _, name = str(error).partition(" unknown field")
+    return f"{field} unknown field" if name else field
+
+
 def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
     """The labels that a chat model names, in the policy's order. Raises Unreadable."""
     try:
@@ -68,8 +76,8 @@ def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
         if len(said) != 1 or said[0].refused or said[0].finish not in ("", "stop"):
             raise Unreadable("it refused, or broke off")
         named = _decode(bare(said[0].content)).labels
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Unreadable(f"it is not the JSON that was asked for: {error}") from error
+    except _NO_JSON as error:
+        raise Unreadable(f"it is not the JSON that was asked for: {_without_name(error)}") from error
     known = {folded(label): label for label in labels}
     unknown = [name for name in named if folded(name) not in known]
     if unknown:
@@ -86,7 +94,7 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
     """
     try:
         results = moderations.decode_heard(body).results
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _NO_JSON as error:
         raise Unreadable(f"it is no moderation: {error}") from error
     if len(results) != texts:
         raise Unreadable(f"it has {len(results)} results for {texts} texts")

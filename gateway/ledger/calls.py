@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.opening import BUSY_S, closed_on_failure, opened_to_read, opened_to_write, stand_in
+from gateway.ledger.opening import BUSY_S, closed_on_failure, opened_to_read, opened_to_write, stand_in, write_ahead
 from gateway.ledger.store import LedgerError
 
 _CREATE: Final = (
@@ -65,7 +65,7 @@ class CallStore:
                 return
             self._db = opened_to_write(path)
             with closed_on_failure(self._db):
-                self._db.execute("PRAGMA journal_mode = WAL")
+                write_ahead(self._db)
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 for statement in _CREATE:
                     self._db.execute(statement)

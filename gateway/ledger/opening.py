@@ -1,6 +1,7 @@
 """What is opened in steps: a failed step closes it again. What is opened to be read alone."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Final, Protocol, TypeVar
 
 BUSY_S: Final = 10
 """For so long, a connection waits for what others do with the file."""
+_RETRY_S: Final = 0.02
+_PRIMARY: Final = 0xFF
+"""Of SQLite's codes, the bits that say what is wrong; the others say where."""
 
 
 class Closes(Protocol):
@@ -40,6 +44,21 @@ def opened_to_write(path: Path) -> sqlite3.Connection:
         # some builds of SQLite do so by themselves, others do not
         db.execute("PRAGMA secure_delete = ON")
     return db
+
+
+def write_ahead(db: sqlite3.Connection) -> None:
+    """Turns the write-ahead log on. For this SQLite does not wait by itself while another that opened the file at the
+    same time writes. Raises sqlite3.Error."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 def opened_to_read(path: Path) -> sqlite3.Connection:

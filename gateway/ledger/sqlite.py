@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import astuple
 
-from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write
+from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write, write_ahead
 from gateway.ledger.record import COLUMNS, Record
 from gateway.ledger.store import LedgerError, NoLedger
 
@@ -103,7 +103,7 @@ class SQLiteLedger:
         return found
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
+        write_ahead(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
         # another gateway that started at the same time may have been first

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from gateway.wire import chat, sse
+from gateway.wire.decode import of_upstream
 from gateway.wire.rewrite import Path, rewrite
 
 _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
@@ -95,7 +96,7 @@ def read(body: bytes, *, stream: bool) -> Said:
         if data is None or data == b"[DONE]":
             continue
         try:
-            answer, keys = chat.decode_answer(data), chat.decode_choices(data)
+            answer, keys = of_upstream(chat.decode_answer, data), of_upstream(chat.decode_choices, data)
             incomplete = incomplete or _holds_more(keys)
         except (msgspec.DecodeError, RecursionError):
             incomplete = True
@@ -203,7 +204,7 @@ def _holds_more(answer: chat.UpstreamChoices) -> bool:
 
 def _says(value: msgspec.Raw) -> bool:
     """Whether there is text in it, however deep. Raises msgspec.DecodeError and RecursionError."""
-    left = [msgspec.json.decode(value)]
+    left = [of_upstream(msgspec.json.decode, bytes(value))]
     while left:
         one = left.pop()
         if isinstance(one, str) and one:

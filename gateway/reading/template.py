@@ -102,4 +102,9 @@ def _at(text: str, path: tuple[str | int, ...]) -> tuple[str, str] | None:
         found[path[-1]] = "\0"
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
-    return json.dumps(whole, sort_keys=True), value
+    return json.dumps(whole, sort_keys=True), _whole_characters(value)
+
+
+def _whole_characters(text: str) -> str:
+    """A text whose halves of characters, which JSON can spell alone and no encoder reads, are shown as clients do."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

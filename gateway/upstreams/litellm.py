@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import BadRequest, UpstreamFailed, UpstreamTimeout
+from gateway.errors import BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.upstreams.base import Answer, Call
 from gateway.wire import sse
 from gateway.wire.errors import ErrorAnswer, ErrorBody
@@ -56,6 +56,7 @@ _OPENAI_FIELDS: Final = frozenset(
 )
 _OPERATORS: Final = frozenset({"api_base", "api_key", "custom_llm_provider", "extra_body", "metadata", "headers"})
 _ERRORS: Final = range(400, 600)
+_REFUSALS: Final = frozenset(range(400, 500)) - {408}
 _JSON = [(b"content-type", b"application/json")]
 _LACKING: Final = "litellm is not installed; pip install 'offramp[providers]'"
 
@@ -101,7 +102,7 @@ class LiteLLMUpstream:
             # importing it takes seconds, in which all else goes on
             self._litellm = await asyncio.to_thread(load)
         litellm = self._litellm
-        request: dict[str, Any] = msgspec.json.decode(call.body)
+        request = _decoded(call.body)
         request["model"] = f"{self._provider}/{call.model}"
         request = _sorted(request, inspect.signature(litellm.acompletion).parameters)
         try:
@@ -119,19 +120,25 @@ class LiteLLMUpstream:
                 raise UpstreamFailed(f"upstream {self.name} sent no chat completion") from error
             return _error(status, error)
         if call.stream:
-            chunks = self._chunks(answer)
-            try:
-                opening = await self._opening(answer, chunks)
-            except BaseException:
-                await chunks.aclose()
-                raise
-            return Answer(status=200, headers=[], chunks=_after(opening, chunks))
+            return await self._stream(answer)
         if not answer.choices:
-            raise UpstreamFailed(f"upstream {self.name} sent no chat completion")
+            raise CallDropped(f"upstream {self.name} sent no chat completion")
         return Answer(status=200, headers=_JSON, body=answer.model_dump_json().encode())
 
     async def close(self) -> None:
         """litellm keeps its own clients."""
+
+    async def _stream(self, stream: Any) -> Answer:
+        chunks = self._chunks(stream)
+        try:
+            opening = await self._opening(stream, chunks)
+        except BaseException as error:
+            await chunks.aclose()
+            if isinstance(error, UpstreamFailed) and not _is_refusal(error.__cause__):
+                # it had begun, and nobody tells what it cost
+                raise CallDropped(error.message) from error.__cause__
+            raise
+        return Answer(status=200, headers=[], chunks=_after(opening, chunks))
 
     async def _chunks(self, stream: Any) -> AsyncGenerator[Any, None]:
         try:
@@ -172,6 +179,15 @@ def _event(chunk: Any) -> bytes:
     return sse.event(chunk.model_dump_json(exclude_unset=True).encode())
 
 
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        request: dict[str, Any] = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # a number without bounds, say, in a field that nothing else here reads
+        raise BadRequest(f"the body cannot be read by this upstream: {error}") from error
+    return request
+
+
 def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A client's fields as litellm's arguments: OpenAI's own as they are, fields of nobody's in the provider's body.
 
@@ -184,6 +200,12 @@ def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str,
         if key in parameters or key in _OPERATORS:
             raise BadRequest(f"{key}: is not taken from clients by this upstream", param=key)
     return {**arguments, "extra_body": unknown} if unknown else arguments
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether a provider did not take a call; of some, litellm asks for the answer only as its stream is read."""
+    status = getattr(getattr(error, "original_exception", None) or error, "status_code", None)
+    return isinstance(status, int) and status in _REFUSALS
 
 
 def _error(status: int, error: Exception) -> Answer:

@@ -11,6 +11,7 @@ from gateway.errors import ApiError, UpstreamFailed
 from gateway.ledger.record import Record
 from gateway.types import Context
 from gateway.wire import chat, sse
+from gateway.wire.decode import of_upstream
 from gateway.wire.errors import error_body
 
 _MOST_TOKENS: Final = 10**9
@@ -18,13 +19,16 @@ _MOST_TOKENS: Final = 10**9
 _DONE: Final = b"[DONE]"
 _ENDING: Final = 4
 """Events from the one that says why an answer is finished to the last, usage and [DONE] among them."""
-_CONTENT_MARKS: Final = (b'"content":', b'"tool_calls":', b'"refusal":', b'"reasoning_content":', b'"text":')
+_CONTENT_MARKS: Final = (
+    *(b'"content":', b'"tool_calls":', b'"function_call":', b'"refusal":'),
+    *(b'"reasoning_content":', b'"reasoning":'),
+)
 
 
 def note_answer(record: Record, body: bytes) -> None:
     """Takes the model and the usage from a whole answer."""
     try:
-        meta = chat.decode_meta(body)
+        meta = of_upstream(chat.decode_meta, body)
     except (msgspec.DecodeError, RecursionError):
         record.usage_source = "missing"
         return
@@ -120,9 +124,9 @@ def _ends(event: bytes) -> bool:
 
 def _tells_an_error(event: bytes) -> bool:
     try:
-        error = chat.decode_fields(sse.data_of(event) or b"{}").get("error")
+        error = of_upstream(chat.decode_fields, sse.data_of(event) or b"{}").get("error")
         # null, false, and what is empty: some servers have the field in every event
-        return error is not None and bool(msgspec.json.decode(error))
+        return error is not None and bool(of_upstream(msgspec.json.decode, bytes(error)))
     except (msgspec.DecodeError, RecursionError):
         return False
 
@@ -130,7 +134,8 @@ def _tells_an_error(event: bytes) -> bool:
 def _has_content(event: bytes) -> bool:
     answer = _answer(event)
     deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
-    return any(d.content or d.refusal or d.reasoning_content or d.tool_calls for d in deltas)
+    thought = any(d.reasoning_content or d.reasoning for d in deltas)
+    return thought or any(d.content or d.refusal or d.tool_calls or d.function_call for d in deltas)
 
 
 def _answer(event: bytes) -> chat.UpstreamAnswer | None:
@@ -138,7 +143,7 @@ def _answer(event: bytes) -> chat.UpstreamAnswer | None:
     if data is None:
         return None
     try:
-        return chat.decode_answer(data)
+        return of_upstream(chat.decode_answer, data)
     except (msgspec.DecodeError, RecursionError):
         return None
 

@@ -1,4 +1,4 @@
-"""A JSON body as a struct, or a clear BadRequest."""
+"""JSON as structs: a client's body, or a clear BadRequest; and what an upstream says."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -24,6 +24,15 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
         raise _invalid(error) from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {_malformed(decode, body, error)}") from error
+
+
+def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
+    """What an upstream says as a struct. Bytes that are no UTF-8, as of a character that a stream cuts in two, are read
+    as clients read them. Raises msgspec.DecodeError and RecursionError."""
+    try:
+        return decode(data)
+    except UnicodeDecodeError:
+        return decode(data.decode(errors="replace").encode())
 
 
 def _malformed(decode: Callable[[bytes], T], body: bytes, error: msgspec.DecodeError) -> msgspec.DecodeError:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
+from gateway.wire.decode import of_upstream
+
 Path = tuple[str | int, ...]
 """The way to a value: keys of objects, indexes of lists."""
 
@@ -26,7 +28,8 @@ def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
         within.setdefault(first, {})[tuple(rest)] = value
     if not within:
         return bytes(data)
-    holder: dict[str, Raw] | list[Raw] = _object(data) if isinstance(next(iter(within)), str) else _list(data)
+    of_keys = isinstance(next(iter(within)), str)
+    holder: dict[str, Raw] | list[Raw] = of_upstream(_object, bytes(data)) if of_keys else _list(data)
     for key, inner in within.items():
         holder[key] = Raw(rewrite(holder[key], inner))  # type: ignore[index]
     return _encode(holder)

@@ -55,6 +55,14 @@ def test_another_tokenizer_is_another_encoder(small: Path, tmp_path: Path) -> No
     assert prepare(resolve(f"folder:{small}"), tmp_path) != one
 
 
+def test_a_folder_that_is_not_whole_is_named(small: Path, tmp_path: Path) -> None:
+    folder = prepare(resolve(f"folder:{small}"), tmp_path)
+    (folder / DESCRIPTION).unlink()
+    with pytest.raises(EncoderError, match=rf"{folder} holds no encoder\.json, so it is not whole; delete it"):
+        prepare(resolve(f"folder:{small}"), tmp_path)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 def test_nothing_is_left_behind_when_it_fails(small: Path, tmp_path: Path) -> None:
     (small / "model.onnx").write_bytes(b"no graph at all")
     with pytest.raises(EncoderError, match=r"model\.onnx could not be fused"):

@@ -93,14 +93,15 @@ def test_how_a_folder_is_pooled(
     assert resolve(str(folder)).pooling == pooling
 
 
-def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", ["model.onnx_data", "model.onnx.data"])
+def test_a_folder_laid_out_as_on_the_hub(tmp_path: Path, data: str) -> None:
     folder = fake_folder(tmp_path, model_type="xlm-roberta", max_position_embeddings=514)
     (folder / "onnx").mkdir()
     (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
-    (folder / "onnx" / "model.onnx_data").write_bytes(b"weights")
+    (folder / "onnx" / data).write_bytes(b"weights")
     found = resolve(str(folder))
     assert found.max_tokens == 512
-    assert found.data == (folder / "onnx" / "model.onnx_data",)
+    assert found.data == (folder / "onnx" / data,)
 
 
 @pytest.mark.parametrize(

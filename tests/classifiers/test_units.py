@@ -32,6 +32,8 @@ def test_what_people_write(parse, text, value) -> None:
         (parse_share, "101%", "not between"),
         (parse_share, "-1%", "not between"),
         (parse_share, "two", "percentage"),
+        (parse_share, "2,5%", "write it with a point, such as 2.5%"),
+        (parse_share, "5 percent", "write it as 5%"),
         (parse_share, "nan", "percentage"),
         (parse_duration, "3", "units: ms, s"),
         (parse_duration, "3 fortnights", "units: ms, s"),

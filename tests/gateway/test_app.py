@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway.app import create_app
 from gateway.config.load import Loaded
 from gateway.contract.owner import Owner
+from gateway.contract.safety_owner import SafetyOwner
 from gateway.contract.store import ContractStore
 from gateway.ledger.calls import CallStore, KeptCall
 from gateway.ledger.sqlite import SQLiteLedger
@@ -183,6 +184,25 @@ async def test_while_old_calls_are_forgotten_what_the_command_line_did_is_notice
             await asyncio.wait_for(seen.wait(), 20)
         finally:
             over.set()
+
+
+async def test_a_fault_of_one_look_keeps_no_other_from_what_is_due(
+    running: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked = asyncio.Event()
+
+    async def fault(_: Owner) -> None:
+        raise RuntimeError("odd")
+
+    async def look(_: SafetyOwner) -> None:
+        looked.set()
+
+    monkeypatch.setattr(Owner, "look", fault)
+    monkeypatch.setattr(SafetyOwner, "look", look)
+    monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
+    async with running():
+        await asyncio.wait_for(looked.wait(), 20)
+    assert "a look at what is due" in caplog.text
 
 
 async def test_a_stop_ends_forgetting_and_loses_nothing_else(

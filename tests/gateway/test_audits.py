@@ -221,6 +221,23 @@ async def test_it_is_withdrawn_when_the_reference_no_longer_says_the_same(
     assert seen[-1] == {"fail": 502}.get(word, status)
 
 
+async def test_an_answer_that_is_no_text_is_a_pair_and_its_client_gets_it(wire: Wire, ask: Any) -> None:
+    """Where texts of calls are kept as well."""
+
+    class Cut(Reference):
+        async def send(self, call: Call) -> Answer:
+            answer = await super().send(call)
+            # half of a character
+            return Answer(status=200, headers=[], body=answer.body.replace(b'"card"', b'"card \xe2\x82"'))
+
+    learns = ONCE.replace("    then:", "    retrain: {every: 200 pairs}\n    then:")
+    gateway = wire(learns, models="content: {keep: 1d}\n", upstreams={"one": Cut(), "two": Cut()})
+    answer = await ask(gateway.app, body())
+    assert (answer.status, b"card \xe2\x82" in answer.body) == (200, True)
+    [contract] = gateway.contracts.contracts.values()
+    assert contract.pairs == 1
+
+
 async def test_another_prompt_or_shape_begins_anew(wire: Wire, ask: Any) -> None:
     gateway = wired(wire, Reference())
     await decisions(gateway, ask, 500)

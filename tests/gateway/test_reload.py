@@ -11,6 +11,7 @@ import pytest
 from classifiers import Worker, artifact
 from classifiers.errors import EncoderError
 from classifiers.policy import Policy
+from classifiers.registry import Registry
 from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.in_use import InUse, edition
@@ -90,6 +91,31 @@ async def test_verdicts_of_a_new_versions_labels_stand_at_zero(
     for rule in ("intents", ""):
         labels = {"rule": rule, "classifier": "bank", "outcome": "label", "label": "refund"}
         assert watched.metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 0, rule
+
+
+async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_withdrawn(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In another order they are another contract's, which would begin in shadow once the version takes over."""
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    other, alike, first = publish(FIRST, turned), publish(SECOND), publish(THIRD)
+    loaded = load(
+        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
+    )
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    for version in (other, alike):
+        registry.propose("bank", version)
+        for _ in range(3):
+            await watched.look()
+        assert (watched.version, watched.failures) == (first, 0)
+        tried = {"bank": version} if version == alike else {}
+        assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
+    watched.worker.close()
+    assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
 
 
 async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(

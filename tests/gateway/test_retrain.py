@@ -39,7 +39,7 @@ rules:
     then: {"*": {answer: label}}
 """
 BANK = among("bank", ("greeting", "rate", "card", "other"))
-OLD, NEW = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+OLD, NEW, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
 
 
 class Tries:
@@ -89,6 +89,33 @@ async def test_the_end_of_a_trial_is_told_once(
     assert ended == {"promoted": 1 if outdoes else None, "withdrawn": None if outdoes else 1}
     assert in_use.edition.versions == {"bank": new if outdoes else old}
     assert in_use.edition.proposed == {}
+
+
+@pytest.mark.parametrize("outdoes", [True, False])
+@pytest.mark.parametrize("put", ["propose", "promote"])
+async def test_what_is_put_there_by_hand_while_a_trial_ends_stays(
+    load: Callable[[str], Loaded],
+    publish: Callable[[datetime], str],
+    policies: dict[str, Policy],
+    outdoes: bool,
+    put: str,
+) -> None:
+    old, new, third = publish(OLD), publish(NEW), publish(THIRD)
+    loaded = load(GATEWAY)
+    registry, metrics = Registry(loaded.models_dir), Metrics()
+    registry.promote("bank", old)
+    registry.propose("bank", new)
+
+    class Meanwhile(Tries):
+        async def trial(self, *_: str, **__: str) -> Trial:
+            getattr(registry, put)("bank", third)
+            return await super().trial()
+
+    in_use = InUse(Edition(policies=policies, versions={"bank": old}, proposed={"bank": new}))
+    owner = cast("Owner", Meanwhile(outdoes=outdoes))
+    await Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics).look()
+    expected = (old, third) if put == "propose" else (third, new)
+    assert (registry.current("bank"), registry.proposed("bank")) == expected
 
 
 class Trains:
@@ -198,14 +225,52 @@ async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Le
     assert [len(calls) for calls in gateway.trains.given] == [60]
 
 
+def without_rate(policy: Policy) -> dict[str, Any]:
+    return {"labels": {name: label for name, label in policy.labels.items() if name != "rate"}}
+
+
+def in_another_order(policy: Policy) -> dict[str, Any]:
+    """In which the contract of the trial would not be that of the version in use."""
+    return {"labels": dict(reversed(policy.labels.items()))}
+
+
+def without_other(_: Policy) -> dict[str, Any]:
+    return {"other": None}
+
+
+@pytest.mark.parametrize("change", [without_rate, in_another_order, without_other])
 async def test_where_the_file_names_other_labels_than_the_version_in_use_nothing_is_trained(
+    learns: Callable[..., Learns],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Policy], dict[str, Any]],
+) -> None:
+    gateway = learns(0)
+    gateway.tell(policies["bank"].model_copy(update=change(policies["bank"])))
+    assert await gateway.look() == ["failed"]
+    assert "bank.yaml names other labels than the version in use, or in another order; run: offramp" in caplog.text
+    assert "; it is tried again in 1 h" in caplog.text
+
+
+async def test_a_policy_of_another_name_is_not_trained_in_vain(
     learns: Callable[..., Learns], policies: dict[str, Policy], caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = learns(0)
-    fewer = {name: label for name, label in policies["bank"].labels.items() if name != "rate"}
-    gateway.tell(policies["bank"].model_copy(update={"labels": fewer}))
+    gateway.tell(policies["bank"].model_copy(update={"name": "shop"}))
     assert await gateway.look() == ["failed"]
-    assert "bank.yaml names other labels than the version in use; it is tried again in 1 h" in caplog.text
+    assert "bank.yaml: its name: is shop, not bank, which is to be trained; it is tried again" in caplog.text
+
+
+async def test_what_has_the_same_name_in_the_folder_is_not_run_in_its_place(
+    load: Callable[[str], Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of one's own may be called gateway, too."""
+    (tmp_path / "gateway.py").write_text("print('another')\n")
+    monkeypatch.chdir(tmp_path)
+    loaded, owner = load(GATEWAY), cast("Owner", Tries(outdoes=False))
+    retrainer = Retrainer(loaded, owner=owner, in_use=InUse(Edition()), metrics=Metrics())
+    code, said = await retrainer._run(loaded.settings.rules[0], [])
+    assert (code, "another" in said, "bank.yaml" in said) == (2, False, True)
 
 
 async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns: Callable[..., Learns]) -> None:

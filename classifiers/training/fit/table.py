@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classifiers.encoder.ngrams import NGrams
 from classifiers.encoder.session import Encoder
+from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Calibration, Floats, Windowing
 from classifiers.policy import Policy
@@ -47,9 +48,11 @@ class Lesson:
         """rows: of one label each."""
         classes = classes_of(policy, rows)
         room = encoder.room(Windowing().tokens)
+        # as far as `embed` looks
+        texts = (normalise(row.text[: room * LONGEST_CHARS_A_TOKEN]) for row in rows)
         return cls(
             classes=classes,
-            windows=[encoder.surround(encoder.tokenize(normalise(row.text))[:room]) for row in rows],
+            windows=[encoder.surround(encoder.tokenize(text)[:room]) for text in texts],
             targets=np.array([classes.index(row.labels[0]) for row in rows], np.int32),
             weights=np.array([row.weight for row in rows], np.float32),
             private=np.array([bool(row.digest) for row in rows]),

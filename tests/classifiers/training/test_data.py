@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,12 @@ def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> N
     assert first.group == second.group
 
 
+def test_groups_can_be_written_to_a_file_whatever_they_and_the_file_are_called(intent: Policy, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"r\xe9ponses.jsonl")
+    path.write_text('{"text": "a", "label": "other", "group": "\\ud83d"}\n{"text": "b", "label": "other"}\n')
+    assert [row.group for row in read_rows(intent, [path])] == ["r\ufffdponses.jsonl/\ufffd", "r\ufffdponses.jsonl:2"]
+
+
 def test_other_columns_are_no_groups(intent: Policy, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label,batch\na,lost_card,2024-05\nb,lost_card,2024-05\n")
     first, second = read_rows(intent, [tmp_path / "a.csv"])
@@ -214,6 +221,14 @@ def test_text_in_another_encoding_is_named_by_line(intent: Policy, tmp_path: Pat
     path.write_bytes("text,label\nok,lost_card\ncafé,lost_card\n".encode("latin-1"))
     with pytest.raises(TrainingError, match=r"a\.csv:3: not UTF-8"):
         read_rows(intent, [path])
+
+
+def test_a_pipe_is_read_once(intent: Policy) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"\xef\xbb\xbf" + '{"text": "ok", "label": "other"}\n{"text": "café"}\n'.encode("latin-1"))
+    os.close(writer)
+    with os.fdopen(reader), pytest.raises(TrainingError, match=rf"fd/{reader}:2: not UTF-8"):
+        read_rows(intent, [Path(f"/dev/fd/{reader}")])
 
 
 def test_files_are_left_as_they_are(intent: Policy, tmp_path: Path) -> None:

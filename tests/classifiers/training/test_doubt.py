@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -103,6 +104,16 @@ def test_neighbours_of_the_same_group_have_no_say() -> None:
     asked = np.array([0])
     assert [part.tolist() for part in neighbours(vectors, labels, ["a", "b", "c", "d"], asked, 3)] == [[0], [1]]
     assert [part.tolist() for part in neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3)] == [[1], [0]]
+
+
+def test_a_long_name_of_a_group_takes_its_room_once() -> None:
+    vectors, labels = unit(np.eye(300, 300)), np.zeros(300, np.int32)
+    groups = ["x" * 100_000, *(f"g{place}" for place in range(299))]
+    tracemalloc.start()
+    neighbours(vectors, labels, groups, np.array([0, 1]), 1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10_000_000
 
 
 def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: MakePolicy) -> None:

@@ -25,6 +25,12 @@ def test_at_most_the_share_asked_for_goes_on() -> None:
         assert 0 <= limits.unsure <= 1
 
 
+def test_shares_that_floats_hold_inexactly_are_counted_exactly() -> None:
+    small = np.linspace(0.001, 1, 100, dtype=np.float32)[:, None]
+    limits = grey.band(small, np.zeros(100, bool), most_asked=0.57)
+    assert grey.through(small, small, limits).asked.sum() == 57
+
+
 def test_a_band_is_no_wider_than_harmful_text_needs() -> None:
     small = np.concatenate([scores(0.05, 500), np.full((300, 2), 0.8, np.float32)])
     harmful = np.arange(800) >= 500

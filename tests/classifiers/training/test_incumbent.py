@@ -291,6 +291,19 @@ def test_where_its_rows_are_gone_a_note_says_so_too(run: Train, models_dir: Path
     assert note == f"nothing is held out to compare with the version in use: {first.version}'s rows are not kept here"
 
 
+def test_where_what_is_in_use_cannot_be_asked_a_note_says_why_nothing_is_compared(run: Train, models_dir: Path) -> None:
+    every = rows()
+    first = run(every[::8])
+    head = models_dir / "desks" / (first.version or "") / "head.safetensors"
+    head.write_bytes(head.read_bytes() + b"x")
+    again = run(every)
+    assert again.accepted
+    assert again.report["incumbent"] is None
+    note = again.report["incumbent_note"]
+    assert note.startswith("the new version is not compared with the one in use: ")
+    assert f"{head} has been changed" in note
+
+
 def test_where_none_is_sure_enough_other_may_be_the_likeliest() -> None:
     def said(**scores: float) -> Verdict:
         return Verdict(classifier="desks", version="v", scores=scores, abstention=Abstention.UNSURE)

@@ -1,3 +1,4 @@
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,19 @@ def test_of_calls_no_text_is_kept(tmp_path: Path) -> None:
     assert kept.load(tmp_path, "tiny", "v") == (*ROWS, replace(call, text=""))
     assert known_by(replace(call, text="")) == known_by(replace(call, digest="", text="Call Ada on 555!"))
     assert "Ada" not in call.shown
+
+
+def test_what_cannot_be_written_or_is_put_nowhere_leaves_nothing_behind(tmp_path: Path) -> None:
+    half = replace(ROWS[0], text="half \ud83d")
+    with pytest.raises(UnicodeEncodeError):
+        kept.keep(tmp_path, "tiny", "v", (*ROWS, half))
+    with kept.written(tmp_path, "tiny", ROWS):
+        pass
+    assert list((tmp_path / "tiny" / "training").iterdir()) == []
+
+
+def test_only_whoever_trained_may_read_them(tmp_path: Path) -> None:
+    assert stat.S_IMODE(kept.keep(tmp_path, "tiny", "v", ROWS).stat().st_mode) == 0o600
 
 
 def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,16 @@ def test_the_nearest_come_first() -> None:
 def test_a_group_can_be_left_out() -> None:
     found = nearest(VECTORS[:1], ROWS, VECTORS, groups=["1"])
     assert [row["text"] for row in found[0]] == ["z"]
+
+
+def test_a_long_name_of_a_group_takes_its_room_once() -> None:
+    rows = [replace(row, group=f"{row.group}{'x' * 100_000 * (not place)}") for place, row in enumerate(ROWS * 100)]
+    tracemalloc.start()
+    (found,) = nearest(VECTORS[:1], rows, np.tile(VECTORS, (100, 1)), groups=[rows[0].group], count=1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[0]["text"] == "x"
+    assert most < 10_000_000
 
 
 def test_a_held_out_error_is_not_its_own_neighbour() -> None:

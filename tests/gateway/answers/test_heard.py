@@ -28,6 +28,7 @@ def body(*contents: str | None, **message: Any) -> bytes:
         (body("card lost", "greeting"), None),
         (body("It is about a card that was lost."), None),
         (body(""), None),
+        (body("card lost@").replace(b"@", b"\xe2\x80"), "card_lost"),
         (b"<html>", None),
         (b'{"error": {"message": "card_lost"}}', None),
     ],

@@ -67,3 +67,23 @@ def test_keys_that_cannot_be_told(prompt: str, expected: Reason) -> None:
 )
 def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
     assert [word(label, Names(labels), prompt) for label in labels] == list(labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "prompt", "expected"),
+    [
+        (("हिन्दी", "தமிழ்", "हिन्द"), "उत्तर दें: हिन्दी, தமிழ் या हिन्द।", ["हिन्दी", "தமிழ்", "हिन्द"]),
+        (("खाता_बंद", "शुल्क"), "खाता बंद या शुल्क", ["खाता बंद", "शुल्क"]),
+        (("café", "thé"), "Cafe\u0301 ou the\u0301 ?", ["Cafe\u0301", "the\u0301"]),
+        (("CO²", "CO"), "CO² or CO?", ["CO²", "CO"]),
+        (("ÉTÉ", "hiver_long"), "été, HIVER-LONG", ["été", "HIVER-LONG"]),
+    ],
+)
+def test_labels_with_marks_are_found_whole(labels: tuple[str, ...], prompt: str, expected: list[str]) -> None:
+    assert [word(label, Names(labels), prompt) for label in labels] == expected
+
+
+def test_a_word_that_another_begins_with_is_not_named_by_it() -> None:
+    found = word("हिन्द", Names(("हिन्द", "हिन्दी", "शुल्क")), "हिन्दी या शुल्क")
+    assert isinstance(found, Unmet)
+    assert found.reason == Reason.LABEL_NOT_ASKED

@@ -52,6 +52,10 @@ def test_shapes(fields: dict[str, Any], expected: object) -> None:
         ({"tools": [TOOL], "tool_choice": "auto"}, Reason.FREE_TOOLS),
         ({"tools": [TOOL, OTHER_TOOL], "tool_choice": "required"}, Reason.FREE_TOOLS),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}], "tool_choice": "required"}, Reason.FREE_TOOLS),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}},
+            Reason.FREE_TOOLS,
+        ),
         ({"functions": [TOOL["function"]]}, Reason.FREE_TOOLS),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "no"}}}, Reason.MALFORMED),
         ({"response_format": {"type": "json_schema"}}, Reason.MALFORMED),

@@ -43,6 +43,11 @@ def test_an_unknown_figure_is_refused_with_the_nearest_name() -> None:
     bounds.check([Bound(name="accuracy", limit=1)], ["accuracy"])
 
 
+def test_a_figure_that_is_just_its_bound_holds_it() -> None:
+    limits = bounds.parse(["accuracy=0.9%"], ["ece=5.6%"])
+    assert list(bounds.failures(limits, {"accuracy": 0.009, "ece": 0.056})) == []
+
+
 def test_a_line_for_each_that_does_not_hold() -> None:
     found = bounds.failures(
         [

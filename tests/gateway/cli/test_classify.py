@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from classifiers import Runtime
 from classifiers.registry import Registry
 from classifiers.training import kept
 from classifiers.training.rows import Row
+from classifiers.verdict import SlotValue
+from gateway.cli.classify import said
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 
@@ -48,6 +51,25 @@ def test_each_line_is_a_text_whatever_system_wrote_it(classify: Classify, stdin:
     done = classify(stdin=stdin)
     assert done.exit_code == Exit.DONE
     assert [one["text"] for one in json.loads(done.stdout)] == texts
+
+
+def test_many_texts_are_not_held_at_once(classify: Classify, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, ask = [], Runtime.classify
+
+    def counted(runtime: Runtime, readings: Any, *more: Any) -> Any:
+        held.append(len(readings))
+        return ask(runtime, readings, *more)
+
+    monkeypatch.setattr(Runtime, "classify", counted)
+    texts = [f"hi {number % 3}" for number in range(600)]
+    told = json.loads(classify(stdin="\n".join(texts).encode()).stdout)
+    assert [one["text"] for one in told] == texts
+    assert max(held) == 256
+
+
+def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
+    raw = "\x1b[2J \u202e"
+    assert said(SlotValue(slot="name", start=0, end=6, raw=raw, value=raw, confidence=1.0)) == "= \\x1b[2J \\u202e"
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,12 @@ SCOPE = Scope(
 )
 
 
-async def calls(folder: Path, result_of: Callable[[int], str], count: int) -> None:
+async def calls(folder: Path, result_of: Callable[[int], str], count: int, *, of: Scope = SCOPE) -> None:
     clock = iter(range(10**6))
     store = ContractStore(folder / "offramp.db")
     owner = Owner(store, draw=random.Random(0).random, clock=lambda: 1.7e9 + 60 * next(clock))
     for number in range(count):
-        flipped = owner.flip(SCOPE, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
+        flipped = owner.flip(of, Terms(target=0.05, confidence=0.95), notice_s=7 * 86400)
         if not flipped.answers(0.9):
             result = result_of(number)
             await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result, novelty=0.1)
@@ -79,6 +79,16 @@ async def test_without_a_certificate_there_is_no_drift(tmp_path: Path) -> None:
     [contract] = json.loads(shown(tmp_path, "--json"))
     assert contract["drift"] is None
     assert "moved" not in shown(tmp_path)
+
+
+async def test_a_models_name_that_a_client_wrote_moves_no_cursor(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(GATEWAY)
+    await calls(tmp_path, lambda _: "agrees", 1, of=replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))
+    said = shown(tmp_path)
+    assert "\x1b" not in said
+    assert r"hours for m\n\x1b[2J (demo/m\n\x1b[2J, " in said
+    [contract] = json.loads(shown(tmp_path, "--json"))
+    assert contract["model"] == "m\n\x1b[2J"
 
 
 JUDGED = """\

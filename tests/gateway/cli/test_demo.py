@@ -1,15 +1,20 @@
-"""The gateway of `offramp demo`: its own, whoever else holds the port."""
+"""The gateway of `offramp demo`: its own, whoever else holds the port; and what is asked of it."""
 
+import asyncio
+import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from gateway.cli.demo import _gateway
+from gateway.cli.demo import MESSAGES, _asked_for, _gateway, _send, _train
+from gateway.cli.main import app
 from gateway.cli.output import Exit
 
 
@@ -51,3 +56,57 @@ def test_the_gateway_takes_a_free_port_and_is_gone_after_the_demo(config: Path) 
         assert answer.status == 200
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{address}/ready", timeout=60)
+
+
+def test_the_model_asked_for_is_one_that_the_file_opens(config: Path) -> None:
+    with _gateway(config, 0, real=False) as address:
+        sent = asyncio.run(_send(address, _asked_for(config)))
+    assert [one.decision for one in sent] == ["forward"] * len(MESSAGES)
+    config.write_text(config.read_text().replace("dear: one", "dear: one, other: one"))
+    assert _asked_for(config) == "gpt-4o"
+    config.write_text("version: 1\nupstreams: {one: {kind: echo}}\n")
+    with pytest.raises(typer.Exit) as ended:
+        _asked_for(config)
+    assert ended.value.exit_code == Exit.USAGE
+
+
+def test_a_call_that_fails_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with _gateway(config, 0, real=False) as address, pytest.raises(typer.Exit) as ended:
+        asyncio.run(_send(address, "nope"))
+    assert ended.value.exit_code == Exit.UPSTREAM
+    assert "The model 'nope' does not exist here" in capsys.readouterr().err
+
+
+def test_a_block_in_the_shape_of_an_error_is_a_message_like_others(config: Path, publish: Callable[..., str]) -> None:
+    publish(datetime.now(UTC))
+    block = "{block: {message: Not here., shape: error}}"
+    config.write_text(
+        config.read_text()
+        + f'models_dir: {config.parent}/models\nrules: [{{name: r, classifier: bank, then: {{"*": {block}, '
+        f"other: {block}}}, when_unsure: block}}]\n"
+    )
+    with _gateway(config, 0, real=False) as address:
+        sent = asyncio.run(_send(address, "dear"))
+    assert ("block", "Not here.") in {(one.decision, one.answer) for one in sent}
+
+
+def test_what_it_sends_with_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["demo"])
+    assert done.exit_code == Exit.USAGE
+    assert "pip install 'offramp[demo]'" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_version_that_is_gone_is_trained_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr("gateway.cli.demo._run", lambda *arguments: ran.append(arguments))
+    policy, home = config.parent / "policies" / "tiny.yaml", config.parent / "models" / "tiny"
+    for folder in (policy.parent, home):
+        folder.mkdir(parents=True)
+    policy.write_text("version: 1\nname: tiny\nkind: intent\nabout: x\nlabels: {a: {means: a}}\nother: b\n")
+    config.write_text(config.read_text() + "rules: [{name: r, classifier: tiny, then: {a: forward}}]\n")
+    (home / "current").write_text("20260101-000000-00000000\n")
+    _train(config)
+    assert ran == [("train", str(policy))]

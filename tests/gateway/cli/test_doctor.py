@@ -39,3 +39,19 @@ def test_a_ledgers_folder_need_not_be_there_yet(ledger: str, detail: str, models
     told = {one["check"]: one for one in json.loads(done.stdout)}
     assert told["ledger"] == {"check": "ledger", "ok": True, "detail": detail.format(tmp_path)}
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("prices", "ok", "detail"),
+    [
+        ("version: 1\nas_of: 2026-11-25\nsource: ours\nmodels: {}\n", True, "{}, as of 2026-11-25"),
+        ("version: 1\nsource: ours\nmodels: {}\n", False, "{}:1:1: needs as_of:"),
+    ],
+)
+def test_a_price_list_is_read(prices: str, ok: bool, detail: str, models_dir: Path, tmp_path: Path) -> None:
+    gateway = f"version: 1\nmodels_dir: {models_dir}\nprices: prices.yaml\nupstreams: {{one: {{kind: echo}}}}\n"
+    (tmp_path / "gateway.yaml").write_text(gateway)
+    (tmp_path / "prices.yaml").write_text(prices)
+    done = CliRunner().invoke(app, ["doctor", "--json", str(tmp_path / "gateway.yaml")])
+    told = {one["check"]: one for one in json.loads(done.stdout)}
+    assert told["prices"] == {"check": "prices", "ok": ok, "detail": detail.format(tmp_path / "prices.yaml")}

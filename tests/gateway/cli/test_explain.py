@@ -1,15 +1,23 @@
-"""`offramp explain` for what the gateway refuses, before any classifier is loaded."""
+"""`offramp explain` for what the gateway refuses, before any classifier is loaded; what else it shows."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from classifiers import artifact
+from classifiers.model import Band, Model, Threshold
+from classifiers.policy import Policy
+from classifiers.registry import Registry
+from gateway.cli.explain import _found
 from gateway.cli.main import app
 from gateway.cli.output import Exit, problems_as_exit_codes
 
@@ -75,3 +83,36 @@ def test_a_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
         check=False,
     )
     assert b"has no rules; every request is forwarded" in done.stderr
+
+
+def publish_again(models_dir: Path, model: Model) -> None:
+    registry = Registry(models_dir)
+    with registry.staging(model.policy.name) as folder:
+        artifact.save(model, folder, report={})
+        registry.publish(model.policy.name, folder)
+
+
+def test_thresholds_are_those_for_such_a_text(tmp_path: Path, models_dir: Path, publish: Callable[..., str]) -> None:
+    publish(datetime.now(UTC))
+    model = artifact.load(Registry(models_dir).resolve("bank")).model
+    usual, short = ({label: Threshold(act=act, unsure=act) for label in model.policy.labels} for act in (0.25, 0.75))
+    stage = replace(model.last, thresholds=usual, bands={Band(above=0, up_to=40): short})
+    publish_again(models_dir, replace(model, stages=(stage,)))
+    rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: bank, then: {{rate: forward}}}}]\n"
+    for text, act in (("rate", 0.75), ("what is the rate " * 5, 0.25)):
+        (rule,) = json.loads(explained(tmp_path, NAMED + rules, text, "--json").stdout)["rules"]
+        assert rule["thresholds"] == {label: [act, act] for label in usual}
+
+
+def test_what_would_be_forwarded_is_one_line_that_no_terminal_acts_on(tmp_path: Path, models_dir: Path) -> None:
+    labels = {"contact": {"means": "gives an address", "patterns": "email"}}
+    policy = {"version": 1, "name": "data", "kind": "safety", "about": "tests", "labels": labels}
+    publish_again(models_dir, Model(policy=Policy.model_validate(policy), stages=()))
+    rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: data, then: {{contact: redact}}}}]\n"
+    done = explained(tmp_path, NAMED + rules, "\x1b[2J joe@example.com\nhi")
+    assert "forwards: \\x1b[2J [EMAIL_1]\\nhi\n" in done.output
+
+
+def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
+    slot = {"slot": "name", "raw": "\x1b[2J", "value": "\x1b[2J", "currency": None}
+    assert _found({"spans": [], "slots": [slot]}) == ["fills in name: '\\x1b[2J' (\\x1b[2J)"]

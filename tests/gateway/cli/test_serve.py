@@ -1,4 +1,4 @@
-"""`offramp serve` where the port is another's, though it was free at first."""
+"""`offramp serve` where the port is another's, though it was free at first; and the host that it is told."""
 
 from contextlib import closing
 from pathlib import Path
@@ -31,3 +31,27 @@ def test_a_port_that_another_took_while_this_one_was_loading_is_told(
     assert done.exit_code == Exit.ENVIRONMENT
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output
     assert "offramp serves" not in done.output
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A gateway that any address may reach."""
+    monkeypatch.setattr("gateway.cli.serve.log_to_stderr", lambda: None)
+    monkeypatch.setenv("K", "secret")
+    file = tmp_path / "gateway.yaml"
+    file.write_text('version: 1\naccess_key: "${K}"\nupstreams: {one: {kind: echo}}\nmodels: {dear: one}\n')
+    return file
+
+
+def test_a_host_that_can_be_none_is_told(file: Path) -> None:
+    done = CliRunner().invoke(app, ["serve", str(file), "--host", "127..0.0.1", "--port", "1"])
+    assert done.exit_code == Exit.USAGE
+    assert "--host: '127..0.0.1:1' is not host:port" in done.output
+
+
+def test_a_host_may_stand_in_brackets(file: Path) -> None:
+    with closing(bind("127.0.0.1", 0)) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        done = CliRunner().invoke(app, ["serve", str(file), "--host", "[127.0.0.1]", "--port", str(port)])
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output

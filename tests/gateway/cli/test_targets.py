@@ -1,5 +1,6 @@
 """What is to be written is refused before anything is done, where it would harm or cannot be."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,15 @@ def test_eval_refuses_before_it_loads_anything(data: Path, monkeypatch: pytest.M
     done = CliRunner().invoke(app, ["eval", "bank", "rows.json", *flags])
     assert (done.exit_code, data.read_bytes()) == (2, before)
     assert sorted(path.name for path in data.parent.iterdir()) == ["rows.json"]
+
+
+def test_a_page_names_files_whose_names_are_no_text(tmp_path: Path) -> None:
+    policy = tmp_path / "one.yaml"
+    policy.write_text("version: 1\nname: one\nkind: safety\nabout: x\nlabels: {contact: {means: x, patterns: email}}\n")
+    rows = tmp_path / os.fsdecode(b"r\xe9ponses.jsonl")
+    rows.write_text('{"text": "write to ada@example.com", "label": "contact"}\n')
+    models, page = str(tmp_path / "models"), tmp_path / "page.html"
+    assert CliRunner().invoke(app, ["train", str(policy), "--models", models]).exit_code == 0
+    done = CliRunner().invoke(app, ["eval", "one", str(rows), "--models", models, "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "r\ufffdponses.jsonl" in page.read_text("utf-8")

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -42,15 +43,16 @@ Train = Callable[..., Result]
 
 @pytest.fixture
 def train(models_dir: Path, tmp_path: Path) -> Train:
-    """train(**policies): trains them in their order; answer: to whether to go on, as on a terminal."""
+    """train(**policies): trains them in their order; answer: to whether to go on, as on a terminal. asks: whether it
+    is one where nothing is answered."""
 
-    def run(*flags: str, answer: str = "", **policies: str) -> Result:
+    def run(*flags: str, answer: str = "", asks: bool = False, **policies: str) -> Result:
         files = []
         for name, text in policies.items():
             files.append(tmp_path / f"{name}.yaml")
             files[-1].write_text(text)
         command = ["train", *map(str, files), "--models", str(models_dir), *flags]
-        return CliRunner().invoke(app, command, input=answer, env={"FORCE_COLOR": "1" if answer else None})
+        return CliRunner().invoke(app, command, input=answer, env={"FORCE_COLOR": "1" if answer or asks else None})
 
     return run
 
@@ -190,3 +192,44 @@ def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.Monkey
     done = train("--calls", answer=lines, one=TAUGHT.replace("taught", "one"))
     assert given == [("hello\ud83d", "greeting"), ("", "refund")]
     assert "left out 2 of the calls" in done.output
+
+
+def test_nobody_is_there_to_say_yes_at_the_end_of_standard_input(
+    train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for closed in (False, True):
+        if closed:
+            monkeypatch.setattr("gateway.cli.train.sys", Mock(stdin=None))
+        done = train(asks=True, taught=TAUGHT + TEACHER, one=PATTERNS.format(name="one"))
+        assert done.exit_code == Exit.UPSTREAM
+        assert "standard input is at its end, so nobody can say yes; --yes does" in done.stderr
+        assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
+        assert Registry(models_dir).names() == ["one"]
+
+
+def test_ctrl_c_at_the_question_ends_it_all(train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        stop = typer.Abort()
+        stop.__context__ = KeyboardInterrupt()
+        raise stop
+
+    monkeypatch.setattr(typer, "confirm", pressed)
+    done = train(asks=True, taught=TAUGHT + TEACHER, one=PATTERNS.format(name="one"))
+    assert done.exit_code == Exit.UNEXPECTED
+    assert Registry(models_dir).names() == []
+
+
+def test_two_policies_of_one_name_are_refused_before_either_is_trained(train: Train, models_dir: Path) -> None:
+    done = train(one=PATTERNS.format(name="one"), copy=PATTERNS.format(name="one"))
+    assert isinstance(done.exception, ConfigError)
+    assert "copy.yaml: name: one is the name in " in str(done.exception)
+    assert Registry(models_dir).names() == []
+
+
+def test_a_version_is_not_published_where_its_rows_cannot_be_kept(train: Train, models_dir: Path) -> None:
+    (models_dir / "one").mkdir(parents=True)
+    (models_dir / "one" / "training").write_text("no folder")
+    done = train("--json", one=PATTERNS.format(name="one"))
+    assert isinstance(done.exception, OSError)
+    assert told(done)[0]["accepted"] is False
+    assert Registry(models_dir).names() == []

@@ -60,6 +60,11 @@ def test_answer_files_are_read(load: Load, tmp_path: Path) -> None:
     assert load(BASE + RULE + "    then: {a: {answer_file: hi.md}}\n").replies == {"hi.md": "Hello 👋"}
 
 
+def test_a_byte_order_mark_is_no_part_of_an_answer(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "hi.md").write_text("Hello\n", "utf-8-sig")
+    assert load(BASE + RULE + "    then: {a: {answer_file: hi.md}}\n").replies == {"hi.md": "Hello"}
+
+
 def test_answer_files_that_hold_no_answer(refused: Callable[..., list[str]], tmp_path: Path) -> None:
     (tmp_path / "latin.md").write_bytes(b"caf\xe9")
     (tmp_path / "empty.md").write_text(" \n")
@@ -97,8 +102,12 @@ def test_loopback_is_an_address_not_a_prefix() -> None:
 
 
 @pytest.mark.parametrize(
-    "listen", ["8080", "localhost", "localhost:", ":80", "localhost:http", "localhost:65536", "localhost:-1"]
-)
+    "listen",
+    [
+        "8080", "localhost", "localhost:", ":80", "[]:80", "127..0.0.1:80", "localhost:http", "localhost:65536",
+        "localhost:-1",
+    ],
+)  # fmt: skip
 def test_an_address_is_host_and_port(refused: Callable[..., list[str]], listen: str) -> None:
     with pytest.raises(ValueError, match="is not host:port"):
         split_listen(listen)
@@ -311,6 +320,18 @@ rules:
     ]
 
 
+@pytest.mark.parametrize(
+    ("then", "found"), [("{other: redact, at: flag}", True), ('{other: redact, "*": redact}', False)]
+)
+def test_what_is_none_of_the_labels_cannot_be_redacted_alone(load: Load, then: str, found: bool) -> None:
+    values = {"version": 1, "name": "when", "kind": "slots", "about": "when", "slots": {"at": {"means": "when"}}}
+    policy = Policy.model_validate({**values, "labels": {"at": {"means": "says when"}}})
+    text = BASE + f"rules:\n  - name: r\n    classifier: when\n    then: {then}\n"
+    said = [str(problem).rpartition("gateway.yaml:")[2] for problem in rule_problems(load(text), {"when": policy})]
+    what = "what is none of the labels points at nothing to redact; redact a label, block it, or flag it"
+    assert said == [f"10:12: rules[0].then.other: {what}"] * found
+
+
 def test_aliases_of_no_label_and_of_two_are_found(load: Load, policies: dict[str, Policy]) -> None:
     rules = """\
 rules:
@@ -360,6 +381,20 @@ def test_line_ends_around_a_teachers_key_are_dropped(policy_file: Callable[[str]
     text = POLICY + 'teacher: {model: m, api_key: "${NAME}"}\n'
     (teacher,) = load_policy(policy_file(text), {"NAME": "sk-1\r\n"}).teachers
     assert teacher.api_key == "sk-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("teachers: {model: m, api_key: sk-1}\n", '8:1: teachers: no such key; did you mean "teacher"?'),
+        ("  three: {means: c, not_: [d]}\n", '8:21: labels.three.not_: no such key; did you mean "not"?'),
+    ],
+)
+def test_keys_have_one_name_each(policy_file: Callable[[str], Path], text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_policy(policy_file(POLICY + text), {})
+    (problem,) = map(str, caught.value.problems)
+    assert problem.rpartition("policy.yaml:")[2] == told
 
 
 def test_labels_may_be_named_as_a_secret_is(policy_file: Callable[[str], Path]) -> None:
@@ -451,6 +486,10 @@ def test_a_policy_is_loaded_with_words_as_labels(policy_file: Callable[[str], Pa
         (
             POLICY.replace("intent", "safety").replace("means: one", "means: one, patterns: card, examples: [x]"),
             "6:3: labels.one: is told by patterns:, so nothing is learned from examples:; take one of the two away",
+        ),
+        (
+            POLICY.replace("name: bank", "name: encoders"),
+            "2:1: name: encoders is a folder beside the classifiers; name the policy otherwise",
         ),
         (POLICY + "seed: -1\n", "8:1: seed: Input should be greater than or equal to 0"),
         (POLICY + "seed: 4294967296\n", "8:1: seed: Input should be less than or equal to 4294967295"),

@@ -114,10 +114,24 @@ def test_text_of_a_list_that_a_comment_cuts_is_a_problem() -> None:
     ]
 
 
+def test_text_of_a_key_that_a_comment_cuts_is_a_problem() -> None:
+    text = "é: asks about\n  order #5\nb: 5s #five\nc: see rule  # 3\nd: 'see rule #3'\ne: {a: x y} #z\nf: [x y] #z\n"
+    document = parse(text)
+    assert document.data["é"] == "asks about order"
+    assert [str(problem) for problem in document.problems] == [
+        "f.yaml:1:4: é: ends before the #; put the text in quotes, or a space behind # for a comment"
+    ]
+
+
 def test_variables_are_filled_from_the_environment() -> None:
     document = parse('a: "${ONE}"\nb: x-${TWO:-two}-${ONE}\nc: "${NONE:-}"\n${ONE}: d\n', ONE="1")
     assert document.data == {"a": "1", "b": "x-two-1", "c": "", "${ONE}": "d"}
     assert not document.problems
+
+
+@pytest.mark.parametrize(("value", "found"), [("", "x"), (" ", " "), ("1", "1")])
+def test_a_default_stands_for_a_variable_that_is_empty_as_well(value: str, found: str) -> None:
+    assert parse("a: ${ONE:-x}\nb: ${ONE:-}", ONE=value).data == {"a": found, "b": value}
 
 
 def test_from_env_is_what_holds_no_words_of_the_file() -> None:

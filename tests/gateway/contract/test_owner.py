@@ -280,6 +280,26 @@ async def test_calls_are_asked_again_until_the_contract_is_live(owner: Owner) ->
     assert all(one.coin.chosen for one in live if one.again)
 
 
+async def test_while_a_version_is_tried_what_is_known_of_the_reference_stops_no_repeats(owner: Owner) -> None:
+    """They are the new version's as well, which knows nothing of it yet."""
+    await feed(owner, 1)
+    await twice(owner, 300, "agrees")
+    known, tried = (
+        [owner.flip(scope(), TERMS, notice_s=DAY, again=0.5, tried=tried).again for _ in range(50)]
+        for tried in (False, True)
+    )
+    assert not any(known)
+    assert any(tried)
+
+
+async def test_a_models_name_that_a_client_wrote_makes_no_line_of_its_own(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    await feed(owner, 800, of=scope(model="m\nforged\x1b[2J"))
+    assert r"for 'm\nforged\x1b[2J' is live" in caplog.text
+    assert "\nforged" not in caplog.text
+
+
 async def test_a_pause_holds_until_it_is_resumed_and_pairs_go_on(owner: Owner, tmp_path: Path) -> None:
     await feed(owner, 800)
     store = ContractStore(tmp_path / "offramp.db")

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from classifiers.policy import Policy
 from classifiers.training.data import read_rows
+from gateway.answers.make import Made, make
+from gateway.answers.shape import Wanted, wanted
+from gateway.answers.told import Told
 from gateway.config import source
 from gateway.config.bound import rule_problems
 from gateway.config.load import Loaded, load_gateway, load_policy
@@ -123,9 +126,27 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     [policy] = policies.values()
     assert set(policy.labels) == {"fruit", "nut"}
     assert policy.other
-    assert set(loaded.settings.rules[0].then) == {"*"}
+    [rule] = compile_rules(loaded.settings.rules, policies, {})
+    told = Told(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
+    shape = wanted(dict(finding.group.calls[0].fields))
+    assert isinstance(shape, Wanted)
+    made = make(shape, told, [system])
+    assert isinstance(made, Made)
+    # as the prompt has it; and the model's own word is the same label
+    assert (made.content, rule.names.meant("None")) == ("none", "other")
+    assert rule.then["other"].own_label
     rows = read_rows(policy, [tmp_path / "policies" / path for path in policy.data])
     assert sum(row.labels == ("other",) for row in rows) == 20
+
+
+def test_of_two_words_of_a_policys_own_only_other_is_given(tmp_path: Path) -> None:
+    system = "Is it fruit, nut, other or none?"
+    answers = ["fruit", "nut", "other", "none"] * 15
+    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
+    loaded, policies = written(tmp_path, findings(pairs))
+    [rule] = compile_rules(loaded.settings.rules, policies, {})
+    assert rule.then["other"].own_label
+    assert rule.names.meant("none") is None
 
 
 def test_other_is_answered_where_it_is_the_models_word(tmp_path: Path) -> None:
@@ -193,6 +214,17 @@ def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str
     for call, text in zip(finding.group.calls, finding.group.inputs, strict=True):
         _, [reading] = met(rules, call.model or "gpt-4o", call.turns)
         assert reading.texts == (text,)
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "a\nb: c", "a\u2028b: c", "a\x1b[2J", "#", "é"])
+def test_a_model_may_be_called_anything(model: str, tmp_path: Path) -> None:
+    pairs = [
+        pair({**user(text, "yes or no?"), "model": model}, ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)
+    ]
+    [finding] = findings(pairs)
+    loaded, policies = written(tmp_path, [finding])
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    assert all(met(rules, model, call.turns)[0] for call in finding.group.calls)
 
 
 @given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))

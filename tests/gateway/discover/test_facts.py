@@ -54,6 +54,12 @@ def test_spend_without_usage_is_estimated_and_counted() -> None:
     assert found.estimated == 1
 
 
+def test_no_tokens_are_as_many_as_are_told() -> None:
+    found = spend([replace(CALL, output_tokens=0)], PRICES)
+    assert found.usd == pytest.approx(100 * 2.5e-6)
+    assert found.estimated == 0
+
+
 def test_the_period_is_from_the_first_call_to_the_last() -> None:
     calls = [replace(CALL, at=float(at)) for at in (0, 50, 100)]
     assert period_s(calls) == 150

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from gateway.discover.call import Call
 from gateway.discover.group import Group, groups
 from gateway.discover.read.exchange import Exchange, call_of
@@ -95,3 +97,12 @@ def test_shapes_part_groups() -> None:
     plain = [user(text, "Sort this.") for text in TEXTS]
     shaped = [user(text, "Sort this.", response_format=SCHEMA) for text in TEXTS]
     assert len(groups(calls(plain + shaped))) == 2
+
+
+@pytest.mark.parametrize("properties", [None, 5, "is", ["is"]])
+def test_a_schema_whose_properties_are_none_is_a_shape_all_the_same(properties: Any) -> None:
+    schema = {"type": "object", "properties": properties}
+    function = {"type": "function", "function": {"name": "sort", "parameters": schema}}
+    forced = {"type": "function", "function": {"name": "sort"}}
+    [group] = groups(calls([user(text, "Sort this.", tools=[function], tool_choice=forced) for text in TEXTS]))
+    assert len(group.calls) == len(TEXTS)

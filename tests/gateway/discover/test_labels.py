@@ -57,3 +57,9 @@ def test_lists_are_several_labels() -> None:
 def test_no_answers() -> None:
     labels = labels_of([Said()], ["x"])
     assert (labels.of, labels.names, labels.distinct) == ((None,), (), 0)
+
+
+def test_a_field_that_is_left_blank_holds_no_label() -> None:
+    labels = labels_of(words(*(json.dumps({"topic": topic}) for topic in ["x", "y", "", " \n"] * 3)), texts(12))
+    assert labels.of == ("x", "y", None, None) * 3
+    assert labels.names == ("x", "y")

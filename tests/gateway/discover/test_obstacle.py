@@ -27,14 +27,25 @@ def findings(requests: list[dict[str, Any]], answers: list[str]) -> list[Finding
     return look(calls, PRICES)
 
 
+def with_image(text: str, number: int) -> dict[str, Any]:
+    """A request with a text and an image of its own."""
+    image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
+    request = user("", ASKED)
+    request["messages"][-1]["content"] = [{"type": "text", "text": text}, image]
+    return request
+
+
 @pytest.mark.parametrize(
     ("requests", "answers", "reason"),
     [
+        ([with_image("Is this one?", i) for i in range(60)], TWO, "images, audio or files"),
+        ([with_image(text, i) for i, text in enumerate(TEXTS)], TWO, "images, audio or files"),
         ([user("What is new?", ASKED)] * 60, TWO, "a cache answers that"),
         ([user(text, ASKED) for text in TEXTS], [f"It is number {i}." for i in range(60)], "free text"),
         ([user(text, ASKED) for text in TEXTS[:39]], TWO[:39], "too few calls: 39"),
         ([user(text, ASKED) for text in TEXTS], TWO[:40] + [f"so {i // 2}" for i in range(20)], "too many different"),
         ([user(text, ASKED) for text in TEXTS], ["yes"] * 60, "always the same answer (yes)"),
+        ([user(text, "None or other?") for text in TEXTS], ["None", "other"] * 30, "None and other are words of"),
         ([user(text, ASKED) for text in TEXTS], [""] * 60, "no answer that can be read"),
         ([user(text, ASKED) for text in TEXTS], ['{"is": ["yes"]}', '{"is": ["no"]}'] * 30, "several labels"),
         ([user(text, f"{ASKED} It is day {i}.") for i, text in enumerate(TEXTS)], TWO, "system prompt changes"),
@@ -74,6 +85,14 @@ def test_what_may_be_answered_has_no_obstacle_and_two_groups_have_two_names() ->
     assert all(one.givable == 1 for one in found)
     # nothing is measured yet, so the dearer model comes first
     assert [one.models for one in found] == [("gpt-4o",), ("gpt-4o-mini",)]
+
+
+def test_calls_with_an_image_are_none_that_can_be_answered() -> None:
+    requests = [with_image(text, i) if i % 4 == 0 else user(text, ASKED) for i, text in enumerate(TEXTS)]
+    found = findings(requests, TWO)
+    assert sum(one.calls for one in found) == 60
+    assert {one.obstacle for one in found} == {None}
+    assert sum(one.givable * one.calls for one in found) == pytest.approx(45)
 
 
 def test_a_bound_lets_through_what_is_sure_enough() -> None:

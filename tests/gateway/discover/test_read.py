@@ -101,6 +101,7 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "portkey, capitals": {name.upper(): value for name, value in portkey(ONE).items()},
     "helicone": helicone(ONE),
+    "helicone, not from its cache": helicone(ONE, cache_reference_id="00000000-0000-0000-0000-000000000000"),
 }
 
 
@@ -149,6 +150,8 @@ def test_a_stream_kept_as_text_is_joined(start: str, tmp_path: Path) -> None:
         (portkey(ONE, request_url="https://api.openai.com/v1/embeddings"), "no chat call"),
         (portkey(ONE, response={}), "not kept"),
         (helicone(ONE, response_status=500), "failed"),
+        *((helicone(ONE, response_status=-code, response_body=stream("car")), "failed") for code in (1, 2, 3, 4)),
+        (helicone(ONE, cache_reference_id="5f0c7e1e-2f6b-4c7e-9a38-0d5a3c6f7b11"), "cache"),
         (helicone(ONE, request_body={}, signed_body_url="https://x"), "--include-body"),
         (helicone(ONE, request_body={"input": "a", "model": "e"}), "no chat call"),
         ({"request": ONE.request, "response": {"error": {"message": "no"}}}, "failed"),
@@ -314,3 +317,11 @@ def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
     log = read(file)
     assert len(log.calls) == 1
     assert log.problems[0].startswith(f"{file}:")
+
+
+def test_the_bytes_of_an_image_are_not_taken_for_tokens(tmp_path: Path) -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 100_000}"}}
+    request = user("")
+    request["messages"][-1]["content"] = [{"type": "text", "text": "wörd"}, image]
+    [call] = read(write(tmp_path / "log.jsonl", [{"request": request, "response": ONE.response}])).calls
+    assert call.message_bytes == 5

@@ -47,6 +47,8 @@ def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -
         answer('{"labels": []}', refusal="I cannot read that."),
         answer('{"labels": []}').replace(b'"stop"', b'"length"'),
         answer('{"labels": []}').replace(b'"stop"', b'"content_filter"'),
+        # half of a character
+        answer('{"labels": ["spam"]} ?').replace(b"?", b"\xe2\x82"),
     ],
 )
 def test_anything_else_is_none(body: bytes) -> None:
@@ -58,6 +60,8 @@ def test_what_a_judge_names_is_not_told() -> None:
     with pytest.raises(Unreadable, match="names 1 of 2 that are no label") as found:
         of_chat(answer('{"labels": ["threat", "my mother\'s secret"]}'), LABELS)
     assert "mother" not in str(found.value)
+    with pytest.raises(Unreadable, match=r"that was asked for: Object contains unknown field$"):
+        of_chat(answer('{"labels": [], "my mother\'s secret": ["threat"]}'), LABELS)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,11 @@ def test_what_a_judge_names_is_not_told() -> None:
 def test_of_a_refusal_plain_names_are_told_and_no_words(error: dict[str, Any], told: str) -> None:
     assert why_refused(json.dumps({"error": error}).encode()) == told
     assert why_refused(b"no JSON") == ""
+
+
+def test_a_refusal_that_is_no_text_names_nothing() -> None:
+    broken = b'{"error": {"code": "content_filter\xe2\x82"}}'
+    assert (why_refused(broken), is_filtered(broken)) == ("", False)
 
 
 def test_a_filter_is_known_by_its_code_whatever_stands_beside_it() -> None:
@@ -100,6 +109,7 @@ def test_a_category_stands_for_its_label_in_any_text() -> None:
         (moderated({"violence": False, "spam": False}), 2),
         (moderated({"violence": False}), 1),
         (b'{"results": [{"flagged": false}]}', 1),
+        (moderated({"violence": False, "spam": False}).replace(b'"spam"', b'"spam\xe2\x82"'), 1),
     ],
 )
 def test_what_leaves_a_label_or_a_text_out_is_no_verdict(body: bytes, texts: int) -> None:

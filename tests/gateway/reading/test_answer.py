@@ -42,6 +42,16 @@ def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
     assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_character_cut_in_two_is_read_as_clients_read_it(stream: bool) -> None:
+    holder = b"delta" if stream else b"message"
+    one = b'{"choices":[{"%b":{"content":"a","reasoning":"caf\xc3","odd":"\xff"}}]}' % holder
+    body = sse.event(one) if stream else one
+    said = read(body, stream=stream)
+    assert (tuple(map(str, said.texts)), said.incomplete) == (("a", "caf\ufffd"), True)
+    assert said.with_pieces({0: ["b"]}) == body.replace(b'"content":"a"', b'"content":"b"')
+
+
 @pytest.mark.parametrize(
     ("message", "texts", "incomplete"),
     [

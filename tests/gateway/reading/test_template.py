@@ -101,6 +101,12 @@ def test_what_is_put_into_json_is_found_again(put: str) -> None:
     assert Template(path=("a", 0)).input_of(json.dumps({"a": [put]})) == put.strip()
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_half_a_character_in_json_is_read_as_clients_show_it(whole: bool) -> None:
+    template = Template(path=("a",), whole=whole)
+    assert template.input_of(r'{"a": "lost \ud83d card \ud83d\ude00 \ude00"}') == "lost \ufffd card \U0001f600 \ufffd"
+
+
 def test_paths() -> None:
     assert steps("ticket.messages[0].text") == ("ticket", "messages", 0, "text")
     assert steps("[1][2]") == (1, 2)

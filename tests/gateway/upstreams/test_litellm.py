@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.errors import BadRequest, UpstreamFailed
+from gateway.errors import BadRequest, CallDropped, UpstreamFailed
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Call
 from gateway.upstreams.litellm import LiteLLMUpstream
@@ -120,6 +120,7 @@ class Stream:
     """As litellm's own: chunks without end, or one that cannot be read."""
 
     def __init__(self, chunk: Any) -> None:
+        """chunk: given again and again; raised, where it is an error."""
         self.chunk = chunk
         self.closed = 0
 
@@ -127,10 +128,50 @@ class Stream:
         return self
 
     async def __anext__(self) -> Any:
+        if isinstance(self.chunk, Exception):
+            raise self.chunk
         return self.chunk
 
     async def aclose(self) -> None:
         self.closed += 1
+
+
+def giving(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> LiteLLMUpstream:
+    """An upstream whose litellm gives that stream."""
+
+    async def acompletion(**_: Any) -> Stream:
+        return stream
+
+    fake = SimpleNamespace(acompletion=acompletion, Timeout=TimeoutError, APIConnectionError=ConnectionError)
+    monkeypatch.setattr("gateway.upstreams.litellm.load", lambda: fake)
+    return LiteLLMUpstream("lite", provider="openai")
+
+
+class ProviderError(Exception):
+    """As litellm's own."""
+
+    def __init__(self, status_code: int | None, original_exception: Exception | None = None) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
+        self.original_exception = original_exception
+
+
+@pytest.mark.parametrize(
+    ("error", "taken"),
+    [
+        (ProviderError(429), False),
+        (ProviderError(503, ProviderError(401)), False),
+        (ProviderError(408), True),
+        (ProviderError(503, ProviderError(None)), True),
+        (ConnectionError("reset"), True),
+    ],
+)
+async def test_a_call_that_is_refused_as_its_stream_is_read_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, taken: bool
+) -> None:
+    with pytest.raises(UpstreamFailed) as caught:
+        await giving(Stream(error), monkeypatch).send(call(stream=True))
+    assert isinstance(caught.value, CallDropped) is taken
 
 
 @pytest.mark.parametrize("readable", [True, False])
@@ -143,12 +184,7 @@ async def test_a_stream_that_is_left_is_closed(monkeypatch: pytest.MonkeyPatch, 
         )
     )
 
-    async def acompletion(**_: Any) -> Stream:
-        return stream
-
-    fake = SimpleNamespace(acompletion=acompletion, Timeout=TimeoutError, APIConnectionError=ConnectionError)
-    monkeypatch.setattr("gateway.upstreams.litellm.load", lambda: fake)
-    upstream = LiteLLMUpstream("lite", provider="openai")
+    upstream = giving(stream, monkeypatch)
     if readable:
         answer = await upstream.send(call(stream=True))
         assert answer.chunks is not None
@@ -176,9 +212,24 @@ def streaming(*events: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("events", [[], [{"choices": []}], [{"choices": [], "usage": COMPLETION["usage"]}]])
-async def test_a_stream_of_nothing_is_a_failure_before_its_first_byte(calling: Calling, events: list[Any]) -> None:
+async def test_a_stream_of_nothing_is_a_failure_before_its_first_byte_that_may_cost(
+    calling: Calling, events: list[Any]
+) -> None:
     async with calling(streaming(*events)) as upstream:
-        with pytest.raises(UpstreamFailed, match=r"lite (sent no chat completion|broke off)"):
+        with pytest.raises(CallDropped, match=r"lite (sent no chat completion|broke off)"):
+            await upstream.send(call(stream=True))
+
+
+async def test_a_stream_that_breaks_off_at_once_may_cost(calling: Calling) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with calling(handler) as upstream:
+        with pytest.raises(CallDropped, match="lite broke off in mid-stream"):
             await upstream.send(call(stream=True))
 
 
@@ -190,13 +241,20 @@ async def test_a_stream_may_say_nothing_and_why_it_ends(calling: Calling) -> Non
     assert (json.loads(first[6:])["choices"][0]["finish_reason"], done) == ("length", b"data: [DONE]\n\n")
 
 
-async def test_an_answer_without_choices_is_a_failure(calling: Calling) -> None:
+async def test_an_answer_without_choices_is_a_failure_that_may_cost(calling: Calling) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.json_response({**COMPLETION, "choices": []})
 
     async with calling(handler) as upstream:
-        with pytest.raises(UpstreamFailed, match="lite sent no chat completion"):
+        with pytest.raises(CallDropped, match="lite sent no chat completion"):
             await upstream.send(call())
+
+
+@pytest.mark.parametrize("field", ['"seed": ' + "9" * 5000, '"temperature": 1e999'])
+async def test_numbers_without_bounds_are_the_clients_fault(field: str) -> None:
+    body = f'{{"model": "m", "messages": [], {field}}}'.encode()
+    with pytest.raises(BadRequest, match="cannot be read"):
+        await LiteLLMUpstream("lite", provider="openai").send(Call(model=UpstreamModel("m"), body=body, stream=False))
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])

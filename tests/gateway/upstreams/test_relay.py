@@ -195,6 +195,26 @@ async def test_the_first_token_of_a_fallback_is_its_own() -> None:
     assert 0.5 <= context.record.first_token_s <= (context.record.provider_s or 0.0) - 7.0
 
 
+@pytest.mark.parametrize(
+    "delta",
+    [{"reasoning": "Hm"}, {"reasoning_content": "Hm"}, {"function_call": {"name": "f", "arguments": ""}}],
+)
+async def test_thoughts_and_calls_are_a_first_token(delta: dict[str, Any]) -> None:
+    context = fresh()
+    await relayed([ROLE, chunk(choices=[{"index": 0, "delta": delta}]), FINISHED, sse.DONE], context)
+    assert context.record.first_token_s is not None
+
+
+async def test_a_character_cut_in_two_passes_as_it_came() -> None:
+    broken = [says("h@").replace(b"@", half) for half in (b"\xc3", b"\xa9")]
+    told = b'data: {"error": "\xff"}\n\n'
+    context = fresh()
+    assert await relayed([*broken, FINISHED, sse.DONE], context) == b"".join([*broken, FINISHED, sse.DONE])
+    assert (context.record.error, context.record.first_token_s is not None) == ("", True)
+    assert await relayed([told, FINISHED, sse.DONE], context) == b"".join([told, FINISHED, sse.DONE])
+    assert context.record.error == "upstream_failed"
+
+
 async def test_an_event_without_end_is_an_error_event() -> None:
     context = fresh()
     out = await relayed([b"data: " + b"x" * 9 * 1024**2], context)

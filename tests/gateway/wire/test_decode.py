@@ -3,7 +3,7 @@ import pytest
 
 from gateway.errors import BadRequest
 from gateway.wire import chat
-from gateway.wire.decode import decoded
+from gateway.wire.decode import decoded, of_upstream
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,9 @@ def test_what_fits_is_decoded() -> None:
     assert request.model == "m"
     assert request.messages == msgspec.Raw(b"[1]")
     assert request.stream is None
+
+
+def test_what_an_upstream_says_is_read_though_it_is_not_all_text() -> None:
+    assert of_upstream(chat.decode_meta, b'{"model":"m\xff"}').model == "m\ufffd"
+    with pytest.raises(msgspec.DecodeError):
+        of_upstream(chat.decode_meta, b'{"model":"m\xff"')

@@ -48,3 +48,7 @@ def test_only_the_value_at_the_path_changes(value: Any, data: st.DataObject) -> 
         inside = inside[key]
     inside[way[-1]] = "new"
     assert after == holder[""]
+
+
+def test_a_key_that_is_no_text_is_no_obstacle() -> None:
+    assert rewrite(b'{"a\xff":1,"b":2}', {("b",): b"3"}) == '{"a\ufffd":1,"b":3}'.encode()

@@ -19,6 +19,8 @@ from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import pooled_one
 from classifiers.model import Floats, Stage
 from classifiers.policy import OTHER, Policy
+from classifiers.training.fit.table import Lesson
+from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
 
 FORMS = {
@@ -194,3 +196,14 @@ def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: R
 def test_a_safety_policy_cannot_have_one(run: Run) -> None:
     with pytest.raises(ValueError, match="first_stage: true is for policies that name one label, not safety"):
         run(kind="safety", other=None, first_stage=True)
+
+
+def test_of_a_long_text_a_table_looks_at_the_first_window(
+    encoder: Encoder, make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, seen, tokenize = "where is my new card? " * 20_000, [], encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda told: seen.append(len(told)) or tokenize(told))
+    row = Row(text=text, labels=("card_arrival",), group="1", source="data")
+    [window] = Lesson.of(make_policy(), [row], encoder, 0).windows
+    assert window == encoder.surround(tokenize(text[:2_000])[: encoder.room(128)])
+    assert seen[0] < 5_000

@@ -4,6 +4,7 @@ import json
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 from zipfile import ZipFile
 
@@ -86,5 +87,17 @@ def test_parts_of_an_archive_are_joined_and_the_encoders_own_config_is_taken(
     found = find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models")
     assert (found.name, found.max_tokens, found.pooling) == ("package:all-mpnet-base-v2", 512, "mean")
     assert {path.name: path.read_bytes() for path in found.files} == {name: files[name] for name in digests}
+    unpack = weights._unpack
+
+    def while_another_process_is_quicker(archive: ZipFile, folder: Path) -> None:
+        unpack(archive, folder)
+        copytree(folder, tmp_path / "both" / "encoders" / found.folder.name)
+
+    monkeypatch.setattr(weights, "_unpack", while_another_process_is_quicker)
+    both = find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "both")
+    assert [path.name for path in (tmp_path / "both" / "encoders").iterdir()] == [both.folder.name]
     monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
     assert find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models").folder == found.folder
+    (found.folder / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(EncoderError, match=rf"has been changed: .*; delete {found.folder}$"):
+        find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models")

@@ -1,0 +1,97 @@
+"""Labels as answers in the request path: a judge's are given as well, and only of rules that were asked is told."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.types import Headers
+
+Wire = Callable[..., Any]
+JSON: Headers = [(b"content-type", b"application/json")]
+BASE = """
+version: 1
+upstreams:
+  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  dear: one
+  cheap: {upstream: two, internal: true}
+"""
+JUDGED = """
+rules:
+  - name: safety
+    classifier: safe
+    then: {"*": {answer: label}}
+    when_unsure: {ask: cheap}
+"""
+BOUND = JUDGED + "    contract: true\n"
+ABOVE = """
+rules:
+  - {name: above, classifier: safe, then: {"*": block}}
+  - {name: intents, classifier: bank, then: {"*": {answer: label}}}
+"""
+ABOVE_A_CONTRACT = ABOVE.replace("{answer: label}}}", "{answer: label}}, contract: true}")
+ASKS = "Answer with violence or jailbreak."
+
+
+@pytest.fixture
+def wired(wire: Wire, make_answer: Any, fake_upstream: Any) -> Callable[..., Any]:
+    """wired(rules, *labels): a gateway whose judge names these."""
+
+    def make(rules: str, *labels: str) -> Any:
+        said = {"finish_reason": "stop", "message": {"content": json.dumps({"labels": labels})}}
+        judge = fake_upstream([make_answer(json.dumps({"choices": [said]}).encode())], name="two")
+        return wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer()], name="one"), "two": judge})
+
+    return make
+
+
+def body(text: str, system: str = "") -> bytes:
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+    return json.dumps({"model": "dear", "messages": messages}).encode()
+
+
+@pytest.mark.parametrize("rules", [JUDGED, BOUND])
+async def test_a_label_that_a_judge_names_is_the_answer(wired: Any, ask: Any, rules: str) -> None:
+    answer = await ask(wired(rules, "violence").app, body("unsure of this", ASKS))
+    assert answer.headers["x-offramp-decision"] == "answer"
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "violence"
+
+
+async def test_labels_of_classifier_and_judge_together_are_no_word(wired: Any, ask: Any) -> None:
+    answer = await ask(wired(JUDGED, "violence").app, body("unsure of this jailbreak", ASKS))
+    assert answer.headers["x-offramp-decision"] == "forward"
+    assert answer.headers["x-offramp-abstained"] == "safety:ambiguous"
+
+
+@pytest.mark.parametrize("rules", [JUDGED, BOUND])
+async def test_a_judges_label_that_is_not_asked_for_is_no_answer(wired: Any, ask: Any, rules: str) -> None:
+    gateway = wired(rules, "violence")
+    answer = await ask(gateway.app, body("unsure of this"))
+    assert answer.headers["x-offramp-decision"] == "forward"
+    assert answer.headers["x-offramp-abstained"] == "safety:no_place"
+    assert answer.headers["x-offramp-judged"] == "safety:violence"
+    # a contract learns of the call once
+    assert sum(one.missing.calls for one in gateway.safety.contracts.values()) == (1 if rules is BOUND else 0)
+
+
+@pytest.mark.parametrize(
+    ("rules", "text", "decision", "abstained"),
+    [
+        (ABOVE, "greeting", "forward", "intents:no_place"),
+        (ABOVE, "violence and greeting", "block", None),
+        (ABOVE_A_CONTRACT, "violence and greeting", "block", None),
+    ],
+)
+async def test_of_a_rule_that_was_not_asked_nothing_is_told(
+    wired: Any, ask: Any, rules: str, text: str, decision: str, abstained: str | None
+) -> None:
+    gateway = wired(rules)
+    answer = await ask(gateway.app, body(text, "Answer with greeting, rate or card." if "contract" in rules else ""))
+    assert answer.headers["x-offramp-decision"] == decision
+    assert answer.headers.get("x-offramp-abstained") == abstained
+    labels = {"rule": "intents", "reason": "no_place"}
+    counted = gateway.metrics.registry.get_sample_value("offramp_unmet_answers_total", labels)
+    assert bool(counted) is (abstained is not None)
