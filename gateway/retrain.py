@@ -13,13 +13,10 @@ import logging
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
-import gateway
 from classifiers.errors import ArtifactError
 from classifiers.policy import OTHER, Policy
 from classifiers.registry import Registry
@@ -31,6 +28,7 @@ from gateway.contract.scope import among
 from gateway.in_use import Edition, InUse
 from gateway.ledger.store import LedgerError
 from gateway.metrics import Metrics
+from gateway.program import this_program
 
 _log = logging.getLogger(__name__)
 _LONGEST_TRIAL: Final = 4000
@@ -158,8 +156,8 @@ class Retrainer:
     async def _run(self, rule: Rule, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
         """The training's exit code, and the end of what it said. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
-        command = [*_python(), "-m", "gateway", "train", str(policy_file(self._loaded, rule.classifier))]
-        command += ["--calls", "--models", str(self._loaded.models_dir), "--beside"]
+        command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
+        command += ["--calls", "--models", str(self._loaded.models_dir), "--beside", "--yes"]
         nice = shutil.which("nice")
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),
@@ -180,12 +178,6 @@ class Retrainer:
         self._metrics.retrainings.labels(rule.name, outcome).inc()
         log = _log.error if outcome == "failed" else _log.warning
         log("rule %s: %s: %s", rule.name, outcome, why)
-
-
-def _python() -> list[str]:
-    """This one, which finds this Offramp, not a module of the same name in the folder that it is started in."""
-    here = Path(gateway.__file__).resolve().parents[1] == Path.cwd().resolve()
-    return [sys.executable, *([] if here else ["-P"])]
 
 
 def _named(policy: Policy) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
 from gateway.cli.report import summary_table
+from gateway.program import this_program
 from gateway.savings.report import summarise
 
 MESSAGES: Final = (
@@ -89,7 +90,7 @@ def demo(
 
 def _run(*arguments: str) -> None:
     """Runs a command of this very program. Its exit code ends the demo where it fails."""
-    done = subprocess.run([sys.executable, "-m", "gateway", *arguments], stdout=sys.stderr, check=False)  # noqa: S603
+    done = subprocess.run([*this_program(), *arguments], stdout=sys.stderr, check=False)  # noqa: S603
     if done.returncode:
         raise typer.Exit(done.returncode)
 
@@ -142,7 +143,7 @@ def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
     """A gateway process on this machine's own address; yields where it serves, as it says itself: another gateway may
     hold the port, and calls to that one may cost money."""
     environment = {**os.environ, **({} if real else {"OPENAI_API_KEY": ""})}
-    command = [sys.executable, "-m", "gateway", "serve", str(config), "--host", _HOST, "--port", str(port)]
+    command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
     with subprocess.Popen(  # noqa: S603
         command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:

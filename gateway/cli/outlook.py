@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from classifiers.registry import Registry
+from gateway.cli.output import quoted
 from gateway.cli.waits import as_dict, in_words
 from gateway.config.load import Loaded
 from gateway.config.rules import Ask, Rule
@@ -98,7 +99,7 @@ def _of_contract(rule: Rule, stored: Stored, store: ContractStore) -> Told:
         notice_s=rule.contract.notice_within,
     )
     volume = f"about {found.calls_a_day:,.0f} calls a day" if found.calls_a_day else "under a day of calls seen lately"
-    line = f"rule {scope.rule} for {scope.model}, version {scope.version}: {contract.phase.value}, {volume}. "
+    line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, {volume}. "
     if contract.phase is not Phase.LIVE:
         line += _to_certificate(contract, found) + " "
     line += _noticed(contract.terms.target, found.alarm, found.audits_a_day)

@@ -17,6 +17,7 @@ from gateway.upstreams.base import Answer, Call, Upstream
 from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream
 from gateway.wire import chat
+from gateway.wire.decode import of_upstream
 
 _WAITS_S: Final = (0.5, 2.0, 8.0)
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -62,7 +63,7 @@ class AskTeacher:
             said = answer.body[:300].decode(errors="replace")
             raise TeacherError(f"the teacher {self._model} answered {answer.status}: {said}")
         try:
-            told = chat.decode_answer(answer.body)
+            told = of_upstream(chat.decode_answer, answer.body)
         except msgspec.DecodeError as error:
             raise TeacherError(f"the teacher {self._model} sent no chat completion: {error}") from error
         message = told.choices[0].message if told.choices else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write, stand_in
+from gateway.ledger.opening import closed_on_failure, opened_to_read, opened_to_write, stand_in, write_ahead
 from gateway.ledger.store import LedgerError
 
 _SHARED: Final = (
@@ -85,7 +85,7 @@ class Tables:
         self._db.close()
 
     def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
+        write_ahead(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         # another gateway that starts at the same time waits, and then finds it done
         self._db.execute("BEGIN IMMEDIATE")

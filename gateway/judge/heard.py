@@ -100,10 +100,10 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
         raise Unreadable(f"it has {len(results)} results for {texts} texts")
     for result in results:
         for label, names in categories.items():
-            if not any(name in result.categories for name in names):
+            if all(result.categories.get(name) is None for name in names):
                 raise Unreadable(f"it knows no category for {label}")
     return tuple(
         label
         for label, names in categories.items()
-        if any(result.categories.get(name, False) for result in results for name in names)
+        if any(result.categories.get(name) for result in results for name in names)
     )

@@ -36,9 +36,10 @@ class ModerationAnswer(Struct):
 
 
 class HeardResult(Struct):
-    """What a moderation endpoint found in one input, as far as a judge is heard."""
+    """What a moderation endpoint found in one input, as far as a judge is heard. categories: None, of which a model
+    knows nothing."""
 
-    categories: dict[str, bool]
+    categories: dict[str, bool | None]
 
 
 class HeardModeration(Struct):

@@ -88,9 +88,9 @@ Stretch = tuple[date, date]
 
 
 def _read(said: str, today: date, day_first: bool | None) -> Stretch | None:
-    if said in _NEAR:
-        return _single(today + timedelta(days=_NEAR[said]))
     try:
+        if said in _NEAR:
+            return _single(today + timedelta(days=_NEAR[said]))
         return (
             _figures(said, today, day_first)
             or _written(said, today)
@@ -99,7 +99,7 @@ def _read(said: str, today: date, day_first: bool | None) -> Stretch | None:
             or _stretch(said, today)
         )
     except (ValueError, OverflowError):
-        # no such day: the 31st of February
+        # no such day: the 31st of February, what follows the last of all
         return None
 
 

@@ -59,6 +59,12 @@ def test_a_refusal_is_shown_though_its_beginning_ends_within_a_character(asking:
         ask(refused)
 
 
+def test_a_character_cut_in_two_is_read_as_clients_read_it(asking: Asking) -> None:
+    said = b'{"choices": [{"message": {"content": "lost my car\xc3"}}]}'
+    completion = asking(200, said)("Write", max_tokens=10, temperature=0.9, seed=0)
+    assert completion.text == "lost my car\ufffd"
+
+
 def test_an_answer_without_usage_was_billed_for_an_unknown_number(asking: Asking) -> None:
     told = {"choices": [{"message": {"role": "assistant", "content": "hello"}}]}
     completion = asking(200, json.dumps(told).encode())("Write", max_tokens=10, temperature=0.9, seed=0)

@@ -88,7 +88,7 @@ def test_a_filter_is_known_by_its_code_whatever_stands_beside_it() -> None:
     assert is_filtered(b'{"error": {"code": "content_filter", "type": 7, "param": []}}')
 
 
-def moderated(*results: dict[str, bool]) -> bytes:
+def moderated(*results: dict[str, bool | None]) -> bytes:
     whole = [{"flagged": any(one.values()), "categories": one, "category_scores": {}} for one in results]
     return json.dumps({"id": "modr-1", "model": "m", "results": whole}).encode()
 
@@ -98,6 +98,13 @@ def test_a_category_stands_for_its_label_in_any_text() -> None:
     assert of_moderation(moderated(clean, clean), CATEGORIES, 2) == ()
     assert of_moderation(moderated(clean, {**clean, "harassment/threatening": True}), CATEGORIES, 2) == ("threat",)
     assert of_moderation(moderated({**clean, "spam": True}), CATEGORIES, 1) == ("spam",)
+
+
+def test_a_category_that_is_null_is_not_known() -> None:
+    found: dict[str, bool | None] = {"violence": False, "harassment/threatening": None, "spam": True}
+    assert of_moderation(moderated(found), CATEGORIES, 1) == ("spam",)
+    with pytest.raises(Unreadable, match="no category for spam"):
+        of_moderation(moderated({**found, "spam": None}), CATEGORIES, 1)
     # one of a label's categories is enough to know it by
     assert of_moderation(moderated({"violence": True, "spam": False}), CATEGORIES, 1) == ("threat",)
 

@@ -90,3 +90,8 @@ def test_no_text_is_an_error(text: str) -> None:
 def test_dates_in_figures_are_themselves(when: date) -> None:
     assert day.read(when.isoformat(), TODAY) == when.isoformat()
     assert day.read(f"{when:%B} {when.day}, {when.year}", TODAY) == when.isoformat()
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "in 3 days", "next week", "next year"])
+def test_after_the_last_day_of_all_there_is_none(text: str) -> None:
+    assert day.read(text, date.max) is None
