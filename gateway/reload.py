@@ -65,7 +65,8 @@ class Reloader:
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
             await asyncio.to_thread(withdraw, self._loaded, seen.proposed)
             return
-        self._refused = None
+        # what is not tried and cannot be withdrawn is not looked at once more
+        self._refused = None if new.proposed == seen.proposed else seen
         self._swap(runtime, new)
 
     def _see(self) -> Seen:
@@ -91,7 +92,7 @@ class Reloader:
         return runtime, replace(new, proposed=self._to_try(runtime, new))
 
     def _to_try(self, runtime: Runtime, new: Edition) -> Mapping[str, str]:
-        """Of the versions that are proposed those that can be tried; the others are withdrawn. Raises OSError."""
+        """Of the versions that are proposed those that can be tried; the others are withdrawn."""
         found = dict(new.proposed)
         for name, version in new.proposed.items():
             tried = runtime.classifiers[key_of_version(name, version)].model.policy
@@ -104,7 +105,7 @@ class Reloader:
                     version,
                     new.versions[name],
                 )
-        withdraw(self._loaded, new.proposed.keys() - found.keys())
+        withdraw(self._loaded, {name: version for name, version in new.proposed.items() if name not in found})
         return found
 
     def _swap(self, runtime: Runtime, new: Edition) -> None:

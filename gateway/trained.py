@@ -1,6 +1,7 @@
 """The trained classifiers that a gateway file's rules bind, loaded and tested; and loaded anew where one changes."""
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,10 +71,14 @@ def stamps(loaded: Loaded, *versions: Mapping[str, str]) -> frozenset[Stamp]:
     return frozenset((str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in files)
 
 
-def withdraw(loaded: Loaded, proposed: Iterable[str]) -> None:
-    """Lets no version of these classifiers be tried any more."""
-    for name in proposed:
-        Registry(loaded.models_dir).withdraw(name)
+def withdraw(loaded: Loaded, proposed: Mapping[str, str]) -> None:
+    """Lets these versions, by classifier, not be tried any more. What was proposed meanwhile stays, and what cannot be
+    taken back from where it stands."""
+    registry = Registry(loaded.models_dir)
+    for name, version in proposed.items():
+        if registry.proposed(name) == version:
+            with suppress(OSError):
+                registry.withdraw(name)
 
 
 def _since_trained(problem: Problem, loaded: Loaded) -> Problem:

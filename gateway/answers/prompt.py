@@ -8,12 +8,13 @@ from typing import Final
 
 import regex
 
+from classifiers.policy import OTHER
 from gateway.answers.unmet import Reason, Unmet
 from gateway.spelling import Names, folded, signed
 
 _KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
 _JSON = re.compile(r"\bjson", re.IGNORECASE)
-_PART: Final = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_PART: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
 """Letters with their marks, without which words of Hindi are cut to pieces, and digits."""
 _LEAST_NAMED = 2
 
@@ -60,15 +61,18 @@ def key(prompt: str) -> str | Unmet:
 
 
 def _meant(label: str, found: list[str]) -> str | None:
-    if label in found:
+    if label in found and all(folded(one) == folded(label) for one in found):
         return label
     return found[0] if len(found) == 1 else None
 
 
 def _named(label: str, names: Names, prompt: _Prompt) -> list[str]:
-    """The ways in which the prompt writes a label, or else its aliases."""
+    """The ways in which the prompt writes a label, or else its aliases. `other` is a word of prose, too: where the
+    prompt has an alias for it as well, both are ways."""
     own = _spellings(label, prompt)
-    return own or [found for alias in names.aliases.get(label, ()) for found in _spellings(alias, prompt)]
+    if own and label != OTHER:
+        return own
+    return [*own, *(found for alias in names.aliases.get(label, ()) for found in _spellings(alias, prompt))]
 
 
 def _spellings(label: str, prompt: _Prompt) -> list[str]:

@@ -67,14 +67,14 @@ def demo(
     json: Json = False,
 ) -> None:
     """Train the starter policies, serve them, send a small mixed traffic and show what happened."""
-    if real and not os.environ.get("OPENAI_API_KEY"):
+    config = Path("config/gateway.yaml")
+    if real and not config.exists() and not os.environ.get("OPENAI_API_KEY"):
         raise fail("--real needs OPENAI_API_KEY", Exit.USAGE)
     if find_spec("openai") is None:
         raise fail("the demo sends its traffic with the openai client; pip install 'offramp[demo]'", Exit.USAGE)
-    config = Path("config/gateway.yaml")
     if not config.exists():
         _run("init")
-    model = _asked_for(config)
+    model = _asked_for(config, real=real)
     _train(config)
     started = time.time()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the gateway must not outlive the demo
@@ -95,21 +95,34 @@ def _run(*arguments: str) -> None:
         raise typer.Exit(done.returncode)
 
 
-def _asked_for(config: Path) -> str:
-    """The starter's model, or where the file does not open it to clients the first that it does."""
+def _environment(*, real: bool) -> dict[str, str]:
+    return {**os.environ, **({} if real else {"OPENAI_API_KEY": ""})}
+
+
+def _asked_for(config: Path, *, real: bool) -> str:
+    """The starter's model, or where the file does not open it to clients the first that it does. Only --real asks one
+    that may cost money, and it asks no echo."""
     from gateway.config.load import load_gateway
     from gateway.errors import ModelNotFound
     from gateway.types import RequestedModel
+    from gateway.upstreams.build import echoes
     from gateway.upstreams.routes import Routes
 
-    routes = Routes(load_gateway(config, os.environ).settings.models)
+    settings = load_gateway(config, _environment(real=real)).settings
+    routes, model = Routes(settings.models), _MODEL
     try:
-        routes.for_client(RequestedModel(_MODEL))
+        targets = routes.for_client(RequestedModel(model))
     except ModelNotFound as error:
         if not routes.public:
             raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE) from error
-        return routes.public[0]
-    return _MODEL
+        model = routes.public[0]
+        targets = routes.for_client(RequestedModel(model))
+    paid = [one.upstream for one in targets if not echoes(settings.upstreams[one.upstream])]
+    if paid and not real:
+        raise fail(f"{config} sends {model} to {paid[0]}, which may cost money; --real does so", Exit.USAGE)
+    if real and not paid:
+        raise fail(f"--real needs OPENAI_API_KEY, without which {targets[0].upstream} echoes", Exit.USAGE)
+    return model
 
 
 def _train(config: Path) -> None:
@@ -142,10 +155,9 @@ def _train(config: Path) -> None:
 def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
     """A gateway process on this machine's own address; yields where it serves, as it says itself: another gateway may
     hold the port, and calls to that one may cost money."""
-    environment = {**os.environ, **({} if real else {"OPENAI_API_KEY": ""})}
     command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
     with subprocess.Popen(  # noqa: S603
-        command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+        command, env=_environment(real=real), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
         serves: Future[str | None] = Future()
         passing_on = threading.Thread(target=_pass_on, args=(process.stderr, serves))

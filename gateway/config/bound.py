@@ -77,6 +77,8 @@ def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy)
             message = f"{bare[0]} {why}; block it, or flag it"
             yield document.problem(("rules", index, "then", label), message)
     redacts = [label for label, then in rule.then.items() if then.redact]
-    if redacts == [OTHER] and not policy.multi_label:
-        message = "what is none of the labels points at nothing to redact; redact a label, block it, or flag it"
-        yield document.problem(("rules", index, "then", OTHER), message)
+    star = rule.then.get("*")
+    chosen = [then for label in policy.labels if (then := rule.then.get(label, star))]
+    if redacts and not any(then.redact for then in chosen):
+        message = "there is no label of which it redacts anything; redact a label, block it, or flag it"
+        yield document.problem(("rules", index, "then", redacts[0]), message)

@@ -26,6 +26,8 @@ _SPECIAL: Final = frozenset("\"'[{@*&!%`|>")
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in
     ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value"))  # fmt: skip
 _COMMENT: Final = re.compile(r"[ \t]+#[^\s#]")
+_PROSE: Final = frozenset({"about", "answer", "block", "means", "message", "other", "text"})
+"""Keys of whose words a comment would take a part."""
 EMPTY: Final = "is empty"
 """Of a variable."""
 _MAX_DEPTH: Final = 40
@@ -150,8 +152,8 @@ class _Walk:
                 self._add((*path, key), key_node, f"stands twice; the first is on line {first}")
                 continue
             seen[key] = key_node
-            if " " in value_node.value:
-                # what is one word may be a setting, with a comment of whatever form behind it
+            if key in _PROSE and " " in value_node.value:
+                # of other keys, and of one word, little is lost: a comment of whatever form may stand behind a setting
                 self._cut(value_node, (*path, key))
             data[key] = self.value(value_node, (*path, key))
             self._document.marks[*path, key] = _mark(key_node)

@@ -123,7 +123,7 @@ class Kept:
         strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
         why = Repeats.of(tuple(self.repeats), strictest).refusal(contract.terms.target)
         if why and not self.refused:
-            _log.warning("contract of rule %s for %r: %s", self.scope.rule, self.scope.model, why)
+            _log.warning("contract of rule %s for %.100r: %s", self.scope.rule, self.scope.model, why)
         if self.refused and not why and begun.reason == self.refused:
             begun = replace(begun, reason="the model is not known any more to contradict itself too often")
         self.refused = why

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from classifiers.policy import OTHER
 from gateway.config.load import OTHER_MODELS
 from gateway.discover.finding import Finding
-from gateway.discover.labels import reserved
+from gateway.discover.group import unread
+from gateway.discover.labels import names_of, reserved
 from gateway.discover.yaml import scalar, unwritable
 from gateway.reading.roles import system_text
-from gateway.spelling import folded
 
-_OTHER: Final = "other"
 _EXAMPLES = 2
 _USUAL_CHARS = range(8, 200)
 _GLOB_CHARS = 80
@@ -58,7 +58,7 @@ def draft(finding: Finding) -> Draft:
     by_label: dict[str, list[str]] = defaultdict(list)
     for text, label in answers.items():
         by_label[label].append(text)
-    rows = [{"text": text, "label": _OTHER if label in own else label} for text, label in answers.items()]
+    rows = [{"text": text, "label": OTHER if label in own else label} for text, label in answers.items()]
     return Draft(
         name=finding.name,
         policy="\n".join(_policy(finding, labels, by_label, own)) + "\n",
@@ -84,10 +84,11 @@ def _own_words(finding: Finding) -> tuple[str, ...]:
 
 
 def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
-    """By input, the answer that it mostly got; and how many inputs have none."""
+    """By input that a rule reads whole, the answer that it mostly got; and how many inputs have none."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for text, label in zip(finding.group.inputs, finding.labels.of, strict=True):
-        if label in finding.labels.names and text:
+    group = finding.group
+    for call, text, label in zip(group.calls, group.inputs, finding.labels.of, strict=True):
+        if label in finding.labels.names and text and not unread(call, group.reads):
             counts[text][str(label)] += 1
     found, divided = {}, 0
     for text, given in counts.items():
@@ -150,14 +151,13 @@ def _rule(finding: Finding, systems: Sequence[str]) -> Iterator[str]:
         yield from lines
     yield "    then:"
     yield '      "*": {answer: label}'
-    own_words = _own_words(finding)
-    if len(own_words) == 1 or _OTHER in map(folded, own_words):
+    names = names_of(finding.labels.names)
+    if OTHER in map(names.meant, finding.labels.names):
         yield "      other: {answer: label}"
-    # of two, nothing says which one the model would have given
-    if len(own_words) == 1 and folded(own_words[0]) != _OTHER:
+    if names.aliases:
         yield "    aliases:"
         yield "      other:"
-        yield f"        - {scalar(own_words[0])}"
+        yield from (f"        - {scalar(word)}" for word in names.aliases[OTHER])
     yield "    contract: true"
 
 

@@ -13,7 +13,7 @@ from gateway.answers.unmet import Unmet
 from gateway.discover.agreement import Agreement, agreement_of, pairs_of
 from gateway.discover.call import Call
 from gateway.discover.facts import MONTH_S, Consistency, Spend, answer_chars, consistency, entropy, period_s, spend
-from gateway.discover.group import Group, groups
+from gateway.discover.group import Group, groups, unread
 from gateway.discover.labels import Labels, labels_of
 from gateway.discover.obstacle import givable, obstacle
 from gateway.savings.prices import PriceTable
@@ -156,7 +156,12 @@ def measure(finding: Finding, encoder: "Encoder", *, bound: float, seed: int, ad
     if finding.obstacle is not None:
         return finding
     told = partial(advance, f"{finding.name}: agreement")
-    pairs = pairs_of(finding.group.inputs, finding.labels, encoder, seed=seed, advance=told)
+    group, labels = finding.group, finding.labels
+    # by what a rule reads whole; how many these are, `givable` tells
+    read = [place for place, call in enumerate(group.calls) if not unread(call, group.reads)]
+    inputs = [group.inputs[place] for place in read]
+    labels = replace(labels, of=tuple(labels.of[place] for place in read))
+    pairs = pairs_of(inputs, labels, encoder, seed=seed, advance=told)
     return replace(finding, agreement=agreement_of(pairs, bound=bound))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from classifiers.policy import NONE, OTHER
 from gateway.answers.said import Said, bare
-from gateway.spelling import folded
+from gateway.spelling import Names, folded
 
 _FINISHED: Final = frozenset({"stop", "tool_calls", "function_call", ""})
 _AROUND: Final = " \t\r\n\"'`*.“”"
 _MOSTLY: Final = 0.9
 _DEEPEST: Final = 16
 
-_RESERVED: Final = frozenset({"other", "none", "*"})
+_RESERVED: Final = frozenset({OTHER, NONE, "*"})
 
 LEAST_OF_A_LABEL: Final = 3
 """Distinct inputs, from which an answer is a label; rarer ones cannot be learned."""
@@ -41,6 +42,15 @@ class Labels:
 def reserved(name: str) -> bool:
     """Whether an answer is a word of a policy's own, which no label may be called."""
     return folded(name) in _RESERVED or name in _RESERVED
+
+
+def names_of(labels: Sequence[str]) -> Names:
+    """Those that a rule has for these answers: words of a policy's own are its `other`, by an alias where the model has
+    one word for it; of two, nothing says which one it would have given."""
+    own = [name for name in labels if reserved(name)]
+    called = own if len(own) == 1 and folded(own[0]) != OTHER else []
+    names = (*(name for name in labels if not reserved(name)), *([OTHER] if own else []))
+    return Names(names, {OTHER: called} if called else {})
 
 
 def labels_of(answers: Sequence[Said], inputs: Sequence[str]) -> Labels:

@@ -7,12 +7,11 @@ from typing import Final
 from gateway.answers.make import make
 from gateway.answers.shape import wanted
 from gateway.answers.told import Told
-from gateway.answers.unmet import Unmet
+from gateway.answers.unmet import Reason, Unmet
 from gateway.discover.facts import answer_chars
 from gateway.discover.group import Group, unread
-from gateway.discover.labels import Labels, reserved
+from gateway.discover.labels import Labels, names_of, reserved
 from gateway.reading.roles import system_text
-from gateway.spelling import Names
 
 LEAST_INPUTS: Final = 40
 _FREE_CHARS = 80
@@ -77,17 +76,19 @@ def _shape(group: Group, labels: Labels) -> Iterator[str]:
 def givable(group: Group, labels: Labels) -> tuple[float, Unmet | None]:
     """The share of calls that a rule reads whole and whose answer can be given in their shape, tried on some; and why
     it cannot be given in that of the others."""
-    known = labels.names
-    pairs = [(call, label) for call, label in zip(group.calls, labels.of, strict=True) if label in known]
+    names = names_of(labels.names)
+    pairs = [(call, label) for call, label in zip(group.calls, labels.of, strict=True) if label in labels.names]
     pairs = pairs[:: max(1, len(pairs) // _TRIED)]
-    scores = dict.fromkeys(known, 1 / max(len(known), 1))
-    names = Names(known)
+    scores = dict.fromkeys(names.labels, 1 / max(len(names.labels), 1))
     unmet: Counter[Unmet] = Counter()
     read = [(call, label) for call, label in pairs if not unread(call, group.reads)]
     for call, label in read:
         shape = wanted(dict(call.fields))
-        if not isinstance(shape, Unmet):
-            told = Told(labels=(str(label),), names=names, confidence=0.9, scores=scores)
+        meant = names.meant(str(label))
+        if meant is None:
+            shape = Unmet(Reason.LABEL_NOT_ASKED, str(label))
+        elif not isinstance(shape, Unmet):
+            told = Told(labels=(meant,), names=names, confidence=0.9, scores=scores)
             prompts = (system_text(call.turns), "\n".join(text for turn in call.turns for text in turn.texts))
             shape = made if isinstance(made := make(shape, told, prompts), Unmet) else shape
         if isinstance(shape, Unmet):

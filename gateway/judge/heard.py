@@ -100,8 +100,9 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
         raise Unreadable(f"it has {len(results)} results for {texts} texts")
     for result in results:
         for label, names in categories.items():
-            if all(result.categories.get(name) is None for name in names):
-                raise Unreadable(f"it knows no category for {label}")
+            found = [result.categories[name] for name in names if name in result.categories]
+            if not any(found) and (not found or None in found):
+                raise Unreadable(f"it knows no category for {label}, or not all of them")
     return tuple(
         label
         for label, names in categories.items()

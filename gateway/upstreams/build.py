@@ -19,12 +19,19 @@ def build_upstreams(settings: schema.Settings) -> Mapping[str, Upstream]:
     return {name: _build(name, upstream, settings) for name, upstream in settings.upstreams.items()}
 
 
+def echoes(settings: schema.Upstream) -> bool:
+    """Whether calls to it are answered by an echo, and cost nobody anything."""
+    if isinstance(settings, schema.EchoUpstream):
+        return True
+    return isinstance(settings, schema.OpenAIUpstream) and not settings.api_key and settings.without_key == "echo"
+
+
 def _build(name: str, settings: schema.Upstream, all_settings: schema.Settings) -> Upstream:
     match settings:
         case schema.EchoUpstream():
             return EchoUpstream(name, delay_s=settings.delay)
         case schema.OpenAIUpstream():
-            if not settings.api_key and settings.without_key == "echo":
+            if echoes(settings):
                 _log.warning("upstream %s has no API key: it echoes, and its costs are notional", name)
                 return EchoUpstream(name)
             upstream = OpenAIUpstream(

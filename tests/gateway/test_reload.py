@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,7 +18,7 @@ from gateway.config.problems import ConfigError
 from gateway.in_use import InUse, edition
 from gateway.metrics import Metrics
 from gateway.reload import Reloader
-from gateway.trained import load_runtime
+from gateway.trained import load_runtime, withdraw
 
 GATEWAY = """
 version: 1
@@ -116,6 +117,43 @@ async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_
         assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
     watched.worker.close()
     assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
+
+
+async def test_what_is_not_tried_and_cannot_be_withdrawn_blocks_nothing(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a models folder that the gateway may only read."""
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    other = publish(FIRST, turned)
+    publish(SECOND)
+    loaded = load(
+        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
+    )
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    third = publish(THIRD)
+    registry.propose("bank", other)
+    monkeypatch.setattr(Registry, "withdraw", Mock(side_effect=PermissionError))
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures, watched.in_use.edition.proposed) == (third, 0, {})
+    assert caplog.text.count("is not tried") == 1
+    watched.worker.close()
+
+
+def test_what_was_proposed_meanwhile_is_not_withdrawn(load: Callable[..., Loaded], publish: Callable[..., str]) -> None:
+    first, second = publish(FIRST), publish(SECOND)
+    loaded = load(GATEWAY)
+    registry = Registry(loaded.models_dir)
+    registry.propose("bank", first)
+    withdraw(loaded, {"bank": second})
+    assert registry.proposed("bank") == first
+    withdraw(loaded, {"bank": first})
+    assert registry.proposed("bank") is None
 
 
 async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(

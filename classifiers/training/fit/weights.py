@@ -168,10 +168,13 @@ def _publish(made: Path, folder: Path) -> None:
     made.chmod(0o755)
     try:
         made.rename(folder)
-    except OSError:
+    except OSError as error:
         # another process may have been quicker; its result is as good
-        if not (folder / WEIGHTS).is_file():
-            raise
+        if (folder / WEIGHTS).is_file():
+            return
+        if folder.exists():
+            raise EncoderError(f"{folder} holds no {WEIGHTS}, so it is not whole; delete it and try again") from error
+        raise
 
 
 def _check(digests: Mapping[Path, str], mend: str) -> None:

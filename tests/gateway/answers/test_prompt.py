@@ -41,6 +41,22 @@ def test_prompts_that_ask_for_something_else(prompt: str, expected: Reason) -> N
 
 def test_labels_without_a_letter_are_looked_for_as_they_are() -> None:
     assert word("+", Names(("+", "-")), "Say + or -") == "+"
+    suns = Names(("☀️", "🌧️"))
+    assert [word(label, suns, "☀️ or 🌧️?") for label in suns.labels] == ["☀️", "🌧️"]
+    assert word("⚠️ warning", Names(("⚠️ warning", "fine")), "Answer with ⚠️ warning or fine.") == "warning"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Is it billing, fees or none?", "none"),
+        ("Answer with billing, fees or other.", "other"),
+        ("Answer with billing, fees or none. Write no other words.", None),
+    ],
+)
+def test_other_is_a_word_of_prose_as_well(prompt: str, expected: str | None) -> None:
+    found = word("other", Names(("billing", "fees", "other"), {"other": ("none",)}), prompt)
+    assert (found.reason if isinstance(found, Unmet) else found) == (expected or Reason.AMBIGUOUS)
 
 
 def test_the_key_of_an_object() -> None:

@@ -60,13 +60,40 @@ def test_the_gateway_takes_a_free_port_and_is_gone_after_the_demo(config: Path) 
 
 def test_the_model_asked_for_is_one_that_the_file_opens(config: Path) -> None:
     with _gateway(config, 0, real=False) as address:
-        sent = asyncio.run(_send(address, _asked_for(config)))
+        sent = asyncio.run(_send(address, _asked_for(config, real=False)))
     assert [one.decision for one in sent] == ["forward"] * len(MESSAGES)
     config.write_text(config.read_text().replace("dear: one", "dear: one, other: one"))
-    assert _asked_for(config) == "gpt-4o"
+    assert _asked_for(config, real=False) == "gpt-4o"
     config.write_text("version: 1\nupstreams: {one: {kind: echo}}\n")
     with pytest.raises(typer.Exit) as ended:
-        _asked_for(config)
+        _asked_for(config, real=False)
+    assert ended.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("upstream", "models", "paid"),
+    [
+        ("{kind: echo}", "dear: one", False),
+        ("{kind: openai, base_url: 'http://127.0.0.1:9/v1'}", "dear: one", True),
+        ("{kind: litellm, provider: anthropic, api_key: '${KEY}'}", "dear: one", True),
+        ("{kind: litellm, provider: anthropic, api_key: '${KEY}'}", "dear: {upstream: two, fallbacks: [one/x]}", True),
+        (
+            "{kind: openai, base_url: 'http://127.0.0.1:9/v1', api_key: '${OPENAI_API_KEY:-}', without_key: echo}",
+            "dear: one",
+            False,
+        ),
+    ],
+)
+def test_only_real_asks_what_may_cost_money(
+    upstream: str, models: str, paid: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"version: 1\nupstreams: {{one: {upstream}, two: {{kind: echo}}}}\nmodels: {{{models}}}\n")
+    assert _asked_for(file, real=paid) == "dear"
+    with pytest.raises(typer.Exit) as ended:
+        _asked_for(file, real=not paid)
     assert ended.value.exit_code == Exit.USAGE
 
 

@@ -321,15 +321,21 @@ rules:
 
 
 @pytest.mark.parametrize(
-    ("then", "found"), [("{other: redact, at: flag}", True), ('{other: redact, "*": redact}', False)]
+    ("then", "at"),
+    [
+        ("{other: redact, at: flag}", "10:12: rules[0].then.other"),
+        ('{at: flag, other: redact, "*": redact}', "10:22: rules[0].then.other"),
+        ('{at: flag, "*": redact}', "10:22: rules[0].then.*"),
+        ('{other: redact, "*": redact}', None),
+    ],
 )
-def test_what_is_none_of_the_labels_cannot_be_redacted_alone(load: Load, then: str, found: bool) -> None:
+def test_a_rule_that_redacts_hides_something_of_a_label(load: Load, then: str, at: str | None) -> None:
     values = {"version": 1, "name": "when", "kind": "slots", "about": "when", "slots": {"at": {"means": "when"}}}
     policy = Policy.model_validate({**values, "labels": {"at": {"means": "says when"}}})
     text = BASE + f"rules:\n  - name: r\n    classifier: when\n    then: {then}\n"
     said = [str(problem).rpartition("gateway.yaml:")[2] for problem in rule_problems(load(text), {"when": policy})]
-    what = "what is none of the labels points at nothing to redact; redact a label, block it, or flag it"
-    assert said == [f"10:12: rules[0].then.other: {what}"] * found
+    what = "there is no label of which it redacts anything; redact a label, block it, or flag it"
+    assert said == ([f"{at}: {what}"] if at else [])
 
 
 def test_aliases_of_no_label_and_of_two_are_found(load: Load, policies: dict[str, Policy]) -> None:

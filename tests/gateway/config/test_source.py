@@ -115,11 +115,11 @@ def test_text_of_a_list_that_a_comment_cuts_is_a_problem() -> None:
 
 
 def test_text_of_a_key_that_a_comment_cuts_is_a_problem() -> None:
-    text = "é: asks about\n  order #5\nb: 5s #five\nc: see rule  # 3\nd: 'see rule #3'\ne: {a: x y} #z\nf: [x y] #z\n"
-    document = parse(text)
-    assert document.data["é"] == "asks about order"
+    text = "means: asks about\n  order #5\nblock: no #five\nabout: see rule  # 3\nd: 5 s #usual\ntext: 'see rule #3'\n"
+    document = parse(text + "answer: {a: x y} #z\nother: [x y] #z\n")
+    assert document.data["means"] == "asks about order"
     assert [str(problem) for problem in document.problems] == [
-        "f.yaml:1:4: é: ends before the #; put the text in quotes, or a space behind # for a comment"
+        "f.yaml:1:8: means: ends before the #; put the text in quotes, or a space behind # for a comment"
     ]
 
 

@@ -139,6 +139,27 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     assert sum(row.labels == ("other",) for row in rows) == 20
 
 
+def test_where_other_stands_in_the_prompts_prose_as_well_none_is_not_given() -> None:
+    system = "Answer with fruit, nut or none. Write no other words."
+    answers = ["fruit", "nut", "none"] * 20
+    [finding] = findings(
+        [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
+    )
+    assert finding.givable == pytest.approx(40 / 60)
+
+
+def test_rows_are_of_calls_that_a_rule_reads_whole(tmp_path: Path) -> None:
+    requests = [user(text, "Is it meant well: yes or no?") for text in TEXTS]
+    for number in range(0, 60, 4):
+        image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
+        requests[number]["messages"][-1]["content"] = [{"type": "text", "text": TEXTS[number]}, image]
+    calls = [
+        pair(request, label, i) for i, (request, label) in enumerate(zip(requests, ["yes", "no"] * 30, strict=True))
+    ]
+    found = findings(calls)
+    assert sum(draft(one).rows for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
+
+
 def test_of_two_words_of_a_policys_own_only_other_is_given(tmp_path: Path) -> None:
     system = "Is it fruit, nut, other or none?"
     answers = ["fruit", "nut", "other", "none"] * 15

@@ -100,9 +100,11 @@ def test_a_category_stands_for_its_label_in_any_text() -> None:
     assert of_moderation(moderated({**clean, "spam": True}), CATEGORIES, 1) == ("spam",)
 
 
-def test_a_category_that_is_null_is_not_known() -> None:
-    found: dict[str, bool | None] = {"violence": False, "harassment/threatening": None, "spam": True}
-    assert of_moderation(moderated(found), CATEGORIES, 1) == ("spam",)
+def test_what_is_null_was_not_looked_for() -> None:
+    found: dict[str, bool | None] = {"violence": True, "harassment/threatening": None, "spam": False, "hate": None}
+    assert of_moderation(moderated(found), CATEGORIES, 1) == ("threat",)
+    with pytest.raises(Unreadable, match="no category for threat, or not all"):
+        of_moderation(moderated({**found, "violence": False}), CATEGORIES, 1)
     with pytest.raises(Unreadable, match="no category for spam"):
         of_moderation(moderated({**found, "spam": None}), CATEGORIES, 1)
     # one of a label's categories is enough to know it by

@@ -96,6 +96,10 @@ def test_parts_of_an_archive_are_joined_and_the_encoders_own_config_is_taken(
     monkeypatch.setattr(weights, "_unpack", while_another_process_is_quicker)
     both = find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "both")
     assert [path.name for path in (tmp_path / "both" / "encoders").iterdir()] == [both.folder.name]
+    monkeypatch.setattr(weights, "_unpack", unpack)
+    (both.folder / "model.safetensors").unlink()
+    with pytest.raises(EncoderError, match=f"{both.folder.name} holds no model.safetensors, .*delete it"):
+        find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "both")
     monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
     assert find_weights("package:all-mpnet-base-v2", tmp_path, tmp_path / "models").folder == found.folder
     (found.folder / "model.safetensors").write_bytes(b"other weights")
