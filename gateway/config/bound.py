@@ -78,7 +78,7 @@ def _redact_problems(document: Document, index: int, rule: Rule, policy: Policy)
             yield document.problem(("rules", index, "then", label), message)
     redacts = [label for label, then in rule.then.items() if then.redact]
     star = rule.then.get("*")
-    chosen = [then for label in policy.labels if (then := rule.then.get(label, star))]
-    if redacts and not any(then.redact for then in chosen):
+    chosen = [rule.then.get(label, star) for label in policy.labels]
+    if redacts and not any(one is not None and one.redact for one in chosen):
         message = "there is no label of which it redacts anything; redact a label, block it, or flag it"
         yield document.problem(("rules", index, "then", redacts[0]), message)
