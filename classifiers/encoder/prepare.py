@@ -24,6 +24,7 @@ from classifiers.encoder import relative
 from classifiers.encoder.attention import join
 from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
 from classifiers.encoder.graph import Graph
+from classifiers.encoder.publish import publish
 from classifiers.encoder.quantise import quantise
 from classifiers.encoder.samples import SAMPLES
 from classifiers.encoder.source import Source, resolve, sha256_of, verify
@@ -70,7 +71,7 @@ def prepare(source: Source, models_dir: Path, progress: Progress | None = None) 
     made = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
     try:
         write_prepared(source, made, progress=progress)
-        _publish(made, folder)
+        publish(made, folder, DESCRIPTION)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
@@ -158,21 +159,6 @@ def _declare(model: Any) -> None:
     """The optimizer names the fused operators' domain only where it fused attention as well."""
     if not any(used.domain == "com.microsoft" for used in model.opset_import):
         model.opset_import.add(domain="com.microsoft", version=1)
-
-
-def _publish(made: Path, folder: Path) -> None:
-    made.chmod(0o755)
-    try:
-        made.rename(folder)
-    except OSError as error:
-        # another process may have been quicker; its result is as good
-        if (folder / DESCRIPTION).is_file():
-            return
-        if folder.exists():
-            raise EncoderError(
-                f"{folder} holds no {DESCRIPTION}, so it is not whole; delete it and try again"
-            ) from error
-        raise
 
 
 @contextmanager

