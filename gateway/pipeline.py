@@ -4,7 +4,7 @@ No step looks back.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -107,8 +107,14 @@ class Pipeline:
         )
         held = self._audits.held(opened)
         try:
-            decision, labels = await self._decide(
-                context, request, turns, pairs=pairs, readings=readings, labels=labels, held=held
+            decision, labels = await self._settling.decide(
+                context,
+                pairs,
+                readings,
+                labels=labels,
+                shape=partial(shaped, request, turns),
+                held=held,
+                shown=partial(shown, request, turns),
             )
         except BaseException:
             self._audits.leave(opened.values())
@@ -156,34 +162,6 @@ class Pipeline:
         for rule, verdict in zip(rules, verdicts, strict=False):
             self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
-
-    async def _decide(
-        self,
-        context: Context,
-        request: Request,
-        turns: Sequence[roles.Turn],
-        *,
-        pairs: Pairs,
-        readings: Sequence[Reading],
-        labels: Shaped,
-        held: Collection[str],
-    ) -> tuple[Decision, Shaped]:
-        """What is decided, judges asked where they must be; and what can be answered then, since a judge names labels
-        that the classifier did not."""
-        while True:
-            before = {rule.name: verdict for rule, verdict in pairs}
-            pairs, decision = await self._settling.decide(
-                context, pairs, readings, {*labels.unmet, *held}, partial(shown, request, turns)
-            )
-            step = decision.step
-            if step is None or decision.act is not Act.ANSWER or step.verdict is before[step.rule.name]:
-                return decision, labels
-            labels = shaped(request, turns, pairs)
-            if step.rule.name not in labels.unmet:
-                return decision, labels
-            # the next rule decides; those that have been asked are not put under their contracts once more
-            done = {one.rule.name for one in decision.steps}
-            pairs = [(replace(rule, safety=None) if rule.name in done else rule, verdict) for rule, verdict in pairs]
 
     def _act(self, context: Context, request: Request, decision: Decision, labels: Shaped) -> Reply:
         """What is answered or blocked here. Raises Blocked where a block is to be an HTTP error."""

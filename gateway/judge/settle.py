@@ -12,6 +12,7 @@ from gateway.judge.judge import Judge, Judged
 from gateway.judge.question import Shown
 from gateway.rules.decide import Decision, Step, decide
 from gateway.rules.rule import Act, Rule
+from gateway.rules.shaped import Shaped
 from gateway.types import Context
 
 _NOT_SHOWN = "its text cannot be shown to the judge"
@@ -36,16 +37,24 @@ class Settling:
         context: Context,
         pairs: Pairs,
         readings: Sequence[Reading],
-        unmet: Collection[str],
+        *,
+        labels: Shaped,
+        shape: Callable[[Pairs], Shaped],
+        held: Collection[str],
         shown: Callable[[Pairs], ShownTo],
-    ) -> tuple[Pairs, Decision]:
-        """The rules' verdicts and what is decided on them. readings: what each rule's classifier has read; unmet: as
-        `rules.decide` takes it; shown: what of the texts a judge may see."""
+    ) -> tuple[Decision, Shaped]:
+        """What is decided, and what can be answered then: a contract and a judge name labels that the classifier did
+        not. readings: what each rule's classifier has read; labels: what the verdicts come to in the caller's shape,
+        and shape: what others would; held: rules that answer nothing; shown: what of the texts a judge may see."""
         placed = self.bounds.place(pairs)
         own = {rule.name: verdict for rule, verdict in pairs}
-        pairs = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in pairs]
-        decision = decide(pairs, unmet)
-        while decision.act is Act.ASK:
+        if placed:
+            pairs = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in pairs]
+            labels = shape(pairs)
+        while True:
+            decision = decide(pairs, {*labels.unmet, *held})
+            if decision.act is not Act.ASK:
+                return decision, labels
             assert decision.step is not None
             asking = decision.step
             reading = next(one for (rule, _), one in zip(pairs, readings, strict=True) if rule is asking.rule)
@@ -56,8 +65,7 @@ class Settling:
             else:
                 verdict = await self._under_contract(context, asking, own[asking.rule.name], under, seen)
             pairs = [(rule, verdict if rule is asking.rule else one) for rule, one in pairs]
-            decision = decide(pairs, unmet)
-        return pairs, decision
+            labels = shape(pairs)
 
     async def verdict(self, context: Context, step: Step, reading: Reading, shown: Shown | None) -> Verdict:
         """The judge's verdict in place of the classifier's."""
