@@ -40,6 +40,8 @@ _SHOWN: Final = 2000
 _REST_S: Final = 3600.0
 _LONGEST_REST_S: Final = 86400.0
 """After a training of a rule that failed, and twice as long after each further one: its reason may last."""
+_TAKING_BACK_S: Final = 5.0
+"""For a training that is told to stop to take back what it began."""
 
 
 class _Failed(Exception):
@@ -169,8 +171,12 @@ class Retrainer:
         try:
             said, _ = await process.communicate(calls.encode())
         except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _TAKING_BACK_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
             raise
         return process.returncode or 0, said.decode(errors="replace")[-_SHOWN:]
 

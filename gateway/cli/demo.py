@@ -21,6 +21,7 @@ from rich.table import Table
 
 from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
 from gateway.cli.report import summary_table
+from gateway.cli.stopping import as_by_ctrl_c
 from gateway.program import this_program
 from gateway.savings.report import summarise
 
@@ -77,8 +78,7 @@ def demo(
     model = _asked_for(config, real=real)
     _train(config)
     started = time.time()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the gateway must not outlive the demo
-    with _gateway(config, port, real=real) as base_url:
+    with as_by_ctrl_c(), _gateway(config, port, real=real) as base_url:
         sent = asyncio.run(_send(base_url, model))
         time.sleep(0.5)  # the ledger is written in batches, a few each second
         _show(config, sent, started, base_url, as_json=json)

@@ -17,6 +17,7 @@ from classifiers.teacher import Teacher
 from gateway.cli import outcomes
 from gateway.cli.calls import read as read_calls
 from gateway.cli.output import Exit, Json, print_json, stderr
+from gateway.cli.stopping import as_by_ctrl_c
 from gateway.cli.texts import given
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def train(
             target = models or _models_dir(file)
             try:
                 with (
+                    as_by_ctrl_c(),
                     _watch(name) as watcher,
                     _teachers(policy, watcher, ask=not yes, heard=not calls) as (hire, approve),
                 ):

@@ -125,7 +125,8 @@ class Trains:
         self.codes = list(codes)
         self.given: list[list[dict[str, str]]] = []
         self.returncode: int | None = None
-        self.killed = False
+        self.stopped: list[str] = []
+        self.ends_on = "terminate"
 
     async def __call__(self, *command: str, **_: Any) -> "Trains":
         assert {"--calls", "--beside"} <= set(command)
@@ -141,11 +142,15 @@ class Trains:
             await asyncio.Event().wait()
         return b"", None
 
+    def terminate(self) -> None:
+        self.stopped.append("terminate")
+
     def kill(self) -> None:
-        self.killed = True
+        self.stopped.append("kill")
 
     async def wait(self) -> None:
-        """It is over."""
+        if self.ends_on not in self.stopped:
+            await asyncio.Event().wait()
 
 
 class Learns:
@@ -282,12 +287,17 @@ async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns
     assert await gateway.look() == ["proposed"] + ["failed"] * 3
 
 
-async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(learns: Callable[..., Learns]) -> None:
+@pytest.mark.parametrize("stopped", [["terminate"], ["terminate", "kill"]])
+async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(
+    learns: Callable[..., Learns], monkeypatch: pytest.MonkeyPatch, stopped: list[str]
+) -> None:
+    monkeypatch.setattr("gateway.retrain._TAKING_BACK_S", 0.1)
     gateway = learns(None, 0)
+    gateway.trains.ends_on = stopped[-1]
     assert await gateway.look(ends=False) == []
     while not gateway.trains.given:  # noqa: ASYNC110 - nothing tells that it has begun
         await asyncio.sleep(0.01)
     await gateway.retrainer.close()
-    assert gateway.trains.killed
+    assert gateway.trains.stopped == stopped
     assert await gateway.look() == ["proposed"]
     assert [len(calls) for calls in gateway.trains.given] == [60, 60]

@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,6 +22,7 @@ from classifiers.registry import Registry
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.config.problems import ConfigError
+from gateway.program import this_program
 
 PATTERNS = """\
 version: 1
@@ -217,6 +222,24 @@ def test_ctrl_c_at_the_question_ends_it_all(train: Train, models_dir: Path, monk
     done = train(asks=True, taught=TAUGHT + TEACHER, one=PATTERNS.format(name="one"))
     assert done.exit_code == Exit.UNEXPECTED
     assert Registry(models_dir).names() == []
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_told_to_stop_takes_back_what_it_began(
+    models_dir: Path, tmp_path: Path, told: signal.Signals
+) -> None:
+    policy = tmp_path / "taught.yaml"
+    policy.write_text(TAUGHT)
+    command = [*this_program(), "train", str(policy), "--models", str(models_dir)]
+    # whoever starts this in the background may have it ignore Ctrl-C, which children inherit
+    heard = {"preexec_fn": partial(signal.signal, signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, **heard) as process:
+        while not list(models_dir.glob(".tuned-*")):
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(told)
+    assert process.returncode == 130
+    assert [one.name for one in models_dir.iterdir() if one.name != "encoders"] == []
 
 
 def test_two_policies_of_one_name_are_refused_before_either_is_trained(train: Train, models_dir: Path) -> None:
