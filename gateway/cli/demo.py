@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 from rich.table import Table
@@ -24,6 +24,9 @@ from gateway.cli.report import summary_table
 from gateway.cli.stopping import as_by_ctrl_c
 from gateway.program import this_program
 from gateway.savings.report import summarise
+
+if TYPE_CHECKING:
+    from gateway.config.schema import Settings
 
 MESSAGES: Final = (
     "Hello there!",
@@ -100,8 +103,8 @@ def _environment(*, real: bool) -> dict[str, str]:
 
 
 def _asked_for(config: Path, *, real: bool) -> str:
-    """The starter's model, or where the file does not open it to clients the first that it does. Only --real asks one
-    that may cost money, and it asks no echo."""
+    """The starter's model, or where the file does not open it to clients the first that it does. Only --real asks it,
+    or has rules ask, what may cost money, and it asks no echo."""
     from gateway.config.load import load_gateway
     from gateway.errors import ModelNotFound
     from gateway.types import RequestedModel
@@ -117,12 +120,25 @@ def _asked_for(config: Path, *, real: bool) -> str:
             raise fail(f"{config} opens no model to clients; name one under models:", Exit.USAGE) from error
         model = routes.public[0]
         targets = routes.for_client(RequestedModel(model))
-    paid = [one.upstream for one in targets if not echoes(settings.upstreams[one.upstream])]
-    if paid and not real:
-        raise fail(f"{config} sends {model} to {paid[0]}, which may cost money; --real does so", Exit.USAGE)
-    if real and not paid:
+    free = {name for name, upstream in settings.upstreams.items() if echoes(upstream)}
+    reached = {model: targets, **{name: routes.for_rule(name) for name in _asked_by_rules(settings)}}
+    for name, asked in () if real else reached.items():
+        paid = [one.upstream for one in asked if one.upstream not in free]
+        if paid:
+            raise fail(f"{config} sends {name} to {paid[0]}, which may cost money; --real does so", Exit.USAGE)
+    if real and free.issuperset(one.upstream for one in targets):
         raise fail(f"--real needs OPENAI_API_KEY, without which {targets[0].upstream} echoes", Exit.USAGE)
     return model
+
+
+def _asked_by_rules(settings: "Settings") -> Iterator[str]:
+    """The models that rules send calls to, and their judges."""
+    from gateway.config.rules import Ask
+
+    for rule in settings.rules:
+        yield from (then.forward for then in rule.then.values() if then.forward in settings.models)
+        if isinstance(rule.when_unsure, Ask):
+            yield rule.when_unsure.ask
 
 
 def _train(config: Path) -> None:

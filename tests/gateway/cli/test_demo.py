@@ -97,6 +97,20 @@ def test_only_real_asks_what_may_cost_money(
     assert ended.value.exit_code == Exit.USAGE
 
 
+@pytest.mark.parametrize("acts", ['then: {"*": {forward: dear}}', 'then: {"*": flag}, when_unsure: {ask: dear}'])
+def test_only_real_lets_rules_ask_what_may_cost_money(
+    config: Path, capsys: pytest.CaptureFixture[str], acts: str
+) -> None:
+    config.write_text(
+        "version: 1\nupstreams: {one: {kind: echo}, two: {kind: openai, base_url: 'http://127.0.0.1:9/v1'}}\n"
+        "models: {free: one, dear: {upstream: two, internal: true}}\n"
+        f"rules: [{{name: r, classifier: bank, {acts}}}]\n"
+    )
+    with pytest.raises(typer.Exit):
+        _asked_for(config, real=False)
+    assert "sends dear to two, which may cost money; --real does so" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_a_call_that_fails_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with _gateway(config, 0, real=False) as address, pytest.raises(typer.Exit) as ended:
         asyncio.run(_send(address, "nope"))
