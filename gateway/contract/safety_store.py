@@ -110,4 +110,4 @@ class SafetyStore(Tables):
         key = scope.key
         call = (key, stored.at, request_id, chosen.score, chosen.zone.value, chosen.rate, chosen.passes, chosen.flags)
         state = (key, scope.rule, stored.at, json_of(scope), json_of(contract))
-        self._write([(_PUT, state), (_CALL, (*call, result)), *moving(key, moves)])
+        self._write([(_PUT, state), (_CALL, (*call, result)), *moving(key, moves)], lasting=bool(moves))

@@ -169,7 +169,7 @@ class ContractStore(Tables):
             statements.append((_PUT_PAIR, (key, *msgspec.structs.astuple(pair))))
         if interrupted:
             statements.append((_SERVED, (key,)))
-        self._write(statements)
+        self._write(statements, lasting=bool(moves))
 
     def keep(self, rule: str, text: str, label: str, *, among: str, at: float) -> None:
         """A text of a rule's calls, with the label that the reference gave it. at: Unix seconds."""
@@ -215,7 +215,7 @@ class ContractStore(Tables):
 
     def serve(self, key: str, at: float) -> None:
         """Notes that the first of them came to a contract, in Unix seconds."""
-        self._write([(_SERVING, (at, key))])
+        self._write([(_SERVING, (at, key))], lasting=True)
 
     def serve_each(self) -> None:
         """Notes of each running attempt by itself what an earlier Offramp noted of all together."""

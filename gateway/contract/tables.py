@@ -18,6 +18,9 @@ _SHARED: Final = (
     "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
 )
 
+_SOON: Final = "PRAGMA synchronous = NORMAL"
+_LASTING: Final = "PRAGMA synchronous = FULL"
+"""When a loss of power takes back nothing any more of what is written: pairs may be lost, a withdrawal is not."""
 
 Statement = tuple[str, Sequence[Any]]
 """With its values."""
@@ -74,11 +77,11 @@ class Tables:
 
     def pause(self, rule: str, at: float) -> None:
         """From now on, in Unix seconds, a rule's contracts answer nothing."""
-        self._write([(_PAUSE, (rule, at))])
+        self._write([(_PAUSE, (rule, at))], lasting=True)
 
     def resume(self, rule: str) -> None:
         """Lets a rule's contracts answer again."""
-        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))])
+        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))], lasting=True)
 
     def close(self) -> None:
         """Closes the file."""
@@ -86,7 +89,7 @@ class Tables:
 
     def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
         write_ahead(self._db)
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(_SOON)
         # another gateway that starts at the same time waits, and then finds it done
         self._db.execute("BEGIN IMMEDIATE")
         for statement in create:
@@ -110,11 +113,13 @@ class Tables:
     def _has(self, table: str, column: str) -> bool:
         return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
 
-    def _write(self, statements: Sequence[Statement]) -> int:
-        """How many rows were changed."""
+    def _write(self, statements: Sequence[Statement], *, lasting: bool = False) -> int:
+        """How many rows were changed. lasting: it is on the disk then, with all that was written before."""
         with self._errors("written"):
             before = self._db.total_changes
             try:
+                if lasting:
+                    self._db.execute(_LASTING)
                 self._db.execute("BEGIN IMMEDIATE")
                 for statement, values in statements:
                     self._db.execute(statement, values)
@@ -122,6 +127,8 @@ class Tables:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                if lasting:
+                    self._db.execute(_SOON)
             return self._db.total_changes - before
 
     @contextmanager

@@ -1,6 +1,7 @@
 """What the contracts' tables give back, also of a file that an earlier Offramp made."""
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from msgspec import structs
 
 from gateway.contract.safety import SafetyContract, SafetyTerms
 from gateway.contract.safety_store import SafetyStore
@@ -251,6 +253,28 @@ def test_pairs_are_written_after_a_newer_version_has_added_columns(tmp_path: Pat
     assert safety.counts(key) == {(chosen.zone.value, "safe"): 1}
     safety.close()
     store.close()
+
+
+def test_a_loss_of_power_takes_back_pairs_but_no_withdrawal(tmp_path: Path) -> None:
+    with closing(filled(tmp_path / "offramp.db", 1)) as store:
+        [before] = store.contracts()
+        said: list[str] = []
+        store._db.set_trace_callback(said.append)
+
+        def at_commit(write: Callable[[], object]) -> str:
+            """How the file was written to when this was."""
+            said.clear()
+            write()
+            assert said[-1] in ("COMMIT", "PRAGMA synchronous = NORMAL")
+            return next((one for one in said[: said.index("COMMIT")] if "synchronous" in one), "as before")
+
+        row = structs.replace(store.pairs(before.scope.key)[0], number=1)
+        assert at_commit(lambda: store.put(before, row)) == "as before"
+        full = "PRAGMA synchronous = FULL"
+        assert at_commit(lambda: store.put(before, moves=[(5.0, "demoted", "why")])) == full
+        assert at_commit(lambda: store.serve(before.scope.key, 5.0)) == full
+        assert at_commit(lambda: store.pause("r", 5.0)) == full
+        assert at_commit(lambda: store.put(before, structs.replace(row, number=2))) == "as before"
 
 
 def test_a_file_that_is_only_read_takes_nothing(tmp_path: Path) -> None:
