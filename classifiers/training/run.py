@@ -18,7 +18,7 @@ from classifiers.teacher import Teacher
 from classifiers.training import accept, by_pattern, export, kept, rounds
 from classifiers.training.account import account
 from classifiers.training.data import read_calls, read_rows
-from classifiers.training.fit import first, recipe
+from classifiers.training.fit import checkpoint, first, recipe
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.recipe import Bench, Made
 from classifiers.training.incumbent import Comparison, Incumbent
@@ -220,6 +220,7 @@ def _finish(
             model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside
         )
         put_beside(version)
+    checkpoint.forget(models_dir, model.policy.name)
     return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 

@@ -7,8 +7,8 @@ embeddings stay as they are: they are most of a small encoder's numbers, and row
 words.
 """
 
-import copy
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,9 @@ from classifiers.heads.linear import any_logit
 from classifiers.model import Floats
 from classifiers.training.fit import heads_first
 from classifiers.training.fit.batches import shuffled
+from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint
+from classifiers.training.fit.epochs import Epoch, Epochs, is_over
+from classifiers.training.fit.steps import Steps
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
 from classifiers.training.statistics import average_precision
 from classifiers.training.windows import loudest
@@ -28,10 +31,6 @@ from classifiers.training.windows import loudest
 SCALE = 20.0
 """Vectors have length 1: the head reads them this much longer, so that its numbers and the encoder's move alike."""
 
-_WARM_UP = 0.1
-_CLIP = 1.0
-_DECAY = 0.01
-_HEAD_RATE = 1e-3
 _FEW, _PLENTY = 2_000, 6_000
 _MOST_WINDOWS = 16
 """Of a row; what lies behind is not learned from."""
@@ -54,15 +53,6 @@ class Plan:
     smoothing: float = 0.1
     kept: int = 0
     beginning: int = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """loss: mean over the epoch's rows; measure: accuracy (single-label) or mean average precision (multi-label) on
-    held-out rows, None without any."""
-
-    loss: float
-    measure: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +99,13 @@ def tune(
     seed: int,
     say: Say,
     beside: Beside | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Tuned:
-    """Train `encoder` in place on the rows that are not `held`; the `measured` ones of those choose the checkpoint.
+    """Train `encoder` in place on the rows that are not `held`; the `measured` ones of those choose the epoch kept.
 
     targets: (rows, classes) 0..1 (soft ones allowed), rows of sum 1 for single-label; weights: (rows,);
-    say: told a line for each epoch; beside: the system prompts that the texts are read beside.
+    say: told a line for each epoch; beside: the system prompts that the texts are read beside; checkpoint: where epochs
+    that take long are kept, and where to go on.
     """
     import torch
 
@@ -123,11 +115,8 @@ def tune(
     longer = np.array([len(cut) > 1 for cut in windows]) if multi_label else np.zeros(len(rows), bool)
     fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
     chance = random.Random(seed)  # noqa: S311 - no secret
-    begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
-    say("reading rows with the frozen encoder")
-    frozen = encoder.vectors([rows[index] for index in begin], bf16=bf16)
-    first = heads_first.fit(frozen, targets[begin], weights[begin], multi_label=multi_label)
-    head = _layer(first)
+    head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
+    epochs = Epochs(encoder, head, Steps(encoder, head, plan, fit_rows=len(fit)), chance)
     measure = _average_precision if multi_label else _accuracy
 
     def choose(of: NDArray[np.intp]) -> None:
@@ -139,12 +128,19 @@ def tune(
             measure, encoder.vectors([rows[index] for index in test], bf16=bf16), _head(head), targets[test]
         )
 
-    history = [Epoch(loss=0.0, measure=held_out())]
-    say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(history[0], multi_label=multi_label)}")
-    best, kept = 0, _state(encoder, head)
-    steps = _Steps(encoder, head, plan, fit_rows=len(fit))
-    for number in range(1, plan.epochs + 1):
-        loss = 0.0
+    standing = checkpoint.read() if checkpoint else None
+    if checkpoint and standing:
+        epochs.go_on(standing)
+        say(f"goes on after epoch {epochs.number}, which {checkpoint.file} holds; delete it to begin anew")
+    else:
+        begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
+        say("reading rows with the frozen encoder")
+        frozen = encoder.vectors([rows[index] for index in begin], bf16=bf16)
+        _begin(head, heads_first.fit(frozen, targets[begin], weights[begin], multi_label=multi_label))
+        epochs.ended(Epoch(loss=0.0, measure=held_out()))
+        say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(epochs.history[0], multi_label=multi_label)}")
+    while not is_over(epochs.number, epochs.best, plan):
+        began, loss = time.monotonic(), 0.0
         choose(fit)
         encoder.module.train()
         for layer in encoder.layers[: plan.kept]:
@@ -156,20 +152,32 @@ def tune(
             each = _loss(head(SCALE * vectors), torch.from_numpy(targets[chosen]), plan, multi_label=multi_label)
             share = torch.from_numpy(weights[chosen])
             step_loss = (each * share).sum() / share.sum().clamp(min=1e-6)
-            steps.take(step_loss)
+            epochs.steps.take(step_loss)
             loss += float(step_loss.detach()) * len(chosen)
-        found = held_out()
-        history.append(Epoch(loss=loss / max(len(fit), 1), measure=found))
-        say(f"epoch {number} of {plan.epochs}: {_shown(history[-1], multi_label=multi_label, loss=True)}")
-        if is_better(found, history[best].measure):
-            best, kept = number, _state(encoder, head)
-        elif is_over(number, best, plan):
-            break
-    encoder.module.load_state_dict(kept[0])
-    head.load_state_dict(kept[1])
+        epochs.ended(Epoch(loss=loss / max(len(fit), 1), measure=held_out()))
+        shown = _shown(epochs.history[-1], multi_label=multi_label, loss=True)
+        say(f"epoch {epochs.number} of {plan.epochs}: {shown}")
+        if checkpoint and time.monotonic() - began >= WORTH_S:
+            _keep(checkpoint, epochs, say)
+    epochs.settle()
     encoder.module.eval()
     matrix, bias = _head(head)
-    return Tuned(weights=matrix, bias=bias, history=tuple(history), best=best, bf16=bf16, multi_label=multi_label)
+    return Tuned(
+        weights=matrix,
+        bias=bias,
+        history=tuple(epochs.history),
+        best=epochs.best,
+        bf16=bf16,
+        multi_label=multi_label,
+    )
+
+
+def _keep(checkpoint: Checkpoint, epochs: Epochs, say: Say) -> None:
+    """A full disk ends no tuning."""
+    try:
+        checkpoint.write(epochs.standing())
+    except OSError as error:
+        say(f"epoch {epochs.number} is not kept: {error}")
 
 
 def _choose(
@@ -188,53 +196,6 @@ def _choose(
             rows[index] = windows[index][place]
 
 
-def is_better(measure: float | None, best: float | None) -> bool:
-    """Whether an epoch is to be kept; where nothing is held out, the latest is."""
-    return measure is None or best is None or measure > best
-
-
-def is_over(number: int, best: int, plan: Plan) -> bool:
-    """Whether to stop after epoch `number`. In the first half of all epochs the rate is too high for what is learned to
-    show: on 10,000 rows the frozen encoder's head, which is fitted first, is still ahead after two epochs."""
-    return number - max(best, plan.epochs // 2) >= plan.patience
-
-
-class _Steps:
-    """AdamW, warmed up and then slowed down to nothing by the last epoch."""
-
-    def __init__(self, encoder: TorchEncoder, head: Any, plan: Plan, fit_rows: int) -> None:
-        import torch
-
-        encoder.module.get_input_embeddings().weight.requires_grad_(False)
-        if plan.kept:
-            for part in encoder.lowest(plan.kept):
-                part.requires_grad_(False)
-        body = [part for part in encoder.module.parameters() if part.requires_grad]
-        total = max(1, plan.epochs * -(-fit_rows // plan.batch))
-        warm = max(1, int(_WARM_UP * total))
-        self._parameters = [*body, *head.parameters()]
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
-                {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
-                {"params": list(head.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
-            ],
-            fused=True,
-        )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
-        )
-
-    def take(self, loss: Any) -> None:
-        import torch
-
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
-        self._optimizer.step()
-        self._schedule.step()
-
-
 def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
     """(rows,) Of several labels, whether any holds at all is learned beside which: text that is plainly harmful and
     fits no label well must not fall between them."""
@@ -249,25 +210,19 @@ def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
     return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
 
 
-def _layer(fitted: tuple[Floats, Floats]) -> Any:
-    """A head that begins as it was fitted on vectors of length 1."""
+def _begin(head: Any, fitted: tuple[Floats, Floats]) -> None:
+    """The head as it was fitted on vectors of length 1."""
     import torch
 
     weights, bias = (torch.from_numpy(part) for part in fitted)
-    head = torch.nn.Linear(weights.shape[1], weights.shape[0])
     with torch.no_grad():
         head.weight.copy_(weights / SCALE)
         head.bias.copy_(bias)
-    return head
 
 
 def _head(head: Any) -> tuple[Floats, Floats]:
     """The head on vectors of length 1."""
     return SCALE * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
-
-
-def _state(encoder: TorchEncoder, head: Any) -> tuple[Any, Any]:
-    return copy.deepcopy(encoder.module.state_dict()), copy.deepcopy(head.state_dict())
 
 
 def _held_out(

@@ -15,6 +15,7 @@ from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model import MAIN, OWN, Floats
 from classifiers.policy import Policy
+from classifiers.training.fit.checkpoint import Checkpoint
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesson_of
 from classifiers.training.fit.model import Advance, fit
@@ -181,6 +182,18 @@ def tune_encoder(
             seed=bench.seed,
             say=lambda line: say(f"finetune {name}: {line}"),
             beside=beside(lesson.rows, system_tokens),
+            checkpoint=Checkpoint.of(
+                bench.models_dir,
+                policy.name,
+                name,
+                [
+                    *(weights.name, *((file.stat().st_size, file.stat().st_mtime_ns) for file in weights.files)),
+                    # by which text without labels is taught
+                    *(policy.larger_encoder, policy.larger_layers),
+                    *(layers, plan, policy.multi_label, system_tokens, bench.seed),
+                    *(lesson.held.tolist(), *lesson.rows),
+                ],
+            ),
         )
         if not tuned.best:
             return None

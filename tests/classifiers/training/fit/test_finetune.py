@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from classifiers.errors import TrainingError
-from classifiers.training.fit import finetune
-from classifiers.training.fit.finetune import Plan, plan_for, tune
+from classifiers.training.fit import epochs, finetune
+from classifiers.training.fit.checkpoint import Checkpoint
+from classifiers.training.fit.finetune import Plan, Tuned, plan_for, tune
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.weights import Weights, find_weights
 
@@ -24,7 +25,7 @@ def weights(required: Any, tmp_path: Path) -> Weights:
 
 
 def test_the_layers_that_are_kept_stay_as_they_were(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
     encoder = TorchEncoder(weights, tokens=16)
     before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
     targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
@@ -84,6 +85,55 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
     assert cut[8][0] not in learned
 
 
+@pytest.mark.parametrize("best", [1, 2])
+def test_what_was_cut_off_after_an_epoch_ends_as_if_it_had_not_been(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best: int
+) -> None:
+    """best: the epoch that is kept of the first two."""
+    monkeypatch.setattr(finetune, "WORTH_S", 0.0)
+    measures = iter([0.0, 0.5, 0.4 + best / 10, 0.1] * 2)
+    monkeypatch.setattr(finetune, "_held_out", lambda *_: next(measures))
+    targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]] * 4, np.float32)
+    said: list[str] = []
+
+    def run(checkpoint: Checkpoint, *, cut: bool = False) -> tuple[Tuned, TorchEncoder]:
+        def say(line: str) -> None:
+            said.append(line)
+            if cut and line.startswith("epoch 3"):
+                raise KeyboardInterrupt
+
+        encoder = TorchEncoder(weights, tokens=16)
+        with torch_threads(1, 0):
+            tuned = tune(
+                encoder,
+                TEXTS,
+                targets,
+                np.ones(len(TEXTS), np.float32),
+                held=np.arange(len(TEXTS)) >= 12,
+                measured=np.ones(len(TEXTS), bool),
+                plan=Plan(rate=1e-3, epochs=3, batch=4, kept=1),
+                multi_label=False,
+                seed=0,
+                say=say,
+                checkpoint=checkpoint,
+            )
+        return tuned, encoder
+
+    whole, once = run(Checkpoint(file=tmp_path / "whole" / "one", key="a"))
+    measures = iter([0.0, 0.5, 0.4 + best / 10, 0.1, 0.1])
+    kept = Checkpoint(file=tmp_path / "cut" / "one", key="a")
+    with pytest.raises(KeyboardInterrupt):
+        run(kept, cut=True)
+    said.clear()
+    tuned, again = run(kept)
+    assert said[0] == f"goes on after epoch 2, which {kept.file} holds; delete it to begin anew"
+    assert [epoch.loss for epoch in tuned.history] == [epoch.loss for epoch in whole.history]
+    assert (tuned.best, tuned.history) == (best, whole.history)
+    assert np.array_equal(tuned.weights, whole.weights)
+    before = once.module.state_dict()
+    assert all(value.equal(before[name]) for name, value in again.module.state_dict().items())
+
+
 def test_a_larger_encoder_is_tuned_gently() -> None:
     small, large = (plan_for(size, 4_000, multi_label=True) for size in (384, 768))
     assert large.rate < small.rate
@@ -117,4 +167,4 @@ def test_the_lowest_layers_of_an_encoder_serve_alone(weights: Weights) -> None:
     ("number", "best", "over"), [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
 )
 def test_tuning_is_not_given_up_in_its_first_half(number: int, best: int, over: bool) -> None:
-    assert finetune.is_over(number, best, Plan(rate=1e-4, epochs=6)) is over
+    assert epochs.is_over(number, best, Plan(rate=1e-4, epochs=6)) is over

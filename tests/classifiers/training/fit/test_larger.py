@@ -10,7 +10,7 @@ import pytest
 from classifiers import Reading, Runtime, artifact
 from classifiers.policy import Policy
 from classifiers.training import kept
-from classifiers.training.fit import finetune, recipe, weights
+from classifiers.training.fit import epochs, finetune, recipe, weights
 from classifiers.training.fit.finetune import Plan
 from classifiers.training.run import Outcome, train
 
@@ -24,7 +24,7 @@ Run = Callable[..., Outcome]
 def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
 
     def make(larger: str, **more: object) -> Outcome:
         pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))

@@ -11,7 +11,7 @@ import pytest
 from classifiers import Reading, Runtime, artifact, cascade
 from classifiers.encoder.session import Encoder, embed
 from classifiers.policy import Policy
-from classifiers.training.fit import finetune, pair
+from classifiers.training.fit import epochs, finetune, pair
 from classifiers.training.fit.finetune import Plan
 from classifiers.training.run import Outcome, train
 
@@ -82,7 +82,7 @@ def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: 
 
 def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
     outcome = run(recipe="finetune", larger_layers=3)
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
@@ -95,7 +95,7 @@ def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeyp
 
 def test_without_a_gain_the_larger_encoder_is_left_out(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: False)
+    monkeypatch.setattr(epochs, "is_better", lambda *_: False)
     settings = run(recipe="finetune", larger_layers=3).report["settings"]
     assert (settings["recipe"], settings["note"]) == (
         "frozen",

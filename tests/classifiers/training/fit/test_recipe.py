@@ -6,14 +6,16 @@ from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime, artifact
 from classifiers.policy import Policy
-from classifiers.training.fit import finetune, pair, recipe
+from classifiers.training.fit import epochs, finetune, pair, recipe, tuned
 from classifiers.training.fit.finetune import Plan
+from classifiers.training.progress import Progress
 from classifiers.training.run import Outcome, train
 
 TOPICS = {
@@ -31,10 +33,10 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
         required.module(name, "pip install 'offramp[train]'")
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
     monkeypatch.setattr(pair, "gains", lambda *_: True)
 
-    def make(kind: str = "topic", **changes: Any) -> Outcome:
+    def make(kind: str = "topic", progress: Progress | None = None, **changes: Any) -> Outcome:
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
             for label, form in TOPICS.items()
@@ -51,7 +53,9 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
             "data": "rows.jsonl",
             **changes,
         }
-        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+        return train(
+            Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1, progress=progress
+        )
 
     return make
 
@@ -98,7 +102,48 @@ def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
     assert np.array_equal(first.head.weights, second.head.weights)
 
 
-@pytest.mark.parametrize(("where", "judge"), [(finetune, "is_better"), (pair, "gains")])
+class Heard(Progress):
+    """What a run says that it goes on after."""
+
+    def __init__(self) -> None:
+        self.went_on: list[str] = []
+
+    def step(self, name: str) -> None:
+        if "goes on after epoch" in name:
+            self.went_on.append(name)
+
+    def advance(self, done: int, total: int) -> None:
+        """Of no account."""
+
+
+def test_tuning_that_was_cut_off_goes_on_where_it_was(
+    run: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "WORTH_S", 0.0)
+    kept, heard = models_dir / "mail" / "tuning", Heard()
+    with monkeypatch.context() as patch:
+        patch.setattr(tuned, "exported", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe="finetune")
+    assert [file.name for file in kept.iterdir()] == ["main.safetensors"]
+    assert run(recipe="finetune", progress=heard).accepted
+    assert [line.split(",")[0] for line in heard.went_on] == ["finetune main: goes on after epoch 1"]
+    assert not kept.exists()
+
+
+def test_the_tuning_of_a_model_that_was_refused_is_not_done_again(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "WORTH_S", 0.0)
+    heard = Heard()
+    misses = {"recipe": "finetune", "tests": [{"text": "fry the beans", "expect": "sport"}], "progress": heard}
+    assert not run(**misses).accepted
+    # with other rows it is another tuning
+    assert not run(**misses, other="anything else").accepted
+    assert heard.went_on == []
+    assert run(recipe="finetune", progress=heard, other="anything else").accepted
+    assert len(heard.went_on) == 1
+
+
+@pytest.mark.parametrize(("where", "judge"), [(epochs, "is_better"), (pair, "gains")])
 def test_without_a_gain_the_encoder_stays_frozen(
     run: Train, monkeypatch: pytest.MonkeyPatch, where: ModuleType, judge: str
 ) -> None:
