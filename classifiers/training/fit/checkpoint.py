@@ -64,16 +64,16 @@ class Checkpoint:
     def write(self, standing: Standing) -> None:
         """Keep it in the place of any before, whole or not at all. Raises OSError."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        handle, made = tempfile.mkstemp(prefix=f".{self.file.stem}-", dir=self.file.parent)
-        os.close(handle)
-        try:
+        with tempfile.TemporaryDirectory(prefix=f".{self.file.stem}-", dir=self.file.parent) as scratch:
+            made = Path(scratch) / self.file.name
             arrays = {name: np.asarray(array, order="C") for name, array in standing.arrays.items()}
-            save_file(arrays, made, metadata={_KEY: self.key, _FACTS: json.dumps(standing.facts)})
-            Path(made).replace(self.file)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-        finally:
-            Path(made).unlink(missing_ok=True)
+            try:
+                save_file(arrays, made, metadata={_KEY: self.key, _FACTS: json.dumps(standing.facts)})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+            with made.open("rb") as file:
+                os.fsync(file.fileno())
+            made.replace(self.file)
 
 
 def forget(models_dir: Path, policy: str) -> None:
