@@ -116,7 +116,8 @@ def tune(
     fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
     chance = random.Random(seed)  # noqa: S311 - no secret
     head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
-    epochs = Epochs(encoder, head, Steps(encoder, head, plan, fit_rows=len(fit)), chance)
+    total = plan.epochs * -(-len(fit) // plan.batch)
+    epochs = Epochs(encoder, head, Steps(encoder, head, rate=plan.rate, total=total, kept=plan.kept), chance)
     measure = _average_precision if multi_label else _accuracy
 
     def choose(of: NDArray[np.intp]) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from classifiers.training.fit.finetune import Plan
     from classifiers.training.fit.torch_encoder import TorchEncoder
 
 _WARM_UP = 0.1
@@ -16,25 +15,27 @@ _HEAD_RATE = 1e-3
 
 
 class Steps:
-    """Of an encoder and its head: the encoder's word embeddings and lowest layers stay as they are. taken: how many
-    there were."""
+    """Of an encoder and its heads: the encoder's word embeddings and lowest layers stay as they are. parameters: all
+    that learn; taken: how many steps there were."""
 
-    def __init__(self, encoder: "TorchEncoder", head: Any, plan: "Plan", fit_rows: int) -> None:
+    def __init__(self, encoder: "TorchEncoder", heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
+        """rate: the encoder's highest; total: how many steps there will be; kept: how many layers, from the lowest,
+        stay as they are."""
         import torch
 
         encoder.module.get_input_embeddings().weight.requires_grad_(False)
-        if plan.kept:
-            for part in encoder.lowest(plan.kept):
+        if kept:
+            for part in encoder.lowest(kept):
                 part.requires_grad_(False)
         body = [part for part in encoder.module.parameters() if part.requires_grad]
-        self._total = max(1, plan.epochs * -(-fit_rows // plan.batch))
+        self._total = max(1, total)
         self._warm = max(1, int(_WARM_UP * self._total))
-        self._parameters = [*body, *head.parameters()]
+        self.parameters = [*body, *heads.parameters()]
         self._optimizer = torch.optim.AdamW(
             [
-                {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
-                {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
-                {"params": list(head.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
+                {"params": [part for part in body if part.ndim > 1], "lr": rate, "weight_decay": _DECAY},
+                {"params": [part for part in body if part.ndim < 2], "lr": rate, "weight_decay": 0.0},
+                {"params": list(heads.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
             ],
             fused=True,
         )
@@ -49,7 +50,7 @@ class Steps:
             group["lr"] = rate * self._share()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
+        torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
         self._optimizer.step()
         self.taken += 1
 

@@ -20,12 +20,9 @@ from classifiers.slots.markup import Marked, replaced
 from classifiers.slots.words import read
 from classifiers.training.fit.batches import in_order, shuffled
 from classifiers.training.fit.finetune import SCALE
+from classifiers.training.fit.steps import Steps
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
 
-_WARM_UP = 0.1
-_CLIP = 1.0
-_DECAY = 0.01
-_HEAD_RATE = 1e-3
 _DROPOUT = 0.1
 _AVERAGED = 1 / 6
 """Of all steps; about as long ago as the average remembers."""
@@ -97,7 +94,6 @@ def tune(
     """
     import torch
 
-    encoder.module.get_input_embeddings().weight.requires_grad_(False)
     bf16 = bf16_helps(encoder.dimensions)
     heads = torch.nn.ModuleDict(
         {
@@ -106,12 +102,14 @@ def tune(
         }
     )
     chance = random.Random(seed)  # noqa: S311 - no secret
-    steps = _Steps(encoder, heads, plan, -(-len(lessons) // plan.batch))
+    total = plan.epochs * -(-len(lessons) // plan.batch)
+    steps = Steps(encoder, heads, rate=plan.rate, total=total)
+    mean = _Mean(steps.parameters, total)
     losses: list[float] = []
     for number in range(1, plan.epochs + 1):
         read_now = [_read(encoder, _varied(lesson.marked, values, plan.swap, chance), slots) for lesson in lessons]
         encoder.module.train()
-        total = 0.0
+        lost = 0.0
         for batch in shuffled([len(words.ids) for words, _ in read_now], plan.batch, chance):
             with precision(bf16=bf16):
                 vectors, hidden = encoder.states([encoder.tokenizer.surround(read_now[i][0].ids) for i in batch])
@@ -119,11 +117,12 @@ def tune(
             loss = _tag_loss(heads["tags"], hidden, rows, len(encoder.tokenizer.prefix))
             loss = loss + _label_loss(heads["labels"], vectors, rows, plan.smoothing)
             steps.take(loss)
-            total += float(loss.detach()) * len(batch)
-        losses.append(round(total / max(len(lessons), 1), 5))
+            mean.changed()
+            lost += float(loss.detach()) * len(batch)
+        losses.append(round(lost / max(len(lessons), 1), 5))
         say(f"epoch {number} of {plan.epochs}: loss {losses[-1]:.3f}")
         after(number)
-    steps.average()
+    mean.settle()
     encoder.module.eval()
     return TunedTags(
         tags=_matrix(heads["tags"], 1.0), labels=_matrix(heads["labels"], SCALE), losses=tuple(losses), bf16=bf16
@@ -184,44 +183,24 @@ def _label_loss(head: Any, vectors: Any, rows: Sequence[_Row], smoothing: float)
     return (each * share).sum() / share.sum()
 
 
-class _Steps:
-    """AdamW, warmed up and then slowed down to nothing; a moving average of the weights."""
+class _Mean:
+    """A moving average of weights. total: how often it will be told that they have changed."""
 
-    def __init__(self, encoder: TorchEncoder, heads: Any, plan: Plan, steps_an_epoch: int) -> None:
-        import torch
-
-        body = [part for part in encoder.module.parameters() if part.requires_grad]
-        total = max(1, plan.epochs * steps_an_epoch)
-        warm = max(1, int(_WARM_UP * total))
+    def __init__(self, parameters: Sequence[Any], total: int) -> None:
+        self._parameters = parameters
         self._decay = 1 - 1 / max(2.0, _AVERAGED * total)
-        self._parameters = [*body, *heads.parameters()]
         self._mean: list[Any] = []
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": [part for part in body if part.ndim > 1], "lr": plan.rate, "weight_decay": _DECAY},
-                {"params": [part for part in body if part.ndim < 2], "lr": plan.rate, "weight_decay": 0.0},
-                {"params": list(heads.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
-            ],
-            fused=True,
-        )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
-        )
 
-    def take(self, loss: Any) -> None:
+    def changed(self) -> None:
         import torch
 
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP)
-        self._optimizer.step()
-        self._schedule.step()
+        now = [part.detach() for part in self._parameters]
         with torch.no_grad():
             if not self._mean:
-                self._mean = copy.deepcopy([part.detach() for part in self._parameters])
-            torch._foreach_lerp_(self._mean, [part.detach() for part in self._parameters], 1 - self._decay)
+                self._mean = copy.deepcopy(now)
+            torch._foreach_lerp_(self._mean, now, 1 - self._decay)
 
-    def average(self) -> None:
+    def settle(self) -> None:
         """From here on the weights are their average."""
         import torch
 
