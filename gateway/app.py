@@ -144,9 +144,8 @@ def create_app(
         try:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
-            await under_way.ended(_LEAVE_S)
-            if retrainer is not None:
-                await retrainer.close()
+            training = () if retrainer is None else (retrainer.close(),)
+            await asyncio.gather(under_way.ended(_LEAVE_S), *training)
             await repeats.close()
             await forwarder.close()
             if worker is not None:

@@ -79,23 +79,30 @@ def demo(
     if not config.exists():
         _run("init")
     model = _asked_for(config, real=real)
-    _train(config)
-    started = time.time()
-    with as_by_ctrl_c(), _gateway(config, port, real=real) as base_url:
-        sent = asyncio.run(_send(base_url, model))
-        time.sleep(0.5)  # the ledger is written in batches, a few each second
-        _show(config, sent, started, base_url, as_json=json)
-        if not once:
-            stderr().print("\nThe gateway goes on until Ctrl-C.")
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
+    with as_by_ctrl_c():
+        _train(config, real=real)
+        started = time.time()
+        with _gateway(config, port, real=real) as base_url:
+            sent = asyncio.run(_send(base_url, model))
+            time.sleep(0.5)  # the ledger is written in batches, a few each second
+            _show(config, sent, started, base_url, as_json=json)
+            if not once:
+                stderr().print("\nThe gateway goes on until Ctrl-C.")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
 
 
 def _run(*arguments: str) -> None:
     """Runs a command of this very program. Its exit code ends the demo where it fails."""
-    done = subprocess.run([*this_program(), *arguments], stdout=sys.stderr, check=False)  # noqa: S603
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    with subprocess.Popen([*this_program(), *arguments], stdout=sys.stderr) as process:  # noqa: S603
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if code:
+        raise typer.Exit(code)
 
 
 def _environment(*, real: bool) -> dict[str, str]:
@@ -141,8 +148,9 @@ def _asked_by_rules(settings: "Settings") -> Iterator[str]:
             yield rule.when_unsure.ask
 
 
-def _train(config: Path) -> None:
-    """Trains the policies that the gateway's rules name and that are not trained as they stand now."""
+def _train(config: Path, *, real: bool) -> None:
+    """Trains the policies that the gateway's rules name and that are not trained as they stand now. Only --real has a
+    model write sentences."""
     from classifiers.artifact import load, policy_sha256
     from classifiers.errors import ArtifactError
     from classifiers.registry import Registry
@@ -161,6 +169,11 @@ def _train(config: Path) -> None:
             trained = None
         if trained != policy_sha256(policy):
             stale.append(str(file))
+            paid = [teacher.model for teacher in policy.teachers if teacher.model]
+            if paid and not real:
+                raise fail(
+                    f"{file} has {paid[0]} write sentences, which may cost money; run: offramp train {file}", Exit.USAGE
+                )
     if stale:
         _run("train", *stale)
     else:

@@ -11,7 +11,7 @@ from gateway.answers.unmet import Unmet
 from gateway.reading.request import Request
 from gateway.reading.roles import Turn, system_text
 from gateway.rules.fixed import unfit
-from gateway.rules.rule import Act, Rule
+from gateway.rules.rule import Act, Action, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,14 @@ class Shaped:
 
 def shaped(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Shaped:
     """pairs: the rules that the request meets, each with its verdict. Those that answer nothing are left out."""
-    texts = ((rule.name, text) for rule, verdict in pairs for text in _texts(rule, verdict))
+    given = [(rule, verdict, _given(rule, verdict)) for rule, verdict in pairs]
+    texts = ((rule.name, action.text) for rule, _, actions in given for action in actions if not action.own_label)
     unmet = {name: why for name, text in texts if (why := unfit(text, request.fields)) is not None}
-    asked = [(rule, verdict) for rule, verdict in pairs if rule.name not in unmet and _answers(rule, verdict)]
+    asked = [
+        (rule, verdict)
+        for rule, verdict, actions in given
+        if rule.name not in unmet and any(action.own_label for action in actions)
+    ]
     if not asked:
         return Shaped(unmet=unmet)
     shape = wanted(request.fields)
@@ -40,15 +45,10 @@ def shaped(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, 
     )
 
 
-def _answers(rule: Rule, verdict: Verdict) -> bool:
-    return any(action.own_label for label in verdict.labels if (action := rule.then.get(label)))
-
-
-def _texts(rule: Rule, verdict: Verdict) -> list[str]:
-    """The fixed texts that the rule may answer with; a judge may name labels that the verdict does not."""
-    judged = rule.asks is not None and (rule.safety is not None or verdict.abstention or verdict.doubt)
-    actions = (rule.then.get(label) for label in (rule.then if judged else verdict.labels))
-    return [action.text for action in actions if action and action.act is Act.ANSWER and not action.own_label]
+def _given(rule: Rule, verdict: Verdict) -> list[Action]:
+    """The answers that the verdict's labels call for."""
+    actions = (rule.then.get(label) for label in verdict.labels)
+    return [action for action in actions if action and action.act is Act.ANSWER]
 
 
 def _told(rule: Rule, verdict: Verdict) -> Told:

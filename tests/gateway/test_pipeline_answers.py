@@ -26,6 +26,7 @@ rules:
     then: {"*": {answer: label}}
     when_unsure: {ask: cheap}
 """
+TEXTS = JUDGED.replace('{"*": {answer: label}}', """{violence: {answer: '{"no": 1}'}, jailbreak: {answer: "No."}}""")
 BOUND = JUDGED + "    contract: true\n"
 ABOVE = """
 rules:
@@ -48,9 +49,9 @@ def wired(wire: Wire, make_answer: Any, fake_upstream: Any) -> Callable[..., Any
     return make
 
 
-def body(text: str, system: str = "") -> bytes:
+def body(text: str, system: str = "", **more: Any) -> bytes:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-    return json.dumps({"model": "dear", "messages": messages}).encode()
+    return json.dumps({"model": "dear", "messages": messages, **more}).encode()
 
 
 @pytest.mark.parametrize("rules", [JUDGED, BOUND])
@@ -58,6 +59,16 @@ async def test_a_label_that_a_judge_names_is_the_answer(wired: Any, ask: Any, ru
     answer = await ask(wired(rules, "violence").app, body("unsure of this", ASKS))
     assert answer.headers["x-offramp-decision"] == "answer"
     assert json.loads(answer.body)["choices"][0]["message"]["content"] == "violence"
+
+
+@pytest.mark.parametrize("bound", ["", "    contract: true\n"])
+@pytest.mark.parametrize(("label", "decision"), [("violence", "answer"), ("jailbreak", "forward")])
+async def test_of_the_texts_the_one_for_the_judges_label_must_fit_the_request(
+    wired: Any, ask: Any, label: str, decision: str, bound: str
+) -> None:
+    in_json = body("unsure of this", response_format={"type": "json_object"})
+    answer = await ask(wired(TEXTS + bound, label).app, in_json)
+    assert answer.headers["x-offramp-decision"] == decision
 
 
 async def test_labels_of_classifier_and_judge_together_are_no_word(wired: Any, ask: Any) -> None:

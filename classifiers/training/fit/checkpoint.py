@@ -22,7 +22,6 @@ from safetensors.numpy import save_file
 FOLDER: Final = "tuning"
 WORTH_S: Final = 60.0
 """Seconds that an epoch takes to be worth keeping."""
-_FORMAT: Final = 1
 _KEY, _FACTS = "key", "facts"
 
 
@@ -43,9 +42,11 @@ class Checkpoint:
 
     @classmethod
     def of(cls, models_dir: Path, policy: str, encoder: str, depends: Iterable[Any]) -> "Checkpoint":
-        """depends: what the tuning depends on, each as its `repr` tells it."""
+        """depends: what the tuning depends on beside the code of this folder, each as its `repr` tells it."""
         digest = hashlib.sha256()
-        for one in (_FORMAT, *depends):
+        for code in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(code.read_bytes())
+        for one in depends:
             digest.update(repr(one).encode("utf-8", "surrogatepass") + b"\n")
         return cls(file=models_dir / policy / FOLDER / f"{encoder}.safetensors", key=digest.hexdigest())
 
@@ -64,6 +65,9 @@ class Checkpoint:
     def write(self, standing: Standing) -> None:
         """Keep it in the place of any before, whole or not at all. Raises OSError."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        for left in self.file.parent.glob(f".{self.file.stem}-*"):
+            # by a training that was killed while it wrote; one that writes now keeps its next epoch
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{self.file.stem}-", dir=self.file.parent) as scratch:
             made = Path(scratch) / self.file.name
             arrays = {name: np.asarray(array, order="C") for name, array in standing.arrays.items()}

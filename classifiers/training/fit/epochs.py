@@ -27,10 +27,12 @@ class Epoch:
 
 class Epochs:
     """Of an encoder and its head, beginning with number 0, before any step. history: each; best: the number of the one
-    that is kept; steps: what is taken within each; chance: by which rows are put in order."""
+    that is kept; steps: what is taken within each; chance: by which rows are put in order; bf16: whether products are
+    in bfloat16."""
 
-    def __init__(self, encoder: "TorchEncoder", head: Any, steps: Steps, chance: random.Random) -> None:
+    def __init__(self, encoder: "TorchEncoder", head: Any, steps: Steps, chance: random.Random, *, bf16: bool) -> None:
         self.steps = steps
+        self.bf16 = bf16
         self.history: list[Epoch] = []
         self.best = 0
         self._chance = chance
@@ -71,12 +73,13 @@ class Epochs:
             "history": [asdict(epoch) for epoch in self.history],
             "best": self.best,
             "steps": self.steps.taken,
+            "bf16": self.bf16,
             "chance": self._chance.getstate(),
         }
         return Standing(arrays={**arrays, _CHANCE: torch.get_rng_state().numpy()}, facts=facts)
 
     def go_on(self, standing: Standing) -> None:
-        """Stand as it was told then."""
+        """Stand as it was told then. Its arrays are taken over."""
         import torch
 
         of: dict[str, dict[str, Any]] = {_NOW: {}, _BEST: {}, _STEPS: {}}
@@ -85,13 +88,13 @@ class Epochs:
             of.setdefault(whose, {})[name] = array
         facts = standing.facts
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
-        self.best = facts["best"]
-        self._kept = {name: torch.from_numpy(array.copy()) for name, array in of[_BEST].items()}
+        self.best, self.bf16 = facts["best"], facts["bf16"]
+        self._kept = {name: torch.from_numpy(array) for name, array in of[_BEST].items()}
         self._take({name: torch.from_numpy(array) for name, array in (of[_NOW] or of[_BEST]).items()})
         self.steps.go_on(of[_STEPS], facts["steps"])
         version, numbers, gauss = facts["chance"]
         self._chance.setstate((version, tuple(numbers), gauss))
-        torch.set_rng_state(torch.from_numpy(standing.arrays[_CHANCE].copy()))
+        torch.set_rng_state(torch.from_numpy(standing.arrays[_CHANCE]))
 
     def _take(self, weights: Mapping[str, Any]) -> None:
         import torch

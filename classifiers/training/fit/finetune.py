@@ -109,7 +109,6 @@ def tune(
     """
     import torch
 
-    bf16 = bf16_helps(encoder.dimensions)
     windows = encoder.windows(texts, beside, _MOST_WINDOWS) if multi_label else []
     rows = [cut[0] for cut in windows] if multi_label else encoder.tokenize(texts, beside)
     longer = np.array([len(cut) > 1 for cut in windows]) if multi_label else np.zeros(len(rows), bool)
@@ -117,26 +116,28 @@ def tune(
     chance = random.Random(seed)  # noqa: S311 - no secret
     head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
     total = plan.epochs * -(-len(fit) // plan.batch)
-    epochs = Epochs(encoder, head, Steps(encoder, head, rate=plan.rate, total=total, kept=plan.kept), chance)
+    steps = Steps(encoder, head, rate=plan.rate, total=total, kept=plan.kept)
+    epochs = Epochs(encoder, head, steps, chance, bf16=bf16_helps(encoder.dimensions))
     measure = _average_precision if multi_label else _accuracy
 
     def choose(of: NDArray[np.intp]) -> None:
-        _choose(rows, windows, of[longer[of]], lambda cut: encoder.vectors(cut, bf16=bf16), _head(head))
+        _choose(rows, windows, of[longer[of]], lambda cut: encoder.vectors(cut, bf16=epochs.bf16), _head(head))
 
     def held_out() -> float | None:
         choose(test)
         return _held_out(
-            measure, encoder.vectors([rows[index] for index in test], bf16=bf16), _head(head), targets[test]
+            measure, encoder.vectors([rows[index] for index in test], bf16=epochs.bf16), _head(head), targets[test]
         )
 
     standing = checkpoint.read() if checkpoint else None
     if checkpoint and standing:
         epochs.go_on(standing)
+        del standing  # it takes as much room as the encoder and the optimizer
         say(f"goes on after epoch {epochs.number}, which {checkpoint.file} holds; delete it to begin anew")
     else:
         begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
         say("reading rows with the frozen encoder")
-        frozen = encoder.vectors([rows[index] for index in begin], bf16=bf16)
+        frozen = encoder.vectors([rows[index] for index in begin], bf16=epochs.bf16)
         _begin(head, heads_first.fit(frozen, targets[begin], weights[begin], multi_label=multi_label))
         epochs.ended(Epoch(loss=0.0, measure=held_out()))
         say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(epochs.history[0], multi_label=multi_label)}")
@@ -148,12 +149,12 @@ def tune(
             layer.eval()
         for batch in shuffled([len(rows[index]) for index in fit], plan.batch, chance):
             chosen = fit[batch]
-            with precision(bf16=bf16):
+            with precision(bf16=epochs.bf16):
                 vectors = encoder.forward([rows[index] for index in chosen])
             each = _loss(head(SCALE * vectors), torch.from_numpy(targets[chosen]), plan, multi_label=multi_label)
             share = torch.from_numpy(weights[chosen])
             step_loss = (each * share).sum() / share.sum().clamp(min=1e-6)
-            epochs.steps.take(step_loss)
+            steps.take(step_loss)
             loss += float(step_loss.detach()) * len(chosen)
         epochs.ended(Epoch(loss=loss / max(len(fit), 1), measure=held_out()))
         shown = _shown(epochs.history[-1], multi_label=multi_label, loss=True)
@@ -168,7 +169,7 @@ def tune(
         bias=bias,
         history=tuple(epochs.history),
         best=epochs.best,
-        bf16=bf16,
+        bf16=epochs.bf16,
         multi_label=multi_label,
     )
 

@@ -65,12 +65,12 @@ class Steps:
         return {f"{index}.{name}": part.numpy() for index, parts in kept.items() for name, part in parts.items()}
 
     def go_on(self, arrays: Mapping[str, NDArray[Any]], taken: int) -> None:
-        """As if these steps had been taken here. arrays: as `arrays` gave them."""
+        """As if these steps had been taken here. arrays: as `arrays` gave them; they are taken over."""
         import torch
 
         state: dict[int, dict[str, Any]] = {}
         for path, array in arrays.items():
             index, _, name = path.partition(".")
-            state.setdefault(int(index), {})[name] = torch.from_numpy(array.copy())
+            state.setdefault(int(index), {})[name] = torch.from_numpy(array)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         self.taken = taken

@@ -4,8 +4,9 @@ The rows that calibrate are whole groups which tuning never saw, neither for its
 best epoch, in any other way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from classifiers.policy import Policy
 from classifiers.training.fit.checkpoint import Checkpoint
 from classifiers.training.fit.frozen import Frozen
 from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesson_of
-from classifiers.training.fit.model import Advance, fit
+from classifiers.training.fit.model import Advance, classes_of, fit
 from classifiers.training.fit.pair import Names, joined
 from classifiers.training.fit.trained import Trained, TunedHead
 from classifiers.training.rows import Row
@@ -27,6 +28,7 @@ from classifiers.training.windows import Windows, each_whole, tuned_windowing, w
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
     from classifiers.training.fit.torch_encoder import TorchEncoder
+    from classifiers.training.fit.weights import Weights
 
 _COMPARED = 500
 FROZEN = "frozen"
@@ -186,13 +188,7 @@ def tune_encoder(
                 bench.models_dir,
                 policy.name,
                 name,
-                [
-                    *(weights.name, *((file.stat().st_size, file.stat().st_mtime_ns) for file in weights.files)),
-                    # by which text without labels is taught
-                    *(policy.larger_encoder, policy.larger_layers),
-                    *(layers, plan, policy.multi_label, system_tokens, bench.seed),
-                    *(lesson.held.tolist(), *lesson.rows),
-                ],
+                [plan, layers, system_tokens, bench.seed, *_depends(policy, lesson, bench, weights)],
             ),
         )
         if not tuned.best:
@@ -228,6 +224,23 @@ def tune_encoder(
         "export": agreed,
     }
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
+
+
+def _depends(policy: Policy, lesson: Lesson, bench: "Bench", weights: "Weights") -> Iterator[Any]:
+    """What tuning by a lesson depends on beside its plan. What text without labels is taught follows from the larger
+    encoder, which is tuned by the same rows."""
+    from classifiers.training.fit.weights import find_weights
+
+    used = [weights]
+    if policy.larger_encoder is not None:
+        used.append(find_weights(policy.larger_encoder, bench.base_dir, bench.models_dir))
+    for one in used:
+        yield one.name, one.pooling, one.max_tokens
+        yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in one.files]
+    yield policy.larger_layers, policy.multi_label, classes_of(policy, lesson.rows)
+    yield lesson.held.tolist()
+    yield from lesson.rows
+    yield [(tool, version(tool)) for tool in ("torch", "transformers", "tokenizers")]
 
 
 def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Windows:

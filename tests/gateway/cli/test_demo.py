@@ -111,6 +111,20 @@ def test_only_real_lets_rules_ask_what_may_cost_money(
     assert "sends dear to two, which may cost money; --real does so" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_only_real_has_a_model_write_sentences(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + 'rules: [{name: r, classifier: mail, then: {"*": flag}}]\n')
+    policy = config.parent / "policies" / "mail.yaml"
+    policy.parent.mkdir()
+    policy.write_text(
+        "version: 1\nname: mail\nkind: topic\nabout: mail\nlabels: {a: {means: a}, b: {means: b}}\n"
+        "teacher: {model: dear, base_url: 'http://127.0.0.1:9/v1'}\n"
+    )
+    with pytest.raises(typer.Exit) as ended:
+        _train(config, real=False)
+    assert ended.value.exit_code == Exit.USAGE
+    assert "mail.yaml has dear write sentences, which may cost money" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_a_call_that_fails_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with _gateway(config, 0, real=False) as address, pytest.raises(typer.Exit) as ended:
         asyncio.run(_send(address, "nope"))
@@ -149,5 +163,5 @@ def test_a_version_that_is_gone_is_trained_again(config: Path, monkeypatch: pyte
     policy.write_text("version: 1\nname: tiny\nkind: intent\nabout: x\nlabels: {a: {means: a}}\nother: b\n")
     config.write_text(config.read_text() + "rules: [{name: r, classifier: tiny, then: {a: forward}}]\n")
     (home / "current").write_text("20260101-000000-00000000\n")
-    _train(config)
+    _train(config, real=False)
     assert ran == [("train", str(policy))]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.verdict import Abstention, SlotValue, Verdict
+from classifiers.verdict import SlotValue, Verdict
 from gateway.config.rules import Rule as RuleSettings
 from gateway.reading.request import parse_chat
 from gateway.reading.roles import turns_of
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Act, Action, Asks, Rule
+from gateway.rules.rule import Act, Action, Rule
 from gateway.rules.shaped import Shaped, shaped
 
 POLICY = Policy.model_validate(
@@ -81,7 +81,6 @@ def test_a_slot_that_does_not_fit() -> None:
 
 
 SAYS = {"book": Action(act=Act.ANSWER, text="Come at any time.")}
-JUDGE = Asks(model="m", within_s=1.0, told="", categories={})
 IN_JSON = {"response_format": {"type": "json_object"}}
 
 
@@ -92,18 +91,7 @@ def test_a_rule_has_an_answer_or_none() -> None:
     assert asked(verdict(people=4), replace(RULE, then=SAYS)) == Shaped()
 
 
-@pytest.mark.parametrize(
-    ("labels", "abstention", "asks", "unmet"),
-    [
-        (("book",), None, None, True),
-        (("cancel",), None, None, False),
-        (("cancel",), None, JUDGE, False),
-        ((), Abstention.UNSURE, None, False),
-        ((), Abstention.UNSURE, JUDGE, True),
-    ],
-)
-def test_a_text_counts_where_the_rule_may_come_to_give_it(
-    labels: tuple[str, ...], abstention: Abstention | None, asks: Asks | None, unmet: bool
-) -> None:
-    told = replace(verdict(), labels=labels, abstention=abstention)
-    assert bool(asked(told, replace(RULE, then=SAYS, asks=asks), **IN_JSON).unmet) is unmet
+@pytest.mark.parametrize(("labels", "unmet"), [(("book",), True), (("cancel",), False), ((), False)])
+def test_a_text_counts_where_the_verdict_calls_for_it(labels: tuple[str, ...], unmet: bool) -> None:
+    told = replace(verdict(), labels=labels)
+    assert bool(asked(told, replace(RULE, then=SAYS), **IN_JSON).unmet) is unmet

@@ -52,6 +52,14 @@ def test_a_damaged_file_is_as_good_as_none(checkpoint: Checkpoint, damage: bytes
     assert checkpoint.read() is None
 
 
+def test_what_a_killed_training_left_is_gone_with_the_next_epoch(checkpoint: Checkpoint) -> None:
+    left = checkpoint.file.parent / ".main-killed"
+    left.mkdir(parents=True)
+    (left / "main.safetensors").write_bytes(b"half")
+    checkpoint.write(STANDING)
+    assert [file.name for file in checkpoint.file.parent.iterdir()] == ["main.safetensors"]
+
+
 def test_what_cannot_be_written_leaves_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
     checkpoint.file.mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
