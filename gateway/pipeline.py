@@ -90,7 +90,9 @@ class Pipeline:
         targets = self._routes.for_client(request.model)
         edition = self._in_use.edition
         context.runtime = edition.runtime
-        turns = roles.turns_of(request.messages) if edition.rules else []
+        if not edition.rules:
+            return await self._pass_through(context, request, targets, headers)
+        turns = roles.turns_of(request.messages)
         rules, readings = met(edition.rules, request.model, turns)
         context.met = {rule.name: 0 for rule in rules}
         beside = tried(rules, readings, edition.proposed)
@@ -145,6 +147,14 @@ class Pipeline:
             context, request, answer, met=matching(edition.rules, request.model, turns), placeholders=placeholders
         )
 
+    async def _pass_through(
+        self, context: Context, request: Request, targets: Sequence[Target], headers: Headers
+    ) -> Reply:
+        """A request where there are no rules: a proxy's are many, and each step that decides nothing costs all of
+        them."""
+        answer = await self._forward(context, request, targets, headers, ())
+        return await self._output.reply(context, request, answer, met=(), placeholders=Placeholders())
+
     def record(self, context: Context) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
@@ -194,6 +204,8 @@ class Pipeline:
             await self._audits.missed(context, pending)
             return answer
         answer = self._keeping.listen(context, request, answer)
+        if not pending:
+            return answer
         ask = partial(self._repeats.ask, first=context, request=request, target=targets[0], headers=headers)
         return await self._audits.listen(context, pending, answer, stream=request.stream, ask=ask)
 
