@@ -21,7 +21,8 @@ class Received:
         self._timeout_s = timeout_s
         self._waits_since: float | None = None
         self._loop = asyncio.get_running_loop()
-        self._timer = self._next_look()
+        # what is whole by now is waited for by nobody
+        self._timer = None if self._content.is_eof() else self._next_look()
 
     async def next(self) -> bytes:
         """The next bytes; none at the end. Raises TimeoutError where none come in time, and aiohttp.ClientError where
@@ -34,7 +35,8 @@ class Received:
 
     def leave(self) -> None:
         """Nothing more is read."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _next_look(self) -> asyncio.TimerHandle:
         return self._loop.call_later(min(_LOOKS_EVERY_S, self._timeout_s), self._look)
