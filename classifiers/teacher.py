@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from classifiers.address import BaseUrl
 from classifiers.record import Record, Secret, Words, WordsList, one_or_more
 from classifiers.units import Dollars
 
@@ -17,7 +18,7 @@ class Teacher(Record):
     """
 
     model: Words | None = None
-    base_url: Words | None = None
+    base_url: BaseUrl | None = None
     api_key: Secret | None = None
     file: WordsList = ()
     sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None

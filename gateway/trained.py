@@ -1,5 +1,6 @@
 """The trained classifiers that a gateway file's rules bind, loaded and tested; and loaded anew where one changes."""
 
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -87,7 +88,7 @@ def _since_trained(problem: Problem, loaded: Loaded) -> Problem:
         case ("rules", int(index), "then" | "aliases", str(label)):
             policy = policy_file(loaded, loaded.settings.rules[index].classifier)
             if label in _labels_of(policy):
-                message = f"{problem.message}; the policy has it by now: run: offramp train {policy}"
+                message = f"{problem.message}; the policy has it by now: run: {_train(policy, loaded)}"
                 return replace(problem, message=message)
     return problem
 
@@ -103,6 +104,15 @@ def _labels_of(policy: Path) -> Collection[str]:
 
 
 def _untrained(name: str, loaded: Loaded) -> str:
-    policy = loaded.file.parent / "policies" / f"{name}.yaml"
-    mend = f"run: offramp train {policy}" if policy.is_file() else f"offramp train takes the policy named {name}"
+    policy = policy_file(loaded, name)
+    mend = f"run: {_train(policy, loaded)}" if policy.is_file() else f"offramp train takes the policy named {name}"
     return f"no trained classifier {name} in {loaded.models_dir}; {mend}"
+
+
+def _train(policy: Path, loaded: Loaded) -> str:
+    """The command that trains a policy beside a gateway's file into its models folder, which it finds by itself where
+    the file has the usual name."""
+    usual = policy.parent / ".." / "gateway.yaml"
+    found = usual.is_file() and usual.samefile(loaded.file)
+    elsewhere = [] if found else ["--models", str(loaded.models_dir)]
+    return shlex.join(["offramp", "train", str(policy), *elsewhere])

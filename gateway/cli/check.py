@@ -151,7 +151,7 @@ def _check_gateway(file: Path, found: _Found) -> None:
     from gateway.upstreams.litellm import lacking
 
     loaded = load_gateway(file, os.environ, secrets=False)
-    load_prices(loaded.prices)
+    load_prices(loaded.prices, os.environ)
     policies = {}
     where = file.parent / "policies"
     for path in sorted(where.glob("*.yaml")):

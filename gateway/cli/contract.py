@@ -79,7 +79,7 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     rows = [{**row, **{name: quoted(row[name]) for name in ("model", "sent_to")}} for row in rows]
     table = Table(title="Contracts", title_justify="left")
     for name in ("rule", "model", "phase", "answers from", "pairs", "audits", "disagree", "at most"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
             row["rule"],

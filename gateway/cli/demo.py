@@ -214,10 +214,13 @@ def _pass_on(told: TextIO, serves: "Future[str | None]") -> None:
 
 
 async def _send(address: str, model: str) -> list[Sent]:
-    from openai import AsyncOpenAI, OpenAIError
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
     async with AsyncOpenAI(
-        base_url=f"{address}/v1", api_key=os.environ.get("OFFRAMP_KEY", "").strip() or "unused"
+        base_url=f"{address}/v1",
+        api_key=os.environ.get("OFFRAMP_KEY", "").strip() or "unused",
+        # no proxy between this machine and itself
+        http_client=DefaultAsyncHttpxClient(trust_env=False),
     ) as client:
         try:
             return [await _send_one(client, model, text, stream=index % 4 == 3) for index, text in enumerate(MESSAGES)]

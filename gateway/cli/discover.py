@@ -86,14 +86,15 @@ def discover(
 def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
     """What was written, and what to do next."""
     from gateway.discover.draft import draft, gateway
-    from gateway.discover.files import Occupied, write
+    from gateway.discover.files import GATEWAY, Occupied, write
     from gateway.reading.roles import system_text
 
     chosen = _chosen(found, numbers)
     drafts = [draft(one) for one in chosen]
     systems = list(dict.fromkeys(system_text(call.turns) for call in log.calls))
     try:
-        written = write(folder, drafts, gateway(chosen, systems))
+        models_dir = _models_dir(folder / GATEWAY)
+        written = write(folder, drafts, gateway(chosen, systems, models_dir=models_dir))
     except Occupied as error:
         raise fail(str(error), Exit.USAGE) from error
     policies = [str(file) for file in written.policies]
@@ -114,6 +115,18 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
             shlex.join(["offramp", "serve", str(written.gateway)]),
         ],
     }
+
+
+def _models_dir(beside: Path) -> str:
+    """Where `offramp train` puts the classifiers of a folder's policies, as a gateway file in it writes it. beside: the
+    one that may be there; of one that cannot be read, training tells."""
+    from gateway.config.load import load_gateway
+    from gateway.config.problems import ConfigError
+
+    try:
+        return load_gateway(beside, os.environ, secrets=False).settings.models_dir
+    except ConfigError:
+        return "../models"
 
 
 def _chosen(found: Sequence["Finding"], numbers: Sequence[int] | None) -> list["Finding"]:

@@ -76,7 +76,7 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 def _prices(file: Path) -> str:
     from gateway.savings.prices import load_prices
 
-    return f"{file}, as of {load_prices(file).as_of}"
+    return f"{file}, as of {load_prices(file, os.environ).as_of}"
 
 
 def _writable(folder: Path) -> str:

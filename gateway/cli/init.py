@@ -1,6 +1,7 @@
 """`offramp init`."""
 
 import os
+import shlex
 import shutil
 from enum import StrEnum
 from pathlib import Path
@@ -51,8 +52,8 @@ def init(
             written.append(to)
     rules = load_gateway(target / "gateway.yaml", os.environ).settings.rules
     policies = [str(target / "policies" / f"{name}.yaml") for name in dict.fromkeys(rule.classifier for rule in rules)]
-    following = [f"offramp train {' '.join(policies)}"] if policies else []
-    following.append(f"offramp serve {target / 'gateway.yaml'}")
+    following = [shlex.join(["offramp", "train", *policies])] if policies else []
+    following.append(shlex.join(["offramp", "serve", str(target / "gateway.yaml")]))
     if json:
         print_json({"written": [str(path) for path in written], "next": following})
         return

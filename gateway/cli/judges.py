@@ -1,5 +1,6 @@
 """What the command line says of rules' judges: what a question costs, and where safety contracts stand."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[Told]:
     """For each rule with a judge whose policy is at hand, what a thousand questions cost beside the texts themselves;
     under a contract, how many are needed. Raises ConfigError where the prices cannot be read."""
     rules = [(rule, rule.when_unsure) for rule in loaded.settings.rules if isinstance(rule.when_unsure, Ask)]
-    prices = load_prices(loaded.prices) if rules else None
+    prices = load_prices(loaded.prices, os.environ) if rules else None
     for rule, ask in rules:
         policy = policies.get(rule.classifier)
         if policy is None or prices is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.cli.output import Json, print_json, quoted, stdout
 
@@ -32,7 +32,7 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
     if not rows:
         stdout().print(f"no classifier is trained in {models} yet")
         return
-    table = Table("classifier", "version", "in use")
+    table = Table(*(Column(name, overflow="fold") for name in ("classifier", "version", "in use")))
     for row in rows:
         state = "yes" if row["there"] else "yes, but gone: roll back, or train"
         table.add_row(str(row["name"]), quoted(str(row["version"])), state if row["current"] else "")

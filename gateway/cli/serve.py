@@ -46,7 +46,7 @@ def serve(
     bound = any(rule.contract for rule in loaded.settings.rules)
     with sole(loaded.ledger) if bound else nullcontext():
         runtime = load_runtime(loaded)
-        prices = load_prices(loaded.prices)
+        prices = load_prices(loaded.prices, os.environ)
         with (
             closed_on_failure(SQLiteLedger(loaded.ledger)) as store,
             closed_on_failure(ContractStore(loaded.ledger)) as contracts,

@@ -141,7 +141,8 @@ def _models_dir(policy: Path) -> Path:
     from gateway.config.load import load_gateway
     from gateway.config.problems import ConfigError
 
-    gateway_file = policy.resolve().parent.parent / "gateway.yaml"
+    # not where a link to a policy leads: its data is sought beside the link as well
+    gateway_file = policy.parent / ".." / "gateway.yaml"
     if not gateway_file.is_file():
         return Path("models")
     try:

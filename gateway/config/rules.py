@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.record import Name, Record, Words, WordsList
+from classifiers.record import Name, Record, Words, WordsList, one_or_more
 from classifiers.units import Seconds, Share
 from gateway.config.fields import Flag
 
@@ -23,6 +23,11 @@ class When(Record):
 
 Literally = Annotated[str, StringConstraints(min_length=1)]
 """Text in which blanks count."""
+
+
+def _without_line_ends(value: object) -> object:
+    """As a block of YAML has them; other blanks at a pattern's ends are meant."""
+    return value.strip("\r\n") if isinstance(value, str) else value
 
 
 def _compiles(value: str | None) -> str | None:
@@ -44,13 +49,15 @@ class Reads(Record):
     after, before, regex, json_path: which part of each text is the input.
     """
 
-    roles: Annotated[tuple[Role, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
+    roles: Annotated[
+        tuple[Role, ...] | None, BeforeValidator(one_or_more, json_schema_input_type=Role | tuple[Role, ...])
+    ] = None
     turns: Literal["last", "all"] | None = None
     output: Flag = False
     max_windows: Annotated[int, Field(ge=1, le=4096)] = 512
     after: Literally | None = None
     before: Literally | None = None
-    regex: Annotated[Words | None, AfterValidator(_compiles)] = None
+    regex: Annotated[Literally | None, BeforeValidator(_without_line_ends), AfterValidator(_compiles)] = None
     json_path: Path | None = None
 
     @model_validator(mode="after")

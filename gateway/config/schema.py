@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from yarl import URL
+from pydantic import BeforeValidator, Field, model_validator
 
+from classifiers.address import Address, BaseUrl
 from classifiers.record import Name, Record, Secret, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds, parse_duration
 from gateway.config.fields import Flag, not_built
@@ -20,22 +20,6 @@ class EchoUpstream(Record):
     delay: Seconds = 0.0
 
 
-def _can_be_called(value: str) -> str:
-    """What the client and its look-up of names take; messages leave out the address, which may hold a password."""
-    try:
-        url = URL(value)
-        host = (url.raw_host or "").encode("idna")
-    except ValueError as error:
-        raise ValueError("has a host or a port that cannot be") from error
-    if not host:
-        raise ValueError("has no host")
-    if url.user is not None or url.password is not None:
-        raise ValueError("names a user or a password; the key is what api_key: is for")
-    if "?" in value or "#" in value:
-        raise ValueError("is what paths are put behind, so it ends before ? and #")
-    return value
-
-
 class OpenAIUpstream(Record):
     """Any server that speaks OpenAI's API.
 
@@ -44,7 +28,7 @@ class OpenAIUpstream(Record):
     """
 
     kind: Literal["openai"]
-    base_url: Annotated[Words, Field(pattern=r"^https?://[^\s/]+"), AfterValidator(_can_be_called)]
+    base_url: BaseUrl
     api_key: Secret = ""
     without_key: Literal["send", "refuse", "echo"] = "send"
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
@@ -59,7 +43,7 @@ class LiteLLMUpstream(Record):
     kind: Literal["litellm"]
     provider: Words
     api_key: Secret = ""
-    base_url: Words | None = None
+    base_url: Address | None = None
     timeout: Annotated[Seconds, Field(gt=0)] = 600.0
 
 

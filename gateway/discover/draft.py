@@ -25,13 +25,13 @@ _HEAD: Final = """\
 # Made by `offramp discover`. Each rule answers nothing until its contract is certified on your own calls.
 version: 1
 listen: 127.0.0.1:8080
-models_dir: ../models
+models_dir: {models_dir}
 ledger: ../offramp.db
 upstreams:
   openai:
     kind: openai
     base_url: https://api.openai.com/v1
-    api_key: "${OPENAI_API_KEY:-}"
+    api_key: "${{OPENAI_API_KEY:-}}"
     without_key: echo
 models:
 """
@@ -69,14 +69,14 @@ def draft(finding: Finding) -> Draft:
     )
 
 
-def gateway(findings: Sequence[Finding], systems: Sequence[str]) -> str:
+def gateway(findings: Sequence[Finding], systems: Sequence[str], *, models_dir: str = "../models") -> str:
     """A whole gateway file with the rule of each. systems: all system prompts of the log, to tell theirs apart."""
     models = [scalar(model) for model in dict.fromkeys(model for one in findings for model in one.models)]
     if not all(one.models for one in findings):
         models.append(OTHER_MODELS)
     routes = "".join(f"  {model}: openai\n" for model in models)
     rules = "\n".join(line for one in findings for line in _rule(one, systems))
-    return f"{_HEAD}{routes}rules:\n{rules}\n"
+    return f"{_HEAD.format(models_dir=scalar(models_dir))}{routes}rules:\n{rules}\n"
 
 
 def _own_words(finding: Finding) -> tuple[str, ...]:
@@ -176,8 +176,8 @@ def _reads(finding: Finding) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """A pattern for just this text, in signs that a value can hold."""
-    return re.escape(text).replace("\\\0", "\0").replace("\0", "\\x00")
+    """A pattern for just this text, in signs that a value can hold and that stay at its ends."""
+    return "".join(f"\\u{ord(sign):04x}" if sign.isspace() or sign == "\0" else re.escape(sign) for sign in text)
 
 
 def _glob(system: str, others: Sequence[str], *, exact: bool) -> str:

@@ -70,7 +70,8 @@ def spend(calls: Sequence[Call], prices: PriceTable) -> Spend:
             continue
         known = call.input_tokens is not None and call.output_tokens is not None
         estimated += not known
-        said = len(call.said.content) + sum(len(text) for _, text in call.said.calls.values())
+        texts = (call.said.content, *(text for _, text in call.said.calls.values()))
+        said = sum(len(text.encode(errors="surrogatepass")) for text in texts)
         usd += price.cost(
             input_tokens=_estimate(call.message_bytes) if call.input_tokens is None else call.input_tokens,
             output_tokens=_estimate(said) if call.output_tokens is None else call.output_tokens,
@@ -87,5 +88,6 @@ def period_s(calls: Sequence[Call]) -> float | None:
     return (max(times) - min(times)) * len(times) / (len(times) - 1) or None
 
 
-def _estimate(length: int) -> int:
-    return max(1, round(length / BYTES_PER_TOKEN))
+def _estimate(size: int) -> int:
+    """size: bytes."""
+    return max(1, round(size / BYTES_PER_TOKEN))

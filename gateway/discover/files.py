@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.discover.draft import Draft
 
-_GATEWAY = "gateway.yaml"
+GATEWAY: Final = "gateway.yaml"
 _BESIDE = "discovered.yaml"
 
 
@@ -27,8 +28,8 @@ class Written:
 
 def write(folder: Path, drafts: Sequence[Draft], gateway: str) -> Written:
     """Raises Occupied, before anything is written, and OSError."""
-    beside = (folder / _GATEWAY).exists()
-    file = folder / (_BESIDE if beside else _GATEWAY)
+    beside = (folder / GATEWAY).exists()
+    file = folder / (_BESIDE if beside else GATEWAY)
     texts = {file: gateway}
     for one in drafts:
         texts[folder / "policies" / f"{one.name}.yaml"] = one.policy

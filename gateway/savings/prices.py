@@ -63,9 +63,9 @@ class PriceTable:
         return next((name for name in (model, model.rpartition("/")[2]) if name in self.prices), "")
 
 
-def load_prices(file: Path) -> PriceTable:
-    """Reads a price file. Raises ConfigError."""
-    document = source.read(file, {})
+def load_prices(file: Path, env: Mapping[str, str] | None = None) -> PriceTable:
+    """Reads a price file. Raises ConfigError. env: what `${NAME}` in it stands for; the shipped file has none."""
+    document = source.read(file, env or {})
     table = validate(document, PriceFile)
     if table is not None:
         document.problems += _twice(document, table)

@@ -259,7 +259,13 @@ def test_a_missing_artifact_names_the_command_that_makes_it(copy: Path) -> None:
     assert done.returncode == 2
     assert "gateway.yaml:" in done.stderr
     assert "no trained classifier shop-intents" in done.stderr
-    assert "offramp train" in done.stderr
+    policy = copy / "config" / "policies" / "shop-intents.yaml"
+    mend = f"run: offramp train {policy}"
+    assert done.stderr.strip().endswith(mend)
+    # training finds the models folder of a file of that name only
+    other = (copy / "config" / "gateway.yaml").rename(copy / "config" / "prod.yaml")
+    done = serve_once(other, "--port", "0")
+    assert done.stderr.strip().endswith(f"{mend} --models {copy / 'models'}")
 
 
 def test_a_tampered_artifact_is_refused(copy: Path) -> None:

@@ -125,6 +125,15 @@ def test_only_real_has_a_model_write_sentences(config: Path, capsys: pytest.Capt
     assert "mail.yaml has dear write sentences, which may cost money" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_its_calls_go_through_no_proxy(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with _gateway(config, 0, real=False) as address:
+        assert len(asyncio.run(_send(address, _asked_for(config, real=False)))) == len(MESSAGES)
+
+
 def test_a_call_that_fails_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with _gateway(config, 0, real=False) as address, pytest.raises(typer.Exit) as ended:
         asyncio.run(_send(address, "nope"))

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from gateway.cli.discover import _write
 from gateway.cli.main import app
 from gateway.cli.output import Exit
+from gateway.cli.train import _models_dir
+from gateway.config.load import load_gateway
 from gateway.config.shipped import shipped_dir
 from gateway.discover.finding import look
 from gateway.savings.prices import load_prices
@@ -71,3 +73,16 @@ def test_what_to_do_next_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     assert serve[2:] == check[2:3]
     assert len(train[2:]) == 2
     assert all(Path(name).is_file() for name in check[2:])
+
+
+@pytest.mark.parametrize(("there", "models"), [("", "config/models"), ("models_dir: ../mine\n", "mine")])
+def test_beside_a_gateways_file_what_is_trained_is_found(there: str, models: str, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "gateway.yaml").write_text(f"version: 1\nupstreams: {{one: {{kind: echo}}}}\n{there}")
+    many = ({"request": one.request, "response": one.response} for one in two_templates(60))
+    log = read(write(tmp_path / "log.jsonl", many))
+    written = _write(config, look(log.calls, load_prices(shipped_dir() / "prices.yaml")), [1], log)
+    _, train, serve = map(shlex.split, written["next"])
+    found = load_gateway(Path(serve[2]), {}).models_dir
+    assert found == _models_dir(Path(train[2])) == (tmp_path / models).resolve()

@@ -39,6 +39,14 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
     assert run("classify", home.name, "hello")
 
 
+def test_long_names_stay_whole_in_a_narrow_terminal(publish: Callable[[datetime], str], models_dir: Path) -> None:
+    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
+    command = ["models", "list", "--models", str(models_dir)]
+    shown = CliRunner().invoke(app, command, env={"COLUMNS": "30"}).stdout
+    assert "…" not in shown
+    assert version[-3:] in shown
+
+
 @pytest.mark.parametrize("command", [["list"], ["rollback", "bank"]])
 def test_a_file_is_no_models_folder(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")

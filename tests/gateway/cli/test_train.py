@@ -144,6 +144,17 @@ def test_what_serves_otherwise_than_was_meant_is_told_before_training(train: Tra
     assert "does not know" not in done.stdout
 
 
+def test_the_models_folder_is_sought_from_where_a_link_to_a_policy_is(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "one.yaml").write_text(PATTERNS.format(name="one"))
+    (tmp_path / "config" / "policies").mkdir(parents=True)
+    (tmp_path / "config" / "gateway.yaml").write_text("version: 1\nmodels_dir: mine\nupstreams: {one: {kind: echo}}\n")
+    link = tmp_path / "config" / "policies" / "one.yaml"
+    link.symlink_to(tmp_path / "shared" / "one.yaml")
+    assert CliRunner().invoke(app, ["train", str(link)]).exit_code == Exit.DONE
+    assert Registry(tmp_path / "config" / "mine").names() == ["one"]
+
+
 def test_a_policy_may_come_through_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

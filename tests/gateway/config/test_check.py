@@ -4,6 +4,7 @@ from textwrap import dedent
 
 import pytest
 
+from classifiers.policy import Policy
 from gateway.config import source
 from gateway.config.check import validate
 from gateway.config.schema import Settings
@@ -230,6 +231,37 @@ def test_a_wrong_url_is_told_what_a_url_is() -> None:
 def test_an_address_that_cannot_be_called_is_refused(url: str, message: str) -> None:
     said = problem(f'version: 1\nupstreams:\n  one:\n    kind: openai\n    base_url: "{url}"\n')
     assert said == f"f:5:5: upstreams.one.base_url: {message}"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("localhost:8000/v1", "must begin with http:// or https:// and a host"),
+        ("http://user:pw@h/v1", "names a user or a password; the key is what api_key: is for"),
+    ],
+)
+def test_so_is_one_of_a_provider_or_a_teacher(url: str, message: str) -> None:
+    said = problem(f'version: 1\nupstreams:\n  one: {{kind: litellm, provider: p, base_url: "{url}"}}\n')
+    assert said == f"f:3:37: upstreams.one.base_url: {message}"
+    policy = "version: 1\nname: p\nkind: topic\nabout: x\nlabels: {a: {means: a}, b: {means: b}}\n"
+    document = source.parse(f'{policy}teacher: {{model: m, base_url: "{url}"}}\n', "f", {})
+    assert validate(document, Policy) is None
+    assert [one.message for one in document.problems] == [message]
+
+
+def test_blanks_at_the_ends_of_a_pattern_are_meant() -> None:
+    rules = 'rules: [{name: r, classifier: c, then: {a: flag}, reads: {regex: "Text: (.*) "}}]\n'
+    upstream = "version: 1\nupstreams: {one: {kind: echo}}\n"
+    settings = validate(source.parse(upstream + rules, "f", {}), Settings)
+    assert settings is not None
+    assert settings.rules[0].reads.regex == "Text: (.*) "
+    block = "rules:\n  - {name: r, classifier: c, then: {a: flag}}\n    reads:\n      regex: |\n        Text\n"
+    block = block.replace(
+        "{name: r, classifier: c, then: {a: flag}}", "name: r\n    classifier: c\n    then: {a: flag}"
+    )
+    settings = validate(source.parse(upstream + block, "f", {}), Settings)
+    assert settings is not None
+    assert settings.rules[0].reads.regex == "Text"
 
 
 @pytest.mark.parametrize(

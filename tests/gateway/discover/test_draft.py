@@ -107,6 +107,18 @@ def test_a_rule_is_drafted_only_where_it_reads_the_inputs(form: str, tmp_path: P
         assert reading.texts == (text.strip(),)
 
 
+@pytest.mark.parametrize("prompt", ["Ticket for ${{SHOP}}: {}\nLabel: ", "Ticket: {}\n\tLabel for ${{SHOP}}:\u00a0"])
+def test_blanks_at_the_ends_of_a_prompt_stay(prompt: str, tmp_path: Path) -> None:
+    pairs = [pair(user(prompt.format(text)), ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)]
+    [finding] = findings(pairs)
+    loaded, policies = written(tmp_path, [finding])
+    assert loaded.settings.rules[0].reads.regex
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    for call, text in zip(finding.group.calls, TEXTS, strict=True):
+        _, [reading] = met(rules, call.model, call.turns)
+        assert reading.texts == (text.strip(),)
+
+
 def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_reads(tmp_path: Path) -> None:
     [shop] = [one for one in findings(two_templates(60)) if one.labels.field]
     _, policies = written(tmp_path, [shop])

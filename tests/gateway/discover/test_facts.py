@@ -54,6 +54,12 @@ def test_spend_without_usage_is_estimated_and_counted() -> None:
     assert found.estimated == 1
 
 
+def test_tokens_are_estimated_from_bytes() -> None:
+    one = pair(user("hello"), "я" * 20)
+    call = call_of(Exchange(request=one.request, response=one.response, at=0.0), "log:1")
+    assert spend([replace(call, output_tokens=None)], PRICES).usd == pytest.approx(100 * 2.5e-6 + 10 * 10e-6)
+
+
 def test_no_tokens_are_as_many_as_are_told() -> None:
     found = spend([replace(CALL, output_tokens=0)], PRICES)
     assert found.usd == pytest.approx(100 * 2.5e-6)
