@@ -255,11 +255,8 @@ def test_blanks_at_the_ends_of_a_pattern_are_meant() -> None:
     settings = validate(source.parse(upstream + rules, "f", {}), Settings)
     assert settings is not None
     assert settings.rules[0].reads.regex == "Text: (.*) "
-    block = "rules:\n  - {name: r, classifier: c, then: {a: flag}}\n    reads:\n      regex: |\n        Text\n"
-    block = block.replace(
-        "{name: r, classifier: c, then: {a: flag}}", "name: r\n    classifier: c\n    then: {a: flag}"
-    )
-    settings = validate(source.parse(upstream + block, "f", {}), Settings)
+    rule = "  - name: r\n    classifier: c\n    then: {a: flag}\n    reads:\n      regex: |\n        Text\n"
+    settings = validate(source.parse(f"{upstream}rules:\n{rule}", "f", {}), Settings)
     assert settings is not None
     assert settings.rules[0].reads.regex == "Text"
 
