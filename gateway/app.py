@@ -91,6 +91,7 @@ def create_app(
         contracts,
         on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
+        in_use=lambda scope: in_use.edition.versions.get(scope.classifier) == scope.version,
         alone=any(rule.contract for rule in settings.rules),
         first=routes.first,
     )

@@ -14,6 +14,7 @@ ApiError
 │       └── CallDropped 502 upstream_answer_lost
 ├── Unavailable         503 unavailable
 └── UpstreamTimeout     504 upstream_timeout
+    └── AnswerStalled   504 upstream_timeout
 
 Only an ApiError's own message reaches a client; anything else becomes InternalError with the request's id.
 """
@@ -140,3 +141,7 @@ class UpstreamTimeout(ApiError):
 
     status = 504
     code = "upstream_timeout"
+
+
+class AnswerStalled(UpstreamTimeout):
+    """The upstream fell silent in the middle of its answer: the call was made, and most likely costs."""

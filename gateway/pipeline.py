@@ -76,7 +76,7 @@ class Pipeline:
         self._repeats = repeats
         self._keeping = keeping
         self._classify_time_s = classify_time_s
-        self._settling = Settling(judge=judge, classify=classify, classify_time_s=classify_time_s, bounds=bounds)
+        self._settling = Settling(judge=judge, classify=self._timed, bounds=bounds)
         self._output = Output(
             ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
         )
@@ -166,11 +166,15 @@ class Pipeline:
     async def _ask(self, context: Context, rules: Sequence[Rule], readings: Sequence[Reading]) -> Sequence[Verdict]:
         if not readings:
             return ()
+        verdicts = await self._timed(context, readings)
+        for rule, verdict in zip(rules, verdicts, strict=False):
+            self._metrics.observe_verdict(verdict, rule.name)
+        return verdicts
+
+    async def _timed(self, context: Context, readings: Sequence[Reading]) -> Sequence[Verdict]:
         started = time.perf_counter()
         verdicts = await self._classify(readings, self._classify_time_s, context.runtime)
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
-        for rule, verdict in zip(rules, verdicts, strict=False):
-            self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
     def _act(self, context: Context, request: Request, decision: Decision, labels: Shaped) -> Reply:
@@ -222,8 +226,9 @@ def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> ShownT
     def seen(rule: Rule) -> Shown | None:
         if redacted is None:
             return None
-        _, readings = met([rule], request.model, roles.turns_of(redacted.messages))
-        return Shown.of(readings[0].texts, readings[0].system) if readings else None
+        left = roles.turns_of(redacted.messages)
+        reading = _reading(rule, left, roles.system_text(left))
+        return None if reading is None else Shown.of(reading.texts, reading.system)
 
     return seen
 
@@ -241,18 +246,20 @@ def tried(
 
 def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:
     """The rules that a request meets and that read of it, in order, and what the classifier of each is to read."""
-    found: list[tuple[Rule, Reading]] = []
     system = roles.system_text(turns)
-    for rule in matching(rules, model, turns):
-        if not rule.roles:
-            continue
-        texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
-        fitting, unknown = _inputs(rule, texts)
-        if fitting or not texts:
-            own, _ = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
-            incomplete = incomplete or unknown
-            found.append((rule, rule.reading(fitting, incomplete=incomplete, system=system, alone=frozenset(own))))
+    each = [(rule, _reading(rule, turns, system)) for rule in matching(rules, model, turns) if rule.roles]
+    found = [(rule, reading) for rule, reading in each if reading is not None]
     return [rule for rule, _ in found], [reading for _, reading in found]
+
+
+def _reading(rule: Rule, turns: Sequence[roles.Turn], system: str) -> Reading | None:
+    """What a rule's classifier is to read of a request that the rule meets; None where nothing fits its template."""
+    texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
+    fitting, unknown = _inputs(rule, texts)
+    if texts and not fitting:
+        return None
+    own, _ = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
+    return rule.reading(fitting, incomplete=incomplete or unknown, system=system, alone=frozenset(own))
 
 
 def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:

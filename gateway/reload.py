@@ -2,15 +2,16 @@
 
 It is tried once its files have stood still from one look to the next, so that a folder may be copied while it is looked
 at. A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone until its
-files change, with a line in the log; the old one goes on. What was proposed beside it is withdrawn, lest it keep out
-what comes next. So is what is to be tried and has other labels than the version in use: they are part of a contract, so
-that none which it comes to would stand once it takes over.
+files change, with a line in the log; the old one goes on. What was newly proposed beside it is withdrawn, lest it keep
+out what comes next, but only where the rest can be taken up without it. So is what is to be tried and has other labels
+than the version in use: they are part of a contract, so that none which it comes to would stand once it takes over.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from classifiers import Runtime, Worker
 from classifiers.errors import ArtifactError, EncoderError
@@ -24,6 +25,7 @@ from gateway.metrics import Metrics
 from gateway.trained import Stamp, load_runtime, stamps, versions_in_use, versions_proposed, withdraw
 
 _log = logging.getLogger(__name__)
+_FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,11 @@ class Reloader:
             return
         try:
             runtime, new = await asyncio.to_thread(self._load, seen)
-        except (ArtifactError, EncoderError, ConfigError, OSError) as error:
+        except _FAULTS as error:
             self._refused = seen
             self._metrics.reload_failures.inc()
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
-            await asyncio.to_thread(withdraw, self._loaded, seen.proposed)
+            await asyncio.to_thread(self._blame, seen)
             return
         # what is not tried and cannot be withdrawn is not looked at once more
         self._refused = None if new.proposed == seen.proposed else seen
@@ -85,11 +87,37 @@ class Reloader:
     def _load(self, seen: Seen) -> tuple[Runtime, Edition]:
         if seen.fault:
             raise ArtifactError(seen.fault)
-        had = self._worker.runtime
-        runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, beside=seen.proposed)
-        assert runtime is not None
+        runtime = self._runtime(seen.proposed)
         new = edition(self._loaded, runtime, seen.proposed)
         return runtime, replace(new, proposed=self._to_try(runtime, new))
+
+    def _runtime(self, beside: Mapping[str, str]) -> Runtime:
+        had = self._worker.runtime
+        runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, beside=beside)
+        assert runtime is not None
+        return runtime
+
+    def _blame(self, seen: Seen) -> None:
+        """Withdraws what is newly proposed where that alone cannot be loaded. A version that is tried already goes on,
+        and where another is at fault the new one waits until that is mended."""
+        tried = self._in_use.edition.proposed
+        new = {name: version for name, version in seen.proposed.items() if tried.get(name) != version}
+        if not new:
+            return
+        try:
+            self._runtime({name: version for name, version in seen.proposed.items() if name not in new})
+        except _FAULTS:
+            return
+        for name, version in new.items():
+            _log.error("%s: version %s is not tried: it cannot be taken up", name, version)
+        self._withdraw(new)
+
+    def _withdraw(self, proposed: Mapping[str, str]) -> None:
+        """What becomes of a version is counted for the rule that retrains its classifier."""
+        retrained = {rule.classifier: rule.name for rule in reversed(self._loaded.settings.rules) if rule.retrain}
+        for name in withdraw(self._loaded, proposed):
+            if name in retrained:
+                self._metrics.retrainings.labels(retrained[name], "withdrawn").inc()
 
     def _to_try(self, runtime: Runtime, new: Edition) -> Mapping[str, str]:
         """Of the versions that are proposed those that can be tried; the others are withdrawn."""
@@ -105,7 +133,7 @@ class Reloader:
                     version,
                     new.versions[name],
                 )
-        withdraw(self._loaded, {name: version for name, version in new.proposed.items() if name not in found})
+        self._withdraw({name: version for name, version in new.proposed.items() if name not in found})
         return found
 
     def _swap(self, runtime: Runtime, new: Edition) -> None:

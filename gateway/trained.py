@@ -72,14 +72,17 @@ def stamps(loaded: Loaded, *versions: Mapping[str, str]) -> frozenset[Stamp]:
     return frozenset((str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in files)
 
 
-def withdraw(loaded: Loaded, proposed: Mapping[str, str]) -> None:
-    """Lets these versions, by classifier, not be tried any more. What was proposed meanwhile stays, and what cannot be
-    taken back from where it stands."""
+def withdraw(loaded: Loaded, proposed: Mapping[str, str]) -> Collection[str]:
+    """Lets these versions, by classifier, not be tried any more; the classifiers' names. What was proposed meanwhile
+    stays, and what cannot be taken back from where it stands."""
     registry = Registry(loaded.models_dir)
+    done: list[str] = []
     for name, version in proposed.items():
         if registry.proposed(name) == version:
             with suppress(OSError):
                 registry.withdraw(name)
+                done.append(name)
+    return done
 
 
 def _since_trained(problem: Problem, loaded: Loaded) -> Problem:

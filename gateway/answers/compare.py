@@ -7,7 +7,7 @@ cannot be read as an answer of the same shape is missing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -35,7 +35,10 @@ def compare(made: Made, names: Names, body: bytes, *, stream: bool, values: Valu
     """made: what would have been answered; names: all labels that it could have been; body: of the reference's answer,
     of a stream all events; values: by which values of slots are held against each other. Where the reference gives
     several choices, all have to agree."""
-    judge = _Judge(made, names, values)
+    return _compared(_Judge(made, made.content, names, values), body, stream=stream)
+
+
+def _compared(judge: "_Judge", body: bytes, *, stream: bool) -> Result:
     try:
         said = streamed(body) if stream else whole(body)
         results = [judge.choice(one) for one in said]
@@ -48,7 +51,7 @@ def compare(made: Made, names: Names, body: bytes, *, stream: bool, values: Valu
 
 def again(made: Made, names: Names, first: bytes, second: bytes, *, stream: bool, values: Values) -> Result:
     """A reference's second answer, in one piece, against its first, of which stream says whether it is events: by the
-    same measure. made: what would have been answered, for the shape."""
+    same measure, where something was made. made: what would have been answered, for the shape."""
     try:
         said = streamed(first) if stream else whole(first)
     except (msgspec.DecodeError, RecursionError):
@@ -57,15 +60,16 @@ def again(made: Made, names: Names, first: bytes, second: bytes, *, stream: bool
         return Result.MISSING
     one = said[0]
     content = one.content if made.call is None else next((arguments for _, arguments in one.calls.values()), "")
-    theirs = replace(made, content=bare(content), label=bare(content) if made.content == made.label else made.label)
-    return compare(theirs, names, second, stream=False, values=values)
+    return _compared(_Judge(made, bare(content), names, values), second, stream=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """One answer that was made here."""
+    """One answer. made: what would have been answered here, which says what is compared; answer: what stands there, its
+    content or that of another answer in the same shape."""
 
     made: Made
+    answer: str
     names: Names
     values: Values
 
@@ -79,7 +83,7 @@ class _Judge:
             [(name, arguments)] = said.calls.values()
             return self._object(arguments) if name == self.made.call.name else Result.DIFFERS
         if self.made.content == self.made.label:
-            return self._word(self.made.label, said.content)
+            return self._word(self.answer, said.content)
         return self._object(said.content)
 
     def _word(self, label: str, text: str) -> Result:
@@ -91,34 +95,40 @@ class _Judge:
         return Result.AGREES if theirs == self.names.meant(label) else Result.DIFFERS
 
     def _object(self, text: str) -> Result:
-        ours, theirs = msgspec.json.decode(self.made.content), msgspec.json.decode(bare(text))
+        made, ours, theirs = map(msgspec.json.decode, (self.made.content, self.answer, bare(text)))
         slots = [self._slot(name, _at(ours, path), _at(theirs, path)) for path, name in self.made.slots.items()]
-        return _worst([self._value(ours, theirs, ()), *slots])
+        return _worst([self._value(made, ours, theirs, ()), *slots])
 
     def _slot(self, name: str, ours: Any, theirs: Any) -> Result:
         return Result.AGREES if self.values.same(name, ours, theirs) else Result.DIFFERS
 
-    def _value(self, ours: Any, theirs: Any, path: Path) -> Result:
+    def _value(self, made: Any, ours: Any, theirs: Any, path: Path) -> Result:
         if path in self.made.slots:
             return Result.AGREES
-        if isinstance(ours, Mapping):
-            if not isinstance(theirs, Mapping):
+        if isinstance(made, Mapping):
+            if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
                 return Result.MISSING
-            return _worst([self._value(part, theirs.get(name), (*path, name)) for name, part in ours.items()])
-        if isinstance(ours, list):
+            return _worst(
+                [self._value(part, ours.get(name), theirs.get(name), (*path, name)) for name, part in made.items()]
+            )
+        if isinstance(made, list):
             return self._labels(ours, theirs)
-        if not isinstance(ours, str) or self.names.meant(ours) is None:
+        if not isinstance(made, str) or self.names.meant(made) is None:
             # nothing, a constant, or how sure one is: no label
             return Result.AGREES
-        return self._word(ours, theirs) if isinstance(theirs, str) else Result.MISSING
+        return self._word(ours, theirs) if isinstance(ours, str) and isinstance(theirs, str) else Result.MISSING
 
-    def _labels(self, ours: list[Any], theirs: Any) -> Result:
-        if not isinstance(theirs, list) or not all(isinstance(one, str) for one in theirs):
+    def _labels(self, ours: Any, theirs: Any) -> Result:
+        if not _are_words(ours) or not _are_words(theirs):
             return Result.MISSING
         return Result.AGREES if set(map(self._key, ours)) == set(map(self._key, theirs)) else Result.DIFFERS
 
     def _key(self, word: str) -> str:
         return self.names.meant(word) or folded(word)
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _at(value: Any, path: Path) -> Any:

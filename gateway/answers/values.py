@@ -1,4 +1,5 @@
-"""Whether two values of a slot are one: numbers as numbers, dates and times as what they name, text folded. Pure."""
+"""Whether two values of a slot are one: numbers as numbers, amounts with their currency, dates and times as what they
+name, text folded. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -12,8 +13,21 @@ from classifiers.slots.values import number
 from classifiers.slots.values.read import read
 from gateway.spelling import folded
 
-_SECONDS: Final = re.compile(r"(\d{1,2}:\d\d):00(?:\.0+)?(?:Z|[+-]00:00)?")
+_ISO: Final = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d{1,2}:\d\d)(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?")
+"""A time, perhaps with its date, and what machines write behind it that says no more."""
 _NOTHING: Final[tuple[object, ...]] = (None, "", [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a value says, however it is written; currency: of an amount that names one."""
+
+    said: object
+    currency: str | None = None
+
+    def fits(self, other: "_Key") -> bool:
+        """Whether both say the same, as far as both say it: a bare number may be of any currency."""
+        return self.said == other.said and (None in (self.currency, other.currency) or self.currency == other.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,28 +41,40 @@ class Values:
     def same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Whether both say the same of a slot, or both say nothing. Of lists, in whatever order."""
         if isinstance(ours, list):
-            return isinstance(theirs, list | None) and self._all(name, ours) == self._all(name, theirs or [])
+            return isinstance(theirs, list | None) and self._all(name, ours, theirs or [])
         if ours in _NOTHING or theirs in _NOTHING:
             return ours in _NOTHING and theirs in _NOTHING
-        return self._key(name, ours) == self._key(name, theirs)
+        return self._key(name, ours).fits(self._key(name, theirs))
 
-    def _all(self, name: str, values: list[Any]) -> list[str]:
-        return sorted(repr(self._key(name, value)) for value in values)
+    def _all(self, name: str, ours: list[Any], theirs: list[Any]) -> bool:
+        """Whether each of ours is one of theirs; those that name a currency look first, and at such first."""
+        if len(ours) != len(theirs):
+            return False
+        left = self._keys(name, theirs)
+        for key in self._keys(name, ours):
+            found = next((one for one in left if key.fits(one)), None)
+            if found is None:
+                return False
+            left.remove(found)
+        return True
 
-    def _key(self, name: str, value: Any) -> object:
-        """What a value says, however it is written: two are the same where their keys are."""
+    def _keys(self, name: str, values: list[Any]) -> list[_Key]:
+        return sorted((self._key(name, value) for value in values), key=lambda key: key.currency is None)
+
+    def _key(self, name: str, value: Any) -> _Key:
         slot = self.slots[name]
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return ("other", repr(value))
+            return _Key(("other", repr(value)))
         if isinstance(value, int | float):
-            return Decimal(str(value)) if slot.type in ("number", "money") else str(value)
+            return _Key(Decimal(str(value)) if slot.type in ("number", "money") else str(value))
         if slot.type == "number":
             said = number.read(value)
-            return said if said is not None else folded(value)
-        match = _SECONDS.fullmatch(value.strip())
-        found = read(slot, match[1] if match else value, self.now, languages=self.languages)
+            return _Key(said if said is not None else folded(value))
+        match = _ISO.fullmatch(value.strip())
+        words = " ".join(filter(None, match.groups())) if match else value
+        found = read(slot, words, self.now, languages=self.languages)
         if found is None:
-            return folded(value)
+            return _Key(folded(value))
         if slot.type == "money":
-            return Decimal(str(found.value))
-        return folded(str(found.value)) if slot.type in ("text", "enum") else found.value
+            return _Key(Decimal(str(found.value)), found.currency)
+        return _Key(folded(str(found.value)) if slot.type in ("text", "enum") else found.value)

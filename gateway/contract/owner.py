@@ -18,7 +18,7 @@ from gateway.contract.kept import ORDERING, Kept
 from gateway.contract.reference import MOST, share
 from gateway.contract.room import LAPSED_S, leaving
 from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Pair, Phase, Terms, count, due, see
+from gateway.contract.state import DEMOTED_BESIDE, Contract, Pair, Phase, Terms, count, due, see
 from gateway.contract.stops import taken_up
 from gateway.contract.store import ContractStore, PairRow, Stored
 from gateway.contract.thinning import thin_out
@@ -36,10 +36,11 @@ _DAY_S: Final = 86400.0
 
 
 class Owner:
-    """Loads what the store holds. on_move is told of each contract that changes its phase, on_failure of writes that
-    failed: the contract then answers nothing until one goes through. alone: False where it only looks, and another may
-    serve by this store; first: where a model is sent first, as `upstream/model`: what no call can belong to stays in
-    the store alone. Raises LedgerError where the store cannot be read, or written, and closes it.
+    """Loads what the store holds. on_move is told of each contract in use that changes its phase, on_failure of writes
+    that failed: the contract then answers nothing until one goes through. in_use: whether a contract's version is, and
+    not only tried; alone: False where it only looks, and another may serve by this store; first: where a model is sent
+    first, as `upstream/model`: what no call can belong to stays in the store alone. Raises LedgerError where the store
+    cannot be read, or written, and closes it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Owner:
         *,
         on_move: Callable[[Scope, Contract], None] | None = None,
         on_failure: Callable[[], None] | None = None,
+        in_use: Callable[[Scope], bool] = lambda _: True,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
         alone: bool = True,
@@ -57,6 +59,7 @@ class Owner:
         self._alone = alone
         self._noted: set[str] = set()
         self._on_move = on_move
+        self._in_use = in_use
         self._draw = draw
         self._clock = clock
         with closed_on_failure(store):
@@ -73,8 +76,7 @@ class Owner:
         return {kept.scope: kept.contract for kept in self._kept.values()}
 
     def standing(self, rule: str, phase: Phase) -> int:
-        """How many of a rule's contracts that had a call within a day are in a phase. The others may be of a version, a
-        prompt or terms that are no more."""
+        """How many of a rule's contracts in use are in a phase; one without a call for a day may be no more."""
         return sum(one.contract.phase is phase for one in self._alive(rule))
 
     def flip(
@@ -120,8 +122,7 @@ class Owner:
 
     def answered(self, scope: Scope) -> None:
         """Counts a call that was answered here: the volume says how rare audits may become."""
-        kept = self._kept.get(scope.key)
-        if kept is not None:
+        if (kept := self._kept.get(scope.key)) is not None:
             kept.volume.add()
 
     def begin(self, flipped: Flipped, *, confidence: float, sure: bool) -> None:
@@ -206,7 +207,8 @@ class Owner:
 
     def _alive(self, rule: str) -> list[Kept]:
         since = self._clock() - _DAY_S
-        return [one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since]
+        kept = (one for one in tuple(self._kept.values()) if one.scope.rule == rule and one.at >= since)
+        return [one for one in kept if self._in_use(one.scope)]
 
     async def ask(self, what: Callable[[ContractStore], T]) -> T:
         """Something of the store, in the one thread that may use it. Raises LedgerError."""
@@ -215,9 +217,8 @@ class Owner:
     async def trial(self, classifier: str, version: str, *, current: str) -> Trial:
         """How the version that is tried does beside the one in use, over all contracts of the rules that bind it; what
         they answer counts where they had a call within a week."""
-        since = self._clock() - LAPSED_S
         kept = [one for one in tuple(self._kept.values()) if one.scope.classifier == classifier]
-        return await self.ask(lambda _: Trial.of(kept, version, current=current, since=since))
+        return await self.ask(lambda _: Trial.of(kept, version, current=current, since=self._clock() - LAPSED_S))
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets pairs that nothing is built on any more."""
@@ -256,16 +257,20 @@ class Owner:
         if before.attempt is not None and after.attempt is None:
             kept.ordering.extend(kept.certifying)
             kept.certifying.clear()
+        # α is spent over all attempts of a rule for a model, whichever classifier answers
+        spending = kept.scope.rule, kept.scope.model
+        spent = self._attempts.get(spending, 0)
         if due(after):
-            number = self._attempts.get((kept.scope.rule, kept.scope.model), 0) + 1
-            after = kept.begin(after, number=number)
+            after = kept.begin(after, number=spent + 1)
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         stored = Stored(scope=kept.scope, contract=after, at=row.at if row else self._clock())
-        moves = [(stored.at, after.phase.value, after.reason)] if moved else []
+        beside = after.phase is Phase.DEMOTED and not self._in_use(kept.scope)
+        moves = [(stored.at, DEMOTED_BESIDE if beside else after.phase.value, after.reason)] if moved else []
         self._writer.put(kept.scope, lambda every: self._store.put(stored, row, moves=every), moves)
         kept.contract = after
-        self._count_attempts(kept.scope, after)
+        if after.attempts > spent:
+            self._attempts[spending] = after.attempts
         if moved:
             self._tell(kept, after)
 
@@ -274,7 +279,7 @@ class Owner:
         scope = kept.scope
         # a model's name may be whatever a client wrote
         _log.warning("contract of rule %s for %.100r is %s: %s", scope.rule, scope.model, after.phase, after.reason)
-        if self._on_move is not None:
+        if self._on_move is not None and self._in_use(scope):
             self._on_move(scope, after)
 
     def _why(self, scope: Scope, row: PairRow) -> str:
@@ -282,11 +287,6 @@ class Owner:
             return why([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
         except LedgerError as error:
             return f"why cannot be told: {error}"
-
-    def _count_attempts(self, scope: Scope, contract: Contract) -> None:
-        """α is spent over all attempts of a rule for a model, whichever classifier answers."""
-        key = scope.rule, scope.model
-        self._attempts[key] = max(self._attempts.get(key, 0), contract.attempts)
 
     def _new(self, scope: Scope, terms: Terms) -> Kept:
         if len(self._kept) >= _MOST:

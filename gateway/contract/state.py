@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from gateway.contract.audit import SHADOW, live_rate
 from gateway.contract.bounds import longest, spend
@@ -36,6 +37,10 @@ class Phase(StrEnum):
     SHADOW = "shadow"
     LIVE = "live"
     DEMOTED = "demoted"
+
+
+DEMOTED_BESIDE: Final = "demoted beside"
+"""In the history of a contract whose version was only tried then: what it answers was withdrawn from nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,14 +104,15 @@ class ContractStore(Tables):
             return [_stored(row) for _, row in islice((one for one in every if reached(one[0])), most)]
 
     def attempts(self) -> dict[tuple[str, str], int]:
-        """The number of the latest attempt of each rule for each model."""
+        """The number of the latest attempt of each rule for each model, where there was one."""
         # contracts tell it by themselves where an earlier Offramp wrote them
         query = (
             "SELECT rule, model, max(attempts) FROM (SELECT rule, model, attempts FROM contract_attempts "
-            "UNION ALL SELECT rule, model, json_extract(state, '$.attempts') FROM contracts) GROUP BY rule, model"
+            "UNION ALL SELECT rule, model, json_extract(state, '$.attempts') FROM contracts) "
+            "WHERE attempts > 0 GROUP BY rule, model"
         )
         with self._errors("read"):
-            return {(rule, model): attempts or 0 for rule, model, attempts in self._db.execute(query)}
+            return {(rule, model): attempts for rule, model, attempts in self._db.execute(query)}
 
     def pairs(self, key: str, *, since: int = 0, newest: int | None = None) -> list[PairRow]:
         """A contract's pairs from number `since` on, the oldest first, at most the newest so many."""
@@ -163,8 +164,9 @@ class ContractStore(Tables):
         scope, contract = stored.scope, stored.contract
         key = scope.key
         state = (key, scope.rule, scope.model, stored.at, json_of(scope), json_of(contract))
-        spent = (scope.rule, scope.model, contract.attempts)
-        statements: list[Statement] = [(_PUT, state), (_SPENT, spent), *moving(key, moves)]
+        statements: list[Statement] = [(_PUT, state), *moving(key, moves)]
+        if contract.attempts:
+            statements.append((_SPENT, (scope.rule, scope.model, contract.attempts)))
         if pair is not None:
             statements.append((_PUT_PAIR, (key, *msgspec.structs.astuple(pair))))
         if interrupted:
@@ -186,15 +188,16 @@ class ContractStore(Tables):
             return list(self._db.execute(query, (rule, among)))
 
     def texts_since_training(self, rule: str, among: str) -> tuple[int, int]:
-        """How many texts of a rule were kept since a training on them began that has ended, and on how many that was:
-        none where one of its contracts was withdrawn later, and then only texts since count."""
+        """How many texts of a rule were kept since a training on them began that has ended, and on how many that was
+        which are kept still: none where one of its contracts was withdrawn later, and then only texts since count."""
         query = """
             WITH changed AS (SELECT coalesce(max(at), 0) AS at FROM contract_withdrawals WHERE rule = ?1),
             last AS (SELECT at, texts FROM contract_trainings
-                WHERE rule = ?1 AND among = ?2 AND unended IS NOT 1 ORDER BY at DESC LIMIT 1)
-            SELECT (SELECT count(*) FROM contract_texts WHERE rule = ?1 AND among = ?2
-                    AND at > (SELECT at FROM changed) AND at > coalesce((SELECT at FROM last), 0)),
-                coalesce((SELECT texts FROM last WHERE at > (SELECT at FROM changed)), 0)"""
+                WHERE rule = ?1 AND among = ?2 AND unended IS NOT 1 ORDER BY at DESC LIMIT 1),
+            kept AS (SELECT at FROM contract_texts
+                WHERE rule = ?1 AND among = ?2 AND at > (SELECT at FROM changed))
+            SELECT (SELECT count(*) FROM kept WHERE at > coalesce((SELECT at FROM last), 0)),
+                coalesce((SELECT min(texts, (SELECT count(*) FROM kept WHERE kept.at <= last.at)) FROM last), 0)"""
         with self._errors("read"):
             since, texts = self._db.execute(query, (rule, among)).fetchone()
             return int(since), int(texts)
@@ -238,7 +241,9 @@ class ContractStore(Tables):
             "AND NOT EXISTS (SELECT 1 FROM contract_pairs WHERE contract_pairs.key = contracts.key)"
         )
         tables = "contract_forgotten", "contract_repeats", "contracts"
-        self._write([(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables])  # noqa: S608 - constants
+        deletions = [(f"DELETE FROM {table} WHERE key IN ({idle})", (before,)) for table in tables]  # noqa: S608 - constants
+        # as an earlier Offramp wrote them
+        self._write([*deletions, ("DELETE FROM contract_attempts WHERE attempts = 0", ())])
 
     def forgettable(self, *, before: float, keep: int) -> list[tuple[str, int]]:
         """(key, how many of its newest pairs stay) of contracts that have more than `keep`, and of those that have not

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from classifiers import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
 from gateway.contract.safety import Zone
 from gateway.contract.safety_owner import Placed
@@ -19,17 +18,16 @@ _NOT_SHOWN = "its text cannot be shown to the judge"
 Pairs = Sequence[tuple[Rule, Verdict]]
 ShownTo = Callable[[Rule], Shown | None]
 """What a rule's classifier has read, as it may be shown to a judge; None where it may not."""
-Classify = Callable[[Sequence[Reading], float, Runtime | None], Awaitable[Sequence[Verdict]]]
+Classify = Callable[[Context, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settling:
-    """judge: of all rules; classify: the classifiers, off the event loop, within classify_time_s; bounds: under which
+    """judge: of all rules; classify: the classifiers, whose time is noted in the context's record; bounds: under which
     rules decide by themselves."""
 
     judge: Judge
     classify: Classify
-    classify_time_s: float
     bounds: Bounds
 
     async def decide(
@@ -79,11 +77,12 @@ class Settling:
     ) -> Verdict:
         """The judge's verdict on all that the rule reads, which the contract learns from. own: the classifier's; it
         stands where an audit brings no verdict, for without the audit it had stood as well."""
+        stands = placed.chosen.zone is not Zone.ASK
         if shown is None:
-            return _broken(step.verdict, _NOT_SHOWN)
+            return local(step.rule, own, placed) if stands else _broken(step.verdict, _NOT_SHOWN)
         judged = await self.judge.ask(context, step.rule, shown)
         await self.bounds.learn(context, step.rule, placed, judged)
-        if not judged.given and placed.chosen.zone is not Zone.ASK:
+        if not judged.given and stands:
             return local(step.rule, own, placed)
         return settled(step.verdict, judged)
 
@@ -93,7 +92,7 @@ class Settling:
         if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
             return shown
         each = [replace(reading, texts=(text,), incomplete=False) for text in reading.texts]
-        alone = await self.classify(each, self.classify_time_s, context.runtime)
+        alone = await self.classify(context, each)
         found = tuple(text for text, one in zip(shown.texts, alone, strict=True) if one.abstention is not None)
         return replace(shown, texts=found or shown.texts)
 

@@ -77,7 +77,7 @@ class Recorder:
 
     def _price_use(self, context: Context) -> None:
         record = context.record
-        elsewhere = context.rerouted and record.upstream_model != record.requested_model
+        elsewhere = context.rerouted and record.upstream_model != self._sent_as(record.requested_model)
         cheaper = elsewhere and record.decision in _FORWARDED
         if record.usage_source != "reported":
             # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
@@ -107,7 +107,7 @@ class Recorder:
         """From calls of the model that was asked for, another one's tokens are others; and from those of text alone."""
         record = context.record
         asked = record.requested_model
-        if record.upstream_model != (self._routes.sent_as(asked) or asked):
+        if record.upstream_model != self._sent_as(asked):
             return
         if not context.prompt_bytes or context.attaches:
             return
@@ -123,7 +123,11 @@ class Recorder:
     def _asked_price(self, model: str) -> Price | None:
         """The price of the model that the client asked for; a name of the gateway's own costs what it stands for,
         though a priced model have the same name, and nothing that is known where that one has no price."""
-        return self._prices.find(self._routes.sent_as(model) or model)
+        return self._prices.find(self._sent_as(model))
+
+    def _sent_as(self, model: str) -> str:
+        """The name under which a model that a client asks for is sent upstream."""
+        return self._routes.sent_as(model) or model
 
     def _label(self, model: str) -> str:
         """The model as a metric's label: configured or priced names, so that clients cannot make up any."""

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from gateway.errors import AnswerLost, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import Request
 from gateway.types import Context, Headers
@@ -39,7 +39,7 @@ class Forwarder:
             try:
                 answer = await self._try(context, request, target, headers)
             except (UpstreamFailed, UpstreamTimeout) as error:
-                if isinstance(error, AnswerLost) and not isinstance(error, CallDropped):
+                if isinstance(error, AnswerLost | AnswerStalled) and not isinstance(error, CallDropped):
                     raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 if isinstance(error, UpstreamTimeout | CallDropped):

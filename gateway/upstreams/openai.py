@@ -13,7 +13,7 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 import gateway
-from gateway.errors import AnswerLost, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.types import Headers
 from gateway.upstreams.base import Answer, Call
 from gateway.upstreams.received import Received
@@ -139,7 +139,7 @@ class OpenAIUpstream:
                     size += len(part)
                 response.close()
         except TimeoutError as error:
-            raise UpstreamTimeout(f"upstream {self.name} did not finish its answer in time") from error
+            raise AnswerStalled(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise AnswerLost(f"upstream {self.name} broke off its answer") from error
         finally:

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from classifiers import Runtime, artifact
+from classifiers.classifier import broken
 from classifiers.encoder.session import Encoder, embed
 from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
 from classifiers.passages import Passages
@@ -135,14 +136,7 @@ class FakeClassify:
         if not policy.multi_label:
             labels = () if abstention else labels[:1] or ("other",)
         if abstention is Abstention.BROKEN:
-            return Verdict(
-                classifier=policy.name,
-                version=version or "v1",
-                scores={},
-                abstention=abstention,
-                reason="said so",
-                labels=(),
-            )
+            return broken(reading.classifier, "said so", version or "v1")
         return Verdict(
             classifier=policy.name,
             version=version or "v1",

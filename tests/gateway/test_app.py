@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ from gateway.app import create_app
 from gateway.config.load import Loaded
 from gateway.contract.owner import Owner
 from gateway.contract.safety_owner import SafetyOwner
-from gateway.contract.store import ContractStore
+from gateway.contract.scope import Scope
+from gateway.contract.state import Contract, Phase, Terms
+from gateway.contract.store import ContractStore, Stored
 from gateway.ledger.calls import CallStore, KeptCall
 from gateway.ledger.sqlite import SQLiteLedger
 from gateway.savings.prices import PriceTable
+from gateway.trained import load_runtime
 
 TEXT = """\
 version: 1
@@ -222,6 +227,26 @@ async def test_a_stop_ends_forgetting_and_loses_nothing_else(
         left = [call.request_id for call in store.calls()]
     assert left == [str(at) for at in range(60 - len(left), 60)] != []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_contracts_of_a_version_that_is_only_tried_are_in_no_metric(
+    load: Callable[..., Loaded], publish: Callable[..., str], tmp_path: Path, prices: PriceTable, serving: Any
+) -> None:
+    rule = "{name: intents, classifier: bank, contract: true, then: {'*': {answer: label}}}"
+    loaded = load(f"{TEXT}models_dir: models\nrules: [{rule}]\n")
+    tried, in_use = (publish(datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    store = ContractStore(tmp_path / "l.db")
+    for version, phase in ((in_use, Phase.LIVE), (tried, Phase.SHADOW)):
+        fields = {"rule": "intents", "model": "dear", "prompt": "", "labels": (), "terms": "", "sent_to": "one/dear"}
+        contract = Contract(terms=Terms(target=0.05, confidence=0.95), phase=phase)
+        store.put(Stored(scope=Scope(**fields, classifier="bank", version=version), contract=contract, at=time.time()))
+    app = create_app(
+        loaded, runtime=load_runtime(loaded), store=SQLiteLedger(tmp_path / "l.db"), contracts=store, prices=prices
+    )
+    async with serving(app) as url, aiohttp.ClientSession(url) as http, http.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    counted = {phase: f'offramp_contracts{{phase="{phase}",rule="intents"}} 1.0' in lines for phase in Phase}
+    assert counted == {Phase.LIVE: True, Phase.SHADOW: False, Phase.DEMOTED: False}
 
 
 async def test_the_docs_of_the_rest_are_served(running: Any) -> None:

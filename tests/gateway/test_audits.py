@@ -348,6 +348,17 @@ async def test_a_call_that_only_one_version_has_a_label_for_is_one_that_the_othe
     assert labelled == {"v1": 0.5, "v2": 0.75}
 
 
+async def test_a_call_on_which_the_version_that_is_tried_fails_is_one_that_it_would_not_answer(
+    wire: Wire, ask: Any
+) -> None:
+    gateway = tried(wire, Reference(), {"late": "broken"})
+    for text in ("my card", "my late card") * 10:
+        await ask(gateway.app, body(text))
+    await gateway.contracts.trial("bank", "v2", current="v1")
+    labelled = sorted((kept.scope.version, kept.labelled) for kept in gateway.contracts._kept.values())
+    assert labelled == [("v1", 1.0), ("v2", 0.5)]
+
+
 async def test_a_version_with_a_label_for_more_calls_outdoes_one_that_is_as_sure(wire: Wire, ask: Any) -> None:
     gateway = tried(wire, Reference())
     for number in range(900):

@@ -119,6 +119,81 @@ async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_
     assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
 
 
+CONTRACT = "contract: true\n    then: {greeting: {answer: label}}"
+"""In place of the rule's answer."""
+
+
+async def test_what_is_tried_goes_on_where_a_version_put_in_use_by_hand_cannot_be_taken_up(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    second, first = publish(SECOND), publish(FIRST)
+    loaded = load(GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    registry.propose("bank", second)
+    for _ in range(2):
+        await watched.look()
+    assert watched.in_use.edition.proposed == {"bank": second}
+    labels = {name: label for name, label in policies["bank"].labels.items() if name != "greeting"}
+    publish(THIRD, policies["bank"].model_copy(update={"labels": labels}))
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert (watched.in_use.edition.proposed, registry.proposed("bank")) == ({"bank": second}, second)
+    watched.worker.close()
+
+
+async def test_what_is_to_be_tried_waits_while_another_classifier_cannot_be_taken_up(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    shop = policies["bank"].model_copy(update={"name": "shop"})
+    first, proposed, _ = publish(FIRST), publish(SECOND, shop), publish(FIRST, shop)
+    rule = GATEWAY[GATEWAY.index("  - name") :].replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
+    loaded = load(GATEWAY + rule.replace("intents", "goods").replace("bank", "shop"))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    second = publish(SECOND)
+    weights = watched.home / second / artifact.HEAD
+    whole = weights.read_bytes()
+    weights.write_bytes(b"none")
+    registry.propose("shop", proposed)
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (first, proposed, {})
+    weights.write_bytes(whole)
+    for _ in range(2):
+        await watched.look()
+    assert (watched.version, watched.in_use.edition.proposed) == (second, {"shop": proposed})
+    watched.worker.close()
+
+
+@pytest.mark.parametrize("fault", ["is damaged", "has other labels"])
+async def test_what_is_withdrawn_untried_is_told_and_counted(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    second, first = publish(SECOND, turned if fault == "has other labels" else bank), publish(FIRST)
+    learning = GATEWAY.replace("upstreams", "content: {keep: 1d}\nupstreams")
+    loaded = load(learning.replace('then: {greeting: {answer: "Hi."}}', "retrain: {}\n    " + CONTRACT))
+    file = loaded.file.parent / "policies" / "bank.yaml"
+    file.parent.mkdir()
+    file.write_text(bank.model_dump_json(), "utf-8")
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    if fault == "is damaged":
+        (watched.home / second / artifact.HEAD).write_bytes(b"none")
+    registry.propose("bank", second)
+    for _ in range(4):
+        await watched.look()
+    watched.worker.close()
+    assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
+    assert caplog.text.count(f"bank: version {second} is not tried: it ") == 1
+    labels = {"rule": "intents", "outcome": "withdrawn"}
+    assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
+
+
 async def test_what_is_not_tried_and_cannot_be_withdrawn_blocks_nothing(
     load: Callable[..., Loaded],
     publish: Callable[..., str],

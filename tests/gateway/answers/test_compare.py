@@ -44,6 +44,10 @@ def booked(booking: str) -> bytes:
     return body('{"intent": "card-lost", "booking": ' + booking + "}")
 
 
+def noted(intent: str, note: Any, **more: str) -> bytes:
+    return body(json.dumps({"intent": intent, "note": note, **more}))
+
+
 def calling(name: str, *arguments: str) -> bytes:
     calls = [{"id": "c", "type": "function", "function": {"name": name, "arguments": one}} for one in arguments]
     return body(None, finish="tool_calls", tool_calls=calls)
@@ -148,6 +152,11 @@ def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
             Result.AGREES,
         ),
         (OBJECT, body('```json\n{"intent": "greeting"}\n```'), body('{"intent": "card_lost"}'), Result.DIFFERS),
+        # what nothing was said of, and what is the same in every answer, is compared with nothing
+        (OBJECT, noted("greeting", ["lost"], kind="lost"), noted("greeting", ["other"], kind="x"), Result.AGREES),
+        (OBJECT, noted("greeting", [1]), noted("greeting", [1]), Result.AGREES),
+        (OBJECT, noted("greeting", ["lost"]), noted("lost", ["lost"]), Result.DIFFERS),
+        (OBJECT, body('["greeting"]'), noted("greeting", None), Result.MISSING),
         (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting"]}'), Result.AGREES),
         (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting", "lost"]}'), Result.DIFFERS),
         (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "GREETING"}'), Result.AGREES),

@@ -480,6 +480,46 @@ async def test_what_attempts_spent_stays_spent_where_a_contract_begins_anew(tmp_
     owner.close()
 
 
+@pytest.mark.parametrize("in_use", ["v1", "v2"])
+async def test_the_withdrawal_of_a_version_that_is_only_tried_is_not_the_rules(tmp_path: Path, in_use: str) -> None:
+    """The version in use answers on, and what the texts say of the model has not changed."""
+    moved: list[tuple[str, Phase]] = []
+    owner = Owner(
+        ContractStore(tmp_path / "offramp.db"),
+        on_move=lambda scope, contract: moved.append((scope.version, contract.phase)),
+        in_use=lambda scope: scope.version == in_use,
+        draw=lambda: 0.0,
+    )
+    owner.keep("intents", "my card", "a", among="labels")
+    for number in range(1200):
+        first = owner.flip(scope(), TERMS, notice_s=7 * DAY, tried=True)
+        beside = owner.flip(scope("v2"), TERMS, notice_s=7 * DAY, beside=replace(first, share=0.0))
+        said = "differs" if number >= 800 and number % 2 else "agrees"
+        for flipped, result in ((first, "agrees"), (beside, said)):
+            await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result)
+        if owner.contracts[scope("v2")].phase is Phase.DEMOTED:
+            break
+    assert owner.contracts[scope()].phase is Phase.LIVE
+    moves = await owner.ask(lambda store: store.moves(scope("v2").key))
+    standing = [owner.standing("intents", phase) for phase in (Phase.LIVE, Phase.DEMOTED)]
+    texts = await owner.ask(lambda store: store.texts("intents", "labels"))
+    since = await owner.ask(lambda store: store.texts_since_training("intents", "labels"))
+    owner.close()
+    assert {version for version, _ in moved} == {in_use}
+    if in_use == "v1":
+        assert (moves[-1][1], standing) == ("demoted beside", [1, 0])
+        assert (texts, since) == ([("my card", "a")], (1, 0))
+    else:
+        assert (moves[-1][1], standing) == ("demoted", [0, 1])
+        assert (texts, since) == ([], (0, 0))
+
+
+async def test_a_model_for_which_no_attempt_began_is_not_remembered(owner: Owner) -> None:
+    await feed(owner, 5, of=scope(model="made up"))
+    await feed(owner, 250)
+    assert owner._attempts == {("intents", "gpt-4o"): 1}
+
+
 def sent(version: str, to: str) -> Scope:
     return replace(scope(version), sent_to=to)
 

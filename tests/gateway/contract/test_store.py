@@ -160,6 +160,22 @@ def test_idle_contracts_that_never_came_to_anything_are_forgotten(tmp_path: Path
         assert store.repeats(replace(scope, prompt="idle").key, newest=9) == []
 
 
+def test_of_a_models_name_under_which_no_attempt_began_nothing_stays(tmp_path: Path) -> None:
+    """With some routes it is whatever a client wrote."""
+    scope = Scope(rule="r", model="made up", prompt="", labels=(), classifier="c", version="v", terms="t")
+    contract = Contract(terms=Terms(target=0.05, confidence=0.95))
+    file = tmp_path / "offramp.db"
+    with closing(ContractStore(file)) as store:
+        store.put(Stored(scope=scope, contract=contract, at=1.0))
+        store.put(Stored(scope=replace(scope, model="m"), contract=replace(contract, attempts=2), at=1.0))
+        assert store.attempts() == {("r", "m"): 2}
+        with closing(sqlite3.connect(file)) as db, db:
+            db.execute("INSERT INTO contract_attempts VALUES ('r', 'of an earlier Offramp', 0)")
+        store.forget_idle(2.0)
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT * FROM contract_attempts").fetchall() == [("r", "m", 2)]
+
+
 def test_the_live_come_first_and_then_the_latest_of_those_that_are_reached(tmp_path: Path) -> None:
     scope = Scope(rule="r", model="m", prompt="", labels=(), classifier="c", version="v", terms="t")
     contract = Contract(terms=Terms(target=0.05, confidence=0.95))
@@ -218,6 +234,20 @@ def test_a_training_that_was_cut_off_counts_as_none(tmp_path: Path) -> None:
         assert store.texts_since_training("r", "ab") == (1, 2)
         store.training("r", 5, 3, among="ab")
         assert store.texts_since_training("r", "ab") == (1, 2)
+
+
+def test_of_a_training_only_what_is_still_kept_counts(tmp_path: Path) -> None:
+    """Else a rule that answers most calls itself, so that fewer texts come in, would never be trained again."""
+    with closing(ContractStore(tmp_path / "offramp.db")) as store:
+        for at in range(1, 7):
+            store.keep("r", f"text {at}", "a", among="ab", at=at)
+        store.keep("r", "of other labels", "a", among="abc", at=6)
+        store.training("r", 6.5, 6, among="ab")
+        store.trained("r", 6.5)
+        assert store.forget(6.0) == 5
+        for at in (7, 8):
+            store.keep("r", f"text {at}", "a", among="ab", at=at)
+        assert store.texts_since_training("r", "ab") == (2, 1)
 
 
 def test_texts_of_an_earlier_file_train_nothing(tmp_path: Path) -> None:

@@ -65,11 +65,11 @@ class Gateway:
     """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered, unless it
     is to be sent again."""
 
-    def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, **others: Says) -> None:
+    def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, rules: str = RULES, **others: Says) -> None:
         self.judge = Says()
         self.coin = 0.0
         upstreams = {"one": paid, "two": self.judge, **others}
-        self.wired = wire(RULES, base=base, upstreams=upstreams, draw=lambda: self.coin)
+        self.wired = wire(rules, base=base, upstreams=upstreams, draw=lambda: self.coin)
         self._ask = ask
         self._sent = 0
         self.again = False
@@ -160,6 +160,24 @@ async def test_a_judge_that_is_down_spoils_no_sure_verdict(
     for _ in range(60):
         await one.send("hello")
     assert one.wired.safety.standing("safety", Phase.LIVE) < 2
+    one.wired.writer.close()
+
+
+@pytest.mark.parametrize(("text", "rule"), [("hello", "privacy"), ("violence", "safety")])
+async def test_a_text_that_a_judge_may_not_see_spoils_no_sure_verdict(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, text: str, rule: str
+) -> None:
+    rules = RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n"
+    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), rules=rules)
+    await one.certify()
+    # in a call's arguments, a key without an end cannot be redacted
+    called = {"function": {"name": "f", "arguments": json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMII"})}}
+    messages = [{"role": "assistant", "tool_calls": [called]}, {"role": "user", "content": text}]
+    before = one.judge.calls
+    answer = await ask(one.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", rule)
+    assert "safety" not in answer.headers.get("x-offramp-abstained", "")
+    assert one.judge.calls == before
     one.wired.writer.close()
 
 

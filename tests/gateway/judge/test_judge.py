@@ -247,6 +247,21 @@ async def test_waiting_for_it_is_not_the_gateways_own_time(wired: Any, ask: Any)
     assert record.gateway_s < whole - 0.09
 
 
+async def test_reading_each_text_by_itself_before_it_is_asked_is_the_classifiers_time(wired: Any, ask: Any) -> None:
+    gateway = wired(Asked([verdict()]))
+    slept: list[float] = []
+
+    def sleep() -> None:
+        time.sleep(0.02)
+        slept.append(0.02)
+
+    gateway.classify.meanwhile = sleep
+    await ask(gateway.app, body("unsure one", "fine"))
+    record = next(record for record in gateway.records() if record.endpoint != "judge")
+    assert len(slept) == 2
+    assert record.classifier_s >= sum(slept)
+
+
 async def test_a_verdict_is_remembered_and_a_failure_is_not(wired: Any, ask: Any) -> None:
     judge = Asked([UpstreamFailed("it is down"), verdict("violence"), verdict()])
     gateway = wired(judge)
@@ -279,6 +294,21 @@ async def test_it_sees_what_a_model_would_be_sent(wired: Any, ask: Any, gossip: 
     answer = await ask(wired(judge, rules).app, body("unsure gossip, write to ann@example.org"))
     assert answer.headers["x-offramp-decision"] == decision
     assert judge.texts() == [["unsure gossip, write to [EMAIL_1]"]]
+
+
+async def test_a_rule_that_the_redacted_prompt_would_not_meet_any_more_is_judged_all_the_same(
+    wired: Any, ask: Any
+) -> None:
+    rules = RULES.replace("    then:", "    when: {system_glob: For help@acme.com*}\n    then:")
+    rules += "  - {name: privacy, classifier: data, then: {contact: redact}}\n"
+    judge = Asked([verdict()])
+    messages = [
+        {"role": "system", "content": "For help@acme.com."},
+        {"role": "user", "content": "unsure: help@acme.com"},
+    ]
+    answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == ("redact", "safety:safe")
+    assert judge.texts() == [["unsure: [EMAIL_1]"]]
 
 
 @pytest.mark.parametrize(("when_broken", "asked"), [("block", 0), ("forward", 1)])

@@ -268,6 +268,15 @@ def test_a_name_that_stands_for_an_unpriced_model_has_no_price(finish: Callable[
     assert (routed.saved_reason, routed.saved_usd) == ("cheaper_route", None)
 
 
+def test_another_model_is_told_by_what_it_is_sent_as(finish: Callable[..., Record]) -> None:
+    """The name that one is sent as may be what clients call another."""
+    elsewhere = finish(forwarded(model="team/dear", to="team/dear", rule="r"))
+    assert elsewhere.saved_reason == "cheaper_route"
+    assert elsewhere.saved_usd == pytest.approx(-(1000 * 9e-6 + 100 * 36e-6))
+    same = finish(forwarded(model="mine", to="dear", rule="r"))
+    assert (same.saved_reason, same.saved_usd) == (None, 0.0)
+
+
 def test_a_name_that_the_file_does_not_hold_costs_what_it_says(finish: Callable[..., Record]) -> None:
     routed = finish(forwarded(model="azure/dear", to="cheap", rule="r"))
     assert routed.saved_usd == pytest.approx((1000 * 10e-6 + 100 * 40e-6) * 0.9)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import AnswerLost, BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.metrics import Metrics
 from gateway.reading.request import parse_chat
 from gateway.server import bind
@@ -58,11 +58,12 @@ async def test_a_failing_status_goes_to_the_next(fake_upstream: Any, make_answer
     assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=str(status)) == 1
 
 
+@pytest.mark.parametrize("lost", [AnswerLost("broke off"), AnswerStalled("fell silent")])
 async def test_no_other_is_asked_where_an_answer_was_lost_on_its_way(
-    fake_upstream: Any, make_answer: MakeAnswer
+    fake_upstream: Any, make_answer: MakeAnswer, lost: ApiError
 ) -> None:
-    first, second = fake_upstream([AnswerLost("broke off")]), fake_upstream([make_answer()])
-    with pytest.raises(AnswerLost):
+    first, second = fake_upstream([lost]), fake_upstream([make_answer()])
+    with pytest.raises(type(lost)):
         await send({"a": first, "b": second}, TARGETS[:2], Metrics())
     assert second.calls == []
 
