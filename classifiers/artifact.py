@@ -6,7 +6,7 @@ head.safetensors     for each stage, under its name: weights (classes, dimension
                      for slots tagger.weights (tags, dimensions) and tagger.bias (tags,), float32
 encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
                      models folder
-policy.filled.yaml   the policy with every default written out, without secrets
+policy.filled.yaml   the policy with every default written out, without secrets; of a safety goal only what is stated
 judge.txt            of a safety policy: what a judge is told of it
 report.json          what training measured; report.html and MODEL_CARD.md say it for people
 
@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,8 +63,17 @@ class Artifact:
         return self.folder / ENCODERS / encoder.own if encoder.own else None
 
 
+def made_at(version: str) -> datetime | None:
+    """The time that a version is named for; None where it is named for none, as what is not published."""
+    try:
+        return datetime.strptime(version[: len("YYYYMMDD-HHMMSS")], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def policy_text(policy: Policy) -> str:
-    """The policy with every default written out, without the teachers' keys. JSON, so YAML as well."""
+    """The policy with every default written out but for a safety goal's side that it does not state, without the
+    teachers' keys. JSON, so YAML as well."""
     filled = policy.model_dump(mode="json", by_alias=True, exclude={"teachers": {"__all__": {"api_key"}}})
     return json.dumps(filled, ensure_ascii=False, indent=2) + "\n"
 

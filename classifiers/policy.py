@@ -8,10 +8,12 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -65,6 +67,12 @@ class LabelGoal(Record):
 
     catch: Share = 0.95
     false_alarms: Share = 0.01
+
+    @model_serializer(mode="wrap")
+    def _as_stated(self, fill: SerializerFunctionWrapHandler) -> dict[str, float]:
+        # only what is stated is demanded, so that written out, the other side would be as well
+        left_open = set(LabelGoal.model_fields) - self.model_fields_set
+        return {name: value for name, value in fill(self).items() if name not in left_open}
 
 
 class Slot(Record):

@@ -79,7 +79,7 @@ class Registry:
     def publish(self, name: str, folder: Path, now: datetime | None = None, *, beside: bool = False) -> str:
         """Rename a staged artifact into its place, put it in use, and return its version.
 
-        beside: leave the one in use, and propose this one.
+        now: what it is named for; its tests are read as of then. beside: leave the one in use, and propose this one.
         """
         version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
         target = self._home(name) / version

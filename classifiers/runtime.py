@@ -177,10 +177,11 @@ class Runtime:
         )
 
     def self_test(self) -> None:
-        """Run every policy's own tests. Raises ArtifactError listing those that fail."""
+        """Run every policy's own tests, as of each version's own time. Raises ArtifactError listing those that fail."""
         failed: list[str] = []
         for name, classifier in self.classifiers.items():
-            lines = selftest.failures(classifier.model, self.classify, name)
+            now = artifact.made_at(classifier.version)
+            lines = selftest.failures(classifier.model, self.classify, name, now=now)
             failed += [f"{name} {classifier.version}: {line}" for line in lines]
         if failed:
             raise ArtifactError("classifiers fail their own tests:\n" + "\n".join(failed))

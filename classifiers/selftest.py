@@ -1,6 +1,7 @@
 """A policy's own tests against verdicts: training accepts by it and loading repeats it."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from classifiers.model import Model
 from classifiers.policy import NONE, OTHER, Policy, PolicyTest
@@ -37,10 +38,17 @@ def asked(model: Model) -> list[PolicyTest]:
     return [test for test in model.policy.tests if model.reads_system or not test.system]
 
 
-def failures(model: Model, classify: Callable[[Sequence[Reading]], Sequence[Verdict]], name: str) -> list[str]:
-    """One line for each of these that fails. name: by which `classify` calls the model."""
+def failures(
+    model: Model,
+    classify: Callable[[Sequence[Reading]], Sequence[Verdict]],
+    name: str,
+    *,
+    now: datetime | None,
+) -> list[str]:
+    """One line for each of these that fails. name: by which `classify` calls the model. now: when it was trained, to
+    which dates are relative: a model that has not changed passes on any day. None: the time of reading."""
     policy, tests = model.policy, asked(model)
-    verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system) for test in tests])
+    verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system, now=now) for test in tests])
     return [
         f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_said(verdict)}"
         for test, verdict in zip(tests, verdicts, strict=True)

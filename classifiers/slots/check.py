@@ -15,6 +15,8 @@ def slot_problems(policy: Policy) -> Iterator[tuple[Path, str]]:
         yield ("slots",), "a policy of kind slots needs slots:"
     if policy.slots and policy.kind not in {"slots", "intent"}:
         yield ("slots",), f"kinds slots and intent have slots, {policy.kind} has none"
+    if policy.slots and policy.first_stage is True:
+        yield ("first_stage",), "true is not for policies with slots: their encoder finds these in every text"
     for name, slot in policy.slots.items():
         yield from _types(name, slot)
     for label, described in policy.labels.items():

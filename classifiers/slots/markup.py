@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from classifiers.slots.tags import Mark
 
 _MARK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
+_WORD = re.compile(rf"(?:{_MARK.pattern}|\S)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
     for match in _MARK.finditer(sentence):
         value, name = match[1].strip(), names.get(match[2].casefold())
         if name is None:
-            raise ValueError(f"{match[0]!r} names no slot; there are {', '.join(slots) or 'none'}")
+            known = ", ".join(slots) or "none"
+            raise ValueError(f"{match[0]!r} names no slot; there are {known}; of a link, give the words alone")
         if not value:
             raise ValueError(f"{match[0]!r} marks nothing")
         text += sentence[done : match.start()]
@@ -39,6 +41,11 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
         text += value
         done = match.end()
     return Marked(text=text + sentence[done:], marks=tuple(marks))
+
+
+def words(sentence: str) -> list[str]:
+    """Its words; what stands within a mark is not parted."""
+    return [match[0] for match in _WORD.finditer(sentence)]
 
 
 def replaced(marked: Marked, values: Sequence[str]) -> Marked:

@@ -51,8 +51,10 @@ LINES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def cases(_: Sample) -> Iterator[Case]:
-    """Each language is a variant."""
+def cases(sample: Sample) -> Iterator[Case]:
+    """Each language is a variant. None where a policy's labels mean everyday text."""
+    if not sample.policy.everyday:
+        return
     for language, lines in LINES.items():
         for line in lines:
             yield Case(variant=language, texts=(line,), harmful=False)

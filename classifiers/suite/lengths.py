@@ -25,7 +25,10 @@ def document(chars: int, chance: random.Random) -> list[str]:
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """Places of a harmful row in a document; for harmless ones the row in the middle, and documents alone."""
+    """Places of a harmful row in a document; for harmless ones the row in the middle, and documents alone. None where a
+    policy's labels mean everyday text."""
+    if not sample.policy.everyday:
+        return
     for chars, most in ROWS.items():
         size = f"{chars // 1000}k"
         for harmful, index, text in sample.rows(most):

@@ -24,7 +24,9 @@ _PADS: Mapping[str, Callable[[str, int], str]] = {
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """Every row with every pad; long pads for a part of them."""
+    """Every row with every pad; long pads for a part of them. None where a policy's labels mean everyday text."""
+    if not sample.policy.everyday:
+        return
     for name, pad in _PADS.items():
         for harmful, index, text in sample.rows(_LONG_ROWS if "kB" in name else None):
             yield Case(variant=name, texts=(pad(text, index),), harmful=harmful, base=index)

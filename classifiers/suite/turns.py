@@ -14,7 +14,7 @@ _TALK = (
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """In two turns, in three, and whole between small talk (early or late)."""
+    """In two turns, in three, and whole between small talk (early or late), unless a policy's labels mean that."""
     for harmful, index, text in sample.rows():
         words = text.split()
         for parts in (2, 3):
@@ -22,5 +22,6 @@ def cases(sample: Sample) -> Iterator[Case]:
                 cuts = [round(len(words) * part / parts) for part in range(parts + 1)]
                 split = tuple(" ".join(words[start:end]) for start, end in itertools.pairwise(cuts))
                 yield Case(variant=f"split over {parts} turns", texts=split, harmful=harmful, base=index)
-        yield Case(variant="small talk before", texts=(*_TALK, text), harmful=harmful, base=index)
-        yield Case(variant="small talk after", texts=(text, *_TALK), harmful=harmful, base=index)
+        if sample.policy.everyday:
+            yield Case(variant="small talk before", texts=(*_TALK, text), harmful=harmful, base=index)
+            yield Case(variant="small talk after", texts=(text, *_TALK), harmful=harmful, base=index)

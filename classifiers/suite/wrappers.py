@@ -17,14 +17,16 @@ WRAPPERS: Mapping[str, Callable[[str], str]] = {
     "CSV": lambda text: 'id,text,state\n1,"' + text.replace('"', '""') + '",open\n',
     "log line": lambda text: f'2024-05-02T10:14:07Z INFO request id=8f2 body="{text}" status=200',
 }
-_NOTHING = ("", "-", "hello")
+_NOTHING = ("", "-")
+_GREETING = "hello"
 
 
 def cases(sample: Sample) -> Iterator[Case]:
-    """Every row in every wrapper, and each wrapper empty."""
+    """Every row in every wrapper, and each wrapper empty or around a greeting, unless a policy's labels mean that."""
     for name, wrap in WRAPPERS.items():
         for harmful, index, text in sample.rows():
             yield Case(variant=name, texts=(wrap(text),), harmful=harmful, base=index)
+    contents = (*_NOTHING, _GREETING) if sample.policy.everyday else _NOTHING
     for wrap in WRAPPERS.values():
-        for content in _NOTHING:
+        for content in contents:
             yield Case(variant="empty", texts=(wrap(content),), harmful=False)

@@ -1,6 +1,7 @@
 """Whether a trained model may be published: its policy's tests pass and the goals that the policy states are met."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from classifiers import selftest
 from classifiers.classifier import from_model
@@ -10,14 +11,14 @@ from classifiers.runtime import Runtime
 from classifiers.training.goals import Chosen
 
 
-def test_failures(model: Model, encoders: Iterable[Encoder]) -> list[str]:
+def test_failures(model: Model, encoders: Iterable[Encoder], now: datetime) -> list[str]:
     """Run the policy's own tests through the runtime that will serve; a line for each that fails.
 
-    encoders: those of the model's stages.
+    encoders: those of the model's stages. now: what the version will be named for.
     """
     policy = model.policy
     runtime = Runtime(encoders, {policy.name: from_model(model)}, cache_windows=0)
-    return selftest.failures(model, runtime.classify, policy.name)
+    return selftest.failures(model, runtime.classify, policy.name, now=now)
 
 
 def missed(chosen: Chosen, failures: list[str]) -> tuple[str, ...]:

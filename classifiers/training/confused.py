@@ -37,10 +37,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """Held-out text as a fit sees it that has not. said: the label of each that it got wrong, else its own; loss: (n,)
-    how unlikely each truth is, in nats."""
+    """Held-out text as a fit sees it that has not. labels: all of each text's; truths, said: the label of each that it
+    got wrong, and what it took that for; loss: (n,) how unlikely each truth is, in nats."""
 
     texts: tuple[str, ...]
+    labels: tuple[frozenset[str], ...]
     truths: tuple[str, ...]
     said: tuple[str, ...]
     loss: Floats
@@ -51,9 +52,9 @@ class Seen:
         return self.truths != self.said
 
     @property
-    def judged(self) -> frozenset[tuple[str, str]]:
-        """Each text with its label."""
-        return frozenset(zip(self.texts, self.truths, strict=True))
+    def judged(self) -> frozenset[tuple[str, frozenset[str]]]:
+        """Each text with its labels."""
+        return frozenset(zip(self.texts, self.labels, strict=True))
 
     def measured(self, texts: Collection[str]) -> tuple[int, float, float]:
         """(rows, mean loss, accuracy) over those of these texts that are here."""
@@ -121,6 +122,7 @@ def _one_of(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> 
     total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
     return Seen(
         texts=tuple(rows[index].text for index in held.rows),
+        labels=tuple(frozenset(rows[index].labels) for index in held.rows),
         truths=tuple(classes[index] for index in truth),
         said=tuple(classes[index] for index in scores.argmax(axis=1)),
         loss=(total - scaled[np.arange(len(truth)), truth]).astype(np.float32),
@@ -148,6 +150,7 @@ def _any_of(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> 
     judged = [_first_wrong(classes, one, two) for one, two in zip(truth, named, strict=True)]
     return Seen(
         texts=tuple(rows[index].text for index in held.rows),
+        labels=tuple(frozenset(rows[index].labels) for index in held.rows),
         truths=tuple(one for one, _ in judged),
         said=tuple(two for _, two in judged),
         loss=np.logaddexp(0, np.where(truth, -logits, logits)).sum(axis=1).astype(np.float32),
@@ -155,12 +158,13 @@ def _any_of(policy: Policy, rows: Sequence[Row], vectors: Floats, seed: int) -> 
 
 
 def _first_wrong(classes: Sequence[str], truth: NDArray[np.bool_], named: NDArray[np.bool_]) -> tuple[str, str]:
-    """(truth, said) of a row with any number of labels: a label missed against one too many, or against none."""
+    """(truth, said) of a row with any number of labels: a label missed, or else one that it has, against one too many
+    or against none. Its truth is none only where it has no label."""
     missed = [name for name, true, said in zip(classes, truth, named, strict=True) if true and not said]
     extra = [name for name, true, said in zip(classes, truth, named, strict=True) if said and not true]
-    if missed or extra:
-        return missed[0] if missed else NONE, extra[0] if extra else NONE
     right = next((name for name, true in zip(classes, truth, strict=True) if true), NONE)
+    if missed or extra:
+        return missed[0] if missed else right, extra[0] if extra else NONE
     return right, right
 
 

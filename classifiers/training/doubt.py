@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
+from classifiers.training.confusion import shortened
 from classifiers.training.fit import linear
 from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Origin, Row
@@ -197,5 +198,5 @@ def told(doubts: Sequence[Doubt]) -> dict[str, Any]:
     return {
         "rows": len(doubts),
         "done": dict(Counter(one.done for one in doubts)),
-        "shown": [asdict(one) for one in doubts[:_SHOWN]],
+        "shown": [asdict(one) | {"text": shortened(one.text)} for one in doubts[:_SHOWN]],
     }

@@ -3,6 +3,7 @@
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ def publish(
     seed: int,
     encoders: Mapping[str, Path] | None = None,
     beside: bool = False,
+    now: datetime | None = None,
 ) -> tuple[str, Path]:
     """(version, folder). samples: for each stage, (n, dimensions) vectors on which the reloaded model must agree with
     this one. encoders: the folders of the model's own encoders, as of `artifact.save`. beside: propose it instead of
-    putting it in use.
+    putting it in use. now: what the version is named for, as of `Registry.publish`.
 
     Raises TrainingError where it does not, OSError where the folder cannot be written.
     """
@@ -46,7 +48,7 @@ def publish(
         for stage, loaded, sample in zip(model.stages, again.stages, samples, strict=True):
             if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
                 raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
-        name = registry.publish(model.policy.name, folder, beside=beside)
+        name = registry.publish(model.policy.name, folder, now, beside=beside)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
 

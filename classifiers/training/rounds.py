@@ -14,6 +14,7 @@ from typing import Any
 from classifiers.policy import Policy
 from classifiers.training import confused
 from classifiers.training.confused import Pair
+from classifiers.training.confusion import shortened
 from classifiers.training.progress import Progress
 from classifiers.training.rows import REAL, Row
 from classifiers.training.text import Text
@@ -57,7 +58,7 @@ class Rounds:
 
     def told(self) -> dict[str, Any]:
         """For the report."""
-        return {"rounds": [asdict(one) for one in self.rounds], "rounds_ended": self.ended}
+        return {"rounds": [asdict(_shortened(one)) for one in self.rounds], "rounds_ended": self.ended}
 
 
 def hold(
@@ -143,6 +144,19 @@ def _round(
         after=two,
         kept=after[0] > 0 and after[1] < before[1] * (1 - _LEAST_GAIN),
     )
+
+
+def _shortened(told: Round) -> Round:
+    """With its texts as a teacher was shown them."""
+    pairs = (
+        replace(
+            pair,
+            first_texts=tuple(map(shortened, pair.first_texts)),
+            second_texts=tuple(map(shortened, pair.second_texts)),
+        )
+        for pair in told.pairs
+    )
+    return replace(told, pairs=tuple(pairs))
 
 
 def _counted(number: int, what: str = "pair of labels") -> str:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -174,7 +175,8 @@ def _conclude(
 ) -> Outcome:
     """Evaluate, accept, export. unread: calls that are no rows."""
     clock.step("evaluate")
-    failures = accept.test_failures(made.trained.model, made.encoders)
+    now = datetime.now(UTC)
+    failures = accept.test_failures(made.trained.model, made.encoders, now)
     report = account(
         by_pattern.to_learn(made.trained.model.policy),
         written,
@@ -190,7 +192,7 @@ def _conclude(
     report["incumbent_note"] = "" if compared else found
     report["text"]["unread_calls"] = unread
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
-    return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside)
+    return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside, now=now)
 
 
 def _finish(
@@ -203,6 +205,7 @@ def _finish(
     seed: int,
     clock: "_Clock",
     beside: bool,
+    now: datetime,
 ) -> Outcome:
     """Accept and publish, or refuse."""
     clock.step("accept")
@@ -217,7 +220,7 @@ def _finish(
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
     with kept.written(models_dir, model.policy.name, text.rows, text.doubts) as put_beside:
         version, folder = export.publish(
-            model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside
+            model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside, now=now
         )
         put_beside(version)
     checkpoint.forget(models_dir, model.policy.name)

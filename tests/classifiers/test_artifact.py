@@ -14,7 +14,7 @@ from classifiers.classifier import from_artifact
 from classifiers.errors import ArtifactError
 from classifiers.judging import instructions
 from classifiers.model import NEVER, Band, Model, Threshold, Usual
-from classifiers.policy import Policy
+from classifiers.policy import LabelGoal, Policy
 from classifiers.record import MAX_SEED
 from classifiers.registry import Registry
 
@@ -240,3 +240,35 @@ def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
 def test_no_artifact_at_all(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is the classifier trained"):
         load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("where", ["goal", "labels.goal", "larger_goal"])
+@pytest.mark.parametrize("stated", [{"catch": 0.95}, {"false_alarms": 0.01}, {"catch": 0.95, "false_alarms": 0.01}])
+def test_which_side_of_a_safety_goal_is_demanded_is_kept(
+    make_policy: Callable[..., Policy], bare_model: Callable[..., Model], tmp_path: Path, where: str, stated: dict
+) -> None:
+    def goals(policy: Policy) -> list[LabelGoal | None]:
+        return [policy.goal, policy.larger_goal, *(label.goal for label in policy.labels.values())]
+
+    labels = {name: {"means": name} for name in ("first", "second")}
+    given: dict[str, Any] = {
+        "goal": {"goal": stated},
+        "labels.goal": {"labels": {**labels, "first": {"means": "first", "goal": stated}}},
+        "larger_goal": {"goal": {"catch": 0.9}, "larger_encoder": "package:x", "larger_goal": stated},
+    }[where]
+    described = make_policy("safety", labels=list(labels)).model_dump(by_alias=True)
+    policy = Policy.model_validate({**described, **given})
+    save(replace(bare_model("safety"), policy=policy), tmp_path, report={})
+    found = load(tmp_path).model.policy
+    assert found == policy
+    fields = [[one and one.model_fields_set for one in goals(each)] for each in (found, policy)]
+    assert fields[0] == fields[1]
+    assert set(stated) in fields[0]
+    assert artifact.policy_sha256(found) == artifact.policy_sha256(policy)
+
+
+def test_a_goal_of_one_side_is_another_policy_than_one_of_both(make_policy: Callable[..., Policy]) -> None:
+    one, both = (make_policy("safety", goal=goal) for goal in ({"catch": 0.95}, {"catch": 0.95, "false_alarms": 0.01}))
+    assert artifact.policy_sha256(one) != artifact.policy_sha256(both)
+    filled = json.loads(artifact.policy_text(make_policy(goal={"max_error": 0.05})))
+    assert filled["goal"] == {"max_error": 0.05, "min_answered": 0.0}

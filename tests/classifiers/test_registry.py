@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers.artifact import save
+from classifiers.artifact import made_at, save
 from classifiers.errors import ArtifactError
 from classifiers.model import Model
 from classifiers.registry import Registry
@@ -170,3 +170,8 @@ def test_names_that_no_classifier_can_have(name: str, tmp_path: Path) -> None:
     assert registry.versions(name) == []
     with pytest.raises(ArtifactError, match="cannot be a classifier's name"):
         registry.current(name)
+
+
+def test_the_time_that_a_version_is_named_for_can_be_told(publish: Publish) -> None:
+    assert made_at(publish(70)) == NOON + timedelta(seconds=70)
+    assert [made_at(version) for version in ("", "v1", "20269999-120000-0123abcd")] == [None] * 3

@@ -3,6 +3,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from classifiers import artifact
 from classifiers.classifier import Classifier, from_model
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
-from classifiers.model import Floats, Model, Threshold
+from classifiers.model import Floats, Model, Tagger, Threshold
 from classifiers.policy import Label
 from classifiers.registry import Registry
 from classifiers.runtime import Runtime
@@ -359,3 +360,18 @@ def test_patterns_are_placed_in_the_text_as_it_was_sent(counted: Counted, make_m
     text = f"{ENCODINGS['base64']('a quick brown fox jumps')} jane@example.com"
     (span,) = runtime.classify([Reading(classifier="safe", texts=(text,))])[0].spans
     assert text[span.start : span.end] == "jane@example.com"
+
+
+def test_dates_in_tests_are_relative_to_training(models_dir: Path, make_model: Callable[..., Model]) -> None:
+    """A tagger that takes a text for one value, trained long ago."""
+    tests = [{"text": "12 May", "slots": {"date": "2001-05-12"}}, {"text": "tomorrow", "slots": {"date": "2001-03-02"}}]
+    made = make_model("slots", limit=2.0, slots={"date": {"means": "when", "type": "date"}}, tests=tests)
+    weights = np.zeros((3, made.last.head.weights.shape[1]), np.float32)
+    tagger = Tagger(slots=("date",), weights=weights, bias=np.array([0, 25, 50], np.float32))
+    registry = Registry(models_dir)
+    with registry.staging("bank") as folder:
+        artifact.save(replace(made, tagger=tagger), folder, report={})
+        registry.publish("bank", folder, datetime(2001, 3, 1, 23, 59, 59, tzinfo=UTC))
+    runtime = Runtime.load(models_dir, ["bank"])
+    (verdict,) = runtime.classify([bank("tomorrow")])
+    assert verdict.slots[0].value != "2001-03-02"

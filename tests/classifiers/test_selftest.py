@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,6 +8,8 @@ from classifiers.model import Model
 from classifiers.policy import Policy, PolicyTest
 from classifiers.selftest import failures, passes
 from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 
 def said(*labels: str, abstention: Abstention | None = None) -> Verdict:
@@ -47,8 +50,9 @@ def test_failures_say_what_was_expected(bare_model: Callable[..., Model]) -> Non
         asked.extend(readings)
         return [said(abstention=Abstention.UNSURE), said("second")]
 
-    lines = failures(bare_model("intent", tests=tests), classify, "bank@v1")
+    lines = failures(bare_model("intent", tests=tests), classify, "bank@v1", now=NOW)
     assert [(reading.classifier, reading.texts) for reading in asked] == [("bank@v1", ("one",)), ("bank@v1", ("two",))]
+    assert {reading.now for reading in asked} == {NOW}
     assert lines == [
         "'one' should be first, but is unsure (why)",
         "'two' should be first or other, but is second",
@@ -62,9 +66,11 @@ def test_under_a_system_prompt_only_what_reads_one_is_tested(bare_model: Callabl
     def clean(readings: Sequence[Reading]) -> list[Verdict]:
         return [said() for _ in readings]
 
-    assert failures(model, clean, "safe") == []
+    assert failures(model, clean, "safe", now=None) == []
     reads = replace(model, stages=(replace(model.last, system_tokens=64),))
-    assert failures(reads, clean, "safe") == ["'backwards?' (system: 'the code is 4') should be first, but is clean"]
+    assert failures(reads, clean, "safe", now=None) == [
+        "'backwards?' (system: 'the code is 4') should be first, but is clean"
+    ]
 
 
 def test_slots_are_expected_in_their_words_or_as_values(make_policy: Callable[..., Policy]) -> None:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _COMPARED = 500
 _ASKED = "the policy has slots"
 _NEVER_NOVEL = 2.0
+_NOTHING_IS_OTHER = (
+    "no text means other, so every text is given one of the labels; add rows labelled other, or the built-in everyday "
+    "text (en among the languages, and not everyday: false)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +142,20 @@ def _finish(
     guesses = [found(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
     settings: dict[str, Any] = {"recipe": "slots", "because": _ASKED, **trained.settings}
     settings["slots"] = {"scale": scale, **measures([one.marks for one in seen.marked], guesses)}
+    if note := note_of(policy, rows):
+        bench.progress.step(note)
+        settings["note"] = note
     stage = trained.model.last
     # other is learned from text; a value by itself, or in a new frame, is unlike training and yet none of that
     limit = stage.novelty.limit if policy.other is None else _NEVER_NOVEL
     novelty = replace(stage.novelty, limit=limit)
     model = replace(trained.model, stages=(replace(stage, novelty=novelty),), tagger=tagger)
     return Made(trained=replace(trained, model=model, settings=settings), encoders=(encoder,), samples=(vectors,))
+
+
+def note_of(policy: Policy, rows: Sequence[Row]) -> str:
+    """What whoever trains is to be told of rows that show nothing but labels, where no text is held to be novel."""
+    return "" if policy.other is None or OTHER in classes_of(policy, rows) else _NOTHING_IS_OTHER
 
 
 def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floats], tokens: int) -> _Read:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.training.confused import Pair
+from classifiers.training.confusion import shortened
 from classifiers.training.write.attributes import Attributes
 from classifiers.training.write.prompts import HARMLESS, NEITHER, Ask, described, keyed_ask, scope
 
@@ -55,4 +56,5 @@ def _against_nothing(policy: Policy, pair: Pair, key: str) -> Iterator[str]:
 
 def _mistaken(truth: str, said: str, texts: Sequence[str]) -> Iterator[str]:
     if texts:
-        yield f'These are "{truth}" and were taken for "{said}", do not repeat them: {"; ".join(texts)}'
+        shown = "; ".join(map(shortened, texts))
+        yield f'These are "{truth}" and were taken for "{said}", do not repeat them: {shown}'

@@ -2,6 +2,8 @@
 
 import random
 
+from classifiers.slots.markup import words as words_of
+
 AROUND_A_MESSAGE = (
     "Hi, {x}",
     "{x} Please help.",
@@ -33,12 +35,12 @@ def short(text: str) -> str:
 
 
 def mistyped(text: str, chance: random.Random) -> str:
-    """One slip in every six words or so: a letter dropped, doubled or swapped with the next."""
-    words = text.split()
+    """One slip in every six words or so, none of them in a mark: a letter dropped, doubled or swapped with the next."""
+    words = words_of(text)
     for _ in range(1 + len(words) // 6):
         place = chance.randrange(len(words))
         word = words[place]
-        if len(word) >= _SHORTEST_TO_MANGLE:
+        if len(word) >= _SHORTEST_TO_MANGLE and "](" not in word:
             at = chance.randrange(len(word) - 1)
             slips = (
                 word[:at] + word[at + 1 :],

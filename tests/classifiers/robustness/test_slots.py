@@ -34,6 +34,7 @@ POLICY = {
         "never": {"means": "what no row marks"},
     },
     "data": "rows.jsonl",
+    "everyday": False,
 }
 
 
@@ -48,6 +49,7 @@ def test_odd_rows_and_odd_texts(
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))
     outcome = train(Policy.model_validate(POLICY), base_dir=tmp_path, models_dir=models_dir, threads=1)
     assert outcome.accepted, outcome.missed
+    assert outcome.report["settings"]["note"].startswith("no text means other")
     runtime = Runtime.load(models_dir, ["odd"])
     for name, text in odd_texts.items():
         verdict = runtime.classify([Reading(classifier="odd", texts=(text,), max_windows=BUDGET)])[0]

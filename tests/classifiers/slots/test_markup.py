@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifiers.slots.markup import Marked, parse, replaced
+from classifiers.slots.markup import Marked, parse, replaced, words
 from classifiers.slots.tags import Mark
 
 
@@ -29,3 +29,22 @@ def test_values_are_exchanged_and_marks_move() -> None:
     other = replaced(marked, ["half past eight", "two"])
     assert other.text == "at half past eight for two"
     assert [other.value(mark) for mark in other.marks] == ["half past eight", "two"]
+
+
+def test_how_a_link_is_mended_is_said() -> None:
+    with pytest.raises(ValueError, match=r"/menu\)' names no slot; there are time; of a link, give the words alone$"):
+        parse("is [the menu](https://example.com/menu) online?", ("time",))
+
+
+def test_a_mark_is_within_one_word() -> None:
+    sentence = "is [next friday  evening](date)! free,  or\t[7](time)-[8 pm](time) [a] (b"
+    assert words(sentence) == [
+        "is",
+        "[next friday  evening](date)!",
+        "free,",
+        "or",
+        "[7](time)-[8 pm](time)",
+        "[a]",
+        "(b",
+    ]
+    assert words(" no \n marks\u2003here ") == ["no", "marks", "here"]

@@ -118,3 +118,14 @@ def test_a_classifier_of_another_kind_is_refused(runtime: Runtime) -> None:
     with pytest.raises(ClassifierError, match="kind safety"):
         run(runtime, "bank", ROWS)
     assert "length" in FAMILIES
+
+
+def test_where_labels_mean_everyday_text_a_family_may_have_nothing_to_try(
+    encoder: Encoder, make_model: Callable[..., Model]
+) -> None:
+    model = make_model("safety", limit=2.0, everyday=False)
+    runtime = Runtime([encoder], {"safe": Classifier(name="safe", version="", model=model)})
+    found = run(runtime, "safe", ROWS, families=("padding", "multi-turn"))
+    assert (found["families"]["padding"]["all"]["harmful"], found["families"]["padding"]["variants"]) == (0, {})
+    assert found["families"]["multi-turn"]["all"]["harmful"] > 0
+    assert any(line.strip() == "padding" for line in table.plain(found))

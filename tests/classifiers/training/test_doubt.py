@@ -7,7 +7,8 @@ import pytest
 
 from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.doubt import Done, Reviewed, neighbours, review
+from classifiers.training.confusion import shortened
+from classifiers.training.doubt import Done, Reviewed, neighbours, review, told
 from classifiers.training.fit.linear import unit
 from classifiers.training.rows import Origin, Row
 
@@ -135,3 +136,12 @@ def test_what_merely_lies_nearer_to_another_label_is_left_alone(make_policy: Mak
     for place in range(3):
         rows[place] = Row(text=f"odd {place}", labels=("lost_card",), group=f"odd {place}", source="teacher")
     assert reviewed(make_policy(), rows, vectors).doubts == ()
+
+
+def test_a_report_shows_no_whole_documents(make_policy: MakePolicy) -> None:
+    rows, vectors = mislabelled("data")
+    rows[0] = replace(rows[0], text="odd " * 20_000)
+    found = reviewed(make_policy(), rows, vectors)
+    ((shown,), (whole,)) = told(found.doubts)["shown"], found.doubts
+    assert shown["text"] == shortened(rows[0].text) != whole.text
+    assert whole.text == rows[0].text

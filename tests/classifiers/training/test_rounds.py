@@ -16,7 +16,7 @@ from classifiers.training.clean import clean
 from classifiers.training.confused import Pair
 from classifiers.training.fit.linear import unit
 from classifiers.training.progress import Silent
-from classifiers.training.rounds import Rounds, hold
+from classifiers.training.rounds import Measure, Round, Rounds, hold
 from classifiers.training.rows import Row
 from classifiers.training.text import Text
 from classifiers.training.write.budget import Price
@@ -194,7 +194,11 @@ def test_pairs_show_at_most_half_of_what_was_mistaken(policy: Policy) -> None:
 def test_other_is_written_for_where_the_policy_describes_it(policy: Policy, make_policy: MakePolicy) -> None:
     texts = ("a", "b", "c", "d")
     seen = confused.Seen(
-        texts=texts, truths=("x", OTHER, OTHER, "x"), said=(OTHER, "x", "x", "x"), loss=np.ones(4, np.float32)
+        texts=texts,
+        labels=tuple(frozenset({truth}) for truth in ("x", OTHER, OTHER, "x")),
+        truths=("x", OTHER, OTHER, "x"),
+        said=(OTHER, "x", "x", "x"),
+        loss=np.ones(4, np.float32),
     )
     (pair,) = confused.pairs(make_policy(), seen, set(texts))
     assert (pair.first, pair.second, pair.mistaken) == ("x", OTHER, 3)
@@ -262,3 +266,55 @@ def test_any_number_of_labels_are_looked_at_by_what_was_missed(make_policy: Make
     seen = confused.look(policy, rows, vectors, 0)
     (pair,) = confused.pairs(policy, seen, set(seen.texts))
     assert (pair.first, pair.second, pair.mistaken, len(pair.second_texts)) == ("violence", "none", 2, 1)
+
+
+def several(policy: Policy, *, odd: tuple[float, float], both: tuple[float, float]) -> confused.Seen:
+    """Held-out text of one label, of another, of both and of none, and two rows of the first that lie elsewhere."""
+    places = {("violence",): (1, 0), ("jailbreak",): (0, 1), ("violence", "jailbreak"): (1, 1), (): (-1, -1)}
+    rows = [
+        (Row(text=f"{labels} {n}", labels=labels, group=f"{labels} {n}", source="data"), place)
+        for labels, place in places.items()
+        for n in range(12)
+    ]
+    rows += [(Row(text=name, labels=("violence",), group=name, source="data"), odd) for name in ("odd", "queer")]
+    rows += [(Row(text="two", labels=("violence", "jailbreak"), group="two", source="data"), both)]
+    return confused.look(policy, [one for one, _ in rows], unit(np.array([place for _, place in rows], float)), 0)
+
+
+def test_text_that_has_a_label_is_never_taken_for_text_of_none(make_policy: MakePolicy) -> None:
+    policy = make_policy("safety")
+    seen = several(policy, odd=(1, 1), both=(1, 1))
+    (pair,) = confused.pairs(policy, seen, set(seen.texts))
+    assert (pair.first, pair.second, pair.mistaken) == ("jailbreak", "violence", 2)
+    assert (pair.first_texts, len(pair.second_texts)) == ((), 1)
+    (ask,) = contrast_asks(policy, [pair], 1, 0)
+    assert 'These are "violence" and were taken for "jailbreak", do not repeat them: ' in ask.prompt
+    assert "harmless" not in ask.prompt
+
+
+def test_rows_that_a_round_breaks_or_mends_are_measured_by_all_their_labels(make_policy: MakePolicy) -> None:
+    policy = make_policy("safety")
+    seen, after = several(policy, odd=(1, 1), both=(1, 0)), several(policy, odd=(1, 0), both=(1, 1))
+    shared = {text for text, _ in seen.judged & after.judged}
+    assert shared == set(seen.texts)
+    wrong = [
+        {text for text, *two in zip(one.texts, one.truths, one.said, strict=True) if two[0] != two[1]}
+        for one in (seen, after)
+    ]
+    assert wrong == [{"odd", "queer", "two"}, set()]
+    assert seen.measured(shared)[2] < after.measured(shared)[2] == 1
+
+
+def test_a_teacher_is_shown_no_whole_documents_and_a_report_shows_what_it_was(make_policy: MakePolicy) -> None:
+    long = tuple(f"{name} " * 20_000 for name in "abc")
+    pair = Pair(
+        first="card_arrival", second="lost_card", mistaken=9, first_texts=long, second_texts=("short", *long[:2])
+    )
+    (ask,) = contrast_asks(make_policy(labels=["card_arrival", "lost_card"]), [pair], 1, 0)
+    assert "do not repeat them: short; a a " in ask.prompt
+    assert len(ask.prompt) < 6_000
+    measure = Measure(rows=1, loss=0.1, accuracy=1.0)
+    one = Round(number=1, pairs=(pair,), sentences={}, before=measure, after=measure, kept=True)
+    text = ready(make_policy(labels=["card_arrival", "lost_card"]))(written())
+    (told,) = Rounds(text=text, rounds=(one,)).told()["rounds"]
+    assert all(shown in ask.prompt for name in ("first_texts", "second_texts") for shown in told["pairs"][0][name])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from classifiers import Reading, Runtime, artifact
 from classifiers.errors import ArtifactError, PolicyError, TrainingError
 from classifiers.policy import Policy
 from classifiers.training.fit import torch_encoder
+from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
 from classifiers.training.slots import tune
+from classifiers.training.slots.make import note_of
 from classifiers.training.slots.tune import Plan
 from classifiers.verdict import Abstention
 from gateway.cli.main import app
@@ -61,6 +64,7 @@ def test_slots_are_learned_exported_and_served_without_torch(run: Train, models_
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
     assert settings["recipe"] == "slots"
+    assert "note" not in settings
     assert settings["finetune"]["export"]["int8"]
     assert settings["finetune"]["export"]["same_tags"] >= 0.95
     assert settings["slots"]["f1"] > 0.8
@@ -133,6 +137,23 @@ def _refused_without_its_tagger(folder: Path) -> None:
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="its policy has slots, but it holds no tagger"):
         artifact.load(copy)
+
+
+def test_whoever_trains_is_told_where_no_text_means_other() -> None:
+    labels = {"book": {"means": "books"}, "cancel": {"means": "cancels"}}
+    base = {
+        "version": 1,
+        "name": "tables",
+        "kind": "slots",
+        "about": "a table",
+        "slots": {"people": {"means": "how many"}},
+    }
+    rows = [Row(text="for two", labels=("tables",), group="a", source="data")]
+    note = note_of(Policy.model_validate(base), rows)
+    assert note.startswith("no text means other, so every text is given one of the labels; add rows labelled other")
+    assert note_of(Policy.model_validate(base), [*rows, replace(rows[0], labels=("other",))]) == ""
+    # without other: what is unlike all text is novel
+    assert note_of(Policy.model_validate({**base, "labels": labels}), rows) == ""
 
 
 def test_windows_are_as_long_as_planned(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:

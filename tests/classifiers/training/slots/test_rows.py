@@ -1,13 +1,17 @@
 """Rows of a policy with slots."""
 
+import random
 from typing import Any
 
 import pytest
 
 from classifiers.policy import Policy
 from classifiers.slots.check import slot_problems
+from classifiers.slots.markup import parse
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import described, placed, pools
+from classifiers.training.write.builtin import write
+from classifiers.training.write.frames import mistyped
 
 POLICY: dict[str, Any] = {
     "version": 1,
@@ -89,3 +93,44 @@ def test_values_are_exchanged_for_those_of_rows_examples_and_typical_ones() -> N
     assert set(found["occasion"]) == {"birthday", "bday"}
     assert "a dozen" not in pools(policy(languages=["de"]), marked)["people"]
     assert "a dozen" in pools(policy(languages=["en_US"]), marked)["people"]
+
+
+BOOKING = (
+    "can we come at [8](people) instead of [four](people)",
+    "a table for [the two of us](people), it is a [surprise birthday party](occasion)!",
+    "[table for four](people) please, thank you very much indeed",
+)
+
+
+def test_what_is_mistyped_leaves_marks_alone() -> None:
+    held = policy(labels={"tables": {"means": "books a table", "examples": list(BOOKING)}}, other="else")
+    for seed in range(100):
+        rows = [one for one in write(held, seed).rows if "[" in one.text]
+        found = placed(held, rows)[: len(rows)]
+        assert [one.group for one in found] == [one.group for one in rows]
+        assert not any(bracket in one.text for one in found for bracket in "[]")
+
+
+@pytest.mark.parametrize("sentence", BOOKING)
+def test_a_slip_is_made_between_marks(sentence: str) -> None:
+    slipped = {mistyped(sentence, random.Random(seed)) for seed in range(40)}
+    assert len(slipped) > 2
+    found = [parse(text, ("people", "occasion")) for text in (sentence, *slipped)]
+    assert len({tuple(one.value(mark) for mark in one.marks) for one in found}) == 1
+
+
+@pytest.mark.parametrize("slot", ["people", "PEOPLE", " people "])
+def test_a_mark_with_a_blank_in_it_is_mangled_and_other_brackets_are_not(slot: str) -> None:
+    two = policy(labels={"a": {"means": "a"}, "b": {"means": "b"}})
+    rows = [row(f"for [four] ({slot})"), row("for [four] (or [five](people))"), row("see [1] (the menu)")]
+    assert [one.text for one in placed(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
+
+
+def test_a_first_stage_is_not_for_slots() -> None:
+    labels = {"a": {"means": "a"}, "b": {"means": "b"}}
+    assert not list(slot_problems(policy(kind="intent", labels=labels)))
+    ((path, what),) = slot_problems(policy(kind="intent", labels=labels, first_stage="true"))
+    assert (path, what) == (
+        ("first_stage",),
+        "true is not for policies with slots: their encoder finds these in every text",
+    )
