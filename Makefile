@@ -14,7 +14,7 @@ setup: $(BIN)/.offramp ## make .venv and install Offramp with what development n
 
 $(BIN)/.offramp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Offramp needs Python 3.11 or newer; set PYTHON=python3.11")'
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
@@ -33,7 +33,8 @@ check: setup ## lint, types, import contracts, files in sync
 
 clients: ## install other clients, each in an environment of its own, whose parsers `make test` tries (.clients)
 	for name in instructor langchain-openai; do \
-		test -x .clients/$$name/bin/pip || $(PYTHON) -m venv .clients/$$name || exit; \
+		.clients/$$name/bin/python -m pip --version >/dev/null 2>&1 \
+			|| $(PYTHON) -m venv --clear .clients/$$name || exit; \
 		.clients/$$name/bin/pip install --quiet --disable-pip-version-check $$name || exit; \
 	done
 	mkdir -p .clients/node

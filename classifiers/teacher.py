@@ -4,7 +4,6 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from classifiers.address import BaseUrl
 from classifiers.record import Record, Secret, Words, WordsList, one_or_more
 from classifiers.units import Dollars
 
@@ -18,7 +17,7 @@ class Teacher(Record):
     """
 
     model: Words | None = None
-    base_url: BaseUrl | None = None
+    base_url: Words | None = None
     api_key: Secret | None = None
     file: WordsList = ()
     sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None

@@ -2,9 +2,9 @@
 
 It is tried once its files have stood still from one look to the next, so that a folder may be copied while it is looked
 at. A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone until its
-files change, with a line in the log; the old one goes on. What was newly proposed beside it is withdrawn, lest it keep
-out what comes next, but only where the rest can be taken up without it. So is what is to be tried and has other labels
-than the version in use: they are part of a contract, so that none which it comes to would stand once it takes over.
+files change, with a line in the log; the old one goes on. What is proposed beside it and at fault is withdrawn, lest it
+keep out what comes next. So is what is to be tried and has other labels than the version in use: they are part of a
+contract, so that none which it comes to would stand once it takes over.
 """
 
 import asyncio
@@ -98,19 +98,23 @@ class Reloader:
         return runtime
 
     def _blame(self, seen: Seen) -> None:
-        """Withdraws what is newly proposed where that alone cannot be loaded. A version that is tried already goes on,
-        and where another is at fault the new one waits until that is mended."""
-        tried = self._in_use.edition.proposed
-        new = {name: version for name, version in seen.proposed.items() if tried.get(name) != version}
-        if not new:
+        """Withdraws what is proposed and cannot be loaded beside the versions in use, whether or not it is tried
+        already. Where these cannot be loaded themselves, it waits until that is mended."""
+        if not seen.proposed or self._fault({}) is not None:
             return
+        faults = {name: self._fault({name: version}) for name, version in seen.proposed.items()}
+        for name, fault in faults.items():
+            if fault is not None:
+                _log.error("%s: version %s is not tried: it cannot be taken up: %s", name, seen.proposed[name], fault)
+        self._withdraw({name: seen.proposed[name] for name, fault in faults.items() if fault is not None})
+
+    def _fault(self, beside: Mapping[str, str]) -> Exception | None:
+        """Why these cannot be loaded beside the versions in use; None where they can."""
         try:
-            self._runtime({name: version for name, version in seen.proposed.items() if name not in new})
-        except _FAULTS:
-            return
-        for name, version in new.items():
-            _log.error("%s: version %s is not tried: it cannot be taken up", name, version)
-        self._withdraw(new)
+            self._runtime(beside)
+        except _FAULTS as error:
+            return error
+        return None
 
     def _withdraw(self, proposed: Mapping[str, str]) -> None:
         """What becomes of a version is counted for the rule that retrains its classifier."""

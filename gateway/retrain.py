@@ -29,6 +29,7 @@ from gateway.in_use import Edition, InUse
 from gateway.ledger.store import LedgerError
 from gateway.metrics import Metrics
 from gateway.program import this_program
+from gateway.trained import train_command
 
 _log = logging.getLogger(__name__)
 _LONGEST_TRIAL: Final = 4000
@@ -139,7 +140,8 @@ class Retrainer:
         if _named(policy) != labels:
             # labels in their order are part of a contract: none that the trial certifies would stand
             raise _Failed(
-                f"{file} names other labels than the version in use, or in another order; run: offramp train {file}"
+                f"{file} names other labels than the version in use, or in another order; "
+                f"run: {train_command(file, self._loaded)}"
             )
         of = among(rule.classifier, labels)
         began = time.time()

@@ -85,13 +85,22 @@ def withdraw(loaded: Loaded, proposed: Mapping[str, str]) -> Collection[str]:
     return done
 
 
+def train_command(policy: Path, loaded: Loaded) -> str:
+    """The command that trains a policy beside a gateway's file into its models folder, which it finds by itself where
+    the file has the usual name."""
+    usual = policy.parent / ".." / "gateway.yaml"
+    found = usual.is_file() and usual.samefile(loaded.file)
+    elsewhere = [] if found else ["--models", str(loaded.models_dir)]
+    return shlex.join(["offramp", "train", str(policy), *elsewhere])
+
+
 def _since_trained(problem: Problem, loaded: Loaded) -> Problem:
     """With how to mend it, where the policy has got a label since its classifier was trained."""
     match problem.path:
         case ("rules", int(index), "then" | "aliases", str(label)):
             policy = policy_file(loaded, loaded.settings.rules[index].classifier)
             if label in _labels_of(policy):
-                message = f"{problem.message}; the policy has it by now: run: {_train(policy, loaded)}"
+                message = f"{problem.message}; the policy has it by now: run: {train_command(policy, loaded)}"
                 return replace(problem, message=message)
     return problem
 
@@ -108,14 +117,7 @@ def _labels_of(policy: Path) -> Collection[str]:
 
 def _untrained(name: str, loaded: Loaded) -> str:
     policy = policy_file(loaded, name)
-    mend = f"run: {_train(policy, loaded)}" if policy.is_file() else f"offramp train takes the policy named {name}"
+    mend = (
+        f"run: {train_command(policy, loaded)}" if policy.is_file() else f"offramp train takes the policy named {name}"
+    )
     return f"no trained classifier {name} in {loaded.models_dir}; {mend}"
-
-
-def _train(policy: Path, loaded: Loaded) -> str:
-    """The command that trains a policy beside a gateway's file into its models folder, which it finds by itself where
-    the file has the usual name."""
-    usual = policy.parent / ".." / "gateway.yaml"
-    found = usual.is_file() and usual.samefile(loaded.file)
-    elsewhere = [] if found else ["--models", str(loaded.models_dir)]
-    return shlex.join(["offramp", "train", str(policy), *elsewhere])

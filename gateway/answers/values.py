@@ -1,6 +1,7 @@
 """Whether two values of a slot are one: numbers as numbers, amounts with their currency, dates and times as what they
 name, text folded. Pure."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from classifiers.policy import Slot
 from classifiers.slots.values import number
+from classifiers.slots.values.money import DOLLARS
 from classifiers.slots.values.read import read
 from gateway.spelling import folded
 
@@ -20,14 +22,17 @@ _NOTHING: Final[tuple[object, ...]] = (None, "", [])
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What a value says, however it is written; currency: of an amount that names one."""
+    """What a value says, however it is written; currencies: those that an amount may be of, None of a bare number,
+    which may be of any."""
 
     said: object
-    currency: str | None = None
+    currencies: frozenset[str] | None = None
 
     def fits(self, other: "_Key") -> bool:
-        """Whether both say the same, as far as both say it: a bare number may be of any currency."""
-        return self.said == other.said and (None in (self.currency, other.currency) or self.currency == other.currency)
+        """Whether both may say the same."""
+        if self.said != other.said:
+            return False
+        return self.currencies is None or other.currencies is None or bool(self.currencies & other.currencies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ class Values:
         return self._key(name, ours).fits(self._key(name, theirs))
 
     def _all(self, name: str, ours: list[Any], theirs: list[Any]) -> bool:
-        """Whether each of ours is one of theirs; those that name a currency look first, and at such first."""
+        """Whether each of ours is one of theirs; those of the fewest currencies look first, and at such first."""
         if len(ours) != len(theirs):
             return False
         left = self._keys(name, theirs)
@@ -59,7 +64,8 @@ class Values:
         return True
 
     def _keys(self, name: str, values: list[Any]) -> list[_Key]:
-        return sorted((self._key(name, value) for value in values), key=lambda key: key.currency is None)
+        keys = [self._key(name, value) for value in values]
+        return sorted(keys, key=lambda key: math.inf if key.currencies is None else len(key.currencies))
 
     def _key(self, name: str, value: Any) -> _Key:
         slot = self.slots[name]
@@ -70,11 +76,22 @@ class Values:
         if slot.type == "number":
             said = number.read(value)
             return _Key(said if said is not None else folded(value))
+        if slot.type == "money":
+            return self._amount(slot, value) or _Key(folded(value))
         match = _ISO.fullmatch(value.strip())
         words = " ".join(filter(None, match.groups())) if match else value
         found = read(slot, words, self.now, languages=self.languages)
         if found is None:
             return _Key(folded(value))
-        if slot.type == "money":
-            return _Key(Decimal(str(found.value)), found.currency)
         return _Key(folded(str(found.value)) if slot.type in ("text", "enum") else found.value)
+
+    def _amount(self, slot: Slot, words: str) -> _Key | None:
+        """An amount and the currencies that its words leave open, whichever the policy supposes; None of no amount."""
+        supposed = (slot.model_copy(update={"currency": code}) for code in ("CAD", "EUR"))
+        dollars, euros = (read(one, words, self.now, languages=self.languages) for one in supposed)
+        if dollars is None or euros is None:
+            return None
+        said = Decimal(str(dollars.value))
+        if dollars.currency == euros.currency is not None:
+            return _Key(said, frozenset({euros.currency}))
+        return _Key(said, None if euros.currency == "EUR" else DOLLARS)

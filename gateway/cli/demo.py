@@ -155,6 +155,7 @@ def _train(config: Path, *, real: bool) -> None:
     from classifiers.errors import ArtifactError
     from classifiers.registry import Registry
     from gateway.config.load import load_gateway, load_policy
+    from gateway.trained import train_command
 
     loaded = load_gateway(config, os.environ)
     registry = Registry(loaded.models_dir)
@@ -171,11 +172,10 @@ def _train(config: Path, *, real: bool) -> None:
             stale.append(str(file))
             paid = [teacher.model for teacher in policy.teachers if teacher.model]
             if paid and not real:
-                raise fail(
-                    f"{file} has {paid[0]} write sentences, which may cost money; run: offramp train {file}", Exit.USAGE
-                )
+                mend = f"run: {train_command(file, loaded)}"
+                raise fail(f"{file} has {paid[0]} write sentences, which may cost money; {mend}", Exit.USAGE)
     if stale:
-        _run("train", *stale)
+        _run("train", "--models", str(loaded.models_dir), *stale)
     else:
         stderr().print("The starter policies are trained already.")
 

@@ -9,6 +9,7 @@ from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.check import slot_problems
 from classifiers.text.languages import ANY, detectable
+from gateway.config.address import base_fault
 from gateway.config.check import path_in
 from gateway.config.problems import Problem, did_you_mean
 from gateway.config.source import DataPath, Document
@@ -39,6 +40,7 @@ def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterato
     for path, message in slot_problems(policy):
         yield document.problem(path_in(document.data, path), message)
     yield from _test_problems(document, policy)
+    yield from _teacher_problems(document, policy)
     if ANY in policy.languages and len(policy.languages) > 1:
         yield document.problem(("languages",), f"{ANY} stands for all languages; name it alone, or take it out")
     yield from _missing_files(document, policy, folder)
@@ -65,6 +67,13 @@ def _goal_problems(document: Document, policy: Policy) -> Iterator[Problem]:
     for name, label in policy.labels.items():
         if label.goal and policy.kind != "safety":
             yield document.problem(("labels", name, "goal"), "is for kind safety; other kinds take one goal: for all")
+
+
+def _teacher_problems(document: Document, policy: Policy) -> Iterator[Problem]:
+    # not in the record: what a version was trained by once stays readable
+    for index, teacher in enumerate(policy.teachers):
+        if teacher.base_url is not None and (wrong := base_fault(teacher.base_url)):
+            yield document.problem(path_in(document.data, ("teacher", index, "base_url")), wrong)
 
 
 def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from classifiers.address import Address, BaseUrl
 from classifiers.record import Name, Record, Secret, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds, parse_duration
+from gateway.config.address import Address, BaseUrl
 from gateway.config.fields import Flag, not_built
 from gateway.config.rules import Rule
 

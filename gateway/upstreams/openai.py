@@ -139,9 +139,12 @@ class OpenAIUpstream:
                     size += len(part)
                 response.close()
         except TimeoutError as error:
-            raise AnswerStalled(f"upstream {self.name} did not finish its answer in time") from error
+            # what refuses a call has not taken it
+            stalled = AnswerStalled if response.ok else UpstreamTimeout
+            raise stalled(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise AnswerLost(f"upstream {self.name} broke off its answer") from error
+            lost = AnswerLost if response.ok else UpstreamFailed
+            raise lost(f"upstream {self.name} broke off its answer") from error
         finally:
             received.leave()
         raise AnswerLost(f"upstream {self.name} sent an answer over {self._max_answer_bytes} bytes")

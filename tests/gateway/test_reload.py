@@ -165,6 +165,32 @@ async def test_what_is_to_be_tried_waits_while_another_classifier_cannot_be_take
     watched.worker.close()
 
 
+async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    shop = policies["bank"].model_copy(update={"name": "shop"})
+    second, _ = publish(SECOND), publish(FIRST)
+    proposed, _ = publish(SECOND, shop), publish(FIRST, shop)
+    bound = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
+    loaded = load(bound + bound[bound.index("  - name") :].replace("intents", "goods").replace("bank", "shop"))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    weights = watched.home / second / artifact.HEAD
+    weights.write_bytes(b"none")
+    registry.propose("bank", second)
+    registry.propose("shop", proposed)
+    for _ in range(4):
+        await watched.look()
+    assert (registry.proposed("bank"), registry.proposed("shop")) == (None, proposed)
+    assert watched.in_use.edition.proposed == {"shop": proposed}
+    # though it is tried by now
+    (watched.home.parent / "shop" / proposed / artifact.HEAD).write_bytes(b"none")
+    third = publish(THIRD)
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (third, None, {})
+    watched.worker.close()
+
+
 @pytest.mark.parametrize("fault", ["is damaged", "has other labels"])
 async def test_what_is_withdrawn_untried_is_told_and_counted(
     load: Callable[..., Loaded],

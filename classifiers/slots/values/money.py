@@ -42,7 +42,8 @@ _CODES = frozenset((
 ))  # fmt: skip
 _CODE_AND_POINT = re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})\.\d", re.IGNORECASE)
 _ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
-_DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
+DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
+"""What `$` by itself may stand for."""
 _SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
 _NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
 _NAME = re.compile(rf"(?<![a-z])({_NAMES})(?:es|s)?(?![a-z])")
@@ -242,7 +243,7 @@ def _currency(text: str, lowered: str, default: str | None) -> tuple[str | None,
     sign, named, doubtful = _SIGN.search(lowered), _NAME.search(lowered), False
     for match in re.finditer(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):
         code = match[0].upper()
-        another = named or (sign and not (sign[0] == "$" and code in _DOLLARS))
+        another = named or (sign and not (sign[0] == "$" and code in DOLLARS))
         if code not in _CODES or (code in _ALSO_WORDS and another):
             continue
         if code not in _ALSO_WORDS or _is_meant(match):
@@ -250,9 +251,9 @@ def _currency(text: str, lowered: str, default: str | None) -> tuple[str | None,
         doubtful = True
     if sign:
         found = _SIGNS[sign[0]]
-        return (default if sign[0] == "$" and default in _DOLLARS else found), None
+        return (default if sign[0] == "$" and default in DOLLARS else found), None
     if named:
         found = _WORDS[named[1]]
         plain = named[1] in {"dollar", "buck"}
-        return (default if plain and default in _DOLLARS else found), named[0]
+        return (default if plain and default in DOLLARS else found), named[0]
     return (None if doubtful or _PART.search(lowered) else default), None

@@ -12,6 +12,8 @@ VALUES = Values(
         "date": Slot(means="the day", type="date"),
         "time": Slot(means="the time", type="time", hours="11:00-23:00"),
         "price": Slot(means="how much", type="money", currency="USD"),
+        "fee": Slot(means="how much", type="money", currency="EUR"),
+        "fare": Slot(means="how much", type="money"),
         "name": Slot(means="who"),
         "seat": Slot(means="where", type="enum", values={"outside": ("terrace",)}),
     },
@@ -31,7 +33,9 @@ VALUES = Values(
         ("price", "12.50 EUR", "€12.50"), ("price", "12.50 USD", "12.50"),
         ("price", ["12.50 EUR", "12.50 USD"], ["$12.50", "€12.50"]), ("price", [12.5, 12.5], ["12.50 EUR", "$12.50"]),
         ("price", ["12.50 USD", "12.50 EUR"], [12.5, "€12.50"]), ("price", [12.5, "12.50 EUR"], ["€12.50", "$12.50"]),
-        ("name", "O'Neil", "oneil"), ("seat", "outside", "Terrace"),
+        ("price", "12.50 CAD", "$12.50"), ("price", "12.50 AUD", "12.50 dollars"), ("price", "12.50 EUR", "12.50"),
+        ("fee", "12.50 USD", "12.50"), ("fee", "12.50 EUR", "€12.50"), ("fare", "12.50 CAD", "$12.50"),
+        ("fare", "12.50 EUR", "12.5"), ("name", "O'Neil", "oneil"), ("seat", "outside", "Terrace"),
         ("date", None, ""), ("name", [], None), ("people", [2, 4], ["four", 2]),
     ],
 )  # fmt: skip
@@ -50,7 +54,8 @@ def test_the_same_said_otherwise(name: str, ours: Any, theirs: Any) -> None:
         ("price", "12.50 EUR", "12.50 USD"), ("price", "12.50 EUR", "$12.50"), ("price", "100 JPY", "100 EUR"),
         ("price", ["12.50 EUR"], ["12.50 USD"]), ("price", ["12.50 EUR", 12.5], ["12.50 USD", "12.50 USD"]),
         ("price", ["12.50 EUR", "20 USD"], ["12.50 USD", "20 EUR"]),
-        ("seat", "outside", "inside"), ("name", ["Ann"], "Ann"), ("people", [2, 2], [2]),
+        ("fee", "12.50 EUR", "$12.50"), ("fare", "12.50", "1250"), ("fare", "12.50 GBP", "12.50 dollars"),
+        ("fare", "12.50", "no fee"), ("seat", "outside", "inside"), ("name", ["Ann"], "Ann"), ("people", [2, 2], [2]),
     ],
 )  # fmt: skip
 def test_something_else(name: str, ours: Any, theirs: Any) -> None:

@@ -173,4 +173,4 @@ def test_a_version_that_is_gone_is_trained_again(config: Path, monkeypatch: pyte
     config.write_text(config.read_text() + "rules: [{name: r, classifier: tiny, then: {a: forward}}]\n")
     (home / "current").write_text("20260101-000000-00000000\n")
     _train(config, real=False)
-    assert ran == [("train", str(policy))]
+    assert ran == [("train", "--models", str(home.parent), str(policy))]

@@ -4,7 +4,6 @@ from textwrap import dedent
 
 import pytest
 
-from classifiers.policy import Policy
 from gateway.config import source
 from gateway.config.check import validate
 from gateway.config.schema import Settings
@@ -240,13 +239,9 @@ def test_an_address_that_cannot_be_called_is_refused(url: str, message: str) -> 
         ("http://user:pw@h/v1", "names a user or a password; the key is what api_key: is for"),
     ],
 )
-def test_so_is_one_of_a_provider_or_a_teacher(url: str, message: str) -> None:
+def test_so_is_one_of_a_provider(url: str, message: str) -> None:
     said = problem(f'version: 1\nupstreams:\n  one: {{kind: litellm, provider: p, base_url: "{url}"}}\n')
     assert said == f"f:3:37: upstreams.one.base_url: {message}"
-    policy = "version: 1\nname: p\nkind: topic\nabout: x\nlabels: {a: {means: a}, b: {means: b}}\n"
-    document = source.parse(f'{policy}teacher: {{model: m, base_url: "{url}"}}\n', "f", {})
-    assert validate(document, Policy) is None
-    assert [one.message for one in document.problems] == [message]
 
 
 def test_blanks_at_the_ends_of_a_pattern_are_meant() -> None:

@@ -390,6 +390,24 @@ def test_line_ends_around_a_teachers_key_are_dropped(policy_file: Callable[[str]
 
 
 @pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("localhost:8000/v1", "must begin with http:// or https:// and a host"),
+        ("http://user:pw@h/v1", "names a user or a password; the key is what api_key: is for"),
+        ("http://h/v1?key=1", "is what paths are put behind, so it ends before ? and #"),
+    ],
+)
+def test_an_address_of_a_teacher_that_cannot_be_called_is_refused(
+    policy_file: Callable[[str], Path], url: str, message: str
+) -> None:
+    text = POLICY + f'teacher: {{model: m, base_url: "{url}"}}\n'
+    with pytest.raises(ConfigError) as caught:
+        load_policy(policy_file(text), {})
+    (problem,) = map(str, caught.value.problems)
+    assert problem.rpartition("policy.yaml:")[2] == f"8:21: teacher.base_url: {message}"
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("teachers: {model: m, api_key: sk-1}\n", '8:1: teachers: no such key; did you mean "teacher"?'),

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.errors import AnswerLost, AnswerStalled, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.server import bind
 from gateway.types import UpstreamModel
 from gateway.upstreams.base import Answer, Call
@@ -487,6 +487,20 @@ async def test_an_upstream_that_falls_silent_in_mid_answer(raw_calling: Calling,
     async with raw_calling(handler, timeout_s=0.05) as upstream:
         with pytest.raises(UpstreamTimeout if stream else AnswerStalled):
             await read(await upstream.send(call(stream=stream)))
+
+
+@pytest.mark.parametrize(("silent", "failure"), [(True, UpstreamTimeout), (False, UpstreamFailed)])
+async def test_a_refusal_that_is_not_whole_took_no_call(
+    raw_calling: Calling, silent: bool, failure: type[ApiError]
+) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nx")
+        await (reader.read() if silent else reader.readuntil(b"{}"))
+
+    async with raw_calling(handler, timeout_s=0.05 if silent else 60.0) as upstream:
+        with pytest.raises(failure) as caught:
+            await upstream.send(call())
+    assert type(caught.value) is failure
 
 
 @pytest.mark.parametrize("chunked", [False, True])
