@@ -92,9 +92,9 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
     chosen = _chosen(found, numbers)
     drafts = [draft(one) for one in chosen]
     systems = list(dict.fromkeys(system_text(call.turns) for call in log.calls))
+    rules = gateway(chosen, systems, models_dir=_models_dir(folder / GATEWAY))
     try:
-        models_dir = _models_dir(folder / GATEWAY)
-        written = write(folder, drafts, gateway(chosen, systems, models_dir=models_dir))
+        written = write(folder, drafts, rules)
     except Occupied as error:
         raise fail(str(error), Exit.USAGE) from error
     policies = [str(file) for file in written.policies]

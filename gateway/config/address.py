@@ -1,6 +1,7 @@
 """Addresses of servers as YAML files name them."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -34,19 +35,16 @@ def base_fault(address: str) -> str:
     return fault(address) or behind
 
 
-def _sound(address: str) -> str:
-    if wrong := fault(address):
-        raise ValueError(wrong)
-    return address
+def _without(fault_of: Callable[[str], str]) -> AfterValidator:
+    def sound(address: str) -> str:
+        if wrong := fault_of(address):
+            raise ValueError(wrong)
+        return address
+
+    return AfterValidator(sound)
 
 
-def _sound_base(address: str) -> str:
-    if wrong := base_fault(address):
-        raise ValueError(wrong)
-    return address
-
-
-Address = Annotated[Words, Field(pattern=_PATTERN), AfterValidator(_sound)]
+Address = Annotated[Words, Field(pattern=_PATTERN), _without(fault)]
 """`http://` or `https://`, a host, and no password."""
-BaseUrl = Annotated[Words, Field(pattern=_PATTERN), AfterValidator(_sound_base)]
+BaseUrl = Annotated[Words, Field(pattern=_PATTERN), _without(base_fault)]
 """An address behind which paths are put."""
