@@ -62,8 +62,11 @@ def pictures(measures: Mapping[str, Any]) -> Iterator[str]:
         ):
             drawn = [(name, one[key]) for name, one in rankings if one[key]]
             yield svg.curves(title, across, up, drawn, diagonal=key == "roc")
-        often = "of some label" if _topics(measures) else "harmful"
-        yield svg.reliability(f"Reliability: is what scores 70 % {often} in 70 %?", bins, up=f"how often {often}")
+        if _topics(measures):
+            yield svg.reliability("Reliability: does a label at 70 % hold in 70 %?", bins, up="how often it holds")
+        else:
+            title = "Reliability: is what scores 70 % harmful in 70 %?"
+            yield svg.reliability(title, bins, up="how often harmful")
     else:
         points = [(point["answered"], point["error"]) for point in measures["risk_coverage"]]
         top = max(0.02, *(error for _, error in points)) if points else 1.0

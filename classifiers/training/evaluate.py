@@ -117,10 +117,12 @@ def _any_of(
     exact = np.array([set(v.labels) == set(truth) for v, truth in zip(verdicts, truths, strict=True)], bool)
     highest = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
     right: NDArray[np.bool_] = np.asarray(flagged == harmful) if policy.kind == "safety" else exact
-    bins = statistics.reliability(highest, harmful)
     if policy.kind == "safety":
+        bins = statistics.reliability(highest, harmful)
         certain = np.where(harmful, 1 - highest, highest)
     else:
+        # that some label holds says nothing of whether it is the one with the score
+        bins = statistics.reliability(scores.ravel(), holds.ravel())
         said = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(scores.shape)
         certain = np.where(said & ~holds, scores, (1 - scores) * (holds & ~said)).max(axis=1, initial=0.0)
     labels = {

@@ -152,6 +152,15 @@ def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..
     assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("b", 1.0), ("a", 0.55)]
 
 
+def test_of_several_topics_calibration_is_of_each_label(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    verdicts = [flags("violence", violence=1.0), flags("jailbreak", jailbreak=1.0)]
+    right = evaluate(policy, list("ab"), [("violence",), ("jailbreak",)], verdicts)
+    assert right["ece"] == 0.0
+    assert [(entry["confidence"], entry["rows"]) for entry in right["reliability"]] == [(0.0, 2), (1.0, 2)]
+    assert evaluate(policy, list("ab"), [("jailbreak",), ("violence",)], verdicts)["ece"] == 1.0
+
+
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
     for kind in ("intent", "safety"):
         found = evaluate(make_policy(kind), [], [], [])
