@@ -107,11 +107,12 @@ def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: fl
 def nearest_reach(
     confidences: Floats, correct: NDArray[np.bool_], counted: NDArray[np.bool_], least: int
 ) -> Reach | None:
-    """The point of least error among those that answer at least `least` of the counted rows, or else all they can.
-    confidences, correct, counted: (n,)."""
+    """The point of least error among those that answer `least` of the counted rows, or as many as any does; of equal
+    ones the one that answers most. confidences, correct, counted: (n,)."""
     points = risk_coverage(confidences, correct)
     sure = np.sort(confidences[counted])
-    enough = [p for p in points if len(sure) - np.searchsorted(sure, np.float32(p.act)) >= least] or points[-1:]
+    told = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
+    enough = [point for point, count in zip(points, told, strict=True) if count >= min(least, len(sure))]
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 

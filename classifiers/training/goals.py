@@ -54,6 +54,11 @@ class _Answers:
             "answered": round(int((answered & self.counted).sum()) / self.in_scope, 5),
         }
 
+    def at(self, point: calibrate.Reach) -> str:
+        """What a threshold reaches, for people."""
+        answered = int((self.confidences[self.counted] >= point.act).sum()) / self.in_scope
+        return f"{point.error:.1%} with {answered:.1%} answered"
+
 
 def for_one(
     policy: Policy,
@@ -86,7 +91,6 @@ def for_one(
     reach = calibrate.act_for_error(confidences, correct, max_error)
     met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
-    answered = int((confidences[counted] >= nearest.act).sum()) / in_scope if nearest else 0.0
     record: dict[str, Any] = {
         "max_error": max_error,
         "min_answered": goal.min_answered,
@@ -98,11 +102,9 @@ def for_one(
     if nearest is not None:
         record |= answers.told(confidences >= nearest.act)
     if not met:
-        best = (
-            f"the nearest reachable is {nearest.error:.1%} with {answered:.1%} answered"
-            if nearest
-            else "nothing can be answered"
-        )
+        best = f"the nearest reachable is {answers.at(nearest)}" if nearest else "nothing can be answered"
+        if reach and nearest and reach.error < nearest.error and (confidences[counted] >= reach.act).any():
+            best += f"; within the error wanted, {answers.at(reach)}"
         wanted = f"at most {max_error:.1%} error with at least {goal.min_answered:.1%} answered"
         missed = (f"goal: {wanted} is not reached on {on}; {best}",)
     act = nearest.act if nearest else NEVER.act

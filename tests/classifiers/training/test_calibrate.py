@@ -67,6 +67,30 @@ def test_act_for_error_keeps_its_promise_and_answers_all_it_can(pairs: list[tupl
         assert reach.act == pytest.approx(min(feasible))
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans(), st.booleans()), min_size=1, max_size=40),
+    st.integers(0, 40),
+)
+def test_no_other_point_answers_as_much_with_less_error_than_the_nearest(
+    rows: list[tuple[float, bool, bool]], least: int
+) -> None:
+    confidences = floats(*(row[0] for row in rows))
+    correct, counted = bools(*(row[1] for row in rows)), bools(*(row[2] for row in rows))
+    nearest = calibrate.nearest_reach(confidences, correct, counted, least)
+    assert nearest is not None
+    answers = int((confidences[counted] >= np.float32(nearest.act)).sum())
+    assert answers >= min(least, int(counted.sum()))
+    for point in calibrate.risk_coverage(confidences, correct):
+        if (confidences[counted] >= np.float32(point.act)).sum() >= min(least, int(counted.sum())):
+            assert point.error >= nearest.error
+
+
+def test_what_cannot_be_answered_costs_no_error() -> None:
+    nearest = calibrate.nearest_reach(floats(0.9, 0.8, 0.7), bools(1, 0, 0), bools(1, 0, 0), least=2)
+    assert nearest is not None
+    assert (nearest.act, nearest.error) == (pytest.approx(0.9), 0.0)
+
+
 def test_the_default_is_neither_timid_nor_reckless() -> None:
     sure = floats(*np.linspace(0, 1, 100))
     assert calibrate.default_act(sure, np.ones(100, bool)) == 0.25
