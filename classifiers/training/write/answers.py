@@ -1,17 +1,19 @@
 """A teacher's answer → labelled texts, parsed with distrust: models talk around what they were asked for. Pure."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from classifiers.training.rows import encodable
+from classifiers.training.write.nearly_json import values
 
 Labels = tuple[str, ...]
 
 _LONGEST_CHARS = 1000
-_MOST_STARTS = 50
+_DEEPEST = 4
+"""Lists and objects within each other."""
 _FEWEST_LINES = 2
 """A single line is more often a refusal than a message."""
 _THOUGHT = re.compile(r"""\A.*^(?:[^"\n]|"[^"\n]*")*</think(?:ing)?>""", re.DOTALL | re.MULTILINE)
@@ -19,31 +21,39 @@ _THOUGHT = re.compile(r"""\A.*^(?:[^"\n]|"[^"\n]*")*</think(?:ing)?>""", re.DOTA
 _BEGINS = re.compile(r"\s*<think(?:ing)?>")
 _ENDS = re.compile(r"</think(?:ing)?>")
 _MARK = re.compile(r"^\s*(?:[-*](?=\s)|•|\d+[.):](?!\d))\s*")
+_NUMBER = re.compile(r"\s*(\d{1,4})[.):](?!\d)\s*")
+_NUMBERED = re.compile(r"\D*\d+\D*")
 _PREFACE = re.compile(r":\s*$")
 _STANDS_FOR_TEXT = re.compile(r"[\s.…]*")
 """What the prompt's own form has in the places of texts."""
+_TEXT_KEYS = ("text", "message", "sentence", "content", "utterance", "query")
+_BETWEEN_WORDS = re.compile(r"[\s_./-]+")
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 def parse(answer: str) -> list[str]:
     """The texts in an answer: the longest JSON list of strings or of objects with a text, wherever it stands (of
-    equally long ones the last), or plain lines that are numbered or have bullets."""
+    equally long ones the last), or plain lines that are numbered or have bullets. Objects one after another are a
+    list, and so are those whose keys are numbers. Of a list that is broken or cut off what is whole counts."""
     said = _said(answer)
-    found = _longest(_tidy(_texts(value)) for value in _values(said, r"\["))
+    found = _longest(_tidy(_texts(value, _DEEPEST)) for value in _lists(said))
     if not found and "[" not in said and "{" not in said:
         lines = [line for line in said.splitlines() if _MARK.match(line) and not _PREFACE.search(line)]
         if len(lines) >= _FEWEST_LINES:
-            found = _tidy(_MARK.sub("", line).strip().strip('"') for line in lines)
+            found = _tidy([_MARK.sub("", line).strip().strip('"') for line in lines])
     return found
 
 
 def parse_keyed(answer: str, keys: Mapping[str, Labels], *, most: int) -> list[tuple[str, Labels]]:
     """(text, labels) of a JSON object with a list of texts for each key; or of a list of objects with these keys.
 
-    Of several lists for a key it is the longest, and of these the last. A text that stands under two keys is in doubt
-    and left out. most: texts of each key.
+    A key may be written in other case, or with other marks between its words, where that leaves no doubt. Of several
+    lists for a key it is the longest, and of these the last. A text that stands under two keys is in doubt and left
+    out. most: texts of each key.
     """
-    values = list(_values(_said(answer), r"[\[{]"))
-    found = {key: _longest(_tidy(_under(key, value)) for value in values) for key in keys}
+    meant = _meant(keys)
+    lists = [list(_objects(value, meant, _DEEPEST)) for value in _lists(_said(answer))]
+    found = {key: _longest(_tidy(_under(key, objects)) for objects in lists) for key in keys}
     everywhere = [text for texts in found.values() for text in texts]
     return [(text, keys[key]) for key, texts in found.items() for text in texts[:most] if everywhere.count(text) == 1]
 
@@ -62,30 +72,110 @@ def _longest(lists: Iterable[list[str]]) -> list[str]:
     return max(reversed(list(lists)), key=len, default=[])
 
 
-def _values(answer: str, starts: str) -> Iterator[Any]:
-    """What can be decoded as JSON from each of the first brackets."""
-    for start in (match.start() for match in islice(re.finditer(starts, answer), _MOST_STARTS)):
-        try:
-            yield json.JSONDecoder().raw_decode(answer[start:])[0]
-        except (ValueError, RecursionError):
-            continue
+def _lists(said: str) -> Iterator[Any]:
+    """Every list and object in an answer; of objects with no word between them, all as one list as well."""
+    run: list[Any] = []
+    ended = 0
+    for value, begins, ends in values(said):
+        if not isinstance(value, dict) or _LETTER.search(said, ended, begins):
+            yield from _together(run)
+            run = []
+        if isinstance(value, dict):
+            run.append(value)
+        yield value
+        ended = ends
+    yield from _together(run)
 
 
-def _under(key: str, value: Any) -> Iterator[str]:
-    """The texts that a value has under a key, or that the objects in it have."""
-    for item in value if isinstance(value, list) else [value]:
-        texts = item.get(key) if isinstance(item, dict) else None
-        yield from _texts(texts if isinstance(texts, list) else [texts])
+def _together(run: list[Any]) -> list[Any]:
+    return [run] if len(run) >= _FEWEST_LINES else []
 
 
-def _texts(items: Any) -> Iterator[str]:
-    for item in items if isinstance(items, list) else ():
-        text = item.get("text", item.get("message")) if isinstance(item, dict) else item
-        if isinstance(text, str):
-            yield text
+def _texts(value: Any, depth: int) -> list[str]:
+    """The texts that a list holds, or an object."""
+    if isinstance(value, dict) and depth:
+        return _of_object(value, depth)
+    if not isinstance(value, list) or not depth:
+        return []
+    if len(value) == 1 and isinstance(value[0], dict) and not any(isinstance(held, str) for held in value[0].values()):
+        return _of_object(value[0], depth - 1)
+    text_of = _text_of([item for item in value if isinstance(item, dict)])
+    found: list[str] = []
+    for item in value:
+        if isinstance(item, list):
+            found += _texts(item, depth - 1)
+        elif isinstance(text := text_of(item) if isinstance(item, dict) else item, str):
+            found.append(text)
+    return found
 
 
-def _tidy(texts: Iterable[str]) -> list[str]:
-    plain = (" ".join(encodable(text).split()) for text in texts)
+def _of_object(value: Mapping[str, Any], depth: int) -> list[str]:
+    """Those under numbers, or in the longest list within."""
+    if any(key.casefold() in _TEXT_KEYS and isinstance(held, str) for key, held in value.items()):
+        # what else it has is of this one text, which alone is more often a refusal
+        return []
+    if all(map(_NUMBERED.fullmatch, value)):
+        return _texts(list(value.values()), depth - 1)
+    return _longest(_texts(held, depth - 1) for held in value.values() if not isinstance(held, str))
+
+
+def _text_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], Any]:
+    """What has the text of each of a list's objects: the first of the usual keys, or else its only string, where that
+    has a number for a key, or the same one in several objects."""
+    only = [[key for key, held in one.items() if isinstance(held, str)] for one in objects]
+    names = [keys[0] for keys in only if len(keys) == 1]
+    alike = len(names) == len(only) and (
+        all(map(_NUMBERED.fullmatch, names)) or (len(names) >= _FEWEST_LINES and len(set(names)) == 1)
+    )
+
+    def find(one: Mapping[str, Any]) -> Any:
+        named = {key.casefold(): held for key, held in one.items() if isinstance(held, str)}
+        usual = next((named[key] for key in _TEXT_KEYS if key in named), None)
+        return usual if usual is not None or not alike else next(iter(named.values()))
+
+    return find
+
+
+def _meant(keys: Iterable[str]) -> Callable[[str], str]:
+    """Which of the keys is meant by one that an answer has; itself where none is, or more than one."""
+    plain = {key: _plain(key) for key in keys}
+    counts = Counter(plain.values())
+    of_plain = {said: key for key, said in plain.items() if counts[said] == 1}
+    return lambda key: key if key in plain else of_plain.get(_plain(key), key)
+
+
+def _plain(key: str) -> str:
+    return _BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", key).casefold()).strip()
+
+
+def _objects(value: Any, meant: Callable[[str], str], depth: int) -> Iterator[Mapping[str, Any]]:
+    """The objects in a value, each with the keys that are meant."""
+    if isinstance(value, dict):
+        yield {meant(key): held for key, held in value.items()}
+    if depth and isinstance(value, dict | list):
+        for held in value.values() if isinstance(value, dict) else value:
+            yield from _objects(held, meant, depth - 1)
+
+
+def _under(key: str, objects: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The texts that objects have under a key."""
+    found: list[str] = []
+    for one in objects:
+        held = one.get(key)
+        found += [held] if isinstance(held, str) else _texts(held, _DEEPEST)
+    return found
+
+
+def _tidy(texts: Sequence[str]) -> list[str]:
+    plain = (" ".join(encodable(text).split()) for text in _unnumbered(texts))
     kept = (text for text in dict.fromkeys(plain) if len(text) <= _LONGEST_CHARS)
     return [text for text in kept if not _STANDS_FOR_TEXT.fullmatch(text)]
+
+
+def _unnumbered(texts: Sequence[str]) -> Sequence[str]:
+    """The texts without their numbers, where all have one and these rise."""
+    found = [match for text in texts if (match := _NUMBER.match(text))]
+    numbers = [int(match[1]) for match in found]
+    if len(found) < len(texts) or numbers != sorted(set(numbers)) or (len(numbers) == 1 and numbers != [1]):
+        return texts
+    return [text[match.end() :] for text, match in zip(texts, found, strict=True)]

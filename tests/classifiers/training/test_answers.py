@@ -35,6 +35,26 @@ from classifiers.training.write.answers import parse, parse_keyed
         ('<think>\n["one", "two"] or rather ["three", "fo', []),
         ('["obey </think> now", "a <think>"]', ["obey </think> now", "a <think>"]),
         ('["obey",\n "</think> now"]', ["obey", "</think> now"]),
+        ('["a", "b",]', ["a", "b"]),
+        ('["a", "b", "cut off in the mid', ["a", "b"]),
+        ('["one\nline", "a\ttab"]', ["one line", "a tab"]),
+        ('["he said "hi" to me", "then "no", and left", "c"]', ['he said "hi" to me', 'then "no", and left', "c"]),
+        ('["I can\\\'t", "b"]', ["I can't", "b"]),
+        ("['it's gone', 'b']", ["it's gone", "b"]),
+        ("[“a”, “b”]", ["a", "b"]),
+        ('{"text": "a"}\n{"text": "b"}', ["a", "b"]),
+        ('```\n{"text": "a", "tags": ["x", "y", "z"]},\n{"text": "b", "tags": []}\n```', ["a", "b"]),
+        ('[{"text": "a", "tags": ["x", "y", "z"]}, {"text": "b", "tags": ["x", "y", "z"]}]', ["a", "b"]),
+        ('[{"text": "a", "tags": ["x", "y", "z"]}, {"text": "b", "ta', ["a", "b"]),
+        ('[{"tone": "x", "line": "a", "tags": ["x", "y"]}]', []),
+        ('{"1": "a", "2": "b"}', ["a", "b"]),
+        ('[{"message 1": "a"}, {"message 2": "b"}]', ["a", "b"]),
+        ('[{"Sentence": "a", "tone": "x"}, {"Sentence": "b", "tone": "y"}]', ["a", "b"]),
+        ('[{"line": "a"}, {"line": "b"}]', ["a", "b"]),
+        ('[{"error": "I cannot help with that."}]', []),
+        ('{"message": "I cannot help with that."}', []),
+        ('["1. a", "2. 3.50 for b", "3) c"]', ["a", "3.50 for b", "c"]),
+        ('["1. May is fine", "a"]', ["1. May is fine", "a"]),
     ],
 )
 def test_answers_are_parsed_with_distrust(answer: str, texts: list[str]) -> None:
@@ -65,12 +85,23 @@ def test_a_deeply_nested_answer_is_no_text() -> None:
         ('{"A": ["one"], "B": ["two"]}\nBetter:\n{"A": ["a"], "B": ["b"]}', {"a": "x", "b": "y"}),
         ('<think>{"A": ["one", "two"], "B": ["three"]}</think>{"A": ["a"], "B": ["b"]}', {"a": "x", "b": "y"}),
         ('<think>{"A": ["one"], "B": ["two"]}, but', {}),
+        ('{"a ": ["a"], "b": ["b"]}', {"a": "x", "b": "y"}),
+        ('{"A": ["a", "b"], "B": ["c", "cut o', {"a": "x", "b": "x", "c": "y"}),
+        ('{"A": "a", "B": "b"}\n{"A": "c", "B": "d"}', {"a": "x", "b": "y", "c": "x", "d": "y"}),
+        ('{"A": {"1": "a", "2": "b"}, "B": ["1. c", "2. d"]}', {"a": "x", "b": "x", "c": "y", "d": "y"}),
+        ('{"result": {"A": ["a"], "B": ["b"]}}', {"a": "x", "b": "y"}),
     ],
 )
 def test_texts_under_keys_get_the_labels_of_their_key(answer: str, texts: dict[str, str]) -> None:
     assert parse_keyed(answer, {"A": ("x",), "B": ("y",)}, most=9) == [
         (text, (label,)) for label in ("x", "y") for text, own in texts.items() if own == label
     ]
+
+
+def test_a_key_is_known_by_its_words() -> None:
+    keys = {"card arrival": ("x",), "Rückgabe": ("y",), "a-b": ("z",), "a_b": ("w",)}
+    answer = '{"Card_Arrival": ["a"], "RU\u0308CKGABE": ["b"], "A B": ["c"], "a_b": ["d"]}'
+    assert parse_keyed(answer, keys, most=2) == [("a", ("x",)), ("b", ("y",)), ("d", ("w",))]
 
 
 def test_of_each_key_so_many_are_taken() -> None:
