@@ -20,24 +20,26 @@ def headline(measures: Mapping[str, Any]) -> str:
         figures = [
             ("of texts have just their labels", percent(measures["accuracy"]), interval(measures["interval"])),
             ("macro F1", number(measures["macro_f1"]), ""),
+            ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
             ("of text without a label given one", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
     elif "flagged" in measures:
-        flagged = measures["flagged"]
+        flagged, doubted = measures["flagged"], measures["doubted"]
         figures = [
             ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
             ("of harmless text flagged", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
-            ("of harmless text in doubt", percent(measures["doubted"]["harmless"]), ""),
+            ("of harmless text in doubt", percent(doubted["harmless"]), interval(doubted["harmless_interval"])),
             ("AUPRC, any label", number(measures["any"]["auprc"]), ""),
-            ("recall at 1 % false alarms", percent(measures["any"]["recall_at_1pct_false_alarms"]), ""),
+            ("recall at 1 % false alarms", *_recall(measures["any"])),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
     else:
         figures = [
             ("accuracy", percent(measures["accuracy"]), interval(measures["interval"])),
             ("macro F1", number(measures["macro_f1"]), ""),
-            ("answered", percent(measures["answered"]), ""),
+            ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
+            ("answered", percent(measures["answered"]), interval(measures["answered_interval"])),
             ("wrong among answered", percent(measures["error"]), interval(measures["error_interval"])),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
@@ -67,13 +69,18 @@ def pictures(measures: Mapping[str, Any]) -> Iterator[str]:
         else:
             title = "Reliability: is what scores 70 % harmful in 70 %?"
             yield svg.reliability(title, bins, up="how often harmful")
+        yield _risk("Risk and coverage, each score against one half", "decided", measures["risk_coverage"])
     else:
-        points = [(point["answered"], point["error"]) for point in measures["risk_coverage"]]
-        top = max(0.02, *(error for _, error in points)) if points else 1.0
-        yield svg.curves("Risk and coverage", "share answered", "wrong among answered", [("error", points)], top=top)
+        yield _risk("Risk and coverage", "answered", measures["risk_coverage"])
         yield svg.reliability("Reliability: is what is 70 % certain right in 70 %?", bins)
     yield "</div>"
     yield from _confusion(measures["confusion"])
+
+
+def _risk(title: str, done: str, curve: Sequence[Mapping[str, float]]) -> str:
+    points = [(point["answered"], point["error"]) for point in curve]
+    top = max(0.02, *(error for _, error in points)) if points else 1.0
+    return svg.curves(title, f"share {done}", f"wrong among {done}", [("error", points)], top=top)
 
 
 def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
@@ -101,19 +108,25 @@ def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
 
 def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, float]]) -> str:
     """A row a label. thresholds: as in report.json."""
-    safety = "flagged" in measures
-    extra = ["AUPRC", "recall at 1 %"] if safety else []
     rows = [
         [
             escape(name),
             one["support"],
             *_shares(one),
             number(thresholds.get(name, {}).get("act")),
-            *((number(one["auprc"]), percent(one["recall_at_1pct_false_alarms"])) if safety else ()),
+            number(one["auprc"]),
+            *_recall(one),
         ]
         for name, one in measures["labels"].items()
     ]
-    return table(["label", "rows", *_SHARES, "acts from", *extra], rows)
+    return table(["label", "rows", *_SHARES, "acts from", "AUPRC", "recall at 1 %", "95 %"], rows)
+
+
+def _recall(ranked: Mapping[str, Any]) -> tuple[str, str]:
+    """At 1 % false alarms, and its interval; both blank where there was nothing to measure."""
+    reached = ranked["recall_at_1pct_false_alarms"]
+    told = "" if reached is None else interval(ranked["recall_at_1pct_false_alarms_interval"])
+    return percent(reached), told
 
 
 def slots(measures: Mapping[str, Any]) -> str:

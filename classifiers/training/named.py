@@ -17,17 +17,18 @@ _LATENCY = ("mean_ms", "p50_ms", "p95_ms")
 def names(policy: Policy, *, suite: bool) -> list[str]:
     """What figures of a policy's classifier can be called, whether or not some rows let them be measured. suite:
     whether that is asked for."""
-    ranking = _RANKING if policy.multi_label else ()
+    whole: tuple[str, ...]
     if policy.kind == "safety":
-        whole = ("accuracy", "exact", "macro_f1", "ece", "recall", "false_alarms", "doubt", *ranking)
+        whole = ("exact", "recall", "false_alarms", "doubt")
     elif policy.multi_label:
-        whole = ("accuracy", "exact", "macro_f1", "ece", "doubt", "false_alarms")
+        whole = ("exact", "doubt", "false_alarms")
     else:
-        whole = ("accuracy", "macro_f1", "answered", "error", "ece", "out_of_scope_answered")
+        whole = ("answered", "error", "out_of_scope_answered")
     labels = policy.labels if policy.multi_label else (*policy.labels, OTHER)
     return [
+        *("accuracy", "macro_f1", "ece", *_RANKING),
         *whole,
-        *(f"{label}.{name}" for label in labels for name in (*_LABEL, *ranking)),
+        *(f"{label}.{name}" for label in labels for name in (*_LABEL, *_RANKING)),
         *(f"slots.{name}" for name in (*_SLOTS, *_LABEL) if policy.slots),
         *(f"slots.{slot}.{name}" for slot in policy.slots for name in _LABEL),
         *(f"latency.{name}" for name in _LATENCY),
@@ -45,7 +46,7 @@ def _named(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield from ((name, evaluation[name]) for name in _PLAIN if name in evaluation)
     yield from _whole(evaluation)
     for label, one in evaluation["labels"].items():
-        yield from ((f"{label}.{name}", one[name]) for name in (*_LABEL, *_RANKING) if name in one)
+        yield from ((f"{label}.{name}", one[name]) for name in (*_LABEL, *_RANKING))
     if slots := evaluation.get("slots"):
         # after the labels: one of them may be called slots
         yield from ((f"slots.{name}", slots[name]) for name in (*_SLOTS, *_LABEL))
@@ -62,13 +63,15 @@ def _in_suite(family: str, name: str) -> str:
 
 def _whole(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     """Over all labels, by kind."""
-    if "flagged" in evaluation and evaluation["kind"] != "safety":
-        yield "doubt", evaluation["doubted"]["harmful"]
-        yield "false_alarms", evaluation["flagged"]["harmless"]
-    elif "flagged" in evaluation:
+    ranked = evaluation["macro"]
+    if "flagged" not in evaluation:
+        yield "out_of_scope_answered", evaluation["out_of_scope"]["answered"]
+    elif evaluation["kind"] == "safety":
+        ranked = evaluation["any"]
         yield "recall", evaluation["flagged"]["harmful"]
         yield "false_alarms", evaluation["flagged"]["harmless"]
         yield "doubt", evaluation["doubted"]["harmless"]
-        yield from ((name, evaluation["any"][name]) for name in _RANKING)
     else:
-        yield "out_of_scope_answered", evaluation["out_of_scope"]["answered"]
+        yield "doubt", evaluation["doubted"]["harmful"]
+        yield "false_alarms", evaluation["flagged"]["harmless"]
+    yield from ((name, ranked[name]) for name in _RANKING)

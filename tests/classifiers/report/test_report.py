@@ -44,7 +44,9 @@ def test_the_page_is_whole_and_fetches_nothing(
     page = html.page(reports[kind])
     checker = check_page(page)
     assert checker.sources
-    assert checker.seen.count("svg") == (3 if kind == "intent" else 4)
+    assert checker.seen.count("svg") == (3 if kind == "intent" else 5)
+    assert "Risk and coverage" in page
+    assert "recall at 1 %" in page
     assert not re.search(r"\b(None|nan|inf)\b", page)
 
 

@@ -7,6 +7,7 @@ import pytest
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import name_one
 from classifiers.training.evaluate import evaluate, top
+from classifiers.training.statistics import wilson
 from classifiers.verdict import Abstention, Verdict
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
@@ -45,7 +46,8 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["accuracy"] == 0.6
     assert found["interval"][0] < 0.6 < found["interval"][1]
     assert (found["answered"], found["error"]) == (0.6, pytest.approx(2 / 3, abs=1e-4))
-    assert found["out_of_scope"] == {"rows": 2, "answered": 0.5, "false_other": 0.0}
+    scope = found["out_of_scope"]
+    assert (scope["rows"], scope["answered"], scope["false_other"]) == (2, 0.5, 0.0)
     assert [(error["text"], error["truth"], error["said"]) for error in found["errors"]] == [
         ("b", "exchange_rate", "card_arrival"),
         ("e", "other", "lost_card"),
@@ -159,6 +161,69 @@ def test_of_several_topics_calibration_is_of_each_label(make_policy: Callable[..
     assert right["ece"] == 0.0
     assert [(entry["confidence"], entry["rows"]) for entry in right["reliability"]] == [(0.0, 2), (1.0, 2)]
     assert evaluate(policy, list("ab"), [("jailbreak",), ("violence",)], verdicts)["ece"] == 1.0
+
+
+def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        says("card_arrival", 0.9),
+        unsure(says("card_arrival", 0.4)),
+        says("lost_card", 0.8),
+        says(OTHER, 0.7),
+        replace(unsure(says("card_arrival", 0.4)), scores={}),
+    ]
+    truths = [("card_arrival",), ("card_arrival",), ("lost_card",), ("other",), ("exchange_rate",)]
+    found = evaluate(make_policy(), list("abcde"), truths, verdicts)
+    assert {name: one["auprc"] for name, one in found["labels"].items()} == {
+        "card_arrival": 1.0,
+        "exchange_rate": 0.2,
+        "lost_card": 1.0,
+        "other": 1.0,
+    }
+    assert found["labels"]["exchange_rate"]["recall_at_1pct_false_alarms"] == 0.0
+    assert found["macro"]["auprc"] == 0.8
+    assert found["macro"]["recall_at_1pct_false_alarms"] == 0.75
+
+
+def test_without_an_other_no_text_ranks_as_one(make_policy: Callable[..., Policy]) -> None:
+    scores = [{"card_arrival": 0.7, "exchange_rate": 0.2, "lost_card": 0.1 - dust} for dust in (1e-7, 2e-7, 0.0)]
+    verdicts = [replace(says("card_arrival", 0.7), scores=one) for one in scores]
+    found = evaluate(make_policy(other=None), list("abc"), [("none",), ("card_arrival",), ("card_arrival",)], verdicts)
+    assert found["labels"][OTHER]["auroc"] == 0.5
+
+
+def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        flags("violence", violence=0.9),
+        flags(doubt=True, violence=0.8, jailbreak=0.4),
+        flags(doubt=True, jailbreak=0.3),
+        replace(flags(violence=0.1), abstention=Abstention.LANGUAGE),
+    ]
+    truths: list[tuple[str, ...]] = [("violence",), ("jailbreak",), (), ()]
+    harmful = evaluate(make_policy("safety"), list("abcd"), truths, verdicts)
+    assert harmful["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.8, "answered": 0.5, "error": 0.0},
+        {"act": 0.7, "answered": 0.75, "error": 0.0},
+    ]
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    assert evaluate(policy, list("abcd"), truths, verdicts)["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.7, "answered": 0.5, "error": 0.0},
+        {"act": 0.6, "answered": 0.75, "error": pytest.approx(1 / 3, abs=1e-4)},
+    ]
+
+
+def test_what_is_answered_wrong_or_in_doubt_has_an_interval(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [says("card_arrival", 0.9)] * 8 + [unsure(says("card_arrival", 0.4))] * 2
+    found = evaluate(make_policy(), list("abcdefghij"), [("card_arrival",)] * 10, verdicts)
+    assert found["answered_interval"] == wilson(8, 10)
+    assert found["error_interval"] == wilson(0, 8)
+    said = [flags("violence", violence=0.9)] * 3 + [flags(violence=0.1)] + [flags(doubt=True, violence=0.3)] * 2
+    truths: list[tuple[str, ...]] = [("violence",)] * 4 + [()] * 2
+    harm = evaluate(make_policy("safety"), list("abcdef"), truths, said)
+    assert harm["doubted"]["harmless_interval"] == wilson(2, 2)
+    assert harm["any"]["recall_at_1pct_false_alarms"] == 0.75
+    assert harm["any"]["recall_at_1pct_false_alarms_interval"] == wilson(3, 4)
 
 
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
