@@ -173,6 +173,19 @@ def test_a_script_that_the_policy_does_not_know_abstains(runtime: Runtime) -> No
     assert runtime.classify([bank(CARD + " 😀 дом")])[0].labels == ("card_arrival",)
 
 
+def test_a_script_that_hardly_anyone_writes_abstains_as_well(
+    runtime: Runtime, make_runtime: Callable[..., Runtime]
+) -> None:
+    thaana, runic = "އަހަރެންގެ އައު ކާޑު ކޮބާ؟", "ᚹᚺᛖᚱᛖ ᛁᛊ ᛗᛁ ᚲᚨᚱᛞ"
+    for text, script in ((thaana, "Thaana"), (runic, "another script")):
+        for reading in (safe(text), bank(text)):
+            verdict = runtime.classify([reading])[0]
+            assert verdict.abstention is Abstention.LANGUAGE
+            assert verdict.reason == f"written in {script}; languages: names en"
+    for languages, text in ((["dv"], thaana), (["any"], thaana), (["any"], runic)):
+        assert make_runtime(languages=languages).classify([bank(text)])[0].abstention is not Abstention.LANGUAGE
+
+
 def test_a_language_that_the_policy_does_not_name_abstains(
     runtime: Runtime, make_runtime: Callable[..., Runtime]
 ) -> None:
