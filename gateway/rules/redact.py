@@ -10,13 +10,14 @@ import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from gateway.answers.said import bare
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
+_VALUE = re.compile(r"\S(?:.*\S)?", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^u])")
 _LINE = frozenset({r"\n", r"\r", r"\t"})
@@ -101,7 +102,7 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
     escapes = [match.span() for match in _ESCAPE.finditer(text)] if parsed else []
     made: list[Edit] = []
     done = 0
-    for mark in apart(marks):
+    for mark in apart(text, marks):
         start, end = _whole(text, max(mark.start, done), mark.end, escapes)
         if start >= end:
             continue
@@ -176,10 +177,12 @@ def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
         offset = end
 
 
-def apart(marks: Iterable[Mark]) -> list[Mark]:
-    """By start; those that overlap become one, of the kind of the first."""
+def apart(text: str, marks: Iterable[Mark]) -> list[Mark]:
+    """By start; those that overlap become one, of the kind of the first. Placeholders are in none."""
+    held = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
+    own = (part for mark in marks for part in _beside(text, mark, held))
     parted: list[Mark] = []
-    for mark in sorted(marks, key=lambda one: (one.start, -one.end)):
+    for mark in sorted(own, key=lambda one: (one.start, -one.end)):
         if parted and mark.start < parted[-1].end:
             last = parted.pop()
             parted.append(
@@ -194,6 +197,27 @@ def apart(marks: Iterable[Mark]) -> list[Mark]:
         else:
             parted.append(mark)
     return parted
+
+
+def _beside(text: str, mark: Mark, held: Sequence[tuple[int, int]]) -> Iterator[Mark]:
+    """What a mark covers beside placeholders. held: those of the text, by start.
+
+    A tagger takes them for values, in whole or in part; what it took along stays marked where it says anything.
+    """
+    place = mark.start
+    index = bisect_left(held, (place,))
+    if index and held[index - 1][1] > place:
+        index -= 1
+    if index == len(held) or held[index][0] >= mark.end:
+        yield mark
+        return
+    for first, last in (*held[index:], (mark.end, mark.end)):
+        value = _VALUE.search(text, place, max(place, min(first, mark.end)))
+        if value and any(map(str.isalnum, value[0])):
+            yield replace(mark, start=value.start(), end=value.end())
+        if last >= mark.end:
+            return
+        place = last
 
 
 def _whole(text: str, start: int, end: int, escapes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -151,12 +151,14 @@ def _redacted(
         if own is None:
             placeholders.see(text)
             continue
-        parted = redact.apart(mark for _, mark in own)
+        parted = redact.apart(text, (mark for _, mark in own))
         try:
-            redacted.edits[place] = _edits(text, parted, placeholders, strict=strict)
+            edits = _edits(text, parted, placeholders, strict=strict)
         except Unredactable:
             redacted.failed += [step for step, _ in own]
-        else:
+            continue
+        if edits:
+            redacted.edits[place] = edits
             redacted.counts.update((mark.rule, mark.kind) for mark in parted)
     return redacted
 

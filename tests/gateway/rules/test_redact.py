@@ -75,6 +75,29 @@ def test_places_that_overlap_become_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "marked", "after"),
+    [
+        *(("is [PERSON_1] at", one, "is [PERSON_1] at") for one in ("[PERSON_1]", "_1", "[", "1] ", " [PERSON_1]")),
+        ("is [PERSON_1].", "1].", "is [PERSON_1]."),
+        ("is [PERSON_1] Lopez", "PERSON_1] Lopez", "is [PERSON_1] [WHO_1]"),
+        ("Ann [PERSON_1]", "Ann [PERSON", "[WHO_1] [PERSON_1]"),
+        (
+            "Ann [PERSON_1] and [PERSON_2] Lee!",
+            "Ann [PERSON_1] and [PERSON_2] Lee",
+            "[WHO_1] [PERSON_1] [WHO_2] [PERSON_2] [WHO_3]!",
+        ),
+        ("[EMAIL_1]joe", "1]joe", "[EMAIL_1][WHO_1]"),
+        ("[A_1][A_2]", "1][A", "[A_1][A_2]"),
+        ("[a_1] [A_1234567]", "a_1] [A_1234567", "[[WHO_1]]"),
+        ('{"to": "[EMAIL_1] Ann"}', "[EMAIL_1] Ann", '{"to": "[EMAIL_1] [WHO_1]"}'),
+    ],
+)
+def test_a_placeholder_is_no_value(text: str, marked: str, after: str) -> None:
+    assert redacted(text, who=marked) == after
+    assert redacted(text, is_json=True, who=marked) == after
+
+
+@pytest.mark.parametrize(
     ("text", "kinds", "after"),
     [
         ('{"to": "joe@example.com"}', {"email": MAIL}, '{"to": "[EMAIL_1]"}'),
@@ -170,7 +193,24 @@ def test_json_may_stand_in_a_fence(text: str, *, holds: bool) -> None:
 PLACES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 8)), max_size=6)
 
 
-@given(st.text('ab[_1]{}",\\ ', max_size=40), PLACES, st.lists(st.integers(0, 40), max_size=5), st.booleans())
+WRITTEN = st.lists(st.sampled_from([*'ab[_1]{}",\\ ', "[A_1]", "[A_B_22]"]), max_size=20).map("".join)
+NO_PLACEHOLDER = st.text('ab[_1]{}",\\ ', max_size=40)
+
+
+@given(WRITTEN, PLACES)
+def test_whatever_is_marked_placeholders_stay(text: str, places: list[tuple[int, int]]) -> None:
+    wanted = [
+        Mark(start=start, end=min(start + size, len(text)), kind="ip") for start, size in places if start < len(text)
+    ]
+    made = edits(text, wanted, Placeholders())
+    gone = {place for edit in made for place in range(edit.start, edit.end)}
+    held = {place for match in re.finditer(r"\[[A-Z][A-Z_]*_\d+\]", text) for place in range(*match.span())}
+    left = {place for mark in wanted for place in range(mark.start, mark.end)} - gone - held
+    assert not gone & held
+    assert not any(text[place].isalnum() for place in left)
+
+
+@given(NO_PLACEHOLDER, PLACES, st.lists(st.integers(0, 40), max_size=5), st.booleans())
 def test_nothing_marked_is_left_and_all_else_is(
     text: str, places: list[tuple[int, int]], cuts: list[int], is_json: bool
 ) -> None:
