@@ -18,6 +18,8 @@ _ANY = re.compile("(?:" + "|".join(form for _, form, *_ in (*BARE, *SAID)) + ")"
 _DIGITS = re.compile(r"\d(?<!\d\d)")
 _LETTERS = re.compile(r"[A-Za-z]{1,6}[ -]?$")
 _BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))")
+_SIGNED = frozenset({"se.personnummer", "fi.hetu"})
+"""Of which the sign between the groups says the century; elsewhere the library may know other separators than people."""
 _NO_NINO = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 
 
@@ -42,7 +44,7 @@ def _holds(name: str, number: str) -> bool:
     own: dict[str, Callable[[str], bool]] = {"": lambda _: True, "us": _ssn, "gb": _nino}
     if name in own:
         return own[name](compact(number))
-    return bool(import_module(f"stdnum.{name}").is_valid(number))
+    return bool(import_module(f"stdnum.{name}").is_valid(number if name in _SIGNED else compact(number)))
 
 
 def _ssn(number: str) -> bool:
