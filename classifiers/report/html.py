@@ -126,8 +126,12 @@ def _text(report: Mapping[str, Any]) -> str:
             f"<p>Dropped, since the policy's tests hold them too: {'; '.join(map(escape, text['leaks']))}.</p>"
         )
     if text["contradictions"]:
-        lines = [[escape(one["text"]), escape(", ".join(one["labels"]))] for one in text["contradictions"]]
-        parts.append(f"<p>Dropped, since they were given several labels:</p>{table(['text', 'labels'], lines)}")
+        lines = [
+            [escape(one["text"]), escape(", ".join(one["labels"])), escape(", ".join(one["kept"])), one["dropped"]]
+            for one in text["contradictions"]
+        ]
+        named = table(["text", "labels", "kept as", "rows dropped"], lines)
+        parts.append(f"<p>Given several labels; dropped, unless four of five rows agree:</p>{named}")
     parts.extend(_doubts(text.get("doubts", {"rows": 0})))
     by_source = report["by_source"]
     if len(by_source) > 1:

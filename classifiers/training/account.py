@@ -57,9 +57,7 @@ def account(
             "forms": dict(written.forms),
             "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
             "leaks": list(map(shortened, cleaned.leaks)),
-            "contradictions": [
-                {"text": shortened(text), "labels": list(labels)} for text, labels in cleaned.contradictions
-            ],
+            "contradictions": [asdict(one) | {"text": shortened(one.text)} for one in cleaned.contradictions],
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
             "doubts": doubt.told(text.doubts),

@@ -1,12 +1,12 @@
 """Rows that would teach wrongly or let a test cheat are taken out, and named. Pure."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.errors import TrainingError
-from classifiers.policy import Policy
+from classifiers.policy import NONE, Policy
 from classifiers.text.normalise import normalise
 from classifiers.training.rows import Origin, Row
 
@@ -16,15 +16,29 @@ _TRUST: tuple[Origin, ...] = ("policy", "data", "file", "teacher", "builtin")
 _MARKS = " .,;!?…'\"“”„‘’«»¡¿。！？、，"
 """Of a sentence; in text that is normalised all white space is blanks."""
 
+_MAJORITY = 0.8
+"""Of the rows of a text, from which their label stands against the rest: at least four against one. One in five is more
+than careful labelling gets wrong, so that below it the text itself means several things."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """A text that was given several labels by someone equally trusted. kept: the labels that a clear majority of its
+    rows gave it, or empty, where the text is gone; dropped: how many rows that took away."""
+
+    text: str
+    labels: tuple[str, ...]
+    kept: tuple[str, ...]
+    dropped: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """rows: what is left. leaks: texts that the policy's tests hold too. contradictions: texts that were given
-    several labels by someone equally trusted, with those labels. duplicates, empty: how many rows went."""
+    """rows: what is left. leaks: texts that the policy's tests hold too. duplicates, empty: how many rows went."""
 
     rows: tuple[Row, ...]
     leaks: tuple[str, ...]
-    contradictions: tuple[tuple[str, tuple[str, ...]], ...]
+    contradictions: tuple[Contradiction, ...]
     duplicates: int
     empty: int
 
@@ -76,16 +90,18 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         else:
             by_key[same].append(row)
     kept: list[Row] = []
-    contradictions: list[tuple[str, tuple[str, ...]]] = []
+    contradictions: list[Contradiction] = []
     duplicates = 0
     for equal in by_key.values():
-        agreed = equal[0] if len(equal) == 1 else _agreed(policy, equal)
-        if agreed is None:
-            names = dict.fromkeys(label for one in equal for label in one.labels or one.against or ("none",))
-            contradictions.append((equal[0].shown, tuple(names)))
-        else:
-            kept.append(agreed)
-            duplicates += len(equal) - 1
+        agreed = _Agreed(equal[0]) if len(equal) == 1 else _agreed(policy, equal)
+        dropped = len(equal) if agreed.row is None else agreed.outvoted
+        if agreed.row is not None:
+            kept.append(agreed.row)
+            duplicates += len(equal) - 1 - dropped
+        if dropped:
+            names = dict.fromkeys(name for row in equal for name in _named(row))
+            stands = _named(agreed.row) if agreed.row else ()
+            contradictions.append(Contradiction(text=equal[0].shown, labels=tuple(names), kept=stands, dropped=dropped))
     _check_labels(policy, kept)
     return Cleaned(
         rows=tuple(kept),
@@ -102,8 +118,16 @@ def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
     return row.source == "builtin" and any(set(one.labels) <= set(row.labels) for one in leaked)
 
 
-def _agreed(policy: Policy, equal: Sequence[Row]) -> Row | None:
-    """The one row that equal texts come to, or None where the most trusted of them contradict each other."""
+@dataclass(frozen=True, slots=True)
+class _Agreed:
+    """The one row that equal texts come to, or None where the most trusted of them contradict each other; outvoted: how
+    many rows have another label than a clear majority of those that are trusted alike."""
+
+    row: Row | None
+    outvoted: int = 0
+
+
+def _agreed(policy: Policy, equal: Sequence[Row]) -> _Agreed:
     trusted = _most_trusted(equal)
     labelled = [row for row in trusted if not row.against]
     against = tuple(dict.fromkeys(label for row in trusted for label in row.against))
@@ -111,18 +135,35 @@ def _agreed(policy: Policy, equal: Sequence[Row]) -> Row | None:
         given = [row for row in equal if row.source != "builtin" and not row.against]
         left_open = [row for row in given if not set(against).intersection(row.labels)]
         if not left_open:
-            return replace(max(trusted, key=lambda row: row.weight), against=against)
+            return _Agreed(replace(max(trusted, key=lambda row: row.weight), against=against))
         labelled = _most_trusted(left_open)
-    first = max(labelled, key=lambda row: row.weight)
-    sets = {row.labels for row in labelled}
+    heard = _majority(policy, labelled)
+    first, outvoted = max(heard, key=lambda row: row.weight), len(labelled) - len(heard)
+    sets = {row.labels for row in heard}
     if any(set(against).intersection(labels) for labels in sets):
-        return None
+        return _Agreed(None)
     if len(sets) <= 1:
-        return first
+        return _Agreed(first, outvoted)
     if policy.multi_label and () not in sets:
         union = {label for labels in sets for label in labels}
-        return replace(first, labels=tuple(label for label in policy.labels if label in union))
-    return None
+        return _Agreed(replace(first, labels=tuple(label for label in policy.labels if label in union)), outvoted)
+    return _Agreed(None)
+
+
+def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
+    """Those that clearly most agree with, or else all. Where several labels may hold, the question is whether any does:
+    whoever names one need not have looked for the others."""
+
+    def says(row: Row) -> tuple[str, ...] | bool:
+        return bool(row.labels) if policy.multi_label else row.labels
+
+    ((common, count),) = Counter(map(says, rows)).most_common(1)
+    return [row for row in rows if says(row) == common] if count >= _MAJORITY * len(rows) else rows
+
+
+def _named(row: Row) -> tuple[str, ...]:
+    """What it says of its text, for people."""
+    return row.labels or row.against or (NONE,)
 
 
 def _most_trusted(rows: Sequence[Row]) -> list[Row]:

@@ -78,12 +78,14 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
         kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
         yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
     text = report["text"]
-    for name, one, several in (
-        ("contradictions", "text that was given several labels was", "texts that were given several labels were"),
-        ("leaks", "text that is a test of the policy was", "texts that are tests of the policy were"),
-    ):
-        if count := len(text[name]):
-            yield f"{count} {one if count == 1 else several} dropped; the report says which"
+    if torn := text["contradictions"]:
+        counted = "1 text was" if len(torn) == 1 else f"{len(torn)} texts were"
+        dropped = sum(one["dropped"] for one in torn)
+        rows = "1 row" if dropped == 1 else f"{dropped} rows"
+        yield f"{counted} given several labels, {rows} dropped for that; the report says which"
+    if count := len(text["leaks"]):
+        told = "text that is a test of the policy was" if count == 1 else "texts that are tests of the policy were"
+        yield f"{count} {told} dropped; the report says which"
     doubts = text["doubts"]
     if doubts["rows"]:
         done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())

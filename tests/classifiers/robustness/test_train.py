@@ -78,7 +78,12 @@ def test_rows_that_contradict_each_other_are_left_out_and_listed(run: Train, lab
     outcome = run("intent", labels(2), rows)
     assert outcome.accepted
     assert len(outcome.report["text"]["contradictions"]) == 20
-    assert outcome.report["text"]["contradictions"][0]["labels"] == ["label 0", "label 1"]
+    assert outcome.report["text"]["contradictions"][0] == {
+        "text": "message 0 about it",
+        "labels": ("label 0", "label 1"),
+        "kept": (),
+        "dropped": 2,
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -126,8 +126,34 @@ def test_equally_trusted_rows_that_contradict_each_other_are_dropped_and_listed(
     make_policy: Callable[..., Policy],
 ) -> None:
     cleaned = clean(make_policy(), [*base(), row("card?", "lost_card"), row("Card", "card_arrival")])
-    assert cleaned.contradictions == (("card?", ("lost_card", "card_arrival")),)
+    (torn,) = cleaned.contradictions
+    assert (torn.text, torn.labels, torn.kept, torn.dropped) == ("card?", ("lost_card", "card_arrival"), (), 2)
     assert texts(cleaned.rows) == set()
+
+
+@pytest.mark.parametrize(("most", "kept"), [(500, True), (4, True), (3, False), (1, False)])
+def test_a_clear_majority_of_equal_texts_stands_against_the_rest(
+    make_policy: Callable[..., Policy], most: int, kept: bool
+) -> None:
+    rows = [row("card?", "lost_card")] * most + [row("Card", "card_arrival")]
+    for mixed in (rows, rows[::-1], [*rows, row("card", source="policy", against=("exchange_rate",))]):
+        cleaned = clean(make_policy(), [*base(), *mixed])
+        (torn,) = cleaned.contradictions
+        assert {one.labels for one in cleaned.rows if key(one.text) == "card"} == ({("lost_card",)} if kept else set())
+        assert (torn.kept, torn.dropped) == ((("lost_card",), 1) if kept else ((), len(mixed)))
+        assert cleaned.duplicates + torn.dropped + len(cleaned.rows) == len(mixed) + len(base())
+
+
+def test_a_majority_decides_whether_a_text_is_harmless_but_not_which_harms_it_has(
+    make_policy: Callable[..., Policy],
+) -> None:
+    rows = [row("kill", "violence"), row("obey", "jailbreak")]
+    harmless = clean(make_policy("safety"), [*rows, *[row("x")] * 9, row("x", "violence")])
+    assert [one.labels for one in harmless.rows if one.text == "x"] == [()]
+    assert [(one.kept, one.dropped) for one in harmless.contradictions] == [(("none",), 1)]
+    harmful = clean(make_policy("safety"), [*rows, *[row("x", "violence")] * 9, row("x", "jailbreak"), row("x")])
+    assert [one.labels for one in harmful.rows if one.text == "x"] == [("violence", "jailbreak")]
+    assert [one.dropped for one in harmful.contradictions] == [1]
 
 
 def test_safety_labels_of_equal_texts_are_united_but_not_with_harmless(make_policy: Callable[..., Policy]) -> None:
@@ -135,12 +161,12 @@ def test_safety_labels_of_equal_texts_are_united_but_not_with_harmless(make_poli
     united = clean(make_policy("safety"), [*rows, row("x", "jailbreak"), row("X", "violence")])
     assert [one.labels for one in united.rows if one.text.lower() == "x"] == [("violence", "jailbreak")]
     torn = clean(make_policy("safety"), [*rows, row("x", "violence"), row("X")])
-    assert torn.contradictions == (("x", ("violence", "none")),)
+    assert [(one.text, one.labels) for one in torn.contradictions] == [("x", ("violence", "none"))]
 
 
 def test_a_near_miss_that_is_also_an_example_of_its_label_contradicts(make_policy: Callable[..., Policy]) -> None:
     rows = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("lost_card",))]
-    assert clean(make_policy(), rows).contradictions == (("swallowed", ("lost_card",)),)
+    assert [one.labels for one in clean(make_policy(), rows).contradictions] == [("lost_card",)]
     fine = [*base(), row("swallowed", "lost_card"), row("swallowed", against=("card_arrival",))]
     assert clean(make_policy(), fine).contradictions == ()
 
@@ -173,7 +199,7 @@ def test_a_near_miss_gives_way_to_the_most_trusted_label_that_it_leaves_open(
 def test_labels_that_a_near_miss_leaves_open_may_contradict_each_other(make_policy: Callable[..., Policy]) -> None:
     miss = row("shared", source="policy", against=("lost_card",))
     cleaned = clean(make_policy(), [*base(), miss, row("shared", "card_arrival"), row("shared", "exchange_rate")])
-    assert [text for text, _ in cleaned.contradictions] == ["shared"]
+    assert [one.text for one in cleaned.contradictions] == ["shared"]
     assert texts(cleaned.rows) == set()
 
 
