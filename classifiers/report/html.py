@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from classifiers.report import sections
+from classifiers.report import cautions, sections
 from classifiers.report.figures import interval, number, percent, plain
 from classifiers.report.layout import document, listed, quoted, table
 
@@ -69,7 +69,8 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
         told += (
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
-    return f'{sections.headline(held)}<p class="note">{told}</p>'
+    poor = cautions.languages(report)
+    return f'{sections.headline(held)}<p class="note">{told}</p>' + (f"<p>{escape(poor)}</p>" if poor else "")
 
 
 def _bands(bands: Sequence[Mapping[str, Any]]) -> Iterator[str]:

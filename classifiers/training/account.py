@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from classifiers import selftest
+from classifiers.encoder.source import poorly_read
 from classifiers.policy import OTHER, Policy
 from classifiers.training import doubt, goals
 from classifiers.training.confusion import shortened
@@ -47,6 +48,7 @@ def account(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "encoder": asdict(trained.model.last.encoder) if trained.model.stages else None,
+        "poorly_read": list(poorly_read(policy.encoder, policy.languages)) if trained.model.stages else [],
         "patterns": trained.model.policy.patterns,
         "measured_on": trained.settings["calibrated_on"],
         "text": {

