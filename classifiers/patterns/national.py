@@ -16,10 +16,11 @@ _FORMS: tuple[tuple[str, re.Pattern[str], re.Pattern[str] | None], ...] = (
 )
 _ANY = re.compile("(?:" + "|".join(form for _, form, *_ in (*BARE, *SAID)) + ")" + AFTER)
 _DIGITS = re.compile(r"\d(?<!\d\d)")
-_LETTERS = re.compile(r"[A-Za-z]{1,6}[ -]?$")
+_LETTERS = re.compile(r"(?:(?P<first>[A-Za-z]{3})[ -])?(?P<last>[A-Za-z]{1,6})[ -]?$")
+"""Before the first digit, perhaps in two groups."""
 _BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))")
 _SIGNED = frozenset({"se.personnummer", "fi.hetu"})
-"""Of which the sign between the groups says the century; elsewhere the library may know other separators than people."""
+"""Whose sign between the groups says the century. Of others, the library may not know all separators in use."""
 _NO_NINO = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 
 
@@ -27,8 +28,9 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
     for digit in _DIGITS.finditer(text):
         place = digit.start()
-        before = _LETTERS.search(text, max(0, place - 7), place)
-        for start in (place, before.start()) if before else (place,):
+        before = _LETTERS.search(text, max(0, place - 8), place)
+        starts = {before.start(), before.start("last")} if before else set()
+        for start in (place, *starts):
             if _BEGINS.match(text, start) and _ANY.match(text, start):
                 yield from _number(text, start)
 

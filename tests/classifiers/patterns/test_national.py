@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from classifiers.patterns.find import find as search
 from classifiers.patterns.national import find
 from classifiers.patterns.national_forms import BARE, SAID
 
@@ -29,6 +30,40 @@ def test_each_separator_that_a_form_allows_is_seen_through(text: str) -> None:
     number = re.search(r"[\dX].*", text)
     assert number
     assert number.span() in list(find(text))
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [
+        *(
+            ("RUT", "12531909-2"),
+            ("RUT", "125319092"),
+            ("personnummer", "198803200016"),
+            ("personnummer", "8803200016"),
+        ),
+        *(("rodné číslo", "7103192745"), ("CUIT", "20055361682"), ("IC", "770305021234"), ("SS#", "536904399")),
+        *(("CPF", "390533447-05"), ("CPF", "390 533 447 05"), ("BSN", "111-222-333"), ("PPSN", "6433435 F")),
+        *(("NIF:", "PT501964843"), ("CF", "RCC MNL 83S18 D969H"), ("henkilötunnus", "131052-308t")),
+        *(("rijksregisternummer", "85 07 30 033 28"), ("ITIN", "912-90-3456")),
+        *(("Reisepass", "C01X00T47"), ("passeport", "12AB34567"), ("pasaporte", "AAA123456")),
+        *(("paspoort", "SPECI2014"), ("passport", "AB 1234567"), ("passport no.", "c01x00t47")),
+    ],
+)
+def test_a_number_beside_its_word_is_found_whole(word: str, number: str) -> None:
+    assert [(one.start, one.end) for one in search(f"{word} {number}", ["national_id"])] == [
+        (len(word) + 1, len(word) + 1 + len(number))
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("I run 12531909 2 times", "RUT 12531909-3", "personnummer 8803200017", "BSN 111-222-334"),
+        *("the photo in my passport is from an iPhone15 with Windows10", "passport control is closed"),
+    ],
+)
+def test_a_word_alone_says_nothing(text: str) -> None:
+    assert not list(find(text))
 
 
 def test_a_weak_form_needs_its_word() -> None:
