@@ -67,18 +67,19 @@ def for_one(
     truth: NDArray[np.int32],
     *,
     on: str,
+    novel: Bools | None = None,
     bands: Sequence[Band] = (),
 ) -> Chosen:
     """Single-label: one threshold for all labels; `other` is named whenever it is likeliest, since nothing acts on it.
     Texts of a band in which it lets more errors through than are wanted have a higher one. What the policy wants
     answered is a share of the rows that are of some label; `other` that is named counts as an error, and no answer.
 
-    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people; bands: of each
-    row, or none.
+    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people; novel: (n,)
+    which rows are not answered, however likely a label, since they are unlike training; bands: of each row, or none.
     """
     guess = probabilities.argmax(axis=1)
     other = classes.index(OTHER) if OTHER in classes else -1
-    named = guess != other
+    named = guess != other if novel is None else (guess != other) & ~novel
     confidences, correct = probabilities.max(axis=1)[named], (guess == truth)[named]
     counted, in_scope = (truth != other)[named], max(int((truth != other).sum()), 1)
     answers = _Answers(confidences=confidences, correct=correct, counted=counted, in_scope=in_scope)

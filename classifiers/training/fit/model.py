@@ -128,27 +128,34 @@ def _one_of(
     if before is not None and enough(real):
         blended = blend(calibration, before[held.rows], probabilities, truth, use)
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
-    banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
-    chosen = goals.for_one(
-        policy, classes, probabilities[use], truth[use], on=on, bands=[banded[index] for index in np.flatnonzero(use)]
-    )
     own = truth != place.get(OTHER, -1)
     names = np.array([name != OTHER for name in classes])
     usual = calibrate.usual(scores[use & own][:, names].max(axis=1))
     limit = NOVEL if usual else _NEVER_NOVEL
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
+    known = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
+    away = novelty.score(known, vectors[held.rows], scores[:, names])
+    banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
+    chosen = goals.for_one(
+        policy,
+        classes,
+        probabilities[use],
+        truth[use],
+        on=on,
+        novel=away[use] > limit,
+        bands=[banded[index] for index in np.flatnonzero(use)],
+    )
     stage = Stage(
         encoder=encoder,
         head=_head(classes, fitted, tuned, pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
-        novelty=Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual),
+        novelty=known,
         nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
         bands=chosen.bands,
         earlier=earlier,
     )
     model = Model(policy=policy, stages=(stage,))
-    away = novelty.score(stage.novelty, vectors[held.rows], scores[:, names])
     verdicts = tuple(
         verdict_of(
             policy,

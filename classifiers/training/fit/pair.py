@@ -49,16 +49,18 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
     told = Told(probabilities=small, known=known, right=right, before=before, used=used)
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
+    # the small one settles nothing that is novel to it
+    novel = np.array([one.novelty > last.model.last.novelty.limit for one in last.verdicts], bool)
     texts = bands.of_texts(policy, [rows[index].text for index in held.tolist()])
+    banded = [texts[index] for index in np.flatnonzero(used)]
 
     def chosen_for(act: float) -> tuple[NDArray[np.bool_], Floats, goals.Chosen]:
         settled: NDArray[np.bool_] = known & (small.max(axis=1) >= act)
-        mixed = np.where(settled[:, None], small, both)
-        use = np.flatnonzero(used)
+        mixed, far = np.where(settled[:, None], small, both), novel & ~settled
         return (
             settled,
             mixed,
-            goals.for_one(policy, classes, mixed[used], truth[used], on=on, bands=[texts[index] for index in use]),
+            goals.for_one(policy, classes, mixed[used], truth[used], on=on, novel=far[used], bands=banded),
         )
 
     act = point.act if point else NEVER.act

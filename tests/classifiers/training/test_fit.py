@@ -190,6 +190,21 @@ def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
     assert sum(verdict.novelty > stage.novelty.limit for verdict in trained.verdicts) <= 0.01 * len(trained.verdicts)
 
 
+@pytest.mark.parametrize("other", [None, "anything else"])
+def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str | None) -> None:
+    vectors, truth = clouds(8, 30, spread=0.7)
+    stated = policy("intent", 8, other=other, goal={"max_error": "50%", "min_answered": "100%"})
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    novel = [verdict.novelty > made.model.last.novelty.limit for verdict in made.verdicts]
+    assert any(novel)
+    answered = [bool(verdict.labels) and verdict.labels != (OTHER,) for verdict in made.verdicts]
+    (goal,) = made.chosen.goals
+    assert goal["answered"] == round(sum(answered) / len(answered), 5) < 1
+    assert not goal["met"]
+    assert made.chosen.missed
+
+
 def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     vectors, truth = clouds(6, 60, spread=1.2)
     before = np.full((len(truth), 6), 0.02, np.float32)

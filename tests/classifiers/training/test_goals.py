@@ -63,6 +63,16 @@ def test_other_that_is_named_is_wrong_and_no_answer(make_policy: Callable[..., P
     assert chosen.missed[0].endswith("the nearest reachable is 19.4% with 50.0% answered")
 
 
+def test_text_unlike_training_is_no_answer_however_likely_a_label(make_policy: Callable[..., Policy]) -> None:
+    probabilities, truth = held_out(80, 20)
+    novel = np.arange(100) % 10 == 0
+    for least, missed in (("90%", False), ("91%", True)):
+        policy = make_policy(goal={"max_error": "20%", "min_answered": least})
+        chosen = for_one(policy, CLASSES, probabilities, truth, on="written text", novel=novel)
+        assert bool(chosen.missed) is missed
+        assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.9, 0.2)
+
+
 def test_a_goal_is_reached_by_just_so_many_rows(make_policy: Callable[..., Policy]) -> None:
     """Whatever the share is as a float; and one row fewer does not reach it."""
     for share, rows in itertools.product(range(5, 100, 5), range(20, 121, 20)):

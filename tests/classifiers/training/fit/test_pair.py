@@ -130,3 +130,19 @@ def test_what_is_told_of_both_is_of_the_rows_that_both_have_held_out(policy: Pol
     assert both is not None
     assert both.read == fewer.read
     assert len(both.verdicts) == len(both.read) == ROWS // 2
+
+
+def test_a_goal_counts_no_text_as_answered_that_is_novel_to_the_last_stage(
+    make_policy: Callable[..., Policy], truth: NDArray[np.int32]
+) -> None:
+    policy = make_policy(labels=LABELS, other=None, goal=Goal(max_error=1, min_answered=0.8))
+    small, large = seen(truth, 1), seen(truth, 2)
+    own = [offsets.fit(scores, truth, calibrate.temperature(scores, truth)) for scores in (small, large)]
+    one, two = (fitted(policy, scores, by, truth) for scores, by in zip((small, large), own, strict=True))
+    novel = tuple(replace(verdict, novelty=3.0 * (place % 4 == 0)) for place, verdict in enumerate(two.verdicts))
+    both = joined(policy, rows_of(truth), one, replace(two, verdicts=novel), names=("small", "large"))
+    assert both is not None
+    answered = [bool(verdict.labels) for verdict in both.verdicts]
+    (goal,) = both.chosen.goals
+    assert goal["answered"] == round(sum(answered) / ROWS, 5) < 0.8
+    assert both.chosen.missed
