@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -180,7 +181,7 @@ def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str,
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "label is missing or is not text"
-    labels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    labels = tuple(dict.fromkeys(_spelt(policy, name.strip()) for name in names if name.strip()))
     if names and not labels:
         return f"label is empty; where no label holds, write {NONE if policy.kind == 'safety' else OTHER}"
     unknown = [name for name in labels if name not in policy.labels and name not in {OTHER, NONE}]
@@ -193,6 +194,14 @@ def _labels(policy: Policy, record: dict[str, Any], *, hint: bool) -> tuple[str,
     if not policy.multi_label and len(labels) != 1:
         return f"a policy of kind {policy.kind} takes one label a row, here are {len(labels)}"
     return held if held or policy.multi_label else (OTHER,)
+
+
+def _spelt(policy: Policy, name: str) -> str:
+    """A label as the policy spells it: an accent may be part of its letter or follow it, and looks the same."""
+    if name.isascii() or name in policy.labels:
+        return name
+    forms = unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
+    return next((form for form in forms if form in policy.labels), name)
 
 
 def _marked(row: Row, policy: Policy) -> Row | str:

@@ -1,5 +1,6 @@
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,18 @@ def test_other_columns_are_no_groups(intent: Policy, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label,batch\na,lost_card,2024-05\nb,lost_card,2024-05\n")
     first, second = read_rows(intent, [tmp_path / "a.csv"])
     assert first.group != second.group
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_label_may_spell_its_accents_either_way(
+    make_policy: Callable[..., Policy], tmp_path: Path, form: str
+) -> None:
+    """Text that was typed on one machine and read on another need not have the same form."""
+    policy = make_policy(labels={name: {"means": "x"} for name in ("R\u00fcckgabe", "Gebu\u0308hr", "fees")})
+    rows = [{"text": "x", "label": unicodedata.normalize(form, name)} for name in policy.labels]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in rows))
+    assert [row.labels for row in read_rows(policy, [path])] == [(name,) for name in policy.labels]
 
 
 def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) -> None:
