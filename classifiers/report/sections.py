@@ -203,6 +203,8 @@ def suite(measures: Mapping[str, Any]) -> Iterator[str]:
         "Kept: what is caught, as a share of what is caught of the same rows as they are. Still caught: of those that "
         "are caught as they are the share that still is, so that nothing newly caught hides what is lost.</p>"
     )
+    if left_out := suite_table.left_out(measures):
+        yield f"<p>{escape(left_out)}.</p>"
     if bars:
         yield svg.bars("Recall kept", bars)
     rows = [

@@ -1,7 +1,7 @@
 """The suite on a classifier: rows and what the families make of them → a table as plain data."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,16 @@ def run(
     most: int = ROWS,
     seed: int = 0,
     families: Sequence[str] = tuple(FAMILIES),
+    trained_on: Callable[[str], bool] = lambda _text: False,
     advance: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Try a safety classifier. rows: texts and whether each is harmful; of either sort at most `most` are drawn.
+    trained_on: whether training had a text; what the suite says itself and training had counts in no family.
 
     Returns {"seed", "harmful", "harmless" (rows drawn), "clean": their figures as they are, "families": {name:
-    {"all": figures, "variants": {variant: figures}}}}; figures are as `figures.measure` returns them. `advance` is
-    called with cases done and in all. Raises ClassifierError for a classifier that is not of kind safety.
+    {"all": figures, "variants": {variant: figures}}}, "trained_on": figures of what was left out}; figures are as
+    `figures.measure` returns them. `advance` is called with cases done and in all. Raises ClassifierError for a
+    classifier that is not of kind safety.
     """
     policy = runtime.classifiers[name].model.policy
     check_kind(policy)
@@ -67,7 +70,11 @@ def run(
     )
     plain = [Case(variant="clean", texts=(text,), harmful=harmful, base=at) for harmful, at, text in sample.rows()]
     made = {family: list(FAMILIES[family](sample)) for family in families}
-    total = len(plain) + sum(map(len, made.values()))
+    own = {text for cases in made.values() for case in cases if case.base is None for text in case.texts}
+    taught = {text for text in own if trained_on(text)}
+    seen = [case for cases in made.values() for case in cases if _is_of(case, taught)]
+    made = {family: [case for case in cases if not _is_of(case, taught)] for family, cases in made.items()}
+    total = len(plain) + len(seen) + sum(map(len, made.values()))
     done = 0
 
     def judge(cases: Sequence[Case]) -> list[Verdict]:
@@ -93,6 +100,7 @@ def run(
         "harmless": len(sample.harmless),
         "clean": measure(clean, plain, verdicts),
         "families": found,
+        "trained_on": measure(clean, seen, judge(seen)),
     }
 
 
@@ -100,6 +108,10 @@ def check_kind(policy: Policy) -> None:
     """Raises ClassifierError where the suite has nothing to try on what a policy describes."""
     if policy.kind != "safety":
         raise ClassifierError(f"{policy.name} is of kind {policy.kind}; the suite is for classifiers of kind safety")
+
+
+def _is_of(case: Case, texts: Collection[str]) -> bool:
+    return case.base is None and all(text in texts for text in case.texts)
 
 
 def _draw(texts: Sequence[str], most: int, seed: int) -> tuple[str, ...]:

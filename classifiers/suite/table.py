@@ -21,6 +21,8 @@ def rows(suite: Mapping[str, Any]) -> Iterator[tuple[bool, tuple[str, ...]]]:
 
 def plain(suite: Mapping[str, Any]) -> Iterator[str]:
     """For a terminal."""
+    if left_out(suite):
+        yield left_out(suite)
     yield (
         f"suite: {suite['harmful']} harmful and {suite['harmless']} harmless rows; kept = caught / caught clean, "
         "still = share of what is caught clean that still is"
@@ -30,6 +32,14 @@ def plain(suite: Mapping[str, Any]) -> Iterator[str]:
         name = cells[0] if summed else f"  {cells[0]}"
         shown = "".join(f"{cells[place]:>9}" for place in (2, 3, 4, 6, 9, 11))
         yield f"  {name:32}{shown}{cells[12]:>10}".rstrip()
+
+
+def left_out(suite: Mapping[str, Any]) -> str:
+    """What counts in no figure, because training had it; empty where there is none."""
+    seen = suite["trained_on"]
+    count, flagged = seen["harmless"], percent(seen["alarms"])
+    lines = "line was trained on and counts" if count == 1 else "lines were trained on and count"
+    return f"{count} of the suite's own harmless {lines} in no figure ({flagged} flagged)" if count else ""
 
 
 def markdown(suite: Mapping[str, Any]) -> Iterator[str]:

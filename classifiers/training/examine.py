@@ -1,11 +1,12 @@
 """A trained classifier on labelled rows → all that `offramp eval` tells, as plain data."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from classifiers.policy import Policy
 from classifiers.runtime import Runtime
 from classifiers.suite.run import check_kind, run
 from classifiers.training import goals
@@ -78,12 +79,15 @@ def examine(
     if policy.slots:
         found["slots"] = evaluate_slots(policy, fresh, verdicts)
     if suite_rows:
+        # where the rows are not kept, it is known all the same that they hold what the policy says
+        taught = known if trained_on is not None else {digest(line) for line in _near_misses(policy)}
         found["suite"] = run(
             runtime,
             name,
             # its cases are texts by themselves, which what is harmful under a prompt only may not be
             [(row.text, bool(row.labels)) for row in fresh if not row.system],
             most=suite_rows,
+            trained_on=lambda text: digest(text) in taught,
             advance=lambda done, total: advance("suite", done, total),
         )
     return found
@@ -92,6 +96,11 @@ def examine(
 def _read(row: Row, reads_system: bool) -> str:
     """By this two rows are the same to the model."""
     return row.digest or digest(row.text, row.system if reads_system else "")
+
+
+def _near_misses(policy: Policy) -> Iterator[str]:
+    """The policy's `not:` lines."""
+    return (line for label in policy.labels.values() for line in label.not_)
 
 
 def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> list[Verdict]:

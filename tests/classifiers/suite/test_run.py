@@ -10,10 +10,11 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
 from classifiers.model import Model
 from classifiers.runtime import Runtime
-from classifiers.suite import table
+from classifiers.suite import languages, table
 from classifiers.suite.case import Case
 from classifiers.suite.figures import Clean, measure
 from classifiers.suite.run import FAMILIES, run
+from classifiers.suite.triggers import LINES
 from classifiers.training.statistics import wilson
 from classifiers.verdict import Abstention, Verdict
 
@@ -112,6 +113,22 @@ def test_few_rows_are_drawn_from_many_the_same_way_each_time(runtime: Runtime) -
     first = run(runtime, "safe", rows, most=3, families=("multi-turn",))
     assert (first["harmful"], first["harmless"]) == (3, 3)
     assert first == run(runtime, "safe", rows, most=3, families=("multi-turn",))
+
+
+def test_what_training_had_of_the_suites_own_text_counts_in_no_family(runtime: Runtime) -> None:
+    families = ("over-refusal", "languages", "multi-turn")
+    had = {LINES["programming"][0], *languages.LINES["de"], ROWS[0][0]}
+    whole = run(runtime, "safe", ROWS, families=families)
+    found = run(runtime, "safe", ROWS, families=families, trained_on=had.__contains__)
+    lost = {
+        family: one["all"]["harmless"] - found["families"][family]["all"]["harmless"]
+        for family, one in whole["families"].items()
+    }
+    assert lost == {"over-refusal": 1, "languages": 3, "multi-turn": 0}
+    assert "de" not in found["families"]["languages"]["variants"]
+    assert (whole["trained_on"]["harmless"], found["trained_on"]["harmless"]) == (0, 4)
+    assert "trained on" not in "".join(table.plain(whole))
+    assert next(table.plain(found)).startswith("4 of the suite's own harmless lines were trained on and count in no")
 
 
 def test_a_classifier_of_another_kind_is_refused(runtime: Runtime) -> None:

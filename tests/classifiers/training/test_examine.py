@@ -172,6 +172,26 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
     assert "Recall kept" in text
 
 
+def test_near_misses_of_the_policy_are_no_measure_of_over_refusal(
+    encoder: Encoder, make_model: Callable[..., Model], check_page: Callable[[str], Any]
+) -> None:
+    labels = {"violence": {"means": "violence", "not": ["this printer is killing me"]}, "jailbreak": {"means": "j"}}
+    model = make_model("safety", limit=2.0)
+    policy = Policy.model_validate(model.policy.model_dump(by_alias=True) | {"labels": labels, "everyday": False})
+    safe = Classifier(name="safe", version="v1", model=replace(model, policy=policy))
+    runtime = Runtime([encoder], {"safe": safe})
+    for trained_on in (None, [row("This printer is killing me!")]):
+        found = examine(runtime, "safe", HARM, trained_on=trained_on, suite_rows=1)
+        assert named(found)["suite.over-refusal.alarms"] is None
+        assert found["suite"]["trained_on"]["harmless"] == 1
+        text = page(found, ["rows.jsonl"])
+        check_page(text)
+        assert "own harmless line was trained on and counts in no figure" in text
+    # one that training did not have, since a test of the policy says the same
+    found = examine(runtime, "safe", HARM, trained_on=[row("I will kill him")], suite_rows=1)
+    assert named(found)["suite.over-refusal.alarms"] is not None
+
+
 def test_a_suite_on_another_kind_is_refused_before_anything_is_measured(runtime: Runtime) -> None:
     done: list[str] = []
     with pytest.raises(ClassifierError, match="kind safety"):
