@@ -7,6 +7,7 @@ ClassifierError
 ├── ArtifactError          a stored classifier is missing, incomplete, changed or fails its own tests
 └── TrainingError          training stopped
     ├── TeacherError       whoever writes the sentences failed, or would cost more than the budget
+    │   └── PromptRefused  it would not answer one prompt, and may answer others
     └── GoalMissed         training ended, but the policy's goals or tests were not met: nothing published
 
 Every message names the file or setting at fault and says how to mend it; none holds a message's text.
@@ -39,6 +40,10 @@ class TrainingError(ClassifierError):
 
 class TeacherError(TrainingError):
     """Whoever writes the sentences failed, or would cost more than the budget."""
+
+
+class PromptRefused(TeacherError):
+    """Whoever writes the sentences would not answer one prompt; a filter of content, say."""
 
 
 class GoalMissed(TrainingError):

@@ -82,17 +82,25 @@ def load() -> Any:
 
 
 class LiteLLMUpstream:
-    """One provider of litellm's."""
+    """One provider of litellm's. drop_params: whether what a provider does not take is left out; else it is refused."""
 
     notional = False
     ask_usage = True
 
     def __init__(
-        self, name: str, *, provider: str, api_key: str = "", base_url: str | None = None, timeout_s: float = 600.0
+        self,
+        name: str,
+        *,
+        provider: str,
+        api_key: str = "",
+        base_url: str | None = None,
+        timeout_s: float = 600.0,
+        drop_params: bool = False,
     ) -> None:
         self.name = name
         self._litellm: Any = None
         self._provider = provider
+        self._fixed = {"num_retries": 0, "drop_params": drop_params}
         self._settings = {
             key: value for key, value in (("api_key", api_key), ("api_base", base_url), ("timeout", timeout_s)) if value
         }
@@ -106,7 +114,7 @@ class LiteLLMUpstream:
         request["model"] = f"{self._provider}/{call.model}"
         request = _sorted(request, inspect.signature(litellm.acompletion).parameters)
         try:
-            answer = await litellm.acompletion(**{**request, **self._settings}, num_retries=0, drop_params=False)
+            answer = await litellm.acompletion(**{**request, **self._settings, **self._fixed})
         except litellm.Timeout as error:
             raise UpstreamTimeout(f"upstream {self.name} did not answer in time") from error
         except litellm.APIConnectionError as error:

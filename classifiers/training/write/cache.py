@@ -10,11 +10,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A model's answer and the tokens it was billed for, 0 where that was not reported."""
+    """A model's answer and the tokens it was billed for, 0 where that was not reported. cut: whether it ended since it
+    may not be longer."""
 
     text: str
     input_tokens: int = 0
     output_tokens: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def calling() -> Calling:
     """calling(handler, provider="openai"): an upstream whose provider is that server."""
 
     @asynccontextmanager
-    async def make(handler: Any, provider: str = "openai") -> AsyncIterator[LiteLLMUpstream]:
+    async def make(handler: Any, provider: str = "openai", **options: Any) -> AsyncIterator[LiteLLMUpstream]:
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", handler)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -44,7 +44,7 @@ def calling() -> Calling:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         try:
-            yield LiteLLMUpstream("lite", provider=provider, api_key="sk-gateway", base_url=url, timeout_s=5)
+            yield LiteLLMUpstream("lite", provider=provider, api_key="sk-gateway", base_url=url, timeout_s=5, **options)
         finally:
             await runner.cleanup()
 
@@ -70,6 +70,36 @@ async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(call
     ((path, key, sent),) = seen
     assert (path, key) == ("/v1/chat/completions", "Bearer sk-gateway")
     assert (sent["model"], sent["temperature"], sent["odd"]) == ("m", 0.5, {"a": 1})
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+async def test_what_a_provider_does_not_take_is_refused_unless_it_may_be_left_out(
+    calling: Calling, dropped: bool
+) -> None:
+    seen: list[Any] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.json_response(
+            {
+                "id": "m1",
+                "type": "message",
+                "role": "assistant",
+                "model": "m",
+                "content": [{"type": "text", "text": "hi"}],
+                "stop_reason": "max_tokens",
+                "usage": {"input_tokens": 3, "output_tokens": 1},
+            }
+        )
+
+    async with calling(handler, "anthropic", drop_params=dropped) as upstream:
+        answer = await upstream.send(call(seed=1, max_tokens=5))
+    if dropped:
+        assert (answer.status, json.loads(answer.body)["choices"][0]["finish_reason"]) == (200, "length")
+        assert [(sent["max_tokens"], "seed" in sent) for sent in seen] == [(5, False)]
+    else:
+        assert (answer.status, seen) == (400, [])
+        assert "seed" in json.loads(answer.body)["error"]["message"]
 
 
 async def test_openais_own_fields_go_out_as_they_are(calling: Calling) -> None:
