@@ -11,8 +11,10 @@ BARE: tuple[tuple[str, str], ...] = (
     ("es.nie", r"[XYZxyz][ -]?\d{7}[ -]?[A-Za-z]"),
     (
         "it.codicefiscale",
-        r"(?i:[A-Z]{3}[ -]?[A-Z]{3}[ -]?[\dL-NP-V]{2}[ -]?[A-EHLMPR-T][ -]?[\dL-NP-V]{2}[ -]?"
-        r"[A-Z][ -]?[\dL-NP-V]{3}[ -]?[A-Z])",
+        (
+            r"(?i:[A-Z]{3}[ -]?[A-Z]{3}[ -]?[\dL-NP-V]{2}[ -]?[A-EHLMPR-T][ -]?[\dL-NP-V]{2}[ -]?"
+            r"[A-Z][ -]?[\dL-NP-V]{3}[ -]?[A-Z])"
+        ),
     ),
     ("br.cpf", r"\d{3}\.\d{3}\.\d{3}-\d{2}"),
     ("se.personnummer", r"(?:19|20)?\d{6}[-+]\d{4}"),
