@@ -7,6 +7,7 @@ from typing import Any
 from classifiers.report import cautions, sections
 from classifiers.report.figures import interval, number, percent, plain
 from classifiers.report.layout import document, listed, quoted, table
+from classifiers.report.teachers import remarks
 
 FILE = "report.html"
 
@@ -197,12 +198,11 @@ def _teachers(report: Mapping[str, Any]) -> Iterator[str]:
     """Who wrote sentences: how many, which share of all texts that is, and what it cost."""
     rows = []
     for one in report["teachers"]:
-        names = [one["model"]] if "model" in one else one["file"]
+        names = [one.get("writer", one["model"])] if "model" in one else one["file"]
         shares = [f"{percent(report['text']['writers'].get(name, 0.0))} of all texts" for name in names]
         cost = f"${one['spent_usd']:.4f}" if one.get("price_known") else "unknown" if "model" in one else ""
         tokens = f"{one['input_tokens']} + {one['output_tokens']}" if "model" in one else ""
-        note = "stopped by its budget" if one.get("stopped_by_budget") else ""
-        cells = [", ".join(names), one["sentences"], ", ".join(shares), cost, tokens, note]
+        cells = [", ".join(names), one["sentences"], ", ".join(shares), cost, tokens, "; ".join(remarks(one))]
         rows.append([escape(cell) if isinstance(cell, str) else cell for cell in cells])
     if rows:
         yield table(["teacher", "sentences", "share", "cost in this run", "tokens in + out", ""], rows)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from classifiers.errors import TeacherError
 from classifiers.policy import Policy
 from classifiers.training import confused
 from classifiers.training.confused import Pair
@@ -72,7 +73,8 @@ def hold(
     progress: Progress,
     seed: int,
 ) -> Rounds:
-    """written: all rows as they came; text: what `ready` made of them. Raises TeacherError where a model fails."""
+    """written: all rows as they came; text: what `ready` made of them. A model that fails ends them: what there is can
+    be trained on."""
     most = max((author.teacher.rounds for author in authors), default=0)
     if not most:
         return Rounds(text=text)
@@ -87,7 +89,10 @@ def hold(
             why = _ONLY_OTHER if seen.confuses else "nothing is confused"
             return Rounds(text=text, rounds=tuple(rounds), ended=why)
         progress.step(f"write: round {number}, {_counted(len(pairs))}")
-        new = _write(policy, pairs, authors, number, approve=approve, progress=progress, seed=seed)
+        try:
+            new = _write(policy, pairs, authors, number, approve=approve, progress=progress, seed=seed)
+        except TeacherError as error:
+            return Rounds(text=text, rounds=tuple(rounds), ended=f"a teacher that failed ({error})")
         if not new:
             short = any(author.over_budget for author in authors)
             return Rounds(text=text, rounds=tuple(rounds), ended="the budget" if short else "nothing was written")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
+from classifiers.report.teachers import remarks
 from gateway.cli.output import percent, stdout
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ def show(policy: Policy, outcome: "Outcome") -> None:
 
 
 def _written(report: Mapping[str, Any]) -> Iterator[str]:
-    """What the rounds of writing came to, and which rows were dropped or read like another label than theirs."""
+    """What teachers were asked for in vain, what the rounds of writing came to, and which rows were dropped or read
+    like another label than theirs."""
+    for teacher in report["teachers"]:
+        if told := "; ".join(remarks(teacher)):
+            yield f"teacher {teacher['writer']}: {told}"
     rounds = report["rounds"]
     if rounds:
         kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])

@@ -8,6 +8,7 @@ from typing import Any
 from classifiers.errors import TeacherError
 from classifiers.policy import Policy
 from classifiers.training.by_pattern import without_patterns
+from classifiers.teacher import writers
 from classifiers.training.rows import Row
 from classifiers.training.write import builtin, file
 from classifiers.training.write.neighbours import Neighbours
@@ -59,7 +60,7 @@ def write(
     taught: list[Row] = []
     files: list[dict[str, Any]] = []
     authors: list[Author] = []
-    for place, teacher in enumerate(policy.teachers):
+    for place, (teacher, writer) in enumerate(zip(policy.teachers, writers(policy.teachers), strict=True)):
         if teacher.file:
             rows = without_patterns(whole, file.write(whole, teacher, base_dir, seed))
             files.append({"file": list(teacher.file), "sentences": len(rows)})
@@ -69,7 +70,7 @@ def write(
                     f"{policy.name}: its teacher is the model {teacher.model}, but nothing here can ask it; "
                     "install offramp[providers] or name a base_url"
                 )
-            author = Author(teacher, hire(teacher), place=place, cache_dir=models_dir / CACHE, seed=seed)
+            author = Author(teacher, hire(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed)
             authors.append(author)
             rows = _first(policy, author, neighbours(), seed, approve=approve, advance=advance)
         taught += rows

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from classifiers.errors import TeacherError
+from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
 from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate
 from classifiers.training.write.cache import Cache, Completion
-from classifiers.training.write.prompts import Ask
+from classifiers.training.write.prompts import BATCH, Ask
+from classifiers.training.write.tally import Tally
 
 __all__ = ["CACHE", "Approve", "Author", "Complete", "Completion", "Hire", "Hired", "Price"]
 
@@ -21,11 +22,16 @@ CACHE = "teacher-cache"
 
 _TEMPERATURE = 0.9
 _TOKENS_A_TEXT, _TOKENS_BESIDE = 100, 200
+_TOKENS_OF_THOUGHT = 8000
 _TRIES = 2
+_GIVES_UP, _GIVES_UP_CUT = 10, 3
+"""After so many batches without one text; the second, where each answer was cut off."""
+_SHOWN_CHARS = 200
 
 
 class Complete(Protocol):
-    """Asks the teacher's model. It does its own retries, and raises TeacherError when it gives up."""
+    """Asks the teacher's model. It does its own retries, and raises TeacherError when it gives up, PromptRefused where
+    it is this prompt alone that the model does not take."""
 
     def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
         """The model's answer to a prompt."""
@@ -49,9 +55,10 @@ Approve = Callable[[Teacher, Estimate, Price, str], bool]
 class Author:
     """One teacher's model through a whole training: what it wrote, what it spent."""
 
-    def __init__(self, teacher: Teacher, hired: Hired, *, place: int, cache_dir: Path, seed: int) -> None:
-        """place: the teacher's place in the policy, from 0."""
+    def __init__(self, teacher: Teacher, hired: Hired, *, place: int, writer: str, cache_dir: Path, seed: int) -> None:
+        """place: the teacher's place in the policy, from 0; writer: what its rows are told by."""
         self.teacher = teacher
+        self.writer = writer
         self.price = hired.price
         self._complete = hired.complete
         self._group = f"teacher {place}" if place else "teacher"
@@ -59,8 +66,10 @@ class Author:
         self._seeds = range(seed, seed + _TRIES)
         self._purse = Purse(teacher.budget, hired.price, teacher.tokens)
         self._expected = 0.0
-        self._answers = 0
-        self._wanted, self._answered, self._unusable, self._sentences = 0, 0, 0, 0
+        self._tally = Tally()
+        self._answers, self._brought, self._cut, self._refused = 0, 0, 0, 0
+        self._last = ""
+        self._thinks = False
         self._over_budget = False
 
     @property
@@ -69,9 +78,21 @@ class Author:
         return self._purse.spent_usd
 
     @property
-    def answers(self) -> int:
-        """How many the model gave, in this run."""
-        return self._answers
+    def failing(self) -> str:
+        """Why nothing came of what was asked, and how the last answer begins."""
+        why = []
+        if self._answers:
+            why.append(f"none of its answers ({self._answers}) held a JSON list of texts")
+        if self._cut:
+            longest = f"cut off at {self._longest(BATCH)} tokens or so ({self._cut}); answer_tokens allows longer ones"
+            why.append(f"they were {longest}")
+        if self._refused:
+            why.append(f"it refused prompts ({self._refused})")
+        if self._over_budget:
+            why.append("then the budget was spent" if why else "the budget is too small for one call")
+        if self._last:
+            why.append(f"the last answer begins {self._last[:_SHOWN_CHARS]!r}")
+        return "; ".join(why)
 
     @property
     def over_budget(self) -> bool:
@@ -86,11 +107,12 @@ class Author:
     def write(self, asks: Sequence[Ask], advance: Callable[[int, int], None]) -> list[Row]:
         """Ask for every batch until the budget is spent, and from then on take only those whose answers are cached.
 
-        Each batch is one group. Raises TeacherError where `complete` gives up (the answers that held texts until then
-        are cached, so that a re-run goes on from there).
+        Each batch is one group. A model that has brought nothing at all is not asked on and on. Raises TeacherError
+        where `complete` gives up (the answers that held texts until then are cached, so that a re-run goes on from
+        there).
         """
         self._expected += self.estimate(asks).usd
-        self._wanted += len(asks)
+        self._tally.want(asks)
         rows: list[Row] = []
         for done, ask in enumerate(asks, 1):
             try:
@@ -98,28 +120,35 @@ class Author:
             except BudgetExceeded:
                 self._over_budget = True
                 continue
-            self._answered += 1
-            self._unusable += not texts
+            except PromptRefused as refused:
+                self._refused += 1
+                self._last = str(refused)
+                texts = []
+            self._tally.take(ask, texts)
             rows += [
                 Row(
                     text=text,
                     labels=labels,
                     group=f"{self._group}/{ask.batch}",
                     source="teacher",
-                    writer=self.teacher.name,
+                    writer=self.writer,
                 )
                 for text, labels in texts
             ]
             advance(done, len(asks))
-        self._sentences += len(rows)
+            if self._hopeless():
+                break
         return rows
 
     def summary(self) -> dict[str, Any]:
         """For the report and the manifest."""
         return {
             "model": self.teacher.model,
-            "sentences": self._sentences,
-            "batches": {"wanted": self._wanted, "answered": self._answered, "unusable": self._unusable},
+            "writer": self.writer,
+            "sentences": self._tally.sentences,
+            **self._tally.told(),
+            "refused": self._refused,
+            "cut_off": self._cut,
             "estimate_usd": round(self._expected, 6),
             "spent_usd": round(self._purse.spent_usd, 6),
             "price_known": self.price.known,
@@ -134,17 +163,32 @@ class Author:
             return known
         if self._over_budget:
             raise BudgetExceeded
-        most = _TOKENS_A_TEXT * ask.texts + _TOKENS_BESIDE
         for seed in self._seeds:
+            most = self._longest(ask.texts)
             self._purse.check(ask, most)
             answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
             self._purse.charge(ask, answer)
             self._answers += 1
+            self._cut += answer.cut
+            self._last = answer.text
             texts = _read(ask, answer.text)
             if texts:
+                self._brought += 1
                 self._cache.put(self._question(ask, seed), answer)
                 return texts
+            # before any text, it is a thought that took all the room; later it may have lost its way
+            self._thinks |= answer.cut and not self._brought
         return []
+
+    def _longest(self, texts: int) -> int:
+        """How many tokens an answer of so many texts may have."""
+        thought = _TOKENS_OF_THOUGHT if self._thinks else 0
+        return self.teacher.answer_tokens or _TOKENS_A_TEXT * texts + _TOKENS_BESIDE + thought
+
+    def _hopeless(self) -> bool:
+        """Whether so much came to nothing, and all else as well, that more of it would."""
+        most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
+        return not self._tally.sentences and self._tally.unusable >= most
 
     def _cached(self, ask: Ask) -> list[tuple[str, Labels]]:
         """A batch's texts in the cache; none where no try was answered with any."""
@@ -160,11 +204,7 @@ class Author:
 
 def nothing_written(name: str, author: Author) -> TeacherError:
     """Why a teacher that was asked wrote nothing at all."""
-    why = "the budget is too small for one call"
-    if author.answers:
-        spent = ", and then the budget was spent" if author.over_budget else ""
-        why = f"none of its answers ({author.answers}) held a JSON list of texts{spent}"
-    return TeacherError(f"{name}: teacher {author.teacher.model} wrote nothing: {why}")
+    return TeacherError(f"{name}: teacher {author.writer} wrote nothing: {author.failing}")
 
 
 def _read(ask: Ask, answer: str) -> list[tuple[str, Labels]]:

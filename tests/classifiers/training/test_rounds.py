@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import OTHER, Policy
 from classifiers.training import confused
 from classifiers.training.clean import clean
@@ -96,7 +97,12 @@ class Trial:
     def __init__(self, policy: Policy, folder: Path, model: Knows, *, agrees: bool = True) -> None:
         self.policy, self.model, self.watcher = policy, model, Watcher()
         self.author = Author(
-            policy.teachers[0], Hired(complete=model, price=Price(known=False)), place=0, cache_dir=folder, seed=0
+            policy.teachers[0],
+            Hired(complete=model, price=Price(known=False)),
+            place=0,
+            writer="small",
+            cache_dir=folder,
+            seed=0,
         )
         self.whys: list[str] = []
         self.agrees = agrees
@@ -169,6 +175,25 @@ def test_a_budget_that_is_spent_ends_them(policy: Policy, tmp_path: Path) -> Non
     poor = policy.model_copy(update={"teachers": (policy.teachers[0].model_copy(update={"tokens": 1}),)})
     found = Trial(poor, tmp_path, Knows()).hold()
     assert (found.rounds, found.ended) == ((), "the budget")
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (PromptRefused("answered 400: content_filter"), "nothing was written"),
+        (TeacherError("answered 503"), "a teacher that failed (answered 503)"),
+    ],
+)
+def test_a_model_that_refuses_or_fails_ends_them_and_the_text_stays(
+    policy: Policy, tmp_path: Path, error: TeacherError, ended: str
+) -> None:
+    class Fails(Knows):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            raise error
+
+    found = Trial(policy, tmp_path, Fails()).hold()
+    assert (found.rounds, found.ended) == ((), ended)
+    assert [one.text for one in found.text.rows] == [one.text for one in written()]
 
 
 def test_none_are_held_where_nobody_agrees_or_none_are_wanted(policy: Policy, tmp_path: Path) -> None:

@@ -199,6 +199,22 @@ def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> No
 
 def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run: Train, tmp_path: Path) -> None:
     """A teacher's file that tells two labels apart by nothing but its labels, and a model that is asked about them."""
+def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
+    urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
+    teachers = [{"model": "local", "base_url": url, "sentences_per_label": 3, "rounds": 0} for url in urls]
+    forms = {urls[0]: {"lost_card": "card {} of mine is gone"}, urls[1]: {"lost_card": "nowhere is card {} to be seen"}}
+    outcome = run(
+        teacher=teachers,
+        hire=lambda teacher: Hired(complete=Scripted(forms[teacher.base_url or ""]), price=Price(known=False)),
+    )
+    names = [f"local at {url}" for url in urls]
+    assert [(one["model"], one["writer"]) for one in outcome.report["teachers"]] == [("local", name) for name in names]
+    assert outcome.report["text"]["writers"].keys() == set(names)
+    page = (outcome.folder / "report.html").read_text()
+    assert all(name in page for name in names)
+    assert "it wrote nothing for card_arrival, exchange_rate, other" in page
+
+
     rows = [{"text": f"my card {n}", "label": ("lost_card", "card_arrival")[n % 2]} for n in range(16)]
     (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
     prompts: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from classifiers.encoder.session import Encoder, embed
-from classifiers.errors import TeacherError
+from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import OTHER, Policy
 from classifiers.slots.tags import Mark
 from classifiers.training.rows import Row
@@ -53,7 +53,7 @@ class Run:
     def __init__(self, policy: Policy, complete: Scripted, folder: Path, price: Price = Price()) -> None:  # noqa: B008
         (teacher,) = policy.teachers
         hired = Hired(complete=complete, price=price)
-        self.author = Author(teacher, hired, place=0, cache_dir=folder, seed=0)
+        self.author = Author(teacher, hired, place=0, writer=teacher.name, cache_dir=folder, seed=0)
         self.asks = asks(policy, teacher.sentences, 0, {})
         self.expected = self.author.estimate(self.asks)
 
@@ -226,9 +226,21 @@ def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., 
 @pytest.mark.parametrize(
     ("tokens", "answer", "why"),
     [
-        (100_000, "I cannot.", r"none of its answers \(16\) held a JSON list of texts$"),
-        (3_000, "I cannot.", r"none of its answers \(\d\) held a JSON list of texts, and then the budget was spent$"),
-        (1_700, "I cannot.", r"none of its answers \(1\) held a JSON list of texts, and then the budget was spent$"),
+        (
+            100_000,
+            "I cannot.",
+            r"none of its answers \(16\) held a JSON list of texts; the last answer begins 'I cannot.'$",
+        ),
+        (
+            3_000,
+            "I cannot.",
+            r"none of its answers \(\d\) held a JSON list of texts; then the budget was spent; the last",
+        ),
+        (
+            1_700,
+            "I cannot.",
+            r"none of its answers \(1\) held a JSON list of texts; then the budget was spent; the last",
+        ),
         (1_000, None, r"the budget is too small for one call$"),
     ],
 )
@@ -251,6 +263,80 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
     with pytest.raises(TeacherError, match="gone"):
         Run(taught(), Fails(), tmp_path).write()
     assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
+
+
+def test_a_model_that_brings_nothing_is_not_asked_on_and_on(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Scripted("I cannot." + "x" * 500)
+    run = Run(taught(sentences_per_label=100), model, tmp_path)
+    assert len(run.asks) == 40
+    assert run.write() == []
+    assert len(model.prompts) == 20
+    assert str(nothing_written("p", run.author)).endswith("x'")
+
+
+class Thinks(Scripted):
+    """Thinks for so many tokens before each answer."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.room: list[int] = []
+
+    def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+        told = super().__call__(prompt, max_tokens=max_tokens, **options)
+        self.room.append(max_tokens)
+        return told if max_tokens > self.tokens else Completion(text="<think>Well,", output_tokens=max_tokens, cut=True)
+
+
+def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Thinks(5_000)
+    run = Run(taught(), model, tmp_path)
+    assert len(run.write()) == 60
+    assert model.room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
+    assert run.author.summary()["cut_off"] == 1
+
+
+def test_one_that_thinks_for_longer_is_told_of(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Thinks(15_000)
+    run = Run(taught(), model, tmp_path)
+    assert run.write() == []
+    assert len(model.room) == 6
+    why = "they were cut off at 9200 tokens or so (6); answer_tokens allows longer ones"
+    assert why in str(nothing_written("p", run.author))
+    assert len(Run(taught(answer_tokens=16_000), model, tmp_path).write()) == 60
+    assert set(model.room[6:]) == {16_000}
+
+
+def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    class Filters(Scripted):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            if "the filter flags" in prompt.lower() and '"violence"' in prompt:
+                raise PromptRefused("the teacher answered 400: content_filter")
+            return super().__call__(prompt, **options)
+
+    run = Run(taught("safety"), Filters(), tmp_path)
+    assert {label for row in run.write() for label in row.labels} == {"jailbreak"}
+    summary = run.author.summary()
+    assert summary["labels"] == {
+        "violence": {"batches": 2, "unusable": 2, "sentences": 0},
+        "jailbreak": {"batches": 2, "unusable": 0, "sentences": 20},
+    }
+    assert (summary["refused"], summary["batches"]["unusable"]) == (2, 2)
+
+
+def test_a_model_that_refuses_every_prompt_ends_with_what_it_said(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    class Refuses(Scripted):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            self.prompts.append(prompt)
+            raise PromptRefused("answered 400: no such key")
+
+    model = Refuses()
+    run = Run(taught(sentences_per_label=100), model, tmp_path)
+    assert run.write() == []
+    assert len(model.prompts) == 10
+    assert "it refused prompts (10); the last answer begins 'answered 400: no such key'" in run.author.failing
 
 
 def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
