@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from classifiers.policy import Slot
 from classifiers.slots.values import number
-from classifiers.slots.values.money import DOLLARS
+from classifiers.slots.values.currencies import DOLLARS
 from classifiers.slots.values.read import read
 from gateway.spelling import folded
 

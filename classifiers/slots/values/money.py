@@ -3,82 +3,60 @@
 import re
 from decimal import Decimal
 
-from classifiers.slots.values import number
+from classifiers.slots.values import currencies, number
+from classifiers.slots.values.currencies import CODE, CODES, NAME, NAMES, SIGN, SIGN_OR_CODE, UNIT
 from classifiers.slots.values.value import Value
 
-_SIGNS = {
-    "$": "USD",
-    "\u20ac": "EUR",
-    "\u00a3": "GBP",
-    "\u00a5": "JPY",
-    "\u20b9": "INR",
-    "\u20a9": "KRW",
-    "\u20ba": "TRY",
-}
-_SIGNS |= {
-    "us$": "USD",
-    "a$": "AUD",
-    "au$": "AUD",
-    "c$": "CAD",
-    "ca$": "CAD",
-    "nz$": "NZD",
-    "hk$": "HKD",
-    "s$": "SGD",
-    "r$": "BRL",
-}
-_WORDS = {
-    "dollar": "USD", "buck": "USD", "euro": "EUR", "pound": "GBP", "quid": "GBP", "yen": "JPY", "rupee": "INR",
-    "franc": "CHF", "yuan": "CNY", "rand": "ZAR", "won": "KRW", "zloty": "PLN", "real": "BRL", "ruble": "RUB",
-    "us dollar": "USD", "american dollar": "USD", "canadian dollar": "CAD", "australian dollar": "AUD",
-    "pound sterling": "GBP", "swiss franc": "CHF",
-}  # fmt: skip
 _SHARES = {"half": "0.5", "a half": "0.5", "a quarter": "0.25", "three quarters": "0.75"}
 _SHARE_BEHIND = re.compile(rf"\s*and (?P<share>{'|'.join(_SHARES)})\b(?! (?:an? )?(?:dozen|cents?|penny))")
 _HUNDREDTHS = {"penny": "GBP", "pence": "GBP", "p": "GBP"}
-_CODES = frozenset((
-    "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP",
-    "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN",
-    "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "VND", "ZAR",
-))  # fmt: skip
-_CODE_AND_POINT = re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})\.\d", re.IGNORECASE)
-_ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
-DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
-"""What `$` by itself may stand for."""
-_SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
-_NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
-_NAME = re.compile(rf"(?<![a-z])({_NAMES})(?:es|s)?(?![a-z])")
+_CODE_AND_POINT = re.compile(rf"(?<![a-z])(?:{'|'.join(sorted(CODES))})\.\d", re.IGNORECASE)
 _PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
 _SHORT = re.compile(
     # 50c | €5 50c | 5 dollars 50ct; seats and sizes have a C as well
     r"\s*((?:[$\u20ac\u00a3]\s?\d+|\d+ ?(?:dollars?|euros?|USD|EUR|\u20ac))?\s*(?<!\d)\d{1,3}) ?c(?:ts?)?\s*"
 )
-_CODE = rf"(?<![a-z])(?:{'|'.join(sorted(_CODES))})(?![a-z])"
-_SIGN_OR_CODE = rf"(?:{_SIGN.pattern}|{_CODE})"
-_UNIT = rf"(?:{_SIGN_OR_CODE}|{_NAME.pattern})"
-_PRICED = re.compile(rf"{_UNIT}\s?\.?\d[\d.,'\u2019]*(?:\s?{_UNIT}(?!\s?\d))?|\d\s?{_UNIT}", re.IGNORECASE)
-_GREAT_APART = re.compile(rf"(?<=\d)\s+(?=(?:k|m|bn)\s*(?:$|{_UNIT}))", re.IGNORECASE)  # $100 k
+_PRICED = re.compile(rf"{UNIT}\s?\.?\d[\d.,'\u2019]*(?:\s?{UNIT}(?!\s?\d))?|\d\s?{UNIT}", re.IGNORECASE)
+_GREAT_APART = re.compile(rf"(?<=\d)\s+(?=(?:k|mm?|bn?|tn?)\s*(?:$|{UNIT}))", re.IGNORECASE)  # $100 k
+_TRILLIONS = re.compile(r"(?<=\$)(\s?\d[\d.,]*)t(?![a-z])", re.IGNORECASE)  # $5T; 5 T\u20ac may be thousands
+_MILLIONS_OR_MORE = re.compile(r"(?<=\d)(?:(?P<million>mm?)|b)(?![a-z])")
+_SCALES = {
+    "mil": "million", "mio": "million", "mln": "million", "mn": "million", "mrd": "billion", "mld": "billion",
+    "bln": "billion", "thou": "thousand", "tsd": "thousand", "grand": "thousand",
+}  # fmt: skip
+_SCALE = re.compile(
+    # 5 mil | five grand; a grand total is none
+    rf"(?:(?<=\d)\s?|(?<=[a-z])[\s-])(?:(?P<short>mil|mio|mln|mn|mrd|mld|bln|thou|tsd)\.?(?![a-z])"
+    rf"|(?P<grand>grand)(?=\s*(?:$|[^\w\s]|{UNIT}|(?:in|for|a|each|per)\b)))",
+    re.IGNORECASE,
+)
+_PERCENT = re.compile(r"%|\bper ?cent\b", re.IGNORECASE)
+_BESIDE = {"in", "of", "a", "an", "more", "extra", "additional", "whole", "full", "odd", "so", "-"}
+"""What may stand between a number and its currency's word; `egyptian` or `zillion` would make it another amount."""
 _PART_OF = re.compile(
     # 50 euro cents | 50 cents euro
-    rf"(?<![a-z])(?:{_NAMES})[\s-]?(?=(?:cents?|penny|pence)(?![a-z]))"
-    rf"|(?:(?<=cent)|(?<=cents)|(?<=penny)|(?<=pence))\s{_NAME.pattern}\s*$",
+    rf"(?<![a-z])(?:{NAMES})[\s-]?(?=(?:cents?|penny|pence)(?![a-z]))"
+    rf"|(?:(?<=cent)|(?<=cents)|(?<=penny)|(?<=pence))\s{NAME.pattern}\s*$",
     re.IGNORECASE,
 )
+_NAMED = re.compile(SIGN_OR_CODE, re.IGNORECASE)
+_FIGURES_AT_END = re.compile(r"[\d.,'\u2019\s]+$")
 _SPLIT = re.compile(
     # 3\u20ac50 | 3 \u20ac 50 | \u00a33 50
-    rf"(?:\d{_SIGN_OR_CODE}(?P<tight>\d+)(?![\d.,])|\d\s*{_SIGN_OR_CODE}\s+(?P<apart>\d+)\s*$"
-    rf"|{_SIGN_OR_CODE}\s?\d[\d.,'\u2019]*\s(?P<behind>\d\d?)\s*$)",
+    rf"(?:\d{SIGN_OR_CODE}(?P<tight>\d+)(?![\d.,])|\d\s*{SIGN_OR_CODE}\s+(?P<apart>\d+)\s*$"
+    rf"|{SIGN_OR_CODE}\s?\d[\d.,'\u2019]*\s(?P<behind>\d\d?)\s*$)",
     re.IGNORECASE,
 )
-_COUNTED = re.compile(rf"\d\s+{_SIGN_OR_CODE}\d", re.IGNORECASE)  # 2 $20
-_CODE_DASHED = re.compile(rf"{_CODE}[-\u2212]\.?\d", re.IGNORECASE)
+_COUNTED = re.compile(rf"\d\s+{SIGN_OR_CODE}\d", re.IGNORECASE)  # 2 $20
+_CODE_DASHED = re.compile(rf"{CODE}[-\u2212]\.?\d", re.IGNORECASE)
 _BETWEEN = re.compile(
     r"\s+(?:for|at|x)\s+|(?<=\d)x(?![a-z])\s*|\s+x(?=[$\u20ac\u00a3\d])|\s*[@\u00d7]\s*", re.IGNORECASE
 )
 _MINUS_BEFORE = re.compile(r"(?<!\S)[-\u2212]\s*$")
-_MINUS_CODE = re.compile(rf"(?<!\S)([-\u2212])\s?{_CODE}\s?(?=\.?\d)", re.IGNORECASE)
+_MINUS_CODE = re.compile(rf"(?<!\S)([-\u2212])\s?{CODE}\s?(?=\.?\d)", re.IGNORECASE)
 _BEFORE_A_POINT = re.compile(
     # 5 .50 | five pounds and .50
-    rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(_CODES)).lower()}|{_NAME.pattern})){{0,3}}[\s,]+\.\d"
+    rf"(?<!\w)(?P<word>\w+)(?:[\s,]+(?:and|or|plus|[&+]|{'|'.join(sorted(CODES)).lower()}|{NAME.pattern})){{0,3}}[\s,]+\.\d"
 )
 _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)\s*$")
 
@@ -88,39 +66,68 @@ def read(text: str, currency: str | None = None) -> Value | None:
     amount = _amount_of(text)
     if amount is None:
         return None
+    turned = currencies.with_nation_before(amount)
+    if turned is None or _PERCENT.search(turned):
+        return None
+    amount = _scaled(turned)
     parts = _PART_OF.search(amount)
     if parts is None:
         return _read(amount, currency)
     # `50 euro cents` are not 50 euros
-    code = _currency(parts[0], parts[0].casefold(), currency)[0]
+    code = currencies.of(parts[0], parts[0].casefold(), currency)[0]
     rest = amount[: parts.start()] + amount[parts.end() :]
-    another = _currency(rest, rest.casefold(), None)[0]
+    another = currencies.of(rest, rest.casefold(), None)[0]
     return _read(rest, code) if another in (None, code) else None
 
 
 def _read(text: str, currency: str | None) -> Value | None:
-    text = _GREAT_APART.sub("", text)
     lowered = text.casefold()
     if _may_be_two(lowered):
         return None
     apart = _is_apart(lowered)
-    code, unit = _currency(text, lowered, currency)
+    code, unit = currencies.of(text, lowered, currency)
     parts = _PART.search(lowered)
     before, after = lowered, ""
-    if unit is not None and _NAME.fullmatch(unit):
+    if unit is not None and NAME.fullmatch(unit):
         before, _, after = lowered.partition(unit)
-        another = _NAME.search(after) and _holds_number(after)
-        if another or _PART.search(before) or _PART.match(after.lstrip(" -")):
+        another = NAME.search(after) and _holds_number(after)
+        if another or _PART.search(before) or _PART.match(after.lstrip(" -")) or not _is_beside(before):
             return None
     elif parts and not apart:
         code = code or _HUNDREDTHS.get(parts[0]) or currency or "USD"
-        return _of_parts(lowered[: parts.start()], code, signed=_SIGN.search(lowered) is not None)
-    if code is None or apart:
+        return _of_parts(lowered[: parts.start()], code, signed=SIGN.search(lowered) is not None)
+    if code is None or apart or (unit is None and _is_of_another(lowered)):
         return None
     split = _SPLIT.search(lowered) if unit is None else None
     if split:
         return _split(split, code)
     return None if number.runs_into_another(_bare(before)) else _of_whole(before, after, code)
+
+
+def _scaled(text: str) -> str:
+    """With the scales that only money has in words: `$5 mil` as `$5 million`."""
+    text = _TRILLIONS.sub(r"\1 trillion", _GREAT_APART.sub("", text))
+    return _SCALE.sub(lambda match: f" {_SCALES[(match['short'] or match['grand']).casefold()]}", text)
+
+
+def _is_beside(before: str) -> bool:
+    """Whether the number before a currency's word, if there is one, belongs to that: 20 of `20 more`, but neither of `a
+    couple of 20` nor `20 egyptian`."""
+    behind = number.behind(_bare(before))
+    return not behind or (behind[-1] in _BESIDE and not _has_another(before))
+
+
+def _has_another(text: str) -> bool:
+    """Whether another number stands behind the first."""
+    return number.holds_one(" ".join(number.behind(_bare(text))))
+
+
+def _is_of_another(lowered: str) -> bool:
+    """Whether another number stands before the one with the sign or code (`3 people $20`), or beside one with none."""
+    priced = _PRICED.search(lowered)
+    if priced:
+        return number.holds_one(_bare(_FIGURES_AT_END.sub("", lowered[: priced.start()])))
+    return not _NAMED.search(lowered) and _has_another(lowered)
 
 
 def _of_whole(before: str, after: str, code: str) -> Value | None:
@@ -147,8 +154,8 @@ def _may_be_two(lowered: str) -> bool:
     """Whether there are two amounts, or a range (`20 EUR or 30 EUR`), or what may be two (`2 $20`, `USD-20`)."""
     if len(_PRICED.findall(lowered)) > 1 or _COUNTED.search(lowered) or _CODE_DASHED.search(lowered):
         return True
-    bare = re.sub(rf"(?<![a-z])an? (?={_NAME.pattern})", "1 ", lowered)
-    for named in (_NAME.pattern, _PART.pattern, _CODE):
+    bare = re.sub(rf"(?<![a-z])an? (?={NAME.pattern})", "1 ", lowered)
+    for named in (NAME.pattern, _PART.pattern, CODE):
         bare = re.sub(named, " ", bare, flags=re.IGNORECASE)
     return number.is_one_of_two(_bare(bare))
 
@@ -178,7 +185,7 @@ def _amount_of(text: str) -> str | None:
 
 def _is_priced(text: str) -> bool:
     lowered = text.casefold()
-    named = _PART.search(lowered) or _currency(text, lowered, None)[0]
+    named = _PART.search(lowered) or currencies.of(text, lowered, None)[0]
     return bool(named) and (_holds_number(lowered) or lowered.split()[:1] in (["a"], ["an"]))
 
 
@@ -187,12 +194,12 @@ def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
     of `.50`, which without one may be of either."""
     small = _HUNDREDTHS_BEHIND.search(said)
     before = said[: small.start()] if small else ""
-    named = _SIGN.search(before) or any(word.upper() in _CODES for word in re.findall(r"[a-z]+", before))
+    named = SIGN.search(before) or any(word.upper() in CODES for word in re.findall(r"[a-z]+", before))
     whole = _told(before) if named else None
     if small and whole is not None:
         return _value(_with_hundredths(whole, number.exact(small["small"])), code)
     count = _told(said)
-    if count is None or (number.has_leading_point(said) and not signed):
+    if count is None or (number.has_leading_point(said) and not signed) or _has_another(said):
         return None
     return _value(count if signed else count / 100, code)
 
@@ -221,39 +228,12 @@ def _is_apart(text: str) -> bool:
 
 
 def _holds_number(text: str) -> bool:
-    return any(number.read(word) is not None for word in re.findall(r"\w+", _bare(text)))
+    return number.holds_one(_bare(text))
 
 
 def _bare(text: str) -> str:
     """Without signs and codes, which would stand beside the figures; `5m` is five million."""
-    unsigned = _SIGN.sub(lambda sign: "" if _MINUS_BEFORE.search(text[: sign.start()]) else " ", text)
+    unsigned = SIGN.sub(lambda sign: "" if _MINUS_BEFORE.search(text[: sign.start()]) else " ", text)
     unsigned = _MINUS_CODE.sub(r"\1", unsigned)
     bare = re.sub(r"(?<![a-z])[a-z]{3}(?=\d)|(?<=\d)(?:usd|eur|gbp|chf|p|c)(?![a-z])", " ", unsigned)
-    return re.sub(r"(?<=\d)m(?![a-z])", " million", bare)
-
-
-def _is_meant(word: re.Match[str]) -> bool:
-    """Whether a code that is a word as well stands for the currency: in capitals, or right at the figure."""
-    beside = re.search(r"\d ?$", word.string[: word.start()]) or word.string[word.end() :][:1].isdigit()
-    return word[0].isupper() or bool(beside)
-
-
-def _currency(text: str, lowered: str, default: str | None) -> tuple[str | None, str | None]:
-    """The currency and the word that names it, if it is a word; no currency where `try 20` may name one or not."""
-    sign, named, doubtful = _SIGN.search(lowered), _NAME.search(lowered), False
-    for match in re.finditer(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):
-        code = match[0].upper()
-        another = named or (sign and not (sign[0] == "$" and code in DOLLARS))
-        if code not in _CODES or (code in _ALSO_WORDS and another):
-            continue
-        if code not in _ALSO_WORDS or _is_meant(match):
-            return code, None
-        doubtful = True
-    if sign:
-        found = _SIGNS[sign[0]]
-        return (default if sign[0] == "$" and default in DOLLARS else found), None
-    if named:
-        found = _WORDS[named[1]]
-        plain = named[1] in {"dollar", "buck"}
-        return (default if plain and default in DOLLARS else found), named[0]
-    return (None if doubtful or _PART.search(lowered) else default), None
+    return _MILLIONS_OR_MORE.sub(lambda match: " million" if match["million"] else " billion", bare)

@@ -57,6 +57,18 @@ from classifiers.slots.values.value import Value
         ("3\u20ac50", "3.50", "EUR"), ("3 \u20ac 50", "3.50", "EUR"), ("\u00a33 50", "3.50", "GBP"),
         ("-\u00a33 50", "-3.50", "GBP"), ("3\u20ac50 each", "3.50", "EUR"), ("2 CHF 50", "2.50", "CHF"),
         ("$1 000", "1000", "USD"),
+        ("$5B", "5000000000", "USD"), ("$5T", "5000000000000", "USD"), ("$5 trillion", "5000000000000", "USD"),
+        ("5 trillion dollars", "5000000000000", "USD"), ("$5mm", "5000000", "USD"), ("$5 MM", "5000000", "USD"),
+        ("$5 mil", "5000000", "USD"), ("5 mil dollars", "5000000", "USD"), ("EUR 5.5 mn", "5500000", "EUR"),
+        ("5 grand dollars", "5000", "USD"), ("five grand in euros", "5000", "EUR"), ("20 thou dollars", "20000", "USD"),
+        ("\u20ac5 Mio", "5000000", "EUR"), ("5 Mio. Euro", "5000000", "EUR"), ("5 Mrd \u20ac", "5000000000", "EUR"),
+        ("5 lakh rupees", "500000", "INR"), ("\u20b92 crore", "20000000", "INR"), ("$5bn", "5000000000", "USD"),
+        ("20 dollars canadian", "20", "CAD"), ("$20 canadian", "20", "CAD"), ("20 aussie dollars", "20", "AUD"),
+        ("20 hong kong dollars", "20", "HKD"), ("20 new zealand dollars", "20", "NZD"), ("U.S. $20", "20", "USD"),
+        ("20 singapore dollars", "20", "SGD"), ("20 egyptian pounds", "20", "EGP"), ("20 U.S. dollars", "20", "USD"),
+        ("20 british pounds sterling", "20", "GBP"), ("20 pounds sterling", "20", "GBP"),
+        ("a couple of bucks", "2", "USD"), ("20 more dollars", "20", "USD"), ("half of a dollar", "0.50", "USD"),
+        ("a 20-dollar bill", "20", "USD"), ("20 indian rupees", "20", "INR"),
         ("2 for 99p", "0.99", "GBP"), ("$20 for 2", "20", "USD"), ("for $20", "20", "USD"),
         ("$20 try", "20", "USD"), ("try 20 usd", "20", "USD"), ("cop 20$", "20", "USD"), ("\u20ba20 TRY", "20", "TRY"),
     ],
@@ -67,6 +79,7 @@ def test_amount_and_currency_are_read(text: str, amount: str, currency: str) -> 
 
 def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars() -> None:
     assert money.read("ten", "EUR") == Value(value="10", currency="EUR")
+    assert money.read("5 grand", "USD") == Value(value="5000", currency="USD")
     assert money.read("50c", "EUR") == Value(value="0.50", currency="EUR")
     assert money.read("$10", "CAD") == Value(value="10", currency="CAD")
     assert money.read("$10", "EUR") == Value(value="10", currency="USD")
@@ -97,6 +110,11 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
         "50 euros cents", "50 cents or twenty dollars",
         "two thirds of a dollar", "a million dollars and a half",
         ".99p", "about .99p", ".50 cents", ".50\u00a2", "five pounds and .50 pence", "5 pounds .50p",
+        "5 T\u20ac", "5 Mill. euros", "$5 gazillion", "5 gazillion dollars", "$1e6", "1_000 dollars", ",99 \u20ac",
+        "a million and a half dollars", "$20 grand total", "10% of $50", "50% of 200 dollars", "two times 20 dollars",
+        "twice 20 dollars", "double $20", "20 euros minus 5", "$20 plus 5 tip", "a couple of 20 dollar bills",
+        "pay 3 people $20", "pay 3 people 20 dollars", "2 tickets $20", "3 stamps 50 cents", "20 lebanese pounds",
+        "20 jamaican dollars", "20 dollars jamaican", "20 cfa francs", "20 pakistani rupees",
         "5 USD and .50 cents", "$1 .50", "$3 + .50", "five dollars or .50", "\u00a33 & .50",
         "\u00a35 .50p", "$5 and .25 cents", "5 USD .50", "5eur .50", "5\u20ac .50",
         "5$.50", "$5 dollars .50", "five pounds, .50", "5 us dollars, and .50", "3 dollars .50 each",
@@ -110,3 +128,8 @@ def test_what_could_be_two_amounts_is_none(text: str) -> None:
 def test_a_word_that_could_be_a_code_is_not_the_policys_currency() -> None:
     assert money.read("try 20", "EUR") is None
     assert money.read("try 20 dollars", "EUR") == Value(value="20", currency="USD")
+
+
+@pytest.mark.parametrize("text", ["50 for 2", "1e6", "10%", "a million and a half", "5t"])
+def test_the_policys_currency_makes_no_doubt_certain(text: str) -> None:
+    assert money.read(text, "USD") is None

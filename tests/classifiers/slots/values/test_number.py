@@ -18,7 +18,7 @@ from classifiers.slots.values import number
         ("25kg", "25"), ("100km", "100"), ("20ppl", "20"), ("250ml", "250"), ("10 000", "10000"),
         ("half a million", "500000"), ("two and a half million", "2500000"), ("a couple of hundred", "200"),
         ("minus 5", "-5"), ("-5", "-5"), ("4 and a bit", "4"), ("4 to be sure", "4"), ("half an hour", "0.5"),
-        ("a party of six", "6"), ("4 out of 6", "4"), ("seven stars", "7"), ("the 3rd", "3"), ("one two", "1"),
+        ("a party of six", "6"), ("4 out of 6", "4"), ("seven stars", "7"), ("the 3rd", "3"),
         ("2\u00bd cups", "2.5"), ("1 \u00bd hours", "1.5"), ("\u00bd", "0.5"), ("2\u00bd million", "2500000"),
         ("3\u00bc", "3.25"), ("two and a quarter", "2.25"), ("two and three quarters", "2.75"),
         ("2 third-party apps", "2"), ("2 quarter pounders", "2"), ("a second one", "2"), ("the twenty-third", "23"),
@@ -29,6 +29,10 @@ from classifiers.slots.values import number
         ("about -5", "-5"), ("about minus 5", "-5"), ("half of them", "0.5"), ("1 point", "1"),
         ("a thousand million", "1000000000"), ("two hundred thousand million", "200000000000"),
         ("a thousand dozen", "12000"), ("a dozen thousand", "12000"),
+        ("1,200.200", "1200.200"), ("5 trillion", "5000000000000"), ("2tn", "2000000000000"), ("five lakh", "500000"), ("2 crore", "20000000"),
+        ("two lakh fifty thousand", "250000"), ("5 millions", "5000000"), ("2 dozens", "24"), ("\u20135", "-5"),
+        ("50%", "50"), ("ten percent", "10"), ("a couple of", "2"), ("3 and", "3"), ("one two-bedroom flat", "1"),
+        ("4-ish", "4"), ("3x", "3"), ("5 o'clock", "5"), ("4 adults and 2 kids", "4"), ("5mm", "5"),
         ("...5", "5"), ("v.5", "5"), ("No.5", "5"), ("at.5", "5"), ("so. 5 of them", "5"), ("e.g..5", "5"),
     ],
 )  # fmt: skip
@@ -55,6 +59,11 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
         "half of a million", "three quarters of the 12", "three point two million", "about point five",
         "zero point five",
         "100 k", "five hundred k", "3 bn", "20 -30", "4 not 5",
+        "5B", "5t", "2.5 mil", "5 grand", "5 zillion", "three score", "1e6", "1.5e3", "1_000_000", "10^3", "12:30",
+        "ten to the sixth", "0x10", "2x4", "4 + 1", "4 plus 1", "two times 20", "twice 20", "10% of 50",
+        "20 percent off 50", "3 of 4", "four and two kids", "one two", "1 2 3", "one, two", "10, 000", "two fifty",
+        "twenty twenty six", "nineteen eighty four", "hundred twenty", "1 million 200 thousand", "two oh five",
+        "two-oh-five", "no one", "no-one", "none of the 3", "not 4", ",5", "a million and a half", "a dozen and a half",
         "two and two thirds", "1\u2153", "\u00be", "6\u20148", "6\u22128", "5m cable", "2.5m",
     ],
 )  # fmt: skip
@@ -64,3 +73,8 @@ def test_what_is_no_number_or_in_doubt_is_none(text: str) -> None:
 
 def test_a_long_text_takes_no_quadratic_time() -> None:
     assert number.read("a " * 200_000 + "5") == 5
+
+
+@pytest.mark.parametrize("text", ["a million and a half", "two thousand and a quarter"])
+def test_a_share_of_what_may_be_a_scale_is_no_exact_number(text: str) -> None:
+    assert number.exact(text) is None
