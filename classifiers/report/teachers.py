@@ -13,7 +13,8 @@ def remarks(teacher: Mapping[str, Any]) -> Iterator[str]:
         of_each = sorted(labels.items(), key=lambda item: -item[1]["unusable"])
         shares = [f"{name} {counts['unusable']}" for name, counts in of_each if counts["unusable"]]
         told = f" ({_shortened(shares)})" if shares else ""
-        yield f"{unusable} of {teacher['batches']['wanted']} batches brought no sentence{told}"
+        refused = f", {teacher['refused']} of them refused" if teacher.get("refused") else ""
+        yield f"{unusable} of {teacher['batches']['wanted']} batches brought no sentence{told}{refused}"
     if without := [name for name, counts in labels.items() if not counts["sentences"]]:
         yield f"it wrote nothing for {_shortened(without)}"
     if count := teacher.get("cut_off", 0):

@@ -82,6 +82,8 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
     if rounds:
         kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
         yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
+    elif ended := report["rounds_ended"]:
+        yield f"no round for confused labels; ended by: {ended}"
     text = report["text"]
     if torn := text["contradictions"]:
         counted = "1 text was" if len(torn) == 1 else f"{len(torn)} texts were"

@@ -13,9 +13,9 @@ def test_what_a_label_did_not_get_is_told() -> None:
     for label in ("threat", "threat", "fraud"):
         tally.take(ask(label), [])
     tally.take(ask("fraud"), [("a", ("fraud",)), ("b", ())])
-    told = {**tally.told(), "cut_off": 1, "stopped_by_budget": True}
+    told = {**tally.told(), "refused": 2, "cut_off": 1, "stopped_by_budget": True}
     assert list(remarks(told)) == [
-        "3 of 4 batches brought no sentence (threat 2, fraud 1)",
+        "3 of 4 batches brought no sentence (threat 2, fraud 1), 2 of them refused",
         "it wrote nothing for threat",
         "1 answer was cut off for length, which answer_tokens bounds",
         "stopped by its budget",

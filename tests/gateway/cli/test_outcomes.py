@@ -1,0 +1,47 @@
+"""What is told on the command line of what a training came to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.training.run import Outcome
+from gateway.cli import outcomes
+
+
+def shown(capsys: pytest.CaptureFixture[str], **report: Any) -> list[str]:
+    """The lines of a report that is empty but for these."""
+    text = {"sources": {}, "rows": 0, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    bare: Mapping[str, Any] = {
+        "patterns": {},
+        "text": text,
+        "teachers": [],
+        "rounds": [],
+        "rounds_ended": "",
+        "goals": [],
+        "incumbent": None,
+        "incumbent_note": "",
+        "settings": {},
+    }
+    labels = {"a": {"means": "asks for a"}, "b": {"means": "asks for b"}}
+    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
+    outcomes.show(policy, Outcome(accepted=True, version="v", folder=Path("m"), report={**bare, **report}))
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == ("p: published as v in 0.0 s", "  report: m")
+    return [line.strip() for line in lines]
+
+
+def test_what_a_teacher_was_asked_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"threat": {"batches": 5, "unusable": 5, "sentences": 0}}
+    batches = {"wanted": 10, "answered": 10, "unusable": 5}
+    teachers = [{"writer": "small", "batches": batches, "labels": counts}, {"file": ["a.jsonl"], "sentences": 1}]
+    line = "teacher small: 5 of 10 batches brought no sentence (threat 5); it wrote nothing for threat"
+    assert shown(capsys, teachers=teachers) == [line]
+
+
+def test_why_there_was_no_round_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "a teacher that failed (answered 503)"
+    assert shown(capsys, rounds_ended=why) == [f"no round for confused labels; ended by: {why}"]
+    assert shown(capsys) == []
