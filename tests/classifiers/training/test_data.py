@@ -139,9 +139,9 @@ def test_quotes_within_text_are_text(intent: Policy, tmp_path: Path) -> None:
 def test_of_a_header_that_is_none_only_the_beginning_is_shown(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a" * 140_000)
-    with pytest.raises(TrainingError, match=r"needs a header with text and label; found a+$") as refused:
+    with pytest.raises(TrainingError, match=r"the first line must name .*; found a+$") as refused:
         read_rows(intent, [path])
-    assert len(str(refused.value)) < len(str(path)) + 300
+    assert len(str(refused.value)) < len(str(path)) + 350
 
 
 def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
@@ -195,8 +195,54 @@ def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) ->
 def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("hello,lost_card\n")
-    with pytest.raises(TrainingError, match="needs a header with text and label; found hello, lost_card"):
+    columns = r"a\.csv:1: the first line must name the columns text and label \(or labels, category, intent\)"
+    signs = "parted by commas, semicolons or tabs"
+    with pytest.raises(TrainingError, match=f"{columns}, {signs}; found hello, lost_card$"):
         read_rows(intent, [path])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text;label\nwhere, please;lost_card\n"),
+        ("a.csv", '"Text";"Label"\r\n"where, please";"lost_card"\r\n'),
+        ("a.csv", "text\tlabel\nwhere, please\tlost_card\n"),
+        ("a.tsv", 'text,label\n"where, please",lost_card\n'),
+        ("a.csv", 'id, TEXT , Category\n1,"where, please",lost_card\n'),
+        ("a.csv", 'text,label;note,label\n"where, please",hers,lost_card\n'),
+        ("a.csv", 'Label,text,label\nhers,"where, please",lost_card\n'),
+    ],
+)
+def test_columns_are_told_by_the_header_however_it_was_saved(
+    intent: Policy, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    (row,) = read_rows(intent, [tmp_path / name])
+    assert (row.text, row.labels) == ("where, please", ("lost_card",))
+
+
+def test_a_name_that_is_no_label_is_told_once_and_what_stands_for_none(
+    intent: Policy, safety: Policy, tmp_path: Path
+) -> None:
+    rows = ("text,label", "a,ham", "b,violence", "c,ham", "d,Violence", "e,ham")
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    with pytest.raises(TrainingError) as caught:
+        read_rows(safety, [tmp_path / "a.csv"])
+    named = f"in the policy {safety.name}"
+    assert str(caught.value).replace(str(tmp_path), "").splitlines() == [
+        f"/a.csv:2: no label 'ham' {named} (2 more rows have it); where no label holds, write none",
+        f"/a.csv:5: no label 'Violence' {named}; did you mean 'violence'? where no label holds, write none",
+    ]
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "zzz"}\n' * 2)
+    with pytest.raises(TrainingError, match=r"jsonl:1: no label 'zzz' .* \(1 more row has it\); .*, write other$"):
+        read_rows(intent, [tmp_path / "a.jsonl"])
+
+
+def test_many_problems_are_not_all_told(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "a", "label": "no {index}"}}\n' for index in range(50)))
+    with pytest.raises(TrainingError) as caught:
+        read_rows(intent, [tmp_path / "a.jsonl"])
+    assert str(caught.value).splitlines()[20:] == ["… and 30 more"]
 
 
 def test_a_text_that_unquoted_commas_would_cut_is_named(intent: Policy, tmp_path: Path) -> None:

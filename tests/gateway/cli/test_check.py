@@ -105,7 +105,8 @@ def test_rows_and_prices_are_read_too(folder: Path) -> None:
     assert ("prices.yaml", ["models", "m", "outptu"], 'no such key; did you mean "output"?') in said
     lines = f"{folder}/policies/rows.jsonl:"
     for key in ("data", "teacher"):
-        assert ("shop.yaml", [key], f"{lines}2: no label 'huors' in the policy shop; did you mean 'hours'?") in said
+        meant = "did you mean 'hours'? where no label holds, write other"
+        assert ("shop.yaml", [key], f"{lines}2: no label 'huors' in the policy shop; {meant}") in said
         assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in said
 
 
