@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from classifiers.report import cautions
+from classifiers.report import cautions, provenance
 from classifiers.report.figures import interval, number, percent
 
 FILE = "MODEL_CARD.md"
@@ -39,11 +39,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield "## Where it is weak"
     yield ""
     yield from _weakest(held)
-    if report["measured_on"] == "written text":
-        yield (
-            "- All of this was measured on text written for training. It orders models; it promises nothing about "
-            "traffic: measure on your own messages with `offramp eval`."
-        )
+    if told := provenance.caution(report):
+        yield f"- {told}"
     if report["encoder"]:
         yield "- It was trained for the languages that its policy names; text that is surely in another one abstains."
     if poor := cautions.languages(report):
@@ -55,7 +52,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
-    where = f"held-out {report['measured_on']}, {held['rows']} rows"
+    where = f"held-out {provenance.where(report)}"
     if "flagged" in held and report["kind"] != "safety":
         exact = f"{percent(held['accuracy'])} of texts are given just their labels (95 %: {interval(held['interval'])})"
         yield f"On {where}: {exact};"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from classifiers.report import cautions, sections
+from classifiers.report import cautions, provenance, sections
 from classifiers.report.figures import interval, number, percent, plain
 from classifiers.report.layout import document, listed, quoted, table
 from classifiers.report.teachers import remarks
@@ -61,11 +61,11 @@ def _patterns(report: Mapping[str, Any]) -> str:
 
 def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
     told = (
-        f"Measured on held-out {escape(report['measured_on'])}, {held['rows']} rows: each was scored by a fit that saw"
-        " neither it nor its group."
+        f"Measured on held-out {escape(provenance.where(report))}: each was scored by a fit that saw neither it nor its"
+        " group."
     )
-    if report["measured_on"] == "written text":
-        told += " Written text orders models; it promises nothing about traffic."
+    if caution := provenance.caution(report):
+        told += f" {escape(caution)}"
     if report["everyday"]["rows"]:
         told += (
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."

@@ -15,7 +15,7 @@ from classifiers.training.evaluate import evaluate
 from classifiers.training.fit.trained import Trained
 from classifiers.training.neighbours import beside_errors
 from classifiers.training.rounds import Rounds
-from classifiers.training.rows import Row
+from classifiers.training.rows import REAL, Row
 from classifiers.training.write.sentences import Written
 
 
@@ -51,6 +51,7 @@ def account(
         "poorly_read": list(poorly_read(policy.encoder, policy.languages)) if trained.model.stages else [],
         "patterns": trained.model.policy.patterns,
         "measured_on": trained.settings["calibrated_on"],
+        "measured_real": sum(held[index].source in REAL for index in own),
         "text": {
             "rows": len(rows),
             "groups": len({row.group for row in rows}),

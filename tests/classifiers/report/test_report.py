@@ -141,6 +141,24 @@ def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:
 def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
     refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
     page = html.page(refused)
+@pytest.mark.parametrize("make", [html.page, card.page])
+@pytest.mark.parametrize("on", ["written and real text", "real rows, with written text where those are few"])
+def test_a_few_real_rows_make_no_measure_of_traffic(
+    reports: dict[str, Any], make: Callable[[dict[str, Any]], str], on: str
+) -> None:
+    rows = reports["intent"]["held_out"]["rows"]
+    page = make({**reports["intent"], "measured_on": on, "measured_real": 1})
+    assert f"held-out {on}, {rows} rows, 1 of them real" in page
+    assert f"1 of the {rows} rows that this was measured on is real" in page
+    assert "promises nothing about traffic: measure on your own messages with `offramp eval`" in page
+
+
+def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[str, Any]) -> None:
+    page = card.page(reports["intent"])
+    assert re.search(r"[\d.]+ % answered \(95 %: [\d.]+ – [\d.]+ %\)", page)
+    assert re.search(r"% wrong \(95 %: [\d.]+ – [\d.]+ %\)", page)
+
+
     check_page(page)
     assert "Not published" in page
     assert "goal: &lt;1% is not reached" in page

@@ -163,7 +163,16 @@ def test_real_rows_calibrate_where_there_are_enough(run: Train, tmp_path: Path) 
     (tmp_path / "rows.jsonl").write_text("\n".join(rows))
     outcome = run(data=["rows.jsonl"])
     assert outcome.report["measured_on"] == "real rows"
+    assert outcome.report["measured_real"] == outcome.report["held_out"]["rows"]
     assert outcome.report["by_source"]["data"]["accuracy"] > 0.95
+
+
+def test_one_real_row_is_counted_and_warned_of(run: Train, tmp_path: Path) -> None:
+    (tmp_path / "row.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
+    outcome = run(data=["row.jsonl"])
+    assert outcome.report["measured_on"] == "written and real text"
+    assert outcome.report["measured_real"] == 1
+    assert "promises nothing about traffic" in (outcome.folder / "MODEL_CARD.md").read_text()
 
 
 def test_a_file_of_sentences_is_a_teacher(run: Train, tmp_path: Path) -> None:
