@@ -65,7 +65,8 @@ def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
         yield f"AUPRC {number(held['any']['auprc'])}."
     else:
         yield f"On {where}: accuracy {percent(held['accuracy'])} (95 %: {interval(held['interval'])});"
-        yield f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong;"
+        yield f"{percent(held['answered'])} answered (95 %: {interval(held['answered_interval'])}),"
+        yield f"of which {percent(held['error'])} wrong (95 %: {interval(held['error_interval'])});"
         yield f"ECE {number(held['ece'])}."
 
 

@@ -85,7 +85,11 @@ def _risk(title: str, done: str, curve: Sequence[Mapping[str, float]]) -> str:
 
 def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
     names, cells = matrix["labels"], [(cell[0], cell[1], cell[2]) for cell in matrix["cells"]]
+    named, drawn = {index for cell in cells for index in cell[:2]}, set(svg.shown_of(cells))
     yield f'<div id="confusion">{svg.confusion("Confusion", names, cells)}</div>'
+    if len(drawn) < len(named):
+        what = f"the {len(drawn)} with most errors are drawn" if drawn else "none was taken for another"
+        yield f'<p class="note">{len(named)} labels are too many for one matrix: {what}, the rest is listed below.</p>'
     for (truth, said, count), texts in zip(cells, matrix["texts"], strict=True):
         title = f"{escape(names[truth])} → {escape(names[said])}: {count} {'row' if count == 1 else 'rows'}"
         some = f", here are {len(texts)}" if len(texts) < count else ""
@@ -94,16 +98,26 @@ def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
             f'<section class="cell" id="cell-{truth}-{said}"><h3>{title}{some}</h3>'
             f'{table(["text", "certain"], lines)}<p><a href="#confusion">back to the matrix</a></p></section>'
         )
-    pairs = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))[:_PAIRS]
-    if pairs:
-        yield "<h3>What is confused most</h3>"
+    pairs = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], cell))
+    listed = [pair for place, pair in enumerate(pairs) if place < _PAIRS or not drawn.issuperset(pair[:2])]
+    if listed:
+        yield "<h3>What is confused most</h3>" if len(listed) <= _PAIRS else "<h3>What is confused</h3>"
         yield table(
             ["is", "said", "rows"],
             [
-                [escape(names[truth]), escape(names[said]), f'<a href="#cell-{truth}-{said}">{count}</a>']
-                for truth, said, count in pairs
+                [escape(names[truth]), escape(names[said]), _to_cell((truth, said, n), str(n))]
+                for truth, said, n in listed
             ],
         )
+    right = [cell for cell in cells if cell[0] == cell[1] and cell[0] not in drawn]
+    if right:
+        links = " · ".join(_to_cell(cell, f"{names[cell[0]]} {cell[2]}") for cell in right)
+        yield f"<details><summary>Right, of labels that are not drawn</summary><p>{links}</p></details>"
+
+
+def _to_cell(cell: svg.Cell, told: str) -> str:
+    truth, said, _ = cell
+    return f'<a href="#cell-{truth}-{said}">{escape(told)}</a>'
 
 
 def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, float]]) -> str:

@@ -1,5 +1,6 @@
 """Pictures as inline SVG: curves, a reliability diagram, a confusion matrix. Pure: numbers in, markup out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -7,6 +8,9 @@ _SIZE, _MARGIN = 260, 50
 _COLOURS = tuple(f"var(--c{index})" for index in range(10))
 _BIGGEST_MATRIX = 120
 _LONGEST_NAME = 36
+
+Cell = tuple[int, int, int]
+"""Of a confusion matrix: truth, said, count; by index into the labels."""
 
 Curve = tuple[str, Sequence[tuple[float, float]]]
 
@@ -41,13 +45,25 @@ def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str
     return _figure(title, "".join(body), "")
 
 
-def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int, int]]) -> str:
-    """cells: truth, said, count by index into labels. The diagonal is right; what is off it stands out in red.
+def shown_of(cells: Sequence[Cell]) -> list[int]:
+    """Which labels `confusion` draws: all that have a cell, or of too many those with the most errors."""
+    named = sorted({index for cell in cells for index in cell[:2]})
+    if len(named) <= _BIGGEST_MATRIX:
+        return named
+    errors: Counter[int] = Counter()
+    for truth, said, count in cells:
+        if truth != said:
+            errors.update({truth: count, said: count})
+    return sorted(index for index, _ in errors.most_common(_BIGGEST_MATRIX))
+
+
+def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> str:
+    """The diagonal is right; what is off it stands out in red. Only the labels of `shown_of`; empty without any.
 
     Each cell leads to the element `cell-TRUTH-SAID` of the page.
     """
-    shown = [index for index in range(len(labels)) if any(index in cell[:2] for cell in cells)]
-    if not shown or len(shown) > _BIGGEST_MATRIX:
+    shown = shown_of(cells)
+    if not shown:
         return ""
     place = {index: position for position, index in enumerate(shown)}
     step = max(7, min(26, 620 // len(shown)))
@@ -62,6 +78,8 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[tuple[int, int,
         turn = f'transform="rotate(-60 {centre:.1f} {left - 5})"'
         parts.append(f'<text x="{centre:.1f}" y="{left - 5}" {style} {turn}>{name}</text>')
     for truth, said, count in cells:
+        if truth not in place or said not in place:
+            continue
         share = count / max(totals[truth], 1)
         colour = "good" if truth == said else "bad"
         x, y = left + place[said] * step, left + place[truth] * step

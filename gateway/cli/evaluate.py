@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds, targets
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, fail, percent, print_json, quoted, stderr, stdout
+from gateway.cli.output import Exit, Json, between, fail, percent, print_json, quoted, stderr, stdout, surely
 
 
 def evaluate(
@@ -85,15 +85,14 @@ def evaluate(
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.suite.table import plain
 
-    low, high = found["interval"]
-    yield f"{found['rows']} rows: accuracy {percent(found['accuracy'])} (95 %: {low:.1%} to {high:.1%})"
+    yield f"{found['rows']} rows: accuracy {percent(found['accuracy'])} (95 %: {between(found['interval'])})"
     yield from _cautions(found)
     if "answered" in found:
-        yield f"answered {percent(found['answered'])}, of which wrong {percent(found['error'])}"
+        yield f"answered {surely(found, 'answered')}, of which wrong {surely(found, 'error')}"
     elif found["kind"] == "safety":
         flagged, ranking = found["flagged"], found["any"]
-        yield f"flagged: {percent(flagged['harmful'])} of the harmful, {percent(flagged['harmless'])} of the harmless"
-        yield f"recall at 1 % false alarms {percent(ranking['recall_at_1pct_false_alarms'])}"
+        yield f"flagged: {surely(flagged, 'harmful')} of the harmful, {surely(flagged, 'harmless')} of the harmless"
+        yield f"recall at 1 % false alarms {surely(ranking, 'recall_at_1pct_false_alarms')}"
     if found["ece"] is not None:
         yield f"calibration error (ECE) {found['ece']:.3f}"
     if found["latency"]:
@@ -117,9 +116,8 @@ def _slots(found: Mapping[str, Any]) -> Iterator[str]:
         yield "no row that counts is of a file that marks slots, so slots are not measured"
         return
     yield f"slots on {found['rows']} texts: {_shares(found)}"
-    low, high = found["whole_interval"]
     asked = "label and all slots" if found["with_label"] else "all slots"
-    yield f"{asked} right in {percent(found['whole'])} of texts (95 %: {low:.1%} to {high:.1%})"
+    yield f"{asked} right in {percent(found['whole'])} of texts (95 %: {between(found['whole_interval'])})"
     yield from (f"  slot {name}: {_shares(values)}" for name, values in found["slots"].items())
     for error in found["errors"][:10]:
         marked, filled = (

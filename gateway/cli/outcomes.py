@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
 from classifiers.report.teachers import remarks
-from gateway.cli.output import percent, stdout
+from gateway.cli.output import between, percent, stdout, surely
 
 if TYPE_CHECKING:
     from classifiers.training.run import Outcome
@@ -102,15 +102,17 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
 def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     """What was measured, and on what."""
     held = report["held_out"]
-    where = f"on {report['measured_on']} ({held['rows']} rows held out)"
+    real = report["measured_real"]
+    some = f", {real} of them real" if 0 < real < held["rows"] else ""
+    where = f"on {report['measured_on']} ({held['rows']} rows held out{some})"
+    right = f"{percent(held['accuracy'])} (95 %: {between(held['interval'])}) {where}"
     if report["kind"] == "safety":
-        caught, alarms = (percent(held["flagged"][name]) for name in ("harmful", "harmless"))
+        caught, alarms = (surely(held["flagged"], name) for name in ("harmful", "harmless"))
         yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
     elif "answered" in held:
-        answers = f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong"
-        yield f"accuracy {percent(held['accuracy'])} {where}; {answers}"
+        yield f"accuracy {right}; {surely(held, 'answered')} answered, of which {surely(held, 'error')} wrong"
     else:
-        yield f"just the right labels for {percent(held['accuracy'])} {where}"
+        yield f"just the right labels for {right}"
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated, Any
@@ -60,6 +60,17 @@ def quoted(text: str) -> str:
 def percent(share: float | None) -> str:
     """`0.123` → `12.3%`; a dash where there was nothing to measure."""
     return "–" if share is None else f"{share:.1%}"
+
+
+def between(bounds: Sequence[float]) -> str:
+    """`(0.123, 0.2)` → `12.3% to 20.0%`."""
+    return f"{bounds[0]:.1%} to {bounds[1]:.1%}"
+
+
+def surely(measures: Mapping[str, Any], name: str) -> str:
+    """A share of the measures with its 95 % interval, where there was something to measure."""
+    share = measures[name]
+    return percent(share) if share is None else f"{percent(share)} ({between(measures[f'{name}_interval'])})"
 
 
 def fail(message: str, code: Exit) -> typer.Exit:

@@ -129,7 +129,9 @@ def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder:
     assert done.returncode == 3
     assert "NOT published" in done.stdout
     assert "1 text was given several labels, 2 rows dropped for that; the report says which" in done.stdout
-    assert re.search(r"accuracy \S+% on written text \(\d+ rows held out\); \S+% answered, of which", done.stdout)
+    span = r"\S+% to \S+%\)"
+    accuracy = rf"accuracy \S+% \(95 %: {span} on written text \(\d+ rows held out\); "
+    assert re.search(rf"{accuracy}\S+% \({span} answered, of which \S+% \({span} wrong", done.stdout)
     assert json.loads(run_offramp("models", "list", "--json", cwd=folder).stdout) == []
 
 

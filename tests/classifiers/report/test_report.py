@@ -173,12 +173,38 @@ def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: st
     assert ("No figure here covers people who try to get around it" in page) == (kind == "safety")
 
 
-def test_a_matrix_of_hundreds_of_labels_is_left_out() -> None:
+def test_of_hundreds_of_labels_those_with_most_errors_are_drawn() -> None:
     labels = [f"label {index}" for index in range(200)]
-    assert svg.confusion("c", labels, [(index, index, 1) for index in range(200)]) == ""
+    right = [(index, index, 1) for index in range(200)]
+    assert svg.confusion("c", labels, right) == ""
+    some = svg.confusion("c", labels, [*right, (7, 9, 2)])
+    assert (some.count("<rect"), some.count("label 7"), some.count("label 8")) == (3, 5, 0)
+    errors = [(index, (index + 1) % 200, 1 + (index in range(40, 160))) for index in range(200)]
+    assert svg.shown_of([*right, *errors]) == list(range(40, 160))
     assert svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)]).count("<rect") == 2
     assert 'href="#cell-0-1"' in svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
     assert svg.confusion("c", [], []) == ""
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 150])
+def test_all_texts_behind_a_matrix_of_many_labels_can_be_reached(
+    reports: dict[str, Any], check_page: Callable[[str], Any], wrong: int
+) -> None:
+    cells = [[index, index, 2] for index in range(150)] + [[index, (index + 1) % 150, 1] for index in range(wrong)]
+    texts = [[{"text": f"text {truth} {said}", "confidence": 0.5}] for truth, said, _ in cells]
+    matrix = {"labels": [f"<{index}>" for index in range(150)], "cells": cells, "texts": texts}
+    report = reports["intent"]
+    page = html.page({**report, "held_out": {**report["held_out"], "confusion": matrix}})
+    check_page(page)
+    ids, links = (set(re.findall(rf'{what}(cell-[0-9]+-[0-9]+)"', page)) for what in ('id="', 'href="#'))
+    assert ids == links
+    assert len(ids) == len(cells)
+    drawn = {
+        0: "none was taken for another",
+        1: "the 2 with most errors are drawn",
+        150: "the 120 with most errors are",
+    }
+    assert f"150 labels are too many for one matrix: {drawn[wrong]}" in page
 
 
 def test_curves_stay_inside_their_frame() -> None:
