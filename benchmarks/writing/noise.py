@@ -53,7 +53,7 @@ def _case(
     doubted = right = flipped = 0
     for rows, seed in drawn:
         given, wrong = _flipped(rows, share, seed, list(task.policy.labels), source)
-        own = builtin.write(task.policy, seed, brief=True).rows
+        own = builtin.write(task.policy, seed, plenty=task.policy.labels).rows
         every = [row for row in (*own, *given) if row.labels]
         found = review(task.policy, every, vectors.of([row.text for row in every]), descriptions, seed=seed)
         plain.append(accuracy(task, every, vectors, seed))

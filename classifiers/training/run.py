@@ -109,7 +109,7 @@ def train(
         base_dir=base_dir,
         models_dir=models_dir,
         seed=chance,
-        data_rows=len(data),
+        data=data,
         neighbours=lambda: nearest_labels(policy, lambda texts: embed(encoder, texts)),
         hire=hire,
         approve=approve or _approve,

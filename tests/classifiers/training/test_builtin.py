@@ -108,10 +108,29 @@ def test_english_by_any_tag_is_english(tag: str) -> None:
 
 
 def test_brief_keeps_every_label_and_the_examples() -> None:
-    whole, brief = write(policy(), 0), write(policy(), 0, brief=True)
+    whole, brief = write(policy(), 0), write(policy(), 0, plenty=policy().labels)
     assert len(brief.rows) < len(whole.rows)
     assert {label for row in brief.rows for label in row.labels} == {"card_late", "how_long"}
     assert brief.forms["example"] == 2
+
+
+def test_a_label_without_rows_of_its_own_keeps_its_paraphrases_beside_one_that_has_plenty() -> None:
+    def counted(plenty: tuple[str, ...]) -> Counter[str]:
+        return Counter(row.labels[0] for row in write(policy(), 0, plenty=plenty).rows if row.labels)
+
+    whole, some = counted(()), counted(("card_late",))
+    assert some["how_long"] == whole["how_long"]
+    assert some["card_late"] < whole["card_late"]
+
+
+@pytest.mark.parametrize("plenty", [(), ("card_late",), ("card_late", "how_long")])
+def test_harmful_and_harmless_text_of_a_label_is_framed_alike(plenty: tuple[str, ...]) -> None:
+    framed = {
+        (row.group.partition("/")[0], bool(row.labels))
+        for row in write(policy("safety"), 0, plenty=plenty).rows
+        if row.text.startswith(("Hi, ", "hello there, "))
+    }
+    assert framed == (set() if "card_late" in plenty else {("card_late", True), ("card_late", False)})
 
 
 @pytest.mark.parametrize("labels", [1000, 3000])
