@@ -81,8 +81,8 @@ def write(
 
 
 def plenty(rows: Iterable[Row]) -> frozenset[str]:
-    """The labels that have plenty of sentences, of which equal ones count once. The others need their paraphrases: these
-    are worth 1.1 to 1.8 points of SNIPS with rows of every second label, 0.1 to 0.4 of Banking77."""
+    """The labels that have plenty of sentences, of which equal ones count once. The others need their paraphrases:
+    these are worth 1.1 to 1.8 points of SNIPS with rows of every second label, 0.1 to 0.4 of Banking77."""
     different = {(label, key(row.text, row.system)) for row in rows for label in row.labels}
     counts = Counter(label for label, _ in different)
     return frozenset(label for label, count in counts.items() if count >= _PLENTY)
