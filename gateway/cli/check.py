@@ -132,12 +132,17 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
     """(the key that names the file, what is wrong in it) for rows that training could not read."""
     from classifiers.errors import TrainingError
     from classifiers.training.data import read_rows
+    from classifiers.training.write import file
 
-    for key, names in [("data", policy.data), *(("teacher", teacher.file) for teacher in policy.teachers)]:
+    try:
+        read_rows(policy, [folder / name for name in policy.data])
+    except TrainingError as error:
+        yield from (("data", line) for line in str(error).splitlines())
+    for teacher in policy.teachers:
         try:
-            read_rows(policy, [folder / name for name in names])
+            file.read(policy, teacher, folder)
         except TrainingError as error:
-            yield from ((key, line) for line in str(error).splitlines())
+            yield from (("teacher", line) for line in str(error).splitlines())
 
 
 def _check_gateway(file: Path, found: _Found) -> None:

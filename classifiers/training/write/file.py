@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
 from classifiers.teacher import Teacher
 from classifiers.training.data import group_of, read_rows
@@ -16,12 +17,9 @@ def write(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[R
     """The files' rows; where the policy states how many a label, a random draw of so many, which the seed decides (a
     row of several labels is one of each; of safety's harmless rows as many as of all labels).
 
-    Raises TrainingError naming file:line for what cannot be read.
+    Raises TrainingError as `read` does.
     """
-    rows: list[Row] = []
-    for name in teacher.file:
-        read = read_rows(policy, [base_dir / name], source="file")
-        rows += [replace(row, writer=name, group=_group(name, row)) for row in read]
+    rows = read(policy, teacher, base_dir)
     if teacher.sentences_per_label is None:
         return rows
     chance = random.Random(f"{seed}/{teacher.name}")  # noqa: S311 - no secret
@@ -35,6 +33,24 @@ def write(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[R
             for name in names:
                 left[name] -= 1
     return [row for index, row in enumerate(rows) if index in kept]
+
+
+def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
+    """All rows of its files. Raises TrainingError naming file:line for what cannot be read, and files without a row."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    for name in teacher.file:
+        try:
+            found = read_rows(policy, [base_dir / name], source="file")
+        except TrainingError as error:
+            problems.append(str(error))
+            continue
+        if not found:
+            problems.append(f"{base_dir / name}: holds no row")
+        rows += [replace(row, writer=name, group=_group(name, row)) for row in found]
+    if problems:
+        raise TrainingError("\n".join(problems))
+    return rows
 
 
 def _group(name: str, row: Row) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from classifiers.errors import TrainingError
 from classifiers.policy import Policy
 from classifiers.training.write import file
 
@@ -48,3 +49,17 @@ def test_one_system_prompts_rows_are_one_group_in_all_files(make_policy: Callabl
     groups = [row.group for row in kept(policy, tmp_path, files)]
     assert len(set(groups[:4])) == 1
     assert groups[4].startswith("b.jsonl/")
+
+
+def test_a_file_without_a_row_is_named(safety: Callable[..., Policy], tmp_path: Path) -> None:
+    (tmp_path / "blank.jsonl").write_text("\n  \n")
+    (tmp_path / "header.csv").write_text("text,label\n")
+    (tmp_path / "bad.jsonl").write_text("{")
+    files = {"empty.jsonl": [], "a.jsonl": [{"text": "a", "labels": []}]}
+    policy = safety("empty.jsonl", "a.jsonl", "bad.jsonl", "blank.jsonl", "header.csv")
+    with pytest.raises(TrainingError) as raised:
+        kept(policy, tmp_path, files)
+    empty, bad, blank, header = str(raised.value).splitlines()
+    assert bad.startswith(f"{tmp_path / 'bad.jsonl'}:1: not valid JSON")
+    names = ("empty.jsonl", "blank.jsonl", "header.csv")
+    assert [empty, blank, header] == [f"{tmp_path / name}: holds no row" for name in names]

@@ -110,6 +110,14 @@ def test_rows_and_prices_are_read_too(folder: Path) -> None:
         assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in said
 
 
+def test_a_teachers_file_without_a_row_is_told(folder: Path) -> None:
+    (folder / "policies/told.jsonl").write_text("\n")
+    (folder / "policies/shop.yaml").write_text(POLICY + "teacher: {file: told.jsonl}\n")
+    code, told = checked(folder, "policies/shop.yaml")
+    said = [(one["path"], one["message"]) for one in told["problems"]]
+    assert (code, said) == (2, [(["teacher"], f"{folder}/policies/told.jsonl: holds no row")])
+
+
 def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
     assert "    examples: [are you open on Sunday]\n" in POLICY
     (folder / "policies/shop.yaml").write_text(POLICY.replace("    examples: [are you open on Sunday]\n", ""))
