@@ -47,6 +47,9 @@ def _learned(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
     yield from _slots(report["settings"].get("slots"))
     yield "<h2>Most certain errors</h2>"
     yield sections.errors(held)
+    if taken := report["latency"]:
+        yield "<h2>Latency</h2>"
+        yield sections.latency(taken)
     yield "<h2>Training text</h2>"
     yield _text(report)
 

@@ -16,7 +16,7 @@ from classifiers.errors import PolicyError
 from classifiers.policy import Policy
 from classifiers.slots.check import slot_problems
 from classifiers.teacher import Teacher
-from classifiers.training import accept, by_pattern, export, kept, rounds
+from classifiers.training import accept, by_pattern, export, kept, latency, rounds
 from classifiers.training.account import account
 from classifiers.training.data import read_calls, read_rows
 from classifiers.training.fit import checkpoint, first, recipe
@@ -191,6 +191,7 @@ def _conclude(
     report["incumbent"] = compared and compared.told()
     report["incumbent_note"] = "" if compared else found
     report["text"]["unread_calls"] = unread
+    report["latency"] = latency.of_model(made.trained.model, made.encoders, made.trained.read)
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside, now=now)
 

@@ -48,6 +48,8 @@ def test_the_page_is_whole_and_fetches_nothing(
     assert checker.sources
     assert checker.seen.count("svg") == (3 if kind == "intent" else 5)
     assert "Risk and coverage" in page
+    assert reports[kind]["latency"]["rows"] > 0
+    assert "<h2>Latency</h2>" in page
     assert "recall at 1 %" in page
     assert not re.search(r"\b(None|nan|inf)\b", page)
 
