@@ -1,6 +1,7 @@
 """Words and their tags' logits → what a text fills in, as values; and what a verdict says of it. Pure."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,8 +30,9 @@ def with_slots(
 ) -> Verdict:
     """The verdict with what the texts fill in.
 
-    Where it names a label, only that label's slots are looked for, and required ones among them that nothing fills
-    make it unsure. A text that is none of the labels fills nothing in. every: all slots are looked for all the same.
+    Where it names a label, only that label's slots are looked for, and required ones among them that nothing fills, or
+    only words that have no value, make it unsure. A text that is none of the labels fills nothing in. every: all slots
+    are looked for all the same.
     """
     policy, tagger = model.policy, model.tagger
     names = tuple(policy.slots) if every else _sought(policy, verdict.labels)
@@ -42,12 +44,12 @@ def with_slots(
         for index, one in enumerate(tagged)
         for run in tags.runs(np.float32(tagger.scale) * one.logits, allowed)
     )
-    filled = {value.slot for value in found}
+    filled = {value.slot for value in found if value.value is not None}
     needed = {slot for label in verdict.labels if label in policy.labels for slot in _required(policy, label)}
     missing = tuple(name for name in policy.slots if name in needed and name not in filled)
     verdict = replace(verdict, slots=found, missing=missing)
     if missing and verdict.abstention is None:
-        return replace(verdict, abstention=Abstention.UNSURE, reason=f"nothing says {', '.join(missing)}")
+        return replace(verdict, abstention=Abstention.UNSURE, reason=_reason(missing, {value.slot for value in found}))
     return verdict
 
 
@@ -65,6 +67,13 @@ def _value(policy: Policy, name: str, run: Run, tagged: Tagged, *, now: datetime
         confidence=run.confidence,
         text=index,
     )
+
+
+def _reason(missing: Sequence[str], found: AbstractSet[str]) -> str:
+    unsaid = [name for name in missing if name not in found]
+    unread = [name for name in missing if name in found]
+    told = (("nothing says", unsaid), ("no value can be read of", unread))
+    return ", and ".join(f"{what} {', '.join(names)}" for what, names in told if names)
 
 
 def _required(policy: Policy, label: str) -> Sequence[str]:

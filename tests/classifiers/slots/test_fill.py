@@ -58,6 +58,28 @@ def test_a_required_slot_that_nothing_fills_makes_the_verdict_unsure_but_keeps_i
     assert (found.abstention, found.reason) == (Abstention.UNSURE, "nothing says people")
 
 
+def test_a_required_slot_whose_words_have_no_value_is_not_filled(model: Model) -> None:
+    found = with_slots(verdict("first"), model, [tagged(0, 0, 0, 1)], NOW)
+    assert [(one.slot, one.raw, one.value) for one in found.slots] == [("people", "pm", None)]
+    assert (found.labels, found.missing, found.abstention) == (("first",), ("people",), Abstention.UNSURE)
+    assert found.reason == "no value can be read of people"
+
+
+def test_the_reason_tells_what_nothing_says_from_what_has_no_value(model: Model) -> None:
+    labels = {"first": {"means": "one", "required": ["people", "time"]}, "second": {"means": "two"}}
+    policy = type(model.policy).model_validate({**model.policy.model_dump(by_alias=True), "labels": labels})
+    found = with_slots(verdict("first"), replace(model, policy=policy), [tagged(0, 0, 0, 1)], NOW)
+    assert (found.missing, found.reason) == (
+        ("people", "time"),
+        "nothing says time, and no value can be read of people",
+    )
+
+
+def test_a_required_slot_is_filled_where_one_of_its_places_has_a_value(model: Model) -> None:
+    found = with_slots(verdict("first"), model, [tagged(1, 0, 0, 1)], NOW)
+    assert ([one.value for one in found.slots], found.missing) == ([4, None], ())
+
+
 def test_a_label_has_only_its_own_slots(model: Model) -> None:
     found = with_slots(verdict("second"), model, [tagged(1, 0, 3, 4)], NOW)
     assert [one.slot for one in found.slots] == ["time"]
