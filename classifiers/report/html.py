@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from classifiers.report import cautions, provenance, sections
+from classifiers.report import cautions, goals, provenance, sections
 from classifiers.report.figures import interval, number, percent, plain
 from classifiers.report.layout import document, listed, quoted, table
 from classifiers.report.teachers import remarks
@@ -22,7 +22,7 @@ def page(report: Mapping[str, Any]) -> str:
         _patterns(report),
         *(_learned(report, held) if held["labels"] else ()),
         "<h2>Goals and tests</h2>",
-        _goals(report),
+        goals.section(report),
         _cascade(report),
         "<h2>How it was made</h2>",
         _settings(report),
@@ -209,48 +209,6 @@ def _teachers(report: Mapping[str, Any]) -> Iterator[str]:
         rows.append([escape(cell) if isinstance(cell, str) else cell for cell in cells])
     if rows:
         yield table(["teacher", "sentences", "share", "cost in this run", "tokens in + out", ""], rows)
-
-
-_MARKS = {
-    True: '<span class="yes">met</span>',
-    False: '<span class="no">not met</span>',
-    None: "not shown, with nothing to measure it on",
-}
-
-
-_SIDES = ("catch", "false_alarms")
-_AIMED = "aimed at, not demanded"
-
-
-def _goals(report: Mapping[str, Any]) -> str:
-    parts = []
-    for goal in report["goals"]:
-        mark = _MARKS[goal["met"]]
-        if "label" in goal:
-            mark = _MARKS[goal["demanded_met"]] if goal["demanded"] else _AIMED
-            aims = {side: "" if side in goal["demanded"] or not goal["stated"] else f" ({_AIMED})" for side in _SIDES}
-            wanted = f"catch {percent(goal['catch'])}{aims['catch']}"
-            wanted += f" at {percent(goal['false_alarms'])} false alarms{aims['false_alarms']}"
-            asked = f"{escape(goal['label'] or 'any label')}: {wanted}"
-            caught, alarms = (interval(goal[f"{side}_interval"]) for side in ("caught", "alarms"))
-            reached = f"{percent(goal['caught'])} ({caught}) at {percent(goal['alarms'])} ({alarms})"
-            asked += "" if goal["stated"] else " (by default)"
-        else:
-            asked = f"at most {percent(goal['max_error'])} error, at least {percent(goal['min_answered'])} answered"
-            error = f"{percent(goal['error'])} ({interval(goal['error_interval'])})" if "error" in goal else "–"
-            reached = f"{error} error, {percent(goal.get('answered'))} answered"
-        parts.append(f"<li>{asked}: {mark}, {reached} on {escape(goal['measured_on'])}</li>")
-    tests = report["tests"]
-    failed = "".join(f'<li class="no">{escape(line)}</li>' for line in tests["failed"])
-    passed = f"{tests['count'] - len(tests['failed'])} of the policy's {tests['count']} tests pass"
-    if tests.get("left_out"):
-        passed += f"; {tests['left_out']} under a system prompt are left out, since none is read"
-    note = (
-        '<p class="note">In brackets: 95 % intervals (Wilson) on the rows by which the thresholds were chosen.</p>'
-        if parts
-        else ""
-    )
-    return f"<ul>{''.join(parts)}</ul>{note}<p>{passed}.</p><ul>{failed}</ul>"
 
 
 def _cascade(report: Mapping[str, Any]) -> str:

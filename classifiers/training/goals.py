@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from classifiers.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.training import bands as by_band
-from classifiers.training import calibrate, safety_goal
+from classifiers.training import calibrate, safety_goal, topic_goal
+from classifiers.training.goal_rows import Given, Judged
 from classifiers.training.grey import Bools
-from classifiers.training.statistics import ROUNDING, fewest, wilson
+from classifiers.training.statistics import fewest, wilson
 
 _MOST_DOUBT = 0.1
 """Of harmless text that may be in doubt, over all labels together."""
@@ -52,12 +53,17 @@ class _Answers:
             "error": round(wrong / max(total, 1), 5),
             "error_interval": wilson(wrong, total),
             "answered": round(int((answered & self.counted).sum()) / self.in_scope, 5),
+            **self._given(answered).record(),
         }
 
     def at(self, point: calibrate.Reach) -> str:
         """What a threshold reaches, for people."""
-        answered = int((self.confidences[self.counted] >= point.act).sum()) / self.in_scope
-        return f"{point.error:.1%} with {answered:.1%} answered"
+        over: Bools = self.confidences >= point.act
+        answered = int((over & self.counted).sum()) / self.in_scope
+        return f"{point.error:.1%} with {answered:.1%} answered ({self._given(over)})"
+
+    def _given(self, answered: Bools) -> Given:
+        return Given(answers=int(answered.sum()), beside=int((answered & ~self.counted).sum()))
 
 
 def for_one(
@@ -92,11 +98,12 @@ def for_one(
     reach = calibrate.act_for_error(confidences, correct, max_error)
     met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
+    judged = Judged(rows=len(truth), beside=int((truth == other).sum()))
     record: dict[str, Any] = {
         "max_error": max_error,
         "min_answered": goal.min_answered,
         "measured_on": on,
-        "rows": len(truth),
+        **judged.record(),
         "met": met,
     }
     missed: tuple[str, ...] = ()
@@ -107,7 +114,7 @@ def for_one(
         if reach and nearest and reach.error < nearest.error and (confidences[counted] >= reach.act).any():
             best += f"; within the error wanted, {answers.at(reach)}"
         wanted = f"at most {max_error:.1%} error with at least {goal.min_answered:.1%} answered"
-        missed = (f"goal: {wanted} is not reached on {on}; {best}",)
+        missed = (f"goal: {wanted} is not reached on {on} ({judged}); {best}",)
     act = nearest.act if nearest else NEVER.act
     chosen = Chosen(thresholds=_same(classes, act), goals=[record], missed=missed)
     if not met:
@@ -158,47 +165,12 @@ def for_any(
     return _for_topics(policy, probabilities, holds, on)
 
 
-def _for_topics(policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str) -> Chosen:
-    thresholds = {
-        name: calibrate.topic_threshold(
-            probabilities[:, index],
-            holds=holds[:, index],
-            max_error=policy.goal.max_error if policy.goal else None,
-            most_doubt=_MOST_DOUBT / len(policy.labels),
-        )
-        for index, name in enumerate(policy.labels)
-    }
+def _for_topics(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
+    limits = topic_goal.thresholds(policy, probabilities, holds, most_doubt=_MOST_DOUBT)
     if policy.goal is None:
-        return Chosen(thresholds=thresholds, goals=[])
-    max_error = policy.goal.max_error
-    act, unsure = (np.array([getattr(one, side) for one in thresholds.values()]) for side in ("act", "unsure"))
-    named = probabilities >= act
-    grey = (probabilities >= unsure) & ~named
-    # where nothing is named, nothing is wrong either, which shows nothing
-    error = float((named & ~holds).sum() / named.sum()) if named.any() else None
-    answered = float((~grey.any(axis=1)).mean()) if len(grey) else 0.0
-    met = safety_goal.met(
-        None if error is None else error <= max_error + ROUNDING, answered >= policy.goal.min_answered - ROUNDING
-    )
-    record: dict[str, Any] = {
-        "max_error": max_error,
-        "min_answered": policy.goal.min_answered,
-        "measured_on": on,
-        "rows": len(holds),
-        "met": met,
-        "answered": round(answered, 5),
-    }
-    if error is not None:
-        wrong = int((named & ~holds).sum())
-        record |= {"error": round(error, 5), "error_interval": wilson(wrong, int(named.sum()))}
-    wanted = f"at most {max_error:.1%} error with at least {policy.goal.min_answered:.1%} answered"
-    best = f"{error:.1%} with" if error is not None else "to name nothing, with"
-    missed = {
-        True: (),
-        False: (f"goal: {wanted} is not reached on {on}; the nearest reachable is {best} {answered:.1%} answered",),
-        None: (f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data",),
-    }
-    return Chosen(thresholds=thresholds, goals=[record], missed=missed[met])
+        return Chosen(thresholds=limits, goals=[])
+    found = topic_goal.reached(policy.goal, limits, probabilities, holds, on=on)
+    return Chosen(thresholds=limits, goals=[found.record], missed=(found.missed,) if found.missed else ())
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> Chosen:

@@ -64,8 +64,8 @@ def show(policy: Policy, outcome: "Outcome") -> None:
         console.print(f"  {note}", style="yellow", soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
         console.print(f"  {line}", soft_wrap=True)
-    if note := report["settings"].get("note"):
-        console.print(f"  {note}", style="yellow", soft_wrap=True)
+    for line in _notes(report):
+        console.print(f"  {line}", style="yellow", soft_wrap=True)
     for line in outcome.missed:
         console.print(f"  missed: {line}", style="red", soft_wrap=True)
     page = outcome.folder / "report.html"
@@ -116,3 +116,12 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"
+
+
+def _notes(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was done otherwise than the policy says, and what nobody will see answered."""
+    if note := report["settings"].get("note"):
+        yield note
+    for goal in report["goals"]:
+        if never := goal.get("never_named"):
+            yield f"never named: {', '.join(never)}; no threshold keeps to goal.max_error on {goal['measured_on']}"

@@ -84,12 +84,15 @@ def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> N
     shared |= {"demanded": ["catch", "false_alarms"], "demanded_met": False}
     answers = {"max_error": 0.05, "min_answered": 0.0, "met": False}
     unshown = {"max_error": 0.02, "min_answered": 0.0, "met": None, "answered": 1.0}
+    unshown |= {"rows": 243, "rows_of_no_label": 207, "never_named": ["<a>", "b"]}
     goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers, unshown)]
     page = html.page({**reports["safety"], "goals": goals})
     assert "any label: catch 95.0 % at 3.0 % false alarms" in page
     assert "80.0 % (70.0 – 87.0 %) at 2.0 % (1.0 – 5.0 %) on real rows" in page
     assert "– error, – answered on real rows" in page
     assert "0.0 % answered: not shown, with nothing to measure it on, – error, 100.0 % answered on real rows" in page
+    more = "real rows (243 rows, 207 of them everyday sentences and other text of no label)"
+    assert f'{more}; <span class="no">never named: &lt;a&gt;, b</span></li>' in page
 
 
 @pytest.mark.parametrize(

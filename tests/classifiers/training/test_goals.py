@@ -38,8 +38,9 @@ def test_a_goal_that_is_missed_says_how_near_it_comes(make_policy: Callable[...,
     chosen = for_one(policy, CLASSES, *held_out(80, 20), on="written text")
     assert chosen.goals[0]["met"] is False
     wanted = "at most 1.0% error with at least 90.0% answered is not reached on written text"
-    best = "the nearest reachable is 20.0% with 100.0% answered; within the error wanted, 0.0% with 80.0% answered"
-    assert chosen.missed == (f"goal: {wanted}; {best}",)
+    best = "the nearest reachable is 20.0% with 100.0% answered (100 answers)"
+    best += "; within the error wanted, 0.0% with 80.0% answered (80 answers)"
+    assert chosen.missed == (f"goal: {wanted} (100 rows); {best}",)
 
 
 def test_text_that_is_called_other_is_not_answered(make_policy: Callable[..., Policy]) -> None:
@@ -60,7 +61,12 @@ def test_other_that_is_named_is_wrong_and_no_answer(make_policy: Callable[..., P
         chosen = for_one(policy, CLASSES, probabilities, truth, on="real rows")
         assert bool(chosen.missed) is missed
         assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.5, round(12 / 62, 5))
-    assert chosen.missed[0].endswith("the nearest reachable is 19.4% with 50.0% answered")
+    told = chosen.missed[0]
+    assert "on real rows (200 rows, 100 of them everyday sentences and other text of no label); the nearest" in told
+    assert told.endswith("is 19.4% with 50.0% answered (62 answers, 12 of them to text of no label)")
+    record = chosen.goals[0]
+    assert (record["rows"], record["rows_of_no_label"]) == (200, 100)
+    assert (record["answers"], record["answers_to_no_label"]) == (62, 12)
 
 
 def test_text_unlike_training_is_no_answer_however_likely_a_label(make_policy: Callable[..., Policy]) -> None:

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from classifiers import Reading, Runtime
-from classifiers.policy import Policy
-from classifiers.training import goals
+from classifiers.model import Threshold
+from classifiers.policy import Goal, Policy
+from classifiers.training import goals, topic_goal
 from classifiers.training.calibrate import topic_threshold
 from classifiers.training.rows import Row
 from classifiers.training.run import train
@@ -172,7 +173,45 @@ def test_a_goal_is_not_shown_where_nothing_is_named() -> None:
     assert chosen.missed == (told,)
     low = goals.for_any(tickets(goal={"min_answered": "90%"}), scores, holds, "written text")
     assert low.goals[0]["met"] is False
-    assert low.missed[0].endswith("the nearest reachable is to name nothing, with 66.7% answered")
+    assert low.missed[0].endswith("the nearest reachable is to name nothing, with 0.0% answered (0 labels)")
+
+
+def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
+    """Ten texts of the first label and ten of the second, the half of either in doubt, beside 200 of none."""
+    holds = np.zeros((220, 3), bool)
+    holds[:10, 0] = holds[10:20, 1] = True
+    scores = np.full((220, 3), 0.01, np.float32)
+    scores[:5, 0] = scores[10:15, 1] = 0.9
+    scores[5:10, 0] = scores[15:20, 1] = 0.5
+    scores[20:24, :2] = 0.5
+    for least, missed in (("50%", False), ("51%", True), ("90%", True)):
+        chosen = goals.for_any(tickets(goal={"max_error": "10%", "min_answered": least}), scores, holds, "written text")
+        (goal,) = chosen.goals
+        assert (goal["answered"], goal["error"], goal["met"]) == (0.5, 0.0, not missed)
+        assert (goal["rows"], goal["rows_of_no_label"], goal["answers"]) == (220, 200, 10)
+        assert bool(chosen.missed) is missed
+    rows = "220 rows, 200 of them everyday sentences and other text of no label"
+    assert f"is not reached on written text ({rows}); the nearest reachable is 0.0% with 50.0%" in chosen.missed[0]
+
+
+def test_a_text_of_a_label_that_is_given_none_is_no_answer() -> None:
+    holds = np.array([[1, 0]] * 20, bool)
+    scores = np.array([[0.9, 0.1]] * 15 + [[0.1, 0.1]] * 5, np.float32)
+    limits = dict.fromkeys(("one", "two"), Threshold(act=0.8, unsure=0.5))
+    for least, missed in ((0.75, False), (0.76, True)):
+        found = topic_goal.reached(Goal(max_error=0, min_answered=least), limits, scores, holds, on="real rows")
+        assert (found.record["answered"], bool(found.missed)) == (0.75, missed)
+
+
+def test_a_label_that_no_threshold_keeps_to_its_goal_is_told() -> None:
+    holds = np.zeros((40, 3), bool)
+    holds[:20, 0] = holds[20:30, 2] = True
+    scores = np.full((40, 3), 0.01, np.float32)
+    scores[:20, 0] = 0.9
+    scores[20:, 2] = 0.6
+    chosen = goals.for_any(tickets(goal={"max_error": "10%", "min_answered": "50%"}), scores, holds, "written text")
+    assert chosen.missed == ()
+    assert chosen.goals[0]["never_named"] == ["domain", "outage"]
 
 
 @pytest.mark.parametrize("kind", ["intent", "safety", "slots"])

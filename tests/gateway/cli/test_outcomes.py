@@ -45,3 +45,10 @@ def test_why_there_was_no_round_is_told(capsys: pytest.CaptureFixture[str]) -> N
     why = "a teacher that failed (answered 503)"
     assert shown(capsys, rounds_ended=why) == [f"no round for confused labels; ended by: {why}"]
     assert shown(capsys) == []
+
+
+def test_labels_that_are_never_named_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    goal = {"measured_on": "written text", "met": True}
+    never = "never named: b, c; no threshold keeps to goal.max_error on written text"
+    assert shown(capsys, goals=[goal, {**goal, "never_named": ["b", "c"]}]) == [never]
+    assert shown(capsys, goals=[{**goal, "never_named": []}]) == []
