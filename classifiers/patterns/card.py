@@ -1,16 +1,19 @@
 """Payment card numbers: a known issuer's prefix, a length that the issuer gives out, and Luhn's check digit."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from classifiers.patterns.digits import AFTER, BEFORE, GAP, SOME_GAP, near, prefixes
+from classifiers.patterns.digits import AFTER, BEFORE, compact, near
 
-_START = re.compile(
-    r"[2-6]"
-    + BEFORE.format("[2-6]")
-    # groups of several digits, or single digits each for itself
-    + rf"(?=(?:{GAP}\d){{11}})(?=(\d{{1,18}}(?:{SOME_GAP}\d{{2,16}}){{0,9}}|(?:{SOME_GAP}\d(?!\d)){{11,18}}))"
-)
+_RUN = re.compile(r"\d++(?:(?:[ \t\r\n.\-_]{1,2}| ?[-/] ?)\d++)*+")
+"""Groups of digits, and what may be between two of one number."""
+_GROUP = re.compile(r"\d+")
+_WIDE = re.compile(r"...|.*/")
+_BREAK = re.compile(r"[\t\r\n]")
+_START = re.compile("[2-6]" + BEFORE.format("[2-6]"))
+_GLUED = re.compile(r"(?i)(?:card|karte|carte|tarjeta|cart[aã]o|visa|master|maestro|kaart|amex|discover|diners|cc)$")
+_GLUED_CHARS = 8
 _AFTER = re.compile(AFTER)
 _ISSUERS = tuple(
     (re.compile(prefix), frozenset(lengths))
@@ -26,24 +29,86 @@ _ISSUERS = tuple(
 )
 _WORDS = re.compile(r"(?i)card|karte|carte|tarjeta|cart[aã]o|visa|maestro|kaart|kart[ay]|\bpan\b|卡|カード")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_LEAST, _MOST = 12, 19
+_SHORT = 2
+"""Digits; groups of so few are as often the cells of a table."""
+
+_Span = tuple[int, int]
 
 
-def find(text: str) -> Iterator[tuple[int, int]]:
+def find(text: str) -> Iterator[_Span]:
     """(start, end) of each card number."""
-    place = 0
-    while match := _START.search(text, place):
-        start, place = match.start(), match.start() + 1
-        for end, number in prefixes(match[0] + match[1], 12, 19):
-            stop = start + end
-            if luhn(number) and _AFTER.match(text, stop) and _issued(number, text, start, stop):
-                yield start, stop
-                place = stop
-                break
+    done = 0
+    for start, end in candidates(text):
+        number = compact(text[start:end])
+        if start >= done and luhn(number) and _issued(number, text, start, end):
+            yield start, end
+            done = end
+
+
+def candidates(text: str) -> Iterator[_Span]:
+    """(start, end) of each run of digits that is written as a card number may be, the longest first of those that
+    begin at one place. Few of them, however many numbers there are: a table's rows and columns make next to none."""
+    for run in _RUN.finditer(text):
+        if run.end() - run.start() < _LEAST:
+            continue
+        groups = [match.span() for match in _GROUP.finditer(text, *run.span())]
+        for place, (start, _) in enumerate(groups):
+            if text[start] in "23456" and _opens(text, groups, place) and _begins(text, start):
+                ends = [end for end in _ends(text, groups, place) if _AFTER.match(text, end)]
+                yield from ((start, end) for end in reversed(ends))
 
 
 def luhn(number: str) -> bool:
     """Whether the last digit is the check digit of those before it."""
     return not (sum(map(int, number[-1::-2])) + sum(_DOUBLED[int(digit)] for digit in number[-2::-2])) % 10
+
+
+def _begins(text: str, start: int) -> bool:
+    """Whether no word or decimal ends where a number begins, but for one that says what it is (VISA4111…)."""
+    return bool(_START.match(text, start) or _GLUED.search(text, max(0, start - _GLUED_CHARS), start))
+
+
+def _opens(text: str, groups: Sequence[_Span], place: int) -> bool:
+    """Whether a group may be a number's first: of short groups of one width, only the first of its line."""
+    start, end = groups[place]
+    if not place or end - start > _SHORT:
+        return True
+    before, until = groups[place - 1]
+    return until - before != end - start or _broken(text, groups, place)
+
+
+def _broken(text: str, groups: Sequence[_Span], place: int) -> bool:
+    """Whether a tab or a line end stands between a group and the one before it."""
+    return 0 < place < len(groups) and bool(_BREAK.search(text, groups[place - 1][1], groups[place][0]))
+
+
+def _ends(text: str, groups: Sequence[_Span], place: int) -> Iterator[int]:
+    """Where a number may end which begins with a group, of 12 to 19 digits, by length.
+
+    Behind the first, its groups are single digits, or all of several. Slashes, dashes between spaces and line ends
+    part groups of three or more, the former in one way. A number in several lines or cells stands alone: no other
+    touches it there.
+    """
+    own = groups[place : place + _MOST]
+    (start, end), digits, broken = own[0], own[0][1] - own[0][0], False
+    if _LEAST <= digits <= _MOST:
+        yield end
+    if len(own) == 1:
+        return
+    shortest, single, first = digits, own[1][1] - own[1][0] == 1, text[end : own[1][0]]
+    if single and digits > 1:
+        return
+    for index, ((_, until), (start, end)) in enumerate(pairwise(own), place + 1):
+        gap = text[until:start]
+        digits, shortest = digits + end - start, min(shortest, end - start)
+        wide = _WIDE.match(gap) or _WIDE.match(first)
+        if digits > _MOST or (end - start == 1) != single or (wide and (gap != first or shortest <= _SHORT)):
+            return
+        broken = broken or _broken(text, groups, index)
+        alone = shortest > _SHORT and not (_broken(text, groups, place) or _broken(text, groups, index + 1))
+        if digits >= _LEAST and (alone or not broken):
+            yield end
 
 
 def _issued(number: str, text: str, start: int, end: int) -> bool:

@@ -48,10 +48,10 @@ def find(text: str, kinds: Iterable[Kind] = KINDS, between: Callable[[], None] =
     if "secret" in wanted:
         found += [Found(start, end, "secret") for start, end in secret.blocks(text)]
     for start in range(0, len(text), _STEP):
-        between()
         begin, end = max(0, start - _LOOK), _end(text, start + _STEP + _LOOK)
         read = plain(text[begin:end])
         for kind in wanted:
+            between()
             for first, last in _FINDERS[kind](read.text):
                 place, stop = read.origin(first, last)
                 if start <= place + begin < start + _STEP:

@@ -15,7 +15,8 @@ _FORMS: tuple[tuple[str, re.Pattern[str], re.Pattern[str] | None], ...] = (
     *((name, re.compile(f"(?:{form}){AFTER}"), re.compile(words)) for name, form, words in SAID),
 )
 _ANY = re.compile("(?:" + "|".join(form for _, form, *_ in (*BARE, *SAID)) + ")" + AFTER)
-_DIGITS = re.compile(r"\d(?<!\d\d)")
+_DIGITS = re.compile(r"\d(?<!\d\d)(?:(?<=[A-Za-z]\d)|(?=(?:[ ./+-]?[A-Za-z0-9]){5}))")
+"""The first of some: behind a letter, or before as many as the shortest form of digits has."""
 _LETTERS = re.compile(r"(?:(?P<first>[A-Za-z]{3})[ -])?(?P<last>[A-Za-z]{1,6})[ -]?$")
 """Before the first digit, perhaps in two groups."""
 _BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))")
@@ -28,7 +29,8 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
     for digit in _DIGITS.finditer(text):
         place = digit.start()
-        before = _LETTERS.search(text, max(0, place - 8), place)
+        lettered = any(map(str.isalpha, text[max(0, place - 2) : place]))
+        before = _LETTERS.search(text, max(0, place - 8), place) if lettered else None
         starts = {before.start(), before.start("last")} if before else set()
         for start in (place, *starts):
             if _BEGINS.match(text, start) and _ANY.match(text, start):

@@ -31,6 +31,12 @@ _GROUPED = "|".join(
     )
 )
 _NATIONAL = re.compile(rf"[(\d](?:{_GROUPED}){_AFTER}")
+_FIRST = re.compile(
+    r"(?s)\d(?<!\d\d)(?:(?<=[^\d\n]{3}\d)"
+    + "".join(rf"|(?<=(?:[^\W\d_]|[☎📞📱]){'.' * chars}\d)" for chars in range(6))
+    + ")"
+)
+"""A digit before which there may be a word: further than a few characters it is only behind more that are no digits."""
 _ANY = re.compile(rf"[(\d](?<![\d+][(\d])(?<!\d[.,][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
 _SAID = re.compile(
     r"(?i)(?:\b(?:tel|phone|telephone|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
@@ -72,11 +78,13 @@ def _numbers(text: str) -> Iterator[tuple[int, int]]:
     for match in _NATIONAL.finditer(text):
         if 8 <= sum(map(str.isdigit, match[0])) <= 13 and not _DATE.match(match[0]):
             yield match.span()
-    for match in _ANY.finditer(text):
-        if _DATE.match(match[0]) or _computers(match[0]):
+    for digit in _FIRST.finditer(text):
+        place = digit.start()
+        found = (_ANY.match(text, place - 1) if text[place - 1] == "(" else None) or _ANY.match(text, place)
+        if found is None or _DATE.match(found[0]) or _computers(found[0]):
             continue
-        if _said(text[max(0, match.start() - _BEFORE_CHARS) : match.start()]):
-            yield match.span()
+        if _said(text[max(0, found.start() - _BEFORE_CHARS) : found.start()]):
+            yield found.span()
 
 
 def _stamped(text: str, start: int) -> bool:

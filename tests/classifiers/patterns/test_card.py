@@ -1,8 +1,10 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.patterns.card import find, luhn
+from classifiers.patterns.card import candidates, find, luhn
 
 
 @given(st.text("0123456789", min_size=11, max_size=18))
@@ -30,3 +32,50 @@ def test_a_comma_parts_fields_but_not_a_decimal(text: str, count: int) -> None:
 def test_a_prefix_that_no_issuer_has() -> None:
     assert luhn("1111111111111117")
     assert not list(find("1111111111111117"))
+
+
+def table(least: int, most: int, form: str, between: str, size: int) -> str:
+    """A table of random cells, twelve in a row."""
+    chance = random.Random(7)
+    rows = (between.join(form.format(chance.randint(least, most)) for _ in range(12)) for _ in range(size // 50))
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        *(("4 " * 5000, 10), ("4-" * 5000, 10), ("42 " * 4000, 10), ("41-42 " * 2000, 10), ("4" * 10_000, 0)),
+        *(("4111/" * 2000, 4000), ("4111 " * 2000, 4000)),
+        (table(1000, 9999, "{}", "\t", 10_000), 0),
+        (table(0, 9, "{}", " ", 10_000), 1000),
+        (table(1, 49, "{:02}", " ", 10_000), 500),
+    ],
+)
+def test_rows_and_columns_of_numbers_are_hardly_looked_at(text: str, most: int) -> None:
+    assert len(list(candidates(text))) <= most
+
+
+def test_neighbouring_cells_are_no_card() -> None:
+    assert not list(find(table(1000, 9999, "{}", "\t", 100_000)))
+    assert list(find("4111\t1111\t1111\t1111")) == [(0, 19)]
+    assert not list(find("4111\t1111\t1111\t1111\t17"))
+    assert not list(find("17\n4111\n1111\n1111\n1111"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4111 - 1111 - 1111 - 1111", "4111/1111/1111/1111", "4111 / 1111 / 1111 / 1111", "4111 1111\n1111 1111"],
+)
+def test_groups_are_parted_in_many_ways(text: str) -> None:
+    assert list(find(text)) == [(0, len(text))]
+
+
+@pytest.mark.parametrize("word", ["VISA", "card", "Kreditkarte", "tarjeta", "amex", "CC"])
+def test_a_word_for_a_card_may_be_glued_to_it(word: str) -> None:
+    assert list(find(f"{word}4111111111111111")) == [(len(word), len(word) + 16)]
+    assert not list(find(f"{word[:-1]}q4111111111111111"))
+
+
+@pytest.mark.parametrize("text", ["24/12/2026 25/12/2026", "24/12/2026 - 31/12/2026", "5-6-7 / 8-9-10 / 11-12-13"])
+def test_dates_in_a_row_are_no_card(text: str) -> None:
+    assert not list(candidates(text))
