@@ -41,6 +41,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _weakest(held)
     if told := provenance.caution(report):
         yield f"- {told}"
+    if aim := cautions.aim(report):
+        yield f"- {aim}"
     if report["encoder"]:
         yield "- It was trained for the languages that its policy names; text that is surely in another one abstains."
     if poor := cautions.languages(report):

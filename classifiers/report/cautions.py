@@ -3,6 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from classifiers.report.figures import interval, percent
+
+
+def aim(report: Mapping[str, Any]) -> str:
+    """Which share of errors thresholds were to keep to where the policy states no goal, and what came of it; empty
+    where it states one. report: as in report.json."""
+    wanted, held = report.get("aimed_error"), report["held_out"]
+    if wanted is None or held.get("error") is None:
+        return ""
+    reached = f"{percent(held['error'])} ({interval(held['error_interval'])})"
+    return f"Without a goal, {percent(wanted)} wrong among answered is aimed at, not demanded: {reached}."
+
 
 def languages(report: Mapping[str, Any]) -> str:
     """Of the policy's languages those that its encoder knows poorly; empty where there are none. report: as in

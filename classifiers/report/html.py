@@ -32,7 +32,9 @@ def page(report: Mapping[str, Any]) -> str:
 
 def _verdict(report: Mapping[str, Any]) -> str:
     if report.get("accepted"):
-        return '<p class="yes">Published: its tests pass, and the goals that the policy states are met.</p>'
+        stated = any(goal.get("stated", True) for goal in report["goals"])
+        goals = ", and the goals that the policy states are met" if stated else "; the policy states no goal"
+        return f'<p class="yes">Published: its tests pass{goals}.</p>'
     lines = "".join(f"<li>{escape(line)}</li>" for line in report.get("missed", ()))
     return f'<div class="no">Not published:<ul>{lines}</ul></div>'
 
@@ -73,8 +75,8 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
         told += (
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
-    poor = cautions.languages(report)
-    return f'{sections.headline(held)}<p class="note">{told}</p>' + (f"<p>{escape(poor)}</p>" if poor else "")
+    beside = "".join(f"<p>{escape(line)}</p>" for line in (cautions.aim(report), cautions.languages(report)) if line)
+    return f'{sections.headline(held)}<p class="note">{told}</p>{beside}'
 
 
 def _bands(bands: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from classifiers import selftest
 from classifiers.encoder.source import poorly_read
 from classifiers.policy import OTHER, Policy
-from classifiers.training import doubt, goals
+from classifiers.training import calibrate, doubt, goals
 from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit.trained import Trained
@@ -70,6 +70,7 @@ def account(
         "settings": trained.settings,
         "thresholds": goals.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
+        "aimed_error": None if policy.goal or policy.multi_label else calibrate.DEFAULT_ERROR,
         "bands": trained.chosen.by_band,
         "tests": {"count": tests, "failed": list(failures), "left_out": len(policy.tests) - tests},
         "held_out": measures,

@@ -130,7 +130,8 @@ def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach
 
 
 def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
-    """Where the policy states no goal: at most one answer in twenty wrong, neither timid nor reckless."""
+    """Where the policy states no goal: at most one answer in twenty wrong, neither timid nor reckless. The second comes
+    first: what is certain to 0.8 is answered even where more than that is wrong, since nobody asked for the aim."""
     reach = act_for_error(confidences, correct, DEFAULT_ERROR)
     wanted = reach.act if reach else _HIGHEST_ACT
     return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))

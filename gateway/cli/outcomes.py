@@ -111,6 +111,9 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
     elif "answered" in held:
         yield f"accuracy {right}; {surely(held, 'answered')} answered, of which {surely(held, 'error')} wrong"
+        aimed = report["aimed_error"]
+        if aimed is not None and (held["error"] or 0) > aimed:
+            yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"
     else:
         yield f"just the right labels for {right}"
     slots = report["settings"].get("slots")

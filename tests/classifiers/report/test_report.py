@@ -116,6 +116,27 @@ def test_of_a_goal_only_what_the_policy_states_is_judged(
     assert told.replace("<met>", mark) in page
 
 
+def test_without_a_goal_it_says_what_came_of_the_aim(reports: dict[str, Any]) -> None:
+    assert (reports["intent"]["aimed_error"], reports["safety"]["aimed_error"]) == (0.05, None)
+    held = {**reports["intent"]["held_out"], "error": 0.121, "error_interval": (0.07, 0.2)}
+    told = "Without a goal, 5.0 % wrong among answered is aimed at, not demanded: 12.1 % (7.0 – 20.0 %)."
+    for make in (html.page, card.page):
+        assert told in make({**reports["intent"], "held_out": held})
+        assert told not in make({**reports["intent"], "held_out": held, "aimed_error": None})
+        assert "Without a goal" not in make(reports["safety"])
+
+
+def test_what_is_published_without_a_goal_met_none(reports: dict[str, Any]) -> None:
+    none, met = (
+        "its tests pass; the policy states no goal.",
+        "its tests pass, and the goals that the policy states are met.",
+    )
+    stated = {"max_error": 0.05, "min_answered": 0.0, "met": True, "measured_on": "real rows"}
+    assert none in html.page({**reports["intent"], "accepted": True})
+    assert none in html.page({**reports["safety"], "accepted": True})
+    assert met in html.page({**reports["intent"], "accepted": True, "goals": [stated]})
+
+
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
     right = np.arange(100) >= 12

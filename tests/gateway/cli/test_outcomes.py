@@ -33,6 +33,21 @@ def shown(capsys: pytest.CaptureFixture[str], **report: Any) -> list[str]:
     return [line.strip() for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("aimed", "error", "told"), [(0.05, 0.121, 1), (0.05, 0.034, 0), (0.05, None, 0), (None, 0.121, 0)]
+)
+def test_more_errors_than_were_aimed_at_are_told(
+    capsys: pytest.CaptureFixture[str], aimed: float | None, error: float | None, told: int
+) -> None:
+    some = (0.1, 0.9)
+    held = {"rows": 9, "accuracy": 0.5, "interval": some, "answered": 0.5, "answered_interval": some}
+    held |= {"error": error, "error_interval": some if error else None}
+    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    measured = {"kind": "intent", "held_out": held, "measured_on": "real rows", "measured_real": 9}
+    lines = shown(capsys, text=text, aimed_error=aimed, **measured)
+    assert lines.count("without a goal, 5.0% wrong is aimed at, not demanded") == told
+
+
 def test_what_a_teacher_was_asked_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {"threat": {"batches": 5, "unusable": 5, "sentences": 0}}
     batches = {"wanted": 10, "answered": 10, "unusable": 5}
