@@ -22,6 +22,10 @@ _ENDS_ITEM: Final = re.compile(r"""\s*(?:[\]}]|\Z|,\s*(?:["'“\[{\]}]|-?\d|true
 _ENDS_KEY: Final = re.compile(r"\s*:")
 
 
+_Barren = dict[tuple[str, re.Pattern[str]], int]
+"""From where on no string ends, by its quotation mark and what must follow that."""
+
+
 class _Broken(Exception):
     """It ends here, whether or not it should."""
 
@@ -32,6 +36,7 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
     What is no JSON is read as far as it goes, without a string that is cut off: its whole strings, lists and objects.
     """
     place = 0
+    barren: _Barren = {}
     for _ in range(_MOST_STARTS):
         found = _START.search(text, place)
         if found is None:
@@ -40,13 +45,13 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
         try:
             value, place = _STRICTLY.raw_decode(text, start)
         except (ValueError, RecursionError):
-            value, place = _nearly(text, start)
+            value, place = _nearly(text, start, barren)
         if value:
             yield value, start, place
 
 
-def _nearly(text: str, start: int) -> tuple[Any, int]:
-    reader = _Reader(text, start)
+def _nearly(text: str, start: int, barren: _Barren) -> tuple[Any, int]:
+    reader = _Reader(text, start, barren)
     try:
         value = reader.value(_DEEPEST)
     except _Broken:
@@ -55,10 +60,12 @@ def _nearly(text: str, start: int) -> tuple[Any, int]:
 
 
 class _Reader:
-    """Reads on from a place. Where something is broken, all that it is within ends with what there is."""
+    """Reads on from a place. Where something is broken, all that it is within ends with what there is. barren: what is
+    known to end nowhere, to be added to."""
 
-    def __init__(self, text: str, place: int) -> None:
+    def __init__(self, text: str, place: int, barren: _Barren) -> None:
         self.place = place
+        self._barren = barren
         self._text = text
         self._broken = False
 
@@ -107,16 +114,19 @@ class _Reader:
         return False
 
     def _string(self, ends: re.Pattern[str]) -> str:
-        """Up to the quotation mark that is followed as the last one is."""
+        """Up to the quotation mark that is followed as the last one is; of a key, which holds none, up to the first."""
         closing = _QUOTES.get(self._text[self.place : self.place + 1])
-        if closing is None:
-            raise _Broken
         start = end = self.place + 1
+        if closing is None or start >= self._barren.get((closing, ends), len(self._text)):
+            raise _Broken
         while (end := self._text.find(closing, end)) >= 0:
             if not _escaped(self._text, start, end) and ends.match(self._text, end + 1):
                 self.place = end + 1
                 return _unescaped(self._text[start:end])
+            if ends is _ENDS_KEY:
+                raise _Broken
             end += 1
+        self._barren[closing, ends] = start
         raise _Broken
 
     def _skip(self, what: re.Pattern[str]) -> None:

@@ -31,6 +31,11 @@ def test_nothing_of_the_kind_breaks_it(text: str) -> None:
     assert places == sorted(places)
 
 
+def test_a_string_that_ends_nowhere_hides_nothing_else() -> None:
+    found = values('{"a b, {"c: ["f", "g"], {"d": "e"}, {"h')
+    assert [value for value, _, _ in found] == [["f", "g"], {"d": "e"}]
+
+
 def test_deep_ones_end() -> None:
     assert len(list(values("[" * 100_000))) < 1000
     assert list(values("[" + '"a" b' * 50_000)) == []
