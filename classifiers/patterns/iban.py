@@ -16,10 +16,10 @@ _LENGTHS = {
         "SV28 TL23 TN24 TR26  UA29 VA22 VG24 XK20 YE30",
     )
 }
-_DIGITS = re.compile(r"\d(?:(?<=[A-Za-z]{2}\d)|(?<=[A-Za-z]{2}[ .\-]\d))[ .\-]?\d")
+_DIGITS = re.compile(r"\d(?:(?<=[A-Za-z]{2}\d)|(?<=[A-Za-z]{2}[ .\-_/]\d))[ .\-_/]?\d")
 """The check digits, after the country's letters."""
-_BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))")
-_REST = re.compile(r"(?:[ \t\r\n.\-]{0,2}[A-Za-z0-9]){11,32}")
+_BEGINS = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=[Ii][Bb][Aa][Nn])|(?<=[Kk][Oo][Nn][Tt][Oo]))")
+_REST = re.compile(r"(?:(?:[ \t\r\n.\-_/]{0,2}| - )[A-Za-z0-9]){11,32}")
 _SIGN = re.compile(r"[A-Za-z0-9]")
 _AFTER = re.compile(AFTER)
 

@@ -24,3 +24,20 @@ def test_letters_that_no_iban_has_may_stand_beside_it(around: str) -> None:
     start = around.index("{}")
     assert list(find(around.format(number))) == [(start, start + len(number))]
     assert not list(find(number + "X"))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("DE89_3704_0044_0532_0130_00", "DE89/3704/0044/0532/0130/00", "DE89 - 3704 - 0044 - 0532 - 0130 - 00"),
+        *("DE_89_3704_0044_0532_0130_00", "DE89  3704  0044  0532  0130  00"),
+    ],
+)
+def test_groups_are_parted_in_many_ways(number: str) -> None:
+    assert list(find(number)) == [(0, len(number))]
+
+
+@pytest.mark.parametrize(("before", "held"), [("IBAN", True), ("iban", True), ("Konto", True), ("XIBA", False)])
+def test_a_word_for_an_account_may_be_glued_to_it(before: str, *, held: bool) -> None:
+    number = "DE89370400440532013000"
+    assert list(find(before + number)) == ([(len(before), len(before) + len(number))] if held else [])
