@@ -13,13 +13,10 @@ from classifiers.classifier import Classifier
 from classifiers.model import Floats, Stage
 from classifiers.reader import Key, Reader, key_of
 from classifiers.slots.fill import Tagged, with_slots
-from classifiers.text.languages import strange
+from classifiers.text.foreign import foreign
 from classifiers.text.spans import Span
 from classifiers.text.windows import Window
 from classifiers.verdict import Passage, Reading, Verdict
-
-_FOREIGN_SHARE = 0.3
-_FOREIGN_CHARS = 20
 
 _Piece = tuple[Window, Span, str]
 """A window, the text that it is of, and the system prompt that it is read beside."""
@@ -150,23 +147,15 @@ class Course:
         return bands.within(stage, sum(span.chars for span in self.spans), language)
 
     def _foreign(self) -> str:
-        """The script, or else the language, in which the text is strange, where more than a few words of it are."""
-        scripts: Counter[str] = Counter()
-        languages: Counter[str] = Counter()
+        """The script, or else the language, in which the text is strange. For safety a passage is enough."""
+        letters: Counter[str] = Counter()
         for span in self.spans:
-            scripts.update({name: count for name, count in span.foreign.items() if name not in self.classifier.scripts})
-            for stretch in span.stretches:
-                languages[strange(stretch, self.classifier.languages)] += stretch.chars
-        del languages[""]
-        return self._much(scripts) or self._much(languages)
-
-    def _much(self, counts: Counter[str]) -> str:
-        """The most common of what is strange, where that makes up enough of the text. counts: in characters.
-
-        For safety a passage is enough, however long the text around it.
-        """
-        if not counts:
-            return ""
-        amount, total = counts.total(), sum(span.chars for span in self.spans)
-        passage = self.classifier.model.policy.multi_label and amount >= _FOREIGN_CHARS
-        return counts.most_common(1)[0][0] if passage or amount >= _FOREIGN_SHARE * total else ""
+            letters.update(span.foreign)
+        return foreign(
+            letters,
+            (stretch for span in self.spans for stretch in span.stretches),
+            sum(span.chars for span in self.spans),
+            scripts=self.classifier.scripts,
+            languages=self.classifier.languages,
+            passage=self.classifier.model.policy.multi_label,
+        )

@@ -1,6 +1,6 @@
 """What to hold against a model beside its figures, in sentences for people. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from classifiers.report.figures import interval, percent
@@ -21,3 +21,23 @@ def languages(report: Mapping[str, Any]) -> str:
     report.json."""
     poor = ", ".join(report.get("poorly_read", ()))
     return f"Its encoder knows English, and {poor} poorly; a multilingual encoder: can be named." if poor else ""
+
+
+def foreign(text: Mapping[str, Any]) -> Iterator[str]:
+    """What of the training text is in languages that the policy does not name. text: of the report."""
+    found = text.get("foreign", {"rows": 0, "dropped": 0})
+    if found["rows"]:
+        are = "is" if found["rows"] == 1 else "are"
+        yield (
+            f"{found['rows']} of {found['of']} rows {are} in a language that the policy does not name "
+            f"({_counted(found['languages'])}), on which it abstains: name it under languages:"
+        )
+    if found["dropped"]:
+        were = (
+            "1 sentence of a teacher was" if found["dropped"] == 1 else f"{found['dropped']} sentences of teachers were"
+        )
+        yield (f"{were} dropped: in a language that the policy does not name ({_counted(found['languages_dropped'])})")
+
+
+def _counted(languages: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in languages.items())

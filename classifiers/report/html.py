@@ -139,6 +139,7 @@ def _text(report: Mapping[str, Any]) -> str:
         ]
         named = table(["text", "labels", "kept as", "rows dropped"], lines)
         parts.append(f"<p>Given several labels; dropped, unless four of five rows agree:</p>{named}")
+    parts.extend(f"<p>{escape(line)}.</p>" for line in cautions.foreign(text))
     parts.extend(_doubts(text.get("doubts", {"rows": 0})))
     by_source = report["by_source"]
     if len(by_source) > 1:

@@ -32,6 +32,7 @@ def account(
     """What report.json holds. failures: of the policy's own tests; seconds: of each step so far."""
     text = gathered.text
     rows, cleaned = text.rows, text.cleaned
+    trained = strangers.as_served(policy, trained)
     held = trained.read
     outside = {(OTHER,), *([()] if policy.several else [])}
     everyday = [row.source == "builtin" and row.labels in outside for row in held]
@@ -64,6 +65,7 @@ def account(
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
             "doubts": doubt.told(text.doubts),
+            "foreign": strangers.told(rows, text.dropped),
         },
         "teachers": written.teachers(),
         **gathered.told(),

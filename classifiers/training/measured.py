@@ -44,6 +44,11 @@ def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     return np.array([rows[index].source in REAL for index in held.tolist()], bool)
 
 
+def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
+    """(n,) whether they are in a language on which the classifier abstains when served."""
+    return np.array([bool(rows[index].foreign) for index in held.tolist()], bool)
+
+
 def enough(real: Bools) -> bool:
     """Whether real rows are enough to calibrate by."""
     return bool(real.sum() >= _ENOUGH)

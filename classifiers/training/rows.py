@@ -30,6 +30,7 @@ class Row:
     marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
     digest: of a call's text, which no report shows and which is not kept; by it the text is known again.
+    foreign: the language, or the script, of a text that the policy's languages do not hold; empty for all others.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Row:
     writer: str = ""
     system: str = ""
     digest: str = ""
+    foreign: str = ""
 
     @property
     def shown(self) -> str:

@@ -16,17 +16,19 @@ from classifiers.training.progress import Progress
 from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
 from classifiers.training.slots.rows import placed
+from classifiers.training.strangers import Border, at_the_border
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
     """rows, vectors: (rows, dimensions), what is fitted on; cleaned: what was taken out before, and why; doubts: rows
-    whose text speaks for another label."""
+    whose text speaks for another label; dropped: a teacher's sentences in languages that the policy does not name."""
 
     rows: Sequence[Row]
     vectors: Floats
     cleaned: Cleaned
     doubts: Sequence[Doubt] = ()
+    dropped: Sequence[Row] = ()
 
 
 def nothing(policy: Policy) -> Text:
@@ -43,6 +45,10 @@ class Desk:
     progress: Progress
     seed: int
     _known: dict[str, Floats] = field(default_factory=dict)
+    _border: Border = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._border = Border(self.policy)
 
     def ready(self, rows: Sequence[Row]) -> Text:
         """Clean, encode, put near misses in their place, review.
@@ -50,17 +56,18 @@ class Desk:
         Raises TrainingError where a label has no text, or nothing to be told from.
         """
         self.progress.step("clean")
-        cleaned = clean(self.policy, placed(self.policy, rows) if self.policy.slots else rows)
+        stay, dropped = at_the_border(self._border.marked(rows))
+        cleaned = clean(self.policy, placed(self.policy, stay) if self.policy.slots else stay)
         self.progress.step("encode")
         vectors = self.encode([row.text for row in cleaned.rows])
         descriptions = self.encode(doubt.described(self.policy))
         kept, vectors = _in_place(self.policy, cleaned.rows, vectors)
         _check_contrast(self.policy, kept)
         if self.policy.multi_label or self.policy.slots:
-            return Text(rows=kept, vectors=vectors, cleaned=cleaned)
+            return Text(rows=kept, vectors=vectors, cleaned=cleaned, dropped=dropped)
         self.progress.step("review")
         found = doubt.review(self.policy, kept, vectors, descriptions, seed=self.seed)
-        return Text(rows=found.rows, vectors=found.vectors, cleaned=cleaned, doubts=found.doubts)
+        return Text(rows=found.rows, vectors=found.vectors, cleaned=cleaned, doubts=found.doubts, dropped=dropped)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, dimensions) of length 1."""

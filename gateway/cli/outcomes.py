@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
+from classifiers.report import cautions
 from classifiers.report.teachers import remarks
 from gateway.cli.output import between, percent, stdout, surely
 
 if TYPE_CHECKING:
     from classifiers.training.run import Outcome
+
+_NAMED_AT_MOST = 10
 
 
 def as_dict(policy: Policy, outcome: "Outcome") -> dict[str, Any]:
@@ -121,10 +124,21 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"
 
 
+def _unfound(held: Mapping[str, Any] | None) -> str:
+    """The labels of which no held-out row is given its label."""
+    labels = (held or {}).get("labels", {})
+    names = [name for name, of in labels.items() if name != "other" and of["support"] and of["recall"] == 0]
+    more = len(names) - _NAMED_AT_MOST
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
 def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     """What was done otherwise than the policy says, and what nobody will see answered."""
+    yield from cautions.foreign(report["text"])
     if note := report["settings"].get("note"):
         yield note
+    if unfound := _unfound(report.get("held_out")):
+        yield f"never found in held-out text: {unfound}; such text needs more rows, or rows that differ"
     for goal in report["goals"]:
         if never := goal.get("never_named"):
             yield f"never named: {', '.join(never)}; no threshold keeps to goal.max_error on {goal['measured_on']}"

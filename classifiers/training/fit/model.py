@@ -21,7 +21,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.fit.trained import Trained, TunedHead
-from classifiers.training.measured import enough, is_real, measured_on
+from classifiers.training.measured import enough, is_foreign, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
 from classifiers.verdict import Verdict
@@ -142,7 +142,7 @@ def _one_of(
         probabilities[use],
         truth[use],
         on=on,
-        novel=away[use] > limit,
+        novel=(away[use] > limit) | is_foreign(rows, held.rows[use]),
         bands=[banded[index] for index in np.flatnonzero(use)],
     )
     stage = Stage(

@@ -19,7 +19,7 @@ from classifiers.training.fit.blend import blend
 from classifiers.training.fit.certain import Told, choose
 from classifiers.training.fit.model import classes_of, verdict_of
 from classifiers.training.fit.trained import Trained
-from classifiers.training.measured import measured_on
+from classifiers.training.measured import is_foreign, measured_on
 from classifiers.training.rows import Row
 from classifiers.verdict import Verdict
 
@@ -51,6 +51,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
     # the small one settles nothing that is novel to it
     novel = np.array([one.novelty > last.model.last.novelty.limit for one in last.verdicts], bool)
+    strange = is_foreign(rows, held)
     texts = bands.of_texts(policy, [rows[index].text for index in held.tolist()])
     banded = [texts[index] for index in np.flatnonzero(used)]
 
@@ -60,7 +61,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
         return (
             settled,
             mixed,
-            goals.for_one(policy, classes, mixed[used], truth[used], on=on, novel=far[used], bands=banded),
+            goals.for_one(policy, classes, mixed[used], truth[used], on=on, novel=(far | strange)[used], bands=banded),
         )
 
     act = point.act if point else NEVER.act
