@@ -9,7 +9,7 @@ from typing import Any
 from classifiers import selftest
 from classifiers.encoder.source import poorly_read
 from classifiers.policy import OTHER, Policy
-from classifiers.training import calibrate, doubt, goals
+from classifiers.training import calibrate, doubt, goals, strangers
 from classifiers.training.confusion import shortened
 from classifiers.training.evaluate import evaluate
 from classifiers.training.fit.trained import Trained
