@@ -86,7 +86,7 @@ def _broken(text: str, groups: Sequence[_Span], place: int) -> bool:
 def _ends(text: str, groups: Sequence[_Span], place: int) -> Iterator[int]:
     """Where a number may end which begins with a group, of 12 to 19 digits, by length.
 
-    Behind the first, its groups are single digits, or all of several. Slashes, dashes between spaces and line ends
+    Its groups are single digits, or all of several. Slashes, dashes between spaces and line ends
     part groups of three or more, the former in one way. A number in several lines or cells stands alone: no other
     touches it there.
     """
@@ -97,7 +97,7 @@ def _ends(text: str, groups: Sequence[_Span], place: int) -> Iterator[int]:
     if len(own) == 1:
         return
     shortest, single, first = digits, own[1][1] - own[1][0] == 1, text[end : own[1][0]]
-    if single and digits > 1:
+    if single != (digits == 1):
         return
     for index, ((_, until), (start, end)) in enumerate(pairwise(own), place + 1):
         gap = text[until:start]
