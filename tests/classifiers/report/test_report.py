@@ -164,9 +164,6 @@ def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:
     assert "held-out real rows" in html.page(real)
 
 
-def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
-    refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
-    page = html.page(refused)
 @pytest.mark.parametrize("make", [html.page, card.page])
 @pytest.mark.parametrize("on", ["written and real text", "real rows, with written text where those are few"])
 def test_a_few_real_rows_make_no_measure_of_traffic(
@@ -185,6 +182,9 @@ def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[st
     assert re.search(r"% wrong \(95 %: [\d.]+ – [\d.]+ %\)", page)
 
 
+def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
+    refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
+    page = html.page(refused)
     check_page(page)
     assert "Not published" in page
     assert "goal: &lt;1% is not reached" in page

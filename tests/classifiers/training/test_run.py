@@ -199,15 +199,6 @@ def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> N
     assert "small" in (outcome.folder / "report.html").read_text()
 
 
-def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> None:
-    rows = [json.dumps({"text": f"card number {n} is gone", "label": "lost_card"}) for n in range(9)]
-    (tmp_path / "told.jsonl").write_text("\n".join(rows))
-    outcome = run(teacher={"file": "told.jsonl", "sentences_per_label": 4})
-    assert outcome.report["teachers"][0]["sentences"] == 4
-
-
-def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run: Train, tmp_path: Path) -> None:
-    """A teacher's file that tells two labels apart by nothing but its labels, and a model that is asked about them."""
 def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
     urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
     teachers = [{"model": "local", "base_url": url, "sentences_per_label": 3, "rounds": 0} for url in urls]
@@ -224,6 +215,15 @@ def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
     assert "it wrote nothing for card_arrival, exchange_rate, other" in page
 
 
+def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"card number {n} is gone", "label": "lost_card"}) for n in range(9)]
+    (tmp_path / "told.jsonl").write_text("\n".join(rows))
+    outcome = run(teacher={"file": "told.jsonl", "sentences_per_label": 4})
+    assert outcome.report["teachers"][0]["sentences"] == 4
+
+
+def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run: Train, tmp_path: Path) -> None:
+    """A teacher's file that tells two labels apart by nothing but its labels, and a model that is asked about them."""
     rows = [{"text": f"my card {n}", "label": ("lost_card", "card_arrival")[n % 2]} for n in range(16)]
     (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
     prompts: list[str] = []
