@@ -152,24 +152,31 @@ def _by_band(
 
 
 def for_any(
-    policy: Policy, probabilities: Floats, holds: NDArray[np.bool_], on: str, *, larger: bool = False
+    policy: Policy,
+    probabilities: Floats,
+    holds: NDArray[np.bool_],
+    on: str,
+    *,
+    larger: bool = False,
+    foreign: Bools | None = None,
 ) -> Chosen:
     """Multi-label: thresholds for each label. Of safety, act at the goal for false alarms, unsure at the goal for what
     is caught; of topics, act where few names are wrong, unsure where few labels are missed.
 
     probabilities, holds: (n, labels) of held-out text; larger: whether a larger encoder told, for which a policy may
-    state another goal.
+    state another goal; foreign: (n,) which rows are not answered, whatever topics they are given, since the policy does
+    not name their language.
     """
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger)
-    return _for_topics(policy, probabilities, holds, on)
+    return _for_topics(policy, probabilities, holds, on, foreign)
 
 
-def _for_topics(policy: Policy, probabilities: Floats, holds: Bools, on: str) -> Chosen:
+def _for_topics(policy: Policy, probabilities: Floats, holds: Bools, on: str, foreign: Bools | None) -> Chosen:
     limits = topic_goal.thresholds(policy, probabilities, holds, most_doubt=_MOST_DOUBT)
     if policy.goal is None:
         return Chosen(thresholds=limits, goals=[])
-    found = topic_goal.reached(policy.goal, limits, probabilities, holds, on=on)
+    found = topic_goal.reached(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
     return Chosen(thresholds=limits, goals=[found.record], missed=(found.missed,) if found.missed else ())
 
 

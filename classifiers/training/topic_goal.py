@@ -34,19 +34,29 @@ def thresholds(policy: Policy, probabilities: Floats, holds: Bools, *, most_doub
     }
 
 
-def reached(goal: Goal, limits: dict[str, Threshold], probabilities: Floats, holds: Bools, *, on: str) -> Reached:
+def reached(
+    goal: Goal,
+    limits: dict[str, Threshold],
+    probabilities: Floats,
+    holds: Bools,
+    *,
+    on: str,
+    foreign: Bools | None = None,
+) -> Reached:
     """What is answered is a share of the rows that have a label: those that are given one, rightly or not, with none
     in doubt. Text of no label, mostly everyday sentences that nobody takes for one, would make any model look
     decided. What is wrong is a share of the labels given, to whichever text.
 
-    limits: by label; probabilities, holds: (n, labels); on: what it was measured on, for people.
+    limits: by label; probabilities, holds: (n, labels); on: what it was measured on, for people; foreign: (n,) rows on
+    which the classifier abstains whatever they are given.
     """
     act, unsure = (np.array([getattr(one, side) for one in limits.values()]) for side in ("act", "unsure"))
     named = probabilities >= act
     grey = (probabilities >= unsure) & ~named
     of_a_label: Bools = np.asarray(holds.any(axis=1))
     in_scope = max(int(of_a_label.sum()), 1)
-    answered = int((named.any(axis=1) & ~grey.any(axis=1) & of_a_label).sum())
+    sure = named.any(axis=1) & ~grey.any(axis=1) & of_a_label
+    answered = int((sure if foreign is None else sure & ~foreign).sum())
     total, wrong = int(named.sum()), int((named & ~holds).sum())
     # where nothing is named, nothing is wrong either, which shows nothing
     error = wrong / total if total else None

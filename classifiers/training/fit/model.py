@@ -241,7 +241,7 @@ def _any_of(
     # as they are served: each window is judged for itself, then the worst counts
     each = squash(calibration, logits, multi_label=True, among=np.repeat(counts, counts))
     probabilities = highest(each, starts)
-    chosen = goals.for_any(policy, probabilities[use], truth[use], on)
+    chosen = goals.for_any(policy, probabilities[use], truth[use], on, foreign=is_foreign(rows, held.rows[use]))
     matrix, bias = (
         (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
     )

@@ -176,6 +176,18 @@ def test_a_goal_is_not_shown_where_nothing_is_named() -> None:
     assert low.missed[0].endswith("the nearest reachable is to name nothing, with 0.0% answered (0 labels)")
 
 
+def test_text_in_a_language_that_the_policy_does_not_name_is_not_answered() -> None:
+    holds = np.zeros((20, 3), bool)
+    holds[:10, 0] = holds[10:, 1] = True
+    scores = np.where(holds, 0.9, 0.01).astype(np.float32)
+    for foreign, answered in ((None, 1.0), (np.arange(20) < 4, 0.8)):
+        chosen = goals.for_any(
+            tickets(goal={"max_error": "10%", "min_answered": "90%"}), scores, holds, "real rows", foreign=foreign
+        )
+        assert chosen.goals[0]["answered"] == answered
+        assert bool(chosen.missed) is (answered < 0.9)
+
+
 def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
     """Ten texts of the first label and ten of the second, the half of either in doubt, beside 200 of none."""
     holds = np.zeros((220, 3), bool)
