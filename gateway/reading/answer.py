@@ -1,5 +1,6 @@
 """The texts of an upstream's answer, whole or streamed, and where each of them stands in its bytes."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,8 @@ from gateway.wire.decode import of_upstream
 from gateway.wire.rewrite import Path, rewrite
 
 _READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
+_NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
+"""Fields of an annotation that say what it is or points to, which nobody reads."""
 _EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _NULL: Final = b"null"
 _LONGER_THAN_TOKENS: Final = 12
@@ -98,12 +101,13 @@ def read(body: bytes, *, stream: bool) -> Said:
         try:
             answer, keys = of_upstream(chat.decode_answer, data), of_upstream(chat.decode_choices, data)
             incomplete = incomplete or _holds_more(keys)
+            annotated = [list(_annotated(choice, index)) for choice in keys.choices or ()]
         except (msgspec.DecodeError, RecursionError):
             incomplete = True
             continue
         for place, choice in enumerate(answer.choices or ()):
             number = choice.index if choice.index is not None else place
-            for holder, kind, path, text in _said(choice):
+            for holder, kind, path, text in (*_said(choice), *annotated[place]):
                 piece = Piece(part=index, path=("choices", place, holder, *path), text=text)
                 held.setdefault((number, holder, kind), []).append(piece)
             if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
@@ -194,6 +198,23 @@ def _texts(message: chat.UpstreamMessage) -> Iterator[tuple[_Kind, Path, str]]:
             yield ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
     if message.function_call is not None and message.function_call.arguments:
         yield ("function_call",), ("function_call", "arguments"), message.function_call.arguments
+
+
+def _annotated(choice: chat.UpstreamKeys, part: int) -> Iterator[tuple[str, _Kind, Path, str]]:
+    """As `_said` has it, each text of a choice's annotations (titles and addresses of what is cited, say), every one
+    by itself. Raises msgspec.DecodeError and RecursionError."""
+    for holder, message in (("message", choice.message), ("delta", choice.delta)):
+        left: list[tuple[Path, object]] = []
+        if message and "annotations" in message:
+            left.append((("annotations",), of_upstream(msgspec.json.decode, bytes(message["annotations"]))))
+        while left:
+            path, one = left.pop()
+            if isinstance(one, str) and one:
+                yield holder, (part, *path), path, one
+            if isinstance(one, list):
+                left += [((*path, place), inner) for place, inner in enumerate(one)][::-1]
+            if isinstance(one, dict):
+                left += [((*path, key), inner) for key, inner in one.items() if not _NO_TEXT.fullmatch(key)][::-1]
 
 
 def _holds_more(answer: chat.UpstreamChoices) -> bool:

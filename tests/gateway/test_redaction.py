@@ -87,6 +87,20 @@ def vars_of(record: Record) -> list[object]:
     return [getattr(record, name) for name in record.__struct_fields__]
 
 
+async def test_annotations_of_an_answer_are_redacted(gateway: Any, ask: Any) -> None:
+    cited = {"type": "url_citation", "url_citation": {"title": f"Write to {MAIL}", "url": f"https://x.org/?q={MAIL}"}}
+    said = {"model": "m", "choices": [{"message": {"content": "See there.", "annotations": [cited]}}]}
+    wired = gateway(rules(output="true"), json.dumps(said).encode())
+    answer = await ask(wired.app, body("who?"))
+    (choice,) = json.loads(answer.body)["choices"]
+    assert choice["message"]["content"] == "See there."
+    assert choice["message"]["annotations"] == [
+        {"type": "url_citation", "url_citation": {"title": "Write to [EMAIL_1]", "url": "https://x.org/?q=[EMAIL_1]"}}
+    ]
+    assert answer.headers["x-offramp-redacted"] == "email:2"
+    wired.writer.close()
+
+
 async def test_text_without_any_is_forwarded_byte_for_byte(gateway: Any, ask: Any) -> None:
     wired = gateway(rules())
     request = b'{"model":"dear", "messages":[ {"role":"user","content":"hi"} ],"x" : 1.50}'

@@ -74,6 +74,24 @@ def test_what_an_answer_holds_is_read_or_known_to_be_unread(
     assert texts_of(body, stream=stream) == (texts, incomplete)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_annotations_are_read_text_by_text(stream: bool) -> None:
+    cited = [
+        {"type": "url_citation", "url_citation": {"title": title, "url": "https://x.org", "start_index": 0}}
+        for title in ("Joe", "Ann")
+    ]
+    annotations = [*cited, {"type": "file_citation", "file_citation": {"file_id": "f", "filename": "a.pdf"}}, None, {}]
+    holder = "delta" if stream else "message"
+    answer = {"choices": [{holder: {"content": "a", "annotations": annotations}}]}
+    one = json.dumps(answer, separators=(",", ":")).encode()
+    body = sse.event(one) * 2 if stream else one
+    said = read(body, stream=stream)
+    once = ["Joe", "https://x.org", "Ann", "https://x.org", "a.pdf"]
+    assert [str(text) for text in said.texts] == (["aa", *once, *once] if stream else ["a", *once])
+    assert not said.incomplete
+    assert said.with_pieces({3: ["[PERSON_1]"]}) == body.replace(b"Ann", b"[PERSON_1]", 1)
+
+
 def test_calls_are_texts_of_their_own() -> None:
     calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
     said = read(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
