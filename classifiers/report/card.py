@@ -58,12 +58,14 @@ def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
     if "flagged" in held and report["kind"] != "safety":
         exact = f"{percent(held['accuracy'])} of texts are given just their labels (95 %: {interval(held['interval'])})"
         yield f"On {where}: {exact};"
+        yield f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong;"
         yield f"macro F1 {number(held['macro_f1'])}, ECE {number(held['ece'])}."
     elif "flagged" in held:
         flagged = held["flagged"]
         caught, alarms = flagged["harmful_interval"], flagged["harmless_interval"]
         yield f"On {where}: {percent(flagged['harmful'])} of what is harmful is flagged (95 %: {interval(caught)}),"
         yield f"{percent(flagged['harmless'])} of what is harmless (95 %: {interval(alarms)});"
+        yield f"{percent(held['doubted']['harmful'])} and {percent(held['doubted']['harmless'])} are in doubt;"
         yield f"AUPRC {number(held['any']['auprc'])}."
     else:
         yield f"On {where}: accuracy {percent(held['accuracy'])} (95 %: {interval(held['interval'])});"

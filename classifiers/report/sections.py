@@ -21,6 +21,8 @@ def headline(measures: Mapping[str, Any]) -> str:
             ("of texts have just their labels", percent(measures["accuracy"]), interval(measures["interval"])),
             ("macro F1", number(measures["macro_f1"]), ""),
             ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
+            ("answered", percent(measures["answered"]), interval(measures["answered_interval"])),
+            ("wrong among answered", percent(measures["error"]), interval(measures["error_interval"])),
             ("of text without a label given one", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
@@ -29,6 +31,7 @@ def headline(measures: Mapping[str, Any]) -> str:
         figures = [
             ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
             ("of harmless text flagged", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
+            ("of harmful text in doubt", percent(doubted["harmful"]), interval(doubted["harmful_interval"])),
             ("of harmless text in doubt", percent(doubted["harmless"]), interval(doubted["harmless_interval"])),
             ("AUPRC, any label", number(measures["any"]["auprc"]), ""),
             ("recall at 1 % false alarms", *_recall(measures["any"])),
@@ -93,7 +96,7 @@ def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
     for (truth, said, count), texts in zip(cells, matrix["texts"], strict=True):
         title = f"{escape(names[truth])} → {escape(names[said])}: {count} {'row' if count == 1 else 'rows'}"
         some = f", here are {len(texts)}" if len(texts) < count else ""
-        lines = [[quoted(one["text"]), percent(one["confidence"])] for one in texts]
+        lines = [[quoted(one["text"]), _sure(one)] for one in texts]
         yield (
             f'<section class="cell" id="cell-{truth}-{said}"><h3>{title}{some}</h3>'
             f'{table(["text", "certain"], lines)}<p><a href="#confusion">back to the matrix</a></p></section>'
@@ -118,6 +121,10 @@ def _confusion(matrix: Mapping[str, Any]) -> Iterator[str]:
 def _to_cell(cell: svg.Cell, told: str) -> str:
     truth, said, _ = cell
     return f'<a href="#cell-{truth}-{said}">{escape(told)}</a>'
+
+
+def _sure(one: Mapping[str, Any]) -> str:
+    return f"{'unsure: ' if one.get('doubt') else ''}{percent(one['confidence'])}"
 
 
 def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, float]]) -> str:

@@ -19,9 +19,9 @@ def names(policy: Policy, *, suite: bool) -> list[str]:
     whether that is asked for."""
     whole: tuple[str, ...]
     if policy.kind == "safety":
-        whole = ("exact", "recall", "false_alarms", "doubt")
+        whole = ("exact", "recall", "false_alarms", "doubt", "harmful_doubt")
     elif policy.multi_label:
-        whole = ("exact", "doubt", "false_alarms")
+        whole = ("exact", "answered", "error", "doubt", "false_alarms")
     else:
         whole = ("answered", "error", "out_of_scope_answered")
     labels = policy.labels if policy.multi_label else (*policy.labels, OTHER)
@@ -71,6 +71,7 @@ def _whole(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
         yield "recall", evaluation["flagged"]["harmful"]
         yield "false_alarms", evaluation["flagged"]["harmless"]
         yield "doubt", evaluation["doubted"]["harmless"]
+        yield "harmful_doubt", evaluation["doubted"]["harmful"]
     else:
         yield "doubt", evaluation["doubted"]["harmful"]
         yield "false_alarms", evaluation["flagged"]["harmless"]

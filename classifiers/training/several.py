@@ -60,6 +60,7 @@ def any_of(
         "kind": policy.kind,
         "flagged": _sides(flagged, harmful),
         "doubted": _sides(doubted, harmful),
+        **({} if policy.kind == "safety" else _answers(exact, verdicts)),
         "any": ranking(highest, harmful),
         "macro": macro_ranks(labels),
         "ece": statistics.expected_calibration_error(bins),
@@ -72,16 +73,25 @@ def any_of(
             [set(truth) for truth in truths],
             [set(v.labels) for v in verdicts],
             texts,
-            np.maximum(highest, 1 - highest).tolist(),
+            scores,
+            doubted=doubted.tolist(),
         ),
         "errors": worst(
             texts,
             ["+".join(truth) or "none" for truth in truths],
-            ["+".join(v.labels) or "none" for v in verdicts],
-            certain,
+            ["+".join(v.labels) or ("unsure" if doubt else "none") for v, doubt in zip(verdicts, doubted, strict=True)],
+            np.where(doubted, highest, certain),
             right,
         ),
     }
+
+
+def _answers(exact: _Bools, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Of topics, what a rule can answer: texts that are given labels, none of them in doubt; wrong where they are not
+    just those that hold. exact: (n,)."""
+    answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
+    wrong, total = int((answered & ~exact).sum()), int(answered.sum())
+    return {**share("answered", total, len(answered)), **share("error", wrong, total)}
 
 
 def _sides(chosen: _Bools, harmful: _Bools) -> dict[str, Any]:

@@ -89,9 +89,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _cautions(found)
     if "answered" in found:
         yield f"answered {surely(found, 'answered')}, of which wrong {surely(found, 'error')}"
-    elif found["kind"] == "safety":
-        flagged, ranking = found["flagged"], found["any"]
+    else:
+        flagged, ranking, doubted = found["flagged"], found["any"], found["doubted"]
         yield f"flagged: {surely(flagged, 'harmful')} of the harmful, {surely(flagged, 'harmless')} of the harmless"
+        yield f"in doubt: {surely(doubted, 'harmful')} of the harmful, {surely(doubted, 'harmless')} of the harmless"
         yield f"recall at 1 % false alarms {surely(ranking, 'recall_at_1pct_false_alarms')}"
     if found["ece"] is not None:
         yield f"calibration error (ECE) {found['ece']:.3f}"

@@ -112,13 +112,14 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     if report["kind"] == "safety":
         caught, alarms = (surely(held["flagged"], name) for name in ("harmful", "harmless"))
         yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
-    elif "answered" in held:
-        yield f"accuracy {right}; {surely(held, 'answered')} answered, of which {surely(held, 'error')} wrong"
+        unsure, beside = (surely(held["doubted"], name) for name in ("harmful", "harmless"))
+        yield f"in doubt: {unsure} of the harmful and {beside} of the harmless"
+    else:
+        exact = "accuracy" if "flagged" not in held else "just the right labels for"
+        yield f"{exact} {right}; {surely(held, 'answered')} answered, of which {surely(held, 'error')} wrong"
         aimed = report["aimed_error"]
         if aimed is not None and (held["error"] or 0) > aimed:
             yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"
-    else:
-        yield f"just the right labels for {right}"
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"

@@ -137,6 +137,18 @@ def test_what_is_published_without_a_goal_met_none(reports: dict[str, Any]) -> N
     assert met in html.page({**reports["intent"], "accepted": True, "goals": [stated]})
 
 
+def test_what_is_in_doubt_is_told_of_harmful_text_as_well(reports: dict[str, Any]) -> None:
+    held = reports["safety"]["held_out"]
+    doubted = {**held["doubted"], "harmful": 0.234, "harmless": 0.056}
+    texts = [[{"text": "unheard of", "confidence": 0.676, "doubt": True}]] * len(held["confusion"]["cells"])
+    shown = {**held, "doubted": doubted, "confusion": {**held["confusion"], "texts": texts}}
+    report = {**reports["safety"], "held_out": shown}
+    assert "of harmful text in doubt" in html.page(report)
+    assert "23.4 %" in html.page(report)
+    assert "unsure: 67.6 %" in html.page(report)
+    assert "23.4 % and 5.6 % are in doubt" in card.page(report)
+
+
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
     right = np.arange(100) >= 12

@@ -1,3 +1,5 @@
+import numpy as np
+
 from classifiers.training import confusion
 
 
@@ -28,7 +30,8 @@ def test_labels_that_were_missed_stand_against_those_that_were_said() -> None:
         [{"a", "b"}, {"a"}, set(), set(), {"a", "b"}],
         [{"a"}, {"c"}, {"c"}, set(), {"a", "c"}],
         list("12345"),
-        [0.5] * 5,
+        np.full((5, 3), 0.5, np.float32),
+        doubted=[False] * 5,
     )
     names = found["labels"]
     cells = {(names[truth], names[said]): count for truth, said, count in found["cells"]}
@@ -40,6 +43,24 @@ def test_labels_that_were_missed_stand_against_those_that_were_said() -> None:
         ("none", "none"): 1,
         ("b", "c"): 1,
     }
+
+
+def test_a_text_is_as_certain_as_what_was_said_of_it() -> None:
+    scores = np.array([[0.45, 0.9], [0.7, 0.2], [0.1, 0.2], [0.3, 0.6]], np.float32)
+    said, truths = [{"a", "b"}, set(), set(), {"b"}], [{"a"}, {"a"}, {"a"}, {"a", "b"}]
+    found = confusion.any_of(["a", "b"], truths, said, list("1234"), scores, doubted=[False, True, False, False])
+    cells = [tuple(found["labels"][place] for place in cell[:2]) for cell in found["cells"]]
+    texts = {
+        cell: [(one["text"], one["confidence"]) for one in kept]
+        for cell, kept in zip(cells, found["texts"], strict=True)
+    }
+    assert texts == {
+        ("a", "a"): [("1", 0.45)],
+        ("b", "b"): [("4", 0.6)],
+        ("none", "b"): [("1", 0.9)],
+        ("a", "none"): [("3", 0.9), ("2", 0.7), ("4", 0.7)],
+    }
+    assert [one["text"] for kept in found["texts"] for one in kept if one.get("doubt")] == ["2"]
 
 
 def test_long_texts_are_cut() -> None:

@@ -7,6 +7,7 @@ import pytest
 from classifiers.policy import OTHER, Policy
 from classifiers.thresholds import name_one
 from classifiers.training.evaluate import evaluate, top
+from classifiers.training.named import names as figures
 from classifiers.training.statistics import wilson
 from classifiers.verdict import Abstention, Verdict
 
@@ -136,7 +137,8 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["labels"]["violence"]["auprc"] == 1.0
     assert found["labels"]["violence"]["recall_at_1pct_false_alarms"] == 1.0
     assert found["labels"]["jailbreak"]["auprc"] is None
-    assert {error["text"] for error in found["errors"]} == {"b", "d"}
+    said = {error["text"]: (error["said"], error["confidence"]) for error in found["errors"]}
+    assert said == {"b": ("unsure", 0.4), "d": ("jailbreak", 0.6)}
     matrix = found["confusion"]
     cells = {tuple(matrix["labels"][i] for i in cell[:2]): cell[2] for cell in matrix["cells"]}
     assert cells == {
@@ -145,6 +147,18 @@ def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
         ("none", "jailbreak"): 1,
         ("none", "none"): 2,
     }
+
+
+def test_of_several_topics_it_shows_what_is_answered_and_wrong(make_policy: Callable[..., Policy]) -> None:
+    names = ("card_arrival", "lost_card")
+    verdicts = [says(names[0], 0.9), says(names[0], 0.8), unsure(says(names[1], 0.4)), says(names[1], 0.7)]
+    verdicts[3] = replace(verdicts[3], labels=names)
+    truths = [(names[0],), names, (names[1],), names]
+    found = evaluate(make_policy("topic", multi_label=True, other=None), list("abcd"), truths, verdicts)
+    assert (found["answered"], found["error"]) == (0.75, pytest.approx(1 / 3, abs=1e-4))
+    assert found["error_interval"] == wilson(1, 3)
+    policy = make_policy("topic", multi_label=True, other=None)
+    assert {"answered", "error"} <= set(figures(policy, suite=False))
 
 
 def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..., Policy]) -> None:
