@@ -23,10 +23,14 @@ def languages(report: Mapping[str, Any]) -> str:
     return f"Its encoder knows English, and {poor} poorly; a multilingual encoder: can be named." if poor else ""
 
 
+_FEW = 0.01
+
+
 def foreign(text: Mapping[str, Any]) -> Iterator[str]:
-    """What of the training text is in languages that the policy does not name. text: of the report."""
+    """What of the training text is in languages that the policy does not name, where that is more than a sentence here
+    and there (1 %). text: of the report."""
     found = text.get("foreign", {"rows": 0, "dropped": 0})
-    if found["rows"]:
+    if found["rows"] and found["rows"] >= _FEW * found["of"]:
         are = "is" if found["rows"] == 1 else "are"
         yield (
             f"{found['rows']} of {found['of']} rows {are} in a language that the policy does not name "

@@ -7,7 +7,7 @@ from typing import Any
 
 from classifiers.policy import Policy
 from classifiers.text.foreign import foreign
-from classifiers.text.languages import Detector, detectable
+from classifiers.text.languages import ANY, Detector, detectable
 from classifiers.text.normalise import normalise
 from classifiers.text.scripts import letters, written_in
 from classifiers.training.fit.trained import Trained
@@ -20,13 +20,15 @@ class Border:
 
     def __init__(self, policy: Policy) -> None:
         self._scripts, self._languages = written_in(policy.languages), detectable(policy.languages)
-        self._passage = policy.multi_label
+        self._open, self._passage = ANY in policy.languages, policy.multi_label
         self._detector = Detector()
         self._known: dict[str, str] = {}
 
     def marked(self, rows: Iterable[Row]) -> list[Row]:
         """The rows, each with the language in which it is foreign. The built-in writer's stay as they are: they are
         English, or the author's own words again."""
+        if self._open:
+            return list(rows)
         return [row if row.source == "builtin" else replace(row, foreign=self._of(row.text)) for row in rows]
 
     def _of(self, text: str) -> str:

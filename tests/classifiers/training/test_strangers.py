@@ -35,6 +35,9 @@ def test_what_serving_would_abstain_on_is_marked_whoever_gave_it(make_policy: Ca
 def test_only_a_teachers_sentences_are_dropped(make_policy: Callable[..., Policy]) -> None:
     stay, go = at_the_border(Border(make_policy()).marked([*rows(), *rows(ENGLISH)]))
     assert [(row.source, row.text) for row in go] == [("teacher", GERMAN)]
+    assert not list(
+        cautions.foreign({"foreign": told([*stay, *Border(make_policy()).marked(rows(ENGLISH) * 100)], [])})
+    )
     kept, dropped = cautions.foreign({"foreign": told(stay, go)})
     assert kept.startswith("3 of 7 rows are in a language that the policy does not name (de: 3)")
     assert dropped.startswith("1 sentence of a teacher was dropped")
