@@ -1,4 +1,4 @@
-"""E-mail addresses, also with a percent-encoded or bracketed at sign."""
+"""E-mail addresses, also with a percent-encoded or bracketed at sign, or bracketed dots."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ _AT = re.compile(
     r"[@%&\[({<](?:(?<=@)|(?<=%)40|(?<=&)(?:#64|commat);"
     r"|(?<=[\[({<])[ \t]{0,2}(?i:at)[ \t]{0,2}[\])}>][ \t]{0,2})"
 )
-_DOT = r"(?:\.|[ \t]?[\[({<][ \t]{0,2}(?i:dot)[ \t]{0,2}[\])}>][ \t]?)"
+_DOT = r"(?:\.|[ \t]?[\[({<][ \t]{0,2}(?i:dot|\.)[ \t]{0,2}[\])}>][ \t]?)"
 _UNSPACED = (
     # Thai to Burmese, Hangul, Khmer, then kana, Han and Hangul
     "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"

@@ -20,8 +20,10 @@ _GROUPED = "|".join(
     (
         # (415) 555-2671; (11) 91234-5678
         r"(?<=\()(?:(?<![A-Za-z0-9]\()|(?<=\\[nrt]\())0?[1-9]\d{1,4}\)[ -]?\d{2,5}(?:[ \-./]\d{2,8}){0,4}",
-        # 415-555-2671
-        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}(?P<gap>[-. ])[2-9]\d{2}(?P=gap)\d{4}",
+        # (415)5552671
+        r"(?<=\()(?:(?<![A-Za-z0-9]\()|(?<=\\[nrt]\())[2-9]\d{2}\) ?[2-9]\d{6}",
+        # 415-555-2671, 415 - 555 - 2671, 415/555-2671
+        r"(?<=[2-9])" + BEFORE.format("[2-9]") + r"\d{2}(?:(?P<gap>[-. ]| - )[2-9]\d{2}(?P=gap)|/[2-9]\d{2}-)\d{4}",
         # 1.415.555.2671
         r"(?<=1)" + BEFORE.format("1") + r"(?P<dot>[-.])[2-9]\d{2}(?P=dot)[2-9]\d{2}(?P=dot)\d{4}",
         # 030 1234567, 020 7946 0958, 06 12 34 56 78, 0151/12345678
@@ -39,7 +41,7 @@ _FIRST = re.compile(
 """A digit before which there may be a word: further than a few characters it is only behind more that are no digits."""
 _ANY = re.compile(rf"[(\d](?<![\d+][(\d])(?<!\d[.,][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
 _SAID = re.compile(
-    r"(?i)(?:\b(?:tel|phone|telephone|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
+    r"(?i)(?:\b(?:tel|phone|telephone|mob\b|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
     r"|\b(?:telefon|handy|mobil|ruf|anruf|durchwahl|t[ée]l[ée]phone?|portable|appel|m[óo]vil|celular|ll[áa]m|telem[óo]vel"
     r"|cellulare|chiam|bel|gsm|kom[óo]rk|zadzwo)\w{0,9}"
     r"|\bmy (?:new |old |work |home )?(?:number|no)\b|☎|📞|📱|电话|手机|電話)"

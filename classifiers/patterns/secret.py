@@ -41,6 +41,7 @@ _ISSUED = tuple(
     )
 )
 _WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", "senha", "wachtwoord", "haslo", "hasło")
+_BRIEF = ("pw", "pass")
 _NAMES = ("key", "token", "secret", "bearer")
 _QUOTE = r"(?:\\{0,4}[\"'`])?"
 """In JSON within JSON, backslashes stand before it."""
@@ -74,6 +75,8 @@ _NO_VALUE = re.compile(
 """Code, templates and rules, which quotes hold too."""
 _REST = re.compile(r"(?i)(?:d|or[dt]|[ñn]a)?\d?")
 """The rest of a word that means one password (password2 as well), and neither several nor something about them."""
+_ALONE = re.compile(r"(?<![A-Za-z])(?:pw|PW|Pw|[Pp]ass)$")
+_PATH = re.compile(r"[_/.(]")
 _INSIDE = re.compile(r"[!@#$^*]|%(?![a-z]\b)|&(?![\w-]{0,64}=)")
 """A sign that neither prose nor code often has within a word; %s and &name= are code's."""
 _ELSE = re.compile(r"/|&&|!\.|\.#|[.:>]\$|^[\w.:-]+#[a-z][\w-]*$|^[\w.+-]{2,}@[\w.-]+$|@[\w-]+\.[\w.-]+$")
@@ -95,6 +98,7 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     # the one letter that becomes two, so that places would not be those of the text
     lower = text.replace("\u0130", "I").lower()
     yield from _assigned(text, lower, _WORDS, _password)
+    yield from _assigned(text, lower, _BRIEF, _briefly)
     yield from _assigned(text, lower, _NAMES, _key)
     if "://" in text:
         yield from (match.span("value") for match in _IN_URL.finditer(text))
@@ -143,6 +147,13 @@ def _told(quoted: str) -> bool:
 
 def _password(assigned: re.Match[str], value: str) -> bool:
     return _random(value, 6) or _chosen(assigned, value)
+
+
+def _briefly(assigned: re.Match[str], value: str) -> bool:
+    """pw: and pass:, which tests and tickets say as well (PASS: test_12, boarding pass)."""
+    start, core = assigned.start(), value.rstrip(".!?:")
+    alone = _ALONE.search(assigned.string, max(0, start - len("_pass")), start)
+    return bool(alone and assigned["sign"] and not assigned["rest"]) and _random(core, 8) and not _PATH.search(core)
 
 
 def _key(_: re.Match[str], value: str) -> bool:

@@ -37,7 +37,7 @@ HOLDS: dict[Kind, list[str]] = {
             "müller@exämple.de",
             "ｊｏｅ＠example.com",
         ),
-        *("joe%40example.com", "joe [at] example [dot] com", "mailto:joe@x.io", "a\u200bb@c.com"),
+        *("joe%40example.com", "joe [at] example [dot] com", "joe@example[.]com", "mailto:joe@x.io", "a\u200bb@c.com"),
         *(
             r"joe\u0040example.com",
             r"\u003cjoe@ex\u00e4mple.de\u003e",
@@ -68,6 +68,7 @@ HOLDS: dict[Kind, list[str]] = {
             "(17,+49 30 1234567)",
         ),
         *("call 415 555-2671", "Tel: 22.345.67.89", "Tel: 45 12 34 56"),
+        *("(415)5552671", "415/555-2671", "415 - 555 - 2671", "mob 9876543210", "Phone2: 555 0123"),
     ],
     "national_id": [
         *("123-45-6789", "my ssn is 123456789", "AB 12 34 56 C", "12345678Z", "X1234567L", "RSSMRA85T10A562S"),
@@ -104,6 +105,7 @@ HOLDS: dict[Kind, list[str]] = {
     ],
     "secret": [
         *("sk-proj-abcdefghijklmnop1234567890", "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "password: hunter2x"),
+        *("pw: Tr0ub4dor3", "pass: Tr0ub4dor3", "DB_pass=Tr0ub4dor3"),
         *("my password is Tr0ub4dor&3", 'api_key = "abcd1234efgh5678"', "https://bob:s3cret@host/"),
         *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_ghi", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nno end"),
     ],
@@ -190,6 +192,8 @@ HARMLESS = [
         "x = 0,4539578763621486",
         r"on 01\/02\/2024 12:30",
     ),
+    *("PASS: test12345", "pass: tests/unit12", "compass: N45north5", "boarding pass AB12CD34", "pass: 14of15"),
+    *("f(415)5552671", "100/200-3000", "mobs of 1234567"),
     *(r"\u0034111 1111 1111 1112", r"a\u0040b", r"C:\users\u12", r"\ud83d\ude00"),
     *("4111 1111 1111 1112", "DE88370400440532013000", "000-45-6789", "12345678A", "PESEL 44051401358", "x@y"),
 ]
