@@ -19,6 +19,8 @@ MOSTLY_REAL = "real rows, with written text where those are few"
 _ENOUGH = 200
 _ENOUGH_OF_A_CLASS = 5
 
+_OTHER_HARMLESS, _EVERYDAY_TO_OTHERS = 20, 4
+
 
 def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
     """(n,) which held-out rows calibrate, and how to call them. held: (n,) their indexes.
@@ -29,7 +31,8 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
     """
     real = is_real(rows, held)
     if not enough(real):
-        return np.ones(len(held), bool), BOTH if real.any() else WRITTEN
+        kept = _few_everyday(policy, [rows[index] for index in held.tolist()])
+        return kept, BOTH if real.any() else WRITTEN
     used = real.copy()
     for one in _classes(policy, [rows[index] for index in held.tolist()]):
         lacking = _ENOUGH_OF_A_CLASS - int((one & real).sum())
@@ -37,6 +40,24 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
             written = np.flatnonzero(one & ~real)
             used[written if policy.multi_label else written[:lacking]] = True
     return used, REAL_ROWS if (used == real).all() else MOSTLY_REAL
+
+
+def _few_everyday(policy: Policy, held: Sequence[Row]) -> Bools:
+    """(n,) all rows, but of safety no more everyday sentences than a quarter of the other harmless rows, once there are
+    enough of these: hardly any guard flags such a sentence, so many of them make any look better than it is."""
+    kept = np.ones(len(held), bool)
+    if policy.kind != "safety":
+        return kept
+    harmless = np.array([not row.labels for row in held], bool)
+    everyday = np.array([row.source == "builtin" for row in held], bool) & harmless
+    others = int((harmless & ~everyday).sum())
+    most = others // _EVERYDAY_TO_OTHERS
+    places = np.flatnonzero(everyday)
+    if others >= _OTHER_HARMLESS and len(places) > most:
+        kept[places] = False
+        # evenly from among them: neighbours are about the same
+        kept[places[np.linspace(0, len(places) - 1, most).astype(np.intp)]] = True
+    return kept
 
 
 def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:

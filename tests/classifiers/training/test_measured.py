@@ -74,3 +74,20 @@ def test_of_safety_both_sides_and_each_label_are_measured(
 ) -> None:
     policy = make_policy("safety", ["violence", "jailbreak"])
     assert told(policy, rows_of(**counts)) == (used, "real rows, with written text where those are few")
+
+
+@pytest.mark.parametrize(("others", "kept"), [(19, 200), (20, 5), (43, 10), (800, 200)])
+def test_of_safety_everyday_sentences_count_a_quarter_of_other_harmless_text_once_there_is_enough(
+    make_policy: Callable[..., Policy], others: int, kept: int
+) -> None:
+    rows = rows_of(violence=(0, 30), none=(0, others))
+    rows += [Row(text=f"everyday {n}", labels=(), group=f"e{n}", source="builtin") for n in range(200)]
+    found, on = told(make_policy("safety", ["violence", "jailbreak"]), rows)
+    assert found == {("violence", "policy"): 30, ("none", "policy"): others, ("none", "builtin"): kept}
+    assert on == "written text"
+
+
+def test_everyday_sentences_count_as_ever_where_nothing_is_guarded(make_policy: Callable[..., Policy]) -> None:
+    everyday = [Row(text=f"everyday {n}", labels=("other",), group=f"e{n}", source="builtin") for n in range(200)]
+    found, _ = told(make_policy(), [*rows_of(card_arrival=(0, 100)), *everyday])
+    assert found == {("card_arrival", "policy"): 100, ("other", "builtin"): 200}
