@@ -18,7 +18,10 @@ _MINUTE = "|".join(sorted(_MINUTE_WORDS, key=len, reverse=True))
 _HALVES = r"a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at night|tonight"
 _HALF = rf"(?: ?(?P<half>{_HALVES}))?"
 _HALF_AT_END = re.compile(rf"(?:{_HALVES})$")
-_PLAIN = re.compile(rf"(?P<hour>{_HOUR})(?:[:.h](?P<minute>[0-5]\d)| (?P<words>{_MINUTE}))?(?: ?o'?clock)?{_HALF}")
+_PLAIN = re.compile(
+    rf"(?P<hour>{_HOUR})(?:(?:[:.h](?P<minute>[0-5]\d)(?::[0-5]\d)?|(?<=1[3-9])h|(?<=2[0-3])h)| (?P<words>{_MINUTE}))?"
+    rf"(?: ?o'?clock)?{_HALF}"
+)
 _AROUND = re.compile(
     rf"(?P<count>{_MINUTE}|[0-5]?\d)(?P<unit> minutes?)? (?P<way>past|after|to|before|till) "
     rf"(?P<hour>{_HOUR}|noon|midday|midnight){_HALF}"
@@ -36,6 +39,7 @@ _SHARP = re.compile(r"(?:,? (?:sharp|or so|exactly)| ?-?ish)$")
 _TWO = re.compile(r"^(?:between |from )?(.+?) ?(?:-|\u2013| to | and | until | till ) ?(.+)$")
 _FROM = ("from ", "between ")
 _COUNTED = re.compile(r"(?<=\d) hours$")
+_ISO_DATED = re.compile(r"(?<=^\d{4}-\d\d-\d\d)t(?=\d)")
 _MORNING = ("am", "a.", "in the m")
 _PART_OF_DAY = re.compile(r"(?:^|\s)(?:(?P<part>morning|afternoon|evening)|night|tonight)$")
 _AT_NIGHT = re.compile(r"\b(?:to)?night$")
@@ -49,6 +53,7 @@ _OF_ANOTHER_DAY = time(13)
 def read(text: str, now: datetime, *, hours: str | None = None, day_first: bool | None = None) -> str | None:
     """None where the text says no time, or one of two: `at 7` without `hours` (`11:00-23:00`), which decide."""
     said = re.sub(r"\s+", " ", text.casefold().replace("\u2019", "'")).strip(" .,!?")
+    said = _ISO_DATED.sub(" ", said)
     if said == "now":
         return now.strftime("%Y-%m-%dT%H:%M")
     ahead = _ahead(said, now)
@@ -152,6 +157,9 @@ def _on(on: str, at: str, hours: str | None) -> time | None:
     if part:
         told = _read(f"{bare} in the {part['part']}" if part["part"] else f"{bare} tonight", hours)
     told = told or _read(at, hours)
+    if told == _MIDNIGHT and "midnight" in at:
+        # the night before that day, or the one after
+        return None
     late = _AT_NIGHT.search(on) or _AT_NIGHT.search(at)
     return None if late and told is not None and told < _OF_ANOTHER_DAY else told
 

@@ -1,7 +1,7 @@
 """English dates → `2026-11-27`, or `2026-11-28/2026-11-29` for a stretch of days (both days included).
 
-Scope: ISO and written dates, with or without a year; weekdays; today, tomorrow and the like; `in 3 days`, `a week from
-tomorrow`; weeks, weekends, months and years as stretches. A date without a year is the next one; `friday` is the next
+Scope: ISO and written dates, with or without a year; weekdays; today, tomorrow and the like; `in 3 days`, `three days
+ago`, `a week from tomorrow`; weeks, weekends, months and years as stretches. A date without a year is the next one; `friday` is the next
 friday, today included; `next friday` is that of the week after this one, weeks beginning on Monday. No holidays.
 """
 
@@ -19,7 +19,7 @@ _DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 _MONTH = "(?P<month>" + "|".join(f"{name}|{name[:3]}\\.?" for name in _MONTHS) + "|sept\\.?)"
 _WEEKDAY = "(?P<weekday>" + "|".join(f"{name}|{name[:3]}" for name in _DAYS) + "|tues|weds|thur|thurs)"
 _NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)(?:st|nd|rd|th)?"
-_YEAR = r"(?:,? *(?P<year>\d{4}))?"
+_YEAR = r"(?:,? *(?P<year>\d{4}|'\d\d))?"
 _COUNT = r"(?P<count>\d+|an?|a couple of|[a-z]+(?:[- ][a-z]+)?)"
 _ORDINAL = re.compile(r"(?:first|second|third|th)$")
 _YEARS_AHEAD = 20
@@ -31,15 +31,18 @@ _NEAR = {
     "tmr": 1, "tomorow": 1, "tommorow": 1, "yesterday": -1, "the day after tomorrow": 2, "day after tomorrow": 2,
     "the day before yesterday": -2, "now": 0,
 }  # fmt: skip
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
+_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})|((?:19|20)\d\d)(\d\d)(\d\d)")
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})(?:[/.-](\d{4}|\d{2}))?")
 _DAY_MONTH = re.compile(rf"(?:{_WEEKDAY},? +)?(?:the )?{_NUMBER} +(?:of )?{_MONTH}{_YEAR}")
 _MONTH_DAY = re.compile(rf"(?:{_WEEKDAY},? +)?{_MONTH} +(?:the )?{_NUMBER}{_YEAR}")
-_DAY_ONLY = re.compile(rf"(?:{_WEEKDAY},? +)?the {_NUMBER}")
+_DAY_ONLY = re.compile(rf"(?:{_WEEKDAY},? +)?(?:the |(?=\d{{1,2}}(?:st|nd|rd|th)$)){_NUMBER}")
+_DASHED = re.compile(rf"(?P<day>\d{{1,2}})-{_MONTH}-(?P<year>\d{{4}})")
 _AHEAD = re.compile(
-    rf"(?:in )?{_COUNT} (?P<unit>day|week|month|year)s?(?: from (?P<base>now|today|tomorrow))?(?: time)?"
+    rf"(?:in )?{_COUNT} (?P<unit>day|week|month|year)s?(?: from (?:(?P<base>now|today|tomorrow)|{_WEEKDAY})"
+    r"|(?P<ago> ago))?(?: time)?"
 )
 _WHICH = re.compile(rf"(?P<which>this coming|this|next|coming|last|on)? ?{_WEEKDAY}")
+_OF_WEEK = re.compile(rf"(?:on )?{_WEEKDAY} (?P<which>this|next) week")
 _STRETCH = re.compile(r"(?P<which>this|next|the|last|coming)? ?(?P<unit>weekend|week|month|year)")
 _MONTH_ONLY = re.compile(rf"(?P<which>this|next|last)? ?{_MONTH}(?: +(?P<year>\d{{4}}))?")
 _YEAR_ONLY = re.compile(r"(?:the year )?(?P<year>(?:19|20)\d\d)")
@@ -73,7 +76,7 @@ def read(text: str, today: date, *, day_first: bool | None = None, timed: bool =
     day_first: how 5/6 is read; None: only where one of the two numbers can be no month. timed: whether a time
     or a place may stand behind (`at 7`, `by lunchtime`, `at work`), and not only a part of the day.
     """
-    said = _TODAY_TWICE.sub(r"\1", re.sub(r"\s+", " ", text.casefold()).strip(" .,!?"))
+    said = _TODAY_TWICE.sub(r"\1", re.sub(r"\s+", " ", text.casefold().replace("\u2019", "'")).strip(" .,!?"))
     after = _TIME_AFTER if timed else _PART_AFTER
     bare = _BEFORE.sub("", said)
     for way in (said, bare, after.sub("", said), after.sub("", bare)):
@@ -110,7 +113,8 @@ def _single(day: date) -> Stretch:
 def _figures(said: str, today: date, day_first: bool | None) -> Stretch | None:
     iso = _ISO.fullmatch(said)
     if iso:
-        return _single(date(int(iso[1]), int(iso[2]), int(iso[3])))
+        year, month, day = (int(part) for part in iso.groups() if part)
+        return _single(date(year, month, day))
     match = _SLASHED.fullmatch(said)
     if not match:
         return None
@@ -125,6 +129,7 @@ def _figures(said: str, today: date, day_first: bool | None) -> Stretch | None:
 
 
 def _written(said: str, today: date) -> Stretch | None:
+    said = _DASHED.sub(r"\g<day> \g<month> \g<year>", said)
     for pattern in (_DAY_MONTH, _MONTH_DAY):
         match = pattern.fullmatch(said)
         day = _day(match["day"]) if match else None
@@ -150,13 +155,18 @@ def _falls_on(day: date, weekday: str | None) -> bool:
 
 def _ahead(said: str, today: date) -> Stretch | None:
     match = _AHEAD.fullmatch(said)
-    if not match or not (said.startswith("in ") or match["base"] or said.endswith("time")):
+    if not match:
+        return None
+    based = match["base"] or match["weekday"] or match["ago"]
+    if not (said.startswith("in ") or based or said.endswith("time")):
         return None
     told = number.exact({"a": "1", "an": "1", "a couple of": "2"}.get(match["count"], match["count"]))
     if told is None or told != int(told) or _ORDINAL.search(match["count"]):
         return None
-    count = int(told)
+    count = -int(told) if match["ago"] else int(told)
     start = today + timedelta(days=match["base"] == "tomorrow")
+    if match["weekday"]:
+        start += timedelta(days=(_of_week(match["weekday"]) - today.weekday()) % 7)
     if match["unit"] in {"day", "week"}:
         return _single(start + timedelta(days=count * (7 if match["unit"] == "week" else 1)))
     months = start.month - 1 + count * (12 if match["unit"] == "year" else 1)
@@ -165,6 +175,10 @@ def _ahead(said: str, today: date) -> Stretch | None:
 
 
 def _weekday(said: str, today: date) -> Stretch | None:
+    match = _OF_WEEK.fullmatch(said)
+    if match:
+        monday = today + timedelta(days=7 * (match["which"] == "next") - today.weekday())
+        return _single(monday + timedelta(days=_of_week(match["weekday"])))
     match = _WHICH.fullmatch(said)
     if not match:
         return None
@@ -207,6 +221,7 @@ def _whole(year: int, month: int) -> Stretch:
 
 def _with_year(today: date, month: int, day: int, year: str | None) -> date:
     if year:
+        year = year.lstrip("'")
         full = int(year) + (today.year // 100 * 100 if len(year) == 2 else 0)
         return date(full - 100 if len(year) == 2 and full > today.year + _YEARS_AHEAD else full, month, day)
     # the 29th of February may be years away

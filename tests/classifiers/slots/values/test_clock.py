@@ -16,7 +16,8 @@ OPEN = "11:00-23:00"
     ("text", "value"),
     [
         ("7 pm", "19:00"), ("7PM", "19:00"), ("7 p.m.", "19:00"), ("19:30", "19:30"), ("19h30", "19:30"),
-        ("1900", "19:00"),
+        ("1900", "19:00"), ("18h", "18:00"), ("20h", "20:00"), ("18:30:00", "18:30"),
+        ("2026-11-28T18:30", "2026-11-28T18:30"), ("2026-11-28T18:30:00", "2026-11-28T18:30"),
         ("07:30", "07:30"), ("20.15", "20:15"), ("noon", "12:00"), ("midnight", "00:00"), ("12 am", "00:00"),
         ("12pm", "12:00"), ("quarter to 8 pm", "19:45"), ("seven in the evening", "19:00"), ("8 tonight", "20:00"),
         ("2 at night", "02:00"), ("6 in the morning", "06:00"), ("in 20 minutes", "2026-11-25T09:20"),
@@ -54,7 +55,7 @@ OPEN = "11:00-23:00"
         ("tomorrow at about 7pm", "2026-11-26T19:00"), ("tomorrow at around 7pm", "2026-11-26T19:00"),
         ("friday at about 7 pm", "2026-11-27T19:00"), ("friday by around 7pm", "2026-11-27T19:00"),
         ("friday at approximately 19:00", "2026-11-27T19:00"), ("friday at exactly 7pm", "2026-11-27T19:00"),
-        ("friday at midnight", "2026-11-27T00:00"), ("saturday night at 11:30 pm", "2026-11-28T23:30"),
+        ("saturday night at 11:30 pm", "2026-11-28T23:30"),
     ],
 )  # fmt: skip
 def test_times(text: str, value: str) -> None:
@@ -104,6 +105,7 @@ def test_what_the_text_says_of_the_half_of_the_day_counts_more_than_the_hours() 
 @pytest.mark.parametrize(
     "text",
     [
+        "friday midnight", "friday at midnight", "midnight tomorrow", "8h", "18h:30",
         "10 to 2 pm", "5 to 8 pm", "10 to 12", "tonight at 1", "10 to midnight", "20 to midnight",
         "saturday night at 12:30 am", "1 am saturday night", "tomorrow night at 1", "friday at 1 at night",
         "4 tonight", "tonight at 4", "tomorrow at 7 or 8pm", "friday 7pm until 9pm", "tomorrow at 10 am until 2 pm",

@@ -43,6 +43,10 @@ TODAY = date(2026, 11, 25)
         ("friday at 7 to half past 8", "2026-11-27"), ("friday at 7 to about 9", "2026-11-27"),
         ("today at 8 tonight", "2026-11-25"),
         ("13/05/85", "1985-05-13"), ("13/05/30", "2030-05-13"), ("13/05/26", "2026-05-13"),
+        ("monday next week", "2026-11-30"), ("friday this week", "2026-11-27"), ("2nd", "2026-12-02"),
+        ("friday 13th", "2027-08-13"), ("3 May '27", "2027-05-03"), ("Dec 4th \u201926", "2026-12-04"),
+        ("25-Dec-2026", "2026-12-25"), ("20261225", "2026-12-25"), ("three days ago", "2026-11-22"),
+        ("a month ago", "2026-10-25"), ("a week from monday", "2026-12-07"), ("3 days from friday", "2026-11-30"),
         ("in eleven days", "2026-12-06"), ("in thirty days", "2026-12-25"), ("in twenty-one days", "2026-12-16"),
         ("in 2 days at 7pm", "2026-11-27"), ("in 0 days", "2026-11-25"),
         ("2019", "2019-01-01/2019-12-31"), ("this year", "2026-01-01/2026-12-31"),
@@ -55,6 +59,7 @@ def test_dates_and_stretches(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "20261332", "3-5 May", "a week from", "mon next",
         "31 feb", "christmas", "", "soon", "5/6", "the 32nd", "99/99", "monkey", "monday 12 may",
         "friday at 7 or saturday", "friday by noon or monday", "friday at 7 saturday", "friday at 7 or the 8th",
         "friday at 7 the 8", "friday at 7 the eighth", "friday at my place or yours", "friday at noon and sat",
