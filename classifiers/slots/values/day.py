@@ -1,8 +1,9 @@
 """English dates → `2026-11-27`, or `2026-11-28/2026-11-29` for a stretch of days (both days included).
 
 Scope: ISO and written dates, with or without a year; weekdays; today, tomorrow and the like; `in 3 days`, `three days
-ago`, `a week from tomorrow`; weeks, weekends, months and years as stretches. A date without a year is the next one; `friday` is the next
-friday, today included; `next friday` is that of the week after this one, weeks beginning on Monday. No holidays.
+ago`, `a week from tomorrow`; weeks, weekends, months and years as stretches. A date without a year is the next one;
+`friday` is the next friday, today included; `next friday` is that of the week after this one, weeks beginning on
+Monday. No holidays.
 """
 
 import re
