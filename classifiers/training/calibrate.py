@@ -4,7 +4,7 @@ Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks", with P
 labels may hold: `platt`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,13 +202,25 @@ def safety_threshold(
     return Threshold(act=act, unsure=float(np.clip(max(caught, doubt), 0.0, act)))
 
 
-def usual(largest: Floats) -> Usual | None:
-    """Where the largest logits of the policy's own text lie. largest: (n,) of held-out rows; None where they are too
-    few to tell."""
-    if len(largest) < _LEAST_USUAL_ROWS:
+def usual(largest: Floats, truth: Ints, counted: NDArray[np.bool_]) -> Usual | None:
+    """Where the largest logits of the policy's own text lie. Each label counts equally, so that a thousand rows of one
+    that are all alike do not make the few of another unusual; nor does the level lie above the middle of any label's
+    rows. largest, truth: (n,) of held-out rows; counted: (n,), the ones to judge by; None where they are too few to
+    tell."""
+    if counted.sum() < _LEAST_USUAL_ROWS:
         return None
-    level, middle = np.quantile(largest, (_UNUSUAL, 0.5))
-    return Usual(level=float(level), width=max(float(middle - level) / 4, 1e-3))
+    sizes = np.bincount(truth[counted])
+    level, middle = _quantiles(largest[counted], 1 / sizes[truth[counted]], (_UNUSUAL, 0.5))
+    least = min(float(np.median(largest[truth == label])) for label in np.unique(truth))
+    level = min(level, least)
+    return Usual(level=level, width=max((middle - level) / 4, 1e-3))
+
+
+def _quantiles(values: Floats, weights: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
+    """As `np.quantile`, with weights. values, weights: (n,)."""
+    order = np.argsort(values, kind="stable")
+    behind = weights[order].cumsum() - weights[order]
+    return np.interp(shares, behind / max(behind[-1], 1e-12), values[order]).tolist()
 
 
 def _loss(logits: Floats, truth: Ints, scale: float) -> float:

@@ -130,7 +130,7 @@ def _one_of(
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
     own = truth != place.get(OTHER, -1)
     names = np.array([name != OTHER for name in classes])
-    usual = calibrate.usual(scores[use & own][:, names].max(axis=1))
+    usual = calibrate.usual(scores[own][:, names].max(axis=1), truth[own], use[own])
     limit = NOVEL if usual else _NEVER_NOVEL
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
     known = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)

@@ -174,11 +174,26 @@ def test_nearest_sentences_count_where_they_make_held_out_text_likelier() -> Non
 
 
 def test_what_is_usual_needs_enough_text_to_judge_by() -> None:
-    assert calibrate.usual(floats(0.1, 0.2)) is None
-    found = calibrate.usual(np.linspace(0, 10, 1001).astype(np.float32))
+    every = np.ones(1001, bool)
+    one = np.zeros(1001, np.int32)
+    assert calibrate.usual(floats(0.1, 0.2), one[:2], every[:2]) is None
+    assert calibrate.usual(np.ones(100, np.float32), one[:100], np.arange(100) < 19) is None
+    found = calibrate.usual(np.linspace(0, 10, 1001).astype(np.float32), one, every)
     assert found is not None
     assert found.level == pytest.approx(0.05)
     assert found.width == pytest.approx((5 - 0.05) / 4)
-    flat = calibrate.usual(np.ones(100, np.float32))
+    flat = calibrate.usual(np.ones(100, np.float32), one[:100], every[:100])
     assert flat is not None
     assert (flat.level, flat.width) == (1.0, 0.001)
+
+
+def test_a_thousand_rows_of_one_label_do_not_make_the_few_of_another_unusual() -> None:
+    largest = np.append(np.linspace(9, 10, 1000), (2.0, 3.0, 4.0)).astype(np.float32)
+    truth = np.append(np.zeros(1000), (1, 1, 1)).astype(np.int32)
+    counted = np.arange(1003) < 1001
+    found = calibrate.usual(largest, truth, counted)
+    assert found is not None
+    assert found.level < 2.1
+    only = calibrate.usual(largest, truth, truth == 0)
+    assert only is not None
+    assert only.level == 3.0, "what is not counted still has half of its rows at the level or above"

@@ -67,3 +67,17 @@ def test_labels_that_are_never_named_are_told(capsys: pytest.CaptureFixture[str]
     never = "never named: b, c; no threshold keeps to goal.max_error on written text"
     assert shown(capsys, goals=[goal, {**goal, "never_named": ["b", "c"]}]) == [never]
     assert shown(capsys, goals=[{**goal, "never_named": []}]) == []
+
+
+def test_labels_of_which_no_held_out_row_is_found_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = {
+        "a": {"support": 9, "recall": 0.9},
+        "b": {"support": 2, "recall": 0.0},
+        "c": {"support": 0, "recall": None},
+        "other": {"support": 3, "recall": 0.0},
+    }
+    line = "never found in held-out text: {}; such text needs more rows, or rows that differ"
+    assert shown(capsys, held_out={"labels": labels}) == [line.format("b")]
+    many = {f"l{number}": {"support": 1, "recall": 0.0} for number in range(12)}
+    named = ", ".join(f"l{number}" for number in range(10))
+    assert shown(capsys, held_out={"labels": many}) == [line.format(f"{named} and 2 more")]
