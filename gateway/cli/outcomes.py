@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 _NAMED_AT_MOST = 10
 
-_NAMED_AT_MOST = 10
-
 
 def as_dict(policy: Policy, outcome: "Outcome") -> dict[str, Any]:
     """Of a policy that was trained, whether or not it was published."""
@@ -135,21 +133,11 @@ def _unfound(held: Mapping[str, Any] | None) -> str:
     return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-def _unfound(held: Mapping[str, Any] | None) -> str:
-    """The labels of which no held-out row is given its label."""
-    labels = (held or {}).get("labels", {})
-    names = [name for name, of in labels.items() if name != "other" and of["support"] and of["recall"] == 0]
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
-
-
 def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     """What was done otherwise than the policy says, and what nobody will see answered."""
     yield from cautions.foreign(report["text"])
     if note := report["settings"].get("note"):
         yield note
-    if unfound := _unfound(report.get("held_out")):
-        yield f"never found in held-out text: {unfound}; such text needs more rows, or rows that differ"
     if unfound := _unfound(report.get("held_out")):
         yield f"never found in held-out text: {unfound}; such text needs more rows, or rows that differ"
     for goal in report["goals"]:
