@@ -32,6 +32,8 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _LEAST, _MOST = 12, 19
 _SHORT = 2
 """Digits; groups of so few are as often the cells of a table."""
+_NEAR = 60
+"""Characters, of a word to the numbers behind it and of these to the number."""
 
 _Span = tuple[int, int]
 
@@ -48,14 +50,17 @@ def find(text: str) -> Iterator[_Span]:
 
 def candidates(text: str) -> Iterator[_Span]:
     """(start, end) of each run of digits that is written as a card number may be, the longest first of those that
-    begin at one place. Few of them, however many numbers there are: a table's rows and columns make next to none."""
+    begin at one place. Few of them, however many numbers there are: a table's rows and columns make next to none, but
+    right behind a word for a card."""
     for run in _RUN.finditer(text):
         if run.end() - run.start() < _LEAST:
             continue
         groups = [match.span() for match in _GROUP.finditer(text, *run.span())]
+        said = _WORDS.search(text, max(0, run.start() - _NEAR), run.start())
         for place, (start, _) in enumerate(groups):
-            if text[start] in "23456" and _opens(text, groups, place) and _begins(text, start):
-                ends = [end for end in _ends(text, groups, place) if _AFTER.match(text, end)]
+            named = said is not None and start - run.start() < _NEAR
+            if text[start] in "23456" and (named or _opens(text, groups, place)) and _begins(text, start):
+                ends = [end for end in _ends(text, groups, place, named=named) if _AFTER.match(text, end)]
                 yield from ((start, end) for end in reversed(ends))
 
 
@@ -70,12 +75,16 @@ def _begins(text: str, start: int) -> bool:
 
 
 def _opens(text: str, groups: Sequence[_Span], place: int) -> bool:
-    """Whether a group may be a number's first: of short groups of one width, only the first of its line."""
+    """Whether a group may be a number's first: of short groups of one width, only the first of its line, or the first
+    of several with the same between them, and something else before."""
     start, end = groups[place]
-    if not place or end - start > _SHORT:
+    if not place or end - start > _SHORT or _broken(text, groups, place):
         return True
     before, until = groups[place - 1]
-    return until - before != end - start or _broken(text, groups, place)
+    if until - before != end - start:
+        return True
+    gaps = [text[one:other] for (_, one), (other, _) in pairwise(groups[place : place + 3])]
+    return len(gaps) > 1 and gaps[0] == gaps[1] != text[until:start] and not _BREAK.search(gaps[0])
 
 
 def _broken(text: str, groups: Sequence[_Span], place: int) -> bool:
@@ -83,15 +92,15 @@ def _broken(text: str, groups: Sequence[_Span], place: int) -> bool:
     return 0 < place < len(groups) and bool(_BREAK.search(text, groups[place - 1][1], groups[place][0]))
 
 
-def _ends(text: str, groups: Sequence[_Span], place: int) -> Iterator[int]:
+def _ends(text: str, groups: Sequence[_Span], place: int, *, named: bool) -> Iterator[int]:
     """Where a number may end which begins with a group, of 12 to 19 digits, by length.
 
     Its groups are single digits, or all of several. Slashes, dashes between spaces and line ends
-    part groups of three or more, the former in one way. A number in several lines or cells stands alone: no other
-    touches it there.
+    part groups of three or more, the former in one way. A number in several lines or cells stands alone (no other
+    touches it there), behind a word for a card, or has one line end among other gaps.
     """
     own = groups[place : place + _MOST]
-    (start, end), digits, broken = own[0], own[0][1] - own[0][0], False
+    (start, end), digits, breaks = own[0], own[0][1] - own[0][0], 0
     if _LEAST <= digits <= _MOST:
         yield end
     if len(own) == 1:
@@ -105,9 +114,10 @@ def _ends(text: str, groups: Sequence[_Span], place: int) -> Iterator[int]:
         wide = _WIDE.match(gap) or _WIDE.match(first)
         if digits > _MOST or (end - start == 1) != single or (wide and (gap != first or shortest <= _SHORT)):
             return
-        broken = broken or _broken(text, groups, index)
-        alone = shortest > _SHORT and not (_broken(text, groups, place) or _broken(text, groups, index + 1))
-        if digits >= _LEAST and (alone or not broken):
+        breaks += _broken(text, groups, index)
+        wrapped = breaks == 1 and index > place + 1 and shortest > _SHORT
+        alone = not (_broken(text, groups, place) or _broken(text, groups, index + 1))
+        if digits >= _LEAST and (not breaks or named or wrapped or alone):
             yield end
 
 

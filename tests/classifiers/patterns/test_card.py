@@ -71,6 +71,30 @@ def test_groups_are_parted_in_many_ways(text: str) -> None:
     assert list(find(text)) == [(0, len(text))]
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        *("3\n7\n8\n2\n8\n2\n2\n4\n6\n3\n1\n0\n0\n0\n5", "3056\t9309\t0259\t04", "41\n11\n11\n11\n11\n11\n11\n11"),
+    ],
+)
+def test_a_number_in_several_lines_or_cells_stands_alone_or_behind_a_word_for_it(card: str) -> None:
+    assert list(find(f"here {card} thanks")) == [(5, 5 + len(card))]
+    assert not list(find(f"{card}\n17"))
+    assert list(find(f"card: {card}\n17")) == [(6, 6 + len(card))]
+
+
+@pytest.mark.parametrize("text", ["4111 1111\n1111 1111\n12/27", "17\n4111 1111 1111\n1111\n12/27"])
+def test_a_number_that_a_line_end_parts_may_have_others_around(text: str) -> None:
+    assert [text[start:end].split() for start, end in find(text)] == [text.removeprefix("17").split()[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "start"), [("0 4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1", 2), ("2026-11-25 41--11--11--11--11--11--11--11", 11)]
+)
+def test_single_digits_and_pairs_begin_where_what_parts_them_does(text: str, start: int) -> None:
+    assert list(find(text)) == [(start, len(text))]
+
+
 @pytest.mark.parametrize("word", ["VISA", "card", "Kreditkarte", "tarjeta", "amex", "CC"])
 def test_a_word_for_a_card_may_be_glued_to_it(word: str) -> None:
     assert list(find(f"{word}4111111111111111")) == [(len(word), len(word) + 16)]
