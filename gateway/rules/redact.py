@@ -38,13 +38,14 @@ class Unredactable(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A place to be replaced. start, end: characters, end exclusive; rule: by whose name; restore: whether the value
-    may be put back into the answer."""
+    may be put back into the answer; guessed: whether a tagger found it, and no pattern."""
 
     start: int
     end: int
     kind: str
     rule: str = ""
     restore: bool = False
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +193,7 @@ def apart(text: str, marks: Iterable[Mark]) -> list[Mark]:
                     kind=last.kind,
                     rule=last.rule,
                     restore=last.restore and mark.restore,
+                    guessed=last.guessed and mark.guessed,
                 )
             )
         else:
@@ -202,21 +204,22 @@ def apart(text: str, marks: Iterable[Mark]) -> list[Mark]:
 def _beside(text: str, mark: Mark, held: Sequence[tuple[int, int]]) -> Iterator[Mark]:
     """What a mark covers beside placeholders. held: those of the text, by start.
 
-    A tagger takes them for values, in whole or in part; what it took along stays marked where it says anything.
+    A tagger takes them for values, in whole or in part; what it took along stays marked where it says anything. What
+    a pattern finds within the form of one (`[CARD_4111_1111_1111_1111]`) is a value.
     """
     place = mark.start
-    index = bisect_left(held, (place,))
-    if index and held[index - 1][1] > place:
+    index, stop = bisect_left(held, (place,)), bisect_left(held, (mark.end,))
+    if mark.guessed and index and held[index - 1][1] > place:
         index -= 1
-    if index == len(held) or held[index][0] >= mark.end:
+    if not mark.guessed and index < stop and held[stop - 1][1] > mark.end:
+        stop -= 1
+    if index == stop:
         yield mark
         return
-    for first, last in (*held[index:], (mark.end, mark.end)):
-        value = _VALUE.search(text, place, max(place, min(first, mark.end)))
+    for first, last in (*held[index:stop], (mark.end, mark.end)):
+        value = _VALUE.search(text, place, max(place, first))
         if value and any(map(str.isalnum, value[0])):
             yield replace(mark, start=value.start(), end=value.end())
-        if last >= mark.end:
-            return
         place = last
 
 

@@ -127,7 +127,8 @@ def marks_of(step: Step) -> Iterator[tuple[int, Mark]]:
     if step.action is not None and step.action.act is Act.REDACT:
         for value in verdict.slots:
             if value.slot in rule.redacts:
-                yield value.text, _mark(value.start, value.end, value.slot, rule, step.action)
+                mark = _mark(value.start, value.end, value.slot, rule, step.action)
+                yield value.text, replace(mark, guessed=True)
 
 
 def _mark(start: int, end: int, kind: str, rule: Rule, action: Action) -> Mark:

@@ -14,9 +14,9 @@ MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
 
 
 def marks(text: str, **kinds: str) -> list[Mark]:
-    """A mark at each place of these values."""
+    """A mark at each place of these values; a tagger's, where it is of the kind `who`."""
     return [
-        Mark(start=match.start(), end=match.end(), kind=kind)
+        Mark(start=match.start(), end=match.end(), kind=kind, guessed=kind == "who")
         for kind, value in kinds.items()
         for match in re.finditer(re.escape(value), text)
     ]
@@ -95,6 +95,19 @@ def test_places_that_overlap_become_one() -> None:
 def test_a_placeholder_is_no_value(text: str, marked: str, after: str) -> None:
     assert redacted(text, who=marked) == after
     assert redacted(text, is_json=True, who=marked) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "after"),
+    [
+        ("[CARD_4111_1111_1111_1111]", "4111_1111_1111_1111", "[CARD_[KEY_1]]"),
+        ("[DE89370400440532013000_1]", "DE89370400440532013000", "[[KEY_1]_1]"),
+        ("https://me:[SECRET_1]@host", "[SECRET_1]", "https://me:[SECRET_1]@host"),
+        ("password: 'x1y2[SECRET_1]'", "x1y2[SECRET_1]", "password: '[KEY_1][SECRET_1]'"),
+    ],
+)
+def test_what_a_pattern_finds_within_the_form_of_a_placeholder_is_a_value(text: str, value: str, after: str) -> None:
+    assert redacted(text, key=value) == after
 
 
 @pytest.mark.parametrize(
@@ -200,7 +213,9 @@ NO_PLACEHOLDER = st.text('ab[_1]{}",\\ ', max_size=40)
 @given(WRITTEN, PLACES)
 def test_whatever_is_marked_placeholders_stay(text: str, places: list[tuple[int, int]]) -> None:
     wanted = [
-        Mark(start=start, end=min(start + size, len(text)), kind="ip") for start, size in places if start < len(text)
+        Mark(start=start, end=min(start + size, len(text)), kind="who", guessed=True)
+        for start, size in places
+        if start < len(text)
     ]
     made = edits(text, wanted, Placeholders())
     gone = {place for edit in made for place in range(edit.start, edit.end)}
