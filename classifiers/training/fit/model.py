@@ -128,23 +128,18 @@ def _one_of(
     if before is not None and enough(real):
         blended = blend(calibration, before[held.rows], probabilities, truth, use)
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
-    own = truth != place.get(OTHER, -1)
+    strange = is_foreign(rows, held.rows)
+    own = (truth != place.get(OTHER, -1)) & ~strange
     names = np.array([name != OTHER for name in classes])
     usual = calibrate.usual(scores[own][:, names].max(axis=1), truth[own], use[own])
-    limit = NOVEL if usual else _NEVER_NOVEL
+    # beside slots, other is learned from text: a value by itself, or in a new frame, is unlike training and none of it
+    limit = NOVEL if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
     fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
     known = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
     away = novelty.score(known, vectors[held.rows], scores[:, names])
     banded = bands.of_texts(policy, [rows[index].text for index in held.rows])
-    chosen = goals.for_one(
-        policy,
-        classes,
-        probabilities[use],
-        truth[use],
-        on=on,
-        novel=(away[use] > limit) | is_foreign(rows, held.rows[use]),
-        bands=[banded[index] for index in np.flatnonzero(use)],
-    )
+    used, unanswered = [banded[index] for index in np.flatnonzero(use)], ((away > limit) | strange)[use]
+    chosen = goals.for_one(policy, classes, probabilities[use], truth[use], on=on, novel=unanswered, bands=used)
     stage = Stage(
         encoder=encoder,
         head=_head(classes, fitted, tuned, pooled),

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _COMPARED = 500
 _ASKED = "the policy has slots"
-_NEVER_NOVEL = 2.0
 _NOTHING_IS_OTHER = (
     "no text means other, so every text is given one of the labels; add rows labelled other, or the built-in everyday "
     "text (en among the languages, and not everyday: false)"
@@ -145,11 +144,7 @@ def _finish(
     if note := note_of(policy, rows):
         bench.progress.step(note)
         settings["note"] = note
-    stage = trained.model.last
-    # other is learned from text; a value by itself, or in a new frame, is unlike training and yet none of that
-    limit = stage.novelty.limit if policy.other is None else _NEVER_NOVEL
-    novelty = replace(stage.novelty, limit=limit)
-    model = replace(trained.model, stages=(replace(stage, novelty=novelty),), tagger=tagger)
+    model = replace(trained.model, tagger=tagger)
     return Made(trained=replace(trained, model=model, settings=settings), encoders=(encoder,), samples=(vectors,))
 
 

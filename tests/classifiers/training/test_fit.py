@@ -5,7 +5,8 @@ import pytest
 
 from classifiers import cascade
 from classifiers.heads.linear import any_logit
-from classifiers.model import EncoderId
+from classifiers.model import EncoderId, Usual
+from classifiers.novelty import NOVEL
 from classifiers.policy import OTHER, Policy
 from classifiers.training import crossfit, scope
 from classifiers.training.fit import linear
@@ -203,6 +204,33 @@ def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str 
     assert goal["answered"] == round(sum(answered) / len(answered), 5) < 1
     assert not goal["met"]
     assert made.chosen.missed
+
+
+def test_beside_slots_and_other_no_text_is_novel_when_served_nor_to_a_goal() -> None:
+    vectors, truth = clouds(8, 30, spread=0.7)
+    asked = {"slots": {"when": {"means": "when", "type": "date"}}, "goal": {"max_error": "50%", "min_answered": "90%"}}
+    encoder, stated = EncoderId(source="x", sha256="y"), policy("intent", 8, other="anything else", **asked)
+    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    assert max(verdict.novelty for verdict in made.verdicts) > NOVEL
+    assert max(verdict.novelty for verdict in made.verdicts) <= made.model.last.novelty.limit
+    assert (made.verdicts[0].labels, made.chosen.goals[0]["answered"]) == (("label 0",), 1.0)
+    assert all(verdict.labels != (OTHER,) for verdict in made.verdicts)
+
+
+def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual() -> None:
+    vectors, truth = clouds(4, 30, spread=0.7)
+    far = np.arange(len(truth)) % 5 == 0
+    vectors[far] = clouds(1, int(far.sum()), spread=3.0, seed=9)[0]
+
+    def usual(foreign: str) -> Usual:
+        rows = [replace(row, foreign=foreign if away else "") for row, away in zip(rows_of(truth), far, strict=True)]
+        encoder = EncoderId(source="x", sha256="y")
+        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        told = made.model.last.novelty.usual
+        assert told is not None
+        return told
+
+    assert usual("de").level > usual("").level + 1
 
 
 def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
