@@ -16,7 +16,7 @@ from classifiers.verdict import Abstention, Verdict
 
 
 class Border:
-    """Tells rows in such a language, of which it remembers each text. About 0.1 ms a row."""
+    """Tells rows in such a language, of which it remembers each text. About 0.2 ms a row."""
 
     def __init__(self, policy: Policy) -> None:
         self._scripts, self._languages = written_in(policy.languages), detectable(policy.languages)
@@ -25,11 +25,13 @@ class Border:
         self._known: dict[str, str] = {}
 
     def marked(self, rows: Iterable[Row]) -> list[Row]:
-        """The rows, each with the language in which it is foreign. The built-in writer's stay as they are: they are
-        English, or the author's own words again."""
+        """The rows, each with the language in which it is foreign. Of the built-in writer's only those that may be held
+        out: the others, of which there may be many, are the author's own words again."""
         if self._open:
             return list(rows)
-        return [row if row.source == "builtin" else replace(row, foreign=self._of(row.text)) for row in rows]
+        return [
+            replace(row, foreign=self._of(row.text)) if row.probe or row.source != "builtin" else row for row in rows
+        ]
 
     def _of(self, text: str) -> str:
         if text not in self._known:

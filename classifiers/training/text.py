@@ -56,8 +56,10 @@ class Desk:
         Raises TrainingError where a label has no text, or nothing to be told from.
         """
         self.progress.step("clean")
-        stay, dropped = at_the_border(self._border.marked(rows))
-        cleaned = clean(self.policy, placed(self.policy, stay) if self.policy.slots else stay)
+        # marks of slots, in whichever language their names are, are no part of a text
+        plain = placed(self.policy, rows) if self.policy.slots else rows
+        stay, dropped = at_the_border(self._border.marked(plain))
+        cleaned = clean(self.policy, stay)
         self.progress.step("encode")
         vectors = self.encode([row.text for row in cleaned.rows])
         descriptions = self.encode(doubt.described(self.policy))

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from classifiers import Reading, Runtime
+from classifiers.encoder.session import Encoder
 from classifiers.policy import Policy
 from classifiers.report import cautions
+from classifiers.training.progress import Silent
 from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
 from classifiers.training.strangers import Border, at_the_border, told
+from classifiers.training.text import Desk
 
 GERMAN = "wo bleibt meine neue Karte, die ich vor zwei Wochen bestellt habe"
 ENGLISH = "where is the new card that I ordered two weeks ago"
@@ -24,7 +28,9 @@ def rows(text: str = GERMAN) -> list[Row]:
 
 
 def test_what_serving_would_abstain_on_is_marked_whoever_gave_it(make_policy: Callable[..., Policy]) -> None:
-    assert [row.foreign for row in Border(make_policy()).marked(rows())] == ["de", "de", "de", "de", ""]
+    assert [row.foreign for row in Border(make_policy()).marked(rows())] == ["de"] * len(SOURCES)
+    never_held = Border(make_policy()).marked([replace(row, probe=False) for row in rows()])
+    assert [row.foreign for row in never_held] == ["de", "de", "de", "de", ""]
     assert not any(row.foreign for row in Border(make_policy()).marked(rows(ENGLISH)))
     for languages in (["en", "de"], "any"):
         assert not any(row.foreign for row in Border(make_policy(languages=languages)).marked(rows()))
@@ -41,6 +47,30 @@ def test_only_a_teachers_sentences_are_dropped(make_policy: Callable[..., Policy
     kept, dropped = cautions.foreign({"foreign": told(stay, go)})
     assert kept.startswith("3 of 7 rows are in a language that the policy does not name (de: 3)")
     assert dropped.startswith("1 sentence of a teacher was dropped")
+
+
+def test_what_is_made_of_an_authors_foreign_examples_is_no_answer_either(
+    make_policy: Callable[..., Policy], tmp_path: Path
+) -> None:
+    examples = {
+        "card": ["Wo bleibt meine neue Karte?", "Wann kommt die bestellte Karte bei mir an?"],
+        "rate": ["Wie ist der Wechselkurs heute?", "Welchen Kurs gibt es denn f\u00fcr den Yen?"],
+    }
+    labels = {name: {"means": name, "examples": told} for name, told in examples.items()}
+    policy = make_policy("topic", multi_label=True, goal={"max_error": "50%"}, tests=[])
+    policy = Policy.model_validate(policy.model_dump(by_alias=True, exclude_unset=True) | {"labels": labels})
+    (goal,) = train(policy, base_dir=tmp_path, models_dir=tmp_path / "models").report["goals"]
+    assert (goal["answered"], goal["rows"] > goal["rows_of_no_label"]) == (0, True)
+
+
+def test_marks_of_slots_are_no_part_of_the_text(make_policy: Callable[..., Policy], encoder: Encoder) -> None:
+    slots = {"number_of_people": {"means": "how many", "type": "number"}, "time_of_arrival": {"means": "when"}}
+    policy = make_policy("slots", slots=slots, tests=[])
+    marked = "on sera [six](number_of_people) vers [vingt heures](time_of_arrival)"
+    told = [Row(text=marked, labels=tuple(policy.labels), group=source, source=source) for source in SOURCES[2:4]]
+    ready = Desk(policy=policy, encoder=encoder, progress=Silent(), seed=0).ready(told)
+    assert [(row.source, row.foreign) for row in ready.dropped] == [("teacher", "fr")]
+    assert [row.foreign for row in ready.rows if row.source == "policy"] == ["fr"]
 
 
 @pytest.fixture
