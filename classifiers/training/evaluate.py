@@ -1,5 +1,6 @@
 """Verdicts against the truth → measures, as plain data that report.json and `offramp eval` show. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,13 +81,14 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     bins = statistics.reliability(confidences[scored], correct[scored])
     names = [*policy.labels, OTHER]
     scores = _scores(policy, verdicts)
+    said, true = Counter(guesses), Counter(truths)
+    both = Counter(guess for guess, right in zip(guesses, correct.tolist(), strict=True) if right)
+    place = {name: index for index, name in enumerate(names)}
+    places = np.array([place[truth] for truth in truths], int)
     labels = {
-        name: {
-            **_label_measures(name, truths, guesses),
-            **ranks(scores[:, index], np.array([truth == name for truth in truths], bool)),
-        }
-        for index, name in enumerate(names)
-        if name in truths or name in guesses
+        name: {**counts(both[name], said[name], true[name]), **ranks(scores[:, index], places == index)}
+        for name, index in place.items()
+        if name in true or name in said
     }
     return {
         "rows": len(texts),
@@ -123,11 +125,6 @@ def _scores(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
     rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
     scores: Floats = np.hstack([named, rest]).astype(np.float32)
     return scores
-
-
-def _label_measures(name: str, truths: Sequence[str], guesses: Sequence[str]) -> dict[str, Any]:
-    both = sum(truth == name == guess for truth, guess in zip(truths, guesses, strict=True))
-    return counts(both, sum(guess == name for guess in guesses), sum(truth == name for truth in truths))
 
 
 def _answerable(verdict: Verdict) -> bool:
