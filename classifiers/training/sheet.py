@@ -33,14 +33,15 @@ def records(
         if not _names_all(header, needed):
             faults.add(f"{path}:1", _no_header(header, label_keys, labelled=labelled))
             return
-        reader.fieldnames = _columns(header)
+        reader.fieldnames = columns = _columns(header)
         begins = reader.line_num + 1
         for record in reader:
             begins = reader.line_num + 1
             if any(record.get(None, ())):
                 held = _PARTS[delimiter]
                 faults.add(f"{path}:{reader.line_num}", f"more fields than the header; quote text that holds {held}")
-            else:
+            elif any((record[name] or "").strip() for name in columns):
+                # a row of blanks is how a spreadsheet saves one that was emptied
                 yield reader.line_num, record
     except csv.Error as error:
         following = _LINE_END.split(text)[begins - 1 :]

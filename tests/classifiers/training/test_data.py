@@ -267,6 +267,14 @@ def test_a_csv_breaks_lines_where_csv_does(intent: Policy, tmp_path: Path) -> No
     assert [row.text for row in read_rows(intent, [tmp_path / "a.csv"])] == ["hello\u2028there", "hi\x0byou"]
 
 
+def test_rows_that_a_spreadsheet_saved_as_blanks_are_none(intent: Policy, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text;label;\nhello;other;\n;;\n ;;\n\nhi;other\n;;;;\n")
+    assert [row.text for row in read_rows(intent, [tmp_path / "a.csv"])] == ["hello", "hi"]
+    (tmp_path / "a.csv").write_text("text;label;\n;other;\n")
+    with pytest.raises(TrainingError, match=r"a\.csv:2: text is missing or empty"):
+        read_rows(intent, [tmp_path / "a.csv"])
+
+
 def test_a_csv_of_slots_of_one_label_needs_no_label(tmp_path: Path) -> None:
     slots = {"time": {"means": "when", "type": "time"}}
     policy = Policy.model_validate({"version": 1, "name": "t", "kind": "slots", "about": "bookings", "slots": slots})
