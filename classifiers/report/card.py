@@ -58,7 +58,7 @@ def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
     if "flagged" in held and report["kind"] != "safety":
         exact = f"{percent(held['accuracy'])} of texts are given just their labels (95 %: {interval(held['interval'])})"
         yield f"On {where}: {exact};"
-        yield f"{percent(held['answered'])} answered, of which {percent(held['error'])} wrong;"
+        yield from _answers(held)
         yield f"macro F1 {number(held['macro_f1'])}, ECE {number(held['ece'])}."
     elif "flagged" in held:
         flagged = held["flagged"]
@@ -69,9 +69,13 @@ def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
         yield f"AUPRC {number(held['any']['auprc'])}."
     else:
         yield f"On {where}: accuracy {percent(held['accuracy'])} (95 %: {interval(held['interval'])});"
-        yield f"{percent(held['answered'])} answered (95 %: {interval(held['answered_interval'])}),"
-        yield f"of which {percent(held['error'])} wrong (95 %: {interval(held['error_interval'])});"
+        yield from _answers(held)
         yield f"ECE {number(held['ece'])}."
+
+
+def _answers(held: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{percent(held['answered'])} answered (95 %: {interval(held['answered_interval'])}),"
+    yield f"of which {percent(held['error'])} wrong (95 %: {interval(held['error_interval'])});"
 
 
 def _weakest(held: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds, targets
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, between, fail, percent, print_json, quoted, stderr, stdout, surely
+from gateway.cli.output import Exit, Json, between, fail, percent, print_json, quoted, stderr, stdout, surely, within
 
 
 def evaluate(
@@ -85,7 +85,7 @@ def evaluate(
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.suite.table import plain
 
-    yield f"{found['rows']} rows: accuracy {percent(found['accuracy'])} (95 %: {between(found['interval'])})"
+    yield f"{found['rows']} rows: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
     yield from _cautions(found)
     if "answered" in found:
         yield f"answered {surely(found, 'answered')}, of which wrong {surely(found, 'error')}"

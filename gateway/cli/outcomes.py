@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from classifiers.policy import Policy
 from classifiers.report import cautions
 from classifiers.report.teachers import remarks
-from gateway.cli.output import between, percent, stdout, surely
+from gateway.cli.output import percent, stdout, surely, within
 
 if TYPE_CHECKING:
     from classifiers.training.run import Outcome
@@ -108,7 +108,7 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     real = report["measured_real"]
     some = f", {real} of them real" if 0 < real < held["rows"] else ""
     where = f"on {report['measured_on']} ({held['rows']} rows held out{some})"
-    right = f"{percent(held['accuracy'])} (95 %: {between(held['interval'])}) {where}"
+    right = f"{within(held['accuracy'], held['interval'], '95 %: ')} {where}"
     if report["kind"] == "safety":
         caught, alarms = (surely(held["flagged"], name) for name in ("harmful", "harmless"))
         yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
@@ -125,10 +125,11 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"
 
 
-def _unfound(held: Mapping[str, Any] | None) -> str:
-    """The labels of which no held-out row is given its label."""
-    labels = (held or {}).get("labels", {})
-    names = [name for name, of in labels.items() if name != "other" and of["support"] and of["recall"] == 0]
+def _unfound(report: Mapping[str, Any]) -> str:
+    """The labels of which no held-out row is given its label, but for those that are never named whatever the row."""
+    labels = report.get("held_out", {}).get("labels", {})
+    told = {"other", *(name for goal in report["goals"] for name in goal.get("never_named", ()))}
+    names = [name for name, of in labels.items() if name not in told and of["support"] and of["recall"] == 0]
     more = len(names) - _NAMED_AT_MOST
     return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
@@ -138,7 +139,7 @@ def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     yield from cautions.foreign(report["text"])
     if note := report["settings"].get("note"):
         yield note
-    if unfound := _unfound(report.get("held_out")):
+    if unfound := _unfound(report):
         yield f"never found in held-out text: {unfound}; such text needs more rows, or rows that differ"
     for goal in report["goals"]:
         if never := goal.get("never_named"):

@@ -69,8 +69,12 @@ def between(bounds: Sequence[float]) -> str:
 
 def surely(measures: Mapping[str, Any], name: str) -> str:
     """A share of the measures with its 95 % interval, where there was something to measure."""
-    share = measures[name]
-    return percent(share) if share is None else f"{percent(share)} ({between(measures[f'{name}_interval'])})"
+    return within(measures[name], measures[f"{name}_interval"])
+
+
+def within(share: float | None, bounds: Sequence[float], called: str = "") -> str:
+    """`12.3% (10.0% to 15.0%)`, where there was something to measure. called: what stands before the bounds."""
+    return percent(share) if share is None else f"{percent(share)} ({called}{between(bounds)})"
 
 
 def fail(message: str, code: Exit) -> typer.Exit:

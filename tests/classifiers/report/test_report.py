@@ -29,17 +29,25 @@ def reports(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> dic
     return {
         kind: train(
             Policy.model_validate(
-                {"version": 1, "name": kind, "kind": kind, "about": "a <bank>", "labels": LABELS, "languages": spoken}
+                {
+                    "version": 1,
+                    "name": kind,
+                    "kind": kind,
+                    "about": "a <bank>",
+                    "labels": LABELS,
+                    "languages": spoken,
+                    "multi_label": kind == "topic",
+                }
             ),
             base_dir=models,
             models_dir=models,
             threads=1,
         ).report
-        for kind, spoken in (("intent", "en"), ("safety", ["en", "de"]))
+        for kind, spoken in (("intent", "en"), ("topic", "en"), ("safety", ["en", "de"]))
     }
 
 
-@pytest.mark.parametrize("kind", ["intent", "safety"])
+@pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 def test_the_page_is_whole_and_fetches_nothing(
     reports: dict[str, Any], kind: str, check_page: Callable[[str], Any]
 ) -> None:
@@ -54,7 +62,7 @@ def test_the_page_is_whole_and_fetches_nothing(
     assert not re.search(r"\b(None|nan|inf)\b", page)
 
 
-@pytest.mark.parametrize("kind", ["intent", "safety"])
+@pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 def test_what_people_wrote_cannot_become_markup(reports: dict[str, Any], kind: str) -> None:
     page = html.page(reports[kind])
     assert "a &lt;bank&gt;" in page
@@ -188,10 +196,11 @@ def test_a_few_real_rows_make_no_measure_of_traffic(
     assert "promises nothing about traffic: measure on your own messages with `offramp eval`" in page
 
 
-def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[str, Any]) -> None:
-    page = card.page(reports["intent"])
+@pytest.mark.parametrize("kind", ["intent", "topic"])
+def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[str, Any], kind: str) -> None:
+    page = card.page(reports[kind])
     assert re.search(r"[\d.]+ % answered \(95 %: [\d.]+ – [\d.]+ %\)", page)
-    assert re.search(r"% wrong \(95 %: [\d.]+ – [\d.]+ %\)", page)
+    assert re.search(r"of which [\d.–]+( %)? wrong \(95 %: [\d.]+ – [\d.]+ %\)", page)
 
 
 def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
@@ -202,7 +211,7 @@ def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[
     assert "goal: &lt;1% is not reached" in page
 
 
-@pytest.mark.parametrize("kind", ["intent", "safety"])
+@pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: str) -> None:
     page = card.page(reports[kind])
     assert page.startswith(f"# {kind}\n")

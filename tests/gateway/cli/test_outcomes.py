@@ -78,6 +78,10 @@ def test_labels_of_which_no_held_out_row_is_found_are_told(capsys: pytest.Captur
     }
     line = "never found in held-out text: {}; such text needs more rows, or rows that differ"
     assert shown(capsys, held_out={"labels": labels}) == [line.format("b")]
+    # of a label that is never named it is no news that none of its rows is found
+    goal = {"measured_on": "written text", "never_named": ["b"]}
+    never = "never named: b; no threshold keeps to goal.max_error on written text"
+    assert shown(capsys, held_out={"labels": labels}, goals=[goal]) == [never]
     many = {f"l{number}": {"support": 1, "recall": 0.0} for number in range(12)}
     named = ", ".join(f"l{number}" for number in range(10))
     assert shown(capsys, held_out={"labels": many}) == [line.format(f"{named} and 2 more")]

@@ -3,10 +3,14 @@
 import io
 import json
 import sys
+from typing import Any
 
 import pytest
 from rich.table import Table
 
+from classifiers.policy import Policy
+from classifiers.training.evaluate import evaluate
+from classifiers.verdict import Verdict
 from gateway.cli.evaluate import _lines
 from gateway.cli.output import print_json, quoted, stderr, stdout
 
@@ -48,17 +52,25 @@ def test_text_of_others_cannot_steer_the_terminal() -> None:
     assert quoted("größer, 東京 😀 [red] \\") == "größer, 東京 😀 [red] \\"
 
 
+def evaluated(*texts: str) -> dict[str, Any]:
+    """An evaluation in which each text was answered, and wrongly."""
+    labels = {"a": {"means": "asks for a"}, "b": {"means": "asks for b"}}
+    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
+    said = [Verdict(classifier="p", version="", labels=("b",), confidence=1.0, scores={"b": 1.0})]
+    measures = evaluate(policy, texts, [("a",)] * len(texts), said * len(texts))
+    seen = {"rows": 1, "accuracy": 1.0, "texts": ["\x1b[31mseen"]}
+    return {**measures, "trained_on": seen, "repeated": 0, "latency": None}
+
+
 def test_an_evaluation_quotes_texts_so() -> None:
-    found = {
-        **dict.fromkeys(("rows", "accuracy", "repeated"), 1),
-        "interval": (0, 1),
-        "trained_on": {"rows": 1, "accuracy": 1.0, "texts": ["\x1b[31mseen"]},
-        "kind": "topic",
-        "ece": None,
-        "latency": None,
-        "labels": {},
-        "errors": [{"truth": "a", "said": "b", "confidence": 1.0, "text": "\x1b[31mwrong\nline"}],
-    }
-    told = list(_lines(found))
+    told = list(_lines(evaluated("\x1b[31mwrong\nline")))
     assert r"  trained on: \x1b[31mseen" in told
     assert r"  wrong: a, said b at 1.00: \x1b[31mwrong\nline" in told
+
+
+def test_what_was_measured_on_nothing_has_no_interval() -> None:
+    told = list(_lines(evaluated()))
+    assert told[0] == "0 rows: accuracy –"
+    assert "answered –, of which wrong –" in told
+    first, *_ = _lines(evaluated("one"))
+    assert first == "1 rows: accuracy 0.0% (95 %: 0.0% to 79.3%)"
