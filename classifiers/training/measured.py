@@ -29,15 +29,15 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
     is shown by written ones as well: by all of them where each class is judged by itself; where all share one
     threshold, by so few that it counts no more than it is met.
     """
-    real = is_real(rows, held)
+    here = [rows[index] for index in held.tolist()]
+    real, kept = is_real(rows, held), _few_everyday(policy, here)
     if not enough(real):
-        kept = _few_everyday(policy, [rows[index] for index in held.tolist()])
         return kept, BOTH if real.any() else WRITTEN
     used = real.copy()
-    for one in _classes(policy, [rows[index] for index in held.tolist()]):
+    for one in _classes(policy, here):
         lacking = _ENOUGH_OF_A_CLASS - int((one & real).sum())
         if lacking > 0:
-            written = np.flatnonzero(one & ~real)
+            written = np.flatnonzero(one & ~real & kept)
             used[written if policy.multi_label else written[:lacking]] = True
     return used, REAL_ROWS if (used == real).all() else MOSTLY_REAL
 

@@ -87,6 +87,17 @@ def test_of_safety_everyday_sentences_count_a_quarter_of_other_harmless_text_onc
     assert on == "written text"
 
 
+def test_of_safety_everyday_sentences_count_no_more_beside_real_rows_that_are_all_harmful(
+    make_policy: Callable[..., Policy],
+) -> None:
+    rows = rows_of(violence=(300, 0), none=(4, 36))
+    rows += [Row(text=f"everyday {n}", labels=(), group=f"e{n}", source="builtin") for n in range(200)]
+    found, _ = told(make_policy("safety", ["violence"]), rows)
+    assert found == {
+        ("violence", "data"): 300, ("none", "data"): 4, ("none", "policy"): 36, ("none", "builtin"): 10,
+    }  # fmt: skip
+
+
 def test_everyday_sentences_count_as_ever_where_nothing_is_guarded(make_policy: Callable[..., Policy]) -> None:
     everyday = [Row(text=f"everyday {n}", labels=("other",), group=f"e{n}", source="builtin") for n in range(200)]
     found, _ = told(make_policy(), [*rows_of(card_arrival=(0, 100)), *everyday])
