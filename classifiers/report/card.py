@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from classifiers.report import cautions, provenance
-from classifiers.report.figures import interval, number, percent
+from classifiers.report.figures import interval, number, percent, wrong
 
 FILE = "MODEL_CARD.md"
 _WEAKEST = 5
@@ -75,7 +75,7 @@ def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str
 
 def _answers(held: Mapping[str, Any]) -> Iterator[str]:
     yield f"{percent(held['answered'])} answered (95 %: {interval(held['answered_interval'])}),"
-    yield f"of which {percent(held['error'])} wrong (95 %: {interval(held['error_interval'])});"
+    yield f"of which {percent(held['error'])} {wrong(held)} (95 %: {interval(held['error_interval'])});"
 
 
 def _weakest(held: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,12 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def wrong(measures: Mapping[str, Any]) -> str:
+    """How an answer that is an error is called: where several labels may hold, a missed one makes it so as well, which
+    a goal for the labels given does not count. measures: of intents or topics."""
+    return "with a label wrong or missed" if "flagged" in measures else "wrong"
+
+
 def interval(bounds: Sequence[float] | None) -> str:
     """`80.1 – 85.2 %`."""
     return "" if bounds is None else f"{bounds[0] * 100:.1f} – {bounds[1] * 100:.1f} %"

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from classifiers.report import svg
-from classifiers.report.figures import interval, number, percent
+from classifiers.report.figures import interval, number, percent, wrong
 from classifiers.report.layout import boxes, quoted, table
 from classifiers.suite import table as suite_table
 
@@ -22,7 +22,7 @@ def headline(measures: Mapping[str, Any]) -> str:
             ("macro F1", number(measures["macro_f1"]), ""),
             ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
             ("answered", percent(measures["answered"]), interval(measures["answered_interval"])),
-            ("wrong among answered", percent(measures["error"]), interval(measures["error_interval"])),
+            (f"{wrong(measures)} among answered", percent(measures["error"]), interval(measures["error_interval"])),
             ("of text without a label given one", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]

@@ -83,12 +83,13 @@ def evaluate(
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    from classifiers.report.figures import wrong
     from classifiers.suite.table import plain
 
     yield f"{found['rows']} rows: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
     yield from _cautions(found)
     if "answered" in found:
-        yield f"answered {surely(found, 'answered')}, of which wrong {surely(found, 'error')}"
+        yield f"answered {surely(found, 'answered')}, of which {surely(found, 'error')} {wrong(found)}"
     else:
         flagged, ranking, doubted = found["flagged"], found["any"], found["doubted"]
         yield f"flagged: {surely(flagged, 'harmful')} of the harmful, {surely(flagged, 'harmless')} of the harmless"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
 from classifiers.report import cautions
+from classifiers.report.figures import wrong
 from classifiers.report.teachers import remarks
 from gateway.cli.output import percent, stdout, surely, within
 
@@ -116,7 +117,8 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"in doubt: {unsure} of the harmful and {beside} of the harmless"
     else:
         exact = "accuracy" if "flagged" not in held else "just the right labels for"
-        yield f"{exact} {right}; {surely(held, 'answered')} answered, of which {surely(held, 'error')} wrong"
+        answers = f"{surely(held, 'answered')} answered, of which {surely(held, 'error')} {wrong(held)}"
+        yield f"{exact} {right}; {answers}"
         aimed = report["aimed_error"]
         if aimed is not None and (held["error"] or 0) > aimed:
             yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"

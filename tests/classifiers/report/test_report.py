@@ -200,7 +200,9 @@ def test_a_few_real_rows_make_no_measure_of_traffic(
 def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[str, Any], kind: str) -> None:
     page = card.page(reports[kind])
     assert re.search(r"[\d.]+ % answered \(95 %: [\d.]+ – [\d.]+ %\)", page)
-    assert re.search(r"of which [\d.–]+( %)? wrong \(95 %: [\d.]+ – [\d.]+ %\)", page)
+    wrong = "wrong" if kind == "intent" else "with a label wrong or missed"
+    assert f"{wrong} among answered" in html.page(reports[kind])
+    assert re.search(rf"of which [\d.–]+( %)? {wrong} \(95 %: [\d.]+ – [\d.]+ %\)", page)
 
 
 def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:

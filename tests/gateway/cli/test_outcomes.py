@@ -48,6 +48,19 @@ def test_more_errors_than_were_aimed_at_are_told(
     assert lines.count("without a goal, 5.0% wrong is aimed at, not demanded") == told
 
 
+@pytest.mark.parametrize(("several", "wrong"), [({}, "wrong"), ({"flagged": {}}, "with a label wrong or missed")])
+def test_an_answer_that_misses_a_label_is_not_called_wrong_as_a_goal_calls_it(
+    capsys: pytest.CaptureFixture[str], several: dict[str, Any], wrong: str
+) -> None:
+    some = (0.1, 0.9)
+    held = {"rows": 9, **dict.fromkeys(("accuracy", "answered", "error"), 0.5), "interval": some, **several}
+    held |= {"answered_interval": some, "error_interval": some}
+    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    measured = {"kind": "topic", "held_out": held, "measured_on": "real rows", "measured_real": 9, "aimed_error": None}
+    told = "; 50.0% (10.0% to 90.0%) answered, of which 50.0% (10.0% to 90.0%) "
+    assert [line.partition(told)[2] for line in shown(capsys, text=text, **measured) if told in line] == [wrong]
+
+
 def test_what_a_teacher_was_asked_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {"threat": {"batches": 5, "unusable": 5, "sentences": 0}}
     batches = {"wanted": 10, "answered": 10, "unusable": 5}

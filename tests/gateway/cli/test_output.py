@@ -71,6 +71,6 @@ def test_an_evaluation_quotes_texts_so() -> None:
 def test_what_was_measured_on_nothing_has_no_interval() -> None:
     told = list(_lines(evaluated()))
     assert told[0] == "0 rows: accuracy –"
-    assert "answered –, of which wrong –" in told
+    assert "answered –, of which – wrong" in told
     first, *_ = _lines(evaluated("one"))
     assert first == "1 rows: accuracy 0.0% (95 %: 0.0% to 79.3%)"
