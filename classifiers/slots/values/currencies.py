@@ -20,6 +20,8 @@ _SIGNS |= {
     "nz$": "NZD",
     "hk$": "HKD",
     "s$": "SGD",
+    "nt$": "TWD",
+    "mx$": "MXN",
     "r$": "BRL",
 }
 _DOLLARS_OF = {
@@ -45,7 +47,7 @@ CODES = frozenset((
 ))  # fmt: skip
 DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
 """What `$` by itself may stand for."""
-SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
+SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|nt|mx|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
 NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
 NAME = re.compile(rf"(?<![a-z])({NAMES})(?:es|s)?(?![a-z])")
 CODE = rf"(?<![a-z])(?:{'|'.join(sorted(CODES))})(?![a-z])"
@@ -60,13 +62,15 @@ _NATION_BEHIND = re.compile(
     rf"|(?<![a-z])\$ ?(?P<figures>\d[\d.,]*) (?P<of>{_NATION})(?![a-z])",
     re.IGNORECASE,
 )
+_SIGN_WITH_NATION = re.compile(r"(?<![^\W_])[A-Z]{1,2}\$")
 _STRANGE_NATION_BEHIND = re.compile(r"(?:dollar|pound|franc|rupee)s? [a-z]{3,}(?:ian|ean|ese|ish|can)\b", re.IGNORECASE)
 
 
 def with_nation_before(text: str) -> str | None:
-    """`20 canadian dollar` of `20 dollars canadian` and `$20 canadian`; None where the nation is not known."""
+    """`20 canadian dollar` of `20 dollars canadian` and `$20 canadian`; None where the nation is not known (`J$20`)."""
     turned = _NATION_BEHIND.sub(_turned, text)
-    return None if _STRANGE_NATION_BEHIND.search(turned) else turned
+    strange = any(sign.casefold() not in _SIGNS for sign in _SIGN_WITH_NATION.findall(text))
+    return None if strange or _STRANGE_NATION_BEHIND.search(turned) else turned
 
 
 def _turned(match: re.Match[str]) -> str:

@@ -23,6 +23,7 @@ _NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? *(?P<year>\d{4}|'\d\d))?"
 _COUNT = r"(?P<count>\d+|an?|a couple of|[a-z]+(?:[- ][a-z]+)?)"
 _ORDINAL = re.compile(r"(?:first|second|third|th)$")
+_TENTH = re.compile(r"(?:(?<=teen)|(?<=twent)|(?<=thirt))(?P<y>ie)?th\b")
 _YEARS_AHEAD = 20
 """Beyond which a year of two figures is one of the last century."""
 _MONTHS_AHEAD = 48
@@ -244,5 +245,5 @@ def _month(word: str) -> int:
 
 
 def _day(word: str) -> int | None:
-    found = number.read(word)
+    found = number.read(_TENTH.sub(lambda ending: "y" if ending["y"] else "", word))
     return int(found) if found is not None and found == int(found) and 1 <= found <= 31 else None

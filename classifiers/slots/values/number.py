@@ -139,7 +139,7 @@ def _has_more_behind(tokens: list[str], start: int, end: int) -> bool:
         return False
     share = 1 if rest[0] in {"%", "percent"} else 2 if rest[:2] == ["per", "cent"] else 0
     if share and rest[share : share + 1] in (["of"], ["off"]):
-        return True
+        return _has_a_whole(rest, share)
     if rest[:2] == ["to", "the"] and _begins(rest[2:]):
         return True
     if rest[0] == "-" and rest[1:2] in (["oh"], ["o"]):
@@ -201,8 +201,8 @@ def _is_of_a_share(tokens: list[str], start: int) -> bool:
 
 
 def _has_a_whole(tokens: list[str], end: int) -> bool:
-    """Whether `of` and another number stand behind."""
-    if tokens[end : end + 1] != ["of"]:
+    """Whether `of` or `off` and another number stand behind."""
+    if tokens[end : end + 1] not in (["of"], ["off"]):
         return False
     end += 1
     while end < len(tokens) and tokens[end] in _ARTICLES and not _begins(tokens[end:]):

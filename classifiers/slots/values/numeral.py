@@ -36,6 +36,11 @@ _GROUPED = re.compile(
 )
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?!\d)")  # 10 000 | 10'000
 _DASH = re.compile(r"(?<=\w)[\u2010\u2011\u2012\u2014\u2015\u2212](?=\w)")
+_EACH = re.compile(r"\s?/\s?(?:mo(?:nth)?|w(?:ee)?k|y(?:ea)?r|day|night|h(?:ou)?r?|person|head|item)\b")  # 20/month
+_JOINED = re.compile(
+    # one-hundred | half-a-dozen | one-hundred-and-five
+    rf"(?<=\w)-(?=(?:{'|'.join(GREAT)}|and)\b)|(?<=\bhalf)-(?=a-)|(?<=\w-and)-(?=\w)"
+)
 LEADING = re.compile(r"(?<![\w.])\.(?=\d)")  # .5, but not No.5 or ...5
 _SIGNS = {"\u00bc": " and a quarter ", "\u00bd": " and a half ", "\u00be": " and three quarters "}
 _LEADING_COMMA = re.compile(r"(?<!\w),(?=\d)")  # ,99 may be a part or a slip
@@ -50,7 +55,8 @@ SHARES: dict[tuple[str, ...], Decimal] = {
 
 def tokens_of(text: str) -> list[str]:
     """Words, figures and marks in small letters; what is written as a fraction has a `/` in it."""
-    text = _BROKEN.sub("/", _LEADING_COMMA.sub("/", _DASH.sub("-", LEADING.sub("0.", text.casefold()))))
+    text = _EACH.sub(" ", LEADING.sub("0.", text.casefold()))
+    text = _JOINED.sub(" ", _BROKEN.sub("/", _LEADING_COMMA.sub("/", _DASH.sub("-", text))))
     text = _SIGNED.sub("\u2212", text)
     for sign, words in _SIGNS.items():
         text = text.replace(sign, words)
