@@ -73,8 +73,8 @@ def roc(scores: Floats, holds: NDArray[np.bool_], points: int = 100) -> list[tup
 
 
 def precision_recall(scores: Floats, holds: NDArray[np.bool_], points: int = 100) -> list[tuple[float, float]]:
-    """(recall, precision) from the highest score down, thinned to about `points`; none without positives."""
-    if not holds.any():
+    """(recall, precision) from the highest score down, thinned to about `points`; none without either sort."""
+    if not holds.any() or holds.all():
         return []
     caught, flagged = _curve(scores, holds)
     keep = np.unique(np.linspace(0, len(caught) - 1, min(points, len(caught))).astype(int))

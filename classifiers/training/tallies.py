@@ -49,11 +49,12 @@ def macro_ranks(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, float | No
 
 def ranks(scores: Floats, holds: NDArray[np.bool_]) -> dict[str, Any]:
     """How well scores part what holds from what does not: areas, and the recall, with its interval, at the lowest
-    threshold that takes at most 1 % of what does not. scores, holds: (n,)."""
+    threshold that takes at most 1 % of what does not. None without either, also the area that would be 1 where all
+    hold. scores, holds: (n,)."""
     recall = statistics.recall_at_false_alarms(scores, holds, _LOW_FALSE_ALARMS)
     positives = int(holds.sum())
     return {
-        "auprc": _rounded(statistics.average_precision(scores, holds)),
+        "auprc": None if holds.all() else _rounded(statistics.average_precision(scores, holds)),
         "auroc": _rounded(statistics.auroc(scores, holds)),
         "recall_at_1pct_false_alarms": _rounded(recall),
         "recall_at_1pct_false_alarms_interval": statistics.wilson(

@@ -198,6 +198,18 @@ def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Poli
     assert found["macro"]["recall_at_1pct_false_alarms"] == 0.75
 
 
+def test_where_all_text_is_of_a_label_nothing_is_parted_from_it(make_policy: Callable[..., Policy]) -> None:
+    one = evaluate(make_policy(), ["a"], [("lost_card",)], [says("card_arrival", 0.9)])
+    assert one["labels"]["lost_card"]["auprc"] is None
+    assert set(one["macro"].values()) == {None}
+    harm = evaluate(make_policy("safety"), ["a"], [("violence",)], [flags(violence=0.1)])
+    assert (harm["any"]["auprc"], harm["any"]["precision_recall"], harm["labels"]["violence"]["auprc"]) == (
+        None,
+        [],
+        None,
+    )
+
+
 def test_without_an_other_no_text_ranks_as_one(make_policy: Callable[..., Policy]) -> None:
     scores = [{"card_arrival": 0.7, "exchange_rate": 0.2, "lost_card": 0.1 - dust} for dust in (1e-7, 2e-7, 0.0)]
     verdicts = [replace(says("card_arrival", 0.7), scores=one) for one in scores]
