@@ -31,7 +31,7 @@ DEFAULT_ERROR = 0.05
 _FEW_ROWS_A_CLASS = 4
 _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _UNUSUAL = 0.005
-_LEAST_USUAL_ROWS = 20
+_LEAST_USUAL_ROWS, _LEAST_OF_A_LABEL = 20, 3
 _LEAST_LIKELY = 0.5
 
 
@@ -205,14 +205,16 @@ def safety_threshold(
 def usual(largest: Floats, truth: Ints, counted: NDArray[np.bool_]) -> Usual | None:
     """Where the largest logits of the policy's own text lie. Each label counts equally, so that a thousand rows of one
     that are all alike do not make the few of another unusual; nor does the level lie above the middle of any label's
-    rows. largest, truth: (n,) of held-out rows; counted: (n,), the ones to judge by; None where they are too few to
-    tell."""
+    rows. A row or two show no middle: such a label's rows count as one each of the largest label do, so that a slip
+    among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,), the ones to judge
+    by; None where they are too few to tell."""
     if counted.sum() < _LEAST_USUAL_ROWS:
         return None
-    sizes = np.bincount(truth[counted])
-    level, middle = _quantiles(largest[counted], 1 / sizes[truth[counted]], (_UNUSUAL, 0.5))
-    least = min(float(np.median(largest[truth == label])) for label in np.unique(truth))
-    level = min(level, least)
+    shown, sizes = np.bincount(truth) >= _LEAST_OF_A_LABEL, np.bincount(truth[counted])
+    alike = np.where(shown[truth[counted]], sizes[truth[counted]], sizes.max())
+    level, middle = _quantiles(largest[counted], 1 / alike, (_UNUSUAL, 0.5))
+    middles = [float(np.median(largest[truth == label])) for label in np.flatnonzero(shown)]
+    level = min([level, *middles])
     return Usual(level=level, width=max((middle - level) / 4, 1e-3))
 
 

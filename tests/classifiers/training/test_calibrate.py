@@ -197,3 +197,15 @@ def test_a_thousand_rows_of_one_label_do_not_make_the_few_of_another_unusual() -
     only = calibrate.usual(largest, truth, truth == 0)
     assert only is not None
     assert only.level == 3.0, "what is not counted still has half of its rows at the level or above"
+
+
+def test_a_slip_or_two_among_many_rows_do_not_make_everything_usual() -> None:
+    many = np.linspace(9, 10, 1000).astype(np.float32)
+    for slips in ((-9.0,), (-9.0, -8.0)):
+        rare = np.append(np.zeros(1000), np.ones(len(slips))).astype(np.int32)
+        found = calibrate.usual(np.append(many, slips).astype(np.float32), rare, rare >= 0)
+        assert found is not None
+        assert (found.level, found.width) == pytest.approx((9, 0.125), abs=0.02)
+    each = calibrate.usual(many[:30], np.arange(30, dtype=np.int32), np.ones(30, bool))
+    assert each is not None
+    assert each.level == pytest.approx(many[0], abs=0.01)
