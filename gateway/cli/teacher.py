@@ -98,11 +98,12 @@ class AskTeacher:
 
 
 def _not_taken(answer: Answer, sent: list[str]) -> str | None:
-    """Which of the settings that were sent a refusal names, if any."""
+    """Which of the settings that were sent a refusal names first, if any: behind it may stand which ones it takes."""
     if answer.status not in _OF_THE_PROMPT:
         return None
     said = answer.body[:_READ_BYTES].decode(errors="replace")
-    return next((key for key in sent if re.search(rf"\b{key}\b", said)), None)
+    named = re.search(rf"\b(?:{'|'.join(sent)})\b", said) if sent else None
+    return named[0] if named else None
 
 
 def price_of(teacher: Teacher, table: PriceTable) -> Price:

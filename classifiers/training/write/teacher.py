@@ -10,7 +10,7 @@ from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
-from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate
+from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate, token_count
 from classifiers.training.write.cache import Cache, Completion
 from classifiers.training.write.prompts import BATCH, Ask
 from classifiers.training.write.tally import Tally
@@ -27,6 +27,8 @@ _TRIES = 2
 _GIVES_UP, _GIVES_UP_CUT = 10, 3
 """After so many batches without one text; the second, where each answer was cut off."""
 _SHOWN_CHARS = 200
+_LONGER = 1.1
+"""Times as long as an answer that was cut off: servers count differently."""
 
 
 class Complete(Protocol):
@@ -119,11 +121,13 @@ class Author:
                 texts = self._texts(ask)
             except BudgetExceeded:
                 self._over_budget = True
-                continue
+                texts = self._cached(ask, short=True)
+                if not texts:
+                    continue
             except PromptRefused as refused:
                 self._refused += 1
                 self._last = str(refused)
-                texts = []
+                texts = self._cached(ask, short=True)
             self._tally.take(ask, texts)
             rows += [
                 Row(
@@ -178,7 +182,7 @@ class Author:
                 return texts
             # before any text, it is a thought that took all the room; later it may have lost its way
             self._thinks |= answer.cut and not self._brought
-        return []
+        return self._cached(ask, short=True)
 
     def _longest(self, texts: int) -> int:
         """How many tokens an answer of so many texts may have."""
@@ -190,10 +194,16 @@ class Author:
         most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
         return not self._tally.sentences and self._tally.unusable >= most
 
-    def _cached(self, ask: Ask) -> list[tuple[str, Labels]]:
-        """A batch's texts in the cache; none where no try was answered with any."""
+    def _cached(self, ask: Ask, *, short: bool = False) -> list[tuple[str, Labels]]:
+        """A batch's texts in the cache; none where no try was answered with any. short: also where the answer was cut
+        off and a longer one is allowed by now."""
         answers = (self._cache.get(self._question(ask, seed)) for seed in self._seeds)
-        return next((texts for answer in answers if answer and (texts := _read(ask, answer.text))), [])
+        kept = (answer for answer in answers if answer and (short or not self._may_be_longer(answer)))
+        return next((texts for answer in kept if (texts := _read(ask, answer.text))), [])
+
+    def _may_be_longer(self, answer: Completion) -> bool:
+        told = answer.output_tokens or token_count(answer.text)
+        return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * told
 
     def _question(self, ask: Ask, seed: int) -> str:
         """All that an answer depends on."""

@@ -307,6 +307,32 @@ def test_one_that_thinks_for_longer_is_told_of(taught: Callable[..., Policy], tm
     assert set(model.room[6:]) == {16_000}
 
 
+def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    class Long(Scripted):
+        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+            told = super().__call__(prompt, max_tokens=max_tokens, **options)
+            if max_tokens > 2_000:
+                return told
+            first = json.dumps([f"the first of {len(self.prompts)}"])
+            return Completion(text=first, input_tokens=100, output_tokens=max_tokens, cut=True)
+
+    def run(answer_tokens: int, **values: Any) -> Sequence[Row]:
+        return Run(taught(answer_tokens=answer_tokens, **values), model, tmp_path).write()
+
+    model = Long()
+    assert len(run(1_000)) == 8
+    assert len(run(1_000)) == 8
+    assert len(model.prompts) == 8
+    # nothing is left to ask with
+    assert len(run(3_000, tokens=100)) == 8
+    assert len(model.prompts) == 8
+    assert len(run(3_000)) == 60
+    assert len(run(3_000)) == 60
+    assert len(model.prompts) == 16
+
+
 def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy], tmp_path: Path) -> None:
     class Filters(Scripted):
         def __call__(self, prompt: str, **options: Any) -> Completion:

@@ -115,6 +115,19 @@ def test_a_setting_that_a_model_does_not_take_is_left_out_from_then_on(
     ]
 
 
+def test_what_a_refusal_says_that_a_model_takes_is_kept(serving: Callable[[Answers], AskTeacher]) -> None:
+    seen: list[set[str]] = []
+
+    def answers(fields: dict[str, Any]) -> tuple[int, bytes]:
+        seen.append(fields.keys() - {"model", "messages"})
+        if "max_tokens" in fields:
+            return 400, b'{"error": "no max_tokens here; known are seed, temperature, max_completion_tokens"}'
+        return 200, b'{"choices": [{"message": {"content": "hello"}}]}'
+
+    ask(serving(answers))
+    assert seen == [{"seed", "temperature", "max_tokens"}, {"seed", "temperature", "max_completion_tokens"}]
+
+
 def test_a_refusal_of_the_prompt_that_names_a_setting_costs_none(serving: Callable[[Answers], AskTeacher]) -> None:
     server = Strict()
     server.refuses = True
