@@ -118,6 +118,8 @@ def at(tokens: list[str]) -> tuple[Decimal, int] | None:
         if tokens[index - 1 : index + 1] == ["couple", "of"] and GREAT.keys() & tokens[index + 1 : index + 2]:
             index += 1  # a couple of hundred
         word = tokens[index]
+        if tokens[index - 1][0].isdigit() and word not in GREAT:
+            break  # 20 one-dollar bills
         bridged = word in {"and", "-"} and index + 1 < len(tokens) and said.would_take(tokens[index + 1])
         if not bridged and not said.takes(word):
             break

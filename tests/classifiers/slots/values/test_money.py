@@ -113,7 +113,7 @@ def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
         "two thirds of a dollar", "a million dollars and a half",
         ".99p", "about .99p", ".50 cents", ".50\u00a2", "five pounds and .50 pence", "5 pounds .50p",
         "5 T\u20ac", "5 Mill. euros", "$5 gazillion", "5 gazillion dollars", "$1e6", "1_000 dollars", ",99 \u20ac",
-        "J$20", "TT$20 and 50 cents",
+        "J$20", "TT$20 and 50 cents", "20 one dollar bills",
         "a million and a half dollars", "$20 grand total", "10% of $50", "50% of 200 dollars", "two times 20 dollars",
         "twice 20 dollars", "double $20", "20 euros minus 5", "$20 plus 5 tip", "a couple of 20 dollar bills",
         "pay 3 people $20", "pay 3 people 20 dollars", "2 tickets $20", "3 stamps 50 cents", "20 lebanese pounds",

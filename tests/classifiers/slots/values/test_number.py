@@ -64,7 +64,7 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
         "100 k", "five hundred k", "3 bn", "20 -30", "4 not 5",
         "5B", "5t", "2.5 mil", "5 grand", "5 zillion", "three score", "1e6", "1.5e3", "1_000_000", "10^3", "12:30",
         "ten to the sixth", "0x10", "2x4", "4 + 1", "4 plus 1", "two times 20", "twice 20", "10% of 50",
-        "10% of the 50",
+        "10% of the 50", "20 one", "20 and one",
         "20 percent off 50", "3 of 4", "four and two kids", "one two", "1 2 3", "one, two", "10, 000", "two fifty",
         "twenty twenty six", "nineteen eighty four", "hundred twenty", "1 million 200 thousand", "two oh five",
         "two-oh-five", "no one", "no-one", "none of the 3", "not 4", ",5", "a million and a half", "a dozen and a half",
