@@ -12,6 +12,7 @@ from classifiers.classifier import from_model
 from classifiers.encoder.session import Encoder
 from classifiers.model import Model
 from classifiers.runtime import Runtime
+from classifiers.text.languages import Detector
 from classifiers.training.rows import Row
 from classifiers.verdict import Reading
 
@@ -57,14 +58,17 @@ def _taken_ms(runtime: Runtime, name: str, row: Row) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def of_model(model: Model, encoders: Iterable[Encoder], rows: Sequence[Row]) -> dict[str, Any] | None:
-    """The same of a model that is not published yet. encoders: those of its stages, by however many threads."""
-    return latency(alone(model, encoders), model.policy.name, rows)
+def of_model(
+    model: Model, encoders: Iterable[Encoder], rows: Sequence[Row], detector: Detector | None = None
+) -> dict[str, Any] | None:
+    """The same of a model that is not published yet. encoders: those of its stages, by however many threads; detector:
+    of languages; one at hand need not be opened again."""
+    return latency(alone(model, encoders, detector), model.policy.name, rows)
 
 
-def alone(model: Model, encoders: Iterable[Encoder]) -> Runtime:
+def alone(model: Model, encoders: Iterable[Encoder], detector: Detector | None = None) -> Runtime:
     """On one thread, as `Runtime.load` has it: training's encoders read windows of one text side by side."""
     single = [copy(encoder) for encoder in encoders]
     for encoder in single:
         encoder.threads = 1
-    return Runtime(single, {model.policy.name: from_model(model)}, cache_windows=0)
+    return Runtime(single, {model.policy.name: from_model(model)}, cache_windows=0, detector=detector)

@@ -16,6 +16,7 @@ from classifiers.errors import PolicyError
 from classifiers.policy import Policy
 from classifiers.slots.check import slot_problems
 from classifiers.teacher import Teacher
+from classifiers.text.languages import Detector
 from classifiers.training import accept, by_pattern, export, kept, latency, rounds
 from classifiers.training.account import account
 from classifiers.training.data import read_calls, read_rows
@@ -77,6 +78,7 @@ def train(
     """
     clock = _Clock(progress or Silent())
     chance = policy.seed if seed is None else seed
+    detector = Detector()
 
     clock.step("load")
     _check(policy)
@@ -90,6 +92,7 @@ def train(
             seed=chance,
             clock=clock,
             beside=beside,
+            detector=detector,
         )
     whole, policy = policy, by_pattern.to_learn(policy)
     of_calls = read_calls(whole, calls)
@@ -115,7 +118,7 @@ def train(
         approve=approve or _approve,
         advance=clock.advance,
     )
-    desk = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance)
+    desk = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance, detector=detector)
     every = [*written.rows, *data]
     held = Rounds(text=desk.ready(every))
     if not policy.slots:
@@ -157,6 +160,7 @@ def train(
             seed=chance,
             clock=clock,
             beside=beside,
+            detector=detector,
             unread=len(calls) - len(of_calls),
         )
 
@@ -171,12 +175,13 @@ def _conclude(
     seed: int,
     clock: "_Clock",
     beside: bool,
+    detector: Detector,
     unread: int = 0,
 ) -> Outcome:
     """Evaluate, accept, export. unread: calls that are no rows."""
     clock.step("evaluate")
     now = datetime.now(UTC)
-    failures = accept.test_failures(made.trained.model, made.encoders, now)
+    failures = accept.test_failures(made.trained.model, made.encoders, now, detector)
     report = account(
         by_pattern.to_learn(made.trained.model.policy),
         written,
@@ -191,7 +196,7 @@ def _conclude(
     report["incumbent"] = compared and compared.told()
     report["incumbent_note"] = "" if compared else found
     report["text"]["unread_calls"] = unread
-    report["latency"] = latency.of_model(made.trained.model, made.encoders, made.trained.read)
+    report["latency"] = latency.of_model(made.trained.model, made.encoders, made.trained.read, detector)
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside, now=now)
 

@@ -9,6 +9,7 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TrainingError
 from classifiers.model import Floats
 from classifiers.policy import OTHER, Policy
+from classifiers.text.languages import Detector
 from classifiers.training import doubt
 from classifiers.training.clean import Cleaned, clean
 from classifiers.training.doubt import Doubt
@@ -38,17 +39,21 @@ def nothing(policy: Policy) -> Text:
 
 @dataclass(slots=True)
 class Desk:
-    """Makes rows ready to be fitted on; what it has encoded, it remembers."""
+    """Makes rows ready to be fitted on; what it has encoded, it remembers.
+
+    detector: of languages; one at hand need not be opened again.
+    """
 
     policy: Policy
     encoder: Encoder
     progress: Progress
     seed: int
+    detector: Detector | None = None
     _known: dict[str, Floats] = field(default_factory=dict)
     _border: Border = field(init=False)
 
     def __post_init__(self) -> None:
-        self._border = Border(self.policy)
+        self._border = Border(self.policy, self.detector)
 
     def ready(self, rows: Sequence[Row]) -> Text:
         """Clean, encode, put near misses in their place, review.

@@ -19,7 +19,7 @@ _HALVES = r"a\.?m\.?|p\.?m\.?|in the morning|in the afternoon|in the evening|at 
 _HALF = rf"(?: ?(?P<half>{_HALVES}))?"
 _HALF_AT_END = re.compile(rf"(?:{_HALVES})$")
 _PLAIN = re.compile(
-    rf"(?P<hour>{_HOUR})(?:(?:[:.h](?P<minute>[0-5]\d)(?::[0-5]\d)?|(?<=1[3-9])h|(?<=2[0-3])h)| (?P<words>{_MINUTE}))?"
+    rf"(?P<hour>{_HOUR})(?:(?:[:.h](?P<minute>[0-5]\d)(?::00)?|(?<=1[3-9])h|(?<=2[0-3])h)| (?P<words>{_MINUTE}))?"
     rf"(?: ?o'?clock)?{_HALF}"
 )
 _AROUND = re.compile(
