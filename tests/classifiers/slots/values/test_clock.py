@@ -125,7 +125,7 @@ def test_what_could_be_two_times_is_none(text: str) -> None:
         "in 100000000 hours", "in 99999999999999 minutes",
         "99999999 hours from now", "2 hours", "2 hours from today", "2 hours from tomorrow",
         "2 hours tomorrow afternoon", "2 from now", "from now until 5 pm", "14 hours from friday", "2 to 3 hours",
-        "two hours",
+        "two hours", "18:30:45", "2026-11-28T18:30:45",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_none(text: str) -> None:
