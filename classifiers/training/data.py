@@ -28,18 +28,21 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
     10,000,000 characters. A column `group` keeps rows together. Of safety, `system` is the system prompt that a text
     was written under; rows of one prompt are one group where they name none. unread: whether a row may give a prompt
     although the policy reads none.
-    Raises TrainingError naming file:line for all that cannot be read.
+    Raises TrainingError naming file:line for all that cannot be read, and files without a row.
     """
     rows: list[Row] = []
     faults = Faults()
     for path in paths:
-        before = len(rows)
+        before, told, empty = len(rows), len(faults.found), True
         for line, record in _records(policy, path, faults):
+            empty = False
             row = _row(policy, record, f"{path.name}:{line}", source, unread=unread)
             if isinstance(row, Row):
                 rows.append(row)
             else:
                 faults.add(f"{path}:{line}", row)
+        if empty and len(faults.found) == told:
+            faults.add(str(path), "holds no row")
         if not any(row.marks for row in rows[before:]):
             # a file that marks nothing says nothing of slots
             rows[before:] = [replace(row, marks=None) for row in rows[before:]]

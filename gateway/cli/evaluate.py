@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import bounds, targets
 from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, between, fail, percent, print_json, quoted, stderr, stdout, surely, within
+from gateway.cli.output import Exit, Json, between, percent, print_json, quoted, stderr, stdout, surely, within
 
 
 def evaluate(
@@ -54,8 +54,6 @@ def evaluate(
     classifier = runtime.classifiers[name]
     bounds.check(limits, names(classifier.model.policy, suite=suite))
     rows = read_rows(classifier.model.policy, data, unread=True)
-    if not rows:
-        raise fail(f"there are no rows in {', '.join(map(str, data))}", Exit.USAGE)
     with bars() as advance:
         found = examine(
             runtime,

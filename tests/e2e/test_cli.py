@@ -116,7 +116,7 @@ def test_train_classify_eval_rollback(run_offramp, folder: Path) -> None:
     bad.write_text("")
     done = run_offramp("eval", "tiny", "bad.jsonl", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "there are no rows in bad.jsonl" in done.stderr
+    assert "bad.jsonl: holds no row" in done.stderr
 
 
 def test_a_policy_that_misses_its_own_test_is_not_published(run_offramp, folder: Path) -> None:

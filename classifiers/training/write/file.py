@@ -45,8 +45,6 @@ def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
         except TrainingError as error:
             problems.append(str(error))
             continue
-        if not found:
-            problems.append(f"{base_dir / name}: holds no row")
         rows += [replace(row, writer=name, group=_group(name, row)) for row in found]
     if problems:
         raise TrainingError("\n".join(problems))

@@ -192,6 +192,21 @@ def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) ->
     assert "cannot be read" in lines[6]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", ""), ("a.jsonl", "\n  \n"), ("a.csv", "text,label\n"), ("a.csv", "text;label\n;\n")],
+)
+def test_a_file_without_a_row_is_named_beside_others_that_have_some(
+    intent: Policy, tmp_path: Path, name: str, content: str
+) -> None:
+    full, empty = tmp_path / "full.jsonl", tmp_path / name
+    full.write_text('{"text": "hello", "label": "other"}\n')
+    empty.write_text(content)
+    with pytest.raises(TrainingError) as caught:
+        read_rows(intent, [full, empty])
+    assert str(caught.value) == f"{empty}: holds no row"
+
+
 def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("hello,lost_card\n")

@@ -110,12 +110,13 @@ def test_rows_and_prices_are_read_too(folder: Path) -> None:
         assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in said
 
 
-def test_a_teachers_file_without_a_row_is_told(folder: Path) -> None:
+@pytest.mark.parametrize(("key", "names"), [("teacher", "{file: told.jsonl}"), ("data", "[told.jsonl]")])
+def test_a_file_without_a_row_is_told(folder: Path, key: str, names: str) -> None:
     (folder / "policies/told.jsonl").write_text("\n")
-    (folder / "policies/shop.yaml").write_text(POLICY + "teacher: {file: told.jsonl}\n")
+    (folder / "policies/shop.yaml").write_text(f"{POLICY}{key}: {names}\n")
     code, told = checked(folder, "policies/shop.yaml")
     said = [(one["path"], one["message"]) for one in told["problems"]]
-    assert (code, said) == (2, [(["teacher"], f"{folder}/policies/told.jsonl: holds no row")])
+    assert (code, said) == (2, [([key], f"{folder}/policies/told.jsonl: holds no row")])
 
 
 def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
