@@ -8,6 +8,7 @@ from classifiers.policy import Policy
 from classifiers.training.rows import Row
 
 JOINTS = ("{one}. {two}", "{one}, and {two}", "{one} and also {two}", "{one}\n{two}", "{one}. By the way, {two}")
+_ENDS = "!?…"
 _WEIGHT = 0.75
 
 
@@ -38,4 +39,9 @@ def together(policy: Policy, rows: Sequence[Row], chance: random.Random) -> tupl
 
 
 def _said(one: str, two: str, chance: random.Random) -> str:
-    return chance.choice(JOINTS).format(one=one.rstrip(" ."), two=two)
+    """A mark that ends the first stays where a sentence ends there, and stands in for the joint's full stop."""
+    joint, bare = chance.choice(JOINTS), one.rstrip(" .")
+    if bare.endswith(tuple(_ENDS)):
+        joint = joint.replace("{one}.", "{one}")
+        bare = bare.rstrip(_ENDS) if joint.startswith(("{one},", "{one} and")) else bare
+    return joint.format(one=bare, two=two)

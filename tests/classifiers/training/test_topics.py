@@ -109,6 +109,17 @@ def test_the_built_in_writer_joins_examples_of_two_labels_without_splitting_a_gr
         assert {label for one in parts for label in one.labels} == set(row.labels)
 
 
+def test_a_joint_doubles_no_mark() -> None:
+    labels = {
+        name: {"means": f"is about {name}", "examples": [f"{name} {place}?" for place in range(12)]}
+        for name in ("billing", "outage")
+    }
+    joined = [row.text for row in builtin.write(tickets(labels=labels, tests=[]), 0).rows if len(row.labels) == 2]
+    assert len(joined) == 24
+    assert not any(mark in text for text in joined for mark in ("?.", "?,", "? and"))
+    assert any("? By the way, " in text for text in joined)
+
+
 def test_a_teacher_is_asked_for_both_at_once_and_for_neither() -> None:
     near = {"billing": ["domain"], "domain": ["billing"], "outage": ["domain"]}
     found = asks(tickets(), 20, 0, near)
