@@ -19,7 +19,7 @@ _MONTHS = (
 _DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _MONTH = "(?P<month>" + "|".join(f"{name}|{name[:3]}\\.?" for name in _MONTHS) + "|sept\\.?)"
 _WEEKDAY = "(?P<weekday>" + "|".join(f"{name}|{name[:3]}" for name in _DAYS) + "|tues|weds|thur|thurs)"
-_NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ][a-z]+)?)(?:st|nd|rd|th)?"
+_NUMBER = r"(?P<day>\d{1,2}|[a-z]+(?:[- ](?!of\b)[a-z]+)?)(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? *(?P<year>\d{4}|'\d\d))?"
 _COUNT = r"(?P<count>\d+|an?|a couple of|[a-z]+(?:[- ][a-z]+)?)"
 _ORDINAL = re.compile(r"(?:first|second|third|th)$")
@@ -245,5 +245,6 @@ def _month(word: str) -> int:
 
 
 def _day(word: str) -> int | None:
-    found = number.read(_TENTH.sub(lambda ending: "y" if ending["y"] else "", word))
+    # the first monday of a month is not its first day
+    found = number.exact(_TENTH.sub(lambda ending: "y" if ending["y"] else "", word))
     return int(found) if found is not None and found == int(found) and 1 <= found <= 31 else None

@@ -70,7 +70,7 @@ def test_dates_and_stretches(text: str, value: str) -> None:
         "friday at noon next week", "friday at noon this weekend", "friday at noon in two weeks",
         "friday by noon tomorrow", "friday at 8 tonight", "friday at 7 in 3 days",
         "in 9999999999999999999 days", "in 999999999 days", "in 99999999999999999 years", "in second week",
-        "in half days",
+        "in half days", "first monday of december", "the second week of may", "the first week", "may first thing",
     ],
 )  # fmt: skip
 def test_what_is_no_date_or_could_be_two_is_none(text: str) -> None:
