@@ -12,16 +12,18 @@ _BETWEEN = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _STYLE = re.compile("[\ufe0e\ufe0f]")
 """What says how an emoji is drawn."""
 _NUMBERS = re.compile(r"\d+")
-_NEGATING = ("un", "in", "im", "il", "ir", "non", "dis")
-_NOT = re.compile(r"(?<!\S)no[nt] $")
+_OTHERWISE = ("un", "in", "im", "il", "ir", "non", "dis", "bi", "semi")
+"""What makes a word say another thing than without it: unavailable, biweekly."""
+_NOT = re.compile(r"(?<!\S)(?:(?:no[nt]|without) (?:an? |the )?|(?:bi|semi|half) )$")
 
 
 def read(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
     """The policy's name for a value, or None. values: each name's other words.
 
-    Of several that a phrase holds, the longest is meant. What differs only in signs (`A+`, `A-`) is told apart where
-    the text says no more, numbers have no slips (`room 103` is not `room 102`), and what negates is none
-    (`unavailable`, `non-refundable`).
+    Of several that a phrase holds at one place, the longest is meant; at several places none is (`inside or outside`).
+    What differs only in signs (`A+`, `A-`) is told apart where the text says no more, numbers have no slips (`room 103`
+    is not `room 102`), and what negates is none (`unavailable`, `non-refundable`, `without a terrace`), nor is what
+    comes half or twice as often (`biweekly`).
     """
     pairs = [(word, name) for name, words in values.items() for word in (*words, name)]
     whole = _of_one((_folded(word), name) for word, name in pairs)
@@ -33,30 +35,42 @@ def read(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
         return names[said]
     inside = [word for word in names if f" {word} " in f" {said} "]
     if inside:
-        meant = [word for word in inside if _is_meant(word, said)]
-        return names[max(meant, key=len)] if meant else None
-    alike = [word for word in names if _NUMBERS.findall(word) == _NUMBERS.findall(said) and not _negates(word, said)]
+        meant = {names[word] for word in _meant(inside, said)}
+        return meant.pop() if len(meant) == 1 else None
+    numbers = _NUMBERS.findall(said)
+    alike = [word for word in names if _NUMBERS.findall(word) == numbers and not _says_otherwise(word, said)]
     near = get_close_matches(said, alike, n=1, cutoff=_ALIKE)
     return names[near[0]] if near else None
 
 
-def _is_meant(word: str, said: str) -> bool:
-    """Whether what is said holds the word without `not` or `non` before it."""
-    places = re.finditer(rf"(?<!\S){re.escape(word)}(?!\S)", said)
-    return any(not _NOT.search(said[: place.start()]) for place in places)
+def _meant(words: Iterable[str], said: str) -> list[str]:
+    """Those of some words that what is said holds by themselves, and not as a part of a longer one, without `not` or
+    the like before them."""
+    places = [
+        (place.start(), place.end(), word)
+        for word in words
+        for place in re.finditer(rf"(?<!\S){re.escape(word)}(?!\S)", said)
+    ]
+    found: list[str] = []
+    last = 0
+    for start, end, word in sorted(places, key=lambda place: (place[0], -place[1])):
+        if end > last and not _NOT.search(said[:start]):
+            found.append(word)
+        last = max(last, end)
+    return found
 
 
-def _negates(one: str, other: str) -> bool:
-    """Whether one says the contrary of the other, by a prefix, and is no slip of the keyboard."""
+def _says_otherwise(one: str, other: str) -> bool:
+    """Whether one says another thing than the other, by a prefix, and is no slip of the keyboard."""
     pairs = zip(one.split(), other.split(), strict=False) if one.count(" ") == other.count(" ") else [(one, other)]
-    return any(_is_contrary(*pair) or _is_contrary(*pair[::-1]) for pair in pairs)
+    return any(_is_prefixed(*pair) or _is_prefixed(*pair[::-1]) for pair in pairs)
 
 
-def _is_contrary(word: str, of: str) -> bool:
-    """Whether the word without a prefix that negates is more like the other than with it."""
+def _is_prefixed(word: str, of: str) -> bool:
+    """Whether the word without a prefix is more like the other than with it."""
     return any(
         word.startswith(prefix) and _likeness(word.removeprefix(prefix), of) > max(_likeness(word, of), _ALIKE)
-        for prefix in _NEGATING
+        for prefix in _OTHERWISE
     )
 
 

@@ -61,10 +61,26 @@ def test_words_and_signs_of_any_script_are_whole(text: str, names: list[str], na
         ("not inside, outside", ["inside", "outside"], "outside"),
         ("non-refundable fare", ["refundable", "non-refundable"], "non-refundable"),
         ("unavailble", ["available", "unavailable"], "unavailable"), ("nside", ["inside"], "inside"),
-        ("fun inside", ["inside"], "inside"),
+        ("fun inside", ["inside"], "inside"), ("without a terrace", ["terrace"], None),
+        ("no terra\u00e7o", ["terra\u00e7o"], "terra\u00e7o"), ("not extra large", ["large", "extra large"], None),
+        ("biweekly", ["weekly"], None), ("half-yearly", ["yearly"], None), ("no, thanks", ["yes", "no"], "no"),
     ],
 )  # fmt: skip
 def test_what_negates_is_no_slip(text: str, names: list[str], name: str | None) -> None:
+    assert enum.read(text, dict.fromkeys(names, ())) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "name"),
+    [
+        ("inside or outside", ["inside", "outside"], None), ("large/medium", ["large", "medium"], None),
+        ("an extra large one", ["large", "extra large"], "extra large"), ("large, very large", ["large"], "large"),
+        ("large or extra large", ["large", "extra large"], None),
+    ],
+)  # fmt: skip
+def test_of_two_values_none_is_meant_but_for_one_that_holds_the_other(
+    text: str, names: list[str], name: str | None
+) -> None:
     assert enum.read(text, dict.fromkeys(names, ())) == name
 
 
