@@ -18,8 +18,10 @@ _MONTH_FIRST = frozenset(("gu", "pr", "us", "vi"))
 _EITHER = frozenset(("ca", "cn", "jp", "kr", "ph", "tw"))
 _LONGEST = 200
 """Characters of what can be a value of any type but text."""
+_UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""What has no width, such as the marks of direction that chats put around numbers; but for what joins letters."""
 _WIDE = re.compile("[\uff01-\uffee]")
-_POINTS = str.maketrans({"\u066b": ".", "\u066c": ","})
+_POINTS = str.maketrans({"\u066b": ".", "\u066c": ",", "\u2010": "-", "\u2011": "-"})
 _REGION = re.compile(r"[a-z]{2}|\d{3}")
 
 
@@ -29,7 +31,7 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
     now: what relative dates and times are relative to. languages: of the policy; `en-US` reads 5/6 as the sixth of
     May, `en-GB` and `de` as the fifth of June, and plain `en`, `any` and languages that differ as neither.
     """
-    words = " ".join(raw.split())
+    words = " ".join(_UNSEEN.sub("", raw).split())
     if slot.type != "text":
         words = _narrow(words) if len(words) <= _LONGEST else ""
     match slot.type:
@@ -51,7 +53,7 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
 
 
 def _narrow(text: str) -> str:
-    """Digits of any script and full-width forms as ASCII; a half in one character stays one."""
+    """Digits of any script, hyphens and full-width forms as ASCII; a half in one character stays one."""
     if text.isascii():
         return text
     return "".join(map(_narrowed, text)).translate(_POINTS)
