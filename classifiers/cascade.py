@@ -33,6 +33,16 @@ class Part:
         return replace(self, probabilities=self.probabilities[chosen], away=self.away[chosen])
 
 
+def whole(vectors: Floats, lengths: Floats) -> Floats:
+    """What the windows of a text come to where one label is named: their mean, (1, dimensions) of length 1. vectors:
+    (windows, dimensions) of length 1, at least one; lengths: (windows,) tokens in each."""
+    if len(vectors) == 1:
+        return vectors
+    mean = (vectors * lengths[:, None]).sum(axis=0, keepdims=True)
+    unit: Floats = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+    return unit
+
+
 def score(stage: Stage, vectors: Floats) -> tuple[Floats, Floats]:
     """vectors: (n, dimensions) of length 1 → logits (n, classes) before calibration, and novelty (n,)."""
     scores = linear.logits(stage.head, vectors)

@@ -46,7 +46,7 @@ class Classifier:
         """
         if self.model.policy.multi_label:
             return cascade.part(stage, vectors, multi_label=True, among=among)
-        return cascade.part(stage, _mean(vectors, lengths), multi_label=False)
+        return cascade.part(stage, cascade.whole(vectors, lengths), multi_label=False)
 
     def verdict(
         self,
@@ -156,11 +156,3 @@ def _with_found(verdict: Verdict, found: tuple[Passage, ...], policy: Policy) ->
     if not told:
         return replace(verdict, scores=scores)
     return replace(verdict, labels=(*told, *verdict.labels), confidence=1.0, scores=scores, spans=found)
-
-
-def _mean(vectors: Floats, lengths: Floats) -> Floats:
-    if len(vectors) == 1:
-        return vectors
-    mean = (vectors * lengths[:, None]).sum(axis=0, keepdims=True)
-    unit: Floats = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
-    return unit

@@ -59,6 +59,15 @@ def keys_of(ids: Sequence[int], base: int) -> Keys:
     return np.concatenate([tokens, (tokens[:-1] + 1) * base + tokens[1:]])
 
 
+def vectors_of(scores: Floats, known: NDArray[np.bool_]) -> Floats:
+    """What the graph makes of windows: (windows, classes + 2) of length 1. scores: (windows, classes); known:
+    (windows,) whether all of a window's tokens are."""
+    angles = np.where(known[:, None], (1.0, 0.0), _TURNED)
+    wide = np.concatenate([scores, FAR * angles], axis=1)
+    unit: Floats = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
 def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_tokens: int) -> None:
     """Write an encoder's folder as `encoder.prepare` does; the folder exists and is empty.
 

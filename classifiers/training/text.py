@@ -18,6 +18,7 @@ from classifiers.training.rows import Row
 from classifiers.training.scope import in_scope_everyday, place_near_misses
 from classifiers.training.slots.rows import placed
 from classifiers.training.strangers import Border, at_the_border
+from classifiers.training.windows import wholes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,8 @@ class Desk:
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, dimensions) of length 1."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known |= dict(zip(fresh, embed(self.encoder, fresh, self.progress.advance), strict=True))
+        reads = embed if self.policy.multi_label else wholes
+        self._known |= dict(zip(fresh, reads(self.encoder, fresh, self.progress.advance), strict=True))
         return np.stack([self._known[text] for text in texts])
 
 

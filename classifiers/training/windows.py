@@ -1,18 +1,23 @@
-"""Training rows as the windows in which they will be read: of several, the worst counts."""
+"""Training rows as the windows in which they will be read: of several, the worst counts, or their mean where one label
+is named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Beside, Encoder
+from classifiers import cascade
+from classifiers.encoder.session import Beside, Encoder, embed
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model import Floats, Windowing
 from classifiers.text.spans import read
+from classifiers.text.windows import Window
 
 _MOST = 64
 """Of a row; what lies behind is left out."""
+_MOST_OF_A_MEAN = 16
+"""The same where one label is named: what lies behind seldom changes what a text is about."""
 
 
 def tuned_windowing(tokens: int) -> Windowing:
@@ -80,3 +85,26 @@ def windows_of(
         else:
             parts.append(vectors[index : index + 1])
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)
+
+
+def parts(encoder: Encoder, text: str) -> Sequence[Window]:
+    """The windows of a text as they are read where one label is named; none where it has no tokens."""
+    windowing = Windowing()
+    room = encoder.room(windowing.tokens)
+    overlap = min(windowing.overlap, room - 1)
+    return read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST_OF_A_MEAN).windows
+
+
+def wholes(encoder: Encoder, texts: Sequence[str], advance: Callable[[int, int], None] | None = None) -> Floats:
+    """(texts, dimensions) of length 1: each text as it is judged where one label is named. advance: called with how
+    many texts are read and how many there are; the long ones are then read on."""
+    windowing = Windowing()
+    vectors = embed(encoder, texts, advance, tokens=windowing.tokens)
+    room = encoder.room(windowing.tokens)
+    for index, text in enumerate(texts):
+        # a token is a character at least
+        windows = parts(encoder, text) if len(text) > room else ()
+        if windows:
+            lengths = np.array([len(window) for window in windows], np.float32)
+            vectors[index] = cascade.whole(encoder.encode(windows), lengths)[0]
+    return vectors

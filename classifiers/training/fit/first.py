@@ -27,7 +27,7 @@ from classifiers.training.evaluate import top
 from classifiers.training.fit import linear
 from classifiers.training.fit.certain import LEAST_ROWS, Point, Told, choose
 from classifiers.training.fit.model import classes_of
-from classifiers.training.fit.table import Table, read, shown_by
+from classifiers.training.fit.table import UNKNOWN, Table, read, shown_by
 from classifiers.training.rows import REAL, Row
 from classifiers.verdict import Verdict
 
@@ -42,9 +42,6 @@ LEAST_SHOWN = 3
 """Held-out rows of a class; one with fewer is never named here: hardly anything shows how often that is right."""
 
 _KINDS = ("intent", "topic")
-_UNKNOWN = 0.02
-"""As a distance from what is known (a window with a token that is not lies at 0.2): of a text of several windows,
-under a third may have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +221,7 @@ def _stage(table: Table, encoder: EncoderId, settling: _Settling) -> Stage:
         calibration=table.calibration,
         thresholds=dict(zip(table.lesson.classes, settling.limits, strict=True)),
         bands={band: dict(zip(table.lesson.classes, own, strict=True)) for band, own in settling.bands.items()},
-        novelty=Novelty(prototypes=known, limit=_UNKNOWN),
+        novelty=Novelty(prototypes=known, limit=UNKNOWN),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import Encoder
 from classifiers.policy import Policy
 from classifiers.training.fit import heads_first
 from classifiers.training.fit.frozen import Frozen
@@ -17,6 +17,7 @@ from classifiers.training.fit.lesson import targets_of
 from classifiers.training.fit.pair import joined
 from classifiers.training.fit.tuned import exported
 from classifiers.training.rows import Row
+from classifiers.training.windows import wholes
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
@@ -34,7 +35,7 @@ def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: "Bench") ->
     first = frozen.fit(policy, rows, bench)
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("larger_encoder: reading the rows")
-    seen = embed(larger, [row.text for row in rows], bench.progress.advance)
+    seen = wholes(larger, [row.text for row in rows], bench.progress.advance)
     last = Frozen(encoder=larger, vectors=seen).fit(policy, rows, bench)
     trained = joined(policy, rows, first, last, names=(SMALL, LARGE))
     if trained is None:

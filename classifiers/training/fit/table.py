@@ -5,17 +5,17 @@ It errs apart from any encoder: it settles texts in front of one (`first`), and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.ngrams import NGrams
+from classifiers import cascade
+from classifiers.encoder.ngrams import FAR, NGrams, vectors_of
 from classifiers.encoder.session import Encoder
-from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.heads.linear import probabilities as squash
 from classifiers.model import Calibration, Floats, Windowing
 from classifiers.policy import Policy
-from classifiers.text.normalise import normalise
 from classifiers.training import calibrate
 from classifiers.training.fit import ngrams
 from classifiers.training.fit.linear import Ints
@@ -23,21 +23,31 @@ from classifiers.training.fit.model import classes_of
 from classifiers.training.measured import enough, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
+from classifiers.training.windows import parts
 
 ENOUGH_A_CLASS = 20
 """Users' rows for each class on average, from which a table counts beside an encoder. With fewer there is no gain:
 Banking77 with 10 rows a label 87.2 % with it and without."""
 
+UNKNOWN = 0.02
+"""As a distance from what is known (a window with a token that is not lies at 0.2): of a text of several windows,
+under a third may have one."""
+
 _FOLDS = 3
+
+Ids = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What a table is fitted on. windows: (rows,) ids as the encoder reads them; targets, weights: (rows,) classes and
-    weights; private: (rows,) whether a row is a call's, whose text is not kept."""
+    """What a table is fitted on. texts: (rows,) ids of each text as one window; windows: (rows,) of each those that it
+    is judged by, `specials` ids of each around it; targets, weights: (rows,) classes and weights; private: (rows,)
+    whether a row is a call's, whose text is not kept."""
 
     classes: tuple[str, ...]
-    windows: Sequence[Sequence[int]]
+    texts: Sequence[Ids]
+    windows: Sequence[Sequence[Ids]]
+    specials: int
     targets: Ints
     weights: Floats
     private: NDArray[np.bool_]
@@ -47,12 +57,14 @@ class Lesson:
     def of(cls, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> "Lesson":
         """rows: of one label each."""
         classes = classes_of(policy, rows)
-        room = encoder.room(Windowing().tokens)
-        # as far as `embed` looks
-        texts = (normalise(row.text[: room * LONGEST_CHARS_A_TOKEN]) for row in rows)
+        cut = [parts(encoder, row.text) or ((),) for row in rows]
+        overlap = min(Windowing().overlap, encoder.room(Windowing().tokens) - 1)
+        wholes = ([*one[0], *chain.from_iterable(window[overlap:] for window in one[1:])] for one in cut)
         return cls(
             classes=classes,
-            windows=[encoder.surround(encoder.tokenize(text)[:room]) for text in texts],
+            texts=[encoder.surround(whole) for whole in wholes],
+            windows=[[encoder.surround(window) for window in one] for one in cut],
+            specials=encoder.specials,
             targets=np.array([classes.index(row.labels[0]) for row in rows], np.int32),
             weights=np.array([row.weight for row in rows], np.float32),
             private=np.array([bool(row.digest) for row in rows]),
@@ -62,14 +74,29 @@ class Lesson:
     def fit(self, chosen: NDArray[np.intp]) -> NGrams:
         """The table of these rows, by index."""
         return ngrams.fit(
-            [self.windows[index] for index in chosen],
+            [self.texts[index] for index in chosen],
             self.targets[chosen],
             self.weights[chosen],
             count=len(self.classes),
-            base=max(map(max, self.windows)) + 1,
+            base=max(map(max, self.texts)) + 1,
             seed=self.seed,
             private=self.private[chosen],
         )
+
+    def scores(self, fitted: NGrams, asked: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_]]:
+        """(asked, classes) a table's scores of these rows, by index, and (asked,) whether all of their tokens are
+        known: of rows of several windows what the mean of these comes to, as it is served."""
+        windows = [window for index in asked for window in self.windows[index]]
+        told, known = ngrams.scores(fitted, windows)
+        counts = np.array([len(self.windows[index]) for index in asked])
+        starts = np.cumsum(counts) - counts
+        scores, sure = told[starts], known[starts]
+        for place in np.flatnonzero(counts > 1):
+            here = slice(starts[place], starts[place] + counts[place])
+            lengths = np.array([len(window) - self.specials for window in windows[here]], np.float32)
+            mean = cascade.whole(vectors_of(told[here], known[here]), lengths)[0]
+            scores[place], sure[place] = FAR * mean[: told.shape[1]], 1 - mean[told.shape[1]] <= UNKNOWN
+        return scores, sure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +137,7 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
         asked = every[dealt == fold]
         if len(asked):
             fitted = lesson.fit(every[dealt != fold])
-            scores[asked], known[asked] = ngrams.scores(fitted, [lesson.windows[index] for index in asked])
+            scores[asked], known[asked] = lesson.scores(fitted, asked)
     probes = np.array([row.probe for row in rows], bool)
     like = every[probes] if probes.any() else every
     used, _ = measured_on(policy, rows, like)

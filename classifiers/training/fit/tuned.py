@@ -23,7 +23,7 @@ from classifiers.training.fit.model import Advance, classes_of, fit
 from classifiers.training.fit.pair import Names, joined
 from classifiers.training.fit.trained import Trained, TunedHead
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, each_whole, tuned_windowing, windows_of
+from classifiers.training.windows import Windows, each_whole, tuned_windowing, wholes, windows_of
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
@@ -244,13 +244,13 @@ def _depends(policy: Policy, lesson: Lesson, bench: "Bench", weights: "Weights")
 
 
 def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = None) -> Windows:
-    """What a tuned encoder makes of rows: where several labels may hold, of all windows of each, as they are served;
-    else of the first."""
+    """What a tuned encoder makes of rows as they are served: where several labels may hold, of all windows of each;
+    else of each as a whole."""
     head, texts = tuned.head, [row.text for row in rows]
+    if not head.multi_label:
+        return each_whole(wholes(tuned.encoder, texts, advance))
     systems = beside(rows, head.system_tokens)
     first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
-    if not head.multi_label:
-        return each_whole(first)
     return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)
 
 

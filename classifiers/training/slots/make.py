@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import Words
 from classifiers.model import MAIN, Floats, Tagger
 from classifiers.policy import OTHER, Policy
@@ -23,6 +23,7 @@ from classifiers.training.fit.tuned import exported
 from classifiers.training.rows import Row
 from classifiers.training.slots.measure import found, measures, sharpness, truth_of
 from classifiers.training.slots.rows import example_rows, pools
+from classifiers.training.windows import wholes
 
 if TYPE_CHECKING:
     from classifiers.training.fit.recipe import Bench, Made
@@ -122,7 +123,7 @@ def _finish(
     from classifiers.training.fit.recipe import Made
 
     bench.progress.step("slots: encoding the rows")
-    vectors = embed(encoder, [row.text for row in rows], bench.progress.advance, tokens=tokens)
+    vectors = wholes(encoder, [row.text for row in rows], bench.progress.advance)
     head = TunedHead(weights=tuned.labels[0], bias=tuned.labels[1], unseen=held, tokens=tokens)
     trained = fit(
         policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head

@@ -1,18 +1,20 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from classifiers import cascade
+from classifiers import Reading, Runtime, cascade
+from classifiers.classifier import from_model
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.model import EncoderId, LinearHead, Windowing
+from classifiers.model import EncoderId, LinearHead, Model, Windowing
 from classifiers.policy import Policy
 from classifiers.training import crossfit
 from classifiers.training.fit import linear
 from classifiers.training.fit.model import fit
 from classifiers.training.fit.trained import TunedHead
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, loudest, windows_of
+from classifiers.training.windows import Windows, highest, loudest, wholes, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -109,3 +111,20 @@ def test_what_stands_behind_much_empty_space_is_read(encoder: Encoder) -> None:
     windows = windows_of(encoder, texts, embed(encoder, texts), Windowing())
     assert windows.starts.tolist() == [0, 1]
     assert windows.vectors[0] == pytest.approx(windows.vectors[1])
+
+
+def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
+    encoder: Encoder, make_model: Callable[..., Model]
+) -> None:
+    greeting = "I hope that you and all of your colleagues have had a pleasant week so far. "
+    texts = ["has my card been sent", greeting * 12 + "my card was stolen", greeting * 9, "\n" * 500 + "which rate"]
+    vectors = wholes(encoder, texts)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+    assert vectors[0] == pytest.approx(embed(encoder, texts[:1])[0])
+    assert not np.isclose(vectors[1], embed(encoder, texts[1:2])[0], atol=0.01).all()
+    model = make_model()
+    runtime = Runtime([encoder], {"bank": from_model(model)}, cache_windows=0)
+    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
+    for verdict, vector in zip(verdicts, vectors, strict=True):
+        told = cascade.part(model.last, vector[None], multi_label=False)
+        assert list(verdict.scores.values()) == pytest.approx(told.probabilities[0], abs=1e-5)

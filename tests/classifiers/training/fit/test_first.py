@@ -13,15 +13,18 @@ import onnx
 import pytest
 
 from classifiers import Reading, Runtime, artifact
-from classifiers.encoder.description import MODEL
-from classifiers.encoder.ngrams import keys_of
+from classifiers.encoder import ngrams as graph
+from classifiers.encoder.description import MODEL, TOKENIZER
+from classifiers.encoder.ngrams import FAR, keys_of
+from classifiers.encoder.prepare import find
 from classifiers.encoder.session import Encoder
 from classifiers.heads.linear import pooled_one
 from classifiers.model import Floats, Stage
 from classifiers.policy import OTHER, Policy
-from classifiers.training.fit.table import Lesson
+from classifiers.training.fit.table import UNKNOWN, Lesson
 from classifiers.training.rows import Row
 from classifiers.training.run import Outcome, train
+from classifiers.training.windows import wholes
 
 FORMS = {
     "card_arrival": "{} new card has {} arrived in the {}",
@@ -167,9 +170,9 @@ def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder,
     (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
     outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
     assert outcome.report["settings"]["first_stage"]["used"]
-    graph = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
-    [held] = [set(one.ints) for node in graph.node for one in node.attribute if one.name == "keys_int64s"]
-    [base] = [int(onnx.numpy_helper.to_array(one)) for one in graph.initializer if one.name == "base"]
+    made = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
+    [held] = [set(one.ints) for node in made.node for one in node.attribute if one.name == "keys_int64s"]
+    [base] = [int(onnx.numpy_helper.to_array(one)) for one in made.initializer if one.name == "base"]
     shared, single = (set(keys_of(encoder.tokenize(text), base).tolist()) for text in ("says nemo", secret))
     assert shared <= held
     assert (single <= held) is (told_by == "a file")
@@ -198,12 +201,40 @@ def test_a_safety_policy_cannot_have_one(run: Run) -> None:
         run(kind="safety", other=None, first_stage=True)
 
 
-def test_of_a_long_text_a_table_looks_at_the_first_window(
+def test_a_table_looks_at_the_first_windows_of_a_long_text(
     encoder: Encoder, make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, seen, tokenize = "where is my new card? " * 20_000, [], encoder.tokenize
     monkeypatch.setattr(encoder, "tokenize", lambda told: seen.append(len(told)) or tokenize(told))
     row = Row(text=text, labels=("card_arrival",), group="1", source="data")
-    [window] = Lesson.of(make_policy(), [row], encoder, 0).windows
-    assert window == encoder.surround(tokenize(text[:2_000])[: encoder.room(128)])
-    assert seen[0] < 5_000
+    lesson = Lesson.of(make_policy(), [row], encoder, 0)
+    [windows] = lesson.windows
+    room = encoder.room(128)
+    assert len(windows) == 16
+    assert list(windows[0]) == encoder.surround(tokenize(text[:2_000])[:room])
+    # neighbours share 16 tokens
+    assert lesson.texts == [encoder.surround(tokenize(text[:20_000])[: room + 15 * (room - 16)])]
+    assert sum(seen) < 20_000
+
+
+def test_a_table_judges_long_texts_as_it_will_when_served(
+    encoder: Encoder, make_policy: Callable[..., Policy], models_dir: Path, tmp_path: Path
+) -> None:
+    greeting = "we hope that all of you had a pleasant week. "
+    known = [greeting * 20 + "my card was stolen", greeting * 20 + "which rate is it", "my card", "the rate is which"]
+    labels = ("lost_card", "exchange_rate", "lost_card", "exchange_rate")
+    rows = [
+        Row(text=text, labels=(label,), group=text, source="data") for text, label in zip(known, labels, strict=True)
+    ]
+    strange = [greeting * 20 + "zebra", "zebra", greeting * 3 + "zebra " + greeting * 40]
+    rows += [Row(text=text, labels=("lost_card",), group=text, source="data") for text in strange]
+    lesson = Lesson.of(make_policy(), rows, encoder, 0)
+    fitted = lesson.fit(np.arange(len(known)))
+    scores, sure = lesson.scores(fitted, np.arange(len(rows)))
+    assert sure.tolist() == [True, True, True, True, False, False, True]
+    tokenizer = find(encoder.id, models_dir) / TOKENIZER
+    graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:first", max_tokens=encoder.max_tokens)
+    served = wholes(Encoder.open(tmp_path), [row.text for row in rows])
+    count = len(lesson.classes)
+    np.testing.assert_allclose(FAR * served[:, :count], scores, atol=0.03)
+    assert (1 - served[:, count] <= UNKNOWN).tolist() == sure.tolist()
