@@ -1,10 +1,10 @@
 """MODEL_CARD.md: what the model is for, how good it is and on what, where it is weak. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from classifiers.report import cautions, provenance
-from classifiers.report.figures import interval, number, percent, wrong
+from classifiers.report.figures import counted, interval, number, percent, wrong
 
 FILE = "MODEL_CARD.md"
 _WEAKEST = 5
@@ -26,7 +26,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Encoder: {report['encoder']['source']}, sha256 {report['encoder']['sha256']}"
     yield f"- Head: {report['settings']['head']}"
     sources = ", ".join(f"{count} {source}" for source, count in text["sources"].items())
-    yield f"- Training text: {text['rows']} texts ({sources})"
+    yield f"- Training text: {counted(text['rows'], 'text')} ({sources})"
     yield ""
     yield "## How good it is"
     yield ""
@@ -54,32 +54,37 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
-    where = f"held-out {provenance.where(report)}"
+    where, sure = f"held-out {provenance.where(report)}", _sure(held["accuracy"], held["interval"])
     if "flagged" in held and report["kind"] != "safety":
-        exact = f"{percent(held['accuracy'])} of texts are given just their labels (95 %: {interval(held['interval'])})"
-        yield f"On {where}: {exact};"
+        yield f"On {where}: {percent(held['accuracy'])} of texts are given just their labels{sure};"
         yield from _answers(held)
         yield f"macro F1 {number(held['macro_f1'])}, ECE {number(held['ece'])}."
     elif "flagged" in held:
         flagged = held["flagged"]
-        caught, alarms = flagged["harmful_interval"], flagged["harmless_interval"]
-        yield f"On {where}: {percent(flagged['harmful'])} of what is harmful is flagged (95 %: {interval(caught)}),"
-        yield f"{percent(flagged['harmless'])} of what is harmless (95 %: {interval(alarms)});"
+        caught, alarms = (_sure(flagged[side], flagged[f"{side}_interval"]) for side in ("harmful", "harmless"))
+        yield f"On {where}: {percent(flagged['harmful'])} of what is harmful is flagged{caught},"
+        yield f"{percent(flagged['harmless'])} of what is harmless{alarms};"
         yield f"{percent(held['doubted']['harmful'])} and {percent(held['doubted']['harmless'])} are in doubt;"
         yield f"AUPRC {number(held['any']['auprc'])}."
     else:
-        yield f"On {where}: accuracy {percent(held['accuracy'])} (95 %: {interval(held['interval'])});"
+        yield f"On {where}: accuracy {percent(held['accuracy'])}{sure};"
         yield from _answers(held)
         yield f"ECE {number(held['ece'])}."
 
 
 def _answers(held: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{percent(held['answered'])} answered (95 %: {interval(held['answered_interval'])}),"
-    yield f"of which {percent(held['error'])} {wrong(held)} (95 %: {interval(held['error_interval'])});"
+    yield f"{percent(held['answered'])} answered{_sure(held['answered'], held['answered_interval'])},"
+    yield f"of which {percent(held['error'])} {wrong(held)}{_sure(held['error'], held['error_interval'])};"
+
+
+def _sure(share: float | None, bounds: Sequence[float]) -> str:
+    """The interval of a share, where there was something to measure."""
+    return "" if share is None else f" (95 %: {interval(share, bounds)})"
 
 
 def _weakest(held: Mapping[str, Any]) -> Iterator[str]:
-    labels = [(one["f1"], name, one) for name, one in held["labels"].items() if one["f1"] is not None]
+    # what no held-out row is of is not measured, however often it was said
+    labels = [(one["f1"], name, one) for name, one in held["labels"].items() if one["support"]]
     for _, name, one in sorted(labels, key=lambda item: item[:2])[:_WEAKEST]:
         both = f"precision {percent(one['precision'])}, recall {percent(one['recall'])}"
-        yield f"- {name}: {both} ({one['support']} rows)"
+        yield f"- {name}: {both} ({counted(one['support'], 'row')})"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from classifiers.report.figures import interval, percent
+from classifiers.report.figures import counted, percent, within
 
 
 def aim(report: Mapping[str, Any]) -> str:
@@ -12,7 +12,7 @@ def aim(report: Mapping[str, Any]) -> str:
     wanted, held = report.get("aimed_error"), report["held_out"]
     if wanted is None or held.get("error") is None:
         return ""
-    reached = f"{percent(held['error'])} ({interval(held['error_interval'])})"
+    reached = within(held["error"], held["error_interval"])
     return f"Without a goal, {percent(wanted)} wrong among answered is aimed at, not demanded: {reached}."
 
 
@@ -33,7 +33,7 @@ def foreign(text: Mapping[str, Any]) -> Iterator[str]:
     if found["rows"] and found["rows"] >= _FEW * found["of"]:
         are = "is" if found["rows"] == 1 else "are"
         yield (
-            f"{found['rows']} of {found['of']} rows {are} in a language that the policy does not name "
+            f"{found['rows']} of {counted(found['of'], 'row')} {are} in a language that the policy does not name "
             f"({_counted(found['languages'])}), on which it abstains: name it under languages:"
         )
     if found["dropped"]:
@@ -41,6 +41,22 @@ def foreign(text: Mapping[str, Any]) -> Iterator[str]:
             "1 sentence of a teacher was" if found["dropped"] == 1 else f"{found['dropped']} sentences of teachers were"
         )
         yield (f"{were} dropped: in a language that the policy does not name ({_counted(found['languages_dropped'])})")
+
+
+def seen(rows: int) -> str:
+    """Of rows of a test."""
+    were = "was trained on and counts" if rows == 1 else "were trained on and count"
+    return f"{counted(rows, 'more row')} {were} in no figure"
+
+
+def repeats(rows: int) -> str:
+    """Of rows of a test."""
+    return f"{counted(rows, 'row')} {'repeats' if rows == 1 else 'repeat'} the text of another"
+
+
+def read_otherwise(rows: int) -> str:
+    """Of rows whose text speaks for another label than theirs."""
+    return f"{counted(rows, 'row')} {'reads' if rows == 1 else 'read'} like another label"
 
 
 def _counted(languages: Mapping[str, int]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from classifiers.report import sections
-from classifiers.report.figures import interval, percent
+from classifiers.report import cautions, sections
+from classifiers.report.figures import counted, percent, within
 from classifiers.report.layout import document, quoted, table
 
 
@@ -19,7 +19,7 @@ def _parts(found: Mapping[str, Any], files: Sequence[str]) -> Iterator[str]:
     yield f'<p class="lead">{escape(found["about"])} · {escape(found["kind"])} · {escape(found["made_at"])}</p>'
     yield sections.headline(found)
     yield (
-        f'<p class="note">Version {escape(found["version"])} on {found["rows"]} rows of '
+        f'<p class="note">Version {escape(found["version"])} on {counted(found["rows"], "row")} of '
         f"{escape(', '.join(files))}. Shares have 95 % intervals (Wilson).</p>"
     )
     yield from _cautions(found)
@@ -48,7 +48,7 @@ def _slots(found: Mapping[str, Any]) -> Iterator[str]:
         return
     asked = "label and all slots" if found["with_label"] else "all slots"
     yield (
-        f'<p class="note">On {found["rows"]} texts, {percent(found["whole"])} ({interval(found["whole_interval"])}) of '
+        f'<p class="note">On {counted(found["rows"], "text")}, {within(found["whole"], found["whole_interval"])} of '
         f"them with {asked} right. A slot is right where its name, beginning and end are.</p>"
     )
     yield sections.slots(found)
@@ -69,9 +69,9 @@ def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
         some = f"; the first {len(seen['texts'])} of them" if len(seen["texts"]) < seen["rows"] else ""
         lines = "".join(map(quoted, seen["texts"]))
         yield (
-            f'<div class="warn"><p>{seen["rows"]} more rows were trained on and count in no figure here '
+            f'<div class="warn"><p>{cautions.seen(seen["rows"])} here '
             f"(accuracy on them: {percent(seen['accuracy'])}){some}:</p><details><summary>texts</summary>"
             f"{lines}</details></div>"
         )
     if found["repeated"]:
-        yield f'<p class="warn">{found["repeated"]} rows repeat the text of another.</p>'
+        yield f'<p class="warn">{cautions.repeats(found["repeated"])}.</p>'

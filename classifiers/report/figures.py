@@ -20,9 +20,20 @@ def wrong(measures: Mapping[str, Any]) -> str:
     return "with a label wrong or missed" if "flagged" in measures else "wrong"
 
 
-def interval(bounds: Sequence[float] | None) -> str:
-    """`80.1 – 85.2 %`."""
-    return "" if bounds is None else f"{bounds[0] * 100:.1f} – {bounds[1] * 100:.1f} %"
+def interval(share: float | None, bounds: Sequence[float] | None) -> str:
+    """The bounds of the share, `80.1 – 85.2 %`; nothing where there was nothing to measure, which bounds of 0 and 1
+    would not tell from a share that rows leave open."""
+    return "" if share is None or bounds is None else f"{bounds[0] * 100:.1f} – {bounds[1] * 100:.1f} %"
+
+
+def within(share: float | None, bounds: Sequence[float]) -> str:
+    """`82.0 % (80.1 – 85.2 %)`; a dash where there was nothing to measure."""
+    return percent(share) if share is None else f"{percent(share)} ({interval(share, bounds)})"
+
+
+def counted(count: int, name: str) -> str:
+    """`1 row`, `2 rows`. name: of one."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
 def plain(value: Any) -> str:

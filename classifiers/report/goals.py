@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from classifiers.report.figures import interval, percent
+from classifiers.report.figures import counted, percent, within
 
 _MARKS = {
     True: '<span class="yes">met</span>',
@@ -26,17 +26,17 @@ def section(report: Mapping[str, Any]) -> str:
             wanted = f"catch {percent(goal['catch'])}{aims['catch']}"
             wanted += f" at {percent(goal['false_alarms'])} false alarms{aims['false_alarms']}"
             asked = f"{escape(goal['label'] or 'any label')}: {wanted}"
-            caught, alarms = (interval(goal[f"{side}_interval"]) for side in ("caught", "alarms"))
-            reached = f"{percent(goal['caught'])} ({caught}) at {percent(goal['alarms'])} ({alarms})"
+            caught, alarms = (within(goal[side], goal[f"{side}_interval"]) for side in ("caught", "alarms"))
+            reached = f"{caught} at {alarms}"
             asked += "" if goal["stated"] else " (by default)"
         else:
             asked = f"at most {percent(goal['max_error'])} error, at least {percent(goal['min_answered'])} answered"
-            error = f"{percent(goal['error'])} ({interval(goal['error_interval'])})" if "error" in goal else "–"
+            error = within(goal["error"], goal["error_interval"]) if "error" in goal else "–"
             reached = f"{error} error, {percent(goal.get('answered'))} answered"
         parts.append(f"<li>{asked}: {mark}, {reached} on {escape(goal['measured_on'])}{_judged(goal)}</li>")
     tests = report["tests"]
     failed = "".join(f'<li class="no">{escape(line)}</li>' for line in tests["failed"])
-    passed = f"{tests['count'] - len(tests['failed'])} of the policy's {tests['count']} tests pass"
+    passed = f"{tests['count'] - len(tests['failed'])} of the policy's {counted(tests['count'], 'test')} pass"
     if tests.get("left_out"):
         passed += f"; {tests['left_out']} under a system prompt are left out, since none is read"
     note = (
@@ -51,7 +51,7 @@ def _judged(goal: Mapping[str, Any]) -> str:
     """How many rows, which are more than the held-out ones above where everyday sentences are among them."""
     told = ""
     if beside := goal.get("rows_of_no_label"):
-        told += f" ({goal['rows']} rows, {beside} of them everyday sentences and other text of no label)"
+        told += f" ({counted(goal['rows'], 'row')}, {beside} of them everyday sentences and other text of no label)"
     if never := goal.get("never_named"):
         told += f'; <span class="no">never named: {escape(", ".join(never))}</span>'
     return told

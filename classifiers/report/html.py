@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from classifiers.report import cautions, goals, provenance, sections
-from classifiers.report.figures import interval, number, percent, plain
+from classifiers.report.figures import counted, interval, number, percent, plain, within
 from classifiers.report.layout import document, listed, quoted, table
 from classifiers.report.teachers import remarks
 
@@ -86,7 +86,8 @@ def _bands(bands: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "<h2>Lengths and languages</h2>"
     yield (
         '<p class="note">A stricter threshold serves where held-out text, 50 rows or more, shows with 80 % confidence '
-        "that more is wrong at the common one than is wanted.</p>"
+        "that more is wrong at the common one than is wanted. Rows are all for which a label is likeliest; everyday "
+        "sentences and other text of no label among them are wrong where they are answered.</p>"
     )
     yield table(
         ["characters", "language", "rows", "answered, common", "wrong", "acts from", "answered, as used", "wrong"],
@@ -108,11 +109,14 @@ def _slots(told: Mapping[str, Any] | None) -> Iterator[str]:
     """How well the slots of held-out sentences are found, of all and of each."""
     if told is None:
         return
-    whole = f"{percent(told['whole'])} ({interval(told['whole_interval'])})" if told["rows"] else "none"
     yield "<h2>Slots</h2>"
+    if not told["rows"]:
+        yield "<p>No held-out sentence is marked, so slots are not measured.</p>"
+        return
+    where, whole = counted(told["rows"], "held-out marked sentence"), within(told["whole"], told["whole_interval"])
     yield (
-        f'<p class="note">On {told["rows"]} held-out marked sentences, {whole} of them with all slots right. A slot is '
-        "right where its name, beginning and end are.</p>"
+        f'<p class="note">On {where}, {whole} of them with all slots right. A slot is right where its name, beginning '
+        "and end are.</p>"
     )
     yield sections.slots(told)
 
@@ -127,7 +131,7 @@ def _text(report: Mapping[str, Any]) -> str:
         *_rounds(report),
         f"<p>The built-in writer made: {forms or 'nothing'}.</p>",
     ]
-    parts.append(f"<p>Dropped: {text['duplicates']} duplicates, {text['empty']} empty.</p>")
+    parts.append(f"<p>Dropped: {counted(text['duplicates'], 'duplicate')}, {text['empty']} empty.</p>")
     if text["leaks"]:
         parts.append(
             f"<p>Dropped, since the policy's tests hold them too: {'; '.join(map(escape, text['leaks']))}.</p>"
@@ -144,7 +148,7 @@ def _text(report: Mapping[str, Any]) -> str:
     by_source = report["by_source"]
     if len(by_source) > 1:
         lines = [
-            [escape(name), one["rows"], percent(one["accuracy"]), interval(one["interval"])]
+            [escape(name), one["rows"], percent(one["accuracy"]), interval(one["accuracy"], one["interval"])]
             for name, one in by_source.items()
         ]
         parts.append(table(["held-out text of", "rows", "accuracy", "95 %"], lines))
@@ -156,7 +160,7 @@ def _rounds(report: Mapping[str, Any]) -> Iterator[str]:
     rounds = report.get("rounds", ())
     if not report.get("rounds_ended"):
         return
-    yield f"<p>Labels that were taken for each other had further sentences written; {len(rounds)} rounds, "
+    yield f"<p>Labels that were taken for each other had further sentences written; {counted(len(rounds), 'round')}, "
     yield f"ended by: {escape(report['rounds_ended'])}.</p>"
     rows = []
     for one in rounds:
@@ -182,7 +186,7 @@ def _doubts(doubts: Mapping[str, Any]) -> Iterator[str]:
         return
     done = ", ".join(f"{count} {escape(name)}" for name, count in doubts["done"].items())
     some = f"; here are {len(doubts['shown'])}" if len(doubts["shown"]) < doubts["rows"] else ""
-    yield f"<p>{doubts['rows']} rows read like another label ({done}){some}:</p>"
+    yield f"<p>{cautions.read_otherwise(doubts['rows'])} ({done}){some}:</p>"
     head = ["text", "is", "reads like", "by", "so say", "so it was"]
     yield table(
         head,

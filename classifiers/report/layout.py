@@ -10,12 +10,12 @@ _STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--soft:#9aa4af;--line:#30363d;--faint:#21262d;
 --frame:#161b22;--good:63,185,120;--bad:248,92,80;--link:#58a6ff;--c0:#e6edf3;--c1:#58a6ff;--c2:#f0883e;--c3:#3fb978;
 --c4:#bc8cff;--c5:#e3b341;--c6:#8b949e;--c7:#f778ba;--c8:#39c5cf;--c9:#c69060}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;margin:2rem auto;
-padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1320px;margin:2rem auto;
+padding:0 1rem}p,ul{max-width:1080px}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
 h3{font-size:1rem;margin:.4rem 0}a{color:var(--link)}
 p.lead,figure p,.note{color:var(--soft)}table{border-collapse:collapse;margin:.6rem 0;display:block;overflow-x:auto}
-td,th{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--faint);vertical-align:top}
+td,th{padding:.25rem .45rem;text-align:left;border-bottom:1px solid var(--faint);vertical-align:top}
 td:first-child:not(.n){min-width:9rem}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td p{margin:0}
 .figures{display:flex;flex-wrap:wrap;gap:1.2rem}figure{margin:0;overflow-x:auto}figcaption{font-weight:600}
@@ -51,9 +51,13 @@ def boxes(figures: Iterable[tuple[str, str, str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Cells are markup already; figures are set to the right."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    """Cells are markup already; columns of figures alone are set to the right."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(head)
+    marks = [' class="n"' if _figures(column) else "" for column in columns]
+    titles = "".join(f"<th{mark}>{escape(title)}</th>" for title, mark in zip(head, marks, strict=True))
+    lines = "".join(
+        f"<tr>{''.join(f'<td{mark}>{value}</td>' for value, mark in zip(row, marks, strict=True))}</tr>" for row in rows
+    )
     return f"<table><tr>{titles}</tr>{lines}</table>"
 
 
@@ -68,6 +72,10 @@ def quoted(text: str) -> str:
     return f'<p dir="auto">{escape(text)}</p>'
 
 
-def _cell(value: object) -> str:
-    figure = isinstance(value, int) or (isinstance(value, str) and value[:1].isdigit() and len(value) < 17)
-    return f'<td class="n">{value}</td>' if figure else f"<td>{value}</td>"
+def _figures(column: Sequence[object]) -> bool:
+    """Whether all that stands in a column is figures, or a dash for one."""
+    told = [value for value in column if value != ""]
+    return bool(told) and all(
+        isinstance(value, int) or (isinstance(value, str) and (value == "–" or value[:1].isdigit()) and len(value) < 17)
+        for value in told
+    )

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from classifiers.report.figures import counted
+
 _UNWARNED = frozenset({"real rows", "nothing"})
 
 
 def where(report: Mapping[str, Any]) -> str:
     """`written and real text, 13 rows, 1 of them real`."""
     rows, real = report["held_out"]["rows"], report["measured_real"]
-    return f"{report['measured_on']}, {rows} rows" + (f", {real} of them real" if 0 < real < rows else "")
+    return f"{report['measured_on']}, {counted(rows, 'row')}" + (f", {real} of them real" if 0 < real < rows else "")
 
 
 def caution(report: Mapping[str, Any]) -> str:
@@ -18,7 +20,7 @@ def caution(report: Mapping[str, Any]) -> str:
         return ""
     rows, real = report["held_out"]["rows"], report["measured_real"]
     if real:
-        told = f"{real} of the {rows} rows that this was measured on {'is' if real == 1 else 'are'} real"
+        told = f"{real} of the {counted(rows, 'row')} that this was measured on {'is' if real == 1 else 'are'} real"
         told += ", the others were written for training."
     else:
         told = "All of this was measured on text written for training."

@@ -11,6 +11,7 @@ from classifiers.suite import table as suite_table
 
 _PAIRS, _ERRORS = 15, 25
 _SHARES = ("precision", "95 %", "recall", "95 %", "F1", "95 %")
+_RECALL = "recall_at_1pct_false_alarms"
 
 
 def headline(measures: Mapping[str, Any]) -> str:
@@ -18,32 +19,32 @@ def headline(measures: Mapping[str, Any]) -> str:
     if _topics(measures):
         flagged = measures["flagged"]
         figures = [
-            ("of texts have just their labels", percent(measures["accuracy"]), interval(measures["interval"])),
+            ("of texts have just their labels", *_accuracy(measures)),
             ("macro F1", number(measures["macro_f1"]), ""),
             ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
-            ("answered", percent(measures["answered"]), interval(measures["answered_interval"])),
-            (f"{wrong(measures)} among answered", percent(measures["error"]), interval(measures["error_interval"])),
-            ("of text without a label given one", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
+            ("answered", *_share(measures, "answered")),
+            (f"{wrong(measures)} among answered", *_share(measures, "error")),
+            ("of text without a label given one", *_share(flagged, "harmless")),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
     elif "flagged" in measures:
         flagged, doubted = measures["flagged"], measures["doubted"]
         figures = [
-            ("of harmful text flagged", percent(flagged["harmful"]), interval(flagged["harmful_interval"])),
-            ("of harmless text flagged", percent(flagged["harmless"]), interval(flagged["harmless_interval"])),
-            ("of harmful text in doubt", percent(doubted["harmful"]), interval(doubted["harmful_interval"])),
-            ("of harmless text in doubt", percent(doubted["harmless"]), interval(doubted["harmless_interval"])),
+            ("of harmful text flagged", *_share(flagged, "harmful")),
+            ("of harmless text flagged", *_share(flagged, "harmless")),
+            ("of harmful text in doubt", *_share(doubted, "harmful")),
+            ("of harmless text in doubt", *_share(doubted, "harmless")),
             ("AUPRC, any label", number(measures["any"]["auprc"]), ""),
-            ("recall at 1 % false alarms", *_recall(measures["any"])),
+            ("recall at 1 % false alarms", *_share(measures["any"], _RECALL)),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
     else:
         figures = [
-            ("accuracy", percent(measures["accuracy"]), interval(measures["interval"])),
+            ("accuracy", *_accuracy(measures)),
             ("macro F1", number(measures["macro_f1"]), ""),
             ("macro AUPRC", number(measures["macro"]["auprc"]), ""),
-            ("answered", percent(measures["answered"]), interval(measures["answered_interval"])),
-            ("wrong among answered", percent(measures["error"]), interval(measures["error_interval"])),
+            ("answered", *_share(measures, "answered")),
+            ("wrong among answered", *_share(measures, "error")),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
     return boxes(figures)
@@ -136,18 +137,20 @@ def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, fl
             *_shares(one),
             number(thresholds.get(name, {}).get("act")),
             number(one["auprc"]),
-            *_recall(one),
+            *_share(one, _RECALL),
         ]
         for name, one in measures["labels"].items()
     ]
     return table(["label", "rows", *_SHARES, "acts from", "AUPRC", "recall at 1 %", "95 %"], rows)
 
 
-def _recall(ranked: Mapping[str, Any]) -> tuple[str, str]:
-    """At 1 % false alarms, and its interval; both blank where there was nothing to measure."""
-    reached = ranked["recall_at_1pct_false_alarms"]
-    told = "" if reached is None else interval(ranked["recall_at_1pct_false_alarms_interval"])
-    return percent(reached), told
+def _share(measures: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """A share of the measures, and its interval."""
+    return percent(measures[name]), interval(measures[name], measures[f"{name}_interval"])
+
+
+def _accuracy(measures: Mapping[str, Any]) -> tuple[str, str]:
+    return percent(measures["accuracy"]), interval(measures["accuracy"], measures["interval"])
 
 
 def slots(measures: Mapping[str, Any]) -> str:
@@ -159,14 +162,8 @@ def slots(measures: Mapping[str, Any]) -> str:
 
 
 def _shares(one: Mapping[str, Any]) -> list[str]:
-    return [
-        percent(one["precision"]),
-        interval(one["precision_interval"]),
-        percent(one["recall"]),
-        interval(one["recall_interval"]),
-        number(one["f1"]),
-        " – ".join(map(number, one["f1_interval"])),
-    ]
+    bounds = "" if one["f1"] is None else " – ".join(map(number, one["f1_interval"]))
+    return [*_share(one, "precision"), *_share(one, "recall"), number(one["f1"]), bounds]
 
 
 def slot_errors(measures: Mapping[str, Any]) -> str:
@@ -198,7 +195,7 @@ def errors(measures: Mapping[str, Any]) -> str:
             quoted(error["text"]),
             escape(error["truth"]),
             escape(error["said"]),
-            percent(error["confidence"]),
+            _sure(error),
             *(["".join(map(_near, error.get("nearest", ())))] if near else []),
         ]
         for error in found

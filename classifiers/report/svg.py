@@ -4,10 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from classifiers.report.figures import counted
+
 _SIZE, _MARGIN = 260, 50
 _COLOURS = tuple(f"var(--c{index})" for index in range(10))
 _BIGGEST_MATRIX = 120
 _LONGEST_NAME = 36
+_LETTER = 0.58
+"""How wide a letter is on average, as a share of its size."""
 
 Cell = tuple[int, int, int]
 """Of a confusion matrix: truth, said, count; by index into the labels."""
@@ -40,7 +44,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, int]], *, up: str
     for confidence, right, rows in bins:
         x, y = _at((confidence, right), 1.0)
         radius = 3 + 9 * (rows / most) ** 0.5
-        told = f"{rows} rows at {confidence:.0%}: {right:.0%}"
+        told = f"{counted(rows, 'row')} at {confidence:.0%}: {right:.0%}"
         body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{told}</title></circle>')
     return _figure(title, "".join(body), "")
 
@@ -68,7 +72,7 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> str:
     place = {index: position for position, index in enumerate(shown)}
     step = max(7, min(26, 620 // len(shown)))
     size = min(10, step - 1)
-    left = 12 + int(0.58 * size * max(len(_short(labels[index])) for index in shown))
+    left = 12 + int(_LETTER * size * max(len(_short(labels[index])) for index in shown))
     totals = {index: sum(count for truth, _, count in cells if truth == index) for index in shown}
     parts: list[str] = []
     for index in shown:
@@ -98,7 +102,8 @@ def confusion(title: str, labels: Sequence[str], cells: Sequence[Cell]) -> str:
 
 def bars(title: str, lines: Sequence[tuple[str, float, Sequence[float] | None]]) -> str:
     """Bars over 0..1 with whiskers. lines: name, share and its interval, of which what lies past 1 is cut off."""
-    left, width, step = 190, 420, 18
+    left = 12 + int(_LETTER * 10 * max((len(_short(name)) for name, _, _ in lines), default=0))
+    width, step = 420, 18
     parts = []
     for index, (name, share, bounds) in enumerate(lines):
         y = index * step

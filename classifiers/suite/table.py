@@ -27,11 +27,12 @@ def plain(suite: Mapping[str, Any]) -> Iterator[str]:
         f"suite: {suite['harmful']} harmful and {suite['harmless']} harmless rows; kept = caught / caught clean, "
         "still = share of what is caught clean that still is"
     )
-    yield f"  {'':32}{'caught':>9}{'clean':>9}{'kept':>9}{'still':>9}{'alarms':>9}{'clean':>9}{'in doubt':>10}"
-    for summed, cells in rows(suite):
-        name = cells[0] if summed else f"  {cells[0]}"
+    lines = [(cells[0] if summed else f"  {cells[0]}", cells) for summed, cells in rows(suite)]
+    wide = max(len(name) for name, _ in lines)
+    yield f"  {'':{wide}}{'caught':>9}{'clean':>9}{'kept':>9}{'still':>9}{'alarms':>9}{'clean':>9}{'in doubt':>10}"
+    for name, cells in lines:
         shown = "".join(f"{cells[place]:>9}" for place in (2, 3, 4, 6, 9, 11))
-        yield f"  {name:32}{shown}{cells[12]:>10}".rstrip()
+        yield f"  {name:{wide}}{shown}{cells[12]:>10}".rstrip()
 
 
 def left_out(suite: Mapping[str, Any]) -> str:
@@ -57,13 +58,13 @@ def _cells(figures: Mapping[str, Any]) -> tuple[str, ...]:
         percent(figures["caught"]),
         percent(figures["clean"]),
         percent(figures["kept"]),
-        interval(figures["kept_interval"]),
+        interval(figures["kept"], figures["kept_interval"]),
         percent(figures["still_caught"]),
-        interval(figures["still_caught_interval"]),
+        interval(figures["still_caught"], figures["still_caught_interval"]),
     )
     alarms = (
         percent(figures["alarms"]),
-        interval(figures["alarms_interval"]),
+        interval(figures["alarms"], figures["alarms_interval"]),
         percent(figures["clean_alarms"]),
         percent(figures["in_doubt"]),
     )

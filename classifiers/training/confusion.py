@@ -20,15 +20,18 @@ def one_of(
     guesses: Sequence[str],
     texts: Sequence[str],
     confidences: Sequence[float],
+    *,
+    doubted: Sequence[bool] = (),
 ) -> dict[str, Any]:
     """Of single-label rows; the sequences but `names` are of equal length.
 
     Sparse. labels: names; cells: [truth, said, count] by index into them; texts: for each cell some of its rows, of
-    errors the most certain, else the least certain.
+    errors the most certain, else the least certain. doubted: which rows are not answered, whatever is likeliest; they
+    are marked.
     """
     index = {name: place for place, name in enumerate(names)}
     pairs = [[(index[truth], index[guess])] for truth, guess in zip(truths, guesses, strict=True)]
-    return _matrix(names, pairs, texts, lambda row, _: confidences[row])
+    return _matrix(names, pairs, texts, lambda row, _: confidences[row], doubted)
 
 
 def any_of(
@@ -75,7 +78,7 @@ def _matrix(
     pairs: Sequence[Iterable[_Pair]],
     texts: Sequence[str],
     certain: Callable[[int, _Pair], float],
-    doubted: Sequence[bool] = (),
+    doubted: Sequence[bool],
 ) -> dict[str, Any]:
     rows: dict[_Pair, list[int]] = defaultdict(list)
     for row, found in enumerate(pairs):

@@ -74,6 +74,7 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     confidences = np.array([score for _, score in tops], np.float32)
     correct = np.array([guess == truth for guess, truth in zip(guesses, truths, strict=True)], bool)
     answered = np.array([bool(v.labels) and v.labels[0] != OTHER and v.abstention is None for v in verdicts], bool)
+    doubted = [verdict.abstention is not None for verdict in verdicts]
     answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
     in_scope = np.array([truth != OTHER for truth in truths], bool)
     wrong = int((answered & ~correct).sum())
@@ -111,8 +112,8 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
         "macro": macro_ranks(labels),
         "macro_f1": macro_f1(labels),
         "labels": labels,
-        "confusion": confusion.one_of(names, truths, guesses, texts, confidences.tolist()),
-        "errors": worst(texts, truths, guesses, confidences, correct),
+        "confusion": confusion.one_of(names, truths, guesses, texts, confidences.tolist(), doubted=doubted),
+        "errors": worst(texts, truths, guesses, confidences, correct, doubted=doubted),
     }
 
 

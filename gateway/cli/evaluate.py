@@ -81,10 +81,10 @@ def evaluate(
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.figures import wrong
+    from classifiers.report.figures import counted, wrong
     from classifiers.suite.table import plain
 
-    yield f"{found['rows']} rows: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
+    yield f"{counted(found['rows'], 'row')}: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
     yield from _cautions(found)
     if "answered" in found:
         yield f"answered {surely(found, 'answered')}, of which {surely(found, 'error')} {wrong(found)}"
@@ -102,7 +102,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if "slots" in found:
         yield from _slots(found["slots"])
     for error in found["errors"][:10]:
-        yield f"  wrong: {error['truth']}, said {error['said']} at {error['confidence']:.2f}: {quoted(error['text'])}"
+        sure = f"{error['confidence']:.2f}{' (unsure)' if error.get('doubt') else ''}"
+        yield f"  wrong: {error['truth']}, said {error['said']} at {sure}: {quoted(error['text'])}"
     if "suite" in found:
         yield from plain(found["suite"])
 
@@ -112,10 +113,12 @@ def _shares(values: Mapping[str, Any]) -> str:
 
 
 def _slots(found: Mapping[str, Any]) -> Iterator[str]:
+    from classifiers.report.figures import counted
+
     if not found["rows"]:
         yield "no row that counts is of a file that marks slots, so slots are not measured"
         return
-    yield f"slots on {found['rows']} texts: {_shares(found)}"
+    yield f"slots on {counted(found['rows'], 'text')}: {_shares(found)}"
     asked = "label and all slots" if found["with_label"] else "all slots"
     yield f"{asked} right in {percent(found['whole'])} of texts (95 %: {between(found['whole_interval'])})"
     yield from (f"  slot {name}: {_shares(values)}" for name, values in found["slots"].items())
@@ -128,11 +131,13 @@ def _slots(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
+    from classifiers.report import cautions
+
     seen = found["trained_on"]
     if seen is None:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
-        yield f"{seen['rows']} more rows were trained on and count in no figure ({percent(seen['accuracy'])} right):"
+        yield f"{cautions.seen(seen['rows'])} ({percent(seen['accuracy'])} right):"
         yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:10])
     if found["repeated"]:
-        yield f"{found['repeated']} rows repeat the text of another"
+        yield cautions.repeats(found["repeated"])

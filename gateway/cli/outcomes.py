@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
 from classifiers.report import cautions
-from classifiers.report.figures import wrong
+from classifiers.report.figures import counted, wrong
 from classifiers.report.teachers import remarks
 from gateway.cli.output import percent, stdout, surely, within
 
@@ -55,14 +55,15 @@ def show(policy: Policy, outcome: "Outcome") -> None:
         told = ", ".join(dict.fromkeys(report["patterns"].values()))
         console.print(f"  told by patterns: {told}", soft_wrap=True)
     if report["text"]["rows"]:
-        console.print(f"  trained on {report['text']['rows']} texts ({sources})", soft_wrap=True)
+        console.print(f"  trained on {counted(report['text']['rows'], 'text')} ({sources})", soft_wrap=True)
     if unread := report["text"]["unread_calls"]:
         console.print(f"  left out {unread} of the calls: empty, or of no label of the policy's", soft_wrap=True)
     for line in _written(report):
         console.print(f"  {line}", soft_wrap=True)
     if against := report["incumbent"]:
         was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
-        told = f"{was:.1%} right before, {now:.1%} now, on the same {against['rows']} held-out rows"
+        same = counted(against["rows"], "held-out row")
+        told = f"{was:.1%} right before, {now:.1%} now, on the same {same}"
         console.print(f"  {told}", soft_wrap=True)
     if note := report["incumbent_note"]:
         console.print(f"  {note}", style="yellow", soft_wrap=True)
@@ -85,22 +86,23 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
     rounds = report["rounds"]
     if rounds:
         kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
-        yield f"{len(rounds)} rounds for confused labels kept {kept} sentences; ended by: {report['rounds_ended']}"
+        told = f"{counted(len(rounds), 'round')} for confused labels kept {counted(kept, 'sentence')}"
+        yield f"{told}; ended by: {report['rounds_ended']}"
     elif ended := report["rounds_ended"]:
         yield f"no round for confused labels; ended by: {ended}"
     text = report["text"]
     if torn := text["contradictions"]:
-        counted = "1 text was" if len(torn) == 1 else f"{len(torn)} texts were"
-        dropped = sum(one["dropped"] for one in torn)
-        rows = "1 row" if dropped == 1 else f"{dropped} rows"
-        yield f"{counted} given several labels, {rows} dropped for that; the report says which"
+        were = f"{counted(len(torn), 'text')} {'was' if len(torn) == 1 else 'were'}"
+        rows = counted(sum(one["dropped"] for one in torn), "row")
+        yield f"{were} given several labels, {rows} dropped for that; the report says which"
     if count := len(text["leaks"]):
         told = "text that is a test of the policy was" if count == 1 else "texts that are tests of the policy were"
         yield f"{count} {told} dropped; the report says which"
     doubts = text["doubts"]
     if doubts["rows"]:
         done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
-        yield f"{doubts['rows']} rows read like another label ({done}); the report lists them"
+        them = "it" if doubts["rows"] == 1 else "them"
+        yield f"{cautions.read_otherwise(doubts['rows'])} ({done}); the report lists {them}"
 
 
 def _measures(report: Mapping[str, Any]) -> Iterator[str]:
@@ -108,7 +110,7 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     held = report["held_out"]
     real = report["measured_real"]
     some = f", {real} of them real" if 0 < real < held["rows"] else ""
-    where = f"on {report['measured_on']} ({held['rows']} rows held out{some})"
+    where = f"on {report['measured_on']} ({counted(held['rows'], 'row')} held out{some})"
     right = f"{within(held['accuracy'], held['interval'], '95 %: ')} {where}"
     if report["kind"] == "safety":
         caught, alarms = (surely(held["flagged"], name) for name in ("harmful", "harmless"))
@@ -124,7 +126,8 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"without a goal, {percent(aimed)} wrong is aimed at, not demanded"
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
-        yield f"slots: F1 {slots['f1']:.1%} on {slots['support']} values in {slots['rows']} held-out sentences"
+        where = f"{counted(slots['support'], 'value')} in {counted(slots['rows'], 'held-out sentence')}"
+        yield f"slots: F1 {slots['f1']:.1%} on {where}"
 
 
 def _unfound(report: Mapping[str, Any]) -> str:

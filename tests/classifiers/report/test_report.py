@@ -10,16 +10,19 @@ import pytest
 
 from classifiers.model import Band
 from classifiers.policy import Policy
-from classifiers.report import card, html, svg
+from classifiers.report import card, html, layout, svg
 from classifiers.slots.tags import Mark
 from classifiers.training.bands import told
+from classifiers.training.evaluate import evaluate
 from classifiers.training.run import train
 from classifiers.training.slots.measure import measures
+from classifiers.training.tallies import counts, ranking
 
 LABELS = {
     "<b>card</b>": {"means": "asks about a card & more", "examples": ["where is <i>my</i> card", "new card please"]},
     "rate": {"means": "asks about the rate", "examples": ["what is the rate", "dollars to euros"]},
 }
+NO_ROWS = np.zeros(0, bool)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +82,39 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
     page = html.page({**report, "settings": {**report["settings"], "slots": told}})
     check_page(page)
     assert "On 2 held-out marked sentences, 50.0 %" in page
-    row = r'<td>people</td><td class="n">1</td><td>–</td><td[^>]*>0.0 – 100.0 %</td><td class="n">0.0 %</td>'
+    row = r'<td>people</td><td class="n">1</td><td class="n">–</td><td class="n"></td><td class="n">0.0 %</td>'
     assert re.search(row, page)
     assert re.search(r"<td>all</td><td class=\"n\">3</td>.*?<td class=\"n\">0.800</td>", page)
     empty = html.page({**report, "settings": {**report["settings"], "slots": {"scale": 1.0, **measures([], [])}}})
-    assert "On 0 held-out marked sentences, none of them" in empty
+    assert "No held-out sentence is marked, so slots are not measured." in empty
+    assert "all slots right" not in empty
+
+
+@pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
+def test_what_was_measured_on_nothing_has_no_interval(
+    reports: dict[str, Any], check_page: Callable[[str], Any], kind: str
+) -> None:
+    labels = {name: {"means": f"asks for {name}"} for name in ("a", "b")}
+    told = {"version": 1, "name": "p", "kind": kind, "about": "x", "labels": labels, "multi_label": kind == "topic"}
+    nothing = evaluate(Policy.model_validate(told), [], [], [])
+    unseen = {"a": counts(0, 0, 0) | ranking(np.zeros(0), NO_ROWS)}
+    report = {**reports[kind], "held_out": {**nothing, "labels": unseen}}
+    report["by_source"] = {name: {"rows": 0, "accuracy": None, "interval": (0, 1)} for name in ("policy", "data")}
+    page = html.page(report)
+    check_page(page)
+    assert "0 rows" in page
+    assert "0.0 – 100.0 %" not in page
+    assert "0.000 – 1.000" not in page
+    assert "(95 %: " not in card.page(report)
+
+
+def test_a_column_of_figures_is_set_to_the_right_with_its_title() -> None:
+    page = layout.table(["name", "rows", "share"], [["1k, head", 1, "–"], ["clean", 20, "3.0 %"], ["3", 3, ""]])
+    titles, *rows = re.findall("<tr>(.*?)</tr>", page)
+    assert titles == '<th>name</th><th class="n">rows</th><th class="n">share</th>'
+    assert rows[0] == '<td>1k, head</td><td class="n">1</td><td class="n">–</td>'
+    assert rows[2] == '<td>3</td><td class="n">3</td><td class="n"></td>'
+    assert layout.table(["name"], []) == "<table><tr><th>name</th></tr></table>"
 
 
 def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> None:
@@ -157,6 +188,15 @@ def test_what_is_in_doubt_is_told_of_harmful_text_as_well(reports: dict[str, Any
     assert "23.4 % and 5.6 % are in doubt" in card.page(report)
 
 
+def test_an_error_that_would_not_be_answered_is_called_so(reports: dict[str, Any]) -> None:
+    error = {"text": "unheard of", "truth": "rate", "said": "other", "confidence": 0.676}
+    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    assert "unsure: 67.6 %" not in page
+    error["doubt"] = True
+    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    assert "unsure: 67.6 %" in page
+
+
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
     right = np.arange(100) >= 12
@@ -219,6 +259,10 @@ def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: st
     assert page.startswith(f"# {kind}\n")
     assert "95 %:" in page
     assert "- rate: precision" in page
+    unmeasured = {**reports[kind]["held_out"]["labels"]["rate"], "f1": 0.0, "support": 0}
+    labels = {**reports[kind]["held_out"]["labels"], "rate": unmeasured}
+    none = card.page({**reports[kind], "held_out": {**reports[kind]["held_out"], "labels": labels}})
+    assert "- rate: precision" not in none
     assert ("No figure here covers people who try to get around it" in page) == (kind == "safety")
 
 
@@ -254,6 +298,13 @@ def test_all_texts_behind_a_matrix_of_many_labels_can_be_reached(
         150: "the 120 with most errors are",
     }
     assert f"150 labels are too many for one matrix: {drawn[wrong]}" in page
+
+
+def test_names_of_bars_stay_inside_their_picture() -> None:
+    name = "character attacks: " + "w" * 40
+    picture = svg.bars("kept", [(name, 0.5, None), ("b", 1.5, (0.1, 2.0))])
+    ends = [float(x) for x in re.findall(r'<text x="([0-9.]+)" y="[0-9]+" text-anchor="end">', picture)]
+    assert min(ends) >= 36 * 0.58 * 10
 
 
 def test_curves_stay_inside_their_frame() -> None:

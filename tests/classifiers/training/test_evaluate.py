@@ -53,6 +53,8 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
         ("b", "exchange_rate", "card_arrival"),
         ("e", "other", "lost_card"),
     ]
+    doubted = [one["text"] for texts in found["confusion"]["texts"] for one in texts if one.get("doubt")]
+    assert doubted == ["c"]
     card = found["labels"]["card_arrival"]
     assert (card["precision"], card["recall"], card["support"]) == (0.5, 1.0, 1)
     matrix = found["confusion"]
@@ -108,6 +110,17 @@ def test_a_text_without_anything_to_read_is_certain_of_nothing(
     assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("a", 0.0)]
     assert [entry["rows"] for entry in found["reliability"]] == [2]
     assert found["answered"] == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_an_error_that_is_not_answered_is_marked(make_policy: Callable[..., Policy]) -> None:
+    wrong = says("card_arrival", 0.9)
+    abroad = replace(wrong, labels=(), abstention=Abstention.LANGUAGE)
+    found = evaluate(make_policy(), list("abc"), [("lost_card",)] * 3, [wrong, unsure(wrong), abroad])
+    assert [(error["said"], error.get("doubt", False)) for error in found["errors"]] == [
+        ("card_arrival", False),
+        ("card_arrival", True),
+        ("card_arrival", True),
+    ]
 
 
 def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:

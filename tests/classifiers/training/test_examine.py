@@ -154,7 +154,7 @@ def test_the_page_is_whole_and_its_data_is_json(bank: dict[str, Any], check_page
     check_page(text)
     assert "somebody took my card &lt;b&gt;" in text
     assert "a &amp; b.jsonl" in text
-    assert "1 more rows were trained on" in text
+    assert "<p>1 more row was trained on and counts in no figure here" in text
     again = json.loads(json.dumps(bank))
     assert page(again, ["a & b.jsonl"]) == text
 

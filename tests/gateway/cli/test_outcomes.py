@@ -98,3 +98,17 @@ def test_labels_of_which_no_held_out_row_is_found_are_told(capsys: pytest.Captur
     many = {f"l{number}": {"support": 1, "recall": 0.0} for number in range(12)}
     named = ", ".join(f"l{number}" for number in range(10))
     assert shown(capsys, held_out={"labels": many}) == [line.format(f"{named} and 2 more")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (1, "1 row reads like another label (1 kept); the report lists it"),
+        (2, "2 rows read like another label (2 kept); the report lists them"),
+    ],
+)
+def test_how_many_rows_read_like_another_label_is_told(
+    capsys: pytest.CaptureFixture[str], rows: int, told: str
+) -> None:
+    text = {"sources": {}, "rows": 0, "unread_calls": 0, "contradictions": [], "leaks": []}
+    assert shown(capsys, text={**text, "doubts": {"rows": rows, "done": {"kept": rows}}}) == [told]

@@ -68,9 +68,23 @@ def test_an_evaluation_quotes_texts_so() -> None:
     assert r"  wrong: a, said b at 1.00: \x1b[31mwrong\nline" in told
 
 
+def test_an_evaluation_says_of_an_error_that_it_is_not_answered_and_of_one_row_that_it_is_one() -> None:
+    found = evaluated("one")
+    found["errors"][0]["doubt"] = True
+    told = list(_lines({**found, "repeated": 1}))
+    assert told[0].startswith("1 row: accuracy 0.0%")
+    assert "1 more row was trained on and counts in no figure (100.0% right):" in told
+    assert "1 row repeats the text of another" in told
+    assert "  wrong: a, said b at 1.00 (unsure): one" in told
+    seen = {**found["trained_on"], "rows": 2}
+    more = list(_lines({**found, "trained_on": seen, "repeated": 2}))
+    assert "2 more rows were trained on and count in no figure (100.0% right):" in more
+    assert "2 rows repeat the text of another" in more
+
+
 def test_what_was_measured_on_nothing_has_no_interval() -> None:
     told = list(_lines(evaluated()))
     assert told[0] == "0 rows: accuracy –"
     assert "answered –, of which – wrong" in told
     first, *_ = _lines(evaluated("one"))
-    assert first == "1 rows: accuracy 0.0% (95 %: 0.0% to 79.3%)"
+    assert first == "1 row: accuracy 0.0% (95 %: 0.0% to 79.3%)"
