@@ -87,11 +87,10 @@ class Values:
 
     def _amount(self, slot: Slot, words: str) -> _Key | None:
         """An amount and the currencies that its words leave open, whichever the policy supposes; None of no amount."""
-        supposed = (slot.model_copy(update={"currency": code}) for code in ("CAD", "EUR"))
-        dollars, euros = (read(one, words, self.now, languages=self.languages) for one in supposed)
-        if dollars is None or euros is None:
-            return None
-        said = Decimal(str(dollars.value))
-        if dollars.currency == euros.currency is not None:
-            return _Key(said, frozenset({euros.currency}))
-        return _Key(said, None if euros.currency == "EUR" else DOLLARS)
+        supposed = (slot, *(slot.model_copy(update={"currency": code}) for code in ("CAD", "EUR")))
+        own, dollars, euros = (read(one, words, self.now, languages=self.languages) for one in supposed)
+        if dollars is not None and euros is not None and dollars.currency != euros.currency:
+            return _Key(Decimal(str(dollars.value)), None if euros.currency == "EUR" else DOLLARS)
+        found = [one for one in (own, dollars) if one is not None]
+        codes = frozenset(one.currency for one in found if one.currency is not None)
+        return _Key(Decimal(str(found[0].value)), codes) if codes else None

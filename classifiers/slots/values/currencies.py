@@ -41,12 +41,25 @@ _WORDS = {
 _WORDS |= {f"{nation} {unit}": code for nation, code in _DOLLARS_OF.items() for unit in ("dollar", "buck")}
 _WORDS |= {f"{nation} pound": code for nation, code in _POUNDS_OF.items()}
 CODES = frozenset((
-    "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EGP", "EUR", "GBP",
-    "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN",
-    "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "USD", "VND", "ZAR",
+    "AED", "ARS", "AUD", "BDT", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "DOP", "DZD",
+    "EGP", "ETB", "EUR", "GBP", "GHS", "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JOD", "JPY", "KES", "KRW", "KWD",
+    "KZT", "LKR", "MAD", "MDL", "MUR", "MXN", "MYR", "NGN", "NOK", "NPR", "NZD", "OMR", "PHP", "PKR", "PLN", "QAR",
+    "RON", "RSD", "RUB", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "VND",
+    "XAF", "XOF", "ZAR",
 ))  # fmt: skip
 DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
 """What `$` by itself may stand for."""
+_MAY_BE = {
+    "$": DOLLARS,
+    "dollar": DOLLARS,
+    "buck": DOLLARS,
+    "\u00a5": frozenset({"JPY", "CNY"}),
+    "\u00a3": frozenset({"GBP", "EGP"}),
+    "pound": frozenset({"GBP", "EGP"}),
+    "rupee": frozenset({"INR", "PKR", "LKR", "NPR", "MUR"}),
+    "franc": frozenset({"CHF", "XAF", "XOF"}),
+}
+"""What signs and plain words stand for where that is the currency of what names none."""
 SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|nt|mx|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
 NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
 NAME = re.compile(rf"(?<![a-z])({NAMES})(?:es|s)?(?![a-z])")
@@ -54,7 +67,7 @@ CODE = rf"(?<![a-z])(?:{'|'.join(sorted(CODES))})(?![a-z])"
 SIGN_OR_CODE = rf"(?:{SIGN.pattern}|{CODE})"
 UNIT = rf"(?:{SIGN_OR_CODE}|{NAME.pattern})"
 _PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
-_ALSO_WORDS = frozenset({"COP", "RON", "RUB", "TRY"})
+_ALSO_WORDS = frozenset({"COP", "MAD", "RON", "RUB", "TRY"})
 _NATION = "|".join(sorted(map(re.escape, {**_DOLLARS_OF, **_POUNDS_OF}), key=len, reverse=True))
 _NATION_BEHIND = re.compile(
     # 20 dollars canadian | $20 canadian
@@ -91,12 +104,9 @@ def of(text: str, lowered: str, default: str | None) -> tuple[str | None, str | 
             return code, None
         doubtful = True
     if sign:
-        found = _SIGNS[sign[0]]
-        return (default if sign[0] == "$" and default in DOLLARS else found), None
+        return (default if default in _MAY_BE.get(sign[0], ()) else _SIGNS[sign[0]]), None
     if named:
-        found = _WORDS[named[1]]
-        plain = named[1] in {"dollar", "buck"}
-        return (default if plain and default in DOLLARS else found), named[0]
+        return (default if default in _MAY_BE.get(named[1], ()) else _WORDS[named[1]]), named[0]
     return (None if doubtful or _PART.search(lowered) else default), None
 
 

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from classifiers.slots.values import currencies, number
+from classifiers.slots.values import currencies, local, number
 from classifiers.slots.values.currencies import CODE, CODES, NAME, NAMES, SIGN, SIGN_OR_CODE, UNIT
 from classifiers.slots.values.value import Value
 
@@ -63,7 +63,8 @@ _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:
 
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
-    amount = _amount_of(text)
+    coded = local.with_codes(text, currency)
+    amount = None if coded is None else _amount_of(coded)
     if amount is None:
         return None
     turned = currencies.with_nation_before(amount)

@@ -13,6 +13,8 @@ VALUES = Values(
         "time": Slot(means="the time", type="time", hours="11:00-23:00"),
         "price": Slot(means="how much", type="money", currency="USD"),
         "fee": Slot(means="how much", type="money", currency="EUR"),
+        "rent": Slot(means="how much", type="money", currency="NOK"),
+        "meal": Slot(means="how much", type="money", currency="CNY"),
         "fare": Slot(means="how much", type="money"),
         "name": Slot(means="who"),
         "seat": Slot(means="where", type="enum", values={"outside": ("terrace",)}),
@@ -36,6 +38,7 @@ VALUES = Values(
         ("price", "12.50 CAD", "$12.50"), ("price", "12.50 AUD", "12.50 dollars"), ("price", "12.50 EUR", "12.50"),
         ("fee", "12.50 USD", "12.50"), ("fee", "12.50 EUR", "€12.50"), ("fare", "12.50 CAD", "$12.50"),
         ("fare", "12.50 EUR", "12.5"), ("name", "O'Neil", "oneil"), ("seat", "outside", "Terrace"),
+        ("rent", "500 NOK", "500 kr"), ("rent", 500, "kr 500"), ("meal", "20 CNY", "\u00a520"),
         ("date", None, ""), ("name", [], None), ("people", [2, 4], ["four", 2]),
     ],
 )  # fmt: skip
@@ -55,6 +58,7 @@ def test_the_same_said_otherwise(name: str, ours: Any, theirs: Any) -> None:
         ("price", ["12.50 EUR"], ["12.50 USD"]), ("price", ["12.50 EUR", 12.5], ["12.50 USD", "12.50 USD"]),
         ("price", ["12.50 EUR", "20 USD"], ["12.50 USD", "20 EUR"]),
         ("fee", "12.50 EUR", "$12.50"), ("fare", "12.50", "1250"), ("fare", "12.50 GBP", "12.50 dollars"),
+        ("rent", "500 EUR", "500 kr"), ("fare", "500 NOK", "500 kr"), ("meal", "20 EUR", "\u00a520"),
         ("fare", "12.50", "no fee"), ("seat", "outside", "inside"), ("name", ["Ann"], "Ann"), ("people", [2, 2], [2]),
     ],
 )  # fmt: skip

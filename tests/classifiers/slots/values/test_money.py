@@ -90,6 +90,30 @@ def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars()
 
 
 @pytest.mark.parametrize(
+    ("text", "currency", "amount"),
+    [
+        ("500 kr", "NOK", "500 NOK"), ("Kr. 1.200,50", "SEK", "1200.50 SEK"),
+        ("two thousand kroner", "DKK", "2000 DKK"),
+        ("5k kr", "NOK", "5000 NOK"), ("500 kr", "EUR", None), ("500 kr", None, None), ("20 crowns", "CZK", "20 CZK"),
+        ("500 swedish kronor", "NOK", "500 SEK"), ("20 z\u0142", "EUR", "20 PLN"), ("20,50z\u0142", None, "20.50 PLN"),
+        ("20 K\u010d", "EUR", "20 CZK"), ("500 \u0440\u0443\u0431.", "EUR", "500 RUB"), ("\u20bd500", "EUR", "500 RUB"),
+        ("2,000 pesos", "EUR", None), ("2,000 pesos", "MXN", "2000 MXN"), ("2,000 argentine pesos", "MXN", "2000 ARS"),
+        ("20 lebanese pesos", "MXN", None), ("Rs. 500", "PKR", "500 PKR"), ("Rs. 500", "EUR", None),
+        ("500 rupees", "PKR", "500 PKR"), ("500 rupees", "EUR", "500 INR"), ("R500", "EUR", "500 ZAR"),
+        ("R$500", "EUR", "500 BRL"), ("\u00a5500", "CNY", "500 CNY"), ("\u00a5500", "EUR", "500 JPY"),
+        ("CN\u00a5500", "EUR", "500 CNY"), ("500\u5143", "EUR", "500 CNY"), ("\u00a320", "EGP", "20 EGP"),
+        ("20 KES", "EUR", "20 KES"), ("2 BTC", "EUR", None), ("\u20bf2", "EUR", None), ("2 bitcoins", "EUR", None),
+        ("20 l\u0130ra", "EUR", None), ("500 krafts", "EUR", "500 EUR"), ("20 each", "EUR", "20 EUR"),
+    ],
+)  # fmt: skip
+def test_what_money_is_called_where_it_is_used_is_no_other_money(
+    text: str, currency: str | None, amount: str | None
+) -> None:
+    found = money.read(text, currency)
+    assert (found and f"{found.value} {found.currency}") == amount
+
+
+@pytest.mark.parametrize(
     "text", ["ten", "a lot of money", "", "euros", "20-30 dollars", "$" + "9" * 30, "try 20", "25C", "\u00a320 for 12p"]
 )
 def test_without_amount_or_currency_there_is_no_value(text: str) -> None:
