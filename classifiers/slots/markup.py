@@ -8,6 +8,8 @@ from classifiers.slots.tags import Mark
 
 _MARK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 _WORD = re.compile(rf"(?:{_MARK.pattern}|\S)+")
+_SHOWN = 20
+"""Characters on either side of what is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class Marked:
 def parse(sentence: str, slots: Sequence[str]) -> Marked:
     """`[7 pm](time)` → a mark where `time` is a slot, in whatever case.
 
-    Raises ValueError naming a mark without a value or without a slot.
+    Raises ValueError naming a mark without a value or without a slot, or that is none for want of a bracket or for a
+    blank between.
     """
     names = {name.casefold(): name for name in slots}
     text, marks, done = "", [], 0
@@ -40,7 +43,12 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
         marks.append(Mark(name=name, start=len(text), end=len(text) + len(value)))
         text += value
         done = match.end()
-    return Marked(text=text + sentence[done:], marks=tuple(marks))
+    text += sentence[done:]
+    mangled = re.search(rf"\](?:\(|\s+\(\s*(?:{'|'.join(map(re.escape, slots))})\s*\))", text, re.IGNORECASE)
+    if mangled:
+        shown = text[max(0, mangled.start() - _SHOWN) : mangled.end() + _SHOWN]
+        raise ValueError(f"{shown!r} holds what is no mark; one is [value](slot), without a blank between")
+    return Marked(text=text, marks=tuple(marks))
 
 
 def words(sentence: str) -> list[str]:

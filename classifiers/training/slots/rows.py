@@ -1,7 +1,6 @@
 """Rows of a policy with slots: marks taken out of what was written, values by themselves, what values are made of."""
 
 import random
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -32,7 +31,6 @@ def placed(policy: Policy, rows: Iterable[Row]) -> list[Row]:
     in writing is left out. Where the policy has but one label, values by themselves are of it.
     """
     found: list[Row] = []
-    mangled = re.compile(rf"\]\(|\]\s+\(\s*({'|'.join(map(re.escape, policy.slots))})\s*\)", re.IGNORECASE)
     for row in rows:
         if row.marks is not None or row.source == "data":
             found.append(row)
@@ -43,8 +41,7 @@ def placed(policy: Policy, rows: Iterable[Row]) -> list[Row]:
                 marked = parse(row.text, tuple(policy.slots))
             except ValueError:
                 continue
-            if not mangled.search(marked.text):
-                found.append(replace(row, text=marked.text, marks=marked.marks or None))
+            found.append(replace(row, text=marked.text, marks=marked.marks or None))
     if len(policy.labels) == 1:
         # a value by itself answers a question, so it is about what the policy is about
         found += [

@@ -17,9 +17,16 @@ def test_other_brackets_stay_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "said"), [("[7](tiem)", "names no slot; there are time"), ("[ ](time)", "marks nothing")]
+    ("sentence", "said"),
+    [
+        ("[7](tiem)", "names no slot; there are time"),
+        ("[ ](time)", "marks nothing"),
+        ("a table at [7] (time)", r"'a table at \[7\] \(time\)' holds what is no mark"),
+        ("at [7](time", "holds what is no mark"),
+        ("at 7](time)", "holds what is no mark"),
+    ],
 )
-def test_a_mark_without_slot_or_value_is_named(sentence: str, said: str) -> None:
+def test_a_mark_without_slot_or_value_or_with_a_slip_is_named(sentence: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse(sentence, ("time",))
 
