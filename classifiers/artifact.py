@@ -78,6 +78,11 @@ def policy_text(policy: Policy) -> str:
     return json.dumps(filled, ensure_ascii=False, indent=2) + "\n"
 
 
+def report_text(report: Mapping[str, Any]) -> str:
+    """What stands in report.json."""
+    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+
+
 def policy_sha256(policy: Policy) -> str:
     """By this an artifact knows whether it was trained from a policy as it stands now."""
     return hashlib.sha256(policy_text(policy).encode()).hexdigest()
@@ -110,7 +115,7 @@ def save(
     contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()} | {
         HEAD: pack(tensors),
         POLICY: policy_text(model.policy).encode(),
-        REPORT: (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode(),
+        REPORT: report_text(report).encode(),
     }
     if model.policy.kind == "safety":
         contents[JUDGE] = instructions(model.policy).encode()

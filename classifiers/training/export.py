@@ -58,7 +58,7 @@ def refuse(model: Model, report: Mapping[str, Any], models_dir: Path) -> Path:
     registry = Registry(models_dir)
     target = models_dir / model.policy.name / REFUSED
     with registry.staging(model.policy.name) as folder:
-        for name, text in _pages(report).items():
+        for name, text in {**_pages(report), artifact.REPORT: artifact.report_text(report)}.items():
             (folder / name).write_text(text, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         folder.chmod(0o755)

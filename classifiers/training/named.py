@@ -37,8 +37,8 @@ def names(policy: Policy, *, suite: bool) -> list[str]:
 
 
 def named(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
-    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, slots
-    that none marks or is said to fill, and a latency that no row tells, are left out."""
+    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, and a
+    latency that no row tells, are left out."""
     return dict(_named(evaluation))
 
 

@@ -141,7 +141,7 @@ def _finish(
     tagger = Tagger(slots=slots, weights=tuned.tags[0], bias=tuned.tags[1], scale=scale)
     guesses = [found(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
     settings: dict[str, Any] = {"recipe": "slots", "because": _ASKED, **trained.settings}
-    settings["slots"] = {"scale": scale, **measures([one.marks for one in seen.marked], guesses)}
+    settings["slots"] = {"scale": scale, **measures([one.marks for one in seen.marked], guesses, slots=slots)}
     if note := note_of(policy, rows):
         bench.progress.step(note)
         settings["note"] = note

@@ -25,11 +25,15 @@ def found(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[Mark, ...
 
 
 def measures(
-    truths: Sequence[Sequence[Mark]], guesses: Sequence[Sequence[Mark]], *, labelled: Sequence[bool] | None = None
+    truths: Sequence[Sequence[Mark]],
+    guesses: Sequence[Sequence[Mark]],
+    *,
+    slots: Sequence[str],
+    labelled: Sequence[bool] | None = None,
 ) -> dict[str, Any]:
     """Precision, recall and F1 over whole slots (name, start and end), of all and of each, with 95 % intervals; whole:
-    share of texts all right. labelled: of each text whether its label is right, where that is asked of a whole one."""
-    names = sorted({mark.name for marks in (*truths, *guesses) for mark in marks})
+    share of texts all right. slots: all that there are, also those that no text has. labelled: of each text whether its
+    label is right, where that is asked of a whole one."""
     pairs = [(set(truth), set(guess)) for truth, guess in zip(truths, guesses, strict=True)]
     labelled = [True] * len(pairs) if labelled is None else labelled
     right = sum(truth == guess and label for (truth, guess), label in zip(pairs, labelled, strict=True))
@@ -38,7 +42,7 @@ def measures(
         **_counts(pairs, None),
         "whole": ratio(right, len(pairs)),
         "whole_interval": statistics.wilson(right, len(pairs)),
-        "slots": {name: _counts(pairs, name) for name in names},
+        "slots": {name: _counts(pairs, name) for name in slots},
     }
 
 

@@ -33,7 +33,7 @@ def evaluate_slots(policy: Policy, rows: Sequence[Row], verdicts: Sequence[Verdi
     ]
     errors.sort(key=lambda error: -error["wrong"])
     return {
-        **measures([marks for _, marks, _ in told], guesses, labelled=labelled),
+        **measures([marks for _, marks, _ in told], guesses, slots=tuple(policy.slots), labelled=labelled),
         "with_label": with_label,
         "errors": errors[:_WORST],
     }

@@ -78,14 +78,17 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
     report = reports["intent"]
     assert "<h2>Slots</h2>" not in html.page(report)
     first, second = Mark(name="time", start=0, end=4), Mark(name="people", start=8, end=9)
-    told = {"scale": 1.0, **measures([(first, second), (first,)], [(first,), (first,)])}
+    names = ["time", "people", "name"]
+    told = {"scale": 1.0, **measures([(first, second), (first,)], [(first,), (first,)], slots=names)}
     page = html.page({**report, "settings": {**report["settings"], "slots": told}})
     check_page(page)
     assert "On 2 held-out marked sentences, 50.0 %" in page
     row = r'<td>people</td><td class="n">1</td><td class="n">–</td><td class="n"></td><td class="n">0.0 %</td>'
     assert re.search(row, page)
+    assert '<td>name</td><td class="n">0</td><td class="n">–</td><td class="n"></td>' in page
     assert re.search(r"<td>all</td><td class=\"n\">3</td>.*?<td class=\"n\">0.800</td>", page)
-    empty = html.page({**report, "settings": {**report["settings"], "slots": {"scale": 1.0, **measures([], [])}}})
+    none = {"scale": 1.0, **measures([], [], slots=names)}
+    empty = html.page({**report, "settings": {**report["settings"], "slots": none}})
     assert "No held-out sentence is marked, so slots are not measured." in empty
     assert "all slots right" not in empty
 

@@ -131,6 +131,7 @@ def test_a_failing_test_of_its_own_publishes_nothing(run: Train, models_dir: Pat
     assert (outcome.accepted, outcome.version) == (False, None)
     assert outcome.missed[0].startswith("tests: 'what is the rate for dollars' should be lost_card, but is")
     assert (outcome.folder / "report.html").is_file()
+    assert json.loads((outcome.folder / "report.json").read_text("utf-8")) == json.loads(json.dumps(outcome.report))
     assert Registry(models_dir).versions("bank") == [before]
     assert Registry(models_dir).current("bank") == before
 

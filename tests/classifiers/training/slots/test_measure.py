@@ -9,20 +9,23 @@ from classifiers.training.slots.measure import measures, sharpness
 
 def test_whole_slots_are_counted() -> None:
     a, b, shifted = Mark(name="a", start=0, end=3), Mark(name="b", start=4, end=9), Mark(name="b", start=4, end=8)
-    found = measures([(a, b), (a,), ()], [(a, shifted), (a,), ()])
+    found = measures([(a, b), (a,), ()], [(a, shifted), (a,), ()], slots=["b", "a"])
     assert (found["precision"], found["recall"], found["support"]) == (0.66667, 0.66667, 3)
     assert found["whole"] == 0.66667
+    assert list(found["slots"]) == ["b", "a"]
     assert found["slots"]["a"]["f1"] == 1.0
     assert found["slots"]["b"]["f1"] == 0.0
 
 
 def test_without_slots_there_is_no_share() -> None:
-    assert measures([], [])["f1"] is None
+    found = measures([], [], slots=["a"])
+    assert found["f1"] is None
+    assert (found["slots"]["a"]["support"], found["slots"]["a"]["f1"]) == (0, None)
 
 
 def test_figures_have_intervals() -> None:
     a, b = Mark(name="a", start=0, end=3), Mark(name="b", start=4, end=9)
-    found = measures([(a, b)], [(a,)])
+    found = measures([(a, b)], [(a,)], slots=["a", "b"])
     assert found["recall"] == 0.5
     assert found["recall_interval"] == statistics.wilson(1, 2)
     assert found["slots"]["b"]["precision_interval"] == (0.0, 1.0)
@@ -31,7 +34,7 @@ def test_figures_have_intervals() -> None:
 
 def test_a_text_is_whole_only_with_its_label_where_that_counts() -> None:
     a = Mark(name="a", start=0, end=3)
-    found = measures([(a,), (a,), ()], [(a,), (a,), (a,)], labelled=[True, False, True])
+    found = measures([(a,), (a,), ()], [(a,), (a,), (a,)], slots=["a"], labelled=[True, False, True])
     assert found["whole"] == 0.33333
     assert found["whole_interval"] == statistics.wilson(1, 3)
     assert found["recall"] == 1.0
