@@ -22,6 +22,8 @@ _MARKS = frozenset("._%+-&~'")
 _LONGEST = 64
 _NOBODY = frozenset({"git"})
 """Names before the at sign that are no person's: git@github.com."""
+_PICTURE = re.compile(r"[1-4](?:\.5)?x\.(?:avif|gif|jpe?g|pdf|png|svg|webp)", re.IGNORECASE)
+"""How a file that is drawn at twice its size ends: logo@2x.png."""
 
 
 class _Letters(dict[int, int]):
@@ -46,7 +48,7 @@ def find(text: str) -> Iterator[tuple[int, int]]:
         if text[end] in "[({<":
             end = len(text[:end].rstrip(" \t")) if text[max(0, end - 1)] in " \t" else end
         start = _start(text, end, done)
-        if start < end and text[start:end] not in _NOBODY:
+        if start < end and text[start:end] not in _NOBODY and not _PICTURE.fullmatch(domain[0]):
             done = domain.end()
             yield start, done
 

@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 _FOUR = re.compile(
     r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_]|\.\d"
     # sections and versions
-    r"|[节節](?![点點])|[章条條款版절항]|버전|バージョン|以[上下降]|이[상하])"
+    r"|[节節](?![点點])|[章条條款版절항]|버전|バージョン|以[上下降]|이[상하]|-(?:alpha|beta|dev|pre|rc|snapshot)\b)"
 )
 _SIX = re.compile(
     r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])|(?<=\w:[0-9A-Fa-f]))"
     r"(?:(?<!:)|(?=:))[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![A-Za-z0-9_])"
 )
 _VERSION = re.compile(
-    r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전)(?: ?/ |[ :]{0,2})$"
+    r"(?i)(?:\bv|version|release|firmware|build|верси[яиюей]|版本|バージョン|버전|section|chapter|clause|§)"
+    # version 1.2, Version="1.2", {"version": "1.2"}, Version("1.2")
+    r"(?: ?/ |[ :]{0,2}|[\"']?[ \t]?[:=(][ \t]?[\"']?)$"
 )
 _IN_PATH = re.compile(r"(?<![/ \t])/$")
 _SLASH_FIRST = re.compile(r"(?:^|[\s=,;(\[\"'])/$")
@@ -27,6 +29,8 @@ _NAMED_END = re.compile(r"(?<!:)|/\d")
 """Behind a name and its colon (source:2001:db8::1) only global addresses and those of a network are told from other
 numbers that colons part, such as a line of /etc/passwd."""
 _NAME_CHARS = 32
+_TRANSLATED = "64:ff9b:"
+"""How addresses of version 4 begin in version 6 (RFC 6052, RFC 8215)."""
 
 
 def find(text: str) -> Iterator[tuple[int, int]]:
@@ -68,4 +72,7 @@ def _somebodys(address: str) -> bool:
         found = ip_address(address)
     except ValueError:
         return False
+    if isinstance(found, IPv6Address) and found.is_reserved and not found.ipv4_mapped:
+        # given out to nobody: 1::2 is a slice of Python
+        return address.lower().startswith(_TRANSLATED)
     return not (found.is_loopback or found.is_unspecified or found.is_multicast or address.startswith(("0.", "255.")))

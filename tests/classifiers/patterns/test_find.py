@@ -37,7 +37,14 @@ HOLDS: dict[Kind, list[str]] = {
             "müller@exämple.de",
             "ｊｏｅ＠example.com",
         ),
-        *("joe%40example.com", "joe [at] example [dot] com", "joe@example[.]com", "mailto:joe@x.io", "a\u200bb@c.com"),
+        *(
+            "joe@2x.de",
+            "joe%40example.com",
+            "joe [at] example [dot] com",
+            "joe@example[.]com",
+            "mailto:joe@x.io",
+            "a\u200bb@c.com",
+        ),
         *(
             r"joe\u0040example.com",
             r"\u003cjoe@ex\u00e4mple.de\u003e",
@@ -93,6 +100,7 @@ HOLDS: dict[Kind, list[str]] = {
             "地址：2001:db8::1。",
             "源:2001:db8::1",
         ),
+        *("::ffff:203.0.113.7", "::ffff:cb00:7107", "64:ff9b::203.0.113.7", "203.0.113.1-9", "[2001:db8::1]:443"),
         *("10.0.0.1:80/203.0.113.7", "[/203.0.113.9, …]", "203.0.113.9:8080/admin"),
         *("web01 / 203.0.113.9", "| db1 |\t/ 203.0.113.9 |", "web01/ 203.0.113.9", "db.example.com /203.0.113.9"),
         *(
@@ -183,6 +191,10 @@ HARMLESS = [
         "see\n/1.2.3.4/foo",
         "Version / 1.2.3.4",
         "firmware/ 1.2.3.4",
+        *("Version=4.0.0.0, Culture=neutral", '{"version": "2.1.3.4"}', "<Package Version='1.2.3.4' />"),
+        *('AssemblyVersion("1.2.3.4")', "1.2.3.4-beta", "§ 4.2.1.1", "see section 4.1.2.3", "build = 1.2.3.4"),
+        *("x = a[1::2]", "df[10::20, ::2]", "a::1", "1:2:3:4:5:6:7:8"),
+        *("logo@2x.png", "img/icon@3x.webp", "a@1.5x.png"),
         "joe@localhost请看example.com",
     ),
     *(
