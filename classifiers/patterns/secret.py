@@ -41,13 +41,16 @@ _ISSUED = tuple(
     )
 )
 _WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", "senha", "wachtwoord", "haslo", "hasło")
+_STRANGE_WORDS = ("пароль", "密码", "密碼", "パスワード", "비밀번호")
+"""Behind which words of their script may stand without a space, so that only ASCII is a password."""
 _BRIEF = ("pw", "pass")
 _NAMES = ("key", "token", "secret", "bearer")
 _QUOTE = r"(?:\\{0,4}[\"'`])?"
 """In JSON within JSON, backslashes stand before it."""
 _ASSIGNED = re.compile(
     rf"(?P<rest>\w{{0,6}}){_QUOTE}"
-    r"(?:[ \t]{0,3}(?P<sign>=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|est|es|to|é)[ \t]{1,3}|[ \t]{1,3})"
+    r"(?:[ \t]{0,3}(?P<sign>=>|[:=])[ \t]{0,3}|[ \t]{1,3}(?:is|ist|lautet|est|es|to|é)[ \t]{1,3}"
+    r"|[是为為は][ \t]{0,3}|[ \t]{1,3})"
     rf"(?P<quote>{_QUOTE})(?!\$)"
 )
 """What follows such a word or name: its rest, a sign or a word between, and what may open a value."""
@@ -98,6 +101,7 @@ def find(text: str) -> Iterator[tuple[int, int]]:
     # the one letter that becomes two, so that places would not be those of the text
     lower = text.replace("\u0130", "I").lower()
     yield from _assigned(text, lower, _WORDS, _password)
+    yield from _assigned(text, lower, _STRANGE_WORDS, _in_ascii)
     yield from _assigned(text, lower, _BRIEF, _briefly)
     yield from _assigned(text, lower, _NAMES, _key)
     if "://" in text:
@@ -147,6 +151,10 @@ def _told(quoted: str) -> bool:
 
 def _password(assigned: re.Match[str], value: str) -> bool:
     return _random(value, 6) or _chosen(assigned, value)
+
+
+def _in_ascii(assigned: re.Match[str], value: str) -> bool:
+    return value.isascii() and _password(assigned, value)
 
 
 def _briefly(assigned: re.Match[str], value: str) -> bool:

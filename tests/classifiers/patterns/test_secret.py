@@ -49,6 +49,7 @@ from classifiers.patterns.secret import blocks, find
         *("'password' => 'required|length(6,20)'", "'password' => 'required|in(a)|between:6,20'"),
         *('"password":"&lt;hidden1&gt;"', '"password":"&lt;your-password1&gt;"'),
         *(r"""{\"password\": \"[SECRET_1]\"}""", r"""{\"password\": \"&lt;hidden1&gt;\"}"""),
+        *("密码：6至20位字母", "пароль: неверный2", "密码长度8位", "パスワードは8文字以上", "비밀번호: 8자이상영문"),
         *("passwords2: Hunter!Blue", "password2fa: 3000000", "password1: correct-horse-battery", "password1: 12345"),
     ],
 )
@@ -77,6 +78,9 @@ def test_words_are_no_secrets(text: str) -> None:
         ('password: "Hunter!Blue,x y"', "Hunter!Blue"), ('token: "abcd1234efgh5678(9)"', "abcd1234efgh5678(9)"),
         ('password: "k9[x-y]z,Q"', "k9[x-y]z,Q"), ('password: "/k9,Lq2(/Zz"', "/k9,Lq2(/Zz"),
         ('password: "^k9$,Lq2z"', "^k9$,Lq2z"), ('password: "&lt;k9,Lq2z"', "&lt;k9,Lq2z"),
+        ("пароль: qwerty123", "qwerty123"), ("密码:abc12345", "abc12345"), ("密码是abc12345", "abc12345"),
+        ("パスワードは abc12345 です", "abc12345"), ("비밀번호는 abc12345", "abc12345"),
+        ("Passwort lautet geheim123", "geheim123"),
         ('{"pwd2": "84739201"}', "84739201"), ("contraseña1: So!Luna", "So!Luna"), ("passwords: hunter2x", "hunter2x"),
     ],
 )  # fmt: skip
