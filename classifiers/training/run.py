@@ -97,6 +97,7 @@ def train(
     whole, policy = policy, by_pattern.to_learn(policy)
     of_calls = read_calls(whole, calls)
     besides = [*read_rows(whole, more), *of_calls]
+    recipe.check(policy, base_dir)
     incumbent = Incumbent.find(whole, besides, models_dir)
     if incumbent.note:
         clock.progress.step(incumbent.note)

@@ -107,7 +107,6 @@ def _is_policy(file: Path) -> bool:
 
 def _check_policy(file: Path, found: _Found) -> None:
     """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
-    from classifiers.training.fit.weights import lacking
     from gateway.config import source
     from gateway.config.load import lacking_secrets, load_policy
     from gateway.config.policy import policy_notes
@@ -121,11 +120,32 @@ def _check_policy(file: Path, found: _Found) -> None:
     if first != file:
         problems.append(document.problem(("name",), f"{policy.name} is the name of {first}, too"))
     notes = [*policy_notes(policy)]
-    if policy.larger_encoder and (why := lacking(policy.larger_encoder, file.parent)):
-        notes.append((("larger_encoder",), f"{why}; training would do without it"))
+    for path, what, done_without in _lacking_weights(policy, file.parent):
+        if done_without:
+            notes.append((path, what))
+        else:
+            problems.append(document.problem(path, what))
     found.notes += [str(document.problem(path, what)) for path, what in notes]
     if problems:
         raise ConfigError(problems)
+
+
+def _lacking_weights(policy: "Policy", folder: Path) -> "Iterator[tuple[tuple[str], str, bool]]":
+    """(the key, what is wrong, whether training or another machine does without) of encoders that are to be tuned, or
+    are asked where the small one is in doubt."""
+    from classifiers.errors import EncoderError, NotInstalledError
+    from classifiers.training.fit.weights import look
+
+    tuned = policy.recipe == "finetune" or bool(policy.slots)
+    key, source = ("larger_encoder", policy.larger_encoder) if policy.larger_encoder else ("recipe", policy.encoder)
+    if not (tuned or policy.larger_encoder):
+        return
+    try:
+        look(source, folder)
+    except NotInstalledError as error:
+        yield (key,), f"{error}; training would {'do without it' if policy.larger_encoder else 'stop'}", True
+    except EncoderError as error:
+        yield (key,), str(error), False
 
 
 def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]":

@@ -7,6 +7,7 @@ of both; where that cannot be had, the frozen encoder serves, and the report say
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ from classifiers.training.fit.model import classes_of, windowing
 from classifiers.training.fit.prompted import told_under_prompts
 from classifiers.training.fit.surrounded import amid
 from classifiers.training.fit.trained import Trained
+from classifiers.training.fit.weights import look
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row, by_themselves
 from classifiers.training.windows import windows_of
@@ -60,6 +62,22 @@ class Bench:
     progress: Progress
 
 
+def check(policy: Policy, base_dir: Path) -> None:
+    """Whether what a policy's recipe cannot do without is there, before anything is written or paid for.
+
+    base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError.
+    """
+    lacking = _lacking()
+    if policy.slots or (policy.recipe == "finetune" and policy.larger_encoder is None):
+        if lacking:
+            raise TrainingError(f"{policy.name}: {'slots' if policy.slots else 'recipe: finetune'}: {lacking}")
+        look(policy.encoder, base_dir)
+    elif policy.larger_encoder is not None and not lacking:
+        # one that is not installed is done without
+        with suppress(NotInstalledError):
+            look(policy.larger_encoder, base_dir)
+
+
 def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
     """The model of a policy by its recipe.
 
@@ -73,9 +91,11 @@ def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> M
         bench.progress.step(note)
         return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
     if policy.recipe == "finetune":
-        return _tuned(policy, rows, frozen, bench, _ASKED) or _with_recipe(
-            _heads(policy, rows, frozen, bench), "frozen", f"finetune was asked for, but {_NO_GAIN}"
-        )
+        if tuned := _tuned(policy, rows, frozen, bench, _ASKED):
+            return tuned
+        note = f"recipe: finetune: {_NO_GAIN}; heads on the frozen encoder serve instead"
+        bench.progress.step(note)
+        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
     if policy.recipe == "frozen":
         return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", _ASKED)
     return _auto(policy, rows, frozen, bench)
@@ -123,13 +143,15 @@ def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> M
             made = larger_frozen.make(policy, rows, frozen, bench)
     except NotInstalledError as error:
         return str(error)
-    return _NO_GAIN if made is None else _with_recipe(made, "cascade", "the policy names a larger encoder")
+    if made is None:
+        return _NO_GAIN if policy.multi_label or policy.recipe == "finetune" else "it gained nothing on held-out text"
+    return _with_recipe(made, "cascade", "the policy names a larger encoder")
 
 
 def _lacking() -> str:
     """What tuning needs and is not there; empty where all is."""
     lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    return f"{lacking[0]} is not installed: offramp[train]" if lacking else ""
+    return f"{lacking[0]} is not installed; run: pip install 'offramp[train]'" if lacking else ""
 
 
 def _why_tune(rows: Sequence[Row], heads: Trained) -> str:

