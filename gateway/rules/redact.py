@@ -19,6 +19,7 @@ from gateway.answers.said import bare
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
 _VALUE = re.compile(r"\S(?:.*\S)?", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_SCALAR = re.compile(r'"(?P<string>(?:[^"\\]|\\.)*+)"|-?\d[\d.eE+-]*', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^u])")
 _LINE = frozenset({r"\n", r"\r", r"\t"})
 """Escapes that are white space, which is no part of a value that seems to begin or end within one."""
@@ -103,7 +104,7 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
     escapes = [match.span() for match in _ESCAPE.finditer(text)] if parsed else []
     made: list[Edit] = []
     done = 0
-    for mark in apart(text, marks):
+    for mark in apart(text, marks, is_json=parsed):
         start, end = _whole(text, max(mark.start, done), mark.end, escapes)
         if start >= end:
             continue
@@ -178,8 +179,11 @@ def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
         offset = end
 
 
-def apart(text: str, marks: Iterable[Mark]) -> list[Mark]:
-    """By start; those that overlap become one, of the kind of the first. Placeholders are in none."""
+def apart(text: str, marks: Iterable[Mark], *, is_json: bool = False) -> list[Mark]:
+    """By start; those that overlap become one, of the kind of the first. Placeholders are in none.
+
+    is_json: the text is, and of what a tagger found only strings and numbers, or parts of them, are marked.
+    """
     held = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
     own = (part for mark in marks for part in _beside(text, mark, held))
     parted: list[Mark] = []
@@ -198,7 +202,23 @@ def apart(text: str, marks: Iterable[Mark]) -> list[Mark]:
             )
         else:
             parted.append(mark)
-    return parted
+    return list(_within(text, parted)) if is_json and any(mark.guessed for mark in parted) else parted
+
+
+def _within(text: str, marks: Sequence[Mark]) -> Iterator[Mark]:
+    """What marks cover of each string and number, where a tagger took their quotes or what parts them along."""
+    spans = [match.span("string" if match["string"] is not None else 0) for match in _SCALAR.finditer(text)]
+    for mark in marks:
+        index = max(0, bisect_left(spans, (mark.start + 1,)) - 1)
+        if not mark.guessed or (spans and spans[index][0] <= mark.start and mark.end <= spans[index][1]):
+            yield mark
+            continue
+        while index < len(spans) and spans[index][0] < mark.end:
+            first, last = spans[index]
+            value = _VALUE.search(text, max(first, mark.start), max(first, min(last, mark.end)))
+            if value and any(map(str.isalnum, value[0])):
+                yield replace(mark, start=value.start(), end=value.end())
+            index += 1
 
 
 def _beside(text: str, mark: Mark, held: Sequence[tuple[int, int]]) -> Iterator[Mark]:

@@ -152,7 +152,7 @@ def _redacted(
         if own is None:
             placeholders.see(text)
             continue
-        parted = redact.apart(text, (mark for _, mark in own))
+        parted = redact.apart(text, (mark for _, mark in own), is_json=redact.holds_json(text))
         try:
             edits = _edits(text, parted, placeholders, strict=strict)
         except Unredactable:

@@ -139,6 +139,25 @@ def test_a_place_that_cannot_be_replaced_within_json_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "marked", "after"),
+    [
+        ('{"a":"Ann","b":"Lee"}', 'Ann","b":"Lee', '{"a":"[WHO_1]","[WHO_2]":"[WHO_3]"}'),
+        ('{"a": "Ann"}', ': "Ann"}', '{"a": "[WHO_1]"}'),
+        ('{"a":true,"b":null}', 'true,"b":null', '{"a":true,"[WHO_1]":null}'),
+        ('{"n":-3.5e2,"m":2}', ':-3.5e2,"m":2', '{"n":"[WHO_1]","[WHO_2]":"[WHO_3]"}'),
+        (r'{"m":"say \"Joe\" now"}', r'\"Joe\" now"}', '{"m":"say [WHO_1]"}'),
+        ('["[WHO_1] Ann", "Lee"]', '[WHO_1] Ann", "Lee"]', '["[WHO_1] [WHO_2]", "[WHO_3]"]'),
+        ('```json\n{"a":"Ann"}\n```', ':"Ann"}', '```json\n{"a":"[WHO_1]"}\n```'),
+        ('{"a":"!? Ann"}', "!?", '{"a":"[WHO_1] Ann"}'),
+    ],
+)
+def test_what_a_tagger_takes_of_quotes_and_commas_stays(text: str, marked: str, after: str) -> None:
+    start = text.index(marked)
+    mark = Mark(start=start, end=start + len(marked), kind="who", guessed=True)
+    assert apply(text, edits(text, [mark], Placeholders(), is_json=True)) == after
+
+
+@pytest.mark.parametrize(
     ("text", "marked", "after", "value"),
     [
         (r'{"m":"Hi\nJoe M"}', "nJoe M", r'{"m":"Hi\n[PERSON_1]"}', "Joe M"),

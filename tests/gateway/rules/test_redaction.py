@@ -62,3 +62,13 @@ def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
     assert str(read(body, stream=True).texts[0]) == "[PERSON_1] was born on [DATE_OF_BIRTH_1]"
+
+
+def test_of_an_answer_that_is_json_only_places_within_its_values_are_counted(
+    filling: Callable[..., tuple[Step, ...]],
+) -> None:
+    said = read(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
+    body, stopped, counts = of_answer(said, filling(str(said.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders())
+    assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
+    assert body is not None
+    assert str(read(body, stream=True).texts[0]) == '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}'
