@@ -70,6 +70,13 @@ def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     return np.array([bool(rows[index].foreign) for index in held.tolist()], bool)
 
 
+def answerable(rows: Sequence[Row], held: NDArray[np.intp], used: Bools) -> Bools:
+    """(n,) those of the `used` rows by which a judge of one label learns how sure it may be: not the foreign ones, on
+    which it abstains when served, however sure it is; all where these are all."""
+    found: Bools = used & ~is_foreign(rows, held)
+    return found if found.any() else used
+
+
 def enough(real: Bools) -> bool:
     """Whether real rows are enough to calibrate by."""
     return bool(real.sum() >= _ENOUGH)

@@ -28,6 +28,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.certain import LEAST_ROWS, Point, Told, choose
 from classifiers.training.fit.model import classes_of
 from classifiers.training.fit.table import UNKNOWN, Table, read, shown_by
+from classifiers.training.measured import answerable
 from classifiers.training.rows import REAL, Row
 from classifiers.verdict import Verdict
 
@@ -128,7 +129,7 @@ def _settling(policy: Policy, rows: Sequence[Row], made: "Made", table: Table | 
     if table is None or why:
         return _Settling(limits=nothing, because=why)
     shown = _shown(table, made)
-    told = _told(table, made, shown, _demanded(policy, rows, made, table))
+    told = _told(table, made, shown, _demanded(policy, rows, made, table), _used(rows, made))
     point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
     if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
         share = f"only {point.settled:.1%} of texts" if point else "no texts"
@@ -171,7 +172,12 @@ def _demanded(policy: Policy, rows: Sequence[Row], made: "Made", table: Table) -
     return found
 
 
-def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats) -> Told:
+def _used(rows: Sequence[Row], made: "Made") -> NDArray[np.bool_]:
+    """(n,) the held-out rows by which it is shown what may be settled."""
+    return answerable(rows, made.trained.rows, made.trained.used)
+
+
+def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats, used: NDArray[np.bool_]) -> Told:
     """What the table and the model say of held-out rows; what is not `shown`, or less certain than is `demanded`, is
     unknown."""
     held = made.trained.rows
@@ -183,7 +189,7 @@ def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats
         known=table.known[held] & shown[guess] & (probabilities.max(axis=1) >= demanded),
         right=guess == truth,
         before=np.array([label == table.lesson.classes[index] for label, index in zip(said, truth, strict=True)], bool),
-        used=made.trained.used,
+        used=used,
     )
 
 
@@ -193,7 +199,7 @@ def _not_worth_it(policy: Policy, rows: Sequence[Row], made: "Made") -> str:
     by_itself = policy.first_stage == "auto"
     if _too_many(policy, rows):
         return f"{len(policy.labels)} labels with {len(rows)} rows would take minutes to fit"
-    held = [rows[index] for index in made.trained.rows[made.trained.used]]
+    held = [rows[index] for index in made.trained.rows[_used(rows, made)]]
     shown = sum(row.source in REAL for row in held) if by_itself else len(held)
     what = "real rows" if by_itself else "rows held out"
     few = f"{shown} {what} are too few to show that few texts are lost by it; at least {LEAST_ROWS} are needed"

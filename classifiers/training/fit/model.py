@@ -21,7 +21,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.fit.trained import Trained, TunedHead
-from classifiers.training.measured import enough, is_foreign, is_real, measured_on
+from classifiers.training.measured import answerable, enough, is_foreign, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
 from classifiers.verdict import Verdict
@@ -103,19 +103,20 @@ def _one_of(
         unseen=unseen,
     )
     use, on = measured_on(policy, rows, held.rows)
-    truth = targets[held.rows]
+    truth, sure = targets[held.rows], answerable(rows, held.rows, use)
     sharpness, share = calibrate.nearest_share(
-        held.logits[use], {s: vote[use] for s, vote in held.votes.items()}, truth[use]
+        held.logits[sure], {s: vote[sure] for s, vote in held.votes.items()}, truth[sure]
     )
     votes, logits = held.votes[sharpness], held.logits
     pooled = Pool(tuned=0.0, fitted=1.0)
     if tuned is not None:
         trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        pooled = pool(trained[use], (logits + np.float32(share) * votes)[use], truth[use])
+        pooled = pool(trained[sure], (logits + np.float32(share) * votes)[sure], truth[sure])
         logits, share = pooled.tuned * trained + pooled.fitted * logits, pooled.fitted * share
     scores = logits + np.float32(share) * nearest.among_likeliest(votes, logits)
-    scale = calibrate.temperature(scores[use], truth[use])
-    real = is_real(rows, held.rows)
+    scale = calibrate.temperature(scores[sure], truth[sure])
+    real, strange = is_real(rows, held.rows), is_foreign(rows, held.rows)
+    real &= ~strange
     if enough(real):
         calibration = offsets.fit(scores[real], truth[real], scale)
         probabilities = offsets.unseen(scores, truth, real, scale, seed)
@@ -126,9 +127,8 @@ def _one_of(
     earlier = 0.0
     # text by one writer shares its words: it could not show how much a stage of words is worth
     if before is not None and enough(real):
-        blended = blend(calibration, before[held.rows], probabilities, truth, use)
+        blended = blend(calibration, before[held.rows], probabilities, truth, sure)
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
-    strange = is_foreign(rows, held.rows)
     own = (truth != place.get(OTHER, -1)) & ~strange
     names = np.array([name != OTHER for name in classes])
     usual = calibrate.usual(scores[own][:, names].max(axis=1), truth[own], use[own])

@@ -19,7 +19,7 @@ from classifiers.training.fit.blend import blend
 from classifiers.training.fit.certain import Told, choose
 from classifiers.training.fit.model import classes_of, verdict_of
 from classifiers.training.fit.trained import Trained
-from classifiers.training.measured import is_foreign, measured_on
+from classifiers.training.measured import answerable, is_foreign, measured_on
 from classifiers.training.rows import Row
 from classifiers.verdict import Verdict
 
@@ -41,13 +41,14 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     used, on = measured_on(policy, rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    blended = blend(last.model.last.calibration, small, large, truth, used)
-    if not gains(blended.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[used], truth[used])):
+    sure = answerable(rows, held, used)
+    blended = blend(last.model.last.calibration, small, large, truth, sure)
+    if not gains(blended.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[sure], truth[sure])):
         return None
     both = blended.probabilities
     right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
-    told = Told(probabilities=small, known=known, right=right, before=before, used=used)
+    told = Told(probabilities=small, known=known, right=right, before=before, used=sure)
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
     # the small one settles nothing that is novel to it
     novel = np.array([one.novelty > last.model.last.novelty.limit for one in last.verdicts], bool)

@@ -20,7 +20,7 @@ from classifiers.training import calibrate
 from classifiers.training.fit import ngrams
 from classifiers.training.fit.linear import Ints
 from classifiers.training.fit.model import classes_of
-from classifiers.training.measured import enough, is_real, measured_on
+from classifiers.training.measured import answerable, enough, is_real, measured_on
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 from classifiers.training.windows import parts
@@ -141,6 +141,7 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
     probes = np.array([row.probe for row in rows], bool)
     like = every[probes] if probes.any() else every
     used, _ = measured_on(policy, rows, like)
+    used = answerable(rows, like, used)
     scale = calibrate.temperature(scores[like][used], lesson.targets[like][used])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(lesson.classes), np.float32))
     return Table(

@@ -233,6 +233,22 @@ def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual(
     assert usual("de").level > usual("").level + 1
 
 
+def test_text_that_is_not_answered_for_its_language_does_not_tell_how_sure_a_model_may_be() -> None:
+    vectors, truth = clouds(4, 60)
+    strange = np.arange(len(truth)) % 4 == 0
+    vectors[strange] = vectors[np.random.default_rng(1).permutation(np.flatnonzero(strange))]
+
+    def temperature(foreign: str, source: Origin) -> float:
+        told = zip(rows_of(truth), strange, strict=True)
+        rows = [replace(row, source=source, foreign=foreign if away else "") for row, away in told]
+        encoder = EncoderId(source="x", sha256="y")
+        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        return float(made.settings["temperature"])
+
+    for source in ("data", "teacher"):
+        assert temperature("de", source) < 0.7 * temperature("", source)
+
+
 def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     vectors, truth = clouds(6, 60, spread=1.2)
     before = np.full((len(truth), 6), 0.02, np.float32)

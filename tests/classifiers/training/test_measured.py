@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classifiers.policy import OTHER, Policy
-from classifiers.training.measured import measured_on
+from classifiers.training.measured import answerable, measured_on
 from classifiers.training.rows import Origin, Row
 
 
@@ -26,6 +26,13 @@ def told(policy: Policy, rows: list[Row]) -> tuple[dict[tuple[str, str], int], s
     chosen = [row for row, one in zip(rows, used.tolist(), strict=True) if one]
     keys = [(row.labels[0] if row.labels else "none", row.source) for row in chosen]
     return {key: keys.count(key) for key in keys}, on
+
+
+def test_by_foreign_rows_nothing_is_made_surer_unless_all_are() -> None:
+    rows = [Row(text="x", labels=("a",), group="g", source="data", foreign=one) for one in ("", "de", "", "de")]
+    used, held = np.array([True, True, False, True]), np.arange(4)
+    assert answerable(rows, held, used).tolist() == [True, False, False, False]
+    assert answerable(rows, held[[1, 3]], used[[1, 3]]).tolist() == [True, True]
 
 
 def test_real_rows_alone_where_they_show_every_class(make_policy: Callable[..., Policy]) -> None:

@@ -184,6 +184,14 @@ def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
     assert one["encoders/first/model.onnx"] == two["encoders/first/model.onnx"]
 
 
+def test_rows_in_a_language_that_the_policy_does_not_name_show_nothing_of_it(run: Run, tmp_path: Path) -> None:
+    form = "Wo bleibt denn meine neue Karte, die ich vor {} Wochen bei Ihnen bestellt habe?"
+    rows = [{"text": form.format(number), "label": "card_arrival"} for number in range(60)]
+    (tmp_path / "german.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = run(rows_a_label=280, data=["rows.jsonl", "german.jsonl"]).report["settings"]["first_stage"]
+    assert told["because"].startswith("560 real rows are too few")
+
+
 def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: Run) -> None:
     few = run(rows_a_label=20)
     assert few.report["settings"]["first_stage"] == {
