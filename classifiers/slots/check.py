@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from classifiers.policy import Label, Policy, Slot
 from classifiers.slots.markup import parse
+from classifiers.slots.values import enum
 
 Path = tuple[str | int, ...]
 
@@ -30,6 +31,9 @@ def slot_problems(policy: Policy) -> Iterator[tuple[Path, str]]:
 def _types(name: str, slot: Slot) -> Iterator[tuple[Path, str]]:
     if slot.type == "enum" and not slot.values:
         yield ("slots", name), "an enum needs values:"
+    for word, names in enum.shared(slot.values).items():
+        which = " and ".join(names)
+        yield ("slots", name, "values", names[-1]), f"{word!r} would be {which}, so it could never be told which"
     for option, kind in (("values", "enum"), ("currency", "money"), ("hours", "time")):
         if getattr(slot, option) and slot.type != kind:
             yield ("slots", name, option), f"is for a slot of type {kind}, not {slot.type}"

@@ -43,6 +43,15 @@ def read(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
     return names[near[0]] if near else None
 
 
+def shared(values: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
+    """Words, as they are read, that stand for several values, so that nobody could tell which is meant, with these."""
+    found: dict[str, list[str]] = {}
+    for name, words in values.items():
+        for word in {_folded(word) for word in (name, *words)}:
+            found.setdefault(word, []).append(name)
+    return {word: tuple(names) for word, names in found.items() if len(names) > 1}
+
+
 def _meant(words: Iterable[str], said: str) -> list[str]:
     """Those of some words that what is said holds by themselves, and not as a part of a longer one, without `not` or
     the like before them."""

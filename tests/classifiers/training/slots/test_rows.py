@@ -126,6 +126,13 @@ def test_a_mark_with_a_blank_in_it_is_mangled_and_other_brackets_are_not(slot: s
     assert [one.text for one in placed(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
 
 
+def test_a_word_for_two_values_of_an_enum_does_not_fit() -> None:
+    sizes = {"means": "how large", "type": "enum", "values": {"s": ["small"], "m": ["Small", "medium"], "c": ["c++"]}}
+    ((path, what),) = slot_problems(policy(slots={"size": sizes}))
+    assert path == ("slots", "size", "values", "m")
+    assert what == "'small' would be s and m, so it could never be told which"
+
+
 def test_a_first_stage_is_not_for_slots() -> None:
     labels = {"a": {"means": "a"}, "b": {"means": "b"}}
     assert not list(slot_problems(policy(kind="intent", labels=labels)))
