@@ -22,6 +22,8 @@ _UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\
 """What has no width, such as the marks of direction that chats put around numbers; but for what joins letters."""
 _WIDE = re.compile("[\uff01-\uffee]")
 _POINTS = str.maketrans({"\u066b": ".", "\u066c": ",", "\u2010": "-", "\u2011": "-"})
+_AROUND = '()[]{}<>"\u201c\u201d\u201e\u00ab\u00bb;:*_`'
+"""What may stand around a day or a time and says nothing: a tagger takes it along."""
 _REGION = re.compile(r"[a-z]{2}|\d{3}")
 
 
@@ -45,10 +47,10 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
         case "money":
             return money.read(words, slot.currency)
         case "date":
-            told = day.read(words, now.date(), day_first=_day_first(languages))
+            told = day.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
             return None if told is None else Value(value=told)
         case "time":
-            at = clock.read(words, now, hours=slot.hours, day_first=_day_first(languages))
+            at = clock.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
             return None if at is None else Value(value=at)
 
 

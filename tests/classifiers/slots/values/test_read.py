@@ -42,11 +42,15 @@ def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: 
         ({"type": "date"}, "\u200e2026\u201112\u201101\u200e", Value(value="2026-12-01")),
         ({"type": "date"}, "tomo\u2060rrow", Value(value="2026-11-26")),
         ({"type": "time"}, "\u2068\uff17\u200b pm\u2069", Value(value="19:00")),
+        ({"type": "date"}, "tomorrow]", Value(value="2026-11-26")),
+        ({"type": "time"}, "(**7 pm**", Value(value="19:00")),
         ({"type": "text"}, "\u200fO\u00adkafor\ufeff", Value(value="Okafor")),
         ({"type": "text"}, "\u0645\u06cc\u200c\u0634\u0648\u062f", Value(value="\u0645\u06cc\u200c\u0634\u0648\u062f")),
     ],
 )
-def test_what_has_no_width_is_no_part_of_a_value(slot: dict[str, Any], raw: str, value: Value) -> None:
+def test_what_has_no_width_and_brackets_around_days_and_times_are_no_part_of_a_value(
+    slot: dict[str, Any], raw: str, value: Value
+) -> None:
     assert read(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
 
 
