@@ -35,9 +35,11 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Told by their form, and not measured here: {labels}."
     if held["labels"]:
         yield from _figures(report, held)
+        yield from _slots(report["settings"].get("slots"))
     yield ""
     yield "## Where it is weak"
     yield ""
+    yield from (f"- Not published: {line}" for line in report.get("missed", ()))
     yield from _weakest(held)
     if told := provenance.caution(report):
         yield f"- {told}"
@@ -77,14 +79,22 @@ def _answers(held: Mapping[str, Any]) -> Iterator[str]:
     yield f"of which {percent(held['error'])} {wrong(held)}{_sure(held['error'], held['error_interval'])};"
 
 
+def _slots(told: Mapping[str, Any] | None) -> Iterator[str]:
+    if told and told["rows"]:
+        where = f"{counted(told['support'], 'value')} in {counted(told['rows'], 'held-out marked sentence')}"
+        yield ""
+        yield f"Slots, on {where}: F1 {percent(told['f1'])}{_sure(told['f1'], told['f1_interval'])};"
+        yield f"{percent(told['whole'])} of the sentences have all right{_sure(told['whole'], told['whole_interval'])}."
+
+
 def _sure(share: float | None, bounds: Sequence[float]) -> str:
     """The interval of a share, where there was something to measure."""
     return "" if share is None else f" (95 %: {interval(share, bounds)})"
 
 
 def _weakest(held: Mapping[str, Any]) -> Iterator[str]:
-    # what no held-out row is of is not measured, however often it was said
-    labels = [(one["f1"], name, one) for name, one in held["labels"].items() if one["support"]]
+    # what no held-out row is of is not measured, however often it was said; and what is all right is not weak
+    labels = [(one["f1"], name, one) for name, one in held["labels"].items() if one["support"] and one["f1"] < 1]
     for _, name, one in sorted(labels, key=lambda item: item[:2])[:_WEAKEST]:
         both = f"precision {percent(one['precision'])}, recall {percent(one['recall'])}"
         yield f"- {name}: {both} ({counted(one['support'], 'row')})"

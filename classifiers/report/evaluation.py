@@ -17,7 +17,7 @@ def page(evaluation: Mapping[str, Any], files: Sequence[str]) -> str:
 def _parts(found: Mapping[str, Any], files: Sequence[str]) -> Iterator[str]:
     yield f"<h1>{escape(found['classifier'])}</h1>"
     yield f'<p class="lead">{escape(found["about"])} · {escape(found["kind"])} · {escape(found["made_at"])}</p>'
-    yield sections.headline(found)
+    yield sections.headline(found, found.get("slots"))
     yield (
         f'<p class="note">Version {escape(found["version"])} on {counted(found["rows"], "row")} of '
         f"{escape(', '.join(files))}. Shares have 95 % intervals (Wilson).</p>"

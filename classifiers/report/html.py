@@ -76,7 +76,8 @@ def _headline(report: Mapping[str, Any], held: Mapping[str, Any]) -> str:
             f" Of {report['everyday']['rows']} everyday sentences, {report['everyday']['answered']} were given a label."
         )
     beside = "".join(f"<p>{escape(line)}</p>" for line in (cautions.aim(report), cautions.languages(report)) if line)
-    return f'{sections.headline(held)}<p class="note">{told}</p>{beside}'
+    figures = sections.headline(held, report["settings"].get("slots"))
+    return f'{figures}<p class="note">{told}</p>{beside}'
 
 
 def _bands(bands: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -30,6 +30,7 @@ figure.curve{max-width:345px}
 .legend span{margin-right:.9rem;white-space:nowrap}
 .legend i{display:inline-block;width:.7em;height:.7em;margin-right:.3em}
 .yes{color:rgb(var(--good))}.no{color:rgb(var(--bad))}.warn{border-left:3px solid var(--c5);padding-left:1rem}
+.whole{white-space:nowrap}
 .big{display:flex;flex-wrap:wrap;gap:2rem;margin:1rem 0}
 .big div{min-width:8rem}.big b{display:block;font-size:1.7rem;font-weight:600}
 """

@@ -14,8 +14,8 @@ _SHARES = ("precision", "95 %", "recall", "95 %", "F1", "95 %")
 _RECALL = "recall_at_1pct_false_alarms"
 
 
-def headline(measures: Mapping[str, Any]) -> str:
-    """The figures that count most."""
+def headline(measures: Mapping[str, Any], slots: Mapping[str, Any] | None) -> str:
+    """The figures that count most. slots: how well those are found, where there are some and it was measured."""
     if _topics(measures):
         flagged = measures["flagged"]
         figures = [
@@ -47,6 +47,9 @@ def headline(measures: Mapping[str, Any]) -> str:
             ("wrong among answered", *_share(measures, "error")),
             ("calibration error (ECE)", number(measures["ece"]), ""),
         ]
+    if slots and slots["rows"]:
+        asked = "label and all slots" if slots.get("with_label") else "all slots"
+        figures += [("slots, F1", *_f1(slots)), (f"of texts with {asked} right", *_share(slots, "whole"))]
     return boxes(figures)
 
 
@@ -125,7 +128,8 @@ def _to_cell(cell: svg.Cell, told: str) -> str:
 
 
 def _sure(one: Mapping[str, Any]) -> str:
-    return f"{'unsure: ' if one.get('doubt') else ''}{percent(one['confidence'])}"
+    told = percent(one["confidence"])
+    return f'<span class="whole">unsure: {told}</span>' if one.get("doubt") else told
 
 
 def labels(measures: Mapping[str, Any], thresholds: Mapping[str, Mapping[str, float]]) -> str:
@@ -162,8 +166,11 @@ def slots(measures: Mapping[str, Any]) -> str:
 
 
 def _shares(one: Mapping[str, Any]) -> list[str]:
-    bounds = "" if one["f1"] is None else " – ".join(map(number, one["f1_interval"]))
-    return [*_share(one, "precision"), *_share(one, "recall"), number(one["f1"]), bounds]
+    return [*_share(one, "precision"), *_share(one, "recall"), *_f1(one)]
+
+
+def _f1(one: Mapping[str, Any]) -> tuple[str, str]:
+    return number(one["f1"]), "" if one["f1"] is None else " – ".join(map(number, one["f1_interval"]))
 
 
 def slot_errors(measures: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     slots = report["settings"].get("slots")
     if slots and slots["f1"] is not None:
         where = f"{counted(slots['support'], 'value')} in {counted(slots['rows'], 'held-out sentence')}"
-        yield f"slots: F1 {slots['f1']:.1%} on {where}"
+        yield f"slots: F1 {within(slots['f1'], slots['f1_interval'], '95 %: ')} on {where}"
 
 
 def _unfound(report: Mapping[str, Any]) -> str:

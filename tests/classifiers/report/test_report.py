@@ -87,10 +87,17 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
     assert re.search(row, page)
     assert '<td>name</td><td class="n">0</td><td class="n">–</td><td class="n"></td>' in page
     assert re.search(r"<td>all</td><td class=\"n\">3</td>.*?<td class=\"n\">0.800</td>", page)
+    assert re.search(r"<b>0.800</b>slots, F1<br><span class='note'>[0-9.]+ – [0-9.]+</span>", page)
+    assert "<b>50.0 %</b>of texts with all slots right" in page
+    said = card.page({**report, "settings": {**report["settings"], "slots": told}})
+    assert re.search(
+        r"Slots, on 3 values in 2 held-out marked sentences: F1 80.0 % \(95 %: [0-9.]+ – [0-9.]+ %\);", said
+    )
     none = {"scale": 1.0, **measures([], [], slots=names)}
     empty = html.page({**report, "settings": {**report["settings"], "slots": none}})
     assert "No held-out sentence is marked, so slots are not measured." in empty
     assert "all slots right" not in empty
+    assert "Slots" not in card.page({**report, "settings": {**report["settings"], "slots": none}})
 
 
 @pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
@@ -254,18 +261,25 @@ def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[
     check_page(page)
     assert "Not published" in page
     assert "goal: &lt;1% is not reached" in page
+    assert "\n- Not published: goal: <1% is not reached\n" in card.page(refused)
+    assert "Not published" not in card.page(reports["intent"])
 
 
 @pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: str) -> None:
-    page = card.page(reports[kind])
+    held = reports[kind]["held_out"]
+
+    def made(**figures: Any) -> str:
+        labels = {**held["labels"], "rate": {**held["labels"]["rate"], **figures}}
+        return card.page({**reports[kind], "held_out": {**held, "labels": labels}})
+
+    page = made(f1=0.9)
     assert page.startswith(f"# {kind}\n")
     assert "95 %:" in page
     assert "- rate: precision" in page
-    unmeasured = {**reports[kind]["held_out"]["labels"]["rate"], "f1": 0.0, "support": 0}
-    labels = {**reports[kind]["held_out"]["labels"], "rate": unmeasured}
-    none = card.page({**reports[kind], "held_out": {**reports[kind]["held_out"], "labels": labels}})
-    assert "- rate: precision" not in none
+    # what is all right is not weak, nor is it known of what no row is of
+    assert "- rate: precision" not in made(f1=1.0)
+    assert "- rate: precision" not in made(f1=0.0, support=0)
     assert ("No figure here covers people who try to get around it" in page) == (kind == "safety")
 
 

@@ -112,3 +112,14 @@ def test_how_many_rows_read_like_another_label_is_told(
 ) -> None:
     text = {"sources": {}, "rows": 0, "unread_calls": 0, "contradictions": [], "leaks": []}
     assert shown(capsys, text={**text, "doubts": {"rows": rows, "done": {"kept": rows}}}) == [told]
+
+
+def test_slots_have_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    some = (0.1, 0.9)
+    held = {"rows": 1, **dict.fromkeys(("accuracy", "answered", "error"), 0.5)}
+    held |= dict.fromkeys(("interval", "answered_interval", "error_interval"), some)
+    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    measured = {"kind": "slots", "held_out": held, "measured_on": "real rows", "measured_real": 9, "aimed_error": None}
+    slots = {"f1": 0.5, "f1_interval": some, "support": 1, "rows": 2}
+    lines = shown(capsys, text=text, settings={"slots": slots}, **measured)
+    assert lines[-1] == "slots: F1 50.0% (95 %: 10.0% to 90.0%) on 1 value in 2 held-out sentences"
