@@ -46,7 +46,8 @@ _TALKS = re.compile(
     re.IGNORECASE,
 )
 _OPENING = re.compile(
-    rf"^(?:(?:{_TALK}|sees?|has|is|tries|threatens)\b|[a-z]+s(?=\s+(?:a|an|her|his|someone|somebody|their|us)\b))",
+    rf"^(?:(?:{_TALK}|sees?|has|is|tries|threatens)\b"
+    r"|[a-z]+s(?=\s+(?:a|an(?= [aeiou])|her|his|someone|somebody|their|us)\b))",
     re.IGNORECASE,
 )
 _TALKING = re.compile(rf"^{_TALK}\b")
@@ -89,7 +90,8 @@ def first_person(description: str) -> str:
     text = _BARE.sub("I", description)
     text = _WHO.sub("I", _POSSESSIVE.sub("my", text))
     if _OPENING.match(text):
-        text = f"I {text[:1].lower()}{text[1:]}"
+        verb, *rest = text.split(" ", 1)
+        text = " ".join(("I", verb.lower(), *rest))
     return _with_me(text)
 
 
