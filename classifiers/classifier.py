@@ -103,7 +103,8 @@ class Classifier:
             reason = f"written in {foreign}; languages: names {named}"
             choice = replace(choice, labels=labels, abstention=Abstention.LANGUAGE, reason=reason)
         if unread:
-            doubt, reason = choice.abstention if several else None, f"{unread} windows were not read"
+            doubt = choice.abstention if several else None
+            reason = f"{unread} {'window was' if unread == 1 else 'windows were'} not read"
             choice = replace(choice, labels=labels, abstention=Abstention.UNREAD, doubt=doubt, reason=reason)
         return choice
 

@@ -74,9 +74,11 @@ def test_of_safety_text_what_was_read_may_be_in_doubt_beside_what_was_not(
 ) -> None:
     both = judge(safety, *rows(FIRST), unread=1, foreign="Cyrillic")
     assert (both.labels, both.abstention, both.doubt) == (("first",), Abstention.UNREAD, Abstention.LANGUAGE)
-    assert judge(safety, *rows(FIRST), unread=1).doubt is None
+    alone = judge(safety, *rows(FIRST), unread=1)
+    assert (alone.doubt, alone.reason) == (None, "1 window was not read")
     one = judge(intent, *rows(FIRST), unread=1, foreign="Cyrillic")
     assert (one.labels, one.abstention, one.doubt) == ((), Abstention.UNREAD, None)
+    assert judge(intent, *rows(FIRST), unread=2).reason == "2 windows were not read"
 
 
 def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
