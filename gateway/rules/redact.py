@@ -4,7 +4,6 @@ Equal values of one kind get the same placeholder, numbered by their first place
 tool call's arguments are, it is JSON after as well; so it is within the fence that models put around it.
 """
 
-import json
 import re
 import unicodedata
 from bisect import bisect_left
@@ -12,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
-from gateway.answers.said import bare
+from gateway.rules.json_text import decoded, escaped, fenced
+from gateway.rules.json_text import is_json as is_valid
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_[0-9]{1,6}\]")
 _VALUE = re.compile(r"\S(?:.*\S)?", re.DOTALL)
@@ -96,12 +94,14 @@ class Placeholders:
 def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_json: bool = False) -> list[Edit]:
     """What to change in a text, by start. Texts are to be given in the order in which they are read.
 
-    is_json: the text is JSON if it can be. Raises Unredactable where it would be no more.
+    is_json: the text is JSON if it can be. Raises Unredactable where it would be no more. JSON in fences within other
+    text stays JSON where what is marked are strings and numbers, or parts of them.
     """
-    parsed = is_json and _valid(text)
-    strings = [match.span() for match in _STRING.finditer(text)] if parsed else []
+    parsed = is_json and is_valid(text)
+    areas = [(-1, len(text))] if parsed else fenced(text)
+    strings = [span for area in areas for span in _spans(_STRING, text, area)]
     begins = [first for first, _ in strings]
-    escapes = [match.span() for match in _ESCAPE.finditer(text)] if parsed else []
+    escapes = [span for area in areas for span in _spans(_ESCAPE, text, area)]
     made: list[Edit] = []
     done = 0
     for mark in apart(text, marks, is_json=parsed):
@@ -110,10 +110,10 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
             continue
         placeholders.see(text[done:start])
         value, quoted = text[start:end], False
-        if parsed:
+        if _around(areas, start):
             place = bisect_left(begins, start) - 1
             quoted = place < 0 or strings[place][1] <= start
-            value = value if quoted else _decoded(value)
+            value = value if quoted else decoded(value)
         name = placeholders.of(mark.kind, value, restore=mark.restore)
         if quoted:
             # a number, of which all goes
@@ -125,29 +125,25 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
         made.append(Edit(start=start, end=end, text=name))
         done = end
     placeholders.see(text[done:])
-    if parsed and made and not _valid(apply(text, made)):
+    if parsed and made and not is_valid(apply(text, made)):
         raise Unredactable
     return made
-
-
-def holds_json(text: str) -> bool:
-    """Whether the whole text is a JSON object or list, in a fence or without one."""
-    return bare(text).lstrip()[:1] in ("{", "[") and _valid(text)
 
 
 def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) -> list[Edit]:
     """What to change in a text so that values stand in place of their placeholders again."""
     if not values or "[" not in text:
         return []
-    found = (match for match in _PLACEHOLDER.finditer(text) if match[0] in values)
+    areas = [(-1, len(text))] if is_json else fenced(text)
     return [
-        Edit(
-            start=match.start(),
-            end=match.end(),
-            text=json.dumps(values[match[0]], ensure_ascii=False)[1:-1] if is_json else values[match[0]],
-        )
-        for match in found
+        Edit(start=match.start(), end=match.end(), text=escaped(value) if _around(areas, match.start()) else value)
+        for match in _PLACEHOLDER.finditer(text)
+        if (value := values.get(match[0])) is not None
     ]
+
+
+def _spans(pattern: re.Pattern[str], text: str, area: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    return (match.span() for match in pattern.finditer(text, max(0, area[0]), area[1]))
 
 
 def apply(text: str, made: Sequence[Edit]) -> str:
@@ -265,19 +261,3 @@ def _same(kind: str, value: str) -> str:
         return value
     plain = unicodedata.normalize("NFKC", value).casefold()
     return _BETWEEN.sub("", plain) if kind in _GROUPED else plain
-
-
-def _valid(text: str) -> bool:
-    try:
-        msgspec.json.decode(bare(text))
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
-def _decoded(value: str) -> str:
-    """A part of a JSON string as the text that it spells."""
-    try:
-        return str(json.loads(f'"{value}"', strict=False))
-    except ValueError:
-        return value

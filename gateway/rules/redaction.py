@@ -12,6 +12,7 @@ from gateway.reading.answer import Said
 from gateway.reading.request import Request
 from gateway.rules import redact
 from gateway.rules.decide import Decision, Step, apply, redactions_of
+from gateway.rules.json_text import holds_json
 from gateway.rules.redact import Mark, Placeholders, Unredactable
 from gateway.rules.rule import Act, Action, Rule
 from gateway.wire import chat
@@ -112,7 +113,7 @@ def restored(said: Said, values: Mapping[str, str]) -> bytes | None:
     edits = {
         index: made
         for index, (text, whole) in enumerate(zip(said.texts, texts, strict=True))
-        if (made := redact.restoring(whole, values, is_json=text.arguments or redact.holds_json(whole)))
+        if (made := redact.restoring(whole, values, is_json=text.arguments or holds_json(whole)))
     }
     return _with_edits(said, edits) if edits else None
 
@@ -152,7 +153,7 @@ def _redacted(
         if own is None:
             placeholders.see(text)
             continue
-        parted = redact.apart(text, (mark for _, mark in own), is_json=redact.holds_json(text))
+        parted = redact.apart(text, (mark for _, mark in own), is_json=holds_json(text))
         try:
             edits = _edits(text, parted, placeholders, strict=strict)
         except Unredactable:
@@ -166,7 +167,7 @@ def _redacted(
 
 def _edits(text: str, marks: Sequence[Mark], placeholders: Placeholders, *, strict: bool) -> list[redact.Edit]:
     try:
-        return redact.edits(text, marks, placeholders, is_json=strict or redact.holds_json(text))
+        return redact.edits(text, marks, placeholders, is_json=strict or holds_json(text))
     except Unredactable:
         if strict:
             raise

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.redact import Edit, Mark, Placeholders, Unredactable, apply, edits, holds_json, restoring, spread
+from gateway.rules.json_text import holds_json
+from gateway.rules.redact import Edit, Mark, Placeholders, Unredactable, apply, edits, restoring, spread
 
 MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
 
@@ -155,6 +156,17 @@ def test_what_a_tagger_takes_of_quotes_and_commas_stays(text: str, marked: str, 
     start = text.index(marked)
     mark = Mark(start=start, end=start + len(marked), kind="who", guessed=True)
     assert apply(text, edits(text, [mark], Placeholders(), is_json=True)) == after
+
+
+def test_json_in_a_fence_within_other_text_stays_json() -> None:
+    text = 'Sure:\n```json\n{"call": 49151, "to": "a\\nJoe"}\n```\nDone, ```[x]``` 49151.'
+    made = redacted(text, phone="49151", person="nJoe")
+    assert made == 'Sure:\n```json\n{"call": "[PHONE_1]", "to": "a\\n[PERSON_1]"}\n```\nDone, ```[x]``` [PHONE_1].'
+    values = {"[PERSON_1]": '12 "Elm"', "[PHONE_1]": "49151"}
+    said = f"{made} [PERSON_1]"
+    assert apply(said, restoring(said, values)) == (
+        'Sure:\n```json\n{"call": "49151", "to": "a\\n12 \\"Elm\\""}\n```\nDone, ```[x]``` 49151. 12 "Elm"'
+    )
 
 
 @pytest.mark.parametrize(
