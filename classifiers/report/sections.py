@@ -188,12 +188,19 @@ def slot_errors(measures: Mapping[str, Any]) -> str:
 
 
 def _filled(slot: Mapping[str, Any]) -> str:
-    return f'<p dir="auto"><span class="note">{escape(slot["slot"])}:</span> {escape(slot["raw"])}</p>'
+    return f'<p><span class="note">{_apart(slot["slot"])}:</span> {_apart(slot["raw"])}</p>'
+
+
+def _apart(text: str) -> str:
+    """A text in a line with others, which it does not turn round where it is read from the right."""
+    return f"<bdi>{escape(text)}</bdi>"
 
 
 def errors(measures: Mapping[str, Any]) -> str:
     """The errors made with most certainty, beside the training rows that they are nearest to, where those are known."""
     found = measures["errors"][:_ERRORS]
+    if not measures["rows"]:
+        return "<p>Nothing was measured.</p>"
     if not found:
         return "<p>There are none.</p>"
     near = any("nearest" in error for error in found)
@@ -211,8 +218,8 @@ def errors(measures: Mapping[str, Any]) -> str:
 
 
 def _near(row: Mapping[str, Any]) -> str:
-    told = f"{number(row['cosine'])} {escape('+'.join(row['labels']) or 'none')}"
-    return f'<p dir="auto"><span class="note">{told}:</span> {escape(row["text"])}</p>'
+    told = f"{number(row['cosine'])} {_apart('+'.join(row['labels']) or 'none')}"
+    return f'<p><span class="note">{told}:</span> {_apart(row["text"])}</p>'
 
 
 def suite(measures: Mapping[str, Any]) -> Iterator[str]:

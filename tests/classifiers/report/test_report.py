@@ -207,6 +207,16 @@ def test_an_error_that_would_not_be_answered_is_called_so(reports: dict[str, Any
     assert "unsure: 67.6 %" in page
 
 
+def test_a_label_that_is_read_from_the_right_does_not_turn_its_line_round(
+    reports: dict[str, Any], check_page: Callable[[str], Any]
+) -> None:
+    near = {"cosine": 0.5, "labels": ["رسائل"], "text": "greetings <b>"}
+    error = {"text": "unheard of", "truth": "rate", "said": "other", "confidence": 0.676, "nearest": [near]}
+    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    check_page(page)
+    assert '<p><span class="note">0.500 <bdi>رسائل</bdi>:</span> <bdi>greetings &lt;b&gt;</bdi></p>' in page
+
+
 def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
     right = np.arange(100) >= 12

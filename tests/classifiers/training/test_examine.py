@@ -146,7 +146,10 @@ def test_latency_and_stages_are_told(bank: dict[str, Any]) -> None:
 def test_all_rows_trained_on_leave_nothing_to_measure(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
     found = examine(runtime, "bank", ROWS[:1], trained_on=TRAINED)
     assert (found["rows"], found["accuracy"], found["latency"]) == (0, None, None)
-    check_page(page(found, ["rows.jsonl"]))
+    told = page(found, ["rows.jsonl"])
+    check_page(told)
+    assert "Nothing was measured." in told
+    assert "There are none." not in told
 
 
 def test_the_page_is_whole_and_its_data_is_json(bank: dict[str, Any], check_page: Callable[[str], Any]) -> None:
@@ -245,7 +248,7 @@ def test_slots_are_measured_beside_labels(tables: Runtime, check_page: Callable[
     assert "On 3 texts, 66.7 %" in text
     assert "of them with label and all slots right" in text
     assert "arrived &lt;b&gt; yet at seven" in text
-    assert "people:</span> not</p></td><td>nothing</td>" in text
+    assert "<bdi>people</bdi>:</span> <bdi>not</bdi></p></td><td>nothing</td>" in text
 
 
 def test_where_nothing_is_marked_slots_are_not_measured(tables: Runtime, check_page: Callable[[str], Any]) -> None:
