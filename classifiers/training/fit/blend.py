@@ -28,12 +28,25 @@ class Blend:
     loss: float
 
 
-def blend(calibration: Calibration, before: Floats, own: Floats, truth: Ints, used: NDArray[np.bool_]) -> Blend:
+def blend(
+    calibration: Calibration,
+    before: Floats,
+    own: Floats,
+    truth: Ints,
+    used: NDArray[np.bool_],
+    *,
+    spared: NDArray[np.bool_] | None = None,
+) -> Blend:
     """calibration: the stage's by itself; before, own: (n, classes) calibrated probabilities of held-out rows by the
-    stage before and by this one; truth: (n,) classes; used: (n,) which rows count."""
+    stage before and by this one; truth: (n,) classes; used: (n,) which rows count; spared: (n,) rows
+    of which no fewer may come out right for the stage before."""
     tried = []
+    few = np.zeros(len(truth), bool) if spared is None else spared & used
+    least = int((own.argmax(axis=1) == truth)[few].sum())
     for share in SHARES:
         logits = np.log(np.maximum(pooled_one(own, before, share), 1e-30))
+        if share and int((logits.argmax(axis=1) == truth)[few].sum()) < least:
+            continue
         tried.append(
             (calibrate.loss(logits[used], truth[used]), share, calibrate.temperature(logits[used], truth[used]))
         )

@@ -15,6 +15,9 @@ MOST_NET_LOST = 0.001
 CONFIDENCE = 0.95
 LEAST_ROWS = ceil(log(1 - CONFIDENCE) / log(1 - MOST_LOST))
 """With fewer, not even none lost would show that few enough are."""
+RARE = 20
+"""Rows of a class, below which it is seen together with others like it that none of them is lost: among all rows a
+label of three would not count, and whatever shares words with it is mostly something else."""
 LEAST_SURE = 0.5
 """No threshold is lower."""
 
@@ -26,11 +29,12 @@ the sequence that many would not have ended."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What both say of held-out rows. probabilities: (n, classes) of the first stage; known: (n,) whether it knows all
-    of a text's tokens; right, before: (n,) whether it and the model without it name the truth; used: (n,) which rows
-    count."""
+    of a text's tokens; truth: (n,) classes; right, before: (n,) whether it and the model without it name that; used:
+    (n,) which rows count."""
 
     probabilities: Floats
     known: NDArray[np.bool_]
+    truth: NDArray[np.int32]
     right: NDArray[np.bool_]
     before: NDArray[np.bool_]
     used: NDArray[np.bool_]
@@ -64,7 +68,9 @@ def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
         np.cumsum(found, dtype=np.int64)[ends] for found in (~right & before, right & ~before, ~right, ~before)
     )
     settled, most_lost = ends + 1, highest_share(lost, total)
-    fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total)
+    few = rare(told.truth[told.used])[order]
+    lost_of_few = np.cumsum(few * (before.astype(np.int64) - right))[ends]
+    fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (lost_of_few <= 0)
     fit &= _few_wrong(wrong, settled, max_error)
     if not fit.any():
         return None
@@ -77,6 +83,12 @@ def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
         lost=float(lost[best] / total),
         most_lost=float(most_lost[best]),
     )
+
+
+def rare(truth: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(n,) which rows are of a class of hardly any. truth: (n,) classes."""
+    found: NDArray[np.bool_] = np.bincount(truth)[truth] < RARE
+    return found
 
 
 def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> NDArray[np.bool_]:

@@ -187,6 +187,7 @@ def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats
     return Told(
         probabilities=probabilities,
         known=table.known[held] & shown[guess] & (probabilities.max(axis=1) >= demanded),
+        truth=truth,
         right=guess == truth,
         before=np.array([label == table.lesson.classes[index] for label, index in zip(said, truth, strict=True)], bool),
         used=used,

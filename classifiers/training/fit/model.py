@@ -19,6 +19,7 @@ from classifiers.training import bands, calibrate, crossfit, goals, offsets, pla
 from classifiers.training.crossfit import Dealt
 from classifiers.training.fit import linear
 from classifiers.training.fit.blend import blend
+from classifiers.training.fit.certain import rare
 from classifiers.training.fit.pool import Pool, pool
 from classifiers.training.fit.trained import Trained, TunedHead
 from classifiers.training.measured import answerable, enough, is_foreign, is_real, measured_on
@@ -127,7 +128,7 @@ def _one_of(
     earlier = 0.0
     # text by one writer shares its words: it could not show how much a stage of words is worth
     if before is not None and enough(real):
-        blended = blend(calibration, before[held.rows], probabilities, truth, sure)
+        blended = blend(calibration, before[held.rows], probabilities, truth, sure, spared=rare(truth))
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
     own = (truth != place.get(OTHER, -1)) & ~strange
     names = np.array([name != OTHER for name in classes])

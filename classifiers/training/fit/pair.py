@@ -48,7 +48,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     both = blended.probabilities
     right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
     known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
-    told = Told(probabilities=small, known=known, right=right, before=before, used=sure)
+    told = Told(probabilities=small, known=known, truth=truth, right=right, before=before, used=sure)
     point = choose(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
     # the small one settles nothing that is novel to it
     novel = np.array([one.novelty > last.model.last.novelty.limit for one in last.verdicts], bool)

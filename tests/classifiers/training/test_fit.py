@@ -271,6 +271,25 @@ def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     assert share(written) == 0
 
 
+def test_a_stage_before_has_no_say_that_costs_a_label_of_few_rows_its_own() -> None:
+    vectors, truth = clouds(3, 200, spread=1.6)
+    vectors[truth == 2] = clouds(3, 200, spread=0.8)[0][truth == 2]
+    kept = (truth != 2) | (np.cumsum(truth == 2) <= 10)
+    vectors, truth = vectors[kept], truth[kept]
+    before = np.full((len(truth), 3), 0.01, np.float32)
+    before[np.arange(len(truth)), np.where(truth == 2, 0, truth)] = 0.98
+
+    def right(said: np.ndarray | None) -> int:
+        encoder = EncoderId(source="x", sha256="y")
+        intents = policy("intent", 3)
+        made = fit(intents, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None, before=said)
+        assert said is None or made.model.last.earlier > 0
+        told = zip(made.rows, made.verdicts, strict=True)
+        return sum(max(one.scores, key=one.scores.__getitem__) == "label 2" for row, one in told if truth[row] == 2)
+
+    assert right(before) == right(None) > 0
+
+
 def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
     vectors, truth = clouds(6, 40, spread=1.2)
     unseen = np.arange(len(truth)) % 4 == 0

@@ -4,12 +4,14 @@ import pytest
 from classifiers.training.fit.certain import LEAST_ROWS, Told, choose, highest_share
 
 
-def told(sure: list[float], right: list[bool], before: list[bool], known: bool = True) -> Told:
+def told(sure: list[float], right: list[bool], before: list[bool], known: bool = True, rare: int = 0) -> Told:
+    """rare: how many of the first rows are of a class of their own."""
     probabilities = np.stack([np.array(sure), 1 - np.array(sure)], axis=1).astype(np.float32)
     count = len(sure)
     return Told(
         probabilities=probabilities,
         known=np.full(count, known),
+        truth=(np.arange(count) < rare).astype(np.int32),
         right=np.array(right, bool),
         before=np.array(before, bool),
         used=np.ones(count, bool),
@@ -33,6 +35,20 @@ def test_the_threshold_stays_above_where_too_much_is_lost() -> None:
     point = choose(told([0.9] * 500 + [0.6] * 500, right, [True] * 1000))
     assert point is not None
     assert (point.act, point.settled) == (pytest.approx(0.9), 0.5)
+
+
+def test_of_labels_with_hardly_any_rows_none_may_be_lost() -> None:
+    sure, right = [0.9] * 4 + [0.95] * 1000 + [0.8] * 1000, [False] + [True] * 2003
+    lost, many, known = (
+        choose(told(sure, right, before, rare=rare))
+        for before, rare in (([True] * 2004, 4), ([True] * 2004, 0), (right, 4))
+    )
+    assert lost is not None
+    assert many is not None
+    assert known is not None
+    assert lost.act == pytest.approx(0.95)
+    # one of two thousand rows like it, and one that neither names
+    assert many.act == known.act == pytest.approx(0.8)
 
 
 def test_a_text_that_only_the_first_stage_names_makes_up_for_one_that_it_loses() -> None:
