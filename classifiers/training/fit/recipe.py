@@ -33,7 +33,7 @@ from classifiers.training.windows import windows_of
 PLENTY_ROWS = 3_000
 """Rows besides the built-in writer's, from which `auto` tunes even where no goal was missed."""
 
-_ASKED = "the policy asks for it"
+_ASKED, _DEFAULT = "the policy asks for it", "the policy asks for no other"
 _NO_GAIN = "tuning gained nothing on held-out text"
 
 
@@ -97,7 +97,8 @@ def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> M
         bench.progress.step(note)
         return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
     if policy.recipe == "frozen":
-        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", _ASKED)
+        why = _ASKED if "recipe" in policy.model_fields_set else _DEFAULT
+        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", why)
     return _auto(policy, rows, frozen, bench)
 
 

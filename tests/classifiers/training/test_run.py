@@ -143,6 +143,11 @@ def test_a_goal_out_of_reach_publishes_nothing_and_says_what_is_in_reach(run: Tr
     assert run(goal={"max_error": "50%", "min_answered": "1%"}).accepted
 
 
+def test_the_report_says_whether_the_policy_asks_for_its_recipe(run: Train) -> None:
+    assert run().report["settings"]["because"] == "the policy asks for no other"
+    assert run(recipe="frozen").report["settings"]["because"] == "the policy asks for it"
+
+
 def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "Someone stole my card!", "label": "lost_card"}\n')
     outcome = run(data=["rows.jsonl"])
