@@ -32,19 +32,21 @@ def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
 
 
 def _bound(text: str, flag: str, *, over: bool) -> Bound:
-    name, _, number = text.rpartition("=")
+    name, sign, number = text.rpartition("=")
     try:
         # 5.6 / 100 is a little less than 0.056, which figures are rounded to
         limit = round(float(number.removesuffix("%")) / (100 if number.endswith("%") else 1), _DIGITS)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
+    if sign and not name:
+        raise typer.BadParameter(f"{text!r} names no figure before its =", param_hint=flag)
     bound = Bound(name=name or "accuracy", limit=limit, over=over)
     if not isfinite(limit):
         raise typer.BadParameter(f"{text!r} bounds nothing: {number} is no number", param_hint=flag)
     # no figure is over 1, so that whoever writes ece=1 means 1 %
     always = over and limit == 1 and not number.endswith("%")
     if bound.name.rpartition(".")[2] not in _NO_SHARES and (always or not 0 <= limit <= 1):
-        hint = f"; write {number}%" if 1 <= limit <= 100 else ""
+        hint = f"; write {number}%" if 1 <= limit <= 100 and not number.endswith("%") else ""
         raise typer.BadParameter(
             f"{text!r}: {bound.name} is a share of 0 to 1, or of 0% to 100%{hint}", param_hint=flag
         )

@@ -20,6 +20,11 @@ def test_what_is_no_number_is_refused(text: str) -> None:
         bounds.parse([text], [])
 
 
+def test_a_name_that_was_left_empty_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="'=80%' names no figure"):
+        bounds.parse(["=80%"], [])
+
+
 @pytest.mark.parametrize("text", ["accuracy=nan", "nan", "ece=inf", "latency.p95_ms=nan%"])
 def test_what_is_not_finite_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is no number"):
@@ -34,6 +39,8 @@ def test_a_share_that_no_figure_can_pass_is_refused() -> None:
     for text in ("accuracy=101%", "accuracy=-0.1", "loss.recall=90"):
         with pytest.raises(typer.BadParameter, match="is a share"):
             bounds.parse([text], [])
+    with pytest.raises(typer.BadParameter, match=r"of 0% to 100%$"):
+        bounds.parse(["accuracy=101%"], [])
     bounds.parse(["suite.length.kept=105%", "accuracy=100%"], ["latency.mean_ms=20", "ece=100%"])
 
 
