@@ -17,6 +17,7 @@ _SHORT = re.compile(
     r"\s*((?:[$\u20ac\u00a3]\s?\d+|\d+ ?(?:dollars?|euros?|USD|EUR|\u20ac))?\s*(?<!\d)\d{1,3}) ?c(?:ts?)?\s*"
 )
 _PRICED = re.compile(rf"{UNIT}\s?\.?\d[\d.,'\u2019]*(?:\s?{UNIT}(?!\s?\d))?|\d\s?{UNIT}", re.IGNORECASE)
+_BUCK = re.compile(r"^buck\b", re.IGNORECASE)  # buck fifty
 _GREAT_APART = re.compile(rf"(?<=\d)\s+(?=(?:k|mm?|bn?|tn?)\s*(?:$|{UNIT}))", re.IGNORECASE)  # $100 k
 _TRILLIONS = re.compile(r"(?<=\$)(\s?\d[\d.,]*)t(?![a-z])", re.IGNORECASE)  # $5T; 5 T\u20ac may be thousands
 _MILLIONS_OR_MORE = re.compile(r"(?<=\d)(?:(?P<million>mm?)|b)(?![a-z])")
@@ -106,8 +107,8 @@ def _read(text: str, currency: str | None) -> Value | None:
 
 
 def _scaled(text: str) -> str:
-    """With the scales that only money has in words: `$5 mil` as `$5 million`."""
-    text = _TRILLIONS.sub(r"\1 trillion", _GREAT_APART.sub("", text))
+    """With the scales that only money has in words, and one buck said as one: `$5 mil` as `$5 million`."""
+    text = _TRILLIONS.sub(r"\1 trillion", _GREAT_APART.sub("", _BUCK.sub("a buck", text)))
     return _SCALE.sub(lambda match: f" {_SCALES[(match['short'] or match['grand']).casefold()]}", text)
 
 

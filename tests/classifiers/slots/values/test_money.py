@@ -71,6 +71,7 @@ from classifiers.slots.values.value import Value
         ("20 british pounds sterling", "20", "GBP"), ("20 pounds sterling", "20", "GBP"),
         ("a couple of bucks", "2", "USD"), ("20 more dollars", "20", "USD"), ("half of a dollar", "0.50", "USD"),
         ("a 20-dollar bill", "20", "USD"), ("20 indian rupees", "20", "INR"),
+        ("buck fifty", "1.50", "USD"), ("a buck fifty", "1.50", "USD"), ("bucks 50", "50", "USD"),
         ("2 for 99p", "0.99", "GBP"), ("$20 for 2", "20", "USD"), ("for $20", "20", "USD"),
         ("$20 try", "20", "USD"), ("try 20 usd", "20", "USD"), ("cop 20$", "20", "USD"), ("\u20ba20 TRY", "20", "TRY"),
     ],
