@@ -9,6 +9,8 @@ import regex
 
 _ALIKE = 0.85
 _BETWEEN = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+_LETTERS = regex.compile(r"(?<=\b\p{L})[./-](?=\p{L}\b)")
+"""Between single letters: N/A is no N and x-l no L."""
 _STYLE = re.compile("[\ufe0e\ufe0f]")
 """What says how an emoji is drawn."""
 _NUMBERS = re.compile(r"\d+")
@@ -100,4 +102,4 @@ def _folded(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return _BETWEEN.sub(" ", _folded(text)).strip()
+    return _BETWEEN.sub(" ", _LETTERS.sub("", _folded(text))).strip()

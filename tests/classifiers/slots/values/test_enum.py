@@ -87,3 +87,11 @@ def test_of_two_values_none_is_meant_but_for_one_that_holds_the_other(
 @pytest.mark.parametrize("text", ["funeral", "", "workshop", "!?"])
 def test_what_is_none_of_the_values_is_none(text: str) -> None:
     assert enum.read(text, VALUES) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("N/A", None), ("n.a.", None), ("n", "no"), ("N.", "no"), ("x-l", "extra large"), ("a large, l", "large")],
+)
+def test_single_letters_that_are_joined_are_one_word(text: str, name: str | None) -> None:
+    assert enum.read(text, {"no": ["n"], "yes": ["y"], "large": ["l"], "extra large": ["XL"]}) == name
