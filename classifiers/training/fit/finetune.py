@@ -135,10 +135,10 @@ def tune(
         del standing  # it takes as much room as the encoder and the optimizer
         say(f"goes on after epoch {epochs.number}, which {checkpoint.file} holds; delete it to begin anew")
     else:
-        begin = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
+        first = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
         say("reading rows with the frozen encoder")
-        frozen = encoder.vectors([rows[index] for index in begin], bf16=epochs.bf16)
-        _begin(head, heads_first.fit(frozen, targets[begin], weights[begin], multi_label=multi_label))
+        frozen = encoder.vectors([rows[index] for index in first], bf16=epochs.bf16)
+        begin(head, heads_first.fit(frozen, targets[first], weights[first], multi_label=multi_label))
         epochs.ended(Epoch(loss=0.0, measure=held_out()))
         say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(epochs.history[0], multi_label=multi_label)}")
     while not is_over(epochs.number, epochs.best, plan):
@@ -212,8 +212,8 @@ def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
     return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
 
 
-def _begin(head: Any, fitted: tuple[Floats, Floats]) -> None:
-    """The head as it was fitted on vectors of length 1."""
+def begin(head: Any, fitted: tuple[Floats, Floats]) -> None:
+    """Set a head on vectors as long as SCALE to what was fitted on vectors of length 1."""
     import torch
 
     weights, bias = (torch.from_numpy(part) for part in fitted)

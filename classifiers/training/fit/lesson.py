@@ -1,5 +1,6 @@
 """What an encoder is tuned on: rows, what holds of each, and whole groups of them that it is not to see. Pure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,21 +45,36 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
     """(rows,) what tuning must not see: whole groups, about a tenth, up to a fifth where rows are few.
 
     Groups in which nothing stands for users' messages (descriptions, values by themselves) are never held out where
-    there are others: nothing could be measured on them.
+    there are others: nothing could be measured on them. Nor is more than half of what a label is learned from, such as
+    its description where that is all there is, if other rows can be held out.
     """
     like = {row.group for row in rows if row.probe} or {row.group for row in rows}
     dealt = np.flatnonzero([row.group in like for row in rows])
     share = min(0.2, max(0.1, _HELD_OUT / max(len(dealt), 1)))
     number = max(2, min(round(1 / share), len(like)))
-    held: NDArray[np.bool_] = np.zeros(len(rows), bool)
-    fold = folds([rows[index] for index in dealt.tolist()], number, seed)
+    fold: NDArray[np.int32] = np.full(len(rows), -1, np.int32)
+    fold[dealt] = folds([rows[index] for index in dealt.tolist()], number, seed)
     # one huge group would leave little to learn from: its fold is not the one
-    sizes = np.bincount(fold, minlength=number)
-    fitting = np.flatnonzero((sizes > 0) & (sizes <= _LARGEST * len(dealt) / number))
-    held[dealt] = fold == (fitting[0] if len(fitting) else 0)
+    sizes = np.bincount(fold[dealt], minlength=number)
+    fitting = np.flatnonzero((sizes > 0) & (sizes <= _LARGEST * len(dealt) / number)).tolist() or [0]
+    parts = [_spared(rows, fold == one) for one in fitting]
+    held = next((part for part in parts if part.any()), fold == fitting[0])
     if held.all() or not held.any():
         raise TrainingError("fine-tuning needs rows of at least two groups")
     return held
+
+
+def _spared(rows: Sequence[Row], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(rows,) `held` without the rows of labels of which less than half would be left."""
+    whole: defaultdict[str, float] = defaultdict(float)
+    left: defaultdict[str, float] = defaultdict(float)
+    for row, unseen in zip(rows, held.tolist(), strict=True):
+        for label in row.labels:
+            whole[label] += row.weight
+            left[label] += 0.0 if unseen else row.weight
+    poor = {label for label, weight in whole.items() if left[label] < weight / 2}
+    spare: NDArray[np.bool_] = np.array([poor.isdisjoint(row.labels) for row in rows], bool)
+    return held & spare
 
 
 def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> Lesson:

@@ -2,7 +2,9 @@
 
 The weights kept are a moving average over the last part of training, not a best epoch: held-out sentences only measure.
 Sentences are varied as they are read again: now and then the values of their slots are exchanged for other values of
-the same slots, so that a slot is learned by what stands around it as well as by its words.
+the same slots, so that a slot is learned by what stands around it as well as by its words. What teaches slots alone
+keeps the vector that it had, so that few labelled texts are still told apart by what the encoder knew before; the
+labels' head begins with the centroids of these.
 """
 
 import copy
@@ -19,7 +21,8 @@ from classifiers.slots import tags as bio
 from classifiers.slots.markup import Marked, replaced
 from classifiers.slots.words import read
 from classifiers.training.fit.batches import in_order, shuffled
-from classifiers.training.fit.finetune import SCALE
+from classifiers.training.fit.finetune import SCALE, begin
+from classifiers.training.fit.heads_first import centroids
 from classifiers.training.fit.steps import Steps
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
 
@@ -27,6 +30,8 @@ _DROPOUT = 0.1
 _AVERAGED = 1 / 6
 """Of all steps; about as long ago as the average remembers."""
 _MEASURED = 64
+_KEPT = 0.3
+"""How much it counts, beside a word's tag and a text's label, that what has no label keeps its vector."""
 
 Say = Callable[[str], None]
 
@@ -101,6 +106,10 @@ def tune(
             "labels": torch.nn.Linear(encoder.dimensions, max(classes, 1)),
         }
     )
+    written = [_read(encoder, lesson.marked, slots)[0].ids for lesson in lessons]
+    known = encoder.vectors([encoder.tokenizer.surround(ids) for ids in written], bf16=bf16)
+    if classes:
+        begin(heads["labels"], _centroids(known, lessons, classes))
     chance = random.Random(seed)  # noqa: S311 - no secret
     total = plan.epochs * -(-len(lessons) // plan.batch)
     steps = Steps(encoder, heads, rate=plan.rate, total=total)
@@ -116,6 +125,12 @@ def tune(
             rows = [(lessons[i], *read_now[i]) for i in batch]
             loss = _tag_loss(heads["tags"], hidden, rows, len(encoder.tokenizer.prefix))
             loss = loss + _label_loss(heads["labels"], vectors, rows, plan.smoothing)
+            alike = [
+                i
+                for i, (lesson, words, _) in enumerate(rows)
+                if lesson.label is None and words.ids == written[batch[i]]
+            ]
+            loss = loss + _KEPT * _moved(vectors, known[batch], alike)
             steps.take(loss)
             mean.changed()
             lost += float(loss.detach()) * len(batch)
@@ -127,6 +142,14 @@ def tune(
     return TunedTags(
         tags=_matrix(heads["tags"], 1.0), labels=_matrix(heads["labels"], SCALE), losses=tuple(losses), bf16=bf16
     )
+
+
+def _centroids(vectors: Floats, lessons: Sequence[Lesson], classes: int) -> tuple[Floats, Floats]:
+    named = [(index, lesson.label) for index, lesson in enumerate(lessons) if lesson.label is not None]
+    targets = np.zeros((len(named), classes), np.float32)
+    targets[np.arange(len(named)), [label for _, label in named]] = 1
+    weights = np.array([lessons[index].weight for index, _ in named], np.float32)
+    return centroids(vectors[[index for index, _ in named]], targets, weights)
 
 
 def _varied(marked: Marked, values: Mapping[str, Sequence[str]], swap: float, chance: random.Random) -> Marked:
@@ -181,6 +204,15 @@ def _label_loss(head: Any, vectors: Any, rows: Sequence[_Row], smoothing: float)
     )
     share = torch.tensor([rows[index][0].weight for index in named])
     return (each * share).sum() / share.sum()
+
+
+def _moved(vectors: Any, known: Floats, asked: Sequence[int]) -> Any:
+    """How far the vectors `asked` for have turned from what they were: 1 less their cosine, the mean."""
+    import torch
+
+    if not asked:
+        return vectors.sum() * 0
+    return (1 - (vectors[asked] * torch.from_numpy(known[asked])).sum(1)).mean()
 
 
 class _Mean:

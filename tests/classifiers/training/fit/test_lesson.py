@@ -36,6 +36,20 @@ def test_where_nothing_stands_for_messages_all_may_be_held_out() -> None:
     assert held.sum() == 10
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_keeps_most_of_what_it_is_learned_from(seed: int) -> None:
+    rows = [replace(row(f"{name}/means"), labels=(name,)) for name in "abcdefg" for _ in range(5)]
+    rows += [replace(row(f"{name}/name"), labels=(name,)) for name in "abcdefg"]
+    held = held_out(rows, seed)
+    assert held.any()
+    assert not held[:35].any()
+
+
+def test_where_every_label_is_of_one_group_some_are_held_out_whole() -> None:
+    held = held_out([replace(row(name), labels=(name,)) for name in "abcdef" for _ in range(3)], seed=0)
+    assert 0 < held.sum() < 18
+
+
 def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -> None:
     described = {"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": {"a": {"means": "x"}}}
     policy = Policy.model_validate({**described, "reads_system": True})
