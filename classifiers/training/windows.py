@@ -3,21 +3,23 @@ is named."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers import cascade
-from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.session import Beside, Encoder
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model import Floats, Windowing
 from classifiers.text.spans import read
-from classifiers.text.windows import Window
 
 _MOST = 64
 """Of a row; what lies behind is left out."""
 _MOST_OF_A_MEAN = 16
 """The same where one label is named: what lies behind seldom changes what a text is about."""
+_TOGETHER = 64
+"""Texts whose windows are held at once."""
 
 
 def tuned_windowing(tokens: int) -> Windowing:
@@ -87,24 +89,26 @@ def windows_of(
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)
 
 
-def parts(encoder: Encoder, text: str) -> Sequence[Window]:
-    """The windows of a text as they are read where one label is named; none where it has no tokens."""
+def parts(encoder: Encoder, text: str) -> Sequence[Sequence[int]]:
+    """The windows of a text as they are read where one label is named; an empty one where it has no tokens."""
     windowing = Windowing()
     room = encoder.room(windowing.tokens)
     overlap = min(windowing.overlap, room - 1)
-    return read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST_OF_A_MEAN).windows
+    return read(text, encoder.tokenize, room=room, overlap=overlap, max_windows=_MOST_OF_A_MEAN).windows or [()]
 
 
 def wholes(encoder: Encoder, texts: Sequence[str], advance: Callable[[int, int], None] | None = None) -> Floats:
     """(texts, dimensions) of length 1: each text as it is judged where one label is named. advance: called with how
-    many texts are read and how many there are; the long ones are then read on."""
-    windowing = Windowing()
-    vectors = embed(encoder, texts, advance, tokens=windowing.tokens)
-    room = encoder.room(windowing.tokens)
-    for index, text in enumerate(texts):
-        # a token is a character at least
-        windows = parts(encoder, text) if len(text) > room else ()
-        if windows:
+    many texts are read and how many there are."""
+    vectors = np.empty((len(texts), encoder.dimensions), np.float32)
+    for start in range(0, len(texts), _TOGETHER):
+        cut = [parts(encoder, text) for text in texts[start : start + _TOGETHER]]
+        read_now = encoder.encode(list(chain.from_iterable(cut)))
+        end = 0
+        for place, windows in enumerate(cut, start):
+            end += len(windows)
             lengths = np.array([len(window) for window in windows], np.float32)
-            vectors[index] = cascade.whole(encoder.encode(windows), lengths)[0]
+            vectors[place] = cascade.whole(read_now[end - len(windows) : end], lengths)[0]
+        if advance is not None:
+            advance(start + len(cut), len(texts))
     return vectors

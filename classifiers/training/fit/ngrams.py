@@ -60,11 +60,11 @@ def _vocabulary(windows: Windows, private: NDArray[np.bool_], base: int, most: i
     """Ascending: all tokens that may be held, and as many such pairs as there is room for, the most frequent ones."""
     found = [keys_of(window, base) for window in windows]
     keys, times = np.unique(np.concatenate(found), return_counts=True)
-    once = [np.unique(part) for part in found]
-    # an open text is enough by itself
-    counting = np.repeat(np.where(private, 1, _SHARED), [len(part) for part in once])
-    shared = np.bincount(np.searchsorted(keys, np.concatenate(once)), counting) >= _SHARED
-    keys, times = keys[shared], times[shared]
+    holders = np.zeros(len(keys), np.int32)
+    for part, hidden in zip(found, private.tolist(), strict=True):
+        # an open text is enough by itself
+        holders[np.searchsorted(keys, np.unique(part))] += 1 if hidden else _SHARED
+    keys, times = keys[holders >= _SHARED], times[holders >= _SHARED]
     tokens = int((keys < base).sum())
     if len(keys) > most:
         order = np.argsort(-times[tokens:], kind="stable")[: max(most - tokens, 0)]

@@ -3,6 +3,7 @@
 It errs apart from any encoder: it settles texts in front of one (`first`), and counts beside it (`blend`).
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +21,7 @@ from classifiers.training import calibrate
 from classifiers.training.fit import ngrams
 from classifiers.training.fit.linear import Ints
 from classifiers.training.fit.model import classes_of
-from classifiers.training.measured import answerable, enough, is_real, measured_on
+from classifiers.training.measured import answerable, enough, is_real
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
 from classifiers.training.windows import parts
@@ -57,13 +58,14 @@ class Lesson:
     def of(cls, policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> "Lesson":
         """rows: of one label each."""
         classes = classes_of(policy, rows)
-        cut = [parts(encoder, row.text) or ((),) for row in rows]
+        cut = [parts(encoder, row.text) for row in rows]
         overlap = min(Windowing().overlap, encoder.room(Windowing().tokens) - 1)
         wholes = ([*one[0], *chain.from_iterable(window[overlap:] for window in one[1:])] for one in cut)
         return cls(
             classes=classes,
-            texts=[encoder.surround(whole) for whole in wholes],
-            windows=[[encoder.surround(window) for window in one] for one in cut],
+            # as arrays: of long texts lists would take ten times as much room
+            texts=[array("i", encoder.surround(whole)) for whole in wholes],
+            windows=[[array("i", encoder.surround(window)) for window in one] for one in cut],
             specials=encoder.specials,
             targets=np.array([classes.index(row.labels[0]) for row in rows], np.int32),
             weights=np.array([row.weight for row in rows], np.float32),
@@ -140,8 +142,7 @@ def read(policy: Policy, rows: Sequence[Row], encoder: Encoder, seed: int) -> Ta
             scores[asked], known[asked] = lesson.scores(fitted, asked)
     probes = np.array([row.probe for row in rows], bool)
     like = every[probes] if probes.any() else every
-    used, _ = measured_on(policy, rows, like)
-    used = answerable(rows, like, used)
+    used = answerable(policy, rows, like)
     scale = calibrate.temperature(scores[like][used], lesson.targets[like][used])
     calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(lesson.classes), np.float32))
     return Table(

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +7,14 @@ import pytest
 from classifiers import Reading, Runtime, cascade
 from classifiers.classifier import from_model
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.model import EncoderId, LinearHead, Model, Windowing
+from classifiers.model import EncoderId, Floats, LinearHead, Model, Windowing
 from classifiers.policy import Policy
 from classifiers.training import crossfit
 from classifiers.training.fit import linear
 from classifiers.training.fit.model import fit
 from classifiers.training.fit.trained import TunedHead
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, loudest, wholes, windows_of
+from classifiers.training.windows import Windows, highest, loudest, parts, wholes, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -128,3 +128,27 @@ def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
     for verdict, vector in zip(verdicts, vectors, strict=True):
         told = cascade.part(model.last, vector[None], multi_label=False)
         assert list(verdict.scores.values()) == pytest.approx(told.probabilities[0], abs=1e-5)
+
+
+def test_each_window_of_a_text_of_one_label_is_read_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        "where is my card",
+        "I have been waiting for the card that you sent me, " * 4,
+        "",
+        "where is it now, " * 60,
+    ]
+    firsts = embed(encoder, texts)
+    read: list[int] = []
+    told: list[tuple[int, int]] = []
+    encode = Encoder.encode
+
+    def counted(self: Encoder, windows: Sequence[Sequence[int]]) -> Floats:
+        read.append(len(windows))
+        return encode(self, windows)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    vectors = wholes(encoder, texts, lambda *done: told.append(done))
+    assert [len(parts(encoder, text)) for text in texts] == [1, 1, 1, 3]
+    assert sum(read) == 6
+    assert told == [(4, 4)]
+    assert (vectors[:3] == firsts[:3]).all()
