@@ -57,7 +57,7 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
     # one huge group would leave little to learn from: its fold is not the one
     sizes = np.bincount(fold[dealt], minlength=number)
     fitting = np.flatnonzero((sizes > 0) & (sizes <= _LARGEST * len(dealt) / number)).tolist() or [0]
-    parts = [_spared(rows, fold == one) for one in fitting]
+    parts = (_spared(rows, fold == one) for one in fitting)
     held = next((part for part in parts if part.any()), fold == fitting[0])
     if held.all() or not held.any():
         raise TrainingError("fine-tuning needs rows of at least two groups")
@@ -65,7 +65,7 @@ def held_out(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
 
 
 def _spared(rows: Sequence[Row], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(rows,) `held` without the rows of labels of which less than half would be left."""
+    """(rows,) `held` without the groups that hold rows of labels of which less than half would be left."""
     whole: defaultdict[str, float] = defaultdict(float)
     left: defaultdict[str, float] = defaultdict(float)
     for row, unseen in zip(rows, held.tolist(), strict=True):
@@ -73,7 +73,8 @@ def _spared(rows: Sequence[Row], held: NDArray[np.bool_]) -> NDArray[np.bool_]:
             whole[label] += row.weight
             left[label] += 0.0 if unseen else row.weight
     poor = {label for label, weight in whole.items() if left[label] < weight / 2}
-    spare: NDArray[np.bool_] = np.array([poor.isdisjoint(row.labels) for row in rows], bool)
+    needed = {row.group for row in rows if not poor.isdisjoint(row.labels)}
+    spare: NDArray[np.bool_] = np.array([row.group not in needed for row in rows], bool)
     return held & spare
 
 

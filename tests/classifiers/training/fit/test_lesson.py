@@ -45,6 +45,15 @@ def test_a_label_keeps_most_of_what_it_is_learned_from(seed: int) -> None:
     assert not held[:35].any()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_stands_beside_the_row_of_a_rare_label_is_learned_with_it(seed: int) -> None:
+    rows = [replace(row(str(index)), labels=("rare" if index == 7 else "often",)) for index in range(60)]
+    held = held_out([*rows, *(replace(one, labels=()) for one in rows)], seed)
+    assert held.any()
+    assert (held[:60] == held[60:]).all()
+    assert not held[7]
+
+
 def test_where_every_label_is_of_one_group_some_are_held_out_whole() -> None:
     held = held_out([replace(row(name), labels=(name,)) for name in "abcdef" for _ in range(3)], seed=0)
     assert 0 < held.sum() < 18
