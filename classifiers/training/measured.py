@@ -70,11 +70,15 @@ def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     return np.array([bool(rows[index].foreign) for index in held.tolist()], bool)
 
 
-def answerable(rows: Sequence[Row], held: NDArray[np.intp], used: Bools) -> Bools:
-    """(n,) those of the `used` rows by which a judge of one label learns how sure it may be: not the foreign ones, on
-    which it abstains when served, however sure it is; all where these are all."""
-    found: Bools = used & ~is_foreign(rows, held)
-    return found if found.any() else used
+def answerable(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
+    """(n,) by which held-out rows a judge of one label learns how sure it may be: those of `measured_on` as if there
+    were no foreign ones, on which it abstains when served, however sure it is; with these where there are no others."""
+    near = ~is_foreign(rows, held)
+    if not near.any():
+        near[:] = True
+    found: Bools = np.zeros(len(held), bool)
+    found[near] = measured_on(policy, rows, held[near])[0]
+    return found
 
 
 def enough(real: Bools) -> bool:

@@ -38,10 +38,10 @@ def blend(
     spared: NDArray[np.bool_] | None = None,
 ) -> Blend:
     """calibration: the stage's by itself; before, own: (n, classes) calibrated probabilities of held-out rows by the
-    stage before and by this one; truth: (n,) classes; used: (n,) which rows count; spared: (n,) rows
-    of which no fewer may come out right for the stage before."""
+    stage before and by this one; truth: (n,) classes; used: (n,) which rows count; spared: (n,) those of them of which
+    no fewer may come out right for the stage before."""
     tried = []
-    few = np.zeros(len(truth), bool) if spared is None else spared & used
+    few = np.zeros(len(truth), bool) if spared is None else spared
     least = int((own.argmax(axis=1) == truth)[few].sum())
     for share in SHARES:
         logits = np.log(np.maximum(pooled_one(own, before, share), 1e-30))

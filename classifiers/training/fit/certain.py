@@ -68,7 +68,7 @@ def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
         np.cumsum(found, dtype=np.int64)[ends] for found in (~right & before, right & ~before, ~right, ~before)
     )
     settled, most_lost = ends + 1, highest_share(lost, total)
-    few = rare(told.truth[told.used])[order]
+    few = rare(told.truth, told.used)[told.used][order]
     lost_of_few = np.cumsum(few * (before.astype(np.int64) - right))[ends]
     fit = (most_lost <= MOST_LOST) & (lost - gained <= MOST_NET_LOST * total) & (lost_of_few <= 0)
     fit &= _few_wrong(wrong, settled, max_error)
@@ -85,9 +85,10 @@ def choose(told: Told, *, max_error: float = 1.0) -> Point | None:
     )
 
 
-def rare(truth: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """(n,) which rows are of a class of hardly any. truth: (n,) classes."""
-    found: NDArray[np.bool_] = np.bincount(truth)[truth] < RARE
+def rare(truth: NDArray[np.int32], used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) which of the `used` rows are of a class that hardly any of these is of. truth: (n,) classes."""
+    counts = np.bincount(truth[used], minlength=int(truth.max(initial=0)) + 1)
+    found: NDArray[np.bool_] = used & (counts[truth] < RARE)
     return found
 
 

@@ -128,8 +128,9 @@ def _settling(policy: Policy, rows: Sequence[Row], made: "Made", table: Table | 
     why = _not_worth_it(policy, rows, made)
     if table is None or why:
         return _Settling(limits=nothing, because=why)
-    shown = _shown(table, made)
-    told = _told(table, made, shown, _demanded(policy, rows, made, table), _used(rows, made))
+    used = answerable(policy, rows, made.trained.rows)
+    shown = _shown(table, made.trained.rows[used])
+    told = _told(table, made, shown, _demanded(policy, rows, made, table), used)
     point = choose(told, max_error=policy.goal.max_error if policy.goal else 1.0)
     if point is None or (policy.first_stage == "auto" and point.settled < LEAST_SETTLED):
         share = f"only {point.settled:.1%} of texts" if point else "no texts"
@@ -154,9 +155,8 @@ def _too_many(policy: Policy, rows: Sequence[Row]) -> bool:
     return policy.first_stage == "auto" and len(rows) * len(policy.labels) > linear.MOST_CELLS
 
 
-def _shown(table: Table, made: "Made") -> NDArray[np.bool_]:
-    """(classes,) whether held-out text shows how well a class is known."""
-    held = made.trained.rows[made.trained.used]
+def _shown(table: Table, held: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(classes,) whether these rows, by index, show how well a class is known."""
     return np.asarray(np.bincount(table.lesson.targets[held], minlength=len(table.lesson.classes)) >= LEAST_SHOWN)
 
 
@@ -170,11 +170,6 @@ def _demanded(policy: Policy, rows: Sequence[Row], made: "Made", table: Table) -
             if band in own:
                 found[place] = own[band][table.lesson.classes[named[place]]].act
     return found
-
-
-def _used(rows: Sequence[Row], made: "Made") -> NDArray[np.bool_]:
-    """(n,) the held-out rows by which it is shown what may be settled."""
-    return answerable(rows, made.trained.rows, made.trained.used)
 
 
 def _told(table: Table, made: "Made", shown: NDArray[np.bool_], demanded: Floats, used: NDArray[np.bool_]) -> Told:
@@ -200,7 +195,7 @@ def _not_worth_it(policy: Policy, rows: Sequence[Row], made: "Made") -> str:
     by_itself = policy.first_stage == "auto"
     if _too_many(policy, rows):
         return f"{len(policy.labels)} labels with {len(rows)} rows would take minutes to fit"
-    held = [rows[index] for index in made.trained.rows[_used(rows, made)]]
+    held = [rows[index] for index in made.trained.rows[answerable(policy, rows, made.trained.rows)]]
     shown = sum(row.source in REAL for row in held) if by_itself else len(held)
     what = "real rows" if by_itself else "rows held out"
     few = f"{shown} {what} are too few to show that few texts are lost by it; at least {LEAST_ROWS} are needed"

@@ -104,7 +104,7 @@ def _one_of(
         unseen=unseen,
     )
     use, on = measured_on(policy, rows, held.rows)
-    truth, sure = targets[held.rows], answerable(rows, held.rows, use)
+    truth, sure = targets[held.rows], answerable(policy, rows, held.rows)
     sharpness, share = calibrate.nearest_share(
         held.logits[sure], {s: vote[sure] for s, vote in held.votes.items()}, truth[sure]
     )
@@ -128,7 +128,7 @@ def _one_of(
     earlier = 0.0
     # text by one writer shares its words: it could not show how much a stage of words is worth
     if before is not None and enough(real):
-        blended = blend(calibration, before[held.rows], probabilities, truth, sure, spared=rare(truth))
+        blended = blend(calibration, before[held.rows], probabilities, truth, sure, spared=rare(truth, sure))
         calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
     own = (truth != place.get(OTHER, -1)) & ~strange
     names = np.array([name != OTHER for name in classes])

@@ -41,7 +41,7 @@ def joined(policy: Policy, rows: Sequence[Row], first: Trained, last: Trained, *
     used, on = measured_on(policy, rows, held)
     truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
     small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    sure = answerable(rows, held, used)
+    sure = answerable(policy, rows, held)
     blended = blend(last.model.last.calibration, small, large, truth, sure)
     if not gains(blended.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[sure], truth[sure])):
         return None

@@ -1,6 +1,7 @@
 """Which held-out rows are measured on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,11 +29,23 @@ def told(policy: Policy, rows: list[Row]) -> tuple[dict[tuple[str, str], int], s
     return {key: keys.count(key) for key in keys}, on
 
 
-def test_by_foreign_rows_nothing_is_made_surer_unless_all_are() -> None:
-    rows = [Row(text="x", labels=("a",), group="g", source="data", foreign=one) for one in ("", "de", "", "de")]
-    used, held = np.array([True, True, False, True]), np.arange(4)
-    assert answerable(rows, held, used).tolist() == [True, False, False, False]
-    assert answerable(rows, held[[1, 3]], used[[1, 3]]).tolist() == [True, True]
+def test_by_foreign_rows_nothing_is_made_surer_unless_all_are(make_policy: Callable[..., Policy]) -> None:
+    rows = [
+        Row(text="x", labels=("card_arrival",), group="g", source="data", foreign=one) for one in ("", "de", "", "de")
+    ]
+    held = np.arange(4)
+    assert answerable(make_policy(), rows, held).tolist() == [True, False, True, False]
+    assert answerable(make_policy(), rows, held[[1, 3]]).tolist() == [True, True]
+    assert not len(answerable(make_policy(), rows, held[:0]))
+
+
+def test_where_most_real_rows_are_foreign_written_ones_say_how_sure_a_model_may_be(
+    make_policy: Callable[..., Policy],
+) -> None:
+    rows = rows_of(card_arrival=(150, 40), exchange_rate=(150, 40), lost_card=(150, 40))
+    german = [replace(row, foreign="de") if row.source == "data" and int(row.text.split()[-1]) else row for row in rows]
+    counts = [int(answerable(make_policy(), one, np.arange(len(one))).sum()) for one in (rows, german)]
+    assert counts == [450, 3 + 120]
 
 
 def test_real_rows_alone_where_they_show_every_class(make_policy: Callable[..., Policy]) -> None:

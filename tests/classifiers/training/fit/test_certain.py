@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from classifiers.training.fit.certain import LEAST_ROWS, Told, choose, highest_share
+from classifiers.training.fit.certain import LEAST_ROWS, RARE, Told, choose, highest_share, rare
 
 
 def told(sure: list[float], right: list[bool], before: list[bool], known: bool = True, rare: int = 0) -> Told:
@@ -49,6 +49,13 @@ def test_of_labels_with_hardly_any_rows_none_may_be_lost() -> None:
     assert lost.act == pytest.approx(0.95)
     # one of two thousand rows like it, and one that neither names
     assert many.act == known.act == pytest.approx(0.8)
+
+
+def test_a_class_is_rare_by_the_rows_that_count() -> None:
+    truth = np.repeat(np.arange(3, dtype=np.int32), [RARE, RARE, RARE - 1])
+    used = np.arange(len(truth)) != 0
+    assert rare(truth, used).nonzero()[0].tolist() == [*range(1, RARE), *range(2 * RARE, 3 * RARE - 1)]
+    assert not rare(truth[:0], used[:0]).any()
 
 
 def test_a_text_that_only_the_first_stage_names_makes_up_for_one_that_it_loses() -> None:
