@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 _FOUR = re.compile(
     r"\d(?:(?<![A-Za-z0-9.]\d)|(?<=\\[nrt]\d))\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![A-Za-z0-9_]|\.\d"
     # sections and versions
-    r"|[节節](?![点點])|[章条條款版절항]|버전|バージョン|以[上下降]|이[상하]|-(?:alpha|beta|dev|pre|rc|snapshot)\b)"
+    r"|[节節](?![点點])|[章条條款版절항]|버전|バージョン|以[上下降]|이[상하]|-(?i:alpha|beta|dev|pre|rc|snapshot)(?![a-z]))"
 )
 _SIX = re.compile(
     r"[0-9A-Fa-f:](?:(?<![A-Za-z0-9_:.][0-9A-Fa-f:])|(?<=\\[nrt][0-9A-Fa-f:])|(?<=\w:[0-9A-Fa-f]))"

@@ -52,10 +52,10 @@ _ELSE = re.compile(
     r"|code|pin\b|id\b|since|times|minutes|hours|card|karte|[$€£%]"
 )
 _COUNTED = re.compile(
-    r"(?i)[ \t]?(?:(?:bytes|[kmg]i?b|rows|lines|records|items|entries|files|users|customers|views|requests"
-    r"|dollars|euros)\b|[$€£%])"
+    r"(?i)(?:\d+|\d{1,3}(?:[ .]\d{3})+)[ \t]?(?:(?:bytes|[km]i?b|rows|lines|records|items|entries|files|users|customers"
+    r"|views|requests|dollars|euros)\b(?![ \t]?:)|[$€£%](?![ \t]?\d))"
 )
-"""What stands behind a number that counts: called 1200000 customers."""
+"""A number that counts what stands behind it, as a whole or in thousands: called 1200000 customers."""
 _BEFORE_CHARS = 64
 _DATE = re.compile(
     # five pairs are a number: 06.12.34.56.78
@@ -88,7 +88,7 @@ def _numbers(text: str) -> Iterator[tuple[int, int]]:
     for digit in _FIRST.finditer(text):
         place = digit.start()
         found = (_ANY.match(text, place - 1) if text[place - 1] == "(" else None) or _ANY.match(text, place)
-        if found is None or _DATE.match(found[0]) or _computers(found[0]) or _COUNTED.match(text, found.end()):
+        if found is None or _DATE.match(found[0]) or _computers(found[0]) or _COUNTED.match(text, found.start()):
             continue
         if _said(text[max(0, found.start() - _BEFORE_CHARS) : found.start()]):
             yield found.span()

@@ -54,7 +54,7 @@ _ASSIGNED = re.compile(
     rf"(?P<quote>{_QUOTE})(?!\$)"
 )
 """What follows such a word or name: its rest, a sign or a word between, and what may open a value."""
-_CLOSE = r"\s\"'`,;<>(){}\[\]"
+_CLOSE = r"\s\"'`,;<>(){}\[\]\u3001\u3002\u300c\u300d"
 _VALUE = re.compile(rf"[^{_CLOSE}]{{6,512}}")
 """A value, or as much of a longer one as tells what it is."""
 _CLOSES = re.compile(f"[{_CLOSE}]")

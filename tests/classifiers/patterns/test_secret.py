@@ -79,6 +79,7 @@ def test_words_are_no_secrets(text: str) -> None:
         ('password: "k9[x-y]z,Q"', "k9[x-y]z,Q"), ('password: "/k9,Lq2(/Zz"', "/k9,Lq2(/Zz"),
         ('password: "^k9$,Lq2z"', "^k9$,Lq2z"), ('password: "&lt;k9,Lq2z"', "&lt;k9,Lq2z"),
         ("пароль: qwerty123", "qwerty123"), ("密码:abc12345", "abc12345"), ("密码是abc12345", "abc12345"),
+        ("密码:abc12345。", "abc12345"), ("密码是 abc12345、", "abc12345"),
         ("パスワードは abc12345 です", "abc12345"), ("비밀번호는 abc12345", "abc12345"),
         ("Passwort lautet geheim123", "geheim123"),
         ('{"pwd2": "84739201"}', "84739201"), ("contraseña1: So!Luna", "So!Luna"), ("passwords: hunter2x", "hunter2x"),
