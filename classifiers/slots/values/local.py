@@ -12,14 +12,15 @@ _NAMES: Mapping[str, str] = {
     "lira": "TRY", "dirham": "AED MAD", "riyal": "SAR QAR OMR", "dinar": "KWD BHD JOD TND DZD RSD", "shekel": "ILS",
     "baht": "THB", "dong": "VND", "ringgit": "MYR", "rupiah": "IDR", "peso": "MXN ARS CLP COP PHP UYU DOP",
     "naira": "NGN", "cedi": "GHS", "shilling": "KES TZS UGX", "taka": "BDT", "tenge": "KZT", "birr": "ETB",
-    "franken": "CHF", "bitcoin": "", "satoshi": "", "ether": "",
+    "franken": "CHF", "bitcoin": "", "satoshi": "", "ether": "", "\u00f8re": "", "\u00f6re": "", "centavo": "",
+    "groszy": "", "bani": "", "paise": "", "kopeck": "", "kopek": "",
 }  # fmt: skip
-"""Each with the codes that it may stand for; one without any is no money that has a code."""
+"""Each with the codes that it may stand for; one without any is no money that has a code, or a hundredth of one."""
 _SHORT: Mapping[str, str] = {
     "kr": "DKK ISK NOK SEK", "k\u010d": "CZK", "kc": "CZK", "z\u0142": "PLN", "zl": "PLN", "ft": "HUF",
     "\u043b\u0432": "BGN", "\u0440\u0443\u0431": "RUB", "\u0440": "RUB", "\u0433\u0440\u043d": "UAH", "tl": "TRY",
     "nis": "ILS", "\u0111": "VND", "rm": "MYR", "rp": "IDR", "rs": "INR PKR LKR NPR MUR", "ksh": "KES", "rmb": "CNY",
-    "fr": "CHF XAF XOF", "sfr": "CHF", "btc": "", "eth": "",
+    "fr": "CHF XAF XOF", "sfr": "CHF", "btc": "", "eth": "", "gr": "",
 }  # fmt: skip
 """Only right at a figure."""
 _READ = frozenset("$\u00a2\u00a3\u00a5\u20a9\u20ac\u20b9\u20ba")
@@ -28,6 +29,7 @@ _SIGNS: Mapping[str, str] = {
     "\u20bd": "RUB", "\u20aa": "ILS", "\u0e3f": "THB", "\u20ab": "VND", "\u20b4": "UAH", "\u20b1": "PHP",
     "\u20a6": "NGN", "\u20b5": "GHS", "\u09f3": "BDT", "\u20b8": "KZT", "\u5143": "CNY", "\u5186": "JPY",
     "\uc6d0": "KRW", "CN\u00a5": "CNY", "JP\u00a5": "JPY", "E\u00a3": "EGP",
+    "\u20a8": "INR PKR LKR NPR MUR",
 }  # fmt: skip
 _NATIONS: Mapping[str, str] = {
     "swedish": "SEK", "norwegian": "NOK", "danish": "DKK", "icelandic": "ISK", "czech": "CZK", "hungarian": "HUF",
@@ -36,7 +38,8 @@ _NATIONS: Mapping[str, str] = {
     "tunisian": "TND", "algerian": "DZD", "serbian": "RSD", "israeli": "ILS", "thai": "THB", "vietnamese": "VND",
     "malaysian": "MYR", "indonesian": "IDR", "mexican": "MXN", "argentine": "ARS", "chilean": "CLP",
     "colombian": "COP", "philippine": "PHP", "uruguayan": "UYU", "dominican": "DOP", "nigerian": "NGN",
-    "ghanaian": "GHS", "kenyan": "KES", "tanzanian": "TZS", "ugandan": "UGX",
+    "ghanaian": "GHS", "kenyan": "KES", "tanzanian": "TZS", "ugandan": "UGX", "argentinian": "ARS",
+    "argentinean": "ARS", "filipino": "PHP", "emirati": "AED", "uae": "AED",
 }  # fmt: skip
 
 
@@ -47,7 +50,7 @@ def _any(words: Mapping[str, str]) -> str:
 _FIGURE = "".join(rf"|(?<={scale})" for scale in ("k", "lion", "sand", "dred", "lakh", "crore"))
 _NAMED = re.compile(
     # argentine pesos | pesos | Kr. 500 | 500元 | R20, but not R$20 | 500 kr. | two thousand kr
-    rf"(?<![^\W\d_])(?:(?:(?P<nation>{_any(_NATIONS)}|[a-z]{{3,}}(?:ian|ean|ese|ish|can|ine))[ -])?"
+    rf"(?<![^\W\d_])(?:(?:(?P<nation>{_any(_NATIONS)}|[a-z]{{3,}}(?:an|ese|ish|ine))[ -])?"
     rf"(?P<name>{_any(_NAMES)})e?s?(?![^\W\d_])|(?P<before>{_any(_SHORT)})(?=\.?\s?\d)\.?"
     rf"|(?P<sign>{_any(_SIGNS)})|(?P<rand>(?-i:R)(?=\s?\d)))"
     rf"|(?:(?<=\d){_FIGURE})\s?(?P<behind>{_any(_SHORT)})(?![^\W\d_])\.?",

@@ -29,6 +29,7 @@ _UNREAD_SCALES = {
     "thou",
     "grand",
     "score",
+    *"\u767e\u5343\u4e07\u842c\u4ebf\u5104\ubc31\ucc9c\ub9cc\uc5b5",
 }
 _MULTIPLIED = {"twice", "thrice", "double", "triple"}
 _ARTICLES = {"the", "a", "an", "all", "my", "our", "your", "their", "his", "her", "its", "these", "those"}

@@ -104,6 +104,11 @@ def test_the_policys_currency_stands_where_the_text_names_none_or_only_dollars()
         ("R$500", "EUR", "500 BRL"), ("\u00a5500", "CNY", "500 CNY"), ("\u00a5500", "EUR", "500 JPY"),
         ("CN\u00a5500", "EUR", "500 CNY"), ("500\u5143", "EUR", "500 CNY"), ("\u00a320", "EGP", "20 EGP"),
         ("20 KES", "EUR", "20 KES"), ("2 BTC", "EUR", None), ("\u20bf2", "EUR", None), ("2 bitcoins", "EUR", None),
+        ("20 argentinian pesos", "MXN", "20 ARS"), ("20 filipino pesos", "MXN", "20 PHP"),
+        ("20 UAE dirhams", None, "20 AED"), ("20 cuban pesos", "MXN", None), ("\u20a8500", "PKR", "500 PKR"), ("\u20a8500", "EUR", None),
+        ("20 kroner and 50 \u00f8re", "NOK", None), ("5 pesos and 50 centavos", "MXN", None),
+        ("20 z\u0142 50 gr", "PLN", None), ("20 kroner 50", "NOK", "20.50 NOK"),
+        ("5\u4e07\u5186", "JPY", None), ("500\u5186", "EUR", "500 JPY"),
         ("20 l\u0130ra", "EUR", None), ("500 krafts", "EUR", "500 EUR"), ("20 each", "EUR", "20 EUR"),
     ],
 )  # fmt: skip

@@ -62,6 +62,7 @@ def test_a_text_may_be_a_number_and_no_more(text: str) -> None:
         "half of a million", "three quarters of the 12", "three point two million", "about point five",
         "zero point five",
         "100 k", "five hundred k", "3 bn", "20 -30", "4 not 5",
+        "5\u4e07", "5\ub9cc",
         "5B", "5t", "2.5 mil", "5 grand", "5 zillion", "three score", "1e6", "1.5e3", "1_000_000", "10^3", "12:30",
         "ten to the sixth", "0x10", "2x4", "4 + 1", "4 plus 1", "two times 20", "twice 20", "10% of 50",
         "10% of the 50", "20 one", "20 and one",
