@@ -134,18 +134,15 @@ def _lacking_weights(policy: "Policy", folder: Path) -> "Iterator[tuple[tuple[st
     """(the key, what is wrong, whether training or another machine does without) of encoders that are to be tuned, or
     are asked where the small one is in doubt."""
     from classifiers.errors import EncoderError, NotInstalledError
-    from classifiers.training.fit.weights import look
+    from classifiers.training.fit.weights import look, needed
 
-    tuned = policy.recipe == "finetune" or bool(policy.slots)
-    key, source = ("larger_encoder", policy.larger_encoder) if policy.larger_encoder else ("recipe", policy.encoder)
-    if not (tuned or policy.larger_encoder):
-        return
-    try:
-        look(source, folder)
-    except NotInstalledError as error:
-        yield (key,), f"{error}; training would {'do without it' if policy.larger_encoder else 'stop'}", True
-    except EncoderError as error:
-        yield (key,), str(error), False
+    for key, source in needed(policy):
+        try:
+            look(source, folder)
+        except NotInstalledError as error:
+            yield (key,), f"{error}; training would {'do without it' if policy.larger_encoder else 'stop'}", True
+        except EncoderError as error:
+            yield (key,), str(error), False
 
 
 def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]":

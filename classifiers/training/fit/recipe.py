@@ -25,7 +25,7 @@ from classifiers.training.fit.model import classes_of, windowing
 from classifiers.training.fit.prompted import told_under_prompts
 from classifiers.training.fit.surrounded import amid
 from classifiers.training.fit.trained import Trained
-from classifiers.training.fit.weights import look
+from classifiers.training.fit.weights import look, needed
 from classifiers.training.progress import Progress
 from classifiers.training.rows import Row, by_themselves
 from classifiers.training.windows import windows_of
@@ -67,15 +67,15 @@ def check(policy: Policy, base_dir: Path) -> None:
 
     base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError.
     """
-    lacking = _lacking()
-    if policy.slots or (policy.recipe == "finetune" and policy.larger_encoder is None):
-        if lacking:
+    lacking, sources = _lacking(), [source for _, source in needed(policy)]
+    if lacking:
+        if sources and policy.larger_encoder is None:
             raise TrainingError(f"{policy.name}: {'slots' if policy.slots else 'recipe: finetune'}: {lacking}")
-        look(policy.encoder, base_dir)
-    elif policy.larger_encoder is not None and not lacking:
-        # one that is not installed is done without
-        with suppress(NotInstalledError):
-            look(policy.larger_encoder, base_dir)
+        return
+    # beside a larger one, what is not installed is done without
+    with suppress(*([NotInstalledError] if policy.larger_encoder else [])):
+        for source in sources:
+            look(source, base_dir)
 
 
 def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:

@@ -15,6 +15,7 @@ from pathlib import Path
 from classifiers.encoder.publish import publish
 from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, is_local, sha256_of
 from classifiers.errors import EncoderError, NotInstalledError
+from classifiers.policy import Policy
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 POOLING = "1_Pooling/config.json"
@@ -67,6 +68,20 @@ def find_weights(source: str | None, base_dir: Path, models_dir: Path) -> Weight
     if text.startswith((".", "/", "~")):
         return _weights(base_dir / Path(text).expanduser(), f"folder:{text}")
     return _from_hub(rest if colon and kind == "hub" else text)
+
+
+def needed(policy: Policy) -> Sequence[tuple[str, str | None]]:
+    """(the policy's key that asks for it, the source) of each encoder that its training cannot do as it says without
+    the weights of."""
+    larger = policy.larger_encoder
+    if larger is None and not policy.slots and policy.recipe != "finetune":
+        return ()
+    asks = "larger_encoder" if larger else "slots" if policy.slots else "recipe"
+    small = ("encoder" if policy.encoder else asks, policy.encoder)
+    if larger is None:
+        return (small,)
+    # where one label is named, the small one stays as it is
+    return ("larger_encoder", larger), *((small,) if policy.multi_label else ())
 
 
 def look(source: str | None, base_dir: Path) -> None:

@@ -142,14 +142,19 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path, monkeypatc
         ("larger_encoder: package:all-mpnet-base-v3\n", "no trainable weights are known in a package 'all-mpnet-ba"),
         ("larger_encoder: folder:nowhere\n", "encoder folder:nowhere: "),
         ("recipe: finetune\nencoder: folder:nowhere\n", "encoder folder:nowhere: "),
+        ("larger_encoder: package:all-mpnet-base-v2\nencoder: ./served\n", "encoder folder:./served: "),
     ],
 )
 def test_an_encoder_that_training_would_stop_at_is_a_problem(folder: Path, more: str, told: str) -> None:
-    (folder / "policies/shop.yaml").write_text(POLICY + more)
+    policy = POLICY.replace("intent", "safety").replace("other: anything else\n", "") if "served" in more else POLICY
+    (folder / "policies/shop.yaml").write_text(policy + more)
+    (folder / "policies/served").mkdir()
+    for name in ("model.onnx", "tokenizer.json"):
+        (folder / "policies/served" / name).write_text("{}")
     code, found = checked(folder, "policies/shop.yaml")
     assert code == 2
     problem = found["problems"][0]
-    assert problem["path"] == [more.partition(":")[0] if "larger" in more else "encoder"]
+    assert problem["path"] == ["encoder" if "encoder: ./" in more or "finetune" in more else "larger_encoder"]
     assert problem["message"].startswith(told)
 
 

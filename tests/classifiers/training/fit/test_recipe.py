@@ -24,6 +24,7 @@ TOPICS = {
     "cooking": "fry the {} with {} for ten minutes and season it",
     "travel": "the train from {} to {} leaves at noon",
 }
+LARGE = "package:all-mpnet-base-v2"
 WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
 Train = Callable[..., Outcome]
 
@@ -184,6 +185,7 @@ def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) 
         ({"larger_encoder": "package:all-mpnet"}, EncoderError, "known in a package 'all-mpnet'"),
         ({"larger_encoder": "folder:nowhere"}, EncoderError, "holds no config.json"),
         ({"recipe": "finetune", "encoder": "folder:served"}, EncoderError, "served holds no .* model.safetensors"),
+        ({"kind": "safety", "larger_encoder": LARGE, "encoder": "folder:served"}, EncoderError, "served holds no"),
         ({"recipe": "finetune", "torch": False}, TrainingError, "recipe: finetune: torch is not installed; run: pip"),
         ({"larger_encoder": "package:all-mpnet", "torch": False}, TeacherError, "nobody is there"),
     ],

