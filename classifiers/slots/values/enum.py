@@ -31,7 +31,7 @@ def read(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
     whole = _of_one((_folded(word), name) for word, name in pairs)
     if _folded(text) in whole:
         return whole[_folded(text)]
-    names = _of_one((plain, name) for word, name in pairs if (plain := _plain(word)))
+    names = _of_one((plain, name) for word, name in pairs for plain in {_plain(word), _spaced(word)} if plain)
     said = _plain(text)
     if said in names:
         return names[said]
@@ -102,4 +102,9 @@ def _folded(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return _BETWEEN.sub(" ", _LETTERS.sub("", _folded(text))).strip()
+    return _spaced(_LETTERS.sub("", _folded(text)))
+
+
+def _spaced(text: str) -> str:
+    """`u k` of `U.K.`, as it is heard."""
+    return _BETWEEN.sub(" ", _folded(text)).strip()

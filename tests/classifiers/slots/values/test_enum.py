@@ -91,7 +91,16 @@ def test_what_is_none_of_the_values_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("N/A", None), ("n.a.", None), ("n", "no"), ("N.", "no"), ("x-l", "extra large"), ("a large, l", "large")],
+    [
+        ("N/A", None),
+        ("n.a.", None),
+        ("n", "no"),
+        ("N.", "no"),
+        ("x-l", "extra large"),
+        ("a large, l", "large"),
+        ("to the u k", "UK"),
+    ],
 )
 def test_single_letters_that_are_joined_are_one_word(text: str, name: str | None) -> None:
-    assert enum.read(text, {"no": ["n"], "yes": ["y"], "large": ["l"], "extra large": ["XL"]}) == name
+    values = {"no": ["n"], "yes": ["y"], "large": ["l"], "extra large": ["XL"], "UK": ["U.K."]}
+    assert enum.read(text, values) == name
