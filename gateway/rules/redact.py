@@ -95,10 +95,10 @@ def edits(text: str, marks: Iterable[Mark], placeholders: Placeholders, *, is_js
     """What to change in a text, by start. Texts are to be given in the order in which they are read.
 
     is_json: the text is JSON if it can be. Raises Unredactable where it would be no more. JSON in fences within other
-    text stays JSON where what is marked are strings and numbers, or parts of them.
+    text stays JSON where patterns found strings and numbers in it, or parts of them.
     """
     parsed = is_json and is_valid(text)
-    areas = [(-1, len(text))] if parsed else fenced(text)
+    areas = _json_in(text, is_json=parsed)
     strings = [span for area in areas for span in _spans(_STRING, text, area)]
     begins = [first for first, _ in strings]
     escapes = [span for area in areas for span in _spans(_ESCAPE, text, area)]
@@ -134,12 +134,17 @@ def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) ->
     """What to change in a text so that values stand in place of their placeholders again."""
     if not values or "[" not in text:
         return []
-    areas = [(-1, len(text))] if is_json else fenced(text)
+    areas = _json_in(text, is_json=is_json)
     return [
         Edit(start=match.start(), end=match.end(), text=escaped(value) if _around(areas, match.start()) else value)
         for match in _PLACEHOLDER.finditer(text)
         if (value := values.get(match[0])) is not None
     ]
+
+
+def _json_in(text: str, *, is_json: bool) -> list[tuple[int, int]]:
+    """Where JSON is, by start, edges excluded: everywhere where the text is, otherwise in fences."""
+    return [(-1, len(text))] if is_json else fenced(text)
 
 
 def _spans(pattern: re.Pattern[str], text: str, area: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -178,7 +183,7 @@ def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
 def apart(text: str, marks: Iterable[Mark], *, is_json: bool = False) -> list[Mark]:
     """By start; those that overlap become one, of the kind of the first. Placeholders are in none.
 
-    is_json: the text is, and of what a tagger found only strings and numbers, or parts of them, are marked.
+    is_json: the whole text is. Of what a tagger found in JSON, only strings and numbers, or parts of them, are marked.
     """
     held = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
     own = (part for mark in marks for part in _beside(text, mark, held))
@@ -198,15 +203,19 @@ def apart(text: str, marks: Iterable[Mark], *, is_json: bool = False) -> list[Ma
             )
         else:
             parted.append(mark)
-    return list(_within(text, parted)) if is_json and any(mark.guessed for mark in parted) else parted
+    areas = _json_in(text, is_json=is_json) if any(mark.guessed for mark in parted) else []
+    return list(_within(text, parted, areas)) if areas else parted
 
 
-def _within(text: str, marks: Sequence[Mark]) -> Iterator[Mark]:
-    """What marks cover of each string and number, where a tagger took their quotes or what parts them along."""
-    spans = [match.span("string" if match["string"] is not None else 0) for match in _SCALAR.finditer(text)]
+def _within(text: str, marks: Sequence[Mark], areas: Sequence[tuple[int, int]]) -> Iterator[Mark]:
+    """What marks in JSON cover of each string and number, where a tagger took their quotes or what parts them along."""
+    scalars = (match for first, last in areas for match in _SCALAR.finditer(text, max(0, first), last))
+    spans = [match.span("string" if match["string"] is not None else 0) for match in scalars]
     for mark in marks:
+        area = _around(areas, mark.start)
         index = max(0, bisect_left(spans, (mark.start + 1,)) - 1)
-        if not mark.guessed or (spans and spans[index][0] <= mark.start and mark.end <= spans[index][1]):
+        in_one = spans and spans[index][0] <= mark.start and mark.end <= spans[index][1]
+        if not mark.guessed or area is None or mark.end > area[1] or in_one:
             yield mark
             continue
         while index < len(spans) and spans[index][0] < mark.end:

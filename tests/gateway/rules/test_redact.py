@@ -150,6 +150,12 @@ def test_a_place_that_cannot_be_replaced_within_json_is_refused() -> None:
         ('["[WHO_1] Ann", "Lee"]', '[WHO_1] Ann", "Lee"]', '["[WHO_1] [WHO_2]", "[WHO_3]"]'),
         ('```json\n{"a":"Ann"}\n```', ':"Ann"}', '```json\n{"a":"[WHO_1]"}\n```'),
         ('{"a":"!? Ann"}', "!?", '{"a":"[WHO_1] Ann"}'),
+        (
+            'So:\n```json\n{"a":"Ann","n":5}\n```\nLee',
+            ':"Ann","n',
+            'So:\n```json\n{"a":"[WHO_1]","[WHO_2]":5}\n```\nLee',
+        ),
+        ('So:\n```json\n{"a":"Ann"}\n```\n"Lee"', '"Lee"', 'So:\n```json\n{"a":"Ann"}\n```\n[WHO_1]'),
     ],
 )
 def test_what_a_tagger_takes_of_quotes_and_commas_stays(text: str, marked: str, after: str) -> None:
