@@ -10,6 +10,7 @@ from classifiers.model import Floats
 from classifiers.runtime import Runtime
 from classifiers.training.confusion import shortened
 from classifiers.training.rows import Row
+from classifiers.training.windows import wholes
 
 NEAREST = 3
 """How many are shown."""
@@ -37,6 +38,8 @@ def nearest_of(
     encoder = runtime.encoders[stage.encoder.sha256]
 
     def read(texts: Sequence[str], systems: Sequence[str], told: Callable[[int, int], None] | None = None) -> Floats:
+        if not model.policy.multi_label:
+            return wholes(encoder, texts, told)
         beside = Beside(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
         return embed(encoder, texts, told, beside=beside)
 

@@ -1,10 +1,15 @@
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from classifiers import Runtime
+from classifiers.classifier import from_model
+from classifiers.encoder.session import Encoder
+from classifiers.model import Model
 from classifiers.training.confusion import shortened
-from classifiers.training.neighbours import beside_errors, nearest
+from classifiers.training.neighbours import beside_errors, nearest, nearest_of
 from classifiers.training.rows import Row
 
 VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
@@ -54,6 +59,20 @@ def test_errors_in_long_texts_that_begin_alike_are_told_apart() -> None:
 
 def test_without_errors_there_is_nothing_to_do() -> None:
     beside_errors([], [], ROWS, VECTORS)
+
+
+def test_a_long_text_of_one_label_is_near_to_what_is_about_the_same_not_to_what_begins_alike(
+    encoder: Encoder, make_model: Callable[..., Model]
+) -> None:
+    greeting, weather = "I hope that you are well. ", "It was raining all day and the wind blew from the sea. "
+    stolen = "my card was stolen, so please block it. " * 60
+    rows = [
+        Row(text=greeting * 18 + weather * 60, labels=("exchange_rate",), group="1", source="data"),
+        Row(text="my card was stolen, so please block it", labels=("lost_card",), group="2", source="data"),
+    ]
+    runtime = Runtime([encoder], {"bank": from_model(make_model())}, cache_windows=0)
+    [[found]] = nearest_of(runtime, "bank", [(greeting * 18 + stolen, "")], rows, count=1)
+    assert found["labels"] == ["lost_card"]
 
 
 def test_where_there_are_no_rows_there_are_none_near() -> None:
