@@ -11,8 +11,9 @@ _STRESSED = "".join(rf"(?<!\b{verb}\s)" for verb in (*_AUXILIARIES, *map(str.upp
 """Before a NOT that excludes nothing, but is part of what holds: `the parcel has NOT come`."""
 
 _NOT = re.compile(
-    rf"[;,.:(]?\s*(?:(?:and|but|AND|BUT)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b"
+    rf"[;,.:(]?(?<!\s)\s*(?:(?:and|but|AND|BUT)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b"
     r"|[;,.:(]\s*(?:[Tt]his|[Ii]t|[Tt]hese)\s+(?:is|are|does|do)\s+NOT\b"
+    r"|(?:\b(?:[Tt]his|[Ii]t|[Tt]hese|[Tt]hat|[Ww]hich|and|but)\s+)?\b(?:is|are)\s+NOT\b(?=\s+about\b)"
 )
 _NAMED = re.compile(r"\(([^()]+)\)\s*$")
 _ROLE = (
@@ -32,12 +33,19 @@ _FINITE = (
     r"|\w{2,}s(?=\s+(?:a|an|her|his|how|the|their|to|us|what|when|whether|why)\b))\b(?!-)"
 )
 _WHO = re.compile(rf"\b(?:(?:the|a|an)\s+{_ROLE}|someone|he or she)(?=\s+{_FINITE})", re.IGNORECASE)
-_BARE = re.compile(rf"^{_ROLE}(?:(?=\s+{_FINITE})|s(?=\s+(?:{_TALK}|are|have|see|try)\b))", re.IGNORECASE)
+_PASSIVE = r"\w{2,}ed\b(?!\s+(?:a|an|her|his|how|our|that|the|their|to|us|what|when|whether|why)\b)"
+"""Without a verb before it, most likely passive: `customer charged twice`."""
+_BARE = re.compile(
+    rf"^{_ROLE}(?:(?=\s+{_FINITE})(?!\s+{_ADVERBS}{_PASSIVE})|s(?=\s+(?:{_TALK}|are|have|see|try)\b))", re.IGNORECASE
+)
 _OTHERS = re.compile(
     r"\b(?:people|others|somebody|someone|anybody|anyone|persons?|child(?:ren)?|friends?|colleagues?|(?:an)?other\s+\w+)\b",
     re.IGNORECASE,
 )
 _PART = re.compile(r"[^,;:.()]+")
+_US_TO_THEM = re.compile(
+    r"\b(us to (?:call|contact|email|help|inform|notify|phone|refund|remind|send|show|tell|text)) them\b"
+)
 _MINE = {"they": "I", "their": "my", "themselves": "myself"}
 _THEIRS = re.compile(rf"\b(?:{'|'.join(_MINE)})\b", re.IGNORECASE)
 _TALKS = re.compile(
@@ -47,7 +55,7 @@ _TALKS = re.compile(
 )
 _OPENING = re.compile(
     rf"^(?:(?:{_TALK}|sees?|has|is|tries|threatens)\b"
-    r"|[a-z]+s(?=\s+(?:a|an(?= [aeiou])|her|his|someone|somebody|their|us)\b))",
+    r"|[a-z]{2,}s(?=\s+(?:a|an(?= [aeiou])|her|his|someone|somebody|their|us)\b))",
     re.IGNORECASE,
 )
 _TALKING = re.compile(rf"^{_TALK}\b")
@@ -59,13 +67,15 @@ _CLAUSE = re.compile(
     r"|\bor (?=(?:says?|asks?|wants?)\b)"
 )
 _JOINED = re.compile(r"^(?:or|and|but)\s+")
+_CAPITAL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[a-z](?:At|By|In|Is|My|Of|On|Or|To))(?=[A-Z])")
+"""Where a word begins in CamelCase, but not in iPhone."""
 _FEWEST_WORDS = 3
 
 
 def name_words(label: str) -> str:
     """`card_arrival` → `card arrival`, `CardArrival` → `Card Arrival`."""
     words = re.sub(r"[\s_./:-]+", " ", label).strip(" ?!,;")
-    return words if " " in words else re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", words)
+    return words if " " in words else _CAPITAL.sub(" ", words)
 
 
 def positive(means: str) -> str:
@@ -110,7 +120,7 @@ def _by_itself(part: str) -> str:
 
 
 def _with_me(text: str) -> str:
-    text = _PART.sub(lambda part: _mine(part[0]), text)
+    text = _US_TO_THEM.sub(r"\1 me", _PART.sub(lambda part: _mine(part[0]), text))
     text = re.sub(r"\bI are\b", "I am", re.sub(r"\bI were\b", "I was", text))
     text = re.sub(rf"\bI ({_ADVERBS})(is|\w{{2,}}s)\b", lambda match: f"I {match[1]}{_plain(match[2])}", text)
     if not text.startswith("I "):

@@ -17,6 +17,8 @@ from classifiers.training.write.speech import clauses, exclusions, first_person,
         ("etwas an der Rechnung", "etwas an der Rechnung"),
         ("Patient's tooth hurts", "Patient's tooth hurts"),
         ("User can't log in", "I can't log in"),
+        ("Customer received the wrong size", "I received the wrong size"),
+        ("wants us to call them back", "I want us to call me back"),
         ("Customers want a card for themselves", "I want a card for myself"),
         ("The guest watches a film and asks how to pay", "I watch a film and ask how to pay"),
         ("someone tries to pay with their own card", "I try to pay with my own card"),
@@ -33,6 +35,9 @@ def test_third_person_becomes_first(said: str, told: str) -> None:
         ("asks when the customer service is open", "I ask when the customer service is open"),
         ("asks about the user settings", "I ask about the user settings"),
         ("Customer requests for refunds", "Customer requests for refunds"),
+        ("Customer charged twice for one order", "Customer charged twice for one order"),
+        ("wants us to delete them", "I want us to delete them"),
+        ("As a guest, asks for a late checkout", "As a guest, asks for a late checkout"),
         ("threatens to hurt someone, or wishes them dead", "I threaten to hurt someone, or wish them dead"),
         ("attacks people because of their faith", "attacks people because of their faith"),
         ("asks how to invite friends and remove them", "I ask how to invite friends and remove them"),
@@ -58,6 +63,9 @@ def test_a_stressed_not_excludes_nothing() -> None:
     means = "says that the parcel has NOT come. This is NOT for letters (letters)"
     assert positive(means) == "says that the parcel has NOT come"
     assert list(exclusions(means)) == [("for letters", ("letters",))]
+    assert positive("tells of a bug that is NOT about login (login)") == "tells of a bug"
+    assert list(exclusions("tells of a bug that is NOT about login (login)")) == [("about login", ("login",))]
+    assert positive("is NOT happy with it") == "is NOT happy with it"
 
 
 def test_clauses_begin_without_what_joined_them() -> None:
@@ -79,5 +87,6 @@ def test_names() -> None:
     assert name_words("reverted_card_payment?") == "reverted card payment"
     assert name_words("कार्ड_आगमन") == "कार्ड आगमन"
     assert name_words("CardArrival") == "Card Arrival"
+    assert name_words("AddToPlaylist") == "Add To Playlist"
     assert name_words("iPhone") == "iPhone"
     assert len({name_words(name) for name in ("C", "C++", "C#")}) == 3
