@@ -30,8 +30,9 @@ _DROPOUT = 0.1
 _AVERAGED = 1 / 6
 """Of all steps; about as long ago as the average remembers."""
 _MEASURED = 64
-_KEPT = 0.3
-"""How much it counts, beside a word's tag and a text's label, that what has no label keeps its vector."""
+_KEPT, _FEW = 0.3, 12
+"""How much it counts, beside a word's tag and a text's label, that what has no label keeps its vector: where there are
+at most so many texts of a label on average; less the more there are."""
 
 Say = Callable[[str], None]
 
@@ -108,6 +109,8 @@ def tune(
     )
     written = [_read(encoder, lesson.marked, slots)[0].ids for lesson in lessons]
     known = encoder.vectors([encoder.tokenizer.surround(ids) for ids in written], bf16=bf16)
+    labelled = sum(lesson.label is not None for lesson in lessons)
+    kept = _KEPT * min(1.0, _FEW * classes / max(labelled, 1))
     if classes:
         begin(heads["labels"], _centroids(known, lessons, classes))
     chance = random.Random(seed)  # noqa: S311 - no secret
@@ -130,7 +133,7 @@ def tune(
                 for i, (lesson, words, _) in enumerate(rows)
                 if lesson.label is None and words.ids == written[batch[i]]
             ]
-            loss = loss + _KEPT * _moved(vectors, known[batch], alike)
+            loss = loss + kept * _moved(vectors, known[batch], alike)
             steps.take(loss)
             mean.changed()
             lost += float(loss.detach()) * len(batch)
