@@ -18,7 +18,7 @@ _MOST = 64
 """Of a row; what lies behind is left out."""
 _MOST_OF_A_MEAN = 16
 """The same where one label is named: what lies behind seldom changes what a text is about."""
-_TOGETHER = 64
+_TOGETHER = 256
 """Texts whose windows are held at once."""
 
 
