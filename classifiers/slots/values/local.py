@@ -68,7 +68,7 @@ def with_codes(text: str, default: str | None) -> str | None:
             return None
         made += f"{text[done : match.start()]} {code} "
         done = match.end()
-    made = (made + text[done:]).strip() if done else text
+    made = " ".join((made + text[done:]).split()) if done else text
     strange = any(unicodedata.category(char) == "Sc" and char not in _READ for char in made)
     return None if strange else made
 

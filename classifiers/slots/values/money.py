@@ -125,11 +125,17 @@ def _has_another(text: str) -> bool:
 
 
 def _is_of_another(lowered: str) -> bool:
-    """Whether another number stands before the one with the sign or code (`3 people $20`), or beside one with none."""
-    priced = _PRICED.search(lowered)
+    """Whether another number stands before the one with the sign or code (`3 people $20`), behind one in words with a
+    code (`twenty EUR fifty`, `3 EUR and a half`), or beside one with none."""
+    priced, named = _PRICED.search(lowered), _NAMED.search(lowered)
+    if named and named[0].isalpha() and _SHARE_BEHIND.match(lowered, named.end()):
+        return True
     if priced:
         return number.holds_one(_bare(_FIGURES_AT_END.sub("", lowered[: priced.start()])))
-    return not _NAMED.search(lowered) and _has_another(lowered)
+    if named is None:
+        return _has_another(lowered)
+    rest = lowered[named.end() :].strip()
+    return _holds_number(lowered[: named.start()]) and not rest.startswith("a ") and number.exact(rest) is not None
 
 
 def _of_whole(before: str, after: str, code: str) -> Value | None:
