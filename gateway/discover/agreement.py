@@ -52,15 +52,16 @@ def pairs_of(
     seed: int,
     advance: Callable[[int, int], None],
 ) -> list[Pair]:
-    """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it. Answers that
-    are no label agree with nothing, nor do those that no other input got."""
+    """Each distinct input once, with the first answer that it got, judged by a fit that has not seen it, and by all of
+    its windows, as a trained classifier would. Answers that are no label agree with nothing, nor do those that no other
+    input got."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from classifiers.encoder.session import embed
     from classifiers.training import calibrate, crossfit
     from classifiers.training.fit import linear
     from classifiers.training.rows import Row
+    from classifiers.training.windows import wholes
 
     counts = Counter(inputs)
     first: dict[str, str | None] = {}
@@ -71,7 +72,7 @@ def pairs_of(
         texts = random.Random(seed).sample(texts, MOST_INPUTS)  # noqa: S311 - no secret
     place = {name: index for index, name in enumerate(labels.names)}
     truth = np.array([place.get(first[text] or "", _NO_CLASS) for text in texts], np.int32)
-    vectors = embed(encoder, texts, advance)
+    vectors = wholes(encoder, texts, advance)
     known = np.flatnonzero(truth != _NO_CLASS)
     rows = [Row(text=texts[i], labels=(labels.names[truth[i]],), group=str(i), source="data") for i in known]
     count, weights = len(labels.names), np.ones(len(known), np.float32)

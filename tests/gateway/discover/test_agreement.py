@@ -21,6 +21,15 @@ def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> 
     assert [text for text, pair in found.items() if not pair.agrees] == ["hm"]
 
 
+def test_long_inputs_are_judged_by_all_of_them(encoder: Encoder) -> None:
+    greeting = "Dear team, I hope that this finds you well and that the week has been kind to all of you. " * 8
+    said: dict[str, str | None] = {
+        **{f"{greeting} {text}": "billing" for text in BILLS},
+        **{f"{greeting} {text}": "parcel" for text in PARCELS},
+    }
+    assert all(pair.agrees for pair in pairs(encoder, said, ("billing", "parcel")).values())
+
+
 def test_an_answer_that_one_input_got_agrees_with_nothing(encoder: Encoder) -> None:
     """A label has three inputs, of which other answers came first for two."""
     said: dict[str, str | None] = {
