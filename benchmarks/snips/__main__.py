@@ -49,7 +49,7 @@ def page(lines: list[Line], messages: int) -> str:
             "Other work shared the machine, so times are the processor's, and still longer than on an idle machine.",
             "",
             f"{messages} test messages, 7 intents, 39 slots. Settings were chosen on the data's valid/, which nothing",
-            "here is trained on; test was read once. The description names the intents and slots and gives a few",
+            "here is trained on; test only measures. The description names the intents and slots and gives a few",
             "values of each; it and the teacher's sentences were written from the names alone by a large language",
             "model, which had seen three of the training sentences and may know the public set; no sentence equals",
             "one of its texts. Each line is one encoder, tuned for slots and labels by a policy of kind `slots` as",
