@@ -34,7 +34,7 @@ class _Refusal(Struct):
 
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises; of strings that are no UTF-8 not its own error."""
+"""What msgspec raises; before 0.23 it raises UnicodeDecodeError for strings that are not UTF-8."""
 _decode = msgspec.json.Decoder(_Verdict).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _FILTERED = ("content_filter", "content_policy_violation")

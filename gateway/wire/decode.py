@@ -31,8 +31,12 @@ def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
     as clients read them. Raises msgspec.DecodeError and RecursionError."""
     try:
         return decode(data)
-    except UnicodeDecodeError:
-        return decode(data.decode(errors="replace").encode())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # msgspec 0.23 raises its own error for such bytes, older versions Python's
+        replaced = data.decode(errors="replace").encode()
+        if replaced == data:
+            raise
+    return decode(replaced)
 
 
 def _malformed(decode: Callable[[bytes], T], body: bytes, error: msgspec.DecodeError) -> msgspec.DecodeError:

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -58,3 +60,24 @@ def test_what_an_upstream_says_is_read_though_it_is_not_all_text() -> None:
     assert of_upstream(chat.decode_meta, b'{"model":"m\xff"}').model == "m\ufffd"
     with pytest.raises(msgspec.DecodeError):
         of_upstream(chat.decode_meta, b'{"model":"m\xff"')
+
+
+def _as_msgspec_0_20(data: bytes) -> str:
+    data.decode()
+    return str(msgspec.json.decode(data))
+
+
+def _as_msgspec_0_23(data: bytes) -> str:
+    try:
+        return _as_msgspec_0_20(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("Invalid UTF-8 encoded string") from error
+
+
+@pytest.mark.parametrize("decode", [_as_msgspec_0_20, _as_msgspec_0_23])
+def test_bytes_that_are_not_utf_8_are_read_whichever_error_msgspec_raises(decode: Callable[[bytes], str]) -> None:
+    assert of_upstream(decode, b'"m\xff"') == "m\ufffd"
+    with pytest.raises(msgspec.DecodeError, match="truncated"):
+        of_upstream(decode, b'"m\xff')
+    with pytest.raises(msgspec.DecodeError, match="truncated"):
+        of_upstream(decode, b'"m')
