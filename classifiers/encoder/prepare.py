@@ -112,7 +112,7 @@ def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress:
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
     with _quiet():
         step("fusing the encoder")
-        fused = _fuse(source)
+        fused = _fuse(source, folder)
         step("encoding a few sentences with 32-bit weights")
         whole = fused.SerializeToString()
         full = Graph(whole, source.pooling)
@@ -136,8 +136,7 @@ def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress:
     ).write(folder)
 
 
-def _fuse(source: Source) -> Any:
-    import onnx
+def _fuse(source: Source, folder: Path) -> Any:
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_by_fusion
 
@@ -145,7 +144,7 @@ def _fuse(source: Source) -> Any:
     fusions.enable_skip_layer_norm = fusions.enable_bias_skip_layer_norm = False
     size = {"num_heads": source.heads, "hidden_size": source.dimensions}
     try:
-        model = onnx.load(source.model)
+        model = _load(source.model, folder)
         fused = optimize_by_fusion(model, "bert", optimization_options=fusions, **size).model
         join(fused)
         relative.fuse(fused, source.heads)
@@ -153,6 +152,36 @@ def _fuse(source: Source) -> Any:
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error
     return fused
+
+
+def _load(path: Path, folder: Path) -> Any:
+    """The model with its weights. onnx refuses a file of weights that has several hard links, as uv installs it, or
+    that is a symbolic link, as the Hugging Face hub's cache holds it; so it reads copies, made in `folder`."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    locations = set(_weight_files(model.graph))
+    if locations:
+        with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder.resolve()) as copies:
+            for location in locations:
+                # onnx says what is wrong with a file that is missing or lies outside the model's folder
+                if (path.parent / location).is_file() and ".." not in Path(location).parts:
+                    copy = Path(copies, location)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path.parent / location, copy)
+            onnx.load_external_data_for_model(model, copies)
+    return model
+
+
+def _weight_files(graph: Any) -> Iterator[str]:
+    """Where a graph's tensors say that their data lies, relative to the model's folder."""
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *(one for a in attributes for one in (a.t, *a.tensors))]
+    for tensor in tensors:
+        yield from (entry.value for entry in tensor.external_data if entry.key == "location")
+    for attribute in attributes:
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _weight_files(inner)
 
 
 def _declare(model: Any) -> None:

@@ -1,8 +1,10 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
@@ -61,6 +63,34 @@ def test_a_folder_that_is_not_whole_is_named(small: Path, tmp_path: Path) -> Non
     with pytest.raises(EncoderError, match=rf"{folder} holds no encoder\.json, so it is not whole; delete it"):
         prepare(resolve(f"folder:{small}"), tmp_path)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("location", ["model.onnx_data", "weights/table.bin"])
+@pytest.mark.parametrize("link", [Path.hardlink_to, Path.symlink_to])
+def test_linked_files_of_weights_are_read(
+    small: Path, tmp_path: Path, link: Callable[[Path, Path], None], location: str
+) -> None:
+    whole = prepare(resolve(f"folder:{small}"), tmp_path / "whole")
+    (small / location).parent.mkdir(exist_ok=True)
+    onnx.save(onnx.load(small / MODEL), small / MODEL, save_as_external_data=True, location=location, size_threshold=0)
+    cached = (small / location).rename(tmp_path / "cached")
+    link(small / location, cached)
+    folder = prepare(resolve(f"folder:{small}"), tmp_path / "linked")
+    assert (folder / MODEL).read_bytes() == (whole / MODEL).read_bytes()
+    assert {path.name for path in folder.iterdir()} == {MODEL, TOKENIZER, DESCRIPTION}
+
+
+def test_weights_outside_the_folder_are_refused(small: Path, tmp_path: Path) -> None:
+    model = onnx.load(small / MODEL)
+    onnx.save(model, small / MODEL, save_as_external_data=True, location="away", size_threshold=0)
+    (small / "away").rename(tmp_path / "away")
+    moved = onnx.load(small / MODEL, load_external_data=False)
+    for tensor in moved.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../away" if entry.key == "location" else entry.value
+    onnx.save(moved, small / MODEL)
+    with pytest.raises(EncoderError, match=r"model\.onnx could not be fused: .*away"):
+        prepare(resolve(f"folder:{small}"), tmp_path / "models")
 
 
 def test_nothing_is_left_behind_when_it_fails(small: Path, tmp_path: Path) -> None:
