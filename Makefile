@@ -3,20 +3,44 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
+# one version of each package for all Pythons and systems; transformers is resolved with the rest, so that
+# `make torch` finds one that fits, and left out, as torch is
+COMPILE := .venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python --python-version 3.11 \
+	--universal --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema bench peers clients compat clean
+.PHONY: help setup torch lock newest demo test check format schema bench peers clients compat clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(BIN)/.offramp ## make .venv and install Offramp with what development needs
+setup: $(BIN)/.offramp ## make .venv and install Offramp with what development needs, as requirements/dev.lock has it
 
-$(BIN)/.offramp: pyproject.toml
+$(BIN)/.offramp: pyproject.toml requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Offramp needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements/dev.lock
+	$(BIN)/$(PIP_INSTALL) --no-deps --editable .
 	touch $@
+
+torch: setup ## add torch and transformers, so that fine-tuning is tested; what is locked stays as it is
+	sed '/--hash=/d; s/ \\$$//' requirements/dev.lock >$(VENV)/constraints.txt
+	$(BIN)/$(PIP_INSTALL) --constraint $(VENV)/constraints.txt --editable '.[train]'
+
+lock: ## write requirements/*.lock with the newest versions that pyproject.toml allows (uv, in .venv-lock)
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/$(PIP_INSTALL) uv==0.13.9
+	grep -oE 'transformers>=[^"]+' pyproject.toml | $(COMPILE) --upgrade --extra dev --no-emit-package transformers \
+		--output-file requirements/dev.lock pyproject.toml -
+	cp requirements/dev.lock requirements/serve.lock   # uv keeps the versions that the output file has
+	$(COMPILE) --output-file requirements/serve.lock pyproject.toml
+
+newest: ## run the suite on the newest versions that pyproject.toml allows (makes .venv-newest; ARGS= are pytest's)
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/$(PIP_INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev,train]'
+	.venv-newest/bin/python -m pytest $(ARGS)
 
 demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself, ARGS=--real forwards)
 	$(BIN)/offramp demo $(ARGS)
@@ -58,4 +82,4 @@ peers: setup ## train SetFit and others on the same rows and compare (makes .ven
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 clean: ## remove what was made here
-	rm -rf $(VENV) .venv-peers .clients models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-lock .venv-newest .venv-peers .clients models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
