@@ -1,8 +1,9 @@
 """gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from classifiers.record import Name, Record, Secret, Version, Words, WordsList
 from classifiers.units import Bytes, Seconds, parse_duration
@@ -106,6 +107,13 @@ class Limits(Record):
     drain_time: Seconds = 20.0
 
 
+def _no_url(ledger: str) -> str:
+    if re.match(r"[a-z][a-z0-9+.-]*://", ledger, re.IGNORECASE):
+        # not repeated, for it may hold a password
+        raise ValueError("is a URL; the ledger is a SQLite file: give a path, such as offramp.db")
+    return ledger
+
+
 class Settings(Record):
     """gateway.yaml."""
 
@@ -113,7 +121,7 @@ class Settings(Record):
     listen: Words = "127.0.0.1:8080"
     access_key: Secret = ""
     models_dir: Words = "models"
-    ledger: Words = "offramp.db"
+    ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
     prices: Words | None = None
     workers: Annotated[int, Field(ge=1)] = 1
     classifier_threads: Annotated[int, Field(ge=1, le=64)] = 1

@@ -55,6 +55,17 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
     assert load(BASE + "prices: my.yaml\n").prices == tmp_path / "my.yaml"
 
 
+@pytest.mark.parametrize("url", ["postgres://offramp:pass@db/offramp", "SQLite:///offramp.db", "file://offramp.db"])
+def test_a_ledger_that_is_a_url_is_refused(refused: Callable[..., list[str]], url: str) -> None:
+    told = "7:1: ledger: is a URL; the ledger is a SQLite file: give a path, such as offramp.db"
+    assert refused(f'{BASE}ledger: "{url}"\n') == [told]
+    assert refused(f'{BASE}ledger: "${{LEDGER}}"\n', LEDGER=url) == [told]
+
+
+def test_a_ledgers_path_may_hold_a_colon(load: Load, tmp_path: Path) -> None:
+    assert load(BASE + "ledger: a:b/offramp.db\n").ledger == tmp_path / "a:b" / "offramp.db"
+
+
 def test_answer_files_are_read(load: Load, tmp_path: Path) -> None:
     (tmp_path / "hi.md").write_text("Hello 👋\n", "utf-8")
     assert load(BASE + RULE + "    then: {a: {answer_file: hi.md}}\n").replies == {"hi.md": "Hello 👋"}
