@@ -10,7 +10,7 @@ import typer
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from classifiers.policy import Policy
     from gateway.cli.outlook import Told
@@ -31,6 +31,7 @@ class _Found:
 
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Gateway and policy files.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where there are notes, too.")] = False,
     json: Json = False,
 ) -> None:
     """Check gateway and policy files, and the files that they name: what is wrong, with its place. Of contracts, how
@@ -41,11 +42,18 @@ def check(
     found = _Found()
     for file in chosen:
         try:
-            (_check_policy if _is_policy(file) else _check_gateway)(file, found)
+            if _is_policy(file):
+                _check_policy(file, found)
+            else:
+                _check_gateway(file, chosen, found)
         except ConfigError as error:
             found.problems.extend(error.problems)
-    (_print_json if json else _print)(chosen, found)
-    if found.problems:
+    failed = bool(found.problems or (strict and found.notes))
+    if json:
+        _print_json(chosen, found)
+    else:
+        _print(chosen, found, failed=failed)
+    if failed:
         raise typer.Exit(Exit.USAGE)
 
 
@@ -70,15 +78,23 @@ def _print_json(files: list[Path], found: _Found) -> None:
     )
 
 
-def _print(files: list[Path], found: _Found) -> None:
+def _print(files: list[Path], found: _Found, *, failed: bool) -> None:
     for problem in found.problems:
         stderr().print(str(problem), style="red", soft_wrap=True)
     for note in found.notes:
         stderr().print(note, style="yellow", soft_wrap=True)
-    if not found.problems:
-        stdout().print(f"{len(files)} {'file' if len(files) == 1 else 'files'}, nothing wrong")
+    counts = [
+        _counted(len(files), "file"),
+        _counted(len(found.problems), "problem") if failed else "nothing wrong",
+        *([_counted(len(found.notes), "note")] if found.notes else []),
+    ]
+    (stderr() if failed else stdout()).print(", ".join(counts))
     for told in (*found.contracts, *found.judges):
         stdout().print(told.line, soft_wrap=True)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun if count == 1 else noun + 's'}"
 
 
 def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
@@ -162,41 +178,98 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
             yield from (("teacher", line) for line in str(error).splitlines())
 
 
-def _check_gateway(file: Path, found: _Found) -> None:
-    """A gateway file, its prices, and its rules against the policies beside it. Raises ConfigError."""
+def _check_gateway(file: Path, checked: list[Path], found: _Found) -> None:
+    """A gateway file, its prices, and its rules against the policies beside it and among the files that are checked.
+    Raises ConfigError."""
     from gateway.cli.judges import costs
     from gateway.config.bound import rule_problems
-    from gateway.config.load import gateway_notes, load_gateway, load_policy
-    from gateway.config.problems import ConfigError, did_you_mean
+    from gateway.config.load import gateway_notes, load_gateway
+    from gateway.config.problems import ConfigError
     from gateway.config.schema import LiteLLMUpstream
     from gateway.savings.prices import load_prices
     from gateway.upstreams.litellm import lacking
 
     loaded = load_gateway(file, os.environ, secrets=False)
     load_prices(loaded.prices, os.environ)
-    policies = {}
-    where = file.parent / "policies"
-    for path in sorted(where.glob("*.yaml")):
-        try:
-            policy = load_policy(path, os.environ, secrets=False)
-        except ConfigError:
-            continue  # a policy that is wrong itself is reported when it is checked itself
-        policies[policy.name] = policy
-    problems = rule_problems(loaded, policies)
-    if problems:
-        raise ConfigError(problems)
+    policies, unreadable = _policies(file.parent / "policies", checked)
     found.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
     found.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
     for name, upstream in loaded.settings.upstreams.items():
         if isinstance(upstream, LiteLLMUpstream) and (why := lacking()):
             what = f"{why}; until then its calls fail"
             found.notes.append(str(loaded.document.problem(("upstreams", name, "kind"), what)))
-    for index, rule in enumerate(loaded.settings.rules):
-        if rule.classifier not in policies:
-            what = (
-                f"no policy named {rule.classifier} can be read in {where}"
-                f"{did_you_mean(rule.classifier, policies)}; the rule's labels were not checked"
-            )
-            found.notes.append(str(loaded.document.problem(("rules", index, "classifier"), what)))
+    unknown, unchecked = _without_policy(loaded, policies, unreadable)
+    found.notes += map(str, unchecked)
+    problems = [*rule_problems(loaded, policies), *unknown]
+    if problems:
+        raise ConfigError(problems)
     found.contracts += _expect(loaded, found.notes)
     found.judges += costs(loaded, policies)
+
+
+def _policies(folder: Path, checked: list[Path]) -> "tuple[dict[str, Policy], set[str]]":
+    """The policies of a folder and among the checked files, by name; and the names of those that are wrong themselves,
+    which is reported where they are checked."""
+    from gateway.config.load import load_policy
+    from gateway.config.problems import ConfigError
+
+    policies: dict[str, Policy] = {}
+    unreadable = set()
+    for path in (*(path for path in checked if _may_be_policy(path)), *sorted(folder.glob("*.yaml"))):
+        try:
+            policy = load_policy(path, os.environ, secrets=False)
+        except ConfigError:
+            unreadable.add(_name_in(path))
+        else:
+            policies[policy.name] = policy
+    return policies, unreadable
+
+
+def _may_be_policy(file: Path) -> bool:
+    """As `_is_policy`; a file that is not YAML may be one where policies lie."""
+    from gateway.config.problems import ConfigError
+
+    try:
+        return _is_policy(file)
+    except ConfigError:
+        return file.parent.name == "policies"
+
+
+def _name_in(file: Path) -> str:
+    """A wrong policy's name; where it has none, its file's."""
+    from gateway.config import source
+    from gateway.config.problems import ConfigError
+
+    try:
+        data = source.read(file, os.environ).data
+    except ConfigError:
+        return file.stem
+    return str(data.get("name", file.stem)) if isinstance(data, dict) else file.stem
+
+
+def _without_policy(
+    loaded: "Loaded", policies: "Mapping[str, Policy]", unreadable: set[str]
+) -> "tuple[list[Problem], list[Problem]]":
+    """Rules whose classifier has no policy: (those where nothing else has its name, either; those whose labels could
+    not be checked, because the policy is wrong itself or only the trained classifier is there)."""
+    from classifiers.registry import Registry
+    from gateway.config.load import policy_file
+    from gateway.config.problems import did_you_mean
+
+    trained = Registry(loaded.models_dir).names()
+    unknown, unchecked = [], []
+    for index, rule in enumerate(loaded.settings.rules):
+        name, at = rule.classifier, ("rules", index, "classifier")
+        if name in policies:
+            continue
+        file = policy_file(loaded, name)
+        if name in unreadable or name in trained:
+            what = f"no policy named {name} can be read in {file.parent}; the rule's labels were not checked"
+            unchecked.append(loaded.document.problem(at, what))
+        else:
+            what = (
+                f"no policy is named {name}, and no trained classifier in {loaded.models_dir}; "
+                f"write {file}, or name another{did_you_mean(name, {*policies, *unreadable, *trained})}"
+            )
+            unknown.append(loaded.document.problem(at, what))
+    return unknown, unchecked

@@ -66,11 +66,70 @@ def test_a_rules_labels_are_held_against_the_policy(folder: Path) -> None:
     assert "no such label" in told["problems"][0]["message"]
 
 
-def test_what_could_not_be_checked_is_said(folder: Path) -> None:
+def test_a_classifier_that_nothing_names_is_a_problem(folder: Path) -> None:
+    (folder / "policies/shop.yaml").write_text(POLICY.replace("name: shop", "name: shops"))
+    code, told = checked(folder, "gateway.yaml", "policies/shop.yaml")
+    assert code == 2
+    [problem] = told["problems"]
+    assert (problem["line"], problem["path"]) == (8, ["rules", 0, "classifier"])
+    assert problem["message"] == (
+        f"no policy is named shop, and no trained classifier in {folder}/models; "
+        f'write {folder}/policies/shop.yaml, or name another; did you mean "shops"?'
+    )
+
+
+def test_a_policy_may_lie_elsewhere_among_the_checked_files(folder: Path) -> None:
+    (folder / "policies/shop.yaml").rename(folder / "mine.yaml")
+    assert checked(folder, "gateway.yaml")[0] == 2
+    code, told = checked(folder, "gateway.yaml", "mine.yaml")
+    assert (code, told["problems"], told["notes"]) == (0, [], [])
+    (folder / "mine.yaml").write_text(POLICY.replace("  hours:", "  house:"))
+    assert "no such label" in checked(folder, "gateway.yaml", "mine.yaml")[1]["problems"][0]["message"]
+
+
+def test_a_trained_classifier_needs_no_policy(folder: Path) -> None:
     (folder / "policies/shop.yaml").unlink()
+    version = folder / "models" / "shop" / VERSION
+    version.mkdir(parents=True)
+    (version / "manifest.json").write_text("{}")
     code, told = checked(folder, "gateway.yaml")
     assert (code, told["problems"]) == (0, [])
     assert "gateway.yaml:8:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
+
+
+@pytest.mark.parametrize("policy", [POLICY.replace("kind:", "knid:"), "a: [", "- name: shop", "about: a shop"])
+def test_a_policy_that_is_wrong_itself_is_no_problem_of_the_gateway(folder: Path, policy: str) -> None:
+    (folder / "policies/shop.yaml").write_text(policy)
+    code, told = checked(folder, "gateway.yaml")
+    assert (code, told["problems"]) == (0, [])
+    assert "the rule's labels were not checked" in told["notes"][0]
+    _, told = checked(folder, "gateway.yaml", "policies/shop.yaml")
+    assert {Path(problem["file"]).name for problem in told["problems"]} == {"shop.yaml"}
+
+
+NOTED = GATEWAY + "content: {keep: 30d}\n"
+WRONG = NOTED.replace("      hours: {answer", "      huors: {answer")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "flags", "code", "summary"),
+    [
+        (GATEWAY, [], 0, "2 files, nothing wrong"),
+        (GATEWAY, ["--strict"], 0, "2 files, nothing wrong"),
+        (NOTED, [], 0, "2 files, nothing wrong, 1 note"),
+        (NOTED, ["--strict"], 2, "2 files, 0 problems, 1 note"),
+        (WRONG, [], 2, "2 files, 1 problem, 1 note"),
+        (GATEWAY.replace("m: demo", "m: dmo, n: dmo"), ["--strict"], 2, "2 files, 2 problems"),
+    ],
+)
+def test_a_line_counts_what_was_found(folder: Path, gateway: str, flags: list[str], code: int, summary: str) -> None:
+    (folder / "gateway.yaml").write_text(gateway)
+    files = [str(folder / name) for name in ("gateway.yaml", "policies/shop.yaml")]
+    done = CliRunner().invoke(app, ["check", *files, *flags])
+    assert done.exit_code == code
+    said, other = (done.stderr, done.stdout) if code else (done.stdout, done.stderr)
+    assert said.splitlines()[-1] == summary
+    assert summary not in other
 
 
 def test_what_an_upstream_needs_and_is_not_installed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

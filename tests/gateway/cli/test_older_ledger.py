@@ -102,6 +102,10 @@ def run(*arguments: str) -> str:
 @pytest.mark.parametrize("lacks", LACKS)
 def test_check_and_show_leave_it_as_it_is(folder: Path, lacks: str) -> None:
     made(folder / "offramp.db", *LACKS[lacks])
+    for name in ("safe", "bank"):
+        trained = folder / "models" / name / "20260101-000000-00000000"
+        trained.mkdir(parents=True)
+        (trained / "manifest.json").write_text("{}")
     with unchanged(folder / "offramp.db"):
         told = json.loads(run("check", str(folder / "gateway.yaml"), "--json"))
         shown = json.loads(run("contract", "show", str(folder / "gateway.yaml"), "--json"))
