@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PIP_INSTALL := pip install --quiet --disable-pip-version-check
-# one version of each package for all Pythons and systems; transformers is resolved with the rest, so that
-# `make torch` finds one that fits, and left out, as torch is
+# One version of each package for all Pythons and systems. transformers is resolved with the rest but not written,
+# so that `make torch` finds a version that fits.
 COMPILE := .venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python --python-version 3.11 \
 	--universal --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock'

@@ -50,6 +50,13 @@ def test_what_the_wheel_is_built_from_is_copied() -> None:
     assert needed <= set(copied())
 
 
+def test_packages_come_from_the_lock() -> None:
+    runs = " && ".join(rest for word, rest in ALL if word == "RUN")
+    installs = [step for step in runs.split(" && ") if " install " in step]
+    assert "--require-hashes --requirement requirements/serve.lock" in installs[0]
+    assert all(re.search(r"--require-hashes|--no-deps|--constraint /tmp/constraints\.txt", step) for step in installs)
+
+
 def test_stages_copy_from_stages_before_them() -> None:
     names = [rest.partition(" AS ")[2] for word, rest in ALL if word == "FROM"]
     assert len(names) > 1
