@@ -35,22 +35,10 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("doctor", "rules.yaml", "--json"),
     ("discover", "calls.jsonl", "--bound", "10%", "--json"),
 )
-WRONG = """\
-version: 1
-upstreams:
-  paid: {kind: openai, base_url: "ftp://x", retry: 3}
-models: {gpt-4o: payd, gpt-4o: paid}
-rules:
-  - {name: A, classifier: tickets, then: {greting: {anser: x}, refund: blok}, when_unsure: ask}
-"""
-WORDS = ("red", "small", "old", "cheap", "light", "broken", "new", "wet", "green", "big")
-THINGS = ("shoes", "lamp", "chair", "kettle", "jacket", "phone")
 
 
 def outputs(workspace: Workspace) -> list[dict[str, Any]]:
     """A record for each command. The ledgers are those that the gateways wrote before."""
-    (workspace.folder / "wrong.yaml").write_text(WRONG, "utf-8")
-    (workspace.folder / "calls.jsonl").write_text("".join(json.dumps(call) + "\n" for call in log()), "utf-8")
     for name in ("made", "guarded"):
         shutil.rmtree(workspace.folder / name, ignore_errors=True)
         (workspace.folder / name).mkdir()
@@ -82,30 +70,3 @@ def masked(value: Any, key: str = "") -> Any:
         # of what belongs to a version of a classifier
         return "KEY" if key == "key" else mask(value)
     return value
-
-
-def log() -> list[dict[str, Any]]:
-    """Calls that ask a model for one of two labels, and some that ask for none."""
-    calls = []
-    for number, (word, thing) in enumerate((word, thing) for word in WORDS for thing in THINGS):
-        for kind, text in (
-            ("return", f"I want to send back the {word} {thing}"),
-            ("stock", f"is the {word} {thing} in stock"),
-        ):
-            system = "Answer with one word: return or stock."
-            turns = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-            usage = {"prompt_tokens": 30, "completion_tokens": 1, "total_tokens": 31}
-            choice = {"index": 0, "message": {"role": "assistant", "content": kind}, "finish_reason": "stop"}
-            answer = {
-                "id": f"c{number}",
-                "object": "chat.completion",
-                "created": 1_700_000_000 + number * 600,
-                "model": "gpt-4o",
-            }
-            calls.append(
-                {
-                    "request": {"model": "gpt-4o", "messages": turns},
-                    "response": {**answer, "choices": [choice], "usage": usage},
-                }
-            )
-    return calls

@@ -5,7 +5,6 @@ run to run (ids, times, dates, versions, ports, paths) or from processor to proc
 """
 
 import http.client
-import itertools
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -161,38 +159,10 @@ def columns(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rounded.items() if name not in UNSTORED | (ROUGH - {"confidence"})}
 
 
-def cases(gateway: str) -> Iterator[dict[str, Any]]:
-    """The gateway's requests, as requests.json spans them: every model with every text in every shape."""
-    told = json.loads((HERE / "requests.json").read_text("utf-8"))
-    for entry in told["cases"][gateway]:
-        if "model" not in entry:
-            yield entry
-            continue
-        spans = [listed(entry[key]) for key in ("model", "text", "shape")]
-        for model, text, shape in itertools.product(*spans):
-            content = told["texts"].get(text, text)
-            fields = spelt(told["shapes"][shape], content)
-            body = {
-                "model": model,
-                "messages": [{"role": "user", "content": content}],
-                **fields,
-                **entry.get("more", {}),
-            }
-            yield {**entry, "name": f"{model}: {text}: {shape}", "body": body}
-
-
-def spelt(value: Any, content: str) -> Any:
-    """A shape with the text where TEXT stands; in a text that is JSON itself, as JSON."""
-    if isinstance(value, str):
-        inner = json.dumps(content)[1:-1] if value.startswith("{") else content
-        return value.replace("TEXT", inner)
-    if isinstance(value, list):
-        return [spelt(one, content) for one in value]
-    return {key: spelt(one, content) for key, one in value.items()} if isinstance(value, dict) else value
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def cases(gateway: str) -> list[dict[str, Any]]:
+    """The gateway's requests: a body as JSON, or `raw` as Latin-1; `times` it is sent, the `coin` that falls."""
+    lines = (HERE / "requests.jsonl").read_text("utf-8").splitlines()
+    return [case for case in map(json.loads, lines) if case["gateway"] == gateway]
 
 
 def replay(gateway: Gateway) -> list[dict[str, Any]]:

@@ -182,22 +182,22 @@ def told(number: int, moves: list[str], standing: dict[str, Any], seen: list[Any
             rows = db.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall()
             if rows:
                 tables[name] = f"{len(rows)} rows {digest([[unpacked(value) for value in row] for row in rows])}"
-    brief = {
-        name: {key: value for key, value in one.items() if key not in ("attempt", "detector")}
-        for name, one in standing.items()
-    }
-    for one in brief.values():
-        for side in (one.get("missing"), one.get("flagging")):
-            if side:
-                side |= {"ordering": len(side["ordering"]), "rungs": [rung["threshold"] for rung in side["rungs"]]}
     return {
         "name": f"stream {number}",
         "moves": moves,
-        "contracts": rounded(brief),
+        "contracts": {name: brief(contract) for name, contract in standing.items()},
         "states": digest(standing),
         "decisions": digest(seen),
         "stored": tables,
     }
+
+
+def brief(contract: dict[str, Any]) -> dict[str, Any]:
+    """Where a contract stands, or each side of a safety rule's."""
+    sides = [name for name in ("missing", "flagging") if name in contract]
+    kept = ("phase", "threshold", "attempts", "pairs", "calls", "next_look", "fresh_from")
+    whole = {name: rounded(contract[name]) for name in kept if name in contract}
+    return whole | {side: brief(contract[side]) for side in sides}
 
 
 def unpacked(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Records what the code does now: `python -m tests.golden.record [requests|streams|commands …]`, all by default.
+"""Records what the code does now: `python -m tests.golden.record [replies|streams|commands …]`, all by default.
 
 Where a difference is meant, record again, and read the difference of the files before it is committed.
 """
@@ -15,10 +15,10 @@ from typing import Any
 from tests.golden import commands, driver, harness
 
 HERE = Path(__file__).parent
-KINDS = ("requests", "streams", "commands")
+KINDS = ("replies", "streams", "commands")
 
 
-def requests(workspace: driver.Workspace) -> list[dict[str, Any]]:
+def replies(workspace: driver.Workspace) -> list[dict[str, Any]]:
     """The records of all gateways, which start together."""
     gateways = [driver.Gateway(workspace, name) for name in driver.GATEWAYS]
     try:
@@ -47,13 +47,13 @@ def main(kinds: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if "streams" in kinds:
             write("streams", streams(Path(folder)))
-        if "requests" in kinds or "commands" in kinds:
+        if "replies" in kinds or "commands" in kinds:
             (Path(folder) / "work").mkdir()
             workspace = driver.Workspace(Path(folder) / "work")
             # the commands show the ledgers that the requests leave
-            found = requests(workspace)
-            if "requests" in kinds:
-                write("requests", found)
+            found = replies(workspace)
+            if "replies" in kinds:
+                write("replies", found)
             if "commands" in kinds:
                 write("commands", commands.outputs(workspace))
 

@@ -22,11 +22,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> d
 
 @pytest.fixture(scope="module")
 def replayed(workspace: driver.Workspace) -> list[dict[str, Any]]:
-    return record.requests(workspace)
+    return record.replies(workspace)
 
 
-def test_requests(replayed: list[dict[str, Any]]) -> None:
-    compare("requests", replayed)
+def test_replies(replayed: list[dict[str, Any]]) -> None:
+    compare("replies", replayed)
 
 
 def test_commands(workspace: driver.Workspace, replayed: list[dict[str, Any]]) -> None:
