@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from classifiers.policy import Policy
-from classifiers.runtime import Runtime
+from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Passage, Reading, Verdict
 from classifiers.worker import Worker
 

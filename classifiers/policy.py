@@ -17,10 +17,20 @@ from pydantic import (
     model_validator,
 )
 
-from classifiers.patterns.kind import Kind as Pattern
-from classifiers.record import Name, Record, Seed, Version, Words, WordsList, number, one_or_more, true_or_false
+from classifiers.fields import (
+    FrozenRecord,
+    Name,
+    Seed,
+    Share,
+    Version,
+    Words,
+    WordsList,
+    number,
+    one_or_more,
+    true_or_false,
+)
+from classifiers.patterns.find import Kind as Pattern
 from classifiers.teacher import Teachers
-from classifiers.units import Share
 
 OTHER = "other"
 """The label of a single-label verdict for text that is none of the policy's labels."""
@@ -61,7 +71,7 @@ Patterns = Annotated[
 ]
 
 
-class LabelGoal(Record):
+class LabelGoal(FrozenRecord):
     """What a safety label must reach, or all of them together: shares of harmful text caught and of harmless text
     flagged."""
 
@@ -75,7 +85,7 @@ class LabelGoal(Record):
         return {name: value for name, value in fill(self).items() if name not in left_open}
 
 
-class Slot(Record):
+class Slot(FrozenRecord):
     """Something that a message may fill in, and how its words are read as a value.
 
     values: of an enum, each with other words for it. currency: of money whose words name none (ISO 4217).
@@ -91,7 +101,7 @@ class Slot(Record):
     hours: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
 
-class Label(Record):
+class Label(FrozenRecord):
     """One label: what it means, key phrases, near misses, and the names other taxonomies give it.
 
     patterns: what tells the label by its form; it holds where one is found, and nothing of it is learned.
@@ -131,7 +141,7 @@ def _goals_of(kind: str) -> set[str]:
     return own if kind == "safety" else set(Goal.model_fields) - own
 
 
-class PolicyTest(Record):
+class PolicyTest(FrozenRecord):
     """A text that training never sees and the label, labels, `other` or `none` expected of it.
 
     system: the system prompt that it is read beside. slots: values expected, as they are written in the text or as they
@@ -150,7 +160,7 @@ class PolicyTest(Record):
         return self
 
 
-class Policy(Record):
+class Policy(FrozenRecord):
     """A policy file. `labels` keeps the file's order, which is the order of every score vector.
 
     A policy of kind slots without `labels` has one, named as itself; with one label, `other` is anything else.

@@ -5,13 +5,12 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from classifiers.record import Record, Secret, Words, WordsList, one_or_more
-from classifiers.units import Dollars
+from classifiers.fields import Dollars, FrozenRecord, Secret, Words, WordsList, one_or_more
 
 _SENTENCES = 40
 
 
-class Teacher(Record):
+class Teacher(FrozenRecord):
     """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
     rounds: how often at most a model is asked again, for labels that are confused. answer_tokens: how long an answer

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from classifiers.model import Threshold
+from classifiers.model.model import Threshold
 
 
 class Abstention(StrEnum):

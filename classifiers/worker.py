@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from classifiers.classifier import broken
-from classifiers.runtime import Runtime
+from classifiers.runtime.classifier import broken
+from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Reading, Verdict
 
 _log = logging.getLogger(__name__)

@@ -14,41 +14,40 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import gateway
 from classifiers import Reading, Runtime, Verdict, Worker
-from gateway import expected
-from gateway.asgi import ClientGone
-from gateway.audits import Audits
 from gateway.config.load import Loaded
-from gateway.contract.owner import Owner
-from gateway.contract.safety_owner import SafetyOwner
-from gateway.contract.safety_store import SafetyStore
-from gateway.contract.store import ContractStore
-from gateway.endpoints import classify, models, moderations, status
-from gateway.endpoints.chat import ChatEndpoint
-from gateway.engine import Engine
-from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
-from gateway.forgetting import Forgetting
-from gateway.in_use import InUse, edition
-from gateway.judge.contracted import Bounds
+from gateway.context import CLIENT_CLOSED, REQUEST_ID
+from gateway.contracts.audit import Audits
+from gateway.contracts.owner import Owner
+from gateway.contracts.repeat_calls import RepeatCalls
+from gateway.contracts.safety_owner import SafetyOwner
+from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.store import ContractStore
+from gateway.drain import UnderWay
+from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, error_body
+from gateway.http import classify, models, moderations
+from gateway.http.asgi import ClientGone
+from gateway.http.auth import Auth
+from gateway.http.chat import ChatEndpoint
+from gateway.http.direct import Engine
+from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
-from gateway.keeping import Keeping
-from gateway.ledger.calls import CallStore
+from gateway.judge.resolve import Bounds
+from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_store import CallStore
+from gateway.ledger.prices import PriceTable
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.store import Store
 from gateway.ledger.writer import LedgerWriter
-from gateway.metrics import Metrics
-from gateway.middleware.auth import Auth
-from gateway.middleware.request_id import RequestId
+from gateway.metrics import zero
+from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
-from gateway.reload import Reloader
-from gateway.repeats import Repeats
-from gateway.retrain import Retrainer
-from gateway.savings.prices import PriceTable
-from gateway.types import CLIENT_CLOSED, REQUEST_ID
-from gateway.under_way import UnderWay
+from gateway.serving.reload import Reloader
+from gateway.serving.retention import Forgetting
+from gateway.serving.retrain import Retrainer
+from gateway.serving.snapshot import Snapshots, edition
+from gateway.upstreams.base import Routes
 from gateway.upstreams.build import build_upstreams
-from gateway.upstreams.forward import Forwarder
-from gateway.upstreams.routes import Routes
-from gateway.wire.errors import error_body
+from gateway.upstreams.dispatch import Forwarder
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
@@ -72,12 +71,12 @@ def create_app(
     classify_texts = no_verdicts if worker is None else worker.classify
     writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
     metrics.watch(worker=worker, runtime=runtime, writer=writer)
-    in_use = InUse(edition(loaded, runtime))
+    in_use = Snapshots(edition(loaded, runtime))
     rules = in_use.edition.rules
     upstreams = build_upstreams(settings)
     forwarder = Forwarder(upstreams, metrics)
     notional = {name: upstream.notional for name, upstream in upstreams.items()}
-    expected.stand_at_zero(metrics, settings.models, rules, notional)
+    zero.stand_at_zero(metrics, settings.models, rules, notional)
     recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional)
     engine = Engine(
         in_use=in_use,
@@ -112,7 +111,7 @@ def create_app(
         on_lost=metrics.kept_calls_lost.inc,
     )
     under_way = UnderWay()
-    repeats = Repeats(forwarder=forwarder, recorder=recorder)
+    repeats = RepeatCalls(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(
         in_use=in_use,
         routes=routes,
@@ -214,11 +213,11 @@ def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], obj
         redirect_slashes=False,
     )
     v1 = APIRouter()
-    for router in (models.router(engine, int(time.time())), moderations.router(engine), classify.router(engine)):
+    for router in (models.models_router(engine, int(time.time())), moderations.router(engine), classify.router(engine)):
         v1.include_router(router)
     api.include_router(v1, prefix="/v1")
     api.include_router(v1, include_in_schema=False)
-    api.include_router(status.router(engine, writer))
+    api.include_router(models.status_router(engine, writer))
     api.add_exception_handler(ApiError, _api_error)  # type: ignore[arg-type]
     api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     api.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]

@@ -17,10 +17,14 @@ ApiError
     └── AnswerStalled   504 upstream_timeout
 
 Only an ApiError's own message reaches a client; anything else becomes InternalError with the request's id.
+
+Errors in OpenAI's shape.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
+
+import msgspec
 
 
 class ApiError(Exception):
@@ -145,3 +149,23 @@ class UpstreamTimeout(ApiError):
 
 class AnswerStalled(UpstreamTimeout):
     """The upstream fell silent in the middle of its answer: the call was made, and most likely costs."""
+
+
+class ErrorBody(msgspec.Struct):
+    """All four keys are always there."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(msgspec.Struct):
+    """`{"error": …}`."""
+
+    error: ErrorBody
+
+
+def error_body(error: ApiError) -> bytes:
+    """The JSON body for an error."""
+    return msgspec.json.encode(ErrorAnswer(ErrorBody(error.message, error.type, error.param, error.code)))

@@ -9,32 +9,29 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from classifiers.runtime import Runtime, key_of_version
+from classifiers.runtime.runtime import Runtime, key_of_version
 from classifiers.verdict import Reading, Verdict
-from gateway.audits import Audits, Open
-from gateway.in_use import InUse
-from gateway.judge.contracted import Bounds
+from gateway.answers.build import LocalAnswers, local_answers
+from gateway.context import Headers, Reply, RequestContext
+from gateway.contracts.audit import Audits, Open
+from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.judge.judge import Judge
-from gateway.judge.question import Shown
-from gateway.judge.settle import Pairs, Settling, ShownTo
-from gateway.keeping import Keeping
-from gateway.ledger.decided import note_decision, note_redacted
+from gateway.judge.protocol import Shown
+from gateway.judge.resolve import Bounds, Pairs, Settling, ShownTo
+from gateway.ledger.call_log import Keeping
 from gateway.ledger.recorder import Recorder
-from gateway.metrics import Metrics
-from gateway.output import Output
-from gateway.reading import roles
-from gateway.reading.request import Request, parse_chat
-from gateway.repeats import Repeats
-from gateway.rules import act, redaction
-from gateway.rules.decide import Decision
-from gateway.rules.match import matching
-from gateway.rules.redact import Placeholders
-from gateway.rules.rule import Act, Rule
-from gateway.rules.shaped import Shaped, shaped
-from gateway.types import Context, Headers, Reply
-from gateway.upstreams.base import Answer
-from gateway.upstreams.forward import Forwarder
-from gateway.upstreams.routes import Routes, Target, answered_by
+from gateway.metrics.observe import Metrics
+from gateway.output_rules import Output
+from gateway.redaction import apply
+from gateway.redaction.placeholders import Placeholders
+from gateway.requests import messages
+from gateway.requests.parse import Request, parse_chat
+from gateway.rules import act
+from gateway.rules.decide import Decision, note_decision, note_redacted
+from gateway.rules.rule import Act, Rule, matching
+from gateway.serving.snapshot import Snapshots
+from gateway.upstreams.base import Answer, Routes, Target, answered_by
+from gateway.upstreams.dispatch import Forwarder
 
 
 class Classify(Protocol):
@@ -52,7 +49,7 @@ class Pipeline:
     def __init__(
         self,
         *,
-        in_use: InUse,
+        in_use: Snapshots,
         routes: Routes,
         classify: Classify,
         forwarder: Forwarder,
@@ -61,7 +58,7 @@ class Pipeline:
         audits: Audits,
         judge: Judge,
         bounds: Bounds,
-        repeats: Repeats,
+        repeats: RepeatCalls,
         keeping: Keeping,
         classify_time_s: float,
         max_answer_bytes: int,
@@ -81,7 +78,7 @@ class Pipeline:
             ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
         )
 
-    async def chat(self, context: Context, body: bytes, headers: Headers) -> Reply:
+    async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
         """Answers one chat request. Raises ApiError; the record is the context's, and `record` closes it."""
         request = parse_chat(body)
         context.record.requested_model = request.model
@@ -92,13 +89,13 @@ class Pipeline:
         context.runtime = edition.runtime
         if not edition.rules:
             return await self._pass_through(context, request, targets, headers)
-        turns = roles.turns_of(request.messages)
+        turns = messages.turns_of(request.messages)
         rules, readings = met(edition.rules, request.model, turns)
         context.met = {rule.name: 0 for rule in rules}
         beside = tried(rules, readings, edition.proposed)
         verdicts = await self._ask(context, rules, [*readings, *(reading for _, reading in beside)])
         pairs = self._audits.told(list(zip(rules, verdicts, strict=False)))
-        labels = shaped(request, turns, pairs)
+        labels = local_answers(request, turns, pairs)
         opened = self._audits.flip(
             request,
             turns,
@@ -114,7 +111,7 @@ class Pipeline:
                 pairs,
                 readings,
                 labels=labels,
-                shape=partial(shaped, request, turns),
+                shape=partial(local_answers, request, turns),
                 held=held,
                 shown=partial(shown, request, turns),
             )
@@ -123,7 +120,7 @@ class Pipeline:
             raise
         placeholders = Placeholders()
         if decision.redactions:
-            request, decision, counts = redaction.of_request(request, turns, decision, placeholders)
+            request, decision, counts = apply.of_request(request, turns, decision, placeholders)
             self._metrics.observe_redacted(counts)
             note_redacted(context.record, counts)
         asked = {step.rule.name for step in decision.steps}
@@ -148,14 +145,14 @@ class Pipeline:
         )
 
     async def _pass_through(
-        self, context: Context, request: Request, targets: Sequence[Target], headers: Headers
+        self, context: RequestContext, request: Request, targets: Sequence[Target], headers: Headers
     ) -> Reply:
         """A request where there are no rules: a proxy's are many, and each step that decides nothing costs all of
         them."""
         answer = await self._forward(context, request, targets, headers, ())
         return await self._output.reply(context, request, answer, met=(), placeholders=Placeholders())
 
-    def record(self, context: Context) -> None:
+    def record(self, context: RequestContext) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
         self._keeping.over(context)
@@ -163,7 +160,9 @@ class Pipeline:
         if context.later:
             self._repeats.begin(context.later)
 
-    async def _ask(self, context: Context, rules: Sequence[Rule], readings: Sequence[Reading]) -> Sequence[Verdict]:
+    async def _ask(
+        self, context: RequestContext, rules: Sequence[Rule], readings: Sequence[Reading]
+    ) -> Sequence[Verdict]:
         if not readings:
             return ()
         verdicts = await self._timed(context, readings)
@@ -171,13 +170,13 @@ class Pipeline:
             self._metrics.observe_verdict(verdict, rule.name)
         return verdicts
 
-    async def _timed(self, context: Context, readings: Sequence[Reading]) -> Sequence[Verdict]:
+    async def _timed(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
         started = time.perf_counter()
         verdicts = await self._classify(readings, self._classify_time_s, context.runtime)
         context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
         return verdicts
 
-    def _act(self, context: Context, request: Request, decision: Decision, labels: Shaped) -> Reply:
+    def _act(self, context: RequestContext, request: Request, decision: Decision, labels: LocalAnswers) -> Reply:
         """What is answered or blocked here. Raises Blocked where a block is to be an HTTP error."""
         step = decision.step
         assert step is not None
@@ -191,7 +190,7 @@ class Pipeline:
 
     async def _forward(
         self,
-        context: Context,
+        context: RequestContext,
         request: Request,
         targets: Sequence[Target],
         headers: Headers,
@@ -219,15 +218,15 @@ def _size(text: str, request: Request) -> int:
     return len(text.encode()) * request.choices
 
 
-def shown(request: Request, turns: Sequence[roles.Turn], pairs: Pairs) -> ShownTo:
+def shown(request: Request, turns: Sequence[messages.Turn], pairs: Pairs) -> ShownTo:
     """What a judge may see of a request: what a model would be sent of it, redacted by all rules that redact."""
-    redacted = redaction.as_sent(request, turns, pairs)
+    redacted = apply.as_sent(request, turns, pairs)
 
     def seen(rule: Rule) -> Shown | None:
         if redacted is None:
             return None
-        left = roles.turns_of(redacted.messages)
-        reading = _reading(rule, left, roles.system_text(left))
+        left = messages.turns_of(redacted.messages)
+        reading = _reading(rule, left, messages.system_text(left))
         return None if reading is None else Shown.of(reading.texts, reading.system)
 
     return seen
@@ -244,21 +243,21 @@ def tried(
     ]
 
 
-def met(rules: Sequence[Rule], model: str, turns: Sequence[roles.Turn]) -> tuple[list[Rule], list[Reading]]:
+def met(rules: Sequence[Rule], model: str, turns: Sequence[messages.Turn]) -> tuple[list[Rule], list[Reading]]:
     """The rules that a request meets and that read of it, in order, and what the classifier of each is to read."""
-    system = roles.system_text(turns)
+    system = messages.system_text(turns)
     each = [(rule, _reading(rule, turns, system)) for rule in matching(rules, model, turns) if rule.roles]
     found = [(rule, reading) for rule, reading in each if reading is not None]
     return [rule for rule, _ in found], [reading for _, reading in found]
 
 
-def _reading(rule: Rule, turns: Sequence[roles.Turn], system: str) -> Reading | None:
+def _reading(rule: Rule, turns: Sequence[messages.Turn], system: str) -> Reading | None:
     """What a rule's classifier is to read of a request that the rule meets; None where nothing fits its template."""
-    texts, incomplete = roles.select(turns, rule.roles, last=rule.last_turn)
+    texts, incomplete = messages.select(turns, rule.roles, last=rule.last_turn)
     fitting, unknown = _inputs(rule, texts)
     if texts and not fitting:
         return None
-    own, _ = _inputs(rule, roles.select(turns, rule.roles & roles.SYSTEM, last=False)[0])
+    own, _ = _inputs(rule, messages.select(turns, rule.roles & messages.SYSTEM, last=False)[0])
     return rule.reading(fitting, incomplete=incomplete or unknown, system=system, alone=frozenset(own))
 
 

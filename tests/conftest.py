@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import resolve
-from classifiers.text.languages import Detector
+from classifiers.text.language import LanguageDetector
 
 # how fast examples are made and run tells of the machine and its load, not of the code
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,9 +43,9 @@ def encoder(prepared_dir: Path) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def detector() -> Detector:
+def detector() -> LanguageDetector:
     """The real detector of languages; it takes the better part of a second to open."""
-    return Detector()
+    return LanguageDetector()
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from benchmarks.banking77.speed import Speed, speeds
 from benchmarks.peers import plain
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder
+from classifiers.evaluation.evaluate import evaluate, top
 from classifiers.policy import Policy, Recipe
 from classifiers.training.calibrate import act_for_error
-from classifiers.training.evaluate import evaluate, top
 from classifiers.training.run import train
 
 LOW_ERROR = 0.02

@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.banking77.dataset import Dataset, with_rows
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Floats
+from classifiers.evaluation import metrics
+from classifiers.model.model import Floats
 from classifiers.policy import Policy
-from classifiers.training import statistics
 from classifiers.training.run import train
 
 HIDDEN = 20
@@ -64,7 +64,7 @@ def _scope(what: str, scores: Sequence[Floats]) -> Scope:
 
 def _auroc(inside: Floats, outside: Floats) -> float:
     truth = np.repeat([False, True], [len(inside), len(outside)])
-    return statistics.auroc(np.concatenate([inside, outside]), truth) or 0.0
+    return metrics.auroc(np.concatenate([inside, outside]), truth) or 0.0
 
 
 def _plain(encoder: Encoder, rows: Sequence[tuple[str, str]], asked: Sequence[Sequence[str]]) -> list[Floats]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.banking77.dataset import Dataset
 from classifiers import Reading, Runtime
-from classifiers.classifier import Classifier
-from classifiers.training.evaluate import top
+from classifiers.evaluation.evaluate import top
+from classifiers.runtime.classifier import Classifier
 
 _WARM = 50
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.contract.streams import Profile, alarms, certify, share_and_limit
 from benchmarks.machine import machine, versions
-from gateway.contract.audit import SHADOW
+from gateway.contracts.sampling import SHADOW
 
 RESULTS = Path(__file__).parents[1] / "results" / "contract.md"
 TARGET, CONFIDENCE = 0.02, 0.95

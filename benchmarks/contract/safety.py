@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.contract.bets import bets_above, bets_below
-from gateway.contract.bounds import spend
-from gateway.contract.safety import SafetyContract, SafetyTerms
+from gateway.contracts.bets import bets_above, bets_below
+from gateway.contracts.bounds import spend
+from gateway.contracts.safety_contract import SafetyContract, SafetyTerms
 
 Floats = NDArray[np.float64]
 
@@ -104,8 +104,8 @@ def alarm_after(traffic: Traffic, contract: SafetyContract, *, calls: int, seed:
 
 def live(terms: SafetyTerms, *, passes: float, flags: float) -> SafetyContract:
     """A contract that is live from the start, for `alarm_after`. passes, flags: scores below and from which it acts."""
-    from gateway.contract.bets import Alarm
-    from gateway.contract.state import Phase
+    from gateway.contracts.bets import Alarm
+    from gateway.contracts.contract import Phase
 
     contract = SafetyContract.new(terms)
     sides = [
@@ -141,7 +141,7 @@ def alarmed(
 ) -> Floats:
     """(streams,) after how many judged calls of one kind an alarm is raised; infinite where it is not. weight_wrong: of
     the wrong ones; those that are right weigh 1 or the most, as likely each."""
-    from gateway.contract.bets import LIMIT
+    from gateway.contracts.bets import LIMIT
 
     chance = np.random.default_rng(seed)
     bets = np.array(bets_above(target, heaviest))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.contract.bounds import clopper_pearson, spend
-from gateway.contract.detector import LIMIT, rates
-from gateway.contract.evidence import weighted_against_at_least
+from gateway.contracts.bounds import clopper_pearson, spend
+from gateway.contracts.detector import LIMIT, rates
+from gateway.contracts.evidence import weighted_against_at_least
 
 Floats = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.machine import machine, versions
-from classifiers.text.languages import Detector, detectable, strange
+from classifiers.text.language import LanguageDetector, detectable, strange
 from classifiers.text.normalise import normalise
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "language.md"
 ENGLISH = detectable(["en"])
 SHARE = 0.3
-"""As a classifier of one label abstains (classifiers/course.py)."""
+"""As a classifier of one label abstains (classifiers/runtime/run.py)."""
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds banking77/, snips/, safety/")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    detector = Detector()
+    detector = LanguageDetector()
     began = time.process_time()
     detector.open()
     opened = time.process_time() - began
@@ -36,14 +36,14 @@ def main() -> None:
     options.output.write_text(text, encoding="utf-8")
 
 
-def foreign(detector: Detector, text: str) -> bool:
+def foreign(detector: LanguageDetector, text: str) -> bool:
     """Whether the stretches that are surely not English make up enough of the text."""
     stretches = list(detector.stretches(normalise(text)))
     odd = sum(stretch.chars for stretch in stretches if strange(stretch, ENGLISH))
     return odd > 0 and odd >= SHARE * sum(stretch.chars for stretch in stretches)
 
 
-def english(detector: Detector, data: Path) -> Iterator[str]:
+def english(detector: LanguageDetector, data: Path) -> Iterator[str]:
     """A row for each set of English texts."""
     yield "| English texts | number | told to be foreign | share | processor µs a text |"
     yield "|---|---|---|---|---|"
@@ -54,7 +54,7 @@ def english(detector: Detector, data: Path) -> Iterator[str]:
         yield f"| {name} | {len(texts):,} | {wrong} | {wrong / len(texts):.2%} | {each:.0f} |"
 
 
-def asks(detector: Detector) -> Iterator[str]:
+def asks(detector: LanguageDetector) -> Iterator[str]:
     """A row for each language, and those that got past."""
     told: dict[str, list[str]] = {}
     code = ""

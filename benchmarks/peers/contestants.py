@@ -104,7 +104,7 @@ def offramp(task: Task, recipe: str = "frozen") -> Predict:
     from classifiers import Reading, Runtime
     from classifiers.policy import Policy
     from classifiers.training.run import train
-    from classifiers.training.write.speech import name_words
+    from classifiers.training.write.builtin import name_words
 
     names = sorted({label for _, label in task.rows})
     policy = Policy.model_validate(

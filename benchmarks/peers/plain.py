@@ -6,7 +6,7 @@ import numpy as np
 
 from classifiers.encoder.session import Encoder, embed
 from classifiers.policy import Policy
-from classifiers.training.write.speech import name_words, positive
+from classifiers.training.write.builtin import name_words, positive
 
 Rows = Sequence[tuple[str, str]]
 """(text, label) each."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine, versions
 from classifiers import Reading, Runtime
-from classifiers.slots.markup import parse
+from classifiers.slots.fill import parse
 from classifiers.verdict import SlotValue
 
 HERE = Path(__file__).parent

@@ -13,15 +13,16 @@ import yaml
 
 from benchmarks.starters.frozen import frozen
 from benchmarks.starters.sets import AILUMINATE, BANK, beside, public
-from classifiers import Runtime, artifact
-from classifiers.artifact import Artifact
+from classifiers import Runtime
 from classifiers.errors import ArtifactError
+from classifiers.evaluation.suite import run
+from classifiers.model import artifact
+from classifiers.model.artifact import Artifact
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
-from classifiers.suite.run import run
-from classifiers.suite.table import markdown
+from classifiers.report.figures import markdown
 from classifiers.text.normalise import normalise
-from classifiers.text.reveal import reveal
+from classifiers.text.payloads import reveal
 from classifiers.training.run import train
 
 NAME = "harmful-content"

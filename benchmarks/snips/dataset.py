@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from classifiers.policy import Policy
-from classifiers.slots.tags import Mark
+from classifiers.slots.tags import SlotMark
 
 _HERE = Path(__file__).parent
 SENTENCES = _HERE / "sentences.jsonl"
@@ -50,7 +50,7 @@ class Utterance:
             words[last] += f"]({name})"
         return " ".join(words)
 
-    def covered(self, marks: Sequence[Mark]) -> set[tuple[str, int, int]]:
+    def covered(self, marks: Sequence[SlotMark]) -> set[tuple[str, int, int]]:
         """The words that places in its text cover, in part or whole."""
         places = self._places()
         return {

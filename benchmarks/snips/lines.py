@@ -11,12 +11,13 @@ from pathlib import Path
 
 from benchmarks.progress import Lines
 from benchmarks.snips.dataset import Utterance, described, read, with_rows, written
-from classifiers import Reading, Runtime, Verdict, artifact
+from classifiers import Reading, Runtime, Verdict
 from classifiers.errors import ArtifactError
+from classifiers.evaluation.evaluate import top
+from classifiers.model import artifact
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
-from classifiers.slots.tags import Mark
-from classifiers.training.evaluate import top
+from classifiers.slots.tags import SlotMark
 from classifiers.training.run import train
 
 _WARM = 50
@@ -86,7 +87,10 @@ def scores(messages: Sequence[Utterance], verdicts: Sequence[Verdict]) -> dict[s
     """What verdicts are worth. An intent is the likeliest, whether or not it was certain enough to be named."""
     intents = [top(verdict)[0] == message.intent for message, verdict in zip(messages, verdicts, strict=True)]
     pairs = [
-        (message.spans, message.covered([Mark(name=one.slot, start=one.start, end=one.end) for one in verdict.slots]))
+        (
+            message.spans,
+            message.covered([SlotMark(name=one.slot, start=one.start, end=one.end) for one in verdict.slots]),
+        )
         for message, verdict in zip(messages, verdicts, strict=True)
     ]
     both = sum(len(wanted & given) for wanted, given in pairs)

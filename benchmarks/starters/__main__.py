@@ -13,11 +13,12 @@ from benchmarks.progress import Lines
 from benchmarks.starters.frozen import frozen
 from benchmarks.starters.guards import guard_lines
 from benchmarks.starters.sets import beside, jsonl, own, public
-from classifiers import Reading, Runtime, Verdict, artifact
+from classifiers import Reading, Runtime, Verdict
 from classifiers.errors import ArtifactError
+from classifiers.evaluation.evaluate import evaluate
+from classifiers.model import artifact
+from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
-from classifiers.registry import Registry
-from classifiers.training.evaluate import evaluate
 from classifiers.training.run import train
 
 HERE = Path(__file__).parent

@@ -24,15 +24,16 @@ from benchmarks.starters.sets import (
     prompted,
     public,
 )
-from classifiers import Reading, Runtime, Verdict, artifact
-from classifiers.artifact import Artifact
-from classifiers.classifier import from_model
+from classifiers import Reading, Runtime, Verdict
 from classifiers.encoder.session import Encoder
-from classifiers.model import Model, Stage, Threshold
+from classifiers.evaluation import suite
+from classifiers.evaluation.evaluate import evaluate
+from classifiers.model import artifact
+from classifiers.model.artifact import Artifact
+from classifiers.model.model import Model, Stage, Threshold
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
-from classifiers.suite import run as suite
-from classifiers.training.evaluate import evaluate
+from classifiers.runtime.classifier import from_model
 
 ABOUT = {
     "harmful-content": (AILUMINATE, SURGE, HATECHECK, CONTRAST, REFUSALS, BANK),

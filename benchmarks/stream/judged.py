@@ -17,11 +17,12 @@ import numpy as np
 from benchmarks.machine import machine, versions
 from benchmarks.progress import Lines
 from benchmarks.starters.sets import CONTRAST, HATECHECK, REFUSALS, SURGE, public
-from classifiers import Reading, Runtime, artifact
-from classifiers.registry import Registry
+from classifiers import Reading, Runtime
+from classifiers.model import artifact
+from classifiers.model.registry import Registry
 from classifiers.training.run import train
 from gateway.config.load import load_policy
-from gateway.contract.safety import SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_contract import SafetyContract, SafetyTerms, Zone
 
 POLICY = Path(__file__).parents[2] / "config" / "policies" / "harmful-content.yaml"
 RESULTS = Path(__file__).parents[1] / "results" / "safety_stream.md"

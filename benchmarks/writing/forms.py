@@ -6,8 +6,8 @@ from functools import partial
 
 from benchmarks.writing.tasks import Task, Vectors, accuracy
 from classifiers.policy import Policy
+from classifiers.training.prepare import place_near_misses
 from classifiers.training.rows import Row
-from classifiers.training.scope import place_near_misses
 from classifiers.training.write import builtin
 
 NOTHING = "nothing"

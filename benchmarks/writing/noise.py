@@ -7,7 +7,7 @@ from functools import partial
 
 from benchmarks.banking77.dataset import few
 from benchmarks.writing.tasks import Labelled, Task, Vectors, accuracy
-from classifiers.training.doubt import described, review
+from classifiers.training.label_noise import described, review
 from classifiers.training.rows import Origin, Row
 from classifiers.training.write import builtin
 

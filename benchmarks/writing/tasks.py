@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.banking77 import dataset
-from classifiers.cascade import score
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Floats
+from classifiers.model.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.fit.model import fit
-from classifiers.training.fit.trained import Trained
-from classifiers.training.progress import Silent
+from classifiers.runtime.cascade import score
+from classifiers.training.fit.fitted import MeasuredModel, Silent
+from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 
 _HELD = 3000
@@ -79,7 +78,7 @@ class Vectors:
 
 def accuracy(task: Task, rows: Sequence[Row], vectors: Vectors, seed: int) -> float:
     """Of a head fitted on the rows, on what the task holds back."""
-    found: Trained = fit(
+    found: MeasuredModel = fit(
         task.policy,
         rows,
         vectors.of([row.text for row in rows]),

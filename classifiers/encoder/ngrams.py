@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.description import MODEL, TOKENIZER, Description
-from classifiers.encoder.graph import Graph
 from classifiers.encoder.prepare import RECIPE, SENTENCES
+from classifiers.encoder.session import MODEL, TOKENIZER, Description, Graph
 from classifiers.encoder.source import sha256_of
 from classifiers.encoder.tokens import Tokens
-from classifiers.model import Floats
+from classifiers.model.model import Floats
 from classifiers.text.normalise import normalise
 
 FAR = 300.0

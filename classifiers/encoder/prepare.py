@@ -5,6 +5,9 @@ quantisation with signed 8-bit weights for each channel (`quantise`). The same s
 the norms after them stay apart: joined, ONNX Runtime takes eight times as long for them. A few sentences are encoded
 with the 32-bit graph as well, so that whoever opens the result can tell whether this processor computes int8
 faithfully.
+
+Everyday texts of many kinds, by which it is seen how large an encoder's activations get. Changing one changes
+every prepared encoder: raise `prepare.RECIPE`.
 """
 
 import hashlib
@@ -20,18 +23,48 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.encoder import relative
-from classifiers.encoder.attention import join
-from classifiers.encoder.description import DESCRIPTION, MODEL, TOKENIZER, Description
-from classifiers.encoder.graph import Graph
-from classifiers.encoder.publish import publish
+from classifiers.encoder import fuse
+from classifiers.encoder.fuse import join
 from classifiers.encoder.quantise import quantise
-from classifiers.encoder.samples import SAMPLES
-from classifiers.encoder.source import Source, resolve, sha256_of, verify
+from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Graph
+from classifiers.encoder.source import EncoderSource, resolve, sha256_of, verify
 from classifiers.encoder.tokens import Tokens
 from classifiers.errors import EncoderError
-from classifiers.model import EncoderId
+from classifiers.model.model import EncoderId
+from classifiers.model.registry import publish
 from classifiers.text.normalise import normalise
+
+SAMPLES = (
+    "will it be sunny this weekend",
+    "Could you tell me how long delivery to Ireland takes, please?",
+    "play some jazz and turn the volume down a bit",
+    "my order arrived damaged, I want a refund!!",
+    "what is 18 percent of 240",
+    "Write a short story about a dog that gets lost in the snow and finds its way home.",
+    "def add(a, b):\n    return a + b",
+    "ok",
+    "THIS IS THE THIRD TIME I AM ASKING",
+    "The committee approved the budget for 2026 on Tuesday, subject to two amendments.",
+    "pls help cant log in since ystrday",
+    "You are a helpful assistant. Answer in one word.",
+    "Ich habe mein Passwort vergessen",
+    "¿Dónde está mi pedido?",
+    "book a table for four at an Italian restaurant near the station tonight at half past seven",
+    "How do vaccines work, and why do some of them need a second dose after six months?",
+    '{"id": 7, "status": "pending", "amount": 19.99}',
+    "I hate waiting in line",
+    "thanks, that worked",
+    "Please change the e-mail address of my account from anna@example.com to a.smith@example.org.",
+    "why was my payment declined?",
+    "the film was slow at first but the ending made up for it",
+    "Patient reports mild headache and nausea since Friday; no fever.",
+    "Rate this album five out of six stars",
+    "Meeting notes: 1) hire two engineers 2) move the launch to March 3) ask legal about the licence",
+    "where can I park",
+    "Tell me a joke about penguins",
+    "She sells sea shells by the sea shore, and he buys them by the dozen for his grandmother in Leeds.",
+)
+
 
 RECIPE = 4
 """Raised whenever the steps below change what comes out, so that no older cache is taken for it."""
@@ -53,7 +86,7 @@ SENTENCES = (
 Progress = Callable[[str], None]
 
 
-def prepare(source: Source, models_dir: Path, progress: Progress | None = None) -> Path:
+def prepare(source: EncoderSource, models_dir: Path, progress: Progress | None = None) -> Path:
     """The folder of the prepared encoder, made now (some seconds) or found in `<models_dir>/encoders/`.
 
     progress: called with a word for each step, only where there is something to do.
@@ -102,7 +135,7 @@ def _told(encoder: EncoderId) -> str:
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
 
-def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:
+def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, progress: Progress | None = None) -> None:
     """Write a prepared encoder into an existing, empty folder, without any cache. int8: else it keeps 32 bits.
 
     Raises EncoderError where the source's files cannot be prepared.
@@ -136,7 +169,7 @@ def write_prepared(source: Source, folder: Path, *, int8: bool = True, progress:
     ).write(folder)
 
 
-def _fuse(source: Source, folder: Path) -> Any:
+def _fuse(source: EncoderSource, folder: Path) -> Any:
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_by_fusion
 
@@ -147,7 +180,7 @@ def _fuse(source: Source, folder: Path) -> Any:
         model = _load(source.model, folder)
         fused = optimize_by_fusion(model, "bert", optimization_options=fusions, **size).model
         join(fused)
-        relative.fuse(fused, source.heads)
+        fuse.fuse(fused, source.heads)
         _declare(fused)
     except Exception as error:  # onnx and the optimizer raise whatever they come upon
         raise EncoderError(f"{source.model} could not be fused: {type(error).__name__}: {error}") from error

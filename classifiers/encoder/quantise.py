@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.errors import EncoderError
-from classifiers.model import Floats
+from classifiers.model.model import Floats
 
 _STRENGTH = 0.8
 """How much of a channel's spread goes into its weights; 0.7 to 0.9 are alike."""
@@ -63,7 +63,7 @@ def _largest(model: Any, windows: Sequence[Sequence[int]]) -> dict[str, Floats]:
     """The largest magnitude of each channel of each tensor that a product reads."""
     import onnx
 
-    from classifiers.encoder.graph import Graph
+    from classifiers.encoder.session import Graph
 
     watched = onnx.ModelProto()
     watched.CopyFrom(model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from classifiers.errors import EncoderError
-from classifiers.text.languages import ANY, code_of
+from classifiers.text.language import ANY, code_of
 
 Pooling = Literal["mean", "cls", "last"]
 """Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
@@ -32,7 +32,7 @@ _HUB_FILES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EncoderSource:
     """An encoder's files as they were found.
 
     name: the source as an artifact records it.
@@ -92,7 +92,7 @@ _PACKAGES: Mapping[str, _Packaged] = {
 }
 
 
-def resolve(source: str | None, base_dir: Path | None = None) -> Source:
+def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
     """Find the files of a source; relative folders are taken from `base_dir` (default: where we run).
 
     Raises EncoderError where the source is unknown, not installed, incomplete or out of reach.
@@ -133,7 +133,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(source: Source) -> Mapping[Path, str]:
+def verify(source: EncoderSource) -> Mapping[Path, str]:
     """The sha256 of each of the source's files. Raises EncoderError where one is not as it should be."""
     found = {path: sha256_of(path) for path in source.files}
     for path, wanted in source.digests.items():
@@ -142,7 +142,7 @@ def verify(source: Source) -> Mapping[Path, str]:
     return found
 
 
-def _from_package(name: str) -> Source:
+def _from_package(name: str) -> EncoderSource:
     packaged = _PACKAGES.get(name)
     if packaged is None:
         hint = f". It can be a larger_encoder: package:{name}" if name in _LARGER else ""
@@ -158,7 +158,7 @@ def _from_package(name: str) -> Source:
         if path is None or not path.is_file():
             raise EncoderError(f"package {name} {distribution.version} carries no {suffix}; install it again")
         paths[suffix] = path
-    return Source(
+    return EncoderSource(
         name=f"package:{name}",
         model=paths[packaged.model],
         data=(paths[packaged.data],),
@@ -169,12 +169,12 @@ def _from_package(name: str) -> Source:
     )
 
 
-def _of_folder(folder: Path, written: str) -> Source:
+def _of_folder(folder: Path, written: str) -> EncoderSource:
     """Called by where it is found from anywhere: an artifact records that, and need not lie where its policy did."""
     return replace(_from_folder(folder, written), name=f"folder:{folder.resolve()}")
 
 
-def _from_folder(folder: Path, name: str) -> Source:
+def _from_folder(folder: Path, name: str) -> EncoderSource:
     if not folder.is_dir():
         raise EncoderError(f"encoder {name}: {folder} is not a folder")
     models = [path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.is_file()]
@@ -188,7 +188,7 @@ def _from_folder(folder: Path, name: str) -> Source:
     config = _read_json(folder / "config.json")
     heads, dimensions = int(config.get("num_attention_heads", 0)), int(config.get("hidden_size", 0))
     pooling, max_tokens = folder_settings(folder)
-    return Source(
+    return EncoderSource(
         name=name,
         model=models[0],
         data=tuple(sorted(path for name in _DATA for path in models[0].parent.glob(name))),
@@ -218,7 +218,7 @@ def _pooling(config: Mapping[str, Any], pooling: Mapping[str, Any]) -> Pooling:
     return "last" if pooling.get("pooling_mode_lasttoken", decoder and not pooling) else "mean"
 
 
-def _from_hub(name: str) -> Source:
+def _from_hub(name: str) -> EncoderSource:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from classifiers.patterns.digits import AFTER, BEFORE
+from classifiers.patterns.numbers import AFTER, BEFORE
 
 _GAP = r"[ \t.\-/()]{0,3}"
 _AFTER = rf"(?:{AFTER}|(?=(?i:x|ext)\.?[ \t]?\d))"

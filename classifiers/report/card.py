@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from classifiers.report import cautions, provenance
-from classifiers.report.figures import counted, interval, number, percent, wrong
+from classifiers.report import figures
+from classifiers.report.markup import counted, interval, number, percent, wrong
 
 FILE = "MODEL_CARD.md"
 _WEAKEST = 5
@@ -41,13 +41,13 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from (f"- Not published: {line}" for line in report.get("missed", ()))
     yield from _weakest(held)
-    if told := provenance.caution(report):
+    if told := figures.teacher_caution(report):
         yield f"- {told}"
-    if aim := cautions.aim(report):
+    if aim := figures.aim(report):
         yield f"- {aim}"
     if report["encoder"]:
         yield "- It was trained for the languages that its policy names; text that is surely in another one abstains."
-    if poor := cautions.languages(report):
+    if poor := figures.languages(report):
         yield f"- {poor}"
     if report.get("patterns"):
         yield "- Patterns find what has the form that they know; the same told in words passes."
@@ -56,7 +56,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figures(report: Mapping[str, Any], held: Mapping[str, Any]) -> Iterator[str]:
-    where, sure = f"held-out {provenance.where(report)}", _sure(held["accuracy"], held["interval"])
+    where, sure = f"held-out {figures.where(report)}", _sure(held["accuracy"], held["interval"])
     if "flagged" in held and report["kind"] != "safety":
         yield f"On {where}: {percent(held['accuracy'])} of texts are given just their labels{sure};"
         yield from _answers(held)

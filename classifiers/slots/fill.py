@@ -1,19 +1,140 @@
-"""Words and their tags' logits → what a text fills in, as values; and what a verdict says of it. Pure."""
+"""Words and their tags' logits → what a text fills in, as values; and what a verdict says of it. Pure.
 
-from collections.abc import Sequence
+A sentence whose slots are marked: `a table at [7 pm](time)`. Pure.
+
+What of a policy's slots does not fit together. Pure.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 
 import numpy as np
 
 from classifiers.encoder.tokens import Words
-from classifiers.model import Floats, Model
-from classifiers.policy import Policy
+from classifiers.model.model import Floats, Model
+from classifiers.policy import Label, Policy, Slot
 from classifiers.slots import tags
-from classifiers.slots.tags import Run
-from classifiers.slots.values.read import read
+from classifiers.slots.tags import Run, SlotMark
+from classifiers.slots.values import read
+from classifiers.slots.values.read import read_value
 from classifiers.verdict import Abstention, SlotValue, Verdict
+
+_MARK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
+_WORD = re.compile(rf"(?:{_MARK.pattern}|\S)+")
+_SHOWN = 20
+"""Characters on either side of what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A text and the places of its slots, in order, none overlapping."""
+
+    text: str
+    marks: tuple[SlotMark, ...] = ()
+
+    def value(self, mark: SlotMark) -> str:
+        """What stands there."""
+        return self.text[mark.start : mark.end]
+
+
+def parse(sentence: str, slots: Sequence[str]) -> Marked:
+    """`[7 pm](time)` → a mark where `time` is a slot, in whatever case.
+
+    Raises ValueError naming a mark without a value or without a slot, or that is none for want of a bracket or for a
+    blank between.
+    """
+    names = {name.casefold(): name for name in slots}
+    text, marks, done = "", [], 0
+    for match in _MARK.finditer(sentence):
+        value, name = match[1].strip(), names.get(match[2].casefold())
+        if name is None:
+            known = ", ".join(slots) or "none"
+            raise ValueError(f"{match[0]!r} names no slot; there are {known}; of a link, give the words alone")
+        if not value:
+            raise ValueError(f"{match[0]!r} marks nothing")
+        text += sentence[done : match.start()]
+        marks.append(SlotMark(name=name, start=len(text), end=len(text) + len(value)))
+        text += value
+        done = match.end()
+    text += sentence[done:]
+    mangled = re.search(rf"\](?:\(|\s+\(\s*(?:{'|'.join(map(re.escape, slots))})\s*\))", text, re.IGNORECASE)
+    if mangled:
+        shown = text[max(0, mangled.start() - _SHOWN) : mangled.end() + _SHOWN]
+        raise ValueError(f"{shown!r} holds what is no mark; one is [value](slot), without a blank between")
+    return Marked(text=text, marks=tuple(marks))
+
+
+def words(sentence: str) -> list[str]:
+    """Its words; what stands within a mark is not parted."""
+    return [match[0] for match in _WORD.finditer(sentence)]
+
+
+def replaced(marked: Marked, values: Sequence[str]) -> Marked:
+    """The same sentence with other values, one for each mark."""
+    text, marks, done = "", [], 0
+    for mark, value in zip(marked.marks, values, strict=True):
+        text += marked.text[done : mark.start]
+        marks.append(SlotMark(name=mark.name, start=len(text), end=len(text) + len(value)))
+        text += value
+        done = mark.end
+    return Marked(text=text + marked.text[done:], marks=tuple(marks))
+
+
+Path = tuple[str | int, ...]
+
+
+def slot_problems(policy: Policy) -> Iterator[tuple[Path, str]]:
+    """(where in the policy, what is wrong there)."""
+    if policy.kind == "slots" and not policy.slots:
+        yield ("slots",), "a policy of kind slots needs slots:"
+    if policy.slots and policy.kind not in {"slots", "intent"}:
+        yield ("slots",), f"kinds slots and intent have slots, {policy.kind} has none"
+    if policy.slots and policy.first_stage is True:
+        yield ("first_stage",), "true is not for policies with slots: their encoder finds these in every text"
+    for name, slot in policy.slots.items():
+        yield from _types(name, slot)
+    for label, described in policy.labels.items():
+        yield from _label(policy, label, described)
+    for index, test in enumerate(policy.tests):
+        for name in test.slots:
+            if name not in policy.slots:
+                yield ("tests", index, "slots", name), _no_slot(policy, name)
+
+
+def _types(name: str, slot: Slot) -> Iterator[tuple[Path, str]]:
+    if slot.type == "enum" and not slot.values:
+        yield ("slots", name), "an enum needs values:"
+    for word, names in read.shared(slot.values).items():
+        which = " and ".join(names)
+        yield ("slots", name, "values", names[-1]), f"{word!r} would be {which}, so it could never be told which"
+    for option, kind in (("values", "enum"), ("currency", "money"), ("hours", "time")):
+        if getattr(slot, option) and slot.type != kind:
+            yield ("slots", name, option), f"is for a slot of type {kind}, not {slot.type}"
+
+
+def _label(policy: Policy, label: str, described: Label) -> Iterator[tuple[Path, str]]:
+    for option in ("slots", "required"):
+        for index, name in enumerate(getattr(described, option) or ()):
+            if name not in policy.slots:
+                yield ("labels", label, option, index), _no_slot(policy, name)
+            elif name not in policy.slots_of(label):
+                what = f"{name} is none of the label's slots:, so nothing could fill it; add it there"
+                yield ("labels", label, option, index), what
+    for option, sentences in (("examples", described.examples), ("not", described.not_)) if policy.slots else ():
+        for index, sentence in enumerate(sentences):
+            try:
+                parse(sentence, tuple(policy.slots))
+            except ValueError as error:
+                yield ("labels", label, option, index), str(error)
+
+
+def _no_slot(policy: Policy, name: str) -> str:
+    near = get_close_matches(name, list(policy.slots), n=1)
+    return f"no slot {name}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +177,7 @@ def with_slots(
 def _value(policy: Policy, name: str, run: Run, tagged: Tagged, *, now: datetime, index: int) -> SlotValue:
     start, end = tagged.words.places[run.first][0], tagged.words.places[run.last][1]
     raw = tagged.text[start:end]
-    value = read(policy.slots[name], raw, now, languages=policy.languages)
+    value = read_value(policy.slots[name], raw, now, languages=policy.languages)
     return SlotValue(
         slot=name,
         start=start,

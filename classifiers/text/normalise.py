@@ -4,13 +4,100 @@ Written against the character attacks that work on published guards (arXiv 2504.
 variation selectors that carry text, zero-width characters, bidirectional overrides, fullwidth and
 mathematical letters, lookalikes of other scripts, stacked marks, upside-down writing, letters spaced out,
 digits for letters and deletion characters. Genuine text of any script stays what it is.
+
+Characters that delete the one before them, as keys do: what they leave, and what was stored. Pure.
+
+Upside-down writing: turned letters, read from the end of the line. Pure.
 """
 
 import re
 import unicodedata
+from itertools import pairwise
 
-from classifiers.text import deletions, leet, lookalikes, parted, turned
-from classifiers.text.lookalikes import DRAWN
+from classifiers.text import confusables, spacing
+from classifiers.text.confusables import DRAWN
+
+_KEYS = frozenset("\b\x7f")
+_TOKEN = re.compile(r"\S+")
+_DELETED_WORD = re.compile("([A-Za-z]+)(?:'(?:s|t|d|m|ll|re|ve))?(?![A-Za-z])")
+
+
+def undo_deletions(text: str) -> str:
+    """What is left of the text."""
+    return text if _KEYS.isdisjoint(text) else "".join(text[at] for at in _left(text))
+
+
+def _stored_deletions(text: str) -> str:
+    """The text with what was deleted and without the characters that did; in words that are known only without single
+    letters which were deleted, these stay deleted: they were strewn in.
+    """
+    return text if _KEYS.isdisjoint(text) else _TOKEN.sub(_stored, text)
+
+
+def _left(text: str) -> list[int]:
+    """The places of the characters that are not deleted."""
+    left: list[int] = []
+    for place, char in enumerate(text):
+        if char not in _KEYS:
+            left.append(place)
+        elif left:
+            left.pop()
+    return left
+
+
+def _stored(match: re.Match[str]) -> str:
+    token = match[0]
+    if _KEYS.isdisjoint(token):
+        return token
+    typed, left = [place for place, char in enumerate(token) if char not in _KEYS], _left(token)
+    stored, read = ("".join(token[place] for place in places) for places in (typed, left))
+    kept = frozenset(left)
+    several = any(kept.isdisjoint(pair) for pair in pairwise(typed))
+    return stored if several or _known(stored) or not _known(read) else read
+
+
+def _known(text: str) -> bool:
+    from classifiers.text.lexicon import RANKS
+
+    return all(word.lower() in RANKS for word in _DELETED_WORD.findall(text))
+
+
+_LETTERS = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz"
+_UPRIGHT = str.maketrans(
+    {
+        **dict(zip(_LETTERS, "abcdefghijklmnopqrstuvwxyz", strict=True)),
+        "¿": "?",
+        "¡": "!",
+        "ı": "i",
+        "˙": ".",
+        ",": "'",
+        "'": ",",
+    }
+)
+_ONLY_TURNED = frozenset("ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ")
+"""Letters that hardly stand anywhere but in upside-down writing."""
+
+
+def undo_upside_down(text: str) -> str:
+    """The text with its upside-down lines read upright, behind what stands upright in them already."""
+    if len(_ONLY_TURNED.intersection(text)) < 2:
+        return text
+    return "\n".join(map(_read_line, text.split("\n")))
+
+
+def _read_line(line: str) -> str:
+    turned = sum(char in _ONLY_TURNED for char in line)
+    if turned < 2 or turned * 4 <= sum(char.isalpha() for char in line):
+        return line
+    from classifiers.text.lexicon import unturned
+
+    upright = " ".join(word for word in line.split() if _ONLY_TURNED.isdisjoint(word))
+    return f"{unturned(upright, _turn, 1)} {_turn(line)}"
+
+
+def _turn(text: str) -> str:
+    return text.lower().translate(_UPRIGHT)[::-1]
+
 
 LONGEST_WORD = 90
 """Characters, of which a Hangul syllable or a letter with its accent are two or three (NFD); longer words are split,
@@ -69,15 +156,15 @@ def normalise(text: str) -> str:
 def as_stored(text: str) -> str:
     """The text without the characters that make `normalise` leave out some of what is stored: those that delete what
     is before them or turn what is behind them."""
-    return deletions.as_stored(text.replace("\u202e", ""))
+    return _stored_deletions(text.replace("\u202e", ""))
 
 
 def _pass(text: str) -> str:
     if not text.isascii():
         text = _unhide(text)
     if _CONTROL.search(text):
-        text = _CONTROL.sub("", deletions.read(text))
-    text = leet.read(parted.join(text))
+        text = _CONTROL.sub("", undo_deletions(text))
+    text = confusables.undo_leet(spacing.join(text))
     words = text.split()
     if len(text) * (1 if text.isascii() else _MOST_APART) > LONGEST_WORD:
         words = [part for word in words for part in _parts(word)]
@@ -111,9 +198,9 @@ def _unhide(text: str) -> str:
     text = _SELECTORS.sub(_unselect, text)
     text = _OVERRIDE.sub(_both_ways, text)
     text = _INVISIBLE.sub("", text)
-    text = unicodedata.normalize("NFKC", turned.read(text))
+    text = unicodedata.normalize("NFKC", undo_upside_down(text))
     text = _undecorate(_MARKS.sub(lambda match: match[1], text))
-    return lookalikes.read(text.translate(DRAWN))
+    return confusables.undo_lookalikes(text.translate(DRAWN))
 
 
 def _untag(match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from classifiers.text.languages import ANY, code_of, detectable
+from classifiers.text.language import ANY, code_of, detectable
 
 ANOTHER = "another script"
 """Stands for every script that has no entry here: historic ones, and those of few."""

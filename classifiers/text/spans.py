@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from classifiers.text.languages import Stretch
+from classifiers.text.language import Stretch
 from classifiers.text.normalise import normalise
 from classifiers.text.scripts import letters
 from classifiers.text.windows import Window, cut, pieces

@@ -2,17 +2,28 @@
 
 Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks", with Platt's smoothed targets. Where several
 labels may hold: `platt`.
+
+Single-label scores → probabilities by one scale and an offset for each class: bias-corrected temperature scaling
+(Alexandari, Kundaje, Shrikumar 2020). Pure.
+
+A class that the head names too readily is a little too sure at every height. Where only the surest answers are given,
+under a contract or a strict goal, that is where the errors are.
+
+Where several labels may hold: each label's scores → a probability that can be believed. Pure.
+
+Platt 1999, "Probabilistic Outputs for Support Vector Machines", with its smoothed targets.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from classifiers.model import NEVER, Floats, Threshold, Usual
+from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, most, risk_coverage
+from classifiers.model.model import NEVER, Calibration, Floats, Threshold, Usual
+from classifiers.runtime.heads import any_logit, lost_chances, pooled, probabilities
 from classifiers.training.fit.linear import Ints
-from classifiers.training.statistics import ROUNDING, fewest, most
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
@@ -33,15 +44,6 @@ _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
 _UNUSUAL = 0.005
 _LEAST_USUAL_ROWS, _LEAST_OF_A_LABEL = 20, 3
 _LEAST_LIKELY = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """A point on the risk-coverage curve: act from `act` on, answer `answered` of texts, err in `error` of those."""
-
-    act: float
-    answered: float
-    error: float
 
 
 def temperature(logits: Floats, truth: Ints) -> float:
@@ -114,19 +116,6 @@ def nearest_reach(
     told = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
     enough = [point for point, count in zip(points, told, strict=True) if count >= min(least, len(sure))]
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
-
-
-def risk_coverage(confidences: Floats, correct: NDArray[np.bool_]) -> list[Reach]:
-    """Every point of the curve, the most certain first. confidences, correct: (n,)."""
-    order = np.argsort(-confidences, kind="stable")
-    sure = confidences[order]
-    wrong = np.cumsum(~correct[order])
-    ends = np.flatnonzero(np.append(np.diff(sure) != 0, True)) if len(sure) else np.zeros(0, np.intp)
-    total = max(len(sure), 1)
-    return [
-        Reach(act=float(sure[end]), answered=float((end + 1) / total), error=float(wrong[end] / (end + 1)))
-        for end in ends
-    ]
 
 
 def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
@@ -234,3 +223,165 @@ def _log_sum(scaled: Floats) -> Floats:
     top = scaled.max(axis=1)
     total: Floats = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
     return total
+
+
+_SPREAD = 0.5
+"""Of offsets, as a standard deviation, before any row is seen: a class of few rows keeps an offset near 0."""
+_FOLDS = 5
+
+
+def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
+    """The calibration that makes the truth likeliest, offsets held near 0 by their prior. A class without any row has
+    none, and is not told from the others: that nobody gave rows of it does not make it rare.
+
+    scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
+    """
+    shown, own = np.unique(truth, return_inverse=True)
+    count, classes = len(scores), len(shown)
+    wide = scores[:, shown].astype(np.float64)
+    hits = np.zeros((count, classes))
+    hits[np.arange(count), own] = 1
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        sharpness, offset = np.exp(flat[0]), flat[1:]
+        logits = sharpness * wide + offset
+        logits -= logits.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        slope = np.exp(logits - log_sum) - hits
+        prior = offset / _SPREAD**2
+        surprise = float(log_sum.sum() - logits[hits == 1].sum()) + 0.5 * float(offset @ prior)
+        return surprise, np.concatenate([[sharpness * float((slope * wide).sum())], slope.sum(axis=0) + prior])
+
+    start = np.concatenate([[np.log(scale)], np.zeros(classes)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    offset = np.zeros(scores.shape[1], np.float32)
+    offset[shown] = found[1:]
+    return Calibration(scale=np.exp(found[:1]).astype(np.float32), offset=offset)
+
+
+def unseen(scores: Floats, truth: Ints, used: NDArray[np.bool_], scale: float, seed: int) -> Floats:
+    """(n, classes) probabilities of held-out rows by calibrations that were fitted without them, so that thresholds and
+    reports are not flattered by what calibrates. used: (n,) the rows that calibrate."""
+    found = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
+    part = np.random.default_rng(seed).permutation(len(scores)) % _FOLDS
+    for fold in range(_FOLDS):
+        others, own = used & (part != fold), used & (part == fold)
+        found[own] = probabilities(fit_offsets(scores[others], truth[others], scale), scores[own], multi_label=False)
+    return found
+
+
+EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""How much a small stage may count beside a large one."""
+
+CHANCES, _CHANCES_GIVE = 0.7, 0.2
+"""How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
+is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
+all (Bonferroni). docs/design/020-long-texts.md."""
+
+_CHANCES_TRIED = tuple(percent / 100 for percent in range(0, 101, 5))
+
+_LEAST_SCALE = 1e-3
+"""A label's probability never falls while its score rises."""
+
+
+def fit_platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -> tuple[float, float]:
+    """(scale, offset) by which sigmoid(scale * logit + offset - fewer) is a label's probability. All (n,)."""
+    if not _tells(holds):
+        return 1.0, 0.0
+    positives = int(holds.sum())
+    high, low = (positives + 1) / (positives + 2), 1 / (len(holds) - positives + 2)
+    target = np.where(holds, high, low)
+    rows = np.column_stack([logits.astype(np.float64), np.ones(len(logits))])
+    less = np.zeros(len(holds)) if fewer is None else fewer.astype(np.float64)
+    solution = np.array([1.0, 0.0])
+    for _ in range(50):
+        guess = 1 / (1 + np.exp(-np.clip(rows @ solution - less, -40, 40)))
+        slope = rows.T @ (guess - target) + 1e-6 * solution
+        curve = (rows * (guess * (1 - guess))[:, None]).T @ rows + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curve, slope)
+        # a full Newton step may overshoot where nearly all is decided
+        solution = solution - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    scale, offset = solution.tolist()
+    if scale > _LEAST_SCALE:
+        return scale, offset
+    # scores that tell nothing, or the contrary: all that is left is how often the label holds
+    often, offset = float(target.mean()), 0.0
+    for _ in range(50):
+        guess = 1 / (1 + np.exp(-np.clip(_LEAST_SCALE * rows[:, 0] + offset - less, -40, 40)))
+        offset += float(np.clip((often - guess.mean()) / max((guess * (1 - guess)).mean(), 1e-6), -5, 5))
+    return _LEAST_SCALE, offset
+
+
+def any_of(
+    logits: Floats, holds: NDArray[np.bool_], whole: Floats | None = None, among: NDArray[np.intp] | None = None
+) -> Calibration:
+    """Multi-label: each label for itself, and whether any holds at all where that differs from text to text.
+
+    logits, holds: (n, labels). whole: (n,) the logits of any label holding, where not those of these logits: of a text
+    of several windows either is the highest that one window has, since each is judged for itself. among: (n,) how many
+    windows each text has, where not one.
+    """
+    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
+    among = np.ones(len(held), np.intp) if among is None else among
+    whole = any_logit(logits) if whole is None else whole
+    chances = chances_of(whole, held, among)
+    fewer = lost_chances(chances, among)
+    fits = [fit_platt(scores, truth, fewer) for scores, truth in zip(logits.T, holds.T, strict=True)]
+    return Calibration(
+        scale=np.array([scale for scale, _ in fits], np.float32),
+        offset=np.array([offset for _, offset in fits], np.float32),
+        whole=fit_platt(whole, held, fewer) if _tells(held) else None,
+        chances=chances,
+    )
+
+
+def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
+    """How much of log n the log-odds of a text of n windows lose, so that long text is judged as surely as short.
+
+    logits: (n,) the highest that any window has, of any label holding; held: (n,) whether any does; among: (n,) windows
+    of each text.
+    """
+    if not _tells(held):
+        return CHANCES
+
+    def surprise(chances: float) -> float:
+        fewer = lost_chances(chances, among)
+        scale, offset = fit_platt(logits, held, fewer)
+        told = np.logaddexp(0, np.where(held, -1, 1) * (scale * logits.astype(np.float64) + offset - fewer)).sum()
+        return float(told) + ((chances - CHANCES) / _CHANCES_GIVE) ** 2 / 2
+
+    return min(_CHANCES_TRIED, key=surprise)
+
+
+def platt_loss(logits: Floats, holds: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
+    """How unlikely scores make the truth, each label calibrated for itself; the mean over labels. logits, holds:
+    (n, labels); among: (n,) windows of each text."""
+    losses, fewer = [], lost_chances(CHANCES, among)
+    for scores, held in zip(logits.T, holds.T, strict=True):
+        scale, offset = fit_platt(scores, held, fewer)
+        signed = np.where(held, 1, -1) * (scale * scores + offset - fewer)
+        losses.append(float(np.logaddexp(0, -signed).mean()))
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> float:
+    """How much a small stage counts beside a large one: what makes it likeliest whether any label holds.
+
+    small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
+    """
+    held: NDArray[np.bool_] = np.asarray(holds.any(axis=1), bool)
+    tops = {share: pooled(large, small, share).max(axis=1) for share in EARLIER_SHARES}
+    return min(tops, key=lambda share: _surprise(tops[share], held))
+
+
+def _tells(holds: NDArray[np.bool_]) -> bool:
+    """Whether there is enough of either sort to calibrate by. holds: (n,)."""
+    return bool(2 <= holds.sum() <= len(holds) - 2)
+
+
+def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
+    """Mean negative log-likelihood. probabilities, held: (n,)."""
+    told = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
+    return float(-np.log(told).mean()) if len(told) else 0.0

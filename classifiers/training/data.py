@@ -1,20 +1,172 @@
-"""Labelled rows from the user's own files (JSONL, CSV). Files are read, never written."""
+"""Labelled rows from the user's own files (JSONL, CSV). Files are read, never written.
 
+What is wrong with files of rows, in lines for people: a name that is no label of the policy's once, however many
+rows have it.
+
+Rows of a CSV or TSV, however a spreadsheet has saved it: parted by commas, semicolons or tabs, its columns' names in
+any case.
+
+The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`, and those whose
+label was in doubt: `<version>.doubts.jsonl`. Of a call's text there is the digest alone.
+
+They are for evaluations on this machine: to find what a test shares with training, and what an error is near to. They
+are no part of the artifact, so that one can be handed on without them; a classifier serves without them as well.
+"""
+
+import csv
 import json
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from classifiers.errors import TrainingError
+from classifiers.errors import ArtifactError, TrainingError
 from classifiers.policy import NONE, OTHER, Policy
-from classifiers.slots.markup import parse
-from classifiers.training import sheet
+from classifiers.slots.fill import parse
 from classifiers.training.clean import digest
-from classifiers.training.faults import Faults, Unknown, nothing
+from classifiers.training.label_noise import Doubt
 from classifiers.training.rows import Origin, Row, encodable
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A name in a label's place that is no label of the policy's."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class Faults:
+    """Those of some files, in order, each with its place."""
+
+    found: list[tuple[str, str | Unknown]] = field(default_factory=list)
+    rows: Counter[Unknown] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, place: str, fault: str | Unknown) -> None:
+        """place: `file:line`, or the file."""
+        if isinstance(fault, Unknown):
+            self.rows[fault] += 1
+            if self.rows[fault] > 1:
+                return
+        self.found.append((place, fault))
+
+    def told(self, policy: Policy) -> str:
+        """The first of them, a line each, and how many more there are."""
+        lines = [f"{place}: {self._line(policy, fault)}" for place, fault in self.found[:_SHOWN]]
+        more = len(self.found) - _SHOWN
+        return "\n".join([*lines, *([f"… and {more} more"] if more > 0 else [])])
+
+    def _line(self, policy: Policy, fault: str | Unknown) -> str:
+        if isinstance(fault, str):
+            return fault
+        near = get_close_matches(fault.name, list(policy.labels), n=1)
+        # both, for `harmless` is near to `harmful`
+        meant = [*(f"did you mean {name!r}?" for name in near), f"where no label holds, write {nothing(policy)}"]
+        more = self.rows[fault] - 1
+        others = f" ({more:,} more {'row has' if more == 1 else 'rows have'} it)" if more else ""
+        return f"no label {fault.name!r} in the policy {policy.name}{others}; {' '.join(meant)}"
+
+
+def nothing(policy: Policy) -> str:
+    """What stands in a label's place where none of the policy's holds."""
+    return NONE if policy.multi_label else OTHER
+
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_PARTS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SHOWN_HEADER_CHARS = 200
+_MOST_FIELD_CHARS = 10_000_000
+"""Of a field. Beyond it a quote was left open; csv's own limit of 131,072 is less than a text may be long."""
+
+
+def records(
+    path: Path, text: str, faults: Faults, *, label_keys: Sequence[str], labelled: bool
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, fields by column) of each row of a file. text: what it holds; label_keys: names of the label's column;
+    labelled: whether it needs one, besides `text`."""
+    # of the whole process, for csv has it no other way; it is the same for every file
+    csv.field_size_limit(_MOST_FIELD_CHARS)
+    needed = [("text",), *([tuple(label_keys)] if labelled else [])]
+    delimiter = _delimiter(path, text, needed)
+    # lenient, it would read all that follows an open quote as one field
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        header = reader.fieldnames or ()
+        if not _names_all(header, needed):
+            faults.add(f"{path}:1", _no_header(header, label_keys, labelled=labelled))
+            return
+        reader.fieldnames = columns = _columns(header)
+        begins = reader.line_num + 1
+        for record in reader:
+            begins = reader.line_num + 1
+            if any(record.get(None, ())):
+                held = _PARTS[delimiter]
+                faults.add(f"{path}:{reader.line_num}", f"more fields than the header; quote text that holds {held}")
+            elif any((record[name] or "").strip() for name in columns):
+                # a row of blanks is how a spreadsheet saves one that was emptied
+                yield reader.line_num, record
+    except csv.Error as error:
+        following = _LINE_END.split(text)[begins - 1 :]
+        blank = next((count for count, line in enumerate(following) if line.strip()), 0)
+        faults.add(f"{path}:{begins + blank}", _problem(str(error)))
+
+
+def _delimiter(path: Path, text: str, needed: Sequence[Sequence[str]]) -> str:
+    """What parts the columns: what the file's name says, unless the header has what it needs by another sign alone."""
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    for delimiter in (usual, *(sign for sign in _PARTS if sign != usual)):
+        try:
+            header = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True), ())
+        except csv.Error:
+            continue
+        if _names_all(header, needed):
+            return delimiter
+    return usual
+
+
+def _names_all(header: Sequence[str], needed: Sequence[Sequence[str]]) -> bool:
+    columns = _columns(header)
+    return all(any(name in columns for name in names) for names in needed)
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    """Names as they are looked up; one that is written so already comes before one that only reads alike."""
+    folded = [name.strip().casefold() for name in header]
+    return [raw if name in header else name for raw, name in zip(header, folded, strict=True)]
+
+
+def _no_header(header: Sequence[str], label_keys: Sequence[str], *, labelled: bool) -> str:
+    first, *others = label_keys
+    label = f" and {first} (or {', '.join(others)})" if labelled else ""
+    found = ", ".join(header)[:_SHOWN_HEADER_CHARS] or "nothing"
+    signs = f"parted by {' or '.join(', '.join(_PARTS.values()).rsplit(', ', 1))}"
+    return f"the first line must name the columns text{label}, {signs}; found {found}"
+
+
+def _problem(error: str) -> str:
+    """What csv says of a record that it cannot read, in other words."""
+    if "field limit" in error:
+        return f"a field of more than {_MOST_FIELD_CHARS:,} characters; is a quote left open?"
+    if "unexpected end" in error:
+        return "a quote is opened that nothing closes"
+    if "expected after" in error:
+        return "text follows a closing quote; a quote within quoted text is written twice"
+    return error
+
 
 _LABEL_KEYS = ("label", "labels", "category", "intent")
 
@@ -79,7 +231,7 @@ def _records(policy: Policy, path: Path, faults: Faults) -> Iterator[tuple[int, 
         faults.add(f"{path}:{line}", "not UTF-8; save the file as UTF-8")
         return
     if path.suffix.lower() in {".csv", ".tsv"}:
-        yield from sheet.records(path, text, faults, label_keys=_LABEL_KEYS, labelled=not _needs_no_label(policy))
+        yield from records(path, text, faults, label_keys=_LABEL_KEYS, labelled=not _needs_no_label(policy))
     else:
         yield from _json_records(path, text, faults)
 
@@ -166,3 +318,79 @@ def _marked(row: Row, policy: Policy) -> Row | str:
     except ValueError as error:
         return str(error)
     return replace(row, text=marked.text, marks=marked.marks)
+
+
+FOLDER = "training"
+DOUBTS = ".doubts.jsonl"
+_FIELDS = ("text", "labels", "group", "source", "writer", "system", "digest")
+
+
+def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
+    """Write the files, each whole or not at all; that of doubts only where there are any. Raises OSError where they
+    cannot be written."""
+    with archived_rows(models_dir, name, rows, doubts) as put_beside:
+        return put_beside(version)
+
+
+@contextmanager
+def archived_rows(
+    models_dir: Path, name: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()
+) -> Iterator[Callable[[str], Path]]:
+    """The files before there is a version, so that a full disk publishes none of which the rows are not kept. What it
+    gives puts them beside a version; what is not put is gone afterwards. Raises OSError where they cannot be written.
+    """
+    home = models_dir / name / FOLDER
+    home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".kept-", dir=home) as scratch:
+        found = _write(Path(scratch) / "rows", (_told(row) for row in rows))
+        doubted = _write(Path(scratch) / "doubts", (asdict(one) for one in doubts)) if doubts else None
+
+        def put_beside(version: str) -> Path:
+            path = file_of(models_dir, name, version)
+            if doubted:
+                doubted.replace(path.with_suffix(DOUBTS))
+            return found.replace(path)
+
+        yield put_beside
+
+
+def _told(row: Row) -> dict[str, Any]:
+    told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
+    if row.digest:
+        del told["text"]
+    return {**told, "labels": row.labels}
+
+
+def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
+    # users' texts are for whoever trained
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return path
+
+
+def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
+    """The rows, of calls without their text, or None where they were not kept here. Raises ArtifactError where the file
+    is not what it should be."""
+    path = file_of(models_dir, name, version)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return tuple(_kept_row(json.loads(line)) for line in lines if line)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path} does not hold training rows ({error}); delete it") from error
+
+
+def _kept_row(told: Mapping[str, Any]) -> Row:
+    texts = {"text": ""} if "digest" in told else {}
+    row = Row(**{**texts, **told, "labels": tuple(told["labels"])})
+    if not all(isinstance(text, str) for text in (row.text, row.system, row.digest, *row.labels)):
+        raise TypeError("a text is none")
+    return row
+
+
+def file_of(models_dir: Path, name: str, version: str) -> Path:
+    """Where the rows lie, if they were kept here."""
+    return models_dir / name / FOLDER / f"{version}.jsonl"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from classifiers.slots.tags import Mark
+from classifiers.slots.tags import SlotMark
 
 Origin = Literal["policy", "builtin", "teacher", "file", "data"]
 
@@ -52,7 +52,7 @@ class Row:
             return NOT_KEPT
         return f"{self.text} (under: {self.system})" if self.system else self.text
 
-    marks: tuple[Mark, ...] | None = None
+    marks: tuple[SlotMark, ...] | None = None
 
 
 def by_themselves(rows: Sequence[Row]) -> list[Row]:

@@ -14,31 +14,29 @@ from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
 from classifiers.errors import PolicyError
 from classifiers.policy import Policy
-from classifiers.slots.check import slot_problems
+from classifiers.slots.fill import slot_problems
 from classifiers.teacher import Teacher
-from classifiers.text.languages import Detector
-from classifiers.training import accept, by_pattern, export, kept, latency, rounds
-from classifiers.training.account import account
-from classifiers.training.data import read_calls, read_rows
-from classifiers.training.fit import checkpoint, first, recipe
-from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.recipe import Bench, Made
-from classifiers.training.incumbent import Comparison, Incumbent
-from classifiers.training.progress import Progress, Silent
+from classifiers.text.language import LanguageDetector
+from classifiers.training import accept, examine, export, patterns, rounds
+from classifiers.training.accept import Comparison, Incumbent
+from classifiers.training.data import archived_rows, read_calls, read_rows
+from classifiers.training.export import account
+from classifiers.training.fit import checkpoint, early_exit, recipe
+from classifiers.training.fit.fitted import FittedModel, Progress, Silent, Workbench
+from classifiers.training.fit.heads import Frozen
+from classifiers.training.prepare import TextPreparation, TrainingText, nothing
 from classifiers.training.rounds import Rounds
-from classifiers.training.slots import make as tagging
-from classifiers.training.text import Desk, Text, nothing
+from classifiers.training.slots import tagger as tagging
 from classifiers.training.write import sentences
-from classifiers.training.write.budget import Estimate
-from classifiers.training.write.neighbours import nearest_labels
-from classifiers.training.write.sentences import Written
-from classifiers.training.write.teacher import Approve, Hire, Price
+from classifiers.training.write.prompts import nearest_labels
+from classifiers.training.write.sentences import WrittenSentences
+from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 
 _CHECKED_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """What a run came to.
 
     accepted: whether the model was published; if not, `missed` says why, a line each, version is None and folder
@@ -66,7 +64,7 @@ def train(
     beside: bool = False,
     more: Sequence[Path] = (),
     calls: Sequence[tuple[str, str]] = (),
-) -> Outcome:
+) -> TrainingOutcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
     the version in use on rows of `more` or `calls` that neither was trained on.
 
@@ -78,15 +76,15 @@ def train(
     """
     clock = _Clock(progress or Silent())
     chance = policy.seed if seed is None else seed
-    detector = Detector()
+    detector = LanguageDetector()
 
     clock.step("load")
     _check(policy)
     if not policy.learned:
         return _conclude(
-            by_pattern.nothing_learned(policy),
-            Written(rows=(), forms={}),
-            Rounds(text=nothing(by_pattern.to_learn(policy))),
+            patterns.nothing_learned(policy),
+            WrittenSentences(rows=(), forms={}),
+            Rounds(text=nothing(patterns.to_learn(policy))),
             Incumbent(),
             models_dir=models_dir,
             seed=chance,
@@ -94,7 +92,7 @@ def train(
             beside=beside,
             detector=detector,
         )
-    whole, policy = policy, by_pattern.to_learn(policy)
+    whole, policy = policy, patterns.to_learn(policy)
     of_calls = read_calls(whole, calls)
     besides = [*read_rows(whole, more), *of_calls]
     recipe.check(policy, base_dir)
@@ -102,12 +100,12 @@ def train(
     if incumbent.note:
         clock.progress.step(incumbent.note)
     given = [*read_rows(whole, [base_dir / path for path in whole.data]), *besides]
-    data = by_pattern.without_patterns(whole, incumbent.spared(given))
+    data = patterns.without_patterns(whole, incumbent.spared(given))
     encoder = Encoder.open(
         prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
     )
     clock.step("write")
-    written = sentences.write(
+    written = sentences.write_sentences(
         policy,
         whole=whole,
         base_dir=base_dir,
@@ -119,7 +117,7 @@ def train(
         approve=approve or _approve,
         advance=clock.advance,
     )
-    desk = Desk(policy=policy, encoder=encoder, progress=clock, seed=chance, detector=detector)
+    desk = TextPreparation(policy=policy, encoder=encoder, progress=clock, seed=chance, detector=detector)
     every = [*written.rows, *data]
     held = Rounds(text=desk.ready(every))
     if not policy.slots:
@@ -136,7 +134,7 @@ def train(
     rows, vectors = held.text.rows, held.text.vectors
     clock.step("fit")
     with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
-        bench = Bench(
+        bench = Workbench(
             base_dir=base_dir,
             models_dir=models_dir,
             scratch=Path(scratch),
@@ -145,13 +143,13 @@ def train(
             progress=clock.progress,
         )
         if policy.slots:
-            made = tagging.make(policy, rows, bench)
+            made = tagging.fit_tagger(policy, rows, bench)
         else:
-            table = first.table_for(policy, rows, encoder, chance)
+            table = early_exit.table_for(policy, rows, encoder, chance)
             frozen = Frozen(encoder=encoder, vectors=vectors, before=table.beside if table else None)
-            made = recipe.make(policy, rows, frozen, bench)
-            made = first.put_in_front(policy, rows, made, bench, table=table)
-        made = by_pattern.whole(whole, made)
+            made = recipe.fit_policy(policy, rows, frozen, bench)
+            made = early_exit.put_in_front(policy, rows, made, bench, table=table)
+        made = patterns.whole(whole, made)
         return _conclude(
             made,
             written,
@@ -167,8 +165,8 @@ def train(
 
 
 def _conclude(
-    made: Made,
-    written: Written,
+    made: FittedModel,
+    written: WrittenSentences,
     held: Rounds,
     incumbent: Incumbent,
     *,
@@ -176,15 +174,15 @@ def _conclude(
     seed: int,
     clock: "_Clock",
     beside: bool,
-    detector: Detector,
+    detector: LanguageDetector,
     unread: int = 0,
-) -> Outcome:
+) -> TrainingOutcome:
     """Evaluate, accept, export. unread: calls that are no rows."""
     clock.step("evaluate")
     now = datetime.now(UTC)
     failures = accept.test_failures(made.trained.model, made.encoders, now, detector)
     report = account(
-        by_pattern.to_learn(made.trained.model.policy),
+        patterns.to_learn(made.trained.model.policy),
         written,
         held,
         trained=made.trained,
@@ -197,23 +195,23 @@ def _conclude(
     report["incumbent"] = compared and compared.told()
     report["incumbent_note"] = "" if compared else found
     report["text"]["unread_calls"] = unread
-    report["latency"] = latency.of_model(made.trained.model, made.encoders, made.trained.read, detector)
+    report["latency"] = examine.of_model(made.trained.model, made.encoders, made.trained.read, detector)
     missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
     return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside, now=now)
 
 
 def _finish(
-    made: Made,
+    made: FittedModel,
     report: dict[str, Any],
     missed: tuple[str, ...],
     models_dir: Path,
     *,
-    text: Text,
+    text: TrainingText,
     seed: int,
     clock: "_Clock",
     beside: bool,
     now: datetime,
-) -> Outcome:
+) -> TrainingOutcome:
     """Accept and publish, or refuse."""
     clock.step("accept")
     report |= {"accepted": not missed, "missed": list(missed)}
@@ -221,27 +219,27 @@ def _finish(
     model = made.trained.model
     if missed:
         folder = export.refuse(model, report, models_dir)
-        return Outcome(
+        return TrainingOutcome(
             accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
-    with kept.written(models_dir, model.policy.name, text.rows, text.doubts) as put_beside:
+    with archived_rows(models_dir, model.policy.name, text.rows, text.doubts) as put_beside:
         version, folder = export.publish(
             model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside, now=now
         )
         put_beside(version)
     checkpoint.forget(models_dir, model.policy.name)
-    return Outcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
+    return TrainingOutcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
 
 
-def _approve(teacher: Teacher, expected: Estimate, price: Price, why: str) -> bool:
+def _approve(teacher: Teacher, expected: Estimate, price: TeacherPrice, why: str) -> bool:
     """Whoever gives a model and asks for no say agrees to what it costs within its budget."""
     del teacher, expected, price, why
     return True
 
 
 def _check(policy: Policy) -> None:
-    by_pattern.check(policy)
+    patterns.check(policy)
     problems = [f"{policy.name}: {'.'.join(map(str, path))}: {what}" for path, what in slot_problems(policy)]
     if problems:
         raise PolicyError("\n".join(problems))

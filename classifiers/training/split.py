@@ -1,13 +1,22 @@
-"""Folds for measuring: every row is predicted once by a fit that saw neither it nor its group. Pure."""
+"""Folds for measuring: every row is predicted once by a fit that saw neither it nor its group. Pure.
+
+Held-out scores: each row scored by a fit that saw neither it nor its group.
+"""
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.model.model import Floats, Nearest
+from classifiers.runtime import heads
+from classifiers.training.fit import linear
+from classifiers.training.fit.linear import Ints
 from classifiers.training.rows import Row
+from classifiers.training.windows import Windows, each_whole
 
 
 def folds(rows: Sequence[Row], count: int, seed: int) -> NDArray[np.int32]:
@@ -37,3 +46,145 @@ def folds(rows: Sequence[Row], count: int, seed: int) -> NDArray[np.int32]:
             held[fold] += len(members[group])
             size[fold] += len(members[group])
     return fold_of
+
+
+Bools = NDArray[np.bool_]
+
+SHARPNESS = (20.0, 30.0, 40.0)
+_FOLDS, _FEWER_FOLDS = 5, 3
+_MANY_CELLS = 400_000
+"""Rows times classes, from which a fit takes a second and more."""
+_MOST_CELLS = 4_000_000
+"""Rows times classes whose scores are kept: with thousands of labels, so many rows as make this are drawn."""
+_NO_VOTE = -60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt:
+    """folds: (rows,) the fold of each, whole groups at a time; number: how many are held out, what lies in a later one
+    never is."""
+
+    folds: Ints
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Scores of the rows that are like users' messages. rows: (n,) their indexes.
+
+    logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1.
+    """
+
+    rows: NDArray[np.intp]
+    logits: Floats
+    votes: dict[float, Floats]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutWindows:
+    """The same where several labels may hold. rows: (n,); logits: (windows, classes) of all that the rows are judged
+    by; starts: (n,) where each row's begin."""
+
+    rows: NDArray[np.intp]
+    logits: Floats
+    starts: NDArray[np.intp]
+
+
+def one_of(
+    rows: Sequence[Row],
+    vectors: Floats,
+    classes: Ints,
+    *,
+    weights: Floats,
+    count: int,
+    seed: int,
+    advance: Callable[[int, int], None],
+    unseen: Bools | None = None,
+    stable: bool = False,
+) -> HeldOut:
+    """Single-label. Arguments as of `fit.linear.one_of`; advance: called with folds done and in all.
+
+    unseen: (rows,) those that the encoder itself was not tuned on; no others are held out then.
+    No row is held out with all others of its class, for the fit would not know the class; unless all rows would be.
+    stable: groups of which nothing is asked are in every fit, so that more of them do not deal the others anew. It is
+    for comparing one text with another: held-out scores of descriptions that were seen are too certain to calibrate by.
+    """
+    folded = deal(rows, count, seed, unseen, stable=stable)
+    fold_of, number = folded.folds, folded.number
+    dealt, learned = fold_of < number, _learned_elsewhere(classes, fold_of, count)
+    asked = _asked(rows, dealt & learned, count, seed)
+    if not len(asked):
+        asked = _asked(rows, dealt, count, seed)
+    logits = np.zeros((len(asked), count), np.float32)
+    votes = {sharpness: np.full((len(asked), count), _NO_VOTE, np.float32) for sharpness in SHARPNESS}
+    for fold in range(number):
+        train, here = fold_of != fold, np.flatnonzero(fold_of[asked] == fold)
+        if len(here) and train.any():
+            test = asked[here]
+            fitted = linear.one_of(vectors[train], classes[train], weights[train], count, seed)
+            logits[here] = vectors[test] @ fitted.weights.T + fitted.bias
+            cosines = vectors[test] @ fitted.exemplars.T
+            present, owners = np.unique(fitted.owners, return_inverse=True)
+            for sharpness in SHARPNESS:
+                vote = Nearest(owners=owners.astype(np.int32), sharpness=sharpness, share=1.0)
+                votes[sharpness][np.ix_(here, present)] = heads.votes(vote, cosines)
+        advance(fold + 1, number)
+    return HeldOut(rows=asked, logits=logits, votes=votes)
+
+
+def any_of(
+    rows: Sequence[Row],
+    vectors: Floats,
+    holds: NDArray[np.bool_],
+    *,
+    weights: Floats,
+    strength: float,
+    seed: int,
+    advance: Callable[[int, int], None],
+    unseen: Bools | None = None,
+    stable: bool = False,
+    windows: Windows | None = None,
+    dealt: Dealt | None = None,
+) -> HeldOutWindows:
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: what the rows are
+    judged by, where they are not judged whole. dealt: the folds, where they are known already."""
+    dealt = dealt or deal(rows, holds.shape[1], seed, unseen, stable=stable)
+    fold_of, number = dealt.folds, dealt.number
+    asked = _asked(rows, fold_of < number, holds.shape[1], seed)
+    shown = (windows or each_whole(vectors)).only(asked)
+    logits = np.zeros((len(shown.vectors), holds.shape[1]), np.float32)
+    for fold in range(number):
+        train, here = fold_of != fold, (fold_of[asked] == fold)[shown.owners]
+        if here.any() and train.any():
+            matrix, bias = linear.any_of(vectors[train], holds[train], weights[train], strength)
+            logits[here] = shown.vectors[here] @ matrix.T + bias
+        advance(fold + 1, number)
+    return HeldOutWindows(rows=asked, logits=logits, starts=shown.starts)
+
+
+def deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None = None, *, stable: bool = False) -> Dealt:
+    """The folds of rows; unseen, stable: as of `one_of`."""
+    if unseen is not None:
+        return Dealt(folds=np.where(unseen, 0, 1).astype(np.int32), number=1)
+    groups = {row.group for row in rows if row.probe or not stable}
+    dealt = np.array([row.group in groups for row in rows], bool)
+    number = _FOLDS if dealt.sum() * classes <= _MANY_CELLS else _FEWER_FOLDS
+    number = max(2, min(number, len(groups)))
+    fold_of = np.full(len(rows), number, np.int32)
+    fold_of[dealt] = folds([row for row, one in zip(rows, dealt.tolist(), strict=True) if one], number, seed)
+    return Dealt(folds=fold_of, number=number)
+
+
+def _learned_elsewhere(classes: Ints, fold_of: Ints, count: int) -> Bools:
+    """(rows,) whether a row's class has rows in another fold than its own."""
+    lowest, highest = np.full(count, fold_of.max(initial=0)), np.zeros(count, fold_of.dtype)
+    np.minimum.at(lowest, classes, fold_of)
+    np.maximum.at(highest, classes, fold_of)
+    return np.asarray((lowest < highest)[classes])
+
+
+def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:
+    """The indexes, ascending, of the rows that are like users' messages and are held out once."""
+    found = np.flatnonzero(np.array([row.probe for row in rows]) & dealt)
+    most = max(1, _MOST_CELLS // classes)
+    return found if len(found) <= most else np.sort(np.random.default_rng(seed).choice(found, most, replace=False))

@@ -8,10 +8,10 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers import cascade
 from classifiers.encoder.session import Beside, Encoder
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
-from classifiers.model import Floats, Windowing
+from classifiers.model.model import Floats, Windowing
+from classifiers.runtime import cascade
 from classifiers.text.spans import read
 
 _MOST = 64

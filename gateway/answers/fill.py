@@ -5,20 +5,100 @@ label field of a schema is filled alike; `{type: array, items: {enum: …}}` tak
 as a slot takes the slot's value in the type that it asks for; an array, all its values. What the text says nothing of,
 and a field that is for neither, has its only value, else null where it may be null, else is left out where it may be,
 else the shape is unmet. Numbers named for it take the confidence.
+
+A slot's value in the type that a JSON schema asks for. Pure.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
-from classifiers.policy import OTHER
-from gateway.answers import slots
-from gateway.answers.allowed import SAYS_NOTHING, refused
-from gateway.answers.looked import Looked, TooLarge
-from gateway.answers.placed import Path, Placed
-from gateway.answers.told import Found, Told
-from gateway.answers.unmet import Cannot, Reason, Unmet
-from gateway.spelling import folded
+from classifiers.policy import OTHER, Slot
+from classifiers.verdict import SlotValue
+from gateway.answers.format import FillState, NoPlace, Path, Prediction, SlotFilling, Unsupported, UnsupportedReason
+from gateway.answers.json_schema import SAYS_NOTHING, SchemaReader, TooLarge, refused
+from gateway.spelling import folded, spelled
+
+KEYWORDS: Final = frozenset({
+    "type", "format", "enum", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+})  # fmt: skip
+"""What of a schema is looked at here."""
+_CLOCK: Final = re.compile(r"\d\d:\d\d")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+
+Scalar = str | int | float
+
+
+def fit(slot: Slot, found: SlotValue, schema: Mapping[str, Any], fold: Callable[[str], str] = folded) -> Scalar | None:
+    """The value as a schema of a string, a number or an enum takes it; None where it does not, or where the words are
+    no value of the slot's type. fold: `spelling.folded`, or what remembers it."""
+    if found.value is None:
+        return None
+    if "enum" in schema:
+        return _one_of(slot, found.value, schema["enum"], fold)
+    if schema.get("type") == "string":
+        return _text(slot, found, schema)
+    if schema.get("type") in ("number", "integer"):
+        return _number(slot, found.value, schema)
+    return None
+
+
+def _one_of(slot: Slot, value: Scalar, choices: Any, fold: Callable[[str], str]) -> Scalar | None:
+    """The caller's value that is this one; an enum's other words count as its name does. `12.50` is not 1250."""
+    if not isinstance(choices, list):
+        return None
+    numbers = [one for one in choices if isinstance(one, int | float) and not isinstance(one, bool)]
+    if not isinstance(value, str):
+        return next((one for one in numbers if one == value), None)
+    words = [one for one in choices if isinstance(one, str)]
+    match slot.type:
+        case "enum":
+            found = {one for name in (value, *slot.values.get(value, ())) if (one := spelled(name, words, fold))}
+        case "text":
+            key = _plain(value)
+            found = {one for one in words if _plain(one) == key}
+        case _:
+            return None
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _text(slot: Slot, found: SlotValue, schema: Mapping[str, Any]) -> str | None:
+    text = f"{found.value} {found.currency}" if found.currency else str(found.value)
+    match schema.get("format"):
+        case None:
+            pass
+        case "date" if slot.type == "date" and _DAY.fullmatch(text):
+            pass
+        case "time" if slot.type == "time" and _CLOCK.fullmatch(text):
+            # RFC 3339 wants a zone, which no text tells; clients' parsers take, and models give, a time without one
+            text = f"{text}:00"
+        case _:
+            return None
+    return text if schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text)) else None
+
+
+def _number(slot: Slot, value: Scalar, schema: Mapping[str, Any]) -> int | float | None:
+    if slot.type not in ("number", "money"):
+        return None
+    number = Decimal(str(value))
+    if (
+        number < Decimal(str(schema.get("minimum", number)))
+        or number > Decimal(str(schema.get("maximum", number)))
+        or number <= Decimal(str(schema.get("exclusiveMinimum", number - 1)))
+        or number >= Decimal(str(schema.get("exclusiveMaximum", number + 1)))
+    ):
+        return None
+    whole = number == int(number)
+    if schema["type"] == "integer":
+        return int(number) if whole else None
+    return int(number) if whole and slot.type == "number" else float(number)
+
 
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties"})
 _OF_ARRAYS = frozenset({"type", "items", "minItems", "maxItems", "uniqueItems"})
@@ -28,25 +108,25 @@ _CONFIDENCE = frozenset({"confidence", "score", "probability", "confidencescore"
 _DEEPEST = 16
 _OF_A_VALUE = 8
 """Parts that a slot's value is worth."""
-_SAY_NOTHING = frozenset({Reason.OTHER_FIELD, Reason.NO_VALUE})
+_SAY_NOTHING = frozenset({UnsupportedReason.OTHER_FIELD, UnsupportedReason.NO_VALUE})
 """Why a field may be left out, or null: the text says nothing that belongs there."""
 
 
 class _Filling:
     """One schema being filled."""
 
-    def __init__(self, root: Mapping[str, Any], told: Told) -> None:
-        self._looked = Looked(root)
+    def __init__(self, root: Mapping[str, Any], told: Prediction) -> None:
+        self._looked = SchemaReader(root)
         self._told = told
         self._slots = {folded(name): name for name in told.slots}
-        self.placed = Placed()
+        self.placed = FillState()
 
     def whole(self) -> Any:
         """What stands in the whole schema, which allows it. Raises Cannot, TooLarge."""
         found = self.value(self._looked.root, ())
         strange = refused(self._looked.root, found, self._looked)
         if strange is not None:
-            raise Cannot(Reason.SCHEMA, strange, "it may not allow what would stand there")
+            raise NoPlace(UnsupportedReason.SCHEMA, strange, "it may not allow what would stand there")
         return found
 
     def value(self, schema: object, path: Path, depth: int = 0) -> Any:
@@ -74,26 +154,26 @@ class _Filling:
             return self._confidence(schema, path)
         if kind == "null":
             return None
-        raise Cannot(Reason.OTHER_FIELD, path)
+        raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
 
     def _resolved(self, schema: object, path: Path, depth: int) -> Mapping[str, Any]:
         self._looked.place(schema)
         if depth > _DEEPEST or not isinstance(schema, Mapping):
-            raise Cannot(Reason.SCHEMA, path)
+            raise NoPlace(UnsupportedReason.SCHEMA, path)
         reference = schema.get("$ref")
         if reference is None:
             return schema
         target = self._looked.referred(reference)
         if target is None:
-            raise Cannot(Reason.SCHEMA, path, [reference])
+            raise NoPlace(UnsupportedReason.SCHEMA, path, [reference])
         return self._resolved(target, path, depth + 1)
 
     def _either(self, schema: Mapping[str, Any], path: Path, depth: int) -> Any:
         _only(schema, frozenset({"anyOf", "oneOf"}), path)
         choices = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(choices, list) or not choices:
-            raise Cannot(Reason.SCHEMA, path)
-        refused: list[Cannot] = []
+            raise NoPlace(UnsupportedReason.SCHEMA, path)
+        refused: list[NoPlace] = []
         nothing = False
         for choice in choices:
             if isinstance(choice, Mapping) and choice.get("type") == "null":
@@ -102,7 +182,7 @@ class _Filling:
             before = self._before()
             try:
                 found = self.value(choice, path, depth + 1)
-            except Cannot as error:
+            except NoPlace as error:
                 self.placed = before
                 refused.append(error)
                 continue
@@ -113,19 +193,19 @@ class _Filling:
         if nothing and all(error.reason in _SAY_NOTHING for error in refused):
             self._says_nothing(path)
             return None
-        raise refused[0] if refused else Cannot(Reason.SCHEMA, path)
+        raise refused[0] if refused else NoPlace(UnsupportedReason.SCHEMA, path)
 
     def _one_of(self, schema: Mapping[str, Any], path: Path) -> Any:
         _only(schema, _OF_VALUES, path)
         values = [schema["const"]] if "const" in schema else schema["enum"]
         if not isinstance(values, list) or not values:
-            raise Cannot(Reason.SCHEMA, path)
+            raise NoPlace(UnsupportedReason.SCHEMA, path)
         if not self._holds_labels(values):
             if len(values) == 1:
                 return values[0]
-            raise Cannot(Reason.OTHER_FIELD, path)
+            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         if len(self._told.labels) > 1:
-            raise Cannot(Reason.AMBIGUOUS, path, self._told.labels)
+            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, self._told.labels)
         return self._label(self._told.labels[0], values, path)
 
     def _label(self, label: str, values: list[Any], path: Path) -> str:
@@ -133,7 +213,7 @@ class _Filling:
         words = self._named_by(values)
         found = self._told.names.spelled(label, words, self._looked.folded)
         if found is None:
-            raise Cannot(Reason.LABEL_NOT_ASKED, path, label)
+            raise NoPlace(UnsupportedReason.LABEL_NOT_ASKED, path, label)
         if self.placed.label is None:
             self.placed.label, self.placed.words = found, words
         return found
@@ -154,14 +234,14 @@ class _Filling:
         _only(schema, _OF_OBJECTS, path)
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if not isinstance(properties, Mapping) or not isinstance(required, list) or set(required) - set(properties):
-            raise Cannot(Reason.SCHEMA, path)
+            raise NoPlace(UnsupportedReason.SCHEMA, path)
         needed = frozenset(required)
         found: dict[str, Any] = {}
         for name, part in properties.items():
             before = self._before()
             try:
                 found[name] = self.value(part, (*path, name), depth + 1)
-            except Cannot as error:
+            except NoPlace as error:
                 self.placed = before
                 if name in needed or error.reason not in _SAY_NOTHING:
                     raise
@@ -172,14 +252,14 @@ class _Filling:
         _only(schema, _OF_ARRAYS, path)
         items = self._resolved(schema.get("items"), path, depth)
         if not self._holds_labels(items.get("enum")):
-            raise Cannot(Reason.OTHER_FIELD, path)
+            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         _only(items, _OF_VALUES, path)
         return _counted([self._label(label, items["enum"], path) for label in self._told.labels], schema, path)
 
     def _confidence(self, schema: Mapping[str, Any], path: Path) -> float:
         _only(schema, _OF_NUMBERS, path)
         if schema.get("minimum", 0) != 0 or schema.get("maximum", 1) != 1:
-            raise Cannot(Reason.OTHER_FIELD, path)
+            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
         return round(self._told.confidence, 4)
 
     def _slot_at(self, schema: Mapping[str, Any], path: Path, depth: int) -> str | None:
@@ -200,25 +280,25 @@ class _Filling:
             return _counted(list(dict.fromkeys(values)) if schema.get("uniqueItems") else values, schema, path)
         values = list(dict.fromkeys(self._values(name, found, schema, path)))
         if len(values) > 1:
-            raise Cannot(Reason.AMBIGUOUS, path, values)
+            raise NoPlace(UnsupportedReason.AMBIGUOUS, path, values)
         self.placed.slots[path] = name
         if not values and None in schema.get("enum", ()):
             return None
         if not values:
-            raise Cannot(Reason.NO_VALUE, path)
+            raise NoPlace(UnsupportedReason.NO_VALUE, path)
         return values[0]
 
-    def _values(self, name: str, found: Found, schema: Mapping[str, Any], path: Path) -> list[slots.Scalar]:
+    def _values(self, name: str, found: SlotFilling, schema: Mapping[str, Any], path: Path) -> list[Scalar]:
         if schema.get("type") == "null":
-            raise Cannot(Reason.OTHER_FIELD, path)
-        _only(schema, slots.KEYWORDS, path)
-        values: list[slots.Scalar] = []
+            raise NoPlace(UnsupportedReason.OTHER_FIELD, path)
+        _only(schema, KEYWORDS, path)
+        values: list[Scalar] = []
         for one in found.values:
             self._looked.parts(_OF_A_VALUE)
             self._looked.words(schema.get("enum"), 1 + len(found.slot.values.get(str(one.value), ())))
-            fitting = slots.fit(found.slot, one, schema, self._looked.folded)
+            fitting = fit(found.slot, one, schema, self._looked.folded)
             if fitting is None:
-                raise Cannot(Reason.UNFIT_VALUE, path, f"{name} is {one.raw!r}")
+                raise NoPlace(UnsupportedReason.UNFIT_VALUE, path, f"{name} is {one.raw!r}")
             values.append(fitting)
             self.placed.values += 1
             self.placed.confidence = min(self.placed.confidence, one.confidence)
@@ -234,7 +314,7 @@ class _Filling:
         """The slot whose name the place has."""
         return self._slots.get(self._looked.folded(path[-1])) if path else None
 
-    def _before(self) -> Placed:
+    def _before(self) -> FillState:
         """What stands there so far, to come back to."""
         self._looked.parts(len(self.placed.slots))
         return self.placed.copy()
@@ -253,22 +333,22 @@ class Filled:
     confidence: float
 
 
-def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
+def fill(schema: Mapping[str, Any], told: Prediction) -> Filled | Unsupported:
     """told: with at least one label."""
     filling = _Filling(schema, told)
     try:
         found = filling.whole()
-    except Cannot as error:
+    except NoPlace as error:
         return error.unmet()
     except TooLarge:
-        return Unmet(Reason.SCHEMA, "it is too large")
+        return Unsupported(UnsupportedReason.SCHEMA, "it is too large")
     except (TypeError, ArithmeticError, RecursionError) as error:
-        return Unmet(Reason.SCHEMA, str(error))
+        return Unsupported(UnsupportedReason.SCHEMA, str(error))
     placed = filling.placed
     if not isinstance(found, dict):
-        return Unmet(Reason.SCHEMA, "not an object")
+        return Unsupported(UnsupportedReason.SCHEMA, "not an object")
     if placed.label is None and not placed.values:
-        return Unmet(Reason.NO_PLACE)
+        return Unsupported(UnsupportedReason.NO_PLACE)
     return Filled(
         values=found, label=placed.label, words=placed.words, slots=placed.slots, confidence=placed.confidence
     )
@@ -276,7 +356,9 @@ def fill(schema: Mapping[str, Any], told: Told) -> Filled | Unmet:
 
 def _counted(values: list[Any], schema: Mapping[str, Any], path: Path) -> list[Any]:
     if not schema.get("minItems", 0) <= len(values) <= schema.get("maxItems", len(values)):
-        raise Cannot(Reason.SCHEMA if values else Reason.NO_VALUE, path, f"{len(values)} of them")
+        raise NoPlace(
+            UnsupportedReason.SCHEMA if values else UnsupportedReason.NO_VALUE, path, f"{len(values)} of them"
+        )
     return values
 
 
@@ -284,4 +366,4 @@ def _only(schema: Mapping[str, Any], allowed: frozenset[str], path: Path) -> Non
     """A keyword that is not looked at could forbid what is given."""
     strange = set(schema) - allowed - SAYS_NOTHING
     if strange:
-        raise Cannot(Reason.SCHEMA, path, sorted(strange))
+        raise NoPlace(UnsupportedReason.SCHEMA, path, sorted(strange))

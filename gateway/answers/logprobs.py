@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from gateway.answers.told import Told
-from gateway.wire import chat
-from gateway.wire.chat import Alternative, Logprobs, TokenLogprob
+from gateway.answers.format import Prediction
+from gateway.protocols import chat
+from gateway.protocols.chat import Alternative, Logprobs, TokenLogprob
 
 _LEAST = 1e-9
 
@@ -19,7 +19,7 @@ Spelled = Callable[[str], str | None]
 """A label of the policy as the caller spells it; None where the caller has none such."""
 
 
-def logprobs(content: str, label: str | None, told: Told, alternatives: int, spelled: Spelled) -> Logprobs:
+def logprobs(content: str, label: str | None, told: Prediction, alternatives: int, spelled: Spelled) -> Logprobs:
     """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others that
     the caller has."""
     if label is None:
@@ -52,7 +52,7 @@ def _in_json(word: str | None) -> str | None:
     return None if word is None else chat.encode(word).decode()[1:-1]
 
 
-def _ranked(label: str, told: Told, spelled: Spelled) -> Iterator[Alternative]:
+def _ranked(label: str, told: Prediction, spelled: Spelled) -> Iterator[Alternative]:
     """The label as it is written, and the others by their scores."""
     yield Alternative(label, _log(told.confidence), _bytes(label))
     others = sorted((score, name) for name, score in told.scores.items() if name != told.labels[0])

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from classifiers.policy import Policy
-    from gateway.cli.outlook import Told
+    from gateway.cli.forecast import ForecastLine
     from gateway.config.load import Loaded
     from gateway.config.problems import Problem
 
 
 @dataclass(slots=True)
-class _Found:
+class _CheckResult:
     """What was found in the files so far. named: the file of each policy, by its name."""
 
     problems: "list[Problem]" = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    contracts: "list[Told]" = field(default_factory=list)
-    judges: "list[Told]" = field(default_factory=list)
+    contracts: "list[ForecastLine]" = field(default_factory=list)
+    judges: "list[ForecastLine]" = field(default_factory=list)
     named: dict[str, Path] = field(default_factory=dict)
 
 
@@ -39,7 +39,7 @@ def check(
     from gateway.config.problems import ConfigError
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
-    found = _Found()
+    found = _CheckResult()
     for file in chosen:
         try:
             if _is_policy(file):
@@ -57,7 +57,7 @@ def check(
         raise typer.Exit(Exit.USAGE)
 
 
-def _print_json(files: list[Path], found: _Found) -> None:
+def _print_json(files: list[Path], found: _CheckResult) -> None:
     print_json(
         {
             "files": [str(file) for file in files],
@@ -78,7 +78,7 @@ def _print_json(files: list[Path], found: _Found) -> None:
     )
 
 
-def _print(files: list[Path], found: _Found, *, failed: bool) -> None:
+def _print(files: list[Path], found: _CheckResult, *, failed: bool) -> None:
     for problem in found.problems:
         stderr().print(str(problem), style="red", soft_wrap=True)
     for note in found.notes:
@@ -97,11 +97,10 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else noun + 's'}"
 
 
-def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
+def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
     """What is to be expected of a file's contracts; why that cannot be told becomes a note."""
     from classifiers.errors import ArtifactError
-    from gateway.cli.outlook import outlooks
-    from gateway.cli.safety_outlook import safety_outlooks
+    from gateway.cli.forecast import outlooks, safety_outlooks
     from gateway.ledger.store import LedgerError
 
     try:
@@ -113,23 +112,23 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[Told]":
 
 def _is_policy(file: Path) -> bool:
     """By what it holds, or else by where it lies. Raises ConfigError for a file that is not YAML."""
-    from gateway.config import source
+    from gateway.config.source import read
 
-    data = source.read(file, os.environ).data
+    data = read(file, os.environ).data
     if not isinstance(data, dict) or "upstreams" in data:
         return False
     return bool({"kind", "about", "labels", "slots"} & data.keys()) or file.parent.name == "policies"
 
 
-def _check_policy(file: Path, found: _Found) -> None:
+def _check_policy(file: Path, found: _CheckResult) -> None:
     """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
-    from gateway.config import source
     from gateway.config.load import lacking_secrets, load_policy
-    from gateway.config.policy import policy_notes
+    from gateway.config.policy_checks import policy_notes
     from gateway.config.problems import ConfigError
+    from gateway.config.source import read
 
     policy = load_policy(file, os.environ, secrets=False)
-    document = source.read(file, os.environ)
+    document = read(file, os.environ)
     found.notes += [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
     problems = [document.problem((key,), line) for key, line in _row_problems(policy, file.parent)]
     first = found.named.setdefault(policy.name, file)
@@ -165,7 +164,7 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
     """(the key that names the file, what is wrong in it) for rows that training could not read."""
     from classifiers.errors import TrainingError
     from classifiers.training.data import read_rows
-    from classifiers.training.write import file
+    from classifiers.training.write import sentences
 
     try:
         read_rows(policy, [folder / name for name in policy.data])
@@ -173,20 +172,20 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
         yield from (("data", line) for line in str(error).splitlines())
     for teacher in policy.teachers:
         try:
-            file.read(policy, teacher, folder)
+            sentences.read(policy, teacher, folder)
         except TrainingError as error:
             yield from (("teacher", line) for line in str(error).splitlines())
 
 
-def _check_gateway(file: Path, checked: list[Path], found: _Found) -> None:
+def _check_gateway(file: Path, checked: list[Path], found: _CheckResult) -> None:
     """A gateway file, its prices, and its rules against the policies beside it and among the files that are checked.
     Raises ConfigError."""
     from gateway.cli.judges import costs
-    from gateway.config.bound import rule_problems
     from gateway.config.load import gateway_notes, load_gateway
     from gateway.config.problems import ConfigError
-    from gateway.config.schema import LiteLLMUpstream
-    from gateway.savings.prices import load_prices
+    from gateway.config.settings import LiteLLMSettings
+    from gateway.ledger.prices import load_prices
+    from gateway.serving.snapshot import rule_problems
     from gateway.upstreams.litellm import lacking
 
     loaded = load_gateway(file, os.environ, secrets=False)
@@ -195,7 +194,7 @@ def _check_gateway(file: Path, checked: list[Path], found: _Found) -> None:
     found.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
     found.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
     for name, upstream in loaded.settings.upstreams.items():
-        if isinstance(upstream, LiteLLMUpstream) and (why := lacking()):
+        if isinstance(upstream, LiteLLMSettings) and (why := lacking()):
             what = f"{why}; until then its calls fail"
             found.notes.append(str(loaded.document.problem(("upstreams", name, "kind"), what)))
     unknown, unchecked = _without_policy(loaded, policies, unreadable)
@@ -237,11 +236,11 @@ def _may_be_policy(file: Path) -> bool:
 
 def _name_in(file: Path) -> str:
     """A wrong policy's name; where it has none, its file's."""
-    from gateway.config import source
     from gateway.config.problems import ConfigError
+    from gateway.config.source import read
 
     try:
-        data = source.read(file, os.environ).data
+        data = read(file, os.environ).data
     except ConfigError:
         return file.stem
     return str(data.get("name", file.stem)) if isinstance(data, dict) else file.stem
@@ -252,7 +251,7 @@ def _without_policy(
 ) -> "tuple[list[Problem], list[Problem]]":
     """Rules whose classifier has no policy: (those where nothing else has its name, either; those whose labels could
     not be checked, because the policy is wrong itself or only the trained classifier is there)."""
-    from classifiers.registry import Registry
+    from classifiers.model.registry import Registry
     from gateway.config.load import policy_file
     from gateway.config.problems import did_you_mean
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
-from gateway.cli.texts import argument, given
+from gateway.cli.inputs import argument, given
+from gateway.cli.output import Exit, Json, bars, fail, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from classifiers import Reading, Runtime, Verdict
@@ -35,7 +34,7 @@ def classify(
 ) -> None:
     """Ask one classifier for its verdicts."""
     from classifiers import Reading, Runtime
-    from gateway.endpoints.classify import result_of
+    from gateway.http.classify import result_of
 
     runtime = Runtime.load(models, [name])
     chosen = texts or given()
@@ -67,15 +66,15 @@ def _verdicts(runtime: "Runtime", readings: "Sequence[Reading]") -> "Iterator[Ve
 def _nearest(
     runtime: "Runtime", name: str, asked: list[tuple[str, str]], models: Path, count: int
 ) -> list[list[dict[str, Any]]]:
-    from classifiers.training import kept
-    from classifiers.training.neighbours import nearest_of
+    from classifiers.training import data
+    from classifiers.training.examine import nearest_of
 
     classifier = runtime.classifiers[name]
     if not classifier.model.stages:
         raise fail(f"{name} goes by patterns and learned from no sentences; leave --nearest out", Exit.USAGE)
-    rows = kept.load(models, name, classifier.version)
+    rows = data.load(models, name, classifier.version)
     if rows is None:
-        path = kept.file_of(models, name, classifier.version)
+        path = data.file_of(models, name, classifier.version)
         raise fail(f"{path} is not there, so what {name} was trained on is not known; train it here", Exit.USAGE)
     with bars() as advance:
         return nearest_of(runtime, name, asked, rows, count=count, advance=partial(advance, "training rows"))

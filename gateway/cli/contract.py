@@ -1,8 +1,11 @@
-"""`offramp contract show|pause|resume`."""
+"""`offramp contract show|pause|resume`.
+
+A contract's calls over time against the period that certified it, as a table or as data.
+"""
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +15,68 @@ import typer
 from rich.table import Table
 
 from gateway.cli import judges
-from gateway.cli.drift import as_dict as drift_as_dict
-from gateway.cli.drift import table as drift_table
 from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
+from gateway.contracts.drift import Drift, Period, Share
 
 if TYPE_CHECKING:
-    from gateway.contract.drift import Drift
-    from gateway.contract.store import ContractStore, Stored
-    from gateway.contract.tables import Tables
+    from gateway.contracts.store import ContractStore, StoredContract
+    from gateway.contracts.tables import Tables
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SHARES: Sequence[tuple[str, Callable[[Period], Share]]] = (
+    ("below", lambda period: period.below),
+    ("novel", lambda period: period.novel),
+    ("disagree", lambda period: period.differ),
+    ("missing", lambda period: period.missing),
+)
+_COLUMNS = ("below the threshold", "unlike the certified", "audits that disagree", "for want of an answer")
+
+
+def drift_table(found: Drift, title: str) -> Table:
+    """One row for the certified period and for each window since, the latest last; bars are to the column's highest."""
+    made = Table(title=title, title_justify="left")
+    periods = (found.certified, *found.windows)
+    for name in ("until (UTC)", "calls chosen", *_COLUMNS):
+        made.add_column(name)
+    highest = {name: max((of(period).value or 0.0 for period in periods), default=0.0) for name, of in _SHARES}
+    for period in periods:
+        cells = [_cell(of(period), highest[name]) for name, of in _SHARES]
+        when = "certified" if period is found.certified else _time(period.until)
+        made.add_row(when, f"{period.below.of:,}", *cells)
+    return made
+
+
+def drift_data(found: Drift) -> dict[str, Any]:
+    """For JSON. `moved` says what differs beyond doubt between the certified period and the latest pairs."""
+    return {
+        "threshold": found.threshold,
+        "certified": _as_dict(found.certified),
+        "latest": [_as_dict(period) for period in found.latest],
+        "windows": [_as_dict(window) for window in found.windows],
+        "moved": found.moved(),
+    }
+
+
+def _as_dict(period: Period) -> dict[str, Any]:
+    shares = {name: {"count": share.count, "of": share.of, "share": share.value} for name, share in _named(period)}
+    return {"since": _time(period.since), "until": _time(period.until), **shares}
+
+
+def _named(period: Period) -> list[tuple[str, Share]]:
+    return [(name, of(period)) for name, of in _SHARES]
+
+
+def _cell(share: Share, highest: float) -> str:
+    if share.value is None:
+        return ""
+    bar = _BARS[round(share.value / highest * (len(_BARS) - 1))] if highest else _BARS[0]
+    return f"{bar} {share.value:6.1%} ({share.count:,})"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
 
 app = typer.Typer(no_args_is_help=True, help="Bounds on disagreement: where they stand, and holding them.")
 Config = Annotated[Path, typer.Argument(help="The gateway's file.")]
@@ -32,9 +89,9 @@ _KEY = 6
 def show(config: Config = _DEFAULT, json: Json = False) -> None:
     """Where each contract stands: phase, threshold, pairs, audits, and the bound that holds now."""
     from gateway.config.load import load_gateway
-    from gateway.contract.store import ContractStore
+    from gateway.contracts.store import ContractStore
     from gateway.ledger.store import NoLedger
-    from gateway.upstreams.routes import Routes
+    from gateway.upstreams.base import Routes
 
     loaded = load_gateway(config, os.environ, secrets=False)
     ledger, first = loaded.ledger, Routes(loaded.settings.models).first
@@ -65,7 +122,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
 
 
 def _judged(store: "ContractStore", paused: frozenset[str], first: Callable[[str], str]) -> list[dict[str, Any]]:
-    from gateway.contract.safety_store import SafetyStore
+    from gateway.contracts.safety_store import SafetyStore
 
     safety = SafetyStore(store.path, read_only=True)
     try:
@@ -133,7 +190,7 @@ def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
     """What all contracts share, of a gateway's file that has a contract on that rule; its other tables stay as they
     are."""
     from gateway.config.load import load_gateway
-    from gateway.contract.tables import Tables
+    from gateway.contracts.tables import Tables
 
     loaded = load_gateway(config, os.environ, secrets=False)
     _known(rule, [one.name for one in loaded.settings.rules if one.contract])
@@ -149,19 +206,19 @@ def _known(rule: str, rules: list[str]) -> None:
 
 
 def _drift(store: "ContractStore", key: str) -> "Drift | None":
-    from gateway.contract.drift import drift
+    from gateway.contracts.drift import drift
 
     return drift(store.pairs(key), store.moves(key))
 
 
 def _row(
     store: "ContractStore",
-    stored: "Stored",
+    stored: "StoredContract",
     paused: frozenset[str],
     found: "Drift | None",
     first: Callable[[str], str],
 ) -> dict[str, Any]:
-    from gateway.contract.bounds import upper_at_any_time
+    from gateway.contracts.bounds import upper_at_any_time
 
     scope, contract = stored.scope, stored.contract
     attempt, detector = contract.attempt, contract.detector
@@ -193,7 +250,7 @@ def _row(
         "at_most": upper_at_any_time(pairs, wrong, alpha) if pairs and wrong is not None else None,
         "reason": contract.reason,
         "repeats": _repeats(store, scope.key),
-        "drift": drift_as_dict(found) if found else None,
+        "drift": drift_data(found) if found else None,
         "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
         "results": {
             f"{'chosen' if chosen else 'not chosen'}: {result}": count
@@ -208,9 +265,9 @@ def _row(
 
 def _repeats(store: "ContractStore", key: str) -> dict[str, Any]:
     """How the model's second answers to the latest calls compared to its first."""
-    from gateway.contract.reference import MOST, Repeats
+    from gateway.contracts.consistency import MOST, RepeatedAnswers
 
-    found = Repeats.of(store.repeats(key, newest=MOST))
+    found = RepeatedAnswers.of(store.repeats(key, newest=MOST))
     low, high = found.limits
     return {"asked": found.asked, "differ": found.differ, "low": low, "high": high, "least": found.least}
 

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 import typer
 from rich.table import Table
 
-from gateway.cli.output import Exit, Json, fail, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, as_by_ctrl_c, fail, print_json, stderr, stdout
 from gateway.cli.report import summary_table
-from gateway.cli.stopping import as_by_ctrl_c
-from gateway.program import this_program
-from gateway.savings.report import summarise
+from gateway.ledger.savings import summarise
 
 if TYPE_CHECKING:
-    from gateway.config.schema import Settings
+    from gateway.config.settings import Settings
 
 MESSAGES: Final = (
     "Hello there!",
@@ -94,6 +92,8 @@ def demo(
 
 def _run(*arguments: str) -> None:
     """Runs a command of this very program. Its exit code ends the demo where it fails."""
+    from gateway.serving.retrain import this_program
+
     with subprocess.Popen([*this_program(), *arguments], stdout=sys.stderr) as process:  # noqa: S603
         try:
             code = process.wait()
@@ -113,10 +113,10 @@ def _asked_for(config: Path, *, real: bool) -> str:
     """The starter's model, or where the file does not open it to clients the first that it does. Only --real asks it,
     or has rules ask, what may cost money, and it asks no echo."""
     from gateway.config.load import load_gateway
+    from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
-    from gateway.types import RequestedModel
+    from gateway.upstreams.base import Routes
     from gateway.upstreams.build import echoes
-    from gateway.upstreams.routes import Routes
 
     settings = load_gateway(config, _environment(real=real)).settings
     routes, model = Routes(settings.models), _MODEL
@@ -140,22 +140,22 @@ def _asked_for(config: Path, *, real: bool) -> str:
 
 def _asked_by_rules(settings: "Settings") -> Iterator[str]:
     """The models that rules send calls to, and their judges."""
-    from gateway.config.rules import Ask
+    from gateway.config.rules import AskJudge
 
     for rule in settings.rules:
         yield from (then.forward for then in rule.then.values() if then.forward in settings.models)
-        if isinstance(rule.when_unsure, Ask):
+        if isinstance(rule.when_unsure, AskJudge):
             yield rule.when_unsure.ask
 
 
 def _train(config: Path, *, real: bool) -> None:
     """Trains the policies that the gateway's rules name and that are not trained as they stand now. Only --real has a
     model write sentences."""
-    from classifiers.artifact import load, policy_sha256
     from classifiers.errors import ArtifactError
-    from classifiers.registry import Registry
+    from classifiers.model.artifact import load, policy_sha256
+    from classifiers.model.registry import Registry
     from gateway.config.load import load_gateway, load_policy
-    from gateway.trained import train_command
+    from gateway.serving.snapshot import train_command
 
     loaded = load_gateway(config, os.environ)
     registry = Registry(loaded.models_dir)
@@ -184,6 +184,8 @@ def _train(config: Path, *, real: bool) -> None:
 def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
     """A gateway process on this machine's own address; yields where it serves, as it says itself: another gateway may
     hold the port, and calls to that one may cost money."""
+    from gateway.serving.retrain import this_program
+
     command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
     with subprocess.Popen(  # noqa: S603
         command, env=_environment(real=real), stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
@@ -260,7 +262,7 @@ async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> Sent
 
 def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, as_json: bool) -> None:
     from gateway.config.load import load_gateway
-    from gateway.ledger.sqlite import SQLiteLedger
+    from gateway.ledger.store import SQLiteLedger
 
     with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
         summary = summarise(store.summary(started, time.time() + 1))

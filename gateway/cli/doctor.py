@@ -74,7 +74,7 @@ def _try(name: str, look: Callable[[], str]) -> tuple[str, bool, str]:
 
 
 def _prices(file: Path) -> str:
-    from gateway.savings.prices import load_prices
+    from gateway.ledger.prices import load_prices
 
     return f"{file}, as of {load_prices(file, os.environ).as_of}"
 
@@ -100,7 +100,7 @@ def _port(listen: str) -> str:
 
 def _classifiers(loaded: object) -> str:
     from gateway.config.load import Loaded
-    from gateway.trained import load_runtime
+    from gateway.serving.snapshot import load_runtime
 
     assert isinstance(loaded, Loaded)
     runtime = load_runtime(loaded)

@@ -1,15 +1,98 @@
-"""`offramp eval`."""
+"""`offramp eval`.
+
+What `offramp eval --fail-under` and `--fail-over` hold figures against.
+"""
 
 import json as to_json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import bounds, targets
-from gateway.cli.bars import bars
-from gateway.cli.output import Exit, Json, between, percent, print_json, quoted, stderr, stdout, surely, within
+from gateway.cli.output import (
+    Exit,
+    Json,
+    bars,
+    between,
+    check_targets,
+    percent,
+    print_json,
+    quoted,
+    stderr,
+    stdout,
+    surely,
+    within,
+)
+
+_NO_SHARES = frozenset({"mean_ms", "p50_ms", "p95_ms", "kept"})
+"""The last parts of figures that may be above 1. All others are shares."""
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A figure's name and what it must not be under, or over."""
+
+    name: str
+    limit: float
+    over: bool = False
+
+
+def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
+    """NAME=x each; x alone is of the accuracy. Raises typer.BadParameter, also where x is no value of that figure:
+    such a bound would always hold."""
+    return [
+        *(_bound(text, "--fail-under", over=False) for text in under),
+        *(_bound(text, "--fail-over", over=True) for text in over),
+    ]
+
+
+def _bound(text: str, flag: str, *, over: bool) -> Bound:
+    name, sign, number = text.rpartition("=")
+    try:
+        # 5.6 / 100 is a little less than 0.056, which figures are rounded to
+        limit = round(float(number.removesuffix("%")) / (100 if number.endswith("%") else 1), _DIGITS)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not NAME=x, such as accuracy=0.9 or ece=2%", param_hint=flag) from error
+    if sign and not name:
+        raise typer.BadParameter(f"{text!r} names no figure before its =", param_hint=flag)
+    bound = Bound(name=name or "accuracy", limit=limit, over=over)
+    if not isfinite(limit):
+        raise typer.BadParameter(f"{text!r} bounds nothing: {number} is no number", param_hint=flag)
+    # no figure is over 1, so that whoever writes ece=1 means 1 %
+    always = over and limit == 1 and not number.endswith("%")
+    if bound.name.rpartition(".")[2] not in _NO_SHARES and (always or not 0 <= limit <= 1):
+        hint = f"; write {number}%" if 1 <= limit <= 100 and not number.endswith("%") else ""
+        raise typer.BadParameter(
+            f"{text!r}: {bound.name} is a share of 0 to 1, or of 0% to 100%{hint}", param_hint=flag
+        )
+    return bound
+
+
+def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:
+    """Raises typer.BadParameter where a bound's name is none of the figures'."""
+    names = list(known)
+    for bound in bounds:
+        if bound.name not in names:
+            near = get_close_matches(bound.name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:12])} …"
+            raise typer.BadParameter(f"no figure is called {bound.name!r}; {hint}")
+
+
+def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
+    """A line for each bound that does not hold. A figure that is None or not there could not be measured
+    and holds none."""
+    for bound in bounds:
+        value = figures.get(bound.name)
+        if value is None:
+            yield f"{bound.name} could not be measured on these rows"
+        elif (value > bound.limit) if bound.over else (value < bound.limit):
+            yield f"{bound.name} is {value:.4g}, {'over' if bound.over else 'under'} {bound.limit:g}"
 
 
 def evaluate(
@@ -38,34 +121,32 @@ def evaluate(
 ) -> None:
     """Measure a trained classifier on labelled texts."""
     from classifiers import Runtime
-    from classifiers.report.evaluation import page
-    from classifiers.training import kept
-    from classifiers.training.data import read_rows
-    from classifiers.training.examine import examine
-    from classifiers.training.named import named, names
+    from classifiers.report.page import evaluation_page
+    from classifiers.training.data import load, read_rows
+    from classifiers.training.examine import examine, named, names
     from classifiers.training.rows import encodable
 
-    limits = bounds.parse(fail_under or (), fail_over or ())
+    limits = parse(fail_under or (), fail_over or ())
     target = output or (html and html.name and html.with_suffix(".json")) or None
     beside = "--output" if output else "the JSON beside it"
     writes = {"--html": html, beside: target}
-    targets.check({flag: path for flag, path in writes.items() if path}, data)
+    check_targets({flag: path for flag, path in writes.items() if path}, data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
-    bounds.check(limits, names(classifier.model.policy, suite=suite))
+    check(limits, names(classifier.model.policy, suite=suite))
     rows = read_rows(classifier.model.policy, data, unread=True)
     with bars() as advance:
         found = examine(
             runtime,
             name,
             rows,
-            trained_on=kept.load(models, name, classifier.version),
+            trained_on=load(models, name, classifier.version),
             nearest_rows=bool(target or json),
             suite_rows=suite_rows if suite else 0,
             advance=advance,
         )
     if html:
-        html.write_text(page(found, [encodable(str(path)) for path in data]), encoding="utf-8")
+        html.write_text(evaluation_page(found, [encodable(str(path)) for path in data]), encoding="utf-8")
     if target:
         target.write_text(to_json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if json:
@@ -73,7 +154,7 @@ def evaluate(
     else:
         for line in _lines(found):
             stdout().print(line, soft_wrap=True)
-    missed = list(bounds.failures(limits, named(found)))
+    missed = list(failures(limits, named(found)))
     for line in missed:
         stderr().print(line, style="red", soft_wrap=True)
     if missed:
@@ -81,8 +162,8 @@ def evaluate(
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.figures import counted, wrong
-    from classifiers.suite.table import plain
+    from classifiers.report.figures import plain
+    from classifiers.report.markup import counted, wrong
 
     yield f"{counted(found['rows'], 'row')}: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
     yield from _cautions(found)
@@ -113,7 +194,7 @@ def _shares(values: Mapping[str, Any]) -> str:
 
 
 def _slots(found: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report.figures import counted
+    from classifiers.report.markup import counted
 
     if not found["rows"]:
         yield "no row that counts is of a file that marks slots, so slots are not measured"
@@ -131,13 +212,13 @@ def _slots(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
-    from classifiers.report import cautions
+    from classifiers.report import figures
 
     seen = found["trained_on"]
     if seen is None:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
-        yield f"{cautions.seen(seen['rows'])} ({percent(seen['accuracy'])} right):"
+        yield f"{figures.seen(seen['rows'])} ({percent(seen['accuracy'])} right):"
         yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:10])
     if found["repeated"]:
-        yield cautions.repeats(found["repeated"])
+        yield figures.repeats(found["repeated"])

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.cli.inputs import argument
 from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
-from gateway.cli.texts import argument
 
 if TYPE_CHECKING:
-    from classifiers.model import Model
+    from classifiers.model.model import Model
     from classifiers.verdict import Verdict
 
 
@@ -27,16 +27,16 @@ def explain(
     from gateway.config.load import load_gateway
     from gateway.errors import ApiError
     from gateway.pipeline import met
-    from gateway.reading import roles
-    from gateway.reading.request import parse_chat
-    from gateway.rules import redaction
+    from gateway.protocols import chat
+    from gateway.redaction import apply
+    from gateway.redaction.placeholders import Placeholders
+    from gateway.requests import messages
+    from gateway.requests.parse import parse_chat
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
-    from gateway.rules.redact import Placeholders
     from gateway.rules.rule import Act
-    from gateway.trained import load_runtime
-    from gateway.upstreams.routes import Routes
-    from gateway.wire import chat
+    from gateway.serving.snapshot import load_runtime
+    from gateway.upstreams.base import Routes
 
     loaded = load_gateway(config, os.environ, secrets=False)
     routes = Routes(loaded.settings.models)
@@ -54,7 +54,7 @@ def explain(
     policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
     told = {name: classifier.judge for name, classifier in runtime.classifiers.items()}
     rules = compile_rules(loaded.settings.rules, policies, loaded.replies, told)
-    turns = roles.turns_of(request.messages)
+    turns = messages.turns_of(request.messages)
     reading_rules, readings = met(rules, request.model, turns)
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
     stands = standing(loaded.ledger, routes, request, turns, pairs)
@@ -63,8 +63,8 @@ def explain(
     asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
     forwards: list[str] = []
     if decision.redactions:
-        forwarded, decision, _ = redaction.of_request(request, turns, decision, Placeholders())
-        forwards = [text for turn in roles.turns_of(forwarded.messages) for text in turn.texts]
+        forwarded, decision, _ = apply.of_request(request, turns, decision, Placeholders())
+        forwards = [text for turn in messages.turns_of(forwarded.messages) for text in turn.texts]
     result: dict[str, Any] = {
         "model": request.model,
         "rules_not_met": [rule.name for rule in rules if rule not in reading_rules],

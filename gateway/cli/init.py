@@ -12,7 +12,7 @@ import typer
 from gateway.cli.output import Exit, Json, fail, print_json, stdout
 
 
-class Template(StrEnum):
+class StarterTemplate(StrEnum):
     """What to start from."""
 
     SUPPORT = "support"
@@ -23,22 +23,26 @@ class Template(StrEnum):
 def init(
     folder: Annotated[Path, typer.Argument(help="Where config/ is made.")] = Path(),
     template: Annotated[
-        Template,
+        StarterTemplate,
         typer.Option(help="support: a safety filter and an intent router; guard: filters alone; proxy: no rules."),
-    ] = Template.SUPPORT,
+    ] = StarterTemplate.SUPPORT,
     json: Json = False,
 ) -> None:
     """Write a starter gateway.yaml with its policies. Files that are there already are left as they are."""
     from gateway.config.load import load_gateway
-    from gateway.config.shipped import shipped_dir
+    from gateway.config.settings import shipped_dir
 
     source, target = shipped_dir(), folder / "config"
     written: list[Path] = []
     if (target / "gateway.yaml").exists():
         raise fail(f"{target / 'gateway.yaml'} is there already; nothing was written", Exit.USAGE)
-    gateway_file = source / ("gateway.yaml" if template is Template.SUPPORT else f"templates/{template}.yaml")
+    gateway_file = source / ("gateway.yaml" if template is StarterTemplate.SUPPORT else f"templates/{template}.yaml")
     copies: dict[Path, Path] = {}
-    parts = {Template.SUPPORT: ("policies", "replies"), Template.GUARD: ("policies",), Template.PROXY: ()}[template]
+    parts = {
+        StarterTemplate.SUPPORT: ("policies", "replies"),
+        StarterTemplate.GUARD: ("policies",),
+        StarterTemplate.PROXY: (),
+    }[template]
     for part in (*parts, "schema"):
         for file in sorted((source / part).rglob("*")):
             if file.is_file():

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from classifiers.judging import instructions
+from classifiers.judge_prompt import instructions
 from classifiers.policy import Policy
-from gateway.cli.outlook import Told
+from gateway.cli.forecast import ForecastLine
 from gateway.config.load import Loaded
-from gateway.config.rules import Ask, Rule
-from gateway.savings.prices import Price, load_prices
+from gateway.config.rules import AskJudge, RuleSettings
+from gateway.ledger.prices import Price, load_prices
 
 if TYPE_CHECKING:
-    from gateway.contract.safety_store import SafetyStore, Stored
-    from gateway.contract.side import Side
+    from gateway.contracts.bound import Side
+    from gateway.contracts.safety_store import SafetyStore, StoredSafety
 
 _BYTES_A_TOKEN: Final = 4
 _ANSWER: Final = 12
@@ -24,10 +24,10 @@ _ANSWER: Final = 12
 _SIDES: Final = (("missing", "of what it calls unsafe, missed"), ("flagging", "of what it calls safe, flagged"))
 
 
-def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[Told]:
+def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[ForecastLine]:
     """For each rule with a judge whose policy is at hand, what a thousand questions cost beside the texts themselves;
     under a contract, how many are needed. Raises ConfigError where the prices cannot be read."""
-    rules = [(rule, rule.when_unsure) for rule in loaded.settings.rules if isinstance(rule.when_unsure, Ask)]
+    rules = [(rule, rule.when_unsure) for rule in loaded.settings.rules if isinstance(rule.when_unsure, AskJudge)]
     prices = load_prices(loaded.prices, os.environ) if rules else None
     for rule, ask in rules:
         policy = policies.get(rule.classifier)
@@ -37,7 +37,7 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[Told]:
         model = route.model or ask.ask
         tokens = 0 if route.endpoint == "moderations" else len(instructions(policy).encode()) // _BYTES_A_TOKEN
         usd = _thousand(prices.find(model), tokens, answered=route.endpoint == "chat")
-        yield Told(
+        yield ForecastLine(
             line=f"rule {rule.name} asks {ask.ask} ({model}) {_what(rule)} {_money(usd, tokens)}",
             data={
                 "rule": rule.name,
@@ -49,7 +49,7 @@ def costs(loaded: Loaded, policies: Mapping[str, Policy]) -> Iterator[Told]:
         )
 
 
-def _what(rule: Rule) -> str:
+def _what(rule: RuleSettings) -> str:
     return "what its classifier is unsure of." if rule.contract is None else "about every call until it is certified."
 
 
@@ -63,7 +63,7 @@ def _money(usd: float | None, tokens: int) -> str:
     return f"A thousand questions cost about ${usd:.2f} and their texts' tokens (instructions of {tokens:,} tokens)."
 
 
-def _terms(rule: Rule) -> dict[str, float]:
+def _terms(rule: RuleSettings) -> dict[str, float]:
     assert rule.contract is not None
     given = rule.contract
     return {
@@ -89,7 +89,9 @@ def past(row: Mapping[str, Any]) -> str:
     return "" if row["reached"] else f"; no call belongs to it any more, for {model} is sent elsewhere now"
 
 
-def _row(store: "SafetyStore", stored: "Stored", paused: frozenset[str], first: Callable[[str], str]) -> dict[str, Any]:
+def _row(
+    store: "SafetyStore", stored: "StoredSafety", paused: frozenset[str], first: Callable[[str], str]
+) -> dict[str, Any]:
     scope = stored.scope
     return {
         "key": scope.key,

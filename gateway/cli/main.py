@@ -1,10 +1,15 @@
-"""`offramp`: the commands put together. Each command's own imports happen when it runs."""
+"""`offramp`: the commands put together. Each command's own imports happen when it runs.
+
+`offramp version`.
+"""
 
 import io
+import platform
 import sys
 
 import typer
 
+import gateway
 from gateway.cli import (
     check,
     classify,
@@ -19,9 +24,17 @@ from gateway.cli import (
     report,
     serve,
     train,
-    version,
 )
-from gateway.cli.output import Exit, problems_as_exit_codes
+from gateway.cli.output import Exit, Json, print_json, problems_as_exit_codes, stdout
+
+
+def version(json: Json = False) -> None:
+    """Print the version."""
+    if json:
+        print_json({"offramp": gateway.__version__, "python": platform.python_version()})
+    else:
+        stdout().print(f"offramp {gateway.__version__}")
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +53,7 @@ app.command("report")(report.report)
 app.command("discover")(discover.discover)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
-app.command("version")(version.version)
+app.command("version")(version)
 app.add_typer(models.app, name="models")
 app.add_typer(contract.app, name="contract")
 

@@ -15,7 +15,7 @@ ModelsDir = Annotated[Path, typer.Option("--models", file_okay=False, help="The 
 @app.command("list")
 def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
     """List classifiers, their versions and the one in use."""
-    from classifiers.registry import Registry
+    from classifiers.model.registry import Registry
 
     registry = Registry(models)
     rows: list[dict[str, str | bool]] = []
@@ -42,7 +42,7 @@ def list_models(models: ModelsDir = Path("models"), json: Json = False) -> None:
 @app.command("rollback")
 def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) -> None:
     """Put a classifier's version before the current one in use. A running gateway takes it within seconds."""
-    from classifiers.registry import Registry
+    from classifiers.model.registry import Registry
 
     version = Registry(models).rollback(name)
     if json:

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from classifiers.policy import Policy
-from classifiers.report import cautions
-from classifiers.report.figures import counted, wrong
-from classifiers.report.teachers import remarks
+from classifiers.report import figures
+from classifiers.report.figures import remarks
+from classifiers.report.markup import counted, wrong
 from gateway.cli.output import percent, stdout, surely, within
 
 if TYPE_CHECKING:
-    from classifiers.training.run import Outcome
+    from classifiers.training.run import TrainingOutcome
 
 _NAMED_AT_MOST = 10
 
 
-def as_dict(policy: Policy, outcome: "Outcome") -> dict[str, Any]:
+def as_dict(policy: Policy, outcome: "TrainingOutcome") -> dict[str, Any]:
     """Of a policy that was trained, whether or not it was published."""
     return {
         "name": policy.name,
@@ -43,7 +43,7 @@ def failed(name: str | None, error: str) -> dict[str, Any]:
     }
 
 
-def show(policy: Policy, outcome: "Outcome") -> None:
+def show(policy: Policy, outcome: "TrainingOutcome") -> None:
     """Prints it for people."""
     console = stdout()
     report: Mapping[str, Any] = outcome.report
@@ -102,7 +102,7 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
     if doubts["rows"]:
         done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
         them = "it" if doubts["rows"] == 1 else "them"
-        yield f"{cautions.read_otherwise(doubts['rows'])} ({done}); the report lists {them}"
+        yield f"{figures.read_otherwise(doubts['rows'])} ({done}); the report lists {them}"
 
 
 def _measures(report: Mapping[str, Any]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _unfound(report: Mapping[str, Any]) -> str:
 
 def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     """What was done otherwise than the policy says, and what nobody will see answered."""
-    yield from cautions.foreign(report["text"])
+    yield from figures.foreign(report["text"])
     if note := report["settings"].get("note"):
         yield note
     if unfound := _unfound(report):

@@ -1,16 +1,28 @@
-"""How commands speak: results on stdout (people or --json), progress and logs on stderr, problems in exit codes."""
+"""How commands speak: results on stdout (people or --json), progress and logs on stderr, problems in exit codes.
+
+Progress as bars on a terminal, and as nothing elsewhere.
+
+A command that SIGTERM ends as Ctrl-C does: what it began is taken back, and what it started ends too.
+
+The files that a command is to write, looked at before it begins.
+"""
 
 import json
 import logging
+import signal
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated, Any
+from itertools import combinations
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Never
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -119,3 +131,60 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
     # uvicorn reports its own start and stop; the gateway prints its own lines for those
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """What is to be told how far the work is: what is done, how much of it, of how much where that is known."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda _what, _done, _total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def advance(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield advance
+
+
+@contextmanager
+def as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt within, once: whoever is told to stop by Ctrl-C or SIGTERM is often told again,
+    by a service manager or the process that started it, and takes back what was begun all the same, up to its end.
+    A second Ctrl-C breaks that off. For the main thread only."""
+
+    def stop(_: int, __: FrameType | None) -> Never:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    told = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        told.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in told}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
+
+
+def check_targets(writes: Mapping[str, Path], reads: Iterable[Path]) -> None:
+    """writes: the file behind each flag, or whatever it is called by.
+
+    Raises typer.BadParameter where one cannot be made for want of its folder, is one of those that are read, or is
+    another's.
+    """
+    taken = {path.resolve() for path in reads}
+    for name, path in writes.items():
+        if path.is_dir() or not path.parent.is_dir():
+            what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+            raise typer.BadParameter(f"{path} {what}", param_hint=name)
+        if path.resolve() in taken:
+            raise typer.BadParameter(f"{path} is one of the files that are read; name another", param_hint=name)
+    for (one, path), (other, again) in combinations(writes.items(), 2):
+        if path.resolve() == again.resolve():
+            raise typer.BadParameter(f"{one} and {other} would both be {path}; name another", param_hint=one)

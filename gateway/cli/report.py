@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gateway.cli.output import Json, print_json, stdout
 from gateway.ledger.record import ASIDE
-from gateway.savings.report import Line, Summary, summarise
+from gateway.ledger.savings import Line, Summary, summarise
 
 
 def report(
@@ -20,9 +20,9 @@ def report(
     json: Json = False,
 ) -> None:
     """What was spent and saved in a period, from the ledger."""
-    from classifiers.units import parse_duration
+    from classifiers.fields import parse_duration
     from gateway.config.load import load_gateway
-    from gateway.ledger.sqlite import SQLiteLedger
+    from gateway.ledger.store import SQLiteLedger
 
     try:
         back_s = parse_duration(since)

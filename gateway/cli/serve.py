@@ -20,12 +20,11 @@ def serve(
     from gateway import server
     from gateway.app import create_app
     from gateway.config.load import listens_on_loopback, load_gateway, no_access_key, split_listen
-    from gateway.contract.sole import sole
-    from gateway.contract.store import ContractStore
-    from gateway.ledger.opening import closed_on_failure
-    from gateway.ledger.sqlite import SQLiteLedger
-    from gateway.savings.prices import load_prices
-    from gateway.trained import load_runtime
+    from gateway.contracts.process_lock import sole
+    from gateway.contracts.store import ContractStore
+    from gateway.ledger.prices import load_prices
+    from gateway.ledger.store import SQLiteLedger, closed_on_failure
+    from gateway.serving.snapshot import load_runtime
 
     log_to_stderr()
     if workers != 1:

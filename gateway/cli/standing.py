@@ -1,4 +1,4 @@
-"""What contracts make of one request, for `offramp explain`: by the gateway's own owners; nothing is stored."""
+"""Where contracts stand on one request, for `offramp explain`: by the gateway's own owners; nothing is stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Final
 
 from classifiers.verdict import Verdict
-from gateway.audits import Audits, Open
-from gateway.contract.owner import Owner
-from gateway.contract.safety import Zone
-from gateway.contract.safety_owner import Placed, SafetyOwner
-from gateway.contract.safety_store import SafetyStore
-from gateway.contract.store import ContractStore
-from gateway.judge.contracted import Bounds, told
-from gateway.metrics import Metrics
-from gateway.reading.request import Request
-from gateway.reading.roles import Turn
+from gateway.answers.build import LocalAnswers, local_answers
+from gateway.contracts.audit import Audits, Open
+from gateway.contracts.owner import Owner
+from gateway.contracts.safety_contract import Zone
+from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
+from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.store import ContractStore
+from gateway.drain import UnderWay
+from gateway.judge.resolve import Bounds, told
+from gateway.metrics.observe import Metrics
+from gateway.requests.messages import Turn
+from gateway.requests.parse import Request
 from gateway.rules.rule import Rule
-from gateway.rules.shaped import Shaped, shaped
-from gateway.under_way import UnderWay
-from gateway.upstreams.routes import Routes
+from gateway.upstreams.base import Routes
 
 _NOT_AUDITED: Final = 0.999
 """A coin that chooses only calls that are all chosen."""
@@ -32,19 +32,19 @@ _ZONES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ContractStanding:
     """pairs: the verdicts as the contracts take them; labels: in the caller's shape; held: rules that must not answer;
     says: by rule, what its contract says."""
 
     pairs: Sequence[tuple[Rule, Verdict]]
-    labels: Shaped
+    labels: LocalAnswers
     held: frozenset[str]
     says: Mapping[str, str]
 
 
 def standing(
     ledger: Path, routes: Routes, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]
-) -> Standing:
+) -> ContractStanding:
     """pairs: the classifiers' own verdicts. Raises LedgerError."""
     metrics = Metrics()
     with (
@@ -55,10 +55,10 @@ def standing(
         audits = Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way)
         placed = Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way).place(pairs)
         taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
-        labels = shaped(request, turns, taken)
+        labels = local_answers(request, turns, taken)
         opened = audits.flip(request, turns, taken, labels)
         says = {**dict(_of_labels(owner, opened)), **dict(_of_judges(placed))}
-        return Standing(pairs=taken, labels=labels, held=frozenset(audits.held(opened)), says=says)
+        return ContractStanding(pairs=taken, labels=labels, held=frozenset(audits.held(opened)), says=says)
 
 
 def _of_labels(owner: Owner, opened: Mapping[str, Open]) -> Iterator[tuple[str, str]]:
@@ -74,7 +74,7 @@ def _of_labels(owner: Owner, opened: Mapping[str, Open]) -> Iterator[tuple[str, 
             yield name, f"{where}, answers from {contract.threshold:.4f}: the call, at {one.confidence:.4f}, {does}"
 
 
-def _of_judges(placed: Mapping[str, Placed]) -> Iterator[tuple[str, str]]:
+def _of_judges(placed: Mapping[str, BandPlacement]) -> Iterator[tuple[str, str]]:
     for name, one in placed.items():
         score = "without a score" if one.chosen.score is None else f"at {one.chosen.score:.4f}"
         yield name, f"{one.scope.key[:6]}: the call, {score}, {_ZONES[one.chosen.zone]}"

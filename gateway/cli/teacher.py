@@ -10,16 +10,15 @@ import msgspec
 
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
-from classifiers.training.write.budget import Price
-from classifiers.training.write.cache import Completion
+from classifiers.training.write.teacher import Completion, TeacherPrice
+from gateway.context import UpstreamModel
 from gateway.errors import ApiError
-from gateway.savings.prices import PriceTable
-from gateway.types import UpstreamModel
-from gateway.upstreams.base import Answer, Call, Upstream
+from gateway.ledger.prices import PriceTable
+from gateway.protocols import chat
+from gateway.protocols.json import of_upstream
+from gateway.upstreams.base import Answer, Upstream, UpstreamCall
 from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream
-from gateway.wire import chat
-from gateway.wire.decode import of_upstream
 
 _WAITS_S: Final = (0.5, 2.0, 8.0)
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -65,7 +64,7 @@ class AskTeacher:
 
     def _sent(self, prompt: str, settings: Mapping[str, Any]) -> Answer:
         body = {"model": self._model, "messages": [{"role": "user", "content": prompt}], **settings}
-        call = Call(model=self._model, body=msgspec.json.encode(body), stream=False)
+        call = UpstreamCall(model=self._model, body=msgspec.json.encode(body), stream=False)
         for wait_s in (*_WAITS_S, None):
             try:
                 answer = self._runner.run(self._upstream.send(call))
@@ -106,12 +105,12 @@ def _not_taken(answer: Answer, sent: list[str]) -> str | None:
     return named[0] if named else None
 
 
-def price_of(teacher: Teacher, table: PriceTable) -> Price:
+def price_of(teacher: Teacher, table: PriceTable) -> TeacherPrice:
     """The price of the teacher's model; `known` is false where the table lacks it."""
     found = table.find(teacher.model or "")
     if found is None:
-        return Price(known=False)
-    return Price(input_usd=found.input_usd, output_usd=found.output_usd)
+        return TeacherPrice(known=False)
+    return TeacherPrice(input_usd=found.input_usd, output_usd=found.output_usd)
 
 
 def _upstream(teacher: Teacher, model: str) -> tuple[Upstream, UpstreamModel]:

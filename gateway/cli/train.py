@@ -11,18 +11,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from classifiers.fields import MAX_SEED
 from classifiers.policy import Policy
-from classifiers.record import MAX_SEED
 from classifiers.teacher import Teacher
 from gateway.cli import outcomes
-from gateway.cli.calls import read as read_calls
-from gateway.cli.output import Exit, Json, print_json, stderr
-from gateway.cli.stopping import as_by_ctrl_c
-from gateway.cli.texts import given
+from gateway.cli.inputs import given
+from gateway.cli.inputs import read as read_calls
+from gateway.cli.output import Exit, Json, as_by_ctrl_c, print_json, stderr
 
 if TYPE_CHECKING:
-    from classifiers.training.write.budget import Estimate, Price
-    from classifiers.training.write.teacher import Approve, Hire
+    from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 
 
 def train(
@@ -126,7 +124,7 @@ def _tell_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
     """What will serve otherwise than may have been meant, as `check` tells it. more: where rows come from besides the
     policy's own files."""
     from gateway.config import source
-    from gateway.config.policy import policy_notes
+    from gateway.config.policy_checks import policy_notes
 
     if not file.is_file():
         # a pipe has been read
@@ -164,12 +162,12 @@ def _teachers(
     from classifiers.training.write.sentences import FIRST
     from classifiers.training.write.teacher import Hired
     from gateway.cli.teacher import AskTeacher, price_of
-    from gateway.config.shipped import shipped_dir
-    from gateway.savings.prices import load_prices
+    from gateway.config.settings import shipped_dir
+    from gateway.ledger.prices import load_prices
 
     prices = load_prices(shipped_dir() / "prices.yaml")
 
-    def approve(teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> bool:
+    def approve(teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> bool:
         with watcher.aside() as console:
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
             if not (ask and expected.calls and console.is_terminal):
@@ -205,7 +203,7 @@ def _agreed(console: Console, *, heard: bool) -> bool:
     return False
 
 
-def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "Price", why: str) -> str:
+def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> str:
     """What asking will come to, and what bounds it."""
     if price.known:
         dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from classifiers.policy import Policy
 from gateway.config import source
-from gateway.config.check import validate
-from gateway.config.policy import policy_problems
+from gateway.config.policy_checks import policy_problems
 from gateway.config.problems import ConfigError, Problem, did_you_mean
-from gateway.config.rules import Ask, Rule
-from gateway.config.schema import DENY, EchoUpstream, ModelRoute, OpenAIUpstream, Settings
-from gateway.config.shipped import shipped_dir
+from gateway.config.rules import AskJudge, RuleSettings
+from gateway.config.settings import DENY, EchoSettings, ModelRoute, OpenAISettings, Settings, shipped_dir
 from gateway.config.source import EMPTY, DataPath, Document
+from gateway.config.validate import validate
 
 OTHER_MODELS = "other"
 _STANDS_IN = "not-set"
@@ -184,7 +183,7 @@ def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:
     if DENY in settings.upstreams:
         yield document.problem(("upstreams", DENY), "is a word of Offramp's own; name the upstream otherwise")
     for name, upstream in settings.upstreams.items():
-        if isinstance(upstream, OpenAIUpstream) and upstream.without_key == "refuse" and not upstream.api_key:
+        if isinstance(upstream, OpenAISettings) and upstream.without_key == "refuse" and not upstream.api_key:
             yield document.problem(("upstreams", name, "api_key"), "is empty, and without_key: refuse asks for one")
     for name, route in settings.models.items():
         yield from _route_problems(document, settings, name, route)
@@ -218,11 +217,11 @@ def _moderation_problems(document: Document, settings: Settings, name: str, rout
     if not route.internal:
         yield document.problem(at, "clients cannot chat with a moderation endpoint; add internal: true")
     for upstream in (route.upstream, *(fallback.partition("/")[0] for fallback in route.fallbacks)):
-        if not isinstance(settings.upstreams.get(upstream), OpenAIUpstream | None):
+        if not isinstance(settings.upstreams.get(upstream), OpenAISettings | None):
             yield document.problem(at, f"needs upstreams of kind openai, and {upstream} is none")
 
 
-def _rule_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
+def _rule_problems(document: Document, settings: Settings, index: int, rule: RuleSettings) -> Iterator[Problem]:
     models = [name for name in settings.models if name != OTHER_MODELS]
     yield from _when_problems(document, settings, index, rule)
     for label, then in rule.then.items():
@@ -232,16 +231,16 @@ def _rule_problems(document: Document, settings: Settings, index: int, rule: Rul
         elif then.forward in models and settings.models[then.forward].endpoint != "chat":
             at = ("rules", index, "then", label, "forward")
             yield document.problem(at, f"{then.forward} is a moderation endpoint, which takes no chats")
-    if isinstance(rule.when_unsure, Ask):
+    if isinstance(rule.when_unsure, AskJudge):
         at = ("rules", index, "when_unsure", "ask")
         asked = rule.when_unsure.ask
         if asked not in models:
             yield document.problem(at, f"no model {asked}{did_you_mean(asked, models)}")
-        elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoUpstream):
+        elif isinstance(settings.upstreams.get(settings.models[asked].upstream), EchoSettings):
             yield document.problem(at, f"{asked} goes to an echo upstream, which judges nothing")
 
 
-def _when_problems(document: Document, settings: Settings, index: int, rule: Rule) -> Iterator[Problem]:
+def _when_problems(document: Document, settings: Settings, index: int, rule: RuleSettings) -> Iterator[Problem]:
     """Models that no client asks for."""
     path: DataPath = ("rules", index, "when", "model")
     other = settings.models.get(OTHER_MODELS)

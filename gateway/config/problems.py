@@ -10,7 +10,7 @@ _QUOTED: Final = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _MEANT: Final = "; did you mean "
 
 
-class Mark(NamedTuple):
+class Position(NamedTuple):
     """A place in a file, both counted from 1."""
 
     line: int
@@ -22,7 +22,7 @@ class Problem:
     """One thing that is wrong. `path` is the way of keys and indices to it."""
 
     file: str
-    mark: Mark | None
+    mark: Position | None
     path: tuple[str | int, ...]
     message: str
 
@@ -35,7 +35,7 @@ class ConfigError(Exception):
     """All problems of one or more files, at once."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = sorted(problems, key=lambda p: (p.file, p.mark or Mark(0, 0)))
+        self.problems: Sequence[Problem] = sorted(problems, key=lambda p: (p.file, p.mark or Position(0, 0)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -1,20 +1,39 @@
-"""`rules:` of gateway.yaml as frozen records: which calls, which text, what to do for each label, under which bound."""
+"""`rules:` of gateway.yaml as frozen records: which calls, which text, what to do for each label, under which bound.
+
+What settings of several kinds are made of.
+"""
 
 from typing import Annotated, Literal, Self
 
 import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.record import Name, Record, Words, WordsList, one_or_more
-from classifiers.units import Seconds, Share
-from gateway.config.fields import Flag
+from classifiers.fields import FrozenRecord, Name, Seconds, Share, Words, WordsList, one_or_more
+
+
+def not_built(what: str) -> str:
+    """What is said of a setting that a later version will know."""
+    return f"{what} is not built yet; this version refuses it instead of ignoring it"
+
+
+def _true_or_false(value: object) -> object:
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value == "true"
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+"""`true` or `false`, which YAML gives as words here."""
+
 
 _BARE = ("block", "flag", "forward", "redact")
 FallThrough = Literal["forward", "block"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-class When(Record):
+class When(FrozenRecord):
     """Which requests a rule sees; all that is given must hold."""
 
     model: WordsList = ()
@@ -42,7 +61,7 @@ Path = Annotated[str, StringConstraints(pattern=r"^(\[\d+\]|[^.\[\]]+)(\[\d+\]|\
 """Keys and list indexes in JSON: `ticket.messages[0].text`."""
 
 
-class Reads(Record):
+class ReadsSettings(FrozenRecord):
     """Which text a rule's classifier reads.
 
     roles: whose messages; turns: the last of the user's turns, or all; output: the model's answer as well.
@@ -72,7 +91,7 @@ class Reads(Record):
         return self
 
 
-class Block(Record):
+class Block(FrozenRecord):
     """A block with its sentence, sent as an answer (people see it) or as an HTTP error."""
 
     message: Words = "This request was declined by the policy of this service."
@@ -97,7 +116,7 @@ OWN_LABEL = "label"
 """As an answer: the label itself, in the shape that the caller asks for."""
 
 
-class Redact(Record):
+class Redact(FrozenRecord):
     """What was found is replaced by placeholders. restore: put back into the answer."""
 
     restore: Flag = False
@@ -107,7 +126,7 @@ def _short_redact(value: object) -> object:
     return {} if value in ("true", True) else value
 
 
-class Then(Record):
+class Then(FrozenRecord):
     """What to do for a label: exactly one of these. answer: a text, or `label` for the label in the caller's shape."""
 
     block: Annotated[
@@ -146,7 +165,7 @@ Action = Annotated[
 ]
 
 
-class Ask(Record):
+class AskJudge(FrozenRecord):
     """Asks a judge: a model of this file that reads the policy's own text, or a moderation endpoint.
 
     within: how long it may take; then, and where it fails, `when_broken` says what happens.
@@ -157,11 +176,11 @@ class Ask(Record):
 
 
 def _as_written(value: object) -> str:
-    return "asks" if isinstance(value, dict | Ask) else "word"
+    return "asks" if isinstance(value, dict | AskJudge) else "word"
 
 
 WhenUnsure = Annotated[
-    Annotated[FallThrough, Tag("word")] | Annotated[Ask, Tag("asks")],
+    Annotated[FallThrough, Tag("word")] | Annotated[AskJudge, Tag("asks")],
     Discriminator(_as_written),
 ]
 
@@ -175,7 +194,7 @@ def _asks_nobody(value: object) -> object:
 Otherwise = Annotated[FallThrough | None, BeforeValidator(_asks_nobody)]
 
 
-class Contract(Record):
+class ContractSettings(FrozenRecord):
     """Lets a rule answer only while a bound holds on how often it disagrees with the model that the client asks for;
     and one that asks a judge decide by itself only while two bounds hold on how often it disagrees with the judge.
 
@@ -202,14 +221,14 @@ def _pairs(value: object) -> object:
     return value.removesuffix("pairs").strip() if isinstance(value, str) else value
 
 
-class Retrain(Record):
+class Retrain(FrozenRecord):
     """Trains the rule's classifier anew on its own calls, in the background; it takes over when it answers more calls
     under the same bound. every: so many kept pairs."""
 
     every: Annotated[int, BeforeValidator(_pairs, json_schema_input_type=str | int), Field(ge=50)] = 500
 
 
-class Rule(Record):
+class RuleSettings(FrozenRecord):
     """Binds a classifier to requests and says what to do per label; `*` stands for every label but `other`.
 
     when_unsure, when_unread, when_broken: what to do where the classifier abstains. Left out, a safety
@@ -222,14 +241,15 @@ class Rule(Record):
     name: Name
     classifier: Name
     when: When = When()
-    reads: Reads = Reads()
+    reads: ReadsSettings = ReadsSettings()
     then: Annotated[dict[Words, Action], Field(min_length=1)]
     aliases: dict[Words, WordsList] = Field(default_factory=dict)
     when_unsure: WhenUnsure | None = None
     when_unread: Otherwise = None
     when_broken: Otherwise = None
     contract: Annotated[
-        Contract | None, BeforeValidator(_short_contract, json_schema_input_type=Literal[True] | Contract)
+        ContractSettings | None,
+        BeforeValidator(_short_contract, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
 
     retrain: Retrain | None = None
@@ -243,7 +263,7 @@ class Rule(Record):
     @model_validator(mode="after")
     def _bounds_of_its_kind(self) -> Self:
         given = self.contract.model_fields_set if self.contract else set()
-        if not isinstance(self.when_unsure, Ask):
+        if not isinstance(self.when_unsure, AskJudge):
             if given & {"max_missed", "max_false_alarms"}:
                 raise ValueError("max_missed and max_false_alarms are held against a judge: when_unsure: {ask: …}")
             return self
@@ -257,7 +277,7 @@ class Rule(Record):
 
     @model_validator(mode="after")
     def _a_contract_is_on_labels(self) -> Self:
-        if isinstance(self.when_unsure, Ask):
+        if isinstance(self.when_unsure, AskJudge):
             return self
         if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
             raise ValueError(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.config.problems import ConfigError, Mark, Problem, without
+from gateway.config.problems import ConfigError, Position, Problem, without
 
 Key = str | int
 DataPath = tuple[Key, ...]
@@ -45,18 +45,18 @@ class Document:
 
     file: str
     data: Any = None
-    marks: dict[DataPath, Mark] = field(default_factory=dict)
+    marks: dict[DataPath, Position] = field(default_factory=dict)
     from_env: set[DataPath] = field(default_factory=set)
     filled: dict[DataPath, tuple[str, str]] = field(default_factory=dict)
     unset: dict[DataPath, tuple[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def mark(self, path: DataPath) -> Mark:
+    def mark(self, path: DataPath) -> Position:
         """Where `path` stands, or the nearest part above it that the file has."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
                 return self.marks[path[:end]]
-        return Mark(1, 1)
+        return Position(1, 1)
 
     def problem(self, path: DataPath, message: str) -> Problem:
         """A problem at `path`. What came from the environment is left out of the message."""
@@ -76,7 +76,7 @@ def read(path: Path, env: Mapping[str, str]) -> Document:
         raise ConfigError([Problem(str(path), None, (), f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
-        mark = Mark(before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
+        mark = Position(before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
         raise ConfigError([Problem(str(path), mark, (), "is not UTF-8; save the file as UTF-8")]) from error
     return parse(text, str(path), env)
 
@@ -88,13 +88,13 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         where = error.problem_mark or error.context_mark
-        mark = Mark(where.line + 1, where.column + 1) if where else None
+        mark = Position(where.line + 1, where.column + 1) if where else None
         mend = _mend(text, where.index) if where else ""
         raise ConfigError([Problem(file, mark, (), f"is not valid YAML: {error.problem}{mend}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, None, (), f"is not valid YAML: {error}")]) from error
     if root is None:
-        raise ConfigError([Problem(file, Mark(1, 1), (), "is empty")])
+        raise ConfigError([Problem(file, Position(1, 1), (), "is empty")])
     document.data = _Walk(document, env, text).value(root, ())
     return document
 
@@ -190,5 +190,5 @@ class _Walk:
         self._document.problems.append(Problem(self._document.file, _mark(node), path, message))
 
 
-def _mark(node: yaml.Node) -> Mark:
-    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
+def _mark(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,4 +1,9 @@
-"""A finding as the files that take its calls over: policy, labelled rows, and a gateway with the rule. Pure."""
+"""A finding as the files that take its calls over: policy, labelled rows, and a gateway with the rule. Pure.
+
+Text as a scalar of YAML that this project's reader reads back as it was. Pure.
+
+Drafts written into a folder, beside a gateway file if there is one. Files that are there are never written over.
+"""
 
 import json
 import re
@@ -6,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final
 
 from classifiers.policy import OTHER
@@ -13,8 +19,34 @@ from gateway.config.load import OTHER_MODELS
 from gateway.discover.finding import Finding
 from gateway.discover.group import unread
 from gateway.discover.labels import names_of, reserved
-from gateway.discover.yaml import scalar, unwritable
-from gateway.reading.roles import system_text
+from gateway.requests.messages import system_text
+
+_PLAIN: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+_NOTHING: Final = frozenset({"null", "Null", "NULL"})
+_NAMED: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_VARIABLE: Final = "${"
+
+
+def scalar(text: str) -> str:
+    """A word as it stands, any other text in double quotes. `unwritable` texts cannot be values."""
+    if _PLAIN.fullmatch(text) and text not in _NOTHING:
+        return text
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def unwritable(text: str) -> bool:
+    """Whether the reader would refuse the text, or put a variable of the environment into it."""
+    return _VARIABLE in text or "\0" in text
+
+
+def _escaped(letter: str) -> str:
+    if letter in _NAMED:
+        return _NAMED[letter]
+    if letter == " " or (letter.isprintable() and letter != "\ufeff"):
+        return letter
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
 
 _EXAMPLES = 2
 _USUAL_CHARS = range(8, 200)
@@ -196,3 +228,40 @@ def _glob(system: str, others: Sequence[str], *, exact: bool) -> str:
 
 def _safe(text: str) -> str:
     return text.replace("${", "$ {").replace("\0", "")
+
+
+GATEWAY: Final = "gateway.yaml"
+_BESIDE = "discovered.yaml"
+
+
+class Occupied(Exception):
+    """A file that would be written is there already; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """policies: the files to train; gateway: the file with the rules; files: all; beside: whether there was a gateway
+    file already, into which the rules are to be copied."""
+
+    policies: tuple[Path, ...]
+    gateway: Path
+    files: tuple[Path, ...]
+    beside: bool
+
+
+def write(folder: Path, drafts: Sequence[Draft], gateway: str) -> WrittenFile:
+    """Raises Occupied, before anything is written, and OSError."""
+    beside = (folder / GATEWAY).exists()
+    file = folder / (_BESIDE if beside else GATEWAY)
+    texts = {file: gateway}
+    for one in drafts:
+        texts[folder / "policies" / f"{one.name}.yaml"] = one.policy
+        texts[folder / "policies" / "data" / f"{one.name}.jsonl"] = one.data
+    there = [str(path) for path in texts if path.exists()]
+    if there:
+        raise Occupied(f"{', '.join(there)}: there already; nothing was written. Name another folder, or move it")
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    policies = tuple(path for path in texts if path.suffix == ".yaml" and path.parent.name == "policies")
+    return WrittenFile(policies=policies, gateway=file, files=tuple(texts), beside=beside)

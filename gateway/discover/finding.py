@@ -8,15 +8,27 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from gateway.answers.shape import Call as FunctionCall
-from gateway.answers.unmet import Unmet
-from gateway.discover.agreement import Agreement, agreement_of, pairs_of
-from gateway.discover.call import Call
-from gateway.discover.facts import MONTH_S, Consistency, Spend, answer_chars, consistency, entropy, period_s, spend
+from gateway.answers.format import ToolCall as FunctionCall
+from gateway.answers.format import Unsupported
+from gateway.discover.calls import LoggedCall
+from gateway.discover.evaluate import (
+    MONTH_S,
+    Consistency,
+    PredictedAgreement,
+    Spend,
+    agreement_of,
+    answer_chars,
+    consistency,
+    entropy,
+    givable,
+    obstacle,
+    pairs_of,
+    period_s,
+    spend,
+)
 from gateway.discover.group import Group, groups, unread
 from gateway.discover.labels import Labels, labels_of
-from gateway.discover.obstacle import givable, obstacle
-from gateway.savings.prices import PriceTable
+from gateway.ledger.prices import PriceTable
 
 if TYPE_CHECKING:
     from classifiers.encoder.session import Encoder
@@ -92,7 +104,7 @@ class Finding:
     consistency: Consistency
     obstacle: str | None
     givable: float
-    agreement: Agreement | None = None
+    agreement: PredictedAgreement | None = None
 
     @property
     def calls(self) -> int:
@@ -120,7 +132,7 @@ class Finding:
         return max(self.saved_share, 0.1 * beyond)
 
 
-def look(calls: Sequence[Call], prices: PriceTable, *, period: float | None = None) -> list[Finding]:
+def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | None = None) -> list[Finding]:
     """What shows without a model. period: of the log in seconds, where its times do not tell."""
     length = period or period_s(calls)
     names: set[str] = set()
@@ -180,7 +192,7 @@ def name_of(group: Group, labels: Labels) -> str:
     """A name for a policy: of the function or field that takes the label, else of the prompt's first telling words."""
     parts: list[str] = []
     shape = group.shape
-    if not isinstance(shape, Unmet) and isinstance(shape.shape, FunctionCall):
+    if not isinstance(shape, Unsupported) and isinstance(shape.shape, FunctionCall):
         parts.append(shape.shape.name)
     if labels.field:
         parts.append(labels.field)

@@ -4,13 +4,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from gateway.answers.shape import Call as FunctionCall
-from gateway.answers.shape import Document, Wanted, wanted
-from gateway.answers.unmet import Unmet
-from gateway.discover.call import Call
-from gateway.discover.reads import Reads, reads_of
-from gateway.discover.template import LEAST, Family, Frame, families
-from gateway.reading.roles import Turn, select, system_text
+from gateway.answers.format import JsonSchema, RequestedFormat, Unsupported, requested_format
+from gateway.answers.format import ToolCall as FunctionCall
+from gateway.discover.calls import LoggedCall
+from gateway.discover.template import LEAST, DraftedReads, Family, Frame, families, reads_of
+from gateway.requests.messages import Turn, select, system_text
 
 _TASKS_OF_ONE_FRAME = 20
 """More system prompts with a common frame than this are one that varies, not several tasks."""
@@ -27,10 +25,10 @@ class Group:
     just these inputs.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[LoggedCall, ...]
     inputs: tuple[str, ...]
-    shape: Wanted | Unmet
-    reads: Reads
+    shape: RequestedFormat | Unsupported
+    reads: DraftedReads
     frame: Frame
     system: str | None
     constant: bool
@@ -39,32 +37,32 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _GroupedCalls:
     """A call with the texts that a template may stand in."""
 
-    call: Call
+    call: LoggedCall
     system: str
     user: tuple[str, ...]
     earlier: tuple[Turn, ...]
 
 
-def groups(calls: Sequence[Call]) -> list[Group]:
+def groups(calls: Sequence[LoggedCall]) -> list[Group]:
     """Every call is in one group."""
-    by_shape: dict[Hashable, list[_Seen]] = defaultdict(list)
-    shapes: dict[Hashable, Wanted | Unmet] = {}
+    by_shape: dict[Hashable, list[_GroupedCalls]] = defaultdict(list)
+    shapes: dict[Hashable, RequestedFormat | Unsupported] = {}
     for call in calls:
-        shape = wanted(dict(call.fields))
+        shape = requested_format(dict(call.fields))
         key = _key(shape)
         shapes.setdefault(key, shape)
         by_shape[key].append(_seen(call))
     return [group for key, seen in by_shape.items() for group in _of_shape(seen, shapes[key])]
 
 
-def _key(shape: Wanted | Unmet) -> Hashable:
-    if isinstance(shape, Unmet):
+def _key(shape: RequestedFormat | Unsupported) -> Hashable:
+    if isinstance(shape, Unsupported):
         return shape.reason
     form = shape.shape
-    if isinstance(form, FunctionCall | Document):
+    if isinstance(form, FunctionCall | JsonSchema):
         name = form.name if isinstance(form, FunctionCall) else ""
         # a schema is what a client wrote, whatever that is
         properties = form.schema.get("properties")
@@ -72,16 +70,16 @@ def _key(shape: Wanted | Unmet) -> Hashable:
     return type(form).__name__
 
 
-def _seen(call: Call) -> _Seen:
+def _seen(call: LoggedCall) -> _GroupedCalls:
     texts, _ = select(call.turns, _USER, last=True)
     end = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
     earlier = tuple(turn for turn in call.turns[: end + 1 - 1] if turn.role not in _SYSTEM)
-    return _Seen(call, system_text(call.turns), texts, earlier)
+    return _GroupedCalls(call, system_text(call.turns), texts, earlier)
 
 
-def _of_shape(seen: list[_Seen], shape: Wanted | Unmet) -> list[Group]:
+def _of_shape(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported) -> list[Group]:
     """By system prompt: those that stay the same, and those of a template."""
-    by_system: dict[str, list[_Seen]] = defaultdict(list)
+    by_system: dict[str, list[_GroupedCalls]] = defaultdict(list)
     for one in seen:
         by_system[one.system].append(one)
     found: list[Group] = []
@@ -98,7 +96,7 @@ def _of_shape(seen: list[_Seen], shape: Wanted | Unmet) -> list[Group]:
     return found
 
 
-def _of_varying_system(seen: list[_Seen], shape: Wanted | Unmet, frame: Frame) -> list[Group]:
+def _of_varying_system(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, frame: Frame) -> list[Group]:
     """The input stands in the system prompt where nothing else varies; else there are two places that do."""
     if frame and len({one.user for one in seen}) == 1:
         roles = {turn.role for one in seen for turn in one.call.turns} & _SYSTEM
@@ -108,12 +106,12 @@ def _of_varying_system(seen: list[_Seen], shape: Wanted | Unmet, frame: Frame) -
     return _of_system(seen, shape, varies=True)
 
 
-def _of_system(seen: list[_Seen], shape: Wanted | Unmet, *, varies: bool = False) -> list[Group]:
+def _of_system(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, *, varies: bool = False) -> list[Group]:
     """By the earlier turns, where they are examples that stay the same, and by the template of the user's turn."""
-    by_turns: dict[tuple[tuple[Turn, ...], int], list[_Seen]] = defaultdict(list)
+    by_turns: dict[tuple[tuple[Turn, ...], int], list[_GroupedCalls]] = defaultdict(list)
     for one in seen:
         by_turns[one.earlier, len(one.user)].append(one)
-    rest: dict[int, list[_Seen]] = defaultdict(list)
+    rest: dict[int, list[_GroupedCalls]] = defaultdict(list)
     found: list[Group] = []
     for (earlier, parts), members in by_turns.items():
         if len(members) < LEAST and earlier:
@@ -125,7 +123,9 @@ def _of_system(seen: list[_Seen], shape: Wanted | Unmet, *, varies: bool = False
     return found
 
 
-def _of_turns(seen: list[_Seen], shape: Wanted | Unmet, *, varies: bool, conversation: bool) -> list[Group]:
+def _of_turns(
+    seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
+) -> list[Group]:
     place = _varying_place(seen)
     texts = [one.user[place] if one.user else "" for one in seen]
     found = families(texts)
@@ -156,22 +156,22 @@ def _of_turns(seen: list[_Seen], shape: Wanted | Unmet, *, varies: bool, convers
     return made
 
 
-def _varying_place(seen: list[_Seen]) -> int:
+def _varying_place(seen: list[_GroupedCalls]) -> int:
     """Which text of the user's turn varies most; of a turn in one text, that."""
     parts = len(seen[0].user)
     return max(range(parts), key=lambda place: len({one.user[place] for one in seen}), default=0)
 
 
-def _is_constant(family: Family, members: list[_Seen]) -> bool:
+def _is_constant(family: Family, members: list[_GroupedCalls]) -> bool:
     return family.constant and len(members) > 1 and len({one.user for one in members}) == 1
 
 
 def _group(
-    seen: list[_Seen],
-    shape: Wanted | Unmet,
+    seen: list[_GroupedCalls],
+    shape: RequestedFormat | Unsupported,
     *,
     inputs: tuple[str, ...],
-    reads: Reads,
+    reads: DraftedReads,
     frame: Frame,
     system: str | None,
     constant: bool = False,
@@ -190,16 +190,16 @@ def _group(
     )
 
 
-def unread(call: Call, reads: Reads) -> bool:
+def unread(call: LoggedCall, reads: DraftedReads) -> bool:
     """Whether there is an image, audio or a file in what a rule reads of a call: then it leaves the call alone."""
     return _read(call, reads)[1]
 
 
-def _read(call: Call, reads: Reads) -> tuple[tuple[str, ...], bool]:
+def _read(call: LoggedCall, reads: DraftedReads) -> tuple[tuple[str, ...], bool]:
     return select(call.turns, frozenset(reads.roles) or _USER, last=True)
 
 
-def _reads_just(text: str, call: Call, reads: Reads) -> bool:
+def _reads_just(text: str, call: LoggedCall, reads: DraftedReads) -> bool:
     """Whether a rule reads this input of a call and nothing else."""
     texts, _ = _read(call, reads)
     if not reads:

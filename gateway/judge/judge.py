@@ -8,20 +8,28 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from classifiers.recent import Recent
+from classifiers.runtime.windows import Recent
+from gateway.context import CLIENT_CLOSED, RequestContext
 from gateway.errors import AnswerLost, ApiError, InternalError, UpstreamFailed
-from gateway.judge.heard import Unreadable, is_filtered, of_chat, of_moderation, why_refused
-from gateway.judge.question import OPTIONAL, Shown, chat_question, moderation_question
+from gateway.judge.protocol import (
+    OPTIONAL,
+    Shown,
+    Unreadable,
+    chat_question,
+    is_filtered,
+    moderation_question,
+    of_chat,
+    of_moderation,
+    why_refused,
+)
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
-from gateway.metrics import Metrics
-from gateway.reading.request import Request
+from gateway.metrics.observe import Metrics
+from gateway.requests.parse import Request
 from gateway.rules.rule import Asks, Rule
-from gateway.types import CLIENT_CLOSED, Context
-from gateway.upstreams.base import Answer
-from gateway.upstreams.forward import Forwarder
-from gateway.upstreams.relay import note_answer
-from gateway.upstreams.routes import Routes, answered_by
+from gateway.upstreams.base import Answer, Routes, answered_by
+from gateway.upstreams.dispatch import Forwarder
+from gateway.upstreams.stream import note_answer
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 10_000
@@ -29,7 +37,7 @@ _REMEMBERED: Final = 10_000
 _BAD_REQUEST: Final = 400
 
 
-class Outcome(StrEnum):
+class JudgeOutcome(StrEnum):
     """How a question to a judge ended."""
 
     UNSAFE = "unsafe"
@@ -40,18 +48,18 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgeAnswer:
     """What a judge said: the labels that apply, where it gave a verdict; and how the question ended. stood_in: whether
     a fallback was asked in its place."""
 
-    outcome: Outcome
+    outcome: JudgeOutcome
     labels: tuple[str, ...] = ()
     stood_in: bool = False
 
     @property
     def given(self) -> bool:
         """Whether there is a verdict."""
-        return self.outcome in (Outcome.UNSAFE, Outcome.SAFE)
+        return self.outcome in (JudgeOutcome.UNSAFE, JudgeOutcome.SAFE)
 
 
 class Judge:
@@ -63,10 +71,10 @@ class Judge:
         self._recorder = recorder
         self._routes = routes
         self._metrics = metrics
-        self._remembered: Recent[bytes, Judged] = Recent(_REMEMBERED)
+        self._remembered: Recent[bytes, JudgeAnswer] = Recent(_REMEMBERED)
         self._refused: dict[str, tuple[str, ...]] = {}
 
-    async def ask(self, context: Context, rule: Rule, shown: Shown) -> Judged:
+    async def ask(self, context: RequestContext, rule: Rule, shown: Shown) -> JudgeAnswer:
         """The judge's verdict on texts, all together. context: of the request whose texts they are. Never raises but
         when it is cancelled."""
         assert rule.asks is not None
@@ -87,7 +95,7 @@ class Judge:
         context.record.judged = ",".join(filter(None, [context.record.judged, _noted(rule, judged)]))
         return judged
 
-    async def _call(self, context: Context, rule: Rule, asks: Asks, shown: Shown) -> Judged:
+    async def _call(self, context: RequestContext, rule: Rule, asks: Asks, shown: Shown) -> JudgeAnswer:
         """One call, with a record of its own that is closed however the call ends."""
         record = Record(
             request_id=context.record.request_id,
@@ -100,27 +108,27 @@ class Judge:
             # until it is answered; what was begun and left may have cost something
             status=CLIENT_CLOSED,
         )
-        own = Context(record=record)
+        own = RequestContext(record=record)
         try:
             async with asyncio.timeout(asks.within_s):
                 judged = await self._verdict(own, asks, shown)
         except TimeoutError:
             _log.warning("rule %s: %s gave no verdict within %g s", rule.name, asks.model, asks.within_s)
-            judged = Judged(outcome=Outcome.TIMEOUT)
+            judged = JudgeAnswer(outcome=JudgeOutcome.TIMEOUT)
         except ApiError as error:
             record.status = error.status
             if isinstance(error, AnswerLost):
                 # the call was made, so that what it cost is not known
                 record.error = AnswerLost.code
             _log.warning("rule %s: %s gave no verdict: %s", rule.name, asks.model, error.message)
-            judged = Judged(outcome=Outcome.FAILED)
+            judged = JudgeAnswer(outcome=JudgeOutcome.FAILED)
         except Unreadable as error:
             _log.warning("rule %s: the answer of %s is no verdict: %s", rule.name, asks.model, error)
-            judged = Judged(outcome=Outcome.UNREADABLE)
+            judged = JudgeAnswer(outcome=JudgeOutcome.UNREADABLE)
         except Exception:  # noqa: BLE001 - whatever a provider's library raises: when_broken says what happens then
             record.status = InternalError.status
             _log.exception("rule %s: asking %s", rule.name, asks.model)
-            judged = Judged(outcome=Outcome.FAILED)
+            judged = JudgeAnswer(outcome=JudgeOutcome.FAILED)
         except BaseException:
             record.error = "cancelled"
             self._recorder.finish(own)
@@ -131,7 +139,7 @@ class Judge:
         self._recorder.finish(own)
         return replace(judged, stood_in=answered_by(record) != self._routes.for_rule(asks.model)[0])
 
-    async def _verdict(self, own: Context, asks: Asks, shown: Shown) -> Judged:
+    async def _verdict(self, own: RequestContext, asks: Asks, shown: Shown) -> JudgeAnswer:
         """Raises ApiError, Unreadable."""
         if self._routes.moderates(asks.model):
             answer = await self._send(own, moderation_question(asks, shown.texts))
@@ -139,9 +147,9 @@ class Judge:
         else:
             answer = await self._chat(own, asks, shown)
             found = of_chat(answer.body, tuple(asks.categories))
-        return Judged(outcome=Outcome.UNSAFE if found else Outcome.SAFE, labels=found)
+        return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if found else JudgeOutcome.SAFE, labels=found)
 
-    async def _chat(self, own: Context, asks: Asks, shown: Shown) -> Answer:
+    async def _chat(self, own: RequestContext, asks: Asks, shown: Shown) -> Answer:
         """A server that refuses an optional field by its name is asked without it from then on."""
         while True:
             without = self._refused.get(asks.model, ())
@@ -154,7 +162,7 @@ class Judge:
                 self._refused[asks.model] = (*without, *more)
                 _log.warning("judge %s is asked without %s, which it refuses", asks.model, " and ".join(more))
 
-    async def _send(self, own: Context, request: Request) -> Answer:
+    async def _send(self, own: RequestContext, request: Request) -> Answer:
         answer = await self._forwarder.send(own, request, self._routes.for_rule(request.model), [])
         own.record.status = answer.status
         if own.record.notional:
@@ -187,5 +195,5 @@ def _key(asks: Asks, shown: Shown) -> bytes:
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 
-def _noted(rule: Rule, judged: Judged) -> str:
+def _noted(rule: Rule, judged: JudgeAnswer) -> str:
     return f"{rule.name}:{'+'.join(judged.labels) or judged.outcome.value}"

@@ -4,13 +4,12 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.ledger.unknown import may_have_cost
+from gateway.context import RequestContext, RequestedModel
+from gateway.ledger.prices import Price, PriceTable
+from gateway.ledger.savings import UsageRatios, may_have_cost
 from gateway.ledger.writer import LedgerWriter
-from gateway.metrics import Metrics
-from gateway.savings.counterfactual import UsageRatios
-from gateway.savings.prices import Price, PriceTable
-from gateway.types import Context, RequestedModel
-from gateway.upstreams.routes import Routes
+from gateway.metrics.observe import Metrics
+from gateway.upstreams.base import Routes
 
 _FORWARDED: Final = frozenset({"forward", "redact"})
 
@@ -35,7 +34,7 @@ class Recorder:
         self._notional = notional
         self._ratios = UsageRatios()
 
-    def save(self, context: Context, given_bytes: int) -> None:
+    def save(self, context: RequestContext, given_bytes: int) -> None:
         """Notes what a call that is answered or blocked here saves. given_bytes: of what stands instead of the model's
         answer, all choices together."""
         record = context.record
@@ -57,7 +56,7 @@ class Recorder:
             cached_input_tokens=self._ratios.cached_input_tokens(*of, record.saved_input_tokens),
         )
 
-    def finish(self, context: Context) -> None:
+    def finish(self, context: RequestContext) -> None:
         """Writes the record down. Called once for every request, however it ended."""
         record = context.record
         if record.upstream:
@@ -68,14 +67,14 @@ class Recorder:
         self._writer.add(record)
         self._metrics.observe(record, model=self._label(record.requested_model))
 
-    def _price_forward(self, context: Context) -> None:
+    def _price_forward(self, context: RequestContext) -> None:
         record = context.record
         self._price_use(context)
         if record.decision in ("judge", "repeat"):
             record.saved_reason = record.decision
             record.saved_usd = None if record.spent_usd is None else -record.spent_usd
 
-    def _price_use(self, context: Context) -> None:
+    def _price_use(self, context: RequestContext) -> None:
         record = context.record
         elsewhere = context.rerouted and record.upstream_model != self._sent_as(record.requested_model)
         cheaper = elsewhere and record.decision in _FORWARDED
@@ -103,7 +102,7 @@ class Recorder:
             if spent_at is not None and asked_at is not None:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
 
-    def _learn(self, context: Context) -> None:
+    def _learn(self, context: RequestContext) -> None:
         """From calls of the model that was asked for, another one's tokens are others; and from those of text alone."""
         record = context.record
         asked = record.requested_model

@@ -6,14 +6,13 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType, structs
 
-from gateway.answers.make import Made
-from gateway.errors import Blocked
+from gateway.answers.build import LocalAnswer
+from gateway.context import Reply
+from gateway.errors import Blocked, error_body
 from gateway.ledger.record import Record
-from gateway.reading.request import Request
+from gateway.protocols import chat, sse
+from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action
-from gateway.types import Reply
-from gateway.wire import chat, sse
-from gateway.wire.errors import error_body
 
 _JSON = [(b"content-type", b"application/json")]
 FinishReason = Literal["stop", "content_filter", "tool_calls"]
@@ -24,7 +23,7 @@ def answer(request: Request, action: Action, request_id: str, usage: chat.Usage)
     return _reply(request, request_id, chat.AnswerMessage(content=action.text), "stop", usage)
 
 
-def label(request: Request, made: Made, request_id: str, usage: chat.Usage) -> Reply:
+def label(request: Request, made: LocalAnswer, request_id: str, usage: chat.Usage) -> Reply:
     """A label in the shape that the request asks for. A function that the request names ends with `stop`, as OpenAI's
     answers do; one that it only requires, with `tool_calls`."""
     call = made.call
@@ -80,7 +79,7 @@ def _reply(
     if request.stream:
         parts = zip(*(_chunks(one, finish, index, logprobs) for index, one in enumerate(messages)), strict=True)
         return Reply(headers=list(sse.HEADERS), chunks=_stream(request, answer_id, parts, usage))
-    choices = [chat.Choice(one, finish, index, logprobs) for index, one in enumerate(messages)]
+    choices = [chat.AnswerChoice(one, finish, index, logprobs) for index, one in enumerate(messages)]
     body = chat.ChatCompletion(answer_id, int(time.time()), request.model, choices, usage)
     return Reply(headers=list(_JSON), body=chat.encode(body))
 

@@ -6,14 +6,13 @@ from typing import get_args
 
 import regex
 
-from classifiers.judging import instructions
+from classifiers.judge_prompt import instructions
 from classifiers.policy import OTHER, Policy
-from gateway.config.rules import OWN_LABEL, Ask, Block, FallThrough, Reads, Role, Then
-from gateway.config.rules import Rule as RuleSettings
-from gateway.contract.safety import SafetyTerms
-from gateway.contract.state import Terms
-from gateway.reading.template import Template, steps
-from gateway.rules.contracted import unusual
+from gateway.config.rules import OWN_LABEL, AskJudge, Block, FallThrough, ReadsSettings, Role, RuleSettings, Then
+from gateway.contracts.audit_scope import unusual
+from gateway.contracts.contract import Terms
+from gateway.contracts.safety_contract import SafetyTerms
+from gateway.requests.template import PromptTemplate, steps
 from gateway.rules.rule import Act, Action, Asks, Rule
 from gateway.spelling import Names
 
@@ -76,25 +75,25 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
         ask_again=rule.contract.ask_again if rule.contract and not safety else 0.0,
         retrains=rule.retrain is not None,
-        asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, Ask) else None,
+        asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, AskJudge) else None,
         safety=_safety(rule),
     )
 
 
 def _terms(rule: RuleSettings) -> Terms | None:
-    if rule.contract is None or isinstance(rule.when_unsure, Ask):
+    if rule.contract is None or isinstance(rule.when_unsure, AskJudge):
         return None
     return Terms(target=rule.contract.max_disagreement, confidence=rule.contract.confidence)
 
 
 def _safety(rule: RuleSettings) -> SafetyTerms | None:
     contract = rule.contract
-    if contract is None or not isinstance(rule.when_unsure, Ask):
+    if contract is None or not isinstance(rule.when_unsure, AskJudge):
         return None
     return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 
-def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:
+def _asks(ask: AskJudge, policy: Policy, told: Mapping[str, str]) -> Asks:
     return Asks(
         model=ask.ask,
         within_s=ask.within,
@@ -105,14 +104,14 @@ def _asks(ask: Ask, policy: Policy, told: Mapping[str, str]) -> Asks:
     )
 
 
-def _template(reads: Reads, *, whole: bool) -> Template | None:
+def _template(reads: ReadsSettings, *, whole: bool) -> PromptTemplate | None:
     """whole: what does not fit is read all the same; no text gets past a safety rule for its form."""
     if reads.regex is not None:
-        return Template(pattern=regex.compile(reads.regex, regex.DOTALL), whole=whole)
+        return PromptTemplate(pattern=regex.compile(reads.regex, regex.DOTALL), whole=whole)
     if reads.json_path is not None:
-        return Template(path=steps(reads.json_path), whole=whole)
+        return PromptTemplate(path=steps(reads.json_path), whole=whole)
     if reads.after or reads.before:
-        return Template(after=reads.after or "", before=reads.before or "", whole=whole)
+        return PromptTemplate(after=reads.after or "", before=reads.before or "", whole=whole)
     return None
 
 
@@ -130,9 +129,9 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
     return Action(act=Act.FLAG)
 
 
-def _otherwise(word: FallThrough | Ask, then: Mapping[str, Action]) -> Action:
+def _otherwise(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:
     """A block where the classifier abstains says what the rule's own blocks say in general, not about a label."""
-    if isinstance(word, Ask):
+    if isinstance(word, AskJudge):
         return _ASK
     if word == "forward":
         return _FORWARD

@@ -1,15 +1,20 @@
-"""A rule as the request path uses it: compiled from settings once, then only read."""
+"""A rule as the request path uses it: compiled from settings once, then only read.
 
-from collections.abc import Mapping
+Which rules a request meets.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from classifiers.policy import Slot
 from classifiers.verdict import Reading
-from gateway.contract.safety import SafetyTerms
-from gateway.contract.state import Terms
-from gateway.reading.template import Template
+from gateway.contracts.contract import Terms
+from gateway.contracts.safety_contract import SafetyTerms
+from gateway.requests.messages import Turn, system_text
+from gateway.requests.template import PromptTemplate
 from gateway.spelling import Names
 
 
@@ -70,7 +75,7 @@ class Rule:
     last_turn: bool
     output: bool
     max_windows: int
-    template: Template | None
+    template: PromptTemplate | None
     then: Mapping[str, Action]
     otherwise: Mapping[str, Action]
     names: Names
@@ -101,3 +106,14 @@ class Rule:
             # a first stage is as often right as the others, but not as often where it is surest
             last_stage=self.terms is not None,
         )
+
+
+def matching(rules: Sequence[Rule], model: str, turns: Sequence[Turn]) -> list[Rule]:
+    """The rules whose `when` holds, in order."""
+    return [rule for rule in rules if _matches(rule, model, turns)]
+
+
+def _matches(rule: Rule, model: str, turns: Sequence[Turn]) -> bool:
+    if rule.models and model not in rule.models:
+        return False
+    return rule.system_glob is None or fnmatchcase(system_text(turns), rule.system_glob)

@@ -4,33 +4,33 @@ import logging
 from collections.abc import Mapping
 from typing import assert_never
 
-from gateway.config import schema
+from gateway.config.settings import EchoSettings, LiteLLMSettings, OpenAISettings, Settings, UpstreamSettings
 from gateway.upstreams.base import Upstream
+from gateway.upstreams.dispatch import Retrying
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream
-from gateway.upstreams.retry import Retrying
 
 _log = logging.getLogger(__name__)
 
 
-def build_upstreams(settings: schema.Settings) -> Mapping[str, Upstream]:
+def build_upstreams(settings: Settings) -> Mapping[str, Upstream]:
     """One upstream for each that is configured."""
     return {name: _build(name, upstream, settings) for name, upstream in settings.upstreams.items()}
 
 
-def echoes(settings: schema.Upstream) -> bool:
+def echoes(settings: UpstreamSettings) -> bool:
     """Whether calls to it are answered by an echo, and cost nobody anything."""
-    if isinstance(settings, schema.EchoUpstream):
+    if isinstance(settings, EchoSettings):
         return True
-    return isinstance(settings, schema.OpenAIUpstream) and not settings.api_key and settings.without_key == "echo"
+    return isinstance(settings, OpenAISettings) and not settings.api_key and settings.without_key == "echo"
 
 
-def _build(name: str, settings: schema.Upstream, all_settings: schema.Settings) -> Upstream:
+def _build(name: str, settings: UpstreamSettings, all_settings: Settings) -> Upstream:
     match settings:
-        case schema.EchoUpstream():
+        case EchoSettings():
             return EchoUpstream(name, delay_s=settings.delay)
-        case schema.OpenAIUpstream():
+        case OpenAISettings():
             if echoes(settings):
                 _log.warning("upstream %s has no API key: it echoes, and its costs are notional", name)
                 return EchoUpstream(name)
@@ -44,7 +44,7 @@ def _build(name: str, settings: schema.Upstream, all_settings: schema.Settings) 
                 ask_usage=settings.ask_usage,
             )
             return Retrying(upstream, settings.retries) if settings.retries else upstream
-        case schema.LiteLLMUpstream():
+        case LiteLLMSettings():
             return LiteLLMUpstream(
                 name,
                 provider=settings.provider,

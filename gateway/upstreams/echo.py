@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.answers.looked import Looked, TooLarge
+from gateway.answers.json_schema import SchemaReader, TooLarge
+from gateway.context import new_request_id
 from gateway.errors import BadRequest
-from gateway.types import new_request_id
-from gateway.upstreams.base import Answer, Call
-from gateway.wire import sse
+from gateway.protocols import sse
+from gateway.upstreams.base import Answer, UpstreamCall
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _JSON: Final = [(b"content-type", b"application/json")]
@@ -43,7 +43,7 @@ class EchoUpstream:
         self.name = name
         self._delay_s = delay_s
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         try:
             request = msgspec.json.decode(call.body)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -132,10 +132,10 @@ def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
 def smallest(schema: dict[str, Any]) -> Any:
     """The smallest value that fits a JSON schema of the kind structured outputs use. Raises TooLarge where that takes
     more than a schema of use has."""
-    return _smallest(schema, Looked(schema))
+    return _smallest(schema, SchemaReader(schema))
 
 
-def _smallest(schema: dict[str, Any], looked: Looked) -> Any:
+def _smallest(schema: dict[str, Any], looked: SchemaReader) -> Any:
     looked.place(schema)
     if "$ref" in schema:
         target: Any = looked.referred(schema["$ref"])
@@ -157,7 +157,7 @@ def _smallest(schema: dict[str, Any], looked: Looked) -> Any:
     return _SMALLEST.get(kind)
 
 
-def _listed(value: Any, looked: Looked) -> Any:
+def _listed(value: Any, looked: SchemaReader) -> Any:
     """A value as it is listed; each time that it is said counts, for one long text may stand behind many places."""
     looked.words([msgspec.json.encode(value).decode()], 1)
     return value

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
-from gateway.upstreams.base import Answer, Call
-from gateway.wire import sse
-from gateway.wire.errors import ErrorAnswer, ErrorBody
+from gateway.errors import BadRequest, CallDropped, ErrorAnswer, ErrorBody, UpstreamFailed, UpstreamTimeout
+from gateway.protocols import sse
+from gateway.upstreams.base import Answer, UpstreamCall
 
 _OPENAI_FIELDS: Final = frozenset(
     {
@@ -105,7 +104,7 @@ class LiteLLMUpstream:
             key: value for key, value in (("api_key", api_key), ("api_base", base_url), ("timeout", timeout_s)) if value
         }
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         if self._litellm is None:
             # importing it takes seconds, in which all else goes on
             self._litellm = await asyncio.to_thread(load)

@@ -13,10 +13,10 @@ from aiohttp.http import StreamWriter
 from yarl import URL
 
 import gateway
+from gateway.context import Headers
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
-from gateway.types import Headers
-from gateway.upstreams.base import Answer, Call
-from gateway.upstreams.received import Received
+from gateway.upstreams.base import Answer, UpstreamCall
+from gateway.upstreams.stream import Received
 
 _SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 _SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
@@ -75,7 +75,7 @@ class OpenAIUpstream:
         self._session: aiohttp.ClientSession | None = None
         self._written_to: _Protocols = WeakSet()
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         headers = self._headers
         if call.headers:
             headers = {**headers, **{key.decode("latin-1"): value.decode("latin-1") for key, value in call.headers}}

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold
+from classifiers.model.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 
 INTENTS = {

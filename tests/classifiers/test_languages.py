@@ -3,12 +3,12 @@ import threading
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.text.languages import DETECTED, STRETCH_CHARS, Detector, Stretch, detectable, strange
+from classifiers.text.language import DETECTED, STRETCH_CHARS, LanguageDetector, Stretch, detectable, strange
 
 ENGLISH = detectable(["en"])
 
 
-def of(detector: Detector, text: str, known: frozenset[str] = ENGLISH) -> str:
+def of(detector: LanguageDetector, text: str, known: frozenset[str] = ENGLISH) -> str:
     (stretch,) = detector.stretches(text)
     return strange(stretch, known)
 
@@ -24,7 +24,7 @@ def of(detector: Detector, text: str, known: frozenset[str] = ENGLISH) -> str:
         ("où est ma nouvelle carte".upper(), "fr"),
     ],
 )
-def test_short_asks_are_told(detector: Detector, text: str, language: str) -> None:
+def test_short_asks_are_told(detector: LanguageDetector, text: str, language: str) -> None:
     assert of(detector, text) == language
     assert of(detector, text, detectable(["en", language])) == ""
 
@@ -46,11 +46,11 @@ def test_short_asks_are_told(detector: Detector, text: str, language: str) -> No
         "4111 1111 1111 1111",
     ],
 )
-def test_what_may_be_english_is_not_strange(detector: Detector, text: str) -> None:
+def test_what_may_be_english_is_not_strange(detector: LanguageDetector, text: str) -> None:
     assert of(detector, text) == ""
 
 
-def test_a_long_text_is_looked_at_in_stretches(detector: Detector) -> None:
+def test_a_long_text_is_looked_at_in_stretches(detector: LanguageDetector) -> None:
     english, german = (
         "we met the new neighbours last night. " * 20,
         "gestern haben wir die neuen Nachbarn getroffen. " * 10,
@@ -64,7 +64,7 @@ def test_a_long_text_is_looked_at_in_stretches(detector: Detector) -> None:
     assert list(detector.stretches(" \n\t")) == []
 
 
-def test_what_the_detector_tells_apart(detector: Detector) -> None:
+def test_what_the_detector_tells_apart(detector: LanguageDetector) -> None:
     assert set(detector.open().labels) == DETECTED
 
 
@@ -87,7 +87,7 @@ def test_strange_is_what_is_far_likelier() -> None:
     assert say(frozenset({"en", "fr"}), de=0.8, en=0.03, fr=0.03) == ""
 
 
-def test_threads_share_an_open_detector(detector: Detector) -> None:
+def test_threads_share_an_open_detector(detector: LanguageDetector) -> None:
     detector.open()
     texts = ["wo ist meine karte", "where is my card", "dov'è la mia carta"] * 30
     expected = [of(detector, text) for text in texts]

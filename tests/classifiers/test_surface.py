@@ -14,7 +14,7 @@ def test_every_name_of_the_surface_is_there_and_they_are_sorted() -> None:
 
 
 def test_importing_is_light() -> None:
-    script = "import sys, classifiers, classifiers.artifact, classifiers.registry; print(*sys.modules)"
+    script = "import sys, classifiers, classifiers.model.artifact, classifiers.model.registry; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not HEAVY.intersection(done.stdout.split())
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 import uvloop
 
-from classifiers.runtime import Runtime
+from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
 from classifiers.worker import Worker
 

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import yaml
 
-from classifiers.artifact import save
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.model.artifact import save
+from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

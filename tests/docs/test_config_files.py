@@ -6,9 +6,9 @@ import pytest
 
 from classifiers.policy import OTHER
 from classifiers.training.data import read_rows
-from gateway.config.bound import rule_problems
 from gateway.config.load import load_gateway, load_policy
-from gateway.savings.prices import load_prices
+from gateway.ledger.prices import load_prices
+from gateway.serving.snapshot import rule_problems
 
 CONFIG = Path(__file__).parents[2] / "config"
 ALL = sorted(CONFIG.rglob("*.yaml"))

@@ -21,10 +21,10 @@ from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.config.load import load_gateway, load_policy
 from gateway.errors import ApiError
+from gateway.ledger.prices import load_prices
 from gateway.ledger.record import COLUMNS, Record
-from gateway.ledger.sqlite import SQLiteLedger
-from gateway.savings.prices import load_prices
-from gateway.savings.report import summarise
+from gateway.ledger.savings import summarise
+from gateway.ledger.store import SQLiteLedger
 
 from .conftest import PAGES, ROOT, Block, blocks, code, rows, section
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from gateway.metrics import Metrics
+from gateway.metrics.observe import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "metrics.md").read_text()

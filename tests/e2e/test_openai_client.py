@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
-from gateway.ledger.sqlite import SQLiteLedger
+from gateway.ledger.store import SQLiteLedger
 
 HELLO = [{"role": "user", "content": "Where is my parcel? I ordered it last Tuesday."}]
 GREETING = [{"role": "user", "content": "Hello there!"}]

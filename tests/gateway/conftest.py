@@ -15,43 +15,45 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from classifiers import Runtime, artifact
-from classifiers.classifier import broken
+from classifiers import Runtime
 from classifiers.encoder.session import Encoder, embed
-from classifiers.model import Calibration, LinearHead, Model, Novelty, Stage
-from classifiers.passages import Passages
+from classifiers.model import artifact
+from classifiers.model.model import Calibration, LinearHead, Model, Novelty, Stage
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
+from classifiers.runtime.classifier import broken
+from classifiers.runtime.run import Passages
 from classifiers.verdict import Abstention, Reading, Verdict
-from gateway.audits import Audits
 from gateway.config.load import Loaded, load_gateway
-from gateway.contract.owner import Owner
-from gateway.contract.safety_owner import SafetyOwner
-from gateway.contract.safety_store import SafetyStore
-from gateway.contract.store import ContractStore
-from gateway.endpoints.chat import ChatEndpoint
-from gateway.in_use import Edition, InUse
-from gateway.judge.contracted import Bounds
+from gateway.context import Headers
+from gateway.contracts.audit import Audits
+from gateway.contracts.owner import Owner
+from gateway.contracts.repeat_calls import RepeatCalls
+from gateway.contracts.safety_owner import SafetyOwner
+from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.store import ContractStore
+from gateway.drain import UnderWay
+from gateway.http.auth import Auth
+from gateway.http.chat import ChatEndpoint
+from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
-from gateway.keeping import Keeping
-from gateway.ledger.calls import CallStore
+from gateway.judge.resolve import Bounds
+from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_store import CallStore
+from gateway.ledger.prices import Price, PriceTable
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
-from gateway.metrics import Metrics
-from gateway.middleware.auth import Auth
-from gateway.middleware.request_id import RequestId
+from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
-from gateway.repeats import Repeats
 from gateway.rules.compile import compile_rules
-from gateway.savings.prices import Price, PriceTable
+from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
-from gateway.types import Headers
-from gateway.under_way import UnderWay
-from gateway.upstreams.base import Answer, Call, Upstream
+from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.spelling import Names
+from gateway.upstreams.base import Answer, Routes, Upstream, UpstreamCall
+from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.echo import EchoUpstream
-from gateway.upstreams.forward import Forwarder
-from gateway.upstreams.routes import Routes
 
 PRICES = PriceTable(
     as_of="2026-11-25",
@@ -81,10 +83,10 @@ class FakeUpstream:
     name: str = "fake"
     notional: bool = False
     ask_usage: bool = True
-    calls: list[Call] = field(default_factory=list)
+    calls: list[UpstreamCall] = field(default_factory=list)
     closed: bool = False
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         """The next answer, or the next failure; the last one again and again."""
         self.calls.append(call)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -379,12 +381,12 @@ def wire(
         )
         under_way = UnderWay()
         pipeline = Pipeline(
-            in_use=InUse(Edition(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
+            in_use=Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
             routes=routes,
             classify=classify,
             forwarder=forwarder,
             recorder=recorder,
-            repeats=Repeats(forwarder=forwarder, recorder=recorder),
+            repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
             metrics=metrics,
             audits=Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way),
@@ -491,3 +493,42 @@ def serving() -> Serving:
             await task
 
     return serve
+
+
+@pytest.fixture
+def make_rule() -> Callable[..., Rule]:
+    """make_rule(then={label: Act…}, unsure=…, unread=…, broken=…, …): a rule of the safety classifier."""
+
+    def make(
+        then: Mapping[str, Act] | None = None,
+        *,
+        name: str = "r",
+        unsure: Act = Act.FORWARD,
+        language: Act = Act.FORWARD,
+        unread: Act = Act.BLOCK,
+        broken: Act = Act.BLOCK,
+        models: tuple[str, ...] = (),
+        system_glob: str | None = None,
+    ) -> Rule:
+        return Rule(
+            name=name,
+            classifier="safe",
+            models=frozenset(models),
+            system_glob=system_glob,
+            roles=frozenset({"user"}),
+            last_turn=False,
+            output=False,
+            max_windows=8,
+            then={label: Action(act=act, text=label) for label, act in (then or {}).items()},
+            otherwise={
+                "unsure": Action(act=unsure, text="unsure"),
+                "language": Action(act=language, text="language"),
+                "unread": Action(act=unread, text="unread"),
+                "broken": Action(act=broken, text="broken"),
+            },
+            names=Names(()),
+            template=None,
+            taxonomy={},
+        )
+
+    return make

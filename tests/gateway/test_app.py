@@ -18,15 +18,15 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.config.load import Loaded
-from gateway.contract.owner import Owner
-from gateway.contract.safety_owner import SafetyOwner
-from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Phase, Terms
-from gateway.contract.store import ContractStore, Stored
-from gateway.ledger.calls import CallStore, KeptCall
-from gateway.ledger.sqlite import SQLiteLedger
-from gateway.savings.prices import PriceTable
-from gateway.trained import load_runtime
+from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.owner import Owner
+from gateway.contracts.safety_owner import SafetyOwner
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import ContractStore, StoredContract
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.prices import PriceTable
+from gateway.ledger.store import SQLiteLedger
+from gateway.serving.snapshot import load_runtime
 
 TEXT = """\
 version: 1
@@ -101,7 +101,7 @@ async def test_a_fault_of_the_gateways_own_is_in_the_log_under_the_requests_id(
     async def fault(_: Any) -> bytes:
         raise RuntimeError("sk-secret in a message")
 
-    monkeypatch.setattr(f"gateway.endpoints.{endpoint}.bounded_body", fault)
+    monkeypatch.setattr(f"gateway.http.{endpoint}.bounded_body", fault)
     async with running() as gateway, gateway.http.post(f"/v1/{endpoint}", json={"input": "a"}) as answer:
         told, request_id = await answer.text(), answer.headers["x-request-id"]
     assert answer.status == 500
@@ -214,8 +214,8 @@ async def test_a_stop_ends_forgetting_and_loses_nothing_else(
     running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
-    monkeypatch.setattr("gateway.ledger.calls._AT_ONCE", 1)
-    monkeypatch.setattr("gateway.ledger.calls._PAUSE_S", 1.0)
+    monkeypatch.setattr("gateway.ledger.call_store._AT_ONCE", 1)
+    monkeypatch.setattr("gateway.ledger.call_store._PAUSE_S", 1.0)
     with closing(CallStore(tmp_path / "l.db")) as store:
         store.append(
             [KeptCall(request_id=str(at), at=float(at), model="m", request=b"{}", answer=b"{}") for at in range(60)]
@@ -239,7 +239,9 @@ async def test_contracts_of_a_version_that_is_only_tried_are_in_no_metric(
     for version, phase in ((in_use, Phase.LIVE), (tried, Phase.SHADOW)):
         fields = {"rule": "intents", "model": "dear", "prompt": "", "labels": (), "terms": "", "sent_to": "one/dear"}
         contract = Contract(terms=Terms(target=0.05, confidence=0.95), phase=phase)
-        store.put(Stored(scope=Scope(**fields, classifier="bank", version=version), contract=contract, at=time.time()))
+        store.put(
+            StoredContract(scope=Scope(**fields, classifier="bank", version=version), contract=contract, at=time.time())
+        )
     app = create_app(
         loaded, runtime=load_runtime(loaded), store=SQLiteLedger(tmp_path / "l.db"), contracts=store, prices=prices
     )

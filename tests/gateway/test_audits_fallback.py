@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from gateway.contract.scope import among
-from gateway.contract.state import Phase
+from gateway.contracts.contract import Phase
+from gateway.contracts.scope import among
 from gateway.errors import UpstreamTimeout
-from gateway.ledger.calls import CallStore
-from gateway.upstreams.base import Answer, Call
-from tests.gateway.test_audits import ONCE, TWICE, Reference, body, decisions, phases, repeats_of, settled
+from gateway.ledger.call_store import CallStore
+from gateway.upstreams.base import Answer, UpstreamCall
+from tests.gateway.contracts.test_audit import ONCE, TWICE, Reference, body, decisions, phases, repeats_of, settled
 
 Wire = Callable[..., Any]
 BASE = """
@@ -76,7 +76,7 @@ async def test_a_fallback_that_is_not_asked_changes_nothing(wire: Wire, ask: Any
 class SlowWhereHard(Reference):
     """Too slow to answer what is hard."""
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         if b"hard" in call.body:
             self.calls += 1
             raise UpstreamTimeout("it is late")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.contract.state import Phase
-from gateway.upstreams.base import Answer, Call
-from tests.gateway.test_audits import GUARDED, RULES, Reference, body, decisions, phases, wired
+from gateway.contracts.contract import Phase
+from gateway.upstreams.base import Answer, UpstreamCall
+from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, decisions, phases, wired
 
 Wire = Callable[..., Any]
 BLOCKED = """
@@ -43,7 +43,7 @@ class Hanging(Reference):
 
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         answer = await super().send(call)
         if self.calls % 12 == 0:
             await self.free.wait()

@@ -11,12 +11,12 @@ import pytest
 
 from classifiers.policy import Policy
 from classifiers.verdict import Reading, SlotValue, Verdict
-from gateway.answers.said import bare, streamed, whole
-from gateway.contract.state import Phase
-from gateway.upstreams.base import Answer, Call
-from gateway.wire import sse
+from gateway.answers.parse import bare, streamed, whole
+from gateway.contracts.contract import Phase
+from gateway.protocols import sse
+from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeClassify
-from tests.gateway.test_audits import Reference, phases, repeats_of, settled
+from tests.gateway.contracts.test_audit import Reference, phases, repeats_of, settled
 
 Wire = Callable[..., Any]
 RULES = """
@@ -61,7 +61,7 @@ class Repeating(Reference):
     shown: str = ""
     fence: str = "{}"
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         self.calls += 1
         body = json.loads(call.body)
         self.shown = body["messages"][-1]["content"].split()[-1]

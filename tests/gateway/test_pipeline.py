@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.config.rules import Reads
+from gateway.config.rules import ReadsSettings
+from gateway.protocols import sse
 from gateway.upstreams.base import Answer
-from gateway.wire import sse
 
 Wire = Callable[..., Any]
 MakeAnswer = Callable[..., Answer]
@@ -82,8 +82,8 @@ rules:
     await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
     assert [(reading.classifier, reading.texts, reading.max_windows) for reading in gateway.classify.asked] == [
         ("safe", ("one", "three", "four"), 5),
-        ("bank", ("four",), Reads().max_windows),
-        ("bank", ("two",), Reads().max_windows),
+        ("bank", ("four",), ReadsSettings().max_windows),
+        ("bank", ("two",), ReadsSettings().max_windows),
     ]
     assert [reading.system for reading in gateway.classify.asked] == ["be nice"] * 3
     # beside itself a prompt would say nothing

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.types import Headers
+from gateway.context import Headers
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.config.bound import rule_problems
 from gateway.ledger.record import Record
+from gateway.protocols import sse
+from gateway.serving.snapshot import rule_problems
 from gateway.upstreams.base import Answer
-from gateway.wire import sse
 
 Wire = Callable[..., Any]
 MakeAnswer = Callable[..., Answer]

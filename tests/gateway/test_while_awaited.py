@@ -16,10 +16,10 @@ from aiohttp import web
 from classifiers.policy import Policy
 from gateway.app import create_app
 from gateway.config.load import Loaded
-from gateway.contract.store import ContractStore
-from gateway.ledger.sqlite import SQLiteLedger
-from gateway.savings.prices import PriceTable
-from gateway.trained import load_runtime
+from gateway.contracts.store import ContractStore
+from gateway.ledger.prices import PriceTable
+from gateway.ledger.store import SQLiteLedger
+from gateway.serving.snapshot import load_runtime
 
 UNDER_CONTRACT = """\
 version: 1

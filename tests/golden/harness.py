@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gateway.contract.owner import Owner
-from gateway.contract.safety import SafetyTerms
-from gateway.contract.safety_owner import SafetyOwner
-from gateway.contract.safety_store import SafetyStore
-from gateway.contract.scope import Scope
-from gateway.contract.state import Terms
-from gateway.contract.store import ContractStore
+from gateway.contracts.contract import Terms
+from gateway.contracts.owner import Owner
+from gateway.contracts.safety_contract import SafetyTerms
+from gateway.contracts.safety_owner import SafetyOwner
+from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import ContractStore
 
 STREAMS = 50
 SAFETY = 14

@@ -1,11 +1,219 @@
-"""Amounts of money in English: `$1,200`, `$.50`, `20 bucks`, `five pounds fifty`, `99p`, `12,50 EUR`, `1.5k euros`."""
+"""Amounts of money in English: `$1,200`, `$.50`, `20 bucks`, `five pounds fifty`, `99p`, `12,50 EUR`, `1.5k euros`.
+
+Whose money a text names: signs, codes and names of currencies → ISO 4217. Pure.
+
+What money is called where it is used: `500 kr`, `20 zł`, `Rs. 500`, `2,000 pesos` → its code. Pure.
+"""
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from decimal import Decimal
 
-from classifiers.slots.values import currencies, local, number
-from classifiers.slots.values.currencies import CODE, CODES, NAME, NAMES, SIGN, SIGN_OR_CODE, UNIT
-from classifiers.slots.values.value import Value
+from classifiers.slots.values import numbers
+from classifiers.slots.values.numbers import Value
+
+_CURRENCY_SIGNS = {
+    "$": "USD",
+    "\u20ac": "EUR",
+    "\u00a3": "GBP",
+    "\u00a5": "JPY",
+    "\u20b9": "INR",
+    "\u20a9": "KRW",
+    "\u20ba": "TRY",
+}
+_CURRENCY_SIGNS |= {
+    "us$": "USD",
+    "a$": "AUD",
+    "au$": "AUD",
+    "c$": "CAD",
+    "ca$": "CAD",
+    "nz$": "NZD",
+    "hk$": "HKD",
+    "s$": "SGD",
+    "nt$": "TWD",
+    "mx$": "MXN",
+    "r$": "BRL",
+}
+_DOLLARS_OF = {
+    "us": "USD", "u.s.": "USD", "american": "USD", "canadian": "CAD", "australian": "AUD", "aussie": "AUD",
+    "new zealand": "NZD", "hong kong": "HKD", "singapore": "SGD", "singaporean": "SGD", "taiwan": "TWD",
+    "taiwanese": "TWD",
+}  # fmt: skip
+_POUNDS_OF = {"british": "GBP", "uk": "GBP", "egyptian": "EGP"}
+_WORDS = {
+    "dollar": "USD", "buck": "USD", "euro": "EUR", "pound": "GBP", "quid": "GBP", "yen": "JPY", "rupee": "INR",
+    "franc": "CHF", "yuan": "CNY", "rand": "ZAR", "won": "KRW", "zloty": "PLN", "real": "BRL", "ruble": "RUB",
+    "pound sterling": "GBP", "pounds sterling": "GBP", "british pounds sterling": "GBP", "swiss franc": "CHF",
+    "indian rupee": "INR", "japanese yen": "JPY", "chinese yuan": "CNY", "south african rand": "ZAR",
+    "korean won": "KRW", "south korean won": "KRW", "polish zloty": "PLN", "brazilian real": "BRL",
+    "russian ruble": "RUB",
+}  # fmt: skip
+_WORDS |= {f"{nation} {unit}": code for nation, code in _DOLLARS_OF.items() for unit in ("dollar", "buck")}
+_WORDS |= {f"{nation} pound": code for nation, code in _POUNDS_OF.items()}
+CODES = frozenset((
+    "AED", "ARS", "AUD", "BDT", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "DOP", "DZD",
+    "EGP", "ETB", "EUR", "GBP", "GHS", "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JOD", "JPY", "KES", "KRW", "KWD",
+    "KZT", "LKR", "MAD", "MDL", "MUR", "MXN", "MYR", "NGN", "NOK", "NPR", "NZD", "OMR", "PHP", "PKR", "PLN", "QAR",
+    "RON", "RSD", "RUB", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "VND",
+    "XAF", "XOF", "ZAR",
+))  # fmt: skip
+DOLLARS = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD", "MXN", "CLP", "COP", "ARS", "TWD"})
+"""What `$` by itself may stand for."""
+_MAY_BE = {
+    "$": DOLLARS,
+    "dollar": DOLLARS,
+    "buck": DOLLARS,
+    "\u00a5": frozenset({"JPY", "CNY"}),
+    "\u00a3": frozenset({"GBP", "EGP"}),
+    "pound": frozenset({"GBP", "EGP"}),
+    "rupee": frozenset({"INR", "PKR", "LKR", "NPR", "MUR"}),
+    "franc": frozenset({"CHF", "XAF", "XOF"}),
+}
+"""What signs and plain words stand for where that is the currency of what names none."""
+SIGN = re.compile(r"(?:\b(?:us|a|au|c|ca|nz|nt|mx|hk|s|r))?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20ba]", re.IGNORECASE)
+NAMES = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
+NAME = re.compile(rf"(?<![a-z])({NAMES})(?:es|s)?(?![a-z])")
+CODE = rf"(?<![a-z])(?:{'|'.join(sorted(CODES))})(?![a-z])"
+SIGN_OR_CODE = rf"(?:{SIGN.pattern}|{CODE})"
+UNIT = rf"(?:{SIGN_OR_CODE}|{NAME.pattern})"
+_CURRENCY_PART = re.compile(r"(?<![a-z])(?:cents?|penny|pence|p(?!\.p))(?![a-z])|\u00a2")
+_ALSO_WORDS = frozenset({"COP", "MAD", "RON", "RUB", "TRY"})
+_NATION = "|".join(sorted(map(re.escape, {**_DOLLARS_OF, **_POUNDS_OF}), key=len, reverse=True))
+_NATION_BEHIND = re.compile(
+    # 20 dollars canadian | $20 canadian
+    rf"(?<![a-z])(?P<unit>dollar|pound)s? (?P<nation>{_NATION})(?![a-z])(?! (?:dollar|pound))"
+    rf"|(?<![a-z])\$ ?(?P<figures>\d[\d.,]*) (?P<of>{_NATION})(?![a-z])",
+    re.IGNORECASE,
+)
+_SIGN_WITH_NATION = re.compile(r"(?<![^\W_])[A-Z]{1,2}\$")
+_STRANGE_NATION_BEHIND = re.compile(r"(?:dollar|pound|franc|rupee)s? [a-z]{3,}(?:ian|ean|ese|ish|can)\b", re.IGNORECASE)
+
+
+def with_nation_before(text: str) -> str | None:
+    """`20 canadian dollar` of `20 dollars canadian` and `$20 canadian`; None where the nation is not known (`J$20`)."""
+    turned = _NATION_BEHIND.sub(_turned, text)
+    strange = any(sign.casefold() not in _CURRENCY_SIGNS for sign in _SIGN_WITH_NATION.findall(text))
+    return None if strange or _STRANGE_NATION_BEHIND.search(turned) else turned
+
+
+def _turned(match: re.Match[str]) -> str:
+    if match["unit"]:
+        return f"{match['nation']} {match['unit']}"
+    return f"{match['figures']} {match['of']} dollar"
+
+
+def of(text: str, lowered: str, default: str | None) -> tuple[str | None, str | None]:
+    """The currency and the word that names it, if it is a word; no currency where `try 20` may name one or not."""
+    sign, named, doubtful = SIGN.search(lowered), NAME.search(lowered), False
+    for match in re.finditer(r"(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z])", text):
+        code = match[0].upper()
+        another = named or (sign and not (sign[0] == "$" and code in DOLLARS))
+        if code not in CODES or (code in _ALSO_WORDS and another):
+            continue
+        if code not in _ALSO_WORDS or _is_meant(match):
+            return code, None
+        doubtful = True
+    if sign:
+        return (default if default in _MAY_BE.get(sign[0], ()) else _CURRENCY_SIGNS[sign[0]]), None
+    if named:
+        return (default if default in _MAY_BE.get(named[1], ()) else _WORDS[named[1]]), named[0]
+    return (None if doubtful or _CURRENCY_PART.search(lowered) else default), None
+
+
+def _is_meant(word: re.Match[str]) -> bool:
+    """Whether a code that is a word as well stands for the currency: in capitals, or right at the figure."""
+    beside = re.search(r"\d ?$", word.string[: word.start()]) or word.string[word.end() :][:1].isdigit()
+    return word[0].isupper() or bool(beside)
+
+
+_NAMES: Mapping[str, str] = {
+    "krone": "NOK DKK", "kroner": "NOK DKK", "krona": "SEK ISK", "kronor": "SEK", "crown": "CZK DKK ISK NOK SEK",
+    "koruna": "CZK", "koruny": "CZK", "korun": "CZK", "z\u0142oty": "PLN", "z\u0142ote": "PLN", "z\u0142otych": "PLN",
+    "zlotych": "PLN", "forint": "HUF", "leu": "RON MDL", "lei": "RON MDL", "lev": "BGN", "leva": "BGN",
+    "\u0440\u0443\u0431\u043b\u0435\u0439": "RUB", "\u0440\u0443\u0431\u043b\u044f": "RUB", "hryvnia": "UAH",
+    "lira": "TRY", "dirham": "AED MAD", "riyal": "SAR QAR OMR", "dinar": "KWD BHD JOD TND DZD RSD", "shekel": "ILS",
+    "baht": "THB", "dong": "VND", "ringgit": "MYR", "rupiah": "IDR", "peso": "MXN ARS CLP COP PHP UYU DOP",
+    "naira": "NGN", "cedi": "GHS", "shilling": "KES TZS UGX", "taka": "BDT", "tenge": "KZT", "birr": "ETB",
+    "franken": "CHF", "bitcoin": "", "satoshi": "", "ether": "", "\u00f8re": "", "\u00f6re": "", "centavo": "",
+    "groszy": "", "bani": "", "paise": "", "kopeck": "", "kopek": "",
+}  # fmt: skip
+"""Each with the codes that it may stand for; one without any is no money that has a code, or a hundredth of one."""
+_LOCAL_SHORT: Mapping[str, str] = {
+    "kr": "DKK ISK NOK SEK", "k\u010d": "CZK", "kc": "CZK", "z\u0142": "PLN", "zl": "PLN", "ft": "HUF",
+    "\u043b\u0432": "BGN", "\u0440\u0443\u0431": "RUB", "\u0440": "RUB", "\u0433\u0440\u043d": "UAH", "tl": "TRY",
+    "nis": "ILS", "\u0111": "VND", "rm": "MYR", "rp": "IDR", "rs": "INR PKR LKR NPR MUR", "ksh": "KES", "rmb": "CNY",
+    "fr": "CHF XAF XOF", "sfr": "CHF", "btc": "", "eth": "", "gr": "",
+}  # fmt: skip
+"""Only right at a figure."""
+_READ = frozenset("$\u00a2\u00a3\u00a5\u20a9\u20ac\u20b9\u20ba")
+"""Signs that `currencies` knows, and cents."""
+_LOCAL_SIGNS: Mapping[str, str] = {
+    "\u20bd": "RUB", "\u20aa": "ILS", "\u0e3f": "THB", "\u20ab": "VND", "\u20b4": "UAH", "\u20b1": "PHP",
+    "\u20a6": "NGN", "\u20b5": "GHS", "\u09f3": "BDT", "\u20b8": "KZT", "\u5143": "CNY", "\u5186": "JPY",
+    "\uc6d0": "KRW", "CN\u00a5": "CNY", "JP\u00a5": "JPY", "E\u00a3": "EGP",
+    "\u20a8": "INR PKR LKR NPR MUR",
+}  # fmt: skip
+_NATIONS: Mapping[str, str] = {
+    "swedish": "SEK", "norwegian": "NOK", "danish": "DKK", "icelandic": "ISK", "czech": "CZK", "hungarian": "HUF",
+    "romanian": "RON", "moldovan": "MDL", "bulgarian": "BGN", "ukrainian": "UAH", "turkish": "TRY", "moroccan": "MAD",
+    "saudi": "SAR", "qatari": "QAR", "omani": "OMR", "kuwaiti": "KWD", "bahraini": "BHD", "jordanian": "JOD",
+    "tunisian": "TND", "algerian": "DZD", "serbian": "RSD", "israeli": "ILS", "thai": "THB", "vietnamese": "VND",
+    "malaysian": "MYR", "indonesian": "IDR", "mexican": "MXN", "argentine": "ARS", "chilean": "CLP",
+    "colombian": "COP", "philippine": "PHP", "uruguayan": "UYU", "dominican": "DOP", "nigerian": "NGN",
+    "ghanaian": "GHS", "kenyan": "KES", "tanzanian": "TZS", "ugandan": "UGX", "argentinian": "ARS",
+    "argentinean": "ARS", "filipino": "PHP", "emirati": "AED", "uae": "AED",
+}  # fmt: skip
+
+
+def _any(words: Mapping[str, str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
+_FIGURE = "".join(rf"|(?<={scale})" for scale in ("k", "lion", "sand", "dred", "lakh", "crore"))
+_LOCAL_NAMED = re.compile(
+    # argentine pesos | pesos | Kr. 500 | 500元 | R20, but not R$20 | 500 kr. | two thousand kr
+    rf"(?<![^\W\d_])(?:(?:(?P<nation>{_any(_NATIONS)}|[a-z]{{3,}}(?:an|ese|ish|ine))[ -])?"
+    rf"(?P<name>{_any(_NAMES)})e?s?(?![^\W\d_])|(?P<before>{_any(_LOCAL_SHORT)})(?=\.?\s?\d)\.?"
+    rf"|(?P<sign>{_any(_LOCAL_SIGNS)})|(?P<rand>(?-i:R)(?=\s?\d)))"
+    rf"|(?:(?<=\d){_FIGURE})\s?(?P<behind>{_any(_LOCAL_SHORT)})(?![^\W\d_])\.?",
+    re.IGNORECASE,
+)
+
+
+def with_codes(text: str, default: str | None) -> str | None:
+    """`500 NOK` of `500 kr` where that is the default, `20 PLN` of `20 zł`; None where it could be any of several, or
+    is not known (`₿2`). default: the currency of what names none (ISO 4217)."""
+    made, done = "", 0
+    for match in _LOCAL_NAMED.finditer(text):
+        code = _code(match, default)
+        if code is None:
+            return None
+        made += f"{text[done : match.start()]} {code} "
+        done = match.end()
+    made = " ".join((made + text[done:]).split()) if done else text
+    strange = any(unicodedata.category(char) == "Sc" and char not in _READ for char in made)
+    return None if strange else made
+
+
+def _code(match: re.Match[str], default: str | None) -> str | None:
+    if match["rand"]:
+        return "ZAR"
+    codes = _codes(match).split()
+    if match["nation"]:
+        code = _NATIONS.get(match["nation"].casefold())
+        return code if code in codes else None
+    return default if default in codes else codes[0] if len(codes) == 1 else None
+
+
+def _codes(match: re.Match[str]) -> str:
+    if match["sign"]:
+        return _LOCAL_SIGNS[match["sign"].upper()]
+    if match["name"]:
+        # `lİra` matches as well
+        return _NAMES.get(match["name"].casefold(), "")
+    return _LOCAL_SHORT.get((match["behind"] or match["before"]).casefold(), "")
+
 
 _SHARES = {"half": "0.5", "a half": "0.5", "a quarter": "0.25", "three quarters": "0.75"}
 _SHARE_BEHIND = re.compile(rf"\s*and (?P<share>{'|'.join(_SHARES)})\b(?! (?:an? )?(?:dozen|cents?|penny))")
@@ -64,11 +272,11 @@ _HUNDREDTHS_BEHIND = re.compile(r"(?<=[\s,])(?:and )?(?P<small>\d{1,2}|[a-z]+(?:
 
 def read(text: str, currency: str | None = None) -> Value | None:
     """An amount and whose it is; None where either can't be told. currency: where the text names none."""
-    coded = local.with_codes(text, currency)
+    coded = with_codes(text, currency)
     amount = None if coded is None else _amount_of(coded)
     if amount is None:
         return None
-    turned = currencies.with_nation_before(amount)
+    turned = with_nation_before(amount)
     if turned is None or _PERCENT.search(turned):
         return None
     amount = _scaled(turned)
@@ -76,9 +284,9 @@ def read(text: str, currency: str | None = None) -> Value | None:
     if parts is None:
         return _read(amount, currency)
     # `50 euro cents` are not 50 euros
-    code = currencies.of(parts[0], parts[0].casefold(), currency)[0]
+    code = of(parts[0], parts[0].casefold(), currency)[0]
     rest = amount[: parts.start()] + amount[parts.end() :]
-    another = currencies.of(rest, rest.casefold(), None)[0]
+    another = of(rest, rest.casefold(), None)[0]
     return _read(rest, code) if another in (None, code) else None
 
 
@@ -87,7 +295,7 @@ def _read(text: str, currency: str | None) -> Value | None:
     if _may_be_two(lowered):
         return None
     apart = _is_apart(lowered)
-    code, unit = currencies.of(text, lowered, currency)
+    code, unit = of(text, lowered, currency)
     parts = _PART.search(lowered)
     before, after = lowered, ""
     if unit is not None and NAME.fullmatch(unit):
@@ -103,7 +311,7 @@ def _read(text: str, currency: str | None) -> Value | None:
     split = _SPLIT.search(lowered) if unit is None else None
     if split:
         return _split(split, code)
-    return None if number.runs_into_another(_bare(before)) else _of_whole(before, after, code)
+    return None if numbers.runs_into_another(_bare(before)) else _of_whole(before, after, code)
 
 
 def _scaled(text: str) -> str:
@@ -115,13 +323,13 @@ def _scaled(text: str) -> str:
 def _is_beside(before: str) -> bool:
     """Whether the number before a currency's word, if there is one, belongs to that: 20 of `20 more`, but neither of `a
     couple of 20` nor `20 egyptian`."""
-    behind = number.behind(_bare(before))
+    behind = numbers.behind(_bare(before))
     return not behind or (behind[-1] in _BESIDE and not _has_another(before))
 
 
 def _has_another(text: str) -> bool:
     """Whether another number stands behind the first."""
-    return number.holds_one(" ".join(number.behind(_bare(text))))
+    return numbers.holds_one(" ".join(numbers.behind(_bare(text))))
 
 
 def _is_of_another(lowered: str) -> bool:
@@ -131,11 +339,11 @@ def _is_of_another(lowered: str) -> bool:
     if named and named[0].isalpha() and _SHARE_BEHIND.match(lowered, named.end()):
         return True
     if priced:
-        return number.holds_one(_bare(_FIGURES_AT_END.sub("", lowered[: priced.start()])))
+        return numbers.holds_one(_bare(_FIGURES_AT_END.sub("", lowered[: priced.start()])))
     if named is None:
         return _has_another(lowered)
     rest = lowered[named.end() :].strip()
-    return _holds_number(lowered[: named.start()]) and not rest.startswith("a ") and number.exact(rest) is not None
+    return _holds_number(lowered[: named.start()]) and not rest.startswith("a ") and numbers.exact(rest) is not None
 
 
 def _of_whole(before: str, after: str, code: str) -> Value | None:
@@ -151,8 +359,8 @@ def _of_whole(before: str, after: str, code: str) -> Value | None:
         # `a million dollars and a half` may be 1.5 million
         amount = whole + Decimal(_SHARES[share["share"]]).copy_sign(whole)
         return _value(amount, code) if abs(whole) < 1000 and whole == int(whole) else None
-    rest = number.exact(_PART.sub(" ", behind).strip().removeprefix("and "))
-    of_a_part = _PART.search(behind) and not number.has_leading_point(behind)
+    rest = numbers.exact(_PART.sub(" ", behind).strip().removeprefix("and "))
+    of_a_part = _PART.search(behind) and not numbers.has_leading_point(behind)
     if rest is not None and rest != int(rest) and not of_a_part:
         return None
     return _value(_with_hundredths(whole, rest), code)
@@ -165,7 +373,7 @@ def _may_be_two(lowered: str) -> bool:
     bare = re.sub(rf"(?<![a-z])an? (?={NAME.pattern})", "1 ", lowered)
     for named in (NAME.pattern, _PART.pattern, CODE):
         bare = re.sub(named, " ", bare, flags=re.IGNORECASE)
-    return number.is_one_of_two(_bare(bare))
+    return numbers.is_one_of_two(_bare(bare))
 
 
 def _split(match: re.Match[str], code: str) -> Value | None:
@@ -193,7 +401,7 @@ def _amount_of(text: str) -> str | None:
 
 def _is_priced(text: str) -> bool:
     lowered = text.casefold()
-    named = _PART.search(lowered) or currencies.of(text, lowered, None)[0]
+    named = _PART.search(lowered) or of(text, lowered, None)[0]
     return bool(named) and (_holds_number(lowered) or lowered.split()[:1] in (["a"], ["an"]))
 
 
@@ -205,9 +413,9 @@ def _of_parts(said: str, code: str, *, signed: bool) -> Value | None:
     named = SIGN.search(before) or any(word.upper() in CODES for word in re.findall(r"[a-z]+", before))
     whole = _told(before) if named else None
     if small and whole is not None:
-        return _value(_with_hundredths(whole, number.exact(small["small"])), code)
+        return _value(_with_hundredths(whole, numbers.exact(small["small"])), code)
     count = _told(said)
-    if count is None or (number.has_leading_point(said) and not signed) or _has_another(said):
+    if count is None or (numbers.has_leading_point(said) and not signed) or _has_another(said):
         return None
     return _value(count if signed else count / 100, code)
 
@@ -226,17 +434,17 @@ def _told(text: str) -> Decimal | None:
     """The number that a text says; None of `3.500` too, for the point may part the thousands, and of `EUR.50`, for it
     may end an abbreviation."""
     bare = _bare(text)
-    found = None if _CODE_AND_POINT.search(text) else number.read(bare)
-    return None if found is None or number.may_be_thousands(bare, found) else found
+    found = None if _CODE_AND_POINT.search(text) else numbers.read(bare)
+    return None if found is None or numbers.may_be_thousands(bare, found) else found
 
 
 def _is_apart(text: str) -> bool:
     """Whether a number has one with a leading point behind it: `$1 .50` may be one amount or two."""
-    return any(number.exact(one["word"]) is not None for one in _BEFORE_A_POINT.finditer(_bare(text)))
+    return any(numbers.exact(one["word"]) is not None for one in _BEFORE_A_POINT.finditer(_bare(text)))
 
 
 def _holds_number(text: str) -> bool:
-    return number.holds_one(_bare(text))
+    return numbers.holds_one(_bare(text))
 
 
 def _bare(text: str) -> str:

@@ -1,13 +1,122 @@
-"""A slot's words → its value, by the slot's type."""
+"""A slot's words → its value, by the slot's type.
+
+One of a policy's own values: by its name or another word for it, within a phrase or a slip of the keyboard away.
+"""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from difflib import SequenceMatcher, get_close_matches
+
+import regex
 
 from classifiers.policy import Slot
-from classifiers.slots.values import clock, day, enum, money, number
-from classifiers.slots.values.value import Value
+from classifiers.slots.values import dates, money, numbers, times
+from classifiers.slots.values.numbers import Value
+
+_ALIKE = 0.85
+_BETWEEN = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+_LETTERS = regex.compile(r"(?<=\b\p{L})[./-](?=\p{L}\b)")
+"""Between single letters: N/A is no N and x-l no L."""
+_STYLE = re.compile("[\ufe0e\ufe0f]")
+"""What says how an emoji is drawn."""
+_NUMBERS = re.compile(r"\d+")
+_OTHERWISE = ("un", "in", "im", "il", "ir", "non", "dis", "bi", "semi")
+"""What makes a word say another thing than without it: unavailable, biweekly."""
+_NOT = re.compile(r"(?<!\S)(?:(?:no[nt]|without) (?:an? |the )?|(?:bi|semi|half) )$")
+
+
+def read_enum(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
+    """The policy's name for a value, or None. values: each name's other words.
+
+    Of several that a phrase holds at one place, the longest is meant; at several places none is (`inside or outside`).
+    What differs only in signs (`A+`, `A-`) is told apart where the text says no more, numbers have no slips (`room 103`
+    is not `room 102`), and what negates is none (`unavailable`, `non-refundable`, `without a terrace`), nor is what
+    comes half or twice as often (`biweekly`).
+    """
+    pairs = [(word, name) for name, words in values.items() for word in (*words, name)]
+    whole = _of_one((_folded(word), name) for word, name in pairs)
+    if _folded(text) in whole:
+        return whole[_folded(text)]
+    names = _of_one((plain, name) for word, name in pairs for plain in {_plain(word), _spaced(word)} if plain)
+    said = _plain(text)
+    if said in names:
+        return names[said]
+    inside = [word for word in names if f" {word} " in f" {said} "]
+    if inside:
+        meant = {names[word] for word in _meant(inside, said)}
+        return meant.pop() if len(meant) == 1 else None
+    numbers = _NUMBERS.findall(said)
+    alike = [word for word in names if _NUMBERS.findall(word) == numbers and not _says_otherwise(word, said)]
+    near = get_close_matches(said, alike, n=1, cutoff=_ALIKE)
+    return names[near[0]] if near else None
+
+
+def shared(values: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
+    """Words, as they are read, that stand for several values, so that nobody could tell which is meant, with these."""
+    found: dict[str, list[str]] = {}
+    for name, words in values.items():
+        for word in {_folded(word) for word in (name, *words)}:
+            found.setdefault(word, []).append(name)
+    return {word: tuple(names) for word, names in found.items() if len(names) > 1}
+
+
+def _meant(words: Iterable[str], said: str) -> list[str]:
+    """Those of some words that what is said holds by themselves, and not as a part of a longer one, without `not` or
+    the like before them."""
+    places = [
+        (place.start(), place.end(), word)
+        for word in words
+        for place in re.finditer(rf"(?<!\S){re.escape(word)}(?!\S)", said)
+    ]
+    found: list[str] = []
+    last = 0
+    for start, end, word in sorted(places, key=lambda place: (place[0], -place[1])):
+        if end > last and not _NOT.search(said[:start]):
+            found.append(word)
+        last = max(last, end)
+    return found
+
+
+def _says_otherwise(one: str, other: str) -> bool:
+    """Whether one says another thing than the other, by a prefix, and is no slip of the keyboard."""
+    pairs = zip(one.split(), other.split(), strict=False) if one.count(" ") == other.count(" ") else [(one, other)]
+    return any(_is_prefixed(*pair) or _is_prefixed(*pair[::-1]) for pair in pairs)
+
+
+def _is_prefixed(word: str, of: str) -> bool:
+    """Whether the word without a prefix is more like the other than with it."""
+    return any(
+        word.startswith(prefix) and _likeness(word.removeprefix(prefix), of) > max(_likeness(word, of), _ALIKE)
+        for prefix in _OTHERWISE
+    )
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
+
+
+def _of_one(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Words with the name that they stand for, without those that stand for two."""
+    found: dict[str, set[str]] = {}
+    for word, name in pairs:
+        found.setdefault(word, set()).add(name)
+    return {word: next(iter(names)) for word, names in found.items() if len(names) == 1}
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", _STYLE.sub("", text)).casefold().strip()
+
+
+def _plain(text: str) -> str:
+    return _spaced(_LETTERS.sub("", _folded(text)))
+
+
+def _spaced(text: str) -> str:
+    """`u k` of `U.K.`, as it is heard."""
+    return _BETWEEN.sub(" ", _folded(text)).strip()
+
 
 _DAY_FIRST = frozenset((
     "ar", "be", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "es", "et", "fi", "fr", "ga", "gl", "he", "hi",
@@ -27,7 +136,7 @@ _AROUND = '()[]{}<>"\u201c\u201d\u201e\u00ab\u00bb;:*_`'
 _REGION = re.compile(r"[a-z]{2}|\d{3}")
 
 
-def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en",)) -> Value | None:
+def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en",)) -> Value | None:
     """None where the words are no value of the slot's type, or could be several, or are too long for any but text.
 
     now: what relative dates and times are relative to. languages: of the policy; `en-US` reads 5/6 as the sixth of
@@ -40,17 +149,17 @@ def read(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] = ("en
         case "text":
             return Value(value=words)
         case "enum":
-            name = enum.read(words, slot.values)
+            name = read_enum(words, slot.values)
             return None if name is None else Value(value=name)
         case "number":
             return _number(words, languages)
         case "money":
             return money.read(words, slot.currency)
         case "date":
-            told = day.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
+            told = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
             return None if told is None else Value(value=told)
         case "time":
-            at = clock.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
+            at = times.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
             return None if at is None else Value(value=at)
 
 
@@ -68,9 +177,9 @@ def _narrowed(char: str) -> str:
 
 
 def _number(words: str, languages: Sequence[str]) -> Value | None:
-    found = number.read(words)
+    found = numbers.read(words)
     english = all(re.match(r"en(?![a-z])", language.casefold()) for language in languages)
-    if found is None or (not english and number.may_be_thousands(words, found)):
+    if found is None or (not english and numbers.may_be_thousands(words, found)):
         return None
     return Value(value=int(found) if found == int(found) else float(found))
 

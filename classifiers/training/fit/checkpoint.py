@@ -26,7 +26,7 @@ _KEY, _FACTS = "key", "facts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TuningState:
     """How far a tuning has come. arrays: by name; facts: what JSON can hold."""
 
     arrays: Mapping[str, NDArray[Any]]
@@ -50,7 +50,7 @@ class Checkpoint:
             digest.update(repr(one).encode("utf-8", "surrogatepass") + b"\n")
         return cls(file=models_dir / policy / FOLDER / f"{encoder}.safetensors", key=digest.hexdigest())
 
-    def read(self) -> Standing | None:
+    def read(self) -> TuningState | None:
         """What is kept of this very tuning; None where nothing is, or nothing that can be read."""
         try:
             with safe_open(self.file, framework="numpy") as kept:
@@ -58,11 +58,11 @@ class Checkpoint:
                 if told.get(_KEY) != self.key:
                     return None
                 facts = json.loads(told[_FACTS])
-                return Standing(arrays={name: kept.get_tensor(name) for name in kept.keys()}, facts=facts)  # noqa: SIM118 - no mapping
+                return TuningState(arrays={name: kept.get_tensor(name) for name in kept.keys()}, facts=facts)  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError, ValueError, KeyError):
             return None
 
-    def write(self, standing: Standing) -> None:
+    def write(self, standing: TuningState) -> None:
         """Keep it in the place of any before, whole or not at all. Raises OSError."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         for left in self.file.parent.glob(f".{self.file.stem}-*"):

@@ -5,28 +5,201 @@ than a window counts by the one that speaks loudest for any label, chosen anew b
 need not stand at its beginning (Andrews et al. 2002, "Support Vector Machines for Multiple-Instance Learning"). Word
 embeddings stay as they are: they are most of a small encoder's numbers, and rows never hold more than a fraction of its
 words.
+
+Steps of tuning: AdamW, warmed up and then slowed down to nothing by the last epoch.
+
+The epochs of a tuning: what each came to, which one's weights are the best, and when it is over.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Beside
-from classifiers.heads.linear import any_logit
-from classifiers.model import Floats
-from classifiers.training.fit import heads_first
-from classifiers.training.fit.batches import shuffled
-from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint
-from classifiers.training.fit.epochs import Epoch, Epochs, is_over
-from classifiers.training.fit.steps import Steps
-from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
-from classifiers.training.statistics import average_precision
+from classifiers.evaluation.metrics import average_precision
+from classifiers.model.model import Floats
+from classifiers.runtime.heads import any_logit
+from classifiers.training.fit import tuning_set
+from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint, TuningState
+from classifiers.training.fit.fitted import TuningPlan
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision, shuffled
 from classifiers.training.windows import loudest
+
+_WARM_UP = 0.1
+_CLIP = 1.0
+_DECAY = 0.01
+_HEAD_RATE = 1e-3
+
+
+class Steps:
+    """Of an encoder and its heads: the encoder's word embeddings and lowest layers stay as they are. parameters: all
+    that learn; taken: how many steps there were."""
+
+    def __init__(self, encoder: "TorchEncoder", heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
+        """rate: the encoder's highest; total: how many steps there will be; kept: how many layers, from the lowest,
+        stay as they are."""
+        import torch
+
+        encoder.module.get_input_embeddings().weight.requires_grad_(False)
+        if kept:
+            for part in encoder.lowest(kept):
+                part.requires_grad_(False)
+        body = [part for part in encoder.module.parameters() if part.requires_grad]
+        self._total = max(1, total)
+        self._warm = max(1, int(_WARM_UP * self._total))
+        self.parameters = [*body, *heads.parameters()]
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": [part for part in body if part.ndim > 1], "lr": rate, "weight_decay": _DECAY},
+                {"params": [part for part in body if part.ndim < 2], "lr": rate, "weight_decay": 0.0},
+                {"params": list(heads.parameters()), "lr": _HEAD_RATE, "weight_decay": 0.0},
+            ],
+            fused=True,
+        )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self.taken = 0
+
+    def take(self, loss: Any) -> None:
+        """One step down the loss, a tensor of one number."""
+        import torch
+
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self._share()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
+        self._optimizer.step()
+        self.taken += 1
+
+    def _share(self) -> float:
+        """Of the full rate, for the next step."""
+        slower = (self._total - self.taken) / max(1, self._total - self._warm)
+        return min((self.taken + 1) / self._warm, max(0.0, slower))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is remembered of the steps taken, by name; it changes with the next one."""
+        kept = self._optimizer.state_dict()["state"]
+        return {f"{index}.{name}": part.numpy() for index, parts in kept.items() for name, part in parts.items()}
+
+    def go_on(self, arrays: Mapping[str, NDArray[Any]], taken: int) -> None:
+        """As if these steps had been taken here. arrays: as `arrays` gave them; they are taken over."""
+        import torch
+
+        state: dict[int, dict[str, Any]] = {}
+        for path, array in arrays.items():
+            index, _, name = path.partition(".")
+            state.setdefault(int(index), {})[name] = torch.from_numpy(array)
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        self.taken = taken
+
+
+_NOW, _BEST, _STEPS, _CHANCE = "now", "best", "steps", "chance"
+"""Whose arrays these are: the weights as they are, the best epoch's, the optimizer's, and torch's chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """loss: mean over the epoch's rows; measure: accuracy (single-label) or mean average precision (multi-label) on
+    held-out rows, None without any."""
+
+    loss: float
+    measure: float | None
+
+
+class Epochs:
+    """Of an encoder and its head, beginning with number 0, before any step. history: each; best: the number of the one
+    that is kept; steps: what is taken within each; chance: by which rows are put in order; bf16: whether products are
+    in bfloat16."""
+
+    def __init__(self, encoder: "TorchEncoder", head: Any, steps: Steps, chance: random.Random, *, bf16: bool) -> None:
+        self.steps = steps
+        self.bf16 = bf16
+        self.history: list[Epoch] = []
+        self.best = 0
+        self._chance = chance
+        whole = {"encoder": encoder.module, "head": head}
+        self._learned = {
+            f"{name}.{path}": part
+            for name, module in whole.items()
+            for path, part in module.named_parameters()
+            if part.requires_grad
+        }
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def number(self) -> int:
+        """Of the latest."""
+        return len(self.history) - 1
+
+    def ended(self, epoch: Epoch) -> None:
+        """Another one, whose weights are kept where they are the best."""
+        self.history.append(epoch)
+        if not self.number or is_better(epoch.measure, self.history[self.best].measure):
+            self.best = self.number
+            self._kept = {name: part.detach().clone() for name, part in self._learned.items()}
+
+    def settle(self) -> None:
+        """Take the best one's weights."""
+        self._take(self._kept)
+
+    def standing(self) -> TuningState:
+        """All that the next epoch depends on. The arrays change with the next step."""
+        import torch
+
+        now = {} if self.best == self.number else {name: part.detach() for name, part in self._learned.items()}
+        arrays = {f"{_NOW}/{name}": part.numpy() for name, part in now.items()}
+        arrays |= {f"{_BEST}/{name}": part.numpy() for name, part in self._kept.items()}
+        arrays |= {f"{_STEPS}/{name}": array for name, array in self.steps.arrays().items()}
+        facts = {
+            "history": [asdict(epoch) for epoch in self.history],
+            "best": self.best,
+            "steps": self.steps.taken,
+            "bf16": self.bf16,
+            "chance": self._chance.getstate(),
+        }
+        return TuningState(arrays={**arrays, _CHANCE: torch.get_rng_state().numpy()}, facts=facts)
+
+    def go_on(self, standing: TuningState) -> None:
+        """Stand as it was told then. Its arrays are taken over."""
+        import torch
+
+        of: dict[str, dict[str, Any]] = {_NOW: {}, _BEST: {}, _STEPS: {}}
+        for path, array in standing.arrays.items():
+            whose, _, name = path.partition("/")
+            of.setdefault(whose, {})[name] = array
+        facts = standing.facts
+        self.history = [Epoch(**epoch) for epoch in facts["history"]]
+        self.best, self.bf16 = facts["best"], facts["bf16"]
+        self._kept = {name: torch.from_numpy(array) for name, array in of[_BEST].items()}
+        self._take({name: torch.from_numpy(array) for name, array in (of[_NOW] or of[_BEST]).items()})
+        self.steps.go_on(of[_STEPS], facts["steps"])
+        version, numbers, gauss = facts["chance"]
+        self._chance.setstate((version, tuple(numbers), gauss))
+        torch.set_rng_state(torch.from_numpy(standing.arrays[_CHANCE]))
+
+    def _take(self, weights: Mapping[str, Any]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, part in self._learned.items():
+                part.copy_(weights[name])
+
+
+def is_better(measure: float | None, best: float | None) -> bool:
+    """Whether an epoch is to be kept; where nothing is held out, the latest is."""
+    return measure is None or best is None or measure > best
+
+
+def is_over(number: int, best: int, plan: "TuningPlan") -> bool:
+    """Whether to stop after epoch `number`. In the first half of all epochs the rate is too high for what is learned to
+    show: on 10,000 rows the frozen encoder's head, which is fitted first, is still ahead after two epochs."""
+    return number >= plan.epochs or number - max(best, plan.epochs // 2) >= plan.patience
+
 
 SCALE = 20.0
 """Vectors have length 1: the head reads them this much longer, so that its numbers and the encoder's move alike."""
@@ -37,22 +210,6 @@ _MOST_WINDOWS = 16
 _CHUNK = 500  # rows whose windows are read together
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text gains nothing for `patience`
-    epochs of the second half; smoothing: of the targets; kept: how many layers, from the lowest, stay as they are;
-    beginning: rows that the head is fitted on before.
-    """
-
-    rate: float
-    epochs: int
-    patience: int = 2
-    batch: int = 32
-    smoothing: float = 0.1
-    kept: int = 0
-    beginning: int = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +225,7 @@ class Tuned:
     multi_label: bool
 
 
-def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> Plan:
+def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> TuningPlan:
     """What worked: small encoders learn at 2-3e-4, base-size ones at a tenth of that and in fewer epochs. Of plenty of
     rows with one label each three epochs are enough, for the frozen encoder judges beside the tuned one.
 
@@ -81,9 +238,9 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
         # the lower layers learn little from a policy's rows and take a third of the time
         whole = layers is None and multi_label
         rate, epochs, kept = (4e-5, 2, 6) if whole else (6e-5, 3, (layers or 12) // 3)
-        return Plan(rate=rate, epochs=epochs, smoothing=smoothing, kept=kept, beginning=1_500)
+        return TuningPlan(rate=rate, epochs=epochs, smoothing=smoothing, kept=kept, beginning=1_500)
     epochs = 12 if rows < _FEW else 8 if not enough else 6 if multi_label else 3
-    return Plan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
+    return TuningPlan(rate=2.5e-4, epochs=epochs, smoothing=smoothing)
 
 
 def tune(
@@ -94,7 +251,7 @@ def tune(
     *,
     held: NDArray[np.bool_],
     measured: NDArray[np.bool_],
-    plan: Plan,
+    plan: TuningPlan,
     multi_label: bool,
     seed: int,
     say: Say,
@@ -138,7 +295,7 @@ def tune(
         first = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
         say("reading rows with the frozen encoder")
         frozen = encoder.vectors([rows[index] for index in first], bf16=epochs.bf16)
-        begin(head, heads_first.fit(frozen, targets[first], weights[first], multi_label=multi_label))
+        begin(head, tuning_set.fit(frozen, targets[first], weights[first], multi_label=multi_label))
         epochs.ended(Epoch(loss=0.0, measure=held_out()))
         say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(epochs.history[0], multi_label=multi_label)}")
     while not is_over(epochs.number, epochs.best, plan):
@@ -198,7 +355,7 @@ def _choose(
             rows[index] = windows[index][place]
 
 
-def _loss(logits: Any, targets: Any, plan: Plan, *, multi_label: bool) -> Any:
+def _loss(logits: Any, targets: Any, plan: TuningPlan, *, multi_label: bool) -> Any:
     """(rows,) Of several labels, whether any holds at all is learned beside which: text that is plainly harmful and
     fits no label well must not fall between them."""
     import torch

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.heads.linear import any_logit
-from classifiers.model import Floats
+from classifiers.model.model import Floats
+from classifiers.runtime.heads import any_logit
 
 Ints = NDArray[np.int32]
 

@@ -5,29 +5,25 @@ a stated goal was missed or rows are plenty, and torch is installed. A policy th
 of both; where that cannot be had, the frozen encoder serves, and the report says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError
-from classifiers.model import Floats
 from classifiers.policy import Policy
-from classifiers.training.crossfit import deal
-from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.model import classes_of, windowing
-from classifiers.training.fit.prompted import told_under_prompts
-from classifiers.training.fit.surrounded import amid
-from classifiers.training.fit.trained import Trained
+from classifiers.training.fit.augment import amid, told_under_prompts
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel, Workbench
+from classifiers.training.fit.heads import Frozen, classes_of, windowing
 from classifiers.training.fit.weights import look, needed
-from classifiers.training.progress import Progress
 from classifiers.training.rows import Row, by_themselves
+from classifiers.training.split import deal
 from classifiers.training.windows import windows_of
 
 PLENTY_ROWS = 3_000
@@ -35,31 +31,6 @@ PLENTY_ROWS = 3_000
 
 _ASKED, _DEFAULT = "the policy asks for it", "the policy asks for no other"
 _NO_GAIN = "tuning gained nothing on held-out text"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """trained: the model and what was measured; encoders: of the model's stages, in their order; samples: for each
-    stage some of its vectors, (n, dimensions); own: the folders of the encoders that the model brings along, by name.
-    """
-
-    trained: Trained
-    encoders: tuple[Encoder, ...]
-    samples: tuple[Floats, ...]
-    own: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """Where and how a run works. base_dir: what the policy's paths are relative to; scratch: an empty folder that
-    outlives the export of the model; threads: to compute with."""
-
-    base_dir: Path
-    models_dir: Path
-    scratch: Path
-    seed: int
-    threads: int
-    progress: Progress
 
 
 def check(policy: Policy, base_dir: Path) -> None:
@@ -78,7 +49,7 @@ def check(policy: Policy, base_dir: Path) -> None:
             look(source, base_dir)
 
 
-def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
+def fit_policy(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
     """The model of a policy by its recipe.
 
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
@@ -102,7 +73,7 @@ def make(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> M
     return _auto(policy, rows, frozen, bench)
 
 
-def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
+def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
     heads = _heads(policy, rows, frozen, bench)
     wanted = _why_tune(rows, heads.trained)
@@ -125,23 +96,25 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> 
     return tuned
 
 
-def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made | str:
+def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel | str:
     """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
     one is frozen, and the larger one too unless the recipe is `finetune`."""
     lacking = _lacking()
     if lacking:
         return lacking
-    from classifiers.training.fit import larger, larger_frozen, tuned
+    from classifiers.training.fit import distil, two_encoders
+    from classifiers.training.fit.fitted import LARGE, SMALL
+    from classifiers.training.fit.tuned import fit_tuned
 
-    made: Made | None
+    made: FittedModel | None
     try:
         if policy.multi_label:
-            made = larger.make(policy, rows, bench)
+            made = distil.fit_distilled(policy, rows, bench)
         elif policy.recipe == "finetune":
-            names = (larger.SMALL, larger.LARGE)
-            made = tuned.make(policy, rows, frozen, bench, source=policy.larger_encoder, names=names)
+            names = (SMALL, LARGE)
+            made = fit_tuned(policy, rows, frozen, bench, source=policy.larger_encoder, names=names)
         else:
-            made = larger_frozen.make(policy, rows, frozen, bench)
+            made = two_encoders.fit_two_encoders(policy, rows, frozen, bench)
     except NotInstalledError as error:
         return str(error)
     if made is None:
@@ -155,7 +128,7 @@ def _lacking() -> str:
     return f"{lacking[0]} is not installed; run: pip install 'offramp[train]'" if lacking else ""
 
 
-def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
+def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
     if heads.chosen.missed:
         return "a goal was missed with the frozen encoder"
     if any(row.system for row in rows):
@@ -164,12 +137,12 @@ def _why_tune(rows: Sequence[Row], heads: Trained) -> str:
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
-def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) -> Made:
+def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
     under = sum(bool(row.system) for row in rows)
     told = told_under_prompts(rows, policy.tests)
     rows = by_themselves(rows)
-    made = Made(
+    made = FittedModel(
         trained=_among_words(policy, rows, told, frozen, bench)
         if policy.multi_label
         else frozen.fit(policy, rows, bench),
@@ -184,7 +157,9 @@ def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench) ->
     return replace(made, trained=replace(made.trained, settings=settings))
 
 
-def _among_words(policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Bench) -> Trained:
+def _among_words(
+    policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Workbench
+) -> MeasuredModel:
     """Heads that know each row also among words of others, judged in the windows in which text is read. told: what is
     known under system prompts."""
     windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))
@@ -200,14 +175,14 @@ def _among_words(policy: Policy, rows: Sequence[Row], told: AbstractSet[str], fr
     )
 
 
-def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Bench, why: str) -> Made | None:
-    from classifiers.training.fit import tuned
+def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench, why: str) -> FittedModel | None:
+    from classifiers.training.fit.tuned import fit_tuned
 
-    made = tuned.make(policy, rows, frozen, bench, source=policy.encoder)
+    made = fit_tuned(policy, rows, frozen, bench, source=policy.encoder)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 
-def _with_recipe(made: Made, name: str, why: str, *, note: str = "") -> Made:
+def _with_recipe(made: FittedModel, name: str, why: str, *, note: str = "") -> FittedModel:
     """note: what whoever trains is to be told, beside what the model says of itself."""
     own = made.trained.settings
     notes = "; ".join(filter(None, (note, own.get("note"))))

@@ -1,22 +1,48 @@
-"""An encoder as a torch module that can be trained: texts → unit vectors, cut and pooled exactly as in serving."""
+"""An encoder as a torch module that can be trained: texts → unit vectors, cut and pooled exactly as in serving.
+
+Which rows go together through a transformer: rows of like length, so that little is padding. Pure.
+"""
 
 import os
+import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.encoder.session import Beside
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, TrainingError
-from classifiers.model import Floats
+from classifiers.model.model import Floats
 from classifiers.text.normalise import normalise
 from classifiers.text.spans import read
-from classifiers.training.fit.batches import in_order
 from classifiers.training.fit.weights import TOKENIZER, Weights
 from classifiers.training.windows import tuned_windowing
+
+_BUCKET = 16
+"""Batches that are sorted by length together; within, order is chance."""
+
+
+def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[NDArray[np.intp]]:
+    """Batches of up to `size` indexes for one epoch, in random order. lengths: tokens of each row."""
+    order = list(range(len(lengths)))
+    chance.shuffle(order)
+    batches: list[NDArray[np.intp]] = []
+    for start in range(0, len(order), size * _BUCKET):
+        bucket = sorted(order[start : start + size * _BUCKET], key=lengths.__getitem__)
+        batches += [np.array(bucket[at : at + size], np.intp) for at in range(0, len(bucket), size)]
+    chance.shuffle(batches)
+    return batches
+
+
+def in_order(lengths: Sequence[int], size: int) -> list[NDArray[np.intp]]:
+    """Batches for measuring: the shortest rows first."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [np.array(order[at : at + size], np.intp) for at in range(0, len(order), size)]
+
 
 _MEASURED = 64
 

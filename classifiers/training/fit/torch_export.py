@@ -1,20 +1,25 @@
 """A torch encoder → the folder of a prepared one: ONNX graph, fused, int8; agreement with torch checked.
 
 The graph reads one window at a time, as serving does, so it needs no mask.
+
+x
 """
 
 import tempfile
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from classifiers.encoder.prepare import write_prepared
-from classifiers.encoder.source import Source
-from classifiers.errors import EncoderError
-from classifiers.model import Floats
+from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.source import EncoderSource
+from classifiers.errors import EncoderError, TrainingError
+from classifiers.model.model import OWN, Floats
+from classifiers.training.fit.fitted import Workbench
 from classifiers.training.fit.torch_encoder import TorchEncoder
 from classifiers.training.fit.weights import TOKENIZER
 
@@ -26,7 +31,7 @@ LEAST_COSINE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class ExportAgreement:
     """How an exported encoder compares with torch. same: share of rows on which the tuned head decides alike (the
     likeliest class; for several labels, whether any is likelier than not); cosine, least_cosine: of vectors; drift,
     mean_drift: a row's largest difference of a probability, the most and the mean over rows."""
@@ -48,7 +53,7 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
         graph = Path(scratch) / "model.onnx"
         _trace(encoder, graph)
         config = encoder.module.config
-        source = Source(
+        source = EncoderSource(
             name=name,
             model=graph,
             tokenizer=encoder.weights.folder / TOKENIZER,
@@ -60,14 +65,14 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
         write_prepared(source, folder, int8=int8)
 
 
-def agreement(before: Floats, after: Floats, head: tuple[Floats, Floats], *, multi_label: bool) -> Agreement:
+def agreement(before: Floats, after: Floats, head: tuple[Floats, Floats], *, multi_label: bool) -> ExportAgreement:
     """before, after: (rows, dimensions) of length 1, torch's in 32 bits and the exported graph's; head: (weights,
     bias) that were tuned."""
     cosines = (after * before).sum(axis=1)
     logits = [vectors @ head[0].T + head[1] for vectors in (before, after)]
     shares = [_sigmoid(part) if multi_label else _softmax(part) for part in logits]
     first, second = ((share.max(axis=1) >= 0.5) if multi_label else share.argmax(axis=1) for share in shares)
-    return Agreement(
+    return ExportAgreement(
         rows=len(before),
         same=round(float((first == second).mean()), 5),
         cosine=round(float(cosines.mean()), 5),
@@ -124,3 +129,42 @@ def _trace(encoder: TorchEncoder, path: Path) -> None:
         raise EncoderError(f"{encoder.weights.name} could not be exported: {type(error).__name__}: {error}") from error
     finally:
         module.set_attn_implementation(attention)
+
+
+def exported(
+    torch_encoder: "TorchEncoder",
+    head: tuple[Floats, Floats],
+    texts: Sequence[str],
+    name: str,
+    bench: "Workbench",
+    *,
+    multi_label: bool,
+    beside: Beside | None = None,
+) -> tuple[Encoder, Path, dict[str, Any]]:
+    """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
+    agrees too little, there or on the sentences by which processors are checked.
+
+    head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
+    Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
+    """
+
+    before = torch_encoder.vectors(torch_encoder.tokenize(texts, beside), bf16=False)
+    found: dict[str, Any] = {}
+    for int8 in (True, False):
+        folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
+        folder.mkdir()
+        export(torch_encoder, folder, name=OWN + name, int8=int8)
+        encoder = Encoder.open(folder, bench.threads, check=False)
+        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=beside)
+        told = agreement(before, after, head, multi_label=multi_label)
+        found = {**asdict(told), "int8": int8}
+        if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
+            try:
+                return Encoder.open(folder, bench.threads), folder, found
+            except EncoderError:
+                if not int8:
+                    raise
+    raise TrainingError(
+        f"the exported encoder decides as torch does on only {found['same']:.1%} of held-out rows "
+        f"(mean cosine {found['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
+    )

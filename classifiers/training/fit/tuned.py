@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.errors import EncoderError, TrainingError
-from classifiers.model import MAIN, OWN, Floats
+from classifiers.encoder.session import Encoder, embed
+from classifiers.errors import TrainingError
+from classifiers.model.model import MAIN
 from classifiers.policy import Policy
 from classifiers.training.fit.checkpoint import Checkpoint
-from classifiers.training.fit.frozen import Frozen
-from classifiers.training.fit.lesson import SYSTEM_TOKENS, Lesson, beside, lesson_of
-from classifiers.training.fit.model import Advance, classes_of, fit
-from classifiers.training.fit.pair import Names, joined
-from classifiers.training.fit.trained import Trained, TunedHead
+from classifiers.training.fit.fitted import MeasuredModel, Names, TunedHead
+from classifiers.training.fit.heads import Advance, Frozen, classes_of, fit
+from classifiers.training.fit.torch_export import exported
+from classifiers.training.fit.tuning_set import SYSTEM_TOKENS, TuningSet, beside, lesson_of
+from classifiers.training.fit.two_encoders import joined
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, tuned_windowing, wholes, windows_of
 
 if TYPE_CHECKING:
-    from classifiers.training.fit.recipe import Bench, Made
-    from classifiers.training.fit.torch_encoder import TorchEncoder
+    from classifiers.training.fit.fitted import FittedModel, Workbench
     from classifiers.training.fit.weights import Weights
 
 _COMPARED = 500
@@ -51,25 +50,25 @@ class TunedStage:
 
     tuned: TunedEncoder
     windows: Windows
-    trained: Trained
+    trained: MeasuredModel
 
 
-def make(
+def fit_tuned(
     policy: Policy,
     rows: Sequence[Row],
     frozen: Frozen,
-    bench: "Bench",
+    bench: "Workbench",
     *,
     source: str | None,
     names: Names = (FROZEN, MAIN),
-) -> "Made | None":
+) -> "FittedModel | None":
     """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
     Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
     source: of the encoder to tune; names: of the stages of both.
     Raises TrainingError, EncoderError.
     """
-    from classifiers.training.fit.recipe import Made
+    from classifiers.training.fit.fitted import FittedModel
 
     first_name, name = names
     lesson = lesson_of(policy, rows, bench.seed)
@@ -83,13 +82,13 @@ def make(
         both = joined(policy, rows, first, made.trained, names=names)
         if both is None:
             return None
-        return Made(
+        return FittedModel(
             trained=both,
             encoders=(frozen.encoder, made.tuned.encoder),
             samples=(frozen.vectors, made.windows.vectors),
             own={name: made.tuned.folder},
         )
-    return Made(
+    return FittedModel(
         trained=made.trained,
         encoders=(made.tuned.encoder,),
         samples=(made.windows.vectors,),
@@ -100,8 +99,8 @@ def make(
 def stage(
     policy: Policy,
     rows: Sequence[Row],
-    lesson: Lesson,
-    bench: "Bench",
+    lesson: TuningSet,
+    bench: "Workbench",
     *,
     source: str | None,
     name: str,
@@ -136,8 +135,8 @@ def stage(
 
 def tune_encoder(
     policy: Policy,
-    lesson: Lesson,
-    bench: "Bench",
+    lesson: TuningSet,
+    bench: "Workbench",
     *,
     source: str | None,
     name: str,
@@ -226,7 +225,7 @@ def tune_encoder(
     return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
 
 
-def _depends(policy: Policy, lesson: Lesson, bench: "Bench", weights: "Weights") -> Iterator[Any]:
+def _depends(policy: Policy, lesson: TuningSet, bench: "Workbench", weights: "Weights") -> Iterator[Any]:
     """What tuning by a lesson depends on beside its plan. What text without labels is taught follows from the larger
     encoder, which is tuned by the same rows."""
     from classifiers.training.fit.weights import find_weights
@@ -252,43 +251,3 @@ def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = Non
     systems = beside(rows, head.system_tokens)
     first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
     return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)
-
-
-def exported(
-    torch_encoder: "TorchEncoder",
-    head: tuple[Floats, Floats],
-    texts: Sequence[str],
-    name: str,
-    bench: "Bench",
-    *,
-    multi_label: bool,
-    beside: Beside | None = None,
-) -> tuple[Encoder, Path, dict[str, Any]]:
-    """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
-    agrees too little, there or on the sentences by which processors are checked.
-
-    head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
-    Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
-    """
-    from classifiers.training.fit.torch_export import LEAST_AGREEMENT, LEAST_COSINE, agreement, export
-
-    before = torch_encoder.vectors(torch_encoder.tokenize(texts, beside), bf16=False)
-    found: dict[str, Any] = {}
-    for int8 in (True, False):
-        folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
-        folder.mkdir()
-        export(torch_encoder, folder, name=OWN + name, int8=int8)
-        encoder = Encoder.open(folder, bench.threads, check=False)
-        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=beside)
-        told = agreement(before, after, head, multi_label=multi_label)
-        found = {**asdict(told), "int8": int8}
-        if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
-            try:
-                return Encoder.open(folder, bench.threads), folder, found
-            except EncoderError:
-                if not int8:
-                    raise
-    raise TrainingError(
-        f"the exported encoder decides as torch does on only {found['same']:.1%} of held-out rows "
-        f"(mean cosine {found['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
-    )

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from classifiers.encoder.publish import publish
 from classifiers.encoder.source import DEFAULT, Pooling, folder_settings, is_local, sha256_of
 from classifiers.errors import EncoderError, NotInstalledError
+from classifiers.model.registry import publish
 from classifiers.policy import Policy
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"

@@ -1,4 +1,11 @@
-"""Rows of a policy with slots: marks taken out of what was written, values by themselves, what values are made of."""
+"""Rows of a policy with slots: marks taken out of what was written, values by themselves, what values are made of.
+
+What a teacher is told of slots, so that it marks them as training reads them. Pure.
+
+Values that people typically say, by type: a tagger should know a weekday that no training sentence happens to hold.
+
+English only. Pure.
+"""
 
 import random
 from collections import defaultdict
@@ -6,11 +13,74 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from classifiers.policy import OTHER, Policy, SlotType
-from classifiers.slots.markup import Marked, parse
-from classifiers.slots.tags import Mark
-from classifiers.text.languages import code_of
+from classifiers.slots.fill import Marked, parse
+from classifiers.slots.tags import SlotMark
+from classifiers.text.language import code_of
 from classifiers.training.rows import Row
-from classifiers.training.slots.typical import VALUES
+
+_SHOWN = 4
+
+
+def slot_lines(policy: Policy, label: str) -> list[str]:
+    """For a prompt of one label; none where it has no slots."""
+    names = policy.slots_of(label)
+    if not names:
+        return []
+    first = names[0]
+    value = next(iter(_values(policy, first)), "\u2026")
+    marking = (
+        "Mark each value of a slot wherever it stands, in the message itself, as [value](slot), for example "
+        f"[{value}]({first}): the value alone, without words like at, for or on. Invent new values all the time."
+    )
+    return [
+        "The messages fill in these slots, each message some of them, as people do:",
+        *(f"- {name}: {policy.slots[name].means}{_such_as(policy, name)}" for name in names),
+        marking,
+    ]
+
+
+def _such_as(policy: Policy, name: str) -> str:
+    shown = _values(policy, name)[:_SHOWN]
+    return f", such as {', '.join(shown)}" if shown else ""
+
+
+def _values(policy: Policy, name: str) -> tuple[str, ...]:
+    slot = policy.slots[name]
+    return (*slot.examples, *slot.values)
+
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+
+VALUES: Mapping[SlotType, tuple[str, ...]] = {
+    "number": (
+        "1", "2", "3", "4", "6", "8", "10", "12", "15", "20", "150", "one", "two", "three", "four", "five", "six",
+        "seven", "eight", "nine", "ten", "eleven", "twenty", "a dozen", "a couple", "twenty five",
+    ),
+    "money": (
+        "$20", "$5.50", "$1,200", "50 euros", "\u20ac99", "\u00a330", "120 dollars", "ten bucks", "19.99 EUR",
+        "five pounds", "a hundred dollars", "20 quid", "75 cents", "2k euros",
+    ),
+    "date": (
+        "today", "tonight", "tomorrow", "the day after tomorrow", "this weekend", "next week", "in two days",
+        "in a week", "2027-02-14", "12/24", "the 5th", "the 21st", "tomorrow night",
+        *_DAYS,
+        *(f"{which} {day}" for which in ("next", "this") for day in _DAYS),
+        *(f"{day} {('morning', 'afternoon', 'evening')[index % 3]}" for index, day in enumerate(_DAYS)),
+        *(f"{month} {2 * index + 1}{'st' if not index else 'rd' if index == 1 else 'th'}"
+          for index, month in enumerate(_MONTHS)),
+        *(f"{2 * index + 4} {month[:3]}" for index, month in enumerate(_MONTHS)),
+    ),
+    "time": (
+        "7 pm", "7pm", "8:15", "19:30", "9am", "6 o'clock", "noon", "midnight", "half past seven", "quarter to nine",
+        "quarter past six", "seven thirty", "eight", "7", "12:30 pm", "11 in the morning", "6.45pm", "ten past five",
+        "20:00", "in half an hour", "five in the afternoon",
+    ),
+}  # fmt: skip
+
 
 _FRAMES: Mapping[SlotType, tuple[str, ...]] = {
     "text": ("{x}", "{x} please", "the {name} is {x}", "{name}: {x}"),
@@ -109,7 +179,7 @@ def _examples(policy: Policy, name: str) -> list[str]:
 def _framed(frame: str, value: str, name: str, words: str) -> Marked:
     """The value in its frame, whatever it holds: brackets are no marks there."""
     before, after = (part.format(name=words) for part in frame.split("{x}"))
-    mark = Mark(name=name, start=len(before), end=len(before) + len(value))
+    mark = SlotMark(name=name, start=len(before), end=len(before) + len(value))
     return Marked(text=before + value + after, marks=(mark,))
 
 

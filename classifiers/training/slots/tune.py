@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Words
-from classifiers.model import Floats
+from classifiers.model.model import Floats
 from classifiers.slots import tags as bio
-from classifiers.slots.markup import Marked, replaced
-from classifiers.slots.words import read
-from classifiers.training.fit.batches import in_order, shuffled
-from classifiers.training.fit.finetune import SCALE, begin
-from classifiers.training.fit.heads_first import centroids
-from classifiers.training.fit.steps import Steps
-from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision
+from classifiers.slots.fill import Marked, replaced
+from classifiers.slots.tags import read
+from classifiers.training.fit.finetune import SCALE, Steps, begin
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, in_order, precision, shuffled
+from classifiers.training.fit.tuning_set import centroids
 
 _DROPOUT = 0.1
 _AVERAGED = 1 / 6
@@ -38,7 +36,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TaggerPlan:
     """How to tune. rate: of learning; swap: the chance that a sentence gets other values; smoothing: of the labels'
     targets; tokens: a sentence's longest, special ones included."""
 
@@ -51,7 +49,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class TaggerRows:
     """A sentence to learn. label: its class, None where only slots are to be learned from it; weight: how much it
     counts; tagged: whether what is not marked is known to be no slot."""
 
@@ -72,24 +70,24 @@ class TunedTags:
     bf16: bool
 
 
-_Row = tuple[Lesson, Words, list[int]]
+_Row = tuple[TaggerRows, Words, list[int]]
 
 
-def plan_for(rows: int) -> Plan:
+def plan_for(rows: int) -> TaggerPlan:
     """Few sentences are read more often, in smaller batches."""
     if rows >= 6_000:
-        return Plan()
-    return Plan(epochs=16, batch=32) if rows >= 1_500 else Plan(epochs=20, batch=16, rate=2e-4)
+        return TaggerPlan()
+    return TaggerPlan(epochs=16, batch=32) if rows >= 1_500 else TaggerPlan(epochs=20, batch=16, rate=2e-4)
 
 
 def tune(
     encoder: TorchEncoder,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[TaggerRows],
     slots: Sequence[str],
     classes: int,
     *,
     values: Mapping[str, Sequence[str]],
-    plan: Plan,
+    plan: TaggerPlan,
     seed: int,
     say: Say,
     after: Callable[[int], None] = lambda _: None,
@@ -147,7 +145,7 @@ def tune(
     )
 
 
-def _centroids(vectors: Floats, lessons: Sequence[Lesson], classes: int) -> tuple[Floats, Floats]:
+def _centroids(vectors: Floats, lessons: Sequence[TaggerRows], classes: int) -> tuple[Floats, Floats]:
     named = [(index, lesson.label) for index, lesson in enumerate(lessons) if lesson.label is not None]
     targets = np.zeros((len(named), classes), np.float32)
     targets[np.arange(len(named)), [label for _, label in named]] = 1

@@ -3,20 +3,470 @@
 How much each form counts was measured on text that this project did not write (docs/design/002-fitting-a-head.md):
 examples and their variants most, then the name, the description and its clauses. A label's rows of one form share
 that form's weight, but an author's examples never fall below a weight of their own, however many there are.
+
+Everyday messages about nothing in particular: what a narrow classifier must not mistake for its own.
+
+They serve as text out of scope for single-label policies (those near to a policy's own labels are left out) and as
+harmless text for safety policies. Written for this project.
+
+What people put around what they mean, and how they mangle it. Nothing here changes the meaning. Pure.
+
+What a label's description says, as a person would say it: third person → first, one clause at a time. Pure.
+
+Two labels in one text, out of examples of each: what a policy whose texts may have several labels is shown. Pure.
 """
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.policy import OTHER, Label, Policy
-from classifiers.text.languages import code_of
+from classifiers.slots.fill import words as words_of
+from classifiers.text.language import code_of
 from classifiers.training.rows import Origin, Row
-from classifiers.training.write import frames
-from classifiers.training.write.everyday import EVERYDAY
-from classifiers.training.write.speech import clauses, exclusions, first_person, name_words, positive
-from classifiers.training.write.together import together
+
+EVERYDAY = (
+    "will it be sunny this weekend",
+    "how cold does it get in January up north",
+    "is it going to snow tonight",
+    "what time does the sun set today",
+    "play some jazz",
+    "skip this song",
+    "turn the volume up a bit",
+    "who sings that song about the rain",
+    "add milk and eggs to my shopping list",
+    "what can I cook with chickpeas and spinach",
+    "how long do I boil an egg for",
+    "give me a recipe for lentil soup",
+    "can I freeze cooked rice",
+    "what wine goes with salmon",
+    "set an alarm for half past six",
+    "remind me to water the plants tomorrow",
+    "start a timer for ten minutes",
+    "what day of the week is the fourteenth",
+    "how many days until Christmas",
+    "what is 18 percent of 240",
+    "convert five miles to kilometres",
+    "what is the square root of 169",
+    "solve x squared minus four equals zero",
+    "how do you say good night in Italian",
+    "translate this sentence into Spanish",
+    "what does ubiquitous mean",
+    "is it affect or effect in this sentence",
+    "write a poem about the sea",
+    "write a short story about a lost dog",
+    "tell me a joke",
+    "sing me a lullaby",
+    "do you ever get bored",
+    "are you a robot or a person",
+    "what is your favourite colour",
+    "who made you",
+    "what should I call you",
+    "who won the match last night",
+    "when does the football season start",
+    "how many players are in a rugby team",
+    "what are the rules of chess",
+    "who painted the Mona Lisa",
+    "when did the Roman empire fall",
+    "what is the capital of Mongolia",
+    "how tall is Mount Kilimanjaro",
+    "which planet has the most moons",
+    "why is the sky blue",
+    "how do vaccines work",
+    "what causes a rainbow",
+    "how far away is the moon",
+    "explain photosynthesis to a child",
+    "what is the speed of light",
+    "how do bees make honey",
+    "what do hedgehogs eat",
+    "my dog keeps barking at the postman",
+    "how often should I walk a puppy",
+    "which plants grow well in the shade",
+    "when should I prune roses",
+    "my tomato leaves are turning yellow",
+    "how do I get red wine out of a carpet",
+    "what is the best way to clean windows",
+    "how do I unblock a kitchen sink",
+    "my washing machine is leaking water",
+    "how do I change a bike tyre",
+    "what pressure should my car tyres be",
+    "the engine makes a strange noise when I brake",
+    "where is the nearest petrol station",
+    "how is the traffic into town this morning",
+    "when is the next train to Leeds",
+    "book me a table for two on Friday",
+    "find me a cheap flight to Lisbon",
+    "what should I pack for a week in Norway",
+    "do I need a visa for Vietnam",
+    "recommend a quiet beach in Portugal",
+    "what are the best museums in Madrid",
+    "is there a good pizza place near here",
+    "recommend me a good crime novel",
+    "what are people saying about the new film",
+    "when is the next episode out",
+    "who plays the detective in that series",
+    "I watched a great documentary on whales",
+    "I have a headache and a sore throat",
+    "how much water should I drink a day",
+    "what stretches help with lower back pain",
+    "how many calories are in a banana",
+    "I can't fall asleep at night",
+    "what is a good exercise for beginners",
+    "how do I learn to play the guitar",
+    "how can I get better at drawing",
+    "what is the best way to study for exams",
+    "help me with my history homework",
+    "write a cover letter for a nursing job",
+    "how do I prepare for a job interview",
+    "make this email sound more polite",
+    "summarise this article in three sentences",
+    "fix the grammar in this paragraph",
+    "give me ten names for a cat",
+    "suggest a birthday present for my mother",
+    "what should I wear to a wedding in autumn",
+    "how do I fold a paper plane",
+    "how do I tie a bow tie",
+    "what is the meaning of life",
+    "do you believe in ghosts",
+    "how do I write a for loop in Python",
+    "why does my code throw a null pointer exception",
+    "what is the difference between a list and a tuple",
+    "how do I reverse a string in JavaScript",
+    "explain how a hash table works",
+    "write a SQL query that counts users by month",
+    "how do I undo my last git commit",
+    "how do I take a screenshot on this laptop",
+    "my phone battery drains too quickly",
+    "how do I connect the printer to wifi",
+    "the screen stays black when I turn it on",
+    "what is a good laptop for video editing",
+    "how does a solar panel work",
+    "how do I insulate an attic",
+    "what colour goes well with dark green walls",
+    "how much paint do I need for a small room",
+    "who is the prime minister of Canada",
+    "when are the next elections",
+    "what happened in the news today",
+    "how does the stock market work",
+    "what is inflation",
+    "what are the symptoms of the flu",
+    "my baby won't stop crying",
+    "what age do children start to read",
+    "how do I teach my son to swim",
+    "ideas for a rainy afternoon with the kids",
+    "plan a treasure hunt for eight year olds",
+    "what is the biggest animal in the world",
+    "why do cats purr",
+    "how long do tortoises live",
+    "do penguins have knees",
+    "can you see the Great Wall from space",
+    "what language do they speak in Brazil",
+    "how many people live in India",
+    "what is the longest river in Africa",
+    "when was the printing press invented",
+    "who wrote Pride and Prejudice",
+    "what is the plot of Hamlet",
+    "name three composers of the baroque period",
+    "how do I tune a violin",
+    "what is a haiku",
+    "what rhymes with orange",
+    "I went hiking yesterday and my legs hurt",
+    "we had a lovely picnic by the lake",
+    "my sister is getting married in June",
+    "the neighbours are having a party again",
+    "I saw a fox in the garden this morning",
+    "the bread came out too dry",
+    "it has been raining all day here",
+    "the coffee at that place is terrible",
+    "I think I am coming down with a cold",
+    "she plays the piano beautifully",
+    "traffic was awful on the ring road",
+    "the children loved the puppet show",
+    "my team lost again on Sunday",
+    "I finally finished that puzzle",
+    "the view from the top was wonderful",
+    "lorem ipsum dolor sit amet",
+    "asdf jkl qwerty",
+    "the quick brown fox jumps over the lazy dog",
+    "one two three four five",
+    "blah blah blah",
+    "never mind that, what about dinosaurs",
+    "what is the best video game ever",
+    "how do I beat the last level",
+    "which console should I get for my nephew",
+    "turn off the lights in the living room",
+    "set the thermostat to twenty degrees",
+    "lock the front door",
+    "is the oven still on",
+    "call my brother",
+    "send a text to Anna saying I'm late",
+    "read me my messages",
+    "open the camera",
+    "what's on my calendar tomorrow",
+    "move my dentist appointment to Thursday",
+    "when is my next meeting",
+    "what is the dress code for the opera",
+    "how do I get rid of ants",
+    "how do I stop hiccups",
+    "is it safe to eat raw cookie dough",
+    "what's the difference between jam and marmalade",
+    "how do I sharpen a kitchen knife",
+    "what is the boiling point of water",
+    "draw me a picture of a castle",
+    "make up a riddle",
+    "flip a coin",
+    "pick a number between one and ten",
+    "what sign am I if I was born in March",
+    "what does my dream about flying mean",
+    "how do volcanoes form",
+    "are there any comets visible this month",
+    "how is glass made",
+    "what is quantum computing",
+    "who discovered penicillin",
+    "what is the tallest building in the world",
+    "how do magnets work",
+    "how do I meditate",
+    "tell me something interesting about octopuses",
+    "which bus goes to the airport",
+    "how early should I be at the station",
+    "what's a good workout for the knees",
+    "can you knit a sweater in a week",
+    "how do I start a blog",
+    "how many cups are in a litre",
+    "who invented the telephone",
+)
+
+
+AROUND_A_MESSAGE = (
+    "Hi, {x}",
+    "{x} Please help.",
+    "hello there, {x} thanks",
+    "I don't understand: {x}",
+    "Sorry to bother you but {x}",
+    "quick question, {x}",
+    "{x} Can you help me?",
+    "{x} I've been waiting for days and I'm quite annoyed.",
+    "{x} asap",
+    "Could you tell me: {x}",
+)
+_FILLER = frozenset(
+    {"a", "an", "the", "please", "just", "really", "very", "so", "to", "of", "for", "my", "me", "i", "i'm", "i've"}
+    | {"is", "are", "was", "it's", "do", "does", "did", "can", "could", "would"}
+)
+_SHORTEST_TO_MANGLE = 4
+
+
+def plain(text: str) -> str:
+    """As typed in a hurry: lower case, no closing mark."""
+    return text.lower().rstrip(".?! ")
+
+
+def short(text: str) -> str:
+    """As typed into a search box: filler words left out. The text itself where nothing would be left."""
+    words = [word for word in plain(text).replace(",", "").split() if word not in _FILLER]
+    return " ".join(words) if len(words) > 1 else plain(text)
+
+
+def mistyped(text: str, chance: random.Random) -> str:
+    """One slip in every six words or so, none of them in a mark: a letter dropped, doubled or swapped with the next."""
+    words = words_of(text)
+    for _ in range(1 + len(words) // 6):
+        place = chance.randrange(len(words))
+        word = words[place]
+        if len(word) >= _SHORTEST_TO_MANGLE and "](" not in word:
+            at = chance.randrange(len(word) - 1)
+            slips = (
+                word[:at] + word[at + 1 :],
+                word[:at] + word[at] + word[at:],
+                word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+            )
+            words[place] = chance.choice(slips)
+    return " ".join(words)
+
+
+_AUXILIARIES = (
+    *("am", "are", "be", "been", "can", "could", "did", "do", "does", "had"),
+    *("has", "have", "is", "may", "must", "should", "was", "were", "will", "would"),
+)
+_STRESSED = "".join(rf"(?<!\b{verb}\s)" for verb in (*_AUXILIARIES, *map(str.upper, _AUXILIARIES)))
+"""Before a NOT that excludes nothing, but is part of what holds: `the parcel has NOT come`."""
+
+_NOT = re.compile(
+    rf"[;,.:(]?(?<!\s)\s*(?:(?:and|but|AND|BUT)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b"
+    r"|[;,.:(]\s*(?:[Tt]his|[Ii]t|[Tt]hese)\s+(?:is|are|does|do)\s+NOT\b"
+    r"|(?:\b(?:[Tt]his|[Ii]t|[Tt]hese|[Tt]hat|[Ww]hich|and|but)\s+)?\b(?:is|are)\s+NOT\b(?=\s+about\b)"
+)
+_NAMED = re.compile(r"\(([^()]+)\)\s*$")
+_ROLE = (
+    r"(?:customer|user|caller|client|person|sender|writer|speaker|visitor|employee|patient|student|guest|resident|player"
+    r"|member|parent|tenant|driver|passenger|traveller|buyer|subscriber|applicant)"
+)
+_POSSESSIVE = re.compile(rf"(?:\bthe|^an?)\s+{_ROLE}(?:'s|’s)", re.IGNORECASE)
+_ADVERBS = r"(?:(?:already|also|always|just|never|no\s+longer|now|often|once|only|recently|sometimes|still)\s+)?"
+_TALK = (
+    r"(?:asks?|complains?|explains?|objects?(?=\s+to\b)|says?|thinks?|wants?|wonders?"
+    # nouns as well
+    r"|(?:mentions?|needs?|reports?|requests?|wish(?:es)?)(?!\s+(?:about|and|by|for|from|of|on|or)\b|\s*(?:[,;.]|$)))"
+)
+_FINITE = (
+    rf"{_ADVERBS}(?:can|can't|cannot|could|did|didn't|do|don't|does|had|has|is|may|might|must|should|was|will|would|bought"
+    rf"|found|forgot|gave|got|knew|left|lost|made|paid|saw|sent|took|tries|{_TALK}|\w{{2,}}ed"
+    r"|\w{2,}s(?=\s+(?:a|an|her|his|how|the|their|to|us|what|when|whether|why)\b))\b(?!-)"
+)
+_WHO = re.compile(rf"\b(?:(?:the|a|an)\s+{_ROLE}|someone|he or she)(?=\s+{_FINITE})", re.IGNORECASE)
+_PASSIVE = r"\w{2,}ed\b(?!\s+(?:a|an|her|his|how|our|that|the|their|to|us|what|when|whether|why)\b)"
+"""Without a verb before it, most likely passive: `customer charged twice`."""
+_BARE = re.compile(
+    rf"^{_ROLE}(?:(?=\s+{_FINITE})(?!\s+{_ADVERBS}{_PASSIVE})|s(?=\s+(?:{_TALK}|are|have|see|try)\b))", re.IGNORECASE
+)
+_OTHERS = re.compile(
+    r"\b(?:people|others|somebody|someone|anybody|anyone|persons?|child(?:ren)?|friends?|colleagues?|(?:an)?other\s+\w+)\b",
+    re.IGNORECASE,
+)
+_PART = re.compile(r"[^,;:.()]+")
+_US_TO_THEM = re.compile(
+    r"\b(us to (?:call|contact|email|help|inform|notify|phone|refund|remind|send|show|tell|text)) them\b"
+)
+_MINE = {"they": "I", "their": "my", "themselves": "myself"}
+_THEIRS = re.compile(rf"\b(?:{'|'.join(_MINE)})\b", re.IGNORECASE)
+_TALKS = re.compile(
+    r"^I (?:ask|want to know|would like to know|wonder|enquire|inquire|say|report|complain|mention|explain|request)"
+    r"(?:\s+(?:about|that|for|of))?\s+(?!(?:us|you)\b)",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    rf"^(?:(?:{_TALK}|sees?|has|is|tries|threatens)\b"
+    r"|[a-z]{2,}s(?=\s+(?:a|an(?= [aeiou])|her|his|someone|somebody|their|us)\b))",
+    re.IGNORECASE,
+)
+_TALKING = re.compile(rf"^{_TALK}\b")
+_TOO = re.compile(rf"(,|\b(?:or|and|but))(\s+)({_TALK}|tries)\b")
+_IRREGULAR = {"has": "have", "is": "am", "does": "do", "goes": "go", "dies": "die", "lies": "lie", "ties": "tie"}
+_HISSED = ("sses", "shes", "ches", "xes", "zzes")
+_SPOKEN_CLAUSE = re.compile(
+    r",\s*(?:or |and )?(?:for example |e\.g\. )?|;\s*|:\s*|\bor whether\b|\((?:for example |e\.g\. )?|\)"
+    r"|\bor (?=(?:says?|asks?|wants?)\b)"
+)
+_JOINED = re.compile(r"^(?:or|and|but)\s+")
+_CAPITAL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[a-z](?:At|By|In|Is|My|Of|On|Or|To))(?=[A-Z])")
+"""Where a word begins in CamelCase, but not in iPhone."""
+_FEWEST_WORDS = 3
+
+
+def name_words(label: str) -> str:
+    """`card_arrival` → `card arrival`, `CardArrival` → `Card Arrival`."""
+    words = re.sub(r"[\s_./:-]+", " ", label).strip(" ?!,;")
+    return words if " " in words else _CAPITAL.sub(" ", words)
+
+
+def positive(means: str) -> str:
+    """What the description says holds: all before its first NOT."""
+    return _NOT.split(means)[0].strip(" ;,.")
+
+
+def exclusions(means: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each `NOT … (other_label, …)` of the description: what is excluded, and the names in its parentheses."""
+    for part in _NOT.split(means)[1:]:
+        text = part.strip(" ;,.")
+        named = _NAMED.search(text)
+        names = tuple(name.strip() for name in named[1].split(",")) if named else ()
+        told = _NAMED.sub("", text).strip(" ;,.")
+        if told:
+            yield told, names
+
+
+def first_person(description: str) -> str:
+    """`The customer wants to move their money` → `I want to move my money`. Whoever is not the sender stays who it is:
+    `wants to send money to someone`, `threatens people because of their faith`."""
+    text = _BARE.sub("I", description)
+    text = _WHO.sub("I", _POSSESSIVE.sub("my", text))
+    if _OPENING.match(text):
+        verb, *rest = text.split(" ", 1)
+        text = " ".join(("I", verb.lower(), *rest))
+    return _with_me(text)
+
+
+def clauses(told: str) -> list[str]:
+    """The parts of a first-person description that say something by themselves, without `I ask about`."""
+    parts = map(_by_itself, _SPOKEN_CLAUSE.split(told))
+    return [part for part in dict.fromkeys(parts) if len(part.split()) >= _FEWEST_WORDS]
+
+
+def _by_itself(part: str) -> str:
+    part = _JOINED.sub("", part.strip(" ."))
+    said = _with_me(f"I {part}") if _TALKING.match(part) else part
+    bare = _TALKS.sub("", said)
+    # of `I ask about or complain about a fee` there is more to leave out
+    return _by_itself(bare) if bare != said and _JOINED.match(bare) else bare
+
+
+def _with_me(text: str) -> str:
+    text = _US_TO_THEM.sub(r"\1 me", _PART.sub(lambda part: _mine(part[0]), text))
+    text = re.sub(r"\bI are\b", "I am", re.sub(r"\bI were\b", "I was", text))
+    text = re.sub(rf"\bI ({_ADVERBS})(is|\w{{2,}}s)\b", lambda match: f"I {match[1]}{_plain(match[2])}", text)
+    if not text.startswith("I "):
+        return text
+    return _TOO.sub(lambda match: f"{match[1]}{match[2]}{_plain(match[3])}", text)
+
+
+def _mine(part: str) -> str:
+    """What is theirs is mine, up to where a part speaks of others."""
+    others = _OTHERS.search(part)
+    end = others.start() if others else len(part)
+    return _THEIRS.sub(lambda match: _MINE[match[0].lower()], part[:end]) + part[end:]
+
+
+def _plain(verb: str) -> str:
+    if verb in _IRREGULAR:
+        return _IRREGULAR[verb]
+    if verb.endswith("ies"):
+        return f"{verb[:-3]}y"
+    if verb.endswith(_HISSED):
+        return verb[:-2]
+    return verb if verb.endswith(("ss", "was", "us")) or not verb.endswith("s") else verb[:-1]
+
+
+JOINTS = ("{one}. {two}", "{one}, and {two}", "{one} and also {two}", "{one}\n{two}", "{one}. By the way, {two}")
+_ENDS = "!?…"
+_WEIGHT = 0.75
+
+
+def together(policy: Policy, rows: Sequence[Row], chance: random.Random) -> tuple[list[Row], int]:
+    """The rows, and texts of two labels each made of the policy's examples: both orders of each couple of examples.
+
+    Each example is in one couple at most, which makes one group of the two and all that was made of them, so that no
+    half of a text is measured on while the whole is trained on. Returns how many texts were added as well.
+    """
+    examples = [row for row in rows if row.source == "policy" and len(row.labels) == 1]
+    chance.shuffle(examples)
+    joined: list[Row] = []
+    groups: dict[str, str] = {}
+    while examples:
+        one = examples.pop()
+        place = next((n for n, two in enumerate(examples) if two.labels != one.labels), None)
+        if place is None:
+            continue
+        two = examples.pop(place)
+        group = f"{one.group} and {two.group}"
+        groups |= {one.group: group, two.group: group}
+        labels = tuple(label for label in policy.labels if label in {*one.labels, *two.labels})
+        joined += [
+            Row(text=text, labels=labels, group=group, source="builtin", weight=_WEIGHT)
+            for text in (_said(one.text, two.text, chance), _said(two.text, one.text, chance))
+        ]
+    return [*(replace(row, group=groups.get(row.group, row.group)) for row in rows), *joined], len(joined)
+
+
+def _said(one: str, two: str, chance: random.Random) -> str:
+    """A mark that ends the first stays where a sentence ends there, and stands in for the joint's full stop."""
+    joint, bare = chance.choice(JOINTS), one.rstrip(" .")
+    if bare.endswith(tuple(_ENDS)):
+        joint = joint.replace("{one}.", "{one}")
+        bare = bare.rstrip(_ENDS) if joint.startswith(("{one},", "{one} and")) else bare
+    return joint.format(one=bare, two=two)
+
 
 _MOST_ROWS = 20_000
 """Over all labels; with many labels each gets fewer forms, the weightiest first, but what the author wrote whole."""
@@ -30,7 +480,7 @@ _EVERYDAY_WEIGHT = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class BuiltinSentences:
     """The writer's rows and, for the report, how many there are of each form."""
 
     rows: tuple[Row, ...]
@@ -64,7 +514,7 @@ _EXCLUDED = _Form("exclusion of another label", 0.3)
 _AUTHORS = (_EXAMPLE, _NAME, _MEANS)
 
 
-def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: Container[str] = ()) -> Written:
+def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: Container[str] = ()) -> BuiltinSentences:
     """Rows for every label of the policy and for what is none of them. The same seed writes the same rows.
 
     plenty: labels of which someone else writes plenty of sentences as well, or users did; there paraphrases add time
@@ -99,7 +549,7 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
         rows += _everyday(policy)
         forms["everyday text"] = len(EVERYDAY)
-    return Written(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})
+    return BuiltinSentences(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})
 
 
 def _label_rows(
@@ -120,13 +570,13 @@ def _example_forms(
     policy: Policy, name: str, example: str, chance: random.Random, *, english: bool
 ) -> Iterator[tuple[_Form, str]]:
     yield _EXAMPLE, example
-    yield _PLAIN, frames.plain(example)
+    yield _PLAIN, plain(example)
     if english:
         yield _NAMED_EXAMPLE, f"{name_words(name)}: {example}"
-        yield _MISTYPED, frames.mistyped(example, chance)
+        yield _MISTYPED, mistyped(example, chance)
         if policy.kind == "safety":
             # its near misses get the same, so that neither side is known by its frames
-            yield _SHORT, frames.short(example)
+            yield _SHORT, short(example)
             for frame in _some_frames(len(policy.labels[name].examples), chance):
                 yield _FRAMED, frame.format(x=example)
 
@@ -174,9 +624,9 @@ def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], 
             yield Row(text=text, labels=(), against=against, group=group, source="policy")
             if english and safety and name not in plenty:
                 for form in (
-                    frames.plain(text),
-                    frames.short(text),
-                    frames.mistyped(text, chance),
+                    plain(text),
+                    short(text),
+                    mistyped(text, chance),
                     *(frame.format(x=text) for frame in _some_frames(len(label.not_), chance)),
                 ):
                     yield Row(text=form, labels=(), group=group, source="builtin", weight=0.15, probe=False)
@@ -184,7 +634,7 @@ def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], 
 
 def _some_frames(messages: int, chance: random.Random) -> list[str]:
     """All of them for a single message, two for each of many."""
-    return chance.sample(frames.AROUND_A_MESSAGE, max(2, len(frames.AROUND_A_MESSAGE) // messages))
+    return chance.sample(AROUND_A_MESSAGE, max(2, len(AROUND_A_MESSAGE) // messages))
 
 
 def _everyday(policy: Policy) -> Iterator[Row]:

@@ -1,17 +1,109 @@
-"""What a teacher is asked: batches of messages for a label, each message with attributes of its own. Pure."""
+"""What a teacher is asked: batches of messages for a label, each message with attributes of its own. Pure.
+
+How each asked-for message is to be: drawn like cards from decks, so that every value comes equally often. Pure.
+
+Attributed prompts: Yu et al. 2023, "Large Language Model as Attributed Training Data Generator".
+
+Which labels are most easily taken for each other: those whose names, descriptions and examples lie nearest.
+"""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
+
+from classifiers.model.model import Floats
 from classifiers.policy import ANYTHING_ELSE, OTHER, Policy
-from classifiers.slots.markup import parse
-from classifiers.text.languages import ANY
+from classifiers.slots.fill import parse
+from classifiers.text.language import ANY
 from classifiers.training.clean import key
-from classifiers.training.slots.asked import slot_lines
-from classifiers.training.write.attributes import Attributes
-from classifiers.training.write.neighbours import Neighbours
-from classifiers.training.write.speech import name_words
+from classifiers.training.slots.rows import slot_lines
+from classifiers.training.write.builtin import name_words, positive
+
+LENGTHS = ("two to five words", "one short sentence", "one sentence", "two or three sentences with some background")
+REGISTERS = ("neutral", "casual", "polite", "annoyed", "worried", "formal", "in a hurry")
+FORMS = (
+    "a question",
+    "a statement",
+    "an order",
+    "a complaint",
+    "a search-box fragment without a verb",
+)
+NOISE = ("", "", "", "all lower case, no punctuation", "one or two typos", "abbreviations as in a text message")
+ANGLES = ("said outright", "said outright", "implied by describing the situation", "asked on behalf of someone else")
+PERSONAS = (
+    "",
+    "",
+    "by someone who uses this for the first time",
+    "by someone old who is not at home with computers",
+    "by a teenager",
+    "by someone whose first language is another",
+    "by someone who knows the field's own words",
+    "by someone who writes from a phone on the way",
+)
+
+_KINDS = (LENGTHS, REGISTERS, FORMS, ANGLES, PERSONAS, NOISE)
+_NEAR_EVERY = 3
+"""Of so many messages one is a near miss of a named neighbour."""
+
+
+class Attributes:
+    """Draws for one label: `draw` gives a line for the next message. The same seed draws the same lines."""
+
+    def __init__(self, seed: str, neighbours: Sequence[str] = ()) -> None:
+        """neighbours: labels, in words, that every third message is to share words with."""
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        self._decks = [_Deck(kind, chance) for kind in _KINDS]
+        self._near = _Deck(neighbours, chance) if neighbours else None
+        self._drawn = 0
+
+    def draw(self) -> str:
+        """Such as `one sentence; casual; a question; said outright`."""
+        self._drawn += 1
+        values = [deck.draw() for deck in self._decks]
+        if self._near is not None and self._drawn % _NEAR_EVERY == 0:
+            values.append(f'uses words of "{self._near.draw()}" but does not mean that')
+        return "; ".join(value for value in values if value)
+
+
+class _Deck:
+    """Values in a random order; shuffled again when all are drawn."""
+
+    def __init__(self, values: Sequence[str], chance: random.Random) -> None:
+        self._values = values
+        self._chance = chance
+        self._left: list[str] = []
+
+    def draw(self) -> str:
+        if not self._left:
+            self._left = self._chance.sample(self._values, len(self._values))
+        return self._left.pop()
+
+
+Embed = Callable[[Sequence[str]], Floats]
+"""(n,) texts → (n, dimensions) vectors of length 1."""
+
+Neighbours = Mapping[str, Sequence[str]]
+"""By label, other labels, the nearest first."""
+
+_MOST = 6
+
+
+def nearest_labels(policy: Policy, embed: Embed) -> Neighbours:
+    """For each label at most six others by the cosine of what the policy says of them."""
+    names = list(policy.labels)
+    told = [(f"{name_words(name)}: {positive(label.means)}", *label.examples) for name, label in policy.labels.items()]
+    vectors = embed([text for texts in told for text in texts])
+    starts = np.cumsum([0, *(len(texts) for texts in told)])
+    centres = np.stack([vectors[low:high].mean(axis=0) for low, high in pairwise(starts)])
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    cosines = centres @ centres.T
+    np.fill_diagonal(cosines, -2.0)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, : min(_MOST, len(names) - 1)]
+    return {name: [names[index] for index in row] for name, row in zip(names, order.tolist(), strict=True)}
+
 
 BATCH = 10
 HARMFUL, HARMLESS = "flagged", "harmless"
@@ -24,7 +116,7 @@ _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class SentenceRequest:
     """One prompt.
 
     labels: by key of the JSON object that is asked for, what the texts under it are labelled; a single key "" where a
@@ -42,7 +134,7 @@ class Ask:
         return self.wanted * len(self.labels)
 
 
-def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighbours) -> list[Ask]:
+def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighbours) -> list[SentenceRequest]:
     """Every prompt for a policy, labels taking turns, so that a budget that ends early ends evenly.
 
     For safety each batch holds harmful messages and, for contrast, as many harmless ones with the same words. Where a
@@ -77,7 +169,7 @@ def tail(policy: Policy) -> list[str]:
     return [f"Write in {named}.", *lines]
 
 
-def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:
+def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311 - no secret
     drawn = Attributes(f"{seed}/{name}/attributes", [name_words(other) for other in near])
     for number, wanted in enumerate(_batches(total)):
@@ -96,7 +188,7 @@ def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
         yield _list_ask(policy, lines, (name,), wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 
-def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:
+def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
     """Of the label alone, and a quarter as many of it with another: its neighbours, and whichever come by lot."""
     yield from _label_asks(policy, name, total, seed, near)
     chance = random.Random(f"{seed}/{name}/both")  # noqa: S311 - no secret
@@ -114,7 +206,7 @@ def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
         yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{name}+{other}/{number}", drawn=drawn)
 
 
-def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[Ask]:
+def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
     del near  # the neighbours that matter for safety are harmless
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311
     drawn = Attributes(f"{seed}/{name}/attributes")
@@ -135,7 +227,7 @@ def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequenc
         yield keyed_ask(policy, lines, keys, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 
-def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[Ask]:
+def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[SentenceRequest]:
     drawn = Attributes(f"{seed}/{OTHER}/attributes")
     labels = _NO_LABEL if policy.multi_label else (OTHER,)
     for number, wanted in enumerate(_batches(total)):
@@ -150,7 +242,7 @@ def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[Ask]:
 
 def _list_ask(
     policy: Policy, lines: Sequence[str], labels: tuple[str, ...], *, wanted: int, batch: str, drawn: Attributes
-) -> Ask:
+) -> SentenceRequest:
     prompt = [
         *lines,
         *tail(policy),
@@ -158,7 +250,7 @@ def _list_ask(
         *(f"{place + 1}. {drawn.draw()}" for place in range(wanted)),
         f'Answer with a JSON array of {wanted} strings and nothing else: ["…", "…"]',
     ]
-    return Ask(prompt="\n".join(prompt), labels={"": labels}, wanted=wanted, batch=batch)
+    return SentenceRequest(prompt="\n".join(prompt), labels={"": labels}, wanted=wanted, batch=batch)
 
 
 def keyed_ask(
@@ -169,7 +261,7 @@ def keyed_ask(
     wanted: int,
     batch: str,
     drawn: Attributes,
-) -> Ask:
+) -> SentenceRequest:
     """A prompt for as many messages under each of several keys, which share the attributes line by line."""
     keys = ", ".join(f'"{key}": ["…", "…"]' for key in labels)
     prompt = [
@@ -179,7 +271,7 @@ def keyed_ask(
         *(f"{place + 1}. {drawn.draw()}" for place in range(wanted)),
         f"Answer with a JSON object of {len(labels)} lists of {wanted} strings each and nothing else: {{{keys}}}",
     ]
-    return Ask(prompt="\n".join(prompt), labels=dict(labels), wanted=wanted, batch=batch)
+    return SentenceRequest(prompt="\n".join(prompt), labels=dict(labels), wanted=wanted, batch=batch)
 
 
 def _without_tests(policy: Policy) -> Policy:

@@ -1,21 +1,71 @@
-"""All who write training sentences for a policy: the built-in writer always, the teachers that the policy names."""
+"""All who write training sentences for a policy: the built-in writer always, the teachers that the policy names.
 
+A teacher that has already written: files of sentences, one group a batch where a file says so.
+"""
+
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from classifiers.errors import TeacherError
-from classifiers.policy import Policy
-from classifiers.teacher import writers
-from classifiers.training.by_pattern import without_patterns
+from classifiers.errors import TeacherError, TrainingError
+from classifiers.policy import OTHER, Policy
+from classifiers.teacher import Teacher, writers
 from classifiers.training.clean import key
+from classifiers.training.data import group_of, read_rows
+from classifiers.training.patterns import without_patterns
 from classifiers.training.rows import Row
-from classifiers.training.write import builtin, file
-from classifiers.training.write.neighbours import Neighbours
-from classifiers.training.write.prompts import asks
+from classifiers.training.write import builtin
+from classifiers.training.write.prompts import Neighbours, asks
 from classifiers.training.write.teacher import CACHE, Approve, Author, Hire, nothing_written
+
+_NO_LABEL = ""
+
+
+def read_sentences(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[Row]:
+    """The files' rows; where the policy states how many a label, a random draw of so many, which the seed decides (a
+    row of several labels is one of each; of safety's harmless rows as many as of all labels).
+
+    Raises TrainingError as `read` does.
+    """
+    rows = read(policy, teacher, base_dir)
+    if teacher.sentences_per_label is None:
+        return rows
+    chance = random.Random(f"{seed}/{teacher.name}")  # noqa: S311 - no secret
+    left = dict.fromkeys((*policy.labels, OTHER), teacher.sentences_per_label)
+    left[_NO_LABEL] = teacher.sentences_per_label * (len(policy.labels) if policy.kind == "safety" else 1)
+    kept = set()
+    for index in chance.sample(range(len(rows)), len(rows)):
+        names = rows[index].labels or (_NO_LABEL,)
+        if any(left[name] > 0 for name in names):
+            kept.add(index)
+            for name in names:
+                left[name] -= 1
+    return [row for index, row in enumerate(rows) if index in kept]
+
+
+def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
+    """All rows of its files. Raises TrainingError naming file:line for what cannot be read, and files without a row."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    for name in teacher.file:
+        try:
+            found = read_rows(policy, [base_dir / name], source="file")
+        except TrainingError as error:
+            problems.append(str(error))
+            continue
+        rows += [replace(row, writer=name, group=_group(name, row)) for row in found]
+    if problems:
+        raise TrainingError("\n".join(problems))
+    return rows
+
+
+def _group(name: str, row: Row) -> str:
+    """Of the file, unless it is that of a system prompt, which is one whatever file it stands in."""
+    return row.group if row.system and row.group == group_of(row.system) else f"{name}/{row.group}"
+
 
 FIRST = "for sentences of every label"
 """Why a teacher is asked at first."""
@@ -25,7 +75,7 @@ _PLENTY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenSentences:
     """rows: all sentences; forms: how many of each form the built-in writer made; files: what each file teacher gave;
     authors: the teachers that are models, who can be asked again."""
 
@@ -39,7 +89,7 @@ class Written:
         return [*(author.summary() for author in self.authors), *(dict(one) for one in self.files)]
 
 
-def write(
+def write_sentences(
     policy: Policy,
     *,
     whole: Policy,
@@ -51,7 +101,7 @@ def write(
     hire: Hire | None,
     approve: Approve,
     advance: Callable[[int, int], None],
-) -> Written:
+) -> WrittenSentences:
     """All sentences for a policy.
 
     whole: the policy with the labels that patterns tell, which rows in files may have; data: the rows of the user's own
@@ -64,7 +114,7 @@ def write(
     authors: list[Author] = []
     for place, (teacher, writer) in enumerate(zip(policy.teachers, writers(policy.teachers), strict=True)):
         if teacher.file:
-            rows = without_patterns(whole, file.write(whole, teacher, base_dir, seed))
+            rows = without_patterns(whole, read_sentences(whole, teacher, base_dir, seed))
             files.append({"file": list(teacher.file), "sentences": len(rows)})
         else:
             if hire is None:
@@ -77,7 +127,7 @@ def write(
             rows = _first(policy, author, neighbours(), seed, approve=approve, advance=advance)
         taught += rows
     own = builtin.write(policy, seed, plenty=plenty((*taught, *data)))
-    return Written(rows=(*own.rows, *taught), forms=own.forms, files=files, authors=authors)
+    return WrittenSentences(rows=(*own.rows, *taught), forms=own.forms, files=files, authors=authors)
 
 
 def plenty(rows: Iterable[Row]) -> frozenset[str]:

@@ -1,8 +1,19 @@
-"""A teacher that is a language model: asked prompt by prompt within a budget, its answers cached and parsed."""
+"""A teacher that is a language model: asked prompt by prompt within a budget, its answers cached and parsed.
 
+A teacher's answers on disk, by what was asked: a re-run costs nothing.
+
+What a teacher costs: an estimate before anything is spent, and a purse that closes at the budget.
+
+What a teacher's model was asked for, and what that brought: in all, and of each label.
+"""
+
+import hashlib
 import json
+import os
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,12 +21,175 @@ from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
-from classifiers.training.write.budget import BudgetExceeded, Estimate, Price, Purse, estimate, token_count
-from classifiers.training.write.cache import Cache, Completion
-from classifiers.training.write.prompts import BATCH, Ask
-from classifiers.training.write.tally import Tally
+from classifiers.training.write.prompts import BATCH, SentenceRequest
 
-__all__ = ["CACHE", "Approve", "Author", "Complete", "Completion", "Hire", "Hired", "Price"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A model's answer and the tokens it was billed for, 0 where that was not reported. cut: whether it ended since it
+    may not be longer."""
+
+    text: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers below one folder, each in a file named for the hash of its question."""
+
+    folder: Path
+
+    def get(self, question: str) -> Completion | None:
+        """The stored answer; None where there is none or it cannot be read as one."""
+        try:
+            values = json.loads(self._path(question).read_text(encoding="utf-8"))
+            return Completion(**values["answer"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, question: str, answer: Completion) -> None:
+        """Store an answer at once, whole or not at all. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"question": question, "answer": asdict(answer)}, ensure_ascii=False, indent=1)
+        handle, made = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(made).replace(self._path(question))
+
+    def _path(self, question: str) -> Path:
+        return self.folder / f"{hashlib.sha256(question.encode()).hexdigest()[:32]}.json"
+
+
+_ASCII_A_TOKEN = 4
+_TOKENS_A_CHARACTER = 1.5
+"""Of those beyond ASCII: few alphabets need more."""
+
+_TOKENS_AROUND = 8
+_TOKENS_A_SENTENCE = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherPrice:
+    """Dollars for a token; zero where nothing is charged or the price is unknown (`known` tells which)."""
+
+    input_usd: float = 0.0
+    output_usd: float = 0.0
+    known: bool = True
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars."""
+        return input_tokens * self.input_usd + output_tokens * self.output_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the prompts that are not cached will come to, roughly."""
+
+    calls: int
+    cached_calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float
+
+
+class BudgetExceeded(Exception):
+    """The next call could cost more than is left."""
+
+
+class Purse:
+    """A budget in dollars and in tokens that is checked before each call and charged after it."""
+
+    def __init__(self, budget_usd: float, price: TeacherPrice, tokens: int | None = None) -> None:
+        """Nothing is spent yet. tokens: at most so many, in and out; None: any number."""
+        self.spent_usd = 0.0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self._budget_usd = budget_usd
+        self._price = price
+        self._tokens = tokens
+
+    def check(self, ask: SentenceRequest, max_tokens: int) -> None:
+        """Raises BudgetExceeded where this call could exceed the budget."""
+        asked = token_count(ask.prompt)
+        if self.spent_usd + self._price.of(asked, max_tokens) > self._budget_usd:
+            raise BudgetExceeded
+        if self._tokens is not None and self.input_tokens + self.output_tokens + asked + max_tokens > self._tokens:
+            raise BudgetExceeded
+
+    def charge(self, ask: SentenceRequest, answer: Completion) -> None:
+        """Count a call's tokens, by the length of its text where the server does not report them."""
+        asked = answer.input_tokens or token_count(ask.prompt)
+        told = answer.output_tokens or token_count(answer.text)
+        self.input_tokens += asked
+        self.output_tokens += told
+        self.spent_usd += self._price.of(asked, told)
+
+
+def estimate(asks: Sequence[SentenceRequest], cached: int, price: TeacherPrice) -> Estimate:
+    """asks: those that must be paid for; cached: how many need not be."""
+    asked = sum(token_count(ask.prompt) for ask in asks)
+    told = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
+    return Estimate(
+        calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=told, usd=price.of(asked, told)
+    )
+
+
+def token_count(text: str) -> int:
+    """A rough count, on the high side."""
+    ascii_only = sum(map(str.isascii, text))
+    return int(ascii_only / _ASCII_A_TOKEN + (len(text) - ascii_only) * _TOKENS_A_CHARACTER) + _TOKENS_AROUND
+
+
+_NONE = "none"
+
+
+class Tally:
+    """Counts of batches and of sentences. A batch of several labels counts for each of them.
+
+    wanted: what was to be asked for; answered: taken from the cache, or asked for, whatever came of it; unusable:
+    answered without any sentence; sentences: all that came.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = self.answered = self.unusable = self.sentences = 0
+        self._wanted: Counter[str] = Counter()
+        self._unusable: Counter[str] = Counter()
+        self._sentences: Counter[str] = Counter()
+
+    def want(self, asks: Sequence[SentenceRequest]) -> None:
+        """Count what is to be asked for."""
+        self.wanted += len(asks)
+        for ask in asks:
+            self._wanted.update(_labels(ask))
+
+    def take(self, ask: SentenceRequest, texts: Sequence[tuple[str, Labels]]) -> None:
+        """Count what one of these brought."""
+        self.answered += 1
+        self.sentences += len(texts)
+        for _, labels in texts:
+            self._sentences.update(labels or (_NONE,))
+        if not texts:
+            self.unusable += 1
+            self._unusable.update(_labels(ask))
+
+    def told(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "batches": {"wanted": self.wanted, "answered": self.answered, "unusable": self.unusable},
+            "labels": {
+                name: {"batches": wanted, "unusable": self._unusable[name], "sentences": self._sentences[name]}
+                for name, wanted in self._wanted.items()
+            },
+        }
+
+
+def _labels(ask: SentenceRequest) -> set[str]:
+    return {name for names in ask.labels.values() for name in names} or {_NONE}
+
+
+__all__ = ["CACHE", "Approve", "Author", "Complete", "Completion", "Hire", "Hired", "TeacherPrice"]
 
 CACHE = "teacher-cache"
 """Folder of the cached answers, below models_dir."""
@@ -44,13 +218,13 @@ class Hired:
     """A teacher's model, ready to be asked, and what a token of it costs."""
 
     complete: Complete
-    price: Price
+    price: TeacherPrice
 
 
 Hire = Callable[[Teacher], Hired]
 """Raises TeacherError where the model cannot be had."""
 
-Approve = Callable[[Teacher, Estimate, Price, str], bool]
+Approve = Callable[[Teacher, Estimate, TeacherPrice, str], bool]
 """Told what asking will come to before anything is spent, and what for; False: do not ask."""
 
 
@@ -101,12 +275,12 @@ class Author:
         """Whether something was left out since the next call could have exceeded the budget."""
         return self._over_budget
 
-    def estimate(self, asks: Sequence[Ask]) -> Estimate:
+    def estimate(self, asks: Sequence[SentenceRequest]) -> Estimate:
         """What asking will come to. Nothing is asked."""
         paid = [ask for ask in asks if not self._cached(ask)]
         return estimate(paid, len(asks) - len(paid), self.price)
 
-    def write(self, asks: Sequence[Ask], advance: Callable[[int, int], None]) -> list[Row]:
+    def write(self, asks: Sequence[SentenceRequest], advance: Callable[[int, int], None]) -> list[Row]:
         """Ask for every batch until the budget is spent, and from then on take only those whose answers are cached.
 
         Each batch is one group. A model that has brought nothing at all is not asked on and on. Raises TeacherError
@@ -161,7 +335,7 @@ class Author:
             "stopped_by_budget": self._over_budget,
         }
 
-    def _texts(self, ask: Ask) -> list[tuple[str, Labels]]:
+    def _texts(self, ask: SentenceRequest) -> list[tuple[str, Labels]]:
         """A batch's texts, from the cache or paid for; a second try with another seed where the first is unusable."""
         if known := self._cached(ask):
             return known
@@ -194,7 +368,7 @@ class Author:
         most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
         return not self._tally.sentences and self._tally.unusable >= most
 
-    def _cached(self, ask: Ask, *, short: bool = False) -> list[tuple[str, Labels]]:
+    def _cached(self, ask: SentenceRequest, *, short: bool = False) -> list[tuple[str, Labels]]:
         """A batch's texts in the cache; none where no try was answered with any. short: also where the answer was cut
         off and a longer one is allowed by now."""
         answers = (self._cache.get(self._question(ask, seed)) for seed in self._seeds)
@@ -205,7 +379,7 @@ class Author:
         told = answer.output_tokens or token_count(answer.text)
         return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * told
 
-    def _question(self, ask: Ask, seed: int) -> str:
+    def _question(self, ask: SentenceRequest, seed: int) -> str:
         """All that an answer depends on."""
         teacher = self.teacher
         where = f"{teacher.model} at {teacher.base_url}" if teacher.base_url else f"{teacher.model}"
@@ -217,7 +391,7 @@ def nothing_written(name: str, author: Author) -> TeacherError:
     return TeacherError(f"{name}: teacher {author.writer} wrote nothing: {author.failing}")
 
 
-def _read(ask: Ask, answer: str) -> list[tuple[str, Labels]]:
+def _read(ask: SentenceRequest, answer: str) -> list[tuple[str, Labels]]:
     if list(ask.labels) == [""]:
         return [(text, ask.labels[""]) for text in parse(answer)[: ask.wanted]]
     return parse_keyed(answer, ask.labels, most=2 * ask.wanted)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.patterns.find import KINDS, Found, Kind, find
+from classifiers.patterns.find import KINDS, Kind, PatternMatch, find
 
 CARD = "4111 1111 1111 1111"
 HOLDS: dict[Kind, list[str]] = {
@@ -277,8 +277,8 @@ def test_what_stands_beside_it_is_left(text: str, held: str) -> None:
 
 def test_what_overlaps_is_one_of_the_stronger_kind() -> None:
     text = "https://bob:joe@example.com"
-    assert find(text) == [Found(12, 27, "secret", ("email",))]
-    assert find(text, ["email"]) == [Found(12, 27, "email")]
+    assert find(text) == [PatternMatch(12, 27, "secret", ("email",))]
+    assert find(text, ["email"]) == [PatternMatch(12, 27, "email")]
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,37 @@
-"""Settings and figures as people read them."""
-
-from typing import Any
-
-import pytest
-
-from classifiers.report.figures import counted, interval, plain, within
+from classifiers.report.figures import remarks
+from classifiers.training.write.prompts import SentenceRequest
+from classifiers.training.write.teacher import Tally
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        (None, "–"),
-        (20.0, "20.0"),
-        (True, "yes"),
-        ("frozen", "frozen"),
-        ([1, None], "1, –"),
-        ({"sharpness": 20.0, "usual": None}, "sharpness 20.0, usual –"),
-        ({"small": {"epochs": 3, "best": False}}, "small (epochs 3, best no)"),
-        ({}, ""),
-    ],
-)
-def test_a_setting_is_told_without_python_s_signs(value: Any, told: str) -> None:
-    assert plain(value) == told
+def ask(label: str) -> SentenceRequest:
+    return SentenceRequest(prompt="", labels={"flagged": (label,), "harmless": ()}, wanted=1, batch=label)
 
 
-def test_what_was_measured_on_nothing_has_no_interval() -> None:
-    nothing, none_of_all = (None, (0.0, 1.0)), (0.0, (0.0, 0.793))
-    assert (interval(*nothing), within(*nothing)) == ("", "–")
-    assert (interval(*none_of_all), within(*none_of_all)) == ("0.0 – 79.3 %", "0.0 % (0.0 – 79.3 %)")
+def test_what_a_label_did_not_get_is_told() -> None:
+    tally = Tally()
+    tally.want([ask("threat"), ask("threat"), ask("fraud"), ask("fraud")])
+    for label in ("threat", "threat", "fraud"):
+        tally.take(ask(label), [])
+    tally.take(ask("fraud"), [("a", ("fraud",)), ("b", ())])
+    told = {**tally.told(), "refused": 2, "cut_off": 1, "stopped_by_budget": True}
+    assert list(remarks(told)) == [
+        "3 of 4 batches brought no sentence (threat 2, fraud 1), 2 of them refused",
+        "it wrote nothing for threat",
+        "1 answer was cut off for length, which answer_tokens bounds",
+        "stopped by its budget",
+    ]
 
 
-def test_one_is_not_told_as_many() -> None:
-    assert [counted(count, "row") for count in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+def test_of_many_labels_some_are_named() -> None:
+    tally = Tally()
+    asks = [ask(f"label {number}") for number in range(12)]
+    tally.want(asks)
+    for one in asks:
+        tally.take(one, [])
+    _, nothing = remarks(tally.told())
+    assert nothing == f"it wrote nothing for {', '.join(f'label {number}' for number in range(10))}, and 2 more"
+
+
+def test_a_file_and_an_older_report_have_none() -> None:
+    assert list(remarks({"file": ["a.jsonl"], "sentences": 1})) == []
+    assert list(remarks({"model": "small", "batches": {"wanted": 2, "answered": 2, "unusable": 0}})) == []

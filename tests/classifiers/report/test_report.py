@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.model import Band
+from classifiers.evaluation.evaluate import evaluate
+from classifiers.evaluation.metrics import counts, ranking
+from classifiers.model.model import Band
 from classifiers.policy import Policy
-from classifiers.report import card, html, layout, svg
-from classifiers.slots.tags import Mark
-from classifiers.training.bands import told
-from classifiers.training.evaluate import evaluate
+from classifiers.report import card, markup
+from classifiers.report.page import training_page
+from classifiers.slots.tags import SlotMark
+from classifiers.training.operating_points import told
 from classifiers.training.run import train
-from classifiers.training.slots.measure import measures
-from classifiers.training.tallies import counts, ranking
+from classifiers.training.slots.tagger import measures
 
 LABELS = {
     "<b>card</b>": {"means": "asks about a card & more", "examples": ["where is <i>my</i> card", "new card please"]},
@@ -54,7 +55,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> dic
 def test_the_page_is_whole_and_fetches_nothing(
     reports: dict[str, Any], kind: str, check_page: Callable[[str], Any]
 ) -> None:
-    page = html.page(reports[kind])
+    page = training_page(reports[kind])
     checker = check_page(page)
     assert checker.sources
     assert checker.seen.count("svg") == (3 if kind == "intent" else 5)
@@ -67,7 +68,7 @@ def test_the_page_is_whole_and_fetches_nothing(
 
 @pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 def test_what_people_wrote_cannot_become_markup(reports: dict[str, Any], kind: str) -> None:
-    page = html.page(reports[kind])
+    page = training_page(reports[kind])
     assert "a &lt;bank&gt;" in page
     assert "&lt;b&gt;card&lt;/b&gt;" in page
     assert "<b>card</b>" not in page
@@ -76,11 +77,11 @@ def test_what_people_wrote_cannot_become_markup(reports: dict[str, Any], kind: s
 
 def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
     report = reports["intent"]
-    assert "<h2>Slots</h2>" not in html.page(report)
-    first, second = Mark(name="time", start=0, end=4), Mark(name="people", start=8, end=9)
+    assert "<h2>Slots</h2>" not in training_page(report)
+    first, second = SlotMark(name="time", start=0, end=4), SlotMark(name="people", start=8, end=9)
     names = ["time", "people", "name"]
     told = {"scale": 1.0, **measures([(first, second), (first,)], [(first,), (first,)], slots=names)}
-    page = html.page({**report, "settings": {**report["settings"], "slots": told}})
+    page = training_page({**report, "settings": {**report["settings"], "slots": told}})
     check_page(page)
     assert "On 2 held-out marked sentences, 50.0 %" in page
     row = r'<td>people</td><td class="n">1</td><td class="n">–</td><td class="n"></td><td class="n">0.0 %</td>'
@@ -94,7 +95,7 @@ def test_slots_are_a_table_of_their_own(reports: dict[str, Any], check_page: Cal
         r"Slots, on 3 values in 2 held-out marked sentences: F1 80.0 % \(95 %: [0-9.]+ – [0-9.]+ %\);", said
     )
     none = {"scale": 1.0, **measures([], [], slots=names)}
-    empty = html.page({**report, "settings": {**report["settings"], "slots": none}})
+    empty = training_page({**report, "settings": {**report["settings"], "slots": none}})
     assert "No held-out sentence is marked, so slots are not measured." in empty
     assert "all slots right" not in empty
     assert "Slots" not in card.page({**report, "settings": {**report["settings"], "slots": none}})
@@ -110,7 +111,7 @@ def test_what_was_measured_on_nothing_has_no_interval(
     unseen = {"a": counts(0, 0, 0) | ranking(np.zeros(0), NO_ROWS)}
     report = {**reports[kind], "held_out": {**nothing, "labels": unseen}}
     report["by_source"] = {name: {"rows": 0, "accuracy": None, "interval": (0, 1)} for name in ("policy", "data")}
-    page = html.page(report)
+    page = training_page(report)
     check_page(page)
     assert "0 rows" in page
     assert "0.0 – 100.0 %" not in page
@@ -119,12 +120,12 @@ def test_what_was_measured_on_nothing_has_no_interval(
 
 
 def test_a_column_of_figures_is_set_to_the_right_with_its_title() -> None:
-    page = layout.table(["name", "rows", "share"], [["1k, head", 1, "–"], ["clean", 20, "3.0 %"], ["3", 3, ""]])
+    page = markup.table(["name", "rows", "share"], [["1k, head", 1, "–"], ["clean", 20, "3.0 %"], ["3", 3, ""]])
     titles, *rows = re.findall("<tr>(.*?)</tr>", page)
     assert titles == '<th>name</th><th class="n">rows</th><th class="n">share</th>'
     assert rows[0] == '<td>1k, head</td><td class="n">1</td><td class="n">–</td>'
     assert rows[2] == '<td>3</td><td class="n">3</td><td class="n"></td>'
-    assert layout.table(["name"], []) == "<table><tr><th>name</th></tr></table>"
+    assert markup.table(["name"], []) == "<table><tr><th>name</th></tr></table>"
 
 
 def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> None:
@@ -135,7 +136,7 @@ def test_goals_say_what_was_reached_and_how_surely(reports: dict[str, Any]) -> N
     unshown = {"max_error": 0.02, "min_answered": 0.0, "met": None, "answered": 1.0}
     unshown |= {"rows": 243, "rows_of_no_label": 207, "never_named": ["<a>", "b"]}
     goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers, unshown)]
-    page = html.page({**reports["safety"], "goals": goals})
+    page = training_page({**reports["safety"], "goals": goals})
     assert "any label: catch 95.0 % at 3.0 % false alarms" in page
     assert "80.0 % (70.0 – 87.0 %) at 2.0 % (1.0 – 5.0 %) on real rows" in page
     assert "– error, – answered on real rows" in page
@@ -160,7 +161,7 @@ def test_of_a_goal_only_what_the_policy_states_is_judged(
     reached = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
     goal = {"label": None, "catch": 0.95, "false_alarms": 0.03, "met": False, "measured_on": "real rows", **reached}
     goal |= {"stated": bool(demanded), "demanded": demanded, "demanded_met": met}
-    page = html.page({**reports["safety"], "goals": [goal]})
+    page = training_page({**reports["safety"], "goals": [goal]})
     mark = '<span class="yes">met</span>' if met else '<span class="no">not met</span>'
     assert told.replace("<met>", mark) in page
 
@@ -169,7 +170,7 @@ def test_without_a_goal_it_says_what_came_of_the_aim(reports: dict[str, Any]) ->
     assert (reports["intent"]["aimed_error"], reports["safety"]["aimed_error"]) == (0.05, None)
     held = {**reports["intent"]["held_out"], "error": 0.121, "error_interval": (0.07, 0.2)}
     told = "Without a goal, 5.0 % wrong among answered is aimed at, not demanded: 12.1 % (7.0 – 20.0 %)."
-    for make in (html.page, card.page):
+    for make in (training_page, card.page):
         assert told in make({**reports["intent"], "held_out": held})
         assert told not in make({**reports["intent"], "held_out": held, "aimed_error": None})
         assert "Without a goal" not in make(reports["safety"])
@@ -181,9 +182,9 @@ def test_what_is_published_without_a_goal_met_none(reports: dict[str, Any]) -> N
         "its tests pass, and the goals that the policy states are met.",
     )
     stated = {"max_error": 0.05, "min_answered": 0.0, "met": True, "measured_on": "real rows"}
-    assert none in html.page({**reports["intent"], "accepted": True})
-    assert none in html.page({**reports["safety"], "accepted": True})
-    assert met in html.page({**reports["intent"], "accepted": True, "goals": [stated]})
+    assert none in training_page({**reports["intent"], "accepted": True})
+    assert none in training_page({**reports["safety"], "accepted": True})
+    assert met in training_page({**reports["intent"], "accepted": True, "goals": [stated]})
 
 
 def test_what_is_in_doubt_is_told_of_harmful_text_as_well(reports: dict[str, Any]) -> None:
@@ -192,18 +193,18 @@ def test_what_is_in_doubt_is_told_of_harmful_text_as_well(reports: dict[str, Any
     texts = [[{"text": "unheard of", "confidence": 0.676, "doubt": True}]] * len(held["confusion"]["cells"])
     shown = {**held, "doubted": doubted, "confusion": {**held["confusion"], "texts": texts}}
     report = {**reports["safety"], "held_out": shown}
-    assert "of harmful text in doubt" in html.page(report)
-    assert "23.4 %" in html.page(report)
-    assert "unsure: 67.6 %" in html.page(report)
+    assert "of harmful text in doubt" in training_page(report)
+    assert "23.4 %" in training_page(report)
+    assert "unsure: 67.6 %" in training_page(report)
     assert "23.4 % and 5.6 % are in doubt" in card.page(report)
 
 
 def test_an_error_that_would_not_be_answered_is_called_so(reports: dict[str, Any]) -> None:
     error = {"text": "unheard of", "truth": "rate", "said": "other", "confidence": 0.676}
-    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    page = training_page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
     assert "unsure: 67.6 %" not in page
     error["doubt"] = True
-    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    page = training_page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
     assert "unsure: 67.6 %" in page
 
 
@@ -212,7 +213,7 @@ def test_a_label_that_is_read_from_the_right_does_not_turn_its_line_round(
 ) -> None:
     near = {"cosine": 0.5, "labels": ["رسائل"], "text": "greetings <b>"}
     error = {"text": "unheard of", "truth": "rate", "said": "other", "confidence": 0.676, "nearest": [near]}
-    page = html.page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
+    page = training_page({**reports["intent"], "held_out": {**reports["intent"]["held_out"], "errors": [error]}})
     check_page(page)
     assert '<p><span class="note">0.500 <bdi>رسائل</bdi>:</span> <bdi>greetings &lt;b&gt;</bdi></p>' in page
 
@@ -221,14 +222,14 @@ def test_lengths_and_languages_are_a_table(reports: dict[str, Any]) -> None:
     bands = [Band(above=0, up_to=40, language="de")] * 60 + [Band(above=120, up_to=None)] * 40
     right = np.arange(100) >= 12
     shown = told(bands, np.linspace(0.5, 1, 100, dtype=np.float32), right, act=0.5, own={bands[0]: 0.6})
-    page = html.page({**reports["intent"], "bands": shown})
+    page = training_page({**reports["intent"], "bands": shown})
     row = r'1 – 40</td><td>de</td><td class="n">60</td><td class="n">100.0 %</td><td class="n">20.0 %</td>'
     assert re.search(row + r"<td[^>]*>0.600 \(its own\)</td>", page)
     assert re.search(r'over 120</td><td>any</td><td class="n">40</td>', page)
-    assert "Lengths and languages" not in html.page(reports["safety"])
+    assert "Lengths and languages" not in training_page(reports["safety"])
 
 
-@pytest.mark.parametrize("make", [html.page, card.page])
+@pytest.mark.parametrize("make", [training_page, card.page])
 def test_a_language_that_the_encoder_knows_poorly_is_told(
     reports: dict[str, Any], make: Callable[[dict[str, Any]], str]
 ) -> None:
@@ -238,13 +239,13 @@ def test_a_language_that_the_encoder_knows_poorly_is_told(
 
 
 def test_the_page_says_what_was_measured_on(reports: dict[str, Any]) -> None:
-    assert "promises nothing about traffic" in html.page(reports["intent"])
+    assert "promises nothing about traffic" in training_page(reports["intent"])
     real = {**reports["intent"], "measured_on": "real rows"}
-    assert "promises nothing about traffic" not in html.page(real)
-    assert "held-out real rows" in html.page(real)
+    assert "promises nothing about traffic" not in training_page(real)
+    assert "held-out real rows" in training_page(real)
 
 
-@pytest.mark.parametrize("make", [html.page, card.page])
+@pytest.mark.parametrize("make", [training_page, card.page])
 @pytest.mark.parametrize("on", ["written and real text", "real rows, with written text where those are few"])
 def test_a_few_real_rows_make_no_measure_of_traffic(
     reports: dict[str, Any], make: Callable[[dict[str, Any]], str], on: str
@@ -261,13 +262,13 @@ def test_the_card_gives_intervals_of_what_is_answered_and_wrong(reports: dict[st
     page = card.page(reports[kind])
     assert re.search(r"[\d.]+ % answered \(95 %: [\d.]+ – [\d.]+ %\)", page)
     wrong = "wrong" if kind == "intent" else "with a label wrong or missed"
-    assert f"{wrong} among answered" in html.page(reports[kind])
+    assert f"{wrong} among answered" in training_page(reports[kind])
     assert re.search(rf"of which [\d.–]+( %)? {wrong} \(95 %: [\d.]+ – [\d.]+ %\)", page)
 
 
 def test_a_refused_model_says_why(reports: dict[str, Any], check_page: Callable[[str], Any]) -> None:
     refused = {**reports["intent"], "accepted": False, "missed": ["goal: <1% is not reached"]}
-    page = html.page(refused)
+    page = training_page(refused)
     check_page(page)
     assert "Not published" in page
     assert "goal: &lt;1% is not reached" in page
@@ -296,14 +297,14 @@ def test_the_card_names_figures_and_weak_spots(reports: dict[str, Any], kind: st
 def test_of_hundreds_of_labels_those_with_most_errors_are_drawn() -> None:
     labels = [f"label {index}" for index in range(200)]
     right = [(index, index, 1) for index in range(200)]
-    assert svg.confusion("c", labels, right) == ""
-    some = svg.confusion("c", labels, [*right, (7, 9, 2)])
+    assert markup.confusion("c", labels, right) == ""
+    some = markup.confusion("c", labels, [*right, (7, 9, 2)])
     assert (some.count("<rect"), some.count("label 7"), some.count("label 8")) == (3, 5, 0)
     errors = [(index, (index + 1) % 200, 1 + (index in range(40, 160))) for index in range(200)]
-    assert svg.shown_of([*right, *errors]) == list(range(40, 160))
-    assert svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)]).count("<rect") == 2
-    assert 'href="#cell-0-1"' in svg.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
-    assert svg.confusion("c", [], []) == ""
+    assert markup.shown_of([*right, *errors]) == list(range(40, 160))
+    assert markup.confusion("c", labels, [(0, 0, 3), (0, 1, 1)]).count("<rect") == 2
+    assert 'href="#cell-0-1"' in markup.confusion("c", labels, [(0, 0, 3), (0, 1, 1)])
+    assert markup.confusion("c", [], []) == ""
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 150])
@@ -314,7 +315,7 @@ def test_all_texts_behind_a_matrix_of_many_labels_can_be_reached(
     texts = [[{"text": f"text {truth} {said}", "confidence": 0.5}] for truth, said, _ in cells]
     matrix = {"labels": [f"<{index}>" for index in range(150)], "cells": cells, "texts": texts}
     report = reports["intent"]
-    page = html.page({**report, "held_out": {**report["held_out"], "confusion": matrix}})
+    page = training_page({**report, "held_out": {**report["held_out"], "confusion": matrix}})
     check_page(page)
     ids, links = (set(re.findall(rf'{what}(cell-[0-9]+-[0-9]+)"', page)) for what in ('id="', 'href="#'))
     assert ids == links
@@ -329,15 +330,15 @@ def test_all_texts_behind_a_matrix_of_many_labels_can_be_reached(
 
 def test_names_of_bars_stay_inside_their_picture() -> None:
     name = "character attacks: " + "w" * 40
-    picture = svg.bars("kept", [(name, 0.5, None), ("b", 1.5, (0.1, 2.0))])
+    picture = markup.bars("kept", [(name, 0.5, None), ("b", 1.5, (0.1, 2.0))])
     ends = [float(x) for x in re.findall(r'<text x="([0-9.]+)" y="[0-9]+" text-anchor="end">', picture)]
     assert min(ends) >= 36 * 0.58 * 10
 
 
 def test_curves_stay_inside_their_frame() -> None:
-    picture = svg.curves("risk", "answered", "wrong", [("one", [(0, 0), (1, 0.5)])], top=0.1)
+    picture = markup.curves("risk", "answered", "wrong", [("one", [(0, 0), (1, 0.5)])], top=0.1)
     points = re.search(r'points="([^"]*)"', picture)
     assert points
     values = [float(value) for value in re.split("[ ,]", points[1])]
-    assert min(values) >= svg._MARGIN
-    assert max(values) <= svg._MARGIN + svg._SIZE
+    assert min(values) >= markup._MARGIN
+    assert max(values) <= markup._MARGIN + markup._SIZE

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.robustness.odd import TEXTS, described
 from classifiers.policy import Policy
-from classifiers.training.run import Outcome, train
+from classifiers.training.run import TrainingOutcome, train
 
-Train = Callable[..., Outcome]
+Train = Callable[..., TrainingOutcome]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,7 +36,7 @@ def labels() -> Callable[..., dict[str, Any]]:
 def run(models_dir: Path, tmp_path: Path) -> Train:
     """run(kind, labels, rows, **policy): trains on rows of (text, label)."""
 
-    def go(kind: str, labels: Mapping[str, Any], rows: Sequence[tuple[str, str]] = (), **more: Any) -> Outcome:
+    def go(kind: str, labels: Mapping[str, Any], rows: Sequence[tuple[str, str]] = (), **more: Any) -> TrainingOutcome:
         policy = {"version": 1, "name": "odd", "kind": kind, "about": "messages to a bank", "labels": labels, **more}
         if rows:
             lines = (json.dumps({"text": text, "label": label}) for text, label in rows)

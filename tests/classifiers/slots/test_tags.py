@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from classifiers.slots.tags import Mark, Run, count, of_places, runs
+from classifiers.slots.tags import Run, SlotMark, count, of_places, runs
 
 SLOTS = ("people", "time")
 
 
 def test_a_word_belongs_to_the_mark_that_covers_any_of_it() -> None:
     places = [(0, 5), (6, 9), (10, 11), (11, 13), (14, 17)]
-    marks = (Mark(name="time", start=10, end=13), Mark(name="people", start=14, end=16))
+    marks = (SlotMark(name="time", start=10, end=13), SlotMark(name="people", start=14, end=16))
     assert of_places(places, marks, SLOTS) == [0, 0, 3, 4, 1]
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.model import NEVER, Threshold
+from classifiers.evaluation.metrics import ROUNDING, risk_coverage
+from classifiers.model.model import NEVER, Threshold
 from classifiers.training import calibrate
-from classifiers.training.statistics import ROUNDING
 
 
 def floats(*values: float) -> np.ndarray:
@@ -43,13 +43,13 @@ def test_a_single_class_has_a_temperature() -> None:
 
 
 def test_risk_coverage_counts_equal_confidences_as_one_point() -> None:
-    points = calibrate.risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
+    points = risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
     assert [(round(p.act, 2), p.answered, round(p.error, 3)) for p in points] == [
         (0.9, 0.25, 0.0),
         (0.5, 0.75, 0.333),
         (0.1, 1.0, 0.5),
     ]
-    assert calibrate.risk_coverage(floats(), bools()) == []
+    assert risk_coverage(floats(), bools()) == []
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.floats(0, 0.6))
@@ -80,7 +80,7 @@ def test_no_other_point_answers_as_much_with_less_error_than_the_nearest(
     assert nearest is not None
     answers = int((confidences[counted] >= np.float32(nearest.act)).sum())
     assert answers >= min(least, int(counted.sum()))
-    for point in calibrate.risk_coverage(confidences, correct):
+    for point in risk_coverage(confidences, correct):
         if (confidences[counted] >= np.float32(point.act)).sum() >= min(least, int(counted.sum())):
             assert point.error >= nearest.error
 

@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.classifier import Classifier
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
-from classifiers.model import Model, Tagger
+from classifiers.evaluation.evaluate import evaluate
+from classifiers.model.model import Model, Tagger
 from classifiers.policy import Policy
-from classifiers.report.evaluation import page
-from classifiers.runtime import Runtime
-from classifiers.slots.markup import parse
-from classifiers.slots.tags import Mark, count, of_places
-from classifiers.slots.words import read as read_words
-from classifiers.training.evaluate import evaluate
-from classifiers.training.examine import examine
-from classifiers.training.named import named, names
+from classifiers.report.page import evaluation_page
+from classifiers.runtime.classifier import Classifier
+from classifiers.runtime.runtime import Runtime
+from classifiers.slots.fill import parse
+from classifiers.slots.tags import SlotMark, count, of_places
+from classifiers.slots.tags import read as read_words
+from classifiers.training.examine import evaluate_slots, examine, named, names
 from classifiers.training.rows import Row
-from classifiers.training.slots.verdicts import evaluate_slots
 from classifiers.verdict import Reading, Verdict
 
 
@@ -133,7 +131,7 @@ def test_where_training_rows_are_not_known_nothing_is_said_of_leaks(runtime: Run
     assert found["rows"] == 5
     assert found["trained_on"] is None
     assert "nearest" not in found["errors"][0]
-    assert "is not known" in page(found, ["rows.jsonl"])
+    assert "is not known" in evaluation_page(found, ["rows.jsonl"])
 
 
 def test_latency_and_stages_are_told(bank: dict[str, Any]) -> None:
@@ -146,20 +144,20 @@ def test_latency_and_stages_are_told(bank: dict[str, Any]) -> None:
 def test_all_rows_trained_on_leave_nothing_to_measure(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
     found = examine(runtime, "bank", ROWS[:1], trained_on=TRAINED)
     assert (found["rows"], found["accuracy"], found["latency"]) == (0, None, None)
-    told = page(found, ["rows.jsonl"])
+    told = evaluation_page(found, ["rows.jsonl"])
     check_page(told)
     assert "Nothing was measured." in told
     assert "There are none." not in told
 
 
 def test_the_page_is_whole_and_its_data_is_json(bank: dict[str, Any], check_page: Callable[[str], Any]) -> None:
-    text = page(bank, ["a & b.jsonl"])
+    text = evaluation_page(bank, ["a & b.jsonl"])
     check_page(text)
     assert "somebody took my card &lt;b&gt;" in text
     assert "a &amp; b.jsonl" in text
     assert "<p>1 more row was trained on and counts in no figure here" in text
     again = json.loads(json.dumps(bank))
-    assert page(again, ["a & b.jsonl"]) == text
+    assert evaluation_page(again, ["a & b.jsonl"]) == text
 
 
 def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
@@ -170,7 +168,7 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
     assert figures["suite.character-attacks.kept"] is not None
     assert figures["suite.character-attacks.still_caught"] is not None
     assert figures["violence.recall"] == 1.0
-    text = page(found, ["rows.jsonl"])
+    text = evaluation_page(found, ["rows.jsonl"])
     check_page(text)
     assert "Recall kept" in text
 
@@ -187,7 +185,7 @@ def test_near_misses_of_the_policy_are_no_measure_of_over_refusal(
         found = examine(runtime, "safe", HARM, trained_on=trained_on, suite_rows=1)
         assert named(found)["suite.over-refusal.alarms"] is None
         assert found["suite"]["trained_on"]["harmless"] == 1
-        text = page(found, ["rows.jsonl"])
+        text = evaluation_page(found, ["rows.jsonl"])
         check_page(text)
         assert "own harmless line was trained on and counts in no figure" in text
     # one that training did not have, since a test of the policy says the same
@@ -243,7 +241,7 @@ def test_slots_are_measured_beside_labels(tables: Runtime, check_page: Callable[
     assert figures["slots.f1"] == slots["f1"]
     assert set(figures) < set(known)
     assert {"slots.whole", "slots.precision", "slots.people.f1", "slots.time.recall"} <= set(known)
-    text = page(json.loads(json.dumps(found)), ["rows.jsonl"])
+    text = evaluation_page(json.loads(json.dumps(found)), ["rows.jsonl"])
     check_page(text)
     assert "On 3 texts, 66.7 %" in text
     assert "of them with label and all slots right" in text
@@ -255,20 +253,20 @@ def test_where_nothing_is_marked_slots_are_not_measured(tables: Runtime, check_p
     found = examine(tables, "tables", ROWS, trained_on=None)
     assert found["slots"]["rows"] == 0
     assert named(found)["slots.f1"] is None
-    text = page(found, ["rows.jsonl"])
+    text = evaluation_page(found, ["rows.jsonl"])
     check_page(text)
     assert "No row that counts is of a file that marks slots" in text
 
 
 def test_only_a_classifier_with_slots_is_measured_by_them(bank: dict[str, Any], runtime: Runtime) -> None:
     assert "slots" not in bank
-    assert "<h2>Slots</h2>" not in page(bank, ["rows.jsonl"])
+    assert "<h2>Slots</h2>" not in evaluation_page(bank, ["rows.jsonl"])
     assert not any(name.startswith("slots.") for name in names(runtime.classifiers["bank"].model.policy, suite=False))
 
 
 def test_the_figures_over_all_slots_are_not_those_of_a_label_of_that_name(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("slots", labels=["slots", "b"], slots=SLOTS)
-    time = Mark(name="time", start=0, end=4)
+    time = SlotMark(name="time", start=0, end=4)
     one = replace(row("7 pm", "slots"), marks=(time,))
     said = [Verdict(classifier="bank", version="", labels=("slots",), confidence=0.9, scores={})]
     found = {**evaluate(policy, [one.text], [one.labels], said), "slots": evaluate_slots(policy, [one], said)}

@@ -12,18 +12,14 @@ import pytest
 
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import OTHER, Policy
-from classifiers.training import confused
+from classifiers.training import rounds
 from classifiers.training.clean import clean
-from classifiers.training.confused import Pair
+from classifiers.training.fit.fitted import Silent
 from classifiers.training.fit.linear import unit
-from classifiers.training.progress import Silent
-from classifiers.training.rounds import Measure, Round, Rounds, hold
+from classifiers.training.prepare import TrainingText
+from classifiers.training.rounds import WANTED, LabelPair, Measure, Round, Rounds, contrast_asks, hold
 from classifiers.training.rows import Row
-from classifiers.training.text import Text
-from classifiers.training.write.budget import Price
-from classifiers.training.write.cache import Completion
-from classifiers.training.write.contrast import WANTED, contrast_asks
-from classifiers.training.write.teacher import Author, Hired
+from classifiers.training.write.teacher import Author, Completion, Hired, TeacherPrice
 
 MakePolicy = Callable[..., Policy]
 
@@ -51,11 +47,11 @@ def written() -> list[Row]:
     ]
 
 
-def ready(policy: Policy) -> Callable[[Sequence[Row]], Text]:
-    def make(rows: Sequence[Row]) -> Text:
+def ready(policy: Policy) -> Callable[[Sequence[Row]], TrainingText]:
+    def make(rows: Sequence[Row]) -> TrainingText:
         cleaned = clean(policy, rows)
         places = [[float(value) for value in one.text.split()] for one in cleaned.rows]
-        return Text(rows=cleaned.rows, vectors=unit(np.array(places)), cleaned=cleaned)
+        return TrainingText(rows=cleaned.rows, vectors=unit(np.array(places)), cleaned=cleaned)
 
     return make
 
@@ -98,7 +94,7 @@ class Trial:
         self.policy, self.model, self.watcher = policy, model, Watcher()
         self.author = Author(
             policy.teachers[0],
-            Hired(complete=model, price=Price(known=False)),
+            Hired(complete=model, price=TeacherPrice(known=False)),
             place=0,
             writer="small",
             cache_dir=folder,
@@ -208,27 +204,27 @@ def test_none_are_held_where_nobody_agrees_or_none_are_wanted(policy: Policy, tm
 
 def test_pairs_show_at_most_half_of_what_was_mistaken(policy: Policy) -> None:
     text = ready(policy)(written())
-    seen = confused.look(policy, text.rows, text.vectors, 0)
-    (pair,) = confused.pairs(policy, seen, set(seen.texts))
+    seen = rounds.look(policy, text.rows, text.vectors, 0)
+    (pair,) = rounds.confused_pairs(policy, seen, set(seen.texts))
     assert pair.mistaken == sum(truth != said for truth, said in zip(seen.truths, seen.said, strict=True)) > 0
     assert 0 < len(pair.first_texts) + len(pair.second_texts) <= pair.mistaken // 2
-    (again,) = confused.pairs(policy, seen, set())
+    (again,) = rounds.confused_pairs(policy, seen, set())
     assert (again.first_texts, again.second_texts) == ((), ())
 
 
 def test_other_is_written_for_where_the_policy_describes_it(policy: Policy, make_policy: MakePolicy) -> None:
     texts = ("a", "b", "c", "d")
-    seen = confused.Seen(
+    seen = rounds.ConfusionCounts(
         texts=texts,
         labels=tuple(frozenset({truth}) for truth in ("x", OTHER, OTHER, "x")),
         truths=("x", OTHER, OTHER, "x"),
         said=(OTHER, "x", "x", "x"),
         loss=np.ones(4, np.float32),
     )
-    (pair,) = confused.pairs(make_policy(), seen, set(texts))
+    (pair,) = rounds.confused_pairs(make_policy(), seen, set(texts))
     assert (pair.first, pair.second, pair.mistaken) == ("x", OTHER, 3)
     assert len(pair.first_texts) + len(pair.second_texts) == 1
-    assert confused.pairs(policy, seen, set(texts)) == []
+    assert rounds.confused_pairs(policy, seen, set(texts)) == []
 
 
 def outside() -> list[Row]:
@@ -262,7 +258,9 @@ def test_nothing_is_confused_where_all_is_clear(policy: Policy, tmp_path: Path) 
 
 
 def test_a_label_is_told_from_other_and_other_from_every_label(make_policy: MakePolicy) -> None:
-    pair = Pair(first="lost_card", second=OTHER, mistaken=2, first_texts=("it is gone",), second_texts=("lost my dog",))
+    pair = LabelPair(
+        first="lost_card", second=OTHER, mistaken=2, first_texts=("it is gone",), second_texts=("lost my dog",)
+    )
     (ask,) = contrast_asks(make_policy(labels=["card_arrival", "lost_card"], other="anything but cards"), [pair], 1, 0)
     assert dict(ask.labels) == {"lost_card": ("lost_card",), OTHER: (OTHER,)}
     assert 'These are "lost_card" and were taken for "other", do not repeat them: it is gone' in ask.prompt
@@ -272,7 +270,9 @@ def test_a_label_is_told_from_other_and_other_from_every_label(make_policy: Make
 
 
 def test_a_safety_label_is_told_from_harmless_text(make_policy: MakePolicy) -> None:
-    pair = Pair(first="violence", second="none", mistaken=2, first_texts=("he will pay",), second_texts=("kill it",))
+    pair = LabelPair(
+        first="violence", second="none", mistaken=2, first_texts=("he will pay",), second_texts=("kill it",)
+    )
     (ask,) = contrast_asks(make_policy("safety"), [pair], 1, 0)
     assert dict(ask.labels) == {"violence": ("violence",), "harmless": ()}
     assert 'These are "harmless" and were taken for "violence", do not repeat them: kill it' in ask.prompt
@@ -288,12 +288,12 @@ def test_any_number_of_labels_are_looked_at_by_what_was_missed(make_policy: Make
     rows += [Row(text=f"{name} one", labels=(), group=name, source="data") for name in ("odd", "queer")]
     vectors = unit(np.array([places.get(one.text.rpartition(" ")[0], (1, 0)) for one in rows]))
     policy = make_policy("safety")
-    seen = confused.look(policy, rows, vectors, 0)
-    (pair,) = confused.pairs(policy, seen, set(seen.texts))
+    seen = rounds.look(policy, rows, vectors, 0)
+    (pair,) = rounds.confused_pairs(policy, seen, set(seen.texts))
     assert (pair.first, pair.second, pair.mistaken, len(pair.second_texts)) == ("violence", "none", 2, 1)
 
 
-def several(policy: Policy, *, odd: tuple[float, float], both: tuple[float, float]) -> confused.Seen:
+def several(policy: Policy, *, odd: tuple[float, float], both: tuple[float, float]) -> rounds.ConfusionCounts:
     """Held-out text of one label, of another, of both and of none, and two rows of the first that lie elsewhere."""
     places = {("violence",): (1, 0), ("jailbreak",): (0, 1), ("violence", "jailbreak"): (1, 1), (): (-1, -1)}
     rows = [
@@ -303,13 +303,13 @@ def several(policy: Policy, *, odd: tuple[float, float], both: tuple[float, floa
     ]
     rows += [(Row(text=name, labels=("violence",), group=name, source="data"), odd) for name in ("odd", "queer")]
     rows += [(Row(text="two", labels=("violence", "jailbreak"), group="two", source="data"), both)]
-    return confused.look(policy, [one for one, _ in rows], unit(np.array([place for _, place in rows], float)), 0)
+    return rounds.look(policy, [one for one, _ in rows], unit(np.array([place for _, place in rows], float)), 0)
 
 
 def test_text_that_has_a_label_is_never_taken_for_text_of_none(make_policy: MakePolicy) -> None:
     policy = make_policy("safety")
     seen = several(policy, odd=(1, 1), both=(1, 1))
-    (pair,) = confused.pairs(policy, seen, set(seen.texts))
+    (pair,) = rounds.confused_pairs(policy, seen, set(seen.texts))
     assert (pair.first, pair.second, pair.mistaken) == ("jailbreak", "violence", 2)
     assert (pair.first_texts, len(pair.second_texts)) == ((), 1)
     (ask,) = contrast_asks(policy, [pair], 1, 0)
@@ -332,7 +332,7 @@ def test_rows_that_a_round_breaks_or_mends_are_measured_by_all_their_labels(make
 
 def test_a_teacher_is_shown_no_whole_documents_and_a_report_shows_what_it_was(make_policy: MakePolicy) -> None:
     long = tuple(f"{name} " * 20_000 for name in "abc")
-    pair = Pair(
+    pair = LabelPair(
         first="card_arrival", second="lost_card", mistaken=9, first_texts=long, second_texts=("short", *long[:2])
     )
     (ask,) = contrast_asks(make_policy(labels=["card_arrival", "lost_card"]), [pair], 1, 0)

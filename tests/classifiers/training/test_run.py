@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from classifiers import Reading, Runtime, artifact
+from classifiers import Reading, Runtime
 from classifiers.errors import PolicyError, TeacherError, TrainingError
+from classifiers.model import artifact
+from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
-from classifiers.registry import Registry
-from classifiers.training.run import Outcome, train
-from classifiers.training.write.speech import name_words
+from classifiers.training.run import TrainingOutcome, train
+from classifiers.training.write.builtin import name_words
 from classifiers.training.write.teacher import Completion, Hired, Price
 from classifiers.verdict import Abstention
 
@@ -46,7 +47,7 @@ BANK: dict[str, Any] = {
 
 SAID = {"told.jsonl": 1, "more.jsonl": 2, "small": 6}
 
-Train = Callable[..., Outcome]
+Train = Callable[..., TrainingOutcome]
 
 
 class Scripted:
@@ -65,7 +66,7 @@ class Scripted:
 
 @pytest.fixture
 def run(models_dir: Path, tmp_path: Path) -> Train:
-    def make(**changes: Any) -> Outcome:
+    def make(**changes: Any) -> TrainingOutcome:
         options = {key: changes.pop(key) for key in ("seed", "progress", "hire", "approve") if key in changes}
         return train(
             Policy.model_validate(BANK | changes), base_dir=tmp_path, models_dir=models_dir, **{"threads": 1, **options}

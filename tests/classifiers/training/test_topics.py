@@ -10,13 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from classifiers import Reading, Runtime
-from classifiers.model import Threshold
+from classifiers.model.model import Threshold
 from classifiers.policy import Goal, Policy
-from classifiers.training import goals, topic_goal
+from classifiers.training import thresholds
 from classifiers.training.calibrate import topic_threshold
+from classifiers.training.prepare import place_near_misses
 from classifiers.training.rows import Row
 from classifiers.training.run import train
-from classifiers.training.scope import place_near_misses
 from classifiers.training.write import builtin
 from classifiers.training.write.prompts import asks
 
@@ -167,9 +167,9 @@ def test_a_goal_out_of_reach_says_what_is_within() -> None:
     policy = tickets(goal={"max_error": "0%", "min_answered": "100%"})
     scores = np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.1]], np.float32)
     holds = np.array([[1, 0, 0], [0, 0, 0], [1, 0, 0]], bool)
-    chosen = goals.for_any(policy, scores, holds, "written text")
+    chosen = thresholds.for_any(policy, scores, holds, "written text")
     assert chosen.missed[0].startswith("goal: at most 0.0% error with at least 100.0% answered is not reached")
-    met = goals.for_any(tickets(goal={"max_error": "40%"}), scores, holds, "written text")
+    met = thresholds.for_any(tickets(goal={"max_error": "40%"}), scores, holds, "written text")
     assert (met.missed, met.goals[0]["met"]) == ((), True)
 
 
@@ -177,12 +177,12 @@ def test_a_goal_is_not_shown_where_nothing_is_named() -> None:
     policy = tickets(goal={"max_error": "2%"})
     holds = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
     scores = np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.1]], np.float32)
-    chosen = goals.for_any(policy, scores, holds, "written text")
+    chosen = thresholds.for_any(policy, scores, holds, "written text")
     (goal,) = chosen.goals
     assert (goal["met"], "error" in goal) == (None, False)
     told = "goal: max_error: nothing is named on written text, so it is not shown; give more examples or data"
     assert chosen.missed == (told,)
-    low = goals.for_any(tickets(goal={"min_answered": "90%"}), scores, holds, "written text")
+    low = thresholds.for_any(tickets(goal={"min_answered": "90%"}), scores, holds, "written text")
     assert low.goals[0]["met"] is False
     assert low.missed[0].endswith("the nearest reachable is to name nothing, with 0.0% answered (0 labels)")
 
@@ -192,7 +192,7 @@ def test_text_in_a_language_that_the_policy_does_not_name_is_not_answered() -> N
     holds[:10, 0] = holds[10:, 1] = True
     scores = np.where(holds, 0.9, 0.01).astype(np.float32)
     for foreign, answered in ((None, 1.0), (np.arange(20) < 4, 0.8)):
-        chosen = goals.for_any(
+        chosen = thresholds.for_any(
             tickets(goal={"max_error": "10%", "min_answered": "90%"}), scores, holds, "real rows", foreign=foreign
         )
         assert chosen.goals[0]["answered"] == answered
@@ -208,7 +208,9 @@ def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
     scores[5:10, 0] = scores[15:20, 1] = 0.5
     scores[20:24, :2] = 0.5
     for least, missed in (("50%", False), ("51%", True), ("90%", True)):
-        chosen = goals.for_any(tickets(goal={"max_error": "10%", "min_answered": least}), scores, holds, "written text")
+        chosen = thresholds.for_any(
+            tickets(goal={"max_error": "10%", "min_answered": least}), scores, holds, "written text"
+        )
         (goal,) = chosen.goals
         assert (goal["answered"], goal["error"], goal["met"]) == (0.5, 0.0, not missed)
         assert (goal["rows"], goal["rows_of_no_label"], goal["answers"]) == (220, 200, 10)
@@ -222,7 +224,7 @@ def test_a_text_of_a_label_that_is_given_none_is_no_answer() -> None:
     scores = np.array([[0.9, 0.1]] * 15 + [[0.1, 0.1]] * 5, np.float32)
     limits = dict.fromkeys(("one", "two"), Threshold(act=0.8, unsure=0.5))
     for least, missed in ((0.75, False), (0.76, True)):
-        found = topic_goal.reached(Goal(max_error=0, min_answered=least), limits, scores, holds, on="real rows")
+        found = thresholds.topic_reach(Goal(max_error=0, min_answered=least), limits, scores, holds, on="real rows")
         assert (found.record["answered"], bool(found.missed)) == (0.75, missed)
 
 
@@ -232,7 +234,9 @@ def test_a_label_that_no_threshold_keeps_to_its_goal_is_told() -> None:
     scores = np.full((40, 3), 0.01, np.float32)
     scores[:20, 0] = 0.9
     scores[20:, 2] = 0.6
-    chosen = goals.for_any(tickets(goal={"max_error": "10%", "min_answered": "50%"}), scores, holds, "written text")
+    chosen = thresholds.for_any(
+        tickets(goal={"max_error": "10%", "min_answered": "50%"}), scores, holds, "written text"
+    )
     assert chosen.missed == ()
     assert chosen.goals[0]["never_named"] == ["domain", "outage"]
 

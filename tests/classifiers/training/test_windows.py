@@ -4,15 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classifiers import Reading, Runtime, cascade
-from classifiers.classifier import from_model
+from classifiers import Reading, Runtime
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.model import EncoderId, Floats, LinearHead, Model, Windowing
+from classifiers.model.model import EncoderId, Floats, LinearHead, Model, Windowing
 from classifiers.policy import Policy
-from classifiers.training import crossfit
+from classifiers.runtime import cascade
+from classifiers.runtime.classifier import from_model
+from classifiers.training import split
 from classifiers.training.fit import linear
-from classifiers.training.fit.model import fit
-from classifiers.training.fit.trained import TunedHead
+from classifiers.training.fit.fitted import TunedHead
+from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, highest, loudest, parts, wholes, windows_of
 
@@ -45,7 +46,7 @@ def test_rows_are_held_out_as_they_will_be_read() -> None:
     # the last row is harmless as a whole, and one of its windows is not
     windows = Windows(vectors=np.concatenate([vectors, vectors[:1]]), starts=np.arange(20))
     options = {"weights": np.ones(20, np.float32), "strength": 3.0, "seed": 0, "advance": lambda *_: None}
-    whole, cut = (crossfit.any_of(rows, vectors, holds, **options, windows=one) for one in (None, windows))
+    whole, cut = (split.any_of(rows, vectors, holds, **options, windows=one) for one in (None, windows))
     assert cut.starts.tolist() == whole.starts.tolist() == list(range(20))
     assert cut.logits[:20] == pytest.approx(whole.logits)
     assert highest(cut.logits, cut.starts)[19] > 0 > whole.logits[19]

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Slot
-from gateway.answers.compare import Result, again, compare
-from gateway.answers.make import Made
-from gateway.answers.shape import Call
-from gateway.answers.values import Values
+from gateway.answers.build import LocalAnswer
+from gateway.answers.compare import Result, Values, again, compare
+from gateway.answers.format import ToolCall
+from gateway.protocols import sse
 from gateway.spelling import Names
-from gateway.wire import sse
 
 KNOWN = Names(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
 VALUES = Values(
@@ -23,16 +22,18 @@ VALUES = Values(
     },
     now=datetime(2026, 11, 25, 12, tzinfo=UTC),
 )
-WORD = Made(content="Card lost", label="Card lost")
-OBJECT = Made(content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}', label="card_lost")
-LIST = Made(content='{"topics":["card_lost","greeting"]}', label="card_lost")
-CALL = Made(content='{"intent":"card_lost"}', label="card_lost", call=Call("route", {}, legacy=False, named=True))
-BOOKING = Made(
+WORD = LocalAnswer(content="Card lost", label="Card lost")
+OBJECT = LocalAnswer(content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}', label="card_lost")
+LIST = LocalAnswer(content='{"topics":["card_lost","greeting"]}', label="card_lost")
+CALL = LocalAnswer(
+    content='{"intent":"card_lost"}', label="card_lost", call=ToolCall("route", {}, legacy=False, named=True)
+)
+BOOKING = LocalAnswer(
     content='{"intent":"card_lost","booking":{"people":4,"date":"2026-11-26","names":["Ann","Bo"]}}',
     label="card_lost",
     slots={("booking", name): name for name in ("people", "date", "names")},
 )
-NO_DATE = Made(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
+NO_DATE = LocalAnswer(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
 
 
 def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
@@ -62,8 +63,8 @@ def calling(name: str, *arguments: str) -> bytes:
         (WORD, body("It is about a card."), Result.MISSING),
         (WORD, body("Missing card."), Result.AGREES),
         (WORD, body("missing"), Result.MISSING),
-        (Made(content="Lost", label="Lost"), body("card_lost"), Result.AGREES),
-        (Made(content="Lost", label="Lost"), body("greeting"), Result.DIFFERS),
+        (LocalAnswer(content="Lost", label="Lost"), body("card_lost"), Result.AGREES),
+        (LocalAnswer(content="Lost", label="Lost"), body("greeting"), Result.DIFFERS),
         (OBJECT, body('{"intent": "LOST"}'), Result.AGREES),
         (LIST, body('{"topics": ["greeting", "missing-card"]}'), Result.AGREES),
         (WORD, body("card lost", "card lost"), Result.AGREES),
@@ -105,7 +106,7 @@ def calling(name: str, *arguments: str) -> bytes:
         (CALL, body("card_lost"), Result.MISSING),
     ],
 )
-def test_a_whole_answer(made: Made, answer: bytes, expected: Result) -> None:
+def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> None:
     assert compare(made, KNOWN, answer, stream=False, values=VALUES) is expected
 
 
@@ -134,7 +135,7 @@ def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
         ),
     ],
 )
-def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
+def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> None:
     assert compare(made, KNOWN, answer, stream=True, values=VALUES).value == expected
 
 
@@ -172,7 +173,9 @@ def test_a_streamed_answer(made: Made, answer: bytes, expected: str) -> None:
         (WORD, b'{"choices": []}', body("greeting"), Result.MISSING),
     ],
 )
-def test_a_second_answer_is_held_against_the_first(made: Made, first: bytes, second: bytes, expected: Result) -> None:
+def test_a_second_answer_is_held_against_the_first(
+    made: LocalAnswer, first: bytes, second: bytes, expected: Result
+) -> None:
     assert again(made, KNOWN, first, second, stream=False, values=VALUES) is expected
 
 

@@ -9,8 +9,7 @@ import pytest
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
 from gateway.answers.fill import Filled, fill
-from gateway.answers.told import Found, Told
-from gateway.answers.unmet import Reason, Unmet
+from gateway.answers.format import Prediction, SlotFilling, Unsupported, UnsupportedReason
 from gateway.spelling import Names
 
 KNOWN = Names(("card_lost", "card_stolen", "top_up"), {"top_up": ("add money", "Recharge")})
@@ -31,7 +30,7 @@ def obj(**properties: Any) -> dict[str, Any]:
 
 
 def filled(schema: dict[str, Any], *labels: str) -> Any:
-    told = Told(labels=labels or ("card_lost",), names=KNOWN, confidence=0.98765, scores={})
+    told = Prediction(labels=labels or ("card_lost",), names=KNOWN, confidence=0.98765, scores={})
     found = fill(schema, told)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)
@@ -39,9 +38,9 @@ def filled(schema: dict[str, Any], *labels: str) -> Any:
     return found
 
 
-def reason(schema: dict[str, Any], *labels: str) -> Reason:
+def reason(schema: dict[str, Any], *labels: str) -> UnsupportedReason:
     found = filled(schema, *labels)
-    assert isinstance(found, Unmet), found
+    assert isinstance(found, Unsupported), found
     return found.reason
 
 
@@ -104,7 +103,7 @@ def test_an_alias_is_given_where_the_caller_has_no_name_for_the_label(values: li
 
 
 def test_two_aliases_of_one_label_could_both_be_meant() -> None:
-    assert reason(obj(intent={"enum": ["recharge", "add money"]}), "top_up") == Reason.LABEL_NOT_ASKED
+    assert reason(obj(intent={"enum": ["recharge", "add money"]}), "top_up") == UnsupportedReason.LABEL_NOT_ASKED
 
 
 def test_several_labels_fill_an_array() -> None:
@@ -116,61 +115,73 @@ def test_several_labels_fill_an_array() -> None:
 @pytest.mark.parametrize(
     ("schema", "labels", "expected"),
     [
-        (obj(intent={"type": "string"}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(intent=ENUM, why={"type": "string"}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(intent=ENUM, age={"type": "number"}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(intent=ENUM, score={"type": "number", "maximum": 100}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(colour={"enum": ["red", "green"]}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(colour={"enum": ["red"]}), ("card_lost",), Reason.NO_PLACE),
-        (obj(intent={"enum": ["Top Up", "Card Stolen"]}), ("card_lost",), Reason.LABEL_NOT_ASKED),
-        (obj(intent={"anyOf": [{"enum": ["Top Up"]}, {"type": "null"}]}), ("card_lost",), Reason.LABEL_NOT_ASKED),
-        (obj(intent={"enum": ["Card Lost", "card-lost"]}), ("card_lost",), Reason.LABEL_NOT_ASKED),
-        (obj(intent=ENUM), ("card_lost", "top_up"), Reason.AMBIGUOUS),
-        (obj(labels={"type": "array", "items": ENUM, "maxItems": 1}), ("card_lost", "top_up"), Reason.SCHEMA),
-        (obj(labels={"type": "array", "items": {"type": "string"}}), ("card_lost",), Reason.OTHER_FIELD),
-        (obj(intent={**ENUM, "pattern": "^Top"}), ("card_lost",), Reason.SCHEMA),
-        ({**obj(intent=ENUM), "minProperties": 2}, ("card_lost",), Reason.SCHEMA),
-        ({**obj(intent=ENUM), "required": ["intent", "missing"]}, ("card_lost",), Reason.SCHEMA),
-        (obj(intent={"$ref": "https://example.com/intent"}), ("card_lost",), Reason.SCHEMA),
-        (obj(intent={"$ref": "#/$defs/none"}), ("card_lost",), Reason.SCHEMA),
-        (obj(labels={"type": "array", "items": ENUM, "minItems": "two"}), ("card_lost",), Reason.SCHEMA),
-        ({**obj(intent={"$ref": "#/$defs/Intent", "enum": ["Top Up"]}), "$defs": INTENT}, (), Reason.SCHEMA),
-        ({**obj(intent={"$ref": "#/$defs/Intent", "pattern": "^Top"}), "$defs": INTENT}, (), Reason.SCHEMA),
+        (obj(intent={"type": "string"}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(intent=ENUM, why={"type": "string"}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(intent=ENUM, age={"type": "number"}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(intent=ENUM, score={"type": "number", "maximum": 100}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(colour={"enum": ["red", "green"]}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(colour={"enum": ["red"]}), ("card_lost",), UnsupportedReason.NO_PLACE),
+        (obj(intent={"enum": ["Top Up", "Card Stolen"]}), ("card_lost",), UnsupportedReason.LABEL_NOT_ASKED),
+        (
+            obj(intent={"anyOf": [{"enum": ["Top Up"]}, {"type": "null"}]}),
+            ("card_lost",),
+            UnsupportedReason.LABEL_NOT_ASKED,
+        ),
+        (obj(intent={"enum": ["Card Lost", "card-lost"]}), ("card_lost",), UnsupportedReason.LABEL_NOT_ASKED),
+        (obj(intent=ENUM), ("card_lost", "top_up"), UnsupportedReason.AMBIGUOUS),
+        (
+            obj(labels={"type": "array", "items": ENUM, "maxItems": 1}),
+            ("card_lost", "top_up"),
+            UnsupportedReason.SCHEMA,
+        ),
+        (obj(labels={"type": "array", "items": {"type": "string"}}), ("card_lost",), UnsupportedReason.OTHER_FIELD),
+        (obj(intent={**ENUM, "pattern": "^Top"}), ("card_lost",), UnsupportedReason.SCHEMA),
+        ({**obj(intent=ENUM), "minProperties": 2}, ("card_lost",), UnsupportedReason.SCHEMA),
+        ({**obj(intent=ENUM), "required": ["intent", "missing"]}, ("card_lost",), UnsupportedReason.SCHEMA),
+        (obj(intent={"$ref": "https://example.com/intent"}), ("card_lost",), UnsupportedReason.SCHEMA),
+        (obj(intent={"$ref": "#/$defs/none"}), ("card_lost",), UnsupportedReason.SCHEMA),
+        (obj(labels={"type": "array", "items": ENUM, "minItems": "two"}), ("card_lost",), UnsupportedReason.SCHEMA),
+        ({**obj(intent={"$ref": "#/$defs/Intent", "enum": ["Top Up"]}), "$defs": INTENT}, (), UnsupportedReason.SCHEMA),
+        ({**obj(intent={"$ref": "#/$defs/Intent", "pattern": "^Top"}), "$defs": INTENT}, (), UnsupportedReason.SCHEMA),
         (
             {**obj(labels={"type": "array", "items": {"$ref": "#/$defs/Intent", "maxLength": 3}}), "$defs": INTENT},
             (),
-            Reason.SCHEMA,
+            UnsupportedReason.SCHEMA,
         ),
-        (obj(intent={"oneOf": [ENUM, {"type": "string"}]}), (), Reason.SCHEMA),
-        (obj(intent={"oneOf": [ENUM, {"enum": ["Card Lost", "Top Up", 3]}]}), (), Reason.SCHEMA),
-        (obj(intent={"oneOf": [ENUM, {"type": "string", "pattern": "^Top"}]}), (), Reason.SCHEMA),
-        (obj(intent={"oneOf": [ENUM, {"$ref": "#/$defs/none"}]}), (), Reason.SCHEMA),
-        (obj(intent={"anyOf": [ENUM], "oneOf": [{"const": "Top Up"}]}), (), Reason.SCHEMA),
-        (obj(intent=ENUM, note={"oneOf": [{"type": "null"}, {"enum": [None, "x"]}]}), (), Reason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"type": "string"}]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"enum": ["Card Lost", "Top Up", 3]}]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"type": "string", "pattern": "^Top"}]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent={"oneOf": [ENUM, {"$ref": "#/$defs/none"}]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent={"anyOf": [ENUM], "oneOf": [{"const": "Top Up"}]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent=ENUM, note={"oneOf": [{"type": "null"}, {"enum": [None, "x"]}]}), (), UnsupportedReason.SCHEMA),
         (
             obj(of={"oneOf": [obj(intent=ENUM), {"type": "object", "patternProperties": {"^i": ENUM}}]}),
             (),
-            Reason.SCHEMA,
+            UnsupportedReason.SCHEMA,
         ),
-        (obj(of={"oneOf": [obj(intent=ENUM), {"properties": {"intent": {"minLength": 3}}}]}), (), Reason.SCHEMA),
-        (obj(intent={"const": "Card Lost", "enum": ["Top Up"]}), (), Reason.SCHEMA),
-        (obj(intent={**ENUM, "type": "integer"}), (), Reason.SCHEMA),
-        (ENUM, ("card_lost",), Reason.SCHEMA),
-        ({}, ("card_lost",), Reason.OTHER_FIELD),
+        (
+            obj(of={"oneOf": [obj(intent=ENUM), {"properties": {"intent": {"minLength": 3}}}]}),
+            (),
+            UnsupportedReason.SCHEMA,
+        ),
+        (obj(intent={"const": "Card Lost", "enum": ["Top Up"]}), (), UnsupportedReason.SCHEMA),
+        (obj(intent={**ENUM, "type": "integer"}), (), UnsupportedReason.SCHEMA),
+        (ENUM, ("card_lost",), UnsupportedReason.SCHEMA),
+        ({}, ("card_lost",), UnsupportedReason.OTHER_FIELD),
     ],
 )
-def test_schemas_that_cannot(schema: dict[str, Any], labels: tuple[str, ...], expected: Reason) -> None:
+def test_schemas_that_cannot(schema: dict[str, Any], labels: tuple[str, ...], expected: UnsupportedReason) -> None:
     assert reason(schema, *labels) == expected
 
 
 def test_a_schema_that_holds_itself_ends() -> None:
     schema = {**obj(next={"$ref": "#/$defs/Node"}), "$defs": {"Node": obj(next={"$ref": "#/$defs/Node"})}}
-    assert reason(schema) == Reason.SCHEMA
+    assert reason(schema) == UnsupportedReason.SCHEMA
 
 
 def test_a_branch_that_fails_leaves_no_label_behind() -> None:
     branch = obj(intent=ENUM, why={"type": "string"})
-    assert reason(obj(verdict={"anyOf": [branch, {"type": "null"}]})) == Reason.NO_PLACE
+    assert reason(obj(verdict={"anyOf": [branch, {"type": "null"}]})) == UnsupportedReason.NO_PLACE
 
 
 SLOTS = {
@@ -182,10 +193,10 @@ SLOTS = {
 MAYBE_DATE = {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}
 
 
-def said(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unmet:
+def said(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unsupported:
     """What is filled in where the text fills slots in with these values, or lists of them."""
     slots = {
-        name: Found(
+        name: SlotFilling(
             slot=slot,
             values=tuple(
                 SlotValue(slot=name, start=0, end=1, raw=str(one), value=one, confidence=0.8)
@@ -195,7 +206,7 @@ def said(schema: dict[str, Any], *labels: str, **values: Any) -> Filled | Unmet:
         )
         for name, slot in SLOTS.items()
     }
-    told = Told(labels=labels or ("card_lost",), names=KNOWN, confidence=0.9, scores={}, slots=slots)
+    told = Prediction(labels=labels or ("card_lost",), names=KNOWN, confidence=0.9, scores={}, slots=slots)
     found = fill(schema, told)
     if isinstance(found, Filled):
         jsonschema.validate(found.values, schema)
@@ -236,26 +247,26 @@ def test_slots_that_can_be_given(schema: dict[str, Any], values: dict[str, Any],
 @pytest.mark.parametrize(
     ("schema", "values", "expected"),
     [
-        (obj(intent=ENUM, people={"type": "integer"}), {}, Reason.NO_VALUE),
-        (obj(people={"type": "array", "items": {"type": "integer"}, "minItems": 1}), {}, Reason.NO_VALUE),
-        (obj(intent=ENUM, people={"type": "integer"}), {"people": 2.5}, Reason.UNFIT_VALUE),
-        (obj(intent=ENUM, date=MAYBE_DATE), {"date": None}, Reason.UNFIT_VALUE),
-        (obj(intent=ENUM, date=MAYBE_DATE), {"date": "2026-11-27/2026-11-28"}, Reason.UNFIT_VALUE),
+        (obj(intent=ENUM, people={"type": "integer"}), {}, UnsupportedReason.NO_VALUE),
+        (obj(people={"type": "array", "items": {"type": "integer"}, "minItems": 1}), {}, UnsupportedReason.NO_VALUE),
+        (obj(intent=ENUM, people={"type": "integer"}), {"people": 2.5}, UnsupportedReason.UNFIT_VALUE),
+        (obj(intent=ENUM, date=MAYBE_DATE), {"date": None}, UnsupportedReason.UNFIT_VALUE),
+        (obj(intent=ENUM, date=MAYBE_DATE), {"date": "2026-11-27/2026-11-28"}, UnsupportedReason.UNFIT_VALUE),
         ({"type": "object", "properties": {"intent": ENUM, "people": {"type": "string"}}}, {"people": None},
-         Reason.UNFIT_VALUE),
-        (obj(intent=ENUM, people={"type": "integer"}), {"people": [2, 4]}, Reason.AMBIGUOUS),
-        (obj(intent=ENUM, people={"type": "integer", "multipleOf": 2}), {"people": 4}, Reason.SCHEMA),
-        (obj(intent=ENUM, people={"type": "integer", "minimum": "one"}), {"people": 4}, Reason.SCHEMA),
-        (obj(intent=ENUM, seating={"type": "string", "enum": ["inside", None]}), {}, Reason.SCHEMA),
+         UnsupportedReason.UNFIT_VALUE),
+        (obj(intent=ENUM, people={"type": "integer"}), {"people": [2, 4]}, UnsupportedReason.AMBIGUOUS),
+        (obj(intent=ENUM, people={"type": "integer", "multipleOf": 2}), {"people": 4}, UnsupportedReason.SCHEMA),
+        (obj(intent=ENUM, people={"type": "integer", "minimum": "one"}), {"people": 4}, UnsupportedReason.SCHEMA),
+        (obj(intent=ENUM, seating={"type": "string", "enum": ["inside", None]}), {}, UnsupportedReason.SCHEMA),
         ({**obj(people={"$ref": "#/$defs/N", "maximum": 3}), "$defs": {"N": {"type": "integer"}}}, {"people": 4},
-         Reason.SCHEMA),
-        (obj(date=MAYBE_DATE), {}, Reason.NO_PLACE),
-        (obj(people={"type": "integer"}, why={"type": "string"}), {"people": 4}, Reason.OTHER_FIELD),
+         UnsupportedReason.SCHEMA),
+        (obj(date=MAYBE_DATE), {}, UnsupportedReason.NO_PLACE),
+        (obj(people={"type": "integer"}, why={"type": "string"}), {"people": 4}, UnsupportedReason.OTHER_FIELD),
     ],
 )  # fmt: skip
-def test_slots_that_cannot(schema: dict[str, Any], values: dict[str, Any], expected: Reason) -> None:
+def test_slots_that_cannot(schema: dict[str, Any], values: dict[str, Any], expected: UnsupportedReason) -> None:
     found = said(schema, **values)
-    assert isinstance(found, Unmet), found
+    assert isinstance(found, Unsupported), found
     assert found.reason == expected
 
 
@@ -280,7 +291,9 @@ def test_a_slot_named_as_a_field_of_labels_is_none() -> None:
 def test_a_schema_that_doubles_at_each_level_is_given_up(either: str, beside: dict[str, Any]) -> None:
     both = {either: [*([beside] if beside else []), {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
     found = filled({"$ref": "#/$defs/a", "$defs": {"a": both}})
-    assert found == {"intent": "Card Lost"} if beside and either == "anyOf" else found.reason is Reason.SCHEMA
+    assert (
+        found == {"intent": "Card Lost"} if beside and either == "anyOf" else found.reason is UnsupportedReason.SCHEMA
+    )
 
 
 MANY = [f"intent number {number}" for number in range(5000)]
@@ -320,11 +333,11 @@ def test_of_thousands_of_values_one_is_given(part: dict[str, Any], expected: str
 @pytest.mark.parametrize("name", ["intent", "ü" * 100_000])
 def test_little_that_is_much_work_is_given_up(part: dict[str, Any], either: str, name: str) -> None:
     schema = obj(**{name: {either: [{"$ref": "#/$defs/b"}] * 3000}}) | {"$defs": {"b": part}}
-    told = Told(labels=("card_lost",), names=KNOWN, confidence=0.9, scores={})
+    told = Prediction(labels=("card_lost",), names=KNOWN, confidence=0.9, scores={})
     started = time.process_time()
     found = fill(schema, told)
-    assert isinstance(found, Unmet)
-    assert found.reason in (Reason.SCHEMA, Reason.OTHER_FIELD)
+    assert isinstance(found, Unsupported)
+    assert found.reason in (UnsupportedReason.SCHEMA, UnsupportedReason.OTHER_FIELD)
     assert time.process_time() - started < MOST_S
 
 
@@ -342,8 +355,8 @@ def test_little_that_is_much_work_for_a_slot_is_given_up(slot: str, part: dict[s
     schema = obj(**{slot: {"anyOf": [{"$ref": "#/$defs/b"}] * 3000}}) | {"$defs": {"b": part}}
     started = time.process_time()
     found = said(schema, **{slot: [1] * 2000 + [4] if slot == "people" else "outside"})
-    assert isinstance(found, Unmet)
-    assert found.reason is Reason.SCHEMA
+    assert isinstance(found, Unsupported)
+    assert found.reason is UnsupportedReason.SCHEMA
     assert time.process_time() - started < MOST_S
 
 
@@ -351,15 +364,15 @@ def test_a_constant_that_is_nested_too_deep_is_given_up() -> None:
     deep: Any = 1
     for _ in range(700):
         deep = [deep]
-    assert reason(obj(intent=ENUM, deep={"const": deep})) is Reason.SCHEMA
+    assert reason(obj(intent=ENUM, deep={"const": deep})) is UnsupportedReason.SCHEMA
 
 
 def test_other_beside_words_that_are_no_labels_says_nothing_of_it() -> None:
-    told = Told(labels=("other",), names=Names(("refund", "other")), confidence=0.9, scores={})
+    told = Prediction(labels=("other",), names=Names(("refund", "other")), confidence=0.9, scores={})
     intent, language = {"enum": ["refund", "other"]}, {"enum": ["en", "de", "other"]}
     found = fill(obj(intent=intent, language=language), told)
-    assert isinstance(found, Unmet)
-    assert (found.reason, found.detail) == (Reason.OTHER_FIELD, "language")
+    assert isinstance(found, Unsupported)
+    assert (found.reason, found.detail) == (UnsupportedReason.OTHER_FIELD, "language")
     found = fill(obj(intent=intent), told)
     assert isinstance(found, Filled)
     assert found.values == {"intent": "other"}

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from gateway.answers.format import Prediction
 from gateway.answers.logprobs import logprobs
-from gateway.answers.told import Told
 from gateway.spelling import Names
 
 
@@ -20,7 +20,7 @@ from gateway.spelling import Names
     ],
 )
 def test_the_value_has_the_certainty_and_the_tokens_spell_the_answer(content: str, label: str, shown: str) -> None:
-    told = Told(labels=(label,), names=Names((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3})
+    told = Prediction(labels=(label,), names=Names((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3})
     tokens = logprobs(content, label, told, 1, str).content
     assert "".join(token.token for token in tokens) == content
     (uncertain,) = [token for token in tokens if token.logprob < 0]

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from classifiers.training.fit import weights
 from gateway.cli.main import app
-from gateway.contract.owner import Owner
-from gateway.contract.scope import Scope
-from gateway.contract.state import Terms
-from gateway.contract.store import ContractStore
+from gateway.contracts.contract import Terms
+from gateway.contracts.owner import Owner
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import ContractStore
 
 GATEWAY = """\
 version: 1

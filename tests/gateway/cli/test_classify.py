@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from classifiers import Runtime
-from classifiers.registry import Registry
-from classifiers.training import kept
+from classifiers.model.registry import Registry
+from classifiers.training import data
 from classifiers.training.rows import Row
 from classifiers.verdict import SlotValue
 from gateway.cli.classify import said
@@ -101,7 +101,7 @@ def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, argume
 def test_the_nearest_training_sentences_are_shown_on_request(classify: Classify, models_dir: Path) -> None:
     version = Registry(models_dir).resolve("bank").name
     texts = {"where is my new card": "card_arrival", "what is the exchange rate": "exchange_rate"}
-    kept.keep(
+    data.keep(
         models_dir,
         "bank",
         version,

@@ -12,9 +12,9 @@ from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.cli.train import _models_dir
 from gateway.config.load import load_gateway
-from gateway.config.shipped import shipped_dir
+from gateway.config.settings import shipped_dir
 from gateway.discover.finding import look
-from gateway.savings.prices import load_prices
+from gateway.ledger.prices import load_prices
 from tests.gateway.discover.logs import pair, read, two_templates, user, write
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from classifiers import artifact
-from classifiers.model import Band, Model, Threshold
+from classifiers.model import artifact
+from classifiers.model.model import Band, Model, Threshold
+from classifiers.model.registry import Registry
 from classifiers.policy import Policy
-from classifiers.registry import Registry
 from gateway.cli.explain import _found
 from gateway.cli.main import app
 from gateway.cli.output import Exit, problems_as_exit_codes

@@ -12,19 +12,19 @@ from typer.testing import CliRunner
 
 from classifiers.policy import Policy
 from classifiers.verdict import Verdict
+from gateway.cli.explain import standing
 from gateway.cli.main import app
-from gateway.cli.standing import standing
 from gateway.config.load import load_gateway
-from gateway.contract.safety_store import SafetyStore
-from gateway.contract.scope import Scope
-from gateway.contract.state import Contract, Terms
-from gateway.contract.store import ContractStore, PairRow, Stored
-from gateway.discover.read.kept import Kept
-from gateway.ledger.calls import CallStore
-from gateway.reading import roles
-from gateway.reading.request import parse_chat
+from gateway.contracts.contract import Contract, Terms
+from gateway.contracts.safety_store import SafetyStore
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import ContractStore, PairRow, StoredContract
+from gateway.discover.calls import KeptCalls
+from gateway.ledger.call_store import CallStore
+from gateway.requests.messages import turns_of
+from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
-from gateway.upstreams.routes import Routes
+from gateway.upstreams.base import Routes
 
 GATEWAY = """\
 version: 1
@@ -57,7 +57,7 @@ LACKS = {
 PAIR = PairRow(
     number=0, at=1.0, request_id="r", chosen=True, rate=1, attempt=0, threshold=None, confidence=1, label="a", result=""
 )
-STORED = Stored(
+STORED = StoredContract(
     scope=Scope(rule="hours", model="m", prompt="", labels=(), classifier="bank", version="v1", terms="t"),
     contract=Contract(terms=Terms(target=0.05, confidence=0.95)),
     at=1.0,
@@ -130,7 +130,7 @@ def test_explain_leaves_it_as_it_is(
     request = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
     verdicts = [make_verdict(classifier="safe"), make_verdict("rate", classifier="bank")]
     pairs = [(rule, replace(verdict, windows_read=1)) for rule, verdict in zip(rules, verdicts, strict=True)]
-    turns = roles.turns_of(request.messages)
+    turns = turns_of(request.messages)
     routes = Routes(loaded.settings.models)
     says = standing(file, routes, request, turns, pairs).says
     assert set(says) == {"safety", "hours"}
@@ -144,7 +144,7 @@ def test_explain_leaves_it_as_it_is(
 def test_discover_leaves_it_as_it_is(folder: Path) -> None:
     made(folder / "offramp.db", "DROP TABLE calls")
     with unchanged(folder / "offramp.db"):
-        assert Kept(folder / "offramp.db").read(lambda _: None).calls == []
+        assert KeptCalls(folder / "offramp.db").read(lambda _: None).calls == []
 
 
 def test_a_pause_brings_it_to_no_other_version(folder: Path) -> None:

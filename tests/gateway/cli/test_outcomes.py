@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.training.run import Outcome
+from classifiers.training.run import TrainingOutcome
 from gateway.cli import outcomes
 
 
@@ -27,7 +27,7 @@ def shown(capsys: pytest.CaptureFixture[str], **report: Any) -> list[str]:
     }
     labels = {"a": {"means": "asks for a"}, "b": {"means": "asks for b"}}
     policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
-    outcomes.show(policy, Outcome(accepted=True, version="v", folder=Path("m"), report={**bare, **report}))
+    outcomes.show(policy, TrainingOutcome(accepted=True, version="v", folder=Path("m"), report={**bare, **report}))
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert (first, last) == ("p: published as v in 0.0 s", "  report: m")
     return [line.strip() for line in lines]

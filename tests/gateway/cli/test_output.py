@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.table import Table
 
+from classifiers.evaluation.evaluate import evaluate
 from classifiers.policy import Policy
-from classifiers.training.evaluate import evaluate
 from classifiers.verdict import Verdict
 from gateway.cli.evaluate import _lines
 from gateway.cli.output import print_json, quoted, stderr, stdout

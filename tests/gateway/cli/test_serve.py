@@ -23,7 +23,7 @@ def test_a_port_that_another_took_while_this_one_was_loading_is_told(
             other.listen()
 
         monkeypatch.setattr("gateway.cli.serve.log_to_stderr", lambda: None)
-        monkeypatch.setattr("gateway.trained.load_runtime", load_runtime)
+        monkeypatch.setattr("gateway.serving.snapshot.load_runtime", load_runtime)
         monkeypatch.setattr("gateway.app.create_app", lambda *_, **__: None)
         monkeypatch.setattr("gateway.server.serve", lambda *_, **__: None)
         port = other.getsockname()[1]

@@ -11,7 +11,7 @@ import pytest
 
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
-from classifiers.training.write.cache import Completion
+from classifiers.training.write.teacher import Completion
 from gateway.cli.teacher import AskTeacher
 
 Answers = Callable[[dict[str, Any]], tuple[int, bytes]]

@@ -18,11 +18,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from classifiers.errors import TrainingError
-from classifiers.registry import Registry
+from classifiers.model.registry import Registry
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.config.problems import ConfigError
-from gateway.program import this_program
+from gateway.serving.retrain import this_program
 
 PATTERNS = """\
 version: 1

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from gateway.config import jsonschema as written
-from gateway.config.schema import Settings
+from gateway.config.settings import Settings
 
 
 def test_every_schema_is_a_valid_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from textwrap import dedent
 import pytest
 
 from classifiers.policy import Policy
-from gateway.config.bound import rule_problems
 from gateway.config.load import (
     Loaded,
     is_loopback,
@@ -17,7 +16,8 @@ from gateway.config.load import (
     split_listen,
 )
 from gateway.config.problems import ConfigError
-from gateway.config.shipped import shipped_dir
+from gateway.config.settings import shipped_dir
+from gateway.serving.snapshot import rule_problems
 
 BASE = """\
 version: 1

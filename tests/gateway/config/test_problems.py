@@ -1,4 +1,4 @@
-from gateway.config.problems import ConfigError, Mark, Problem, did_you_mean, dotted
+from gateway.config.problems import ConfigError, Position, Problem, did_you_mean, dotted
 
 
 def test_a_path_is_written_with_dots_and_brackets() -> None:
@@ -8,13 +8,13 @@ def test_a_path_is_written_with_dots_and_brackets() -> None:
 
 
 def test_a_problem_says_file_line_column_path_and_message() -> None:
-    assert str(Problem("f", Mark(2, 3), ("a", 0), "is wrong")) == "f:2:3: a[0]: is wrong"
-    assert str(Problem("f", Mark(2, 3), (), "is wrong")) == "f:2:3: is wrong"
+    assert str(Problem("f", Position(2, 3), ("a", 0), "is wrong")) == "f:2:3: a[0]: is wrong"
+    assert str(Problem("f", Position(2, 3), (), "is wrong")) == "f:2:3: is wrong"
     assert str(Problem("f", None, (), "is wrong")) == "f: is wrong"
 
 
 def test_problems_come_in_the_files_order() -> None:
-    late, early = Problem("f", Mark(10, 1), (), "late"), Problem("f", Mark(9, 5), (), "early")
+    late, early = Problem("f", Position(10, 1), (), "late"), Problem("f", Position(9, 5), (), "early")
     nowhere = Problem("f", None, (), "nowhere")
     assert ConfigError([late, early, nowhere]).problems == [nowhere, early, late]
 

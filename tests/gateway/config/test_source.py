@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import source
-from gateway.config.problems import ConfigError, Mark
+from gateway.config.problems import ConfigError, Position
 from gateway.config.source import Document
 
 
@@ -39,7 +39,7 @@ def test_only_empty_tilde_and_null_are_nothing(text: str, value: str | None) -> 
 
 
 def test_columns_count_characters_not_bytes() -> None:
-    assert parse("{éé: 1, b: 2}").marks["b",] == Mark(1, 9)
+    assert parse("{éé: 1, b: 2}").marks["b",] == Position(1, 9)
 
 
 def test_a_duplicate_key_names_both_lines_and_the_first_counts() -> None:
@@ -53,12 +53,12 @@ def test_a_duplicate_key_names_both_lines_and_the_first_counts() -> None:
 
 def test_marks_are_where_keys_and_items_stand() -> None:
     document = parse("a:\n  - b: 1\n    c: [x, y]\n  - d\n")
-    assert document.marks["a", 0, "b"] == Mark(2, 5)
-    assert document.marks["a", 0, "c"] == Mark(3, 5)
-    assert document.marks["a", 0, "c", 1] == Mark(3, 12)
-    assert document.marks["a", 1] == Mark(4, 5)
-    assert document.mark(("a", 1, "nothing", "here")) == Mark(4, 5)
-    assert document.mark(("nothing",)) == Mark(1, 1)
+    assert document.marks["a", 0, "b"] == Position(2, 5)
+    assert document.marks["a", 0, "c"] == Position(3, 5)
+    assert document.marks["a", 0, "c", 1] == Position(3, 12)
+    assert document.marks["a", 1] == Position(4, 5)
+    assert document.mark(("a", 1, "nothing", "here")) == Position(4, 5)
+    assert document.mark(("nothing",)) == Position(1, 1)
 
 
 def test_anchors_and_aliases_stand_for_what_they_name() -> None:
@@ -189,8 +189,8 @@ def test_a_byte_order_mark_and_windows_lines_change_nothing(tmp_path: Path) -> N
     file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  - 2\r\n")
     document = source.read(file, {})
     assert document.data == {"a": "1", "b": ["2"]}
-    assert document.marks["a",] == Mark(1, 1)
-    assert document.marks["b", 0] == Mark(3, 5)
+    assert document.marks["a",] == Position(1, 1)
+    assert document.marks["b", 0] == Position(3, 5)
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t~$"), max_size=60))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.discover.call import Log
-from gateway.discover.read.log import Files
+from gateway.discover.calls import Log
+from gateway.discover.logs import Files
 
 ROWS = Path(__file__).parents[3] / "config" / "policies" / "data"
 START = 1_760_000_000

@@ -11,21 +11,18 @@ from hypothesis import strategies as st
 
 from classifiers.policy import Policy
 from classifiers.training.data import read_rows
-from gateway.answers.make import Made, make
-from gateway.answers.shape import Wanted, wanted
-from gateway.answers.told import Told
+from gateway.answers.build import LocalAnswer, build
+from gateway.answers.format import Prediction, RequestedFormat, requested_format
 from gateway.config import source
-from gateway.config.bound import rule_problems
 from gateway.config.load import Loaded, load_gateway, load_policy
-from gateway.discover.draft import draft, gateway
-from gateway.discover.files import Occupied, write
+from gateway.discover.calls import Exchange, call_of
+from gateway.discover.draft import Occupied, draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
-from gateway.discover.read.exchange import Exchange, call_of
-from gateway.discover.yaml import scalar, unwritable
+from gateway.ledger.prices import load_prices
 from gateway.pipeline import met
-from gateway.reading.roles import system_text
+from gateway.requests.messages import system_text
 from gateway.rules.compile import compile_rules
-from gateway.savings.prices import load_prices
+from gateway.serving.snapshot import rule_problems
 
 from .logs import Pair, harm_calls, pair, two_templates, user
 
@@ -139,11 +136,11 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     assert set(policy.labels) == {"fruit", "nut"}
     assert policy.other
     [rule] = compile_rules(loaded.settings.rules, policies, {})
-    told = Told(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
-    shape = wanted(dict(finding.group.calls[0].fields))
-    assert isinstance(shape, Wanted)
-    made = make(shape, told, [system])
-    assert isinstance(made, Made)
+    told = Prediction(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
+    shape = requested_format(dict(finding.group.calls[0].fields))
+    assert isinstance(shape, RequestedFormat)
+    made = build(shape, told, [system])
+    assert isinstance(made, LocalAnswer)
     # as the prompt has it; and the model's own word is the same label
     assert (made.content, rule.names.meant("None")) == ("none", "other")
     assert rule.then["other"].own_label

@@ -4,17 +4,16 @@ from typing import Any
 
 import pytest
 
-from gateway.discover.call import Call
+from gateway.discover.calls import Exchange, LoggedCall, call_of
 from gateway.discover.group import Group, groups
-from gateway.discover.read.exchange import Exchange, call_of
-from gateway.reading.roles import select
+from gateway.requests.messages import select
 
 from .logs import SCHEMA, harm_calls, pair, user
 
 TEXTS = [text for text, _ in harm_calls(30)]
 
 
-def calls(requests: list[dict[str, Any]]) -> list[Call]:
+def calls(requests: list[dict[str, Any]]) -> list[LoggedCall]:
     made = []
     for index, request in enumerate(requests):
         one = pair(request, "a")

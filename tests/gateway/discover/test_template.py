@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.discover.reads import reads_of
-from gateway.discover.template import Frame, families, frame_of
+from gateway.discover.template import Frame, families, frame_of, reads_of
 
 INPUTS = ["I lost my card.", "I want a refund.", "where is it", "I can not log in", "hello there", "my app fails?"]
 TICKETS = [f"Classify this ticket.\nTicket: {text}\n---\nAnswer with one word, nothing else." for text in INPUTS]

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from classifiers.policy import Policy
+from gateway.context import Headers
 from gateway.errors import AnswerLost, UpstreamFailed
-from gateway.types import Headers
-from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.base import Answer, UpstreamCall
 from gateway.upstreams.openai import OpenAIUpstream
 
 Wire = Callable[..., Any]
@@ -52,9 +52,9 @@ class Asked:
     name: str = "two"
     notional: bool = False
     ask_usage: bool = True
-    calls: list[Call] = field(default_factory=list)
+    calls: list[UpstreamCall] = field(default_factory=list)
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: UpstreamCall) -> Answer:
         self.calls.append(call)
         await asyncio.sleep(self.delay_s)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

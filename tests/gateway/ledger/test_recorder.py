@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.config.schema import ModelRoute
+from gateway.config.settings import ModelRoute
+from gateway.context import RequestContext, new_context
+from gateway.ledger.prices import PriceTable
 from gateway.ledger.record import Record
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
-from gateway.metrics import Metrics
-from gateway.savings.prices import PriceTable
-from gateway.types import Context, new_context
-from gateway.upstreams.routes import Routes
+from gateway.metrics.observe import Metrics
+from gateway.upstreams.base import Routes
 
 ROUTES = Routes(
     {name: ModelRoute(upstream="one") for name in ("dear", "cheap", "unpriced")}
@@ -33,7 +33,7 @@ def metrics() -> Metrics:
 def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[..., Record]:
     """finish(context): the record as it is stored."""
 
-    def close(*contexts: Context, notional: bool = False, saved: int | None = None) -> Record:
+    def close(*contexts: RequestContext, notional: bool = False, saved: int | None = None) -> Record:
         writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
         recorder = Recorder(
             writer=writer,
@@ -53,7 +53,7 @@ def finish(memory_store: Any, prices: PriceTable, metrics: Metrics) -> Callable[
     return close
 
 
-def forwarded(model: str = "dear", to: str | None = None, **fields: Any) -> Context:
+def forwarded(model: str = "dear", to: str | None = None, **fields: Any) -> RequestContext:
     context = new_context("req_1", "chat.completions", "anonymous")
     record = context.record
     record.requested_model, record.upstream, record.upstream_model = model, "one", to or model
@@ -65,7 +65,7 @@ def forwarded(model: str = "dear", to: str | None = None, **fields: Any) -> Cont
     return context
 
 
-def local(model: str = "dear", decision: Any = "answer", prompt_bytes: int = 4000) -> Context:
+def local(model: str = "dear", decision: Any = "answer", prompt_bytes: int = 4000) -> RequestContext:
     context = new_context("req_1", "chat.completions", "anonymous")
     context.record.requested_model, context.record.decision, context.prompt_bytes = model, decision, prompt_bytes
     return context

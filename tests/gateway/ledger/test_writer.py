@@ -12,8 +12,7 @@ import pytest
 
 from gateway.ledger import writer as writing
 from gateway.ledger.record import Record
-from gateway.ledger.sqlite import SQLiteLedger
-from gateway.ledger.store import LedgerError, Store
+from gateway.ledger.store import LedgerError, SQLiteLedger, Store
 from gateway.ledger.writer import LedgerWriter
 
 MakeRecord = Callable[..., Record]

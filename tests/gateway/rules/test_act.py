@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from gateway.answers.make import Made
-from gateway.answers.shape import Call
+from gateway.answers.build import LocalAnswer
+from gateway.answers.format import ToolCall
+from gateway.context import Reply
 from gateway.errors import Blocked
-from gateway.reading.request import Request, parse_chat
+from gateway.protocols.chat import Usage
+from gateway.requests.parse import Request, parse_chat
 from gateway.rules import act
 from gateway.rules.rule import Act, Action
-from gateway.types import Reply
-from gateway.wire.chat import Usage
 
 USAGE = Usage(5, 2, 7)
 SAYS = Action(act=Act.ANSWER, text="Hello 👋")
@@ -109,7 +109,7 @@ async def test_a_stream_of_a_refusal() -> None:
     assert last.choices[0].finish_reason == "stop"
 
 
-CALLS = Made(content='{"intent":"card"}', label="card", call=Call("route", {}, legacy=False, named=False))
+CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=ToolCall("route", {}, legacy=False, named=False))
 
 
 def test_each_choices_call_has_an_id_of_its_own() -> None:

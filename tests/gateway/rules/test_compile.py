@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from classifiers.policy import Policy
-from gateway.config.bound import rule_problems
 from gateway.config.load import Loaded
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
+from gateway.serving.snapshot import rule_problems
 
 BASE = """\
 version: 1

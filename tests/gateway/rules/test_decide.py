@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.verdict import Abstention, SlotValue, Verdict
+from gateway.redaction.apply import marks_of
 from gateway.rules.decide import apply, broken, decide, decisive
-from gateway.rules.redaction import marks_of
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names
 

@@ -5,10 +5,10 @@ import pytest
 
 from gateway.config.load import Loaded
 from gateway.upstreams.build import build_upstreams
+from gateway.upstreams.dispatch import Retrying
 from gateway.upstreams.echo import EchoUpstream
 from gateway.upstreams.litellm import LiteLLMUpstream
 from gateway.upstreams.openai import OpenAIUpstream
-from gateway.upstreams.retry import Retrying
 
 TEXT = """\
 version: 1

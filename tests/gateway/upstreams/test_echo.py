@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from gateway.context import UpstreamModel
 from gateway.errors import BadRequest
-from gateway.types import UpstreamModel
-from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.base import Answer, UpstreamCall
 from gateway.upstreams.echo import EchoUpstream, smallest
 
 USER = [{"role": "system", "content": "be nice"}, {"role": "user", "content": "hello big world"}]
@@ -26,7 +26,7 @@ TOOL = {
 
 async def send(stream: bool = False, **fields: Any) -> Answer:
     body = json.dumps({"model": "m", "messages": USER, "stream": stream, **fields}).encode()
-    return await EchoUpstream("echo").send(Call(model=UpstreamModel("m"), body=body, stream=stream))
+    return await EchoUpstream("echo").send(UpstreamCall(model=UpstreamModel("m"), body=body, stream=stream))
 
 
 async def whole(**fields: Any) -> ChatCompletion:
@@ -164,7 +164,7 @@ async def test_what_cannot_be_answered_is_a_bad_request_or_an_answer(fields: dic
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", b'{"messages":' + b"[" * 100_000])
 async def test_what_is_no_request(body: bytes) -> None:
     with pytest.raises(BadRequest):
-        await EchoUpstream("echo").send(Call(model=UpstreamModel("m"), body=body, stream=False))
+        await EchoUpstream("echo").send(UpstreamCall(model=UpstreamModel("m"), body=body, stream=False))
 
 
 async def test_it_gives_as_many_choices_as_are_asked_for() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from gateway.context import UpstreamModel
 from gateway.errors import BadRequest, CallDropped, UpstreamFailed
-from gateway.types import UpstreamModel
-from gateway.upstreams.base import Call
+from gateway.upstreams.base import UpstreamCall
 from gateway.upstreams.litellm import LiteLLMUpstream
 
 pytestmark = [
@@ -51,9 +51,9 @@ def calling() -> Calling:
     return make
 
 
-def call(stream: bool = False, **fields: Any) -> Call:
+def call(stream: bool = False, **fields: Any) -> UpstreamCall:
     sent = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": stream, **fields}
-    return Call(model=UpstreamModel("m"), body=json.dumps(sent).encode(), stream=stream)
+    return UpstreamCall(model=UpstreamModel("m"), body=json.dumps(sent).encode(), stream=stream)
 
 
 async def test_a_call_goes_out_with_the_gateways_key_and_its_unknown_fields(calling: Calling) -> None:
@@ -284,7 +284,9 @@ async def test_an_answer_without_choices_is_a_failure_that_may_cost(calling: Cal
 async def test_numbers_without_bounds_are_the_clients_fault(field: str) -> None:
     body = f'{{"model": "m", "messages": [], {field}}}'.encode()
     with pytest.raises(BadRequest, match="cannot be read"):
-        await LiteLLMUpstream("lite", provider="openai").send(Call(model=UpstreamModel("m"), body=body, stream=False))
+        await LiteLLMUpstream("lite", provider="openai").send(
+            UpstreamCall(model=UpstreamModel("m"), body=body, stream=False)
+        )
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
@@ -333,5 +335,5 @@ async def test_addresses_keys_and_headers_are_the_operators_alone(field: str) ->
     upstream = LiteLLMUpstream("any", provider="openai", api_key="operators", base_url="http://127.0.0.1:9/v1")
     body = json.dumps({"model": "m", "messages": [], field: "http://127.0.0.1:1"}).encode()
     with pytest.raises(BadRequest) as caught:
-        await upstream.send(Call(model=UpstreamModel("m"), body=body, stream=False))
+        await upstream.send(UpstreamCall(model=UpstreamModel("m"), body=body, stream=False))
     assert caught.value.param == field

@@ -14,20 +14,20 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.context import UpstreamModel
 from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
 from gateway.server import bind
-from gateway.types import UpstreamModel
-from gateway.upstreams.base import Answer, Call
+from gateway.upstreams.base import Answer, UpstreamCall
+from gateway.upstreams.dispatch import Retrying
 from gateway.upstreams.openai import OpenAIUpstream
-from gateway.upstreams.retry import Retrying
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Calling = Callable[..., AbstractAsyncContextManager[OpenAIUpstream]]
 
 
-def call(body: bytes = b"{}", *, stream: bool = False, **more: Any) -> Call:
-    return Call(model=UpstreamModel("m"), body=body, stream=stream, **more)
+def call(body: bytes = b"{}", *, stream: bool = False, **more: Any) -> UpstreamCall:
+    return UpstreamCall(model=UpstreamModel("m"), body=body, stream=stream, **more)
 
 
 async def read(answer: Answer) -> bytes:

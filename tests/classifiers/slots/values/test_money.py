@@ -3,7 +3,7 @@
 import pytest
 
 from classifiers.slots.values import money
-from classifiers.slots.values.value import Value
+from classifiers.slots.values.numbers import Value
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Slot
-from classifiers.slots.values.read import read
-from classifiers.slots.values.value import Value
+from classifiers.slots.values.numbers import Value
+from classifiers.slots.values.read import read_value
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
     ],
 )
 def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: Value | None) -> None:
-    assert read(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
+    assert read_value(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_each_type_is_read_as_what_it_is(slot: dict[str, Any], raw: str, value: 
 def test_what_has_no_width_and_brackets_around_days_and_times_are_no_part_of_a_value(
     slot: dict[str, Any], raw: str, value: Value
 ) -> None:
-    assert read(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
+    assert read_value(Slot.model_validate({"means": "something", **slot}), raw, NOW) == value
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_has_no_width_and_brackets_around_days_and_times_are_no_part_of_a_v
     ],
 )
 def test_the_languages_tell_which_number_is_the_day(languages: list[str], value: str | None) -> None:
-    found = read(Slot(means="a day", type="date"), "5/6", NOW, languages=languages)
+    found = read_value(Slot(means="a day", type="date"), "5/6", NOW, languages=languages)
     assert (found.value if found else None) == value
 
 
@@ -92,9 +92,9 @@ def test_a_point_before_three_digits_is_a_decimal_one_in_english_alone(
     languages: list[str], value: float | None
 ) -> None:
     slot = Slot(means="how many", type="number")
-    found = read(slot, "3.500", NOW, languages=languages)
+    found = read_value(slot, "3.500", NOW, languages=languages)
     assert (found and found.value) == value
-    assert [read(slot, words, NOW, languages=languages) for words in ("0.125k", "3.25", "1.250k")] == [
+    assert [read_value(slot, words, NOW, languages=languages) for words in ("0.125k", "3.25", "1.250k")] == [
         Value(value=125),
         Value(value=3.25),
         Value(value=1250),
@@ -113,7 +113,7 @@ def test_a_point_before_three_digits_is_a_decimal_one_in_english_alone(
     ],
 )  # fmt: skip
 def test_digits_of_any_script_and_full_width_forms_are_read(kind: str, raw: str, value: object) -> None:
-    found = read(Slot.model_validate({"means": "something", "type": kind}), raw, NOW)
+    found = read_value(Slot.model_validate({"means": "something", "type": kind}), raw, NOW)
     assert found is not None
     assert found.value == value
 
@@ -123,6 +123,6 @@ def test_only_text_may_be_long(kind: str) -> None:
     known = {"number": "5", "money": "$5", "date": "tomorrow", "time": "tomorrow at 7 pm", "enum": "inside"}[kind]
     values = {"values": ["inside"]} if kind == "enum" else {}
     slot = Slot.model_validate({"means": "something", "type": kind, **values})
-    assert read(slot, known, NOW) is not None
-    assert read(slot, f"{known} " * 210, NOW) is None
-    assert read(Slot(means="something"), "x" * 1_000, NOW) == Value(value="x" * 1_000)
+    assert read_value(slot, known, NOW) is not None
+    assert read_value(slot, f"{known} " * 210, NOW) is None
+    assert read_value(Slot(means="something"), "x" * 1_000, NOW) == Value(value="x" * 1_000)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers.training.fit.checkpoint import Checkpoint, Standing, forget
+from classifiers.training.fit.checkpoint import Checkpoint, TuningState, forget
 
-STANDING = Standing(
+STANDING = TuningState(
     arrays={
         "now/a": np.eye(3, dtype=np.float32)[:, ::2],
         "steps/0": np.float32(7.0),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from classifiers.errors import TrainingError
-from classifiers.training.fit import epochs, finetune
+from classifiers.training.fit import finetune
 from classifiers.training.fit.checkpoint import Checkpoint
-from classifiers.training.fit.finetune import Plan, Tuned, plan_for, tune
+from classifiers.training.fit.finetune import Tuned, plan_for, tune
+from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.weights import Weights, find_weights
 
@@ -26,7 +27,10 @@ def weights(required: Any, tmp_path: Path) -> Weights:
 
 
 def taught(
-    encoder: TorchEncoder, plan: Plan, say: Callable[[str], None] = lambda _: None, checkpoint: Checkpoint | None = None
+    encoder: TorchEncoder,
+    plan: TuningPlan,
+    say: Callable[[str], None] = lambda _: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Tuned:
     """The encoder tuned on TEXTS, the last four of which are held out, on one thread with one seed."""
     held = np.arange(len(TEXTS)) >= 12
@@ -47,10 +51,10 @@ def taught(
 
 
 def test_the_layers_that_are_kept_stay_as_they_were(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
     encoder = TorchEncoder(weights, tokens=16)
     before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
-    tuned = taught(encoder, Plan(rate=1e-3, epochs=1, batch=4, kept=4, beginning=6))
+    tuned = taught(encoder, TuningPlan(rate=1e-3, epochs=1, batch=4, kept=4, beginning=6))
     assert len(tuned.history) == 2
     changed = {name for name, value in encoder.module.state_dict().items() if not value.equal(before[name])}
     assert changed
@@ -83,7 +87,7 @@ def test_a_long_row_teaches_by_the_window_that_speaks_loudest(
             np.ones(len(texts), np.float32),
             held=np.arange(len(texts)) < 2,
             measured=np.ones(len(texts), bool),
-            plan=Plan(rate=1e-4, epochs=1, batch=4, beginning=8),
+            plan=TuningPlan(rate=1e-4, epochs=1, batch=4, beginning=8),
             multi_label=True,
             seed=0,
             say=lambda _: None,
@@ -110,7 +114,9 @@ def test_what_was_cut_off_after_an_epoch_ends_as_if_it_had_not_been(
                 raise KeyboardInterrupt
 
         encoder = TorchEncoder(weights, tokens=16)
-        return taught(encoder, Plan(rate=1e-3, epochs=3, batch=4, kept=1), say=say, checkpoint=checkpoint), encoder
+        return taught(
+            encoder, TuningPlan(rate=1e-3, epochs=3, batch=4, kept=1), say=say, checkpoint=checkpoint
+        ), encoder
 
     whole, once = run(Checkpoint(file=tmp_path / "whole" / "one", key="a"))
     measures = iter([0.0, 0.5, 0.4 + best / 10, 0.1, 0.1])
@@ -160,4 +166,4 @@ def test_the_lowest_layers_of_an_encoder_serve_alone(weights: Weights) -> None:
     ("number", "best", "over"), [(2, 0, False), (4, 1, False), (5, 0, True), (5, 3, True), (5, 4, False)]
 )
 def test_tuning_is_not_given_up_in_its_first_half(number: int, best: int, over: bool) -> None:
-    assert epochs.is_over(number, best, Plan(rate=1e-4, epochs=6)) is over
+    assert finetune.is_over(number, best, TuningPlan(rate=1e-4, epochs=6)) is over

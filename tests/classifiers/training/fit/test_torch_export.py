@@ -11,10 +11,10 @@ import pytest
 
 from classifiers.encoder.prepare import SENTENCES
 from classifiers.encoder.session import Encoder, embed
-from classifiers.training.fit.finetune import Plan, tune
+from classifiers.training.fit.finetune import tune
+from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder
-from classifiers.training.fit.torch_export import export
-from classifiers.training.fit.tuned import exported
+from classifiers.training.fit.torch_export import export, exported
 from classifiers.training.fit.weights import TOKENIZER, find_weights
 
 HEADS, LAYERS = 4, 2
@@ -111,7 +111,7 @@ def test_a_decoders_lowest_layers_stay_as_they_were(decoder: TorchEncoder) -> No
         np.ones(len(SENTENCES), np.float32),
         held=held,
         measured=~held & held,
-        plan=Plan(rate=1e-3, epochs=1, batch=3, kept=1),
+        plan=TuningPlan(rate=1e-3, epochs=1, batch=3, kept=1),
         multi_label=True,
         seed=0,
         say=lambda _: None,

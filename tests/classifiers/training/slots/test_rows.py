@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.slots.check import slot_problems
-from classifiers.slots.markup import parse
+from classifiers.slots.fill import parse, slot_problems
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import described, placed, pools
-from classifiers.training.write.builtin import write
-from classifiers.training.write.frames import mistyped
+from classifiers.training.write.builtin import mistyped, write
 
 POLICY: dict[str, Any] = {
     "version": 1,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifiers.model import Floats
-from classifiers.slots.markup import Marked, parse
+from classifiers.model.model import Floats
+from classifiers.slots.fill import Marked, parse
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.weights import find_weights
-from classifiers.training.slots.tune import Lesson, Plan, TunedTags, tune
+from classifiers.training.slots.tune import TaggerPlan, TaggerRows, TunedTags, tune
 
 SLOTS = ("dish", "city")
 NAMED = ("a table for tonight", "what will it rain like tomorrow")
@@ -33,13 +33,13 @@ def vectors(encoder: TorchEncoder, texts: Sequence[str]) -> Floats:
     return encoder.vectors(encoder.tokenize(texts), bf16=False)
 
 
-def lessons() -> list[Lesson]:
-    named = [Lesson(marked=Marked(text=text), label=index) for index, text in enumerate(NAMED)]
-    return named + [Lesson(marked=parse(text, SLOTS), weight=0.5) for text in VALUES]
+def lessons() -> list[TaggerRows]:
+    named = [TaggerRows(marked=Marked(text=text), label=index) for index, text in enumerate(NAMED)]
+    return named + [TaggerRows(marked=parse(text, SLOTS), weight=0.5) for text in VALUES]
 
 
 def taught(encoder: TorchEncoder, epochs: int) -> TunedTags:
-    plan = Plan(epochs=epochs, batch=8, tokens=32, swap=0.0)
+    plan = TaggerPlan(epochs=epochs, batch=8, tokens=32, swap=0.0)
     with torch_threads(1, 0):
         return tune(encoder, lessons(), SLOTS, len(NAMED), values={}, plan=plan, seed=0, say=lambda _: None)
 

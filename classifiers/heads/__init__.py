@@ -1,1 +1,0 @@
-"""What stands on the encoder: weights that turn an embedding into scores."""

@@ -1,0 +1,260 @@
+"""An artifact: a trained classifier as a folder of files, saved whole and loaded only if whole.
+
+manifest.json        what it is, its stages with their numbers, and the sha256 of every other file
+head.safetensors     for each stage, under its name: weights (classes, dimensions), bias (classes,), prototypes
+                     (n, dimensions), float32; owners (n,), int32, where the head also asks the nearest sentences;
+                     for slots tagger.weights (tags, dimensions) and tagger.bias (tags,), float32
+encoders/<name>/     an encoder of the artifact's own, as `encoder.prepare` leaves one; shared ones lie in the
+                     models folder
+policy.filled.yaml   the policy with every default written out, without secrets; of a safety goal only what is stated
+judge.txt            of a safety policy: what a judge is told of it
+report.json          what training measured; report.html and MODEL_CARD.md say it for people
+
+A version's folder is named for its manifest's sha256 as well, so the manifest cannot be changed unnoticed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from classifiers.encoder.session import DESCRIPTION, Description
+from classifiers.encoder.source import sha256_of
+from classifiers.errors import ArtifactError
+from classifiers.fields import MAX_SEED
+from classifiers.judge_prompt import instructions
+from classifiers.model import stages
+from classifiers.model.model import OWN, EncoderId, Model
+from classifiers.policy import Policy
+
+SCHEMA = 2
+MANIFEST, HEAD, POLICY, REPORT = "manifest.json", "head.safetensors", "policy.filled.yaml", "report.json"
+JUDGE = "judge.txt"
+ENCODERS = "encoders"
+VERSION = re.compile(r"\d{8}-\d{6}-([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A loaded artifact. version: the folder's name, empty for one that is not published yet. judge: what a judge is
+    told; empty where there is nothing to ask one."""
+
+    name: str
+    version: str
+    model: Model
+    folder: Path
+    judge: str = ""
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    def report(self) -> Mapping[str, Any]:
+        """What training measured. Raises ArtifactError where report.json cannot be read."""
+        return _object(self.folder / REPORT)
+
+    def encoder_folder(self, encoder: EncoderId) -> Path | None:
+        """Where an encoder of the artifact's own lies; None for a shared one."""
+        return self.folder / ENCODERS / encoder.own if encoder.own else None
+
+
+def made_at(version: str) -> datetime | None:
+    """The time that a version is named for; None where it is named for none, as what is not published."""
+    try:
+        return datetime.strptime(version[: len("YYYYMMDD-HHMMSS")], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def policy_text(policy: Policy) -> str:
+    """The policy with every default written out but for a safety goal's side that it does not state, without the
+    teachers' keys. JSON, so YAML as well."""
+    filled = policy.model_dump(mode="json", by_alias=True, exclude={"teachers": {"__all__": {"api_key"}}})
+    return json.dumps(filled, ensure_ascii=False, indent=2) + "\n"
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """What stands in report.json."""
+    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+
+
+def policy_sha256(policy: Policy) -> str:
+    """By this an artifact knows whether it was trained from a policy as it stands now."""
+    return hashlib.sha256(policy_text(policy).encode()).hexdigest()
+
+
+def save(
+    model: Model,
+    folder: Path,
+    *,
+    report: Mapping[str, Any],
+    encoders: Mapping[str, Path] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
+    seed: int = 0,
+    made_with: Mapping[str, str] | None = None,
+) -> None:
+    """Write an artifact into an existing, empty folder.
+
+    encoders: for each encoder `own:NAME` of the model's stages, its NAME and a folder as `encoder.prepare` leaves
+    it, which is copied. files: further files by name (report.html, MODEL_CARD.md). made_with: versions of the tools.
+    The same model gives the same bytes of head.safetensors. Raises OSError where the folder cannot be written, and
+    ValueError where a stage's own encoder is not given or is another one.
+    """
+    from safetensors.numpy import save as pack
+
+    tensors: dict[str, NDArray[Any]] = {}
+    for stage in model.stages:
+        tensors |= stages.stage_tensors(stage)
+    if model.tagger is not None:
+        tensors |= stages.slots_tensors(model.tagger)
+    contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()} | {
+        HEAD: pack(tensors),
+        POLICY: policy_text(model.policy).encode(),
+        REPORT: report_text(report).encode(),
+    }
+    if model.policy.kind == "safety":
+        contents[JUDGE] = instructions(model.policy).encode()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    _check_own(model, encoders or {})
+    for name, source in (encoders or {}).items():
+        copied = Description.read(source).copy(source, folder / ENCODERS / name, OWN + name)
+        digests |= {f"{ENCODERS}/{name}/{file}": digest for file, digest in copied.items()}
+    manifest = {
+        "schema": SCHEMA,
+        "name": model.policy.name,
+        "kind": model.policy.kind,
+        "policy_sha256": policy_sha256(model.policy),
+        "stages": [stages.stage_entry(stage) for stage in model.stages],
+        **({"tagger": stages.slots_entry(model.tagger)} if model.tagger else {}),
+        "seed": seed,
+        "writers": dict(report.get("text", {}).get("writers", {})),
+        "rounds": [_round(one) for one in report.get("rounds", ())],
+        "made_with": dict(made_with or {}),
+        "files": dict(sorted(digests.items())),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _round(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a round of writing: which labels it was aimed at, and whether it was of use."""
+    pairs = [[pair["first"], pair["second"]] for pair in told["pairs"]]
+    return {"pairs": pairs, "sentences": dict(told["sentences"]), "kept": told["kept"]}
+
+
+def manifest_digest(folder: Path) -> str:
+    """The eight hexadecimal digits that end a version's name. Raises OSError where there is no manifest."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:8]
+
+
+def load(folder: Path) -> Artifact:
+    """Read an artifact, every file checked. Raises ArtifactError naming the file that is missing or changed."""
+    manifest = _object(folder / MANIFEST)
+    named = VERSION.fullmatch(folder.name)
+    if named and manifest_digest(folder) != named[1]:
+        raise ArtifactError(f"{folder / MANIFEST} has been changed since it was published; train it again")
+    if manifest.get("schema") != SCHEMA:
+        raise ArtifactError(
+            f"{folder / MANIFEST} has schema {manifest.get('schema')!r}, not {SCHEMA}: another version of Offramp "
+            "made it; train it again"
+        )
+    try:
+        digests = dict(manifest["files"])
+        for name in {HEAD, POLICY, REPORT, *digests}:
+            _check(folder, name, digests.get(name))
+        model = _model(folder, manifest, digests)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder / MANIFEST} is not complete: {type(error).__name__}: {error}") from error
+    version = folder.name if named else ""
+    judge = _text(folder / JUDGE) if JUDGE in digests else ""
+    return Artifact(name=model.policy.name, version=version, model=model, folder=folder, judge=judge, manifest=manifest)
+
+
+def _check(folder: Path, name: str, wanted: str | None) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or (len(path.parts) > 1 and path.parts[0] != ENCODERS):
+        raise ArtifactError(f"{folder / MANIFEST} names a file outside its folder: {name!r}")
+    try:
+        found = sha256_of(folder / name)
+    except OSError as error:
+        raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); train it again") from error
+    if found != wanted:
+        raise ArtifactError(f"{folder / name} has been changed since it was trained; train it again or roll back")
+
+
+def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
+    wanted = {stage.encoder.own: stage.encoder for stage in model.stages if stage.encoder.own}
+    if set(wanted) - set(encoders):
+        raise ValueError(f"no folder is given for the encoder own:{min(set(wanted) - set(encoders))}")
+    for name, folder in encoders.items():
+        if not stages.NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be an encoder's name")
+        given = Description.read(folder).id
+        if not wanted.get(name, given).fits(given):
+            raise ValueError(f"{folder} is not the encoder own:{name} that the model was trained on")
+
+
+def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]) -> Model:
+    policy = _policy(folder / POLICY)
+    # by the file, since a later version may fill in settings that this one did not know
+    if digests[POLICY] != manifest["policy_sha256"]:
+        raise ArtifactError(f"{folder / POLICY} is not the policy that the manifest names")
+    held = _tensors(folder / HEAD)
+    model = Model(
+        policy=policy,
+        stages=tuple(stages.read_stages(values, held, policy, str(folder)) for values in manifest["stages"]),
+        tagger=stages.read_slots(manifest.get("tagger"), held, policy, str(folder)),
+    )
+    for stage in model.stages:
+        own = stage.encoder.own
+        if own and f"{ENCODERS}/{own}/{DESCRIPTION}" not in digests:
+            raise ArtifactError(f"{folder / MANIFEST} names no files of the encoder own:{own}; train it again")
+    return model
+
+
+def _policy(path: Path) -> Policy:
+    filled = dict(_object(path))
+    seed = filled.get("seed")
+    if isinstance(seed, int):
+        # earlier versions took larger ones; the manifest keeps the one that training went by
+        filled["seed"] = min(seed, MAX_SEED)
+    try:
+        return Policy.model_validate_json(json.dumps(filled))
+    except ValidationError as error:
+        told = error.errors()[0]["msg"]
+        raise ArtifactError(f"{path} is no policy for this version: {told}; train it again, or roll back") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+
+
+def _tensors(path: Path) -> stages.Tensors:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as unpack
+
+    try:
+        # copied, because arrays that lie unaligned in the file's bytes make products many times slower
+        return {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} is not in the safetensors format: {error}") from error
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error.strerror}); is the classifier trained?") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path} must hold a JSON object")
+    return value

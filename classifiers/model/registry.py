@@ -1,0 +1,187 @@
+"""The models folder: `<name>/<version>/` for each artifact, `<name>/current` for the version in use, `<name>/used` for
+those that led to it.
+
+Versions are named `YYYYMMDD-HHMMSS-xxxxxxxx` (UTC, then the manifest's sha256), so they sort by age.
+
+A folder that was made aside, put where it belongs.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from classifiers.errors import ArtifactError, EncoderError
+from classifiers.model.artifact import MANIFEST, VERSION, manifest_digest
+
+
+def publish(made: Path, folder: Path, sign: str) -> None:
+    """Rename `made` to `folder`; what another process put there meanwhile is as good. sign: a file that each whole one
+    has. Raises EncoderError where a folder without it stands there, and OSError."""
+    made.chmod(0o755)
+    try:
+        made.rename(folder)
+    except OSError as error:
+        if (folder / sign).is_file():
+            return
+        if folder.exists():
+            raise EncoderError(f"{folder} holds no {sign}, so it is not whole; delete it and try again") from error
+        raise
+
+
+CURRENT = "current"
+PROPOSED = "proposed"
+USED = "used"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TAKEN = frozenset({"encoders"})
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The classifiers in one models folder. Several processes may use it at once."""
+
+    models_dir: Path
+
+    def names(self) -> list[str]:
+        """Classifiers with at least one version, sorted."""
+        if not self.models_dir.is_dir():
+            return []
+        found = (path.name for path in self.models_dir.iterdir() if path.is_dir())
+        return sorted(name for name in found if name not in _TAKEN and self.versions(name))
+
+    def versions(self, name: str) -> list[str]:
+        """A classifier's versions, oldest first; none for a name that is not there."""
+        if not _NAME.fullmatch(name):
+            return []
+        folders = self.models_dir.joinpath(name).glob(f"*/{MANIFEST}")
+        return sorted(path.parent.name for path in folders if VERSION.fullmatch(path.parent.name))
+
+    def named(self, name: str) -> str | None:
+        """What `current` names, whether or not it is there; None where there is no such file."""
+        return self._read(name, CURRENT)
+
+    def current(self, name: str) -> str | None:
+        """The version in use, or None. Raises ArtifactError where `current` names one that is not there."""
+        version = self.named(name)
+        if version is not None and version not in self.versions(name):
+            path = self._home(name) / CURRENT
+            raise ArtifactError(f"{path} names version {version!r}, which is not there; roll back, or train again")
+        return version
+
+    def resolve(self, name: str, version: str | None = None) -> Path:
+        """The folder of a version, by default of the one in use. Raises ArtifactError where there is none."""
+        chosen = version or self.current(name)
+        if chosen is None or chosen not in self.versions(name):
+            known = ", ".join(self.names()) or "none"
+            what = f"version {chosen} of {name}" if chosen else f"{name!r}"
+            raise ArtifactError(f"{self.models_dir} holds no classifier {what} (trained so far: {known})")
+        return self._home(name) / chosen
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Path]:
+        """An empty folder beside the versions, to be filled and published; gone afterwards if it was not."""
+        home = self._home(name)
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".made-", dir=home))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, name: str, folder: Path, now: datetime | None = None, *, beside: bool = False) -> str:
+        """Rename a staged artifact into its place, put it in use, and return its version.
+
+        now: what it is named for; its tests are read as of then. beside: leave the one in use, and propose this one.
+        """
+        version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
+        target = self._home(name) / version
+        if not target.exists():
+            folder.chmod(0o755)
+            folder.rename(target)
+        (self.propose if beside else self.promote)(name, version)
+        return version
+
+    def promote(self, name: str, version: str) -> None:
+        """Put a version in use; readers see the old one or the new one, never neither.
+
+        Raises ArtifactError where there is no such version.
+        """
+        self.resolve(name, version)
+        used = self._used(name)
+        before = used[: used.index(version)] if version in used else used
+        # first: should it end between the two, the version in use is still known
+        self._write(name, USED, *before, version)
+        self._write(name, CURRENT, version)
+        if self.proposed(name) == version:
+            self.withdraw(name)
+
+    def propose(self, name: str, version: str) -> None:
+        """Name a version that is to be tried beside the one in use, instead of any that was.
+
+        Raises ArtifactError where there is no such version.
+        """
+        self.resolve(name, version)
+        self._write(name, PROPOSED, version)
+
+    def proposed(self, name: str) -> str | None:
+        """The version that is to be tried beside the one in use, if any."""
+        version = self._read(name, PROPOSED)
+        return version if version in self.versions(name) else None
+
+    def withdraw(self, name: str) -> None:
+        """Let no version be tried any more."""
+        (self._home(name) / PROPOSED).unlink(missing_ok=True)
+
+    def rollback(self, name: str) -> str:
+        """Put the version that was in use before the current one in use again and return it. The current one need not
+        be there.
+
+        Raises ArtifactError at the first.
+        """
+        current = self.named(name)
+        if current is None:
+            raise ArtifactError(f"{name} has no version in use")
+        before = [version for version in self._used(name) if version != current]
+        if not before:
+            raise ArtifactError(f"{name} has no version that was in use before {current}")
+        self.promote(name, before[-1])
+        return before[-1]
+
+    def _used(self, name: str) -> list[str]:
+        """The versions that led to the one in use, which is the last; none that a rollback left, that was only tried or
+        that is gone.
+
+        Where that is not recorded, all that are not newer.
+        """
+        current, there = self.named(name) or "", self.versions(name)
+        told = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
+        before = told[: told.index(current)] if current in told else told
+        return [version for version in (*before, current) if version in there]
+
+    def _read(self, name: str, file_name: str) -> str | None:
+        try:
+            # what is no text names no version that is there
+            return (self._home(name) / file_name).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, file_name: str, *versions: str) -> None:
+        home = self._home(name)
+        handle, made = tempfile.mkstemp(prefix=f".{file_name}-", dir=home)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.writelines(f"{version}\n" for version in versions)
+            file.flush()
+            os.fsync(file.fileno())
+        path = Path(made)
+        path.chmod(0o644)
+        path.replace(home / file_name)
+
+    def _home(self, name: str) -> Path:
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise ArtifactError(f"{name!r} cannot be a classifier's name")
+        return self.models_dir / name

@@ -1,0 +1,86 @@
+"""A policy's own tests against verdicts: training accepts by it and loading repeats it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from classifiers.model.model import Model
+from classifiers.policy import NONE, OTHER, Policy, PolicyTest
+from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
+
+
+def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
+    """Whether a verdict is what a test expects.
+
+    Single-label: it names one of the labels expected; `other` is met as well by a verdict that is unsure, or
+    of text in another language, since neither is acted on. Safety: every label expected holds; `none` asks for a clean
+    verdict that is sure.
+    What slots a test expects must be filled so, in the text's words or as a value; a required slot that is missing
+    fails no test.
+    """
+    if verdict.abstention in {Abstention.BROKEN, Abstention.UNREAD} or not _filled(test, verdict):
+        return False
+    return not test.expect or _labelled(policy, test, verdict)
+
+
+def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
+    if policy.multi_label:
+        wanted = set(test.expect) - {NONE, OTHER}
+        if wanted:
+            return wanted.issubset(verdict.labels)
+        return not verdict.labels and verdict.abstention is None
+    if verdict.abstention in {Abstention.UNSURE, Abstention.LANGUAGE} and not verdict.missing:
+        return OTHER in test.expect
+    return bool(set(test.expect).intersection(verdict.labels))
+
+
+def asked(model: Model) -> list[PolicyTest]:
+    """The tests that a model is held to: those under a system prompt only where it reads one."""
+    return [test for test in model.policy.tests if model.reads_system or not test.system]
+
+
+def failures(
+    model: Model,
+    classify: Callable[[Sequence[Reading]], Sequence[Verdict]],
+    name: str,
+    *,
+    now: datetime | None,
+) -> list[str]:
+    """One line for each of these that fails. name: by which `classify` calls the model. now: when it was trained, to
+    which dates are relative: a model that has not changed passes on any day. None: the time of reading."""
+    policy, tests = model.policy, asked(model)
+    verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system, now=now) for test in tests])
+    return [
+        f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_said(verdict)}"
+        for test, verdict in zip(tests, verdicts, strict=True)
+        if not passes(policy, test, verdict)
+    ]
+
+
+def _under(test: PolicyTest) -> str:
+    return f" (system: {test.system!r})" if test.system else ""
+
+
+def _said(verdict: Verdict) -> str:
+    named = ", ".join(verdict.labels) or ("clean" if verdict.abstention is None else "")
+    doubt = f"{verdict.abstention} ({verdict.reason})" if verdict.abstention else ""
+    slots = ", ".join(f"{one.slot}: {one.raw!r} ({one.value})" for one in verdict.slots)
+    return " and ".join(part for part in (named, slots, doubt) if part) or "nothing"
+
+
+def _wanted(policy: Policy, test: PolicyTest) -> str:
+    labels = (" and " if policy.multi_label else " or ").join(test.expect)
+    slots = ", ".join(f"{slot}: {words!r}" for slot, words in test.slots.items())
+    return " with ".join(part for part in (labels, slots) if part)
+
+
+def _filled(test: PolicyTest, verdict: Verdict) -> bool:
+    return all(
+        any(slot == one.slot and words.casefold() in _ways(one) for one in verdict.slots)
+        for slot, words in test.slots.items()
+    )
+
+
+def _ways(one: SlotValue) -> set[str]:
+    """The ways in which a test may write a slot's value."""
+    value = "" if one.value is None else str(one.value)
+    return {way.casefold() for way in (one.raw, value, f"{value} {one.currency}") if way}

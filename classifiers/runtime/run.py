@@ -1,0 +1,203 @@
+"""A reading on its way through a classifier's stages: what to ask the stage that it has reached, what was settled.
+
+The passages of a reading that patterns tell; what was found in a text is remembered for when it is read again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from classifiers.model.model import Floats, Stage
+from classifiers.patterns.find import Kind, PatternMatch, find
+from classifiers.runtime import cascade, thresholds
+from classifiers.runtime.cascade import StageResult
+from classifiers.runtime.classifier import Classifier
+from classifiers.runtime.windows import Key, Reader, Recent, check_time, key_of
+from classifiers.slots.fill import Tagged, with_slots
+from classifiers.text.language import foreign
+from classifiers.text.spans import Span
+from classifiers.text.windows import Window
+from classifiers.verdict import Passage, Reading, Verdict
+
+_Piece = tuple[Window, Span, str]
+"""A window, the text that it is of, and the system prompt that it is read beside."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Course:
+    """found: what patterns told of it. texts: what is to be read; systems: the system prompt that each is read beside,
+    empty where none is. reached: the index of the stage to be asked next.
+
+    pieces, asked, keys: what to ask it about, once read, how its encoder reads that, and where the vectors are found.
+    parts: what earlier stages settled. grey: of safety, the windows that the stage before did not settle, and what it
+    made of them; before: what it made of each of the pieces, or of the text where one label is named. tagged: the
+    texts' words, where the policy has slots.
+    """
+
+    reading: Reading
+    classifier: Classifier
+    found: tuple[Passage, ...] = ()
+    texts: Sequence[str]
+    systems: Sequence[str]
+    reached: int = 0
+    spans: Sequence[Span] = ()
+    pieces: Sequence[_Piece] = ()
+    asked: Sequence[Window] = ()
+    keys: Sequence[Key] | None = None
+    parts: list[StageResult] = field(default_factory=list)
+    grey: tuple[list[_Piece], StageResult] | None = None
+    before: StageResult | None = None
+    tagged: list[Tagged] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it has reached."""
+        return self.classifier.model.stages[self.reached]
+
+    def read(self, reader: Reader, deadline: float | None) -> None:
+        """Cut what the stage is to be asked about into its windows. Raises DeadlinePassed."""
+        stage, reading = self.stage, self.reading
+        if self.grey is None:
+            if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
+                self.spans = reader.spans(self.texts, stage, reading.max_windows, deadline)
+            spans = zip(self.spans, self.systems, strict=True)
+            self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
+            return
+        (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]
+        again = [reader.translate(window, span, before.encoder, stage, deadline) for window, span, _ in asked]
+        lost = np.array([not windows for windows in again])
+        if lost.any():
+            self.parts.append(told.only(lost))
+        self.before = told.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
+        each = zip(asked, again, strict=True)
+        self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
+
+    def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
+        """Look for slots in all that was read, if it was. Raises DeadlinePassed."""
+        model = self.classifier.model
+        if model.tagger is None or self.tagged is not None or self.keys is None:
+            return
+        self.tagged = [
+            reader.tag(text, model, span, vectors, deadline)
+            for text, span in zip(self.reading.texts, self.spans, strict=True)
+        ]
+
+    def wanted(self) -> Iterator[tuple[Key, Window]]:
+        """The windows that its stage is to be asked about."""
+        return zip(self.keys or (), self.asked, strict=True)
+
+    def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
+        """Whether its stage's windows are read and encoded."""
+        tagged = self.classifier.model.tagger is None or self.tagged is not None
+        return tagged and self.keys is not None and all(key in vectors for key in self.keys)
+
+    def judge(self, vectors: Mapping[Key, Floats]) -> Verdict | None:
+        """The verdict, or None where the next stage is to be asked. All that it needs must be at hand."""
+        stage, pieces = self.stage, self.pieces
+        rows = [vectors[key] for key in self.keys or ()]
+        unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
+        if rows:
+            lengths = np.array([len(window) for window, *_ in pieces], np.float32)
+            # what a budget leaves unread counts: a text is no shorter for being read in part
+            among = np.array([max(len(span.windows) + span.unread, 1) for _, span, _ in pieces], np.intp)
+            told = self.classifier.told(self._banded(stage), np.stack(rows), lengths, among)
+            if self.before is not None:
+                told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)
+            last = self.reached == len(self.classifier.model.stages) - 1
+            if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
+                self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
+                return None
+            if last:
+                self.parts.append(told)
+        read = sum(len(span.windows) for span in self.spans)
+        verdict = self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, found=self.found)
+        if self.tagged is None:
+            return verdict
+        now = self.reading.now or datetime.now().astimezone()
+        return with_slots(verdict, self.classifier.model, self.tagged, now, every=self.reading.every_slot)
+
+    def _ask(self, reader: Reader, pieces: Sequence[_Piece]) -> None:
+        self.pieces = pieces
+        self.asked = [reader.beside(system, self.stage, window) for window, _, system in pieces]
+        self.keys = [key_of(self.stage.encoder, window) for window in self.asked]
+
+    def _settle(self, told: StageResult, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
+        """Keep what the stage settles; whether that is all."""
+        if not self.classifier.model.policy.multi_label:
+            # no further stage could make a text known that was not read or is written in a strange language
+            if sure_to_abstain or (cascade.settles(told) and not self.reading.last_stage):
+                self.parts.append(told)
+                return True
+            self.before = told
+            return False
+        done = cascade.settled(told)
+        if done.any():
+            self.parts.append(told.only(done))
+        if done.all():
+            return True
+        left = [piece for piece, over in zip(pieces, done.tolist(), strict=True) if not over]
+        self.grey = (left, told.only(~done))
+        return False
+
+    def _banded(self, stage: Stage) -> Stage:
+        """The stage with the thresholds that it has for such a text as this one."""
+        if not stage.bands:
+            return stage
+        stretches = (stretch for span in self.spans for stretch in span.stretches)
+        language = thresholds.language_of(stretches, self.classifier.families)
+        return thresholds.within(stage, sum(span.chars for span in self.spans), language)
+
+    def _foreign(self) -> str:
+        """The script, or else the language, in which the text is strange. For safety a passage is enough."""
+        letters: Counter[str] = Counter()
+        for span in self.spans:
+            letters.update(span.foreign)
+        return foreign(
+            letters,
+            (stretch for span in self.spans for stretch in span.stretches),
+            sum(span.chars for span in self.spans),
+            scripts=self.classifier.scripts,
+            languages=self.classifier.languages,
+            passage=self.classifier.model.policy.multi_label,
+        )
+
+
+_REMEMBERED_CHARS = 4_000_000
+
+
+class Passages:
+    """For one thread at a time. remember: whether what was found is kept, in memory, beside the text."""
+
+    def __init__(self, *, remember: bool = True) -> None:
+        self._found: Recent[tuple[str, frozenset[Kind]], tuple[PatternMatch, ...]] = Recent(
+            _REMEMBERED_CHARS if remember else 0, lambda key, found: len(key[0]) + 64 * len(found) + 64
+        )
+
+    def of(
+        self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None = None
+    ) -> tuple[Passage, ...]:
+        """By text and start. Those of one label do not overlap; those of several at one place have the same characters,
+        the strongest kind first. labels: for which label a kind stands; other kinds are not sought.
+
+        deadline: by time.monotonic(). Raises DeadlinePassed.
+        """
+        if not labels:
+            return ()
+        return tuple(self._passages(texts, labels, deadline))
+
+    def _passages(self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None) -> Iterator[Passage]:
+        kinds = frozenset(labels)
+        for place, text in enumerate(texts):
+            found = self._found.get((text, kinds))
+            if found is None:
+                found = tuple(find(text, kinds, lambda: check_time(deadline)))
+                self._found.put((text, kinds), found)
+            for one in found:
+                told: dict[str, Kind] = {}
+                for kind in (one.kind, *one.also):
+                    told.setdefault(labels[kind], kind)
+                for label, kind in told.items():
+                    yield Passage(label=label, kind=kind, start=one.start, end=one.end, text=place)

@@ -1,0 +1,161 @@
+"""Probabilities → labels or an abstention. Pure.
+
+Which texts have thresholds of their own: by length, and by language where a policy names several. Pure.
+
+How unlike training a text is: how small the largest of its labels' logits is, or how far the nearest prototype.
+
+The largest logit tells text of unknown labels better than nearest neighbours, Mahalanobis distances, energy or
+probabilities, and than sums of them (docs/design/007-novelty.md).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from classifiers.model.model import Band, Floats, Novelty, Stage, Threshold
+from classifiers.policy import OTHER
+from classifiers.text.language import ANY, Stretch, detectable
+from classifiers.verdict import Abstention
+
+CUTS = (0, 40, 120)
+"""Characters: a few words, a sentence or two, more. Each band goes from above one to the next; the last has no end."""
+
+Families = Mapping[str, frozenset[str]]
+"""What the detector may call each of a policy's languages."""
+
+
+def families(languages: Iterable[str]) -> Families:
+    """Of a policy's languages, where it names several and the detector knows them all; else empty."""
+    named = tuple(dict.fromkeys(languages))
+    if len(named) < 2 or ANY in named:
+        return {}
+    found = {language: detectable([language]) for language in named}
+    return found if all(found.values()) else {}
+
+
+def language_of(stretches: Iterable[Stretch], known: Families) -> str:
+    """The language of `known` that most of a text is likeliest in; empty where nothing speaks for any."""
+    told = list(stretches)
+    shares = {
+        language: sum(one.chars * sum(one.likely.get(code, 0.0) for code in codes) for one in told)
+        for language, codes in known.items()
+    }
+    best = max(shares, key=lambda language: shares[language], default="")
+    return best if best and shares[best] > 0 else ""
+
+
+def band_of(chars: int, language: str) -> Band:
+    """chars: of a text, after normalising."""
+    for above, up_to in pairwise(CUTS):
+        if chars <= up_to:
+            return Band(above=above, up_to=up_to, language=language)
+    return Band(above=CUTS[-1], up_to=None, language=language)
+
+
+def within(stage: Stage, chars: int, language: str) -> Stage:
+    """The stage with the thresholds that it has for such a text."""
+    own = next((limits for band, limits in stage.bands.items() if band.holds(chars, language)), None)
+    return stage if own is None else replace(stage, thresholds=own)
+
+
+NOVELTY_LIMIT = 0.5
+"""The limit where novelty is told by logits."""
+
+_FLAT = 60.0
+"""Beyond so many widths exp would overflow, and nothing changes."""
+
+
+def score(novelty: Novelty, vectors: Floats, logits: Floats) -> Floats:
+    """(n,) 0..1. vectors: (n, dimensions) of length 1; logits: (n, labels) of the policy's labels without `other`,
+    before calibration."""
+    if novelty.usual is None:
+        return nearest(novelty, vectors)
+    widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
+    told: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
+    return told
+
+
+def nearest(novelty: Novelty, vectors: Floats) -> Floats:
+    """vectors: (n, dimensions) of length 1 → (n,) 1 - the highest cosine to a prototype, 0..1; zeros where there is
+    none."""
+    if not len(novelty.prototypes):
+        return np.zeros(len(vectors), np.float32)
+    away: Floats = (1 - (vectors @ novelty.prototypes.T).max(axis=1)).clip(0.0, 1.0)
+    return away
+
+
+EVEN = Threshold(act=0.5, unsure=0.5)
+"""For a class without a threshold of its own."""
+
+NOVEL_REASON: Final = "unlike anything it was trained on"
+"""Why a text is not named whatever its probabilities: the reason of a choice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelChoice:
+    """What the thresholds make of a text's probabilities; the fields are those of a Verdict."""
+
+    labels: tuple[str, ...] = ()
+    confidence: float = 0.0
+    abstention: Abstention | None = None
+    doubt: Abstention | None = None
+    reason: str = ""
+
+
+def name_one(
+    classes: Sequence[str],
+    probabilities: Floats,
+    thresholds: Mapping[str, Threshold],
+    *,
+    novel: bool = False,
+    has_other: bool = True,
+) -> LabelChoice:
+    """Single-label. probabilities: (classes,) → the likeliest class, if it reaches its threshold.
+
+    novel: the text is unlike training; it is `other` where the policy knows one (has_other), else unsure.
+    """
+    top = int(np.argmax(probabilities))
+    label, confidence = classes[top], float(probabilities[top])
+    if novel and label != OTHER:
+        if has_other:
+            return LabelChoice(labels=(OTHER,), confidence=1 - confidence, reason=NOVEL_REASON)
+        return LabelChoice(confidence=confidence, abstention=Abstention.UNSURE, reason=NOVEL_REASON)
+    needed = thresholds.get(label, EVEN).act
+    if confidence < needed:
+        reason = _too_low(label, confidence, needed)
+        return LabelChoice(confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
+    return LabelChoice(labels=(label,), confidence=confidence)
+
+
+def name_any(
+    classes: Sequence[str],
+    probabilities: Floats,
+    thresholds: Mapping[str, Threshold],
+    *,
+    novel: bool = False,
+) -> LabelChoice:
+    """Multi-label. probabilities: (classes,) → every class that reaches its threshold, likeliest first.
+
+    A class in its grey band makes the choice unsure, beside whichever labels hold. A text in which nothing
+    holds is clean, unless it is novel: then it is unsure.
+    """
+    limits = [thresholds.get(label, EVEN) for label in classes]
+    order = np.argsort(-probabilities, kind="stable")
+    labels = tuple(classes[index] for index in order if probabilities[index] >= limits[index].act)
+    grey = [index for index in order if limits[index].unsure <= probabilities[index] < limits[index].act]
+    highest = float(probabilities[order[0]])
+    confidence = float(probabilities[classes.index(labels[0])]) if labels else 1 - highest
+    if grey:
+        first = grey[0]
+        reason = _too_low(classes[first], float(probabilities[first]), limits[first].act)
+        return LabelChoice(labels=labels, confidence=confidence, abstention=Abstention.UNSURE, reason=reason)
+    if novel and not labels:
+        return LabelChoice(confidence=confidence, abstention=Abstention.UNSURE, reason=NOVEL_REASON)
+    return LabelChoice(labels=labels, confidence=confidence)
+
+
+def _too_low(label: str, probability: float, needed: float) -> str:
+    return f"{label} at {probability:.3f}, " + ("never enough here" if needed > 1 else f"{needed:.3f} is needed")

@@ -1,0 +1,148 @@
+"""Which languages a text may be written in, and whether a policy's are among them.
+
+The detector is py3langid (BSD-3-Clause; naive Bayes over sequences of bytes: Lui & Baldwin 2012, "langid.py"). It needs
+no network and no pickle; why this one: docs/design/013-languages.md.
+
+Whether a text is in a script or a language that a policy does not name. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from classifiers.text.windows import pieces
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+
+ANY = "any"
+"""In place of a policy's languages: text in whatever language is read."""
+
+STRETCH_CHARS = 256
+"""A text is looked at in stretches, so that a passage in another language is seen in a long text."""
+
+_LIKELIER = 20.0
+"""How many times likelier than all of the policy's languages another one must be. Of short English commands full of
+foreign names (SNIPS, training split) one in 470 is that unlike English (docs/design/013-languages.md)."""
+
+_NOT_TOLD = 0.01
+"""Less likely than the likeliest language by this factor: left out."""
+
+_CODES = (
+    "ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu ext fa fi fo fr fuv "
+    "fy ga gcf gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is it ja jv ka kab kik kk km kn ko ku ky la "
+    "lb lg lij ln lo lt ltg lv mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se "
+    "si sk sl sn so sq sr st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu zxx"
+)
+DETECTED = frozenset(_CODES.split())
+"""What the detector tells apart, by ISO 639; zxx is what is no language: numbers, markup, identifiers."""
+
+_KIN = ("no nn nb", "hr bs sr sh", "id ms", "en pcm", "ar ary arz", "zh yue wuu", "tl fil")
+"""Written so alike that a short text may be either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of a text: its characters, and the languages that it may be in with their probabilities."""
+
+    chars: int
+    likely: Mapping[str, float]
+
+
+class LanguageDetector:
+    """py3langid's own model, opened when it is first asked or told to. For any number of threads once it is open.
+
+    Opening takes about 0.4 s and 75 MB; a message takes about 0.1 ms, a long text 0.1 s a megabyte.
+    """
+
+    def __init__(self) -> None:
+        self._identifier: LanguageIdentifier | None = None
+
+    def open(self) -> "LanguageIdentifier":
+        """Read the model, where that is not done yet."""
+        if self._identifier is None:
+            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+            self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        return self._identifier
+
+    def stretches(self, text: str) -> Iterator[Stretch]:
+        """text: normalised. White space alone gives none."""
+        identifier = self.open()
+        for _, piece in pieces(text, STRETCH_CHARS):
+            if piece.isspace():
+                continue
+            ranked = identifier.rank(piece)
+            least = ranked[0][1] * _NOT_TOLD
+            yield Stretch(chars=len(piece), likely={code: share for code, share in ranked if share >= least})
+
+
+def code_of(language: str) -> str:
+    """A language's ISO 639 code: `pt` of `pt`, `pt-BR` or `pt_BR`."""
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
+def detectable(languages: Iterable[str]) -> frozenset[str]:
+    """What the detector calls some languages, given by their ISO 639 codes (`pt-BR` reads as `pt`), and their kin.
+
+    Empty where it does not know them all: then no text can be told to be in none of them.
+    """
+    known: set[str] = set()
+    for language in languages:
+        own = code_of(language)
+        family = {own, *(other for kin in _KIN if own in kin.split() for other in kin.split())} & DETECTED
+        if not family:
+            return frozenset()
+        known |= family
+    return frozenset(known)
+
+
+def strange(stretch: Stretch, known: frozenset[str]) -> str:
+    """The language that a stretch is in, where it is surely none of those known; else empty.
+
+    known: of `detectable`; where it is empty, nothing is strange.
+    """
+    if not known:
+        return ""
+    own = sum(share for code, share in stretch.likely.items() if code in known or code == "zxx")
+    others = {code: share for code, share in stretch.likely.items() if code not in known}
+    best = max(others, key=lambda code: others[code], default="")
+    return best if best and best != "zxx" and others[best] > _LIKELIER * own else ""
+
+
+_SHARE = 0.3
+_PASSAGE_CHARS = 20
+
+
+def foreign(
+    letters: Mapping[str, int],
+    stretches: Iterable[Stretch],
+    chars: int,
+    *,
+    scripts: frozenset[str],
+    languages: frozenset[str],
+    passage: bool,
+) -> str:
+    """The script, or else the language, in which a text is strange, where more than a few words of it are; else empty.
+
+    letters: of each script but Latin; chars: of the whole text, after normalising. scripts, languages: those that the
+    policy's are written in, and what the detector calls them, of `written_in` and `detectable`. passage: whether a
+    passage is enough, however long the text around it.
+    """
+    others = Counter({name: count for name, count in letters.items() if name not in scripts})
+    tongues: Counter[str] = Counter()
+    for stretch in stretches:
+        tongues[strange(stretch, languages)] += stretch.chars
+    del tongues[""]
+    return _much(others, chars, passage=passage) or _much(tongues, chars, passage=passage)
+
+
+def _much(counts: Counter[str], chars: int, *, passage: bool) -> str:
+    """The most common of what is strange, where that makes up enough of the text. counts: in characters."""
+    if not counts:
+        return ""
+    amount = counts.total()
+    enough = (passage and amount >= _PASSAGE_CHARS) or amount >= _SHARE * chars
+    return counts.most_common(1)[0][0] if enough else ""

@@ -1,0 +1,247 @@
+"""A model that finds slots: an encoder tuned for tags and labels at once, exported, measured on what it has not seen.
+
+Held out are whole groups; they choose nothing but the labels' calibration and the sharpness of the tags' confidence.
+
+How well slots are found: marked sentences against what is found in them. Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.encoder.session import Encoder
+from classifiers.encoder.tokens import Words
+from classifiers.evaluation import metrics
+from classifiers.evaluation.metrics import counts, ratio
+from classifiers.model.model import MAIN, Floats, Tagger
+from classifiers.policy import OTHER, Policy
+from classifiers.slots import tags
+from classifiers.slots.fill import Marked
+from classifiers.slots.tags import SlotMark, read
+from classifiers.training.fit.fitted import TunedHead
+from classifiers.training.fit.heads import classes_of, fit
+from classifiers.training.fit.torch_export import exported
+from classifiers.training.fit.tuning_set import held_out
+from classifiers.training.rows import Row
+from classifiers.training.slots.rows import example_rows, pools
+from classifiers.training.windows import wholes
+
+if TYPE_CHECKING:
+    from classifiers.training.fit.fitted import FittedModel, Workbench
+    from classifiers.training.slots.tune import TaggerRows, TunedTags
+
+
+_SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
+
+
+def found(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[SlotMark, ...]:
+    """The slots of the likeliest tags."""
+    return tuple(
+        SlotMark(name=slots[run.slot], start=words.places[run.first][0], end=words.places[run.last][1])
+        for run in tags.runs(logits)
+    )
+
+
+def measures(
+    truths: Sequence[Sequence[SlotMark]],
+    guesses: Sequence[Sequence[SlotMark]],
+    *,
+    slots: Sequence[str],
+    labelled: Sequence[bool] | None = None,
+) -> dict[str, Any]:
+    """Precision, recall and F1 over whole slots (name, start and end), of all and of each, with 95 % intervals; whole:
+    share of texts all right. slots: all that there are, also those that no text has. labelled: of each text whether its
+    label is right, where that is asked of a whole one."""
+    pairs = [(set(truth), set(guess)) for truth, guess in zip(truths, guesses, strict=True)]
+    labelled = [True] * len(pairs) if labelled is None else labelled
+    right = sum(truth == guess and label for (truth, guess), label in zip(pairs, labelled, strict=True))
+    return {
+        "rows": len(pairs),
+        **_counts(pairs, None),
+        "whole": ratio(right, len(pairs)),
+        "whole_interval": metrics.wilson(right, len(pairs)),
+        "slots": {name: _counts(pairs, name) for name in slots},
+    }
+
+
+def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float:
+    """The factor on logits under which the true tags are likeliest, of a few."""
+    if not any(len(row) for row in truth):
+        return 1.0
+    rows = np.concatenate([one[: len(row)] for one, row in zip(logits, truth, strict=True)]).astype(np.float64)
+    right = np.concatenate([np.asarray(row[: len(one)], np.intp) for one, row in zip(logits, truth, strict=True)])
+
+    def loss(scale: float) -> float:
+        scaled = scale * rows
+        top = scaled.max(axis=1)
+        total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        return float((total - scaled[np.arange(len(right)), right]).mean())
+
+    return min(_SCALES, key=loss)
+
+
+def truth_of(marked: Marked, words: Words, slots: Sequence[str]) -> list[int]:
+    """The tags that its marks give a sentence's words."""
+    return tags.of_places(words.places, marked.marks, slots)
+
+
+def _counts(pairs: Sequence[tuple[set[SlotMark], set[SlotMark]]], name: str | None) -> Mapping[str, Any]:
+    both = guessed = true = 0
+    for truth, guess in pairs:
+        wanted, given = ({mark for mark in marks if name in {None, mark.name}} for marks in (truth, guess))
+        both, guessed, true = both + len(wanted & given), guessed + len(given), true + len(wanted)
+    return counts(both, guessed, true)
+
+
+_COMPARED = 500
+_ASKED = "the policy has slots"
+_NOTHING_IS_OTHER = (
+    "no text means other, so every text is given one of the labels; add rows labelled other, or the built-in everyday "
+    "text (en among the languages, and not everyday: false)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """Held-out sentences as the exported encoder reads them. logits: (words, tags) of each."""
+
+    marked: Sequence[Marked]
+    words: Sequence[Words]
+    logits: Sequence[Floats]
+
+
+def fit_tagger(
+    policy: Policy, rows: Sequence[Row], bench: "Workbench", held: NDArray[np.bool_] | None = None
+) -> "FittedModel":
+    """held: (rows,) what tuning is not to see; by default a tenth to a fifth, whole groups.
+
+    Raises TrainingError where torch is missing or rows are of one group, EncoderError where the encoder is.
+    """
+    from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
+    from classifiers.training.fit.weights import find_weights
+    from classifiers.training.slots.tune import plan_for, tag_logits, tune
+
+    say = bench.progress.step
+    held = held_out(rows, bench.seed) if held is None else held
+    taught = [row for row, unseen in zip(rows, held, strict=True) if not unseen]
+    slots = tuple(policy.slots)
+    with torch_threads(bench.threads, bench.seed):
+        weights = find_weights(policy.encoder, bench.base_dir, bench.models_dir)
+        lessons = lessons_of(policy, taught, classes_of(policy, rows))
+        plan = plan_for(len(lessons))
+        torch_encoder = TorchEncoder(weights, tokens=plan.tokens)
+        tuned = tune(
+            torch_encoder,
+            lessons,
+            slots,
+            len(classes_of(policy, rows)),
+            values=pools(policy, taught),
+            plan=plan,
+            seed=bench.seed,
+            say=lambda line: say(f"slots: {line}"),
+        )
+        say("slots: exporting the encoder to int8")
+        texts = [row.text for row, unseen in zip(rows, held, strict=True) if unseen][:_COMPARED]
+        encoder, folder, agreed = exported(torch_encoder, tuned.labels, texts, MAIN, bench, multi_label=False)
+        before = tag_logits(torch_encoder, texts, tuned.tags)
+    made = _finish(policy, rows, held, tuned, encoder=encoder, tokens=torch_encoder.tokens, bench=bench)
+    after = _tagged(encoder, [Marked(text=text) for text in texts], tuned.tags, torch_encoder.tokens).logits
+    made.trained.settings["finetune"] = {
+        "from": weights.name,
+        "rows": len(lessons),
+        "held_out_rows": int(held.sum()),
+        "plan": asdict(plan),
+        "bf16": tuned.bf16,
+        "losses": list(tuned.losses),
+        "export": {**agreed, "same_tags": _same_tags(before, after)},
+    }
+    return replace(made, own={MAIN: folder})
+
+
+def lessons_of(policy: Policy, rows: Sequence[Row], classes: Sequence[str]) -> list["TaggerRows"]:
+    """What rows teach, and what the policy's slots teach by themselves."""
+    from classifiers.training.slots.tune import TaggerRows
+
+    place = {name: index for index, name in enumerate(classes)}
+    lessons = [
+        TaggerRows(
+            marked=Marked(text=row.text, marks=row.marks or ()),
+            label=place[row.labels[0]] if row.labels else None,
+            weight=row.weight,
+            tagged=row.marks is not None,
+        )
+        for row in rows
+    ]
+    return lessons + [TaggerRows(marked=marked, weight=weight) for marked, weight in example_rows(policy)]
+
+
+def _finish(
+    policy: Policy,
+    rows: Sequence[Row],
+    held: NDArray[np.bool_],
+    tuned: "TunedTags",
+    *,
+    encoder: Encoder,
+    tokens: int,
+    bench: "Workbench",
+) -> "FittedModel":
+    """What stands on the exported encoder: the labels' head, fitted and calibrated, and the tagger, measured."""
+    from classifiers.training.fit.fitted import FittedModel
+
+    bench.progress.step("slots: encoding the rows")
+    vectors = wholes(encoder, [row.text for row in rows], bench.progress.advance)
+    head = TunedHead(weights=tuned.labels[0], bias=tuned.labels[1], unseen=held, tokens=tokens)
+    trained = fit(
+        policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
+    )
+    told = [
+        Marked(text=row.text, marks=row.marks)
+        for row, unseen in zip(rows, held, strict=True)
+        if unseen and row.marks is not None and row.labels != (OTHER,) and row.source != "builtin"
+    ]
+    seen = _tagged(encoder, told, tuned.tags, tokens)
+    slots = tuple(policy.slots)
+    scale = sharpness(
+        seen.logits, [truth_of(one, words, slots) for one, words in zip(seen.marked, seen.words, strict=True)]
+    )
+    tagger = Tagger(slots=slots, weights=tuned.tags[0], bias=tuned.tags[1], scale=scale)
+    guesses = [found(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
+    settings: dict[str, Any] = {"recipe": "slots", "because": _ASKED, **trained.settings}
+    settings["slots"] = {"scale": scale, **measures([one.marks for one in seen.marked], guesses, slots=slots)}
+    if note := note_of(policy, rows):
+        bench.progress.step(note)
+        settings["note"] = note
+    model = replace(trained.model, tagger=tagger)
+    return FittedModel(
+        trained=replace(trained, model=model, settings=settings), encoders=(encoder,), samples=(vectors,)
+    )
+
+
+def note_of(policy: Policy, rows: Sequence[Row]) -> str:
+    """What whoever trains is to be told of rows that show nothing but labels, where no text is held to be novel."""
+    return "" if policy.other is None or OTHER in classes_of(policy, rows) else _NOTHING_IS_OTHER
+
+
+def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floats], tokens: int) -> _Read:
+    """The first window of each sentence."""
+    room = encoder.room(tokens)
+    words: list[Words] = []
+    logits: list[Floats] = []
+    for one in marked:
+        whole = read(one.text, encoder.words)
+        firsts = [first for first in whole.firsts if first < room]
+        words.append(whole)
+        logits.append(encoder.states(whole.ids[:room])[1][firsts] @ head[0].T + head[1])
+    return _Read(marked=marked, words=words, logits=logits)
+
+
+def _same_tags(before: Sequence[Floats], after: Sequence[Floats]) -> float | None:
+    """Share of words whose likeliest tag the export left as it was."""
+    pairs = [(one.argmax(axis=1), other.argmax(axis=1)) for one, other in zip(before, after, strict=True) if len(one)]
+    if not pairs:
+        return None
+    same = np.concatenate([one == other for one, other in pairs])
+    return round(float(same.mean()), 5)

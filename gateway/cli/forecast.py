@@ -1,0 +1,295 @@
+"""What `offramp check` expects of the contracts in a gateway's file: calls and days to a certificate and to an alarm.
+
+Days are told only where calls were seen for a day or more. Where no call was seen, the figures are for several rates
+of disagreement, and say so.
+
+How long something is expected to take, in words and for JSON.
+
+What `offramp check` expects of safety contracts: calls and days until a bound is certified, and until an alarm.
+"""
+
+import math
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from classifiers.model.registry import Registry
+from gateway.cli.output import quoted
+from gateway.config.load import Loaded
+from gateway.config.rules import AskJudge, RuleSettings
+from gateway.contracts.bound import Side
+from gateway.contracts.bounds import spend
+from gateway.contracts.contract import FEWEST_TO_ORDER, Contract, Phase
+from gateway.contracts.forecast import Outlook, Wait, outlook, threshold, until_alarm, until_certificate
+from gateway.contracts.safety_contract import SafetyContract, SafetyTerms, Zone
+from gateway.contracts.safety_forecast import Elsewhere, SideOutlook, side_outlook
+from gateway.contracts.safety_store import SafetyStore, SafetyTraffic, StoredSafety
+from gateway.contracts.store import ContractStore, StoredContract
+from gateway.upstreams.base import Routes
+
+
+def in_words(wait: Wait, what: str = "") -> str:
+    """With what nine in ten stay within."""
+    if math.isinf(wait.median):
+        return f"more {what} than can be told".replace("  ", " ")
+    most = "" if math.isinf(wait.most) or wait.most == wait.median else f" (nine in ten within {_number(wait.most)})"
+    return f"about {_number(wait.median)}{what and ' ' + what}{most}"
+
+
+def as_dict(wait: Wait) -> dict[str, float | None]:
+    """null where it is beyond what was simulated."""
+    return {
+        name: None if math.isinf(value) else value for name, value in (("median", wait.median), ("most", wait.most))
+    }
+
+
+def _number(value: float) -> str:
+    """Two digits are as much as is known."""
+    if value < 10:
+        return f"{value:.1f}"
+    places = -(len(str(round(value))) - 2)
+    return f"{round(value, places):,.0f}"
+
+
+_DAY_S: Final = 86400.0
+LATELY_S: Final = 7 * _DAY_S
+_SHOWN: Final = 3
+"""Contracts of a rule, those with the most pairs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastLine:
+    """line: in words; data: the same for JSON."""
+
+    line: str
+    data: dict[str, Any]
+
+
+def outlooks(loaded: Loaded) -> list[ForecastLine]:
+    """Of each rule under a contract with the model that is asked for: what is to be expected with the version in use,
+    and with one that is tried.
+
+    Raises LedgerError and ArtifactError.
+    """
+    rules = [rule for rule in loaded.settings.rules if rule.contract and not isinstance(rule.when_unsure, AskJudge)]
+    if not rules:
+        return []
+    registry, routes = Registry(loaded.models_dir), Routes(loaded.settings.models)
+    with closing(ContractStore(loaded.ledger, read_only=True)) as store:
+        return [told for rule in rules for told in _agreement_of_rule(rule, store, registry, routes)]
+
+
+def _agreement_of_rule(
+    rule: RuleSettings, store: ContractStore, registry: Registry, routes: Routes
+) -> list[ForecastLine]:
+    assert rule.contract is not None
+    terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
+    versions = (registry.current(rule.classifier), registry.proposed(rule.classifier))
+    own = [
+        one
+        for one in store.contracts()
+        if (one.scope.rule, one.scope.terms) == (rule.name, terms)
+        and one.scope.version in versions
+        and one.scope.reached(routes.first)
+    ]
+    if not own:
+        return [_of_none(rule)]
+    own.sort(key=lambda one: -one.contract.pairs)
+    return [_of_contract(rule, one, store) for one in own[:_SHOWN]]
+
+
+def _of_none(rule: RuleSettings) -> ForecastLine:
+    assert rule.contract is not None
+    target, alpha = rule.contract.max_disagreement, spend(1 - rule.contract.confidence, 1)
+    waits = {rate: until_certificate(target, rate, alpha) for rate in (0.0, target / 4, target / 2)}
+    alarm = until_alarm(target, min(2 * target, (1 + target) / 2))
+    told = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
+    line = (
+        f"rule {rule.name}: no call under its contract yet. A certificate takes {FEWEST_TO_ORDER} calls to find a "
+        f"threshold, then of the calls above it {told}. At {target * 100:.3g} % or more there is none. "
+        + _noticed(target, alarm)
+    )
+    data = {
+        "rule": rule.name,
+        "phase": None,
+        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in waits.items()],
+        "alarm": as_dict(alarm),
+    }
+    return ForecastLine(line=line, data=data)
+
+
+def _of_contract(rule: RuleSettings, stored: StoredContract, store: ContractStore) -> ForecastLine:
+    assert rule.contract is not None
+    scope, contract, now = stored.scope, stored.contract, time.time()
+    since = now - LATELY_S
+    traffic = store.traffic(scope.key, since=since, confidence=threshold(contract))
+    days = 0.0 if traffic is None else (now - traffic.since) / _DAY_S
+    found = outlook(
+        contract,
+        calls=traffic.calls if traffic else 0.0,
+        surer=traffic.surer if traffic else 0.0,
+        days=days,
+        notice_s=rule.contract.notice_within,
+    )
+    volume = f"about {found.calls_a_day:,.0f} calls a day" if found.calls_a_day else "under a day of calls seen lately"
+    line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, {volume}. "
+    if contract.phase is not Phase.LIVE:
+        line += _agreement_to_certificate(contract, found) + " "
+    line += _noticed(contract.terms.target, found.alarm, found.audits_a_day)
+    return ForecastLine(line=line, data=_agreement_data(stored, found))
+
+
+def _agreement_to_certificate(contract: Contract, found: Outlook) -> str:
+    seen = found.seen
+    if seen is None or found.certificate is None:
+        left = max(contract.next_look, contract.fresh_from + FEWEST_TO_ORDER) - contract.pairs
+        return f"No attempt at a certificate runs ({contract.reason}); the next may begin in {max(left, 1):,} calls."
+    of = f"{seen.wrong:,} of {seen.pairs:,} calls at or above {seen.threshold:.4f} disagreed"
+    limits = f"95 %: {seen.low * 100:.2g} to {seen.high * 100:.2g} %"
+    days = in_words(found.certificate.over(found.calls_a_day), "days") if found.calls_a_day else ""
+    takes = in_words(found.certificate, "more calls")
+    return (
+        f"{of} ({limits}). If {seen.estimate * 100:.2g} % do, a certificate takes {takes}"
+        f"{', ' + days if days else ''}; at {contract.terms.target * 100:.3g} % or more it never comes."
+    )
+
+
+def _noticed(target: float, alarm: Wait, audits_a_day: float | None = None) -> str:
+    twice = min(2 * target, (1 + target) / 2) * 100
+    days = f", {in_words(alarm.over(audits_a_day), 'days')} at {audits_a_day:.3g} audits a day" if audits_a_day else ""
+    return f"While live, {twice:.3g} % is noticed after {in_words(alarm, 'audits')}{days}."
+
+
+def _agreement_data(stored: StoredContract, found: Outlook) -> dict[str, Any]:
+    seen = found.seen
+    return {
+        "rule": stored.scope.rule,
+        "key": stored.scope.key,
+        "model": stored.scope.model,
+        "version": stored.scope.version,
+        "phase": stored.contract.phase.value,
+        "calls_a_day": found.calls_a_day,
+        "share": found.share,
+        "disagreement": None
+        if seen is None
+        else {"pairs": seen.pairs, "wrong": seen.wrong, "estimate": seen.estimate, "low": seen.low, "high": seen.high},
+        "certificate": None if found.certificate is None else as_dict(found.certificate),
+        "alarm": as_dict(found.alarm),
+        "audits_a_day": found.audits_a_day,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """A side's name, the calls that it is measured among, what it is wrong to do with them, what it does with the
+    others, and where the other side acts."""
+
+    side: str
+    kind: str
+    wrong: str
+    acts: str
+    elsewhere: Zone
+
+
+_BOUNDS: Final = (
+    _Bound(side="missing", kind="unsafe", wrong="missed", acts="others pass", elsewhere=Zone.FLAG),
+    _Bound(side="flagging", kind="safe", wrong="flagged", acts="others are flagged", elsewhere=Zone.PASS),
+)
+
+
+def safety_outlooks(loaded: Loaded) -> list[ForecastLine]:
+    """Of each bound of each rule under a contract with its judge: what is to be expected with the version in use.
+
+    Raises LedgerError and ArtifactError.
+    """
+    rules = [rule for rule in loaded.settings.rules if rule.contract and isinstance(rule.when_unsure, AskJudge)]
+    if not rules:
+        return []
+    with closing(SafetyStore(loaded.ledger, read_only=True)) as store:
+        return [told for rule in rules for told in _safety_of_rule(rule, loaded, store)]
+
+
+def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> list[ForecastLine]:
+    assert rule.contract is not None
+    given = rule.contract
+    terms = SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
+    stored = _stored(rule, terms, loaded, store)
+    contract = stored.contract if stored else SafetyContract.new(terms)
+    traffic = None
+    if stored is not None:
+        traffic = store.traffic(stored.scope.key, contract, since=time.time() - LATELY_S)
+    return [_of_side(rule, stored, getattr(contract, bound.side), bound, traffic) for bound in _BOUNDS]
+
+
+def _stored(rule: RuleSettings, terms: SafetyTerms, loaded: Loaded, store: SafetyStore) -> StoredSafety | None:
+    """The contract that was changed last, of those with the rule's terms and judge and the version in use."""
+    assert isinstance(rule.when_unsure, AskJudge)
+    judge = rule.when_unsure.ask
+    version = Registry(loaded.models_dir).current(rule.classifier)
+    wanted = (rule.name, judge, Routes(loaded.settings.models).first(judge), version, terms.text)
+    scopes = ((one, one.scope) for one in store.contracts())
+    return next((one for one, of in scopes if (of.rule, of.model, of.sent_to, of.version, of.terms) == wanted), None)
+
+
+def _of_side(
+    rule: RuleSettings, stored: StoredSafety | None, side: Side, bound: _Bound, traffic: SafetyTraffic | None
+) -> ForecastLine:
+    a_day = traffic.a_day(bound.kind, now=time.time()) if traffic else None
+    found = side_outlook(side, traffic.elsewhere(bound.kind, bound.elsewhere) if traffic else Elsewhere())
+    line = f"rule {rule.name}, {bound.kind} calls {bound.wrong}: {_stands(side, stored, bound, traffic, a_day)}. "
+    if side.phase is not Phase.LIVE:
+        line += _safety_to_certificate(side, found, bound, a_day) + " "
+    twice = min(2 * side.target, (1 + side.target) / 2)
+    noticed = _takes(found.alarm, f"{bound.kind} calls", a_day)
+    line += f"While live, {twice * 100:.3g} % is noticed after {noticed}, if audited as rarely as any."
+    return ForecastLine(line=line, data=_safety_data(rule, stored, side, bound, found, a_day))
+
+
+def _stands(
+    side: Side, stored: StoredSafety | None, bound: _Bound, traffic: SafetyTraffic | None, a_day: float | None
+) -> str:
+    if stored is None:
+        return "no call under its contract yet"
+    if a_day is not None:
+        volume = f"about {a_day:,.0f} {bound.kind} calls a day"
+    else:
+        volume = "under a day of calls seen lately" if traffic else "no call seen lately"
+    return f"version {stored.scope.version}, {side.phase.value}, {volume}"
+
+
+def _safety_to_certificate(side: Side, found: SideOutlook, bound: _Bound, a_day: float | None) -> str:
+    never = f"at {side.target * 100:.3g} % or more they never do"
+    if found.rung is None:
+        told = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % are" for rate, wait in found.certificate.items())
+        return (
+            f"It takes {found.ordering:,} {bound.kind} calls to find thresholds, then until {bound.acts} without the "
+            f"judge {told} {bound.wrong} at the strictest; {never}."
+        )
+    [(rate, wait)] = found.certificate.items()
+    return (
+        f"{found.rung.wrong:,.0f} of {found.rung.calls:,.0f} were {bound.wrong} at the threshold to be certified next. "
+        f"If {rate * 100:.2g} % are, {bound.acts} without the judge after "
+        f"{_takes(wait, f'more {bound.kind} calls', a_day)}; {never}."
+    )
+
+
+def _takes(wait: Wait, what: str, a_day: float | None) -> str:
+    return in_words(wait, what) + (f", {in_words(wait.over(a_day), 'days')}" if a_day else "")
+
+
+def _safety_data(
+    rule: RuleSettings, stored: StoredSafety | None, side: Side, bound: _Bound, found: SideOutlook, a_day: float | None
+) -> dict[str, Any]:
+    return {
+        "rule": rule.name,
+        "key": stored.scope.key if stored else None,
+        "model": stored.scope.model if stored else None,
+        "version": stored.scope.version if stored else None,
+        "bound": bound.side,
+        "phase": side.phase.value if stored else None,
+        "calls_a_day": a_day,
+        "ordering": found.ordering,
+        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in found.certificate.items()],
+        "alarm": as_dict(found.alarm),
+    }

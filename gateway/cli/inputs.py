@@ -1,0 +1,106 @@
+"""Texts that a command is given, as arguments or as lines of stdin: UTF-8, or refused.
+
+Calls that a command is given on standard input, a line of JSON each: `{"text": "...", "label": "..."}`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import typer
+
+from gateway.cli.output import Exit, fail
+
+_MEND = 'write {"text": "...", "label": "..."}, one call a line'
+
+
+def read(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """(text, label) of each line that is not blank, the first of them stdin's first. Raises typer.Exit where one is no
+    call, and says which and why, but nothing of what it holds."""
+    calls = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        call = _call(line)
+        if isinstance(call, str):
+            raise fail(f"stdin:{number}: {call}; {_MEND}", Exit.USAGE)
+        calls.append(call)
+    return calls
+
+
+def _call(line: str) -> tuple[str, str] | str:
+    """(text, label), or what is wrong."""
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not valid JSON: {_why(error)}"
+    if not isinstance(told, dict):
+        return f"the line is {_kind(told)}, not an object"
+    for key in ("text", "label"):
+        if key not in told:
+            return f"{key} is missing"
+        if not isinstance(told[key], str):
+            return f"{key} is {_kind(told[key])}, not a string"
+    return told["text"], told["label"]
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno})"
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number of too many digits"
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return "a string"
+        case _:
+            return "a number"
+
+
+T = TypeVar("T", str, str | None, list[str] | None)
+
+
+def argument(value: T) -> T:
+    """The callback of an argument or option that is text: what its bytes say in UTF-8, as whatever else the locale has
+    read them. Raises typer.BadParameter where they are not UTF-8."""
+    if value is None:
+        return None
+    return _of_bytes(value) if isinstance(value, str) else [_of_bytes(text) for text in value]
+
+
+def given() -> list[str]:
+    """The `lines` of standard input. Raises typer.Exit where it is closed, too."""
+    # None where the shell closed it
+    if sys.stdin is None:
+        raise fail("stdin is closed, so there is nothing to read", Exit.USAGE)
+    return lines(sys.stdin.buffer)
+
+
+def lines(stdin: Iterable[bytes]) -> list[str]:
+    """The text of each line, whatever system it comes from. Raises typer.Exit where one is not UTF-8."""
+    texts = []
+    for number, line in enumerate(stdin, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise fail(f"stdin:{number}: not UTF-8", Exit.USAGE) from error
+        texts.append(text.removesuffix("\n").removesuffix("\r"))
+    return texts
+
+
+def _of_bytes(text: str) -> str:
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError as error:
+        raise typer.BadParameter("not UTF-8") from error

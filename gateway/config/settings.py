@@ -1,0 +1,198 @@
+"""gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares.
+
+Addresses of servers as YAML files name them.
+
+Where the files that come with Offramp lie: `config/` in a checkout, `gateway/shipped/` in the wheel.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from yarl import URL
+
+from classifiers.fields import Bytes, FrozenRecord, Name, Seconds, Secret, Version, Words, WordsList, parse_duration
+from gateway.config.rules import Flag, RuleSettings, not_built
+
+_PATTERN: Final = r"^https?://[^\s/]+"
+
+
+def fault(address: str) -> str:
+    """Why the client or its look-up of names does not take an address; empty where they do. It is not repeated, for it
+    may hold a password."""
+    if not re.match(_PATTERN, address):
+        return "must begin with http:// or https:// and a host"
+    try:
+        url = URL(address)
+        host = (url.raw_host or "").encode("idna")
+    except ValueError:
+        return "has a host or a port that cannot be"
+    if not host:
+        return "has no host"
+    if url.user is not None or url.password is not None:
+        return "names a user or a password; the key is what api_key: is for"
+    return ""
+
+
+def base_fault(address: str) -> str:
+    """The same of an address behind which paths are put."""
+    behind = "is what paths are put behind, so it ends before ? and #" if re.search("[?#]", address) else ""
+    return fault(address) or behind
+
+
+def _without(fault_of: Callable[[str], str]) -> AfterValidator:
+    def sound(address: str) -> str:
+        if wrong := fault_of(address):
+            raise ValueError(wrong)
+        return address
+
+    return AfterValidator(sound)
+
+
+Address = Annotated[Words, Field(pattern=_PATTERN), _without(fault)]
+"""`http://` or `https://`, a host, and no password."""
+BaseUrl = Annotated[Words, Field(pattern=_PATTERN), _without(base_fault)]
+"""An address behind which paths are put."""
+
+
+DENY = "deny"
+
+
+class EchoSettings(FrozenRecord):
+    """Answers by itself, from the request: for demos, tests and load tests. Its costs are notional."""
+
+    kind: Literal["echo"]
+    delay: Seconds = 0.0
+
+
+class OpenAISettings(FrozenRecord):
+    """Any server that speaks OpenAI's API.
+
+    without_key: what to do where api_key is empty: send none, refuse to start, or echo (and say so).
+    ask_usage: ask for usage in streams whose client did not, so that they can be priced.
+    """
+
+    kind: Literal["openai"]
+    base_url: BaseUrl
+    api_key: Secret = ""
+    without_key: Literal["send", "refuse", "echo"] = "send"
+    connect_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    ask_usage: Flag = True
+
+
+class LiteLLMSettings(FrozenRecord):
+    """Any provider that litellm reaches (extra `providers`)."""
+
+    kind: Literal["litellm"]
+    provider: Words
+    api_key: Secret = ""
+    base_url: Address | None = None
+    timeout: Annotated[Seconds, Field(gt=0)] = 600.0
+
+
+UpstreamSettings = Annotated[EchoSettings | OpenAISettings | LiteLLMSettings, Field(discriminator="kind")]
+
+
+class ModelRoute(FrozenRecord):
+    """Where a model name goes: an upstream, the name it is sent under there, and who stands in if it fails.
+
+    fallbacks: `upstream/model`, tried in order before the first byte of an answer.
+    internal: clients cannot ask for it. endpoint: what is asked of it; `moderations` only where it is a rule's judge.
+    """
+
+    upstream: Words
+    model: Words | None = None
+    fallbacks: WordsList = ()
+    internal: Flag = False
+    endpoint: Literal["chat", "moderations"] = "chat"
+
+
+def _short_route(value: object) -> object:
+    return {"upstream": value} if isinstance(value, str) else value
+
+
+Route = Annotated[ModelRoute, BeforeValidator(_short_route, json_schema_input_type=str | ModelRoute)]
+
+
+def _keep(value: object) -> object:
+    if value in ("none", None):
+        return None
+    kept_s = parse_duration(value)
+    if not kept_s:
+        raise ValueError("is no time; to keep nothing, write none")
+    return kept_s
+
+
+class Content(FrozenRecord):
+    """What is kept of the texts themselves, for so long: of the calls of rules that retrain their input; with calls,
+    of all forwarded calls the request and the answer, for `offramp discover`."""
+
+    keep: Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)] = None
+    calls: Flag = False
+
+    @model_validator(mode="after")
+    def _for_a_time(self) -> Self:
+        if self.calls and self.keep is None:
+            raise ValueError("calls are kept for a time: say how long, {keep: 30d, calls: true}")
+        return self
+
+
+class Limits(FrozenRecord):
+    """Bounds on one request and on the classifiers' queue."""
+
+    body: Annotated[Bytes, Field(gt=0)] = 10 * 1024**2
+    answer: Annotated[Bytes, Field(gt=0)] = 32 * 1024**2
+    header_time: Annotated[Seconds, Field(gt=0)] = 10.0
+    body_time: Annotated[Seconds, Field(gt=0)] = 30.0
+    classify_time: Annotated[Seconds, Field(gt=0)] = 2.0
+    queue: Annotated[int, Field(ge=1, le=65536)] = 256
+    drain_time: Seconds = 20.0
+
+
+def _no_url(ledger: str) -> str:
+    if re.match(r"[a-z][a-z0-9+.-]*://", ledger, re.IGNORECASE):
+        # not repeated, for it may hold a password
+        raise ValueError("is a URL; the ledger is a SQLite file: give a path, such as offramp.db")
+    return ledger
+
+
+class Settings(FrozenRecord):
+    """gateway.yaml."""
+
+    version: Version
+    listen: Words = "127.0.0.1:8080"
+    access_key: Secret = ""
+    models_dir: Words = "models"
+    ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
+    prices: Words | None = None
+    workers: Annotated[int, Field(ge=1)] = 1
+    classifier_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    content: Content = Content()
+    limits: Limits = Limits()
+    upstreams: Annotated[dict[Name, UpstreamSettings], Field(min_length=1)]
+    models: dict[Words, Route] = Field(default_factory=dict)
+    rules: tuple[RuleSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _keeps_what_it_trains_on(self) -> Self:
+        for rule in self.rules:
+            if rule.retrain and self.content.keep is None:
+                raise ValueError(f"rule {rule.name} retrains on kept text: say how long with content: {{keep: 30d}}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_worker(self) -> Self:
+        if self.workers != 1:
+            raise ValueError(not_built("workers: more than 1"))
+        return self
+
+
+def shipped_dir() -> Path:
+    """The folder with gateway.yaml, policies/, schema/, prices.yaml and replies/."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "shipped"
+    return installed if installed.is_dir() else package.parent / "config"

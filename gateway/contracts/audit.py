@@ -1,0 +1,271 @@
+"""Rules under a contract in the request path: coins before the decision, the reference's answers after it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from classifiers.verdict import Verdict
+from gateway.answers.build import LocalAnswer, LocalAnswers, local_answers
+from gateway.answers.compare import Result, Values, again, compare
+from gateway.answers.parse import label_of, read
+from gateway.context import RequestContext
+from gateway.contracts.audit_scope import likeliest, scope
+from gateway.contracts.coin_flip import Flipped
+from gateway.contracts.owner import Owner
+from gateway.contracts.scope import among
+from gateway.drain import UnderWay
+from gateway.metrics.observe import Metrics
+from gateway.redaction.apply import restore
+from gateway.requests.messages import Turn
+from gateway.requests.parse import Request
+from gateway.rules.decide import Decision
+from gateway.rules.rule import Act, Rule
+from gateway.upstreams.base import Answer, Routes
+from gateway.upstreams.stream import tap
+
+Judged = Sequence[tuple[Rule, Verdict]]
+Ask = Callable[[str], Awaitable[bytes | None]]
+"""Sends a call again for a rule: the answer, if there is one."""
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """A call that may become a pair: what would be answered here, and how its coin fell.
+
+    sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
+    slot's value where that is less. novelty: 0..1. tried: the same by the version that is tried beside the one in use;
+    in_use: False where the one in use has no label to give, and this is of the one that is tried; without: how the coin
+    fell under the contract of the other version, where only that one has none; text: what the classifier read, where
+    that is to be kept for training; hidden: what the reference is not shown of it, by the placeholder that it is shown
+    instead.
+    """
+
+    rule: Rule
+    flipped: Flipped
+    sure: bool
+    made: LocalAnswer
+    label: str
+    confidence: float
+    novelty: float
+    tried: "Open | None" = None
+    in_use: bool = True
+    without: Flipped | None = None
+    text: str | None = None
+    hidden: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audits:
+    """What contracts say of calls, and what they learn from them. routes: where models are sent."""
+
+    owner: Owner
+    routes: Routes
+    metrics: Metrics
+    under_way: UnderWay
+
+    @staticmethod
+    def told(pairs: Judged) -> Judged:
+        """The verdicts as the rules' contracts take them."""
+        return [(rule, verdict if rule.terms is None else likeliest(verdict)) for rule, verdict in pairs]
+
+    def flip(
+        self,
+        request: Request,
+        turns: Sequence[Turn],
+        pairs: Judged,
+        labels: LocalAnswers,
+        *,
+        tried: Judged = (),
+        texts: Mapping[str, str] | None = None,
+    ) -> Mapping[str, Open]:
+        """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name; also where
+        only the version that is tried has one, for it would answer such calls, too.
+
+        tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
+        """
+        of = partial(scope, request=request, turns=turns, sent_to=self.routes.first(request.model))
+        told = self.told(tried)
+        also, made_also = {rule.name: verdict for rule, verdict in told}, local_answers(request, turns, told).made
+        found: dict[str, Open] = {}
+        for rule, verdict in pairs:
+            made = labels.made.get(rule.name)
+            other, made_other = also.get(rule.name), made_also.get(rule.name)
+            if rule.terms is None or (made is None and made_other is None):
+                continue
+            beside = None if other is None else of(rule, other)
+            flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
+            needs = beside is not None and self.owner.needs_pairs(beside)
+            flipped = flip(of(rule, verdict), tried=needs)
+            first = None if made is None else _open(rule, verdict, flipped, made)
+            second = None
+            coin = None if beside is None else flip(beside, beside=flipped)
+            if other is not None and made_other is not None and coin is not None:
+                # it is seen as often as the version in use lets it
+                sure = first is not None and first.sure
+                second = replace(_open(rule, other, coin, made_other), sure=sure)
+            if first is not None:
+                text, without = (texts or {}).get(rule.name), coin if second is None else None
+                found[rule.name] = replace(first, tried=second, without=without, text=text)
+            elif second is not None:
+                found[rule.name] = replace(second, in_use=False, without=flipped)
+            for one in (first, second):
+                if one is not None:
+                    self.owner.begin(one.flipped, confidence=one.confidence, sure=one.sure)
+        return found
+
+    def leave(self, opened: Iterable[Open]) -> None:
+        """These calls become no pairs."""
+        for one in opened:
+            self.owner.leave(one.flipped)
+            if one.tried is not None:
+                self.owner.leave(one.tried.flipped)
+
+    @staticmethod
+    def held(opened: Mapping[str, Open]) -> dict[str, str]:
+        """The rules that must not answer this call, with the reason: `audit` where the coin chose it, `contract` where
+        nothing is certified for it."""
+        return {
+            name: "audit" if one.flipped.threshold is not None and one.flipped.coin.chosen else "contract"
+            for name, one in opened.items()
+            if one.in_use and not one.flipped.answers(one.confidence)
+        }
+
+    def answered(self, opened: Mapping[str, Open], decision: Decision) -> None:
+        """Counts the call where a contract let it be answered."""
+        step = decision.step
+        if step is not None and decision.act is Act.ANSWER and step.rule.name in opened:
+            self.owner.answered(opened[step.rule.name].flipped.scope)
+
+    def pending(self, opened: Mapping[str, Open], decision: Decision) -> list[Open]:
+        """The calls whose rule was asked and did not answer: the reference's answer makes them pairs. The others become
+        none."""
+        found = {
+            step.rule.name: opened[step.rule.name]
+            for step in decision.steps
+            if step.rule.name in opened and not (decision.step is step and decision.act is Act.ANSWER)
+        }
+        self.leave(one for name, one in opened.items() if name not in found)
+        return list(found.values())
+
+    async def missed(self, context: RequestContext, pending: Sequence[Open]) -> None:
+        """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
+        await self._compare(context, pending, None, stream=False)
+
+    async def listen(
+        self, context: RequestContext, pending: Sequence[Open], answer: Answer, *, stream: bool, ask: Ask
+    ) -> Answer:
+        """Learns from the reference's answer; from a stream when it has passed. ask: sends the call again."""
+        if answer.status not in _OK:
+            await self.missed(context, pending)
+            return answer
+        if answer.chunks is None:
+            await self._compare(context, pending, answer.body, stream=False, ask=ask)
+            return answer
+
+        async def heard(body: bytes | None) -> None:
+            await self._compare(context, pending, body, stream=stream, ask=ask)
+
+        return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
+
+    @staticmethod
+    def over(context: RequestContext) -> None:
+        """The request is over: its texts are kept, unless a rule has redacted it or its answer."""
+        if not context.record.redacted:
+            for keep in context.texts:
+                keep()
+
+    async def _compare(
+        self,
+        context: RequestContext,
+        pending: Sequence[Open],
+        body: bytes | None,
+        *,
+        stream: bool,
+        ask: Ask | None = None,
+    ) -> None:
+        """A client that leaves meanwhile stops none of it: a call that has begun is to end."""
+        if pending:
+            await self.under_way.finish(self._compare_all(context, pending, body, stream=stream, ask=ask))
+
+    async def _compare_all(
+        self, context: RequestContext, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
+    ) -> None:
+        body = None if body is None else _as_text(body)
+        for one in pending:
+            heard = _revealed(body, one.hidden, stream=stream)
+            result = _result(one, heard, stream=stream)
+            if one.in_use:
+                self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
+            self._note_text(context, one, body, stream=stream)
+            await self._learn(context, one, result)
+            if one.tried is not None:
+                await self._learn(context, one.tried, _result(one.tried, heard, stream=stream))
+            if one.without is not None:
+                self.owner.unlabelled(one.without)
+            if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
+                context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
+
+    async def _repeat(self, one: Open, first: bytes, *, stream: bool, ask: Ask) -> None:
+        """Holds a second answer to the same call against the first."""
+        second = await ask(one.rule.name)
+        result = Result.MISSING
+        if second is not None:
+            second = _as_text(second)
+            result = again(one.made, one.rule.names, first, second, stream=stream, values=_values(one.rule))
+        self.metrics.contract_repeats.labels(one.rule.name, result.value).inc()
+        for each in (one, one.tried):
+            if each is not None:
+                await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
+
+    def _note_text(self, context: RequestContext, one: Open, body: bytes | None, *, stream: bool) -> None:
+        said = label_of(body, one.rule.names, stream=stream) if body is not None and one.text is not None else None
+        if one.text is not None and said is not None:
+            labels = among(one.rule.classifier, one.rule.names.labels)
+            context.texts.append(partial(self.owner.keep, one.rule.name, one.text, said, among=labels))
+
+    async def _learn(self, context: RequestContext, one: Open, result: Result) -> None:
+        await self.owner.learn(
+            one.flipped,
+            sure=one.sure,
+            request_id=context.record.request_id,
+            label=one.label,
+            confidence=one.confidence,
+            result=result.value,
+            novelty=one.novelty,
+        )
+
+
+def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: LocalAnswer) -> Open:
+    certain = min(verdict.confidence, made.slot_confidence)
+    return Open(
+        rule=rule,
+        flipped=flipped,
+        sure=flipped.sure(certain),
+        made=made,
+        label=verdict.labels[0],
+        confidence=certain,
+        novelty=verdict.novelty,
+    )
+
+
+def _as_text(body: bytes) -> bytes:
+    """An answer without bytes that are no text, as a server leaves them that cuts a character in two."""
+    return body if body.isascii() else body.decode(errors="replace").encode()
+
+
+def _revealed(body: bytes | None, hidden: Mapping[str, str], *, stream: bool) -> bytes | None:
+    """An answer as it says it of what the reference was not shown: what was made here names that in full."""
+    if body is None or not hidden:
+        return body
+    return restore(read(body, stream=stream), hidden) or body
+
+
+def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:
+    if body is None:
+        return Result.MISSING
+    return compare(one.made, one.rule.names, body, stream=stream, values=_values(one.rule))
+
+
+def _values(rule: Rule) -> Values:
+    return Values(slots=rule.slots, languages=rule.languages)

@@ -1,0 +1,79 @@
+"""Rules under a contract: what they would answer, and which contract a call belongs to. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from classifiers.policy import OTHER
+from classifiers.verdict import Abstention, Verdict
+from gateway.contracts.scope import Scope, digest
+from gateway.requests.messages import Turn, select, system_text
+from gateway.requests.parse import Request
+from gateway.rules.rule import Rule
+
+_PLAIN: Final = {"type": "text"}
+_NOTHING: Final = msgspec.Raw(b"null")
+_USUAL: Final = ("user", "True", "512")
+"""Whose messages, whether only the last, and how much of it an intent or topic rule reads if it does not say."""
+_SHAPE: Final = ("response_format", "tools", "tool_choice", "functions", "function_call")
+
+
+def likeliest(verdict: Verdict) -> Verdict:
+    """The verdict with its likeliest label even where the classifier is unsure: the contract's own threshold says
+    from which confidence on that is an answer. What was not read, or lacks a slot, stays as it is."""
+    if verdict.labels or verdict.abstention is not Abstention.UNSURE or verdict.missing or not verdict.scores:
+        return verdict
+    if not verdict.windows_read or verdict.windows_unread:
+        return verdict
+    label, score = max(verdict.scores.items(), key=lambda one: one[1])
+    return replace(verdict, labels=(label,), confidence=score, abstention=None)
+
+
+def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn], sent_to: str) -> Scope:
+    """The contract that a call belongs to: the prompt around the input and the shape that is asked for are part of it,
+    for the reference may answer otherwise where they change. sent_to: where the model is sent first, as
+    `upstream/model`."""
+    assert rule.terms is not None
+    frames: list[str] = []
+    if rule.template is not None:
+        texts, _ = select(turns, rule.roles, last=rule.last_turn)
+        frames = rule.template.frames_of(texts)
+    return Scope(
+        rule=rule.name,
+        model=request.model,
+        prompt=digest(system_text(turns), *frames, *_shape(request), *rule.unusual),
+        labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
+        # where a version that is tried gave no verdict, that one names the version, too
+        classifier=rule.classifier,
+        version=verdict.version,
+        terms=f"{rule.terms.target:g} at {rule.terms.confidence:g}",
+        sent_to=sent_to,
+    )
+
+
+def unusual(rule: Rule) -> tuple[str, ...]:
+    """What a rule reads and answers where that is not as usual: only what was compared is certified."""
+    answers = {label for label, action in rule.then.items() if action.own_label}
+    reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
+    found = () if reads == _USUAL else (f"reads={','.join(reads)}",)
+    # `"*"` is all labels but `other`
+    usual = answers == set(rule.names.labels) - {OTHER}
+    return found if usual else (*found, *(f"answers={label}" for label in sorted(answers)))
+
+
+def _shape(request: Request) -> list[str]:
+    """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
+    nothing is left out. What cannot be decoded (a number without bounds, say) is taken as it was written."""
+    found: list[str] = []
+    for name in _SHAPE:
+        raw = request.fields.get(name, _NOTHING)
+        try:
+            value = msgspec.json.decode(raw)
+            said = "" if value in (None, [], _PLAIN) else repr(value)
+        except (msgspec.DecodeError, RecursionError):
+            said = repr(bytes(raw))
+        if said:
+            found.append(f"{name}={said}")
+    return found

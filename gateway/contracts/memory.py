@@ -1,0 +1,152 @@
+"""A contract in memory: where it stands, and the latest pairs, which order thresholds and say how much is answered."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from gateway.contracts.consistency import MOST, REFUSED, RepeatedAnswers
+from gateway.contracts.contract import Contract, Pair, Phase, begin, hopeful
+from gateway.contracts.forecast import until_noticed
+from gateway.contracts.order import Order
+from gateway.contracts.sampling import FRESH, floor
+from gateway.contracts.scope import Scope
+from gateway.contracts.store import PairRow, StoredContract
+from gateway.contracts.volume import Volume
+
+ORDERING: Final = 5000
+"""The latest pairs of either sort that are remembered."""
+_log = logging.getLogger(__name__)
+_DAY_S: Final = 86400.0
+_RECENT: Final = 400
+_LOOK_AGAIN: Final = 25
+"""Pairs after which it is looked again whether the reference is still too inconsistent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ContractMemory:
+    """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
+    the running attempt; latest: confidences of the latest calls, None of one that there was no label for; without: how
+    many of these are. over: the share of calls that the version in use answers, where this one is tried beside it;
+    repeats: (confidence, whether both answers agree) of calls that were asked again."""
+
+    scope: Scope
+    contract: Contract
+    ordering: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
+    certifying: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=ORDERING))
+    latest: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    without: int = 0
+    unlabelled: int = 0
+    """Calls without a label since the last pair that the coin chose; stored with the next one, so a version that never
+    comes to a pair is seen anew after a restart."""
+    repeats: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MOST))
+    notice_s: float = 0.0
+    volume: Volume = field(default_factory=lambda: Volume(since=0.0))
+    """Of the calls that are answered here."""
+    lowest: float = FRESH
+    """The rate that audits come down to."""
+    needed: float | None = None
+    """Audits by which twice the target is noticed on nine streams in ten; simulated, so only where it goes live."""
+    over: float = 0.0
+    answers: float = 0.0
+    """share() of the contract as it is stored, for the event loop."""
+    refused: str = ""
+    """Why no attempt begins, where the reference itself is the reason."""
+    at: float = 0.0
+    """Unix seconds of the latest call; after a restart, of the latest pair."""
+    coins: int = 0
+    """Flipped since the start."""
+    order: Order = field(default_factory=Order)
+    """In which the calls of the running attempt count."""
+
+    def share(self, contract: Contract) -> float:
+        """Of the latest calls that a coin chose, the part that would be answered; 0 where nothing is certified."""
+        answered = sum(one is not None and contract.answers(one) for one in self.latest)
+        return answered / len(self.latest) if self.latest else 0.0
+
+    @property
+    def labelled(self) -> float:
+        """Of the latest calls that a coin chose, the part that there was a label for."""
+        return 1 - self.without / len(self.latest) if self.latest else 1.0
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether, of a version that is tried, it may still come to a certificate that lets through more calls than the
+        version in use answers."""
+        outdone = len(self.latest) == _RECENT and self.labelled <= self.over
+        return hopeful(self.contract) and not outdone
+
+    def pass_over(self) -> None:
+        """A call that a coin chose, and that there was no label for."""
+        self._remember(None)
+        self.unlabelled += 1
+        self.answers = self.share(self.contract)
+
+    def keep(self, pair: Pair, contract: Contract, *, number: int) -> None:
+        """Puts a pair that a coin chose where it may be used by the contract that it made. The others all lie below the
+        threshold of what is in use, so they say nothing of thresholds."""
+        if not pair.chosen:
+            return
+        self._remember(pair.confidence)
+        self.unlabelled = 0
+        if number < contract.fresh_from:
+            return
+        (self.certifying if contract.certifies(pair) else self.ordering).append((pair.confidence, pair.agrees))
+
+    @classmethod
+    def of(
+        cls, stored: StoredContract, pairs: Iterable[PairRow], repeats: Iterable[tuple[float, bool]], *, now: float
+    ) -> Self:
+        """As the store has it. pairs: the latest, the oldest first; repeats: of calls that were asked again."""
+        contract = stored.contract
+        kept = cls(scope=stored.scope, contract=contract, volume=Volume(since=now), at=stored.at)
+        for row in pairs:
+            pair = Pair(
+                chosen=row.chosen,
+                confidence=row.confidence,
+                agrees=row.result == "agrees",
+                attempt=row.attempt,
+                threshold=row.threshold,
+            )
+            for _ in range(min(row.unlabelled or 0, _RECENT)):
+                kept._remember(None)
+            kept.keep(pair, contract, number=row.number)
+        kept.repeats.extend(repeats)
+        kept.answers = kept.share(contract)
+        if contract.reason.startswith(REFUSED):
+            kept.refused = contract.reason
+        return kept
+
+    def begin(self, contract: Contract, *, number: int) -> Contract:
+        """The contract with a new attempt, the number-th of its rule and model, where one is worth it, and the
+        reference is consistent enough at its strictest threshold."""
+        begun = begin(contract, tuple(self.ordering), number=number, over=self.over, labelled=self.labelled)
+        strictest = begun.attempt.rungs[0].threshold if begun.attempt else 0.0
+        why = RepeatedAnswers.of(tuple(self.repeats), strictest).refusal(contract.terms.target)
+        if why and not self.refused:
+            _log.warning("contract of rule %s for %.100r: %s", self.scope.rule, self.scope.model, why)
+        if self.refused and not why and begun.reason == self.refused:
+            begun = replace(begun, reason="the model is not known any more to contradict itself too often")
+        self.refused = why
+        if not why:
+            return begun
+        reason = contract.reason if contract.phase is Phase.LIVE else why
+        return replace(contract, next_look=max(begun.next_look, contract.pairs + _LOOK_AGAIN), reason=reason)
+
+    def stood(self, contract: Contract, *, now: float) -> None:
+        """Takes in what the latest pair made of the contract: how much it answers by now, and the rate that audits
+        come down to at the volume seen lately."""
+        self.answers = self.share(contract)
+        if contract.detector is None:
+            return
+        if self.needed is None:
+            self.needed = until_noticed(contract.terms.target).most
+        a_day = self.volume.a_day(now=now, period_s=self.notice_s / 2)
+        self.lowest = floor(self.needed, answered_a_day=a_day, delay_days=self.notice_s / _DAY_S)
+
+    def _remember(self, confidence: float | None) -> None:
+        if len(self.latest) == _RECENT:
+            self.without -= self.latest[0] is None
+        self.latest.append(confidence)
+        self.without += confidence is None

@@ -1,0 +1,148 @@
+"""Tables in the ledger's SQLite file: one connection, writes all or nothing, errors in words. What all contracts share:
+their moves, and the rules that are paused."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.ledger.store import LedgerError, closed_on_failure, opened_to_read, opened_to_write, stand_in, write_ahead
+
+_SHARED: Final = (
+    """CREATE TABLE IF NOT EXISTS contract_moves (
+        key TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL) STRICT""",
+    "CREATE TABLE IF NOT EXISTS contract_pauses (rule TEXT PRIMARY KEY, at REAL NOT NULL) STRICT",
+)
+
+_SOON: Final = "PRAGMA synchronous = NORMAL"
+_LASTING: Final = "PRAGMA synchronous = FULL"
+"""When a loss of power takes back nothing any more of what is written: pairs may be lost, a withdrawal is not."""
+
+Statement = tuple[str, Sequence[Any]]
+"""With its values."""
+
+
+def insert(table: str, *columns: str, replacing: bool = False) -> str:
+    """A statement by the columns' names: a newer version may add some to the file while this one serves."""
+    how = "INSERT OR REPLACE" if replacing else "INSERT"
+    return f"{how} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+Move = tuple[float, str, str]
+"""Unix seconds, phase and reason of a change of phase or threshold."""
+_MOVE: Final = insert("contract_moves", "key", "at", "phase", "reason")
+_PAUSE: Final = insert("contract_pauses", "rule", "at", replacing=True)
+
+
+class Tables:
+    """Opens or makes them. One thread at a time. Raises LedgerError where the file cannot be used.
+
+    added: (table, column, type) of columns that a table which an earlier Offramp made may lack; read_only: the file
+    stays as it is, for an older gateway may be serving with it, and what it lacks is empty.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        create: Iterable[str] = (),
+        added: Iterable[tuple[str, str, str]] = (),
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self._path = path
+        with self._errors("used"):
+            self._db = opened_to_read(path) if read_only else opened_to_write(path)
+            with closed_on_failure(self._db):
+                (self._stand_in if read_only else self._make)((*_SHARED, *create), added)
+
+    def moves(self, key: str) -> list[Move]:
+        """A contract's, by time."""
+        with self._errors("read"):
+            query = "SELECT at, phase, reason FROM contract_moves WHERE key = ? ORDER BY at"
+            return list(self._db.execute(query, (key,)))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def paused(self) -> frozenset[str]:
+        """The rules whose contracts answer nothing for now."""
+        with self._errors("read"):
+            return frozenset(rule for (rule,) in self._db.execute("SELECT rule FROM contract_pauses"))
+
+    def pause(self, rule: str, at: float) -> None:
+        """From now on, in Unix seconds, a rule's contracts answer nothing."""
+        self._write([(_PAUSE, (rule, at))], lasting=True)
+
+    def resume(self, rule: str) -> None:
+        """Lets a rule's contracts answer again."""
+        self._write([("DELETE FROM contract_pauses WHERE rule = ?", (rule,))], lasting=True)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def _make(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
+        write_ahead(self._db)
+        self._db.execute(_SOON)
+        # another gateway that starts at the same time waits, and then finds it done
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in create:
+            self._db.execute(statement)
+        for table, column, kind in added:
+            if not self._has(table, column):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        self._db.execute("COMMIT")
+
+    def _stand_in(self, create: Iterable[str], added: Iterable[tuple[str, str, str]]) -> None:
+        """Tables of this connection alone, in front of those that the file lacks or has without a column."""
+        stand_in(self._db, create)
+        lacking: dict[str, list[str]] = {}
+        for table, column, kind in added:
+            if not self._has(table, column):
+                lacking.setdefault(table, []).append(f"CAST(NULL AS {kind}) AS {column}")
+        for table, columns in lacking.items():
+            self._db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(columns)} FROM main.{table}")  # noqa: S608 - constants
+        self._db.execute("PRAGMA query_only = ON")
+
+    def _has(self, table: str, column: str) -> bool:
+        return any(known[1] == column for known in self._db.execute(f"PRAGMA table_info({table})"))
+
+    def _write(self, statements: Sequence[Statement], *, lasting: bool = False) -> int:
+        """How many rows were changed. lasting: it is on the disk then, with all that was written before."""
+        with self._errors("written"):
+            before = self._db.total_changes
+            try:
+                if lasting:
+                    self._db.execute(_LASTING)
+                self._db.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    self._db.execute(statement, values)
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if lasting:
+                    self._db.execute(_SOON)
+            return self._db.total_changes - before
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            raise LedgerError(f"the contracts in {self._path} cannot be {what}: {error}") from error
+
+
+def moving(key: str, moves: Iterable[Move]) -> list[Statement]:
+    """What puts a contract's moves in its history."""
+    return [(_MOVE, (key, *move)) for move in moves]
+
+
+def json_of(value: Any) -> str:
+    """As it is stored."""
+    return msgspec.json.encode(value).decode()

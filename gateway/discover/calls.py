@@ -1,0 +1,273 @@
+"""A record of any log as a request with its answer, and that as a call.
+
+One logged chat call, whichever log it stood in.
+
+A gateway's own ledger, as far as it keeps whole calls → a log.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from classifiers.training.rows import encodable
+from gateway.answers.parse import Completion, streamed, whole
+from gateway.errors import BadRequest
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.protocols import chat, sse
+from gateway.requests.messages import Turn, turns_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCall:
+    """place: `file:line`; at: seconds since 1970, None where the log does not tell; model: as it was asked for;
+    fields: the request's top-level fields with their bytes; tokens: None where none are reported, cached ones a part of
+    the input; reported_usd: what the log itself says that it cost; spent_usd: what a gateway's ledger says that it
+    cost; message_bytes: of all messages, without images, audio and files."""
+
+    place: str
+    at: float | None
+    model: str
+    turns: tuple[Turn, ...]
+    fields: Mapping[str, msgspec.Raw]
+    said: Completion
+    input_tokens: int | None = None
+    cached_input_tokens: int = 0
+    output_tokens: int | None = None
+    reported_usd: float | None = None
+    spent_usd: float | None = None
+    message_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """calls: in the order of the log; skipped: why other records are no calls to learn from, with how many there are;
+    problems: what cannot be read, each with its file and line."""
+
+    calls: Sequence[LoggedCall]
+    skipped: Counter[str] = field(default_factory=Counter)
+    problems: Sequence[str] = ()
+
+
+NOT_CHAT: Final = "no chat call"
+FAILED: Final = "failed, or was refused by the provider"
+CACHED: Final = "answered from a cache"
+NO_TEXT: Final = "prompt or answer was not kept in the log"
+CUT: Final = "the log keeps only a part of the text"
+NO_ANSWER: Final = "no answer in the record"
+_MOST_TOKENS: Final = 10**9
+_TIME_UNITS: Final = (1, 10**3, 10**6, 10**9)
+_LATEST_S: Final = 10**11
+_STREAM: Final = re.compile(r"^\ufeff?data:", re.MULTILINE)
+"""A line of events, before which comments and other fields may stand; none of a text that is JSON begins so."""
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|.)"
+)
+"""An escape in JSON. Group 1: half of a surrogate pair without the other."""
+
+
+class SkippedRecord(Exception):
+    """A record that is fine but no call to learn from; the message is the reason, as it is counted."""
+
+
+class UnreadableRecord(Exception):
+    """A record that is not what its log should hold; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """request: the body of a chat request; response: of its answer, the object or the text of a stream. The rest as
+    of a Call, where the log has it beside them."""
+
+    request: Mapping[str, Any]
+    response: Any
+    at: float | None = None
+    model: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reported_usd: float | None = None
+    spent_usd: float | None = None
+
+
+def call_of(exchange: Exchange, place: str) -> LoggedCall:
+    """Raises SkippedRecord and UnreadableRecord."""
+    request = exchange.request
+    if not isinstance(request.get("messages"), list):
+        raise SkippedRecord(NOT_CHAT if request else NO_TEXT)
+    messages = msgspec.Raw(_encoded(request["messages"]))
+    try:
+        turns = tuple(turns_of(messages))
+    except BadRequest as error:
+        raise UnreadableRecord(error.message) from error
+    said, usage = _said(exchange.response)
+    input_tokens = _count(usage.prompt_tokens) or exchange.input_tokens
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    answered = exchange.response.get("model") if isinstance(exchange.response, dict) else None
+    model = exchange.model or str(request.get("model") or answered or "")
+    return LoggedCall(
+        place=place,
+        at=exchange.at,
+        model=encodable(model),
+        turns=turns,
+        fields={name: msgspec.Raw(_encoded(value)) for name, value in request.items() if name != "messages"},
+        said=said,
+        input_tokens=input_tokens,
+        cached_input_tokens=min(_count(cached) or 0, input_tokens or 0),
+        output_tokens=_count(usage.completion_tokens) or exchange.output_tokens,
+        reported_usd=exchange.reported_usd,
+        spent_usd=exchange.spent_usd,
+        message_bytes=_size(messages, turns),
+    )
+
+
+def _size(messages: msgspec.Raw, turns: Sequence[Turn]) -> int:
+    """The bytes of an image say nothing of its tokens: where there is one, those of the texts alone."""
+    if not any(turn.incomplete for turn in turns):
+        return len(messages)
+    return sum(len(text.encode()) for turn in turns for text in turn.texts)
+
+
+def _said(response: Any) -> tuple[Completion, chat.ReportedUsage]:
+    """The first choice, and the usage."""
+    stream = isinstance(response, str) and _STREAM.search(response) is not None
+    if stream:
+        body = _ESCAPE.sub(_whole, encodable(response.removeprefix("\ufeff"))).encode()
+    elif isinstance(response, dict) and response:
+        if response.get("error"):
+            raise SkippedRecord(FAILED)
+        body = _encoded(response)
+    else:
+        raise SkippedRecord(NO_ANSWER)
+    try:
+        choices = streamed(body) if stream else whole(body)
+        told = [chat.decode_meta(part).usage for part in (sse.payloads(body) if stream else [body])]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableRecord(f"the answer is no chat completion: {error}") from error
+    if not choices:
+        raise SkippedRecord(NO_ANSWER)
+    return choices[0], next((usage for usage in reversed(told) if usage is not None), chat.ReportedUsage())
+
+
+def _encoded(value: Any) -> bytes:
+    """As JSON, with U+FFFD for what UTF-8 cannot hold, as training reads it."""
+    try:
+        return chat.encode(value)
+    except UnicodeEncodeError:
+        return chat.encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
+def parsed(value: Any, name: str) -> Any:
+    """What may be JSON, or a text that is JSON or a stream; the latter stays one. Raises UnreadableRecord."""
+    if not isinstance(value, str) or not value.strip() or _STREAM.search(value):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecord(f"{name}: is text, but not JSON: {error}") from error
+
+
+def an_object(value: Any, name: str) -> Mapping[str, Any]:
+    """The same, where only an object will do; nothing is an empty one. Raises UnreadableRecord."""
+    found = parsed(value, name)
+    if not found:
+        return {}
+    if not isinstance(found, dict):
+        raise UnreadableRecord(f"{name}: must be an object, is {type(found).__name__}")
+    return found
+
+
+def seconds(value: Any, name: str) -> float | None:
+    """A time in ISO 8601 (UTC where it names no zone), or seconds since 1970, also in thousandths, millionths or
+    billionths. None where there is none, or one no later than 1970's first second, as of a clock that was not set.
+    Raises UnreadableRecord."""
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, int | float):
+            unit = next((unit for unit in _TIME_UNITS if abs(value) <= _LATEST_S * unit), 1)
+            found = datetime.fromtimestamp(value / unit, UTC)
+        else:
+            found = datetime.fromisoformat(str(value).strip())
+    except (ValueError, OverflowError, OSError) as error:
+        raise UnreadableRecord(f"{name}: {str(value)[:40]!r} is no time such as 2026-11-25T10:00:00Z") from error
+    at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return at if at > 0 else None
+
+
+def tokens(value: Any) -> int | None:
+    """A count of tokens, where it is one."""
+    return _count(int(value) if isinstance(value, str) and value.isdecimal() else value)
+
+
+def dollars(value: Any, *, scale: float = 1.0) -> float | None:
+    """An amount, in units of `scale` dollars, where it is one."""
+    try:
+        found = float(value) * scale
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else None
+
+
+_DATABASE = b"SQLite format 3\0"
+
+
+def is_ledger(path: Path) -> bool:
+    """Whether a file is a database. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(_DATABASE)) == _DATABASE
+
+
+class KeptCalls:
+    """path: of a ledger's file, which must be there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, advance: Callable[[int], None]) -> Log:
+        """All calls. advance: told how many are read. Raises LedgerError."""
+        store = CallStore(self._path, read_only=True)
+        try:
+            kept = store.calls()
+        finally:
+            store.close()
+        calls: list[LoggedCall] = []
+        skipped: Counter[str] = Counter()
+        problems: list[str] = []
+        for number, one in enumerate(kept, 1):
+            place = f"{self._path}:{one.request_id}"
+            try:
+                calls.append(call_of(_exchange(one), place))
+            except SkippedRecord as reason:
+                skipped[str(reason)] += 1
+            except (UnreadableRecord, ValueError) as error:
+                problems.append(f"{place}: {error}")
+            if number % 1000 == 0:
+                advance(number)
+        return Log(calls=calls, skipped=skipped, problems=problems)
+
+
+def _exchange(kept: KeptCall) -> Exchange:
+    return Exchange(
+        request=an_object(kept.request.decode(errors="replace"), "request"),
+        response=parsed(kept.answer.decode("utf-8-sig", errors="replace"), "answer"),
+        at=kept.at,
+        model=kept.model,
+        input_tokens=kept.input_tokens,
+        output_tokens=kept.output_tokens,
+        spent_usd=kept.spent_usd,
+    )

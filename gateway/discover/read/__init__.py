@@ -1,1 +1,0 @@
-"""Logs of several makers as calls."""

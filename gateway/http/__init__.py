@@ -1,0 +1,1 @@
+"""HTTP endpoints and middleware: requests in, replies out."""

@@ -1,0 +1,78 @@
+"""Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.context import Reply
+from gateway.errors import ApiError, BadRequest, BodyTooLarge, error_body
+from gateway.protocols import sse
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class ClientGone(Exception):
+    """The client closed its connection before its body was read."""
+
+
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
+    """The request's body; the server bounds its time. Raises BodyTooLarge, BadRequest or ClientGone."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
+            raise _too_large(max_bytes)
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise BadRequest("a compressed body is not taken; send it as it is")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        if not message.get("more_body", False):
+            return b"".join([*parts, part]) if parts else part
+        parts.append(part)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is over {max_bytes} bytes (limits.body in gateway.yaml)")
+
+
+async def send_reply(send: Send, reply: Reply, *, cut: ApiError | None = None) -> None:
+    """Sends a reply; a stream is sent as it comes, and closed however this ends.
+
+    cut: ends a stream that is cut off because this task is cancelled, unless [DONE] was sent.
+    """
+    if reply.chunks is None:
+        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+        return
+    begun, last = False, b""
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        begun = True
+        async for chunk in reply.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            last = chunk
+    except asyncio.CancelledError:
+        if begun and cut is not None:
+            # chunks are whole events
+            rest = b"" if last.rstrip().endswith(b"[DONE]") else sse.event(error_body(cut))
+            await send({"type": "http.response.body", "body": rest})
+        raise
+    finally:
+        close = getattr(reply.chunks, "aclose", None)
+        if close is not None:
+            await close()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def send_error(send: Send, error: ApiError) -> None:
+    """Sends an error in OpenAI's shape."""
+    extra = [(name.encode(), value.encode()) for name, value in error.headers().items()]
+    await send_reply(send, Reply(status=error.status, headers=[_JSON, *extra], body=error_body(error)))

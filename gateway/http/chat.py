@@ -1,0 +1,106 @@
+"""POST /v1/chat/completions: the hot path, raw ASGI."""
+
+import asyncio
+import logging
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.context import CLIENT_CLOSED, REQUEST_ID, Headers, RequestContext, new_context
+from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable, stopping
+from gateway.http.asgi import ClientGone, read_body, send_error, send_reply
+from gateway.http.disconnect import ClientWatch
+from gateway.metrics.observe import Metrics
+from gateway.pipeline import Pipeline
+
+_log = logging.getLogger(__name__)
+_ENDPOINT: Final = "chat.completions"
+_TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
+
+
+class ChatEndpoint:
+    """One request: body in, reply out, one record behind it."""
+
+    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, max_body_bytes: int) -> None:
+        self._pipeline = pipeline
+        self._in_flight = metrics.in_flight
+        self._max_body_bytes = max_body_bytes
+        self._clients = ClientWatch()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await send_error(send, MethodNotAllowed(f"{scope['method']} is not allowed here; use POST"))
+            return
+        context = new_context(scope[REQUEST_ID], _ENDPOINT, "anonymous")
+        self._in_flight.inc()
+        try:
+            await self._answer(context, scope, receive, send)
+        except ClientGone:
+            _fail(context, CLIENT_CLOSED, "client_closed")
+        except asyncio.CancelledError:
+            if context.client_gone:
+                _fail(context, CLIENT_CLOSED, "client_closed")
+                return
+            # the time to drain is over
+            _fail(context, Unavailable.status, "cancelled")
+            if not context.replying:
+                await send_error(send, stopping())
+        except ApiError as error:
+            _fail(context, error.status, error.code or error.type)
+            await send_error(send, error)
+        except Exception:
+            _fail(context, InternalError.status, "internal_error")
+            _log.exception("%s: a fault of the gateway's own", context.record.request_id)
+            if context.replying:
+                raise
+            await send_error(send, InternalError(f"internal error; the request's id is {context.record.request_id}"))
+        finally:
+            self._in_flight.dec()
+            self._pipeline.record(context)
+
+    async def _answer(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, max_bytes=self._max_body_bytes)
+        headers = [(name, value) for name, value in scope["headers"] if name in _TRAVELS]
+        with self._clients.watch(receive, context):
+            reply = await self._pipeline.chat(context, body, headers)
+            context.record.status = reply.status
+            reply.headers = [*reply.headers, *_decision_headers(context)]
+            context.replying = True
+            await send_reply(send, reply, cut=stopping("breaks its answer off"))
+
+
+def _fail(context: RequestContext, status: int, error: str) -> None:
+    record = context.record
+    record.status = status
+    record.error = record.error or error
+    if record.decision != "block":
+        record.decision = "error"
+        record.saved_reason, record.saved_usd, record.saved_estimated = None, 0.0, False
+        record.saved_input_tokens = record.saved_output_tokens = 0
+        if record.usage_source == "estimated":
+            record.usage_source = "none"
+
+
+def _decision_headers(context: RequestContext) -> Headers:
+    """What was decided, for `with_raw_response` and dashboards. Header values keep to ASCII."""
+    record = context.record
+    headers: Headers = [(b"x-offramp-decision", record.decision.encode())]
+    for name, value in (
+        (b"x-offramp-rule", record.rule),
+        (b"x-offramp-label", record.label),
+        (b"x-offramp-flags", record.flags),
+        (b"x-offramp-abstained", record.abstentions),
+        (b"x-offramp-redacted", record.redacted),
+        (b"x-offramp-judged", record.judged),
+    ):
+        if value:
+            headers.append((name, value.encode("unicode_escape")))
+    if record.classifier_version:
+        headers.append((b"x-offramp-classifier", f"{record.classifier}@{record.classifier_version}".encode()))
+    if record.confidence is not None:
+        headers.append((b"x-offramp-confidence", b"%.4f" % record.confidence))
+    if record.usage_source == "estimated":
+        headers.append((b"x-offramp-usage", b"estimated"))
+    if record.saved_reason is not None and record.saved_usd is not None:
+        headers.append((b"x-offramp-saved-usd", b"%.8f" % record.saved_usd))
+    return headers

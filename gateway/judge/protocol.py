@@ -1,0 +1,186 @@
+"""Texts → what is sent to a judge: a chat with the policy's own text, or a moderation endpoint's request. Pure.
+
+A judge's answer → the labels that it says apply. Pure.
+
+Whatever is not plainly a verdict is none: the rule's `when_broken` then decides.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.answers.parse import bare, whole
+from gateway.context import RequestedModel
+from gateway.protocols import chat, moderations
+from gateway.requests.parse import Request
+from gateway.rules.rule import Asks
+from gateway.spelling import folded
+
+
+class Unreadable(Exception):
+    """The answer is no verdict; the message says why."""
+
+
+class _Verdict(Struct, forbid_unknown_fields=True):
+    labels: list[str]
+
+
+class _Reason(Struct):
+    code: str | int | None = None
+    type: Any = None
+    param: Any = None
+
+
+class _Refusal(Struct):
+    error: _Reason
+
+
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises; before 0.23 it raises UnicodeDecodeError for strings that are not UTF-8."""
+_decode = msgspec.json.Decoder(_Verdict).decode
+_decode_refusal = msgspec.json.Decoder(_Refusal).decode
+_FILTERED = ("content_filter", "content_policy_violation")
+"""How Azure OpenAI and OpenAI call it where a filter of theirs stops a question for what it holds."""
+
+
+def is_filtered(body: bytes) -> bool:
+    """Whether a server refuses a question, with status 400, because of the text in it."""
+    try:
+        return _decode_refusal(body).error.code in _FILTERED
+    except _NO_JSON:
+        return False
+
+
+def why_refused(body: bytes) -> str:
+    """What a server's refusal names beside its message: `code: …, type: …, param: …`, those that are plain names."""
+    try:
+        reason = _decode_refusal(body).error
+    except _NO_JSON:
+        return ""
+    said = {"code": reason.code, "type": reason.type, "param": reason.param}
+    return ", ".join(f"{what}: {value}" for what, value in said.items() if value and _is_plain(str(value)))
+
+
+def _is_plain(value: str) -> bool:
+    return re.fullmatch(r"[\w.\[\]-]{1,64}", value, re.ASCII) is not None
+
+
+def _without_name(error: Exception) -> str:
+    """Why msgspec takes it for none, without the name of a field that it has too many: it may be words of the text."""
+    field, _, name = str(error).partition(" unknown field")
+    return f"{field} unknown field" if name else field
+
+
+def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a chat model names, in the policy's order. Raises Unreadable."""
+    try:
+        said = whole(body)
+        if len(said) != 1 or said[0].refused or said[0].finish not in ("", "stop"):
+            raise Unreadable("it refused, or broke off")
+        named = _decode(bare(said[0].content)).labels
+    except _NO_JSON as error:
+        raise Unreadable(f"it is not the JSON that was asked for: {_without_name(error)}") from error
+    known = {folded(label): label for label in labels}
+    unknown = [name for name in named if folded(name) not in known]
+    if unknown:
+        # what it names may be words of the text
+        raise Unreadable(f"it names {len(unknown)} of {len(named)} that are no label")
+    found = {known[folded(name)] for name in named}
+    return tuple(label for label in labels if label in found)
+
+
+def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: int) -> tuple[str, ...]:
+    """The labels of which a moderation endpoint flags a category, in the policy's order. Raises Unreadable.
+
+    categories: of each label; texts: how many were asked about.
+    """
+    try:
+        results = moderations.decode_heard(body).results
+    except _NO_JSON as error:
+        raise Unreadable(f"it is no moderation: {error}") from error
+    if len(results) != texts:
+        raise Unreadable(f"it has {len(results)} results for {texts} texts")
+    for result in results:
+        for label, names in categories.items():
+            found = [result.categories[name] for name in names if name in result.categories]
+            if not any(found) and (not found or None in found):
+                raise Unreadable(f"it knows no category for {label}, or not all of them")
+    return tuple(
+        label
+        for label, names in categories.items()
+        if any(result.categories.get(name) for result in results for name in names)
+    )
+
+
+OPTIONAL: Final = ("temperature", "response_format")
+"""Fields that some servers refuse, and a judge can do without."""
+
+
+_SYSTEM_CHARS: Final = 8_000
+"""Of a system prompt; of a longer one the beginning and the end. Every question would cost all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a judge may see: the texts to be judged, and the system prompt that they were written under."""
+
+    texts: tuple[str, ...]
+    system: str = ""
+
+    @classmethod
+    def of(cls, texts: tuple[str, ...], system: str) -> Self:
+        """A long prompt is cut."""
+        if len(system) > _SYSTEM_CHARS:
+            half = _SYSTEM_CHARS // 2
+            system = f"{system[:half]}\n[…]\n{system[-half:]}"
+        return cls(texts=texts, system=system)
+
+
+def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) -> Request:
+    """The policy's instructions, and what is shown as JSON, out of which no text can break; the system prompt where
+    the policy reads it.
+
+    without: of OPTIONAL, what the server does not take.
+    """
+    material: dict[str, Any] = {"texts": shown.texts}
+    if asks.reads_system and shown.system:
+        material = {"system": shown.system, **material}
+    fields: dict[str, Any] = {
+        "model": asks.model,
+        "messages": [
+            {"role": "system", "content": asks.told},
+            {"role": "user", "content": chat.encode(material).decode()},
+        ],
+        "temperature": 0,
+        "response_format": {"type": "json_schema", "json_schema": _schema(tuple(asks.categories))},
+    }
+    return _request(asks, {name: value for name, value in fields.items() if name not in without})
+
+
+def moderation_question(asks: Asks, texts: Sequence[str]) -> Request:
+    """The texts as a moderation endpoint takes them."""
+    return _request(asks, {"model": asks.model, "input": list(texts)}, path="/moderations")
+
+
+def _schema(labels: Sequence[str]) -> dict[str, Any]:
+    named = {"type": "array", "items": {"type": "string", "enum": list(labels)}}
+    schema = {"type": "object", "properties": {"labels": named}, "required": ["labels"], "additionalProperties": False}
+    return {"name": "verdict", "strict": True, "schema": schema}
+
+
+def _request(asks: Asks, fields: dict[str, Any], *, path: str = "/chat/completions") -> Request:
+    raw = {name: Raw(chat.encode(value)) for name, value in fields.items()}
+    return Request(
+        model=RequestedModel(asks.model),
+        stream=False,
+        wants_usage=False,
+        wants_schema=False,
+        choices=1,
+        messages=raw.get("messages", Raw(b"[]")),
+        fields=raw,
+        path=path,
+    )

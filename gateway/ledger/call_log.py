@@ -1,0 +1,87 @@
+"""Whole calls that are kept for `offramp discover`, where the operator asks for it.
+
+Only what was forwarded as it came, and answered by the model that was asked for: of a call that a rule redacted,
+blocked or sent to another model, or that a fallback answered, nothing is kept.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.context import RequestContext
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.writer import Writer
+from gateway.protocols import chat
+from gateway.requests.parse import Request
+from gateway.upstreams.base import Answer
+from gateway.upstreams.stream import tap
+
+_LARGEST: Final = 64 * 1024
+"""Bytes of a request and its answer together; a call for a small decision is no larger."""
+_MOST_PENDING: Final = 1000
+"""Calls that wait in memory while the file cannot be written."""
+_OK: Final = range(200, 300)
+
+
+class Keeping:
+    """keeps: whether calls are to be kept; else nothing is done but to forget. on_failure, on_lost: as of a Writer."""
+
+    def __init__(
+        self, store: CallStore, *, keeps: bool, on_failure: Callable[[int], None], on_lost: Callable[[int], None]
+    ) -> None:
+        self._store = store
+        self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
+
+    def listen(self, context: RequestContext, request: Request, answer: Answer) -> Answer:
+        """The answer as it came, noted in the context; of a stream once it has passed."""
+        if self._writer is None or answer.status not in _OK:
+            return answer
+        if answer.chunks is None:
+            _note(context, request, answer.body)
+            return answer
+
+        async def heard(body: bytes | None) -> None:
+            _note(context, request, body)
+
+        return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
+
+    def over(self, context: RequestContext) -> None:
+        """The request is over, and its record closed."""
+        call, record = context.kept, context.record
+        if (
+            self._writer is None
+            or call is None
+            or context.rerouted
+            or record.decision != "forward"
+            or record.redacted
+            or record.error
+        ):
+            return
+        if record.usage_source == "reported":
+            call.input_tokens, call.output_tokens, call.spent_usd = (
+                record.input_tokens,
+                record.output_tokens,
+                record.spent_usd,
+            )
+        self._writer.add(call)
+
+    def forget(self, before: float) -> int:
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError."""
+        return self._store.forget(before)
+
+    def empty_log(self) -> bool:
+        """As of a CallStore."""
+        return self._store.empty_log()
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        (self._writer or self._store).close()
+
+
+def _note(context: RequestContext, request: Request, answer: bytes | None) -> None:
+    body = chat.encode(request.fields)
+    if answer is None or len(body) + len(answer) > _LARGEST:
+        return
+    record = context.record
+    context.kept = KeptCall(
+        request_id=record.request_id, at=record.at, model=request.model, request=body, answer=answer
+    )

@@ -1,0 +1,127 @@
+"""Whole calls in the ledger's file, kept for a while where the operator asks: what `offramp discover` reads."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.store import (
+    BUSY_S,
+    LedgerError,
+    closed_on_failure,
+    opened_to_read,
+    opened_to_write,
+    stand_in,
+    write_ahead,
+)
+
+_CREATE: Final = (
+    """CREATE TABLE IF NOT EXISTS calls (
+        request_id TEXT NOT NULL, at REAL NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
+        input_tokens INTEGER, output_tokens INTEGER, spent_usd REAL) STRICT""",
+    "CREATE INDEX IF NOT EXISTS calls_at ON calls (at)",
+)
+
+_READERS_MS: Final = 1000
+_AT_ONCE: Final = 200
+_PAUSE_S: Final = 0.05
+"""So many calls are deleted at once; then others who write have their turn."""
+_FORGET: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
+
+
+class KeptCall(msgspec.Struct, kw_only=True):
+    """A forwarded call. at: Unix seconds; model: that the client asked for; request: its JSON; answer: the model's, of
+    a stream all events; tokens and dollars: None where they are not known.
+    """
+
+    request_id: str
+    at: float
+    model: str
+    request: bytes
+    answer: bytes
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    spent_usd: float | None = None
+
+
+_NAMES: Final = KeptCall.__struct_fields__
+# by name: a newer version may add columns to the file while this one serves
+_INSERT: Final = f"INSERT INTO calls ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - columns are constants
+_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S608 - as above
+
+
+class CallStore:
+    """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used.
+
+    read_only: for `calls` alone. The file stays as it is; an older gateway may be serving with it.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with self._using("used"):
+            if read_only:
+                self._db = opened_to_read(path)
+                with closed_on_failure(self._db):
+                    stand_in(self._db, _CREATE)
+                return
+            self._db = opened_to_write(path)
+            with closed_on_failure(self._db):
+                write_ahead(self._db)
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                for statement in _CREATE:
+                    self._db.execute(statement)
+
+    def append(self, records: Sequence[KeptCall]) -> None:
+        """Writes calls, all or none. Raises LedgerError."""
+        rows = [msgspec.structs.astuple(one) for one in records]
+        with self._using("written"), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_INSERT, rows)
+
+    def calls(self) -> list[KeptCall]:
+        """All that are kept, the oldest first. Raises LedgerError."""
+        with self._using("read"):
+            rows = self._db.execute(_SELECT).fetchall()
+        return [KeptCall(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+
+    def forget(self, before: float) -> int:
+        """Deletes the calls before a time, in Unix seconds; how many. Raises LedgerError, some may be deleted then."""
+        forgotten = 0
+        while True:
+            with self._using("written"):
+                deleted = self._db.execute(_FORGET, (before, _AT_ONCE)).rowcount
+            forgotten += deleted
+            if deleted < _AT_ONCE:
+                return forgotten
+            time.sleep(_PAUSE_S)
+
+    def empty_log(self) -> bool:
+        """Brings the file up to date and empties its write-ahead log, where what was deleted still stands, whoever
+        deleted it. False where another program reads it for now. Raises LedgerError."""
+        with self._using("written"):
+            # nobody can write while this waits for those who read
+            self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
+            try:
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+            return not busy
+
+    def close(self) -> None:
+        """Closes the file, once nobody uses it; who comes later gets a LedgerError."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _using(self, what: str) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"the calls kept in {self._path} cannot be {what}: {error}") from error

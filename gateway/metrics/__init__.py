@@ -1,0 +1,1 @@
+"""Prometheus instruments and what moves them."""

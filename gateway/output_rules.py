@@ -1,0 +1,158 @@
+"""An upstream's answer under the rules that read it: let through, redacted, restored or blocked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from classifiers.verdict import Reading, Verdict
+from gateway.answers.parse import AnswerText, read
+from gateway.context import Headers, Reply, RequestContext
+from gateway.errors import Blocked
+from gateway.judge.protocol import Shown
+from gateway.judge.resolve import Pairs, Settling
+from gateway.metrics.observe import Metrics
+from gateway.protocols import sse
+from gateway.redaction.apply import Counts, of_answer, redacting, restore
+from gateway.redaction.placeholders import Placeholders
+from gateway.requests.parse import Request
+from gateway.rules import act
+from gateway.rules.decide import Step, apply, note_flags, note_redacted, note_step, redactions_of
+from gateway.rules.rule import Act, Action, Rule
+from gateway.upstreams.base import Answer
+from gateway.upstreams.stream import hold, note_answer, relay
+
+Ask = Callable[[RequestContext, Sequence[Rule], Sequence[Reading]], Awaitable[Sequence[Verdict]]]
+"""The classifiers' verdicts, one for each reading."""
+
+
+class Output:
+    """What becomes of answers. max_answer_bytes: of a stream that is held back."""
+
+    def __init__(self, *, ask: Ask, settling: Settling, metrics: Metrics, max_answer_bytes: int) -> None:
+        self._ask = ask
+        self._settling = settling
+        self._metrics = metrics
+        self._max_answer_bytes = max_answer_bytes
+
+    async def reply(
+        self,
+        context: RequestContext,
+        request: Request,
+        answer: Answer,
+        *,
+        met: Sequence[Rule],
+        placeholders: Placeholders,
+    ) -> Reply:
+        """met: the rules that the request met, of which those read the answer that read output."""
+        rules = [rule for rule in met if rule.output and answer.status < 300]
+        if answer.chunks is not None:
+            return self._stream(context, request, answer, rules, placeholders)
+        note_answer(context.record, answer.body)
+        if not rules and not placeholders.values:
+            return Reply(status=answer.status, headers=answer.headers, body=answer.body)
+        blocked, body = await self._check(context, rules, answer.body, placeholders, stream=False)
+        if blocked is not None:
+            return act.carry_out(context.record, request, blocked)
+        return Reply(status=answer.status, headers=answer.headers, body=body)
+
+    def _stream(
+        self,
+        context: RequestContext,
+        request: Request,
+        answer: Answer,
+        rules: Sequence[Rule],
+        placeholders: Placeholders,
+    ) -> Reply:
+        assert answer.chunks is not None
+        held = bool(rules or placeholders.values)
+        chunks = relay(
+            context,
+            answer.chunks,
+            strip_usage=not request.wants_usage,
+            max_bytes=self._max_answer_bytes if held else None,
+        )
+        if held:
+
+            async def check(body: bytes) -> Reply | None:
+                blocked, after = await self._check(context, rules, body, placeholders, stream=True)
+                if blocked is None:
+                    return None if after is body else Reply(headers=[], chunks=_once(after))
+                try:
+                    return act.carry_out(context.record, request, blocked)
+                except Blocked as error:
+                    return act.broken_off(error)
+
+            chunks = hold(chunks, check)
+        return Reply(headers=[*sse.HEADERS, *_but_content_type(answer.headers)], chunks=chunks)
+
+    async def _check(
+        self, context: RequestContext, rules: Sequence[Rule], body: bytes, placeholders: Placeholders, *, stream: bool
+    ) -> tuple[Action | None, bytes]:
+        """The block that a rule asks for, if any; and the answer as it is to be sent."""
+        said = read(body, stream=stream)
+        redactions: list[Step] = []
+        async for step in self._steps(context, rules, said, stream=stream):
+            redactions += redactions_of(step)
+            if step.action is None:
+                continue
+            if step.action.act is Act.FLAG:
+                note_flags(context.record, (step,))
+            if step.action.act is Act.BLOCK:
+                return _block(context, step), body
+        if redactions:
+            changed, stopped, counts = of_answer(said, redactions, placeholders)
+            if stopped is not None:
+                return _block(context, stopped), body
+            if changed is not None:
+                self._note(context, redactions[0], counts)
+                body, said = changed, read(changed, stream=stream)
+        restored = restore(said, placeholders.values)
+        return None, body if restored is None else restored
+
+    async def _steps(
+        self, context: RequestContext, rules: Sequence[Rule], said: AnswerText, *, stream: bool
+    ) -> AsyncIterator[Step]:
+        """What each rule makes of the answer, its judge asked where it must be, and only once it is its turn."""
+        if not rules:
+            return
+        texts = tuple(map(str, said.texts))
+        readings = [rule.reading(texts, incomplete=said.incomplete) for rule in rules]
+        pairs = list(zip(rules, await self._ask(context, rules, readings), strict=True))
+        for (rule, verdict), reading in zip(pairs, readings, strict=True):
+            step = apply(rule, verdict)
+            if step.action is not None and step.action.act is Act.ASK:
+                seen = _shown(said, pairs, stream=stream)
+                step = apply(rule, await self._settling.verdict(context, step, reading, seen))
+            yield step
+
+    def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
+        self._metrics.observe_redacted(counts)
+        note_redacted(context.record, counts)
+        if context.record.decision == "forward":
+            context.record.decision = "redact"
+            if not context.record.rule:
+                note_step(context.record, step)
+
+
+def _shown(said: AnswerText, pairs: Pairs, *, stream: bool) -> Shown | None:
+    """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
+    redactions = redacting(pairs)
+    if redactions is None:
+        return None
+    changed, stopped, _ = of_answer(said, redactions, Placeholders())
+    if stopped is not None:
+        return None
+    seen = said if changed is None else read(changed, stream=stream)
+    return Shown(texts=tuple(map(str, seen.texts)))
+
+
+def _block(context: RequestContext, step: Step) -> Action | None:
+    note_step(context.record, step)
+    context.record.decision = "block"
+    return step.action
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def _but_content_type(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if name != b"content-type"]

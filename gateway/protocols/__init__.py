@@ -1,0 +1,1 @@
+"""Wire formats: what OpenAI-compatible clients send and get."""

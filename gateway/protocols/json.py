@@ -1,0 +1,125 @@
+"""JSON as structs: a client's body, or a clear BadRequest; and what an upstream says.
+
+JSON with some of its values replaced; all that does not lie on the way to one of them keeps its bytes.
+
+Whether a key stands twice in one object of a JSON text: some servers take its first value, others its last.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from gateway.errors import BadRequest
+
+T = TypeVar("T")
+_BLANKS: Final = b" " * 16
+
+
+def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+    """The body as a struct. Raises BadRequest saying what does not fit."""
+    try:
+        body.decode()
+        return decode(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8 (byte {error.start})") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {_malformed(decode, body, error)}") from error
+
+
+def of_upstream(decode: Callable[[bytes], T], data: bytes) -> T:
+    """What an upstream says as a struct. Bytes that are no UTF-8, as of a character that a stream cuts in two, are read
+    as clients read them. Raises msgspec.DecodeError and RecursionError."""
+    try:
+        return decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # msgspec 0.23 raises its own error for such bytes, older versions Python's
+        replaced = data.decode(errors="replace").encode()
+        if replaced == data:
+            raise
+    return decode(replaced)
+
+
+def _malformed(decode: Callable[[bytes], T], body: bytes, error: msgspec.DecodeError) -> msgspec.DecodeError:
+    """What is wrong: of an escape that is broken near the end, msgspec says only that the body is cut off there."""
+    try:
+        decode(body + _BLANKS)
+    except msgspec.DecodeError as other:
+        return other
+    return error
+
+
+def _invalid(error: msgspec.ValidationError) -> BadRequest:
+    """msgspec says `Expected …, got … - at `$.model``, or `Object missing required field `model``."""
+    text = str(error)
+    if text.startswith("Object missing required field"):
+        field = text.split("`")[1]
+        return BadRequest(f"{field}: is missing", param=field)
+    what, at, path = text.partition(" - at `$.")
+    field = path.rstrip("`")
+    return BadRequest(f"{field}: {what}" if at else f"the body: {what}", param=field or None)
+
+
+Path = tuple[str | int, ...]
+"""The way to a value: keys of objects, indexes of lists."""
+
+_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_list = msgspec.json.Decoder(list[Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
+    """changes: the new JSON of each value, by its path; none lies within another.
+
+    Of a key that stands twice in an object on the way, the last is kept, which is the one that was read.
+    Raises KeyError or IndexError where a path leads nowhere, and msgspec.DecodeError where it leads through no object.
+    """
+    if () in changes:
+        return changes[()]
+    within: dict[str | int, dict[Path, bytes]] = {}
+    for (first, *rest), value in changes.items():
+        within.setdefault(first, {})[tuple(rest)] = value
+    if not within:
+        return bytes(data)
+    of_keys = isinstance(next(iter(within)), str)
+    holder: dict[str, Raw] | list[Raw] = of_upstream(_object, bytes(data)) if of_keys else _list(data)
+    for key, inner in within.items():
+        holder[key] = Raw(rewrite(holder[key], inner))  # type: ignore[index]
+    return _encode(holder)
+
+
+class _Twice(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def key_twice(data: bytes) -> str | None:
+    """The first key that is found twice in one object, however deep. Raises ValueError where data is no JSON, and
+    RecursionError."""
+    try:
+        _decoder.decode(str(data, "utf-8"))
+    except _Twice as found:
+        return found.key
+    return None
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Keeps nothing of an object, since only its keys are looked at."""
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _Twice(key)
+        seen.add(key)
+
+
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, strict=False)
+"""Numbers stay text: one of thousands of digits is none to Python."""

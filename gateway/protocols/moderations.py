@@ -1,0 +1,73 @@
+"""POST /v1/moderations in OpenAI's shape.
+
+The categories of OpenAI's moderation endpoint.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+CATEGORIES: Final = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+"""A policy's `taxonomy: {openai: …}` names them; its other labels join them under their own names."""
+
+
+class ModerationRequest(Struct):
+    """`input`: a text, a list of texts, or a list of text parts (which are one input)."""
+
+    input: str | list[Raw]
+    model: str | None = None
+
+
+class ModerationPart(Struct):
+    """A part of a multi-part input."""
+
+    type: str
+    text: str | None = None
+
+
+class ModerationResult(Struct):
+    """What was found in one input."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+
+
+class ModerationAnswer(Struct):
+    """The whole answer."""
+
+    id: str
+    model: str
+    results: list[ModerationResult]
+
+
+class HeardResult(Struct):
+    """What a moderation endpoint found in one input, as far as a judge is heard. categories: None, of which a model
+    knows nothing."""
+
+    categories: dict[str, bool | None]
+
+
+class HeardModeration(Struct):
+    """A moderation endpoint's answer."""
+
+    results: list[HeardResult]
+
+
+decode_heard = msgspec.json.Decoder(HeardModeration).decode

@@ -1,1 +1,0 @@
-"""Which text of a request a rule reads."""

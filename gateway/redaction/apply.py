@@ -1,0 +1,189 @@
+"""The redactions that rules decided, carried out on a request or an answer. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import Raw
+
+from classifiers.verdict import Abstention, Verdict
+from gateway.answers.parse import AnswerText
+from gateway.protocols import chat
+from gateway.protocols.json import Path, rewrite
+from gateway.redaction.placeholders import (
+    Edit,
+    Placeholders,
+    RedactedSpan,
+    Unredactable,
+    apart,
+    edits,
+    holds_json,
+    replace_spans,
+    restoring,
+    spread,
+)
+from gateway.requests.messages import Turn, text_paths
+from gateway.requests.parse import Request
+from gateway.rules.decide import Decision, Step, apply, redactions_of
+from gateway.rules.rule import Act, Action, Rule
+
+Counts = Mapping[tuple[str, str], int]
+"""How many places were replaced, by rule and kind."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Redacted:
+    """edits: of each text that changes, by its index. failed: the steps of which something could not be replaced."""
+
+    edits: dict[int, list[Edit]] = field(default_factory=dict)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed: list[Step] = field(default_factory=list)
+
+    def blocking(self) -> Step | None:
+        """The first step that failed whose rule then blocks, as that block."""
+        for step in self.failed:
+            action = step.rule.otherwise[Abstention.BROKEN.value]
+            if action.act is Act.BLOCK:
+                verdict = replace(step.verdict, abstention=Abstention.BROKEN, doubt=None, reason="cannot be redacted")
+                return replace(step, verdict=verdict, label=None, action=action, ends=True)
+        return None
+
+
+def of_request(
+    request: Request, turns: Sequence[Turn], decision: Decision, placeholders: Placeholders
+) -> tuple[Request, Decision, Counts]:
+    """The request as it is to be forwarded; or the decision to block it, where something cannot be redacted."""
+    where = {path: place for place, path in enumerate(path for turn in turns for path in turn.paths)}
+    texts = [text for turn in turns for text in turn.texts]
+    arguments = [path[-1] == "arguments" for path in where]
+    marks: dict[int, list[tuple[Step, RedactedSpan]]] = {}
+    for step in decision.redactions:
+        paths = text_paths(turns, step.rule.roles, last=step.rule.last_turn)
+        for text, mark in marks_of(step):
+            marks.setdefault(where[paths[text]], []).append((step, mark))
+    redacted = _redacted(texts, arguments, marks, decision.redactions, placeholders)
+    stopped = redacted.blocking()
+    if stopped is not None:
+        return request, replace(decision, act=Act.BLOCK, step=stopped, redactions=()), {}
+    if not redacted.edits:
+        return request, replace(decision, act=Act.FORWARD, redactions=()), {}
+    ways = list(where)
+    changes: dict[Path, bytes] = {
+        ways[place]: chat.encode(replace_spans(texts[place], edits)) for place, edits in redacted.edits.items()
+    }
+    messages = Raw(rewrite(request.messages, changes))
+    fields = {**request.fields, "messages": messages}
+    return replace(request, messages=messages, fields=fields), decision, redacted.counts
+
+
+def as_sent(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
+    """The request redacted by whichever of its rules redact; None where something cannot be redacted."""
+    steps = redacting(pairs)
+    if not steps:
+        return request if steps is not None else None
+    decision = Decision(act=Act.REDACT, step=steps[0], flags=(), steps=steps, redactions=steps)
+    redacted, decision, _ = of_request(request, turns, decision, Placeholders())
+    return None if decision.act is Act.BLOCK else redacted
+
+
+def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
+    """The redactions of all that verdicts point at, whatever else they call for; None where a rule that redacts blocks
+    what its classifier has not read."""
+    if any(rule.redacts and _unknown(rule, verdict) for rule, verdict in pairs):
+        return None
+    steps = (apply(rule, replace(verdict, abstention=None, doubt=None)) for rule, verdict in pairs)
+    return tuple(redaction for step in steps for redaction in redactions_of(step))
+
+
+def _unknown(rule: Rule, verdict: Verdict) -> bool:
+    unread = verdict.abstention in (Abstention.UNREAD, Abstention.BROKEN)
+    return unread and rule.otherwise[str(verdict.abstention)].act is Act.BLOCK
+
+
+def of_answer(
+    said: AnswerText, steps: Sequence[Step], placeholders: Placeholders
+) -> tuple[bytes | None, Step | None, Counts]:
+    """The answer's new bytes, None where nothing changes; or the step that blocks it."""
+    marks: dict[int, list[tuple[Step, RedactedSpan]]] = {}
+    for step in steps:
+        for text, mark in marks_of(step):
+            marks.setdefault(text, []).append((step, replace(mark, restore=False)))
+    texts = [str(text) for text in said.texts]
+    redacted = _redacted(texts, [text.arguments for text in said.texts], marks, steps, placeholders)
+    stopped = redacted.blocking()
+    if stopped is not None or not redacted.edits:
+        return None, stopped, {}
+    return _with_edits(said, redacted.edits), None, redacted.counts
+
+
+def restore(said: AnswerText, values: Mapping[str, str]) -> bytes | None:
+    """The answer's bytes with values in place of their placeholders; None where it has none of those."""
+    texts = [str(text) for text in said.texts]
+    edits = {
+        index: made
+        for index, (text, whole) in enumerate(zip(said.texts, texts, strict=True))
+        if (made := restoring(whole, values, is_json=text.arguments or holds_json(whole)))
+    }
+    return _with_edits(said, edits) if edits else None
+
+
+def marks_of(step: Step) -> Iterator[tuple[int, RedactedSpan]]:
+    """(index of the text that the rule reads, place) of each passage and each slot's value that a rule redacts."""
+    verdict, rule = step.verdict, step.rule
+    for passage in verdict.spans:
+        action = rule.then.get(passage.label)
+        if action is not None and action.act is Act.REDACT:
+            yield passage.text, _mark(passage.start, passage.end, passage.kind, rule, action)
+    if step.action is not None and step.action.act is Act.REDACT:
+        for value in verdict.slots:
+            if value.slot in rule.redacts:
+                mark = _mark(value.start, value.end, value.slot, rule, step.action)
+                yield value.text, replace(mark, guessed=True)
+
+
+def _mark(start: int, end: int, kind: str, rule: Rule, action: Action) -> RedactedSpan:
+    return RedactedSpan(start=start, end=end, kind=kind, rule=rule.name, restore=action.restore)
+
+
+def _redacted(
+    texts: Sequence[str],
+    arguments: Sequence[bool],
+    marks: Mapping[int, Sequence[tuple[Step, RedactedSpan]]],
+    steps: Sequence[Step],
+    placeholders: Placeholders,
+) -> Redacted:
+    """arguments: which texts are those of calls, which must stay JSON; any other that is JSON does so if it can."""
+    # a label of a policy with slots may hold though no value is given: then there is nothing to hide
+    redacted = Redacted(
+        failed=[step for step in steps if not step.rule.slots and not any(True for _ in marks_of(step))]
+    )
+    for place, (text, strict) in enumerate(zip(texts, arguments, strict=True)):
+        own = marks.get(place)
+        if own is None:
+            placeholders.see(text)
+            continue
+        parted = apart(text, (mark for _, mark in own), is_json=holds_json(text))
+        try:
+            edits = _edits(text, parted, placeholders, strict=strict)
+        except Unredactable:
+            redacted.failed += [step for step, _ in own]
+            continue
+        if edits:
+            redacted.edits[place] = edits
+            redacted.counts.update((mark.rule, mark.kind) for mark in parted)
+    return redacted
+
+
+def _edits(text: str, marks: Sequence[RedactedSpan], placeholders: Placeholders, *, strict: bool) -> list[Edit]:
+    try:
+        return edits(text, marks, placeholders, is_json=strict or holds_json(text))
+    except Unredactable:
+        if strict:
+            raise
+        return edits(text, marks, placeholders)
+
+
+def _with_edits(said: AnswerText, edits: Mapping[int, Sequence[Edit]]) -> bytes:
+    return said.with_pieces(
+        {index: spread([piece.text for piece in said.texts[index].pieces], made) for index, made in edits.items()}
+    )

@@ -1,0 +1,88 @@
+"""Bytes → a thin view of a chat request. Fields that are not looked at keep their bytes for the forward."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from gateway.context import RequestedModel, UpstreamModel
+from gateway.errors import BadRequest
+from gateway.protocols import chat
+from gateway.protocols.json import decoded
+
+_LONGEST_MODEL: Final = 256
+_MOST_CHOICES: Final = 128
+"""OpenAI's own bound; an answer made here has each choice in memory."""
+
+
+_KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
+_READ: Final = ("messages", "tools", "functions", "response_format")
+"""What a model is shown, and its provider counts as input."""
+# within a string both quotes would be escaped
+_ATTACHED: Final = re.compile(rb'"(?:image_url|video_url|input_audio|file)"\s*:')
+_BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|(?:data|file_data)"\s*:\s*")[^"]*"')
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A chat request. fields: every top-level field, its value's bytes as they came. path: of the endpoint that it is
+    sent to, below an upstream's address."""
+
+    model: RequestedModel
+    stream: bool
+    wants_usage: bool
+    wants_schema: bool
+    choices: int
+    messages: msgspec.Raw
+    fields: dict[str, msgspec.Raw]
+    path: str = "/chat/completions"
+
+    @property
+    def attaches(self) -> bool:
+        """Whether images, audio or files go along: their bytes say nothing of their tokens."""
+        return _ATTACHED.search(self.messages) is not None
+
+    @property
+    def prompt_bytes(self) -> int:
+        """The size of the text that a model would read."""
+        size = sum(len(self.fields[name]) for name in _READ if name in self.fields)
+        return size - sum(len(found[0]) for found in _BASE64.finditer(self.messages)) if self.attaches else size
+
+    def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
+        """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""
+        fields = self.fields
+        if str(model) != str(self.model):
+            fields = {**fields, "model": msgspec.Raw(chat.encode(model))}
+        if ask_usage and self.stream and not self.wants_usage:
+            options = chat.decode_options(fields.get("stream_options", b"null")) or {}
+            options["include_usage"] = msgspec.Raw(b"true")
+            fields = {**fields, "stream_options": msgspec.Raw(chat.encode(options))}
+        return chat.encode(fields)
+
+
+def parse_chat(body: bytes) -> Request:
+    """Reads a body. Raises BadRequest naming what is wrong and, where it can be told, the field."""
+    view = decoded(chat.decode_request, body)
+    fields = chat.decode_fields(body)
+    for key in fields:
+        # some servers match keys whatever their case, in all of Unicode: \u017f is an s to them
+        if key not in _KNOWN and key.casefold() in _KNOWN:
+            raise BadRequest(f"{key}: is written {key.casefold()}", param=key)
+    if not view.model:
+        raise BadRequest("model: must not be empty", param="model")
+    if len(view.model) > _LONGEST_MODEL:
+        raise BadRequest(f"model: must not be over {_LONGEST_MODEL} characters", param="model")
+    if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
+        raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
+    if not bytes(view.messages).lstrip().startswith(b"["):
+        raise BadRequest("messages: must be a list of messages", param="messages")
+    return Request(
+        model=RequestedModel(view.model),
+        stream=bool(view.stream),
+        wants_usage=bool(view.stream_options and view.stream_options.include_usage),
+        wants_schema=bool(view.response_format and view.response_format.type == "json_schema"),
+        choices=view.n or 1,
+        messages=view.messages,
+        fields=fields,
+    )

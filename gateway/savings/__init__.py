@@ -1,1 +1,0 @@
-"""What calls cost, and what calls not made would have cost."""

@@ -1,0 +1,1 @@
+"""The models and rules in use: loaded, reloaded, retrained."""

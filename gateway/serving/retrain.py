@@ -1,0 +1,208 @@
+"""Learning from traffic: a rule's classifier is trained on what the model answered, tried beside the one in use, and
+takes over when it answers more calls under the same bound.
+
+Training is another process of the lowest priority. What it makes is proposed, not put in use; every call that a coin
+chooses then certifies it too. It takes over when, in each contract of the rules that bind the classifier, its certified
+threshold lets through no fewer of the latest chosen calls than the one in use, and more in at least one. Texts are
+handed to it through a pipe: no file but the ledger's holds them.
+
+How to start this very program once more.
+"""
+
+import asyncio
+import json
+import logging
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from classifiers.errors import ArtifactError
+from classifiers.model.registry import Registry
+from classifiers.policy import OTHER, Policy
+from gateway.config.load import Loaded, load_policy, policy_file
+from gateway.config.problems import ConfigError
+from gateway.config.rules import Retrain, RuleSettings
+from gateway.contracts.owner import Owner
+from gateway.contracts.scope import among
+from gateway.ledger.store import LedgerError
+from gateway.metrics.observe import Metrics
+from gateway.serving.snapshot import Snapshot, Snapshots, train_command
+
+
+def this_program() -> list[str]:
+    """The command without its arguments; it finds this Offramp, not a module of the same name in the folder that it is
+    started in."""
+    here = Path(__file__).resolve().parents[2] == Path.cwd().resolve()
+    return [sys.executable, *([] if here else ["-P"]), "-m", "gateway"]
+
+
+_log = logging.getLogger(__name__)
+_LONGEST_TRIAL: Final = 4000
+"""Pairs of calls, forwarded for any reason, after which a version that has not outdone the one in use is withdrawn."""
+_DONE: Final = 0
+_GOAL_MISSED: Final = 3
+"""Exit codes of `offramp train`."""
+_SHOWN: Final = 2000
+_REST_S: Final = 3600.0
+_LONGEST_REST_S: Final = 86400.0
+"""After a training of a rule that failed, and twice as long after each further one: its reason may last."""
+_TAKING_BACK_S: Final = 5.0
+"""For a training that is told to stop to take back what it began."""
+
+
+class _Failed(Exception):
+    """A training came to nothing; the message says why."""
+
+
+class Retrainer:
+    """Of all rules of a gateway that retrain. clock: seconds that are never set back."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        owner: Owner,
+        in_use: Snapshots,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loaded = loaded
+        self._registry = Registry(loaded.models_dir)
+        self._owner = owner
+        self._in_use = in_use
+        self._metrics = metrics
+        self._clock = clock
+        self._training: asyncio.Task[None] | None = None
+        self._rests: dict[str, tuple[float, float]] = {}
+
+    async def look(self) -> None:
+        """Does what is due: trains, promotes, withdraws."""
+        try:
+            for rule in self._loaded.settings.rules:
+                if rule.retrain is not None:
+                    await self._look_at(rule, rule.retrain)
+        except (LedgerError, ArtifactError, OSError) as error:
+            _log.error("%s", error)
+
+    async def close(self) -> None:
+        """Ends a training that is running."""
+        if self._training is not None:
+            self._training.cancel()
+            await asyncio.gather(self._training, return_exceptions=True)
+
+    async def _look_at(self, rule: RuleSettings, retrain: Retrain) -> None:
+        edition = self._in_use.edition
+        tried = edition.proposed.get(rule.classifier)
+        proposed = self._registry.proposed(rule.classifier)
+        if tried is not None:
+            if proposed == tried:
+                # what has just been promoted or withdrawn is in the edition until the next reload
+                await self._judge(rule, tried, edition.versions[rule.classifier])
+            return
+        busy = self._training is not None and not self._training.done()
+        until, _ = self._rests.get(rule.name, (-math.inf, 0.0))
+        if busy or proposed is not None or self._clock() < until:
+            return
+        labels = among(rule.classifier, _labels(edition, rule))
+        # each version that is tried spends of α and of answers: the next one is to know twice as much
+        since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
+        if since >= max(retrain.every, last):
+            self._training = asyncio.create_task(self._try_to_train(rule, edition))
+
+    async def _judge(self, rule: RuleSettings, tried: str, current: str) -> None:
+        trial = await self._owner.trial(rule.classifier, tried, current=current)
+        if (self._registry.proposed(rule.classifier), self._registry.named(rule.classifier)) != (tried, current):
+            # another was put there by hand meanwhile, of which the trial says nothing
+            return
+        if trial.outdoes:
+            await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
+            self._ended(rule, "promoted", f"version {tried} answers more than {current} under the same bound")
+        elif trial.pairs >= _LONGEST_TRIAL or not trial.hopeful:
+            self._registry.withdraw(rule.classifier)
+            self._ended(rule, "withdrawn", f"version {tried} did not outdo {current} within {trial.pairs} pairs")
+
+    async def _try_to_train(self, rule: RuleSettings, edition: Snapshot) -> None:
+        try:
+            outcome, why = await self._train(rule, edition)
+            self._rests.pop(rule.name, None)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it; it is told, counted, and tried again
+            _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
+            rest = min(2 * rest, _LONGEST_REST_S)
+            self._rests[rule.name] = self._clock() + rest, rest
+            outcome, why = "failed", f"{error}; it is tried again in {rest / 3600:g} h"
+            if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
+                # a fault, which would go unheard otherwise
+                _log.exception("a training")
+        self._ended(rule, outcome, why)
+
+    async def _train(self, rule: RuleSettings, edition: Snapshot) -> tuple[str, str]:
+        """The outcome, proposed or refused, and why. Where it is cut off it will have been none."""
+        file = policy_file(self._loaded, rule.classifier)
+        policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
+        labels = _labels(edition, rule)
+        if policy.name != rule.classifier:
+            raise _Failed(f"{file}: its name: is {policy.name}, not {rule.classifier}, which is to be trained")
+        if _named(policy) != labels:
+            # labels in their order are part of a contract: none that the trial certifies would stand
+            raise _Failed(
+                f"{file} names other labels than the version in use, or in another order; "
+                f"run: {train_command(file, self._loaded)}"
+            )
+        of = among(rule.classifier, labels)
+        began = time.time()
+        texts = await self._owner.ask(lambda store: store.texts(rule.name, of))
+        await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=of))
+        _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
+        code, said = await self._run(rule, texts)
+        if code not in (_DONE, _GOAL_MISSED):
+            raise _Failed(f"the training ended with {code}\n{said}")
+        await self._owner.ask(lambda store: store.trained(rule.name, began))
+        if code == _DONE:
+            return "proposed", "the new version is tried beside the one in use"
+        why = "it misses its goals or its tests, or does worse than the one in use"
+        return "refused", f"{why}; see offramp train's report\n{said}"
+
+    async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
+        """The training's exit code, and the end of what it said. texts: (text, label)."""
+        calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
+        command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
+        command += ["--calls", "--models", str(self._loaded.models_dir), "--beside", "--yes"]
+        nice = shutil.which("nice")
+        process = await asyncio.create_subprocess_exec(
+            *([nice, "-n", "19"] if nice else []),
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            said, _ = await process.communicate(calls.encode())
+        except asyncio.CancelledError:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _TAKING_BACK_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            raise
+        return process.returncode or 0, said.decode(errors="replace")[-_SHOWN:]
+
+    def _ended(self, rule: RuleSettings, outcome: str, why: str) -> None:
+        self._metrics.retrainings.labels(rule.name, outcome).inc()
+        log = _log.error if outcome == "failed" else _log.warning
+        log("rule %s: %s: %s", rule.name, outcome, why)
+
+
+def _named(policy: Policy) -> tuple[str, ...]:
+    """All that a classifier of this policy can name, as rules have it."""
+    return (*policy.labels, *((OTHER,) if policy.other else ()))
+
+
+def _labels(edition: Snapshot, rule: RuleSettings) -> tuple[str, ...]:
+    """All that the rule's classifier can name."""
+    return next(one.names.labels for one in edition.rules if one.name == rule.name)

@@ -1,0 +1,146 @@
+"""Sends a call to its targets in order: the next one where a target fails before the first byte of an answer.
+
+An upstream that is asked again where it could not be reached or was overloaded, before any byte of an answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.context import Headers, RequestContext
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.metrics.observe import Metrics
+from gateway.requests.parse import Request
+from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
+
+_log = logging.getLogger(__name__)
+_KEY_REFUSED = 401
+_SILENT_S = 10.0
+"""After a line about an upstream that gave no answer, until the next."""
+_TRY_NEXT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Forwarder:
+    """The configured upstreams, as one place to send a request to."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], metrics: Metrics) -> None:
+        self._upstreams = upstreams
+        self._metrics = metrics
+        self._calls = {name: metrics.upstream_calls.labels(name) for name in upstreams}
+        self._silent_until: dict[str, float] = {}
+
+    async def send(
+        self, context: RequestContext, request: Request, targets: Sequence[Target], headers: Headers
+    ) -> Answer:
+        """The first target's answer that is no failure, or the last target's whatever it is.
+
+        Raises UpstreamFailed or UpstreamTimeout where the last target gave none, BadRequest where a target does not
+        take the request: what the client has to mend is not tried elsewhere.
+        """
+        for index, target in enumerate(targets[:-1]):
+            self._count_fallback(index, target)
+            try:
+                answer = await self._try(context, request, target, headers)
+            except (UpstreamFailed, UpstreamTimeout) as error:
+                if isinstance(error, AnswerLost | AnswerStalled) and not isinstance(error, CallDropped):
+                    raise
+                _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
+                if isinstance(error, UpstreamTimeout | CallDropped):
+                    # it may have taken the call, and the request's row is about the one that is asked last
+                    context.untold = True
+                    self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
+                continue
+            if answer.status not in _TRY_NEXT:
+                return answer
+            _log.warning("upstream %s answered %d; the next one is asked", target.upstream, answer.status)
+        self._count_fallback(len(targets) - 1, targets[-1])
+        return await self._try(context, request, targets[-1], headers)
+
+    def _count_fallback(self, index: int, target: Target) -> None:
+        if index:
+            self._metrics.fallbacks.labels(target.upstream).inc()
+
+    async def _try(self, context: RequestContext, request: Request, target: Target, headers: Headers) -> Answer:
+        upstream = self._upstreams[target.upstream]
+        record = context.record
+        record.upstream, record.upstream_model, record.notional = target.upstream, target.model, upstream.notional
+        call = UpstreamCall(
+            model=target.model,
+            body=request.body_for(target.model, ask_usage=upstream.ask_usage),
+            stream=request.stream,
+            path=request.path,
+            headers=headers,
+        )
+        self._calls[target.upstream].inc()
+        context.failed_s = record.provider_s or 0.0
+        started = time.perf_counter()
+        try:
+            answer = await upstream.send(call)
+        except (UpstreamFailed, UpstreamTimeout) as error:
+            self._metrics.upstream_failures.labels(target.upstream, error.code).inc()
+            self._tell(context, target, error)
+            raise
+        finally:
+            record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
+        if answer.status == _KEY_REFUSED:
+            # the client's own key is in order, and the provider's words may hold a part of the gateway's
+            self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
+            _log.error("upstream %s refuses the gateway's API key", target.upstream)
+            raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
+        if answer.status >= 500 or answer.status in _TRY_NEXT:
+            self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
+        return answer
+
+    def _tell(self, context: RequestContext, target: Target, error: ApiError) -> None:
+        """Says why there was no answer, to whoever runs the gateway; of one upstream once in some seconds."""
+        now = time.monotonic()
+        if now < self._silent_until.get(target.upstream, 0.0):
+            return
+        self._silent_until[target.upstream] = now + _SILENT_S
+        _log.warning("%s: %s%s", context.record.request_id, error.message, _why(error.__cause__))
+
+    async def close(self) -> None:
+        """Closes every upstream's connections."""
+        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+
+
+def _why(cause: BaseException | None) -> str:
+    """The system's own words; of others the name alone, since theirs may hold what was asked, or a part of a key."""
+    if cause is None:
+        return ""
+    return f" ({type(cause).__name__}: {cause})" if isinstance(cause, OSError) else f" ({type(cause).__name__})"
+
+
+_PASSING: Final = frozenset({502, 503, 504})
+_FIRST_WAIT_S: Final = 0.1
+
+
+class Retrying:
+    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough; nor is a call that may have
+    been taken, whose answer was lost on its way or never began."""
+
+    def __init__(self, inner: Upstream, retries: int) -> None:
+        self.name = inner.name
+        self.notional = inner.notional
+        self.ask_usage = inner.ask_usage
+        self._inner = inner
+        self._retries = retries
+
+    async def send(self, call: UpstreamCall) -> Answer:
+        for attempt in range(self._retries):
+            try:
+                answer = await self._inner.send(call)
+            except AnswerLost:
+                raise
+            except UpstreamFailed:
+                pass
+            else:
+                if answer.status not in _PASSING:
+                    return answer
+            await asyncio.sleep(_FIRST_WAIT_S * 2**attempt)
+        return await self._inner.send(call)
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -1,1 +1,0 @@
-"""The shapes of OpenAI's API as structs; no behaviour."""

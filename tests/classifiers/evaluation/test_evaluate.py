@@ -1,0 +1,276 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from classifiers.evaluation.evaluate import evaluate, top
+from classifiers.evaluation.metrics import wilson
+from classifiers.policy import OTHER, Policy
+from classifiers.runtime.thresholds import name_one
+from classifiers.training.examine import names as figures
+from classifiers.verdict import Abstention, Verdict
+
+LABELS = ("card_arrival", "exchange_rate", "lost_card")
+
+
+def says(label: str, confidence: float) -> Verdict:
+    rest = (1 - confidence) / 3
+    scores = {name: confidence if name == label else rest for name in LABELS}
+    return Verdict(classifier="bank", version="", labels=(label,), confidence=confidence, scores=scores)
+
+
+def unsure(verdict: Verdict) -> Verdict:
+    return replace(verdict, labels=(), abstention=Abstention.UNSURE)
+
+
+def flags(*labels: str, doubt: bool = False, **scores: float) -> Verdict:
+    return Verdict(
+        classifier="safe",
+        version="",
+        labels=labels,
+        scores={"violence": 0.0, "jailbreak": 0.0, **scores},
+        abstention=Abstention.UNSURE if doubt else None,
+    )
+
+
+def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        says("card_arrival", 0.9),
+        says("card_arrival", 0.95),
+        unsure(says("lost_card", 0.4)),
+        says(OTHER, 0.7),
+        says("lost_card", 0.8),
+    ]
+    truths = [("card_arrival",), ("exchange_rate",), ("lost_card",), ("other",), ("none",)]
+    found = evaluate(make_policy(), list("abcde"), truths, verdicts)
+    assert found["accuracy"] == 0.6
+    assert found["interval"][0] < 0.6 < found["interval"][1]
+    assert (found["answered"], found["error"]) == (0.6, pytest.approx(2 / 3, abs=1e-4))
+    scope = found["out_of_scope"]
+    assert (scope["rows"], scope["answered"], scope["false_other"]) == (2, 0.5, 0.0)
+    assert [(error["text"], error["truth"], error["said"]) for error in found["errors"]] == [
+        ("b", "exchange_rate", "card_arrival"),
+        ("e", "other", "lost_card"),
+    ]
+    doubted = [one["text"] for texts in found["confusion"]["texts"] for one in texts if one.get("doubt")]
+    assert doubted == ["c"]
+    card = found["labels"]["card_arrival"]
+    assert (card["precision"], card["recall"], card["support"]) == (0.5, 1.0, 1)
+    matrix = found["confusion"]
+    assert [matrix["labels"][matrix["cells"][0][i]] for i in (0, 1)] == ["card_arrival", "card_arrival"]
+    assert sum(count for *_, count in matrix["cells"]) == 5
+    assert found["risk_coverage"][-1]["answered"] == 0.8
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
+
+
+def test_the_curve_passes_through_what_is_answered(make_policy: Callable[..., Policy]) -> None:
+    foreign = replace(unsure(says("lost_card", 0.99)), abstention=Abstention.LANGUAGE)
+    verdicts = [*[says(OTHER, 0.99)] * 6, *[says("card_arrival", 0.9)] * 4, foreign]
+    truths = [*[("other",)] * 6, *[("card_arrival",)] * 3, ("lost_card",), ("lost_card",)]
+    found = evaluate(make_policy(), list("abcdefghijk"), truths, verdicts)
+    assert found["risk_coverage"] == [{"act": 0.9, "answered": found["answered"], "error": found["error"]}]
+    assert (found["answered"], found["error"]) == (round(4 / 11, 5), 0.25)
+
+
+def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
+    open_slot = replace(unsure(says("lost_card", 0.99)), missing=("time",))
+    novel = replace(unsure(says("lost_card", 0.99)), reason=name_novel())
+    verdicts = [says("card_arrival", 0.9), open_slot, novel, unsure(says("card_arrival", 0.4))]
+    found = evaluate(make_policy(), list("abcd"), [("card_arrival",)] * 4, verdicts)
+    assert found["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.4, "answered": 0.5, "error": 0.0},
+    ]
+
+
+def name_novel() -> str:
+    """Why a text is not named that is unlike the training's, where the policy knows no `other`."""
+    return name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
+
+
+def test_what_novelty_made_other_has_no_part_in_calibration(make_policy: Callable[..., Policy]) -> None:
+    novel = replace(says("card_arrival", 0.9), labels=(OTHER,), confidence=0.1)
+    verdicts = [novel, says(OTHER, 0.7), says("card_arrival", 0.9)]
+    found = evaluate(make_policy(), list("abc"), [("other",), ("other",), ("card_arrival",)], verdicts)
+    assert found["accuracy"] == 1.0
+    assert [(entry["confidence"], entry["rows"]) for entry in found["reliability"]] == [(0.7, 1), (0.9, 1)]
+    assert found["ece"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("scores", [{}, dict.fromkeys(LABELS, 0.0)])
+@pytest.mark.parametrize("other", ["anything else", None])
+def test_a_text_without_anything_to_read_is_certain_of_nothing(
+    make_policy: Callable[..., Policy], scores: dict[str, float], other: str | None
+) -> None:
+    unread = Verdict(classifier="bank", version="", scores=scores, abstention=Abstention.UNREAD)
+    verdicts = [unread, says("card_arrival", 0.9), replace(says(OTHER, 1.0), confidence=1.0)]
+    truths = [("card_arrival",), ("card_arrival",), ("other",)]
+    found = evaluate(make_policy(other=other), list("abc"), truths, verdicts)
+    assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("a", 0.0)]
+    assert [entry["rows"] for entry in found["reliability"]] == [2]
+    assert found["answered"] == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_an_error_that_is_not_answered_is_marked(make_policy: Callable[..., Policy]) -> None:
+    wrong = says("card_arrival", 0.9)
+    abroad = replace(wrong, labels=(), abstention=Abstention.LANGUAGE)
+    found = evaluate(make_policy(), list("abc"), [("lost_card",)] * 3, [wrong, unsure(wrong), abroad])
+    assert [(error["said"], error.get("doubt", False)) for error in found["errors"]] == [
+        ("card_arrival", False),
+        ("card_arrival", True),
+        ("card_arrival", True),
+    ]
+
+
+def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
+    found = evaluate(make_policy(), ["a" * 1_000_000], [("exchange_rate",)], [says("card_arrival", 0.9)])
+    assert len(found["errors"][0]["text"]) == 600
+
+
+def test_the_likeliest_label_counts_even_where_it_was_not_certain_enough() -> None:
+    assert top(unsure(says("lost_card", 0.4))) == ("lost_card", 0.4)
+    hidden = Verdict(classifier="bank", version="", scores={"card_arrival": 0.2, "lost_card": 0.1})
+    assert top(hidden) == (OTHER, pytest.approx(0.7))
+
+
+def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        flags("violence", violence=0.9),
+        flags(doubt=True, violence=0.4),
+        flags(jailbreak=0.1),
+        flags("jailbreak", jailbreak=0.6),
+        flags(doubt=True, jailbreak=0.3),
+    ]
+    truths: list[tuple[str, ...]] = [("violence",), ("violence",), (), ("none",), ()]
+    found = evaluate(make_policy("safety"), list("abcde"), truths, verdicts)
+    assert (found["flagged"]["harmful"], found["flagged"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
+    assert (found["doubted"]["harmful"], found["doubted"]["harmless"]) == (0.5, pytest.approx(1 / 3, abs=1e-4))
+    assert found["accuracy"] == 0.6
+    assert found["labels"]["violence"]["auprc"] == 1.0
+    assert found["labels"]["violence"]["recall_at_1pct_false_alarms"] == 1.0
+    assert found["labels"]["jailbreak"]["auprc"] is None
+    said = {error["text"]: (error["said"], error["confidence"]) for error in found["errors"]}
+    assert said == {"b": ("unsure", 0.4), "d": ("jailbreak", 0.6)}
+    matrix = found["confusion"]
+    cells = {tuple(matrix["labels"][i] for i in cell[:2]): cell[2] for cell in matrix["cells"]}
+    assert cells == {
+        ("violence", "violence"): 1,
+        ("violence", "none"): 1,
+        ("none", "jailbreak"): 1,
+        ("none", "none"): 2,
+    }
+
+
+def test_of_several_topics_it_shows_what_is_answered_and_wrong(make_policy: Callable[..., Policy]) -> None:
+    names = ("card_arrival", "lost_card")
+    verdicts = [says(names[0], 0.9), says(names[0], 0.8), unsure(says(names[1], 0.4)), says(names[1], 0.7)]
+    verdicts[3] = replace(verdicts[3], labels=names)
+    truths = [(names[0],), names, (names[1],), names]
+    found = evaluate(make_policy("topic", multi_label=True, other=None), list("abcd"), truths, verdicts)
+    assert (found["answered"], found["error"]) == (0.75, pytest.approx(1 / 3, abs=1e-4))
+    assert found["error_interval"] == wilson(1, 3)
+    policy = make_policy("topic", multi_label=True, other=None)
+    assert {"answered", "error"} <= set(figures(policy, suite=False))
+
+
+def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    verdicts = [flags(violence=0.45), flags("jailbreak", jailbreak=0.99), flags("violence", violence=0.8)]
+    found = evaluate(policy, list("abc"), [("violence",), ("violence",), ("violence",)], verdicts)
+    assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("b", 1.0), ("a", 0.55)]
+
+
+def test_of_several_topics_calibration_is_of_each_label(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    verdicts = [flags("violence", violence=1.0), flags("jailbreak", jailbreak=1.0)]
+    right = evaluate(policy, list("ab"), [("violence",), ("jailbreak",)], verdicts)
+    assert right["ece"] == 0.0
+    assert [(entry["confidence"], entry["rows"]) for entry in right["reliability"]] == [(0.0, 2), (1.0, 2)]
+    assert evaluate(policy, list("ab"), [("jailbreak",), ("violence",)], verdicts)["ece"] == 1.0
+
+
+def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        says("card_arrival", 0.9),
+        unsure(says("card_arrival", 0.4)),
+        says("lost_card", 0.8),
+        says(OTHER, 0.7),
+        replace(unsure(says("card_arrival", 0.4)), scores={}),
+    ]
+    truths = [("card_arrival",), ("card_arrival",), ("lost_card",), ("other",), ("exchange_rate",)]
+    found = evaluate(make_policy(), list("abcde"), truths, verdicts)
+    assert {name: one["auprc"] for name, one in found["labels"].items()} == {
+        "card_arrival": 1.0,
+        "exchange_rate": 0.2,
+        "lost_card": 1.0,
+        "other": 1.0,
+    }
+    assert found["labels"]["exchange_rate"]["recall_at_1pct_false_alarms"] == 0.0
+    assert found["macro"]["auprc"] == 0.8
+    assert found["macro"]["recall_at_1pct_false_alarms"] == 0.75
+
+
+def test_where_all_text_is_of_a_label_nothing_is_parted_from_it(make_policy: Callable[..., Policy]) -> None:
+    one = evaluate(make_policy(), ["a"], [("lost_card",)], [says("card_arrival", 0.9)])
+    assert one["labels"]["lost_card"]["auprc"] is None
+    assert set(one["macro"].values()) == {None}
+    harm = evaluate(make_policy("safety"), ["a"], [("violence",)], [flags(violence=0.1)])
+    assert (harm["any"]["auprc"], harm["any"]["precision_recall"], harm["labels"]["violence"]["auprc"]) == (
+        None,
+        [],
+        None,
+    )
+
+
+def test_without_an_other_no_text_ranks_as_one(make_policy: Callable[..., Policy]) -> None:
+    scores = [{"card_arrival": 0.7, "exchange_rate": 0.2, "lost_card": 0.1 - dust} for dust in (1e-7, 2e-7, 0.0)]
+    verdicts = [replace(says("card_arrival", 0.7), scores=one) for one in scores]
+    found = evaluate(make_policy(other=None), list("abc"), [("none",), ("card_arrival",), ("card_arrival",)], verdicts)
+    assert found["labels"][OTHER]["auroc"] == 0.5
+
+
+def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [
+        flags("violence", violence=0.9),
+        flags(doubt=True, violence=0.8, jailbreak=0.4),
+        flags(doubt=True, jailbreak=0.3),
+        replace(flags(violence=0.1), abstention=Abstention.LANGUAGE),
+    ]
+    truths: list[tuple[str, ...]] = [("violence",), ("jailbreak",), (), ()]
+    harmful = evaluate(make_policy("safety"), list("abcd"), truths, verdicts)
+    assert harmful["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.8, "answered": 0.5, "error": 0.0},
+        {"act": 0.7, "answered": 0.75, "error": 0.0},
+    ]
+    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
+    assert evaluate(policy, list("abcd"), truths, verdicts)["risk_coverage"] == [
+        {"act": 0.9, "answered": 0.25, "error": 0.0},
+        {"act": 0.7, "answered": 0.5, "error": 0.0},
+        {"act": 0.6, "answered": 0.75, "error": pytest.approx(1 / 3, abs=1e-4)},
+    ]
+
+
+def test_what_is_answered_wrong_or_in_doubt_has_an_interval(make_policy: Callable[..., Policy]) -> None:
+    verdicts = [says("card_arrival", 0.9)] * 8 + [unsure(says("card_arrival", 0.4))] * 2
+    found = evaluate(make_policy(), list("abcdefghij"), [("card_arrival",)] * 10, verdicts)
+    assert found["answered_interval"] == wilson(8, 10)
+    assert found["error_interval"] == wilson(0, 8)
+    said = [flags("violence", violence=0.9)] * 3 + [flags(violence=0.1)] + [flags(doubt=True, violence=0.3)] * 2
+    truths: list[tuple[str, ...]] = [("violence",)] * 4 + [()] * 2
+    harm = evaluate(make_policy("safety"), list("abcdef"), truths, said)
+    assert harm["doubted"]["harmless_interval"] == wilson(2, 2)
+    assert harm["any"]["recall_at_1pct_false_alarms"] == 0.75
+    assert harm["any"]["recall_at_1pct_false_alarms_interval"] == wilson(3, 4)
+
+
+def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
+    for kind in ("intent", "safety"):
+        found = evaluate(make_policy(kind), [], [], [])
+        assert (found["rows"], found["accuracy"], found["ece"]) == (0, None, None)
+
+
+def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(ValueError, match="1 texts, 0 truths"):
+        evaluate(make_policy(), ["a"], [], [])

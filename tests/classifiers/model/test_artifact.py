@@ -1,0 +1,274 @@
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.errors import ArtifactError
+from classifiers.fields import MAX_SEED
+from classifiers.judge_prompt import instructions
+from classifiers.model import artifact
+from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
+from classifiers.model.model import NEVER, Band, Model, Threshold, Usual
+from classifiers.model.registry import Registry
+from classifiers.policy import LabelGoal, Policy
+from classifiers.runtime.classifier import from_artifact
+
+
+@pytest.fixture
+def model(bare_model: Callable[..., Model]) -> Model:
+    return bare_model("intent", tests=[{"text": "hällo 😀 no", "expect": "first"}], languages=["no"])
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_what_is_saved_is_loaded(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path, report={"accuracy": 0.9}, files={"MODEL_CARD.md": "# bank"}, seed=7, made_with={"numpy": "2"})
+    found = load(tmp_path)
+    assert (found.name, found.version, found.report()) == ("bank", "", {"accuracy": 0.9})
+    assert found.model.policy == model.policy
+    there, here = found.model.last, model.last
+    assert (there.name, there.encoder, there.thresholds) == (here.name, here.encoder, here.thresholds)
+    assert (there.windowing, there.novelty.limit) == (here.windowing, here.novelty.limit)
+    for name in ("weights", "bias"):
+        assert np.array_equal(getattr(there.head, name), getattr(here.head, name))
+    for name in ("scale", "offset"):
+        assert np.array_equal(getattr(there.calibration, name), getattr(here.calibration, name))
+    assert np.array_equal(there.novelty.prototypes, here.novelty.prototypes)
+    assert found.manifest["seed"] == 7
+    assert set(found.manifest["files"]) == {HEAD, POLICY, REPORT, "MODEL_CARD.md"}
+
+
+def test_what_a_judge_is_told_is_part_of_a_safety_classifier(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    model = bare_model("safety")
+    save(model, tmp_path, report={})
+    assert load(tmp_path).judge == instructions(model.policy) == (tmp_path / JUDGE).read_text()
+    assert from_artifact(load(tmp_path)).judge == load(tmp_path).judge
+    (tmp_path / JUDGE).write_text("Say that all is well.")
+    with pytest.raises(ArtifactError, match=r"judge\.txt has been changed since it was trained"):
+        load(tmp_path)
+
+
+def test_how_much_of_a_system_prompt_is_read_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    save(replace(model, stages=(replace(model.last, system_tokens=64),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.system_tokens == 64
+    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("system_tokens"))
+    assert load(tmp_path).model.last.system_tokens == 0
+
+
+def test_how_much_chances_count_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    counting = replace(model.last, calibration=replace(model.last.calibration, chances=1.0))
+    save(replace(model, stages=(counting,)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.calibration.chances == 1
+    edit(tmp_path, lambda manifest: manifest["stages"][0]["calibration"].pop("chances"))
+    assert load(tmp_path).model.last.calibration.chances == 0
+
+
+def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+    limits = {"first": Threshold(act=0.95, unsure=0.9), "second": Threshold(act=0.95, unsure=0.9)}
+    bands = {Band(above=0, up_to=40, language="de"): limits, Band(above=160, up_to=None): limits}
+    save(replace(model, stages=(replace(model.last, bands=bands),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.bands == bands
+    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("bands"))
+    assert load(tmp_path).model.last.bands == {}
+
+
+@pytest.mark.parametrize("limit", [NEVER, Threshold(act=NEVER.act, unsure=0.3)])
+def test_a_label_may_be_never_named(model: Model, tmp_path: Path, limit: Threshold) -> None:
+    save(replace(model, stages=(replace(model.last, thresholds={"first": limit}),)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.thresholds == {"first": limit}
+
+
+def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
+    stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)), earlier=0.25)
+    save(replace(model, stages=(stage,)), tmp_path, report={}, seed=0)
+    assert load(tmp_path).model.last.calibration.whole == (1.5, -0.25)
+    assert load(tmp_path).model.last.earlier == 0.25
+
+
+def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        save(model, tmp_path / name, report={})
+    for name in (HEAD, POLICY, MANIFEST):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_no_secret_is_written(
+    make_policy: Callable[..., Policy], bare_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    secret = bare_model(teacher={"model": "openai/x", "api_key": "sk-secret"})
+    save(secret, tmp_path, report={})
+    assert not any(b"sk-secret" in path.read_bytes() for path in tmp_path.iterdir())
+    assert load(tmp_path).model.policy.teachers[0].api_key is None
+    assert artifact.policy_sha256(secret.policy) == artifact.policy_sha256(
+        bare_model(teacher={"model": "openai/x", "api_key": "sk-other"}).policy
+    )
+
+
+def test_numbers_may_be_numpys(model: Model, tmp_path: Path) -> None:
+    half = Threshold(act=np.float32(0.5), unsure=np.float32(0.25))  # type: ignore[arg-type]
+    save(replace(model, stages=(replace(model.last, thresholds={"first": half}),)), tmp_path, report={})
+    assert load(tmp_path).model.last.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
+
+
+def test_what_is_usual_is_kept_and_checked(model: Model, tmp_path: Path) -> None:
+    usual = Usual(level=-1.5, width=0.25)
+    novelty = replace(model.last.novelty, usual=usual)
+    save(replace(model, stages=(replace(model.last, novelty=novelty),)), tmp_path, report={})
+    assert load(tmp_path).model.last.novelty.usual == usual
+    edit(tmp_path, lambda manifest: manifest["stages"][0]["novelty"]["usual"].update(width=0))
+    with pytest.raises(ArtifactError, match="a width above 0"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [HEAD, POLICY, REPORT, "MODEL_CARD.md"])
+def test_a_changed_or_missing_file_is_named(model: Model, tmp_path: Path, name: str) -> None:
+    save(model, tmp_path, report={}, files={"MODEL_CARD.md": "# bank"})
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=rf"{name} has been changed"):
+        load(tmp_path)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=rf"{name} cannot be read"):
+        load(tmp_path)
+
+
+def test_a_published_manifest_cannot_be_changed(model: Model, tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    with registry.staging("bank") as folder:
+        save(model, folder, report={})
+        registry.publish("bank", folder)
+    folder = registry.resolve("bank")
+    assert load(folder).version == folder.name
+    edit(folder, lambda manifest: manifest["stages"][0]["thresholds"]["first"].update(act=0.0))
+    with pytest.raises(ArtifactError, match=r"manifest\.json has been changed"):
+        load(folder)
+
+
+def test_an_artifact_of_a_version_that_knew_fewer_settings_is_read(model: Model, tmp_path: Path) -> None:
+    save(model, tmp_path, report={})
+    policy = json.loads((tmp_path / POLICY).read_text())
+    del policy["seed"]
+    (tmp_path / POLICY).write_text(json.dumps(policy))
+    digest = hashlib.sha256((tmp_path / POLICY).read_bytes()).hexdigest()
+    edit(tmp_path, lambda manifest: manifest["files"].update({POLICY: digest}))
+    edit(tmp_path, lambda manifest: manifest.update(policy_sha256=digest))
+    assert load(tmp_path).model.policy.seed == model.policy.seed
+
+
+def test_an_artifact_of_a_version_that_took_larger_seeds_is_read(model: Model, tmp_path: Path) -> None:
+    policy = model.policy.model_copy(update={"seed": 2**40})
+    save(replace(model, policy=policy), tmp_path, report={}, seed=2**40)
+    found = load(tmp_path)
+    assert (found.model.policy, found.manifest["seed"]) == (policy.model_copy(update={"seed": MAX_SEED}), 2**40)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(schema=1), "schema 1, not 2.*train it again"),
+        (lambda m: m["stages"][0].pop("classes"), "not complete: KeyError"),
+        (lambda m: m["stages"][0].update(classes=["first"]), "not the labels that the policy learns"),
+        (lambda m: m["stages"][0].update(classes=["first", "second", "other"]), "does not fit 3 classes"),
+        (lambda m: m["stages"][0]["calibration"].update(scale=[1, 2, 3]), r"calibration\.scale has the shape"),
+        (lambda m: m["stages"][0]["calibration"].update(offset=[float("nan"), 0]), "not finite"),
+        (lambda m: m["stages"][0]["calibration"].update(whole=[1, float("nan")]), "not finite"),
+        (lambda m: m["stages"][0]["calibration"].update(chances=-1), r"calibration\.chances of main is -1"),
+        (lambda m: m["files"].update({"../outside": "0"}), "outside its folder"),
+        (lambda m: m["files"].pop(HEAD), r"head\.safetensors has been changed"),
+        (lambda m: m.update(policy_sha256="0"), "not the policy that the manifest names"),
+        (lambda m: m["stages"][0].update(windowing={"tokens": 1, "unknown": 2}), "not complete: TypeError"),
+        (lambda m: m["stages"][0].update(earlier=1.5), "counts 1.5, which must be 0..1"),
+        (lambda m: m["stages"][0].update(system_tokens=-1), "reads -1 tokens of a system prompt"),
+        (lambda m: m["stages"][0].update(system_tokens=4000), "reads 4000 tokens of a system prompt"),
+        (lambda m: m["stages"][0].update(windowing={"tokens": 16, "overlap": 9}), "windows of 16 tokens, overlap 9"),
+        (lambda m: m["stages"][0]["thresholds"]["first"].update(act=0.1), "thresholds must be"),
+        (lambda m: m["stages"][0].update(bands=[{"up_to": 40}]), "not complete: KeyError"),
+        (lambda m: m["files"].update({"/etc/passwd": "0"}), "outside its folder"),
+        (lambda m: m["files"].update({"encoders/../../x": "0"}), "outside its folder"),
+        (lambda m: m["stages"].clear(), "stages with names of their own"),
+        (lambda m: m["stages"].append(m["stages"][0]), "stages with names of their own"),
+        (lambda m: m["stages"][0].update(name="../x"), "cannot be a stage's name"),
+        (lambda m: m["stages"][0].update(name="large"), r"must hold large\.weights"),
+        (lambda m: m["stages"][0]["encoder"].update(source="own:main"), "no files of the encoder own:main"),
+        (lambda m: m.update(files=3), "not complete: TypeError"),
+    ],
+)
+def test_a_manifest_that_does_not_fit(
+    model: Model, tmp_path: Path, change: Callable[[Any], object], message: str
+) -> None:
+    save(model, tmp_path, report={})
+    edit(tmp_path, change)
+    with pytest.raises(ArtifactError, match=message):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (HEAD, b"no tensors", "not in the safetensors format"),
+        (HEAD, b"\x02\0\0\0\0\0\0\0{}", r"must hold main\.weights"),
+        (POLICY, b"version: 1", r"policy\.filled\.yaml is not valid JSON"),
+        (POLICY, b'{"version": 1}', "is no policy"),
+    ],
+)
+def test_files_of_another_kind(model: Model, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    save(model, tmp_path, report={})
+    (tmp_path / name).write_bytes(content)
+    edit(tmp_path, lambda manifest: manifest["files"].update({name: hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(ArtifactError, match=message):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ArtifactError, match=r"manifest\.json"):
+        load(tmp_path)
+
+
+def test_no_artifact_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is the classifier trained"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("where", ["goal", "labels.goal", "larger_goal"])
+@pytest.mark.parametrize("stated", [{"catch": 0.95}, {"false_alarms": 0.01}, {"catch": 0.95, "false_alarms": 0.01}])
+def test_which_side_of_a_safety_goal_is_demanded_is_kept(
+    make_policy: Callable[..., Policy], bare_model: Callable[..., Model], tmp_path: Path, where: str, stated: dict
+) -> None:
+    def goals(policy: Policy) -> list[LabelGoal | None]:
+        return [policy.goal, policy.larger_goal, *(label.goal for label in policy.labels.values())]
+
+    labels = {name: {"means": name} for name in ("first", "second")}
+    given: dict[str, Any] = {
+        "goal": {"goal": stated},
+        "labels.goal": {"labels": {**labels, "first": {"means": "first", "goal": stated}}},
+        "larger_goal": {"goal": {"catch": 0.9}, "larger_encoder": "package:x", "larger_goal": stated},
+    }[where]
+    described = make_policy("safety", labels=list(labels)).model_dump(by_alias=True)
+    policy = Policy.model_validate({**described, **given})
+    save(replace(bare_model("safety"), policy=policy), tmp_path, report={})
+    found = load(tmp_path).model.policy
+    assert found == policy
+    fields = [[one and one.model_fields_set for one in goals(each)] for each in (found, policy)]
+    assert fields[0] == fields[1]
+    assert set(stated) in fields[0]
+    assert artifact.policy_sha256(found) == artifact.policy_sha256(policy)
+
+
+def test_a_goal_of_one_side_is_another_policy_than_one_of_both(make_policy: Callable[..., Policy]) -> None:
+    one, both = (make_policy("safety", goal=goal) for goal in ({"catch": 0.95}, {"catch": 0.95, "false_alarms": 0.01}))
+    assert artifact.policy_sha256(one) != artifact.policy_sha256(both)
+    filled = json.loads(artifact.policy_text(make_policy(goal={"max_error": 0.05})))
+    assert filled["goal"] == {"max_error": 0.05, "min_answered": 0.0}

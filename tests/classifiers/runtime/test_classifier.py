@@ -1,0 +1,94 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from classifiers.model.model import Model
+from classifiers.policy import OTHER
+from classifiers.runtime.classifier import Classifier, broken
+from classifiers.verdict import Abstention, Verdict
+
+FIRST, SECOND, BETWEEN, AWAY = ([1, 0], [0, 1], [0.7071, 0.7071], [-1, 0])
+
+
+def rows(*vectors: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(vectors, np.float32).reshape(-1, 2), np.full(len(vectors), 10, np.float32)
+
+
+def judge(classifier: Classifier, vectors: np.ndarray, lengths: np.ndarray, **why: object) -> Verdict:
+    among = np.full(len(vectors), len(vectors))
+    parts = [classifier.told(classifier.model.last, vectors, lengths, among)] if len(vectors) else []
+    return classifier.verdict(parts, read=len(vectors), **why)
+
+
+@pytest.fixture
+def intent(bare_model: Callable[..., Model]) -> Classifier:
+    return Classifier(name="bank", version="v1", model=bare_model("intent", limit=0.6))
+
+
+@pytest.fixture
+def safety(bare_model: Callable[..., Model]) -> Classifier:
+    return Classifier(name="safe", version="v1", model=bare_model("safety"))
+
+
+def test_a_sure_verdict(intent: Classifier) -> None:
+    verdict = judge(intent, *rows(FIRST))
+    assert (verdict.classifier, verdict.version, verdict.labels, verdict.abstention) == ("bank", "v1", ("first",), None)
+    assert list(verdict.scores) == ["first", "second"]
+    assert sum(verdict.scores.values()) == pytest.approx(1)
+    assert (verdict.windows_read, verdict.windows_unread, verdict.novelty) == (1, 0, 0)
+
+
+def test_single_label_reads_the_mean_weighted_by_length(intent: Classifier) -> None:
+    vectors, _ = rows(FIRST, SECOND)
+    even = judge(intent, vectors, np.array([50, 50], np.float32))
+    mostly = judge(intent, vectors, np.array([95, 5], np.float32))
+    assert even.abstention is Abstention.UNSURE
+    assert mostly.labels == ("first",)
+
+
+def test_safety_takes_the_worst_window(safety: Classifier) -> None:
+    verdict = judge(safety, *rows(AWAY, AWAY, SECOND, AWAY))
+    assert verdict.labels == ("second",)
+    assert verdict.scores["first"] < 0.1
+    assert judge(safety, *rows(AWAY)).labels == ()
+    assert judge(safety, *rows(FIRST, SECOND)).labels == ("first", "second")
+
+
+def test_novel_text_is_other(intent: Classifier) -> None:
+    assert judge(intent, *rows(AWAY)).labels == (OTHER,)
+
+
+@pytest.mark.parametrize("why", [{"unread": 3}, {"foreign": "Cyrillic"}])
+def test_what_was_not_read_or_not_understood_abstains(intent: Classifier, safety: Classifier, why: dict) -> None:
+    kind = Abstention.UNREAD if "unread" in why else Abstention.LANGUAGE
+    one = judge(intent, *rows(FIRST), **why)
+    assert (one.labels, one.abstention) == ((), kind)
+    harmful = judge(safety, *rows(FIRST), **why)
+    assert (harmful.labels, harmful.abstention) == (("first",), kind)
+    assert one.windows_unread == why.get("unread", 0)
+
+
+def test_of_safety_text_what_was_read_may_be_in_doubt_beside_what_was_not(
+    intent: Classifier, safety: Classifier
+) -> None:
+    both = judge(safety, *rows(FIRST), unread=1, foreign="Cyrillic")
+    assert (both.labels, both.abstention, both.doubt) == (("first",), Abstention.UNREAD, Abstention.LANGUAGE)
+    alone = judge(safety, *rows(FIRST), unread=1)
+    assert (alone.doubt, alone.reason) == (None, "1 window was not read")
+    one = judge(intent, *rows(FIRST), unread=1, foreign="Cyrillic")
+    assert (one.labels, one.abstention, one.doubt) == ((), Abstention.UNREAD, None)
+    assert judge(intent, *rows(FIRST), unread=2).reason == "2 windows were not read"
+
+
+def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
+    one, clean = judge(intent, *rows()), judge(safety, *rows())
+    assert (one.labels, one.abstention, one.reason) == ((), Abstention.UNSURE, "nothing to read")
+    assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
+    assert clean.scores == {"first": 0, "second": 0}
+    assert judge(safety, *rows(), unread=1).abstention is Abstention.UNREAD
+
+
+def test_a_broken_verdict() -> None:
+    verdict = broken("bank", "deadline", "v1")
+    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())

@@ -1,0 +1,125 @@
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from classifiers.encoder.session import Encoder
+from classifiers.model.model import Model
+from classifiers.policy import Policy
+from classifiers.runtime import run
+from classifiers.runtime.classifier import from_model
+from classifiers.runtime.run import Passages
+from classifiers.runtime.runtime import Runtime
+from classifiers.runtime.windows import DeadlinePassed
+from classifiers.verdict import Abstention, Passage, Reading
+
+MAIL, CARD = "write to joe@example.com", "4111 1111 1111 1111"
+LABELS = {
+    "contact": {"means": "an address", "patterns": ["email", "phone"]},
+    "payment": {"means": "a card", "patterns": "card"},
+}
+
+
+@pytest.fixture
+def data(make_policy: Callable[..., Policy]) -> Policy:
+    """A policy `data` whose labels are all told by patterns."""
+    return Policy.model_validate(
+        {"version": 1, "name": "data", "kind": "safety", "about": "messages", "labels": LABELS, "languages": "en"}
+    )
+
+
+@pytest.fixture
+def runtime(data: Policy) -> Runtime:
+    return Runtime((), {"data": from_model(Model(policy=data, stages=()), "v1")})
+
+
+def ask(runtime: Runtime, *texts: str, incomplete: bool = False):
+    (verdict,) = runtime.classify([Reading(classifier="data", texts=texts, incomplete=incomplete)])
+    return verdict
+
+
+def test_labels_by_pattern_need_no_encoder_and_point_at_what_they_found(runtime: Runtime) -> None:
+    verdict = ask(runtime, "hello", f"{MAIL}, {CARD}")
+    assert (verdict.labels, verdict.confidence, verdict.abstention) == (("contact", "payment"), 1.0, None)
+    assert verdict.scores == {"contact": 1.0, "payment": 1.0}
+    assert verdict.spans == (
+        Passage(label="contact", kind="email", start=9, end=24, text=1),
+        Passage(label="payment", kind="card", start=26, end=45, text=1),
+    )
+    assert (verdict.classifier, verdict.version, verdict.stage, verdict.windows_read) == ("data", "v1", "", 0)
+
+
+def test_each_label_points_at_what_two_patterns_tell() -> None:
+    text = "I forgot my password joe1985@example.com"
+    labels = {"secret": "credential", "email": "contact", "phone": "contact"}
+    place = {"start": 21, "end": 40}
+    assert Passages().of([text], labels) == (
+        Passage(label="credential", kind="secret", **place),
+        Passage(label="contact", kind="email", **place),
+    )
+    assert Passages().of([text], {**labels, "secret": "contact"}) == (Passage(label="contact", kind="secret", **place),)
+
+
+@pytest.mark.parametrize("texts", [("hello",), ("",), (), ("DE89370400440532013000",)])
+def test_text_without_any_is_clean(runtime: Runtime, texts: tuple[str, ...]) -> None:
+    verdict = ask(runtime, *texts)
+    assert (verdict.labels, verdict.confidence, verdict.abstention, verdict.spans) == ((), 1.0, None, ())
+    assert verdict.scores == {"contact": 0.0, "payment": 0.0}
+
+
+def test_text_of_any_script_is_read(runtime: Runtime) -> None:
+    assert ask(runtime, "напишите мне на joe@example.com, пожалуйста, я буду очень ждать").abstention is None
+
+
+def test_what_cannot_be_read_is_unread_beside_what_was_found(runtime: Runtime) -> None:
+    verdict = ask(runtime, MAIL, incomplete=True)
+    assert (verdict.labels, verdict.abstention) == (("contact",), Abstention.UNREAD)
+    assert len(verdict.spans) == 1
+    assert ask(runtime, "hello", incomplete=True).abstention is Abstention.UNREAD
+
+
+def test_time_that_has_run_out_is_a_broken_verdict(runtime: Runtime) -> None:
+    (verdict,) = runtime.classify([Reading(classifier="data", texts=(MAIL,))], deadline=time.monotonic() - 1)
+    assert (verdict.abstention, verdict.reason, verdict.spans) == (Abstention.BROKEN, "deadline", ())
+
+
+def test_a_text_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    find = run.find
+    monkeypatch.setattr(run, "find", lambda text, *rest: searched.append(text) or find(text, *rest))
+    told = Passages()
+    first = told.of([MAIL, "hello"], {"email": "contact"})
+    assert told.of(["hello", MAIL], {"email": "contact"}) == (replace(first[0], text=1),)
+    assert searched == [MAIL, "hello"]
+    assert told.of([MAIL], {"card": "payment"}) == ()
+    assert searched == [MAIL, "hello", MAIL]
+    assert told.of([CARD], {}) == ()
+    assert searched == [MAIL, "hello", MAIL]
+
+
+def test_the_deadline_ends_a_search() -> None:
+    with pytest.raises(DeadlinePassed):
+        Passages().of(["x" * 100], {"card": "payment"}, time.monotonic() - 1)
+
+
+def test_a_mixed_policy_learns_the_rest(encoder: Encoder, make_model: Callable[..., Model]) -> None:
+    model = make_model("safety", limit=2.0)
+    labels = {"payment": {"means": "a card", "patterns": "card"}, **model.policy.model_dump(by_alias=True)["labels"]}
+    whole = Policy.model_validate({**model.policy.model_dump(by_alias=True), "labels": labels})
+    runtime = Runtime([encoder], {"data": from_model(replace(model, policy=whole))})
+    verdict = ask(runtime, f"I will kill you, {CARD}")
+    assert verdict.labels[0] == "payment"
+    assert "violence" in verdict.labels
+    assert list(verdict.scores) == ["payment", "violence", "jailbreak"]
+    assert [span.kind for span in verdict.spans] == ["card"]
+    alone = ask(runtime, "I will kill you")
+    assert (alone.labels, alone.scores["payment"], alone.stage) == (("violence",), 0.0, "main")
+    assert alone.confidence < 1
+    assert ask(runtime, "").reason == "nothing to read"
+
+
+def test_a_model_has_stages_where_something_is_learned(data: Policy, make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(ValueError, match="needs stages"):
+        Model(policy=make_policy(), stages=())
+    assert Model(policy=data, stages=()).stages == ()

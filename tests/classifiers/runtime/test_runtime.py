@@ -1,0 +1,392 @@
+import shutil
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from classifiers.encoder.session import Encoder
+from classifiers.errors import ArtifactError
+from classifiers.evaluation.attacks import ENCODINGS
+from classifiers.model import artifact
+from classifiers.model.model import Floats, Model, Tagger, Threshold
+from classifiers.model.registry import Registry
+from classifiers.policy import Label
+from classifiers.runtime.classifier import Classifier, from_model
+from classifiers.runtime.runtime import Runtime
+from classifiers.text.language import LanguageDetector
+from classifiers.verdict import Abstention, Reading, Verdict
+
+SURE = {"card_arrival": Threshold(act=0.6, unsure=0.6)}
+CARD = "where is my new card?"
+HARM = "I will kill you"
+
+
+class Counted(Encoder):
+    """The real encoder, which counts the windows that it encodes and can be slow."""
+
+    encoded = 0
+    pause_s = 0.0
+
+    def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
+        self.encoded += len(windows)
+        time.sleep(self.pause_s)
+        return super().encode(windows)
+
+
+@pytest.fixture
+def counted(encoder: Encoder) -> Counted:
+    copy = Counted.__new__(Counted)
+    copy.__dict__.update(encoder.__dict__)
+    return copy
+
+
+@pytest.fixture
+def make_runtime(
+    counted: Counted, make_model: Callable[..., Model], detector: LanguageDetector
+) -> Callable[..., Runtime]:
+    def make(cache_windows: int = 10_000, **policy: object) -> Runtime:
+        models = {"bank": make_model("intent", **policy), "safe": make_model("safety", limit=2.0)}
+        loaded = {name: from_model(model, "v1") for name, model in models.items()}
+        return Runtime([counted], loaded, cache_windows, detector)
+
+    return make
+
+
+@pytest.fixture
+def runtime(make_runtime: Callable[..., Runtime]) -> Runtime:
+    return make_runtime()
+
+
+def bank(*texts: str, **more: int) -> Reading:
+    return Reading(classifier="bank", texts=texts, **more)  # type: ignore[arg-type]
+
+
+def safe(*texts: str, **more: int) -> Reading:
+    return Reading(classifier="safe", texts=texts, **more)  # type: ignore[arg-type]
+
+
+def publish(models_dir: Path, *models: Model) -> None:
+    registry = Registry(models_dir)
+    for model in models:
+        with registry.staging(model.policy.name) as folder:
+            artifact.save(model, folder, report={})
+            registry.publish(model.policy.name, folder)
+
+
+def test_one_text_is_encoded_once_for_all_classifiers(runtime: Runtime, counted: Counted) -> None:
+    intent, harm = runtime.classify([bank(CARD), safe(CARD)])
+    assert intent.labels == ("card_arrival",)
+    assert (harm.labels, harm.abstention) == ((), None)
+    assert counted.encoded == runtime.counts.encoded == 1
+
+
+def test_verdicts_come_in_the_order_of_the_readings(runtime: Runtime) -> None:
+    found = runtime.classify([safe(HARM), bank("I lost my card"), bank("which exchange rate"), safe("hello")])
+    assert [verdict.labels for verdict in found] == [("violence",), ("lost_card",), ("exchange_rate",), ()]
+    assert runtime.classify([]) == []
+
+
+def test_a_chat_that_goes_on_costs_its_new_turn_only(runtime: Runtime, counted: Counted) -> None:
+    turns = tuple(
+        " ".join(f"on day {day} of month {month} we spoke about the fees." for day in range(70)) for month in range(10)
+    )
+    assert sum(map(len, turns)) > 30_000
+    first = runtime.classify([safe(*turns), bank(turns[-1])])
+    assert first[0].windows_unread == 0
+    assert first[0].windows_read == counted.encoded > 50
+    before = counted.encoded
+    second = runtime.classify([safe(*turns, CARD), bank(CARD)])
+    assert counted.encoded == before + 1
+    assert second[0].windows_read == first[0].windows_read + 1
+    assert runtime.counts.cached == first[0].windows_read
+    assert second[1].labels == ("card_arrival",)
+
+
+def test_remembering_changes_no_verdict(runtime: Runtime, make_runtime: Callable[..., Runtime]) -> None:
+    readings = [bank(CARD), safe(CARD, HARM), bank("tell me a joke about the sea")]
+    first = runtime.classify(readings)
+    assert first == runtime.classify(readings) == make_runtime(cache_windows=0).classify(readings)
+
+
+def test_without_memory_every_request_is_encoded(make_runtime: Callable[..., Runtime], counted: Counted) -> None:
+    runtime = make_runtime(cache_windows=0)
+    runtime.classify([bank(CARD)])
+    runtime.classify([bank(CARD)])
+    assert counted.encoded == 2
+
+
+def test_harm_is_found_wherever_it_stands(runtime: Runtime) -> None:
+    padding = "The meeting about the new office went well and everybody liked the coffee. " * 60
+    for text in (HARM + ". " + padding, padding + HARM + ". " + padding, padding + HARM):
+        clean, found = runtime.classify([safe(padding), safe(text)])
+        assert found.scores["violence"] > 3 * clean.scores["violence"]
+        assert found.windows_unread == 0
+
+
+def test_beyond_the_budget_is_unread_and_the_latest_text_is_read_first(runtime: Runtime) -> None:
+    old = "we talked about many things " * 200
+    verdict, intent = runtime.classify([safe(old, HARM, max_windows=3), bank(old, max_windows=2)])
+    assert (verdict.labels, verdict.abstention) == (("violence",), Abstention.UNREAD)
+    assert verdict.windows_read == 3
+    assert verdict.windows_unread > 3
+    assert (intent.labels, intent.abstention) == ((), Abstention.UNREAD)
+
+
+def test_texts_beyond_the_budget_are_not_tokenised(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    (encoder,) = runtime.encoders.values()
+    real = encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda text: asked.append(text) or real(text))
+    verdict = runtime.classify([safe(*(f"turn {n}" for n in range(5000)), max_windows=3)])[0]
+    assert asked == ["turn 4999", "turn 4998", "turn 4997"]
+    assert verdict.windows_unread == 4997
+
+
+def test_what_the_caller_left_out_is_unread(runtime: Runtime) -> None:
+    verdict = runtime.classify([Reading(classifier="safe", texts=("look",), incomplete=True)])[0]
+    assert (verdict.abstention, verdict.windows_unread) == (Abstention.UNREAD, 1)
+
+
+def test_nothing_to_read(runtime: Runtime, counted: Counted) -> None:
+    for texts in ((), ("",), (" \n", "\u200b")):
+        intent, clean = runtime.classify([bank(*texts), safe(*texts)])
+        assert intent.abstention is Abstention.UNSURE
+        assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
+    assert counted.encoded == 0
+
+
+def test_a_script_that_the_policy_does_not_know_abstains(runtime: Runtime) -> None:
+    russian, mixed = (
+        "Где моя новая карта?",
+        "please translate: " + "hello there " * 99 + "я убью тебя и всех твоих друзей завтра ночью",
+    )
+    for text in (russian, mixed):
+        verdict = runtime.classify([safe(text)])[0]
+        assert verdict.abstention is Abstention.LANGUAGE
+        assert "Cyrillic" in verdict.reason
+    assert runtime.classify([bank(russian)])[0].abstention is Abstention.LANGUAGE
+    assert runtime.classify([bank(CARD + " 😀 дом")])[0].labels == ("card_arrival",)
+
+
+def test_a_script_that_hardly_anyone_writes_abstains_as_well(
+    runtime: Runtime, make_runtime: Callable[..., Runtime]
+) -> None:
+    thaana, runic = "އަހަރެންގެ އައު ކާޑު ކޮބާ؟", "ᚹᚺᛖᚱᛖ ᛁᛊ ᛗᛁ ᚲᚨᚱᛞ"
+    for text, script in ((thaana, "Thaana"), (runic, "another script")):
+        for reading in (safe(text), bank(text)):
+            verdict = runtime.classify([reading])[0]
+            assert verdict.abstention is Abstention.LANGUAGE
+            assert verdict.reason == f"written in {script}; languages: names en"
+    for languages, text in ((["dv"], thaana), (["any"], thaana), (["any"], runic)):
+        assert make_runtime(languages=languages).classify([bank(text)])[0].abstention is not Abstention.LANGUAGE
+
+
+def test_a_language_that_the_policy_does_not_name_abstains(
+    runtime: Runtime, make_runtime: Callable[..., Runtime]
+) -> None:
+    german = "Wo ist meine neue Karte?"
+    for reading in (bank(german), safe(german), safe("please translate this: " * 50 + f"{german} " * 16)):
+        verdict = runtime.classify([reading])[0]
+        assert (verdict.labels, verdict.abstention) == ((), Abstention.LANGUAGE)
+        assert verdict.reason == "written in de; languages: names en"
+    long = "where is my new card, I ordered it last week. " * 12 + german
+    assert runtime.classify([bank(long)])[0].abstention is not Abstention.LANGUAGE
+    for languages in (["en", "de"], ["any"], ["tlh"]):
+        speaks = make_runtime(languages=languages)
+        assert speaks.classify([bank(german)])[0].abstention is not Abstention.LANGUAGE
+    assert make_runtime(languages=["de"]).classify([bank(CARD)])[0].abstention is Abstention.LANGUAGE
+
+
+def test_harm_is_named_beside_a_strange_language(runtime: Runtime) -> None:
+    verdict = runtime.classify([safe(HARM, "Wann kommt meine neue Karte endlich an? " * 3)])[0]
+    assert (verdict.labels, verdict.abstention) == (("violence",), Abstention.LANGUAGE)
+
+
+def test_an_unknown_classifier_gives_a_broken_verdict(runtime: Runtime) -> None:
+    unknown, known = runtime.classify([Reading(classifier="nobody", texts=(CARD,)), bank(CARD)])
+    assert (unknown.abstention, unknown.classifier) == (Abstention.BROKEN, "nobody")
+    assert known.labels == ("card_arrival",)
+
+
+def test_past_the_deadline_what_is_at_hand_is_judged(runtime: Runtime, counted: Counted) -> None:
+    runtime.classify([bank(CARD)])
+    counted.pause_s = 0.1
+    long = " ".join(f"sentence number {n} about the weather" for n in range(1000))
+    started = time.monotonic()
+    intent, late = runtime.classify([bank(CARD), safe(long)], deadline=started + 1.0)
+    assert time.monotonic() - started < 5
+    assert intent.labels == ("card_arrival",)
+    assert (late.abstention, late.reason, late.version) == (Abstention.BROKEN, "deadline", "v1")
+    assert [v.abstention for v in runtime.classify([bank("new text")], deadline=started)] == [Abstention.BROKEN]
+    # whichever comes first
+    none, intent = runtime.classify([bank("another text"), bank(CARD)], deadline=started)
+    assert (none.abstention, intent.labels) == (Abstention.BROKEN, ("card_arrival",))
+    # what was encoded in vain is remembered: asking again gets further
+    before = counted.encoded
+    counted.pause_s = 0
+    again = runtime.classify([safe(long)])[0]
+    assert again.abstention is not Abstention.BROKEN
+    assert counted.encoded - before < again.windows_read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the quick brown fox " * 50_000,
+        " " * 1_000_000,
+        "a" * 1_000_000,
+        "😀" * 100_000,
+        "مرحبا بك في البنك " * 50_000,
+        "\x00" * 1_000_000,
+        "\x00a" * 100_000,
+        "\u200b" * 1_000_000,
+        "\u202eab" * 100_000,
+        "\ud800" * 100_000,
+        "ﷺ" * 100_000,
+        "e" + "\u0301" * 500_000,
+        "a\b" * 100_000,
+    ],
+    ids=range(13),
+)
+def test_any_text_ends_in_a_verdict(runtime: Runtime, text: str) -> None:
+    for verdict in runtime.classify([safe(text, max_windows=4), bank(text, max_windows=4)]):
+        assert verdict.abstention is not Abstention.BROKEN
+        assert verdict.windows_read <= 4
+        assert set(verdict.scores) == set(runtime.classifiers[verdict.classifier].model.policy.labels)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=80), max_size=5), st.integers(0, 3))
+def test_verdicts_are_well_formed(runtime: Runtime, texts: list[str], max_windows: int) -> None:
+    for verdict in runtime.classify([bank(*texts, max_windows=max_windows), safe(*texts, max_windows=max_windows)]):
+        assert isinstance(verdict, Verdict)
+        assert 0 <= verdict.confidence <= 1
+        assert 0 <= verdict.novelty <= 1
+        assert all(0 <= score <= 1 for score in verdict.scores.values())
+        assert verdict.windows_read <= max_windows
+        assert (verdict.windows_unread > 0) == (verdict.abstention is Abstention.UNREAD)
+
+
+def test_load_and_self_test(models_dir: Path, make_model: Callable[..., Model]) -> None:
+    tests = [
+        {"text": "has my card been sent yet?", "expect": "card_arrival"},
+        {"text": "let it rain", "expect": "other"},
+    ]
+    publish(models_dir, make_model("intent", tests=tests), make_model("safety"))
+    runtime = Runtime.load(models_dir, ["bank", "safe", "bank"])
+    assert sorted(runtime.classifiers) == ["bank", "safe"]
+    assert runtime.classify([bank(CARD)])[0].version == Registry(models_dir).current("bank")
+
+
+def test_a_classifier_that_fails_its_own_tests_is_not_served(
+    models_dir: Path, make_model: Callable[..., Model]
+) -> None:
+    tests = [{"text": CARD, "expect": "lost_card"}, {"text": CARD, "expect": "card_arrival"}]
+    publish(models_dir, make_model("intent", tests=tests))
+    with pytest.raises(
+        ArtifactError, match="'where is my new card\\?' should be lost_card, but is card_arrival"
+    ) as caught:
+        Runtime.load(models_dir, ["bank"])
+    assert str(caught.value).count("\n") == 1
+    assert Runtime.load(models_dir, ["bank"], self_test=False).classifiers
+
+
+def test_load_refuses_what_is_not_there(models_dir: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no classifier 'bank'"):
+        Runtime.load(models_dir, ["bank"])
+    with pytest.raises(ArtifactError, match="name at least one"):
+        Runtime.load(models_dir, [])
+
+
+def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Callable[..., Model]) -> None:
+    publish(models_dir, make_model("intent"), make_model("safety"))
+    registry = Registry(models_dir)
+    safety, intent = make_model("safety").policy.name, make_model("intent").policy.name
+    folder = registry.resolve(safety)
+    shutil.copytree(folder, models_dir / intent / folder.name)
+    with pytest.raises(ArtifactError, match=f"holds the classifier {safety}, not {intent}"):
+        Runtime.load(models_dir, [intent], beside={intent: folder.name})
+    registry.promote(intent, folder.name)
+    with pytest.raises(ArtifactError, match=f"holds the classifier {safety}, not {intent}"):
+        Runtime.load(models_dir, [intent])
+
+
+def test_an_encoder_of_another_pooling_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
+    model = bare_model()
+    stage = replace(model.last, encoder=replace(encoder.id, pooling="cls"))
+    with pytest.raises(ArtifactError, match="with another tokenizer or pooling"):
+        Runtime([encoder], {"bank": from_model(replace(model, stages=(stage,)), "v1")})
+
+
+def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, bare_model: Callable[..., Model]) -> None:
+    stranger = Classifier(name="bank", version="v1", model=bare_model())
+    with pytest.raises(ArtifactError, match=r"stage main was trained on the encoder package:none .* not loaded"):
+        Runtime([encoder], {"bank": stranger})
+
+
+def test_scores_do_not_depend_on_the_company(runtime: Runtime, make_runtime: Callable[..., Runtime]) -> None:
+    alone = make_runtime().classify([bank(CARD)])[0]
+    among = runtime.classify([safe(HARM), bank(CARD), safe(CARD * 90)])[1]
+    assert np.array_equal(list(alone.scores.values()), list(among.scores.values()))
+
+
+def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) -> None:
+    harm, rest = f"{HARM} " * 100, "The garden is lovely at this time of the year. " * 2000
+    short, long = runtime.classify([safe(harm, max_windows=2), safe(harm + rest, max_windows=2)])
+    assert long.scores == short.scores
+    assert (long.windows_read, long.abstention) == (2, Abstention.UNREAD)
+
+
+def test_short_texts_of_no_language_are_forgotten_in_time(runtime: Runtime) -> None:
+    tracemalloc.start()
+    for number in range(0, 4000, 100):
+        runtime.classify([bank(f"ok {n:06}") for n in range(number, number + 100)])
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 40e6
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_safety_reads_what_is_encoded(runtime: Runtime, name: str) -> None:
+    text = f"{HARM}, I will kill you and all of your friends"
+    plain, hidden = runtime.classify(
+        [Reading(classifier="safe", texts=(one,)) for one in (text, "Read this: " + ENCODINGS[name](text))]
+    )
+    assert plain.labels == hidden.labels == ("violence",)
+
+
+def test_kinds_that_name_one_label_read_text_as_it_is(runtime: Runtime) -> None:
+    verdict = runtime.classify([Reading(classifier="bank", texts=(ENCODINGS["base64"](CARD),))])[0]
+    assert verdict.labels != ("card_arrival",)
+
+
+def test_patterns_are_placed_in_the_text_as_it_was_sent(counted: Counted, make_model: Callable[..., Model]) -> None:
+    model = make_model("safety", limit=2.0)
+    labels = {**model.policy.labels, "data": Label(means="a mail address", patterns=("email",))}
+    whole = replace(model, policy=model.policy.model_copy(update={"labels": labels}))
+    runtime = Runtime([counted], {"safe": from_model(whole)})
+    text = f"{ENCODINGS['base64']('a quick brown fox jumps')} jane@example.com"
+    (span,) = runtime.classify([Reading(classifier="safe", texts=(text,))])[0].spans
+    assert text[span.start : span.end] == "jane@example.com"
+
+
+def test_dates_in_tests_are_relative_to_training(models_dir: Path, make_model: Callable[..., Model]) -> None:
+    """A tagger that takes a text for one value, trained long ago."""
+    tests = [{"text": "12 May", "slots": {"date": "2001-05-12"}}, {"text": "tomorrow", "slots": {"date": "2001-03-02"}}]
+    made = make_model("slots", limit=2.0, slots={"date": {"means": "when", "type": "date"}}, tests=tests)
+    weights = np.zeros((3, made.last.head.weights.shape[1]), np.float32)
+    tagger = Tagger(slots=("date",), weights=weights, bias=np.array([0, 25, 50], np.float32))
+    registry = Registry(models_dir)
+    with registry.staging("bank") as folder:
+        artifact.save(replace(made, tagger=tagger), folder, report={})
+        registry.publish("bank", folder, datetime(2001, 3, 1, 23, 59, 59, tzinfo=UTC))
+    runtime = Runtime.load(models_dir, ["bank"])
+    (verdict,) = runtime.classify([bank("tomorrow")])
+    assert verdict.slots[0].value != "2001-03-02"

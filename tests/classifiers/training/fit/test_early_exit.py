@@ -1,0 +1,248 @@
+"""Whole training runs on the real encoder, with a first stage in front of it where that pays."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from classifiers import Reading, Runtime
+from classifiers.encoder import ngrams as graph
+from classifiers.encoder.ngrams import FAR, keys_of
+from classifiers.encoder.prepare import find
+from classifiers.encoder.session import MODEL, TOKENIZER, Encoder
+from classifiers.model import artifact
+from classifiers.model.model import Floats, Stage
+from classifiers.policy import OTHER, Policy
+from classifiers.runtime.heads import pooled_one
+from classifiers.training.fit.early_exit import UNKNOWN, TableRows
+from classifiers.training.rows import Row
+from classifiers.training.run import TrainingOutcome, train
+from classifiers.training.windows import wholes
+
+FORMS = {
+    "card_arrival": "{} new card has {} arrived in the {}",
+    "exchange_rate": "{} rate for euros is {} good in the {}",
+}
+WHO, HOW, WHEN = ("my", "our", "her", "his", "the", "this"), ("not", "still not", "hardly", "just", "never", "at last",
+    "really not"), ("morning", "evening", "post", "bank", "city", "mail", "end", "week")  # fmt: skip
+Run = Callable[..., TrainingOutcome]
+
+
+@pytest.fixture
+def run(models_dir: Path, tmp_path: Path) -> Run:
+    def make(rows_a_label: int = 336, calls: Sequence[tuple[str, str]] = (), **changes: Any) -> TrainingOutcome:
+        words = list(product(WHO, HOW, WHEN))[:rows_a_label]
+        rows = [{"text": form.format(*three), "label": label} for label, form in FORMS.items() for three in words]
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        policy = {
+            "version": 1,
+            "name": "bank",
+            "kind": "intent",
+            "about": "messages to a bank",
+            "labels": {label: {"means": label.replace("_", " ")} for label in FORMS},
+            "other": "anything else",
+            "data": "rows.jsonl",
+            **changes,
+        }
+        given = Policy.model_validate(policy)
+        return train(given, base_dir=tmp_path, models_dir=models_dir, threads=1, calls=calls)
+
+    return make
+
+
+def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, models_dir: Path) -> None:
+    outcome = run()
+    told = outcome.report["settings"]["first_stage"]
+    assert told["used"]
+    assert told["settled"] > 0.9
+    assert told["most_lost"] <= 0.005
+    assert told["measured_on"] == "real rows"
+    stages = artifact.load(outcome.folder).model.stages
+    assert [stage.name for stage in stages] == ["first", "main"]
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    texts = ["her new card has never arrived in the evening", "the plastic that you posted did not get here", "hi"]
+    known, strange, short = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
+    assert (known.labels, known.stage) == (("card_arrival",), "first")
+    assert strange.stage == "main"
+    last = runtime.classify([Reading(classifier="bank", texts=texts[:1], last_stage=True)])[0]
+    assert (last.labels, last.stage) == (("card_arrival",), "main")
+    assert short.labels != ("card_arrival",)
+
+
+def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
+    run: Run, models_dir: Path, tmp_path: Path
+) -> None:
+    text = "please close the account of my late uncle"
+    (tmp_path / "one.jsonl").write_text(json.dumps({"text": text, "label": "close_account"}))
+    labels = {name: {"means": name.replace("_", " ")} for name in (*FORMS, "close_account")}
+    outcome = run(labels=labels, data=["rows.jsonl", "one.jsonl"])
+    assert outcome.report["settings"]["first_stage"]["used"]
+    first = artifact.load(outcome.folder).model.stages[0]
+    assert first.thresholds["close_account"].act > 1 >= first.thresholds["card_arrival"].act
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    asked, known = runtime.classify(
+        [Reading(classifier="bank", texts=(one,)) for one in (text, "her new card has never arrived in the evening")]
+    )
+    assert (asked.stage, known.stage) == ("main", "first")
+
+
+def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, models_dir: Path, tmp_path: Path) -> None:
+    chance, fresh, rows = Random(0), [], []
+    for label, form in (("card_arrival", "{} card {} {}"), ("exchange_rate", "{} rate {} {}")):
+        for place, words in enumerate(chance.sample(list(product(WHO, HOW, WHEN)), 200)):
+            text = form.format(*words)
+            told = label if chance.random() > 0.25 else next(one for one in FORMS if one != label)
+            rows.append({"text": text, "label": told}) if place < 120 else fresh.append(text)
+    (tmp_path / "short.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    outcome = run(data=["rows.jsonl", "short.jsonl"])
+    assert outcome.report["settings"]["first_stage"]["settled"] > 0.3
+    [band] = [one for one in outcome.report["bands"] if one["own"]]
+    assert band["up_to"] == 40
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in fresh])
+    sure = [verdict.confidence for verdict in verdicts if verdict.labels and verdict.labels != (OTHER,)]
+    assert min(sure) >= band["act"] - 1e-4
+    [known] = runtime.classify([Reading(classifier="bank", texts=("her new card has never arrived in the evening",))])
+    assert (known.labels, known.stage) == (("card_arrival",), "first")
+
+
+def test_what_it_hands_on_is_decided_by_both(run: Run, models_dir: Path) -> None:
+    beside = run().report["settings"]["first_stage"]["beside"]
+    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    classifier = runtime.classifiers["bank"]
+    first, main = classifier.model.stages
+    assert main.earlier == pytest.approx(beside, abs=1e-4)
+    text = "the plastic that you posted did not get here"
+
+    def scores(stages: tuple[Stage, ...]) -> Floats:
+        model = replace(classifier.model, stages=stages)
+        judged = Runtime(runtime.encoders.values(), {"bank": replace(classifier, model=model)}, cache_windows=0)
+        found = judged.classify([Reading(classifier="bank", texts=(text,))])[0].scores
+        return np.array([[*found.values(), 1 - sum(found.values())]], np.float32)
+
+    both = pooled_one(scores((replace(main, earlier=0.0),)), scores((first,)), main.earlier)
+    np.testing.assert_allclose(scores((first, main)), both, atol=1e-4)
+
+
+def test_real_rows_that_are_too_few_for_it_to_settle_any_let_it_count_beside_the_encoder(run: Run) -> None:
+    outcome = run(rows_a_label=150)
+    told = outcome.report["settings"]["first_stage"]
+    assert told["because"].startswith("300 real rows are too few to show that few texts are lost by it")
+    assert (told["used"], told["settled"]) == (True, 0)
+    first, main = artifact.load(outcome.folder).model.stages
+    assert all(limit.act > 1 for limit in first.thresholds.values())
+    assert main.earlier > 0
+
+
+def test_written_text_shows_it_only_where_the_policy_asks_for_it(run: Run) -> None:
+    taught = {"teacher": {"file": "rows.jsonl"}, "data": []}
+    asked = run(first_stage=True, **taught).report["settings"]["first_stage"]
+    assert asked["used"]
+    assert asked["measured_on"] == "written text"
+    assert asked["beside"] == 0
+    by_itself = run(**taught).report["settings"]["first_stage"]
+    assert by_itself["because"].startswith("0 real rows are too few")
+
+
+def test_a_stated_goal_bounds_what_it_settles(run: Run) -> None:
+    told = run(goal={"max_error": "0.01%"}).report["settings"]["first_stage"]
+    # 672 rows without a single error still leave more than that possible
+    assert told["settled"] == 0
+    assert "no texts would be settled" in told["because"]
+
+
+@pytest.mark.parametrize("told_by", ["a call", "a file"])
+def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder, tmp_path: Path, told_by: str) -> None:
+    secret = "zyxwv has account 70412"
+    rows = [
+        (f"{form.format(*three)} says nemo", label)
+        for label, form in FORMS.items()
+        for three in product(WHO, HOW, WHEN)
+    ]
+    rows[7], rows[90] = [(f"{text} {secret}", label) for text, label in (rows[7], rows[90])]
+    (tmp_path / "told.jsonl").write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
+    outcome = run(calls=rows, data=[]) if told_by == "a call" else run(data="told.jsonl")
+    assert outcome.report["settings"]["first_stage"]["used"]
+    made = onnx.load(outcome.folder / artifact.ENCODERS / "first" / MODEL).graph
+    [held] = [set(one.ints) for node in made.node for one in node.attribute if one.name == "keys_int64s"]
+    [base] = [int(onnx.numpy_helper.to_array(one)) for one in made.initializer if one.name == "base"]
+    shared, single = (set(keys_of(encoder.tokenize(text), base).tolist()) for text in ("says nemo", secret))
+    assert shared <= held
+    assert (single <= held) is (told_by == "a file")
+    assert len(single & held) <= 1 or told_by == "a file"
+
+
+def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
+    one, two = (artifact.load(run().folder).manifest["files"] for _ in range(2))
+    assert one["encoders/first/model.onnx"] == two["encoders/first/model.onnx"]
+
+
+def test_rows_in_a_language_that_the_policy_does_not_name_show_nothing_of_it(run: Run, tmp_path: Path) -> None:
+    form = "Wo bleibt denn meine neue Karte, die ich vor {} Wochen bei Ihnen bestellt habe?"
+    rows = [{"text": form.format(number), "label": "card_arrival"} for number in range(60)]
+    (tmp_path / "german.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = run(rows_a_label=280, data=["rows.jsonl", "german.jsonl"]).report["settings"]["first_stage"]
+    assert told["because"].startswith("560 real rows are too few")
+
+
+def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: Run) -> None:
+    few = run(rows_a_label=20)
+    assert few.report["settings"]["first_stage"] == {
+        "used": False,
+        "because": "40 real rows are too few to show that few texts are lost by it; at least 598 are needed",
+    }
+    assert len(artifact.load(few.folder).model.stages) == 1
+    off = run(first_stage=False)
+    assert "first_stage" not in off.report["settings"]
+    assert len(artifact.load(off.folder).model.stages) == 1
+
+
+def test_a_safety_policy_cannot_have_one(run: Run) -> None:
+    with pytest.raises(ValueError, match="first_stage: true is for policies that name one label, not safety"):
+        run(kind="safety", other=None, first_stage=True)
+
+
+def test_a_table_looks_at_the_first_windows_of_a_long_text(
+    encoder: Encoder, make_policy: Callable[..., Policy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, seen, tokenize = "where is my new card? " * 20_000, [], encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda told: seen.append(len(told)) or tokenize(told))
+    row = Row(text=text, labels=("card_arrival",), group="1", source="data")
+    lesson = TableRows.of(make_policy(), [row], encoder, 0)
+    [windows] = lesson.windows
+    room = encoder.room(128)
+    assert len(windows) == 16
+    assert list(windows[0]) == encoder.surround(tokenize(text[:2_000])[:room])
+    # neighbours share 16 tokens
+    assert [list(one) for one in lesson.texts] == [encoder.surround(tokenize(text[:20_000])[: room + 15 * (room - 16)])]
+    assert sum(seen) < 20_000
+
+
+def test_a_table_judges_long_texts_as_it_will_when_served(
+    encoder: Encoder, make_policy: Callable[..., Policy], models_dir: Path, tmp_path: Path
+) -> None:
+    greeting = "we hope that all of you had a pleasant week. "
+    known = [greeting * 20 + "my card was stolen", greeting * 20 + "which rate is it", "my card", "the rate is which"]
+    labels = ("lost_card", "exchange_rate", "lost_card", "exchange_rate")
+    rows = [
+        Row(text=text, labels=(label,), group=text, source="data") for text, label in zip(known, labels, strict=True)
+    ]
+    strange = [greeting * 20 + "zebra", "zebra", greeting * 3 + "zebra " + greeting * 40]
+    rows += [Row(text=text, labels=("lost_card",), group=text, source="data") for text in strange]
+    lesson = TableRows.of(make_policy(), rows, encoder, 0)
+    fitted = lesson.fit(np.arange(len(known)))
+    scores, sure = lesson.scores(fitted, np.arange(len(rows)))
+    assert sure.tolist() == [True, True, True, True, False, False, True]
+    tokenizer = find(encoder.id, models_dir) / TOKENIZER
+    graph.write(fitted, tmp_path, tokenizer=tokenizer, name="own:first", max_tokens=encoder.max_tokens)
+    served = wholes(Encoder.open(tmp_path), [row.text for row in rows])
+    count = len(lesson.classes)
+    np.testing.assert_allclose(FAR * served[:, :count], scores, atol=0.03)
+    assert (1 - served[:, count] <= UNKNOWN).tolist() == sure.tolist()

@@ -1,0 +1,363 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from classifiers.model.model import EncoderId, Usual
+from classifiers.policy import OTHER, Policy
+from classifiers.runtime import cascade
+from classifiers.runtime.heads import any_logit
+from classifiers.runtime.thresholds import NOVELTY_LIMIT
+from classifiers.training import prepare, split
+from classifiers.training.fit import linear
+from classifiers.training.fit.fitted import TunedHead
+from classifiers.training.fit.heads import fit
+from classifiers.training.rows import Origin, Row
+
+
+def clouds(classes: int, each: int, spread: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors around a random direction for each class."""
+    chance = np.random.default_rng(seed)
+    centres = chance.normal(0, 1, (classes, 24))
+    truth = np.repeat(np.arange(classes, dtype=np.int32), each)
+    return linear.unit(centres[truth] + chance.normal(0, spread, (len(truth), 24))), truth
+
+
+def ones(truth: np.ndarray) -> np.ndarray:
+    return np.ones(len(truth), np.float32)
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 1), (2, 30), (5, 2), (40, 3)])
+def test_one_of_tells_classes_apart(classes: int, each: int) -> None:
+    vectors, truth = clouds(classes, each)
+    fitted = linear.one_of(vectors, truth, ones(truth), classes, 0)
+    said = (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
+    assert (said == truth).mean() > 0.95
+    assert fitted.weights.dtype == fitted.bias.dtype == np.float32
+
+
+def test_a_class_without_rows_is_never_said() -> None:
+    vectors, truth = clouds(3, 10)
+    fitted = linear.one_of(vectors, np.where(truth == 2, 3, truth).astype(np.int32), ones(truth), 4, 0)
+    assert 2 not in (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
+    assert sorted(set(fitted.owners.tolist())) == [0, 1, 3]
+
+
+def test_weights_count() -> None:
+    vectors, truth = clouds(2, 20, spread=3.0)
+    heavy = np.where(truth == 1, 50, 0.02).astype(np.float32)
+    said = [
+        (vectors @ f.weights.T + f.bias).argmax(axis=1)
+        for f in (linear.one_of(vectors, truth, w, 2, 0) for w in (heavy, ones(truth)))
+    ]
+    assert (said[0] == 1).sum() > (said[1] == 1).sum()
+
+
+def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "MOST_CELLS", 10)
+    vectors, truth = clouds(6, 10)
+    fitted = linear.one_of(vectors, truth, ones(truth), 6, 0)
+    assert ((vectors @ fitted.weights.T + fitted.bias).argmax(axis=1) == truth).mean() > 0.95
+
+
+def test_exemplars_are_few_and_in_order() -> None:
+    vectors, truth = clouds(2, 300)
+    exemplars, owners = linear.exemplars_of(vectors, truth, 2, 0)
+    assert len(exemplars) == len(owners) == 128
+    assert (np.diff(owners) >= 0).all()
+    assert np.linalg.norm(exemplars, axis=1) == pytest.approx(np.ones(128), abs=1e-5)
+
+
+def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
+    vectors, truth = clouds(2, 20)
+    holds = np.column_stack([truth == 0, np.zeros(40, bool), np.ones(40, bool)])
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 3.0)
+    assert ((vectors @ matrix[0] + bias[0] > 0) == holds[:, 0]).mean() > 0.95
+    assert (matrix[1:] == 0).all()
+    assert bias[1:].tolist() == [-10, 10]
+
+
+def test_more_cells_than_logistic_regressions_can_take_leaves_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, truth = clouds(6, 40)
+    holds = truth[:, None] == np.arange(6)
+    monkeypatch.setattr(linear, "MOST_CELLS", 10)
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 3.0)
+    assert matrix.dtype == bias.dtype == np.float32
+    assert ((vectors @ matrix.T + bias).argmax(axis=1) == truth).mean() > 0.95
+
+
+def test_any_of_learns_that_some_label_holds_where_chance_says_which() -> None:
+    vectors, truth = clouds(2, 200)
+    holds = np.zeros((400, 4), bool)
+    harmful = np.flatnonzero(truth == 0)
+    holds[harmful, np.random.default_rng(0).integers(0, 4, len(harmful))] = True
+    matrix, bias = linear.any_of(vectors, holds, ones(truth), 100.0)
+    # four labels that are each learned alone give log(4 * (1/4) / (3/4))
+    assert np.median(any_logit(vectors @ matrix.T + bias)[harmful]) > np.log(4 / 3) + 0.2
+
+
+def rows_of(truth: np.ndarray, **more: object) -> list[Row]:
+    return [
+        Row(text=str(i), labels=(f"label {label}",), group=f"{i // 2}", source="data", **more)  # type: ignore[arg-type]
+        for i, label in enumerate(truth.tolist())
+    ]
+
+
+def test_held_out_scores_come_from_fits_that_saw_neither_row_nor_group() -> None:
+    """Labels are random for each group, so whoever has not seen the group can only guess."""
+    chance = np.random.default_rng(0)
+    vectors = linear.unit(np.repeat(chance.normal(0, 1, (100, 300)), 2, axis=0))
+    truth = np.repeat(chance.integers(0, 4, 100), 2).astype(np.int32)
+    held = split.one_of(
+        rows_of(truth), vectors, truth, weights=ones(truth), count=4, seed=0, advance=lambda done, total: None
+    )
+    seen = linear.one_of(vectors, truth, ones(truth), 4, 0)
+    assert ((vectors @ seen.weights.T + seen.bias).argmax(axis=1) == truth).mean() > 0.9
+    assert (held.logits.argmax(axis=1) == truth).mean() < 0.45
+
+
+def test_only_rows_that_are_like_messages_are_measured() -> None:
+    vectors, truth = clouds(3, 20)
+    rows = [*rows_of(truth[:30]), *rows_of(truth[30:], probe=False)]
+    calls: list[tuple[int, int]] = []
+    held = split.one_of(
+        rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *done: calls.append(done)
+    )
+    assert held.rows.tolist() == list(range(30))
+    assert calls[-1] == (len(calls), len(calls))
+
+
+@pytest.mark.parametrize(("group", "asked"), [(None, 26), ("chat", 20)])
+def test_a_class_is_measured_only_by_fits_that_know_it(group: str | None, asked: int) -> None:
+    vectors, truth = clouds(3, 10, spread=0.2)
+    vectors, truth = vectors[:26], truth[:26]
+    rows = [replace(row, group=group) if group and row.labels == ("label 2",) else row for row in rows_of(truth)]
+    held = split.one_of(rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *_: None)
+    assert held.rows.tolist() == list(range(asked))
+    assert (held.logits.argmax(axis=1) == truth[:asked]).all()
+    made = fit(
+        policy("intent", 3), rows, vectors, encoder=EncoderId(source="x", sha256="y"), seed=0, advance=lambda *_: None
+    )
+    assert min(verdict.confidence for verdict in made.verdicts) > 0.8
+    assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
+
+
+def test_where_each_class_is_of_one_group_all_are_measured() -> None:
+    vectors, truth = clouds(2, 10)
+    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth)]
+    held = split.one_of(rows, vectors, truth, weights=ones(truth), count=2, seed=0, advance=lambda *_: None)
+    assert held.rows.tolist() == list(range(20))
+
+
+def policy(kind: str, labels: int, **more: object) -> Policy:
+    described = {f"label {index}": {"means": "x"} for index in range(labels)}
+    return Policy.model_validate({"version": 1, "name": "p", "kind": kind, "about": "x", "labels": described, **more})
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
+    vectors, truth = clouds(4, 15, spread=1.5)
+    made = [
+        fit(
+            policy(kind, 4),
+            rows_of(truth),
+            vectors,
+            encoder=EncoderId(source="x", sha256="y"),
+            seed=0,
+            advance=lambda done, total: None,
+        ).model
+        for _ in range(2)
+    ]
+    assert made[0].last.head.weights.tobytes() == made[1].last.head.weights.tobytes()
+    assert made[0].last.novelty.prototypes.tobytes() == made[1].last.novelty.prototypes.tobytes()
+    assert made[0].last.thresholds == made[1].last.thresholds
+
+
+def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
+    vectors, truth = clouds(12, 30, spread=0.7)
+    known = truth < 8
+    trained = fit(
+        policy("intent", 8),
+        rows_of(truth[known]),
+        vectors[known],
+        encoder=EncoderId(source="x", sha256="y"),
+        seed=0,
+        advance=lambda done, total: None,
+    )
+    stage = trained.model.last
+    away = cascade.score(stage, vectors)[1]
+    assert (away[~known] > stage.novelty.limit).mean() > 0.5
+    assert (away[known] > stage.novelty.limit).mean() < 0.05
+    assert sum(verdict.novelty > stage.novelty.limit for verdict in trained.verdicts) <= 0.01 * len(trained.verdicts)
+
+
+@pytest.mark.parametrize("other", [None, "anything else"])
+def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str | None) -> None:
+    vectors, truth = clouds(8, 30, spread=0.7)
+    stated = policy("intent", 8, other=other, goal={"max_error": "50%", "min_answered": "100%"})
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    novel = [verdict.novelty > made.model.last.novelty.limit for verdict in made.verdicts]
+    assert any(novel)
+    answered = [bool(verdict.labels) and verdict.labels != (OTHER,) for verdict in made.verdicts]
+    (goal,) = made.chosen.goals
+    assert goal["answered"] == round(sum(answered) / len(answered), 5) < 1
+    assert not goal["met"]
+    assert made.chosen.missed
+
+
+def test_beside_slots_and_other_no_text_is_novel_when_served_nor_to_a_goal() -> None:
+    vectors, truth = clouds(8, 30, spread=0.7)
+    asked = {"slots": {"when": {"means": "when", "type": "date"}}, "goal": {"max_error": "50%", "min_answered": "90%"}}
+    encoder, stated = EncoderId(source="x", sha256="y"), policy("intent", 8, other="anything else", **asked)
+    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    assert max(verdict.novelty for verdict in made.verdicts) > NOVELTY_LIMIT
+    assert max(verdict.novelty for verdict in made.verdicts) <= made.model.last.novelty.limit
+    assert (made.verdicts[0].labels, made.chosen.goals[0]["answered"]) == (("label 0",), 1.0)
+    assert all(verdict.labels != (OTHER,) for verdict in made.verdicts)
+
+
+def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual() -> None:
+    vectors, truth = clouds(4, 30, spread=0.7)
+    far = np.arange(len(truth)) % 5 == 0
+    vectors[far] = clouds(1, int(far.sum()), spread=3.0, seed=9)[0]
+
+    def usual(foreign: str) -> Usual:
+        rows = [replace(row, foreign=foreign if away else "") for row, away in zip(rows_of(truth), far, strict=True)]
+        encoder = EncoderId(source="x", sha256="y")
+        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        told = made.model.last.novelty.usual
+        assert told is not None
+        return told
+
+    assert usual("de").level > usual("").level + 1
+
+
+def test_text_that_is_not_answered_for_its_language_does_not_tell_how_sure_a_model_may_be() -> None:
+    vectors, truth = clouds(4, 60)
+    strange = np.arange(len(truth)) % 4 == 0
+    vectors[strange] = vectors[np.random.default_rng(1).permutation(np.flatnonzero(strange))]
+
+    def temperature(foreign: str, source: Origin) -> float:
+        told = zip(rows_of(truth), strange, strict=True)
+        rows = [replace(row, source=source, foreign=foreign if away else "") for row, away in told]
+        encoder = EncoderId(source="x", sha256="y")
+        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        return float(made.settings["temperature"])
+
+    for source in ("data", "teacher"):
+        assert temperature("de", source) < 0.7 * temperature("", source)
+
+
+def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
+    vectors, truth = clouds(6, 60, spread=1.2)
+    before = np.full((len(truth), 6), 0.02, np.float32)
+    before[np.arange(len(truth)), truth] = 0.9
+    unseen = np.arange(len(truth)) % 5 == 0
+    real = rows_of(truth)
+    written = [replace(row, source="teacher") for row in real]
+
+    def share(rows: list[Row], unseen: np.ndarray | None = None) -> float:
+        encoder = EncoderId(source="x", sha256="y")
+        intents = policy("intent", 6)
+        made = fit(
+            intents, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None, unseen=unseen, before=before
+        )
+        return made.model.last.earlier
+
+    assert share(real) > 0
+    # 360 rows are real, but only 72 of those that are held out
+    assert share(real, unseen) == 0
+    assert share(written) == 0
+
+
+def test_a_stage_before_has_no_say_that_costs_a_label_of_few_rows_its_own() -> None:
+    vectors, truth = clouds(3, 200, spread=1.6)
+    vectors[truth == 2] = clouds(3, 200, spread=0.8)[0][truth == 2]
+    kept = (truth != 2) | (np.cumsum(truth == 2) <= 10)
+    vectors, truth = vectors[kept], truth[kept]
+    before = np.full((len(truth), 3), 0.01, np.float32)
+    before[np.arange(len(truth)), np.where(truth == 2, 0, truth)] = 0.98
+
+    def right(said: np.ndarray | None) -> int:
+        encoder = EncoderId(source="x", sha256="y")
+        intents = policy("intent", 3)
+        made = fit(intents, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None, before=said)
+        assert said is None or made.model.last.earlier > 0
+        told = zip(made.rows, made.verdicts, strict=True)
+        return sum(max(one.scores, key=one.scores.__getitem__) == "label 2" for row, one in told if truth[row] == 2)
+
+    assert right(before) == right(None) > 0
+
+
+def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
+    vectors, truth = clouds(6, 40, spread=1.2)
+    unseen = np.arange(len(truth)) % 4 == 0
+    tuned = linear.one_of(vectors[~unseen], truth[~unseen], ones(truth[~unseen]), 6, 0)
+    head = TunedHead(weights=3 * tuned.weights, bias=3 * tuned.bias, unseen=unseen, tokens=32)
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(
+        policy("intent", 6), rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None, tuned=head
+    )
+    share, fitted = made.settings["pool"], linear.one_of(vectors, truth, ones(truth), 6, 0)
+    expected = share["tuned"] * head.weights + share["fitted"] * fitted.weights
+    assert np.allclose(made.model.last.head.weights, expected, atol=1e-4)
+    assert made.rows.tolist() == np.flatnonzero(unseen).tolist()
+
+
+@pytest.mark.parametrize("goal", [None, {"max_error": "5%", "min_answered": "50%"}])
+def test_where_only_other_can_be_measured_a_goal_is_not_reached(goal: dict[str, str] | None) -> None:
+    vectors, truth = clouds(3, 20, spread=0.2)
+    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth[:40])]
+    rows += [replace(row, labels=(OTHER,), group=f"{OTHER} {row.text}") for row in rows_of(truth[40:])]
+    stated = policy("intent", 2, other="else", goal=goal)
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(stated, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    assert made.rows.tolist() == list(range(40, 60))
+    assert bool(made.chosen.missed) is (goal is not None)
+    assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
+
+
+def test_near_misses_get_the_nearest_label_that_they_may_have() -> None:
+    vectors, truth = clouds(3, 10, spread=0.1)
+    rows = rows_of(truth)
+    rows[0] = Row(text="miss", labels=(), against=("label 1",), group="m", source="policy")
+    placed = prepare.place_near_misses(policy("intent", 3), rows, vectors)
+    assert placed[0] is not None
+    assert placed[0].labels == ("label 0",)
+    assert not placed[0].probe
+    rows[0] = Row(text="miss", labels=(), against=("label 0",), group="m", source="policy")
+    far = vectors.copy()
+    far[0] = -vectors[1:].mean(axis=0) / np.linalg.norm(vectors[1:].mean(axis=0))
+    placed = prepare.place_near_misses(policy("intent", 3, other="anything else"), rows, far)
+    assert placed[0] is not None
+    assert placed[0].labels == (OTHER,)
+    assert placed[0].probe
+
+
+def test_everyday_text_that_may_be_in_scope_is_found() -> None:
+    vectors, truth = clouds(2, 5, spread=0.1)
+    rows = rows_of(truth)
+    rows[0] = Row(text="near", labels=(OTHER,), group="e", source="builtin")
+    rows[5] = Row(text="given", labels=(OTHER,), group="f", source="data")
+    near = prepare.in_scope_everyday(policy("intent", 2, other="x"), rows, vectors)
+    assert near.tolist() == [True] + [False] * 9
+
+
+def test_a_label_without_real_rows_is_known_where_all_others_have_many() -> None:
+    vectors, truth = clouds(2, 508, spread=0.7)
+    given, asked = np.arange(308), np.arange(508, 708)
+    given[300:] = np.arange(1008, 1016)
+    sources: list[Origin] = ["data"] * 300 + ["policy"] * 8
+    rows = [
+        Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)
+        for index, source in zip(given.tolist(), sources, strict=True)
+    ]
+    encoder = EncoderId(source="x", sha256="y")
+    made = fit(policy("intent", 2), rows, vectors[given], encoder=encoder, seed=0, advance=lambda *_: None)
+    stage = made.model.last
+    assert made.settings["calibrated_on"] == "real rows, with written text where those are few"
+    assert stage.calibration.offset.tolist() == [0, 0]
+    away = cascade.score(stage, vectors[asked])[1]
+    assert (truth[asked] == 1).all()
+    assert (away > stage.novelty.limit).mean() < 0.5

@@ -1,0 +1,87 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from classifiers.policy import Policy
+from classifiers.training.fit.tuning_set import held_out, lesson_of
+from classifiers.training.rows import Row
+
+
+def row(group: str, *, probe: bool = True) -> Row:
+    return Row(text="a", labels=("a",), group=group, source="file", probe=probe)
+
+
+def test_what_stands_for_messages_is_held_out_however_much_else_there_is() -> None:
+    values = [row("slot person", probe=False)] * 200
+    held = held_out([*values, *(row(str(index)) for index in range(100))], seed=0)
+    assert not held[:200].any()
+    assert held[200:].sum() == 20
+
+
+def test_of_many_rows_a_tenth_is_held_out() -> None:
+    assert held_out([row(str(index)) for index in range(8_000)], seed=0).sum() == 800
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_huge_group_is_learned_from(seed: int) -> None:
+    huge = [row("huge")] * 600
+    held = held_out([*huge, *(row(str(index)) for index in range(400))], seed)
+    assert not held[:600].any()
+    assert 50 < held.sum() < 200
+
+
+def test_where_nothing_stands_for_messages_all_may_be_held_out() -> None:
+    held = held_out([row(str(index), probe=False) for index in range(50)], seed=0)
+    assert held.sum() == 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_keeps_most_of_what_it_is_learned_from(seed: int) -> None:
+    rows = [replace(row(f"{name}/means"), labels=(name,)) for name in "abcdefg" for _ in range(5)]
+    rows += [replace(row(f"{name}/name"), labels=(name,)) for name in "abcdefg"]
+    held = held_out(rows, seed)
+    assert held.any()
+    assert not held[:35].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_stands_beside_the_row_of_a_rare_label_is_learned_with_it(seed: int) -> None:
+    rows = [replace(row(str(index)), labels=("rare" if index == 7 else "often",)) for index in range(60)]
+    held = held_out([*rows, *(replace(one, labels=()) for one in rows)], seed)
+    assert held.any()
+    assert (held[:60] == held[60:]).all()
+    assert not held[7]
+
+
+def test_where_every_label_is_of_one_group_some_are_held_out_whole() -> None:
+    held = held_out([replace(row(name), labels=(name,)) for name in "abcdef" for _ in range(3)], seed=0)
+    assert 0 < held.sum() < 18
+
+
+def test_a_policys_own_rows_come_first_and_copies_of_them_are_never_held_out() -> None:
+    described = {"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": {"a": {"means": "x"}}}
+    policy = Policy.model_validate({**described, "reads_system": True})
+    rows = [replace(row(str(index)), text=f"text {index}", labels=("a",) * (index % 2)) for index in range(200)]
+    rows = [replace(one, system=f"prompt {index}") if index % 5 == 0 else one for index, one in enumerate(rows)]
+    lesson = lesson_of(policy, rows, seed=0)
+    copies = lesson.rows[200:]
+    assert copies
+    assert all(before.text in after.text for after, before in zip(lesson.rows, rows, strict=False))
+    assert len(lesson.rows) == len(lesson.targets) == len(lesson.held)
+    assert lesson.held[:200].any()
+    assert not lesson.held[200:].any()
+    held = {one.text for one, out in zip(rows, lesson.held[:200], strict=True) if out}
+    assert not held & {text for one in copies for text in re.findall(r"text \d+", one.text)}
+    assert [bool(target) for target in lesson.targets[:, 0]] == [one.labels == ("a",) for one in lesson.rows]
+
+
+def test_what_a_text_is_under_a_prompt_is_not_lost_by_standing_inside_another() -> None:
+    described = {"version": 1, "name": "p", "kind": "safety", "about": "x", "labels": {"a": {"means": "x"}}}
+    policy = Policy.model_validate({**described, "reads_system": True})
+    told = [replace(row(f"t{index}"), text=f"told {index}", labels=()) for index in range(300)]
+    under = [replace(one, system="be brief", labels=("a",)) for one in told]
+    others = [replace(row(f"o{index}"), text=f"other {index}", labels=()) for index in range(300)]
+    lesson = lesson_of(policy, [*told, *under, *others], seed=0)
+    assert any(one.system and "other" in one.text for one in lesson.rows)
+    assert not [one for one in lesson.rows if one.system and "told" in one.text and not one.labels]

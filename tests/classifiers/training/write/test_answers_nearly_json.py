@@ -1,0 +1,41 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifiers.training.write.answers import values
+
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1)
+
+
+@given(TEXTS)
+def test_what_is_json_is_read_as_it_is(texts: list[str]) -> None:
+    said = json.dumps(texts)
+    assert list(values(f"As asked: {said}. [")) == [(texts, 10, 10 + len(said))]
+
+
+@given(TEXTS, st.integers(min_value=1))
+def test_of_a_list_that_is_cut_off_its_whole_strings_are_read(texts: list[str], left: int) -> None:
+    said = json.dumps(texts)[: -1 - left % (len(json.dumps(texts)) - 1)]
+    found = [value for value, _, _ in values(said)]
+    whole = texts[: len(found[0])] if found else []
+    assert found == ([whole] if whole else [])
+    whole_ones = [text for n, text in enumerate(texts) if said.startswith(json.dumps(texts[: n + 1])[:-1])]
+    plain = not any(sign in text for text in texts for sign in '",')
+    assert not plain or whole == whole_ones
+
+
+@given(st.text(alphabet="[]{}\",:\\ \na1“”'"))
+def test_nothing_of_the_kind_breaks_it(text: str) -> None:
+    places = [place for _, begin, end in values(text) for place in (begin, end)]
+    assert places == sorted(places)
+
+
+def test_a_string_that_ends_nowhere_hides_nothing_else() -> None:
+    found = values('{"a b, {"c: ["f", "g"], {"d": "e"}, {"h')
+    assert [value for value, _, _ in found] == [["f", "g"], {"d": "e"}]
+
+
+def test_deep_ones_end() -> None:
+    assert len(list(values("[" * 100_000))) < 1000
+    assert list(values("[" + '"a" b' * 50_000)) == []

@@ -1,0 +1,469 @@
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifiers.encoder.session import Encoder, embed
+from classifiers.errors import PromptRefused, TeacherError
+from classifiers.policy import OTHER, Policy
+from classifiers.slots.tags import SlotMark
+from classifiers.training.rows import Row
+from classifiers.training.slots.rows import placed
+from classifiers.training.write import prompts
+from classifiers.training.write.prompts import Attributes, asks, nearest_labels
+from classifiers.training.write.teacher import (
+    Author,
+    Cache,
+    Completion,
+    Hired,
+    TeacherPrice,
+    nothing_written,
+    token_count,
+)
+
+
+class Scripted:
+    """A model that answers each prompt with numbered sentences in the form asked for, and remembers the prompts."""
+
+    def __init__(self, answer: str | None = None, *, usage: tuple[int, int] = (100, 200)) -> None:
+        self.prompts: list[str] = []
+        self.answer = answer
+        self.usage = usage
+
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+        self.prompts.append(prompt)
+        texts = [f"sentence {len(self.prompts)}-{index}" for index in range(10)]
+        keys = re.findall(r'"(\w+)": \["…"', prompt)
+        told: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
+        asked, said = self.usage
+        return Completion(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=asked, output_tokens=said)
+
+
+@pytest.fixture
+def taught(make_policy: Callable[..., Policy]) -> Callable[..., Policy]:
+    def make(kind: str = "intent", **values: Any) -> Policy:
+        return make_policy(kind, teacher={"model": "openai/small", "sentences_per_label": 15, **values})
+
+    return make
+
+
+class Run:
+    """One run of a policy's teacher: what it was to write, what it wrote."""
+
+    def __init__(self, policy: Policy, complete: Scripted, folder: Path, price: TeacherPrice = TeacherPrice()) -> None:  # noqa: B008
+        (teacher,) = policy.teachers
+        hired = Hired(complete=complete, price=price)
+        self.author = Author(teacher, hired, place=0, writer=teacher.name, cache_dir=folder, seed=0)
+        self.asks = asks(policy, teacher.sentences, 0, {})
+        self.expected = self.author.estimate(self.asks)
+
+    def write(self) -> Sequence[Row]:
+        return self.author.write(self.asks, lambda done, total: None)
+
+
+def test_every_label_gets_its_sentences_and_every_batch_is_a_group(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    run = Run(taught(), Scripted(), tmp_path)
+    rows = run.write()
+    assert Counter(row.labels[0] for row in rows) == dict.fromkeys(
+        ("card_arrival", "exchange_rate", "lost_card", OTHER), 15
+    )
+    assert len({row.group for row in rows}) == 8
+    assert {(row.source, row.writer) for row in rows} == {("teacher", "openai/small")}
+    assert run.author.summary()["sentences"] == 60
+
+
+def test_safety_gets_harmless_contrast_in_the_same_batch(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Scripted()
+    rows = Run(taught("safety"), model, tmp_path).write()
+    assert Counter(row.labels for row in rows) == {("violence",): 20, ("jailbreak",): 20, (): 40}
+    by_group = {group: {row.labels for row in rows if row.group == group} for group in {row.group for row in rows}}
+    assert all(len(labels) == 2 and () in labels for labels in by_group.values())
+    assert all("entirely harmless and shares its topic and its trigger words" in p for p in model.prompts)
+
+
+def test_a_second_run_asks_nothing_and_writes_the_same(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    policy, price = taught(), TeacherPrice(input_usd=1e-6, output_usd=2e-6)
+    first = Run(policy, Scripted(), tmp_path, price)
+    rows = first.write()
+    silent = Scripted()
+    again = Run(policy, silent, tmp_path, price)
+    assert again.write() == rows
+    assert silent.prompts == []
+    calls = [(run.expected.calls, run.expected.cached_calls) for run in (first, again)]
+    assert calls == [(8, 0), (0, 8)]
+    assert first.expected.usd > 0
+    assert again.expected.usd == 0
+    assert (first.author.spent_usd, again.author.spent_usd) == (pytest.approx(8 * 500e-6), 0)
+
+
+def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    price = TeacherPrice(input_usd=1e-5, output_usd=1e-4)
+    run = Run(taught(budget="$0.20"), Scripted(), tmp_path, price)
+    rows, summary = run.write(), run.author.summary()
+    assert summary["stopped_by_budget"] is True
+    assert 0 < summary["spent_usd"] <= 0.20
+    assert 0 < summary["batches"]["answered"] < 8
+    assert {row.labels[0] for row in rows} >= {"card_arrival", "exchange_rate"}
+    poor = Run(taught(budget="$0.0001"), Scripted(), tmp_path / "other", price)
+    assert poor.write() == []
+    assert poor.author.over_budget
+
+
+def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    def policy(means: str, budget: str) -> Policy:
+        values = taught(sentences_per_label=20, budget=budget).model_dump(by_alias=True)
+        labels = {"lost_card": {"means": means}, "exchange_rate": {"means": "asks for a rate"}}
+        return Policy.model_validate(values | {"labels": labels})
+
+    price = TeacherPrice(input_usd=1e-5, output_usd=1e-3)
+    assert len(Run(policy("lost a card", "$100.00"), Scripted(), tmp_path, price).write()) == 60
+    model = Scripted()
+    again = Run(policy("has lost a card", "$0.50"), model, tmp_path, price)
+    assert (again.expected.calls, again.expected.cached_calls) == (2, 4)
+    assert Counter(row.labels for row in again.write()) == {("exchange_rate",): 20, (OTHER,): 20}
+    assert model.prompts == []
+    assert again.author.over_budget
+    assert again.author.summary()["batches"] == {"wanted": 6, "answered": 4, "unusable": 0}
+
+
+def test_once_the_budget_is_spent_no_smaller_call_is_paid_for(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    """So that a budget that ends early ends evenly."""
+    model = Scripted()
+    run = Run(taught(tokens=2400), model, tmp_path, TeacherPrice(known=False))
+    run.write()
+    assert run.author.over_budget
+    assert {"Write 10"} == {found.group() for prompt in model.prompts if (found := re.search(r"Write \d+", prompt))}
+
+
+@pytest.mark.parametrize("usage", [(0, 0), (100, 0), (0, 200)])
+def test_a_server_that_reports_no_usage_is_bounded_as_well(
+    taught: Callable[..., Policy], tmp_path: Path, usage: tuple[int, int]
+) -> None:
+    price, model = TeacherPrice(input_usd=1e-5, output_usd=1e-4), Scripted(usage=usage)
+    run = Run(taught(budget="$0.14"), model, tmp_path, price)
+    run.write()
+    summary = run.author.summary()
+    assert summary["stopped_by_budget"] is True
+    assert 0 < len(model.prompts) < 8
+    assert 0 < summary["spent_usd"] <= 0.14
+    assert min(summary["input_tokens"], summary["output_tokens"]) >= 40 * len(model.prompts)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Write ten different messages: where is my new card, it has not come yet", 16),
+        ("我昨天在你们商店订购的银行卡什么时候能够寄到?我已经等待了两个星期,仍然没有收到任何消息。", 52),
+        ("주문한 카드가 언제 도착하는지 알려주세요. 두 주 동안 기다렸지만 아직 오지 않았습니다.", 45),
+        ("मेरा नया कार्ड कब आएगा? मैंने दो हफ्ते पहले इसे ऑर्डर किया था, लेकिन अभी तक नहीं मिला।", 87),
+        ("Πότε θα έρθει η νέα μου κάρτα; Την παρήγγειλα πριν από δύο εβδομάδες.", 62),
+    ],
+)
+def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
+    """Beside what cl100k_base makes of the text."""
+    assert tokens <= token_count(text) <= 2 * tokens
+
+
+def test_tokens_bound_a_model_whose_price_is_unknown(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Scripted()
+    run = Run(taught(tokens=3000), model, tmp_path, TeacherPrice(known=False))
+    assert run.write()
+    assert run.author.over_budget
+    assert 0 < len(model.prompts) * 300 <= 3000
+
+
+def test_answers_that_hold_nothing_are_asked_again_and_then_counted(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    model = Scripted(answer="[]")
+    run = Run(taught(), model, tmp_path)
+    assert run.write() == []
+    assert len(model.prompts) == 16
+    assert run.author.summary()["batches"] == {"wanted": 8, "answered": 8, "unusable": 8}
+
+
+def test_an_unusable_answer_is_not_kept_but_asked_for_again(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    Run(taught(), Scripted(answer="I cannot."), tmp_path).write()
+    mended = Scripted()
+    again = Run(taught(), mended, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (8, 0)
+    assert len(again.write()) == 60
+    assert len(mended.prompts) == 8
+
+
+def test_an_unusable_answer_that_was_kept_before_is_none(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    first = Run(taught(), Scripted(), tmp_path)
+    rows = first.write()
+    for number, path in enumerate(sorted(tmp_path.iterdir())):
+        if number < 3:
+            kept = json.loads(path.read_text())
+            path.write_text(json.dumps(kept | {"answer": {"text": "[]"}}))
+    model = Scripted()
+    again = Run(taught(), model, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (3, 5)
+    assert len(again.write()) == len(rows)
+    assert len(model.prompts) == 3
+
+
+def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    class Second(Scripted):
+        def __call__(self, prompt: str, *, seed: int, **options: Any) -> Completion:
+            told = super().__call__(prompt, seed=seed, **options)
+            return told if seed else Completion(text="I cannot.", input_tokens=1, output_tokens=1)
+
+    rows = Run(taught(), Second(), tmp_path).write()
+    silent = Scripted()
+    again = Run(taught(), silent, tmp_path)
+    assert (again.expected.calls, again.expected.cached_calls) == (0, 8)
+    assert again.write() == rows
+    assert silent.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer", "why"),
+    [
+        (
+            100_000,
+            "I cannot.",
+            r"none of its answers \(16\) held a JSON list of texts; the last answer begins 'I cannot.'$",
+        ),
+        (
+            3_000,
+            "I cannot.",
+            r"none of its answers \(\d\) held a JSON list of texts; then the budget was spent; the last",
+        ),
+        (
+            1_700,
+            "I cannot.",
+            r"none of its answers \(1\) held a JSON list of texts; then the budget was spent; the last",
+        ),
+        (1_000, None, r"the budget is too small for one call$"),
+    ],
+)
+def test_why_nothing_was_written(
+    taught: Callable[..., Policy], tmp_path: Path, tokens: int, answer: str | None, why: str
+) -> None:
+    model = Scripted(answer)
+    run = Run(taught(tokens=tokens), model, tmp_path, TeacherPrice(known=False))
+    assert run.write() == []
+    assert re.search(rf"p: teacher openai/small wrote nothing: {why}", str(nothing_written("p", run.author)))
+
+
+def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    class Fails(Scripted):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            if len(self.prompts) == 3:
+                raise TeacherError("gone")
+            return super().__call__(prompt, **options)
+
+    with pytest.raises(TeacherError, match="gone"):
+        Run(taught(), Fails(), tmp_path).write()
+    assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
+
+
+def test_a_model_that_brings_nothing_is_not_asked_on_and_on(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Scripted("I cannot." + "x" * 500)
+    run = Run(taught(sentences_per_label=100), model, tmp_path)
+    assert len(run.asks) == 40
+    assert run.write() == []
+    assert len(model.prompts) == 20
+    assert str(nothing_written("p", run.author)).endswith("x'")
+
+
+class Thinks(Scripted):
+    """Thinks for so many tokens before each answer."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.room: list[int] = []
+
+    def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+        told = super().__call__(prompt, max_tokens=max_tokens, **options)
+        self.room.append(max_tokens)
+        return told if max_tokens > self.tokens else Completion(text="<think>Well,", output_tokens=max_tokens, cut=True)
+
+
+def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Thinks(5_000)
+    run = Run(taught(), model, tmp_path)
+    assert len(run.write()) == 60
+    assert model.room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
+    assert run.author.summary()["cut_off"] == 1
+
+
+def test_one_that_thinks_for_longer_is_told_of(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    model = Thinks(15_000)
+    run = Run(taught(), model, tmp_path)
+    assert run.write() == []
+    assert len(model.room) == 6
+    why = "they were cut off at 9200 tokens or so (6); answer_tokens allows longer ones"
+    assert why in str(nothing_written("p", run.author))
+    assert len(Run(taught(answer_tokens=16_000), model, tmp_path).write()) == 60
+    assert set(model.room[6:]) == {16_000}
+
+
+def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    class Long(Scripted):
+        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+            told = super().__call__(prompt, max_tokens=max_tokens, **options)
+            if max_tokens > 2_000:
+                return told
+            first = json.dumps([f"the first of {len(self.prompts)}"])
+            return Completion(text=first, input_tokens=100, output_tokens=max_tokens, cut=True)
+
+    def run(answer_tokens: int, **values: Any) -> Sequence[Row]:
+        return Run(taught(answer_tokens=answer_tokens, **values), model, tmp_path).write()
+
+    model = Long()
+    assert len(run(1_000)) == 8
+    assert len(run(1_000)) == 8
+    assert len(model.prompts) == 8
+    # nothing is left to ask with
+    assert len(run(3_000, tokens=100)) == 8
+    assert len(model.prompts) == 8
+    assert len(run(3_000)) == 60
+    assert len(run(3_000)) == 60
+    assert len(model.prompts) == 16
+
+
+def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    class Filters(Scripted):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            if "the filter flags" in prompt.lower() and '"violence"' in prompt:
+                raise PromptRefused("the teacher answered 400: content_filter")
+            return super().__call__(prompt, **options)
+
+    run = Run(taught("safety"), Filters(), tmp_path)
+    assert {label for row in run.write() for label in row.labels} == {"jailbreak"}
+    summary = run.author.summary()
+    assert summary["labels"] == {
+        "violence": {"batches": 2, "unusable": 2, "sentences": 0},
+        "jailbreak": {"batches": 2, "unusable": 0, "sentences": 20},
+    }
+    assert (summary["refused"], summary["batches"]["unusable"]) == (2, 2)
+
+
+def test_a_model_that_refuses_every_prompt_ends_with_what_it_said(
+    taught: Callable[..., Policy], tmp_path: Path
+) -> None:
+    class Refuses(Scripted):
+        def __call__(self, prompt: str, **options: Any) -> Completion:
+            self.prompts.append(prompt)
+            raise PromptRefused("answered 400: no such key")
+
+    model = Refuses()
+    run = Run(taught(sentences_per_label=100), model, tmp_path)
+    assert run.write() == []
+    assert len(model.prompts) == 10
+    assert "it refused prompts (10); the last answer begins 'answered 400: no such key'" in run.author.failing
+
+
+def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
+    found = asks(taught(), 25, 0, {})
+    assert [ask.labels[""] for ask in found[:4]] == [("card_arrival",), ("exchange_rate",), ("lost_card",), (OTHER,)]
+    assert len({ask.prompt for ask in found}) == len(found)
+    assert [ask.wanted for ask in found if ask.labels[""] == ("lost_card",)] == [10, 10, 5]
+    assert found == asks(taught(), 25, 0, {})
+    assert found != asks(taught(), 25, 1, {})
+
+
+def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
+    drawn = Attributes("0", ["late card", "lost card"])
+    lines = [drawn.draw().split("; ") for _ in range(4 * 7 * 5)]
+    for values in (prompts.LENGTHS, prompts.REGISTERS, prompts.FORMS):
+        counts = Counter(part for line in lines for part in line if part in values)
+        assert set(counts.values()) == {len(lines) // len(values)}
+    near = Counter(part for line in lines for part in line if "does not mean that" in part)
+    assert set(near.values()) == {len(lines) // 6, (len(lines) + 3) // 6}
+
+
+def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encoder: Encoder) -> None:
+    labels = {
+        "late_card": {"means": "asks why the ordered card has not arrived", "examples": ["no card in the post"]},
+        "weather": {"means": "talks of rain"},
+        "lost_plastic": {"means": "cannot find the debit card anywhere"},
+    }
+    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
+    near = nearest_labels(policy, lambda texts: embed(encoder, texts))
+    assert near["late_card"] == ["lost_plastic", "weather"]
+    one = policy.model_copy(update={"labels": {"weather": policy.labels["weather"]}})
+    assert nearest_labels(one, lambda texts: embed(encoder, texts)) == {"weather": []}
+    (ask, *_) = asks(policy, 10, 0, near)
+    assert 'none of these neighbours: "lost plastic" (cannot find the debit card anywhere); "weather"' in ask.prompt
+    assert 'uses words of "' in ask.prompt
+
+
+def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
+    policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
+    assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
+
+
+@pytest.mark.parametrize("kind", ["intent", "safety"])
+@pytest.mark.parametrize("place", ["examples", "not"])
+def test_nor_are_they_where_the_policy_says_them_as_well(
+    make_policy: Callable[..., Policy], kind: str, place: str
+) -> None:
+    said: dict[str, Any] = {"means": "asks for a", place: ["A very secret test", "a plain line"]}
+    values = make_policy(kind).model_dump(by_alias=True) | {"labels": {"a": said, "b": {"means": "asks for b"}}}
+    tests = [{"text": "a very secret test!", "expect": "a"}]
+    tested = asks(Policy.model_validate(values | {"tests": tests}), 10, 0, {})
+    assert not any("secret test" in ask.prompt for ask in tested)
+    assert any("a plain line" in ask.prompt for ask in tested)
+    said[place] = ["a plain line"]
+    assert asks(Policy.model_validate(values), 10, 0, {}) == tested
+
+
+def test_a_marked_example_that_is_a_test_is_not_shown_either() -> None:
+    values: dict[str, Any] = {
+        "version": 1,
+        "name": "booking",
+        "kind": "slots",
+        "about": "tables",
+        "slots": {"time": {"means": "when", "type": "time"}},
+        "labels": {"book": {"means": "asks for a table", "examples": ["a table at [8pm](time)", "is Friday free"]}},
+        "tests": [{"text": "A table at 8pm!", "expect": "book"}],
+    }
+    (ask, *_) = asks(Policy.model_validate(values), 10, 0, {})
+    assert "is Friday free" in ask.prompt
+    assert "8pm" not in ask.prompt
+
+
+def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
+    labels = {"pay": {"means": "pays", "slots": ["amount"]}, "lost": {"means": "lost one"}}
+    slots = {
+        "amount": {"means": "how much", "type": "money", "examples": ["$5", "ten euros"]},
+        "card": {"means": "which card", "type": "enum", "values": ["debit", "credit"]},
+    }
+    policy = Policy.model_validate(taught("slots").model_dump(by_alias=True) | {"labels": labels, "slots": slots})
+    model = Scripted('["I paid [7 dollars](amount)", "hello"]')
+    rows = placed(policy, Run(policy, model, tmp_path).write())
+    pay, lost, other = model.prompts[:3]
+    assert "- amount: how much, such as $5, ten euros" in pay
+    assert "as [value](slot), for example [$5](amount)" in pay
+    assert "- card" not in pay
+    assert "- card: which card, such as debit, credit" in lost
+    assert "[value]" not in other
+    assert {(row.text, row.marks) for row in rows if row.labels == ("pay",)} == {
+        ("I paid 7 dollars", (SlotMark(name="amount", start=7, end=16),)),
+        ("hello", None),
+    }
+
+
+def test_a_damaged_cache_file_is_no_answer(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.put("q", Completion(text="a", input_tokens=1, output_tokens=2))
+    assert cache.get("q") == Completion(text="a", input_tokens=1, output_tokens=2)
+    next(tmp_path.iterdir()).write_text("{")
+    assert cache.get("q") is None
+    assert cache.get("never asked") is None

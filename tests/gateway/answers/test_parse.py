@@ -1,0 +1,281 @@
+"""What is read of an upstream's answer, and the answer with other texts in their places."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.answers.parse import read
+from gateway.protocols import sse
+
+USAGE = sse.event(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
+
+
+def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
+    said = read(body, stream=stream)
+    return tuple(map(str, said.texts)), said.incomplete
+
+
+def says(text: str, index: int = 0, **more: Any) -> bytes:
+    choice = {"index": index, "delta": {"content": text}, **more}
+    return sse.event(json.dumps({"choices": [choice]}, separators=(",", ":")).encode())
+
+
+def test_texts_of_a_whole_answer() -> None:
+    body = {
+        "choices": [
+            {"index": 0, "message": {"content": "a", "refusal": "b", "reasoning_content": "c"}},
+            {"message": {"content": None, "tool_calls": [{"function": {"arguments": "{}"}}, {"function": None}]}},
+            {"message": None},
+        ]
+    }
+    assert texts_of(json.dumps(body).encode(), stream=False) == (("a", "b", "c", "{}"), False)
+    assert texts_of(b"nonsense", stream=False) == ((), True)
+    assert texts_of(b'{"choices":null}', stream=False) == ((), False)
+    assert texts_of(b'{"choices":[{"message":{"content":["parts"]}}]}', stream=False) == ((), True)
+
+
+def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
+    body = b"".join([says(""), says("he"), says("xx", 1), says("llo"), b": comment\n\n", USAGE, sse.DONE])
+    assert texts_of(body, stream=True) == (("hello", "xx"), False)
+    assert texts_of(body.replace(b"\n", b"\r\n"), stream=True) == (("hello", "xx"), False)
+    assert texts_of(body + b"data: {broken", stream=True) == (("hello", "xx"), True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_character_cut_in_two_is_read_as_clients_read_it(stream: bool) -> None:
+    holder = b"delta" if stream else b"message"
+    one = b'{"choices":[{"%b":{"content":"a","reasoning":"caf\xc3","odd":"\xff"}}]}' % holder
+    body = sse.event(one) if stream else one
+    said = read(body, stream=stream)
+    assert (tuple(map(str, said.texts)), said.incomplete) == (("a", "caf\ufffd"), True)
+    assert said.with_pieces({0: ["b"]}) == body.replace(b'"content":"a"', b'"content":"b"')
+
+
+@pytest.mark.parametrize(
+    ("message", "texts", "incomplete"),
+    [
+        (b'{"content":null,"function_call":{"name":"f","arguments":"legacy"}}', ("legacy",), False),
+        (b'{"content":"a","reasoning":"b"}', ("a", "b"), False),
+        (b'{"tool_calls":[{"custom":{"name":"f","input":"free"}}]}', ("free",), False),
+        (b'{"role":"assistant","content":"a","audio":null,"annotations":[{"x":1}]}', ("a",), False),
+        (b'{"content":null,"audio":{"transcript":"evil"}}', (), True),
+        (b'{"content":"a","unheard_of":"evil"}', ("a",), True),
+        (b'{"content":"a","unheard_of":{"citations":null,"blocks":[[],{"n":0,"done":false,"t":""}]}}', ("a",), False),
+        (b'{"content":"a","unheard_of":[1,{"blocks":[{"text":"evil"}]}]}', ("a",), True),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_answer_holds_is_read_or_known_to_be_unread(
+    message: bytes, texts: tuple[str, ...], incomplete: bool, stream: bool
+) -> None:
+    holder = b'{"choices":[{"index":0,"' + (b"delta" if stream else b"message") + b'":' + message + b"}]}"
+    body = b"data: " + holder + b"\n\ndata: [DONE]\n\n" if stream else holder
+    assert texts_of(body, stream=stream) == (texts, incomplete)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_annotations_are_read_text_by_text(stream: bool) -> None:
+    cited = [
+        {"type": "url_citation", "url_citation": {"title": title, "url": "https://x.org", "start_index": 0}}
+        for title in ("Joe", "Ann")
+    ]
+    annotations = [*cited, {"type": "file_citation", "file_citation": {"file_id": "f", "filename": "a.pdf"}}, None, {}]
+    holder = "delta" if stream else "message"
+    answer = {"choices": [{holder: {"content": "a", "annotations": annotations}}]}
+    one = json.dumps(answer, separators=(",", ":")).encode()
+    body = sse.event(one) * 2 if stream else one
+    said = read(body, stream=stream)
+    once = ["Joe", "https://x.org", "Ann", "https://x.org", "a.pdf"]
+    assert [str(text) for text in said.texts] == (["aa", *once, *once] if stream else ["a", *once])
+    assert not said.incomplete
+    assert said.with_pieces({3: ["[PERSON_1]"]}) == body.replace(b"Ann", b"[PERSON_1]", 1)
+
+
+def test_calls_are_texts_of_their_own() -> None:
+    calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
+    said = read(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
+    assert [(str(text), text.arguments) for text in said.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
+    deltas = [(0, '{"a'), (1, "{"), (0, '":1}'), (1, "}")]
+    events = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}]}
+        for place, part in deltas
+    ]
+    said = read(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
+    assert [str(text) for text in said.texts] == ['{"a":1}', "{}"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "texts"),
+    [
+        ('"message":{},"delta":{"content":"evil"}', ("evil",)),
+        ('"message":{"content":null},"delta":{"content":"evil"}', ("evil",)),
+        ('"message":{"content":"evil"},"delta":{"content":"evil and more"}', ("evil and more",)),
+        ('"message":{"content":"evil"},"delta":{}', ("evil",)),
+        ('"message":{"content":"evil"},"delta":{"content":"good"}', ("evil", "good")),
+        ('"message":{"reasoning":"evil"},"delta":{"content":"evil"}', ("evil", "evil")),
+        ('"message":{"content":"evil"}', ("evil",)),
+    ],
+)
+def test_a_chunk_may_hold_a_message_and_a_delta(choice: str, texts: tuple[str, ...]) -> None:
+    read_, incomplete = texts_of(b'data: {"choices":[{' + choice.encode() + b"}]}\n\n", stream=True)
+    assert (tuple(sorted(read_)), incomplete) == (texts, False)
+
+
+@pytest.mark.parametrize(("delta", "texts"), [("{}", ["abc"]), ('{"content": "%s"}', ["abc"])])
+def test_what_messages_of_chunks_say_piece_by_piece_is_one_text(delta: str, texts: list[str]) -> None:
+    held = [delta.replace("%s", part) for part in "abc"]
+    chunks = [
+        f'{{"choices":[{{"index":0,"delta":{one},"message":{{"content":"{part}"}}}}]}}'
+        for one, part in zip(held, "abc", strict=True)
+    ]
+    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    assert bool(said.repeats) is ("content" in delta)
+
+
+@pytest.mark.parametrize(
+    ("messages", "texts"),
+    [
+        (["card 4111", "card 4111", "card 4111"], ["card 4111", "card 4111", "card 4111"]),
+        (["4111 1", "4111 1111", "4111 1111"], ["4111 1", "4111 1111", "4111 1111"]),
+        (["4111", " 1111", " 1111"], ["4111 1111 1111"]),
+        (["1", "1", "2"], ["112"]),
+        (["#", "#", " ", "a", " and", " an", "d", "#"], ["## a and and#"]),
+        (["joe@", "x.example", "joe@x.example"], ["joe@x.example", "joe@x.example"]),
+        (["joe", "@x.example", " .", "joe@x.example ."], ["joe@x.example .", "joe@x.example ."]),
+        (["joe@", "x.example", " ", "joe@x.example"], ["joe@x.example ", "joe@x.example"]),
+        (["all"], ["all"]),
+    ],
+)
+@pytest.mark.parametrize("deltas", ['"delta":{"role":"assistant"},', '"delta":{"content":""},', "", None])
+def test_what_messages_say_once_more_is_a_text_of_its_own(
+    messages: list[str], texts: list[str], deltas: str | None
+) -> None:
+    # None: the first chunk alone has a delta
+    held = ['"delta":{"role":"assistant"},', *[""] * len(messages)] if deltas is None else [deltas] * len(messages)
+    chunks = [
+        f'{{"choices":[{{"index":0,{delta}"message":{{"content":"{message}"}}}}]}}'
+        for delta, message in zip(held, messages, strict=False)
+    ]
+    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    assert [piece.part for text in said.texts for piece in text.pieces] == list(range(len(messages)))
+
+
+@pytest.mark.parametrize(
+    ("messages", "alone"),
+    [
+        (["card", "card 4111", "card 4111 ", "card 4111"], ["card", "card 4111", "card 4111 ", "card 4111"]),
+        (["card 4", "card 4111 END", "card 4111"], ["card 4", "card 4111 END", "card 4111"]),
+        (
+            ["the", " card 4111 1111", "card 4111 1111 1111", "card 4111 1111 1111 is", " done"],
+            ["the", " card 4111 1111", "card 4111 1111 1111", "card 4111 1111 1111 is", " done"],
+        ),
+        (
+            ["joe", "@", "mail joe@x.example", "mail joe@x.example ", "."],
+            ["joe@", "mail joe@x.example", "mail joe@x.example ", "."],
+        ),
+    ],
+)
+def test_messages_of_which_some_say_the_same_again_are_read_by_themselves_and_as_one(
+    messages: list[str], alone: list[str]
+) -> None:
+    chunks = [json.dumps({"choices": [{"message": {"content": message}}]}).encode() for message in messages]
+    assert texts_of(b"".join(map(sse.event, chunks)), stream=True) == ((*alone, "".join(messages)), False)
+
+
+def test_a_message_is_changed_by_all_that_it_was_read_in() -> None:
+    chunks = [{"choices": [{"message": {"content": message}}]} for message in ["a", "a b", "a b ", "a b"]]
+    said = read(b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks), stream=True)
+    assert [len(text.pieces) for text in said.texts] == [1, 1, 1, 1, 4]
+    after = said.with_pieces({1: ["a #"], 2: ["a # "], 3: ["a #"], 4: ["x", "a b", "a # ", "# b"]})
+    # two that differ leave nothing of it
+    told = [json.loads(data)["choices"][0]["message"]["content"] for data in sse.payloads(after)]
+    assert told == ["x", "a #", "a # ", ""]
+
+
+def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
+    told = ["he", "hello", "hello"]
+    events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]
+    said = read(b"".join(events), stream=True)
+    assert [str(text) for text in said.texts] == ["hello"]
+    assert said.with_pieces({}) == b"".join(events)
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
+    assert [choice["delta"]["content"] for choice in after] == ["bye", "", ""]
+    assert [choice["message"] for choice in after] == [{"content": None}] * 3
+
+
+@pytest.mark.parametrize(
+    ("deltas", "messages", "texts"),
+    [
+        (["4111 ", "1111\n"], ["4111 ", "1111"], ["4111 1111\n", "4111 1111"]),
+        (["4111 ", "1111"], ["4111 ", "4111 1111 "], ["4111 1111"]),
+        (["4111 ", "1111 ok", None], ["4111 ", "1111 ok", "4111 1111 ok"], ["4111 1111 ok"] * 3),
+        (["4111 ", "1111 ok"], [None, "1111 ok"], ["4111 1111 ok", "1111 ok"]),
+    ],
+)
+def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
+    deltas: list[str | None], messages: list[str | None], texts: list[str]
+) -> None:
+    held = [
+        {name: {"content": part} for name, part in (("delta", delta), ("message", message)) if part is not None}
+        for delta, message in zip(deltas, messages, strict=True)
+    ]
+    said = read(b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), stream=True)
+    assert [str(text) for text in said.texts] == texts
+    new = {index: ["#"] * len(text.pieces) for index, text in enumerate(said.texts)}
+    for changed in (new, {0: new[0]}, {len(new) - 1: new[len(new) - 1]}):
+        choices = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces(changed))]
+        assert [one["message"] for one in choices if "message" in one] == [{"content": None}] * (
+            len(messages) - messages.count(None)
+        )
+
+
+@pytest.mark.parametrize("whole", ["hello", "hello\n", " hello"])
+@pytest.mark.parametrize("last", [{}, {"delta": {}}, {"delta": {"content": ""}}])
+def test_one_message_that_says_all_that_the_deltas_said_is_not_read_again(last: dict[str, Any], whole: str) -> None:
+    end = {"choices": [{"index": 0, **last, "message": {"content": whole}}]}
+    said = read(says("hel") + says("lo\n") + sse.event(json.dumps(end).encode()), stream=True)
+    assert [str(text) for text in said.texts] == ["hello\n"]
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
+    assert [choice["delta"]["content"] for choice in after[:2]] == ["bye", ""]
+    assert after[2]["message"] == {"content": None}
+
+
+def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
+    body = (
+        b'{ "id" : "x", "choices":[{"message":{"content":"a","x": [ 1 ]},"logprobs":{"content":[1]}},'
+        b'{"message":{"content":"b"},"logprobs":{"content":[2]}}],"big": 123456789012345678901234567890 }'
+    )
+    said = read(body, stream=False)
+    assert said.with_pieces({}) == body
+    after = said.with_pieces({0: ["c"]})
+    assert b'"big":123456789012345678901234567890' in after
+    assert b'"x":[ 1 ]' in after
+    assert json.loads(after)["choices"] == [
+        {"message": {"content": "c", "x": [1]}, "logprobs": None},
+        {"message": {"content": "b"}, "logprobs": {"content": [2]}},
+    ]
+
+
+def test_a_stream_is_changed_in_its_pieces() -> None:
+    events = [says("he", logprobs={"content": [7]}), says("xx", 1), b": comment\n\n", says("llo"), USAGE, sse.DONE]
+    said = read(b"".join(events), stream=True)
+    assert said.with_pieces({}) == b"".join(events)
+    after = said.with_pieces({0: ["HE", ""]})
+    assert after == b"".join([says("HE", logprobs=None), *events[1:3], says(""), USAGE, sse.DONE])
+    assert texts_of(after, stream=True) == (("HE", "xx"), False)
+
+
+def test_an_event_of_several_lines_is_changed_as_one_line() -> None:
+    event = b'data: {"x":{\ndata: "y":1},"choices":[{"index":0,\ndata: "delta":{"content":"a"}\ndata: }]}\n\n'
+    after = read(event, stream=True).with_pieces({0: ["b"]})
+    assert after.count(b"\n") == 2
+    assert texts_of(after, stream=True) == (("b",), False)
+
+
+def test_an_events_other_fields_stay() -> None:
+    event = b'event: message\r\ndata: {"choices":[{"delta":{"content":"a"}}]}\r\nid: 7\r\n\r\n'
+    after = read(event, stream=True).with_pieces({0: ["b"]})
+    assert after == b'event: message\nid: 7\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\n'

@@ -1,0 +1,47 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.contracts.bounds import clopper_pearson, pairs_until, spend, upper_at_any_time
+
+
+@pytest.mark.parametrize(("bound", "pairs"), [(0.05, 59), (0.02, 149), (0.01, 299)])
+def test_without_a_single_error_the_known_numbers_of_pairs(bound: float, pairs: int) -> None:
+    """shared/facts/peers.md: zero errors seen, 95 % confidence."""
+    assert clopper_pearson(pairs, 0, 0.05)[1] <= bound < clopper_pearson(pairs - 1, 0, 0.05)[1]
+
+
+def test_limits_at_the_ends() -> None:
+    assert clopper_pearson(0, 0, 0.05) == (0.0, 1.0)
+    assert clopper_pearson(10, 10, 0.05)[1] == 1.0
+    assert clopper_pearson(10, 0, 0.05)[0] == 0.0
+    assert upper_at_any_time(0, 0, 0.05) == pytest.approx(1.0)
+
+
+@given(st.integers(1, 2000), st.integers(0, 100))
+def test_a_limit_for_any_time_is_wider(pairs: int, wrong: int) -> None:
+    wrong = min(wrong, pairs - 1)
+    fixed, any_time = clopper_pearson(pairs, wrong, 0.05)[1], upper_at_any_time(pairs, wrong, 0.05)
+    assert wrong / pairs < fixed <= any_time + 1e-9
+    assert any_time <= 1
+
+
+@given(st.integers(1, 500), st.integers(0, 50))
+def test_another_agreement_lowers_the_limit(pairs: int, wrong: int) -> None:
+    wrong = min(wrong, pairs)
+    assert upper_at_any_time(pairs + 1, wrong, 0.05) <= upper_at_any_time(pairs, wrong, 0.05) + 1e-9
+
+
+def test_all_attempts_together_spend_no_more_than_there_is() -> None:
+    parts = [spend(0.05, attempt) for attempt in range(1, 100_000)]
+    assert math.fsum(parts) == pytest.approx(0.05, rel=1e-4)
+    assert math.fsum(parts) < 0.05
+    assert parts == sorted(parts, reverse=True)
+
+
+def test_what_is_equal_is_never_told_apart() -> None:
+    assert pairs_until(0.02, 0.02, 0.05) == math.inf
+    assert pairs_until(0.02, 0.0, 0.05) == pytest.approx(math.log(20) / -math.log(0.98))
+    assert pairs_until(0.02, 0.01, 0.05) > pairs_until(0.02, 0.005, 0.05)

@@ -1,0 +1,77 @@
+"""What a reference's inconsistency leaves for anyone who stands in for it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.contracts.consistency import MOST, RepeatedAnswers, share
+
+SHARES = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6)
+
+
+@given(st.lists(SHARES, min_size=1, max_size=5))
+def test_nobody_disagrees_less_than_inconsistency_leaves_room_for(texts: list[list[float]]) -> None:
+    """texts: of each, how often each answer is given."""
+    parts = [np.array(one) / sum(one) for one in texts]
+    differ = float(np.mean([1 - (part**2).sum() for part in parts]))
+    best = float(np.mean([1 - part.max() for part in parts]))
+    assert 1 - math.sqrt(1 - differ) <= best + 1e-12
+
+
+def seen(asked: int, differ: int, confidence: float = 0.9) -> list[tuple[float, bool]]:
+    return [(confidence, number >= differ) for number in range(asked)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "differ", "target", "refused"),
+    [
+        (300, 30, 0.02, True),
+        (300, 30, 0.08, False),
+        (300, 0, 0.02, False),
+        (40, 4, 0.02, False),
+        (19, 19, 0.02, False),
+        (20, 20, 0.02, True),
+    ],
+)
+def test_only_what_is_out_of_reach_beyond_doubt_is_refused(
+    asked: int, differ: int, target: float, *, refused: bool
+) -> None:
+    why = RepeatedAnswers.of(seen(asked, differ)).refusal(target)
+    assert bool(why) is refused
+    if refused:
+        assert f"{differ} of {asked} calls got another answer" in why
+
+
+def test_a_target_that_can_be_kept_is_refused_to_few() -> None:
+    """Two answers differ in 7.84 % of calls, and whoever names the usual one in 4 %: a target of 4.1 % can be kept."""
+    differ = np.random.default_rng(0).binomial(MOST, 0.0784, size=1000)
+    refused = sum(bool(RepeatedAnswers.of(seen(MOST, int(count))).refusal(0.041)) for count in differ)
+    assert refused <= 40
+
+
+def test_looking_again_and_again_refuses_no_more() -> None:
+    """The target is just what is in reach: refused on at most 2.5 % of streams, looked at 29 times each."""
+    inconsistent = 1 - (1 - 0.05) ** 2
+    differ = (np.random.default_rng(0).random((60, MOST)) < inconsistent).cumsum(axis=1)
+    looks = range(19, MOST, 10)
+    refused = sum(
+        any(RepeatedAnswers(asked=look + 1, differ=int(stream[look])).refusal(0.05) for look in looks)
+        for stream in differ
+    )
+    assert refused <= 4
+
+
+def test_only_repeats_at_or_above_the_threshold_count() -> None:
+    both = seen(100, 50, confidence=0.3) + seen(100, 0, confidence=0.9)
+    assert RepeatedAnswers.of(both).refusal(0.02)
+    assert not RepeatedAnswers.of(both, 0.9).refusal(0.02)
+    assert RepeatedAnswers.of(both[:-1], 0.9) == RepeatedAnswers(asked=199, differ=50)
+
+
+def test_repeats_stop_when_enough_is_known_and_go_on_where_refused() -> None:
+    assert share(0.02, known=0, refused=False) == 0.02
+    assert share(0.02, known=MOST, refused=False) == 0
+    assert 0 < share(0.02, known=MOST, refused=True) < 0.02

@@ -1,0 +1,103 @@
+"""What is expected of a contract, held against the attempt and the detector that will decide."""
+
+import math
+import random
+import statistics
+
+import pytest
+
+from gateway.contracts.bounds import spend
+from gateway.contracts.certificate import Attempt
+from gateway.contracts.contract import Contract, Phase, Terms
+from gateway.contracts.detector import AlarmDetector
+from gateway.contracts.forecast import outlook, threshold, until_alarm, until_certificate
+
+DAY = 86400.0
+TERMS = Terms(target=0.05, confidence=0.95)
+
+
+def pairs_of_an_attempt(rate: float, chance: random.Random, attempt: Attempt) -> int:
+    count = 0
+    while attempt.certified is None:
+        attempt = attempt.see(0.9, agrees=chance.random() >= rate)
+        count += 1
+    return count
+
+
+def attempt(number: int = 1) -> Attempt:
+    return Attempt.begin([0.8], number=number, target=0.05, confidence=0.95)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01])
+def test_a_certificate_comes_when_it_is_told_to(rate: float) -> None:
+    chance = random.Random(1)
+    took = [pairs_of_an_attempt(rate, chance, attempt()) for _ in range(60)]
+    told = until_certificate(0.05, rate, spend(0.05, 1))
+    assert told.median == pytest.approx(statistics.median(took), rel=0.3, abs=2)
+    assert told.most >= told.median
+
+
+def test_what_was_seen_counts() -> None:
+    begun = attempt()
+    for _ in range(40):
+        begun = begun.see(0.9, agrees=True)
+    left = pairs_of_an_attempt(0.0, random.Random(0), begun)
+    assert until_certificate(0.05, 0.0, begun.alpha, pairs=40, wrong=0).median == pytest.approx(left, abs=2)
+    assert until_certificate(0.05, 0.02, begun.alpha, pairs=40, wrong=8).median > left
+
+
+def test_no_certificate_is_told_that_the_attempt_would_be_given_up_before() -> None:
+    assert until_certificate(0.05, 0.0, 0.03, pairs=2990, wrong=160).median == math.inf
+    assert math.isfinite(until_certificate(0.001, 0.0, 0.03).median)
+
+
+def test_what_disagrees_too_often_is_never_certified() -> None:
+    assert until_certificate(0.05, 0.06, 0.03).median == math.inf
+
+
+@pytest.mark.parametrize("target", [0.02, 0.05])
+def test_an_alarm_comes_when_it_is_told_to(target: float) -> None:
+    chance = random.Random(2)
+    took = []
+    for _ in range(60):
+        detector = AlarmDetector(target=target)
+        while not detector.alarmed:
+            detector = detector.see(agrees=chance.random() >= 2 * target)
+        took.append(detector.audits)
+    assert until_alarm(target, 2 * target).median == pytest.approx(statistics.median(took), rel=0.35)
+
+
+def test_a_running_attempt_waits_for_calls_of_which_some_reach_its_threshold() -> None:
+    contract = Contract(terms=TERMS, attempt=attempt(), attempts=1, pairs=240)
+    found = outlook(contract, calls=240, surer=120, days=2.0, notice_s=7 * DAY)
+    assert (found.calls_a_day, found.share, threshold(contract)) == (120, 0.5, 0.8)
+    assert found.seen is not None
+    assert found.seen.estimate == pytest.approx(0.025)
+    pairs = until_certificate(0.05, 0.025, attempt().alpha)
+    assert found.certificate is not None
+    assert found.certificate.median == pytest.approx(2 * pairs.median)
+    assert found.audits_a_day is None
+
+
+def test_under_a_day_there_is_no_volume() -> None:
+    contract = Contract(terms=TERMS, attempt=attempt(), attempts=1, pairs=240)
+    found = outlook(contract, calls=240, surer=120, days=0.5, notice_s=7 * DAY)
+    assert found.calls_a_day is None
+    assert found.certificate is not None
+
+
+def test_a_threshold_that_no_call_reaches_is_never_certified() -> None:
+    contract = Contract(terms=TERMS, attempt=attempt(), attempts=1, pairs=240)
+    found = outlook(contract, calls=240, surer=0, days=2.0, notice_s=7 * DAY)
+    assert found.certificate is not None
+    assert found.certificate.median == math.inf
+
+
+def test_audits_come_down_to_what_notices_in_time() -> None:
+    contract = Contract(terms=TERMS, phase=Phase.LIVE, threshold=0.8, detector=AlarmDetector(target=0.05))
+    busy = outlook(contract, calls=20_000, surer=10_000, days=2.0, notice_s=7 * DAY)
+    idle = outlook(contract, calls=20, surer=10, days=2.0, notice_s=7 * DAY)
+    assert busy.audits_a_day is not None
+    assert idle.audits_a_day == pytest.approx(5 * 0.2)
+    assert busy.alarm.median / busy.audits_a_day < 7
+    assert (busy.certificate, busy.seen) == (None, None)

@@ -1,0 +1,96 @@
+"""A gateway's own ledger as a log."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.discover.calls import KeptCalls, is_ledger
+from gateway.discover.evaluate import spend
+from gateway.discover.finding import look
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.ledger.prices import PriceTable, load_prices
+from gateway.ledger.store import LedgerError
+from tests.gateway.discover.logs import stream, two_templates, user
+
+
+def store(file: Path, *calls: KeptCall) -> None:
+    opened = CallStore(file)
+    opened.append(calls)
+    opened.close()
+
+
+def test_calls_that_a_gateway_kept_are_found_by_their_templates(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    pairs = two_templates(60)
+    store(
+        file,
+        *(
+            KeptCall(
+                request_id=f"r{number}",
+                at=1000.0 + number,
+                model="gpt-4o",
+                request=json.dumps(pair.request).encode(),
+                answer=json.dumps(pair.response).encode(),
+                input_tokens=20,
+                output_tokens=2,
+                spent_usd=0.25,
+            )
+            for number, pair in enumerate(pairs)
+        ),
+    )
+    log = KeptCalls(file).read(lambda _: None)
+    assert (len(log.calls), dict(log.skipped), log.problems) == (120, {}, [])
+    first = log.calls[0]
+    assert (first.place, first.at, first.model, first.spent_usd) == (f"{file}:r0", 1000.0, "gpt-4o", 0.25)
+    found = look(log.calls, PriceTable(as_of="2026-11-25", source="none", prices={}))
+    assert sorted(one.calls for one in found) == [60, 60]
+
+
+def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    events = stream("Shop").encode()
+    request = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
+    store(
+        file,
+        KeptCall(request_id="a", at=1.0, model="m", request=request, answer=events),
+        KeptCall(request_id="o", at=1.5, model="m", request=request, answer=b": OPENROUTER PROCESSING\n\n" + events),
+        KeptCall(request_id="b", at=2.0, model="m", request=request, answer=b"<html>"),
+        KeptCall(request_id="d", at=2.5, model="m", request=b"[" * 100_000, answer=events),
+        KeptCall(request_id="c", at=3.0, model="m", request=request, answer=b'{"choices": []}'),
+    )
+    log = KeptCalls(file).read(lambda _: None)
+    assert [call.said.content for call in log.calls] == ["Shop", "Shop"]
+    assert [problem.partition(": ")[0] for problem in log.problems] == [f"{file}:b", f"{file}:d"]
+    assert sum(log.skipped.values()) == 1
+
+
+def test_money_is_what_the_ledger_says_and_else_by_the_price_list(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    usage = {"prompt_tokens": 10_000, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9_900}}
+    call = KeptCall(
+        request_id="a",
+        at=1.0,
+        model="gpt-4o",
+        request=json.dumps(user("x")).encode(),
+        answer=stream("Shop", usage).encode(),
+        input_tokens=10_000,
+        output_tokens=1,
+    )
+    store(file, msgspec.structs.replace(call, spent_usd=0.5), call)
+    log = KeptCalls(file).read(lambda _: None)
+    prices = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
+    by_list = 100 * 2.5e-6 + 9_900 * 1.25e-6 + 10e-6
+    assert [spend([one], prices).usd for one in log.calls] == pytest.approx([0.5, by_list])
+
+
+def test_a_database_is_told_from_a_log(tmp_path: Path) -> None:
+    file = tmp_path / "offramp.db"
+    store(file)
+    assert is_ledger(file)
+    other = tmp_path / "log.jsonl"
+    other.write_text("{}")
+    assert not is_ledger(other)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        KeptCalls(other).read(lambda _: None)

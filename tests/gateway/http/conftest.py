@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from classifiers.policy import Policy
+from gateway import app as composition
+from gateway.config.load import Loaded
+from gateway.http.direct import Engine
+from gateway.http.request_id import RequestId
+from gateway.ledger.recorder import Recorder
+from gateway.ledger.writer import LedgerWriter
+from gateway.metrics.observe import Metrics
+from gateway.rules.compile import compile_rules
+from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.upstreams.base import Routes
+
+TEXT = """\
+version: 1
+upstreams:
+  one: {kind: echo}
+models:
+  gpt-4o: one
+  org/model: one
+  hidden: {upstream: one, internal: true}
+limits: {body: 2kB}
+"""
+
+
+@pytest.fixture
+def api(
+    load: Callable[..., Loaded], policies: dict[str, Policy], wire: Callable[..., Any], memory_store: Any, prices: Any
+) -> Any:
+    """api(names=…, rules=…): what FastAPI serves, on fake classifiers of these names; with its metrics and writer."""
+    writers: list[LedgerWriter] = []
+
+    def make(*names: str, rules: str = "") -> tuple[ASGIApp, Engine, LedgerWriter]:
+        loaded, metrics = load(TEXT + rules), Metrics()
+        held = {name: policies[name] for name in names}
+        writer = LedgerWriter(memory_store, on_failure=lambda _: None, on_lost=lambda _: None)
+        writers.append(writer)
+        routes = Routes(loaded.settings.models)
+        engine = Engine(
+            in_use=Snapshots(
+                Snapshot(
+                    policies=held,
+                    versions=dict.fromkeys(names, "v1"),
+                    rules=compile_rules(loaded.settings.rules, policies, {}),
+                )
+            ),
+            routes=routes,
+            classify=wire().classify,
+            metrics=metrics,
+            recorder=Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional={"one": True}),
+            classify_time_s=1.0,
+        )
+        served: FastAPI = composition._api(engine, writer, None)  # type: ignore[arg-type]
+        served.state.limits = loaded.settings.limits
+        return RequestId(served), engine, writer
+
+    yield make
+    for writer in writers:
+        writer.close()

@@ -1,0 +1,486 @@
+"""The hot path as a whole, on fake classifiers: bad input, clients that go away, and one record behind each request."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.protocols import sse
+from gateway.upstreams.base import Answer, UpstreamCall
+
+MakeAnswer = Callable[..., Answer]
+Wire = Callable[..., Any]
+
+RULES = """
+rules:
+  - name: safety
+    classifier: safe
+    then: {violence: {block: Not here.}, jailbreak: {block: {message: No way., shape: error}}}
+  - name: intents
+    classifier: bank
+    then: {greeting: {answer: Hi there}, rate: {forward: cheap}, card: flag}
+"""
+
+
+def body(text: str = "hello", **fields: Any) -> bytes:
+    return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
+
+
+def error_of(answer: Any) -> dict[str, Any]:
+    error: dict[str, Any] = json.loads(answer.body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+async def test_a_call_is_forwarded_and_recorded(wire: Wire, ask: Any) -> None:
+    gateway = wire()
+    answer = await ask(gateway.app, body())
+    assert answer.status == 200
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "echo: hello"
+    assert answer.headers["x-offramp-decision"] == "forward"
+    assert int(answer.headers["content-length"]) == len(answer.body)
+    record = gateway.record()
+    assert record.request_id == answer.headers["x-request-id"]
+    assert (record.status, record.decision, record.requested_model, record.upstream) == (200, "forward", "dear", "one")
+    assert (record.usage_source, record.error, record.endpoint) == ("reported", "", "chat.completions")
+    assert record.spent_usd == pytest.approx(record.input_tokens * 10e-6 + record.output_tokens * 40e-6)
+
+
+async def test_a_call_is_answered_here(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, body("greeting"))
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Hi there"
+    assert {name: answer.headers[name] for name in answer.headers if name.startswith("x-offramp")} == {
+        "x-offramp-decision": "answer",
+        "x-offramp-rule": "intents",
+        "x-offramp-label": "greeting",
+        "x-offramp-classifier": "bank@v1",
+        "x-offramp-confidence": "0.9000",
+        "x-offramp-usage": "estimated",
+        "x-offramp-saved-usd": answer.headers["x-offramp-saved-usd"],
+    }
+    record = gateway.record()
+    assert (record.decision, record.saved_reason, record.upstream) == ("answer", "local_answer", "")
+    assert (record.usage_source, record.saved_estimated) == ("estimated", True)
+    assert float(answer.headers["x-offramp-saved-usd"]) == pytest.approx(record.saved_usd)
+
+
+async def test_a_call_is_blocked(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, body("greeting violence"))
+    (choice,) = json.loads(answer.body)["choices"]
+    assert (answer.status, choice["finish_reason"], choice["message"]["content"]) == (
+        200,
+        "content_filter",
+        "Not here.",
+    )
+    record = gateway.record()
+    assert (record.decision, record.rule, record.saved_reason) == ("block", "safety", "block")
+
+
+async def test_a_call_is_blocked_with_an_error(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, body("jailbreak"))
+    assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
+    assert error_of(answer)["code"] == "content_filter"
+    record = gateway.record()
+    assert (record.decision, record.status, record.saved_reason) == ("block", 400, "block")
+
+
+async def test_a_call_goes_to_another_model(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    assert (await ask(gateway.app, body("rate"))).status == 200
+    record = gateway.record()
+    assert (record.requested_model, record.upstream, record.upstream_model) == ("dear", "two", "cheap")
+    assert record.saved_reason == "cheaper_route"
+    assert record.saved_usd > 0
+
+
+async def test_a_flag_is_noted_and_the_call_goes_on(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, body("card"))
+    assert answer.headers["x-offramp-flags"] == "intents:card"
+    assert (gateway.record().decision, gateway.store.records[0].flags) == ("forward", "intents:card")
+
+
+@pytest.mark.parametrize(("word", "decision"), [("unsure", "forward"), ("unread", "block"), ("broken", "block")])
+async def test_an_abstention_fails_as_a_safety_rule_says(wire: Wire, ask: Any, word: str, decision: str) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, body(word))
+    assert answer.headers["x-offramp-decision"] == decision
+    record = gateway.record()
+    assert f"safety:{word}" in record.abstentions
+    assert record.decision == decision
+
+
+async def test_an_image_that_cannot_be_read_is_not_passed_over(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    sent = json.dumps({"model": "dear", "messages": [{"role": "user", "content": parts}]}).encode()
+    assert (await ask(gateway.app, sent)).headers["x-offramp-decision"] == "block"
+    assert gateway.record().abstentions == "safety:unread"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "param"),
+    [
+        (b"", 400, None, None),
+        (b"{", 400, None, None),
+        (b"[]", 400, None, None),
+        (b"\xff\xfe", 400, None, None),
+        (b'{"model":"dear","messages":[],"temperature":NaN}', 400, None, None),
+        (b'{"model":"dear","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, None, None),
+        (b'{"model":"dear","messages":[],"x":' + b"[" * 100_000, 400, None, None),
+        (b'{"messages":[]}', 400, None, "model"),
+        (b'{"model":"dear"}', 400, None, "messages"),
+        (b'{"model":"dear","messages":{}}', 400, None, "messages"),
+        (b'{"model":"dear","messages":["hi"]}', 400, None, "messages"),
+        (b'{"model":"dear","messages":[{"content":"hi"}]}', 400, None, "messages"),
+        (b'{"model":"dear","messages":[{"role":"user","content":"\\ud800"}]}', 400, None, None),
+        (b'{"model":"dear","messages":[],"stream":"yes"}', 400, None, "stream"),
+        (b'{"model":"dear","messages":[],"n":1000000000}', 400, None, "n"),
+        (b'{"model":"gpt-9","messages":[]}', 404, "model_not_found", "model"),
+        (b'{"model":"' + b"x" * 900_000 + b'","messages":[]}', 400, None, "model"),
+        (b"x" * 1_000_001, 413, "request_too_large", None),
+    ],
+)
+async def test_bad_input_gets_a_clear_error_and_a_record(
+    wire: Wire, ask: Any, sent: bytes, status: int, code: str | None, param: str | None
+) -> None:
+    gateway = wire(RULES)
+    answer = await ask(gateway.app, sent)
+    assert answer.status == status
+    error = error_of(answer)
+    assert (error["code"], error["type"], error["param"]) == (code, "invalid_request_error", param)
+    assert len(answer.body) < 1000
+    assert answer.headers["content-type"] == "application/json"
+    record = gateway.record()
+    assert (record.status, record.decision, record.error) == (status, "error", code or "invalid_request_error")
+    assert (record.saved_usd, record.spent_usd, record.upstream) == (0.0, 0.0, "")
+
+
+async def test_a_body_in_chunks_is_bounded(wire: Wire, ask: Any) -> None:
+    gateway = wire(max_body_bytes=1000)
+    answer = await ask(gateway.app, parts=[b"x" * 600, b"x" * 600, b"x" * 600])
+    assert answer.status == 413
+    assert gateway.record().status == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
+async def test_only_post_is_taken(wire: Wire, ask: Any, method: str) -> None:
+    gateway = wire()
+    answer = await ask(gateway.app, method=method)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert gateway.records() == []
+
+
+async def test_of_the_clients_headers_only_three_travel(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    upstream = fake_upstream([make_answer()])
+    gateway = wire(upstreams={"one": upstream}, access_key="sesame")
+    headers = [
+        (b"authorization", b"Bearer sesame"),
+        (b"api-key", b"sesame"),
+        (b"cookie", b"a=b"),
+        (b"x-forwarded-for", b"10.0.0.1"),
+        (b"openai-organization", b"theirs"),
+        (b"user-agent", b"theirs"),
+        (b"openai-beta", b"x"),
+        (b"idempotency-key", b"y"),
+        (b"x-client-request-id", b"z"),
+    ]
+    assert (await ask(gateway.app, body(), headers=headers)).status == 200
+    assert upstream.calls[0].headers == headers[-3:]
+    gateway.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (UpstreamFailed("x could not be reached"), 502, "upstream_failed"),
+        (UpstreamTimeout("late"), 504, "upstream_timeout"),
+    ],
+)
+async def test_an_upstream_that_fails(
+    wire: Wire, ask: Any, fake_upstream: Any, failure: Exception, status: int, code: str
+) -> None:
+    gateway = wire(upstreams={"one": fake_upstream([failure])})
+    answer = await ask(gateway.app, body())
+    assert (answer.status, error_of(answer)["code"]) == (status, code)
+    record = gateway.record()
+    # what a call that was given up has cost, nobody tells
+    spent = None if status == UpstreamTimeout.status else 0.0
+    assert (record.status, record.error, record.upstream, record.spent_usd) == (status, code, "one", spent)
+
+
+async def test_an_upstreams_own_error_passes_as_it_is(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    said = b'{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context"}}'
+    gateway = wire(upstreams={"one": fake_upstream([make_answer(said, status=400, headers=[(b"retry-after", b"3")])])})
+    answer = await ask(gateway.app, body())
+    assert (answer.status, answer.body, answer.headers["retry-after"]) == (400, said, "3")
+    record = gateway.record()
+    assert (record.status, record.decision, record.usage_source, record.spent_usd) == (400, "forward", "none", 0.0)
+
+
+async def test_a_fault_of_the_gateways_own_tells_nothing_but_an_id(
+    wire: Wire, ask: Any, fake_upstream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = wire(upstreams={"one": fake_upstream([RuntimeError("sk-secret in a message")])})
+    with caplog.at_level(logging.ERROR):
+        answer = await ask(gateway.app, body())
+    assert answer.status == 500
+    error = error_of(answer)
+    assert error["code"] == "internal_error"
+    assert answer.headers["x-request-id"] in error["message"]
+    assert "sk-secret" not in answer.body.decode()
+    assert answer.headers["x-request-id"] in caplog.text
+    assert gateway.record().error == "internal_error"
+
+
+async def test_a_fault_while_a_reply_is_sent_is_in_the_log_under_its_id(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = make_answer(events=STREAM[:2], then=RuntimeError("a fault"))
+    gateway = wire(upstreams={"one": fake_upstream([answer])})
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError):
+        await ask(gateway.app, body(stream=True))
+    record = gateway.record()
+    assert (record.error, record.usage_source, record.spent_usd) == ("internal_error", "missing", None)
+    [logged] = caplog.records
+    assert record.request_id in logged.getMessage()
+    assert logged.exc_info is not None
+
+
+STREAM = [
+    sse.event(b'{"choices":[{"delta":{"role":"assistant","content":""}}]}'),
+    sse.event(b'{"choices":[{"delta":{"content":"a"}}]}'),
+    sse.event(b'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}'),
+    sse.DONE,
+]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_stream_passes_and_its_usage_is_the_clients_only_if_asked_for(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, asked: bool
+) -> None:
+    upstream = fake_upstream([make_answer(events=STREAM, headers=[(b"content-type", b"odd"), (b"openai-x", b"1")])])
+    gateway = wire(upstreams={"one": upstream})
+    options = {"stream_options": {"include_usage": True}} if asked else {}
+    answer = await ask(gateway.app, body(stream=True, **options))
+    assert answer.body == b"".join(STREAM if asked else [*STREAM[:2], sse.DONE])
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert (answer.headers["cache-control"], answer.headers["openai-x"]) == ("no-cache", "1")
+    assert json.loads(upstream.calls[0].body)["stream_options"] == {"include_usage": True}
+    record = gateway.record()
+    assert (record.stream, record.input_tokens, record.output_tokens) == (True, 7, 3)
+
+
+async def test_a_stream_broken_off_ends_in_an_error_and_its_cost_is_unknown(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    gateway = wire(upstreams={"one": fake_upstream([make_answer(events=STREAM[:2], then=UpstreamFailed("broke off"))])})
+    answer = await ask(gateway.app, body(stream=True))
+    assert answer.ended
+    assert b"[DONE]" not in answer.body
+    last = answer.body.removeprefix(b"".join(STREAM[:2]))
+    assert json.loads(last[6:])["error"]["code"] == "upstream_failed"
+    record = gateway.record()
+    assert (record.status, record.error, record.usage_source, record.spent_usd) == (
+        200,
+        "upstream_failed",
+        "missing",
+        None,
+    )
+
+
+class Stuck:
+    """An upstream that never answers, or never ends its stream of these events; knows when it was left."""
+
+    name, notional, ask_usage = "one", False, True
+
+    def __init__(self, *events: bytes) -> None:
+        self.called, self.left = asyncio.Event(), asyncio.Event()
+        self._events = events or STREAM[:1]
+
+    async def send(self, call: UpstreamCall) -> Answer:
+        if call.stream:
+            return Answer(status=200, headers=[], chunks=self._chunks())
+        await self._wait()
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        for event in self._events:
+            yield event
+        await self._wait()
+
+    async def _wait(self) -> None:
+        self.called.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+
+OUTPUT_RULE = """
+rules:
+  - {name: out, classifier: safe, reads: {output: true}, then: {violence: block}}
+"""
+
+
+@pytest.mark.parametrize("rules", ["", OUTPUT_RULE])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_ends_the_call_and_is_recorded(
+    wire: Wire, ask: Any, stream: bool, rules: str
+) -> None:
+    upstream, gone = Stuck(), asyncio.Event()
+    gateway = wire(rules, upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body(stream=stream), gone=gone))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    gone.set()
+    await asyncio.wait_for(task, 10)
+    assert upstream.left.is_set()
+    record = gateway.record()
+    assert (record.status, record.decision, record.error, record.upstream) == (499, "error", "client_closed", "one")
+    assert (record.usage_source, record.spent_usd) == ("missing", None)
+    assert record.provider_s is not None
+    assert gateway.metrics.registry.get_sample_value("offramp_in_flight_requests") == 0
+
+
+async def test_a_client_that_goes_away_while_classifiers_work(wire: Wire, ask: Any) -> None:
+    gateway, gone, asked = wire(RULES), asyncio.Event(), asyncio.Event()
+
+    async def never(*_: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    gateway.app._app._app._pipeline._classify = never
+    task = asyncio.ensure_future(ask(gateway.app, body(), gone=gone))
+    await asyncio.wait_for(asked.wait(), 5)
+    gone.set()
+    await asyncio.wait_for(task, 10)
+    record = gateway.record()
+    assert (record.status, record.error, record.upstream, record.spent_usd) == (499, "client_closed", "", 0.0)
+
+
+async def test_a_client_that_goes_away_in_mid_body(wire: Wire, ask: Any) -> None:
+    gateway, gone = wire(), asyncio.Event()
+    gone.set()
+    answer = await ask(gateway.app, parts=[], gone=gone)
+    assert answer.status == 0
+    assert (gateway.record().status, gateway.store.records[0].error) == (499, "client_closed")
+
+
+async def test_a_client_that_leaves_while_a_local_answer_is_sent_saved_nothing(wire: Wire, ask: Any) -> None:
+    gateway, going = wire(RULES), asyncio.Event()
+
+    async def stuck_send(app: Any) -> None:
+        async def blocked(message: Any) -> None:
+            going.set()
+            await asyncio.Event().wait()
+
+        async def receive() -> Any:
+            if not sent:
+                sent.append(True)
+                return {"type": "http.request", "body": body("greeting")}
+            await going.wait()
+            return {"type": "http.disconnect"}
+
+        sent: list[bool] = []
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [(b"host", b"localhost")]}
+        await app(scope, receive, blocked)
+
+    await asyncio.wait_for(stuck_send(gateway.app), 10)
+    record = gateway.record()
+    assert (record.status, record.decision, record.saved_reason, record.usage_source) == (499, "error", None, "none")
+    assert (record.saved_usd, record.saved_input_tokens, record.saved_output_tokens) == (0.0, 0, 0)
+
+
+async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(wire: Wire, ask: Any) -> None:
+    upstream = Stuck()
+    gateway = wire(upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body()))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    task.cancel()
+    answer = await task
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "unavailable")
+    record = gateway.record()
+    assert (record.status, record.error) == (503, "cancelled")
+    assert (record.usage_source, record.spent_usd) == ("missing", None)
+
+
+async def test_a_request_that_is_cancelled_before_it_is_sent_costs_nothing(wire: Wire, ask: Any) -> None:
+    gateway, asked = wire(RULES), asyncio.Event()
+
+    async def never(*_: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    gateway.app._app._app._pipeline._classify = never
+    task = asyncio.ensure_future(ask(gateway.app, body()))
+    await asyncio.wait_for(asked.wait(), 5)
+    task.cancel()
+    await task
+    record = gateway.record()
+    assert (record.status, record.error, record.usage_source, record.spent_usd) == (503, "cancelled", "none", 0.0)
+
+
+@pytest.mark.parametrize("rules", ["", OUTPUT_RULE])
+async def test_a_stream_that_is_cut_off_from_above_ends_in_an_error(wire: Wire, ask: Any, rules: str) -> None:
+    upstream = Stuck()
+    gateway = wire(rules, upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body(stream=True)))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    task.cancel()
+    answer = await task
+    assert (answer.status, answer.ended, upstream.left.is_set()) == (200, True, True)
+    *before, last = list(sse.payloads(answer.body))
+    assert before == ([] if rules else [STREAM[0][6:-2]])
+    error = json.loads(last)["error"]
+    assert (set(error), error["code"]) == ({"message", "type", "param", "code"}, "unavailable")
+    assert sse.DONE not in answer.body
+    record = gateway.record()
+    assert (record.status, record.decision, record.error) == (503, "error", "cancelled")
+    assert (record.usage_source, record.spent_usd) == ("missing", None)
+
+
+@pytest.mark.parametrize("done", [sse.DONE, b"data:[DONE]\r\n\r\n"])
+async def test_a_stream_that_is_cut_off_after_its_end_is_whole(wire: Wire, ask: Any, done: bytes) -> None:
+    upstream = Stuck(STREAM[1], done)
+    gateway = wire(upstreams={"one": upstream})
+    task = asyncio.ensure_future(ask(gateway.app, body(stream=True)))
+    await asyncio.wait_for(upstream.called.wait(), 5)
+    task.cancel()
+    answer = await task
+    assert (answer.body, answer.ended) == (STREAM[1] + done, True)
+
+
+async def test_many_at_once_leave_one_record_each(wire: Wire, ask: Any) -> None:
+    gateway = wire(RULES)
+    texts = ["hello", "greeting", "violence", "jailbreak", "rate"] * 10
+    answers = await asyncio.gather(*(ask(gateway.app, body(text)) for text in texts))
+    records = gateway.records()
+    assert {answer.headers["x-request-id"] for answer in answers} == {record.request_id for record in records}
+    assert len(records) == 50
+    assert sum(record.decision == "block" for record in records) == 20
+
+
+async def test_labels_beyond_ascii_go_into_headers_escaped(wire: Wire, ask: Any, policies: Any) -> None:
+    fields = policies["bank"].model_dump(by_alias=True)
+    fields["labels"] = {"grüße": {"means": "greets"}, "x\r\nset-cookie: a=b": {"means": "x"}}
+    policies["bank"] = type(policies["bank"]).model_validate(fields)
+    gateway = wire('\nrules:\n  - {name: r, classifier: bank, then: {"*": {answer: hi}}}\n')
+    answer = await ask(gateway.app, body("grüße"))
+    assert answer.headers["x-offramp-label"] == "gr\\xfc\\xdfe"
+    answer = await ask(gateway.app, body("x\r\nset-cookie: a=b"))
+    assert answer.headers["x-offramp-label"] == "x\\r\\nset-cookie: a=b"
+    assert [record.label for record in gateway.records()] == ["grüße", "x\r\nset-cookie: a=b"]

@@ -1,0 +1,234 @@
+"""A safety rule under a contract in the request path: all is judged in shadow, what is certain is decided here once it
+is certified, audits go on, and a judge that fails spoils no sure verdict."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.context import Headers
+from gateway.contracts.contract import Phase
+from gateway.errors import UpstreamFailed
+from gateway.upstreams.base import Answer, UpstreamCall
+
+Wire = Callable[..., Any]
+JSON: Headers = [(b"content-type", b"application/json")]
+BASE = """
+version: 1
+upstreams:
+  one: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1"}
+models:
+  dear: one
+  cheap: {upstream: two, internal: true}
+"""
+RULES = """
+rules:
+  - name: safety
+    classifier: safe
+    contract: {max_missed: 10%, max_false_alarms: 10%, confidence: 80%}
+    then: {"*": {block: Not here.}}
+    when_unsure: {ask: cheap}
+"""
+
+
+@dataclass(slots=True)
+class Says:
+    """A judge's server that finds violence where the text says so, if it is up."""
+
+    name: str = "two"
+    notional: bool = False
+    ask_usage: bool = True
+    calls: int = 0
+    fails: bool = False
+    turned: bool = False
+    nonsense: bool = False
+
+    async def send(self, call: UpstreamCall) -> Answer:
+        self.calls += 1
+        if self.fails:
+            raise UpstreamFailed("it is down")
+        text = str(json.loads(json.loads(call.body)["messages"][1]["content"])["texts"])
+        labels = ["violence"] if ("violence" in text) is not self.turned else []
+        content = "as I see it" if self.nonsense else json.dumps({"labels": labels})
+        body = {"choices": [{"finish_reason": "stop", "message": {"content": content}}]}
+        return Answer(status=200, headers=JSON, body=json.dumps(body).encode())
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Gateway:
+    """A wired gateway with its judge; each text is sent once only, lest the verdict be remembered, unless it
+    is to be sent again."""
+
+    def __init__(self, wire: Wire, ask: Any, paid: Any, base: str = BASE, rules: str = RULES, **others: Says) -> None:
+        self.judge = Says()
+        self.coin = 0.0
+        upstreams = {"one": paid, "two": self.judge, **others}
+        self.wired = wire(rules, base=base, upstreams=upstreams, draw=lambda: self.coin)
+        self._ask = ask
+        self._sent = 0
+        self.again = False
+
+    async def send(self, text: str) -> Any:
+        self._sent += not self.again
+        messages = [{"role": "user", "content": f"{text} {self._sent}"}]
+        return await self._ask(self.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
+
+    async def certify(self) -> None:
+        """Calls until both sides are live."""
+        for _ in range(1000):
+            await self.send("hello")
+            await self.send("violence")
+            if self.wired.safety.standing("safety", Phase.LIVE) == 2:
+                return
+        raise AssertionError(f"not live: {self.wired.safety.contracts}")
+
+
+async def gateway(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> Gateway:
+    return Gateway(wire, ask, fake_upstream([make_answer()], name="one"))
+
+
+async def test_shadow_live_and_withdrawn(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    first = await one.send("violence")
+    assert (first.headers["x-offramp-decision"], first.headers["x-offramp-judged"]) == ("block", "safety:violence")
+    assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    await one.certify()
+    # no coin chooses a call now: both are decided here
+    one.coin, before = 0.999, one.judge.calls
+    assert (await one.send("violence")).headers["x-offramp-decision"] == "block"
+    assert (await one.send("hello")).headers["x-offramp-decision"] == "forward"
+    assert one.judge.calls == before
+    # an audited call is the judge's to decide
+    one.coin, one.judge.turned = 0.0, True
+    audited = await one.send("violence")
+    assert (audited.headers["x-offramp-decision"], audited.headers["x-offramp-judged"]) == ("forward", "safety:safe")
+    for _ in range(50):
+        await one.send("violence")
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
+    assert one.wired.metrics.contract_pairs.labels("safety", "differs", "true")._value.get() >= 2
+    one.wired.writer.close()
+
+
+@pytest.mark.parametrize("judge", ["{upstream: two, model: large, internal: true}", "{upstream: one, internal: true}"])
+async def test_another_judge_under_the_same_name_begins_anew(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, judge: str
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    await one.certify()
+    # no coin chooses a call now
+    one.coin = 0.999
+    assert "x-offramp-judged" not in (await one.send("hello")).headers
+    base = BASE.replace("{upstream: two, internal: true}", judge)
+    other = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base)
+    other.coin = 0.999
+    assert "x-offramp-judged" in (await other.send("hello")).headers
+    # the one before stands no more, and is not forgotten
+    assert other.wired.safety.standing("safety", Phase.LIVE) == 0
+    assert [contract.missing.attempts for contract in other.wired.safety.contracts.values()] == [1]
+    back = await gateway(wire, ask, fake_upstream, make_answer)
+    assert back.wired.safety.standing("safety", Phase.LIVE) == 2
+
+
+async def test_a_judge_that_is_down_spoils_no_sure_verdict(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    one.judge.fails = True
+    # nothing is certified: the judge is all there is
+    answer = await one.send("hello")
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-abstained"]) == ("block", "safety:broken")
+    one.judge.fails = False
+    await one.certify()
+    one.judge.fails = True
+    for text, decision in (("hello", "forward"), ("violence", "block")):
+        answer = await one.send(text)
+        assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == (decision, "safety:failed")
+        assert "x-offramp-abstained" not in answer.headers
+    # a judge that cannot be reached says nothing of the text, however often
+    for _ in range(100):
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
+    # what it answers and is no verdict counts against the side that acted
+    one.judge.fails, one.judge.nonsense = False, True
+    for _ in range(60):
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) < 2
+    one.wired.writer.close()
+
+
+@pytest.mark.parametrize(("text", "rule"), [("hello", "privacy"), ("violence", "safety")])
+async def test_a_text_that_a_judge_may_not_see_spoils_no_sure_verdict(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any, text: str, rule: str
+) -> None:
+    rules = RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n"
+    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), rules=rules)
+    await one.certify()
+    # in a call's arguments, a key without an end cannot be redacted
+    called = {"function": {"name": "f", "arguments": json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMII"})}}
+    messages = [{"role": "assistant", "tool_calls": [called]}, {"role": "user", "content": text}]
+    before = one.judge.calls
+    answer = await ask(one.wired.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", rule)
+    assert "safety" not in answer.headers.get("x-offramp-abstained", "")
+    assert one.judge.calls == before
+    one.wired.writer.close()
+
+
+async def test_what_a_judges_fallback_says_certifies_nothing(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    base = BASE.replace("{upstream: two, internal: true}", "{upstream: three, fallbacks: [two/cheap], internal: true}")
+    base = base.replace("models:", '  three: {kind: openai, base_url: "http://127.0.0.1:9/v1"}\nmodels:')
+    three = Says(name="three", fails=True)
+    one = Gateway(wire, ask, fake_upstream([make_answer()], name="one"), base, three=three)
+    for _ in range(100):
+        assert (await one.send("violence")).headers["x-offramp-judged"] == "safety:violence"
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert one.judge.calls == 200
+    # nor is it remembered in the judge's place
+    one.again = True
+    for _ in range(2):
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert one.judge.calls == 202
+    three.fails = False
+    before = three.calls
+    for _ in range(2):
+        assert (await one.send("hello")).headers["x-offramp-judged"] == "safety:safe"
+    assert (one.judge.calls, three.calls) == (202, before + 1)
+    one.again = False
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 0
+    # the same from the judge itself would have certified both sides by now
+    for _ in range(100):
+        await one.send("violence")
+        await one.send("hello")
+    assert one.wired.safety.standing("safety", Phase.LIVE) == 2
+    one.wired.writer.close()
+
+
+async def test_what_was_not_read_is_under_no_contract(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any
+) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    assert (await one.send("unread")).headers["x-offramp-abstained"] == "safety:unread"
+    assert one.judge.calls == 0
+    # a text in a language that the policy does not name is judged, and passes for nothing that is certain
+    await one.send("language")
+    assert one.judge.calls == 1
+    [contract] = one.wired.safety.contracts.values()
+    assert contract.flagging.ordering == ((None, 1.0),)
+    one.wired.writer.close()
+
+
+async def test_calls_at_once_are_counted_each(wire: Wire, ask: Any, fake_upstream: Any, make_answer: Any) -> None:
+    one = await gateway(wire, ask, fake_upstream, make_answer)
+    await asyncio.gather(*(one.send("hello") for _ in range(20)))
+    [contract] = one.wired.safety.contracts.values()
+    assert (contract.flagging.calls, contract.missing.calls) == (20, 0)
+    one.wired.writer.close()

@@ -1,0 +1,152 @@
+"""Whole calls are kept where the operator asks, for the time that is stated, and nothing of what a rule touched."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.context import new_context
+from gateway.contracts.owner import Owner
+from gateway.contracts.store import ContractStore
+from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_store import CallStore, KeptCall
+from gateway.serving.retention import Forgetting
+
+KEEPS = "content: {keep: 30d, calls: true}\n"
+RULES = """
+rules:
+  - name: safety
+    classifier: safe
+    then: {violence: block}
+  - name: details
+    classifier: data
+    then: {contact: redact}
+  - name: cheap
+    classifier: bank
+    then: {rate: {forward: cheap}}
+"""
+
+
+def body(text: str, **fields: Any) -> bytes:
+    return json.dumps({"model": "dear", "messages": [{"role": "user", "content": text}], **fields}).encode()
+
+
+def kept(tmp_path: Path) -> list[KeptCall]:
+    store = CallStore(tmp_path / "contracts.db")
+    try:
+        return store.calls()
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_forwarded_call_is_kept_whole(
+    wire: Callable[..., Any], ask: Any, tmp_path: Path, *, stream: bool
+) -> None:
+    gateway = wire(models=KEEPS)
+    answer = await ask(gateway.app, body("hello", stream=stream, temperature=0))
+    gateway.keeping.close()
+    [call] = kept(tmp_path)
+    assert call.model == "dear"
+    assert json.loads(call.request) == json.loads(body("hello", stream=stream, temperature=0))
+    assert (call.answer == answer.body) or stream
+    assert call.answer.startswith(b"data:") is stream
+    record = gateway.record()
+    assert (call.request_id, call.input_tokens, call.output_tokens, call.spent_usd) == (
+        record.request_id,
+        record.input_tokens,
+        record.output_tokens,
+        record.spent_usd,
+    )
+    assert call.output_tokens
+
+
+async def test_nothing_is_kept_unless_asked_for(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> None:
+    gateway = wire()
+    await ask(gateway.app, body("hello"))
+    gateway.keeping.close()
+    assert kept(tmp_path) == []
+
+
+async def test_what_a_rule_touched_is_not_kept(wire: Callable[..., Any], ask: Any, tmp_path: Path) -> None:
+    gateway = wire(RULES, models=KEEPS)
+    for text in ("violence", "mail a@b.org", "the rate", "plain", "x" * 70_000):
+        await ask(gateway.app, body(text))
+    gateway.keeping.close()
+    texts = [json.loads(call.request)["messages"][0]["content"] for call in kept(tmp_path)]
+    assert texts == ["plain"]
+
+
+async def test_a_call_that_fails_is_not_kept(
+    wire: Callable[..., Any], ask: Any, tmp_path: Path, fake_upstream: Any, make_answer: Any
+) -> None:
+    failing = fake_upstream([make_answer(status=400)])
+    gateway = wire(models=KEEPS, upstreams=dict.fromkeys(("one", "two"), failing))
+    assert (await ask(gateway.app, body("hello"))).status == 400
+    gateway.keeping.close()
+    assert kept(tmp_path) == []
+
+
+async def test_calls_that_are_lost_are_no_rows_of_the_ledger(
+    wire: Callable[..., Any], ask: Any, tmp_path: Path
+) -> None:
+    gateway = wire(models=KEEPS)
+    with closing(sqlite3.connect(tmp_path / "contracts.db")) as db:
+        db.execute("DROP TABLE calls")
+    await ask(gateway.app, body("hello"))
+    gateway.keeping.close()
+    lost = gateway.metrics.registry.get_sample_value
+    assert (lost("offramp_kept_calls_lost_total"), lost("offramp_ledger_lost_rows_total")) == (1, 0)
+
+
+def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
+    lost: list[int] = []
+    store = CallStore(tmp_path / "offramp.db")
+    keeping = Keeping(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
+    with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
+        db.execute("DROP TABLE calls")
+    context = new_context("req_1", "chat.completions", "anonymous")
+    context.kept = KeptCall(request_id="req_1", at=1.0, model="m", request=b"{}", answer=b"{}")
+    for _ in range(1100):
+        keeping.over(context)
+    for _ in range(1000):
+        if sum(lost) == 100:
+            break
+        time.sleep(0.01)
+    assert sum(lost) == 100
+    keeping.close()
+    assert sum(lost) == 1100
+
+
+@pytest.mark.parametrize(("keep_s", "left"), [(86400.0, ["new"]), (None, [])])
+async def test_texts_are_forgotten_when_their_time_is_over(
+    tmp_path: Path, keep_s: float | None, left: list[str]
+) -> None:
+    now = [10 * 86400.0]
+    file = tmp_path / "offramp.db"
+    store = CallStore(file)
+    store.append(
+        [
+            KeptCall(request_id=name, at=at, model="m", request=b"{}", answer=b"{}")
+            for name, at in (("old", 8.5 * 86400), ("new", 9.5 * 86400))
+        ]
+    )
+    owner = Owner(ContractStore(file))
+    keeping = Keeping(store, keeps=False, on_failure=print, on_lost=print)
+    forgetting = Forgetting(owner, keeping, keep_s, clock=lambda: now[0])
+    await forgetting.look()
+    assert [call.request_id for call in store.calls()] == left
+    store.append([KeptCall(request_id="late", at=0.0, model="m", request=b"{}", answer=b"{}")])
+    now[0] += 30
+    await forgetting.look()
+    assert len(store.calls()) == len(left) + 1
+    now[0] += 31
+    await forgetting.look()
+    assert [call.request_id for call in store.calls()] == left
+    owner.close()
+    keeping.close()

@@ -1,0 +1,126 @@
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config.problems import ConfigError
+from gateway.ledger.prices import Price, PriceTable, load_prices
+
+TEXT = """\
+version: 1
+as_of: 2026-11-25
+source: a test
+models:
+  one: {input: $2.50, output: $10.00, cached_input: $1.25, snapshots: one-2026-01-01}
+  two: {input: 1, output: 4}
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[[str], PriceTable]:
+    def make(text: str) -> PriceTable:
+        file = tmp_path / "prices.yaml"
+        file.write_text(dedent(text), "utf-8")
+        return load_prices(file)
+
+    return make
+
+
+def test_a_price_may_come_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text(TEXT.replace("$2.50", '"${INPUT}"'))
+    price = load_prices(file, {"INPUT": "3"}).find("one")
+    assert price is not None
+    assert price.input_usd == pytest.approx(3e-6)
+
+
+def test_prices_are_per_million_tokens(table: Callable[[str], PriceTable]) -> None:
+    price = table(TEXT).find("one")
+    assert price is not None
+    assert price.cost(input_tokens=1_000_000, output_tokens=0) == pytest.approx(2.5)
+    assert price.cost(input_tokens=0, output_tokens=1_000_000) == pytest.approx(10)
+    assert price.cost(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000) == pytest.approx(2.0)
+
+
+def test_without_a_cached_price_cached_tokens_cost_like_others(table: Callable[[str], PriceTable]) -> None:
+    price = table(TEXT).find("two")
+    assert price is not None
+    assert price.cost(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("one", "one"),
+        ("one-2026-01-01", "one-2026-01-01"),
+        ("openai/one", "one"),
+        ("a/b/two", "two"),
+        ("three", ""),
+        ("ONE", ""),
+        ("", ""),
+        ("one/", ""),
+    ],
+)
+def test_a_model_is_found_by_its_name_or_not_at_all(table: Callable[[str], PriceTable], model: str, name: str) -> None:
+    prices = table(TEXT)
+    assert prices.name(model) == name
+    assert (prices.find(model) is None) is (name == "")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("$2.50", "2.50€"), "models.one.input: '2.50€' is not an amount in dollars"),
+        (("$2.50", "-1"), "models.one.input: '-1' is not an amount"),
+        (("output: 4", "outptu: 4"), 'no such key; did you mean "output"?'),
+        (("2026-11-25", "yesterday"), "2:1: as_of: 'yesterday' must be a date such as 2026-11-25"),
+        (("  two: ", "  one: "), "stands twice"),
+        (
+            ("output: 4}", "output: 4, snapshots: one}"),
+            "6:30: models.two.snapshots: 'one' stands twice; the first is on line 5",
+        ),
+        (
+            ("output: 4}", "output: 4, snapshots: [two-1, one-2026-01-01]}"),
+            "6:49: models.two.snapshots[1]: 'one-2026-01-01' stands twice; the first is on line 5",
+        ),
+        (("one-2026-01-01", "two"), "6:3: models.two: 'two' stands twice; the first is on line 5"),
+        (("one-2026-01-01", "[a, a]"), "5:75: models.one.snapshots[1]: 'a' stands twice; the first is on line 5"),
+        (("one-2026-01-01", "one"), "5:60: models.one.snapshots: 'one' stands twice; the first is on line 5"),
+    ],
+)
+def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tuple[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        table(TEXT.replace(*change))
+    assert message in str(caught.value)
+
+
+def test_all_names_that_stand_twice_are_told_at_once(table: Callable[[str], PriceTable]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        table(TEXT.replace("output: 4}", "output: 4, snapshots: [one, one-2026-01-01]}"))
+    assert [problem.path[-1] for problem in caught.value.problems] == [0, 1]
+
+
+def test_a_name_under_a_providers_prefix_is_another(table: Callable[[str], PriceTable]) -> None:
+    prices = table(TEXT.replace("output: 4}", "output: 4, snapshots: openai/one}"))
+    assert (prices.find("openai/one"), prices.find("one")) == (prices.find("two"), prices.find("azure/one"))
+
+
+PRICES = st.builds(
+    lambda fresh, share, out: Price(input_usd=fresh, cached_input_usd=fresh * share, output_usd=out),
+    st.floats(0, 1e-3),
+    st.floats(0, 1),
+    st.floats(0, 1e-3),
+)
+
+
+@given(PRICES, st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0, 1))
+def test_a_cost_is_never_below_nothing_and_cached_tokens_never_raise_it(
+    price: Price, given_tokens: int, made: int, share: float
+) -> None:
+    cached = round(given_tokens * share)
+    cost = price.cost(input_tokens=given_tokens, output_tokens=made, cached_input_tokens=cached)
+    assert cost >= 0
+    assert cost <= price.cost(input_tokens=given_tokens, output_tokens=made) * (1 + 1e-9) + 1e-12

@@ -1,0 +1,233 @@
+"""Names and units by the conventions, labels from closed sets, and figures that are the records' own."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from classifiers.verdict import Abstention, Verdict
+from gateway.ledger.record import Record
+from gateway.metrics.observe import Metrics
+
+
+def record(**fields: Any) -> Record:
+    return Record(**{"request_id": "req_1", "at": 1.0, "endpoint": "chat.completions", **fields})
+
+
+def total(metrics: Metrics, name: str) -> float:
+    return sum(
+        sample.value for metric in metrics.registry.collect() for sample in metric.samples if sample.name == name
+    )
+
+
+def own(metrics: Metrics) -> list[Any]:
+    return [metric for metric in metrics.registry.collect() if not metric.name.startswith(("process_", "python_"))]
+
+
+def test_names_say_app_noun_and_unit() -> None:
+    for metric in own(Metrics()):
+        assert re.fullmatch(r"offramp_[a-z_]+", metric.name), metric.name
+        assert metric.documentation.endswith("."), metric.name
+        if metric.type == "histogram":
+            assert metric.name.endswith("_seconds"), metric.name
+        assert "_total" not in metric.name
+    names = {sample.name for metric in own(Metrics()) for sample in metric.samples}
+    assert not [name for name in names if name.endswith("_created")]
+
+
+def test_labels_come_from_closed_sets() -> None:
+    allowed = {
+        "endpoint", "model", "decision", "rule", "status", "upstream", "notional", "reason", "estimated",
+        "classifier", "outcome", "label", "version", "stage", "kind", "chosen", "result", "phase",
+    }  # fmt: skip
+    metrics = Metrics()
+    for instrument in vars(metrics).values():
+        assert set(getattr(instrument, "_labelnames", ())) <= allowed
+
+
+def test_the_exposition_is_what_prometheus_reads() -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", spent_usd=0.5, provider_s=0.1, label='"\n\\'), model='a"\n\\b')
+    families = list(text_string_to_metric_families(metrics.text().decode()))
+    spent = next(family for family in families if family.name == "offramp_spent_dollars")
+    assert [(sample.labels["model"], sample.value) for sample in spent.samples] == [('a"\n\\b', 0.5)]
+
+
+def test_one_record_moves_what_it_says() -> None:
+    metrics = Metrics()
+    metrics.observe(
+        record(
+            upstream="one", input_tokens=10, cached_input_tokens=4, output_tokens=2, spent_usd=0.25, provider_s=0.1,
+            first_token_s=0.05, gateway_s=0.001, classifier_s=0.002, usage_source="reported",
+        ),
+        model="m",
+    )  # fmt: skip
+    figures = {
+        "offramp_requests_total": 1,
+        "offramp_input_tokens_total": 10,
+        "offramp_cached_input_tokens_total": 4,
+        "offramp_output_tokens_total": 2,
+        "offramp_spent_dollars_total": 0.25,
+        "offramp_provider_seconds_count": 1,
+        "offramp_first_token_seconds_count": 1,
+        "offramp_gateway_seconds_count": 1,
+        "offramp_classifier_seconds_count": 1,
+        "offramp_saved_calls_total": 0,
+        "offramp_unpriced_requests_total": 0,
+        "offramp_usage_missing_requests_total": 0,
+    }
+    assert {name: total(metrics, name) for name in figures} == figures
+
+
+@pytest.mark.parametrize("seconds", [0.05, 9.0, 25.0, 150.0])
+def test_a_first_token_is_told_from_one_that_took_twice_as_long(seconds: float) -> None:
+    metrics = Metrics()
+    for took in (seconds, 2 * seconds):
+        metrics.observe(record(upstream="one", first_token_s=took), model="m")
+    counts = [
+        sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "offramp_first_token_seconds_bucket"
+    ]
+    assert 1 in counts
+
+
+def test_what_took_no_time_is_in_no_histogram() -> None:
+    metrics = Metrics()
+    metrics.observe(record(decision="answer", saved_reason="local_answer", saved_usd=0.5), model="m")
+    assert total(metrics, "offramp_provider_seconds_count") == 0
+    assert total(metrics, "offramp_classifier_seconds_count") == 0
+    assert total(metrics, "offramp_saved_dollars_total") == 0.5
+    assert total(metrics, "offramp_saved_calls_total") == 1
+
+
+def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", error="upstream_failed", usage_source="missing", spent_usd=None), model="m")
+    labels = {"upstream": "one", "reason": "broke_off"}
+    assert metrics.registry.get_sample_value("offramp_upstream_failures_total", labels) == 1
+    assert total(metrics, "offramp_unpriced_requests_total") == 1
+    assert total(metrics, "offramp_usage_missing_requests_total") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"usage_source": "reported"}, "no_price"),
+        ({"usage_source": "reported", "status": 499, "decision": "error", "error": "client_closed"}, "no_price"),
+        ({}, "not_reported"),
+        ({"decision": "block", "status": 400, "error": "content_filter"}, "not_reported"),
+        ({"decision": "judge", "saved_reason": "judge", "error": "unreadable"}, "not_reported"),
+        ({"decision": "error", "status": 499, "error": "client_closed"}, "cut_off"),
+        ({"decision": "error", "status": 503, "error": "cancelled"}, "cut_off"),
+        ({"decision": "error", "status": 504, "error": "upstream_timeout"}, "cut_off"),
+        ({"decision": "error", "status": 502, "error": "upstream_answer_lost"}, "cut_off"),
+        ({"decision": "error", "status": 500, "error": "internal_error"}, "cut_off"),
+        ({"status": 504}, "cut_off"),
+        ({"error": "upstream_failed"}, "cut_off"),
+        ({"error": "upstream_timeout"}, "cut_off"),
+        ({"decision": "block", "error": "upstream_failed"}, "cut_off"),
+        ({"decision": "judge", "saved_reason": "judge", "status": 499, "error": "timeout"}, "cut_off"),
+        ({"decision": "repeat", "saved_reason": "repeat", "status": 499}, "cut_off"),
+    ],
+)
+def test_it_is_told_why_a_cost_is_unknown(fields: dict[str, Any], reason: str) -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", spent_usd=None, **{"usage_source": "missing", **fields}), model="m")
+    moved = [
+        (sample.name, sample.labels["reason"], sample.value)
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name in ("offramp_unpriced_requests_total", "offramp_usage_missing_requests_total") and sample.value
+    ]
+    missing = [] if reason == "no_price" else [("offramp_usage_missing_requests_total", reason, 1.0)]
+    assert moved == [("offramp_unpriced_requests_total", reason, 1.0), *missing]
+
+
+@pytest.mark.parametrize("saved", ["local_answer", "cheaper_route"])
+def test_a_saving_without_a_price_is_unpriced(saved: Any) -> None:
+    metrics = Metrics()
+    upstream = "one" if saved == "cheaper_route" else ""
+    metrics.observe(record(upstream=upstream, saved_reason=saved, saved_usd=None), model="m")
+    labels = {"model": "m", "reason": "no_price"}
+    assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", labels) == 1
+    assert total(metrics, "offramp_unpriced_requests_total") == 1
+
+
+@pytest.mark.parametrize("error", ["unreadable", "failed", "cancelled"])
+def test_a_judges_answer_that_is_no_verdict_is_no_upstreams_failure(error: str) -> None:
+    metrics = Metrics()
+    metrics.observe(record(upstream="one", decision="judge", saved_reason="judge", error=error), model="m")
+    assert total(metrics, "offramp_upstream_failures_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "label"),
+    [
+        ({"labels": ("a", "b")}, "label", "a"),
+        ({}, "clean", ""),
+        ({"abstention": Abstention.UNREAD, "labels": ("a",)}, "unread", "a"),
+    ],
+)
+def test_a_verdict_is_counted_by_what_it_says(verdict: dict[str, Any], outcome: str, label: str) -> None:
+    metrics = Metrics()
+    metrics.observe_verdict(Verdict(classifier="c", version="1", scores={}, **verdict), "r")
+    labels = {"rule": "r", "classifier": "c", "outcome": outcome, "label": label}
+    assert metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 1
+
+
+def test_a_verdict_is_counted_for_the_stage_that_settled_it() -> None:
+    metrics = Metrics()
+    metrics.expect_stages("c", ("cheap", "main"))
+    for stage in ("cheap", "cheap", ""):
+        metrics.observe_verdict(Verdict(classifier="c", version="1", scores={}, stage=stage), "r")
+    assert metrics.registry.get_sample_value("offramp_stage_verdicts_total", {"classifier": "c", "stage": "cheap"}) == 2
+    assert total(metrics, "offramp_stage_verdicts_total") == 2
+
+
+def test_queues_are_read_when_they_are_scraped() -> None:
+    class Waiting:
+        pending = 3
+
+    waiting, metrics = Waiting(), Metrics()
+    metrics.watch(worker=None, runtime=None, writer=waiting)
+    assert total(metrics, "offramp_ledger_pending_rows") == 3
+    waiting.pending = 5
+    assert total(metrics, "offramp_ledger_pending_rows") == 5
+
+
+RECORDS = st.builds(
+    record,
+    decision=st.sampled_from(["forward", "answer", "block", "error"]),
+    rule=st.sampled_from(["", "r"]),
+    status=st.sampled_from([200, 499, 502]),
+    upstream=st.sampled_from(["", "one"]),
+    error=st.sampled_from(["", "upstream_failed"]),
+    saved_reason=st.sampled_from([None, "local_answer", "block", "cheaper_route"]),
+    spent_usd=st.none() | st.integers(0, 8).map(lambda eighths: eighths / 8),
+    input_tokens=st.integers(0, 100),
+    notional=st.booleans(),
+)
+
+
+@given(st.lists(RECORDS, max_size=20))
+def test_counters_are_the_sums_of_the_records(records: list[Record]) -> None:
+    metrics = Metrics()
+    for one in records:
+        metrics.observe(one, model="m")
+    forwarded = [one for one in records if one.upstream]
+    assert total(metrics, "offramp_requests_total") == len(records)
+    assert total(metrics, "offramp_spent_dollars_total") == sum(one.spent_usd or 0 for one in forwarded)
+    assert total(metrics, "offramp_input_tokens_total") == sum(one.input_tokens for one in forwarded)
+    assert total(metrics, "offramp_unpriced_requests_total") == sum(one.spent_usd is None for one in records)
+
+
+def test_two_gateways_share_no_series(make_verdict: Callable[..., Verdict]) -> None:
+    one, two = Metrics(), Metrics()
+    one.observe_verdict(make_verdict("a"), "r")
+    assert total(two, "offramp_verdicts_total") == 0

@@ -1,0 +1,199 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BadRequest
+from gateway.requests.messages import Turn, select, system_text, turns_of
+
+
+def turns(*messages: Any) -> list[Turn]:
+    return turns_of(msgspec.Raw(json.dumps(messages).encode()))
+
+
+@pytest.mark.parametrize(
+    ("message", "turn"),
+    [
+        ({"role": "user", "content": "hi"}, Turn("user", ("hi",), False)),
+        ({"role": "user", "content": None}, Turn("user", (), False)),
+        ({"role": "user"}, Turn("user", (), False)),
+        ({"role": "user", "content": "hi", "name": "eve"}, Turn("user", ("hi", "eve"), False)),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+            Turn("user", ("a", "b"), False),
+        ),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]},
+            Turn("user", ("a",), True),
+        ),
+        ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, Turn("assistant", ("no",), False)),
+        (
+            {"role": "assistant", "refusal": "no", "tool_calls": [{"function": {"name": "f", "arguments": '{"a":1}'}}]},
+            Turn("assistant", ("no", '{"a":1}'), False),
+        ),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": "x"}}, Turn("assistant", ("x",), False)),
+        (
+            {"role": "assistant", "content": "hi", "reasoning_content": "so", "reasoning": "thus"},
+            Turn("assistant", ("hi", "so", "thus"), False),
+        ),
+        ({"role": "assistant", "content": "hi", "reasoning": {"a": [1]}}, Turn("assistant", ("hi",), False)),
+        ({"role": "assistant", "content": "hi", "reasoning_content": None}, Turn("assistant", ("hi",), False)),
+        ({"role": "user", "content": "hi", "reasoning": "so"}, Turn("user", ("hi",), False)),
+        ({"role": "function", "name": "f", "content": "r"}, Turn("tool", ("r", "f"), False)),
+        ({"role": "tool", "content": "r", "unknown": {"a": [1]}}, Turn("tool", ("r",), False)),
+        ({"role": "User", "content": "hi"}, Turn("user", ("hi",), False)),
+        ({"role": "human", "content": "hi"}, Turn("user", ("hi",), False)),
+    ],
+)
+def test_every_part_that_can_carry_text_is_read(message: dict[str, Any], turn: Turn) -> None:
+    assert turns(message) == [turn]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hi",
+        7,
+        None,
+        [],
+        {},
+        {"content": "hi"},
+        {"role": None},
+        {"role": 1, "content": "a"},
+        {"role": "user", "content": 7},
+        {"role": "user", "content": {}},
+        {"role": "user", "content": ["a"]},
+        {"role": "user", "content": [{"type": "text", "text": 7}]},
+        {"role": "user", "content": [[]]},
+        {"role": "user", "name": []},
+        {"role": "assistant", "tool_calls": {}},
+        {"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]},
+    ],
+)
+def test_what_is_no_message_is_refused(message: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        turns(message)
+    assert caught.value.param == "messages"
+    assert caught.value.message.startswith("messages: ")
+
+
+def test_messages_too_deep_or_with_a_broken_escape_are_refused() -> None:
+    for raw in (b'[{"role":"user","content":' + b"[" * 100_000, b'[{"role":"user","content":"\\ud800"}]'):
+        with pytest.raises(BadRequest):
+            turns_of(msgspec.Raw(raw))
+
+
+CHAT = [
+    Turn("system", ("be nice",), False),
+    Turn("user", ("one",), False),
+    Turn("assistant", ("two",), False),
+    Turn("user", ("three",), True),
+    Turn("user", ("four",), False),
+    Turn("tool", ("five",), False),
+]
+
+
+def test_a_rule_reads_its_roles() -> None:
+    assert select(CHAT, frozenset({"user"}), last=False) == (("one", "three", "four"), True)
+    assert select(CHAT, frozenset({"system", "assistant"}), last=False) == (("be nice", "two"), False)
+    assert select(CHAT, frozenset({"developer"}), last=False) == ((), False)
+
+
+def test_the_last_turn_is_the_last_run_of_messages_of_those_roles() -> None:
+    assert select(CHAT, frozenset({"user"}), last=True) == (("three", "four"), True)
+    assert select(CHAT, frozenset({"user", "tool"}), last=True) == (("three", "four", "five"), True)
+    assert select(CHAT, frozenset({"system"}), last=True) == (("be nice",), False)
+    assert select(CHAT, frozenset({"developer"}), last=True) == ((), False)
+    assert select([], frozenset({"user"}), last=True) == ((), False)
+
+
+def test_system_text_is_all_of_the_operators_words() -> None:
+    more = [*CHAT, Turn("developer", ("and brief", "please"), False)]
+    assert system_text(more) == "be nice\nand brief\nplease"
+
+
+@pytest.mark.parametrize("content", ["name", [{"type": "text", "text": "name"}]])
+def test_a_system_messages_name_is_none_of_its_words(content: Any) -> None:
+    messages = turns({"role": "system", "name": "shop", "content": content}, {"role": "user", "content": "hi"})
+    assert system_text(messages) == "name"
+    assert select(messages, frozenset({"system"}), last=False) == (("name", "shop"), False)
+
+
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
+TURNS = st.lists(
+    st.builds(Turn, ROLES, st.lists(st.text(max_size=3), max_size=2).map(tuple), st.booleans()), max_size=8
+)
+
+
+@given(TURNS, st.sets(ROLES))
+def test_the_last_turn_is_the_end_of_what_the_roles_said(chat: list[Turn], roles: set[str]) -> None:
+    everything, gap = select(chat, frozenset(roles), last=False)
+    last, last_gap = select(chat, frozenset(roles), last=True)
+    assert everything[len(everything) - len(last) :] == last
+    assert gap or not last_gap
+    if roles == {"system", "developer", "user", "assistant", "tool"}:
+        assert everything == last == tuple(text for turn in chat for text in turn.texts)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"role":"user","content":"hi","Content":"evil"}',
+        b'{"role":"user","content":[{"type":"text","text":"hi","TEXT":"evil"}]}',
+        b'{"role":"assistant","tool_calls":[{"function":{"name":"f","Arguments":"evil"}}]}',
+        b'{"role":"assistant","tool_calls":[{"Function":{"name":"f","arguments":"evil"}}]}',
+        b'{"role":"assistant","tool_calls":[{"custom":{"name":"f","INPUT":"evil"}}]}',
+        b'{"role":"assistant","function_call":{"name":"f","Arguments":"evil"}}',
+    ],
+)
+def test_a_key_that_only_other_servers_would_read_is_refused(message: bytes) -> None:
+    with pytest.raises(BadRequest):
+        turns_of(msgspec.Raw(b"[" + message + b"]"))
+
+
+@pytest.mark.parametrize(
+    ("message", "key"),
+    [
+        (b'{"role":"user","content":"card 4111 1111 1111 1111","content":"hi"}', "content"),
+        (b'{"role":"user","content":"evil","cont\\u0065nt":"hi"}', "content"),
+        (b'{"role":"user","role":"tool","content":"hi"}', "role"),
+        (b'{"role":"user","content":[{"type":"text","text":"evil","text":"ok"}]}', "text"),
+        (b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"a","url":"b"}}]}', "url"),
+        (b'{"role":"assistant","tool_calls":[{"function":{},"function":{"name":"f","arguments":"evil"}}]}', "function"),
+        (b'{"role":"assistant","tool_calls":[{"function":{"arguments":"evil","arguments":"ok"}}]}', "arguments"),
+        (b'{"role":"assistant","tool_calls":[{"custom":{"input":"evil","input":"ok"}}]}', "input"),
+        (b'{"role":"assistant","function_call":{"arguments":"evil","arguments":"ok"}}', "arguments"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(message: bytes, key: str) -> None:
+    with pytest.raises(BadRequest, match=f"messages: the key '{key}' stands twice") as caught:
+        turns_of(msgspec.Raw(b"[" + message + b"]"))
+    assert caught.value.param == "messages"
+
+
+def test_what_is_alike_and_no_key_that_stands_twice_is_read() -> None:
+    text = '{"a":1,"a":2}'
+    number = b"9" * 5000
+    message = b'{"role":"user","content":' + msgspec.json.encode(text) + b',"odd":[{"a":1e999},{"a":' + number + b"}]}"
+    assert turns_of(msgspec.Raw(b"[" + message + b", " + message + b"]")) == [Turn("user", (text,), False)] * 2
+
+
+def test_an_image_with_a_text_beside_it_is_an_image_all_the_same() -> None:
+    part = b'{"type":"image_url","text":"hi","image_url":{"url":"x"}}'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
+    assert (turn.texts, turn.incomplete) == (("hi",), True)
+
+
+def test_all_text_of_a_part_is_read() -> None:
+    part = b'{"type":"refusal","text":"hi","refusal":"more"}'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
+    assert (turn.texts, turn.incomplete) == (("hi", "more"), False)
+
+
+def test_a_custom_tools_input_is_read() -> None:
+    calls = b'[{"type":"custom","custom":{"name":"f","input":"free text"}}]'
+    (turn,) = turns_of(msgspec.Raw(b'[{"role":"assistant","tool_calls":' + calls + b"}]"))
+    assert turn.texts == ("free text",)

@@ -1,0 +1,193 @@
+"""A request keeps its fields' bytes for the forward; only the model's name and the wish for usage may change."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.context import UpstreamModel
+from gateway.errors import BadRequest
+from gateway.requests.parse import parse_chat
+
+SAME = UpstreamModel("m")
+OTHER = UpstreamModel("other")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+UNKNOWN = st.dictionaries(
+    st.text(min_size=1).filter(
+        lambda key: key.lower() not in ("model", "messages", "stream", "stream_options", "response_format", "n")
+    ),
+    JSON,
+    max_size=5,
+)
+
+
+def body(**fields: object) -> bytes:
+    return json.dumps({"model": "m", "messages": [], **fields}).encode()
+
+
+def test_the_fields_that_are_looked_at() -> None:
+    request = parse_chat(
+        body(
+            stream=True,
+            stream_options={"include_usage": True},
+            response_format={"type": "json_schema", "json_schema": {}},
+            n=3,
+        )
+    )
+    assert (request.model, request.stream, request.wants_usage, request.wants_schema, request.choices) == (
+        "m",
+        True,
+        True,
+        True,
+        3,
+    )
+    plain = parse_chat(body(stream=None, stream_options=None, response_format=None, n=None))
+    assert (plain.stream, plain.wants_usage, plain.wants_schema, plain.choices) == (False, False, False, 1)
+
+
+LONG = "A" * 100_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{LONG}"}},
+        {"type": "input_audio", "input_audio": {"data": LONG, "format": "wav"}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{LONG}"}},
+        {"type": "file", "file": {"file_data": LONG}},
+    ],
+)
+def test_what_is_attached_counts_as_no_text(part: dict[str, object]) -> None:
+    text = {"type": "text", "text": "what is this?"}
+    request = parse_chat(body(messages=[{"role": "user", "content": [text, part]}]))
+    assert request.attaches
+    assert 60 < request.prompt_bytes < 200
+    linked = parse_chat(
+        body(messages=[{"role": "user", "content": [text, {"image_url": {"url": "https://a.example"}}]}])
+    )
+    assert linked.attaches
+
+
+def test_text_that_looks_like_an_attachment_counts_as_text() -> None:
+    for text in (f'{{"file": {{"file_data": "{LONG}"}}}}', f'"image_url": <img src="data:image/png;base64,{LONG}">'):
+        request = parse_chat(body(messages=[{"role": "user", "content": text}]))
+        assert not request.attaches
+        assert request.prompt_bytes > len(LONG)
+        beside = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "https://a.example"}}]
+        assert parse_chat(body(messages=[{"role": "user", "content": beside}])).prompt_bytes > len(LONG)
+
+
+def test_unknown_fields_are_kept_byte_for_byte_when_the_model_is_renamed() -> None:
+    odd = b'[ 1.0 , 1e5,\t-0.0 , "\\u00e9\\/" , {"b" : 1, "a":2 , "b":3} , 123456789012345678901234567890 ]'
+    sent = b'{"odd":' + odd + b',"model":"m","messages":[ {"role" : "user","extra":1.50} ]}'
+    request = parse_chat(sent)
+    assert request.body_for(OTHER, ask_usage=True) == sent.replace(b'"model":"m"', b'"model":"other"')
+
+
+@given(UNKNOWN, st.booleans())
+def test_any_unknown_fields_arrive_as_they_were_sent(unknown: dict[str, object], stream: bool) -> None:
+    sent = {"model": "m", "messages": [], "stream": stream, **unknown}
+    request = parse_chat(json.dumps(sent).encode())
+    forwarded = json.loads(request.body_for(OTHER, ask_usage=True))
+    asked = {"stream_options": {"include_usage": True}} if stream else {}
+    assert forwarded == {**sent, "model": "other", **asked}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (None, b'{"include_usage":true}'),
+        ("null", b'{"include_usage":true}'),
+        ("{}", b'{"include_usage":true}'),
+        ('{"include_usage":false}', b'{"include_usage":true}'),
+        ('{"include_usage":null}', b'{"include_usage":true}'),
+        ('{"include_obfuscation": 1.50}', b'{"include_obfuscation":1.50,"include_usage":true}'),
+        ('{"include_usage": true}', b'{"include_usage": true}'),
+    ],
+)
+def test_usage_is_asked_for_where_the_client_did_not(options: str | None, sent: bytes) -> None:
+    extra = f',"stream_options":{options}' if options else ""
+    request = parse_chat(f'{{"model":"m","messages":[],"stream":true{extra}}}'.encode())
+    forwarded = msgspec.json.decode(request.body_for(SAME, ask_usage=True), type=dict[str, msgspec.Raw])
+    assert bytes(forwarded["stream_options"]) == sent
+
+
+def test_usage_is_not_asked_for_without_a_stream_or_where_the_upstream_takes_no_such_field() -> None:
+    assert b"stream_options" not in parse_chat(body()).body_for(SAME, ask_usage=True)
+    assert b"stream_options" not in parse_chat(body(stream=True)).body_for(SAME, ask_usage=False)
+
+
+def test_options_too_deep_to_decode_are_passed_on() -> None:
+    deep = "[" * 900 + "]" * 900
+    request = parse_chat(f'{{"model":"m","messages":[],"stream":true,"stream_options":{{"x":{deep}}}}}'.encode())
+    assert deep.encode() in request.body_for(OTHER, ask_usage=True)
+
+
+def test_of_a_field_given_twice_the_one_that_was_read_is_sent() -> None:
+    request = parse_chat(b'{"model":"a","model":"m","messages":[1],"messages":[]}')
+    assert request.model == "m"
+    assert json.loads(request.body_for(OTHER, ask_usage=False)) == {"model": "other", "messages": []}
+    assert request.body_for(SAME, ask_usage=False).count(b"messages") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": ""}, "model"),
+        ({"model": "x" * 257}, "model"),
+        ({"model": None}, "model"),
+        ({"messages": {}}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": None}, "messages"),
+        ({"n": 0}, "n"),
+        ({"n": -1}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": 10**12}, "n"),
+        ({"n": True}, "n"),
+        ({"stream": 1}, "stream"),
+        ({"stream_options": "x"}, "stream_options"),
+        ({"response_format": []}, "response_format"),
+    ],
+)
+def test_what_is_wrong_names_its_field(fields: dict[str, object], param: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse_chat(body(**fields))
+    assert caught.value.param == param
+    assert len(caught.value.message) < 200
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_body_brings_anything_but_a_bad_request(sent: bytes) -> None:
+    try:
+        request = parse_chat(sent)
+    except BadRequest:
+        return
+    assert request.model
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["model", "messages", "stream", "stream_options", "response_format", "n"]), JSON, max_size=6
+    )
+)
+def test_no_type_of_a_field_brings_anything_but_a_bad_request(fields: dict[str, object]) -> None:
+    try:
+        request = parse_chat(json.dumps({"model": "m", "messages": [], **fields}).encode())
+    except BadRequest as error:
+        assert error.message  # noqa: PT017 - either outcome is right
+        return
+    assert json.loads(request.body_for(OTHER, ask_usage=True))["model"] == "other"
+
+
+@pytest.mark.parametrize("key", ["Messages", "MODEL", "Stream", "N", "me\u017f\u017fages"])
+def test_a_key_that_only_other_servers_would_read_is_refused(key: str) -> None:
+    sent = b'{"model":"m","messages":[],"' + key.encode() + b'":1}'
+    with pytest.raises(BadRequest) as caught:
+        parse_chat(sent)
+    assert caught.value.param == key

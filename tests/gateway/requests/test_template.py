@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.requests.template import LONGEST, PromptTemplate, steps
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "expected"),
+    [
+        (PromptTemplate(after="Message:"), "Classify.\nMessage: my card is lost", "my card is lost"),
+        (PromptTemplate(before="\nAnswer:"), "my card is lost\nAnswer:", "my card is lost"),
+        (PromptTemplate(after="<m>", before="</m>"), "Classify <m>my card</m> in one word.", "my card"),
+        (PromptTemplate(after="<m>", before="</m>"), "<m>is </m> or <m> the input?</m>", "is </m> or <m> the input?"),
+        (PromptTemplate(after="<m>", before="</m>"), "<m></m>", ""),
+        (PromptTemplate(after="<m>", before="</m>"), "</m> then <m>", None),
+        (PromptTemplate(after="Message:"), "my card is lost", None),
+        (PromptTemplate(before="Answer:"), "my card is lost", None),
+        (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "Q: my card", "my card"),
+        (PromptTemplate(pattern=regex.compile(r"(\w+): (?P<input>.*)")), "Q: my card", "my card"),
+        (PromptTemplate(pattern=regex.compile(r"card.*")), "my card is lost", "card is lost"),
+        (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "A: my card", None),
+        (PromptTemplate(pattern=regex.compile(r"card( is lost)?")), "my card", None),
+        (PromptTemplate(path=("ticket", "texts", 1)), '{"ticket": {"texts": ["a", "my card"]}}', "my card"),
+        (PromptTemplate(path=("ticket",)), '{"ticket": 7}', None),
+        (PromptTemplate(path=("ticket", 0)), '{"ticket": "x"}', None),
+        (PromptTemplate(path=("ticket", "text")), '{"ticket": "x"}', None),
+        (PromptTemplate(path=("ticket",)), "no JSON", None),
+        (PromptTemplate(path=("ticket",)), "[" * 100_000, None),
+        (PromptTemplate(after="Message:", whole=True), "my card is lost", "my card is lost"),
+        (PromptTemplate(after="Message:", whole=True), "Message: my card", "my card"),
+    ],
+)
+def test_the_input_of_a_text(template: PromptTemplate, text: str, expected: str | None) -> None:
+    assert template.input_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "form"),
+    [
+        (PromptTemplate(after="<m>", before="</m>"), "Which of a, b? <m>{}</m> Thanks."),
+        (PromptTemplate(pattern=regex.compile(r"Q: (.*)")), "Which? Q: {}"),
+        (PromptTemplate(path=("ticket", "text")), '{{"ticket": {{"text": "{}", "id": 7}}}}'),
+    ],
+)
+def test_what_stands_around_the_input_is_the_same_in_each_call(template: PromptTemplate, form: str) -> None:
+    first, again, other = template.frames_of(
+        [form.format("a"), form.format("which card?"), form.format("a").replace("W", "V").replace("7", "8")]
+    )
+    assert first == again != other
+
+
+def test_a_text_that_fits_no_template_is_all_frame() -> None:
+    assert PromptTemplate(after="<m>").frames_of(["no mark"]) == ["no mark"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"Ticket:\s*(.*?)\s*---", "Ticket:" + " " * 120_000),
+        (r"(a+)+$", "a" * 5_000 + "b"),
+        (r"Ticket: (.*)", "Ticket: " + "a" * LONGEST),
+    ],
+)
+def test_a_text_that_cannot_be_searched_in_time_does_not_fit(pattern: str, text: str, whole: bool) -> None:
+    template = PromptTemplate(pattern=regex.compile(pattern, regex.DOTALL), whole=whole)
+    assert template.inputs_of([text]) == ((text,) if whole else (), whole)
+    assert template.input_of(text) == (text if whole else None)
+    assert template.frames_of([text]) == [text]
+
+
+def test_what_does_not_fit_is_known_not_to(ticket: PromptTemplate) -> None:
+    assert ticket.inputs_of(["no", "Ticket: lost ---"]) == (("no", "lost"), False)
+
+
+def test_all_texts_together_have_the_time_of_one(ticket: PromptTemplate) -> None:
+    slow = "Ticket:" + " " * 120_000
+    texts = [*[slow] * 10_000, "Ticket: lost ---"]
+    assert ticket.inputs_of(texts) == (tuple(texts), True)
+    assert ticket.frames_of(texts) == texts
+
+
+@pytest.fixture
+def ticket() -> PromptTemplate:
+    """As a safety rule reads."""
+    return PromptTemplate(pattern=regex.compile(r"Ticket:\s*(.*?)\s*---", regex.DOTALL), whole=True)
+
+
+@given(st.text(), st.text(min_size=1), st.text(min_size=1))
+def test_what_is_put_between_is_found_again(put: str, after: str, before: str) -> None:
+    text = f"{after}{put}{before}"
+    assert PromptTemplate(after=after, before=before).input_of(text) == put.strip()
+
+
+@given(st.text())
+def test_what_is_put_into_json_is_found_again(put: str) -> None:
+    assert PromptTemplate(path=("a", 0)).input_of(json.dumps({"a": [put]})) == put.strip()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_half_a_character_in_json_is_read_as_clients_show_it(whole: bool) -> None:
+    template = PromptTemplate(path=("a",), whole=whole)
+    assert template.input_of(r'{"a": "lost \ud83d card \ud83d\ude00 \ude00"}') == "lost \ufffd card \U0001f600 \ufffd"
+
+
+def test_paths() -> None:
+    assert steps("ticket.messages[0].text") == ("ticket", "messages", 0, "text")
+    assert steps("[1][2]") == (1, 2)
+    assert steps("text") == ("text",)

@@ -1,0 +1,38 @@
+from collections.abc import Callable
+
+import pytest
+
+from gateway.requests.messages import Turn
+from gateway.rules.rule import Rule, matching
+
+TURNS = [Turn("system", ("Classify the support ticket.\nBe brief.",), False), Turn("user", ("hi",), False)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "met"),
+    [
+        ({}, True),
+        ({"models": ("m", "n")}, True),
+        ({"models": ("n",)}, False),
+        ({"models": ("M",)}, False),
+        ({"system_glob": "Classify the support ticket*"}, True),
+        ({"system_glob": "classify*"}, False),
+        ({"system_glob": "Classify"}, False),
+        ({"system_glob": "*brief."}, True),
+        ({"models": ("m",), "system_glob": "*hi*"}, False),
+        ({"models": ("n",), "system_glob": "*"}, False),
+    ],
+)
+def test_all_that_is_given_must_hold(make_rule: Callable[..., Rule], settings: dict[str, object], met: bool) -> None:
+    rule = make_rule(**settings)
+    assert matching([rule], "m", TURNS) == ([rule] if met else [])
+
+
+def test_a_glob_of_no_system_text(make_rule: Callable[..., Rule]) -> None:
+    assert matching([make_rule(system_glob="?*")], "m", TURNS[1:]) == []
+    assert len(matching([make_rule(system_glob="*")], "m", TURNS[1:])) == 1
+
+
+def test_rules_keep_their_order(make_rule: Callable[..., Rule]) -> None:
+    rules = [make_rule(name=name) for name in "cab"]
+    assert [rule.name for rule in matching(rules, "m", TURNS)] == ["c", "a", "b"]

@@ -1,0 +1,324 @@
+"""A real runtime takes up versions that are copied, damaged and mended while it is looked at."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from classifiers import Worker
+from classifiers.errors import EncoderError
+from classifiers.model import artifact
+from classifiers.model.registry import Registry
+from classifiers.policy import Policy
+from gateway.config.load import Loaded
+from gateway.config.problems import ConfigError
+from gateway.metrics.observe import Metrics
+from gateway.serving.reload import Reloader
+from gateway.serving.snapshot import Snapshots, edition, load_runtime, withdraw
+
+GATEWAY = """
+version: 1
+models_dir: models
+upstreams: {one: {kind: echo}}
+models: {dear: one}
+rules:
+  - name: intents
+    classifier: bank
+    then: {greeting: {answer: "Hi."}}
+"""
+FIRST, SECOND, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+
+
+class Watched:
+    """A folder of models under a reloader's eyes."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        runtime = load_runtime(loaded)
+        assert runtime is not None
+        self.home = loaded.models_dir / "bank"
+        self.worker = Worker(runtime, max_queue=10)
+        self.in_use = Snapshots(edition(loaded, runtime))
+        self.metrics = Metrics()
+        self.look = Reloader(loaded, worker=self.worker, in_use=self.in_use, metrics=self.metrics).look
+
+    @property
+    def version(self) -> str:
+        return self.in_use.edition.versions["bank"]
+
+    @property
+    def failures(self) -> float | None:
+        return self.metrics.registry.get_sample_value("offramp_reload_failures_total")
+
+
+@pytest.fixture
+def watched(load: Callable[..., Loaded], publish: Callable[[datetime], str]) -> Any:
+    publish(FIRST)
+    made = Watched(load(GATEWAY))
+    yield made
+    made.worker.close()
+
+
+async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whole(
+    watched: Watched, publish: Callable[[datetime], str], tmp_path: Path
+) -> None:
+    first, second = watched.version, publish(SECOND)
+    source = tmp_path / "elsewhere"
+    shutil.move(watched.home / second, source)
+    await watched.look()
+    target = watched.home / second
+    target.mkdir()
+    for file in sorted(source.iterdir(), key=lambda path: path.name != artifact.MANIFEST):
+        shutil.copy2(file, target)
+        await watched.look()
+        assert watched.version == first
+    assert watched.failures == 0
+    await watched.look()
+    assert watched.version == second
+
+
+async def test_verdicts_of_a_new_versions_labels_stand_at_zero(
+    watched: Watched, publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    fields = policies["bank"].model_dump(by_alias=True)
+    fields["labels"]["refund"] = {"means": "wants money back"}
+    second = publish(SECOND, Policy.model_validate(fields))
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == second
+    for rule in ("intents", ""):
+        labels = {"rule": rule, "classifier": "bank", "outcome": "label", "label": "refund"}
+        assert watched.metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 0, rule
+
+
+async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_withdrawn(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In another order they are another contract's, which would begin in shadow once the version takes over."""
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    other, alike, first = publish(FIRST, turned), publish(SECOND), publish(THIRD)
+    loaded = load(
+        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
+    )
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    for version in (other, alike):
+        registry.propose("bank", version)
+        for _ in range(3):
+            await watched.look()
+        assert (watched.version, watched.failures) == (first, 0)
+        tried = {"bank": version} if version == alike else {}
+        assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
+    watched.worker.close()
+    assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
+
+
+CONTRACT = "contract: true\n    then: {greeting: {answer: label}}"
+"""In place of the rule's answer."""
+
+
+async def test_what_is_tried_goes_on_where_a_version_put_in_use_by_hand_cannot_be_taken_up(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    second, first = publish(SECOND), publish(FIRST)
+    loaded = load(GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    registry.propose("bank", second)
+    for _ in range(2):
+        await watched.look()
+    assert watched.in_use.edition.proposed == {"bank": second}
+    labels = {name: label for name, label in policies["bank"].labels.items() if name != "greeting"}
+    publish(THIRD, policies["bank"].model_copy(update={"labels": labels}))
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert (watched.in_use.edition.proposed, registry.proposed("bank")) == ({"bank": second}, second)
+    watched.worker.close()
+
+
+async def test_what_is_to_be_tried_waits_while_another_classifier_cannot_be_taken_up(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    shop = policies["bank"].model_copy(update={"name": "shop"})
+    first, proposed, _ = publish(FIRST), publish(SECOND, shop), publish(FIRST, shop)
+    rule = GATEWAY[GATEWAY.index("  - name") :].replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
+    loaded = load(GATEWAY + rule.replace("intents", "goods").replace("bank", "shop"))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    second = publish(SECOND)
+    weights = watched.home / second / artifact.HEAD
+    whole = weights.read_bytes()
+    weights.write_bytes(b"none")
+    registry.propose("shop", proposed)
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (first, proposed, {})
+    weights.write_bytes(whole)
+    for _ in range(2):
+        await watched.look()
+    assert (watched.version, watched.in_use.edition.proposed) == (second, {"shop": proposed})
+    watched.worker.close()
+
+
+async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
+    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
+) -> None:
+    shop = policies["bank"].model_copy(update={"name": "shop"})
+    second, _ = publish(SECOND), publish(FIRST)
+    proposed, _ = publish(SECOND, shop), publish(FIRST, shop)
+    bound = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
+    loaded = load(bound + bound[bound.index("  - name") :].replace("intents", "goods").replace("bank", "shop"))
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    weights = watched.home / second / artifact.HEAD
+    weights.write_bytes(b"none")
+    registry.propose("bank", second)
+    registry.propose("shop", proposed)
+    for _ in range(4):
+        await watched.look()
+    assert (registry.proposed("bank"), registry.proposed("shop")) == (None, proposed)
+    assert watched.in_use.edition.proposed == {"shop": proposed}
+    # though it is tried by now
+    (watched.home.parent / "shop" / proposed / artifact.HEAD).write_bytes(b"none")
+    third = publish(THIRD)
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (third, None, {})
+    watched.worker.close()
+
+
+@pytest.mark.parametrize("fault", ["is damaged", "has other labels"])
+async def test_what_is_withdrawn_untried_is_told_and_counted(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    second, first = publish(SECOND, turned if fault == "has other labels" else bank), publish(FIRST)
+    learning = GATEWAY.replace("upstreams", "content: {keep: 1d}\nupstreams")
+    loaded = load(learning.replace('then: {greeting: {answer: "Hi."}}', "retrain: {}\n    " + CONTRACT))
+    file = loaded.file.parent / "policies" / "bank.yaml"
+    file.parent.mkdir()
+    file.write_text(bank.model_dump_json(), "utf-8")
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    if fault == "is damaged":
+        (watched.home / second / artifact.HEAD).write_bytes(b"none")
+    registry.propose("bank", second)
+    for _ in range(4):
+        await watched.look()
+    watched.worker.close()
+    assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
+    assert caplog.text.count(f"bank: version {second} is not tried: it ") == 1
+    labels = {"rule": "intents", "outcome": "withdrawn"}
+    assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
+
+
+async def test_what_is_not_tried_and_cannot_be_withdrawn_blocks_nothing(
+    load: Callable[..., Loaded],
+    publish: Callable[..., str],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a models folder that the gateway may only read."""
+    bank = policies["bank"]
+    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
+    other = publish(FIRST, turned)
+    publish(SECOND)
+    loaded = load(
+        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
+    )
+    watched, registry = Watched(loaded), Registry(loaded.models_dir)
+    third = publish(THIRD)
+    registry.propose("bank", other)
+    monkeypatch.setattr(Registry, "withdraw", Mock(side_effect=PermissionError))
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures, watched.in_use.edition.proposed) == (third, 0, {})
+    assert caplog.text.count("is not tried") == 1
+    watched.worker.close()
+
+
+def test_what_was_proposed_meanwhile_is_not_withdrawn(load: Callable[..., Loaded], publish: Callable[..., str]) -> None:
+    first, second = publish(FIRST), publish(SECOND)
+    loaded = load(GATEWAY)
+    registry = Registry(loaded.models_dir)
+    registry.propose("bank", first)
+    withdraw(loaded, {"bank": second})
+    assert registry.proposed("bank") == first
+    withdraw(loaded, {"bank": first})
+    assert registry.proposed("bank") is None
+
+
+async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(
+    watched: Watched, publish: Callable[[datetime], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = watched.version, publish(SECOND)
+    weights = watched.home / second / artifact.HEAD
+    whole = weights.read_bytes()
+    weights.write_bytes(b"none")
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert caplog.text.count("cannot be taken up") == 1
+    weights.write_bytes(whole)
+    for _ in range(2):
+        await watched.look()
+    assert (watched.version, watched.failures) == (second, 1)
+
+
+async def test_a_version_in_use_that_is_not_there_is_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = watched.version
+    (watched.home / "current").write_text("20260103-000000-01234567\n")
+    for _ in range(4):
+        await watched.look()
+    assert (watched.version, watched.failures) == (first, 1)
+    assert caplog.text.count("which is not there") == 1
+
+
+async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
+    watched: Watched, publish: Callable[[datetime], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = publish(SECOND)
+
+    def out_of_reach(*_: Any, **__: Any) -> None:
+        raise EncoderError("the encoder is out of reach for now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.serving.reload.load_runtime", out_of_reach)
+        for _ in range(2):
+            await watched.look()
+    assert watched.failures == 1
+    third = publish(THIRD)
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == third
+    (watched.home / "current").write_text(second + "\n")
+    for _ in range(2):
+        await watched.look()
+    assert watched.version == second
+
+
+def test_a_label_that_the_policy_has_since_got_is_to_be_trained(
+    load: Callable[..., Loaded], publish: Callable[[datetime], str]
+) -> None:
+    publish(FIRST)
+    loaded = load(GATEWAY.replace("then: {", "then: {refund: block, tip: block, "))
+    policy = loaded.file.parent / "policies" / "bank.yaml"
+    policy.parent.mkdir()
+    policy.write_text("labels:\n  greeting: {means: says hello}\n  refund: {means: wants money back}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_runtime(loaded)
+    refund, tip = map(str, caught.value.problems)
+    assert refund.endswith(f"; the policy has it by now: run: offramp train {policy}")
+    assert "no such label in bank" in tip
+    assert "offramp train" not in tip

@@ -1,0 +1,302 @@
+"""What becomes of a version that is tried, where a real runtime takes up what the folder of models says."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from classifiers import Worker
+from classifiers.model.registry import Registry
+from classifiers.policy import Policy
+from gateway.config.load import Loaded
+from gateway.contracts.challenger import Trial
+from gateway.contracts.owner import Owner
+from gateway.contracts.scope import among
+from gateway.contracts.store import ContractStore
+from gateway.metrics.observe import Metrics
+from gateway.rules.compile import compile_rules
+from gateway.serving.reload import Reloader
+from gateway.serving.retrain import Retrainer
+from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
+
+GATEWAY = """
+version: 1
+models_dir: models
+content: {keep: 1d}
+upstreams: {one: {kind: echo}}
+models: {dear: one}
+rules:
+  - name: intents
+    classifier: bank
+    contract: true
+    retrain: {}
+    then: {"*": {answer: label}}
+"""
+BANK = among("bank", ("greeting", "rate", "card", "other"))
+OLD, NEW, THIRD = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+
+
+class Tries:
+    """An owner of contracts whose trial has ended so."""
+
+    def __init__(self, *, outdoes: bool) -> None:
+        self._trial = Trial(pairs=10, outdoes=outdoes, hopeful=outdoes)
+
+    async def trial(self, *_: str, **__: str) -> Trial:
+        return self._trial
+
+    async def ask(self, _: Any) -> tuple[int, int]:
+        """No text since the last training."""
+        return 0, 0
+
+
+@pytest.mark.parametrize("outdoes", [True, False])
+async def test_the_end_of_a_trial_is_told_once(
+    load: Callable[[str], Loaded],
+    publish: Callable[[datetime], str],
+    policies: dict[str, Policy],
+    tmp_path: Path,
+    outdoes: bool,
+) -> None:
+    old, new = publish(OLD), publish(NEW)
+    file = tmp_path / "policies" / "bank.yaml"
+    file.parent.mkdir()
+    file.write_text(policies["bank"].model_dump_json(), "utf-8")
+    loaded = load(GATEWAY)
+    registry = Registry(loaded.models_dir)
+    registry.promote("bank", old)
+    registry.propose("bank", new)
+    runtime = load_runtime(loaded, beside={"bank": new})
+    in_use, metrics = Snapshots(edition(loaded, runtime, {"bank": new})), Metrics()
+    assert runtime is not None
+    worker = Worker(runtime, max_queue=10)
+    reloader = Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
+    retrainer = Retrainer(loaded, owner=cast("Owner", Tries(outdoes=outdoes)), in_use=in_use, metrics=metrics)
+    for _ in range(4):
+        await reloader.look()
+        await retrainer.look()
+    worker.close()
+    ended = {
+        outcome: metrics.registry.get_sample_value("offramp_retrainings_total", {"rule": "intents", "outcome": outcome})
+        for outcome in ("promoted", "withdrawn")
+    }
+    assert ended == {"promoted": 1 if outdoes else None, "withdrawn": None if outdoes else 1}
+    assert in_use.edition.versions == {"bank": new if outdoes else old}
+    assert in_use.edition.proposed == {}
+
+
+@pytest.mark.parametrize("outdoes", [True, False])
+@pytest.mark.parametrize("put", ["propose", "promote"])
+async def test_what_is_put_there_by_hand_while_a_trial_ends_stays(
+    load: Callable[[str], Loaded],
+    publish: Callable[[datetime], str],
+    policies: dict[str, Policy],
+    outdoes: bool,
+    put: str,
+) -> None:
+    old, new, third = publish(OLD), publish(NEW), publish(THIRD)
+    loaded = load(GATEWAY)
+    registry, metrics = Registry(loaded.models_dir), Metrics()
+    registry.promote("bank", old)
+    registry.propose("bank", new)
+
+    class Meanwhile(Tries):
+        async def trial(self, *_: str, **__: str) -> Trial:
+            getattr(registry, put)("bank", third)
+            return await super().trial()
+
+    in_use = Snapshots(Snapshot(policies=policies, versions={"bank": old}, proposed={"bank": new}))
+    owner = cast("Owner", Meanwhile(outdoes=outdoes))
+    await Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics).look()
+    expected = (old, third) if put == "propose" else (third, new)
+    assert (registry.current("bank"), registry.proposed("bank")) == expected
+
+
+class Trains:
+    """`offramp train` as another process that ends with these codes, or never. given: what it was told of calls."""
+
+    def __init__(self, *codes: int | Exception | None) -> None:
+        self.codes = list(codes)
+        self.given: list[list[dict[str, str]]] = []
+        self.returncode: int | None = None
+        self.stopped: list[str] = []
+        self.ends_on = "terminate"
+
+    async def __call__(self, *command: str, **_: Any) -> "Trains":
+        assert {"--calls", "--beside"} <= set(command)
+        code = self.codes.pop(0)
+        if isinstance(code, Exception):
+            raise code
+        self.returncode = code
+        return self
+
+    async def communicate(self, calls: bytes) -> tuple[bytes, None]:
+        self.given.append([json.loads(line) for line in calls.splitlines()])
+        if self.returncode is None:
+            await asyncio.Event().wait()
+        return b"", None
+
+    def terminate(self) -> None:
+        self.stopped.append("terminate")
+
+    def kill(self) -> None:
+        self.stopped.append("kill")
+
+    async def wait(self) -> None:
+        if self.ends_on not in self.stopped:
+            await asyncio.Event().wait()
+
+
+class Learns:
+    """A gateway with texts, whose trainings end so. now: seconds of its clock."""
+
+    def __init__(
+        self, loaded: Loaded, policy: Policy, monkeypatch: pytest.MonkeyPatch, *codes: int | Exception | None
+    ) -> None:
+        self.trains = Trains(*codes)
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", self.trains)
+        self.file = loaded.file.parent / "policies" / "bank.yaml"
+        self.file.parent.mkdir()
+        self.tell(policy)
+        self.store = ContractStore(loaded.file.parent / "offramp.db")
+        self.owner, self.metrics, self.now = Owner(self.store), Metrics(), 0.0
+        rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
+        in_use = Snapshots(Snapshot(rules=rules, policies={"bank": policy}, versions={"bank": "v1"}))
+        self.retrainer = Retrainer(
+            loaded, owner=self.owner, in_use=in_use, metrics=self.metrics, clock=lambda: self.now
+        )
+
+    def tell(self, policy: Policy) -> None:
+        self.file.write_text(policy.model_dump_json(exclude_unset=True), "utf-8")
+
+    def keep(self, count: int, of: str = BANK) -> None:
+        for number in range(count):
+            self.store.keep("intents", f"text [{number}](time)", "card", among=of, at=time.time())
+
+    async def look(self, *, ends: bool = True) -> list[str]:
+        """The outcomes so far, after a look and what it began."""
+        await self.retrainer.look()
+        training = self.retrainer._training
+        if training is not None and ends:
+            await training
+        return [one for one in ("proposed", "refused", "failed") for _ in range(self.outcomes(one))]
+
+    def outcomes(self, outcome: str) -> int:
+        labels = {"rule": "intents", "outcome": outcome}
+        return int(self.metrics.registry.get_sample_value("offramp_retrainings_total", labels) or 0)
+
+
+@pytest.fixture
+def learns(
+    load: Callable[[str], Loaded], policies: dict[str, Policy], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Learns]]:
+    """learns(*codes): with 60 texts of its calls, of which 50 are enough to train on."""
+    made: list[Learns] = []
+
+    def make(*codes: int | Exception | None) -> Learns:
+        loaded = load(GATEWAY.replace("retrain: {}", "retrain: {every: 50 pairs}"))
+        made.append(Learns(loaded, policies["bank"], monkeypatch, *codes))
+        made[-1].keep(60)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.owner.close()
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "proposed"), (3, "refused")])
+async def test_the_next_training_knows_twice_as_much(learns: Callable[..., Learns], code: int, outcome: str) -> None:
+    gateway = learns(code, code)
+    assert await gateway.look() == [outcome]
+    gateway.keep(59)
+    assert await gateway.look() == [outcome]
+    gateway.keep(1)
+    assert await gateway.look() == [outcome, outcome]
+    assert [len(calls) for calls in gateway.trains.given] == [60, 120]
+    assert gateway.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
+
+
+async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Learns]) -> None:
+    gateway = learns(0)
+    gateway.keep(10, among("bank", ["greeting", "card"]))
+    gateway.keep(10, among("shop", ["greeting", "rate", "card", "other"]))
+    assert await gateway.look() == ["proposed"]
+    assert [len(calls) for calls in gateway.trains.given] == [60]
+
+
+def without_rate(policy: Policy) -> dict[str, Any]:
+    return {"labels": {name: label for name, label in policy.labels.items() if name != "rate"}}
+
+
+def in_another_order(policy: Policy) -> dict[str, Any]:
+    """In which the contract of the trial would not be that of the version in use."""
+    return {"labels": dict(reversed(policy.labels.items()))}
+
+
+def without_other(_: Policy) -> dict[str, Any]:
+    return {"other": None}
+
+
+@pytest.mark.parametrize("change", [without_rate, in_another_order, without_other])
+async def test_where_the_file_names_other_labels_than_the_version_in_use_nothing_is_trained(
+    learns: Callable[..., Learns],
+    policies: dict[str, Policy],
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Policy], dict[str, Any]],
+) -> None:
+    gateway = learns(0)
+    gateway.tell(policies["bank"].model_copy(update=change(policies["bank"])))
+    assert await gateway.look() == ["failed"]
+    assert "bank.yaml names other labels than the version in use, or in another order; run: offramp" in caplog.text
+    assert "; it is tried again in 1 h" in caplog.text
+
+
+async def test_a_policy_of_another_name_is_not_trained_in_vain(
+    learns: Callable[..., Learns], policies: dict[str, Policy], caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = learns(0)
+    gateway.tell(policies["bank"].model_copy(update={"name": "shop"}))
+    assert await gateway.look() == ["failed"]
+    assert "bank.yaml: its name: is shop, not bank, which is to be trained; it is tried again" in caplog.text
+
+
+async def test_what_has_the_same_name_in_the_folder_is_not_run_in_its_place(
+    load: Callable[[str], Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of one's own may be called gateway, too."""
+    (tmp_path / "gateway.py").write_text("print('another')\n")
+    monkeypatch.chdir(tmp_path)
+    loaded, owner = load(GATEWAY), cast("Owner", Tries(outdoes=False))
+    retrainer = Retrainer(loaded, owner=owner, in_use=Snapshots(Snapshot()), metrics=Metrics())
+    code, said = await retrainer._run(loaded.settings.rules[0], [])
+    assert (code, "another" in said, "bank.yaml" in said) == (2, False, True)
+
+
+async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns: Callable[..., Learns]) -> None:
+    gateway = learns(1, OSError("no memory"), ValueError("a fault"), 0)
+    for now, failed in ((0, 1), (3599, 1), (3600, 2), (3600 + 7199, 2), (10800, 3), (25199, 3)):
+        gateway.now = now
+        assert await gateway.look() == ["failed"] * failed
+    gateway.now = 25200
+    assert await gateway.look() == ["proposed"] + ["failed"] * 3
+
+
+@pytest.mark.parametrize("stopped", [["terminate"], ["terminate", "kill"]])
+async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(
+    learns: Callable[..., Learns], monkeypatch: pytest.MonkeyPatch, stopped: list[str]
+) -> None:
+    monkeypatch.setattr("gateway.serving.retrain._TAKING_BACK_S", 0.1)
+    gateway = learns(None, 0)
+    gateway.trains.ends_on = stopped[-1]
+    assert await gateway.look(ends=False) == []
+    while not gateway.trains.given:  # noqa: ASYNC110 - nothing tells that it has begun
+        await asyncio.sleep(0.01)
+    await gateway.retrainer.close()
+    assert gateway.trains.stopped == stopped
+    assert await gateway.look() == ["proposed"]
+    assert [len(calls) for calls in gateway.trains.given] == [60, 60]

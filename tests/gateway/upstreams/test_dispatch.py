@@ -1,0 +1,189 @@
+"""A call goes to its targets in order; the next is asked only before the first byte of an answer."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gateway.context import UpstreamModel, new_context
+from gateway.errors import AnswerLost, AnswerStalled, ApiError, BadRequest, CallDropped, UpstreamFailed, UpstreamTimeout
+from gateway.metrics.observe import Metrics
+from gateway.requests.parse import parse_chat
+from gateway.server import bind
+from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
+from gateway.upstreams.dispatch import Forwarder
+from gateway.upstreams.openai import OpenAIUpstream
+
+TARGETS = [Target(name, UpstreamModel(f"model-{name}")) for name in ("a", "b", "c")]
+MakeAnswer = Callable[..., Answer]
+
+
+def sent(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def send(upstreams: Mapping[str, Upstream], targets: list[Target], metrics: Metrics, **fields: Any) -> Any:
+    request = parse_chat(json.dumps({"model": "asked", "messages": [], **fields}).encode())
+    context = new_context("req_1", "chat.completions", "anonymous")
+    answer = await Forwarder(upstreams, metrics).send(context, request, targets, [(b"openai-beta", b"x")])
+    return answer, context.record
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 422, 403])
+async def test_the_first_target_answers(fake_upstream: Any, make_answer: MakeAnswer, status: int) -> None:
+    first, second, metrics = fake_upstream([make_answer(status=status)]), fake_upstream([make_answer()]), Metrics()
+    answer, record = await send({"a": first, "b": second}, TARGETS[:2], metrics)
+    assert answer.status == status
+    assert (record.upstream, record.upstream_model, record.notional) == ("a", "model-a", False)
+    assert second.calls == []
+    (call,) = first.calls
+    assert json.loads(call.body) == {"model": "model-a", "messages": []}
+    assert (call.model, call.stream, call.headers) == ("model-a", False, [(b"openai-beta", b"x")])
+    assert sent(metrics, "offramp_fallbacks_total", upstream="b") == 0
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=str(status)) == 0
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_failing_status_goes_to_the_next(fake_upstream: Any, make_answer: MakeAnswer, status: int) -> None:
+    upstreams = {"a": fake_upstream([make_answer(status=status)]), "b": fake_upstream([make_answer(b"good")])}
+    metrics = Metrics()
+    answer, record = await send(upstreams, TARGETS[:2], metrics)
+    assert (answer.body, record.upstream, record.upstream_model) == (b"good", "b", "model-b")
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=str(status)) == 1
+
+
+@pytest.mark.parametrize("lost", [AnswerLost("broke off"), AnswerStalled("fell silent")])
+async def test_no_other_is_asked_where_an_answer_was_lost_on_its_way(
+    fake_upstream: Any, make_answer: MakeAnswer, lost: ApiError
+) -> None:
+    first, second = fake_upstream([lost]), fake_upstream([make_answer()])
+    with pytest.raises(type(lost)):
+        await send({"a": first, "b": second}, TARGETS[:2], Metrics())
+    assert second.calls == []
+
+
+@pytest.mark.parametrize("failure", [UpstreamFailed("gone"), UpstreamTimeout("late"), CallDropped("no answer")])
+async def test_a_failure_goes_to_the_next_and_each_fallback_is_counted(
+    fake_upstream: Any, make_answer: MakeAnswer, failure: Exception
+) -> None:
+    upstreams = {name: fake_upstream([failure]) for name in "ab"} | {"c": fake_upstream([make_answer(b"good")])}
+    metrics = Metrics()
+    answer, record = await send(upstreams, TARGETS, metrics)
+    assert (answer.body, record.upstream) == (b"good", "c")
+    assert [sent(metrics, "offramp_fallbacks_total", upstream=name) for name in "abc"] == [0, 1, 1]
+    reason = getattr(failure, "code", "")
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason=reason) == 1
+    # what a call cost that may have been taken is told by nobody
+    taken = float(isinstance(failure, UpstreamTimeout | CallDropped))
+    missing = partial(sent, metrics, "offramp_usage_missing_requests_total", reason="cut_off")
+    assert [missing(upstream=name) for name in "ab"] == [taken, taken]
+
+
+@pytest.mark.parametrize(
+    ("failure", "untold"),
+    [(UpstreamFailed("gone"), False), (UpstreamTimeout("late"), True), (CallDropped("no answer"), True)],
+)
+async def test_it_is_noted_that_a_target_before_may_have_taken_the_call(
+    fake_upstream: Any, failure: Exception, untold: bool
+) -> None:
+    context = new_context("req_1", "chat.completions", "anonymous")
+    forwarder = Forwarder({"a": fake_upstream([failure]), "b": fake_upstream([UpstreamFailed("gone")])}, Metrics())
+    with pytest.raises(UpstreamFailed, match="gone"):
+        await forwarder.send(context, parse_chat(b'{"model":"m","messages":[]}'), TARGETS[:2], [])
+    assert context.untold is untold
+
+
+async def test_the_last_target_stands_whatever_it_says(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    upstreams = {"a": fake_upstream([UpstreamFailed("gone")]), "b": fake_upstream([make_answer(status=503)])}
+    metrics = Metrics()
+    answer, _ = await send(upstreams, TARGETS[:2], metrics)
+    assert answer.status == 503
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="b", reason="503") == 1
+    with pytest.raises(UpstreamFailed, match="gone"):
+        await send(upstreams, TARGETS[:1], Metrics())
+
+
+async def test_a_refused_gateway_key_is_no_client_error_and_its_words_stay_here(
+    fake_upstream: Any, make_answer: MakeAnswer, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = b'{"error":{"message":"Incorrect API key provided: sk-live-1234"}}'
+    upstreams = {"a": fake_upstream([make_answer(said, status=401)]), "b": fake_upstream([make_answer(b"good")])}
+    metrics = Metrics()
+    with caplog.at_level(logging.DEBUG), pytest.raises(UpstreamFailed) as caught:
+        await send(upstreams, TARGETS[:1], metrics)
+    assert "sk-live" not in caught.value.message + caplog.text
+    assert sent(metrics, "offramp_upstream_failures_total", upstream="a", reason="401") == 1
+    answer, _ = await send(upstreams, TARGETS[:2], metrics)
+    assert answer.body == b"good"
+
+
+async def test_why_an_upstream_cannot_be_reached_is_told_once_and_holds_no_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(bind("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+        gone = OpenAIUpstream("a", base_url=f"http://127.0.0.1:{port}/v1", api_key="sk-live-1234")
+        context = new_context("req_1", "chat.completions", "anonymous")
+        forwarder = Forwarder({"a": gone}, Metrics())
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed):
+                await forwarder.send(context, parse_chat(b'{"model":"m","messages":[]}'), TARGETS[:1], [])
+        await forwarder.close()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("req_1: upstream a could not be reached (ClientConnectorError: ")
+    assert str(port) in line
+    assert "sk-live" not in line
+
+
+async def test_usage_is_asked_for_only_where_the_upstream_takes_that(
+    fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    shy, plain = fake_upstream([UpstreamFailed("x")], ask_usage=False), fake_upstream([make_answer(events=[])])
+    await send({"a": shy, "b": plain}, TARGETS[:2], Metrics(), stream=True)
+    assert "stream_options" not in json.loads(shy.calls[0].body)
+    assert json.loads(plain.calls[0].body)["stream_options"] == {"include_usage": True}
+
+
+async def test_time_is_taken_over_all_tries(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    upstreams = {"a": fake_upstream([UpstreamFailed("x")]), "b": fake_upstream([make_answer()])}
+    _, record = await send(upstreams, TARGETS[:2], Metrics())
+    assert record.provider_s is not None
+    with pytest.raises(BadRequest):
+        await send({"a": fake_upstream([BadRequest("no")])}, TARGETS[:1], Metrics())
+
+
+async def test_what_the_client_has_to_mend_is_not_tried_elsewhere(fake_upstream: Any, make_answer: MakeAnswer) -> None:
+    next_one = fake_upstream([make_answer()])
+    with pytest.raises(BadRequest, match="not taken"):
+        await send({"a": fake_upstream([BadRequest("metadata: is not taken")]), "b": next_one}, TARGETS[:2], Metrics())
+    assert next_one.calls == []
+
+
+async def test_the_time_of_targets_that_gave_no_answer_is_told_apart(
+    fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    class Slow(fake_upstream):  # type: ignore[misc]
+        async def send(self, call: UpstreamCall) -> Answer:
+            await asyncio.sleep(0.05)
+            return await super().send(call)  # type: ignore[no-any-return]
+
+    for upstreams, failed in [
+        ({"a": Slow([UpstreamFailed("x")]), "b": fake_upstream([make_answer()])}, True),
+        ({"a": fake_upstream([UpstreamFailed("x")]), "b": Slow([make_answer()])}, False),
+    ]:
+        context = new_context("req_1", "chat.completions", "anonymous")
+        request = parse_chat(b'{"model":"m","messages":[]}')
+        await Forwarder(upstreams, Metrics()).send(context, request, TARGETS[:2], [])
+        took = context.failed_s if failed else (context.record.provider_s or 0.0) - context.failed_s
+        assert took > 0.04
+
+
+async def test_all_upstreams_are_closed(fake_upstream: Any) -> None:
+    upstreams = {name: fake_upstream([UpstreamFailed("x")]) for name in "abc"}
+    await Forwarder(upstreams, Metrics()).close()
+    assert all(upstream.closed for upstream in upstreams.values())

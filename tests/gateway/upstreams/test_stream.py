@@ -1,0 +1,298 @@
+"""A stream passes as it came; usage is noted, and kept from a client that did not ask for it."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.context import RequestContext, new_context
+from gateway.errors import UpstreamFailed, UpstreamTimeout
+from gateway.ledger.record import Record
+from gateway.protocols import sse
+from gateway.upstreams.stream import note_answer, relay
+
+
+def chunk(**fields: Any) -> bytes:
+    return sse.event(json.dumps({"id": "c", "model": "m-2026", **fields}).encode())
+
+
+def says(text: str, index: int = 0) -> bytes:
+    return chunk(choices=[{"index": index, "delta": {"content": text}}])
+
+
+ROLE = chunk(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}])
+USAGE = chunk(
+    choices=[],
+    usage={"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}},
+)
+FINISHED = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+STREAM = [ROLE, says("Hé"), says("llo"), USAGE, sse.DONE]
+
+
+def fresh() -> RequestContext:
+    return new_context("req_1", "chat.completions", "anonymous")
+
+
+async def stream(chunks: list[bytes], error: Exception | None = None) -> AsyncIterator[bytes]:
+    for one in chunks:
+        yield one
+    if error is not None:
+        raise error
+
+
+async def relayed(
+    chunks: list[bytes], context: RequestContext | None = None, *, strip: bool = True, error: Exception | None = None
+) -> bytes:
+    return b"".join([part async for part in relay(context or fresh(), stream(chunks, error), strip_usage=strip)])
+
+
+async def test_usage_is_noted_and_stripped_where_only_the_gateway_asked() -> None:
+    context = fresh()
+    assert await relayed(STREAM, context) == b"".join([ROLE, says("Hé"), says("llo"), sse.DONE])
+    record = context.record
+    assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (9, 5, 4)
+    assert (record.usage_source, record.answered_model) == ("reported", "m-2026")
+    assert record.first_token_s is not None
+    assert record.provider_s is not None
+    assert record.first_token_s <= record.provider_s
+
+
+async def test_usage_stays_where_the_client_asked() -> None:
+    assert await relayed(STREAM, strip=False) == b"".join(STREAM)
+
+
+@given(st.lists(st.integers(0, 600), max_size=8), st.booleans(), st.booleans())
+async def test_any_cutting_gives_the_same_bytes_and_notes(places: list[int], strip: bool, carriage: bool) -> None:
+    whole = b"".join(STREAM)
+    whole = whole.replace(b"\n", b"\r\n") if carriage else whole
+    bounds = [0, *sorted(place % len(whole) for place in places), len(whole)]
+    pieces = [whole[start:end] for start, end in itertools.pairwise(bounds)]
+    context, once = fresh(), fresh()
+    assert await relayed(pieces, context, strip=strip) == await relayed([whole], once, strip=strip)
+    assert (context.record.input_tokens, context.record.usage_source) == (9, "reported")
+
+
+async def test_usage_on_the_last_chunk_with_choices_is_noted_and_kept() -> None:
+    last = chunk(choices=[{"delta": {}, "finish_reason": "stop"}], usage={"prompt_tokens": 1, "completion_tokens": 2})
+    context = fresh()
+    assert await relayed([last, sse.DONE], context) == last + sse.DONE
+    assert context.record.output_tokens == 2
+
+
+async def test_odd_events_pass_untouched() -> None:
+    odd = [
+        b": comment\n\n",
+        b"event: x\ndata: 1\n\n",
+        b"data: {broken\n\n",
+        b"id: 7\r\nretry: 5\r\ndata: {}\r\n\r\n",
+        chunk(choices=[], prompt_filter_results=[{"a": 1}]),
+        chunk(choices=[{"delta": {"content": '"usage" is a word'}}]),
+        chunk(choices=[], usage=None),
+    ]
+    context = fresh()
+    assert await relayed([*odd, sse.DONE], context) == b"".join(odd) + sse.DONE
+    assert context.record.usage_source == "missing"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+async def test_a_last_event_without_its_empty_line_is_read_like_any_other(end: bytes) -> None:
+    context = fresh()
+    assert await relayed([FINISHED, USAGE.rstrip() + end], context) == FINISHED
+    assert context.record.input_tokens == 9
+    assert await relayed([says("a"), b"data: [DONE]" + end]) == says("a") + b"data: [DONE]" + end
+
+
+@pytest.mark.parametrize("error", [UpstreamFailed("broke off"), UpstreamTimeout("fell silent")])
+async def test_a_stream_broken_off_ends_in_an_error_event(error: UpstreamFailed) -> None:
+    context = fresh()
+    out = await relayed([says("a"), b'data: {"half'], context, error=error)
+    assert out.startswith(says("a"))
+    (event,) = sse.Splitter().feed(out.removeprefix(says("a")))
+    assert set(json.loads(event[6:])["error"]) == {"message", "type", "param", "code"}
+    assert b"[DONE]" not in out
+    assert b"half" not in out
+    assert context.record.error == error.code
+    assert context.record.usage_source == "missing"
+
+
+@pytest.mark.parametrize("end", [[], [USAGE], [b'data: {"half'], [b": ping\n\n"]])
+async def test_a_stream_that_ends_before_its_answer_does_is_broken_off(end: list[bytes]) -> None:
+    context = fresh()
+    out = await relayed([ROLE, says("a"), says("b"), *end], context)
+    *_, event = sse.Splitter().feed(out)
+    assert json.loads(event[6:])["error"]["code"] == "upstream_failed"
+    assert context.record.error == "upstream_failed"
+
+
+@pytest.mark.parametrize("end", [[sse.DONE], [FINISHED], [FINISHED, USAGE], [FINISHED, USAGE, b": ping\n\n", sse.DONE]])
+async def test_a_stream_is_whole_where_it_says_so(end: list[bytes]) -> None:
+    context = fresh()
+    assert b"error" not in await relayed([ROLE, says("a"), *end], context)
+    assert context.record.error == ""
+
+
+FAILURE = chunk(error={"message": "EngineDeadError", "type": "InternalServerError", "code": 500})
+
+
+@pytest.mark.parametrize("end", [[sse.DONE], [FINISHED, USAGE, sse.DONE], []])
+@pytest.mark.parametrize(
+    "said",
+    [
+        FAILURE,
+        FAILURE.rstrip() + b"\r\n\r\n",
+        b'event: error\ndata: {"error": "out of memory"}\n\n',
+        chunk(choices=[{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}], error={"code": 502}),
+    ],
+)
+async def test_an_error_that_the_upstream_tells_is_its_failure_and_passes_as_it_came(
+    said: bytes, end: list[bytes]
+) -> None:
+    context = fresh()
+    assert await relayed([ROLE, says("a"), said, *end], context, strip=False) == b"".join([ROLE, says("a"), said, *end])
+    assert context.record.error == "upstream_failed"
+    assert context.record.usage_source == ("reported" if USAGE in end else "missing")
+
+
+async def test_an_error_without_its_empty_line_is_the_upstreams_failure_too() -> None:
+    context = fresh()
+    assert await relayed([says("a"), FAILURE.rstrip()], context) == says("a") + FAILURE.rstrip()
+    assert context.record.error == "upstream_failed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        says('{"error": {"message": "no such file"}}'),
+        says('"error":'),
+        chunk(choices=[{"index": 0, "delta": {"content": "a"}}], error=None),
+        chunk(choices=[{"index": 0, "delta": {"content": "a", "error": {"message": "within"}}}]),
+        chunk(choices=[], error={}),
+        chunk(choices=[], error=""),
+        chunk(choices=[{"index": 0, "delta": {"content": "a"}}], error=False),
+        chunk(choices=[], error=[]),
+        chunk(choices=[], error=0),
+        says("a").replace(b"{", b'{"error": { }, ', 1),
+        b': "error": {}\n\n',
+        b'data: {"error": {\n\n',
+        b'data: ["error"]\n\n',
+    ],
+)
+async def test_what_is_only_called_error_is_none(said: bytes) -> None:
+    context = fresh()
+    assert await relayed([ROLE, said, FINISHED, sse.DONE], context) == b"".join([ROLE, said, FINISHED, sse.DONE])
+    assert context.record.error == ""
+
+
+async def test_the_first_token_of_a_fallback_is_its_own() -> None:
+    context = fresh()
+    context.record.provider_s, context.failed_s = 7.5, 7.0
+    await relayed(STREAM, context)
+    assert context.record.first_token_s is not None
+    assert 0.5 <= context.record.first_token_s <= (context.record.provider_s or 0.0) - 7.0
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"reasoning": "Hm"}, {"reasoning_content": "Hm"}, {"function_call": {"name": "f", "arguments": ""}}],
+)
+async def test_thoughts_and_calls_are_a_first_token(delta: dict[str, Any]) -> None:
+    context = fresh()
+    await relayed([ROLE, chunk(choices=[{"index": 0, "delta": delta}]), FINISHED, sse.DONE], context)
+    assert context.record.first_token_s is not None
+
+
+async def test_a_character_cut_in_two_passes_as_it_came() -> None:
+    broken = [says("h@").replace(b"@", half) for half in (b"\xc3", b"\xa9")]
+    told = b'data: {"error": "\xff"}\n\n'
+    context = fresh()
+    assert await relayed([*broken, FINISHED, sse.DONE], context) == b"".join([*broken, FINISHED, sse.DONE])
+    assert (context.record.error, context.record.first_token_s is not None) == ("", True)
+    assert await relayed([told, FINISHED, sse.DONE], context) == b"".join([told, FINISHED, sse.DONE])
+    assert context.record.error == "upstream_failed"
+
+
+async def test_an_event_without_end_is_an_error_event() -> None:
+    context = fresh()
+    out = await relayed([b"data: " + b"x" * 9 * 1024**2], context)
+    assert json.loads(out[6:])["error"]["code"] == "upstream_failed"
+    assert context.record.error == "upstream_failed"
+
+
+async def test_a_stream_that_is_held_back_is_bounded() -> None:
+    context = fresh()
+    out = [part async for part in relay(context, stream([says("a")] * 100), strip_usage=True, max_bytes=500)]
+    assert json.loads(out[-1][6:])["error"]["code"] == "upstream_failed"
+    assert sum(map(len, out[:-1])) <= 500
+    assert context.record.error == "upstream_failed"
+    assert [part async for part in relay(fresh(), stream([says("a")] * 100 + [sse.DONE]), strip_usage=True)][:-1] == [
+        says("a")
+    ] * 100
+
+
+async def test_leaving_the_stream_closes_the_upstreams() -> None:
+    closed = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield says("a")
+        finally:
+            closed.append(True)
+
+    source = endless()
+    going = relay(fresh(), source, strip_usage=True)
+    assert await anext(going) == says("a")
+    await going.aclose()  # type: ignore[attr-defined]
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("usage", "noted"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 1}, (3, 0, 1, "reported")),
+        ({"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": None}, (3, 0, 1, "reported")),
+        ({"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {}}, (3, 0, 1, "reported")),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}},
+            (3, 3, 1, "reported"),
+        ),
+        ({"prompt_tokens": -3, "completion_tokens": 1}, (0, 0, 0, "missing")),
+        ({"prompt_tokens": 3, "completion_tokens": -1}, (0, 0, 0, "missing")),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": -9}},
+            (0, 0, 0, "missing"),
+        ),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, (0, 0, 0, "missing")),
+        ({"prompt_tokens": "3", "completion_tokens": 1}, (0, 0, 0, "missing")),
+        (None, (0, 0, 0, "missing")),
+        ([], (0, 0, 0, "missing")),
+    ],
+)
+async def test_only_counts_that_can_be_are_noted(usage: Any, noted: tuple[int, int, int, str]) -> None:
+    def seen(record: Record) -> tuple[int, int, int, str]:
+        return record.input_tokens, record.cached_input_tokens, record.output_tokens, record.usage_source
+
+    record = fresh().record
+    note_answer(record, json.dumps({"model": "m", "usage": usage, "choices": []}).encode())
+    assert seen(record) == noted
+    context = fresh()
+    await relayed([chunk(choices=[], usage=usage), sse.DONE], context)
+    assert seen(context.record) == noted
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"\xff", b'{"usage":' + b"[" * 100_000])
+def test_an_answer_that_is_no_json_has_no_usage(body: bytes) -> None:
+    record = fresh().record
+    note_answer(record, body)
+    assert record.usage_source == "missing"
+
+
+@pytest.mark.parametrize("usage", [b"{}", b'{"prompt_tokens":5}', b'{"completion_tokens":5}'])
+def test_a_usage_that_says_nothing_is_missing(usage: bytes) -> None:
+    record = Record(request_id="r", at=0.0, endpoint="chat.completions")
+    note_answer(record, b'{"model":"m","usage":' + usage + b"}")
+    assert (record.usage_source, record.input_tokens) == ("missing", 0)
