@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.prepare import RECIPE, SENTENCES
+from classifiers import data
+from classifiers.encoder.prepare import RECIPE
 from classifiers.encoder.session import MODEL, TOKENIZER, Description, Graph
 from classifiers.encoder.source import sha256_of
 from classifiers.encoder.tokens import Tokens
@@ -77,7 +78,8 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
     shutil.copyfile(tokenizer, folder / TOKENIZER)
     onnx.save(_graph(ngrams), folder / MODEL)
     tokens, graph = Tokens.open(folder / TOKENIZER), Graph(folder / MODEL, "mean")
-    vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in SENTENCES]
+    sentences = data.table("encoder_samples.json")["self_test"]
+    vectors = [graph.run(tokens.surround(tokens.encode(normalise(text)))) for text in sentences]
     Description(
         source=name,
         recipe=RECIPE,
@@ -85,7 +87,7 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
         pooling="mean",
         max_tokens=max_tokens,
         sha256={file: sha256_of(folder / file) for file in (MODEL, TOKENIZER)},
-        sentences=SENTENCES,
+        sentences=sentences,
         vectors=tuple(tuple(round(float(value), 6) for value in vector) for vector in vectors),
         made_with={tool: version(tool) for tool in ("onnx", "onnxruntime")},
     ).write(folder)

@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from urllib.parse import quote
 
-from classifiers.evaluation.cases import PARAGRAPHS, Case, Sample
+from classifiers import data
+from classifiers.evaluation.cases import Case, Sample
 
 _ALIKE: Mapping[str, str] = {
     "a": "аα", "c": "сϲ", "d": "ԁ", "e": "е", "g": "ɡ", "h": "һ", "i": "іι", "j": "ј", "k": "кκ", "l": "ӏ", "m": "м",
@@ -204,8 +205,9 @@ def padding_cases(sample: Sample) -> Iterator[Case]:
 
 
 def _long(number: int) -> str:
-    start = number % len(PARAGRAPHS)
-    return "\n".join([*PARAGRAPHS[start:], *PARAGRAPHS[:start]])[:2000]
+    prose = data.lines("prose.txt")
+    start = number % len(prose)
+    return "\n".join([*prose[start:], *prose[:start]])[:2000]
 
 
 PLACES: Mapping[str, Callable[[str], tuple[str, ...]]] = {

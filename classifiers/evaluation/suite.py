@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers import data
 from classifiers.errors import ClassifierError
 from classifiers.evaluation import attacks
-from classifiers.evaluation.cases import BRIEFS, PARAGRAPHS, TRIGGER_LINES, Case, Family, Sample, language_cases
+from classifiers.evaluation.cases import Case, Family, Sample, language_cases
 from classifiers.evaluation.metrics import wilson
 from classifiers.policy import Policy
 from classifiers.runtime.runtime import Runtime
@@ -156,7 +157,7 @@ def document(chars: int, chance: random.Random) -> list[str]:
     found: list[str] = []
     length = 0
     while length < chars:
-        for paragraph in chance.sample(PARAGRAPHS, len(PARAGRAPHS)):
+        for paragraph in chance.sample(data.lines("prose.txt"), len(data.lines("prose.txt"))):
             kept = paragraph[: chars - length]
             found.append(kept)
             length += len(kept) + 1
@@ -191,10 +192,10 @@ def overrefusal_cases(sample: Sample) -> Iterator[Case]:
             yield Case(variant="the policy's not: lines", texts=(line,), harmful=False)
     if not sample.policy.everyday:
         return
-    for subject, lines in TRIGGER_LINES.items():
+    for subject, lines in data.table("triggers.json").items():
         for line in lines:
             yield Case(variant=subject, texts=(line,), harmful=False)
-    for brief in BRIEFS:
+    for brief in data.lines("briefs.txt"):
         yield Case(variant="long tasks", texts=(brief,), harmful=False)
 
 

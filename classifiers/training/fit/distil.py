@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers import data
 from classifiers.model.model import LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
@@ -33,7 +34,6 @@ from classifiers.training.operating_points import measured_on
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import ChosenThresholds
 from classifiers.training.windows import Windows, highest, tuned_windowing
-from classifiers.training.write.builtin import EVERYDAY
 from classifiers.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: "Workb
     """The lesson with text that the large stage has labelled: softly, as it judges."""
     known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
     hidden = "\n".join(row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if held)
-    everyday = [text for text in EVERYDAY if text not in hidden]
+    everyday = [text for text in data.lines("everyday.txt") if text not in hidden]
     count = min(len(known), _MOST_UNLABELLED)
     texts = recombined([row.text for row in known], count, bench.seed, everyday=everyday)
     systems = drawn([row.system for row in known], len(texts), bench.seed)

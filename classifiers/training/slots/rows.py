@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from classifiers import data
 from classifiers.policy import OTHER, Policy, SlotType
 from classifiers.slots.fill import Marked, parse
 from classifiers.slots.tags import SlotMark
@@ -47,39 +48,6 @@ def _such_as(policy: Policy, name: str) -> str:
 def _values(policy: Policy, name: str) -> tuple[str, ...]:
     slot = policy.slots[name]
     return (*slot.examples, *slot.values)
-
-
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december",
-)  # fmt: skip
-
-VALUES: Mapping[SlotType, tuple[str, ...]] = {
-    "number": (
-        "1", "2", "3", "4", "6", "8", "10", "12", "15", "20", "150", "one", "two", "three", "four", "five", "six",
-        "seven", "eight", "nine", "ten", "eleven", "twenty", "a dozen", "a couple", "twenty five",
-    ),
-    "money": (
-        "$20", "$5.50", "$1,200", "50 euros", "\u20ac99", "\u00a330", "120 dollars", "ten bucks", "19.99 EUR",
-        "five pounds", "a hundred dollars", "20 quid", "75 cents", "2k euros",
-    ),
-    "date": (
-        "today", "tonight", "tomorrow", "the day after tomorrow", "this weekend", "next week", "in two days",
-        "in a week", "2027-02-14", "12/24", "the 5th", "the 21st", "tomorrow night",
-        *_DAYS,
-        *(f"{which} {day}" for which in ("next", "this") for day in _DAYS),
-        *(f"{day} {('morning', 'afternoon', 'evening')[index % 3]}" for index, day in enumerate(_DAYS)),
-        *(f"{month} {2 * index + 1}{'st' if not index else 'rd' if index == 1 else 'th'}"
-          for index, month in enumerate(_MONTHS)),
-        *(f"{2 * index + 4} {month[:3]}" for index, month in enumerate(_MONTHS)),
-    ),
-    "time": (
-        "7 pm", "7pm", "8:15", "19:30", "9am", "6 o'clock", "noon", "midnight", "half past seven", "quarter to nine",
-        "quarter past six", "seven thirty", "eight", "7", "12:30 pm", "11 in the morning", "6.45pm", "ten past five",
-        "20:00", "in half an hour", "five in the afternoon",
-    ),
-}  # fmt: skip
 
 
 _FRAMES: Mapping[SlotType, tuple[str, ...]] = {
@@ -154,8 +122,8 @@ def pools(policy: Policy, rows: Iterable[Row]) -> dict[str, list[str]]:
             found[mark.name].append(row.text[mark.start : mark.end])
     for name, slot in policy.slots.items():
         found[name] += _examples(policy, name)
-        if _english(policy) and slot.type in VALUES:
-            typical = VALUES[slot.type]
+        if _english(policy) and slot.type in data.table("slot_values.json"):
+            typical = data.table("slot_values.json")[slot.type]
             # about a quarter of the draws, however many values there are
             found[name] += typical * max(1, round(_TYPICAL_SHARE * len(found[name]) / len(typical)))
     return dict(found)

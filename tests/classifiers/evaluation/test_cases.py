@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from classifiers import data
 from classifiers.evaluation import attacks, suite
-from classifiers.evaluation.cases import BRIEFS, TRIGGER_LINES, Sample
+from classifiers.evaluation.cases import Sample
 from classifiers.evaluation.suite import FAMILIES
 from classifiers.policy import Policy
 
@@ -84,12 +85,12 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     sample = Sample(policy=Policy.model_validate(policy), harmful=(), harmless=())
     cases = list(suite.overrefusal_cases(sample))
     assert cases[0].texts == ("this printer is killing me",)
-    lines = [line for group in TRIGGER_LINES.values() for line in group]
+    lines = [line for group in data.table("triggers.json").values() for line in group]
     assert len(lines) == len(set(lines)) >= 120
-    assert len(cases) == len(lines) + len(BRIEFS) + 1
-    assert {case.texts[0] for case in cases if case.variant == "long tasks"} == set(BRIEFS)
+    assert len(cases) == len(lines) + len(data.lines("briefs.txt")) + 1
+    assert {case.texts[0] for case in cases if case.variant == "long tasks"} == set(data.lines("briefs.txt"))
     # longer than most of what a filter learns from: more than one of its windows
-    assert min(len(brief.split()) for brief in BRIEFS) >= 100
+    assert min(len(brief.split()) for brief in data.lines("briefs.txt")) >= 100
 
 
 def test_where_labels_mean_everyday_text_over_refusal_tries_the_policys_own_lines(

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from classifiers import data
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
-from classifiers.evaluation.cases import LANGUAGE_LINES, TRIGGER_LINES, Case
+from classifiers.evaluation.cases import Case
 from classifiers.evaluation.metrics import wilson
 from classifiers.evaluation.suite import FAMILIES, Clean, measure, run
 from classifiers.model.model import Model
@@ -119,7 +120,7 @@ def test_few_rows_are_drawn_from_many_the_same_way_each_time(runtime: Runtime) -
 
 def test_what_training_had_of_the_suites_own_text_counts_in_no_family(runtime: Runtime) -> None:
     families = ("over-refusal", "languages", "multi-turn")
-    had = {TRIGGER_LINES["programming"][0], *LANGUAGE_LINES["de"], ROWS[0][0]}
+    had = {data.table("triggers.json")["programming"][0], *data.table("languages.json")["de"], ROWS[0][0]}
     whole = run(runtime, "safe", ROWS, families=families)
     found = run(runtime, "safe", ROWS, families=families, trained_on=had.__contains__)
     lost = {

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers import data
 from classifiers.training.fit.distil import recombined
-from classifiers.training.write.builtin import EVERYDAY
 
+EVERYDAY = data.lines("everyday.txt")
 TEXTS = [f"the {word} of number {place} is not what it was last year" for place, word in enumerate("abcdefghij")]
 
 

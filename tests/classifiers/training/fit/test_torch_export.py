@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from classifiers.encoder.prepare import SENTENCES
+from classifiers import data
 from classifiers.encoder.session import Encoder, embed
 from classifiers.training.fit.finetune import tune
 from classifiers.training.fit.fitted import TuningPlan
@@ -18,6 +18,7 @@ from classifiers.training.fit.torch_export import export, exported
 from classifiers.training.fit.weights import TOKENIZER, find_weights
 
 HEADS, LAYERS = 4, 2
+SENTENCES = data.table("encoder_samples.json")["self_test"]
 
 
 @pytest.fixture

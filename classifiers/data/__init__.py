@@ -1,0 +1,22 @@
+"""Texts that ship with the package, read when first needed: everyday sentences, the safety suite's texts, samples."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+
+def _read(name: str) -> str:
+    return (files(__name__) / name).read_text(encoding="utf-8")
+
+
+@cache
+def lines(name: str) -> tuple[str, ...]:
+    """The lines of a text file in this folder, in order."""
+    return tuple(_read(name).splitlines())
+
+
+@cache
+def table(name: str) -> Mapping[str, tuple[str, ...]]:
+    """The lists of a JSON file in this folder, by key, in order."""
+    return {key: tuple(texts) for key, texts in json.loads(_read(name)).items()}
