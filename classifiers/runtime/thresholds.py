@@ -5,7 +5,7 @@ Which texts have thresholds of their own: by length, and by language where a pol
 How unlike training a text is: how small the largest of its labels' logits is, or how far the nearest prototype.
 
 The largest logit tells text of unknown labels better than nearest neighbours, Mahalanobis distances, energy or
-probabilities, and than sums of them (docs/design/007-novelty.md).
+probabilities, and than sums of them (docs/design/001-heads-and-thresholds.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

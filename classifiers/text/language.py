@@ -1,7 +1,7 @@
 """Which languages a text may be written in, and whether a policy's are among them.
 
 The detector is py3langid (BSD-3-Clause; naive Bayes over sequences of bytes: Lui & Baldwin 2012, "langid.py"). It needs
-no network and no pickle; why this one: docs/design/013-languages.md.
+no network and no pickle; why this one: docs/design/003-text.md.
 
 Whether a text is in a script or a language that a policy does not name. Pure.
 """
@@ -25,7 +25,7 @@ STRETCH_CHARS = 256
 
 _LIKELIER = 20.0
 """How many times likelier than all of the policy's languages another one must be. Of short English commands full of
-foreign names (SNIPS, training split) one in 470 is that unlike English (docs/design/013-languages.md)."""
+foreign names (SNIPS, training split) one in 470 is that unlike English (docs/design/003-text.md)."""
 
 _NOT_TOLD = 0.01
 """Less likely than the likeliest language by this factor: left out."""

@@ -31,7 +31,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75)
 FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
 """From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
 text by others than the writer profits, which held-out text by the same writer cannot show
-(docs/design/002-fitting-a-head.md)."""
+(docs/design/001-heads-and-thresholds.md)."""
 
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
 """Where there is too little held-out text to choose by."""
@@ -276,7 +276,7 @@ EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CHANCES, _CHANCES_GIVE = 0.7, 0.2
 """How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
 is from certain: 0.6 and 0.85 where there was plenty. Of windows that have nothing to do with each other it would be
-all (Bonferroni). docs/design/020-long-texts.md."""
+all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
 
 _CHANCES_TRIED = tuple(percent / 100 for percent in range(0, 101, 5))
 

@@ -1,5 +1,5 @@
 """Where held-out text shows that the common threshold keeps no goal: a stricter one for texts of that length or
-language. Pure, but for the detector of languages. Why so: docs/design/002-fitting-a-head.md.
+language. Pure, but for the detector of languages. Why so: docs/design/001-heads-and-thresholds.md.
 
 What a first stage may settle, by what held-out text shows of it and of the model without it. Pure.
 

@@ -2,7 +2,7 @@
 texts come out right as without it, and counts beside the encoder in what it hands on.
 
 Tokens and pairs of neighbours, looked up in one table (`encoder.ngrams`); why, and what was measured:
-docs/design/003-stages.md. Only single-label kinds have one: text written to get past a safety policy would be settled
+docs/design/002-cascades.md. Only single-label kinds have one: text written to get past a safety policy would be settled
 as clean by words alone, and no held-out text shows that.
 
 Fit weights on tokens and pairs of neighbours: tf-idf of length 1, one linear support vector machine a class.

@@ -2,7 +2,7 @@
 
 A softmax alone is best with plenty of text; prototypes in a space where directions that vary within labels are
 shrunk are best with hardly any; their sum is never far behind either, and stays one matrix. Votes of single
-sentences come on top (`heads.nearest`). What was measured: docs/design/002-fitting-a-head.md.
+sentences come on top (`heads.nearest`). What was measured: docs/design/001-heads-and-thresholds.md.
 """
 
 from dataclasses import dataclass

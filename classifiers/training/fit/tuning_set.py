@@ -4,7 +4,7 @@ The head that fine-tuning begins with, from the frozen encoder's vectors: centro
 several labels may hold.
 
 A softmax fitted on the rows leaves hardly any error to learn from: the encoder gained nothing by it
-(docs/design/002-fitting-a-head.md).
+(docs/design/001-heads-and-thresholds.md).
 """
 
 from collections import defaultdict

@@ -2,7 +2,7 @@
 the first one's judgement beside its own. Pure, but for the detector of languages.
 
 Encoders err apart: both together are right more often than either, and order their answers better by certainty
-(docs/design/004-larger-encoders.md).
+(docs/design/002-cascades.md).
 
 A larger frozen encoder beside the small one, for a policy that names one label. Nothing is tuned; what it takes is
 reading the rows once.
