@@ -1,8 +1,9 @@
 """The built-in writer: training sentences from a policy's own words. It needs no model and no network.
 
 How much each form counts was measured on text that this project did not write
-(docs/design/001-heads-and-thresholds.md): examples and their variants most, then the name, the description and its clauses. A label's rows of one form share
-that form's weight, but an author's examples never fall below a weight of their own, however many there are.
+(docs/design/001-heads-and-thresholds.md): examples and their variants most, then the name, the description and its
+clauses. A label's rows of one form share that form's weight, but an author's examples never fall below a weight of
+their own, however many there are.
 
 Everyday messages about nothing in particular: what a narrow classifier must not mistake for its own.
 
