@@ -15,7 +15,7 @@ from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.write.builtin import name_words
-from classifiers.training.write.teacher import Completion, Hired, Price
+from classifiers.training.write.teacher import Completion, Hired, TeacherPrice
 from classifiers.verdict import Abstention
 
 POLICIES = Path(__file__).parents[3] / "config" / "policies"
@@ -195,7 +195,7 @@ def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> N
     (tmp_path / "more.jsonl").write_text("\n".join(lost))
     model = Scripted({"card_arrival": "is card {} of mine in the post", "lost_card": "card {} of mine is gone"})
     teachers = [{"file": ["told.jsonl", "more.jsonl"]}, {"model": "small", "sentences_per_label": 3}]
-    outcome = run(teacher=teachers, hire=lambda teacher: Hired(complete=model, price=Price(known=False)))
+    outcome = run(teacher=teachers, hire=lambda teacher: Hired(complete=model, price=TeacherPrice(known=False)))
     model_said, file_said = outcome.report["teachers"]
     assert (model_said["model"], model_said["sentences"]) == ("small", 6)
     assert file_said == {"file": ["told.jsonl", "more.jsonl"], "sentences": 3}
@@ -212,7 +212,7 @@ def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
     forms = {urls[0]: {"lost_card": "card {} of mine is gone"}, urls[1]: {"lost_card": "nowhere is card {} to be seen"}}
     outcome = run(
         teacher=teachers,
-        hire=lambda teacher: Hired(complete=Scripted(forms[teacher.base_url or ""]), price=Price(known=False)),
+        hire=lambda teacher: Hired(complete=Scripted(forms[teacher.base_url or ""]), price=TeacherPrice(known=False)),
     )
     names = [f"local at {url}" for url in urls]
     assert [(one["model"], one["writer"]) for one in outcome.report["teachers"]] == [("local", name) for name in names]
@@ -244,7 +244,7 @@ def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run
 
     outcome = run(
         teacher=[{"file": "told.jsonl"}, {"model": "small", "sentences_per_label": 1, "tokens": 100_000}],
-        hire=lambda teacher: Hired(complete=complete, price=Price(known=False)),
+        hire=lambda teacher: Hired(complete=complete, price=TeacherPrice(known=False)),
         tests=[],
     )
     manifest = json.loads((outcome.folder / "manifest.json").read_text())

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from classifiers.policy import Policy
 from classifiers.verdict import Verdict
-from gateway.cli.explain import standing
 from gateway.cli.main import app
+from gateway.cli.standing import standing
 from gateway.config.load import load_gateway
 from gateway.contracts.contract import Contract, Terms
 from gateway.contracts.safety_store import SafetyStore
