@@ -11,7 +11,7 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --python .venv-lock/bin/python 
 	--custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch lock newest demo test check format schema bench peers clients compat clean
+.PHONY: help setup torch lock newest demo test simulate check format schema bench peers clients compat clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,8 +45,11 @@ newest: ## run the suite on the newest versions that pyproject.toml allows (make
 demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself, ARGS=--real forwards)
 	$(BIN)/offramp demo $(ARGS)
 
-test: setup ## run the whole test suite (ARGS= are pytest's)
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## run the whole test suite in two processes, simulations with a tenth of their streams (ARGS= are pytest's)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+simulate: setup ## run the simulations with all of their streams (ARGS= are pytest's)
+	$(BIN)/python -m pytest -n 2 -m simulation --full-simulations $(ARGS)
 
 check: setup ## lint, types, import contracts, files in sync
 	$(BIN)/ruff check .

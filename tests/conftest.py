@@ -1,11 +1,13 @@
-"""Fixtures for all tests: the real encoder, prepared once and kept in pytest's cache between runs."""
+"""Fixtures for all tests: sizes of simulations, and the real encoder, kept in pytest's cache between runs."""
 
 import importlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,10 +15,57 @@ from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import resolve
 from classifiers.text.language import LanguageDetector
+from gateway.contracts.bounds import clopper_pearson
 
 # how fast examples are made and run tells of the machine and its load, not of the code
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-simulations", action="store_true", help="draw all streams of simulations, not a tenth (`make simulate`)"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests whose size is the `simulation` fixture's."""
+    for item in items:
+        if "simulation" in getattr(item, "fixturenames", ()):
+            item.add_marker("simulation")
+
+
+class Simulation:
+    """Sizes of Monte Carlo tests, and limits for what they estimate, each wrong with a chance of at most 5 %.
+
+    An assertion compares a bound with a limit, never with the estimate: so it holds for any number of streams.
+    """
+
+    def __init__(self, *, full: bool) -> None:
+        self._full = full
+
+    def streams(self, count: int, *, least: int = 20) -> int:
+        """The number of streams to draw: all `count` in `make simulate`, a tenth but at least `least` otherwise."""
+        return count if self._full else min(count, max(least, count // 10))
+
+    def share_limits(self, hits: Collection[bool]) -> tuple[float, float]:
+        """Lower and upper limit of the share of streams that are hits."""
+        return clopper_pearson(len(hits), sum(hits), 0.05)
+
+    def median_limits(self, values: Collection[float]) -> tuple[float, float]:
+        """Lower and upper limit of the median: of the values, a binomial count with chance one half lies below it."""
+        from scipy.stats import binom
+
+        outside = int(binom.ppf(0.05, len(values), 0.5))
+        ordered = np.sort(np.asarray(values, dtype=float))
+        return float(ordered[outside]), float(ordered[-1 - outside])
+
+
+@pytest.fixture(scope="session")
+def simulation(request: pytest.FixtureRequest) -> Simulation:
+    """Sizes and limits of Monte Carlo tests."""
+    return Simulation(full=request.config.getoption("--full-simulations"))
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.contract.safety import Traffic, alarm_after, certified, live, run
-from benchmarks.contract.streams import share_and_limit
 from gateway.contracts.contract import Phase
 from gateway.contracts.safety_contract import HEAVIEST, SafetyContract, SafetyTerms, Zone
+from tests.conftest import Simulation
 
 TERMS = SafetyTerms(missed=0.05, wrongly=0.02, confidence=0.95)
 STREAMS = 1000
@@ -90,27 +90,31 @@ def test_it_is_stored_as_it_is() -> None:
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 20.0), (1.0, 3.0, 20.0)])
 @pytest.mark.parametrize("target", [0.05, 0.02])
-def test_a_bound_that_does_not_hold_is_hardly_ever_certified(target: float, weights: tuple[float, ...]) -> None:
-    found = certified(
-        share=1.01 * target, target=target, alpha=0.05, weights=weights, calls=1000, streams=STREAMS, seed=3
+def test_a_bound_that_does_not_hold_is_hardly_ever_certified(
+    simulation: Simulation, target: float, weights: tuple[float, ...]
+) -> None:
+    streams = simulation.streams(STREAMS)
+    violates = certified(
+        share=1.01 * target, target=target, alpha=0.05, weights=weights, calls=1000, streams=streams, seed=3
     )
-    share, at_least = share_and_limit(found.tolist())
-    assert at_least <= 0.05, f"{share:.1%} of streams violate"
+    assert simulation.share_limits(violates.tolist())[0] <= 0.05
 
 
-def test_one_that_holds_is_certified() -> None:
-    found = certified(share=0.01, target=0.05, alpha=0.025, weights=(1.0, 20.0), calls=800, streams=200, seed=4)
-    assert found.mean() > 0.9
+def test_a_bound_that_holds_is_certified(simulation: Simulation) -> None:
+    streams = simulation.streams(200)
+    runs = certified(share=0.01, target=0.05, alpha=0.025, weights=(1.0, 20.0), calls=800, streams=streams, seed=4)
+    assert simulation.share_limits(runs.tolist())[1] > 0.9
 
 
-def test_the_whole_contract_keeps_both_bounds() -> None:
-    runs = [run(GOOD, TERMS, calls=2500, seed=seed) for seed in range(60)]
-    assert share_and_limit([one.violates for one in runs])[1] <= 0.05
-    assert np.median([one.live[1] for one in runs]) < 2000
-    assert np.median([one.alone for one in runs]) > 0.15
+def test_the_whole_contract_keeps_both_bounds(simulation: Simulation) -> None:
+    runs = [run(GOOD, TERMS, calls=2500, seed=seed) for seed in range(simulation.streams(60, least=10))]
+    assert simulation.share_limits([stream.violates for stream in runs])[0] <= 0.05
+    assert simulation.median_limits([stream.live[1] for stream in runs])[0] < 2000
+    assert simulation.median_limits([stream.alone for stream in runs])[1] > 0.15
 
 
-def test_a_change_for_the_worse_is_noticed() -> None:
+def test_a_change_for_the_worse_is_noticed(simulation: Simulation) -> None:
     worse = replace(GOOD, unsafe=(0.1, 0.3, 0.4, 0.98))
-    found = [alarm_after(worse, live(TERMS, passes=0.1, flags=0.9), calls=4000, seed=seed) for seed in range(10)]
-    assert max(found) < math.inf
+    contract = live(TERMS, passes=0.1, flags=0.9)
+    calls = [alarm_after(worse, contract, calls=4000, seed=seed) for seed in range(simulation.streams(10, least=3))]
+    assert max(calls) < math.inf

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.contract.streams import Profile, alarms, certify, share_and_limit
+from benchmarks.contract.streams import Certified, Profile, alarms, certify
+from tests.conftest import Simulation
 
 STREAMS = 1000
 TARGET = 0.05
@@ -16,56 +17,50 @@ PROFILES = [
 ]
 
 
+def certify_each(streams: int, profile: Profile, **settings: float | None) -> list[Certified]:
+    return [certify(profile, target=TARGET, confidence=0.95, seed=seed, **settings) for seed in range(streams)]
+
+
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_a_bound_that_does_not_hold_is_hardly_ever_certified(profile: Profile) -> None:
-    found = [
-        certify(profile, target=TARGET, confidence=0.95, calls=1000, attempts=3, rate=0.5, seed=seed)
-        for seed in range(STREAMS)
-    ]
-    share, at_least = share_and_limit([stream.violates for stream in found])
-    assert at_least <= 0.05, f"{share:.1%} of streams violate"
+def test_a_bound_that_does_not_hold_is_hardly_ever_certified(simulation: Simulation, profile: Profile) -> None:
+    runs = certify_each(simulation.streams(STREAMS), profile, calls=1000, attempts=3, rate=0.5)
+    assert simulation.share_limits([run.violates for run in runs])[0] <= 0.05
 
 
 @pytest.mark.parametrize("profile", PROFILES[1:4], ids=lambda profile: profile.name)
-def test_nor_where_most_of_what_is_sure_is_never_seen(profile: Profile) -> None:
-    found = [
-        certify(profile, target=TARGET, confidence=0.95, calls=1000, attempts=2, rate=0.2, seed=seed, sure=0)
-        for seed in range(STREAMS)
-    ]
-    share, at_least = share_and_limit([stream.violates for stream in found])
-    assert at_least <= 0.05, f"{share:.1%} of streams violate"
+def test_a_bound_is_kept_where_most_sure_calls_are_not_audited(simulation: Simulation, profile: Profile) -> None:
+    runs = certify_each(simulation.streams(STREAMS), profile, calls=1000, attempts=2, rate=0.2, sure=0)
+    assert simulation.share_limits([run.violates for run in runs])[0] <= 0.05
 
 
-def test_what_is_forwarded_anyway_makes_a_certificate_come_sooner() -> None:
+def test_forwarded_calls_bring_a_certificate_sooner(simulation: Simulation) -> None:
     profile = Profile(name="good", covers=(0.4, 0.6), wrong=(0.002, 0.03))
-    alone, together = (
+    audited, forwarded = (
         [
-            certify(profile, target=TARGET, confidence=0.95, calls=4000, attempts=1, rate=0.2, seed=seed, sure=sure)
-            for seed in range(100)
+            run.covers > 0.5
+            for run in certify_each(simulation.streams(100), profile, calls=4000, attempts=1, rate=0.2, sure=sure)
         ]
         for sure in (None, 0)
     )
-    assert np.mean([stream.covers > 0.5 for stream in together]) > np.mean([stream.covers > 0.5 for stream in alone])
+    assert simulation.share_limits(forwarded)[1] > simulation.share_limits(audited)[0]
 
 
-def test_a_good_classifier_gets_its_certificate() -> None:
+def test_a_good_classifier_gets_its_certificate(simulation: Simulation) -> None:
     profile = Profile(name="good", covers=(0.4, 0.6), wrong=(0.005, 0.02))
-    found = [
-        certify(profile, target=TARGET, confidence=0.95, calls=2000, attempts=1, rate=0.5, seed=seed)
-        for seed in range(100)
-    ]
-    assert np.median([stream.calls for stream in found]) < 1000
-    assert np.mean([stream.covers for stream in found]) > 0.5
+    runs = certify_each(simulation.streams(100), profile, calls=2000, attempts=1, rate=0.5)
+    assert simulation.median_limits([run.calls for run in runs])[1] < 1000
+    assert np.mean([run.covers for run in runs]) > 0.5
 
 
-def test_a_change_is_noticed_as_soon_after_many_good_audits() -> None:
-    fresh = alarms(target=TARGET, rate=2 * TARGET, audits=2000, streams=200, seed=1)
-    late = alarms(target=TARGET, rate=2 * TARGET, audits=2000, streams=200, seed=1, before=2000)
+def test_a_change_is_noticed_as_soon_after_many_good_audits(simulation: Simulation) -> None:
+    streams = simulation.streams(200)
+    fresh = alarms(target=TARGET, rate=2 * TARGET, audits=2000, streams=streams, seed=1)
+    late = alarms(target=TARGET, rate=2 * TARGET, audits=2000, streams=streams, seed=1, before=2000)
     assert np.isfinite(fresh).all()
     assert np.isfinite(late).all()
-    assert np.median(late) <= 1.2 * np.median(fresh)
+    assert simulation.median_limits(late)[0] <= 1.2 * simulation.median_limits(fresh)[1]
 
 
-def test_false_alarms_are_rarer_than_the_limit_says() -> None:
-    found = alarms(target=TARGET, rate=TARGET, audits=1000, streams=500, seed=2)
-    assert np.isfinite(found).mean() <= 1000 / 4000
+def test_false_alarms_are_rarer_than_the_limit_says(simulation: Simulation) -> None:
+    audits = alarms(target=TARGET, rate=TARGET, audits=1000, streams=simulation.streams(500), seed=2)
+    assert simulation.share_limits(np.isfinite(audits).tolist())[0] <= 1000 / 4000
