@@ -22,7 +22,7 @@ from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
-from gateway.drain import UnderWay
+from gateway.drain import InFlight
 from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, error_body
 from gateway.http import classify, models, moderations
 from gateway.http.asgi import ClientGone
@@ -110,7 +110,7 @@ def create_app(
         on_failure=metrics.ledger_failures.inc,
         on_lost=metrics.kept_calls_lost.inc,
     )
-    under_way = UnderWay()
+    in_flight = InFlight()
     repeats = RepeatCalls(forwarder=forwarder, recorder=recorder)
     pipeline = Pipeline(
         in_use=in_use,
@@ -119,9 +119,9 @@ def create_app(
         forwarder=forwarder,
         recorder=recorder,
         metrics=metrics,
-        audits=Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way),
+        audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way),
+        bounds=Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
         repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,
@@ -145,7 +145,7 @@ def create_app(
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             training = () if retrainer is None else (retrainer.close(),)
-            await asyncio.gather(under_way.ended(_LEAVE_S), *training)
+            await asyncio.gather(in_flight.drain(_LEAVE_S), *training)
             await repeats.close()
             await forwarder.close()
             if worker is not None:
@@ -158,7 +158,7 @@ def create_app(
     api = _api(engine, writer, lifespan)
     api.state.limits = settings.limits
     hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body)
-    app: ASGIApp = _Dispatcher(hot, api, under_way)
+    app: ASGIApp = _Dispatcher(hot, api, in_flight)
     return RequestId(Auth(app, settings.access_key))
 
 
@@ -190,16 +190,16 @@ async def no_verdicts(readings: Sequence[Reading], deadline_s: float, _: Runtime
 class _Dispatcher:
     """The hot path before FastAPI's router."""
 
-    def __init__(self, hot: ASGIApp, rest: ASGIApp, under_way: UnderWay) -> None:
+    def __init__(self, hot: ASGIApp, rest: ASGIApp, in_flight: InFlight) -> None:
         self._hot = hot
         self._rest = rest
-        self._under_way = under_way
+        self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        with self._under_way.request():
+        with self._in_flight.request():
             hot = scope["path"].rstrip("/") in _HOT_PATHS
             await (self._hot if hot else self._rest)(scope, receive, send)
 

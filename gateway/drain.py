@@ -1,4 +1,4 @@
-"""What a stop waits for: requests, and what they have begun and must not leave half done."""
+"""Work that a stop waits for: requests, and writes that a cancelled request must still finish."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class UnderWay:
-    """All of a gateway's requests that are worked on."""
+class InFlight:
+    """A gateway's requests in flight, and the work they must finish."""
 
     def __init__(self) -> None:
         self._requests: set[asyncio.Task[Any]] = set()
@@ -19,7 +19,7 @@ class UnderWay:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Around a request's work in the current task."""
+        """Counts the current task as a request while the block runs."""
         task = asyncio.current_task()
         assert task is not None
         self._requests.add(task)
@@ -29,15 +29,15 @@ class UnderWay:
             self._requests.discard(task)
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does something to its end, though the request that awaits it is cancelled."""
+        """Runs work to its end, even if the request that awaits it is cancelled."""
         task = asyncio.ensure_future(work)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
         return await asyncio.shield(task)
 
-    async def ended(self, within_s: float) -> None:
-        """Waits for all of it, up to within_s seconds for each step. Requests that do not end are cancelled: one whose
-        client takes in nothing of its answer would wait for ever."""
+    async def drain(self, within_s: float) -> None:
+        """Waits for all of it, up to within_s seconds a step. Cancels requests that do not end in time: one whose
+        client stops reading its answer would wait for ever."""
         await _wait(self._requests, within_s)
         for request in tuple(self._requests):
             request.cancel()
@@ -45,7 +45,7 @@ class UnderWay:
         await _wait(self._finishing, within_s)
         left = len(self._requests) + len(self._finishing)
         if left:
-            _log.error("%d requests, or what they began, did not end by the stop; their records may be missing", left)
+            _log.error("%d requests or their pending work did not end by the stop; their records may be missing", left)
 
 
 async def _wait(tasks: Collection[asyncio.Task[Any]], within_s: float) -> None:

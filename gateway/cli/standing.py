@@ -14,7 +14,7 @@ from gateway.contracts.safety_contract import Zone
 from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
-from gateway.drain import UnderWay
+from gateway.drain import InFlight
 from gateway.judge.resolve import Bounds, told
 from gateway.metrics.observe import Metrics
 from gateway.requests.messages import Turn
@@ -51,9 +51,9 @@ def standing(
         closing(Owner(ContractStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED, alone=False)) as owner,
         closing(SafetyOwner(SafetyStore(ledger, read_only=True), draw=lambda: _NOT_AUDITED)) as safety,
     ):
-        under_way = UnderWay()
-        audits = Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way)
-        placed = Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way).place(pairs)
+        in_flight = InFlight()
+        audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
+        placed = Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight).place(pairs)
         taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
         labels = local_answers(request, turns, taken)
         opened = audits.flip(request, turns, taken, labels)

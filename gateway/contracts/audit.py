@@ -13,7 +13,7 @@ from gateway.contracts.audit_scope import likeliest, scope
 from gateway.contracts.coin_flip import Flipped
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
-from gateway.drain import UnderWay
+from gateway.drain import InFlight
 from gateway.metrics.observe import Metrics
 from gateway.redaction.apply import restore
 from gateway.requests.messages import Turn
@@ -62,7 +62,7 @@ class Audits:
     owner: Owner
     routes: Routes
     metrics: Metrics
-    under_way: UnderWay
+    in_flight: InFlight
 
     @staticmethod
     def told(pairs: Judged) -> Judged:
@@ -186,7 +186,7 @@ class Audits:
     ) -> None:
         """A client that leaves meanwhile stops none of it: a call that has begun is to end."""
         if pending:
-            await self.under_way.finish(self._compare_all(context, pending, body, stream=stream, ask=ask))
+            await self.in_flight.finish(self._compare_all(context, pending, body, stream=stream, ask=ask))
 
     async def _compare_all(
         self, context: RequestContext, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None

@@ -12,7 +12,7 @@ from gateway.context import RequestContext
 from gateway.contracts.safety_contract import Zone
 from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.scope import Scope, digest
-from gateway.drain import UnderWay
+from gateway.drain import InFlight
 from gateway.judge.judge import Judge, JudgeAnswer, JudgeOutcome
 from gateway.judge.protocol import Shown
 from gateway.metrics.observe import Metrics
@@ -30,7 +30,7 @@ class Bounds:
     owner: SafetyOwner
     routes: Routes
     metrics: Metrics
-    under_way: UnderWay
+    in_flight: InFlight
 
     def place(self, pairs: Sequence[tuple[Rule, Verdict]]) -> Mapping[str, BandPlacement]:
         """Where the call lies under each rule's contract, by the rule's name. What was not read, or held no text, is
@@ -58,7 +58,7 @@ class Bounds:
             result = "missing" if unsafe is None else "agrees" if agrees else "differs"
             self.metrics.observe_pair(rule.name, result, chosen=True)
         learning = self.owner.learn(placed, request_id=context.record.request_id, unsafe=unsafe)
-        await self.under_way.finish(learning)
+        await self.in_flight.finish(learning)
 
 
 def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:

@@ -32,7 +32,7 @@ from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
-from gateway.drain import UnderWay
+from gateway.drain import InFlight
 from gateway.http.auth import Auth
 from gateway.http.chat import ChatEndpoint
 from gateway.http.request_id import RequestId
@@ -379,7 +379,7 @@ def wire(
             on_failure=metrics.ledger_failures.inc,
             on_lost=metrics.kept_calls_lost.inc,
         )
-        under_way = UnderWay()
+        in_flight = InFlight()
         pipeline = Pipeline(
             in_use=Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
             routes=routes,
@@ -389,9 +389,9 @@ def wire(
             repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
             metrics=metrics,
-            audits=Audits(owner=owner, routes=routes, metrics=metrics, under_way=under_way),
+            audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=Bounds(owner=safety, routes=routes, metrics=metrics, under_way=under_way),
+            bounds=Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
