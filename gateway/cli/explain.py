@@ -176,7 +176,7 @@ def _print_decision(result: dict[str, Any]) -> None:
     for name, why in result["unmet"].items():
         console.print(f"rule {name} cannot answer in the caller's shape: {why.rstrip(': ')}", soft_wrap=True)
     if result["unmet"]:
-        console.print("what these reasons mean: docs/answers.md, What cannot be given")
+        console.print("what these reasons mean: docs/api.md, What cannot be given")
     if result["forwards"]:
         console.print(f"forwards: {' ⏎ '.join(map(quoted, result['forwards']))}", soft_wrap=True)
     for flag in result["flags"]:

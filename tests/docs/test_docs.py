@@ -192,7 +192,7 @@ def test_errors_are_documented() -> None:
 
 
 def test_ledger_columns_are_documented() -> None:
-    table = rows((ROOT / "docs/savings.md").read_text("utf-8"), "column")
+    table = rows((ROOT / "docs/metrics.md").read_text("utf-8"), "column")
     assert [name for cells in table for name in code(cells[0])] == list(COLUMNS)
 
 
