@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from classifiers.verdict import Reading, Verdict
-from gateway.answers.parse import AnswerText, read
+from gateway.answers.parse import Completion
 from gateway.context import Headers, Reply, RequestContext
 from gateway.errors import Blocked
 from gateway.judge.protocol import Shown
@@ -45,13 +45,13 @@ class Output:
         rules = [rule for rule in met if rule.output and answer.status < 300]
         if answer.chunks is not None:
             return self._stream(context, request, answer, rules, placeholders)
-        note_answer(context.record, answer.body)
+        note_answer(context.record, answer.completion)
         if not rules and not placeholders.values:
             return Reply(status=answer.status, headers=answer.headers, body=answer.body)
-        blocked, body = await self._check(context, rules, answer.body, placeholders, stream=False)
+        blocked, completion = await self._check(context, rules, answer.completion, placeholders)
         if blocked is not None:
             return act.carry_out(context.record, request, blocked)
-        return Reply(status=answer.status, headers=answer.headers, body=body)
+        return Reply(status=answer.status, headers=answer.headers, body=completion.body)
 
     def _stream(
         self,
@@ -61,20 +61,19 @@ class Output:
         rules: Sequence[Rule],
         placeholders: Placeholders,
     ) -> Reply:
-        assert answer.chunks is not None
         held = bool(rules or placeholders.values)
         chunks = relay(
             context,
-            answer.chunks,
+            answer,
             strip_usage=not request.wants_usage,
             max_bytes=self._max_answer_bytes if held else None,
         )
         if held:
 
-            async def check(body: bytes) -> Reply | None:
-                blocked, after = await self._check(context, rules, body, placeholders, stream=True)
+            async def check(completion: Completion) -> Reply | None:
+                blocked, after = await self._check(context, rules, completion, placeholders)
                 if blocked is None:
-                    return None if after is body else Reply(headers=[], chunks=_once(after))
+                    return None if after is completion else Reply(headers=[], chunks=_once(after.body))
                 try:
                     return act.carry_out(context.record, request, blocked)
                 except Blocked as error:
@@ -84,43 +83,41 @@ class Output:
         return Reply(headers=[*sse.HEADERS, *_but_content_type(answer.headers)], chunks=chunks)
 
     async def _check(
-        self, context: RequestContext, rules: Sequence[Rule], body: bytes, placeholders: Placeholders, *, stream: bool
-    ) -> tuple[Action | None, bytes]:
+        self, context: RequestContext, rules: Sequence[Rule], completion: Completion, placeholders: Placeholders
+    ) -> tuple[Action | None, Completion]:
         """The block that a rule asks for, if any; and the answer as it is to be sent."""
-        said = read(body, stream=stream)
         redactions: list[Step] = []
-        async for step in self._steps(context, rules, said, stream=stream):
+        async for step in self._steps(context, rules, completion):
             redactions += redactions_of(step)
             if step.action is None:
                 continue
             if step.action.act is Act.FLAG:
                 note_flags(context.record, (step,))
             if step.action.act is Act.BLOCK:
-                return _block(context, step), body
+                return _block(context, step), completion
         if redactions:
-            changed, stopped, counts = of_answer(said, redactions, placeholders)
+            redacted, stopped, counts = of_answer(completion, redactions, placeholders)
             if stopped is not None:
-                return _block(context, stopped), body
-            if changed is not None:
+                return _block(context, stopped), completion
+            if redacted is not None:
                 self._note(context, redactions[0], counts)
-                body, said = changed, read(changed, stream=stream)
-        restored = restore(said, placeholders.values)
-        return None, body if restored is None else restored
+                completion = redacted
+        return None, restore(completion, placeholders.values) or completion
 
     async def _steps(
-        self, context: RequestContext, rules: Sequence[Rule], said: AnswerText, *, stream: bool
+        self, context: RequestContext, rules: Sequence[Rule], completion: Completion
     ) -> AsyncIterator[Step]:
         """What each rule makes of the answer, its judge asked where it must be, and only once it is its turn."""
         if not rules:
             return
-        texts = tuple(map(str, said.texts))
-        readings = [rule.reading(texts, incomplete=said.incomplete) for rule in rules]
+        texts = tuple(map(str, completion.texts))
+        readings = [rule.reading(texts, incomplete=completion.incomplete) for rule in rules]
         pairs = list(zip(rules, await self._ask(context, rules, readings), strict=True))
         for (rule, verdict), reading in zip(pairs, readings, strict=True):
             step = apply(rule, verdict)
             if step.action is not None and step.action.act is Act.ASK:
-                seen = _shown(said, pairs, stream=stream)
-                step = apply(rule, await self._settling.verdict(context, step, reading, seen))
+                shown = _shown(completion, pairs)
+                step = apply(rule, await self._settling.verdict(context, step, reading, shown))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:
@@ -132,16 +129,15 @@ class Output:
                 note_step(context.record, step)
 
 
-def _shown(said: AnswerText, pairs: Pairs, *, stream: bool) -> Shown | None:
+def _shown(completion: Completion, pairs: Pairs) -> Shown | None:
     """What a judge may see of an answer: what a client would, redacted by all rules that redact."""
     redactions = redacting(pairs)
     if redactions is None:
         return None
-    changed, stopped, _ = of_answer(said, redactions, Placeholders())
+    redacted, stopped, _ = of_answer(completion, redactions, Placeholders())
     if stopped is not None:
         return None
-    seen = said if changed is None else read(changed, stream=stream)
-    return Shown(texts=tuple(map(str, seen.texts)))
+    return Shown(texts=tuple(map(str, (redacted or completion).texts)))
 
 
 def _block(context: RequestContext, step: Step) -> Action | None:

@@ -206,11 +206,11 @@ class Pipeline:
         if context.rerouted or answered_by(context.record) != targets[0]:
             await self._audits.missed(context, pending)
             return answer
-        answer = self._keeping.listen(context, request, answer)
-        if not pending:
-            return answer
-        ask = partial(self._repeats.ask, first=context, request=request, target=targets[0], headers=headers)
-        return await self._audits.listen(context, pending, answer, stream=request.stream, ask=ask)
+        await self._keeping.listen(context, request, answer)
+        if pending:
+            ask = partial(self._repeats.ask, first=context, request=request, target=targets[0], headers=headers)
+            await self._audits.listen(context, pending, answer, ask=ask)
+        return answer
 
 
 def _size(text: str, request: Request) -> int:

@@ -1,6 +1,6 @@
-"""Calibrated scores as `logprobs`: the label is one token, what stands around it is certain. Pure.
+"""Calibrated scores as `logprobs`: the label is one token, the text around it is certain. Pure.
 
-Where no label stands in the text, the whole text is one token, as certain as its least certain part.
+Without a label in it, the whole text is one token, as certain as its least certain part.
 """
 
 import math
@@ -14,30 +14,25 @@ from gateway.protocols.chat import Alternative, Logprobs, TokenLogprob
 
 _LEAST = 1e-9
 
-
 Spelled = Callable[[str], str | None]
 """A label of the policy as the caller spells it; None where the caller has none such."""
 
 
-def logprobs(content: str, label: str | None, told: Prediction, alternatives: int, spelled: Spelled) -> Logprobs:
-    """label: as it stands in the content. alternatives: how many to show for each token; of the label, the others that
-    the caller has."""
+def logprobs(content: str, label: str | None, prediction: Prediction, alternatives: int, spelled: Spelled) -> Logprobs:
+    """label: as it is spelled in the content. alternatives: how many to show for each token; for the label these are
+    the caller's other labels."""
     if label is None:
-        certain = _log(told.confidence)
-        same = [Alternative(content, certain, _bytes(content))]
-        return Logprobs([TokenLogprob(content, certain, _bytes(content), same[:alternatives])])
-    before, written, after = _around(content, label)
-    ranked = _ranked(written, told, spelled if content == label else lambda name: _in_json(spelled(name)))
-    tokens = [
-        *_certain(before, alternatives),
-        TokenLogprob(written, _log(told.confidence), _bytes(written), list(islice(ranked, max(0, alternatives)))),
-        *_certain(after, alternatives),
-    ]
-    return Logprobs(tokens)
+        return Logprobs([_token(content, prediction.confidence, alternatives)])
+    before, written, after = _parts(content, label)
+    ranked = _ranked(written, prediction, spelled if content == label else lambda name: _in_json(spelled(name)))
+    token = _token(written, prediction.confidence, 0)
+    token.top_logprobs = list(islice(ranked, max(0, alternatives)))
+    around = [[_token(text, 1.0, alternatives)] if text else [] for text in (before, after)]
+    return Logprobs([*around[0], token, *around[1]])
 
 
-def _around(content: str, label: str) -> tuple[str, str, str]:
-    """What stands before the label, the label as it is written there, what stands behind. In JSON it is no key."""
+def _parts(content: str, label: str) -> tuple[str, str, str]:
+    """The text before the label, the label as it is written there, the text after it. In JSON it is no key."""
     if content == label:
         return "", content, ""
     written = chat.encode(label).decode()
@@ -48,29 +43,25 @@ def _around(content: str, label: str) -> tuple[str, str, str]:
 
 
 def _in_json(word: str | None) -> str | None:
-    """As it is written between quotes."""
+    """A word as it is written between quotes."""
     return None if word is None else chat.encode(word).decode()[1:-1]
 
 
-def _ranked(label: str, told: Prediction, spelled: Spelled) -> Iterator[Alternative]:
+def _ranked(label: str, prediction: Prediction, spelled: Spelled) -> Iterator[Alternative]:
     """The label as it is written, and the others by their scores."""
-    yield Alternative(label, _log(told.confidence), _bytes(label))
-    others = sorted((score, name) for name, score in told.scores.items() if name != told.labels[0])
+    yield Alternative(label, _log(prediction.confidence), list(label.encode()))
+    others = sorted((score, name) for name, score in prediction.scores.items() if name != prediction.labels[0])
     for score, name in reversed(others):
         word = spelled(name)
         if word is not None:
-            yield Alternative(word, _log(score), _bytes(word))
+            yield Alternative(word, _log(score), list(word.encode()))
 
 
-def _certain(text: str, alternatives: int) -> Iterator[TokenLogprob]:
-    if text:
-        same = [Alternative(text, 0.0, _bytes(text))]
-        yield TokenLogprob(text, 0.0, _bytes(text), same[:alternatives])
+def _token(text: str, probability: float, alternatives: int) -> TokenLogprob:
+    """A text as one token, which is its own only alternative."""
+    own = [Alternative(text, _log(probability), list(text.encode()))]
+    return TokenLogprob(text, _log(probability), list(text.encode()), own[:alternatives])
 
 
-def _log(chance: float) -> float:
-    return math.log(min(1.0, max(_LEAST, chance)))
-
-
-def _bytes(text: str) -> list[int]:
-    return list(text.encode())
+def _log(probability: float) -> float:
+    return math.log(min(1.0, max(_LEAST, probability)))

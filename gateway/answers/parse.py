@@ -1,13 +1,9 @@
-"""The texts of an upstream's answer, whole or streamed, and where each of them stands in its bytes.
-
-What a model answered, one entry for each choice, joined where it was streamed. Pure.
-
-Which label a reference's answer names, whatever its shape. Pure.
-"""
+"""An upstream's answer, parsed once: its choices, its texts and their places in its bytes, the label that it names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,108 +13,50 @@ from gateway.protocols import chat, sse
 from gateway.protocols.json import Path, of_upstream, rewrite
 from gateway.spelling import Names
 
+_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
+_NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
+"""Fields of an annotation that are no text for a reader: its type, and ids that it refers to."""
+_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
+_NULL: Final = b"null"
+_LONGER_THAN_TOKENS: Final = 12
+"""Characters: two neighbours this long do not repeat each other by chance."""
 
-class Completion(msgspec.Struct):
-    """One choice of an answer. calls: by their index, a function's name and arguments."""
+_Kind = tuple[str | int, ...]
+_Key = tuple[int, str, _Kind]
+"""Identifies a text: its choice, `message` or `delta`, its kind."""
+_Item = tuple[str, _Kind, Path, str]
+"""`message` or `delta`, the text's kind, its path in there, the text."""
+
+
+class CompletionChoice(msgspec.Struct):
+    """One choice of an answer, joined over a stream's events. calls: name and arguments of each function by index."""
 
     content: str = ""
     refused: bool = False
     finish: str = ""
     calls: dict[int, tuple[str, str]] = {}
 
-
-def whole(body: bytes) -> list[Completion]:
-    """The choices of an answer in one piece. Raises msgspec.DecodeError."""
-    said: dict[int, Completion] = {}
-    _take(said, body, stream=False)
-    return list(said.values())
-
-
-def streamed(body: bytes) -> list[Completion]:
-    """The choices of an answer's events. Raises msgspec.DecodeError."""
-    said: dict[int, Completion] = {}
-    for data in sse.payloads(body):
-        _take(said, data, stream=True)
-    return list(said.values())
-
-
-def bare(text: str) -> str:
-    """JSON without the fence that some models put around it."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        return text.strip("`").removeprefix("json")
-    return text
-
-
-def _take(said: dict[int, Completion], data: bytes, *, stream: bool) -> None:
-    for place, choice in enumerate(of_upstream(chat.decode_answer, data).choices or ()):
-        number = choice.index if choice.index is not None else place
-        one = said.setdefault(number, Completion())
-        one.finish = choice.finish_reason or one.finish
+    def add(self, choice: chat.UpstreamChoice, *, stream: bool) -> None:
+        """Appends what one event, or a whole answer, has of this choice."""
+        self.finish = choice.finish_reason or self.finish
         message = (choice.delta or choice.message) if stream else (choice.message or choice.delta)
         if message is None:
-            continue
-        one.content += message.content or ""
-        one.refused = one.refused or bool(message.refusal)
-        for index, call in enumerate(message.tool_calls or ()):
-            if call.function is not None:
-                _call(one, call.index if call.index is not None else index, call.function)
-        if message.function_call is not None:
-            _call(one, 0, message.function_call)
+            return
+        self.content += message.content or ""
+        self.refused = self.refused or bool(message.refusal)
+        for place, call in enumerate(message.tool_calls or ()):
+            self._add_call(call.index if call.index is not None else place, call.function)
+        self._add_call(0, message.function_call)
 
-
-def _call(one: Completion, index: int, function: chat.Function) -> None:
-    name, arguments = one.calls.get(index, ("", ""))
-    one.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))
-
-
-def label_of(body: bytes, names: Names, *, stream: bool) -> str | None:
-    """The only label that an answer's choices name, as a word of its own or as values in JSON; None where there is
-    none, or several. body: of an answer, of a stream all events."""
-    try:
-        said = streamed(body) if stream else whole(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    texts = (text for one in said for text in (one.content, *(arguments for _, arguments in one.calls.values())))
-    found = {label for text in texts for word in _words(text) if (label := names.meant(word)) is not None}
-    return found.pop() if len(found) == 1 else None
-
-
-def _words(text: str) -> Iterator[str]:
-    """A text as a whole, or the strings in its JSON."""
-    try:
-        yield from _strings(msgspec.json.decode(bare(text)))
-    except (msgspec.DecodeError, RecursionError):
-        yield text
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
-
-
-_READ: Final = frozenset({*chat.UpstreamMessage.__struct_fields__, "annotations"})
-_NO_TEXT: Final = re.compile(r"type|(?:.*_)?id")
-"""Fields of an annotation that say what it is or points to, which nobody reads."""
-_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
-_NULL: Final = b"null"
-_LONGER_THAN_TOKENS: Final = 12
-"""Characters: neighbours of so many say the same again by no chance."""
-
-_Kind = tuple[str | int, ...]
-_Key = tuple[int, str, _Kind]
-"""Of a text: its choice, whether a message or a delta holds it, its kind."""
+    def _add_call(self, index: int, function: chat.Function | None) -> None:
+        if function is not None:
+            name, arguments = self.calls.get(index, ("", ""))
+            self.calls[index] = (name or function.name or "", arguments + (function.arguments or ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextPiece:
-    """A part of a text: in which part of the answer (a whole one is one part), and where in its JSON."""
+    """A piece of a text. part: index of the answer's part that holds it; path: its place in the part's JSON."""
 
     part: int
     path: Path
@@ -126,8 +64,8 @@ class TextPiece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerPart:
-    """One text of a choice, joined over the parts of a stream. arguments: whether it is those of a call."""
+class ChoiceText:
+    """One text of a choice, joined over the parts of a stream. arguments: whether it is a call's arguments."""
 
     choice: int
     pieces: tuple[TextPiece, ...]
@@ -137,192 +75,293 @@ class AnswerPart:
         return "".join(piece.text for piece in self.pieces)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerText:
-    """An answer. parts: its bytes, in order; texts: none is empty; incomplete: whether something in it could not be
-    read; repeats: by choice, where its text is spelled out once more (logprobs, messages beside the deltas of a
-    stream). A message's piece may be in several texts, and one that stands beside deltas among the repeats as well.
+class Completion:
+    """An upstream's answer, whole or all events of a stream. Each property is parsed at its first use, and kept.
+
+    body: its bytes. stream: whether they are events.
     """
 
-    parts: tuple[bytes, ...]
-    stream: bool
-    texts: tuple[AnswerPart, ...]
-    incomplete: bool
-    repeats: Mapping[int, Sequence[tuple[int, Path]]]
+    def __init__(self, body: bytes, *, stream: bool) -> None:
+        self.body = body
+        self.stream = stream
 
-    def with_pieces(self, new: Mapping[int, Sequence[str]]) -> bytes:
-        """The answer's bytes with other texts. new: by a text's index, what its pieces are to be.
+    @cached_property
+    def meta(self) -> chat.UpstreamMeta:
+        """The model and the usage, a stream's last ones. Raises msgspec.DecodeError and RecursionError."""
+        if not self.stream:
+            return of_upstream(chat.decode_meta, self.body)
+        model = usage = None
+        for answer in self._readable():
+            model, usage = answer.model or model, answer.usage or usage
+        return chat.UpstreamMeta(model, usage)
 
-        A choice that changes loses its repeats, and a piece that two texts change in two ways all that it says. What
-        does not change keeps its bytes.
+    @cached_property
+    def choices(self) -> tuple[CompletionChoice, ...]:
+        """All choices. Raises msgspec.DecodeError and RecursionError where a part is no chat completion."""
+        choices: dict[int, CompletionChoice] = {}
+        for answer in self._readable():
+            for place, choice in enumerate(answer.choices or ()):
+                choices.setdefault(_number(choice, place), CompletionChoice()).add(choice, stream=self.stream)
+        return tuple(choices.values())
+
+    @property
+    def texts(self) -> tuple[ChoiceText, ...]:
+        """All texts of its choices, none of them empty. A message's piece may be in several texts."""
+        return self._reading.texts
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something in it could not be read."""
+        return self._reading.incomplete
+
+    @property
+    def repeats(self) -> Mapping[int, Sequence[tuple[int, Path]]]:
+        """By choice: part and path of each value that spells its text out again (logprobs, messages beside deltas)."""
+        return self._reading.repeats
+
+    def with_pieces(self, new: Mapping[int, Sequence[str]]) -> "Completion":
+        """The answer with other texts; all else keeps its bytes. new: the new pieces of a text, by the text's index.
+
+        A choice that changes loses its repeats. A piece that two texts change in two ways becomes empty.
         """
-        made: dict[tuple[int, Path], str] = {}
+        texts: dict[tuple[int, Path], str] = {}
         for index, pieces in new.items():
             for piece, changed in zip(self.texts[index].pieces, pieces, strict=True):
                 if changed != piece.text:
                     place = piece.part, piece.path
-                    made[place] = changed if made.get(place, changed) == changed else ""
+                    texts[place] = changed if texts.get(place, changed) == changed else ""
         changes: dict[int, dict[Path, bytes]] = {}
-        for (part, path), text in made.items():
+        for (part, path), text in texts.items():
             changes.setdefault(part, {})[path] = chat.encode(text)
         for choice in {self.texts[index].choice for index in new}:
             for part, path in self.repeats.get(choice, ()):
                 changes.setdefault(part, {})[path] = _NULL
-        return b"".join(self._part(part, changes.get(part)) for part in range(len(self.parts)))
+        body = b"".join(self._rewritten(part, changes.get(index)) for index, part in enumerate(self._parts))
+        return Completion(body, stream=self.stream)
 
-    def _part(self, index: int, changes: Mapping[Path, bytes] | None) -> bytes:
-        part = self.parts[index]
+    def _rewritten(self, part: bytes, changes: Mapping[Path, bytes] | None) -> bytes:
         if not changes:
             return part
         if not self.stream:
             return rewrite(part, changes)
         return sse.with_data(part, rewrite(sse.data_of(part) or b"", changes))
 
+    @cached_property
+    def _parts(self) -> tuple[bytes, ...]:
+        """The events of a stream; a whole answer is one part."""
+        if not self.stream:
+            return (self.body,)
+        splitter = sse.Splitter()
+        events = tuple(splitter.feed(self.body))
+        rest = splitter.flush()
+        return (*events, rest + b"\n\n") if rest.strip() else events
 
-def read(body: bytes, *, stream: bool) -> AnswerText:
-    """All text of an answer's choices."""
-    parts = _events(body) if stream else (body,)
-    held: dict[_Key, list[TextPiece]] = {}
-    repeats: dict[int, list[tuple[int, Path]]] = {}
-    incomplete = False
-    for index, part in enumerate(parts):
-        data = sse.data_of(part) if stream else part
-        if data is None or data == b"[DONE]":
-            continue
-        try:
-            answer, keys = of_upstream(chat.decode_answer, data), of_upstream(chat.decode_choices, data)
-            incomplete = incomplete or _holds_more(keys)
-            annotated = [list(_annotated(choice, index)) for choice in keys.choices or ()]
-        except (msgspec.DecodeError, RecursionError):
-            incomplete = True
-            continue
-        for place, choice in enumerate(answer.choices or ()):
-            number = choice.index if choice.index is not None else place
-            for holder, kind, path, text in (*_said(choice), *annotated[place]):
-                piece = TextPiece(part=index, path=("choices", place, holder, *path), text=text)
-                held.setdefault((number, holder, kind), []).append(piece)
-            if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
-                repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
-    texts = tuple(_apart(held, repeats, "delta" if stream else "message"))
-    return AnswerText(parts=parts, stream=stream, texts=texts, incomplete=incomplete, repeats=repeats)
+    @cached_property
+    def _data(self) -> tuple[bytes | None, ...]:
+        """The JSON of each part; None of a comment and of the event that ends a stream."""
+        if not self.stream:
+            return self._parts
+        return tuple(None if data in (None, b"", b"[DONE]") else data for data in map(sse.data_of, self._parts))
+
+    @cached_property
+    def _answers(self) -> tuple[chat.UpstreamAnswer | Exception | None, ...]:
+        """Each part decoded, or why it cannot be."""
+        return tuple(None if data is None else _decoded(data) for data in self._data)
+
+    def _readable(self) -> Iterator[chat.UpstreamAnswer]:
+        for answer in self._answers:
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is not None:
+                yield answer
+
+    @cached_property
+    def _reading(self) -> "_TextReading":
+        pieces: dict[_Key, list[TextPiece]] = {}
+        repeats: dict[int, list[tuple[int, Path]]] = {}
+        incomplete = False
+        for index, (data, answer) in enumerate(zip(self._data, self._answers, strict=True)):
+            if data is None or answer is None:
+                continue
+            try:
+                if isinstance(answer, Exception):
+                    raise answer
+                keys = of_upstream(chat.decode_choices, data)
+                incomplete = incomplete or _holds_more(keys)
+                annotated = [list(_annotations(choice, index)) for choice in keys.choices or ()]
+            except (msgspec.DecodeError, RecursionError):
+                incomplete = True
+                continue
+            for place, choice in enumerate(answer.choices or ()):
+                number = _number(choice, place)
+                for holder, kind, path, text in (*_items(choice), *annotated[place]):
+                    piece = TextPiece(part=index, path=("choices", place, holder, *path), text=text)
+                    pieces.setdefault((number, holder, kind), []).append(piece)
+                if bytes((keys.choices or [])[place].logprobs) not in _EMPTY:
+                    repeats.setdefault(number, []).append((index, ("choices", place, "logprobs")))
+        texts = tuple(_joined(pieces, repeats, "delta" if self.stream else "message"))
+        return _TextReading(texts=texts, incomplete=incomplete, repeats=repeats)
 
 
-def _apart(
-    held: Mapping[_Key, list[TextPiece]], repeats: dict[int, list[tuple[int, Path]]], first: str
-) -> Iterator[AnswerPart]:
-    """The texts of what is held: of what `first` holds, then of the rest, where that does not merely say it once more.
-    What stands beside `first` is put to the repeats."""
-    for (number, holder, _), pieces in held.items():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TextReading:
+    texts: tuple[ChoiceText, ...]
+    incomplete: bool
+    repeats: Mapping[int, Sequence[tuple[int, Path]]]
+
+
+def unfenced(text: str) -> str:
+    """JSON without the Markdown fence that some models put around it."""
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```"):
+        return text.strip("`").removeprefix("json")
+    return text
+
+
+def label_in(completion: Completion, names: Names) -> str | None:
+    """The only label that the choices name, as a text of its own or as strings in JSON; None for none or several."""
+    try:
+        choices = completion.choices
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    texts = (text for choice in choices for text in (choice.content, *(call[1] for call in choice.calls.values())))
+    labels = {names.meant(word) for text in texts for word in _words(text)} - {None}
+    return labels.pop() if len(labels) == 1 else None
+
+
+def _words(text: str) -> Iterator[str]:
+    """The strings in a text's JSON; a text that is no JSON as a whole."""
+    try:
+        yield from (value for value in _leaves(msgspec.json.decode(unfenced(text))) if isinstance(value, str))
+    except (msgspec.DecodeError, RecursionError):
+        yield text
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Everything in decoded JSON that is neither object nor list."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, list | dict):
+            values += value.values() if isinstance(value, dict) else value
+        else:
+            yield value
+
+
+def _decoded(data: bytes) -> chat.UpstreamAnswer | Exception:
+    try:
+        return of_upstream(chat.decode_answer, data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return error
+
+
+def _number(choice: chat.UpstreamChoice, place: int) -> int:
+    return choice.index if choice.index is not None else place
+
+
+def _joined(
+    pieces: Mapping[_Key, list[TextPiece]], repeats: dict[int, list[tuple[int, Path]]], first: str
+) -> Iterator[ChoiceText]:
+    """The texts of the holder `first` (`message` or `delta`), then those of the other holder that say more.
+
+    Pieces of the other holder beside a text of `first` are added to the repeats.
+    """
+    for (number, holder, _), own in pieces.items():
         if holder == first:
-            yield _text(number, pieces)
-    for (number, holder, kind), pieces in held.items():
+            yield _text(number, own)
+    for (number, holder, kind), others in pieces.items():
         if holder == first:
             continue
-        said = "".join(piece.text for piece in held.get((number, first, kind), ()))
-        if not _repeats(pieces, said):
-            yield from (_text(number, text) for text in _texts_of(pieces))
-        if said:
-            repeats.setdefault(number, []).extend((piece.part, piece.path) for piece in pieces)
+        text = "".join(piece.text for piece in pieces.get((number, first, kind), ()))
+        if not _repeats(others, text):
+            yield from (_text(number, run) for run in _runs(others))
+        if text:
+            repeats.setdefault(number, []).extend((piece.part, piece.path) for piece in others)
 
 
-def _text(choice: int, pieces: Sequence[TextPiece]) -> AnswerPart:
-    return AnswerPart(choice=choice, pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
+def _text(choice: int, pieces: Sequence[TextPiece]) -> ChoiceText:
+    return ChoiceText(choice=choice, pieces=tuple(pieces), arguments=pieces[0].path[-1] == "arguments")
 
 
-def _repeats(pieces: Sequence[TextPiece], said: str) -> bool:
-    """Whether pieces say no more than what is said beside them, piece by piece, or each its beginning or all of it."""
-    if not said:
+def _repeats(pieces: Sequence[TextPiece], text: str) -> bool:
+    """Whether pieces say no more than a text: joined they are it, or each is its beginning or all of it."""
+    if not text:
         return False
-    begins = all(said.startswith(piece.text) or piece.text.strip() == said.strip() for piece in pieces)
-    return begins or "".join(piece.text for piece in pieces) == said
+    each = all(text.startswith(piece.text) or piece.text.strip() == text.strip() for piece in pieces)
+    return each or "".join(piece.text for piece in pieces) == text
 
 
-def _texts_of(pieces: list[TextPiece]) -> list[list[TextPiece]]:
-    """The texts that pieces make: each its own where each begins with the one before it, all of them one otherwise,
-    without a last one that says all once more.
+def _runs(pieces: list[TextPiece]) -> list[list[TextPiece]]:
+    """Groups pieces into texts: one for all, or one each where every piece begins with the one before it.
 
-    Where only some say once more what others said, clients may read each by itself or all as one: those that do are
-    texts, what lies between them is, and all of them as one. Tokens that happen to be alike do not count.
+    A last piece that repeats all others is a text of its own. Where only some pieces repeat their neighbour, clients
+    may read each by itself or all as one. Then these pieces, the runs between them, and all together are texts.
+    Tokens that happen to be alike do not count.
     """
     if all(later.text.startswith(piece.text) for piece, later in pairwise(pieces)):
         return [[piece] for piece in pieces]
-    told = [piece.text.strip() for piece in pieces]
-    if len(pieces) > 2 and told[-1] == "".join(piece.text for piece in pieces[:-1]).strip():
+    words = [piece.text.strip() for piece in pieces]
+    if len(pieces) > 2 and words[-1] == "".join(piece.text for piece in pieces[:-1]).strip():
         return [pieces[:-1], pieces[-1:]]
-    alike = [bool(one and other) and (one.startswith(other) or other.startswith(one)) for one, other in pairwise(told)]
+    alike = [bool(word and after) and (word.startswith(after) or after.startswith(word))
+             for word, after in pairwise(words)]  # fmt: skip
     if not all(alike):
-        long = [len(text) >= _LONGER_THAN_TOKENS for text in told]
-        alike = [same and one and other for same, (one, other) in zip(alike, pairwise(long), strict=True)]
-    parted: list[list[TextPiece]] = [[]]
+        long = [len(word) >= _LONGER_THAN_TOKENS for word in words]
+        alike = [same and word and after for same, (word, after) in zip(alike, pairwise(long), strict=True)]
+    groups: list[list[TextPiece]] = [[]]
     for place, piece in enumerate(pieces):
         if any(alike[max(0, place - 1) : place + 1]):
-            parted += [[piece], []]
+            groups += [[piece], []]
         else:
-            parted[-1].append(piece)
-    runs = [run for run in parted if run]
+            groups[-1].append(piece)
+    runs = [run for run in groups if run]
     return [*runs, pieces] if len(runs) > 1 else runs
 
 
-def _events(body: bytes) -> tuple[bytes, ...]:
-    splitter = sse.Splitter()
-    events = tuple(splitter.feed(body))
-    rest = splitter.flush()
-    return (*events, rest + b"\n\n") if rest.strip() else events
-
-
-def _said(choice: chat.UpstreamChoice) -> Iterator[tuple[str, _Kind, Path, str]]:
-    """(message or delta, then as `_texts` has it) of all that a choice holds."""
+def _items(choice: chat.UpstreamChoice) -> Iterator[_Item]:
+    """Every text of a choice but those of its annotations."""
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
-        if message is not None:
-            yield from ((holder, *text) for text in _texts(message))
+        if message is None:
+            continue
+        for name in ("content", "refusal", "reasoning_content", "reasoning"):
+            if text := getattr(message, name):
+                yield holder, (name,), (name,), text
+        for place, call in enumerate(message.tool_calls or ()):
+            number = call.index if call.index is not None else place
+            if call.function is not None and call.function.arguments:
+                path: Path = ("tool_calls", place, "function", "arguments")
+                yield holder, ("arguments", number), path, call.function.arguments
+            if call.custom is not None and call.custom.input:
+                yield holder, ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
+        if message.function_call is not None and message.function_call.arguments:
+            yield holder, ("function_call",), ("function_call", "arguments"), message.function_call.arguments
 
 
-def _texts(message: chat.UpstreamMessage) -> Iterator[tuple[_Kind, Path, str]]:
-    """(what it is, where in the message or delta it stands, the text) of all that it holds."""
-    for name in ("content", "refusal", "reasoning_content", "reasoning"):
-        text = getattr(message, name)
-        if text:
-            yield (name,), (name,), text
-    for place, call in enumerate(message.tool_calls or ()):
-        number = call.index if call.index is not None else place
-        if call.function is not None and call.function.arguments:
-            yield ("arguments", number), ("tool_calls", place, "function", "arguments"), call.function.arguments
-        if call.custom is not None and call.custom.input:
-            yield ("custom", number), ("tool_calls", place, "custom", "input"), call.custom.input
-    if message.function_call is not None and message.function_call.arguments:
-        yield ("function_call",), ("function_call", "arguments"), message.function_call.arguments
+def _annotations(choice: chat.UpstreamKeys, part: int) -> Iterator[_Item]:
+    """Every text of a choice's annotations (titles and addresses of sources, say), each by itself.
 
-
-def _annotated(choice: chat.UpstreamKeys, part: int) -> Iterator[tuple[str, _Kind, Path, str]]:
-    """As `_said` has it, each text of a choice's annotations (titles and addresses of what is cited, say), every one
-    by itself. Raises msgspec.DecodeError and RecursionError."""
+    Raises msgspec.DecodeError and RecursionError.
+    """
     for holder, message in (("message", choice.message), ("delta", choice.delta)):
-        left: list[tuple[Path, object]] = []
+        values: list[tuple[Path, object]] = []
         if message and "annotations" in message:
-            left.append((("annotations",), of_upstream(msgspec.json.decode, bytes(message["annotations"]))))
-        while left:
-            path, one = left.pop()
-            if isinstance(one, str) and one:
-                yield holder, (part, *path), path, one
-            if isinstance(one, list):
-                left += [((*path, place), inner) for place, inner in enumerate(one)][::-1]
-            if isinstance(one, dict):
-                left += [((*path, key), inner) for key, inner in one.items() if not _NO_TEXT.fullmatch(key)][::-1]
+            values.append((("annotations",), of_upstream(msgspec.json.decode, bytes(message["annotations"]))))
+        while values:
+            path, value = values.pop()
+            if isinstance(value, str) and value:
+                yield holder, (part, *path), path, value
+            if isinstance(value, list):
+                values += [((*path, place), inner) for place, inner in enumerate(value)][::-1]
+            if isinstance(value, dict):
+                values += [((*path, key), inner) for key, inner in value.items() if not _NO_TEXT.fullmatch(key)][::-1]
 
 
 def _holds_more(answer: chat.UpstreamChoices) -> bool:
-    """Whether a message holds text (audio's, say) that is not among the fields that are read."""
-    holders = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
-    return any(key not in _READ and _says(value) for part in holders for key, value in part.items())
+    """Whether a message has text (audio's, say) in a field that is not read.
 
-
-def _says(value: msgspec.Raw) -> bool:
-    """Whether there is text in it, however deep. Raises msgspec.DecodeError and RecursionError."""
-    left = [of_upstream(msgspec.json.decode, bytes(value))]
-    while left:
-        one = left.pop()
-        if isinstance(one, str) and one:
-            return True
-        if isinstance(one, list | dict):
-            left += one.values() if isinstance(one, dict) else one
-    return False
+    Raises msgspec.DecodeError and RecursionError.
+    """
+    messages = [part for choice in answer.choices or () for part in (choice.message, choice.delta) if part]
+    values = (value for message in messages for key, value in message.items() if key not in _READ)
+    decoded = (of_upstream(msgspec.json.decode, bytes(value)) for value in values)
+    return any(isinstance(leaf, str) and leaf for value in decoded for leaf in _leaves(value))

@@ -6,8 +6,8 @@ from functools import partial
 
 from classifiers.verdict import Verdict
 from gateway.answers.build import LocalAnswer, LocalAnswers, local_answers
-from gateway.answers.compare import Result, Values, again, compare
-from gateway.answers.parse import label_of, read
+from gateway.answers.compare import Result, Values, compare, compare_again
+from gateway.answers.parse import Completion, label_in
 from gateway.context import RequestContext
 from gateway.contracts.audit_scope import likeliest, scope
 from gateway.contracts.coin_flip import Flipped
@@ -21,10 +21,9 @@ from gateway.requests.parse import Request
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Answer, Routes
-from gateway.upstreams.stream import tap
 
 Judged = Sequence[tuple[Rule, Verdict]]
-Ask = Callable[[str], Awaitable[bytes | None]]
+Ask = Callable[[str], Awaitable[Completion | None]]
 """Sends a call again for a rule: the answer, if there is one."""
 _OK = range(200, 300)
 
@@ -150,23 +149,14 @@ class Audits:
 
     async def missed(self, context: RequestContext, pending: Sequence[Open]) -> None:
         """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
-        await self._compare(context, pending, None, stream=False)
+        await self._compare(context, pending, None)
 
-    async def listen(
-        self, context: RequestContext, pending: Sequence[Open], answer: Answer, *, stream: bool, ask: Ask
-    ) -> Answer:
+    async def listen(self, context: RequestContext, pending: Sequence[Open], answer: Answer, *, ask: Ask) -> None:
         """Learns from the reference's answer; from a stream when it has passed. ask: sends the call again."""
         if answer.status not in _OK:
             await self.missed(context, pending)
-            return answer
-        if answer.chunks is None:
-            await self._compare(context, pending, answer.body, stream=False, ask=ask)
-            return answer
-
-        async def heard(body: bytes | None) -> None:
-            await self._compare(context, pending, body, stream=stream, ask=ask)
-
-        return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
+        else:
+            await answer.listen(partial(self._compare, context, pending, ask=ask))
 
     @staticmethod
     def over(context: RequestContext) -> None:
@@ -176,53 +166,45 @@ class Audits:
                 keep()
 
     async def _compare(
-        self,
-        context: RequestContext,
-        pending: Sequence[Open],
-        body: bytes | None,
-        *,
-        stream: bool,
-        ask: Ask | None = None,
+        self, context: RequestContext, pending: Sequence[Open], completion: Completion | None, *, ask: Ask | None = None
     ) -> None:
         """A client that leaves meanwhile stops none of it: a call that has begun is to end."""
         if pending:
-            await self.in_flight.finish(self._compare_all(context, pending, body, stream=stream, ask=ask))
+            await self.in_flight.finish(self._compare_all(context, pending, completion, ask=ask))
 
     async def _compare_all(
-        self, context: RequestContext, pending: Sequence[Open], body: bytes | None, *, stream: bool, ask: Ask | None
+        self, context: RequestContext, pending: Sequence[Open], completion: Completion | None, *, ask: Ask | None
     ) -> None:
-        body = None if body is None else _as_text(body)
         for one in pending:
-            heard = _revealed(body, one.hidden, stream=stream)
-            result = _result(one, heard, stream=stream)
+            revealed = _revealed(completion, one.hidden)
+            result = _result(one, revealed)
             if one.in_use:
                 self.metrics.observe_pair(one.rule.name, result.value, chosen=one.flipped.coin.chosen)
-            self._note_text(context, one, body, stream=stream)
+            self._note_text(context, one, completion)
             await self._learn(context, one, result)
             if one.tried is not None:
-                await self._learn(context, one.tried, _result(one.tried, heard, stream=stream))
+                await self._learn(context, one.tried, _result(one.tried, revealed))
             if one.without is not None:
                 self.owner.unlabelled(one.without)
-            if ask is not None and body is not None and one.flipped.again and result is not Result.MISSING:
-                context.later.append(partial(self._repeat, one, body, stream=stream, ask=ask))
+            if ask is not None and completion is not None and one.flipped.again and result is not Result.MISSING:
+                context.later.append(partial(self._repeat, one, completion, ask=ask))
 
-    async def _repeat(self, one: Open, first: bytes, *, stream: bool, ask: Ask) -> None:
+    async def _repeat(self, one: Open, first: Completion, *, ask: Ask) -> None:
         """Holds a second answer to the same call against the first."""
         second = await ask(one.rule.name)
         result = Result.MISSING
         if second is not None:
-            second = _as_text(second)
-            result = again(one.made, one.rule.names, first, second, stream=stream, values=_values(one.rule))
+            result = compare_again(one.made, one.rule.names, first, second, values=_values(one.rule))
         self.metrics.contract_repeats.labels(one.rule.name, result.value).inc()
         for each in (one, one.tried):
             if each is not None:
                 await self.owner.repeated(each.flipped.scope, confidence=each.confidence, result=result.value)
 
-    def _note_text(self, context: RequestContext, one: Open, body: bytes | None, *, stream: bool) -> None:
-        said = label_of(body, one.rule.names, stream=stream) if body is not None and one.text is not None else None
-        if one.text is not None and said is not None:
+    def _note_text(self, context: RequestContext, one: Open, completion: Completion | None) -> None:
+        label = label_in(completion, one.rule.names) if completion is not None and one.text is not None else None
+        if one.text is not None and label is not None:
             labels = among(one.rule.classifier, one.rule.names.labels)
-            context.texts.append(partial(self.owner.keep, one.rule.name, one.text, said, among=labels))
+            context.texts.append(partial(self.owner.keep, one.rule.name, one.text, label, among=labels))
 
     async def _learn(self, context: RequestContext, one: Open, result: Result) -> None:
         await self.owner.learn(
@@ -249,22 +231,15 @@ def _open(rule: Rule, verdict: Verdict, flipped: Flipped, made: LocalAnswer) -> 
     )
 
 
-def _as_text(body: bytes) -> bytes:
-    """An answer without bytes that are no text, as a server leaves them that cuts a character in two."""
-    return body if body.isascii() else body.decode(errors="replace").encode()
+def _revealed(completion: Completion | None, hidden: Mapping[str, str]) -> Completion | None:
+    """The completion with the values that the reference was not shown: what was made here has them in full."""
+    return completion and (restore(completion, hidden) or completion)
 
 
-def _revealed(body: bytes | None, hidden: Mapping[str, str], *, stream: bool) -> bytes | None:
-    """An answer as it says it of what the reference was not shown: what was made here names that in full."""
-    if body is None or not hidden:
-        return body
-    return restore(read(body, stream=stream), hidden) or body
-
-
-def _result(one: Open, body: bytes | None, *, stream: bool) -> Result:
-    if body is None:
+def _result(one: Open, completion: Completion | None) -> Result:
+    if completion is None:
         return Result.MISSING
-    return compare(one.made, one.rule.names, body, stream=stream, values=_values(one.rule))
+    return compare(one.made, one.rule.names, completion, values=_values(one.rule))
 
 
 def _values(rule: Rule) -> Values:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from gateway.answers.parse import Completion
 from gateway.context import CLIENT_CLOSED, Headers, RequestContext, new_context
 from gateway.errors import ApiError
 from gateway.ledger.recorder import Recorder
@@ -39,7 +40,7 @@ class RepeatCalls:
 
     async def ask(
         self, rule: str, *, first: RequestContext, request: Request, target: Target, headers: Headers
-    ) -> bytes | None:
+    ) -> Completion | None:
         """The answer to a call that is sent again, in one piece; None where there is none. first: of the request;
         target: that answered it, and no fallback after it."""
         context = new_context(first.record.request_id, _ENDPOINT, first.record.consumer)
@@ -58,8 +59,9 @@ class RepeatCalls:
             return None
         else:
             record.status = answer.status
-            note_answer(record, body)
-            return body if answer.status < 300 else None
+            completion = Completion(body, stream=False)
+            note_answer(record, completion)
+            return completion if answer.status < 300 else None
         finally:
             self._recorder.finish(context)
 

@@ -18,10 +18,10 @@ from typing import Any, Final
 import msgspec
 
 from classifiers.training.rows import encodable
-from gateway.answers.parse import Completion, streamed, whole
+from gateway.answers.parse import Completion, CompletionChoice
 from gateway.errors import BadRequest
 from gateway.ledger.call_store import CallStore, KeptCall
-from gateway.protocols import chat, sse
+from gateway.protocols import chat
 from gateway.requests.messages import Turn, turns_of
 
 
@@ -37,7 +37,7 @@ class LoggedCall:
     model: str
     turns: tuple[Turn, ...]
     fields: Mapping[str, msgspec.Raw]
-    said: Completion
+    said: CompletionChoice
     input_tokens: int | None = None
     cached_input_tokens: int = 0
     output_tokens: int | None = None
@@ -134,7 +134,7 @@ def _size(messages: msgspec.Raw, turns: Sequence[Turn]) -> int:
     return sum(len(text.encode()) for turn in turns for text in turn.texts)
 
 
-def _said(response: Any) -> tuple[Completion, chat.ReportedUsage]:
+def _said(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
     """The first choice, and the usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
@@ -146,13 +146,13 @@ def _said(response: Any) -> tuple[Completion, chat.ReportedUsage]:
     else:
         raise SkippedRecord(NO_ANSWER)
     try:
-        choices = streamed(body) if stream else whole(body)
-        told = [chat.decode_meta(part).usage for part in (sse.payloads(body) if stream else [body])]
+        completion = Completion(body, stream=stream)
+        choices, usage = completion.choices, completion.meta.usage
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableRecord(f"the answer is no chat completion: {error}") from error
     if not choices:
         raise SkippedRecord(NO_ANSWER)
-    return choices[0], next((usage for usage in reversed(told) if usage is not None), chat.ReportedUsage())
+    return choices[0], usage or chat.ReportedUsage()
 
 
 def _encoded(value: Any) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from classifiers.policy import NONE, OTHER
-from gateway.answers.parse import Completion, bare
+from gateway.answers.parse import CompletionChoice, unfenced
 from gateway.spelling import Names, folded
 
 _FINISHED: Final = frozenset({"stop", "tool_calls", "function_call", ""})
@@ -53,7 +53,7 @@ def names_of(labels: Sequence[str]) -> Names:
     return Names(names, {OTHER: called} if called else {})
 
 
-def labels_of(answers: Sequence[Completion], inputs: Sequence[str]) -> Labels:
+def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Labels:
     """answers, inputs: by call."""
     values = [_values(said) for said in answers]
     field, others = _field(values)
@@ -71,7 +71,7 @@ def labels_of(answers: Sequence[Completion], inputs: Sequence[str]) -> Labels:
     return Labels(of=of, field=field, names=names, several=several, other_fields=others)
 
 
-def _values(said: Completion) -> dict[str, str | list[str]]:
+def _values(said: CompletionChoice) -> dict[str, str | list[str]]:
     """The words of an answer by their place; a plain text has one, whose place is empty."""
     if said.refused or said.finish not in _FINISHED:
         return {}
@@ -79,7 +79,7 @@ def _values(said: Completion) -> dict[str, str | list[str]]:
         return {}
     text = next((arguments for _, arguments in said.calls.values()), said.content)
     try:
-        found = json.loads(bare(text))
+        found = json.loads(unfenced(text))
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):

@@ -146,7 +146,7 @@ class Judge:
             found = of_moderation(answer.body, asks.categories, len(shown.texts))
         else:
             answer = await self._chat(own, asks, shown)
-            found = of_chat(answer.body, tuple(asks.categories))
+            found = of_chat(answer.completion, tuple(asks.categories))
         return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if found else JudgeOutcome.SAFE, labels=found)
 
     async def _chat(self, own: RequestContext, asks: Asks, shown: Shown) -> Answer:
@@ -173,7 +173,7 @@ class Judge:
             raise _Refused(answer.body)
         if not 200 <= answer.status < 300:
             raise UpstreamFailed(f"it answered {answer.status}")
-        note_answer(own.record, answer.body)
+        note_answer(own.record, answer.completion)
         if self._routes.moderates(request.model) and own.record.usage_source == "missing":
             # it is priced by the call, if at all
             own.record.usage_source = "reported"

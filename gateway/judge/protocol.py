@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.answers.parse import bare, whole
+from gateway.answers.parse import Completion, unfenced
 from gateway.context import RequestedModel
 from gateway.protocols import chat, moderations
 from gateway.requests.parse import Request
@@ -75,13 +75,13 @@ def _without_name(error: Exception) -> str:
     return f"{field} unknown field" if name else field
 
 
-def of_chat(body: bytes, labels: Sequence[str]) -> tuple[str, ...]:
+def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
     """The labels that a chat model names, in the policy's order. Raises Unreadable."""
     try:
-        said = whole(body)
-        if len(said) != 1 or said[0].refused or said[0].finish not in ("", "stop"):
+        choices = completion.choices
+        if len(choices) != 1 or choices[0].refused or choices[0].finish not in ("", "stop"):
             raise Unreadable("it refused, or broke off")
-        named = _decode(bare(said[0].content)).labels
+        named = _decode(unfenced(choices[0].content)).labels
     except _NO_JSON as error:
         raise Unreadable(f"it is not the JSON that was asked for: {_without_name(error)}") from error
     known = {folded(label): label for label in labels}

@@ -5,15 +5,16 @@ blocked or sent to another model, or that a fallback answered, nothing is kept.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from gateway.answers.parse import Completion
 from gateway.context import RequestContext
 from gateway.ledger.call_store import CallStore, KeptCall
 from gateway.ledger.writer import Writer
 from gateway.protocols import chat
 from gateway.requests.parse import Request
 from gateway.upstreams.base import Answer
-from gateway.upstreams.stream import tap
 
 _LARGEST: Final = 64 * 1024
 """Bytes of a request and its answer together; a call for a small decision is no larger."""
@@ -31,18 +32,10 @@ class Keeping:
         self._store = store
         self._writer = Writer(store, on_failure=on_failure, on_lost=on_lost, most=_MOST_PENDING) if keeps else None
 
-    def listen(self, context: RequestContext, request: Request, answer: Answer) -> Answer:
-        """The answer as it came, noted in the context; of a stream once it has passed."""
-        if self._writer is None or answer.status not in _OK:
-            return answer
-        if answer.chunks is None:
-            _note(context, request, answer.body)
-            return answer
-
-        async def heard(body: bytes | None) -> None:
-            _note(context, request, body)
-
-        return Answer(status=answer.status, headers=answer.headers, chunks=tap(answer.chunks, heard))
+    async def listen(self, context: RequestContext, request: Request, answer: Answer) -> None:
+        """Notes the call in the context; that of a stream once it has passed."""
+        if self._writer is not None and answer.status in _OK:
+            await answer.listen(partial(_note, context, request))
 
     def over(self, context: RequestContext) -> None:
         """The request is over, and its record closed."""
@@ -77,11 +70,11 @@ class Keeping:
         (self._writer or self._store).close()
 
 
-def _note(context: RequestContext, request: Request, answer: bytes | None) -> None:
+async def _note(context: RequestContext, request: Request, completion: Completion | None) -> None:
     body = chat.encode(request.fields)
-    if answer is None or len(body) + len(answer) > _LARGEST:
+    if completion is None or len(body) + len(completion.body) > _LARGEST:
         return
     record = context.record
     context.kept = KeptCall(
-        request_id=record.request_id, at=record.at, model=request.model, request=body, answer=answer
+        request_id=record.request_id, at=record.at, model=request.model, request=body, answer=completion.body
     )

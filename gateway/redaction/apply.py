@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from msgspec import Raw
 
 from classifiers.verdict import Abstention, Verdict
-from gateway.answers.parse import AnswerText
+from gateway.answers.parse import Completion
 from gateway.protocols import chat
 from gateway.protocols.json import Path, rewrite
 from gateway.redaction.placeholders import (
@@ -101,30 +101,31 @@ def _unknown(rule: Rule, verdict: Verdict) -> bool:
 
 
 def of_answer(
-    said: AnswerText, steps: Sequence[Step], placeholders: Placeholders
-) -> tuple[bytes | None, Step | None, Counts]:
-    """The answer's new bytes, None where nothing changes; or the step that blocks it."""
+    completion: Completion, steps: Sequence[Step], placeholders: Placeholders
+) -> tuple[Completion | None, Step | None, Counts]:
+    """The redacted answer, None where nothing changes; or the step that blocks it."""
     marks: dict[int, list[tuple[Step, RedactedSpan]]] = {}
     for step in steps:
         for text, mark in marks_of(step):
             marks.setdefault(text, []).append((step, replace(mark, restore=False)))
-    texts = [str(text) for text in said.texts]
-    redacted = _redacted(texts, [text.arguments for text in said.texts], marks, steps, placeholders)
+    texts = [str(text) for text in completion.texts]
+    redacted = _redacted(texts, [text.arguments for text in completion.texts], marks, steps, placeholders)
     stopped = redacted.blocking()
     if stopped is not None or not redacted.edits:
         return None, stopped, {}
-    return _with_edits(said, redacted.edits), None, redacted.counts
+    return _with_edits(completion, redacted.edits), None, redacted.counts
 
 
-def restore(said: AnswerText, values: Mapping[str, str]) -> bytes | None:
-    """The answer's bytes with values in place of their placeholders; None where it has none of those."""
-    texts = [str(text) for text in said.texts]
-    edits = {
-        index: made
-        for index, (text, whole) in enumerate(zip(said.texts, texts, strict=True))
-        if (made := restoring(whole, values, is_json=text.arguments or holds_json(whole)))
-    }
-    return _with_edits(said, edits) if edits else None
+def restore(completion: Completion, values: Mapping[str, str]) -> Completion | None:
+    """The answer with values in place of their placeholders; None where it has none of those."""
+    if not values:
+        return None
+    edits: dict[int, list[Edit]] = {}
+    for index, part in enumerate(completion.texts):
+        text = str(part)
+        if restored := restoring(text, values, is_json=part.arguments or holds_json(text)):
+            edits[index] = restored
+    return _with_edits(completion, edits) if edits else None
 
 
 def marks_of(step: Step) -> Iterator[tuple[int, RedactedSpan]]:
@@ -183,7 +184,8 @@ def _edits(text: str, marks: Sequence[RedactedSpan], placeholders: Placeholders,
         return edits(text, marks, placeholders)
 
 
-def _with_edits(said: AnswerText, edits: Mapping[int, Sequence[Edit]]) -> bytes:
-    return said.with_pieces(
-        {index: spread([piece.text for piece in said.texts[index].pieces], made) for index, made in edits.items()}
+def _with_edits(completion: Completion, edits: Mapping[int, Sequence[Edit]]) -> Completion:
+    texts = completion.texts
+    return completion.with_pieces(
+        {index: spread([piece.text for piece in texts[index].pieces], changes) for index, changes in edits.items()}
     )

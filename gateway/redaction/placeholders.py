@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from gateway.answers.parse import bare
+from gateway.answers.parse import unfenced
 
 _FENCE = "```"
 
@@ -24,7 +24,7 @@ _FENCE = "```"
 def is_valid_json(text: str) -> bool:
     """Whether the whole text is JSON, in a fence or without one."""
     try:
-        msgspec.json.decode(bare(text))
+        msgspec.json.decode(unfenced(text))
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
@@ -32,7 +32,7 @@ def is_valid_json(text: str) -> bool:
 
 def holds_json(text: str) -> bool:
     """Whether the whole text is a JSON object or list, in a fence or without one."""
-    return bare(text).lstrip()[:1] in ("{", "[") and is_valid_json(text)
+    return unfenced(text).lstrip()[:1] in ("{", "[") and is_valid_json(text)
 
 
 def fenced(text: str) -> list[tuple[int, int]]:

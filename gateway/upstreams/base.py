@@ -1,12 +1,11 @@
-"""An upstream: a configured target that a call can be sent to.
+"""Upstreams: configured targets that a call can be sent to, and the routes from model names to them."""
 
-Model names → the upstreams and names they are sent to, first choice first. Pure.
-"""
-
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+from gateway.answers.parse import Completion
 from gateway.config.load import OTHER_MODELS
 from gateway.config.settings import DENY, ModelRoute
 from gateway.context import Headers, RequestedModel, UpstreamModel
@@ -27,14 +26,34 @@ class UpstreamCall:
     headers: Headers = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
+Listener = Callable[[Completion | None], Awaitable[None]]
+"""Is given an upstream's completion; None of a stream that broke off, was left, or is over 1 MiB."""
+
+
+@dataclass(kw_only=True)
 class Answer:
-    """An upstream's answer: a whole body, or chunks of bytes as they come. `headers` are those a client may see."""
+    """An upstream's answer: a whole body, or chunks of bytes as they come.
+
+    headers: those that a client may see. listeners: get the completion of a stream once it has passed.
+    """
 
     status: int
     headers: Headers
     body: bytes = b""
     chunks: AsyncIterator[bytes] | None = None
+    listeners: list[Listener] = field(default_factory=list)
+
+    @cached_property
+    def completion(self) -> Completion:
+        """A whole answer's completion."""
+        return Completion(self.body, stream=False)
+
+    async def listen(self, listener: Listener) -> None:
+        """Gives the listener the completion: now where the answer is whole, else at the stream's end."""
+        if self.chunks is None:
+            await listener(self.completion)
+        else:
+            self.listeners.append(listener)
 
 
 class Upstream(Protocol):

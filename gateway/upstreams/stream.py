@@ -1,10 +1,7 @@
-"""An upstream's answer on its way to the client: bytes pass as they came; usage and first content are noted.
+"""An upstream's stream on its way to the client: read, noted in the record, passed on, or held back.
 
-Holds a whole stream back until output rules have read it. Comments keep the connection alive meanwhile.
-
-An upstream's answer as it is read: the reading ends, whatever becomes of its connection.
-
-Listens to a stream as it passes: its bytes, when it has ended or was left.
+`Received` reads a response's bytes. `relay` passes events on as they came, notes usage and errors, and hands the whole
+completion to the answer's listeners. `hold` keeps a stream back until output rules have read it.
 """
 
 import asyncio
@@ -16,27 +13,90 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from gateway.answers.parse import Completion
 from gateway.context import Reply, RequestContext
 from gateway.errors import ApiError, UpstreamFailed, error_body
 from gateway.ledger.record import Record
 from gateway.protocols import chat, sse
 from gateway.protocols.json import of_upstream
+from gateway.upstreams.base import Answer
 
 _HEARTBEAT: Final = b": keep-alive\n\n"
-_EVERY_S: Final = 10.0
+_HEARTBEAT_S: Final = 10.0
+_CHECK_S: Final = 1.0
+_MAX_TOKENS: Final = 10**9
+"""No call has more; a count below zero or above this is no count."""
+_MAX_LISTENED_BYTES: Final = 1024**2
+"""A longer answer is none to a small question, and listeners do not get it."""
+_DONE: Final = b"[DONE]"
+_LAST_EVENTS: Final = 4
+"""Events from the one with the finish reason to the last, usage and [DONE] among them."""
+_CONTENT_MARKS: Final = (
+    *(b'"content":', b'"tool_calls":', b'"function_call":', b'"refusal":'),
+    *(b'"reasoning_content":', b'"reasoning":'),
+)
 
 
-async def hold(chunks: AsyncIterator[bytes], check: Callable[[bytes], Awaitable[Reply | None]]) -> AsyncIterator[bytes]:
-    """The stream as it came where `check` (given all of it) has nothing against it, else the reply's own stream."""
+class Received:
+    """A response's bytes as they come.
+
+    Where bytes in mid-answer are no HTTP, aiohttp tells its connection but not the reader, and its own clock stops.
+    This looks at the connection and the time once a second, which costs less than a timeout for each read.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, *, timeout_s: float) -> None:
+        self._content = response.content
+        self._protocol = response.connection.protocol if response.connection is not None else None
+        self._timeout_s = timeout_s
+        self._waiting_since: float | None = None
+        self._loop = asyncio.get_running_loop()
+        # nobody waits for an answer that is complete by now
+        self._timer = None if self._content.is_eof() else self._schedule()
+
+    async def next(self) -> bytes:
+        """The next bytes; empty at the end. Raises TimeoutError where none come in time, and aiohttp.ClientError where
+        none can come."""
+        self._waiting_since = self._loop.time()
+        try:
+            return await self._content.readany()
+        finally:
+            self._waiting_since = None
+
+    def leave(self) -> None:
+        """Nothing more is read."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _schedule(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(min(_CHECK_S, self._timeout_s), self._check)
+
+    def _check(self) -> None:
+        if self._content.is_eof() or self._content.exception() is not None:
+            return
+        if self._protocol is None or self._protocol.exception() is not None:
+            self._content.set_exception(aiohttp.ClientPayloadError("the answer cannot be read on"))
+        elif self._waiting_since is not None and self._loop.time() - self._waiting_since >= self._timeout_s:
+            self._content.set_exception(aiohttp.SocketTimeoutError("no bytes in time"))
+        else:
+            self._timer = self._schedule()
+
+
+async def hold(
+    chunks: AsyncIterator[bytes], check: Callable[[Completion], Awaitable[Reply | None]]
+) -> AsyncIterator[bytes]:
+    """The stream as it came where `check` returns None for all of it, else the reply's own stream.
+
+    Comments keep the connection alive meanwhile.
+    """
 
     async def read() -> tuple[bytes, Reply | None]:
         body = b"".join([chunk async for chunk in chunks])
-        return body, await check(body)
+        return body, await check(Completion(body, stream=True))
 
     task = asyncio.ensure_future(read())
     try:
         while not task.done():
-            await asyncio.wait({task}, timeout=_EVERY_S)
+            await asyncio.wait({task}, timeout=_HEARTBEAT_S)
             if not task.done():
                 yield _HEARTBEAT
         body, instead = task.result()
@@ -51,162 +111,103 @@ async def hold(chunks: AsyncIterator[bytes], check: Callable[[bytes], Awaitable[
             yield chunk
 
 
-_LOOKS_EVERY_S: Final = 1.0
-
-
-class Received:
-    """A response's bytes as they come.
-
-    Of bytes in mid-answer that are no HTTP aiohttp tells its connection and nobody who reads, and its own clock stops.
-    So both are looked at here, at times, which costs less than a clock for each read.
-    """
-
-    def __init__(self, response: aiohttp.ClientResponse, *, timeout_s: float) -> None:
-        self._content = response.content
-        self._protocol = response.connection.protocol if response.connection is not None else None
-        self._timeout_s = timeout_s
-        self._waits_since: float | None = None
-        self._loop = asyncio.get_running_loop()
-        # what is whole by now is waited for by nobody
-        self._timer = None if self._content.is_eof() else self._next_look()
-
-    async def next(self) -> bytes:
-        """The next bytes; none at the end. Raises TimeoutError where none come in time, and aiohttp.ClientError where
-        none can come."""
-        self._waits_since = self._loop.time()
-        try:
-            return await self._content.readany()
-        finally:
-            self._waits_since = None
-
-    def leave(self) -> None:
-        """Nothing more is read."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _next_look(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(min(_LOOKS_EVERY_S, self._timeout_s), self._look)
-
-    def _look(self) -> None:
-        if self._content.is_eof() or self._content.exception() is not None:
-            return
-        if self._protocol is None or self._protocol.exception() is not None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the answer cannot be read on"))
-        elif self._waits_since is not None and self._loop.time() - self._waits_since >= self._timeout_s:
-            self._content.set_exception(aiohttp.SocketTimeoutError("no bytes in time"))
-        else:
-            self._timer = self._next_look()
-
-
-_MOST_TOKENS: Final = 10**9
-"""More than any call has; a count below nothing or above this is no count."""
-_DONE: Final = b"[DONE]"
-_ENDING: Final = 4
-"""Events from the one that says why an answer is finished to the last, usage and [DONE] among them."""
-_CONTENT_MARKS: Final = (
-    *(b'"content":', b'"tool_calls":', b'"function_call":', b'"refusal":'),
-    *(b'"reasoning_content":', b'"reasoning":'),
-)
-
-
-def note_answer(record: Record, body: bytes) -> None:
-    """Takes the model and the usage from a whole answer."""
+def note_answer(record: Record, completion: Completion) -> None:
+    """Notes the model and the usage of an answer."""
     try:
-        meta = of_upstream(chat.decode_meta, body)
+        meta = completion.meta
     except (msgspec.DecodeError, RecursionError):
-        record.usage_source = "missing"
-        return
+        meta = chat.UpstreamMeta()
+    record.usage_source = "missing"
     _note(record, meta.model, meta.usage)
-    if meta.usage is None:
-        record.usage_source = "missing"
 
 
 async def relay(
-    context: RequestContext, chunks: AsyncIterator[bytes], *, strip_usage: bool, max_bytes: int | None = None
+    context: RequestContext, answer: Answer, *, strip_usage: bool, max_bytes: int | None = None
 ) -> AsyncIterator[bytes]:
-    """The stream's events as they came. strip_usage: the client did not ask for the usage event, the gateway did.
-    max_bytes: where the stream is held back as a whole, how much memory it may take.
+    """A stream's events as they came; its listeners get the completion at the end.
 
-    An upstream that breaks off leaves an error event as the last; never [DONE] after it. So does one whose stream ends
-    as if it were whole, but with neither [DONE] nor a reason why the answer is finished. An error event of the
-    upstream's own is its failure too, and passes as it came.
+    strip_usage: whether the usage event is left out, which the gateway asked for and the client did not.
+    max_bytes: the most that a stream may have that is held back in memory.
+
+    Where the upstream breaks off, or its stream ends without [DONE] and without a finish reason, the last event is an
+    error, without [DONE] after it. An error event of the upstream's own passes as it came, and counts as a failure.
     """
+    assert answer.chunks is not None
     record = context.record
     record.usage_source = "missing"
     splitter = sse.Splitter()
     started = time.perf_counter()
     size = 0
-    ending = _Ending()
+    latest: deque[bytes] = deque(maxlen=_LAST_EVENTS)
+    listened: list[bytes] | None = [] if answer.listeners else None
+    ended = False
     try:
-        async for chunk in chunks:
+        async for chunk in answer.chunks:
             size += len(chunk)
+            if listened is not None:
+                listened.append(chunk)
+                listened = listened if size <= _MAX_LISTENED_BYTES else None
             if max_bytes is not None and size > max_bytes:
                 raise ValueError(f"the answer is over {max_bytes} bytes and is read whole here")  # noqa: TRY301
-            events = map(ending.see, splitter.feed(chunk))
-            out = [event for event in events if _keep(context, event, started, strip_usage)]
-            if out:
-                yield b"".join(out)
+            passed = []
+            for event in splitter.feed(chunk):
+                latest.append(event)
+                if _observe(context, event, started, strip_usage):
+                    passed.append(event)
+            if passed:
+                yield b"".join(passed)
+        ended = True
         rest = splitter.flush()
-        kept = bool(rest) and _keep(context, rest, started, strip_usage)
-        if not record.error:
-            ending.check(rest)
-        if kept:
+        passes = bool(rest) and _observe(context, rest, started, strip_usage)
+        if not record.error and not any(map(_finishes, (*latest, rest))):
+            raise UpstreamFailed("the upstream's stream ended before its answer did")
+        if passes:
             yield rest
-    except ApiError as error:
-        record.error = error.code or "error"
-        yield sse.event(error_body(error))
-    except ValueError as error:
-        record.error = UpstreamFailed.code or "error"
-        yield sse.event(error_body(UpstreamFailed(str(error))))
+    except (ApiError, ValueError) as error:
+        failure = error if isinstance(error, ApiError) else UpstreamFailed(str(error))
+        record.error = failure.code or "error"
+        yield sse.event(error_body(failure))
     finally:
         record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
-        close = getattr(chunks, "aclose", None)
+        await _finish(answer, Completion(b"".join(listened), stream=True) if ended and listened is not None else None)
+
+
+async def _finish(answer: Answer, completion: Completion | None) -> None:
+    """Tells the listeners, and closes the upstream's stream."""
+    try:
+        for listener in answer.listeners:
+            await listener(completion)
+    finally:
+        close = getattr(answer.chunks, "aclose", None)
         if close is not None:
             await close()
 
 
-class _Ending:
-    """How a stream ends."""
-
-    def __init__(self) -> None:
-        self._latest: deque[bytes] = deque(maxlen=_ENDING)
-
-    def see(self, event: bytes) -> bytes:
-        """The event as it came."""
-        self._latest.append(event)
-        return event
-
-    def check(self, rest: bytes) -> None:
-        """rest: what came after the last event. Raises UpstreamFailed where nothing says that the answer is whole."""
-        if not any(map(_ends, (*self._latest, rest))):
-            raise UpstreamFailed("the upstream's stream ended before its answer did")
-
-
-def _keep(context: RequestContext, event: bytes, started: float, strip_usage: bool) -> bool:
-    """Notes what the event tells; False where it must not reach the client."""
+def _observe(context: RequestContext, event: bytes, started: float, strip_usage: bool) -> bool:
+    """Notes what the event says; False where it must not reach the client."""
     record = context.record
     if record.first_token_s is None and any(mark in event for mark in _CONTENT_MARKS) and _has_content(event):
         record.first_token_s = (record.provider_s or 0.0) - context.failed_s + time.perf_counter() - started
-    if b'"error"' in event and _tells_an_error(event):
+    if b'"error"' in event and _has_error(event):
         record.error = UpstreamFailed.code or "error"
     if b'"usage"' not in event or b'"usage":null' in event:
         return True
-    answer = _answer(event)
+    answer = _decoded(event)
     if answer is None or answer.usage is None:
         return True
     _note(record, answer.model, answer.usage)
     return not (strip_usage and not answer.choices)
 
 
-def _ends(event: bytes) -> bool:
-    """Whether the event says that the answer is finished."""
+def _finishes(event: bytes) -> bool:
+    """Whether the event says that the answer is complete."""
     if sse.data_of(event) == _DONE:
         return True
-    answer = _answer(event) if b'"finish_reason"' in event else None
+    answer = _decoded(event) if b'"finish_reason"' in event else None
     return any(choice.finish_reason for choice in (answer.choices if answer else None) or ())
 
 
-def _tells_an_error(event: bytes) -> bool:
+def _has_error(event: bytes) -> bool:
     try:
         error = of_upstream(chat.decode_fields, sse.data_of(event) or b"{}").get("error")
         # null, false, and what is empty: some servers have the field in every event
@@ -216,13 +217,16 @@ def _tells_an_error(event: bytes) -> bool:
 
 
 def _has_content(event: bytes) -> bool:
-    answer = _answer(event)
+    answer = _decoded(event)
     deltas = [choice.delta for choice in (answer.choices if answer else None) or () if choice.delta]
-    thought = any(d.reasoning_content or d.reasoning for d in deltas)
-    return thought or any(d.content or d.refusal or d.tool_calls or d.function_call for d in deltas)
+    return any(
+        delta.content or delta.refusal or delta.tool_calls or delta.function_call
+        or delta.reasoning_content or delta.reasoning
+        for delta in deltas
+    )  # fmt: skip
 
 
-def _answer(event: bytes) -> chat.UpstreamAnswer | None:
+def _decoded(event: bytes) -> chat.UpstreamAnswer | None:
     data = sse.data_of(event)
     if data is None:
         return None
@@ -236,37 +240,16 @@ def _note(record: Record, model: str | None, usage: chat.ReportedUsage | None) -
     record.answered_model = model or record.answered_model
     if usage is None:
         return
-    given, made, details = usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details
+    given, generated, details = usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details
     cached = (details.cached_tokens or 0) if details is not None else 0
-    if given is None or made is None or not all(0 <= tokens <= _MOST_TOKENS for tokens in (given, made, cached)):
+    if (
+        given is None
+        or generated is None
+        or not all(0 <= tokens <= _MAX_TOKENS for tokens in (given, generated, cached))
+    ):
         record.usage_source = "missing"
         return
     record.usage_source = "reported"
     record.input_tokens = given
-    record.output_tokens = made
+    record.output_tokens = generated
     record.cached_input_tokens = min(cached, given)
-
-
-_MOST: Final = 1024**2
-"""Bytes that are kept; a longer answer is none to a small question."""
-
-
-async def tap(chunks: AsyncIterator[bytes], heard: Callable[[bytes | None], Awaitable[None]]) -> AsyncIterator[bytes]:
-    """The chunks as they came. heard: is given all of them at the end; None where the stream broke off, was
-    left, or is over 1 MiB."""
-    kept: list[bytes] | None = []
-    size = 0
-    whole = False
-    try:
-        async for chunk in chunks:
-            size += len(chunk)
-            kept = kept if size <= _MOST else None
-            if kept is not None:
-                kept.append(chunk)
-            yield chunk
-        whole = True
-    finally:
-        await heard(b"".join(kept) if whole and kept is not None else None)
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

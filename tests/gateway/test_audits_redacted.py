@@ -11,7 +11,7 @@ import pytest
 
 from classifiers.policy import Policy
 from classifiers.verdict import Reading, SlotValue, Verdict
-from gateway.answers.parse import bare, streamed, whole
+from gateway.answers.parse import Completion, unfenced
 from gateway.contracts.contract import Phase
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
@@ -139,8 +139,8 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
         answer = await ask(gateway.app, sent)
     assert model.shown == "[SECRET_1]"
     assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 10
-    [said] = streamed(answer.body) if stream else whole(answer.body)
-    assert json.loads(bare(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
+    [said] = Completion(answer.body, stream=stream).choices
+    assert json.loads(unfenced(said.content)) == {"intent": "book", "guest": r"hun\ter2xK9"}
 
 
 @pytest.mark.usefixtures("filled")

@@ -8,8 +8,9 @@ import pytest
 
 from classifiers.policy import Slot
 from gateway.answers.build import LocalAnswer
-from gateway.answers.compare import Result, Values, again, compare
+from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.format import ToolCall
+from gateway.answers.parse import Completion
 from gateway.protocols import sse
 from gateway.spelling import Names
 
@@ -34,6 +35,10 @@ BOOKING = LocalAnswer(
     slots={("booking", name): name for name in ("people", "date", "names")},
 )
 NO_DATE = LocalAnswer(content='{"people":4,"date":null}', label=None, slots={("people",): "people", ("date",): "date"})
+
+
+def whole(answer: bytes) -> Completion:
+    return Completion(answer, stream=False)
 
 
 def body(*contents: str | None, finish: str = "stop", **message: Any) -> bytes:
@@ -107,7 +112,7 @@ def calling(name: str, *arguments: str) -> bytes:
     ],
 )
 def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> None:
-    assert compare(made, KNOWN, answer, stream=False, values=VALUES) is expected
+    assert compare(made, KNOWN, Completion(answer, stream=False), values=VALUES) is expected
 
 
 def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
@@ -136,7 +141,7 @@ def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
     ],
 )
 def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> None:
-    assert compare(made, KNOWN, answer, stream=True, values=VALUES).value == expected
+    assert compare(made, KNOWN, Completion(answer, stream=True), values=VALUES).value == expected
 
 
 @pytest.mark.parametrize(
@@ -176,7 +181,7 @@ def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> N
 def test_a_second_answer_is_held_against_the_first(
     made: LocalAnswer, first: bytes, second: bytes, expected: Result
 ) -> None:
-    assert again(made, KNOWN, first, second, stream=False, values=VALUES) is expected
+    assert compare_again(made, KNOWN, whole(first), whole(second), values=VALUES) is expected
 
 
 def test_a_first_answer_may_have_been_a_stream() -> None:
@@ -184,5 +189,11 @@ def test_a_first_answer_may_have_been_a_stream() -> None:
         sse.event(json.dumps({"choices": [{"delta": {"content": part}, "finish_reason": finish}]}).encode())
         for part, finish in (("gree", None), ("ting", "stop"))
     )
-    assert again(WORD, KNOWN, events, body("greeting"), stream=True, values=VALUES) is Result.AGREES
-    assert again(WORD, KNOWN, events, body("lost"), stream=True, values=VALUES) is Result.DIFFERS
+    assert (
+        compare_again(WORD, KNOWN, Completion(events, stream=True), whole(body("greeting")), values=VALUES)
+        is Result.AGREES
+    )
+    assert (
+        compare_again(WORD, KNOWN, Completion(events, stream=True), whole(body("lost")), values=VALUES)
+        is Result.DIFFERS
+    )

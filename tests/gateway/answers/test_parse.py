@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.answers.parse import read
+from gateway.answers.parse import Completion
 from gateway.protocols import sse
 
 USAGE = sse.event(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
 
 
 def texts_of(body: bytes, *, stream: bool) -> tuple[tuple[str, ...], bool]:
-    said = read(body, stream=stream)
+    said = Completion(body, stream=stream)
     return tuple(map(str, said.texts)), said.incomplete
 
 
@@ -47,9 +47,9 @@ def test_a_character_cut_in_two_is_read_as_clients_read_it(stream: bool) -> None
     holder = b"delta" if stream else b"message"
     one = b'{"choices":[{"%b":{"content":"a","reasoning":"caf\xc3","odd":"\xff"}}]}' % holder
     body = sse.event(one) if stream else one
-    said = read(body, stream=stream)
+    said = Completion(body, stream=stream)
     assert (tuple(map(str, said.texts)), said.incomplete) == (("a", "caf\ufffd"), True)
-    assert said.with_pieces({0: ["b"]}) == body.replace(b'"content":"a"', b'"content":"b"')
+    assert said.with_pieces({0: ["b"]}).body == body.replace(b'"content":"a"', b'"content":"b"')
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,23 @@ def test_annotations_are_read_text_by_text(stream: bool) -> None:
     answer = {"choices": [{holder: {"content": "a", "annotations": annotations}}]}
     one = json.dumps(answer, separators=(",", ":")).encode()
     body = sse.event(one) * 2 if stream else one
-    said = read(body, stream=stream)
+    said = Completion(body, stream=stream)
     once = ["Joe", "https://x.org", "Ann", "https://x.org", "a.pdf"]
     assert [str(text) for text in said.texts] == (["aa", *once, *once] if stream else ["a", *once])
     assert not said.incomplete
-    assert said.with_pieces({3: ["[PERSON_1]"]}) == body.replace(b"Ann", b"[PERSON_1]", 1)
+    assert said.with_pieces({3: ["[PERSON_1]"]}).body == body.replace(b"Ann", b"[PERSON_1]", 1)
 
 
 def test_calls_are_texts_of_their_own() -> None:
     calls = [{"function": {"arguments": '{"a":1}'}}, {"custom": {"input": "x"}}, {"function": {"arguments": "{}"}}]
-    said = read(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
+    said = Completion(json.dumps({"choices": [{"message": {"tool_calls": calls}}]}).encode(), stream=False)
     assert [(str(text), text.arguments) for text in said.texts] == [('{"a":1}', True), ("x", False), ("{}", True)]
     deltas = [(0, '{"a'), (1, "{"), (0, '":1}'), (1, "}")]
     events = [
         {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}]}
         for place, part in deltas
     ]
-    said = read(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
+    said = Completion(b"".join(sse.event(json.dumps(event).encode()) for event in events), stream=True)
     assert [str(text) for text in said.texts] == ['{"a":1}', "{}"]
 
 
@@ -129,7 +129,7 @@ def test_what_messages_of_chunks_say_piece_by_piece_is_one_text(delta: str, text
         f'{{"choices":[{{"index":0,"delta":{one},"message":{{"content":"{part}"}}}}]}}'
         for one, part in zip(held, "abc", strict=True)
     ]
-    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    said = Completion(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
     assert [str(text) for text in said.texts] == texts
     assert bool(said.repeats) is ("content" in delta)
 
@@ -158,7 +158,7 @@ def test_what_messages_say_once_more_is_a_text_of_its_own(
         f'{{"choices":[{{"index":0,{delta}"message":{{"content":"{message}"}}}}]}}'
         for delta, message in zip(held, messages, strict=False)
     ]
-    said = read(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
+    said = Completion(b"".join(sse.event(chunk.encode()) for chunk in chunks), stream=True)
     assert [str(text) for text in said.texts] == texts
     assert [piece.part for text in said.texts for piece in text.pieces] == list(range(len(messages)))
 
@@ -187,9 +187,9 @@ def test_messages_of_which_some_say_the_same_again_are_read_by_themselves_and_as
 
 def test_a_message_is_changed_by_all_that_it_was_read_in() -> None:
     chunks = [{"choices": [{"message": {"content": message}}]} for message in ["a", "a b", "a b ", "a b"]]
-    said = read(b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks), stream=True)
+    said = Completion(b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks), stream=True)
     assert [len(text.pieces) for text in said.texts] == [1, 1, 1, 1, 4]
-    after = said.with_pieces({1: ["a #"], 2: ["a # "], 3: ["a #"], 4: ["x", "a b", "a # ", "# b"]})
+    after = said.with_pieces({1: ["a #"], 2: ["a # "], 3: ["a #"], 4: ["x", "a b", "a # ", "# b"]}).body
     # two that differ leave nothing of it
     told = [json.loads(data)["choices"][0]["message"]["content"] for data in sse.payloads(after)]
     assert told == ["x", "a #", "a # ", ""]
@@ -198,10 +198,10 @@ def test_a_message_is_changed_by_all_that_it_was_read_in() -> None:
 def test_a_message_that_repeats_the_deltas_goes_where_they_change() -> None:
     told = ["he", "hello", "hello"]
     events = [says(part, message={"content": so_far}) for part, so_far in zip(["he", "llo", ""], told, strict=True)]
-    said = read(b"".join(events), stream=True)
+    said = Completion(b"".join(events), stream=True)
     assert [str(text) for text in said.texts] == ["hello"]
-    assert said.with_pieces({}) == b"".join(events)
-    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
+    assert said.with_pieces({}).body == b"".join(events)
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}).body)]
     assert [choice["delta"]["content"] for choice in after] == ["bye", "", ""]
     assert [choice["message"] for choice in after] == [{"content": None}] * 3
 
@@ -222,11 +222,11 @@ def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
         {name: {"content": part} for name, part in (("delta", delta), ("message", message)) if part is not None}
         for delta, message in zip(deltas, messages, strict=True)
     ]
-    said = read(b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), stream=True)
+    said = Completion(b"".join(sse.event(json.dumps({"choices": [one]}).encode()) for one in held), stream=True)
     assert [str(text) for text in said.texts] == texts
     new = {index: ["#"] * len(text.pieces) for index, text in enumerate(said.texts)}
     for changed in (new, {0: new[0]}, {len(new) - 1: new[len(new) - 1]}):
-        choices = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces(changed))]
+        choices = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces(changed).body)]
         assert [one["message"] for one in choices if "message" in one] == [{"content": None}] * (
             len(messages) - messages.count(None)
         )
@@ -236,9 +236,9 @@ def test_a_message_beside_deltas_is_read_and_goes_where_they_change(
 @pytest.mark.parametrize("last", [{}, {"delta": {}}, {"delta": {"content": ""}}])
 def test_one_message_that_says_all_that_the_deltas_said_is_not_read_again(last: dict[str, Any], whole: str) -> None:
     end = {"choices": [{"index": 0, **last, "message": {"content": whole}}]}
-    said = read(says("hel") + says("lo\n") + sse.event(json.dumps(end).encode()), stream=True)
+    said = Completion(says("hel") + says("lo\n") + sse.event(json.dumps(end).encode()), stream=True)
     assert [str(text) for text in said.texts] == ["hello\n"]
-    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}))]
+    after = [json.loads(data)["choices"][0] for data in sse.payloads(said.with_pieces({0: ["bye", ""]}).body)]
     assert [choice["delta"]["content"] for choice in after[:2]] == ["bye", ""]
     assert after[2]["message"] == {"content": None}
 
@@ -248,9 +248,9 @@ def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
         b'{ "id" : "x", "choices":[{"message":{"content":"a","x": [ 1 ]},"logprobs":{"content":[1]}},'
         b'{"message":{"content":"b"},"logprobs":{"content":[2]}}],"big": 123456789012345678901234567890 }'
     )
-    said = read(body, stream=False)
-    assert said.with_pieces({}) == body
-    after = said.with_pieces({0: ["c"]})
+    said = Completion(body, stream=False)
+    assert said.with_pieces({}).body == body
+    after = said.with_pieces({0: ["c"]}).body
     assert b'"big":123456789012345678901234567890' in after
     assert b'"x":[ 1 ]' in after
     assert json.loads(after)["choices"] == [
@@ -261,21 +261,21 @@ def test_a_whole_answer_is_changed_only_where_it_is_asked_for() -> None:
 
 def test_a_stream_is_changed_in_its_pieces() -> None:
     events = [says("he", logprobs={"content": [7]}), says("xx", 1), b": comment\n\n", says("llo"), USAGE, sse.DONE]
-    said = read(b"".join(events), stream=True)
-    assert said.with_pieces({}) == b"".join(events)
-    after = said.with_pieces({0: ["HE", ""]})
+    said = Completion(b"".join(events), stream=True)
+    assert said.with_pieces({}).body == b"".join(events)
+    after = said.with_pieces({0: ["HE", ""]}).body
     assert after == b"".join([says("HE", logprobs=None), *events[1:3], says(""), USAGE, sse.DONE])
     assert texts_of(after, stream=True) == (("HE", "xx"), False)
 
 
 def test_an_event_of_several_lines_is_changed_as_one_line() -> None:
     event = b'data: {"x":{\ndata: "y":1},"choices":[{"index":0,\ndata: "delta":{"content":"a"}\ndata: }]}\n\n'
-    after = read(event, stream=True).with_pieces({0: ["b"]})
+    after = Completion(event, stream=True).with_pieces({0: ["b"]}).body
     assert after.count(b"\n") == 2
     assert texts_of(after, stream=True) == (("b",), False)
 
 
 def test_an_events_other_fields_stay() -> None:
     event = b'event: message\r\ndata: {"choices":[{"delta":{"content":"a"}}]}\r\nid: 7\r\n\r\n'
-    after = read(event, stream=True).with_pieces({0: ["b"]})
+    after = Completion(event, stream=True).with_pieces({0: ["b"]}).body
     assert after == b'event: message\nid: 7\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\n'

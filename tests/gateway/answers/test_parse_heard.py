@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.answers.parse import label_of
+from gateway.answers.parse import Completion, label_in
 from gateway.protocols import sse
 from gateway.spelling import Names
 
@@ -34,17 +34,17 @@ def body(*contents: str | None, **message: Any) -> bytes:
     ],
 )
 def test_a_whole_answer(answer: bytes, expected: str | None) -> None:
-    assert label_of(answer, NAMES, stream=False) == expected
+    assert label_in(Completion(answer, stream=False), NAMES) == expected
 
 
 def test_a_streamed_answer() -> None:
     chunks = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in ("card", "_lo", "st")]
     events = b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks) + sse.DONE
-    assert label_of(events, NAMES, stream=True) == "card_lost"
+    assert label_in(Completion(events, stream=True), NAMES) == "card_lost"
 
 
 @pytest.mark.parametrize("message", [{}, {"content": None}, {"content": "card_lost"}])
 def test_of_a_stream_that_holds_messages_as_well_the_deltas_count(message: dict[str, Any]) -> None:
     chunks = [{"choices": [{"index": 0, "delta": {"content": part}, "message": message}]} for part in ("card", "_lost")]
     events = b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks) + sse.DONE
-    assert label_of(events, NAMES, stream=True) == "card_lost"
+    assert label_in(Completion(events, stream=True), NAMES) == "card_lost"

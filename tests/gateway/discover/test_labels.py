@@ -2,7 +2,7 @@
 
 import json
 
-from gateway.answers.parse import Completion
+from gateway.answers.parse import CompletionChoice
 from gateway.discover.labels import labels_of
 
 
@@ -10,8 +10,8 @@ def texts(count: int) -> list[str]:
     return [f"text {i}" for i in range(count)]
 
 
-def words(*answers: str) -> list[Completion]:
-    return [Completion(content=answer, finish="stop") for answer in answers]
+def words(*answers: str) -> list[CompletionChoice]:
+    return [CompletionChoice(content=answer, finish="stop") for answer in answers]
 
 
 def test_spellings_of_one_word_are_one_label_and_the_most_frequent_one_names_it() -> None:
@@ -23,8 +23,8 @@ def test_spellings_of_one_word_are_one_label_and_the_most_frequent_one_names_it(
 def test_a_rare_answer_is_no_label_and_an_answer_that_is_cut_has_none() -> None:
     answers = [
         *words("a", "a", "a", "b"),
-        Completion(content="a", finish="length"),
-        Completion(content="no", refused=True),
+        CompletionChoice(content="a", finish="length"),
+        CompletionChoice(content="no", refused=True),
     ]
     labels = labels_of(answers, texts(6))
     assert labels.of == ("a", "a", "a", "b", None, None)
@@ -49,7 +49,7 @@ def test_the_field_of_the_label_is_found_beside_others() -> None:
 
 
 def test_arguments_of_a_function_and_fenced_json_are_read() -> None:
-    calls = [Completion(calls={0: ("route", json.dumps({"to": to}))}, finish="tool_calls") for to in "aaab"]
+    calls = [CompletionChoice(calls={0: ("route", json.dumps({"to": to}))}, finish="tool_calls") for to in "aaab"]
     assert labels_of(calls, texts(4)).of == ("a", "a", "a", "b")
     assert labels_of(words('```json\n{"to": "a"}\n```'), texts(1)).of == ("a",)
 
@@ -59,7 +59,7 @@ def test_lists_are_several_labels() -> None:
 
 
 def test_no_answers() -> None:
-    labels = labels_of([Completion()], ["x"])
+    labels = labels_of([CompletionChoice()], ["x"])
     assert (labels.of, labels.names, labels.distinct) == ((None,), (), 0)
 
 

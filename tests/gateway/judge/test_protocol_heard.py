@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.answers.parse import Completion
 from gateway.judge.protocol import Unreadable, is_filtered, of_chat, of_moderation, why_refused
 
 LABELS = ("threat", "self_harm", "spam")
@@ -26,7 +27,7 @@ def answer(content: Any, **more: Any) -> bytes:
     ],
 )
 def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -> None:
-    assert of_chat(answer(content), LABELS) == labels
+    assert of_chat(Completion(answer(content), stream=False), LABELS) == labels
 
 
 @pytest.mark.parametrize(
@@ -53,15 +54,15 @@ def test_a_verdict_names_labels_or_none(content: str, labels: tuple[str, ...]) -
 )
 def test_anything_else_is_none(body: bytes) -> None:
     with pytest.raises(Unreadable):
-        of_chat(body, LABELS)
+        of_chat(Completion(body, stream=False), LABELS)
 
 
 def test_what_a_judge_names_is_not_told() -> None:
     with pytest.raises(Unreadable, match="names 1 of 2 that are no label") as found:
-        of_chat(answer('{"labels": ["threat", "my mother\'s secret"]}'), LABELS)
+        of_chat(Completion(answer('{"labels": ["threat", "my mother\'s secret"]}'), stream=False), LABELS)
     assert "mother" not in str(found.value)
     with pytest.raises(Unreadable, match=r"that was asked for: Object contains unknown field$"):
-        of_chat(answer('{"labels": [], "my mother\'s secret": ["threat"]}'), LABELS)
+        of_chat(Completion(answer('{"labels": [], "my mother\'s secret": ["threat"]}'), stream=False), LABELS)
 
 
 @pytest.mark.parametrize(

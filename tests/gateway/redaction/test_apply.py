@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from classifiers.verdict import SlotValue
-from gateway.answers.parse import read
+from gateway.answers.parse import Completion
 from gateway.protocols import chat, sse
 from gateway.redaction.apply import of_answer, restore
 from gateway.redaction.placeholders import Placeholders
@@ -47,28 +47,28 @@ def streamed(*texts: str) -> bytes:
 def test_the_gateways_placeholders_in_an_answer_are_no_values(
     filling: Callable[..., tuple[Step, ...]], cuts: tuple[str, ...]
 ) -> None:
-    said = read(streamed(*cuts), stream=True)
+    said = Completion(streamed(*cuts), stream=True)
     steps = filling(SAID, "1] ", "1].")
     assert of_answer(said, steps, Placeholders()) == (None, None, {})
     back = restore(said, {"[PERSON_1]": "Maria Lopez", "[ADDRESS_1]": "12 Elm Street"})
     assert back is not None
-    (text,) = read(back, stream=True).texts
+    (text,) = back.texts
     assert str(text) == "Your name is Maria Lopez and you live at 12 Elm Street."
 
 
 def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[Step, ...]]) -> None:
-    said = read(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
+    said = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
     body, stopped, counts = of_answer(said, filling(str(said.texts[0]), "PERSON_1]", "3 May 1990"), Placeholders())
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
-    assert str(read(body, stream=True).texts[0]) == "[PERSON_1] was born on [DATE_OF_BIRTH_1]"
+    assert str(body.texts[0]) == "[PERSON_1] was born on [DATE_OF_BIRTH_1]"
 
 
 def test_of_an_answer_that_is_json_only_places_within_its_values_are_counted(
     filling: Callable[..., tuple[Step, ...]],
 ) -> None:
-    said = read(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
+    said = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
     body, stopped, counts = of_answer(said, filling(str(said.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders())
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
-    assert str(read(body, stream=True).texts[0]) == '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}'
+    assert str(body.texts[0]) == '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}'

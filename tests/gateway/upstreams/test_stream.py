@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answers.parse import Completion
 from gateway.context import RequestContext, new_context
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.ledger.record import Record
 from gateway.protocols import sse
+from gateway.upstreams.base import Answer
 from gateway.upstreams.stream import note_answer, relay
 
 
@@ -44,10 +46,15 @@ async def stream(chunks: list[bytes], error: Exception | None = None) -> AsyncIt
         raise error
 
 
+def answer(chunks: list[bytes] | AsyncIterator[bytes], error: Exception | None = None) -> Answer:
+    source = stream(chunks, error) if isinstance(chunks, list) else chunks
+    return Answer(status=200, headers=[], chunks=source)
+
+
 async def relayed(
     chunks: list[bytes], context: RequestContext | None = None, *, strip: bool = True, error: Exception | None = None
 ) -> bytes:
-    return b"".join([part async for part in relay(context or fresh(), stream(chunks, error), strip_usage=strip)])
+    return b"".join([part async for part in relay(context or fresh(), answer(chunks, error), strip_usage=strip)])
 
 
 async def test_usage_is_noted_and_stripped_where_only_the_gateway_asked() -> None:
@@ -224,11 +231,11 @@ async def test_an_event_without_end_is_an_error_event() -> None:
 
 async def test_a_stream_that_is_held_back_is_bounded() -> None:
     context = fresh()
-    out = [part async for part in relay(context, stream([says("a")] * 100), strip_usage=True, max_bytes=500)]
+    out = [part async for part in relay(context, answer([says("a")] * 100), strip_usage=True, max_bytes=500)]
     assert json.loads(out[-1][6:])["error"]["code"] == "upstream_failed"
     assert sum(map(len, out[:-1])) <= 500
     assert context.record.error == "upstream_failed"
-    assert [part async for part in relay(fresh(), stream([says("a")] * 100 + [sse.DONE]), strip_usage=True)][:-1] == [
+    assert [part async for part in relay(fresh(), answer([says("a")] * 100 + [sse.DONE]), strip_usage=True)][:-1] == [
         says("a")
     ] * 100
 
@@ -244,7 +251,7 @@ async def test_leaving_the_stream_closes_the_upstreams() -> None:
             closed.append(True)
 
     source = endless()
-    going = relay(fresh(), source, strip_usage=True)
+    going = relay(fresh(), answer(source), strip_usage=True)
     assert await anext(going) == says("a")
     await going.aclose()  # type: ignore[attr-defined]
     assert closed == [True]
@@ -277,7 +284,7 @@ async def test_only_counts_that_can_be_are_noted(usage: Any, noted: tuple[int, i
         return record.input_tokens, record.cached_input_tokens, record.output_tokens, record.usage_source
 
     record = fresh().record
-    note_answer(record, json.dumps({"model": "m", "usage": usage, "choices": []}).encode())
+    note_answer(record, Completion(json.dumps({"model": "m", "usage": usage, "choices": []}).encode(), stream=False))
     assert seen(record) == noted
     context = fresh()
     await relayed([chunk(choices=[], usage=usage), sse.DONE], context)
@@ -287,12 +294,12 @@ async def test_only_counts_that_can_be_are_noted(usage: Any, noted: tuple[int, i
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"\xff", b'{"usage":' + b"[" * 100_000])
 def test_an_answer_that_is_no_json_has_no_usage(body: bytes) -> None:
     record = fresh().record
-    note_answer(record, body)
+    note_answer(record, Completion(body, stream=False))
     assert record.usage_source == "missing"
 
 
 @pytest.mark.parametrize("usage", [b"{}", b'{"prompt_tokens":5}', b'{"completion_tokens":5}'])
 def test_a_usage_that_says_nothing_is_missing(usage: bytes) -> None:
     record = Record(request_id="r", at=0.0, endpoint="chat.completions")
-    note_answer(record, b'{"model":"m","usage":' + usage + b"}")
+    note_answer(record, Completion(b'{"model":"m","usage":' + usage + b"}", stream=False))
     assert (record.usage_source, record.input_tokens) == ("missing", 0)

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.answers.parse import Completion
 from gateway.context import Reply
 from gateway.errors import Blocked
 from gateway.rules.act import broken_off
@@ -15,19 +16,19 @@ async def source(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def passes(body: bytes) -> Reply | None:
+async def passes(completion: Completion) -> Reply | None:
     return None
 
 
-async def blocks(body: bytes) -> Reply | None:
+async def blocks(completion: Completion) -> Reply | None:
     return broken_off(Blocked("no"))
 
 
 async def test_nothing_comes_before_all_was_checked() -> None:
     seen: list[bytes] = []
 
-    async def check(body: bytes) -> Reply | None:
-        seen.append(body)
+    async def check(completion: Completion) -> Reply | None:
+        seen.append(completion.body)
         return None
 
     assert [chunk async for chunk in hold(source(b"a", b"b"), check)] == [b"ab"]
@@ -41,7 +42,7 @@ async def test_a_block_stands_instead_and_nothing_of_the_answer_comes() -> None:
 
 
 async def test_comments_keep_the_connection_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "_EVERY_S", 0.01)
+    monkeypatch.setattr(held, "_HEARTBEAT_S", 0.01)
     gate = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -57,7 +58,7 @@ async def test_comments_keep_the_connection_alive(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_failure_in_the_check_comes_out() -> None:
-    async def check(body: bytes) -> Reply | None:
+    async def check(completion: Completion) -> Reply | None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
