@@ -19,9 +19,13 @@ def main() -> None:
         ["benchmarks.gateway.startup"],
         ["benchmarks.gateway.passthrough"],
     ]
-    for name, option in (("snips", []), ("banking77", ["--data"])):
+    for name, module, option in (
+        ("snips", "snips", []),
+        ("hwu64", "banking77", ["--data"]),
+        ("banking77", "banking77", ["--data"]),
+    ):
         if (data / name).is_dir():
-            runs.insert(0, [f"benchmarks.{name}", *option, str(data / name)])
+            runs.insert(0, [f"benchmarks.{module}", *option, str(data / name)])
         else:
             print(f"{data / name} is not there, so that is not measured; --data names the folder", flush=True)
     failed = [run[0] for run in runs if subprocess.run([sys.executable, "-m", *run], check=False).returncode]

@@ -1,4 +1,7 @@
-"""python -m benchmarks.banking77 [--data ../shared/data/banking77] [--quick]: prints the table and writes it."""
+"""Intents of real messages: prints the table and writes it.
+
+python -m benchmarks.banking77 [--data ../shared/data/banking77 or ../shared/data/hwu64] [--quick]
+"""
 
 import argparse
 import tempfile
@@ -13,7 +16,7 @@ from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
 from classifiers.encoder.source import resolve
 
-RESULTS = Path(__file__).parents[1] / "results" / "banking77.md"
+RESULTS = Path(__file__).parents[1] / "results"
 SEEDS = (0, 1, 2)
 
 
@@ -26,7 +29,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--resume", type=Path, help="a file that keeps finished lines; what is in it is not run again")
     parser.add_argument("--larger", help="a larger encoder, such as package:all-mpnet-base-v2, for lines with one")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="by default the page of the data set in benchmarks/results")
     options = parser.parse_args()
     data = load(options.data)
     seeds = SEEDS[:1] if options.quick else SEEDS
@@ -50,8 +53,9 @@ def main() -> None:
         )
     text = page(data, encoder.id.source, lines, scopes)
     print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    output: Path = options.output or RESULTS / f"{data.folder.name}.md"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
 
 
 def _lines(

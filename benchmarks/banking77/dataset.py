@@ -33,8 +33,8 @@ def load(folder: Path) -> Dataset:
     records = [json.loads(line) for line in lines if line.strip()]
     return Dataset(
         folder=folder,
-        train=_rows(folder / "train.csv"),
-        test=_rows(folder / "test.csv"),
+        train=_rows(folder, "train", "valid"),
+        test=_rows(folder, "test"),
         policy=Policy.model_validate({"version": 1, "kind": "intent", **described}),
         sentences=[(record["text"], record["label"]) for record in records],
     )
@@ -75,6 +75,19 @@ def snips(folder: Path) -> list[str]:
     return (folder / "test" / "seq.in").read_text(encoding="utf-8").splitlines()
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
+def _rows(folder: Path, *parts: str) -> list[tuple[str, str]]:
+    """The rows of these parts, from CSV (Banking77) or JSONL (HWU64); a part that is not there has none.
+
+    Raises OSError where none of the parts is there.
+    """
+    found = [path for part in parts for path in sorted(folder.glob(f"{part}.*")) if path.suffix in (".csv", ".jsonl")]
+    if not found:
+        raise FileNotFoundError(f"{folder}: no {parts[0]}.csv and no {parts[0]}.jsonl")
+    rows: list[tuple[str, str]] = []
+    for path in found:
+        with path.open(encoding="utf-8", newline="") as file:
+            if path.suffix == ".csv":
+                rows += [(row["text"], row["category"]) for row in csv.DictReader(file)]
+            else:
+                rows += [(row["text"], row["label"]) for row in map(json.loads, file)]
+    return rows

