@@ -89,16 +89,14 @@ class Pipeline:
         context.runtime = edition.runtime
         if not edition.rules:
             return await self._pass_through(context, request, targets, headers)
-        turns = messages.turns_of(request.messages)
-        rules, readings = met(edition.rules, request.model, turns)
+        rules, readings = met(edition.rules, request)
         context.met = {rule.name: 0 for rule in rules}
         beside = tried(rules, readings, edition.proposed)
         verdicts = await self._ask(context, rules, [*readings, *(reading for _, reading in beside)])
         pairs = self._audits.told(list(zip(rules, verdicts, strict=False)))
-        labels = local_answers(request, turns, pairs)
+        labels = local_answers(request, pairs)
         opened = self._audits.flip(
             request,
-            turns,
             pairs,
             labels,
             tried=[(rule, verdict) for (rule, _), verdict in zip(beside, verdicts[len(rules) :], strict=True)],
@@ -111,16 +109,16 @@ class Pipeline:
                 pairs,
                 readings,
                 labels=labels,
-                shape=partial(local_answers, request, turns),
+                shape=partial(local_answers, request),
                 held=held,
-                shown=partial(shown, request, turns),
+                shown=partial(shown, request),
             )
         except BaseException:
             self._audits.leave(opened.values())
             raise
         placeholders = Placeholders()
         if decision.redactions:
-            request, decision, counts = apply.of_request(request, turns, decision, placeholders)
+            request, decision, counts = apply.of_request(request, decision, placeholders)
             self._metrics.observe_redacted(counts)
             note_redacted(context.record, counts)
         asked = {step.rule.name for step in decision.steps}
@@ -141,7 +139,7 @@ class Pipeline:
             context.rerouted = True
         answer = await self._forward(context, request, targets, headers, pending)
         return await self._output.reply(
-            context, request, answer, met=matching(edition.rules, request.model, turns), placeholders=placeholders
+            context, request, answer, met=matching(edition.rules, request), placeholders=placeholders
         )
 
     async def _pass_through(
@@ -218,15 +216,14 @@ def _size(text: str, request: Request) -> int:
     return len(text.encode()) * request.choices
 
 
-def shown(request: Request, turns: Sequence[messages.Turn], pairs: Pairs) -> ShownTo:
+def shown(request: Request, pairs: Pairs) -> ShownTo:
     """What a judge may see of a request: what a model would be sent of it, redacted by all rules that redact."""
-    redacted = apply.as_sent(request, turns, pairs)
+    redacted = apply.as_sent(request, pairs)
 
     def seen(rule: Rule) -> Shown | None:
         if redacted is None:
             return None
-        left = messages.turns_of(redacted.messages)
-        reading = _reading(rule, left, messages.system_text(left))
+        reading = _reading(rule, redacted)
         return None if reading is None else Shown.of(reading.texts, reading.system)
 
     return seen
@@ -243,22 +240,21 @@ def tried(
     ]
 
 
-def met(rules: Sequence[Rule], model: str, turns: Sequence[messages.Turn]) -> tuple[list[Rule], list[Reading]]:
+def met(rules: Sequence[Rule], request: Request) -> tuple[list[Rule], list[Reading]]:
     """The rules that a request meets and that read of it, in order, and what the classifier of each is to read."""
-    system = messages.system_text(turns)
-    each = [(rule, _reading(rule, turns, system)) for rule in matching(rules, model, turns) if rule.roles]
+    each = [(rule, _reading(rule, request)) for rule in matching(rules, request) if rule.roles]
     found = [(rule, reading) for rule, reading in each if reading is not None]
     return [rule for rule, _ in found], [reading for _, reading in found]
 
 
-def _reading(rule: Rule, turns: Sequence[messages.Turn], system: str) -> Reading | None:
+def _reading(rule: Rule, request: Request) -> Reading | None:
     """What a rule's classifier is to read of a request that the rule meets; None where nothing fits its template."""
-    texts, incomplete = messages.select(turns, rule.roles, last=rule.last_turn)
+    texts, incomplete = messages.select(request.turns, rule.roles, last=rule.last_turn)
     fitting, unknown = _inputs(rule, texts)
     if texts and not fitting:
         return None
-    own, _ = _inputs(rule, messages.select(turns, rule.roles & messages.SYSTEM, last=False)[0])
-    return rule.reading(fitting, incomplete=incomplete or unknown, system=system, alone=frozenset(own))
+    own, _ = _inputs(rule, messages.select(request.turns, rule.roles & messages.SYSTEM, last=False)[0])
+    return rule.reading(fitting, incomplete=incomplete or unknown, system=request.system_text, alone=frozenset(own))
 
 
 def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -38,7 +38,6 @@ from gateway.answers.format import (
 from gateway.answers.json_schema import refused
 from gateway.answers.logprobs import Spelled, logprobs
 from gateway.protocols import chat
-from gateway.requests.messages import Turn, system_text
 from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names, folded, signed
@@ -288,7 +287,7 @@ class LocalAnswers:
     unmet: Mapping[str, Unsupported] = field(default_factory=dict)
 
 
-def local_answers(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
+def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
     """pairs: the rules that the request meets, each with its verdict. Those that answer nothing are left out."""
     given = [(rule, verdict, _given(rule, verdict)) for rule, verdict in pairs]
     texts = ((rule.name, action.text) for rule, _, actions in given for action in actions if not action.own_label)
@@ -303,7 +302,7 @@ def local_answers(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple
     shape = requested_format(request.fields)
     if isinstance(shape, Unsupported):
         return LocalAnswers(unmet={**unmet, **{rule.name: shape for rule, _ in asked}})
-    prompts = (system_text(turns), "\n".join(text for turn in turns for text in turn.texts))
+    prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
     found = {rule.name: build(shape, _told(rule, verdict), prompts) for rule, verdict in asked}
     return LocalAnswers(
         made={name: one for name, one in found.items() if isinstance(one, LocalAnswer)},

@@ -16,8 +16,7 @@ import msgspec
 
 from classifiers.policy import Slot
 from classifiers.verdict import SlotValue
-from gateway.protocols import chat
-from gateway.protocols.chat import FIELDS, Asked, FunctionDefinition, FunctionName, Tool, ToolChoice, decode_asked
+from gateway.protocols.chat import Asked, FunctionDefinition, FunctionName, Tool, ToolChoice, decode_asked
 from gateway.spelling import Names
 
 Path = tuple[str, ...]
@@ -137,7 +136,7 @@ class RequestedFormat:
 def requested_format(fields: dict[str, msgspec.Raw]) -> RequestedFormat | Unsupported:
     """fields: a request's top-level fields with their bytes."""
     try:
-        asked = decode_asked(chat.encode({name: value for name, value in fields.items() if name in FIELDS}))
+        asked = decode_asked(fields)
     except (msgspec.DecodeError, RecursionError) as error:
         return Unsupported(UnsupportedReason.MALFORMED, str(error))
     if set(asked.modalities or ["text"]) != {"text"} or asked.audio or asked.web_search_options is not None:

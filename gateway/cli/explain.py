@@ -30,7 +30,6 @@ def explain(
     from gateway.protocols import chat
     from gateway.redaction import apply
     from gateway.redaction.placeholders import Placeholders
-    from gateway.requests import messages
     from gateway.requests.parse import parse_chat
     from gateway.rules.compile import compile_rules
     from gateway.rules.decide import decide
@@ -54,17 +53,16 @@ def explain(
     policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
     told = {name: classifier.judge for name, classifier in runtime.classifiers.items()}
     rules = compile_rules(loaded.settings.rules, policies, loaded.replies, told)
-    turns = messages.turns_of(request.messages)
-    reading_rules, readings = met(rules, request.model, turns)
+    reading_rules, readings = met(rules, request)
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
-    stands = standing(loaded.ledger, routes, request, turns, pairs)
+    stands = standing(loaded.ledger, routes, request, pairs)
     labels = stands.labels
     decision = decide(stands.pairs, {*labels.unmet, *stands.held})
     asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
     forwards: list[str] = []
     if decision.redactions:
-        forwarded, decision, _ = apply.of_request(request, turns, decision, Placeholders())
-        forwards = [text for turn in messages.turns_of(forwarded.messages) for text in turn.texts]
+        forwarded, decision, _ = apply.of_request(request, decision, Placeholders())
+        forwards = [text for turn in forwarded.turns for text in turn.texts]
     result: dict[str, Any] = {
         "model": request.model,
         "rules_not_met": [rule.name for rule in rules if rule not in reading_rules],

@@ -17,7 +17,6 @@ from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
 from gateway.judge.resolve import Bounds, told
 from gateway.metrics.observe import Metrics
-from gateway.requests.messages import Turn
 from gateway.requests.parse import Request
 from gateway.rules.rule import Rule
 from gateway.upstreams.base import Routes
@@ -42,9 +41,7 @@ class ContractStanding:
     says: Mapping[str, str]
 
 
-def standing(
-    ledger: Path, routes: Routes, request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]
-) -> ContractStanding:
+def standing(ledger: Path, routes: Routes, request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> ContractStanding:
     """pairs: the classifiers' own verdicts. Raises LedgerError."""
     metrics = Metrics()
     with (
@@ -55,8 +52,8 @@ def standing(
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         placed = Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight).place(pairs)
         taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
-        labels = local_answers(request, turns, taken)
-        opened = audits.flip(request, turns, taken, labels)
+        labels = local_answers(request, taken)
+        opened = audits.flip(request, taken, labels)
         says = {**dict(_of_labels(owner, opened)), **dict(_of_judges(placed))}
         return ContractStanding(pairs=taken, labels=labels, held=frozenset(audits.held(opened)), says=says)
 

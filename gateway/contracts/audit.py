@@ -16,7 +16,6 @@ from gateway.contracts.scope import among
 from gateway.drain import InFlight
 from gateway.metrics.observe import Metrics
 from gateway.redaction.apply import restore
-from gateway.requests.messages import Turn
 from gateway.requests.parse import Request
 from gateway.rules.decide import Decision
 from gateway.rules.rule import Act, Rule
@@ -71,7 +70,6 @@ class Audits:
     def flip(
         self,
         request: Request,
-        turns: Sequence[Turn],
         pairs: Judged,
         labels: LocalAnswers,
         *,
@@ -83,9 +81,9 @@ class Audits:
 
         tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
         """
-        of = partial(scope, request=request, turns=turns, sent_to=self.routes.first(request.model))
+        of = partial(scope, request=request, sent_to=self.routes.first(request.model))
         told = self.told(tried)
-        also, made_also = {rule.name: verdict for rule, verdict in told}, local_answers(request, turns, told).made
+        also, made_also = {rule.name: verdict for rule, verdict in told}, local_answers(request, told).made
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.made.get(rule.name)

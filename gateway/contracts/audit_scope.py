@@ -1,6 +1,5 @@
 """Rules under a contract: what they would answer, and which contract a call belongs to. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,7 +8,7 @@ import msgspec
 from classifiers.policy import OTHER
 from classifiers.verdict import Abstention, Verdict
 from gateway.contracts.scope import Scope, digest
-from gateway.requests.messages import Turn, select, system_text
+from gateway.requests.messages import select
 from gateway.requests.parse import Request
 from gateway.rules.rule import Rule
 
@@ -31,19 +30,19 @@ def likeliest(verdict: Verdict) -> Verdict:
     return replace(verdict, labels=(label,), confidence=score, abstention=None)
 
 
-def scope(rule: Rule, verdict: Verdict, request: Request, turns: Sequence[Turn], sent_to: str) -> Scope:
+def scope(rule: Rule, verdict: Verdict, request: Request, sent_to: str) -> Scope:
     """The contract that a call belongs to: the prompt around the input and the shape that is asked for are part of it,
     for the reference may answer otherwise where they change. sent_to: where the model is sent first, as
     `upstream/model`."""
     assert rule.terms is not None
     frames: list[str] = []
     if rule.template is not None:
-        texts, _ = select(turns, rule.roles, last=rule.last_turn)
+        texts, _ = select(request.turns, rule.roles, last=rule.last_turn)
         frames = rule.template.frames_of(texts)
     return Scope(
         rule=rule.name,
         model=request.model,
-        prompt=digest(system_text(turns), *frames, *_shape(request), *rule.unusual),
+        prompt=digest(request.system_text, *frames, *_shape(request), *rule.unusual),
         labels=(*rule.names.labels, *("=".join(rule.names.of(label)) for label in rule.names.aliases)),
         # where a version that is tried gave no verdict, that one names the version, too
         classifier=rule.classifier,

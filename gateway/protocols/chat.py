@@ -3,7 +3,8 @@
 The fields of a chat request that say which shape its answer must have. No behaviour.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -67,8 +68,14 @@ class Asked(Struct):
     top_logprobs: int | None = None
 
 
-decode_asked = msgspec.json.Decoder(Asked).decode
-FIELDS = frozenset(Asked.__struct_fields__)
+_FIELD_DECODERS: Final = {
+    field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Asked)
+}
+
+
+def decode_asked(fields: Mapping[str, Raw]) -> Asked:
+    """Decodes those of a request's fields that say the format. Raises msgspec.DecodeError and RecursionError."""
+    return Asked(**{name: decode(fields[name]) for name, decode in _FIELD_DECODERS.items() if name in fields})
 
 
 class StreamOptions(Struct):
@@ -98,26 +105,26 @@ class ToolCall(Struct):
     index: int | None = None
 
 
-class Message(Struct):
-    """One message as rules read it. `content`: text, null, or a list of parts. What a model thought is text with most
-    servers, and goes upstream whatever it is."""
-
-    role: str
-    content: str | list[Raw] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    function_call: Function | None = None
-    refusal: str | None = None
-    reasoning_content: object = None
-    reasoning: object = None
-
-
 class ContentPart(Struct):
     """One part of a message's content. Parts without text (images, audio, files) cannot be read."""
 
     type: str = "text"
     text: str | None = None
     refusal: str | None = None
+
+
+class Message(Struct):
+    """One message as rules read it. `content`: text, null, or a list of parts. What a model thought is text with most
+    servers, and goes upstream whatever it is."""
+
+    role: str
+    content: str | list[object] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+    refusal: str | None = None
+    reasoning_content: object = None
+    reasoning: object = None
 
 
 class ResponseFormat(Struct):
@@ -314,11 +321,7 @@ class UpstreamMeta(Struct):
 decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_options = msgspec.json.Decoder(dict[str, Raw] | None).decode
 decode_request = msgspec.json.Decoder(ChatRequest).decode
-decode_messages = msgspec.json.Decoder(list[Message]).decode
-decode_message_keys = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-decode_calls = msgspec.json.Decoder(list[dict[str, Raw]] | None).decode
 decode_choices = msgspec.json.Decoder(UpstreamChoices).decode
-decode_part = msgspec.json.Decoder(ContentPart).decode
 decode_answer = msgspec.json.Decoder(UpstreamAnswer).decode
 decode_meta = msgspec.json.Decoder(UpstreamMeta).decode
 encode = msgspec.json.Encoder().encode

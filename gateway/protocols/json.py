@@ -1,13 +1,8 @@
-"""JSON as structs: a client's body, or a clear BadRequest; and what an upstream says.
-
-JSON with some of its values replaced; all that does not lie on the way to one of them keeps its bytes.
-
-Whether a key stands twice in one object of a JSON text: some servers take its first value, others its last.
-"""
+"""JSON of clients and upstreams: bytes to structs, one strict decode of what rules read, and a rewrite in place."""
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -16,6 +11,8 @@ from gateway.errors import BadRequest
 
 T = TypeVar("T")
 _BLANKS: Final = b" " * 16
+_SHOWN: Final = 40
+"""Characters of a key in an error."""
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
@@ -94,32 +91,31 @@ def rewrite(data: bytes | Raw, changes: Mapping[Path, bytes]) -> bytes:
     return _encode(holder)
 
 
-class _Twice(Exception):
+class DuplicateKey(ValueError):
+    """A key appears twice in one object: some servers take its first value, others its last."""
+
     def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+        super().__init__(f"the key {key[:_SHOWN]!r} stands twice in one object")
 
 
-def key_twice(data: bytes) -> str | None:
-    """The first key that is found twice in one object, however deep. Raises ValueError where data is no JSON, and
-    RecursionError."""
-    try:
-        _decoder.decode(str(data, "utf-8"))
-    except _Twice as found:
-        return found.key
-    return None
+def strict_json(data: bytes) -> Any:
+    """The decoded value, in which every integer is 0: one of thousands of digits is none to Python.
+
+    data: JSON that msgspec has checked; Python's decoder takes NaN and lone surrogates as well.
+    Raises DuplicateKey for a key that appears twice in one object, however deep; ValueError; RecursionError.
+    """
+    return _strict.decode(str(data, "utf-8"))
 
 
-def _once(pairs: list[tuple[str, object]]) -> None:
-    """Keeps nothing of an object, since only its keys are looked at."""
-    if len(dict(pairs)) == len(pairs):
-        return
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            raise _Twice(key)
-        seen.add(key)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise DuplicateKey(key)
+            seen.add(key)
+    return fields
 
 
-_decoder: Final = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, strict=False)
-"""Numbers stay text: one of thousands of digits is none to Python."""
+_strict: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=lambda _: 0, strict=False)

@@ -22,7 +22,7 @@ from gateway.redaction.placeholders import (
     restoring,
     spread,
 )
-from gateway.requests.messages import Turn, text_paths
+from gateway.requests.messages import text_paths
 from gateway.requests.parse import Request
 from gateway.rules.decide import Decision, Step, apply, redactions_of
 from gateway.rules.rule import Act, Action, Rule
@@ -49,16 +49,14 @@ class Redacted:
         return None
 
 
-def of_request(
-    request: Request, turns: Sequence[Turn], decision: Decision, placeholders: Placeholders
-) -> tuple[Request, Decision, Counts]:
+def of_request(request: Request, decision: Decision, placeholders: Placeholders) -> tuple[Request, Decision, Counts]:
     """The request as it is to be forwarded; or the decision to block it, where something cannot be redacted."""
-    where = {path: place for place, path in enumerate(path for turn in turns for path in turn.paths)}
-    texts = [text for turn in turns for text in turn.texts]
+    where = {path: place for place, path in enumerate(path for turn in request.turns for path in turn.paths)}
+    texts = [text for turn in request.turns for text in turn.texts]
     arguments = [path[-1] == "arguments" for path in where]
     marks: dict[int, list[tuple[Step, RedactedSpan]]] = {}
     for step in decision.redactions:
-        paths = text_paths(turns, step.rule.roles, last=step.rule.last_turn)
+        paths = text_paths(request.turns, step.rule.roles, last=step.rule.last_turn)
         for text, mark in marks_of(step):
             marks.setdefault(where[paths[text]], []).append((step, mark))
     redacted = _redacted(texts, arguments, marks, decision.redactions, placeholders)
@@ -76,13 +74,13 @@ def of_request(
     return replace(request, messages=messages, fields=fields), decision, redacted.counts
 
 
-def as_sent(request: Request, turns: Sequence[Turn], pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
+def as_sent(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
     """The request redacted by whichever of its rules redact; None where something cannot be redacted."""
     steps = redacting(pairs)
     if not steps:
         return request if steps is not None else None
     decision = Decision(act=Act.REDACT, step=steps[0], flags=(), steps=steps, redactions=steps)
-    redacted, decision, _ = of_request(request, turns, decision, Placeholders())
+    redacted, decision, _ = of_request(request, decision, Placeholders())
     return None if decision.act is Act.BLOCK else redacted
 
 

@@ -1,14 +1,14 @@
 """Which text a rule reads: by role, last turn or all, every part of a message that can carry text."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from gateway.errors import BadRequest
 from gateway.protocols import chat
-from gateway.protocols.json import Path, key_twice
+from gateway.protocols.json import Path, strict_json
 
 _ROLES: Final = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
@@ -21,14 +21,11 @@ READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal
 """Types of content parts that are text and nothing else."""
 ARGUMENTS: Final = ("function", "arguments")
 """Where in a tool call its arguments stand: text that is JSON."""
-_REASONING: Final = ("reasoning_content", "reasoning")
-"""Where servers put what a model thought before it answered; a client may send it back."""
+_PART_TEXTS: Final = ("text", "refusal")
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.ContentPart.__struct_fields__)
 _CALL_KEYS: Final = frozenset(chat.ToolCall.__struct_fields__)
 _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.CustomCall.__struct_fields__})
-_SHOWN: Final = 40
-"""Characters of a key in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +42,18 @@ class Turn:
 
 
 def turns_of(messages: msgspec.Raw) -> list[Turn]:
-    """A request's messages as turns. Raises BadRequest where they are not messages, and where another server might read
-    in them what is not read here."""
+    """Reads a request's messages as turns, in one strict decode.
+
+    Raises BadRequest for what is no list of messages, and for keys that another server might read differently.
+    """
     try:
-        for fields in chat.decode_message_keys(messages):
-            _no_lookalikes(fields, _MESSAGE_KEYS)
-            _no_lookalikes_in_calls(fields)
-        turns = [_turn(message, place) for place, message in enumerate(chat.decode_messages(messages))]
-        twice = key_twice(bytes(messages))
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        values = strict_json(bytes(messages))
+        parsed = msgspec.convert(values, list[chat.Message])
+        turns = [_turn(message, index) for index, message in enumerate(parsed)]
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
         raise BadRequest(f"messages: {error}", param="messages") from error
-    if twice is not None:
-        raise BadRequest(f"messages: the key {twice[:_SHOWN]!r} stands twice in one object", param="messages")
+    for fields in values:
+        _refuse_lookalikes(fields)
     return turns
 
 
@@ -100,51 +97,63 @@ def _latest_run(turns: Sequence[Turn], roles: frozenset[str]) -> Iterator[Turn]:
     return iter(turns[start:end])
 
 
-def _no_lookalikes(keys: Iterable[str], known: frozenset[str]) -> None:
-    """Some servers match keys whatever their case: what would be read there and not here is refused."""
-    for key in keys:
+def _refuse_lookalikes(message: Mapping[str, Any]) -> None:
+    """Some servers match keys whatever their case: they would read what is not read here."""
+    _known_keys(message, _MESSAGE_KEYS)
+    content = message.get("content")
+    if isinstance(content, list):
+        for part in content:
+            _known_keys(part, _PART_KEYS)
+    if "function_call" in message:
+        _known_keys(message["function_call"] or {}, _FUNCTION_KEYS)
+    for call in message.get("tool_calls") or ():
+        _known_keys(call, _CALL_KEYS)
+        for name in ("function", "custom"):
+            _known_keys(call.get(name) or {}, _FUNCTION_KEYS)
+
+
+def _known_keys(fields: Mapping[str, Any], known: frozenset[str]) -> None:
+    if fields.keys() <= known:
+        return
+    for key in fields:
         if key not in known and key.casefold() in known:
             raise BadRequest(f"messages: the key {key!r} is written otherwise: {key.casefold()!r}", param="messages")
 
 
-def _no_lookalikes_in_calls(message: Mapping[str, msgspec.Raw]) -> None:
-    """The same in the calls of an assistant's message, whose arguments are read."""
-    calls = chat.decode_calls(message["tool_calls"]) or () if "tool_calls" in message else ()
-    functions = [message["function_call"]] if "function_call" in message else []
-    for call in calls:
-        _no_lookalikes(call, _CALL_KEYS)
-        functions += [call[name] for name in ("function", "custom") if name in call]
-    for function in functions:
-        _no_lookalikes(chat.decode_options(function) or (), _FUNCTION_KEYS)
-
-
-def _turn(message: chat.Message, place: int) -> Turn:
-    found: list[tuple[Path, str | None]] = []
-    incomplete = False
-    if isinstance(message.content, str):
-        found.append((("content",), message.content))
-    elif message.content:
-        for index, raw in enumerate(message.content):
-            _no_lookalikes(chat.decode_fields(raw), _PART_KEYS)
-            part = chat.decode_part(raw)
-            found += [(("content", index, "text"), part.text), (("content", index, "refusal"), part.refusal)]
-            # an image with a text beside it is an image all the same
-            empty = part.text is None and part.refusal is None
-            incomplete = incomplete or part.type not in READABLE_PARTS or empty
-    found += [(("name",), message.name or None), (("refusal",), message.refusal or None)]
-    calls = list(enumerate(message.tool_calls or ()))
-    found += [(("tool_calls", i, *ARGUMENTS), call.function.arguments or None) for i, call in calls if call.function]
-    if message.function_call:
-        found.append((("function_call", "arguments"), message.function_call.arguments or None))
-    found += [(("tool_calls", i, "custom", "input"), call.custom.input or None) for i, call in calls if call.custom]
+def _turn(message: chat.Message, index: int) -> Turn:
     role = _ROLES.get(message.role, "user")
+    content = message.content
+    texts: dict[Path, str] = {}
+    incomplete = False
+    if isinstance(content, str):
+        texts["content",] = content
+    elif content:
+        parts = [msgspec.convert(part, chat.ContentPart) for part in content]
+        texts = _part_texts(parts)
+        # an image with a text in the same part is an image all the same
+        incomplete = any(p.type not in READABLE_PARTS or (p.text is None and p.refusal is None) for p in parts)
+    for path, text in _other_texts(message, role):
+        if text and isinstance(text, str):
+            texts[path] = text
+    return Turn(role, tuple(texts.values()), incomplete, tuple([(index, *path) for path in texts]))
+
+
+def _other_texts(message: chat.Message, role: str) -> Iterator[tuple[Path, object]]:
+    """Whatever may hold text beside the content, by its path in the message."""
+    yield ("name",), message.name
+    yield ("refusal",), message.refusal
+    for index, call in enumerate(message.tool_calls or ()):
+        if call.function:
+            yield ("tool_calls", index, *ARGUMENTS), call.function.arguments
+        if call.custom:
+            yield ("tool_calls", index, "custom", "input"), call.custom.input
+    if message.function_call:
+        yield ("function_call", "arguments"), message.function_call.arguments
     if role == "assistant":
-        thought = ((name, getattr(message, name)) for name in _REASONING)
-        found += [((name,), text) for name, text in thought if isinstance(text, str) and text]
-    kept = [(path, text) for path, text in found if text is not None]
-    return Turn(
-        role,
-        tuple(text for _, text in kept),
-        incomplete,
-        tuple((place, *path) for path, _ in kept),
-    )
+        yield ("reasoning_content",), message.reasoning_content
+        yield ("reasoning",), message.reasoning
+
+
+def _part_texts(parts: Sequence[chat.ContentPart]) -> dict[Path, str]:
+    texts = ((("content", i, name), getattr(part, name)) for i, part in enumerate(parts) for name in _PART_TEXTS)
+    return {path: text for path, text in texts if text is not None}

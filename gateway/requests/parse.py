@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -10,12 +11,11 @@ from gateway.context import RequestedModel, UpstreamModel
 from gateway.errors import BadRequest
 from gateway.protocols import chat
 from gateway.protocols.json import decoded
+from gateway.requests.messages import Turn, system_text, turns_of
 
 _LONGEST_MODEL: Final = 256
 _MOST_CHOICES: Final = 128
 """OpenAI's own bound; an answer made here has each choice in memory."""
-
-
 _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
 _READ: Final = ("messages", "tools", "functions", "response_format")
 """What a model is shown, and its provider counts as input."""
@@ -24,10 +24,13 @@ _ATTACHED: Final = re.compile(rb'"(?:image_url|video_url|input_audio|file)"\s*:'
 _BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|(?:data|file_data)"\s*:\s*")[^"]*"')
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Request:
-    """A chat request. fields: every top-level field, its value's bytes as they came. path: of the endpoint that it is
-    sent to, below an upstream's address."""
+    """A chat request. What is derived from it is computed once, when it is first asked for.
+
+    fields: every top-level field with its value's bytes as they came.
+    path: the endpoint's, below an upstream's address.
+    """
 
     model: RequestedModel
     stream: bool
@@ -38,12 +41,22 @@ class Request:
     fields: dict[str, msgspec.Raw]
     path: str = "/chat/completions"
 
-    @property
+    @cached_property
+    def turns(self) -> list[Turn]:
+        """The messages as rules read them. Raises BadRequest as `turns_of` does."""
+        return turns_of(self.messages)
+
+    @cached_property
+    def system_text(self) -> str:
+        """What system and developer messages say."""
+        return system_text(self.turns)
+
+    @cached_property
     def attaches(self) -> bool:
         """Whether images, audio or files go along: their bytes say nothing of their tokens."""
         return _ATTACHED.search(self.messages) is not None
 
-    @property
+    @cached_property
     def prompt_bytes(self) -> int:
         """The size of the text that a model would read."""
         size = sum(len(self.fields[name]) for name in _READ if name in self.fields)

@@ -13,7 +13,7 @@ from classifiers.policy import Slot
 from classifiers.verdict import Reading
 from gateway.contracts.contract import Terms
 from gateway.contracts.safety_contract import SafetyTerms
-from gateway.requests.messages import Turn, system_text
+from gateway.requests.parse import Request
 from gateway.requests.template import PromptTemplate
 from gateway.spelling import Names
 
@@ -108,12 +108,12 @@ class Rule:
         )
 
 
-def matching(rules: Sequence[Rule], model: str, turns: Sequence[Turn]) -> list[Rule]:
+def matching(rules: Sequence[Rule], request: Request) -> list[Rule]:
     """The rules whose `when` holds, in order."""
-    return [rule for rule in rules if _matches(rule, model, turns)]
+    return [rule for rule in rules if _matches(rule, request)]
 
 
-def _matches(rule: Rule, model: str, turns: Sequence[Turn]) -> bool:
-    if rule.models and model not in rule.models:
+def _matches(rule: Rule, request: Request) -> bool:
+    if rule.models and request.model not in rule.models:
         return False
-    return rule.system_glob is None or fnmatchcase(system_text(turns), rule.system_glob)
+    return rule.system_glob is None or fnmatchcase(request.system_text, rule.system_glob)

@@ -10,7 +10,6 @@ from classifiers.policy import Policy
 from classifiers.verdict import SlotValue, Verdict
 from gateway.answers.build import LocalAnswers, local_answers
 from gateway.config.rules import RuleSettings
-from gateway.requests.messages import turns_of
 from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
@@ -49,7 +48,7 @@ def verdict(**values: Any) -> Verdict:
 
 def asked(of: Verdict, rule: Rule = RULE, **fields: Any) -> LocalAnswers:
     request = parse_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}).encode())
-    return local_answers(request, turns_of(request.messages), [(rule, of)])
+    return local_answers(request, [(rule, of)])
 
 
 def calling(parameters: dict[str, Any]) -> dict[str, Any]:

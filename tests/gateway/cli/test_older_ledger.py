@@ -21,7 +21,6 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.discover.calls import KeptCalls
 from gateway.ledger.call_store import CallStore
-from gateway.requests.messages import turns_of
 from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
 from gateway.upstreams.base import Routes
@@ -130,15 +129,14 @@ def test_explain_leaves_it_as_it_is(
     request = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
     verdicts = [make_verdict(classifier="safe"), make_verdict("rate", classifier="bank")]
     pairs = [(rule, replace(verdict, windows_read=1)) for rule, verdict in zip(rules, verdicts, strict=True)]
-    turns = turns_of(request.messages)
     routes = Routes(loaded.settings.models)
-    says = standing(file, routes, request, turns, pairs).says
+    says = standing(file, routes, request, pairs).says
     assert set(says) == {"safety", "hours"}
     if lacks == "everything":
         assert not file.exists()
     else:
         with unchanged(file):
-            standing(file, routes, request, turns, pairs)
+            standing(file, routes, request, pairs)
 
 
 def test_discover_leaves_it_as_it_is(folder: Path) -> None:

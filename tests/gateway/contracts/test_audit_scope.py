@@ -12,7 +12,6 @@ from classifiers.runtime.runtime import key_of_version
 from classifiers.verdict import Verdict
 from gateway.config.rules import RuleSettings
 from gateway.contracts.audit_scope import scope
-from gateway.requests.messages import turns_of
 from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Rule
@@ -45,7 +44,7 @@ def key(
     messages = [{"role": "system", "content": system}, {"role": "user", "content": "x"}]
     body = json.dumps({"model": "m", "messages": messages, **fields}, indent=2 if spaced else None)
     request = parse_chat(body.encode())
-    return scope(of, SAID, request, turns_of(request.messages), sent_to).key
+    return scope(of, SAID, request, sent_to).key
 
 
 def schema(**more: Any) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def test_a_shape_that_cannot_be_decoded_is_a_shape_all_the_same(odd: str) -> Non
     def of(value: str) -> str:
         asked = f'"response_format":{{"type":"text","x":{value}}},"tools":[]'
         request = parse_chat(f'{{"model":"m","messages":[],{asked}}}'.encode())
-        return scope(RULE, SAID, request, [], "one/m").key
+        return scope(RULE, SAID, request, "one/m").key
 
     assert len({of(odd), of(f"[{odd}]"), key()}) == 3
 
@@ -103,7 +102,7 @@ def test_a_model_that_is_sent_elsewhere_is_another_contract() -> None:
 def test_a_version_that_is_tried_has_one_contract_whether_or_not_it_gives_a_verdict() -> None:
     request = parse_chat(b'{"model":"m","messages":[]}')
     said, late = replace(SAID, version="v2"), broken(key_of_version("shop", "v2"), "deadline", "v2")
-    assert scope(RULE, late, request, [], "one/m") == scope(RULE, said, request, [], "one/m")
+    assert scope(RULE, late, request, "one/m") == scope(RULE, said, request, "one/m")
 
 
 def test_what_says_no_more_than_the_usual_makes_no_other_contract() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.requests.messages import Turn, select, system_text, turns_of
+from gateway.requests.parse import parse_chat
 
 
 def turns(*messages: Any) -> list[Turn]:
@@ -80,10 +81,19 @@ def test_what_is_no_message_is_refused(message: Any) -> None:
     assert caught.value.message.startswith("messages: ")
 
 
-def test_messages_too_deep_or_with_a_broken_escape_are_refused() -> None:
-    for raw in (b'[{"role":"user","content":' + b"[" * 100_000, b'[{"role":"user","content":"\\ud800"}]'):
-        with pytest.raises(BadRequest):
-            turns_of(msgspec.Raw(raw))
+@pytest.mark.parametrize(
+    "messages",
+    [
+        b'[{"role":"user","content":' + b"[" * 900 + b"]" * 900 + b"}]",
+        b'[{"role":"user","odd":' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
+        b'[{"role":"user","content":"\\ud800"}]',
+        b'[{"role":"user","content":"\x01"}]',
+        b'[{"role":"user","odd":NaN}]',
+    ],
+)
+def test_messages_that_are_too_deep_or_no_json_are_refused(messages: bytes) -> None:
+    with pytest.raises(BadRequest):
+        _ = parse_chat(b'{"model":"m","messages":' + messages + b"}").turns
 
 
 CHAT = [

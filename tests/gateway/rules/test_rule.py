@@ -2,10 +2,13 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.requests.messages import Turn
+from gateway.requests.parse import parse_chat
 from gateway.rules.rule import Rule, matching
 
-TURNS = [Turn("system", ("Classify the support ticket.\nBe brief.",), False), Turn("user", ("hi",), False)]
+USER = b'{"role":"user","content":"hi"}'
+REQUEST = parse_chat(
+    b'{"model":"m","messages":[{"role":"system","content":"Classify the support ticket.\\nBe brief."},' + USER + b"]}"
+)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +28,15 @@ TURNS = [Turn("system", ("Classify the support ticket.\nBe brief.",), False), Tu
 )
 def test_all_that_is_given_must_hold(make_rule: Callable[..., Rule], settings: dict[str, object], met: bool) -> None:
     rule = make_rule(**settings)
-    assert matching([rule], "m", TURNS) == ([rule] if met else [])
+    assert matching([rule], REQUEST) == ([rule] if met else [])
 
 
 def test_a_glob_of_no_system_text(make_rule: Callable[..., Rule]) -> None:
-    assert matching([make_rule(system_glob="?*")], "m", TURNS[1:]) == []
-    assert len(matching([make_rule(system_glob="*")], "m", TURNS[1:])) == 1
+    bare = parse_chat(b'{"model":"m","messages":[' + USER + b"]}")
+    assert matching([make_rule(system_glob="?*")], bare) == []
+    assert len(matching([make_rule(system_glob="*")], bare)) == 1
 
 
 def test_rules_keep_their_order(make_rule: Callable[..., Rule]) -> None:
     rules = [make_rule(name=name) for name in "cab"]
-    assert [rule.name for rule in matching(rules, "m", TURNS)] == ["c", "a", "b"]
+    assert [rule.name for rule in matching(rules, REQUEST)] == ["c", "a", "b"]
