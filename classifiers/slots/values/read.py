@@ -1,13 +1,13 @@
-"""A slot's words → its value, by the slot's type.
+"""A slot's words → its value, by the slot's type. Pure.
 
-One of a policy's own values: by its name or another word for it, within a phrase or a slip of the keyboard away.
+An enum's value is found by its name or another word for it, within a phrase, or a slip of the keyboard away.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from difflib import SequenceMatcher, get_close_matches
+from difflib import get_close_matches
 
 import regex
 
@@ -18,91 +18,73 @@ from classifiers.slots.values.numbers import Value
 _ALIKE = 0.85
 _BETWEEN = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _LETTERS = regex.compile(r"(?<=\b\p{L})[./-](?=\p{L}\b)")
-"""Between single letters: N/A is no N and x-l no L."""
+"""What joins single letters: N/A is no N and x-l no L."""
 _STYLE = re.compile("[\ufe0e\ufe0f]")
 """What says how an emoji is drawn."""
 _NUMBERS = re.compile(r"\d+")
-_OTHERWISE = ("un", "in", "im", "il", "ir", "non", "dis", "bi", "semi")
-"""What makes a word say another thing than without it: unavailable, biweekly."""
 _NOT = re.compile(r"(?<!\S)(?:(?:no[nt]|without) (?:an? |the )?|(?:bi|semi|half) )$")
 
 
 def read_enum(text: str, values: Mapping[str, Sequence[str]]) -> str | None:
     """The policy's name for a value, or None. values: each name's other words.
 
-    Of several that a phrase holds at one place, the longest is meant; at several places none is (`inside or outside`).
-    What differs only in signs (`A+`, `A-`) is told apart where the text says no more, numbers have no slips (`room 103`
-    is not `room 102`), and what negates is none (`unavailable`, `non-refundable`, `without a terrace`), nor is what
-    comes half or twice as often (`biweekly`).
+    Of several names in a phrase, the longest at one place counts; names at several places have no value (`inside or
+    outside`), nor has a name behind `not` or `without`. Slips must keep numbers (`room 103` is not `room 102`) and
+    first letters (`unavailable` is not `available`).
     """
     pairs = [(word, name) for name, words in values.items() for word in (*words, name)]
-    whole = _of_one((_folded(word), name) for word, name in pairs)
-    if _folded(text) in whole:
-        return whole[_folded(text)]
-    names = _of_one((plain, name) for word, name in pairs for plain in {_plain(word), _spaced(word)} if plain)
-    said = _plain(text)
-    if said in names:
-        return names[said]
-    inside = [word for word in names if f" {word} " in f" {said} "]
-    if inside:
-        meant = {names[word] for word in _meant(inside, said)}
+    exact = _unique((_folded(word), name) for word, name in pairs)
+    if _folded(text) in exact:
+        return exact[_folded(text)]
+    names = _unique((plain, name) for word, name in pairs for plain in {_plain(word), _spaced(word)} if plain)
+    phrase = _plain(text)
+    if phrase in names:
+        return names[phrase]
+    contained = [word for word in names if f" {word} " in f" {phrase} "]
+    if contained:
+        meant = {names[word] for word in _affirmed(contained, phrase)}
         return meant.pop() if len(meant) == 1 else None
-    numbers = _NUMBERS.findall(said)
-    alike = [word for word in names if _NUMBERS.findall(word) == numbers and not _says_otherwise(word, said)]
-    near = get_close_matches(said, alike, n=1, cutoff=_ALIKE)
+    near = get_close_matches(phrase, [word for word in names if _may_be_slip(phrase, word)], n=1, cutoff=_ALIKE)
     return names[near[0]] if near else None
 
 
 def shared(values: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[str, ...]]:
-    """Words, as they are read, that stand for several values, so that nobody could tell which is meant, with these."""
-    found: dict[str, list[str]] = {}
+    """Words that stand for several values, with these."""
+    names: dict[str, list[str]] = {}
     for name, words in values.items():
         for word in {_folded(word) for word in (name, *words)}:
-            found.setdefault(word, []).append(name)
-    return {word: tuple(names) for word, names in found.items() if len(names) > 1}
+            names.setdefault(word, []).append(name)
+    return {word: tuple(several) for word, several in names.items() if len(several) > 1}
 
 
-def _meant(words: Iterable[str], said: str) -> list[str]:
-    """Those of some words that what is said holds by themselves, and not as a part of a longer one, without `not` or
-    the like before them."""
+def _affirmed(words: Iterable[str], phrase: str) -> list[str]:
+    """The words that stand in a phrase by themselves, not within a longer one of them and not behind `not`."""
     places = [
         (place.start(), place.end(), word)
         for word in words
-        for place in re.finditer(rf"(?<!\S){re.escape(word)}(?!\S)", said)
+        for place in re.finditer(rf"(?<!\S){re.escape(word)}(?!\S)", phrase)
     ]
-    found: list[str] = []
+    affirmed: list[str] = []
     last = 0
     for start, end, word in sorted(places, key=lambda place: (place[0], -place[1])):
-        if end > last and not _NOT.search(said[:start]):
-            found.append(word)
+        if end > last and not _NOT.search(phrase[:start]):
+            affirmed.append(word)
         last = max(last, end)
-    return found
+    return affirmed
 
 
-def _says_otherwise(one: str, other: str) -> bool:
-    """Whether one says another thing than the other, by a prefix, and is no slip of the keyboard."""
-    pairs = zip(one.split(), other.split(), strict=False) if one.count(" ") == other.count(" ") else [(one, other)]
-    return any(_is_prefixed(*pair) or _is_prefixed(*pair[::-1]) for pair in pairs)
+def _may_be_slip(phrase: str, word: str) -> bool:
+    """Whether numbers and the first letters of all words are the same."""
+    initials = [[part[0] for part in text.split()] for text in (phrase, word)]
+    return initials[0] == initials[1] and _NUMBERS.findall(phrase) == _NUMBERS.findall(word)
 
 
-def _is_prefixed(word: str, of: str) -> bool:
-    """Whether the word without a prefix is more like the other than with it."""
-    return any(
-        word.startswith(prefix) and _likeness(word.removeprefix(prefix), of) > max(_likeness(word, of), _ALIKE)
-        for prefix in _OTHERWISE
-    )
-
-
-def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other).ratio()
-
-
-def _of_one(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Words with the name that they stand for, without those that stand for two."""
-    found: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for word, name in pairs:
-        found.setdefault(word, set()).add(name)
-    return {word: next(iter(names)) for word, names in found.items() if len(names) == 1}
+        names.setdefault(word, set()).add(name)
+    return {word: next(iter(several)) for word, several in names.items() if len(several) == 1}
 
 
 def _folded(text: str) -> str:
@@ -114,7 +96,7 @@ def _plain(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    """`u k` of `U.K.`, as it is heard."""
+    """`u k` of `U.K.`, as it is pronounced."""
     return _BETWEEN.sub(" ", _folded(text)).strip()
 
 
@@ -156,11 +138,11 @@ def read_value(slot: Slot, raw: str, now: datetime, *, languages: Sequence[str] 
         case "money":
             return money.read(words, slot.currency)
         case "date":
-            told = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
-            return None if told is None else Value(value=told)
+            day = dates.read(words.strip(_AROUND), now.date(), day_first=_day_first(languages))
+            return None if day is None else Value(value=day)
         case "time":
-            at = times.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
-            return None if at is None else Value(value=at)
+            clock = times.read(words.strip(_AROUND), now, hours=slot.hours, day_first=_day_first(languages))
+            return None if clock is None else Value(value=clock)
 
 
 def _narrow(text: str) -> str:
@@ -177,16 +159,16 @@ def _narrowed(char: str) -> str:
 
 
 def _number(words: str, languages: Sequence[str]) -> Value | None:
-    found = numbers.read(words)
+    number = numbers.read(words)
     english = all(re.match(r"en(?![a-z])", language.casefold()) for language in languages)
-    if found is None or (not english and numbers.may_be_thousands(words, found)):
+    if number is None or (not english and numbers.may_be_thousands(words, number)):
         return None
-    return Value(value=int(found) if found == int(found) else float(found))
+    return Value(value=int(number) if number == int(number) else float(number))
 
 
 def _day_first(languages: Sequence[str]) -> bool | None:
-    told = {_is_day_first(language.casefold().replace("_", "-")) for language in languages}
-    return told.pop() if len(told) == 1 else None
+    ways = {_is_day_first(language.casefold().replace("_", "-")) for language in languages}
+    return ways.pop() if len(ways) == 1 else None
 
 
 def _is_day_first(tag: str) -> bool | None:
