@@ -199,7 +199,7 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
         if one.divided
     ]
     notes += [f"{one.name}: {', '.join(one.reserved)} became `other`" for one in drafts if one.reserved]
-    if written.beside:
+    if written.existing:
         notes.append(f"{folder / 'gateway.yaml'} is there already: copy the rules of {written.gateway} into it")
     return {
         "files": [str(file) for file in written.files],

@@ -1,9 +1,4 @@
-"""A record of any log as a request with its answer, and that as a call.
-
-One logged chat call, whichever log it stood in.
-
-A gateway's own ledger, as far as it keeps whole calls → a log.
-"""
+"""Logged chat calls: a request with its answer as one LoggedCall, and the calls that a gateway's own ledger keeps."""
 
 import json
 import math
@@ -12,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,17 +23,21 @@ from gateway.requests.messages import Turn, turns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCall:
-    """place: `file:line`; at: seconds since 1970, None where the log does not tell; model: as it was asked for;
-    fields: the request's top-level fields with their bytes; tokens: None where none are reported, cached ones a part of
-    the input; reported_usd: what the log itself says that it cost; spent_usd: what a gateway's ledger says that it
-    cost; message_bytes: of all messages, without images, audio and files."""
+    """One chat call from a log.
+
+    place: `file:line`. at: seconds since 1970, None where the log has no time. model: the name that was asked for.
+    fields: the other fields of the request, as JSON. completion: the answer's first choice.
+    input_tokens, output_tokens: None where the log has none; cached tokens are a part of the input.
+    reported_usd: the cost by the log itself; spent_usd: the cost by a gateway's ledger.
+    message_bytes: the length of all messages, without images, audio and files.
+    """
 
     place: str
     at: float | None
     model: str
     turns: tuple[Turn, ...]
     fields: Mapping[str, msgspec.Raw]
-    said: CompletionChoice
+    completion: CompletionChoice
     input_tokens: int | None = None
     cached_input_tokens: int = 0
     output_tokens: int | None = None
@@ -48,8 +48,11 @@ class LoggedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """calls: in the order of the log; skipped: why other records are no calls to learn from, with how many there are;
-    problems: what cannot be read, each with its file and line."""
+    """A log's calls in its order.
+
+    skipped: how many records are no calls to learn from, by the reason.
+    problems: what cannot be read, each with its file and line.
+    """
 
     calls: Sequence[LoggedCall]
     skipped: Counter[str] = field(default_factory=Counter)
@@ -74,7 +77,7 @@ _ESCAPE: Final = re.compile(
 
 
 class SkippedRecord(Exception):
-    """A record that is fine but no call to learn from; the message is the reason, as it is counted."""
+    """A sound record that is no call to learn from; the message is the reason, by which such records are counted."""
 
 
 class UnreadableRecord(Exception):
@@ -83,8 +86,8 @@ class UnreadableRecord(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """request: the body of a chat request; response: of its answer, the object or the text of a stream. The rest as
-    of a Call, where the log has it beside them."""
+    """The body of a chat request with that of its answer: an object, or the text of a stream. The other fields are as
+    in LoggedCall, where the log has them."""
 
     request: Mapping[str, Any]
     response: Any
@@ -97,7 +100,7 @@ class Exchange:
 
 
 def call_of(exchange: Exchange, place: str) -> LoggedCall:
-    """Raises SkippedRecord and UnreadableRecord."""
+    """An exchange as a call. Raises SkippedRecord and UnreadableRecord."""
     request = exchange.request
     if not isinstance(request.get("messages"), list):
         raise SkippedRecord(NOT_CHAT if request else NO_TEXT)
@@ -106,39 +109,33 @@ def call_of(exchange: Exchange, place: str) -> LoggedCall:
         turns = tuple(turns_of(messages))
     except BadRequest as error:
         raise UnreadableRecord(error.message) from error
-    said, usage = _said(exchange.response)
+    completion, usage = _completion(exchange.response)
     input_tokens = _count(usage.prompt_tokens) or exchange.input_tokens
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
     answered = exchange.response.get("model") if isinstance(exchange.response, dict) else None
-    model = exchange.model or str(request.get("model") or answered or "")
+    # the bytes of an image say nothing of its tokens
+    texts_only = any(turn.incomplete for turn in turns)
     return LoggedCall(
         place=place,
         at=exchange.at,
-        model=encodable(model),
+        model=encodable(exchange.model or str(request.get("model") or answered or "")),
         turns=turns,
         fields={name: msgspec.Raw(_encoded(value)) for name, value in request.items() if name != "messages"},
-        said=said,
+        completion=completion,
         input_tokens=input_tokens,
         cached_input_tokens=min(_count(cached) or 0, input_tokens or 0),
         output_tokens=_count(usage.completion_tokens) or exchange.output_tokens,
         reported_usd=exchange.reported_usd,
         spent_usd=exchange.spent_usd,
-        message_bytes=_size(messages, turns),
+        message_bytes=sum(len(text.encode()) for turn in turns for text in turn.texts) if texts_only else len(messages),
     )
 
 
-def _size(messages: msgspec.Raw, turns: Sequence[Turn]) -> int:
-    """The bytes of an image say nothing of its tokens: where there is one, those of the texts alone."""
-    if not any(turn.incomplete for turn in turns):
-        return len(messages)
-    return sum(len(text.encode()) for turn in turns for text in turn.texts)
-
-
-def _said(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
-    """The first choice, and the usage."""
+def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
+    """The first choice of an answer, and its usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
-        body = _ESCAPE.sub(_whole, encodable(response.removeprefix("\ufeff"))).encode()
+        body = _ESCAPE.sub(_whole_escape, encodable(response.removeprefix("\ufeff"))).encode()
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)
@@ -156,19 +153,19 @@ def _said(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
 
 
 def _encoded(value: Any) -> bytes:
-    """As JSON, with U+FFFD for what UTF-8 cannot hold, as training reads it."""
+    """A value as JSON, with U+FFFD for what UTF-8 cannot hold, as training reads it."""
     try:
         return chat.encode(value)
     except UnicodeEncodeError:
         return chat.encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
 
 
-def _whole(escape: re.Match[str]) -> str:
+def _whole_escape(escape: re.Match[str]) -> str:
     return "\\ufffd" if escape[1] else escape[0]
 
 
-def parsed(value: Any, name: str) -> Any:
-    """What may be JSON, or a text that is JSON or a stream; the latter stays one. Raises UnreadableRecord."""
+def json_value(value: Any, name: str) -> Any:
+    """A value that may be written as a text of JSON; the text of a stream stays one. Raises UnreadableRecord."""
     if not isinstance(value, str) or not value.strip() or _STREAM.search(value):
         return value
     try:
@@ -177,31 +174,31 @@ def parsed(value: Any, name: str) -> Any:
         raise UnreadableRecord(f"{name}: is text, but not JSON: {error}") from error
 
 
-def an_object(value: Any, name: str) -> Mapping[str, Any]:
-    """The same, where only an object will do; nothing is an empty one. Raises UnreadableRecord."""
-    found = parsed(value, name)
-    if not found:
-        return {}
-    if not isinstance(found, dict):
-        raise UnreadableRecord(f"{name}: must be an object, is {type(found).__name__}")
-    return found
+def json_object(value: Any, name: str) -> Mapping[str, Any]:
+    """An object, which may be written as a text of JSON; empty where there is none. Raises UnreadableRecord."""
+    parsed = json_value(value, name)
+    if parsed and not isinstance(parsed, dict):
+        raise UnreadableRecord(f"{name}: must be an object, is {type(parsed).__name__}")
+    return parsed or {}
 
 
 def seconds(value: Any, name: str) -> float | None:
-    """A time in ISO 8601 (UTC where it names no zone), or seconds since 1970, also in thousandths, millionths or
-    billionths. None where there is none, or one no later than 1970's first second, as of a clock that was not set.
-    Raises UnreadableRecord."""
+    """A time in ISO 8601 (UTC where it names no zone), or in seconds, milliseconds, microseconds or nanoseconds since
+    1970. None where there is none, or a clock that was not set gives 1970's first second or earlier.
+
+    Raises UnreadableRecord.
+    """
     if value is None or value == "":
         return None
     try:
         if isinstance(value, int | float):
             unit = next((unit for unit in _TIME_UNITS if abs(value) <= _LATEST_S * unit), 1)
-            found = datetime.fromtimestamp(value / unit, UTC)
+            time = datetime.fromtimestamp(value / unit, UTC)
         else:
-            found = datetime.fromisoformat(str(value).strip())
+            time = datetime.fromisoformat(str(value).strip())
     except (ValueError, OverflowError, OSError) as error:
         raise UnreadableRecord(f"{name}: {str(value)[:40]!r} is no time such as 2026-11-25T10:00:00Z") from error
-    at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    at = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     return at if at > 0 else None
 
 
@@ -211,16 +208,42 @@ def tokens(value: Any) -> int | None:
 
 
 def dollars(value: Any, *, scale: float = 1.0) -> float | None:
-    """An amount, in units of `scale` dollars, where it is one."""
+    """An amount in units of `scale` dollars, where it is one."""
     try:
-        found = float(value) * scale
+        usd = float(value) * scale
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return usd if math.isfinite(usd) else None
 
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else None
+
+
+class LogReading:
+    """What has been read of a log so far."""
+
+    def __init__(self) -> None:
+        self.calls: list[LoggedCall] = []
+        self.skipped: Counter[str] = Counter()
+        self.problems: list[str] = []
+
+    def take(self, place: str, make: Callable[[], Exchange | None]) -> bool:
+        """Takes a record; False where `make` gives nothing."""
+        try:
+            exchange = make()
+            if exchange is None:
+                return False
+            self.calls.append(call_of(exchange, place))
+        except SkippedRecord as reason:
+            self.skipped[str(reason)] += 1
+        except (UnreadableRecord, ValueError) as error:
+            self.problems.append(f"{place}: {error}")
+        return True
+
+    def log(self) -> Log:
+        """The log as far as it is read."""
+        return Log(calls=self.calls, skipped=self.skipped, problems=self.problems)
 
 
 _DATABASE = b"SQLite format 3\0"
@@ -233,38 +256,30 @@ def is_ledger(path: Path) -> bool:
 
 
 class KeptCalls:
-    """path: of a ledger's file, which must be there."""
+    """The whole calls that a gateway's ledger keeps. path: of the ledger's file, which must be there."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self, advance: Callable[[int], None]) -> Log:
-        """All calls. advance: told how many are read. Raises LedgerError."""
+        """All calls. advance: called with how many are read. Raises LedgerError."""
         store = CallStore(self._path, read_only=True)
         try:
             kept = store.calls()
         finally:
             store.close()
-        calls: list[LoggedCall] = []
-        skipped: Counter[str] = Counter()
-        problems: list[str] = []
-        for number, one in enumerate(kept, 1):
-            place = f"{self._path}:{one.request_id}"
-            try:
-                calls.append(call_of(_exchange(one), place))
-            except SkippedRecord as reason:
-                skipped[str(reason)] += 1
-            except (UnreadableRecord, ValueError) as error:
-                problems.append(f"{place}: {error}")
+        reading = LogReading()
+        for number, call in enumerate(kept, 1):
+            reading.take(f"{self._path}:{call.request_id}", partial(_exchange, call))
             if number % 1000 == 0:
                 advance(number)
-        return Log(calls=calls, skipped=skipped, problems=problems)
+        return reading.log()
 
 
 def _exchange(kept: KeptCall) -> Exchange:
     return Exchange(
-        request=an_object(kept.request.decode(errors="replace"), "request"),
-        response=parsed(kept.answer.decode("utf-8-sig", errors="replace"), "answer"),
+        request=json_object(kept.request.decode(errors="replace"), "request"),
+        response=json_value(kept.answer.decode("utf-8-sig", errors="replace"), "answer"),
         at=kept.at,
         model=kept.model,
         input_tokens=kept.input_tokens,

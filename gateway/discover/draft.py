@@ -1,8 +1,6 @@
-"""A finding as the files that take its calls over: policy, labelled rows, and a gateway with the rule. Pure.
+"""A finding as the files that take over its calls: policy, labelled rows, and a gateway file with the rule.
 
-Text as a scalar of YAML that this project's reader reads back as it was. Pure.
-
-Drafts written into a folder, beside a gateway file if there is one. Files that are there are never written over.
+The drafts go into a folder, next to a gateway file if there is one. Existing files are never overwritten.
 """
 
 import json
@@ -23,31 +21,8 @@ from gateway.requests.messages import system_text
 
 _PLAIN: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 _NOTHING: Final = frozenset({"null", "Null", "NULL"})
-_NAMED: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_VARIABLE: Final = "${"
-
-
-def scalar(text: str) -> str:
-    """A word as it stands, any other text in double quotes. `unwritable` texts cannot be values."""
-    if _PLAIN.fullmatch(text) and text not in _NOTHING:
-        return text
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def unwritable(text: str) -> bool:
-    """Whether the reader would refuse the text, or put a variable of the environment into it."""
-    return _VARIABLE in text or "\0" in text
-
-
-def _escaped(letter: str) -> str:
-    if letter in _NAMED:
-        return _NAMED[letter]
-    if letter == " " or (letter.isprintable() and letter != "\ufeff"):
-        return letter
-    code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
+GATEWAY: Final = "gateway.yaml"
+_SECOND_GATEWAY: Final = "discovered.yaml"
 _EXAMPLES = 2
 _USUAL_CHARS = range(8, 200)
 _GLOB_CHARS = 80
@@ -71,8 +46,11 @@ models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """policy, data: the texts of the files; rows: in the data; divided: inputs that got two answers equally often and
-    are left out; reserved: answers that are words of Offramp's own and mean `other` in the policy."""
+    """A finding's policy and data, each as the text of a file.
+
+    rows: in the data. divided: inputs that got two answers equally often and are left out. reserved: answers that are
+    words of Offramp's own and become `other` in the policy.
+    """
 
     name: str
     policy: str
@@ -82,18 +60,32 @@ class Draft:
     reserved: tuple[str, ...]
 
 
+def scalar(text: str) -> str:
+    """A text as a scalar that this project's YAML reader reads back: a plain word as it is, other text in quotes.
+    `unwritable` texts have none."""
+    if _PLAIN.fullmatch(text) and text not in _NOTHING:
+        return text
+    letters = json.dumps(text, ensure_ascii=False)
+    # YAML has JSON's escapes, but takes fewer signs unescaped
+    return "".join(sign if sign.isprintable() and sign != "\ufeff" else f"\\U{ord(sign):08x}" for sign in letters)
+
+
+def unwritable(text: str) -> bool:
+    """Whether the reader would refuse a text, or put a variable of the environment into it."""
+    return "${" in text or "\0" in text
+
+
 def draft(finding: Finding) -> Draft:
     """The policy of a finding without an obstacle, and its rows."""
     answers, divided = _answers(finding)
-    own = _own_words(finding)
-    labels = [name for name in finding.labels.names if name not in own]
-    by_label: dict[str, list[str]] = defaultdict(list)
+    own = tuple(filter(reserved, finding.labels.names))
+    by_label: dict[str, list[str]] = {name: [] for name in finding.labels.names}
     for text, label in answers.items():
         by_label[label].append(text)
     rows = [{"text": text, "label": OTHER if label in own else label} for text, label in answers.items()]
     return Draft(
         name=finding.name,
-        policy="\n".join(_policy(finding, labels, by_label, own)) + "\n",
+        policy="\n".join(_policy(finding, by_label, own)) + "\n",
         data="".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
         rows=len(rows),
         divided=divided,
@@ -102,62 +94,55 @@ def draft(finding: Finding) -> Draft:
 
 
 def gateway(findings: Sequence[Finding], systems: Sequence[str], *, models_dir: str = "../models") -> str:
-    """A whole gateway file with the rule of each. systems: all system prompts of the log, to tell theirs apart."""
-    models = [scalar(model) for model in dict.fromkeys(model for one in findings for model in one.models)]
-    if not all(one.models for one in findings):
+    """A gateway file with a rule for each finding. systems: all system prompts of the log, to tell theirs apart."""
+    models = [scalar(model) for model in dict.fromkeys(model for finding in findings for model in finding.models)]
+    if not all(finding.models for finding in findings):
         models.append(OTHER_MODELS)
     routes = "".join(f"  {model}: openai\n" for model in models)
-    rules = "\n".join(line for one in findings for line in _rule(one, systems))
+    rules = "\n".join(line for finding in findings for line in _rule(finding, systems))
     return f"{_HEAD.format(models_dir=scalar(models_dir))}{routes}rules:\n{rules}\n"
 
 
-def _own_words(finding: Finding) -> tuple[str, ...]:
-    return tuple(filter(reserved, finding.labels.names))
-
-
 def _answers(finding: Finding) -> tuple[Mapping[str, str], int]:
-    """By input that a rule reads whole, the answer that it mostly got; and how many inputs have none."""
+    """The most frequent answer to each input that a rule reads whole, and how many inputs have none."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     group = finding.group
-    for call, text, label in zip(group.calls, group.inputs, finding.labels.of, strict=True):
+    for call, text, label in zip(group.calls, group.inputs, finding.labels.by_call, strict=True):
         if label in finding.labels.names and text and not unread(call, group.reads):
             counts[text][str(label)] += 1
-    found, divided = {}, 0
-    for text, given in counts.items():
-        (label, most), *others = given.most_common(2)
-        if others and others[0][1] == most:
-            divided += 1
-        else:
-            found[text] = label
-    return found, divided
+    ranked = {text: given.most_common(2) for text, given in counts.items()}
+    answers = {text: top[0][0] for text, top in ranked.items() if len(top) == 1 or top[0][1] > top[1][1]}
+    return answers, len(ranked) - len(answers)
 
 
-def _policy(
-    finding: Finding, labels: Sequence[str], by_label: Mapping[str, Sequence[str]], own: Sequence[str]
-) -> Iterator[str]:
+def _policy(finding: Finding, texts: Mapping[str, Sequence[str]], own: Sequence[str]) -> Iterator[str]:
     models = finding.asked
     yield f"# Made by `offramp discover` from {finding.calls} calls; the labels are the answers of {scalar(models)}."
     yield "# A description in your own words under means: helps, and so do more examples."
     yield "version: 1"
     yield f"name: {finding.name}"
     yield "kind: intent"
-    yield f"about: {scalar(_safe(f'What {models} is asked to sort with one prompt, found in a log.'))}"
+    yield f"about: {_prose(f'What {models} is asked to sort with one prompt, found in a log.')}"
     yield "languages: any"
     yield "labels:"
-    for name in labels:
-        yield f"  {scalar(name)}:"
-        yield f"    means: {scalar(_safe(f'what {models} calls {name}'))}"
-        if examples := _typical(by_label[name]):
-            yield "    examples:"
-            yield from (f"      - {scalar(text)}" for text in examples)
+    for name in finding.labels.names:
+        if name not in own:
+            yield f"  {scalar(name)}:"
+            yield f"    means: {_prose(f'what {models} calls {name}')}"
+            if examples := _typical(texts[name]):
+                yield "    examples:"
+                yield from (f"      - {scalar(text)}" for text in examples)
     if own:
-        named = " or ".join(own)
-        yield f"other: {scalar(_safe(f'what {models} calls {named}'))}"
+        yield f"other: {_prose(f'what {models} calls ' + ' or '.join(own))}"
     yield f"data: data/{finding.name}.jsonl"
 
 
+def _prose(text: str) -> str:
+    return scalar(text.replace("${", "$ {").replace("\0", ""))
+
+
 def _typical(texts: Sequence[str]) -> list[str]:
-    """Inputs of a usual length that a value of YAML can hold."""
+    """Inputs of a usual length that YAML can hold."""
     fitting = [text for text in texts if len(text) in _USUAL_CHARS and not unwritable(text)]
     middle = sorted(fitting, key=lambda text: (len(text), text))
     start = max(0, (len(middle) - _EXAMPLES) // 2)
@@ -213,55 +198,44 @@ def _literal(text: str) -> str:
 
 
 def _glob(system: str, others: Sequence[str], *, exact: bool) -> str:
-    """A glob for a system prompt: its beginning, as far as tells it from the others; empty where there is none."""
+    """A glob for a system prompt: as much of its beginning as tells it from the others; empty where there is none."""
     text = system.partition("\0")[0].strip()
     if not text:
         return ""
     lead = "*" if system[0].isspace() else ""
     for length in (*range(_GLOB_CHARS, len(text), _GLOB_CHARS), len(text)):
         whole = exact and length >= len(text) and text == system
-        found = lead + _SPECIAL.sub(r"[\g<0>]", text[:length].rstrip()) + ("" if whole else "*")
-        if not any(fnmatchcase(other, found) for other in others):
+        glob = lead + _SPECIAL.sub(r"[\g<0>]", text[:length].rstrip()) + ("" if whole else "*")
+        if not any(fnmatchcase(other, glob) for other in others):
             break
-    return found
+    return glob
 
 
-def _safe(text: str) -> str:
-    return text.replace("${", "$ {").replace("\0", "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFiles:
+    """policies: the files to train. gateway: the file with the rules. files: all. existing: whether there was a
+    gateway file already, into which the rules are to be copied."""
 
-
-GATEWAY: Final = "gateway.yaml"
-_BESIDE = "discovered.yaml"
+    policies: tuple[Path, ...]
+    gateway: Path
+    files: tuple[Path, ...]
+    existing: bool
 
 
 class Occupied(Exception):
     """A file that would be written is there already; the message names it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenFile:
-    """policies: the files to train; gateway: the file with the rules; files: all; beside: whether there was a gateway
-    file already, into which the rules are to be copied."""
-
-    policies: tuple[Path, ...]
-    gateway: Path
-    files: tuple[Path, ...]
-    beside: bool
-
-
-def write(folder: Path, drafts: Sequence[Draft], gateway: str) -> WrittenFile:
-    """Raises Occupied, before anything is written, and OSError."""
-    beside = (folder / GATEWAY).exists()
-    file = folder / (_BESIDE if beside else GATEWAY)
-    texts = {file: gateway}
-    for one in drafts:
-        texts[folder / "policies" / f"{one.name}.yaml"] = one.policy
-        texts[folder / "policies" / "data" / f"{one.name}.jsonl"] = one.data
-    there = [str(path) for path in texts if path.exists()]
-    if there:
-        raise Occupied(f"{', '.join(there)}: there already; nothing was written. Name another folder, or move it")
+def write(folder: Path, drafts: Sequence[Draft], gateway: str) -> WrittenFiles:
+    """Writes drafts and a gateway file. Raises Occupied, before anything is written, and OSError."""
+    existing = (folder / GATEWAY).exists()
+    file = folder / (_SECOND_GATEWAY if existing else GATEWAY)
+    policies = {folder / "policies" / f"{draft.name}.yaml": draft.policy for draft in drafts}
+    data = {folder / "policies" / "data" / f"{draft.name}.jsonl": draft.data for draft in drafts}
+    texts = {file: gateway, **policies, **data}
+    if occupied := [str(path) for path in texts if path.exists()]:
+        raise Occupied(f"{', '.join(occupied)}: there already; nothing was written. Name another folder, or move it")
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    policies = tuple(path for path in texts if path.suffix == ".yaml" and path.parent.name == "policies")
-    return WrittenFile(policies=policies, gateway=file, files=tuple(texts), beside=beside)
+    return WrittenFiles(policies=tuple(policies), gateway=file, files=tuple(texts), existing=existing)

@@ -1,11 +1,11 @@
-"""A log's groups with their figures, the one that saves most first."""
+"""A log's groups of calls with their figures, ranked by what a classifier would save."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 from gateway.answers.format import ToolCall as FunctionCall
@@ -34,63 +34,26 @@ if TYPE_CHECKING:
     from classifiers.encoder.session import Encoder
 
 _WORD = re.compile(r"[a-z0-9]+")
-_SAYS_LITTLE: Final = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "be",
-        "by",
-        "for",
-        "from",
-        "given",
-        "i",
-        "in",
-        "into",
-        "is",
-        "it",
-        "message",
-        "messages",
-        "of",
-        "on",
-        "or",
-        "please",
-        "text",
-        "that",
-        "the",
-        "these",
-        "this",
-        "to",
-        "user",
-        "users",
-        "with",
-        "you",
-        "your",
-        "assistant",
-        "helpful",
-        "following",
-        "one",
-        "only",
-        "answer",
-    ]
-)
+_SAYS_LITTLE: Final = frozenset([
+    "a", "an", "and", "answer", "are", "as", "assistant", "be", "by", "following", "for", "from", "given", "helpful",
+    "i", "in", "into", "is", "it", "message", "messages", "of", "on", "one", "only", "or", "please", "text", "that",
+    "the", "these", "this", "to", "user", "users", "with", "you", "your",
+])  # fmt: skip
 _NAME_WORDS = 3
 _LONGEST_NAME = 40
 
 Advance = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and in all."""
+"""Called with the step, how much of it is done, and the whole of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A group, what its calls cost, and how far a classifier could stand in.
+    """A group, what its calls cost, and how far a classifier could answer them.
 
-    models: as far as the log names them; month: how many times the log's period goes into 30 days, None where it has no
-    times; chars: the median length of an answer; bits: the entropy of the answers; obstacle: why it is not replaceable;
-    givable: the share of calls that are read whole and whose shape can be met; agreement: None where there is an
-    obstacle.
+    models: as far as the log names them. month: how many times the log's period goes into 30 days, None where it has
+    no times. chars: the median length of an answer. bits: the entropy of the answers.
+    obstacle: why it is not replaceable. givable: the share of calls that a rule reads whole and can answer in their
+    format. agreement: None where there is an obstacle.
     """
 
     name: str
@@ -108,6 +71,7 @@ class Finding:
 
     @property
     def calls(self) -> int:
+        """How many there are."""
         return len(self.group.calls)
 
     @property
@@ -117,83 +81,74 @@ class Finding:
 
     @property
     def saved_share(self) -> float:
-        """Of its calls that would be answered here under the bound."""
+        """The share of its calls that would be answered locally under the bound."""
         return self.agreement.answered * self.givable if self.agreement else 0.0
 
     @property
     def replaceability(self) -> float:
-        """From 0 to 1, to rank by: what a bound would let through; where none holds yet, how much agrees beyond the
-        most frequent answer, at a tenth of its weight."""
+        """From 0 to 1, to rank by: the share under the bound; or a tenth of the agreement beyond that of the most
+        frequent answer, where no bound holds yet."""
         if self.agreement is None:
             return 0.0
-        counts = Counter(label for label in self.labels.of if label is not None)
+        counts = Counter(label for label in self.labels.by_call if label is not None)
         usual = max(counts.values(), default=0) / max(self.calls, 1)
         beyond = max(0.0, (self.agreement.low - usual) / (1 - usual)) if usual < 1 else 0.0
         return max(self.saved_share, 0.1 * beyond)
 
 
 def look(calls: Sequence[LoggedCall], prices: PriceTable, *, period: float | None = None) -> list[Finding]:
-    """What shows without a model. period: of the log in seconds, where its times do not tell."""
+    """The findings as far as they need no model. period: of the log in seconds, where it has no times."""
     length = period or period_s(calls)
-    names: set[str] = set()
-    found = []
+    findings: dict[str, Finding] = {}
     for group in groups(calls):
-        labels = labels_of([call.said for call in group.calls], group.inputs)
+        labels = labels_of([call.completion for call in group.calls], group.inputs)
         hindrance = obstacle(group, labels)
-        name = _free(name_of(group, labels), names)
-        names.add(name)
-        found.append(
-            Finding(
-                name=name,
-                group=group,
-                labels=labels,
-                models=tuple(
-                    model
-                    for model, _ in Counter(call.model for call in group.calls if call.model.strip()).most_common()
-                ),
-                spend=spend(group.calls, prices),
-                month=MONTH_S / length if length else None,
-                chars=answer_chars(group.calls),
-                bits=entropy(labels.of),
-                consistency=consistency(group.inputs, labels.of),
-                obstacle=hindrance,
-                givable=givable(group, labels)[0] if hindrance is None else 0.0,
-            )
+        name = _free(name_of(group, labels), findings)
+        models = Counter(call.model for call in group.calls if call.model.strip())
+        findings[name] = Finding(
+            name=name,
+            group=group,
+            labels=labels,
+            models=tuple(model for model, _ in models.most_common()),
+            spend=spend(group.calls, prices),
+            month=MONTH_S / length if length else None,
+            chars=answer_chars(group.calls),
+            bits=entropy(labels.by_call),
+            consistency=consistency(group.inputs, labels.by_call),
+            obstacle=hindrance,
+            givable=givable(group, labels)[0] if hindrance is None else 0.0,
         )
-    return ranked(found)
+    return ranked(findings.values())
 
 
 def measure(finding: Finding, encoder: "Encoder", *, bound: float, seed: int, advance: Advance) -> Finding:
-    """The finding with its agreement, where nothing stands in the way."""
+    """The finding with its agreement, where it has no obstacle."""
     if finding.obstacle is not None:
         return finding
-    told = partial(advance, f"{finding.name}: agreement")
     group, labels = finding.group, finding.labels
     # by what a rule reads whole; how many these are, `givable` tells
-    read = [place for place, call in enumerate(group.calls) if not unread(call, group.reads)]
-    inputs = [group.inputs[place] for place in read]
-    labels = replace(labels, of=tuple(labels.of[place] for place in read))
-    pairs = pairs_of(inputs, labels, encoder, seed=seed, advance=told)
+    read = [index for index, call in enumerate(group.calls) if not unread(call, group.reads)]
+    inputs = [group.inputs[index] for index in read]
+    labels = replace(labels, by_call=tuple(labels.by_call[index] for index in read))
+    pairs = pairs_of(inputs, labels, encoder, seed=seed, advance=partial(advance, f"{finding.name}: agreement"))
     return replace(finding, agreement=agreement_of(pairs, bound=bound))
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """By spend times replaceability, then by spend, then by calls."""
-    return sorted(findings, key=lambda one: (-one.spend.usd * one.replaceability, -one.spend.usd, -one.calls))
+    return sorted(findings, key=lambda item: (-item.spend.usd * item.replaceability, -item.spend.usd, -item.calls))
 
 
-def _free(name: str, taken: Collection[str]) -> str:
-    """The name, with the first number behind it that makes it another than those."""
-    numbered = (f"{name}-{number}" for number in count(2))
-    return name if name not in taken else next(one for one in numbered if one not in taken)
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, or the name with the first number that makes it unique."""
+    candidates = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def name_of(group: Group, labels: Labels) -> str:
-    """A name for a policy: of the function or field that takes the label, else of the prompt's first telling words."""
-    parts: list[str] = []
-    shape = group.shape
-    if not isinstance(shape, Unsupported) and isinstance(shape.shape, FunctionCall):
-        parts.append(shape.shape.name)
+    """A policy's name: of the function or field that takes the label, or else the prompt's first telling words."""
+    shape = None if isinstance(group.shape, Unsupported) else group.shape.shape
+    parts = [shape.name] if isinstance(shape, FunctionCall) else []
     if labels.field:
         parts.append(labels.field)
     prompt = "" if parts else f"{group.system or ''} {group.frame.before} {group.frame.after}"

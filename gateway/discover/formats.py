@@ -1,28 +1,19 @@
-"""OpenAI's own forms: pairs of request and response, chats that end with the answer, stored completions.
+"""The log formats that `offramp discover` reads, as one table of field names.
 
-Pairs: `{"request": …, "response": …}` (also `input` and `output`), each a body or an object with a `body`. Chats:
-`{"messages": [… , {"role": "assistant", …}]}`, as for fine-tuning and distillation. Stored completions: an object
-`chat.completion` with the `messages` (or `input_messages`, `input`) that it answers. A batch's two files are joined
-by `custom_id`; that needs both, so it is done in `batch`.
-
-Lines of batches, joined by `custom_id` once all files are read. It is unique within one batch only.
-
-Helicone's export (`npx @helicone/export --include-body --format jsonl`), or its API's answer: HeliconeRequest
-objects. Without `--include-body` the bodies are links, and there is nothing to learn from. `cost` is in dollars.
-
-LiteLLM: rows of its table LiteLLM_SpendLogs (as JSON), and the payloads that its S3 and GCS loggers write.
-
-The prompt is in `proxy_server_request` or `messages`, the answer in `response`; both only where
-`store_prompts_in_spend_logs` is set. `spend` and `response_cost` are dollars.
-
-Portkey's log export (JSONL). Which fields a line has is chosen at the export: `request`, `response` and `created_at`
-are needed here, `ai_model`, `req_units`, `res_units` and `cost` (in cents) help. Older exports name the first two
-`request.body` and `response.body`; names may be in capitals.
+- Helicone's export (`npx @helicone/export --include-body --format jsonl`) and its API's answers. Without
+  `--include-body` the bodies are links, and there is nothing to learn from.
+- LiteLLM: rows of its table LiteLLM_SpendLogs as JSON, and the payloads of its S3 and GCS loggers. Texts are there only
+  with `store_prompts_in_spend_logs`.
+- Portkey's log export (JSONL). The exporter chooses the fields; `request`, `response` and `created_at` are needed.
+  Older exports call the first two `request.body` and `response.body`; names may be in capitals.
+- OpenAI: pairs of request and response, chats that end with the answer, and stored completions.
+- OpenAI's batches: two files whose lines are joined by `custom_id`, which is unique within one batch only.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.discover.calls import (
@@ -34,31 +25,231 @@ from gateway.discover.calls import (
     NOT_CHAT,
     Exchange,
     SkippedRecord,
-    an_object,
     dollars,
-    parsed,
+    json_object,
+    json_value,
     seconds,
     tokens,
 )
 
 Line = Mapping[str, Any]
+Names = tuple[str, ...]
+Skip = tuple[Names, Callable[[Any], bool], str]
+"""Fields, a test of the first that is filled, and why a record is skipped that passes it."""
 
+_LINKS: Final = "bodies are links only: export with --include-body"
 _NO_REQUEST: Final = "batch answers without their request: name the batch's input file too"
 _NO_RESPONSE: Final = "batch requests without their answer: name the batch's output file too"
 _AMBIGUOUS: Final = (
     "batch answers whose custom_id stands in more than one batch: read one batch at a time, or give each its own ids"
 )
+_NO_REFERENCE: Final = "00000000-0000-0000-0000-000000000000"
+_PROMPTS: Final = ("messages", "input_messages", "input")
+
+
+def _failed(status: Any) -> bool:
+    """Below 0 are Helicone's own: timed out, pending, cancelled, held for a threat."""
+    return (isinstance(status, int | float) and status < 0) or not 200 <= (tokens(status) or 200) < 300
+
+
+def _no_chat(url: Any) -> bool:
+    return "/chat/completions" not in str(url) and "/deployments/" not in str(url)
+
+
+def _litellm(record: Line) -> Line:
+    """The request as the proxy got it, or put together from its parts."""
+    request = json_object(record.get("proxy_server_request"), "proxy_server_request")
+    if not request.get("messages"):
+        options = json_object(record.get("model_parameters"), "model_parameters")
+        messages = json_value(record.get("messages"), "messages")
+        request = {**options, "messages": messages} if messages else {}
+    return {**record, "proxy_server_request": request}
+
+
+def _stored(record: Line) -> Line:
+    """A stored completion holds the messages that it answers."""
+    messages = next((record[name] for name in _PROMPTS if isinstance(record.get(name), list)), None)
+    if not isinstance(record.get("choices"), list) or messages is None:
+        return {}
+    return {"request": {**record, "messages": messages}, "response": record}
+
+
+def _chat(record: Line) -> Line:
+    """The last message of a chat is the answer."""
+    if not isinstance(record.get("messages"), list):
+        return {}
+    *messages, last = record["messages"] or [None]
+    if not isinstance(last, dict) or last.get("role") != "assistant":
+        raise SkippedRecord(NO_ANSWER)
+    finish = "tool_calls" if last.get("tool_calls") else "stop"
+    response = {"choices": [{"index": 0, "message": last, "finish_reason": finish}]}
+    return {"request": {**record, "messages": messages}, "response": response, "created": record.get("created")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFormat:
+    """Where the records of one log keep the parts of a call. Of several names the first filled field counts.
+
+    signs: a record of this format has a field of each set.
+    rewrite: gives a record the fields named here; it is empty where the record is of another format after all.
+    missing: the reason to skip a record without request or response. truncated: a word that marks a cut text.
+    dollars: the worth of one unit of `cost`.
+    """
+
+    signs: tuple[frozenset[str], ...]
+    skips: tuple[Skip, ...] = ()
+    rewrite: Callable[[Line], Line] = dict
+    request: Names = ("request",)
+    response: Names = ("response",)
+    missing: str = ""
+    truncated: str = ""
+    time: Names = ("created_at", "timestamp", "created", "at", "response.created")
+    model: Names = ("request.model",)
+    input_tokens: Names = ()
+    output_tokens: Names = ()
+    cost: Names = ()
+    dollars: float = 1.0
+
+
+_PAIR: Final = LogFormat(signs=(frozenset({"request"}), frozenset({"response"})))
+FORMATS: Final = (
+    LogFormat(  # Helicone
+        signs=(frozenset({"request_created_at"}), frozenset({"request_body", "signed_body_url"})),
+        skips=(
+            (("response_status",), _failed, FAILED),
+            (("cache_reference_id",), lambda key: key != _NO_REFERENCE, CACHED),
+            (("request_path",), _no_chat, NOT_CHAT),
+        ),
+        request=("request_body",),
+        response=("response_body",),
+        missing=_LINKS,
+        time=("request_created_at",),
+        model=("request.model", "request_model", "model"),
+        input_tokens=("prompt_tokens",),
+        output_tokens=("completion_tokens",),
+        cost=("cost", "costUSD"),
+    ),
+    LogFormat(  # LiteLLM
+        signs=(frozenset({"call_type"}), frozenset({"spend", "response_cost"})),
+        skips=(
+            (("call_type",), lambda kind: kind not in ("completion", "acompletion"), NOT_CHAT),
+            (("status",), lambda status: status == "failure", FAILED),
+            (("cache_hit",), lambda hit: str(hit).lower() == "true", CACHED),
+        ),
+        rewrite=_litellm,
+        request=("proxy_server_request",),
+        missing=NO_TEXT,
+        truncated="litellm_truncated",
+        time=("startTime",),
+        model=("model_group", "request.model", "model"),
+        input_tokens=("prompt_tokens",),
+        output_tokens=("completion_tokens",),
+        cost=("spend", "response_cost"),
+    ),
+    LogFormat(  # Portkey
+        signs=(frozenset({"ai_model", "ai_org", "ai_provider", "req_units", "res_units"}),),
+        skips=(
+            (("response_status_code", "status_code"), _failed, FAILED),
+            (("is_success",), lambda success: str(success).lower() in ("0", "false"), FAILED),
+            (("request_url",), _no_chat, NOT_CHAT),
+        ),
+        request=("request", "request.body"),
+        response=("response", "response.body"),
+        missing=NO_TEXT,
+        time=("created_at",),
+        model=("request.model", "ai_model"),
+        input_tokens=("req_units", "request_tokens"),
+        output_tokens=("res_units", "response_tokens"),
+        cost=("cost",),
+        dollars=0.01,
+    ),
+    _PAIR,
+    LogFormat(signs=(frozenset({"input"}), frozenset({"output"})), request=("input",), response=("output",)),
+    LogFormat(signs=(frozenset({"choices"}), frozenset(_PROMPTS)), rewrite=_stored),
+    LogFormat(signs=(frozenset({"messages"}),), rewrite=_chat),
+)
+
+
+def exchange_of(record: Line) -> Exchange | None:
+    """A record by the first format that fits; None where none does. Raises SkippedRecord and UnreadableRecord."""
+    # some exports write their fields' names in capitals
+    record = {**{name.lower(): value for name, value in record.items()}, **record}
+    for form in FORMATS:
+        if any(record.keys().isdisjoint(sign) for sign in form.signs):
+            continue
+        for names, refuses, reason in form.skips:
+            value = _first(record, names)
+            if value is not None and refuses(value):
+                raise SkippedRecord(reason)
+        if fields := form.rewrite(record):
+            return _exchange(fields, form)
+    return None
+
+
+def _exchange(record: Line, form: LogFormat) -> Exchange:
+    request = json_object(_body(record, form.request), form.request[0])
+    response = _body(record, form.response)
+    if form.missing and not (request and response):
+        raise SkippedRecord(form.missing)
+    if form.truncated and form.truncated in json.dumps([request["messages"], response]):
+        raise SkippedRecord(CUT)
+    parts = {**record, "request": request, "response": response}
+    times = (seconds(_first(parts, (name,)), name) for name in form.time)
+    return Exchange(
+        request=request,
+        response=response,
+        at=next((at for at in times if at is not None), None),
+        model=str(_first(parts, form.model) or ""),
+        input_tokens=tokens(_first(parts, form.input_tokens)),
+        output_tokens=tokens(_first(parts, form.output_tokens)),
+        reported_usd=dollars(_first(parts, form.cost), scale=form.dollars),
+    )
+
+
+def _first(record: Line, names: Names) -> Any:
+    """The first of the fields that is filled. `request.model` may be a name, or a field of a field."""
+    for name in names:
+        outer, _, inner = name.partition(".")
+        held = record.get(outer)
+        value = held.get(inner) if inner and name not in record and isinstance(held, dict) else record.get(name)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def _body(record: Line, names: Names) -> Any:
+    """A body, also where it stands in an object with a status. Raises SkippedRecord and UnreadableRecord."""
+    value = json_value(_first(record, names), names[0])
+    if isinstance(value, dict) and "body" in value:
+        if _failed(value.get("status_code")):
+            raise SkippedRecord(FAILED)
+        return json_value(value["body"], f"{names[0]}.body")
+    return value
+
+
+def is_batch(record: Line) -> bool:
+    """Whether a record is a line of a batch's input or output file."""
+    return "custom_id" in record and ("body" in record or "response" in record)
+
+
+def of_batch(asked: Line, answered: Line) -> Exchange:
+    """A line of a batch's input file and one of its output. Raises SkippedRecord and UnreadableRecord."""
+    if _no_chat(asked.get("url") or "/v1/chat/completions"):
+        raise SkippedRecord(NOT_CHAT)
+    if answered.get("error"):
+        raise SkippedRecord(FAILED)
+    return _exchange({"request": asked["body"], "response": answered.get("response")}, _PAIR)
 
 
 class Batches:
-    """The lines so far, each waiting for its other half."""
+    """The lines of batches so far, each waiting for its other half."""
 
     def __init__(self) -> None:
         self._asked: dict[str, list[Line]] = defaultdict(list)
         self._answered: dict[str, dict[str, tuple[str, Line]]] = defaultdict(dict)
 
     def take(self, place: str, line: Line) -> None:
-        """A line of an input or an output file. An answer that is there again, in a copy of its file, counts once."""
+        """Takes a line of an input or output file. An answer that is there twice counts once."""
         name = str(line["custom_id"])
         if "body" in line:
             self._asked[name].append(line)
@@ -66,206 +257,14 @@ class Batches:
             self._answered[name].setdefault(json.dumps(line, sort_keys=True), (place, line))
 
     def joined(self, skipped: Counter[str]) -> Iterator[tuple[str, Line, Line]]:
-        """(the answer's place, request, answer) of all that certainly belong together; skipped counts the others."""
+        """Gives (place of the answer, request, answer) of all that certainly belong together; counts the others."""
         for name, answers in self._answered.items():
             requests = self._asked.get(name, [])
             if not requests:
                 skipped[_NO_REQUEST] += len(answers)
-            elif len(answers) > len(requests) or any(one != requests[0] for one in requests):
+            elif len(answers) > len(requests) or any(other != requests[0] for other in requests):
                 skipped[_AMBIGUOUS] += len(answers)
             else:
                 yield from ((place, requests[0], answer) for place, answer in answers.values())
         if unanswered := len(self._asked.keys() - self._answered.keys()):
             skipped[_NO_RESPONSE] += unanswered
-
-
-_LINKS = "bodies are links only: export with --include-body"
-_NO_REFERENCE: Final = (None, "", "00000000-0000-0000-0000-000000000000")
-"""Instead of the request whose answer was taken from the cache."""
-
-
-def is_helicone(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of Helicone."""
-    return "request_created_at" in record and ("request_body" in record or "signed_body_url" in record)
-
-
-def of_helicone(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    if _failed(record.get("response_status")):
-        raise SkippedRecord(FAILED)
-    if record.get("cache_reference_id") not in _NO_REFERENCE:
-        raise SkippedRecord(CACHED)
-    if "/chat/completions" not in str(record.get("request_path") or "/chat/completions"):
-        raise SkippedRecord(NOT_CHAT)
-    request, response = an_object(record.get("request_body"), "request_body"), record.get("response_body")
-    if "messages" not in request or not response:
-        raise SkippedRecord(_LINKS if record.get("signed_body_url") else NOT_CHAT)
-    cost = record.get("cost") if record.get("cost") is not None else record.get("costUSD")
-    return Exchange(
-        request=request,
-        response=parsed(response, "response_body"),
-        at=seconds(record.get("request_created_at"), "request_created_at"),
-        model=str(request.get("model") or record.get("request_model") or record.get("model") or ""),
-        input_tokens=tokens(record.get("prompt_tokens")),
-        output_tokens=tokens(record.get("completion_tokens")),
-        reported_usd=dollars(cost),
-    )
-
-
-def _failed(status: Any) -> bool:
-    """Below 0 are Helicone's own: timed out, pending, cancelled, held for a threat."""
-    own = isinstance(status, int | float) and status < 0
-    return own or not 200 <= (tokens(status) or 200) < 300
-
-
-_CHAT: Final = frozenset({"completion", "acompletion", ""})
-_CUT: Final = "litellm_truncated"
-
-
-def is_litellm(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of LiteLLM."""
-    return "call_type" in record and ("spend" in record or "response_cost" in record)
-
-
-def of_litellm(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    if str(record["call_type"]) not in _CHAT:
-        raise SkippedRecord(NOT_CHAT)
-    if record.get("status") == "failure":
-        raise SkippedRecord(FAILED)
-    if str(record.get("cache_hit")).lower() == "true":
-        raise SkippedRecord(CACHED)
-    request = dict(an_object(record.get("proxy_server_request"), "proxy_server_request"))
-    if not request.get("messages"):
-        parameters = an_object(record.get("model_parameters"), "model_parameters")
-        request = {**parameters, "messages": parsed(record.get("messages"), "messages")}
-    response = parsed(record.get("response"), "response")
-    if not request["messages"] or not response:
-        raise SkippedRecord(NO_TEXT)
-    if _CUT in json.dumps(request["messages"]) or _CUT in json.dumps(response):
-        raise SkippedRecord(CUT)
-    return Exchange(
-        request=request,
-        response=response,
-        at=seconds(record.get("startTime"), "startTime"),
-        model=str(record.get("model_group") or request.get("model") or record.get("model") or ""),
-        input_tokens=tokens(record.get("prompt_tokens")),
-        output_tokens=tokens(record.get("completion_tokens")),
-        reported_usd=dollars(record.get("spend", record.get("response_cost"))),
-    )
-
-
-_PAIRS: Final = (("request", "response"), ("input", "output"))
-_PROMPTS: Final = ("messages", "input_messages", "input")
-
-
-def is_pair(record: Mapping[str, Any]) -> bool:
-    """Whether a record holds a request and its response."""
-    return any(one in record and other in record for one, other in _PAIRS)
-
-
-def of_pair(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    one, other = next(pair for pair in _PAIRS if pair[0] in record and pair[1] in record)
-    at = next((record[name] for name in ("created_at", "timestamp", "created", "at") if record.get(name)), None)
-    return _exchange(body(record[one], one), body(record[other], other), seconds(at, "created_at"))
-
-
-def is_stored(record: Mapping[str, Any]) -> bool:
-    """Whether a record is a completion with what it answers."""
-    return isinstance(record.get("choices"), list) and any(isinstance(record.get(name), list) for name in _PROMPTS)
-
-
-def of_stored(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    messages = next(record[name] for name in _PROMPTS if isinstance(record.get(name), list))
-    shape = ("response_format", "tools", "tool_choice", "functions", "function_call", "max_tokens", "stop")
-    request = {
-        "messages": messages,
-        "model": record.get("model"),
-        **{key: record[key] for key in shape if key in record},
-    }
-    return _exchange(request, record, None)
-
-
-def is_chat(record: Mapping[str, Any]) -> bool:
-    """Whether a record is messages whose last is the answer."""
-    return isinstance(record.get("messages"), list)
-
-
-def of_chat(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord."""
-    *messages, last = record["messages"] or [None]
-    if not isinstance(last, dict) or last.get("role") != "assistant":
-        raise SkippedRecord(NO_ANSWER)
-    finish = "tool_calls" if last.get("tool_calls") else "stop"
-    response = {"choices": [{"index": 0, "message": last, "finish_reason": finish}]}
-    return _exchange({**record, "messages": messages}, response, seconds(record.get("created"), "created"))
-
-
-def is_batch(record: Mapping[str, Any]) -> bool:
-    """Whether a record is a line of a batch's input or output file."""
-    return "custom_id" in record and ("body" in record or "response" in record)
-
-
-def of_batch(asked: Mapping[str, Any], answered: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    if not str(asked.get("url") or "/v1/chat/completions").endswith("/chat/completions"):
-        raise SkippedRecord(NOT_CHAT)
-    response = an_object(answered.get("response"), "response")
-    if answered.get("error") or response.get("status_code", 200) != 200:
-        raise SkippedRecord(FAILED)
-    return _exchange(an_object(asked["body"], "body"), an_object(response.get("body"), "response.body"), None)
-
-
-def body(value: Any, name: str) -> Any:
-    """A body, also where it stands in an object with a status. Raises SkippedRecord and UnreadableRecord."""
-    found = parsed(value, name)
-    if isinstance(found, dict) and "body" in found:
-        if not 200 <= (tokens(found.get("status_code")) or 200) < 300:
-            raise SkippedRecord(FAILED)
-        return parsed(found["body"], f"{name}.body")
-    return found
-
-
-def _exchange(request: Any, response: Any, at: float | None) -> Exchange:
-    if at is None and isinstance(response, dict):
-        at = seconds(response.get("created"), "created")
-    return Exchange(request=an_object(request, "request"), response=response, at=at)
-
-
-_OWN: Final = frozenset({"ai_model", "ai_org", "ai_provider", "req_units", "res_units"})
-
-
-def is_portkey(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of Portkey."""
-    return not _OWN.isdisjoint(name.lower() for name in record)
-
-
-def of_portkey(record: Mapping[str, Any]) -> Exchange:
-    """Raises SkippedRecord and UnreadableRecord."""
-    row = {name.lower(): value for name, value in record.items()}
-    status = tokens(row.get("response_status_code", row.get("status_code"))) or 200
-    if not 200 <= status < 300 or str(row.get("is_success", 1)).lower() in ("0", "false"):
-        raise SkippedRecord(FAILED)
-    url = str(row.get("request_url") or "")
-    if url and "/chat/completions" not in url and "/deployments/" not in url:
-        raise SkippedRecord(NOT_CHAT)
-    request, response = _body(row, "request"), _body(row, "response")
-    if not request or not response:
-        raise SkippedRecord(NO_TEXT)
-    asked = an_object(request, "request")
-    return Exchange(
-        request=asked,
-        response=response,
-        at=seconds(row.get("created_at"), "created_at"),
-        model=str(asked.get("model") or row.get("ai_model") or ""),
-        input_tokens=tokens(row.get("req_units", row.get("request_tokens"))),
-        output_tokens=tokens(row.get("res_units", row.get("response_tokens"))),
-        reported_usd=dollars(row.get("cost"), scale=0.01),
-    )
-
-
-def _body(row: Mapping[str, Any], name: str) -> Any:
-    found = parsed(row.get(name, row.get(f"{name}.body")), name)
-    return parsed(found["body"], f"{name}.body") if isinstance(found, dict) and "body" in found else found

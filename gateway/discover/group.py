@@ -1,28 +1,28 @@
 """Calls grouped by what asked for them: the shape of the answer, the system prompt, the template. Pure."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.answers.format import JsonSchema, RequestedFormat, Unsupported, requested_format
 from gateway.answers.format import ToolCall as FunctionCall
 from gateway.discover.calls import LoggedCall
-from gateway.discover.template import LEAST, DraftedReads, Family, Frame, families, reads_of
+from gateway.discover.template import LEAST, DraftedReads, Frame, families, reads_of
 from gateway.requests.messages import Turn, select, system_text
 
 _TASKS_OF_ONE_FRAME = 20
-"""More system prompts with a common frame than this are one that varies, not several tasks."""
+"""With more system prompts of a common frame, they are one that varies, not several tasks."""
 _USER = frozenset({"user"})
 _SYSTEM = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """calls: with the same template; inputs: what varies of each, as `reads` gives it; shape: that is asked for.
+    """Calls with the same template.
 
-    system: the system prompt, None where it changes from call to call; frame: of the texts that are read;
-    constant: every call asks the same; conversation: earlier turns change as well; readable: a rule with `reads` reads
-    just these inputs.
+    inputs: what varies in each call, as a rule with `reads` gives it. shape: the format that is asked for.
+    frame: the constant part of the texts that are read. system: the system prompt, None where it changes between calls.
+    constant: every call asks the same. conversation: earlier turns change as well.
     """
 
     calls: tuple[LoggedCall, ...]
@@ -31,14 +31,18 @@ class Group:
     reads: DraftedReads
     frame: Frame
     system: str | None
-    constant: bool
-    conversation: bool
-    readable: bool
+    constant: bool = False
+    conversation: bool = False
+
+    @property
+    def readable(self) -> bool:
+        """Whether a rule with `reads` reads just the inputs, and nothing else."""
+        return all(_reads_just(text, call, self.reads) for text, call in zip(self.inputs, self.calls, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class _GroupedCalls:
-    """A call with the texts that a template may stand in."""
+class _Prompt:
+    """A call with the texts that may hold a template."""
 
     call: LoggedCall
     system: str
@@ -47,15 +51,12 @@ class _GroupedCalls:
 
 
 def groups(calls: Sequence[LoggedCall]) -> list[Group]:
-    """Every call is in one group."""
-    by_shape: dict[Hashable, list[_GroupedCalls]] = defaultdict(list)
-    shapes: dict[Hashable, RequestedFormat | Unsupported] = {}
+    """All calls, each in one group."""
+    by_shape: dict[Hashable, tuple[RequestedFormat | Unsupported, list[_Prompt]]] = {}
     for call in calls:
         shape = requested_format(dict(call.fields))
-        key = _key(shape)
-        shapes.setdefault(key, shape)
-        by_shape[key].append(_seen(call))
-    return [group for key, seen in by_shape.items() for group in _of_shape(seen, shapes[key])]
+        by_shape.setdefault(_key(shape), (shape, []))[1].append(_prompt(call))
+    return [group for shape, prompts in by_shape.values() for group in _of_shape(prompts, shape)]
 
 
 def _key(shape: RequestedFormat | Unsupported) -> Hashable:
@@ -70,128 +71,91 @@ def _key(shape: RequestedFormat | Unsupported) -> Hashable:
     return type(form).__name__
 
 
-def _seen(call: LoggedCall) -> _GroupedCalls:
+def _prompt(call: LoggedCall) -> _Prompt:
     texts, _ = select(call.turns, _USER, last=True)
-    end = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
-    earlier = tuple(turn for turn in call.turns[: end + 1 - 1] if turn.role not in _SYSTEM)
-    return _GroupedCalls(call, system_text(call.turns), texts, earlier)
+    last = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
+    earlier = tuple(turn for turn in call.turns[:last] if turn.role not in _SYSTEM)
+    return _Prompt(call, system_text(call.turns), texts, earlier)
 
 
-def _of_shape(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported) -> list[Group]:
-    """By system prompt: those that stay the same, and those of a template."""
-    by_system: dict[str, list[_GroupedCalls]] = defaultdict(list)
-    for one in seen:
-        by_system[one.system].append(one)
-    found: list[Group] = []
+def _of_shape(prompts: list[_Prompt], shape: RequestedFormat | Unsupported) -> Iterator[Group]:
+    """Parts calls by their system prompts: constant ones, and those of a template."""
+    by_system: dict[str, list[_Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        by_system[prompt.system].append(prompt)
     systems = list(by_system)
     for family in families(systems):
-        members = [systems[place] for place in family.members]
+        members = [systems[index] for index in family.members]
         rare = [text for text in members if len(by_system[text]) < LEAST]
         varies = bool(family.frame) and (len(members) > _TASKS_OF_ONE_FRAME or len(rare) >= LEAST)
         alone = [] if varies else [text for text in members if text not in rare or len(rare) < LEAST]
         for text in alone:
-            found += _of_system(by_system[text], shape)
-        if pooled := [one for text in members if text not in alone for one in by_system[text]]:
-            found += _of_varying_system(pooled, shape, family.frame)
-    return found
+            yield from _of_system(by_system[text], shape)
+        if pooled := [prompt for text in members if text not in alone for prompt in by_system[text]]:
+            yield from _of_varying_system(pooled, shape, family.frame)
 
 
-def _of_varying_system(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, frame: Frame) -> list[Group]:
-    """The input stands in the system prompt where nothing else varies; else there are two places that do."""
-    if frame and len({one.user for one in seen}) == 1:
-        roles = {turn.role for one in seen for turn in one.call.turns} & _SYSTEM
-        reads = reads_of(frame, roles=tuple(sorted(roles)))
-        inputs = tuple(frame.middle(one.system).strip() for one in seen)
-        return [_group(seen, shape, inputs=inputs, reads=reads, frame=frame, system=None)]
-    return _of_system(seen, shape, varies=True)
+def _of_varying_system(prompts: list[_Prompt], shape: RequestedFormat | Unsupported, frame: Frame) -> Iterator[Group]:
+    """The input is in the system prompt where nothing else varies; otherwise two places vary."""
+    if not frame or len({prompt.user for prompt in prompts}) > 1:
+        yield from _of_system(prompts, shape, varies=True)
+        return
+    roles = {turn.role for prompt in prompts for turn in prompt.call.turns} & _SYSTEM
+    yield Group(
+        calls=tuple(prompt.call for prompt in prompts),
+        inputs=tuple(frame.middle(prompt.system).strip() for prompt in prompts),
+        shape=shape,
+        reads=reads_of(frame, roles=tuple(sorted(roles))),
+        frame=frame,
+        system=None,
+    )
 
 
-def _of_system(seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, *, varies: bool = False) -> list[Group]:
-    """By the earlier turns, where they are examples that stay the same, and by the template of the user's turn."""
-    by_turns: dict[tuple[tuple[Turn, ...], int], list[_GroupedCalls]] = defaultdict(list)
-    for one in seen:
-        by_turns[one.earlier, len(one.user)].append(one)
-    rest: dict[int, list[_GroupedCalls]] = defaultdict(list)
-    found: list[Group] = []
+def _of_system(
+    prompts: list[_Prompt], shape: RequestedFormat | Unsupported, *, varies: bool = False
+) -> Iterator[Group]:
+    """Parts calls by their earlier turns, where these are constant examples, and by the template of the user's turn."""
+    by_turns: dict[tuple[tuple[Turn, ...], int], list[_Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        by_turns[prompt.earlier, len(prompt.user)].append(prompt)
+    rest: dict[int, list[_Prompt]] = defaultdict(list)
     for (earlier, parts), members in by_turns.items():
         if len(members) < LEAST and earlier:
             rest[parts] += members
         else:
-            found += _of_turns(members, shape, varies=varies, conversation=False)
+            yield from _of_turns(members, shape, varies=varies, conversation=False)
     for members in rest.values():
-        found += _of_turns(members, shape, varies=varies, conversation=True)
-    return found
+        yield from _of_turns(members, shape, varies=varies, conversation=True)
 
 
 def _of_turns(
-    seen: list[_GroupedCalls], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
-) -> list[Group]:
-    place = _varying_place(seen)
-    texts = [one.user[place] if one.user else "" for one in seen]
-    found = families(texts)
-    others = [[texts[i] for i in family.members] for family in found]
-    made = []
-    for index, family in enumerate(found):
-        members = [seen[i] for i in family.members]
+    prompts: list[_Prompt], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
+) -> Iterator[Group]:
+    # of a turn in several texts, the one that varies most
+    place = max(range(len(prompts[0].user)), key=lambda i: len({prompt.user[i] for prompt in prompts}), default=0)
+    texts = [prompt.user[place] if prompt.user else "" for prompt in prompts]
+    parts = families(texts)
+    for family in parts:
+        members = [prompts[i] for i in family.members]
         frame = family.frame
-        away = [text for other, part in enumerate(others) if other != index for text in part]
-        reads = reads_of(frame, others=away)
         if frame:
             inputs = tuple(frame.middle(texts[i]).strip() for i in family.members)
         else:
-            inputs = tuple("\n".join(one.user).strip() for one in members)
-        system = None if varies else members[0].system
-        made.append(
-            _group(
-                members,
-                shape,
-                inputs=inputs,
-                reads=reads,
-                frame=frame,
-                system=system,
-                constant=_is_constant(family, members),
-                conversation=conversation,
-            )
+            inputs = tuple("\n".join(prompt.user).strip() for prompt in members)
+        yield Group(
+            calls=tuple(prompt.call for prompt in members),
+            inputs=inputs,
+            shape=shape,
+            reads=reads_of(frame, others=[texts[i] for other in parts if other is not family for i in other.members]),
+            frame=frame,
+            system=None if varies else members[0].system,
+            constant=family.constant and len(members) > 1 and len({prompt.user for prompt in members}) == 1,
+            conversation=conversation,
         )
-    return made
-
-
-def _varying_place(seen: list[_GroupedCalls]) -> int:
-    """Which text of the user's turn varies most; of a turn in one text, that."""
-    parts = len(seen[0].user)
-    return max(range(parts), key=lambda place: len({one.user[place] for one in seen}), default=0)
-
-
-def _is_constant(family: Family, members: list[_GroupedCalls]) -> bool:
-    return family.constant and len(members) > 1 and len({one.user for one in members}) == 1
-
-
-def _group(
-    seen: list[_GroupedCalls],
-    shape: RequestedFormat | Unsupported,
-    *,
-    inputs: tuple[str, ...],
-    reads: DraftedReads,
-    frame: Frame,
-    system: str | None,
-    constant: bool = False,
-    conversation: bool = False,
-) -> Group:
-    return Group(
-        calls=tuple(one.call for one in seen),
-        inputs=inputs,
-        shape=shape,
-        reads=reads,
-        frame=frame,
-        system=system,
-        constant=constant,
-        conversation=conversation,
-        readable=all(_reads_just(text, one.call, reads) for one, text in zip(seen, inputs, strict=True)),
-    )
 
 
 def unread(call: LoggedCall, reads: DraftedReads) -> bool:
-    """Whether there is an image, audio or a file in what a rule reads of a call: then it leaves the call alone."""
+    """Whether a rule leaves a call alone, because what it reads there holds an image, audio or a file."""
     return _read(call, reads)[1]
 
 
@@ -200,8 +164,7 @@ def _read(call: LoggedCall, reads: DraftedReads) -> tuple[tuple[str, ...], bool]
 
 
 def _reads_just(text: str, call: LoggedCall, reads: DraftedReads) -> bool:
-    """Whether a rule reads this input of a call and nothing else."""
     texts, _ = _read(call, reads)
     if not reads:
         return "\n".join(texts).strip() == text
-    return [found for one in texts if (found := reads.template.input_of(one)) is not None] == [text]
+    return [part for part in map(reads.template.input_of, texts) if part is not None] == [text]

@@ -1,7 +1,7 @@
-"""What a group's answers say: the label of each, where it stands in them, and what else they hold. Pure."""
+"""The label in each answer of a group, its place in the answer, and what else varies there. Pure."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,16 +18,19 @@ _DEEPEST: Final = 16
 _RESERVED: Final = frozenset({OTHER, NONE, "*"})
 
 LEAST_OF_A_LABEL: Final = 3
-"""Distinct inputs, from which an answer is a label; rarer ones cannot be learned."""
+"""Distinct inputs that an answer needs to be a label; rarer ones cannot be learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """of: by call, its answer's label, spelled as it mostly is; None where there is none that can be read. field: where
-    in the answer's JSON it stands, empty for a word. names: those that can be learned, the most frequent first.
-    several: answers are lists of labels; other_fields: what else the JSON holds that varies."""
+    """The labels of a group's calls.
 
-    of: tuple[str | None, ...]
+    by_call: the label of each call's answer in its most frequent spelling; None where none can be read.
+    field: the label's place in an answer of JSON, empty for a word. other_fields: other places that vary.
+    names: labels that can be learned, the most frequent first. several: answers are lists of labels.
+    """
+
+    by_call: tuple[str | None, ...]
     field: str
     names: tuple[str, ...]
     several: bool = False
@@ -35,57 +38,55 @@ class Labels:
 
     @property
     def distinct(self) -> int:
-        """How many different answers there are."""
-        return len({label for label in self.of if label is not None})
+        """The number of different answers."""
+        return len({label for label in self.by_call if label is not None})
 
 
 def reserved(name: str) -> bool:
-    """Whether an answer is a word of a policy's own, which no label may be called."""
+    """Whether an answer is a word of the policy's own, which no label may be called."""
     return folded(name) in _RESERVED or name in _RESERVED
 
 
 def names_of(labels: Sequence[str]) -> Names:
-    """Those that a rule has for these answers: words of a policy's own are its `other`, by an alias where the model has
-    one word for it; of two, nothing says which one it would have given."""
+    """A rule's names for these answers. Reserved words become `other`, with an alias where there is only one of them;
+    of two, nothing says which one the model would have given."""
     own = [name for name in labels if reserved(name)]
-    called = own if len(own) == 1 and folded(own[0]) != OTHER else []
+    aliases = own if len(own) == 1 and folded(own[0]) != OTHER else []
     names = (*(name for name in labels if not reserved(name)), *([OTHER] if own else []))
-    return Names(names, {OTHER: called} if called else {})
+    return Names(names, {OTHER: aliases} if aliases else {})
 
 
 def labels_of(answers: Sequence[CompletionChoice], inputs: Sequence[str]) -> Labels:
-    """answers, inputs: by call."""
-    values = [_values(said) for said in answers]
+    """The labels in answers to inputs, one of each for every call."""
+    values = [_values(answer) for answer in answers]
     field, others = _field(values)
-    raw = [one.get(field) for one in values]
-    several = sum(isinstance(one, list) for one in raw) > len(raw) / 2
-    words = [one if isinstance(one, str) and one.strip() else None for one in raw]
+    raw = [value.get(field) for value in values]
+    several = sum(isinstance(word, list) for word in raw) > len(raw) / 2
+    words = [word if isinstance(word, str) and word.strip() else None for word in raw]
     spelled = _spellings(words)
-    of = tuple(spelled[folded(word) or word] if word is not None else None for word in words)
-    held: dict[str, set[str]] = {}
-    for label, text in zip(of, inputs, strict=True):
+    by_call = tuple(spelled[folded(word) or word] if word is not None else None for word in words)
+    texts: dict[str, set[str]] = defaultdict(set)
+    for label, text in zip(by_call, inputs, strict=True):
         if label is not None:
-            held.setdefault(label, set()).add(text)
-    counts = Counter(label for label in of if label is not None)
-    names = tuple(name for name, _ in counts.most_common() if len(held[name]) >= LEAST_OF_A_LABEL)
-    return Labels(of=of, field=field, names=names, several=several, other_fields=others)
+            texts[label].add(text)
+    counts = Counter(label for label in by_call if label is not None)
+    names = tuple(name for name, _ in counts.most_common() if len(texts[name]) >= LEAST_OF_A_LABEL)
+    return Labels(by_call=by_call, field=field, names=names, several=several, other_fields=others)
 
 
-def _values(said: CompletionChoice) -> dict[str, str | list[str]]:
-    """The words of an answer by their place; a plain text has one, whose place is empty."""
-    if said.refused or said.finish not in _FINISHED:
+def _values(answer: CompletionChoice) -> dict[str, str | list[str]]:
+    """The words of an answer by their place. A plain text has one, whose place is empty."""
+    if answer.refused or answer.finish not in _FINISHED or len(answer.calls) > 1:
         return {}
-    if len(said.calls) > 1:
-        return {}
-    text = next((arguments for _, arguments in said.calls.values()), said.content)
+    text = next((arguments for _, arguments in answer.calls.values()), answer.content)
     try:
-        found = json.loads(unfenced(text))
+        parsed = json.loads(unfenced(text))
     except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        return dict(_leaves(found, "", 0))
-    word = said.content.strip(_AROUND)
-    return {"": word} if word and not said.calls else {}
+        parsed = None
+    if isinstance(parsed, dict):
+        return dict(_leaves(parsed, "", 0))
+    word = answer.content.strip(_AROUND)
+    return {"": word} if word and not answer.calls else {}
 
 
 def _leaves(value: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[str, str | list[str]]]:
@@ -93,26 +94,24 @@ def _leaves(value: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[s
         place = f"{path}.{name}" if path else name
         if isinstance(part, dict) and depth < _DEEPEST:
             yield from _leaves(part, place, depth + 1)
-        elif isinstance(part, str):
-            yield place, part
         elif isinstance(part, bool):
             yield place, str(part).lower()
-        elif isinstance(part, list) and all(isinstance(one, str) for one in part):
+        elif isinstance(part, str) or (isinstance(part, list) and all(isinstance(item, str) for item in part)):
             yield place, part
 
 
 def _field(values: Sequence[Mapping[str, str | list[str]]]) -> tuple[str, tuple[str, ...]]:
-    """The place of the label: of those that nearly all answers have, the one that varies most among few words; and
-    the other places that vary."""
-    counts = Counter(place for one in values for place in one)
-    answered = max(sum(bool(one) for one in values), 1)
+    """The place of the label and the other places that vary. Of the places that nearly all answers have, the label's
+    varies most among few words."""
+    counts = Counter(place for value in values for place in value)
+    answered = max(sum(bool(value) for value in values), 1)
     common = [place for place, count in counts.items() if count >= _MOSTLY * answered]
     if not common:
         return "", ()
-    distinct = {place: len({_key(one[place]) for one in values if place in one}) for place in common}
+    distinct = {place: len({_key(value[place]) for value in values if place in value}) for place in common}
     few = [place for place in common if distinct[place] <= max(2, counts[place] / 4)]
-    found = max(few, key=lambda place: distinct[place]) if few else min(common, key=lambda place: distinct[place])
-    return found, tuple(place for place in common if place != found and distinct[place] > 1)
+    label = max(few, key=lambda place: distinct[place]) if few else min(common, key=lambda place: distinct[place])
+    return label, tuple(place for place in common if place != label and distinct[place] > 1)
 
 
 def _key(value: str | list[str]) -> str | tuple[str, ...]:
@@ -121,8 +120,8 @@ def _key(value: str | list[str]) -> str | tuple[str, ...]:
 
 def _spellings(words: Sequence[str | None]) -> dict[str, str]:
     """The most frequent spelling of each word; the first of those that are equally frequent."""
-    seen: dict[str, Counter[str]] = {}
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for word in words:
         if word is not None:
-            seen.setdefault(folded(word) or word, Counter())[word.strip(_AROUND) or word] += 1
-    return {key: counts.most_common(1)[0][0] for key, counts in seen.items()}
+            spellings[folded(word) or word][word.strip(_AROUND) or word] += 1
+    return {key: counts.most_common(1)[0][0] for key, counts in spellings.items()}

@@ -1,12 +1,9 @@
-"""The constant part of prompts and their varying span, found by alignment. Pure.
+"""The constant part of prompts, found by alignment, and how a rule reads the varying part. Pure.
 
-Texts that a program made begin and end with the same words; what people write does not, or only by chance. So texts
-are parted where many of them go on alike for long (a tree of their beginnings, then of their ends), each distinct
-text counted once, and a short common beginning counts only where it stands before a delimiter and hardly any text
-lacks it. Mining templates from logs is an old trade (Drain, He et al. 2017); prompts differ from log lines in that
-the varying part is long and the constant part may be pages.
-
-A frame as a rule's `reads`: as few words as tell the input for certain. Pure.
+Texts from a program begin and end with the same words; texts from people do so only by chance. Texts are parted where
+many of them share a long run: first in a tree of their beginnings, then of their ends, each distinct text counted once.
+A short common beginning counts only before a delimiter, and where hardly any text lacks it. Log parsers mine templates
+in the same way (Drain, He et al. 2017), but in prompts the varying part is long and the constant part may be pages.
 """
 
 import re
@@ -20,13 +17,13 @@ from gateway.requests.template import PromptTemplate
 Tokens = tuple[str, ...]
 
 LEAST: Final = 5
-"""Distinct texts, from which they can be a family beside others."""
+"""Distinct texts that a family among others needs."""
 
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 _DELIMITERS: Final = frozenset(':"`<>[]{}|#=')
 _SENTENCE_ENDS: Final = frozenset(".?!…")
 _LONG_WORDS = 10
-"""Nobody begins so many messages with the same words by chance."""
+"""Nobody writes so many words alike by chance."""
 _SHORT_WORDS, _WORDS_BEFORE_DELIMITER = 6, 2
 _MANY = 20
 _NEARLY_ALL = 0.8
@@ -42,8 +39,10 @@ _GAP_TEXT_TOKENS = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """before, after: what stands before and after all that varies; gaps: constant words between varying spans, in
-    order. Each of the texts begins and ends so, without overlap."""
+    """What is constant in texts. Each text begins with `before` and ends with `after`, without overlap.
+
+    gaps: constant words between varying spans, in order.
+    """
 
     before: str = ""
     after: str = ""
@@ -53,14 +52,14 @@ class Frame:
         return bool(self.before or self.after)
 
     def middle(self, text: str) -> str:
-        """What varies of a text of this frame."""
+        """The varying part of a text of this frame."""
         return text[len(self.before) : len(text) - len(self.after)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Texts of one template. members: their indexes; frame: empty where nothing is constant; constant: all are one
-    and the same text."""
+    """Texts of one template. members: their indexes. frame: empty where nothing is constant. constant: all are the
+    same text."""
 
     members: tuple[int, ...]
     frame: Frame
@@ -68,22 +67,30 @@ class Family:
 
 
 def families(texts: Sequence[str]) -> list[Family]:
-    """Every text is in one family. The largest first; texts that fit no template are a family without a frame."""
+    """All texts, each in one family, the largest first. Texts that fit no template are a family without a frame."""
     places: dict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
         places[text].append(index)
     distinct = list(places)
     rows = [tuple(_TOKEN.findall(text)) for text in distinct]
-    found = [
-        _family([distinct[one] for one in part], [place for one in part for place in places[distinct[one]]])
+    parts = [
+        [distinct[index] for index in part]
         for group in _parted(rows, range(len(rows)))
         for part in _parted([row[::-1] for row in rows], group)
     ]
-    return sorted(found, key=lambda family: (-len(family.members), family.members))
+    made = [
+        Family(
+            members=tuple(sorted(place for text in part for place in places[text])),
+            frame=frame_of(part),
+            constant=len(part) == 1,
+        )
+        for part in parts
+    ]
+    return sorted(made, key=lambda family: (-len(family.members), family.members))
 
 
 def frame_of(texts: Sequence[str]) -> Frame:
-    """The frame that all of the texts have. Fewer than two distinct texts have none."""
+    """The frame of all texts. Fewer than two distinct texts have none."""
     distinct = list(dict.fromkeys(texts))
     if len(distinct) < 2:
         return Frame()
@@ -99,12 +106,8 @@ def frame_of(texts: Sequence[str]) -> Frame:
     return Frame(before=frame.before, after=frame.after, gaps=_gaps([frame.middle(text) for text in distinct]))
 
 
-def _family(texts: list[str], members: list[int]) -> Family:
-    return Family(members=tuple(sorted(members)), frame=frame_of(texts), constant=len(texts) == 1)
-
-
 def _parted(rows: Sequence[Tokens], members: Sequence[int]) -> list[list[int]]:
-    """The members by their common beginnings; last those that have none with enough others."""
+    """The members by their common beginnings, last those without a common beginning."""
     members = list(members)
     if len(members) < 2 * LEAST:
         return [members] if members else []
@@ -114,21 +117,21 @@ def _parted(rows: Sequence[Tokens], members: Sequence[int]) -> list[list[int]]:
 
 
 def _branches(rows: Sequence[Tokens], members: list[int], start: int, depth: int = 0) -> list[list[int]]:
-    """Parts of the members, which agree up to `start`, that go on alike for long enough to be templates."""
+    """Parts of the members, which agree up to `start`, that agree for long enough after it to be templates."""
     if depth == _DEEPEST:
         return []
-    reached = start + _common([rows[one] for one in members], start)
+    reached = start + _common([rows[member] for member in members], start)
     following: dict[str, list[int]] = defaultdict(list)
-    for one in members:
-        if len(rows[one]) > reached:
-            following[rows[one][reached]].append(one)
+    for member in members:
+        if len(rows[member]) > reached:
+            following[rows[member][reached]].append(member)
     shared = _words(_ending(rows, members, reached))
     strong: list[list[int]] = []
     weak: list[list[int]] = []
     for part in following.values():
         if len(part) < LEAST:
             continue
-        end = reached + _common([rows[one] for one in part], reached)
+        end = reached + _common([rows[member] for member in part], reached)
         chain = rows[part[0]][reached:end]
         inner = _branches(rows, part, end, depth + 1)
         whole = inner and sum(map(len, inner)) >= _WHOLLY * len(part)
@@ -145,8 +148,8 @@ def _branches(rows: Sequence[Tokens], members: list[int], start: int, depth: int
 
 
 def _ending(rows: Sequence[Tokens], members: list[int], start: int) -> Tokens:
-    """What the members, from `start` on, end with in common, as far as that matters."""
-    backwards = [rows[one][max(start, len(rows[one]) - _ENDING_TOKENS) :][::-1] for one in members]
+    """The common end of the members after `start`, as far as it matters."""
+    backwards = [rows[member][max(start, len(rows[member]) - _ENDING_TOKENS) :][::-1] for member in members]
     return backwards[0][: _common(backwards, 0)]
 
 
@@ -171,7 +174,7 @@ def _delimits(token: str) -> bool:
 
 
 def _trimmed(tokens: Tokens, *, few: bool) -> Tokens:
-    """A beginning without what the inputs themselves may begin with. few: texts, so that chance can do much."""
+    """A beginning without what the inputs themselves may begin with. few: texts, so that chance matters."""
     if few:
         cut = next((i + 1 for i in reversed(range(len(tokens))) if _delimits(tokens[i])), 0)
         while cut < len(tokens) and tokens[cut].isspace():
@@ -193,19 +196,16 @@ def _trimmed_end(tokens: Tokens, *, few: bool) -> Tokens:
 
 
 def _gaps(middles: Sequence[str]) -> tuple[str, ...]:
-    """Constant words that part what varies: each with a delimiter, in every text, and in the same order."""
-    rests = list(middles)
-    found: list[str] = []
-    if len(rests) < LEAST:
-        return ()
-    while gap := next(_shared(rests), ""):
-        found.append(gap)
-        rests = [rest.partition(gap)[2] for rest in rests]
-    return tuple(found)
+    """Constant words between varying spans: each with a delimiter, in every text, and in the same order."""
+    gaps: list[str] = []
+    while len(middles) >= LEAST and (gap := next(_shared(middles), "")):
+        gaps.append(gap)
+        middles = [middle.partition(gap)[2] for middle in middles]
+    return tuple(gaps)
 
 
 def _shared(texts: Sequence[str]) -> Iterator[str]:
-    """Runs of tokens of the shortest text, the longest first at each place, that all texts hold between others."""
+    """Runs of tokens of the shortest text that all texts hold inside, the longest first at each place."""
     shortest = min(texts, key=len)
     insides = [text[1:-1] for text in texts]
     tokens = _TOKEN.findall(shortest)[:_GAP_TEXT_TOKENS]
@@ -215,7 +215,7 @@ def _shared(texts: Sequence[str]) -> Iterator[str]:
             if not _words(run) or not any(map(_delimits, run)):
                 continue
             text = "".join(run)
-            if all(text in one for one in insides):
+            if all(text in inside for inside in insides):
                 yield text
 
 
@@ -227,8 +227,10 @@ _LEAST_CHARS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftedReads:
-    """As in gateway.yaml. roles: whose messages, of the system prompt those that it has; all empty: the last turn of
-    the user, whole."""
+    """A rule's `reads`, as in gateway.yaml. Empty, it reads the user's last turn whole.
+
+    roles: of the system prompt's messages, where the input is in them.
+    """
 
     roles: tuple[str, ...] = ()
     after: str = ""
@@ -239,40 +241,36 @@ class DraftedReads:
 
     @property
     def template(self) -> PromptTemplate:
-        """As the gateway reads it."""
+        """The template as the gateway reads it."""
         return PromptTemplate(after=self.after, before=self.before)
 
     def __str__(self) -> str:
         if not self:
             return "the user's last turn"
-        parts = [
-            f"after {_shown(self.after)}" if self.after else "",
-            f"before {_shown(self.before)}" if self.before else "",
-        ]
-        where = "the system prompt, " if self.roles else ""
-        return where + ", ".join(part for part in parts if part)
+        sides = {"after": self.after, "before": self.before}
+        parts = [f"{side} {_shown(text)}" for side, text in sides.items() if text]
+        return ", ".join(["the system prompt", *parts] if self.roles else parts)
 
 
 def reads_of(frame: Frame, *, roles: tuple[str, ...] = (), others: Sequence[str] = ()) -> DraftedReads:
-    """What tells the input of every text of the frame, and fits none of the others if it can be helped.
+    """The shortest `reads` that gives the input of every text of the frame, and none of the others if possible.
 
-    A text that begins with all of `frame.before` holds a tail of it for the first time there, if the frame itself
-    does not hold it earlier; and likewise its end.
+    A text that begins with `frame.before` holds a tail of it there for the first time, unless the frame holds it
+    earlier; likewise its end.
     """
     if not frame:
         return DraftedReads(roles=roles)
-    found = [
+    candidates = [
         DraftedReads(roles=roles, after=after, before=before)
         for after in _tails(frame.before)
         for before in _heads(frame.after)
     ]
-    return next(
-        (one for one in found if not any(one.template.input_of(text) is not None for text in others)), found[-1]
-    )
+    fitting = (reads for reads in candidates if all(reads.template.input_of(text) is None for text in others))
+    return next(fitting, candidates[-1])
 
 
 def _tails(before: str) -> Iterator[str]:
-    """Ends of what stands before the input, the shortest first, that stand there only once; last all of it."""
+    """Ends of `before` that occur in it only once, the shortest first, and last all of it."""
     for start in sorted({match.start() for match in _CUT.finditer(before)} - {len(before)}, reverse=True):
         tail = before[start:]
         if len(tail) >= _LEAST_CHARS and _WORD.search(tail) and before.find(tail) == start:
@@ -281,7 +279,7 @@ def _tails(before: str) -> Iterator[str]:
 
 
 def _heads(after: str) -> Iterator[str]:
-    """Beginnings of what stands after the input, the shortest first, that stand there only once; last all of it."""
+    """Beginnings of `after` that occur in it only once, the shortest first, and last all of it."""
     for end in sorted({match.start() for match in _LINE_END.finditer(after)} - {0, len(after)}):
         head = after[:end]
         if _WORD.search(head) and after.rfind(head) == 0:

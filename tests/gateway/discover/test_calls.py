@@ -61,7 +61,7 @@ def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> N
         KeptCall(request_id="c", at=3.0, model="m", request=request, answer=b'{"choices": []}'),
     )
     log = KeptCalls(file).read(lambda _: None)
-    assert [call.said.content for call in log.calls] == ["Shop", "Shop"]
+    assert [call.completion.content for call in log.calls] == ["Shop", "Shop"]
     assert [problem.partition(": ")[0] for problem in log.problems] == [f"{file}:b", f"{file}:d"]
     assert sum(log.skipped.values()) == 1
 

@@ -223,7 +223,7 @@ def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
     found = findings(two_templates(60))[:1]
     (tmp_path / "gateway.yaml").write_text("mine\n")
     done = write(tmp_path, [draft(found[0])], gateway(found, []))
-    assert done.beside
+    assert done.existing
     assert (tmp_path / "gateway.yaml").read_text() == "mine\n"
     with pytest.raises(Occupied, match=found[0].name):
         write(tmp_path, [draft(found[0])], gateway(found, []))

@@ -9,7 +9,7 @@ PARCELS = [f"where is parcel {number}, it was to arrive on monday" for number in
 
 
 def pairs(encoder: Encoder, said: dict[str, str | None], names: tuple[str, ...]) -> dict[str, AnswerPair]:
-    labels = Labels(of=tuple(said.values()), field="", names=names)
+    labels = Labels(by_call=tuple(said.values()), field="", names=names)
     found = pairs_of(list(said), labels, encoder, seed=0, advance=lambda *_: None)
     assert len(found) == len(said)
     return {pair.text: pair for pair in found}
@@ -49,8 +49,8 @@ def test_where_each_answer_has_one_input_nothing_agrees(encoder: Encoder) -> Non
 
 
 def test_calls_are_answered_from_the_confidence_at_which_the_bound_holds() -> None:
-    sure = [AnswerPair(text=str(n), sure=0.9, agrees=True, calls=2) for n in range(100)]
-    unsure = [AnswerPair(text=str(n), sure=0.5, agrees=False, calls=1) for n in range(100)]
+    sure = [AnswerPair(text=str(n), confidence=0.9, agrees=True, calls=2) for n in range(100)]
+    unsure = [AnswerPair(text=str(n), confidence=0.5, agrees=False, calls=1) for n in range(100)]
     found = agreement_of([*unsure, *sure], bound=0.05)
     assert isinstance(found, PredictedAgreement)
     assert (found.inputs, found.share, found.threshold, found.answered) == (200, 0.5, 0.9, 200 / 300)

@@ -96,8 +96,8 @@ def test_calls_with_an_image_are_none_that_can_be_answered() -> None:
 
 
 def test_a_bound_lets_through_what_is_sure_enough() -> None:
-    sure = [AnswerPair(text=f"s{i}", sure=0.99 - i / 1000, agrees=True, calls=2) for i in range(149)]
-    doubtful = [AnswerPair(text=f"d{i}", sure=0.5, agrees=i % 2 == 0, calls=1) for i in range(100)]
+    sure = [AnswerPair(text=f"s{i}", confidence=0.99 - i / 1000, agrees=True, calls=2) for i in range(149)]
+    doubtful = [AnswerPair(text=f"d{i}", confidence=0.5, agrees=i % 2 == 0, calls=1) for i in range(100)]
     found = agreement_of([*doubtful, *sure], bound=0.02)
     assert found.threshold == pytest.approx(0.99 - 148 / 1000)
     assert found.answered == pytest.approx(298 / 398)
@@ -107,9 +107,11 @@ def test_a_bound_lets_through_what_is_sure_enough() -> None:
 
 def test_too_few_pairs_show_no_bound_and_ties_are_not_parted() -> None:
     assert (
-        agreement_of([AnswerPair(text=str(i), sure=0.9, agrees=True, calls=1) for i in range(148)], bound=0.02).answered
+        agreement_of(
+            [AnswerPair(text=str(i), confidence=0.9, agrees=True, calls=1) for i in range(148)], bound=0.02
+        ).answered
         == 0
     )
-    tied = [AnswerPair(text=str(i), sure=0.9, agrees=i < 200, calls=1) for i in range(300)]
+    tied = [AnswerPair(text=str(i), confidence=0.9, agrees=i < 200, calls=1) for i in range(300)]
     assert agreement_of(tied, bound=0.02).threshold is None
     assert agreement_of([], bound=0.02).answered == 0

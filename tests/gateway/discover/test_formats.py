@@ -49,6 +49,6 @@ def test_no_answer_is_joined_to_another_batchs_request(
     requests: list[dict[str, Any]], answers: list[dict[str, Any]], certain: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     log = read(write(tmp_path / "in.jsonl", requests), write(tmp_path / "out.jsonl", answers))
-    assert [(call.turns[0].texts[0], call.said.content) for call in log.calls] == certain
+    assert [(call.turns[0].texts[0], call.completion.content) for call in log.calls] == certain
     distinct = {json.dumps(answer, sort_keys=True) for answer in answers}
     assert len(log.calls) + log.skipped.total() == len(distinct)

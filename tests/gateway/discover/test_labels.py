@@ -16,7 +16,7 @@ def words(*answers: str) -> list[CompletionChoice]:
 
 def test_spellings_of_one_word_are_one_label_and_the_most_frequent_one_names_it() -> None:
     labels = labels_of(words("Card lost", "card_lost.", "Card lost", "refund", '"refund"', "Refund"), texts(6))
-    assert labels.of == ("Card lost",) * 3 + ("refund",) * 3
+    assert labels.by_call == ("Card lost",) * 3 + ("refund",) * 3
     assert set(labels.names) == {"Card lost", "refund"}
 
 
@@ -27,7 +27,7 @@ def test_a_rare_answer_is_no_label_and_an_answer_that_is_cut_has_none() -> None:
         CompletionChoice(content="no", refused=True),
     ]
     labels = labels_of(answers, texts(6))
-    assert labels.of == ("a", "a", "a", "b", None, None)
+    assert labels.by_call == ("a", "a", "a", "b", None, None)
     assert (labels.names, labels.distinct) == (("a",), 2)
 
 
@@ -50,8 +50,8 @@ def test_the_field_of_the_label_is_found_beside_others() -> None:
 
 def test_arguments_of_a_function_and_fenced_json_are_read() -> None:
     calls = [CompletionChoice(calls={0: ("route", json.dumps({"to": to}))}, finish="tool_calls") for to in "aaab"]
-    assert labels_of(calls, texts(4)).of == ("a", "a", "a", "b")
-    assert labels_of(words('```json\n{"to": "a"}\n```'), texts(1)).of == ("a",)
+    assert labels_of(calls, texts(4)).by_call == ("a", "a", "a", "b")
+    assert labels_of(words('```json\n{"to": "a"}\n```'), texts(1)).by_call == ("a",)
 
 
 def test_lists_are_several_labels() -> None:
@@ -60,10 +60,10 @@ def test_lists_are_several_labels() -> None:
 
 def test_no_answers() -> None:
     labels = labels_of([CompletionChoice()], ["x"])
-    assert (labels.of, labels.names, labels.distinct) == ((None,), (), 0)
+    assert (labels.by_call, labels.names, labels.distinct) == ((None,), (), 0)
 
 
 def test_a_field_that_is_left_blank_holds_no_label() -> None:
     labels = labels_of(words(*(json.dumps({"topic": topic}) for topic in ["x", "y", "", " \n"] * 3)), texts(12))
-    assert labels.of == ("x", "y", None, None) * 3
+    assert labels.by_call == ("x", "y", None, None) * 3
     assert labels.names == ("x", "y")

@@ -111,7 +111,7 @@ def test_a_record_of_each_form_is_a_call(form: str, tmp_path: Path) -> None:
     assert (list(log.problems), dict(log.skipped)) == ([], {})
     [call] = log.calls
     assert [turn.texts for turn in call.turns] == [("Sort this.",), ("where is my card",)]
-    assert call.said.content == "card"
+    assert call.completion.content == "card"
     assert (call.model, call.at) == ("gpt-4o", START)
     assert call.place == f"{tmp_path / 'log.jsonl'}:1"
 
@@ -131,7 +131,7 @@ def test_a_stream_kept_as_text_is_joined(start: str, tmp_path: Path) -> None:
     usage = {"prompt_tokens": 70, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 60}}
     text = start + stream("card", usage)
     [call] = read(write(tmp_path / "log.jsonl", [portkey(ONE, response=text)])).calls
-    assert call.said.content == "card"
+    assert call.completion.content == "card"
     assert (call.input_tokens, call.cached_input_tokens, call.output_tokens) == (70, 60, 3)
 
 
@@ -263,7 +263,7 @@ def test_half_of_a_surrogate_pair_is_a_character_that_is_not_known(form: str, tm
     [call] = log.calls
     assert [turn.texts for turn in call.turns] == [("\ufffd Sort \ufffd\ufffd this.",), ("hi \ufffd",)]
     assert json.loads(bytes(call.fields["metadata"])) == {"\ufffd": ["\ufffd", None]}
-    assert call.said.content == "card \ufffd"
+    assert call.completion.content == "card \ufffd"
 
 
 @pytest.mark.parametrize("said", ["😀", r"\ud83d", r"\\ud83d", "\\", "\\😀\n", '"\\"'])
@@ -272,7 +272,7 @@ def test_what_only_looks_like_half_of_a_pair_stays(said: str, as_stream: bool, t
     text = f"data: {json.dumps({'choices': [{'delta': {'content': said}}]})}\n\n"
     response = text if as_stream else json.dumps(pair(ONE.request, said).response)
     [call] = read(write(tmp_path / "log.jsonl", [{"request": user(said), "response": response}])).calls
-    assert (call.turns[0].texts, call.said.content) == ((said,), said)
+    assert (call.turns[0].texts, call.completion.content) == ((said,), said)
 
 
 LISTS = ("data", "logs", "requests", "results")
