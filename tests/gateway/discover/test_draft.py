@@ -1,7 +1,7 @@
 """What is written is read back by the project's own readers, and reads what it should."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ def findings(pairs: list[Pair]) -> list[Finding]:
     return look(calls, PRICES)
 
 
+def finding_of(requests: list[dict[str, Any]], *answers: str) -> Finding:
+    """The one group of requests to which the answers are given in turn."""
+    [finding] = findings([pair(request, answers[i % len(answers)], i) for i, request in enumerate(requests)])
+    return finding
+
+
 def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Policy]]:
     """The files of the findings, read back."""
     systems = [system_text(call.turns) for one in found for call in one.group.calls]
@@ -46,6 +52,21 @@ def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Polic
     loaded = load_gateway(done.gateway, {})
     assert rule_problems(loaded, policies) == []
     return loaded, policies
+
+
+def read_back(folder: Path, finding: Finding) -> list[str]:
+    """What the drafted rule reads of each call."""
+    loaded, policies = written(folder, [finding])
+    rules = compile_rules(loaded.settings.rules, policies, {})
+    texts = []
+    for call in finding.group.calls:
+        _, [reading] = met(rules, call.model or "gpt-4o", call.turns)
+        texts += reading.texts
+    return texts
+
+
+def stripped(texts: Iterable[str]) -> list[str]:
+    return [text.strip() for text in texts]
 
 
 def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Path) -> None:
@@ -89,31 +110,33 @@ SYSTEMS: dict[str, tuple[Callable[[str], list[dict[str, Any]]], bool]] = {
 @pytest.mark.parametrize("form", SYSTEMS)
 def test_a_rule_is_drafted_only_where_it_reads_the_inputs(form: str, tmp_path: Path) -> None:
     messages, readable = SYSTEMS[form]
-    pairs = [
-        pair({"model": "gpt-4o", "messages": messages(text)}, ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)
-    ]
-    [finding] = findings(pairs)
-    assert (finding.obstacle is None) == readable
-    if finding.obstacle is not None:
-        assert "no rule can read just the input" in finding.obstacle
-        return
-    loaded, policies = written(tmp_path, [finding])
-    rules = compile_rules(loaded.settings.rules, policies, {})
-    for call, text in zip(finding.group.calls, TEXTS, strict=True):
-        _, [reading] = met(rules, call.model, call.turns)
-        assert reading.texts == (text.strip(),)
+    finding = finding_of([{"model": "gpt-4o", "messages": messages(text)} for text in TEXTS], "yes", "no")
+    if readable:
+        assert finding.obstacle is None
+        assert read_back(tmp_path, finding) == stripped(TEXTS)
+    else:
+        assert "no rule can read just the input" in str(finding.obstacle)
 
 
-@pytest.mark.parametrize("prompt", ["Ticket for ${{SHOP}}: {}\nLabel: ", "Ticket: {}\n\tLabel for ${{SHOP}}:\u00a0"])
-def test_blanks_at_the_ends_of_a_prompt_stay(prompt: str, tmp_path: Path) -> None:
-    pairs = [pair(user(prompt.format(text)), ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)]
-    [finding] = findings(pairs)
-    loaded, policies = written(tmp_path, [finding])
-    assert loaded.settings.rules[0].reads.regex
-    rules = compile_rules(loaded.settings.rules, policies, {})
-    for call, text in zip(finding.group.calls, TEXTS, strict=True):
-        _, [reading] = met(rules, call.model, call.turns)
-        assert reading.texts == (text.strip(),)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Ticket for ${{SHOP}}: {}\nLabel: ",
+        "Ticket: {}\n\tLabel for ${{SHOP}}:\u00a0",
+        "Say ${{yes}} or no. [Text]: {}",
+        "\tAnswer yes or no?*\nIs it so: «{}»\n\n",
+        'Is "{}" meant well, yes or no?',
+        "{}\nyes or no: is the text above meant well?\\",
+    ],
+)
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_prompts_with_odd_signs(prompt: str, role: str, tmp_path: Path) -> None:
+    asked = [prompt.format(text) for text in TEXTS]
+    if role == "system":
+        finding = finding_of([user("Well?", text) for text in asked], "yes", "no")
+    else:
+        finding = finding_of([user(text, "[*] Yes or no?\u2028${HOME}") for text in asked], "yes", "no")
+    assert read_back(tmp_path, finding) == stripped(finding.group.inputs) == stripped(TEXTS)
 
 
 def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_reads(tmp_path: Path) -> None:
@@ -128,18 +151,16 @@ def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_
 
 def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     system = "Is it fruit, nut, or none of these?"
-    answers = ["fruit", "nut", "None"] * 20
-    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
-    [finding] = findings(pairs)
+    finding = finding_of([user(text, system) for text in TEXTS], "fruit", "nut", "None")
     loaded, policies = written(tmp_path, [finding])
     [policy] = policies.values()
     assert set(policy.labels) == {"fruit", "nut"}
     assert policy.other
     [rule] = compile_rules(loaded.settings.rules, policies, {})
-    told = Prediction(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
+    prediction = Prediction(labels=("other",), names=rule.names, confidence=0.9, scores={"other": 0.9})
     shape = requested_format(dict(finding.group.calls[0].fields))
     assert isinstance(shape, RequestedFormat)
-    made = build(shape, told, [system])
+    made = build(shape, prediction, [system])
     assert isinstance(made, LocalAnswer)
     # as the prompt has it; and the model's own word is the same label
     assert (made.content, rule.names.meant("None")) == ("none", "other")
@@ -148,67 +169,29 @@ def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     assert sum(row.labels == ("other",) for row in rows) == 20
 
 
-def test_where_other_stands_in_the_prompts_prose_as_well_none_is_not_given() -> None:
-    system = "Answer with fruit, nut or none. Write no other words."
-    answers = ["fruit", "nut", "none"] * 20
-    [finding] = findings(
-        [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
-    )
-    assert finding.givable == pytest.approx(40 / 60)
-
-
-def test_rows_are_of_calls_that_a_rule_reads_whole(tmp_path: Path) -> None:
-    requests = [user(text, "Is it meant well: yes or no?") for text in TEXTS]
-    for number in range(0, 60, 4):
-        image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
-        requests[number]["messages"][-1]["content"] = [{"type": "text", "text": TEXTS[number]}, image]
-    calls = [
-        pair(request, label, i) for i, (request, label) in enumerate(zip(requests, ["yes", "no"] * 30, strict=True))
-    ]
-    found = findings(calls)
-    assert sum(draft(one).rows for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
-
-
 def test_of_two_words_of_a_policys_own_only_other_is_given(tmp_path: Path) -> None:
-    system = "Is it fruit, nut, other or none?"
-    answers = ["fruit", "nut", "other", "none"] * 15
-    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
-    loaded, policies = written(tmp_path, findings(pairs))
+    finding = finding_of(
+        [user(text, "Is it fruit, nut, other or none?") for text in TEXTS], "fruit", "nut", "other", "none"
+    )
+    loaded, policies = written(tmp_path, [finding])
     [rule] = compile_rules(loaded.settings.rules, policies, {})
     assert rule.then["other"].own_label
     assert rule.names.meant("none") is None
 
 
-def test_other_is_answered_where_it_is_the_models_word(tmp_path: Path) -> None:
-    system = "Is it fruit, nut, or other?"
-    answers = ["fruit", "nut", "other"] * 20
-    pairs = [pair(user(text, system), label, i) for i, (text, label) in enumerate(zip(TEXTS, answers, strict=True))]
-    loaded, _ = written(tmp_path, findings(pairs))
-    assert set(loaded.settings.rules[0].then) == {"*", "other"}
+def test_where_other_stands_in_the_prompts_prose_as_well_none_is_not_given() -> None:
+    system = "Answer with fruit, nut or none. Write no other words."
+    finding = finding_of([user(text, system) for text in TEXTS], "fruit", "nut", "none")
+    assert finding.givable == pytest.approx(40 / 60)
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "Say ${{yes}} or no. [Text]: {text}",
-        "\tAnswer yes or no?*\nIs it so: «{text}»\n\n",
-        'Is "{text}" meant well, yes or no?',
-        "{text}\nyes or no: is the text above meant well?\\",
-    ],
-)
-@pytest.mark.parametrize("role", ["system", "user"])
-def test_prompts_with_odd_signs(prompt: str, role: str, tmp_path: Path) -> None:
-    asked = [prompt.format(text=text) for text in TEXTS]
-    requests = [
-        user("Well?", text) if role == "system" else user(text, "[*] Yes or no?\u2028${HOME}") for text in asked
-    ]
-    pairs = [pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)]
-    [finding] = findings(pairs)
-    loaded, policies = written(tmp_path, [finding])
-    rules = compile_rules(loaded.settings.rules, policies, {})
-    for call, text in zip(finding.group.calls, finding.group.inputs, strict=True):
-        _, [reading] = met(rules, call.model, call.turns)
-        assert reading.texts == (text.strip(),)
+def test_rows_are_of_calls_that_a_rule_reads_whole() -> None:
+    requests = [user(text, "Is it meant well: yes or no?") for text in TEXTS]
+    for number in range(0, 60, 4):
+        image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
+        requests[number]["messages"][-1]["content"] = [{"type": "text", "text": TEXTS[number]}, image]
+    found = findings([pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)])
+    assert sum(draft(one).rows for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
 
 
 def test_an_input_that_got_two_answers_equally_often_is_left_out() -> None:
@@ -233,28 +216,18 @@ def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [0, 30])
 def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str, tmp_path: Path) -> None:
     prompt = "{text}" if system else "Is this meant well, yes or no?\nText: {text}"
+    models = ["gpt-4o"] * named + [""] * (len(TEXTS) - named)
     requests = [
-        {**user(prompt.format(text=text), system), "model": "gpt-4o" if i < named else ""}
-        for i, text in enumerate(TEXTS)
+        {**user(prompt.format(text=text), system), "model": model} for model, text in zip(models, TEXTS, strict=True)
     ]
-    pairs = [pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)]
-    [finding] = findings(pairs)
-    loaded, policies = written(tmp_path, [finding])
-    rules = compile_rules(loaded.settings.rules, policies, {})
-    for call, text in zip(finding.group.calls, finding.group.inputs, strict=True):
-        _, [reading] = met(rules, call.model or "gpt-4o", call.turns)
-        assert reading.texts == (text,)
+    finding = finding_of(requests, "yes", "no")
+    assert read_back(tmp_path, finding) == list(finding.group.inputs)
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-4o", "a\nb: c", "a\u2028b: c", "a\x1b[2J", "#", "é"])
-def test_a_model_may_be_called_anything(model: str, tmp_path: Path) -> None:
-    pairs = [
-        pair({**user(text, "yes or no?"), "model": model}, ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)
-    ]
-    [finding] = findings(pairs)
-    loaded, policies = written(tmp_path, [finding])
-    rules = compile_rules(loaded.settings.rules, policies, {})
-    assert all(met(rules, model, call.turns)[0] for call in finding.group.calls)
+def test_a_model_may_be_called_anything(tmp_path: Path) -> None:
+    for number, model in enumerate(["openai/gpt-4o", "a\nb: c", "a\u2028b: c", "a\x1b[2J", "#", "é"]):
+        finding = finding_of([{**user(text, "yes or no?"), "model": model} for text in TEXTS], "yes", "no")
+        assert read_back(tmp_path / str(number), finding) == list(finding.group.inputs)
 
 
 @given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))

@@ -1,58 +1,201 @@
-"""How well a small model would agree with the paid one."""
+"""A group's figures, the agreement to expect, and the obstacles; and the order of findings."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
 
 from classifiers.encoder.session import Encoder
-from gateway.discover.evaluate import AnswerPair, PredictedAgreement, agreement_of, pairs_of
+from gateway.discover.calls import Exchange, call_of
+from gateway.discover.evaluate import AnswerPair, agreement_of, consistency, entropy, pairs_of, period_s, spend
+from gateway.discover.finding import Finding, look
 from gateway.discover.labels import Labels
+from gateway.ledger.prices import load_prices
 
+from .logs import SCHEMA, SYSTEM, harm_calls, pair, two_templates, user
+
+PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
 BILLS = [f"my invoice number {number} is wrong, please send it again" for number in range(6)]
 PARCELS = [f"where is parcel {number}, it was to arrive on monday" for number in range(6)]
 
 
-def pairs(encoder: Encoder, said: dict[str, str | None], names: tuple[str, ...]) -> dict[str, AnswerPair]:
-    labels = Labels(by_call=tuple(said.values()), field="", names=names)
-    found = pairs_of(list(said), labels, encoder, seed=0, advance=lambda *_: None)
-    assert len(found) == len(said)
+def pairs(encoder: Encoder, answers: dict[str, str | None], names: tuple[str, ...]) -> dict[str, AnswerPair]:
+    labels = Labels(by_call=tuple(answers.values()), field="", names=names)
+    found = pairs_of(list(answers), labels, encoder, seed=0, advance=lambda *_: None)
+    assert len(found) == len(answers)
     return {pair.text: pair for pair in found}
 
 
 def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> None:
-    said: dict[str, str | None] = {**dict.fromkeys(BILLS, "billing"), **dict.fromkeys(PARCELS, "parcel"), "hm": None}
-    found = pairs(encoder, said, ("billing", "parcel"))
+    answers: dict[str, str | None] = {**dict.fromkeys(BILLS, "billing"), **dict.fromkeys(PARCELS, "parcel"), "hm": None}
+    found = pairs(encoder, answers, ("billing", "parcel"))
     assert [text for text, pair in found.items() if not pair.agrees] == ["hm"]
 
 
 def test_long_inputs_are_judged_by_all_of_them(encoder: Encoder) -> None:
     greeting = "Dear team, I hope that this finds you well and that the week has been kind to all of you. " * 8
-    said: dict[str, str | None] = {
+    answers: dict[str, str | None] = {
         **{f"{greeting} {text}": "billing" for text in BILLS},
         **{f"{greeting} {text}": "parcel" for text in PARCELS},
     }
-    assert all(pair.agrees for pair in pairs(encoder, said, ("billing", "parcel")).values())
+    assert all(pair.agrees for pair in pairs(encoder, answers, ("billing", "parcel")).values())
 
 
 def test_an_answer_that_one_input_got_agrees_with_nothing(encoder: Encoder) -> None:
     """A label has three inputs, of which other answers came first for two."""
-    said: dict[str, str | None] = {
+    answers: dict[str, str | None] = {
         **dict.fromkeys(BILLS, "billing"),
         "cancel my contract": "leaving",
         **dict.fromkeys(PARCELS, "parcel"),
     }
-    found = pairs(encoder, said, ("billing", "parcel", "leaving"))
+    found = pairs(encoder, answers, ("billing", "parcel", "leaving"))
     assert [text for text, pair in found.items() if not pair.agrees] == ["cancel my contract"]
     assert agreement_of(list(found.values()), bound=0.5).share == 12 / 13
 
 
-def test_where_each_answer_has_one_input_nothing_agrees(encoder: Encoder) -> None:
-    said: dict[str, str | None] = {BILLS[0]: "billing", PARCELS[0]: "parcel"}
-    found = pairs(encoder, said, ("billing", "parcel"))
-    assert not any(pair.agrees for pair in found.values())
+ONE = pair(user("hello"), "a" * 40)
+CALL = call_of(Exchange(request=ONE.request, response=ONE.response, at=0.0), "log:1")
 
 
-def test_calls_are_answered_from_the_confidence_at_which_the_bound_holds() -> None:
-    sure = [AnswerPair(text=str(n), confidence=0.9, agrees=True, calls=2) for n in range(100)]
-    unsure = [AnswerPair(text=str(n), confidence=0.5, agrees=False, calls=1) for n in range(100)]
-    found = agreement_of([*unsure, *sure], bound=0.05)
-    assert isinstance(found, PredictedAgreement)
-    assert (found.inputs, found.share, found.threshold, found.answered) == (200, 0.5, 0.9, 200 / 300)
-    assert found.low < 0.5 < found.high
-    assert agreement_of(unsure, bound=0.05).threshold is None
+def test_entropy_is_in_bits() -> None:
+    assert entropy(["a", "b", None, "a", "b"]) == 1
+    assert entropy(["a", "a"]) == 0
+    assert entropy([None]) == 0
+
+
+def test_consistency_counts_pairs_of_calls_with_one_input() -> None:
+    found = consistency(["x", "x", "x", "y", "y", "z"], ["a", "a", "b", None, None, "c"])
+    assert (found.inputs, found.pairs, found.agree) == (2, 4, 0.25)
+    assert consistency(["x"], ["a"]).agree is None
+
+
+def test_spend_is_by_the_ledger_then_the_price_list_then_the_log() -> None:
+    def figures(*calls: Any) -> tuple[Any, int, int]:
+        found = spend(calls, PRICES)
+        return pytest.approx(found.usd), found.estimated, found.unpriced
+
+    listed, strange = 100 * 2.5e-6 + 5 * 10e-6, replace(CALL, model="our-own")
+    assert figures(CALL, replace(CALL, reported_usd=9.0)) == (2 * listed, 0, 0)
+    assert figures(replace(CALL, spent_usd=9.0, input_tokens=None), replace(strange, spent_usd=0.0)) == (9.0, 0, 0)
+    assert figures(replace(strange, reported_usd=0.5), strange) == (0.5, 0, 1)
+    assert figures(replace(CALL, output_tokens=0)) == (100 * 2.5e-6, 0, 0)
+
+
+def test_tokens_without_usage_are_estimated_from_bytes_and_counted() -> None:
+    found = spend([replace(CALL, input_tokens=None, output_tokens=None, message_bytes=400)], PRICES)
+    assert (found.usd, found.estimated) == (pytest.approx(100 * 2.5e-6 + 10 * 10e-6), 1)
+    wide = replace(CALL, completion=structs.replace(CALL.completion, content="я" * 20), output_tokens=None)
+    assert spend([wide], PRICES).usd == pytest.approx(100 * 2.5e-6 + 10 * 10e-6)
+
+
+def test_the_period_is_from_the_first_call_to_the_last() -> None:
+    calls = [replace(CALL, at=float(at)) for at in (0, 50, 100)]
+    assert period_s(calls) == 150
+    assert period_s([replace(CALL, at=None), *calls[:1]]) is None
+    assert period_s([CALL, CALL]) is None
+
+
+TEXTS = [text for text, _ in harm_calls(60)]
+ASKED = "Is it meant well: yes, no or maybe?"
+TWO = ["yes", "no"] * 30
+
+
+def findings(requests: list[dict[str, Any]], answers: list[str]) -> list[Finding]:
+    calls = []
+    for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+        one = pair(request, answer, 1000 * i)
+        calls.append(call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), f"log:{i}"))
+    return look(calls, PRICES)
+
+
+def with_image(text: str, number: int) -> dict[str, Any]:
+    """A request with a text and an image of its own."""
+    image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
+    request = user("", ASKED)
+    request["messages"][-1]["content"] = [{"type": "text", "text": text}, image]
+    return request
+
+
+@pytest.mark.parametrize(
+    ("requests", "answers", "reason"),
+    [
+        ([with_image("Is this one?", i) for i in range(60)], TWO, "images, audio or files"),
+        ([with_image(text, i) for i, text in enumerate(TEXTS)], TWO, "images, audio or files"),
+        ([user("What is new?", ASKED)] * 60, TWO, "a cache answers that"),
+        ([user(text, ASKED) for text in TEXTS], [f"It is number {i}." for i in range(60)], "free text"),
+        ([user(text, ASKED) for text in TEXTS[:39]], TWO[:39], "too few calls: 39"),
+        ([user(text, ASKED) for text in TEXTS], TWO[:40] + [f"so {i // 2}" for i in range(20)], "too many different"),
+        ([user(text, ASKED) for text in TEXTS], ["yes"] * 60, "always the same answer (yes)"),
+        ([user(text, "None or other?") for text in TEXTS], ["None", "other"] * 30, "None and other are words of"),
+        ([user(text, ASKED) for text in TEXTS], [""] * 60, "no answer that can be read"),
+        ([user(text, ASKED) for text in TEXTS], ['{"is": ["yes"]}', '{"is": ["no"]}'] * 30, "several labels"),
+        ([user(text, f"{ASKED} It is day {i}.") for i, text in enumerate(TEXTS)], TWO, "system prompt changes"),
+        ([user(text, "Is it meant well?") for text in TEXTS], TWO, "no_place"),
+        (
+            [user(text, ASKED, tools=[{"type": "function", "function": {"name": "f"}}]) for text in TEXTS],
+            TWO,
+            "free_tools",
+        ),
+    ],
+)
+def test_an_obstacle_is_told(requests: list[dict[str, Any]], answers: list[str], reason: str) -> None:
+    [finding] = findings(requests, answers)
+    assert finding.obstacle is not None
+    assert reason in finding.obstacle
+    assert finding.replaceability == 0
+
+
+def test_a_field_that_is_no_label_is_an_obstacle() -> None:
+    schema = json.loads(json.dumps(SCHEMA))
+    inner = schema["json_schema"]["schema"]
+    inner["properties"]["why"] = {"type": "string"}
+    inner["required"].append("why")
+    answers = [json.dumps({"about": word, "why": f"since {i}"}) for i, word in enumerate(["Shop", "Off topic"] * 30)]
+    [finding] = findings([user(text, SYSTEM, response_format=schema) for text in TEXTS], answers)
+    assert "other_field" in str(finding.obstacle)
+
+
+def test_what_may_be_answered_has_no_obstacle_and_two_groups_have_two_names() -> None:
+    pairs = two_templates(60)
+    found = look(
+        [call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), "log") for one in pairs],
+        PRICES,
+    )
+    assert [one.obstacle for one in found] == [None, None]
+    assert len({one.name for one in found}) == 2
+    assert all(one.givable == 1 for one in found)
+    # nothing is measured yet, so the dearer model comes first
+    assert [one.models for one in found] == [("gpt-4o",), ("gpt-4o-mini",)]
+
+
+def test_calls_with_an_image_are_none_that_can_be_answered() -> None:
+    requests = [with_image(text, i) if i % 4 == 0 else user(text, ASKED) for i, text in enumerate(TEXTS)]
+    found = findings(requests, TWO)
+    assert sum(one.calls for one in found) == 60
+    assert {one.obstacle for one in found} == {None}
+    assert sum(one.givable * one.calls for one in found) == pytest.approx(45)
+
+
+def test_a_bound_lets_through_what_is_sure_enough() -> None:
+    sure = [AnswerPair(text=f"s{i}", confidence=0.99 - i / 1000, agrees=True, calls=2) for i in range(149)]
+    doubtful = [AnswerPair(text=f"d{i}", confidence=0.5, agrees=i % 2 == 0, calls=1) for i in range(100)]
+    found = agreement_of([*doubtful, *sure], bound=0.02)
+    assert found.threshold == pytest.approx(0.99 - 148 / 1000)
+    assert found.answered == pytest.approx(298 / 398)
+    assert found.share == pytest.approx(199 / 249)
+    assert found.low < found.share < found.high
+
+
+def test_too_few_pairs_show_no_bound_and_ties_are_not_parted() -> None:
+    assert (
+        agreement_of(
+            [AnswerPair(text=str(i), confidence=0.9, agrees=True, calls=1) for i in range(148)], bound=0.02
+        ).answered
+        == 0
+    )
+    tied = [AnswerPair(text=str(i), confidence=0.9, agrees=i < 200, calls=1) for i in range(300)]
+    assert agreement_of(tied, bound=0.02).threshold is None
+    assert agreement_of([], bound=0.02).answered == 0
