@@ -41,7 +41,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prompt:
+class _TemplatedCall:
     """A call with the texts that may hold a template."""
 
     call: LoggedCall
@@ -52,10 +52,10 @@ class _Prompt:
 
 def groups(calls: Sequence[LoggedCall]) -> list[Group]:
     """All calls, each in one group."""
-    by_shape: dict[Hashable, tuple[RequestedFormat | Unsupported, list[_Prompt]]] = {}
+    by_shape: dict[Hashable, tuple[RequestedFormat | Unsupported, list[_TemplatedCall]]] = {}
     for call in calls:
         shape = requested_format(dict(call.fields))
-        by_shape.setdefault(_key(shape), (shape, []))[1].append(_prompt(call))
+        by_shape.setdefault(_key(shape), (shape, []))[1].append(_templated(call))
     return [group for shape, prompts in by_shape.values() for group in _of_shape(prompts, shape)]
 
 
@@ -71,16 +71,16 @@ def _key(shape: RequestedFormat | Unsupported) -> Hashable:
     return type(form).__name__
 
 
-def _prompt(call: LoggedCall) -> _Prompt:
+def _templated(call: LoggedCall) -> _TemplatedCall:
     texts, _ = select(call.turns, _USER, last=True)
     last = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
     earlier = tuple(turn for turn in call.turns[:last] if turn.role not in _SYSTEM)
-    return _Prompt(call, system_text(call.turns), texts, earlier)
+    return _TemplatedCall(call, system_text(call.turns), texts, earlier)
 
 
-def _of_shape(prompts: list[_Prompt], shape: RequestedFormat | Unsupported) -> Iterator[Group]:
+def _of_shape(prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported) -> Iterator[Group]:
     """Parts calls by their system prompts: constant ones, and those of a template."""
-    by_system: dict[str, list[_Prompt]] = defaultdict(list)
+    by_system: dict[str, list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
         by_system[prompt.system].append(prompt)
     systems = list(by_system)
@@ -95,7 +95,9 @@ def _of_shape(prompts: list[_Prompt], shape: RequestedFormat | Unsupported) -> I
             yield from _of_varying_system(pooled, shape, family.frame)
 
 
-def _of_varying_system(prompts: list[_Prompt], shape: RequestedFormat | Unsupported, frame: Frame) -> Iterator[Group]:
+def _of_varying_system(
+    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, frame: Frame
+) -> Iterator[Group]:
     """The input is in the system prompt where nothing else varies; otherwise two places vary."""
     if not frame or len({prompt.user for prompt in prompts}) > 1:
         yield from _of_system(prompts, shape, varies=True)
@@ -112,13 +114,13 @@ def _of_varying_system(prompts: list[_Prompt], shape: RequestedFormat | Unsuppor
 
 
 def _of_system(
-    prompts: list[_Prompt], shape: RequestedFormat | Unsupported, *, varies: bool = False
+    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, *, varies: bool = False
 ) -> Iterator[Group]:
     """Parts calls by their earlier turns, where these are constant examples, and by the template of the user's turn."""
-    by_turns: dict[tuple[tuple[Turn, ...], int], list[_Prompt]] = defaultdict(list)
+    by_turns: dict[tuple[tuple[Turn, ...], int], list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
         by_turns[prompt.earlier, len(prompt.user)].append(prompt)
-    rest: dict[int, list[_Prompt]] = defaultdict(list)
+    rest: dict[int, list[_TemplatedCall]] = defaultdict(list)
     for (earlier, parts), members in by_turns.items():
         if len(members) < LEAST and earlier:
             rest[parts] += members
@@ -129,7 +131,7 @@ def _of_system(
 
 
 def _of_turns(
-    prompts: list[_Prompt], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
+    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
 ) -> Iterator[Group]:
     # of a turn in several texts, the one that varies most
     place = max(range(len(prompts[0].user)), key=lambda i: len({prompt.user[i] for prompt in prompts}), default=0)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.answers.build import LocalAnswer, build
 from gateway.answers.format import Prediction, RequestedFormat, requested_format
 from gateway.config import source
 from gateway.config.load import Loaded, load_gateway, load_policy
-from gateway.discover.calls import Exchange, call_of
+from gateway.discover.calls import Exchange, LoggedCall, call_of
 from gateway.discover.draft import Occupied, draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
 from gateway.ledger.prices import load_prices
@@ -54,13 +55,19 @@ def written(folder: Path, found: list[Finding]) -> tuple[Loaded, dict[str, Polic
     return loaded, policies
 
 
+def request_of(call: LoggedCall) -> Any:
+    """What rules look at in a request."""
+    model = call.model or "gpt-4o"
+    return SimpleNamespace(model=model, turns=list(call.turns), system_text=system_text(call.turns))
+
+
 def read_back(folder: Path, finding: Finding) -> list[str]:
     """What the drafted rule reads of each call."""
     loaded, policies = written(folder, [finding])
     rules = compile_rules(loaded.settings.rules, policies, {})
     texts = []
     for call in finding.group.calls:
-        _, [reading] = met(rules, call.model or "gpt-4o", call.turns)
+        _, [reading] = met(rules, request_of(call))
         texts += reading.texts
     return texts
 
@@ -76,7 +83,7 @@ def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Pat
     assert len(rules) == 2
     for one in found:
         for call, text in zip(one.group.calls, one.group.inputs, strict=True):
-            [rule], [reading] = met(rules, call.model, call.turns)
+            [rule], [reading] = met(rules, request_of(call))
             assert (rule.name, reading.texts) == (one.name, (text,))
             assert rule.terms is not None
 
