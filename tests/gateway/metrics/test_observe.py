@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -83,20 +83,6 @@ def test_one_record_moves_what_it_says() -> None:
     assert {name: total(metrics, name) for name in figures} == figures
 
 
-@pytest.mark.parametrize("seconds", [0.05, 9.0, 25.0, 150.0])
-def test_a_first_token_is_told_from_one_that_took_twice_as_long(seconds: float) -> None:
-    metrics = Metrics()
-    for took in (seconds, 2 * seconds):
-        metrics.observe(record(upstream="one", first_token_s=took), model="m")
-    counts = [
-        sample.value
-        for metric in metrics.registry.collect()
-        for sample in metric.samples
-        if sample.name == "offramp_first_token_seconds_bucket"
-    ]
-    assert 1 in counts
-
-
 def test_what_took_no_time_is_in_no_histogram() -> None:
     metrics = Metrics()
     metrics.observe(record(decision="answer", saved_reason="local_answer", saved_usd=0.5), model="m")
@@ -119,6 +105,7 @@ def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
     ("fields", "reason"),
     [
         ({"usage_source": "reported"}, "no_price"),
+        ({"usage_source": "reported", "saved_reason": "cheaper_route", "saved_usd": None}, "no_price"),
         ({"usage_source": "reported", "status": 499, "decision": "error", "error": "client_closed"}, "no_price"),
         ({}, "not_reported"),
         ({"decision": "block", "status": 400, "error": "content_filter"}, "not_reported"),
@@ -136,7 +123,7 @@ def test_a_stream_that_broke_off_is_an_upstreams_failure() -> None:
         ({"decision": "repeat", "saved_reason": "repeat", "status": 499}, "cut_off"),
     ],
 )
-def test_it_is_told_why_a_cost_is_unknown(fields: dict[str, Any], reason: str) -> None:
+def test_the_reason_for_an_unknown_cost_is_counted(fields: dict[str, Any], reason: str) -> None:
     metrics = Metrics()
     metrics.observe(record(upstream="one", spent_usd=None, **{"usage_source": "missing", **fields}), model="m")
     moved = [
@@ -149,20 +136,9 @@ def test_it_is_told_why_a_cost_is_unknown(fields: dict[str, Any], reason: str) -
     assert moved == [("offramp_unpriced_requests_total", reason, 1.0), *missing]
 
 
-@pytest.mark.parametrize("saved", ["local_answer", "cheaper_route"])
-def test_a_saving_without_a_price_is_unpriced(saved: Any) -> None:
+def test_a_judges_answer_without_a_verdict_is_no_upstreams_failure() -> None:
     metrics = Metrics()
-    upstream = "one" if saved == "cheaper_route" else ""
-    metrics.observe(record(upstream=upstream, saved_reason=saved, saved_usd=None), model="m")
-    labels = {"model": "m", "reason": "no_price"}
-    assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", labels) == 1
-    assert total(metrics, "offramp_unpriced_requests_total") == 1
-
-
-@pytest.mark.parametrize("error", ["unreadable", "failed", "cancelled"])
-def test_a_judges_answer_that_is_no_verdict_is_no_upstreams_failure(error: str) -> None:
-    metrics = Metrics()
-    metrics.observe(record(upstream="one", decision="judge", saved_reason="judge", error=error), model="m")
+    metrics.observe(record(upstream="one", decision="judge", saved_reason="judge", error="unreadable"), model="m")
     assert total(metrics, "offramp_upstream_failures_total") == 0
 
 
@@ -183,7 +159,6 @@ def test_a_verdict_is_counted_by_what_it_says(verdict: dict[str, Any], outcome: 
 
 def test_a_verdict_is_counted_for_the_stage_that_settled_it() -> None:
     metrics = Metrics()
-    metrics.expect_stages("c", ("cheap", "main"))
     for stage in ("cheap", "cheap", ""):
         metrics.observe_verdict(Verdict(classifier="c", version="1", scores={}, stage=stage), "r")
     assert metrics.registry.get_sample_value("offramp_stage_verdicts_total", {"classifier": "c", "stage": "cheap"}) == 2
@@ -215,16 +190,17 @@ RECORDS = st.builds(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(RECORDS, max_size=20))
 def test_counters_are_the_sums_of_the_records(records: list[Record]) -> None:
     metrics = Metrics()
-    for one in records:
-        metrics.observe(one, model="m")
-    forwarded = [one for one in records if one.upstream]
+    for row in records:
+        metrics.observe(row, model="m")
+    forwarded = [row for row in records if row.upstream]
     assert total(metrics, "offramp_requests_total") == len(records)
-    assert total(metrics, "offramp_spent_dollars_total") == sum(one.spent_usd or 0 for one in forwarded)
-    assert total(metrics, "offramp_input_tokens_total") == sum(one.input_tokens for one in forwarded)
-    assert total(metrics, "offramp_unpriced_requests_total") == sum(one.spent_usd is None for one in records)
+    assert total(metrics, "offramp_spent_dollars_total") == sum(row.spent_usd or 0 for row in forwarded)
+    assert total(metrics, "offramp_input_tokens_total") == sum(row.input_tokens for row in forwarded)
+    assert total(metrics, "offramp_unpriced_requests_total") == sum(row.spent_usd is None for row in records)
 
 
 def test_two_gateways_share_no_series(make_verdict: Callable[..., Verdict]) -> None:

@@ -1,4 +1,4 @@
-"""The series that stand at 0 from the start are those that traffic moves."""
+"""Calls bring no new series: those that a configuration can bring stand at 0 from the start."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,108 +14,6 @@ from gateway.metrics.observe import Metrics
 from gateway.protocols import sse
 from gateway.rules.compile import compile_rules
 from gateway.upstreams.base import Answer
-
-TEXT = """\
-version: 1
-upstreams:
-  one: {kind: echo}
-  two: {kind: echo}
-models:
-  dear: {upstream: one, fallbacks: [two/x]}
-  cheap: two
-  hidden: {upstream: one, internal: true}
-rules:
-  - name: safety
-    classifier: safe
-    then: {violence: block, jailbreak: {block: {shape: error}}}
-  - name: intents
-    classifier: bank
-    when: {model: dear}
-    then: {greeting: {answer: hi}, rate: {forward: cheap}}
-"""
-
-
-def series(metrics: Metrics, *names: str) -> dict[tuple[str, ...], float]:
-    return {
-        (sample.name, *sorted(f"{key}={value}" for key, value in sample.labels.items())): sample.value
-        for metric in metrics.registry.collect()
-        for sample in metric.samples
-        if sample.name in names
-    }
-
-
-def at_zero(loaded: Loaded, policies: dict[str, Policy]) -> Metrics:
-    metrics = Metrics()
-    rules = compile_rules(loaded.settings.rules, policies, loaded.replies)
-    zero.stand_at_zero(metrics, loaded.settings.models, rules, {"one": False, "two": False})
-    return metrics
-
-
-NAMES = (
-    "offramp_requests_total",
-    "offramp_saved_calls_total",
-    "offramp_saved_dollars_total",
-    "offramp_spent_dollars_total",
-    "offramp_upstream_calls_total",
-)
-
-
-async def test_what_traffic_moves_stood_at_zero(
-    load: Callable[..., Loaded], policies: dict[str, Policy], wire: Any, ask: Any
-) -> None:
-    before = series(at_zero(load(TEXT), policies), *NAMES)
-    assert set(before.values()) == {0}
-    gateway = wire(TEXT.partition("rules:")[1] + TEXT.partition("rules:")[2])
-    for text in ("hello", "greeting", "rate", "violence", "jailbreak"):
-        sent = {"model": "dear", "messages": [{"role": "user", "content": text}]}
-        await ask(gateway.app, json.dumps(sent).encode())
-    gateway.writer.close()
-    moved = {key for key, value in series(gateway.metrics, *NAMES).items() if value}
-    notional = {tuple(part.replace("notional=true", "notional=false") for part in key) for key in moved}
-    assert notional <= set(before)
-
-
-async def test_failures_stood_at_zero(
-    load: Callable[..., Loaded],
-    policies: dict[str, Policy],
-    wire: Any,
-    ask: Any,
-    fake_upstream: Any,
-    make_answer: Callable[..., Answer],
-) -> None:
-    names = ("offramp_requests_total", "offramp_upstream_failures_total")
-    before = series(at_zero(load(TEXT), policies), *names)
-    statuses = (401, 408, 429, 500, 502, 503, 504)
-    failures = [*(make_answer(status=status) for status in statuses), AnswerLost("lost"), UpstreamTimeout("late")]
-    one, two = (fake_upstream(list(failures), name=name) for name in ("one", "two"))
-    gateway = wire(TEXT.partition("rules:")[1] + TEXT.partition("rules:")[2], upstreams={"one": one, "two": two})
-    for text in ("hello", "rate"):
-        for _ in failures:
-            sent = {"model": "dear", "messages": [{"role": "user", "content": text}]}
-            await ask(gateway.app, json.dumps(sent).encode())
-    gateway.writer.close()
-    moved = {key for key, value in series(gateway.metrics, *names).items() if value}
-    assert len(moved) > 2 * len(failures)
-    assert moved <= set(before)
-
-
-def test_no_series_of_a_model_that_clients_cannot_ask_for(
-    load: Callable[..., Loaded], policies: dict[str, Policy]
-) -> None:
-    shown = str(list(series(at_zero(load(TEXT), policies), *NAMES)))
-    assert "model=dear" in shown
-    assert "model=hidden" not in shown
-
-
-def test_a_huge_configuration_gets_the_first_series_only(
-    load: Callable[..., Loaded], policies: dict[str, Policy]
-) -> None:
-    models = "".join(f"  m{number}: one\n" for number in range(3000))
-    loaded = load(f"version: 1\nupstreams:\n  one: {{kind: echo}}\nmodels:\n{models}")
-    metrics = Metrics()
-    zero.stand_at_zero(metrics, loaded.settings.models, (), {"one": False})
-    assert len(series(metrics, "offramp_requests_total")) == 2000
-
 
 BASE = """
 version: 1
@@ -158,38 +56,29 @@ BOUND = """
 """
 DENIED = json.dumps({"labels": ["violence"]})
 ALLOWED = json.dumps({"labels": []})
+TEXTS = ["hello", "rate", "card", "greeting", "greeting as JSON", "violence", "jailbreak", "joe@example.com rate"]
+UNDECIDED = ["unsure", "unread", "broken", "language", "contact", "gossip"]
 OUTCOMES = {
-    "forwarded": (FORWARDS, ["hello", "rate", "card", "greeting", "unsure", "unread", "broken", "language"], ["fine"]),
-    "redacted": (REDACTS + FORWARDS, ["joe@example.com", "joe@example.com rate", "joe@example.com card"], ["fine"]),
-    "not redacted": (REDACTS, ["contact", "gossip", "broken"], ["fine"]),
+    "decided": (REDACTS + FORWARDS + GUARDS, [*TEXTS, *UNDECIDED], ["fine"]),
+    "refused": (REDACTS + FORWARDS, ["hello", "rate", "joe@example.com", "joe@example.com rate"], [400]),
     "answers redacted": (REDACTS + FORWARDS, ["hello", "rate", "card"], ["joe@example.com"]),
-    "answers not redacted": (REDACTS + FORWARDS, ["hello", "rate", "card"], ["contact"]),
-    "blocked": (GUARDS, ["violence", "jailbreak", "broken", "unread"], ["fine"]),
     "answers blocked": (FORWARDS + GUARDS, ["hello", "rate", "card"], ["violence"]),
     "answers blocked as an error": (FORWARDS + GUARDS, ["hello", "rate", "card"], ["jailbreak"]),
-    "judged unsafe": (JUDGED, ["unsure one"], [DENIED]),
-    "judged safe": (JUDGED, ["unsure one", "unsure one", "unsure two"], [ALLOWED]),
-    "judge unreadable": (JUDGED, ["unsure one"], ["what?"]),
+    "judged": (JUDGED, ["unsure one", "unsure one", "unsure two"], [DENIED, ALLOWED, "what?"]),
     "judge failed": (JUDGED, ["unsure one"], [UpstreamFailed("down"), UpstreamFailed("down"), "fine"]),
-    "under a contract": (BOUND, ["Answer with greeting, rate or card: rate"] * 3, ["rate", "card"]),
-    "unmet": (BOUND, ["hello"], ["fine"]),
-    "a text unmet": (FORWARDS, ["greeting as JSON", "hello", "rate", "card"], ["fine"]),
-    "fallback": ("", ["hello"], [503, "fine"]),
-    "late, then fallback": ("", ["hello"], [UpstreamTimeout("late"), "fine"]),
-    "dropped, then fallback": ("", ["hello"], [CallDropped("no answer"), "fine"]),
-    "dropped": (FORWARDS, ["hello", "rate", "card"], [CallDropped("no answer")]),
-    "dropped, then refused": ("", ["hello"], [CallDropped("no answer"), 400]),
+    "under a contract": (BOUND, ["hello", *["Answer with greeting, rate or card: rate"] * 3], ["rate", "card"]),
+    "fallback": ("", ["hello"] * 3, [503, UpstreamTimeout("late"), CallDropped("no answer"), "fine"]),
+    "dropped": (FORWARDS, ["hello", "rate", "card"], [CallDropped("no answer"), 400]),
     "no usage": (FORWARDS, ["hello", "rate", "card"], [b'{"choices":[{"index":0,"finish_reason":"stop"}]}']),
-    "lost": (FORWARDS, ["hello", "rate", "card"], [AnswerLost("lost")]),
-    "failed": (FORWARDS, ["hello", "rate", "card"], [UpstreamFailed("down")]),
-    "refused": (REDACTS + FORWARDS, ["hello", "rate", "joe@example.com", "joe@example.com rate"], [400]),
+    "failed": (FORWARDS, ["hello", "rate", "card"], [AnswerLost("lost"), UpstreamFailed("down")]),
     "its own fault": (FORWARDS, ["hello", "rate", "card"], [RuntimeError("a fault")]),
     "not for clients": ("", ["not JSON", "unknown model"], ["fine"]),
 }
+STREAMED = ("decided", "answers blocked", "answers blocked as an error", "under a contract", "no usage", "failed")
 
 
 def answers(make: Callable[..., Answer], given: Sequence[str | bytes | int | Exception], *, stream: bool) -> list[Any]:
-    """Upstream answers: a text, a whole answer as it is, a status or a failure each; the last again and again."""
+    """Upstream answers: a text, a whole answer, a status or a failure each; the last one is repeated."""
     made: list[Any] = []
     for one in [*given, *given[-1:] * 20]:
         if isinstance(one, Exception):
@@ -226,8 +115,9 @@ def every(metrics: Metrics) -> set[tuple[str, ...]]:
     }
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize(
+    ("outcome", "stream"), [*((outcome, False) for outcome in OUTCOMES), *((outcome, True) for outcome in STREAMED)]
+)
 async def test_a_call_brings_no_new_series(
     outcome: str,
     stream: bool,
@@ -239,11 +129,7 @@ async def test_a_call_brings_no_new_series(
     make_answer: Callable[..., Answer],
 ) -> None:
     rules, texts, given = OUTCOMES[outcome]
-    # a judge is never asked for a stream
-    upstreams = {
-        name: fake_upstream(answers(make_answer, given, stream=stream and "judge" not in outcome), name=name)
-        for name in ("one", "two")
-    }
+    upstreams = {name: fake_upstream(answers(make_answer, given, stream=stream), name=name) for name in ("one", "two")}
     gateway = wire(f"rules:{rules}" if rules else "", base=BASE, upstreams=upstreams, draw=lambda: 0.0)
     loaded = load(BASE + (f"rules:{rules}" if rules else ""))
     compiled = compile_rules(loaded.settings.rules, policies, loaded.replies)
@@ -254,3 +140,13 @@ async def test_a_call_brings_no_new_series(
     gateway.writer.close()
     assert len(gateway.store.records) >= len(texts)
     assert every(gateway.metrics) - before == set()
+
+
+def test_only_models_that_clients_can_ask_for_and_not_too_many_have_series(load: Callable[..., Loaded]) -> None:
+    models = "".join(f"  m{number}: {{upstream: one, internal: {str(number < 5).lower()}}}\n" for number in range(300))
+    loaded = load(f"version: 1\nupstreams:\n  one: {{kind: echo}}\nmodels:\n{models}")
+    metrics = Metrics()
+    zero.stand_at_zero(metrics, loaded.settings.models, (), {"one": False})
+    [spent] = [metric for metric in metrics.registry.collect() if metric.name == "offramp_spent_dollars"]
+    named = {sample.labels["model"] for sample in spent.samples}
+    assert named == {f"m{number}" for number in range(5, 205)}
