@@ -32,7 +32,7 @@ from gateway.http.direct import Engine
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import Bounds
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.prices import PriceTable
 from gateway.ledger.recorder import Recorder
@@ -42,7 +42,7 @@ from gateway.metrics import zero
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 from gateway.serving.reload import Reloader
-from gateway.serving.retention import Forgetting
+from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
 from gateway.serving.snapshot import Snapshots, edition
 from gateway.upstreams.base import Routes
@@ -104,7 +104,7 @@ def create_app(
     metrics.watch_contracts(owner, bound)
     metrics.watch_refusals(owner, bound)
     metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
-    keeping = Keeping(
+    keeping = CallLog(
         CallStore(contracts.path),
         keeps=settings.content.calls,
         on_failure=metrics.ledger_failures.inc,
@@ -136,7 +136,7 @@ def create_app(
         looking = asyncio.gather(
             _look((owner, safety, reloader, retrainer)),
             # by itself: it may take minutes, and nothing else is to wait for it
-            _look((Forgetting(owner, keeping, settings.content.keep),)),
+            _look((Retention(owner, keeping, settings.content.keep),)),
             # else the end of one would be taken for that of both
             return_exceptions=True,
         )

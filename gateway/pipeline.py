@@ -18,7 +18,7 @@ from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
 from gateway.judge.resolve import Bounds, Pairs, Settling, ShownTo
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.output_rules import Output
@@ -59,7 +59,7 @@ class Pipeline:
         judge: Judge,
         bounds: Bounds,
         repeats: RepeatCalls,
-        keeping: Keeping,
+        keeping: CallLog,
         classify_time_s: float,
         max_answer_bytes: int,
     ) -> None:
@@ -153,7 +153,7 @@ class Pipeline:
     def record(self, context: RequestContext) -> None:
         """Closes the request's record, however the request ended; then begins what was left for later."""
         self._recorder.finish(context)
-        self._keeping.over(context)
+        self._keeping.finish(context)
         self._audits.over(context)
         if context.later:
             self._repeats.begin(context.later)

@@ -1,7 +1,7 @@
-"""Whole calls that are kept for `offramp discover`, where the operator asks for it.
+"""Keeps whole calls for `offramp discover`, where the operator asks for it.
 
-Only what was forwarded as it came, and answered by the model that was asked for: of a call that a rule redacted,
-blocked or sent to another model, or that a fallback answered, nothing is kept.
+A call is kept only if it was forwarded unchanged and answered by the model that was asked for. Nothing is kept of a
+call that a rule redacted, blocked or rerouted, or that a fallback answered.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ _MOST_PENDING: Final = 1000
 _OK: Final = range(200, 300)
 
 
-class Keeping:
-    """keeps: whether calls are to be kept; else nothing is done but to forget. on_failure, on_lost: as of a Writer."""
+class CallLog:
+    """keeps: whether calls are kept; otherwise it only forgets. on_failure, on_lost: as of a Writer."""
 
     def __init__(
         self, store: CallStore, *, keeps: bool, on_failure: Callable[[int], None], on_lost: Callable[[int], None]
@@ -37,24 +37,15 @@ class Keeping:
         if self._writer is not None and answer.status in _OK:
             await answer.listen(partial(_note, context, request))
 
-    def over(self, context: RequestContext) -> None:
-        """The request is over, and its record closed."""
+    def finish(self, context: RequestContext) -> None:
+        """Keeps a call whose record is closed, if it was forwarded unchanged."""
         call, record = context.kept, context.record
-        if (
-            self._writer is None
-            or call is None
-            or context.rerouted
-            or record.decision != "forward"
-            or record.redacted
-            or record.error
-        ):
+        changed = context.rerouted or record.decision != "forward" or record.redacted or record.error
+        if self._writer is None or call is None or changed:
             return
         if record.usage_source == "reported":
-            call.input_tokens, call.output_tokens, call.spent_usd = (
-                record.input_tokens,
-                record.output_tokens,
-                record.spent_usd,
-            )
+            call.input_tokens, call.output_tokens = record.input_tokens, record.output_tokens
+            call.spent_usd = record.spent_usd
         self._writer.add(call)
 
     def forget(self, before: float) -> int:

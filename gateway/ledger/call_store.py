@@ -1,6 +1,5 @@
-"""Whole calls in the ledger's file, kept for a while where the operator asks: what `offramp discover` reads."""
+"""Whole calls in the ledger's file, which `offramp discover` reads; kept only where the operator asks."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,8 @@ import msgspec
 
 from gateway.ledger.store import (
     BUSY_S,
-    LedgerError,
     closed_on_failure,
+    ledger_errors,
     opened_to_read,
     opened_to_write,
     stand_in,
@@ -30,13 +29,13 @@ _CREATE: Final = (
 _READERS_MS: Final = 1000
 _AT_ONCE: Final = 200
 _PAUSE_S: Final = 0.05
-"""So many calls are deleted at once; then others who write have their turn."""
+"""Calls deleted in one step, and the pause after it, in which others can write."""
 _FORGET: Final = "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE at < ? LIMIT ?)"
 
 
 class KeptCall(msgspec.Struct, kw_only=True):
-    """A forwarded call. at: Unix seconds; model: that the client asked for; request: its JSON; answer: the model's, of
-    a stream all events; tokens and dollars: None where they are not known.
+    """A forwarded call. at: Unix seconds; model: as the client asked; request: its JSON; answer: the model's body, of a
+    stream all events; tokens and dollars: None where unknown.
     """
 
     request_id: str
@@ -58,7 +57,7 @@ _SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM calls ORDER BY at"  # noqa: S
 class CallStore:
     """Opens the file, or makes it. For several threads. Raises LedgerError where it cannot be used.
 
-    read_only: for `calls` alone. The file stays as it is; an older gateway may be serving with it.
+    read_only: for `calls` alone. The file is not changed: an older gateway may serve with it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -79,7 +78,7 @@ class CallStore:
 
     def append(self, records: Sequence[KeptCall]) -> None:
         """Writes calls, all or none. Raises LedgerError."""
-        rows = [msgspec.structs.astuple(one) for one in records]
+        rows = [msgspec.structs.astuple(call) for call in records]
         with self._using("written"), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(_INSERT, rows)
@@ -102,10 +101,12 @@ class CallStore:
             time.sleep(_PAUSE_S)
 
     def empty_log(self) -> bool:
-        """Brings the file up to date and empties its write-ahead log, where what was deleted still stands, whoever
-        deleted it. False where another program reads it for now. Raises LedgerError."""
+        """Empties the write-ahead log, which still holds deleted content. False while another program reads it.
+
+        Raises LedgerError.
+        """
         with self._using("written"):
-            # nobody can write while this waits for those who read
+            # nobody can write while this waits for readers
             self._db.execute(f"PRAGMA busy_timeout = {_READERS_MS}")
             try:
                 busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -114,14 +115,11 @@ class CallStore:
             return not busy
 
     def close(self) -> None:
-        """Closes the file, once nobody uses it; who comes later gets a LedgerError."""
+        """Closes the file, once nobody uses it; later uses raise LedgerError."""
         with self._lock:
             self._db.close()
 
     @contextmanager
     def _using(self, what: str) -> Iterator[None]:
-        try:
-            with self._lock:
-                yield
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"the calls kept in {self._path} cannot be {what}: {error}") from error
+        with ledger_errors(f"the calls kept in {self._path} cannot be {what}"), self._lock:
+            yield

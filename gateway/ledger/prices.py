@@ -1,4 +1,4 @@
-"""What models cost: a dated table with its source. Unknown models have no price; nothing is guessed."""
+"""Prices of models: a dated table with its source. Unknown models have no price; nothing is guessed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

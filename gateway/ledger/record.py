@@ -1,4 +1,4 @@
-"""One row of the ledger: what a request was, what was decided, what it cost and what it saved."""
+"""One row of the ledger: a request, the decision on it, its cost and its saving."""
 
 from typing import Final, Literal
 
@@ -9,20 +9,19 @@ UsageSource = Literal["reported", "estimated", "missing", "none"]
 SavedReason = Literal["local_answer", "block", "cheaper_route", "judge", "repeat"]
 
 ASIDE: Final[frozenset[str]] = frozenset({"judge", "repeat"})
-"""Decisions, and reasons, of calls that no client asked for: to a judge, or to the reference a second time."""
+"""Decisions and reasons of calls that no client asked for: to a judge, or a call sent a second time."""
 
 
 class Record(Struct, kw_only=True):
     """Columns as they are stored. Times in seconds, money in dollars, `at` in Unix seconds.
 
-    usage_source: reported by the upstream; estimated, of an answer or block made here (its tokens are in saved_*);
-    missing (forwarded, but not reported); none (no call).
+    usage_source: reported by the upstream; estimated (an answer or block made here, its tokens in saved_*); missing
+    (forwarded, but not reported); none (no call).
     spent_usd: None where the price or the usage is unknown. notional: nobody is charged (echo upstream).
-    redacted: how many places of each kind were replaced, as `card:1,email:2`; never what stood there.
-    saved_*: against the model that the client asked for; of a block they are kept apart by saved_reason. A call to a
-    judge, or one that is sent a second time, has a row of its own; nobody asked for it, so what it cost is taken off
-    what is saved.
-    judged: what judges said of the request, as `rule:label`, `rule:safe` or `rule:` and how the question failed.
+    redacted: the number of places replaced of each kind, as `card:1,email:2`; never their content.
+    saved_*: against the model that the client asked for; saved_reason tells blocks apart. A call to a judge, or one
+    that is sent a second time, has a row of its own: its cost is a negative saving.
+    judged: the judges' verdicts on the request, as `rule:label`, `rule:safe`, or `rule:` and how the question failed.
     """
 
     request_id: str

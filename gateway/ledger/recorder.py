@@ -1,4 +1,4 @@
-"""Closes a request's record: times, prices, savings; then ledger and metrics from the same record."""
+"""Closes a request's record with times, prices and savings, and hands it to the ledger and the metrics."""
 
 import time
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Recorder:
         routes: Routes,
         notional: Mapping[str, bool],
     ) -> None:
-        """notional: of each upstream, whether nobody is charged for its calls."""
+        """notional: by upstream, whether nobody is charged for its calls."""
         self._writer = writer
         self._metrics = metrics
         self._prices = prices
@@ -35,13 +35,13 @@ class Recorder:
         self._ratios = UsageRatios()
 
     def save(self, context: RequestContext, given_bytes: int) -> None:
-        """Notes what a call that is answered or blocked here saves. given_bytes: of what stands instead of the model's
-        answer, all choices together."""
+        """Notes the saving of a call that is answered or blocked here. given_bytes: of the content sent instead of the
+        model's answer, all choices together."""
         record = context.record
         record.saved_reason = "block" if record.decision == "block" else "local_answer"
-        of = (record.requested_model, record.rule)
-        record.saved_input_tokens = self._ratios.input_tokens(*of, context.prompt_bytes)
-        record.saved_output_tokens = self._ratios.output_tokens(*of, given_bytes)
+        key = (record.requested_model, record.rule)
+        record.saved_input_tokens = self._ratios.input_tokens(*key, context.prompt_bytes)
+        record.saved_output_tokens = self._ratios.output_tokens(*key, given_bytes)
         record.saved_estimated = True
         record.usage_source = "estimated"
         first = self._routes.for_client(RequestedModel(record.requested_model))[0]
@@ -53,34 +53,29 @@ class Recorder:
         record.saved_usd = price.cost(
             input_tokens=record.saved_input_tokens,
             output_tokens=record.saved_output_tokens,
-            cached_input_tokens=self._ratios.cached_input_tokens(*of, record.saved_input_tokens),
+            cached_input_tokens=self._ratios.cached_input_tokens(*key, record.saved_input_tokens),
         )
 
     def finish(self, context: RequestContext) -> None:
-        """Writes the record down. Called once for every request, however it ended."""
+        """Records a request. Called once for every request, however it ended."""
         record = context.record
         if record.upstream:
-            self._price_forward(context)
+            self._price_call(context)
+            if record.decision in ("judge", "repeat"):
+                record.saved_reason = record.decision
+                record.saved_usd = None if record.spent_usd is None else -record.spent_usd
         elapsed = time.perf_counter() - context.started
         others = (record.classifier_s or 0.0) + (record.provider_s or 0.0) + context.judge_s
         record.gateway_s = max(0.0, elapsed - others)
         self._writer.add(record)
         self._metrics.observe(record, model=self._label(record.requested_model))
 
-    def _price_forward(self, context: RequestContext) -> None:
-        record = context.record
-        self._price_use(context)
-        if record.decision in ("judge", "repeat"):
-            record.saved_reason = record.decision
-            record.saved_usd = None if record.spent_usd is None else -record.spent_usd
-
-    def _price_use(self, context: RequestContext) -> None:
+    def _price_call(self, context: RequestContext) -> None:
         record = context.record
         elsewhere = context.rerouted and record.upstream_model != self._sent_as(record.requested_model)
         cheaper = elsewhere and record.decision in _FORWARDED
         if record.usage_source != "reported":
-            # a call that was refused costs nothing; one that went through, or was broken off on its way, costs
-            # something that nobody told, and so may one to a target before
+            # a refused call costs nothing; one that went through or broke off, or an earlier target, may cost something
             unknown = may_have_cost(record) or context.untold
             record.usage_source = "missing" if unknown else "none"
             record.spent_usd = None if unknown else 0.0
@@ -103,15 +98,13 @@ class Recorder:
                 record.saved_usd = asked_at.cost(**usage) - spent_at.cost(**usage)
 
     def _learn(self, context: RequestContext) -> None:
-        """From calls of the model that was asked for, another one's tokens are others; and from those of text alone."""
+        """Updates the ratios from text-only calls of the model that was asked for; other models count other tokens."""
         record = context.record
-        asked = record.requested_model
-        if record.upstream_model != self._sent_as(asked):
-            return
-        if not context.prompt_bytes or context.attaches:
+        other_model = record.upstream_model != self._sent_as(record.requested_model)
+        if other_model or not context.prompt_bytes or context.attaches:
             return
         self._ratios.learn(
-            asked,
+            record.requested_model,
             context.met,
             prompt_bytes=context.prompt_bytes,
             input_tokens=record.input_tokens,
@@ -120,8 +113,8 @@ class Recorder:
         )
 
     def _asked_price(self, model: str) -> Price | None:
-        """The price of the model that the client asked for; a name of the gateway's own costs what it stands for,
-        though a priced model have the same name, and nothing that is known where that one has no price."""
+        """The price of the model that the client asked for. A name of the gateway's own has the price of the model that
+        it stands for, or none, even if a priced model has the same name."""
         return self._prices.find(self._sent_as(model))
 
     def _sent_as(self, model: str) -> str:
@@ -129,7 +122,7 @@ class Recorder:
         return self._routes.sent_as(model) or model
 
     def _label(self, model: str) -> str:
-        """The model as a metric's label: configured or priced names, so that clients cannot make up any."""
+        """The model as a metric's label: a configured or priced name, so that clients cannot invent labels."""
         if self._routes.known(model):
             return model
         return self._prices.name(model) or ("other" if model else "")

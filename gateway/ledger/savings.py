@@ -1,18 +1,15 @@
-"""What a call that was not made would have used, estimated from calls that were made. Pure.
+"""What local answers save: estimates for calls that were not made, reasons for unknown costs, sums of a period. Pure.
 
-A call answered or blocked here has no reported usage. Its input tokens are estimated from the bytes of its prompt, by
-the ratio that upstreams reported for calls of the same rule and model; its output tokens from the bytes that are given
-here, by the ratio of what the model wrote for calls of that rule to what would have been given instead. Both are marked
-as estimates wherever they are shown. The provider would have taken some of the input from its cache: the share that it
-reported for calls of the same rule and model.
+A call answered or blocked here has no reported usage, so its usage is estimated, and marked as an estimate:
 
-Which calls without usage may have cost something, and why a cost is not known. Pure.
-
-A period's ledger sums → what was spent and saved. Pure: the same rows give the same figures.
+- input tokens: bytes of the prompt times the ratio that upstreams reported for calls of the same rule and model;
+- cached input tokens: the share that the provider took from its cache in those calls;
+- output tokens: bytes given here, times the ratio of tokens that the model wrote in calls of that rule to the bytes
+  that would have been given instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from gateway.context import CLIENT_CLOSED
@@ -21,19 +18,18 @@ from gateway.ledger.record import ASIDE, Record
 
 _ON_ITS_WAY: Final = frozenset({CLIENT_CLOSED, UpstreamTimeout.status})
 _ENDED_HERE: Final = frozenset({InternalError.status, Unavailable.status})
-"""With an error: a fault of the gateway's own, or the end of the time to drain, whatever the upstream made of the call.
-Without one, it is the upstream's own status."""
+"""With an error: the gateway's own fault, or the end of the time to drain. Without one: the upstream's own status."""
 _BROKE_OFF: Final = frozenset({UpstreamFailed.code, AnswerLost.code, UpstreamTimeout.code})
 
 
 def may_have_cost(record: Record) -> bool:
-    """Whether the call of the record, whose usage nobody told, was taken by its upstream, or may have been."""
+    """Whether the upstream took the call, or may have taken it, though it reported no usage."""
     return record.status < 400 or record.decision == "block" or _ended_on_its_way(record)
 
 
 def why_unknown(record: Record) -> str:
-    """Of a record without a cost: there is no price; a call was cut off, so that nobody could report its usage (where
-    this one was refused, one to a target before it); or its upstream answered and did not."""
+    """Why a record has no cost: `no_price`; `cut_off`, so that its upstream could report no usage (or an earlier target
+    could not, where this one refused the call); or `not_reported`."""
     if record.usage_source != "missing":
         return "no_price"
     cut_off = not may_have_cost(record) or _ended_on_its_way(record) or record.error in _BROKE_OFF
@@ -49,13 +45,12 @@ BYTES_PER_TOKEN: Final = 4.0
 """English text under the common tokenizers, until calls of the model itself have been seen."""
 _PRIOR_TOKENS: Final = 1000.0
 _PRIOR_OUTPUT_TOKENS: Final = 50.0
-"""A label is a few tokens: some twenty calls weigh as much as what was supposed before."""
+"""A label is a few tokens: some twenty calls weigh as much as the prior ratio."""
 
 
 @dataclass(slots=True)
 class _UsageSeen:
-    """Bytes and the tokens that they were, some of them out of a cache. weight: how many tokens' worth of what is
-    supposed they stand against."""
+    """Bytes and their tokens, some of them out of a cache. weight: of the prior ratio, in tokens."""
 
     weight: float
     bytes: float = 0.0
@@ -67,18 +62,17 @@ class _UsageSeen:
         self.tokens += tokens
         self.cached += cached
 
-    def tokens_per_byte(self, supposed: float) -> float:
-        return (self.tokens + self.weight) / (self.bytes + self.weight / supposed)
+    def tokens_per_byte(self, prior: float) -> float:
+        return (self.tokens + self.weight) / (self.bytes + self.weight / prior)
 
     def cached_share(self) -> float:
-        """Supposed are none."""
+        """The prior is no cached token."""
         return self.cached / (self.tokens + self.weight)
 
 
 class UsageRatios:
-    """Tokens per byte for each model, and for each rule and model, from what upstreams report since the start. Holds a
-    bounded number of models; those beyond share one ratio.
-    """
+    """Tokens per byte of each model, and of each rule and model, as upstreams reported them since the start. Models
+    beyond a bounded number share one ratio."""
 
     def __init__(self, most_models: int = 200) -> None:
         self._models: dict[str, _UsageSeen] = {}
@@ -97,8 +91,8 @@ class UsageRatios:
         output_tokens: int,
         cached_input_tokens: int = 0,
     ) -> None:
-        """Takes one forwarded call's reported usage; cached_input_tokens are a part of input_tokens. rules: those that
-        it met, each with the bytes that would have been given here instead; 0 where that is not known."""
+        """Adds a forwarded call's reported usage; cached_input_tokens are a part of input_tokens. rules: that it met,
+        each with the bytes that would have been given here instead; 0 where unknown."""
         seen = self._models.get(model)
         if seen is None:
             if len(self._models) >= self._most:
@@ -146,6 +140,9 @@ _WHAT: Final = {
 }
 
 
+_SUMMED: Final = ("calls", "saved_calls", "saved_input_tokens", "saved_output_tokens", "spent_usd", "saved_usd")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """Requests that went the same way under the same rule."""
@@ -163,9 +160,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A period. A block is no saved call: its money is kept apart in blocked_usd. calls: of clients, not to judges
-    nor those that were sent a second time; what these cost is in spent_usd, and taken off saved_usd. notional_*: the
-    part for which nobody was charged."""
+    """A period. calls: of clients, without those to judges and those sent a second time; the cost of these is in
+    spent_usd and taken off saved_usd. A block is no saved call: its money is in blocked_usd alone. notional_*: the part
+    for which nobody was charged."""
 
     lines: Sequence[Line]
     calls: int
@@ -192,44 +189,54 @@ class Summary:
 
     def notes(self) -> Iterator[str]:
         """What a reader of the figures must know."""
-        if self.notional_calls:
-            yield (
-                f"{self.notional_calls:,} of {self.calls:,} calls went to the echo upstream or were answered in front "
-                "of it"
-            )
-        if self.notional_spent_usd or self.notional_saved_usd:
-            yield (
-                f"${self.notional_spent_usd:.6f} of the dollars spent and ${self.notional_saved_usd:.6f} of the "
-                "dollars saved are notional: nobody was charged"
-            )
-        if self.estimated_calls:
-            yield f"tokens of {self.estimated_calls:,} calls that were not made are estimates"
-        if self.blocked_calls:
-            yield (
-                f"{self.blocked_calls:,} blocked calls would have cost ${self.blocked_usd:.6f}; "
-                "blocks are not counted as savings"
-            )
-        if self.unpriced_calls:
-            yield (
-                f"{self.unpriced_calls:,} calls have no known price or usage: what they cost, or what they saved, "
-                "is in no dollar figure"
-            )
-        if self.usage_missing_calls:
-            yield f"{self.usage_missing_calls:,} forwarded calls were cut off, or came back without usage"
-        if self.judge_calls:
-            yield (
-                f"judges were asked {self.judge_calls:,} times, for ${self.judge_usd:.6f}, which is spent and taken "
-                "off what was saved"
-            )
-        if self.repeat_calls:
-            yield (
-                f"{self.repeat_calls:,} calls under contracts were sent a second time, for ${self.repeat_usd:.6f}, "
-                "which is spent and taken off what was saved"
-            )
+        figures = asdict(self)
+        for names, note in _NOTES:
+            if any(figures[name] for name in names):
+                yield note.format(**figures)
+
+
+_NOTES: Final = (
+    (
+        ["notional_calls"],
+        "{notional_calls:,} of {calls:,} calls went to the echo upstream or were answered in front of it",
+    ),
+    (
+        ["notional_spent_usd", "notional_saved_usd"],
+        (
+            "${notional_spent_usd:.6f} of the dollars spent and ${notional_saved_usd:.6f} of the dollars saved are "
+            "notional: nobody was charged"
+        ),
+    ),
+    (["estimated_calls"], "tokens of {estimated_calls:,} calls that were not made are estimates"),
+    (
+        ["blocked_calls"],
+        "{blocked_calls:,} blocked calls would have cost ${blocked_usd:.6f}; blocks are not counted as savings",
+    ),
+    (
+        ["unpriced_calls"],
+        (
+            "{unpriced_calls:,} calls have no known price or usage: what they cost, or what they saved, is in no "
+            "dollar figure"
+        ),
+    ),
+    (["usage_missing_calls"], "{usage_missing_calls:,} forwarded calls were cut off, or came back without usage"),
+    (
+        ["judge_calls"],
+        "judges were asked {judge_calls:,} times, for ${judge_usd:.6f}, which is spent and taken off what was saved",
+    ),
+    (
+        ["repeat_calls"],
+        (
+            "{repeat_calls:,} calls under contracts were sent a second time, for ${repeat_usd:.6f}, which is spent and "
+            "taken off what was saved"
+        ),
+    ),
+)
+"""Each note, with the figures of which one must not be 0."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
-    """The sums of Store.summary as a report."""
+    """The sums of Store.summary as a report. The same rows give the same figures."""
     lines = _merge(_line(row) for row in rows)
     counted = [line for line in lines if line.reason != "block"]
     blocked = [line for line in lines if line.reason == "block"]
@@ -283,15 +290,5 @@ def _merge(lines: Iterator[Line]) -> list[Line]:
     return sorted(merged.values(), key=lambda line: (-line.calls, line.what, line.rule))
 
 
-def _sum(one: Line, other: Line) -> Line:
-    return Line(
-        what=one.what,
-        rule=one.rule,
-        reason=one.reason,
-        calls=one.calls + other.calls,
-        saved_calls=one.saved_calls + other.saved_calls,
-        saved_input_tokens=one.saved_input_tokens + other.saved_input_tokens,
-        saved_output_tokens=one.saved_output_tokens + other.saved_output_tokens,
-        spent_usd=one.spent_usd + other.spent_usd,
-        saved_usd=one.saved_usd + other.saved_usd,
-    )
+def _sum(line: Line, other: Line) -> Line:
+    return replace(line, **{name: getattr(line, name) + getattr(other, name) for name in _SUMMED})

@@ -1,9 +1,4 @@
-"""Where ledger rows are kept.
-
-What is opened in steps: a failed step closes it again. What is opened to be read alone.
-
-The ledger in one SQLite file (write-ahead log): the default.
-"""
+"""The ledger's rows in one SQLite file with a write-ahead log, and how SQLite files are opened safely."""
 
 import sqlite3
 import time
@@ -17,14 +12,29 @@ from msgspec.structs import astuple
 from gateway.ledger.record import COLUMNS, Record
 
 BUSY_S: Final = 10
-"""For so long, a connection waits for what others do with the file."""
+"""How long a connection waits for others that use the file."""
 _RETRY_S: Final = 0.02
 _PRIMARY: Final = 0xFF
-"""Of SQLite's codes, the bits that say what is wrong; the others say where."""
+"""The bits of SQLite's codes that name the error; the others say where it occurred."""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be opened, read or written; the message says which file and why."""
+
+
+class NoLedger(LedgerError):
+    """There is no ledger at `path`, which is only to be read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a folder; a ledger is a file"
+            if path.is_dir()
+            else f"there is no ledger at {path} yet; it is made by the first `offramp serve`"
+        )
 
 
 class Closes(Protocol):
-    """Something open."""
+    """A resource that can be closed."""
 
     def close(self) -> None:
         """Closes it."""
@@ -34,30 +44,42 @@ T = TypeVar("T", bound=Closes)
 
 
 @contextmanager
-def closed_on_failure(one: T) -> Iterator[T]:
-    """Closes it where the block raises; else it stays open."""
+def closed_on_failure(resource: T) -> Iterator[T]:
+    """Closes the resource if the block raises; otherwise it stays open."""
     try:
-        yield one
+        yield resource
     except BaseException:
-        one.close()
+        resource.close()
         raise
 
 
+@contextmanager
+def ledger_errors(what: str) -> Iterator[None]:
+    """Raises LedgerError, with what failed, for SQLite's and the system's errors in the block."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{what}: {error}") from error
+
+
 def opened_to_write(path: Path) -> sqlite3.Connection:
-    """A database that commits by itself, made with its folder where it is not there; what is deleted is overwritten.
+    """Opens a database in autocommit mode, and makes it and its folder if missing. Deleted content is overwritten.
+
     For several threads, one at a time. Raises sqlite3.Error and OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     with closed_on_failure(db):
-        # some builds of SQLite do so by themselves, others do not
+        # the default depends on how SQLite was built
         db.execute("PRAGMA secure_delete = ON")
     return db
 
 
 def write_ahead(db: sqlite3.Connection) -> None:
-    """Turns the write-ahead log on. For this SQLite does not wait by itself while another that opened the file at the
-    same time writes. Raises sqlite3.Error."""
+    """Turns the write-ahead log on. Waits for others that write: SQLite itself does not wait in this case.
+
+    Raises sqlite3.Error.
+    """
     until = time.monotonic() + BUSY_S
     while True:
         try:
@@ -71,7 +93,7 @@ def write_ahead(db: sqlite3.Connection) -> None:
 
 
 def opened_to_read(path: Path) -> sqlite3.Connection:
-    """A database that stays as it is; an empty one where there is no file. For several threads, one at a time.
+    """Opens a database that cannot be changed; an empty one if there is no file. For several threads, one at a time.
 
     Raises sqlite3.Error.
     """
@@ -80,7 +102,7 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
 
 
 def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
-    """Empty tables of this connection alone for those that its file lacks. create: `CREATE … IF NOT EXISTS …`.
+    """Makes temporary, empty tables for those that the file lacks. create: `CREATE … IF NOT EXISTS …`.
 
     Raises sqlite3.Error.
     """
@@ -89,21 +111,6 @@ def stand_in(db: sqlite3.Connection, create: Iterable[str]) -> None:
         _, kind, _, _, _, name, *_ = statement.split()
         if kind != "INDEX" and name not in known:
             db.execute(statement.replace(kind, f"TEMP {kind}", 1))
-
-
-class LedgerError(Exception):
-    """The ledger cannot be opened, read or written; the message says which file and why."""
-
-
-class NoLedger(LedgerError):
-    """There is no ledger at `path`, for what reads one and makes none."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} is a folder; a ledger is a file"
-            if path.is_dir()
-            else f"there is no ledger at {path} yet; it is made by the first `offramp serve`"
-        )
 
 
 class Store(Protocol):
@@ -158,68 +165,61 @@ ORDER BY calls DESC
 
 
 class SQLiteLedger:
-    """Opens or makes the file. Raises LedgerError where that cannot be done, or a newer Offramp made it.
+    """Opens the file, or makes it. Raises LedgerError if that fails, or if a newer Offramp made the file.
 
-    read_only: for `summary` alone. The file must be there, and stays of the version that made it: an older gateway may
-    be serving with it.
+    read_only: for `summary` alone. The file must exist and keeps its version: an older gateway may serve with it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         if read_only and not path.is_file():
             raise NoLedger(path)
-        try:
+        with ledger_errors(f"the ledger {path} cannot be used"):
             self._db = opened_to_read(path) if read_only else opened_to_write(path)
             with closed_on_failure(self._db):
-                found = self._version()
+                version = self._version()
                 if not read_only:
                     self._prepare()
-                elif not found:
+                elif not version:
                     raise NoLedger(path)
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"the ledger {path} cannot be used: {error}") from error
 
     def append(self, records: Sequence[Record]) -> None:
-        try:
+        with ledger_errors(f"the ledger {self._path} cannot be written"):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany(_INSERT, [astuple(record) for record in records])
                 self._db.execute("COMMIT")
             finally:
-                # also after a COMMIT that failed, or else no transaction could be begun ever again
+                # also after a COMMIT that failed: otherwise no transaction could begin any more
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger {self._path} cannot be written: {error}") from error
 
     def summary(self, since: float, until: float) -> Sequence[dict[str, Any]]:
-        try:
+        with ledger_errors(f"the ledger {self._path} cannot be read"):
             cursor = self._db.execute(_SUMMARY, (since, until))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
 
     def close(self) -> None:
         self._db.close()
 
     def _version(self) -> int:
-        """0 where the file holds no ledger yet."""
-        found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if found > _VERSION:
-            raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {found})")
-        return found
+        """0 if the file holds no ledger yet."""
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > _VERSION:
+            raise LedgerError(f"the ledger {self._path} was made by a newer Offramp (version {version})")
+        return version
 
     def _prepare(self) -> None:
         write_ahead(self._db)
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("BEGIN IMMEDIATE")
         # another gateway that started at the same time may have been first
-        found = self._version()
+        version = self._version()
         self._db.execute(_CREATE)
-        if found == 1:
+        if version == 1:
             self._db.execute("ALTER TABLE requests ADD COLUMN redacted TEXT NOT NULL DEFAULT ''")
-        if found in (1, 2):
+        if version in (1, 2):
             self._db.execute("ALTER TABLE requests ADD COLUMN judged TEXT NOT NULL DEFAULT ''")
         self._db.execute("CREATE INDEX IF NOT EXISTS requests_at ON requests (at)")
         self._db.execute(f"PRAGMA user_version = {_VERSION}")

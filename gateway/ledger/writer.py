@@ -1,10 +1,11 @@
-"""Writes ledger rows off the event loop, in batches, and loses none on a clean stop."""
+"""Writes rows off the event loop, in batches, and loses none on a clean stop."""
 
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.ledger.record import Record
@@ -16,13 +17,12 @@ _EVERY_S: Final = 0.2
 _RETRY_S: Final = 1.0
 _MOST_PENDING: Final = 200_000
 
-
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Appends(Protocol[T_contra]):
-    """Where rows are kept. Called from one thread at a time."""
+    """A store of rows. Called from one thread at a time."""
 
     def append(self, records: Sequence[T_contra]) -> None:
         """Writes rows, all or none. Raises LedgerError."""
@@ -34,9 +34,9 @@ class Appends(Protocol[T_contra]):
 class Writer(Generic[T]):
     """One thread between the request path and a store.
 
-    on_failure and on_lost are called (from the writer's thread) with a count of failed writes and of rows that
-    had to be given up: where a write has failed and over `most` rows wait, the oldest of them; where the store still
-    fails at the stop, all; and those that no store takes.
+    on_failure and on_lost are called from that thread, with a count of failed writes and of rows given up. Given up are
+    the oldest rows beyond `most` while writes fail, all rows if the store still fails at the stop, and rows that no
+    store accepts.
     """
 
     def __init__(
@@ -85,16 +85,12 @@ class Writer(Generic[T]):
         self._give_up(self.pending)
 
     def _write_all(self) -> None:
-        while True:
-            while len(self._waiting) < _BATCH:
-                try:
+        written = True
+        while written:
+            with suppress(queue.Empty):
+                while len(self._waiting) < _BATCH:
                     self._waiting.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            if not self._waiting:
-                return
-            if not self._write():
-                return
+            written = bool(self._waiting) and self._write()
 
     def _write(self) -> bool:
         started = time.monotonic()
@@ -107,7 +103,7 @@ class Writer(Generic[T]):
             self._on_failure(1)
             self._give_up(self.pending - self._most)
             return False
-        except Exception:  # noqa: BLE001 - no store takes these rows; the thread must live on for the others
+        except Exception:  # noqa: BLE001 - no store accepts these rows; the thread must go on for the others
             _log.exception("rows that cannot be stored")
             self._on_failure(1)
             self._give_up(len(self._waiting))
@@ -129,5 +125,4 @@ class Writer(Generic[T]):
         self._on_lost(rows)
 
 
-class LedgerWriter(Writer[Record]):
-    """Of the ledger's rows, one for each request."""
+LedgerWriter = Writer[Record]

@@ -78,12 +78,12 @@ def stand_at_zero(
             money.spent(rule.asks.model, rule.name, [rule.asks.model])
             money.saved("judge", rule.name, rule.asks.model, [rule.asks.model])
     asked = (name for name, route in models.items() if not route.internal and route.upstream != DENY)
-    for model, rule in islice(product(asked, (None, *rules)), _MOST):
-        if rule is None:
+    for model, decider in islice(product(asked, (None, *rules)), _MOST):
+        if decider is None:
             _requests_at_zero(metrics, model, "", ("forward", "error"))
             money.spent(model, "", [model])
-        elif _meets(rule, model):
-            _calls_at_zero(metrics, money, model, rule, [other for other in rules if _meets(other, model)])
+        elif _meets(decider, model):
+            _calls_at_zero(metrics, money, model, decider, [other for other in rules if _meets(other, model)])
 
 
 def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:

@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.contracts.owner import Owner
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.store import LedgerError
 
 _log = logging.getLogger(__name__)
 _EVERY_S: Final = 60.0
 
 
-class Forgetting:
+class Retention:
     """keep_s: for how many seconds texts are kept; None: not at all."""
 
     def __init__(
-        self, owner: Owner, keeping: Keeping, keep_s: float | None, *, clock: Callable[[], float] = time.time
+        self, owner: Owner, keeping: CallLog, keep_s: float | None, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._owner = owner
         self._keeping = keeping

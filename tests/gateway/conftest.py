@@ -38,7 +38,7 @@ from gateway.http.chat import ChatEndpoint
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
 from gateway.judge.resolve import Bounds
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.prices import Price, PriceTable
 from gateway.ledger.record import Record
@@ -202,7 +202,7 @@ class Wired:
     upstreams: Mapping[str, Upstream]
     contracts: Owner
     safety: SafetyOwner
-    keeping: Keeping
+    keeping: CallLog
 
     def records(self) -> list[Record]:
         """All that was recorded; ends the writer."""
@@ -373,7 +373,7 @@ def wire(
         notional = {name: upstream.notional for name, upstream in targets.items()}
         forwarder = Forwarder(targets, metrics)
         recorder = Recorder(writer=writer, metrics=metrics, prices=PRICES, routes=routes, notional=notional)
-        keeping = Keeping(
+        keeping = CallLog(
             CallStore(tmp_path / "contracts.db"),
             keeps=loaded.settings.content.calls,
             on_failure=metrics.ledger_failures.inc,

@@ -13,9 +13,9 @@ import pytest
 from gateway.context import new_context
 from gateway.contracts.owner import Owner
 from gateway.contracts.store import ContractStore
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore, KeptCall
-from gateway.serving.retention import Forgetting
+from gateway.serving.retention import Retention
 
 KEEPS = "content: {keep: 30d, calls: true}\n"
 RULES = """
@@ -107,13 +107,13 @@ async def test_calls_that_are_lost_are_no_rows_of_the_ledger(
 def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
     lost: list[int] = []
     store = CallStore(tmp_path / "offramp.db")
-    keeping = Keeping(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
+    keeping = CallLog(store, keeps=True, on_failure=lambda _: None, on_lost=lost.append)
     with closing(sqlite3.connect(tmp_path / "offramp.db")) as db:
         db.execute("DROP TABLE calls")
     context = new_context("req_1", "chat.completions", "anonymous")
     context.kept = KeptCall(request_id="req_1", at=1.0, model="m", request=b"{}", answer=b"{}")
     for _ in range(1100):
-        keeping.over(context)
+        keeping.finish(context)
     for _ in range(1000):
         if sum(lost) == 100:
             break
@@ -137,8 +137,8 @@ async def test_texts_are_forgotten_when_their_time_is_over(
         ]
     )
     owner = Owner(ContractStore(file))
-    keeping = Keeping(store, keeps=False, on_failure=print, on_lost=print)
-    forgetting = Forgetting(owner, keeping, keep_s, clock=lambda: now[0])
+    keeping = CallLog(store, keeps=False, on_failure=print, on_lost=print)
+    forgetting = Retention(owner, keeping, keep_s, clock=lambda: now[0])
     await forgetting.look()
     assert [call.request_id for call in store.calls()] == left
     store.append([KeptCall(request_id="late", at=0.0, model="m", request=b"{}", answer=b"{}")])

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.contracts.owner import Owner
 from gateway.contracts.store import ContractStore
-from gateway.ledger.call_log import Keeping
+from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore, KeptCall
 from gateway.ledger.store import LedgerError
-from gateway.serving.retention import Forgetting
+from gateway.serving.retention import Retention
 
 DAY_S = 86400.0
 
@@ -64,8 +64,8 @@ async def test_of_forgotten_texts_no_byte_is_left(
     file = tmp_path / "offramp.db"
     assert found(file, "old007.") == found(file, "old999.") == {"text", "call"}
     owner = Owner(kept[0])
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Forgetting(owner, keeping, keep_s, clock=lambda: 10 * DAY_S).look()
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Retention(owner, keeping, keep_s, clock=lambda: 10 * DAY_S).look()
     assert found(file, "old") == set()
     assert found(file, "new.") == left
     owner.close()
@@ -77,8 +77,8 @@ async def test_many_texts_are_deleted_some_at_a_time(
     monkeypatch.setattr("gateway.contracts.store._AT_ONCE", 15)
     assert kept[0].forget(9 * DAY_S) == 15
     owner = Owner(kept[0])
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Forgetting(owner, keeping, DAY_S, clock=lambda: 10 * DAY_S).look()
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Retention(owner, keeping, DAY_S, clock=lambda: 10 * DAY_S).look()
     assert await owner.ask(lambda store: store.texts("r", "labels")) == [("text of new.", "a")]
     owner.close()
 
@@ -88,8 +88,8 @@ async def test_a_gateway_that_keeps_nothing_says_what_it_deleted(
     kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, told: bool
 ) -> None:
     owner, now = Owner(kept[0]), [10 * DAY_S]
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Forgetting(owner, keeping, keep_s, clock=lambda: now[0])
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Retention(owner, keeping, keep_s, clock=lambda: now[0])
     for _ in range(2):
         await forgetting.look()
         now[0] += 61
@@ -103,8 +103,8 @@ async def test_while_another_program_reads_the_log_it_is_tried_again(
 ) -> None:
     file, now = tmp_path / "offramp.db", [10 * DAY_S]
     owner = Owner(kept[0])
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Forgetting(owner, keeping, None, clock=lambda: now[0])
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Retention(owner, keeping, None, clock=lambda: now[0])
     with closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM calls").fetchall()
@@ -127,8 +127,8 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
     kept[1].forget(10 * DAY_S)
     assert found(tmp_path / "offramp.db", "old999.") == {"text", "call"}
     owner = Owner(kept[0])
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Forgetting(owner, keeping, None, clock=lambda: 10 * DAY_S).look()
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    await Retention(owner, keeping, None, clock=lambda: 10 * DAY_S).look()
     assert found(tmp_path / "offramp.db", "old") == set()
     owner.close()
 
@@ -136,8 +136,8 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
 async def test_a_clock_that_was_set_back_holds_nothing_up(kept: tuple[ContractStore, CallStore]) -> None:
     now = [5.0 * DAY_S]
     owner = Owner(kept[0], clock=lambda: now[0])
-    keeping = Keeping(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Forgetting(owner, keeping, None, clock=lambda: now[0])
+    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    forgetting = Retention(owner, keeping, None, clock=lambda: now[0])
     hourly: list[float] = []
 
     async def forget() -> None:
