@@ -1,11 +1,8 @@
-"""A text → the places where it holds personal data that can be told by its form. Pure, and linear in its length.
+"""A text → the places where it holds personal data that has a form. Pure, and linear in the text's length.
 
-The kinds of personal data that can be told by their form.
-
-A text as patterns read it: digits, dashes and spaces of any script as ASCII, what is invisible left out, and the
-escapes of JSON that was not decoded (\u00fc, \\/) as the characters that they spell.
-
-Offsets into it can be turned back into offsets of the text as it was given.
+A text is searched in plain characters: digits, dashes and spaces of any script as ASCII, what is invisible left out,
+and the escapes of JSON that was not decoded (\\u00fc, \\/) as the characters that they spell. Places are those of the
+text as it was given.
 """
 
 import re
@@ -19,8 +16,6 @@ from classifiers.patterns import network, numbers, phone, secret
 
 Kind = Literal["card", "iban", "email", "phone", "national_id", "ip", "secret"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
 _INVISIBLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e0-\u20e3"
     "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e001f\U000e007f-\U000e0fff]"
@@ -75,11 +70,11 @@ def plain(text: str) -> Plain:
     return Plain(text=seen, starts=tuple(starts), shifts=tuple(shifts), widths=widths)
 
 
-def _spelt(found: str) -> str:
+def _spelt(escape: str) -> str:
     """The character that an escape spells; none for what is invisible."""
-    if found[-1] == "/":
+    if escape[-1] == "/":
         return "/"
-    units = [int(unit[:4], 16) for unit in found.split("u")[1:]] if found[0] == "\\" else []
+    units = [int(unit[:4], 16) for unit in escape.split("u")[1:]] if escape[0] == "\\" else []
     if not units:
         return ""
     high, low = units[0], units[-1]
@@ -92,8 +87,8 @@ class _Alike(dict[int, int]):
     dashes, spaces, and the tag characters that spell what nobody sees."""
 
     def __missing__(self, point: int) -> int:
-        self[point] = found = point if point < 128 else _ascii(point)
-        return found
+        self[point] = alike = point if point < 128 else _ascii(point)
+        return alike
 
 
 def _ascii(point: int) -> int:
@@ -124,8 +119,9 @@ _FINDERS: dict[Kind, Callable[[str], Iterator[tuple[int, int]]]] = {
 }
 _ORDER = tuple(_FINDERS)
 _CHECKED: frozenset[Kind] = frozenset({"iban", "card", "national_id"})
+"""Numbers with check digits."""
 _NUMBERS: frozenset[Kind] = frozenset({"card", "national_id", "ip", "phone"})
-"""Numbers with check digits, and what may seem to lie within one, being a part of it."""
+"""What may be a part of one of these."""
 
 _STEP = 1 << 15
 _LOOK = 1 << 10
@@ -149,19 +145,19 @@ def find(text: str, kinds: Iterable[Kind] = KINDS, between: Callable[[], None] =
     between: called now and then; what it raises ends the search.
     """
     wanted = [kind for kind in _ORDER if kind in set(kinds)]
-    found: list[PatternMatch] = []
+    matches: list[PatternMatch] = []
     if "secret" in wanted:
-        found += [PatternMatch(start, end, "secret") for start, end in secret.blocks(text)]
+        matches += [PatternMatch(start, end, "secret") for start, end in secret.blocks(text)]
     for start in range(0, len(text), _STEP):
         begin, end = max(0, start - _LOOK), _end(text, start + _STEP + _LOOK)
-        read = plain(text[begin:end])
+        step = plain(text[begin:end])
         for kind in wanted:
             between()
-            for first, last in _FINDERS[kind](read.text):
-                place, stop = read.origin(first, last)
+            for first, last in _FINDERS[kind](step.text):
+                place, stop = step.origin(first, last)
                 if start <= place + begin < start + _STEP:
-                    found.append(PatternMatch(place + begin, stop + begin, kind))
-    return _apart(found)
+                    matches.append(PatternMatch(place + begin, stop + begin, kind))
+    return _merge_overlaps(matches)
 
 
 def _end(text: str, least: int) -> int:
@@ -174,25 +170,21 @@ def _end(text: str, least: int) -> int:
     return min(len(text), least + _LONGEST)
 
 
-def _apart(found: list[PatternMatch]) -> list[PatternMatch]:
-    """Those that overlap become one of all their kinds: what any of them covers is covered."""
+def _merge_overlaps(matches: list[PatternMatch]) -> list[PatternMatch]:
+    """Matches that overlap become one of all their kinds, which covers what any of them covers."""
     kinds: dict[tuple[int, int], set[Kind]] = {}
-    for one in found:
-        kinds.setdefault((one.start, one.end), set()).add(one.kind)
-    parted: list[tuple[int, int, set[Kind]]] = []
+    for match in matches:
+        kinds.setdefault((match.start, match.end), set()).add(match.kind)
+    merged: list[tuple[int, int, set[Kind]]] = []
     checked = 0
     for start, end in sorted(kinds, key=lambda place: (place[0], -place[1])):
-        told = kinds[start, end] if end > checked else kinds[start, end] - _NUMBERS
-        if told & _CHECKED:
+        here = kinds[start, end] if end > checked else kinds[start, end] - _NUMBERS
+        if here & _CHECKED:
             checked = max(checked, end)
-        if told and parted and start < parted[-1][1]:
-            first, last, others = parted.pop()
-            parted.append((first, max(last, end), others | told))
-        elif told:
-            parted.append((start, end, told))
-    return [_named(*place) for place in parted]
-
-
-def _named(start: int, end: int, kinds: set[Kind]) -> PatternMatch:
-    first, *others = sorted(kinds, key=_ORDER.index)
-    return PatternMatch(start, end, first, tuple(others))
+        if here and merged and start < merged[-1][1]:
+            first, last, others = merged.pop()
+            merged.append((first, max(last, end), others | here))
+        elif here:
+            merged.append((start, end, here))
+    named = ((start, end, sorted(several, key=_ORDER.index)) for start, end, several in merged)
+    return [PatternMatch(start, end, first, tuple(others)) for start, end, (first, *others) in named]

@@ -1,6 +1,6 @@
-"""E-mail addresses, also with a percent-encoded or bracketed at sign, or bracketed dots.
+"""E-mail addresses, also with a percent-encoded or bracketed at sign or dot; IP addresses of versions 4 and 6.
 
-IP addresses, versions 4 and 6, but for those that every machine has.
+Addresses that every machine has (127.0.0.1) and numbers of versions are none.
 """
 
 import re
@@ -36,19 +36,19 @@ class _Letters(dict[int, int]):
     def __missing__(self, point: int) -> int:
         char = chr(point)
         letter = "\u0e01" if _EMAIL_NEIGHBOUR.match(char) else "\u0259"
-        self[point] = found = ord(letter) if unicodedata.category(char)[0] == "M" else point
-        return found
+        self[point] = alike = ord(letter) if unicodedata.category(char)[0] == "M" else point
+        return alike
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each address."""
     text = text if text.isascii() else text.translate(_Letters())
     done = 0
-    for at in _AT.finditer(text):
-        domain = _DOMAIN.match(text, at.end())
+    for sign in _AT.finditer(text):
+        domain = _DOMAIN.match(text, sign.end())
         if domain is None:
             continue
-        end = at.start()
+        end = sign.start()
         if text[end] in "[({<":
             end = len(text[:end].rstrip(" \t")) if text[max(0, end - 1)] in " \t" else end
         start = _start(text, end, done)
@@ -110,22 +110,22 @@ def find_ips(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each address."""
     last = 0
     for match in _FOUR.finditer(text):
-        beside = last and _IP_NEIGHBOUR.fullmatch(text, last, match.start())
-        if beside or _PORT.match(text, match.end()) or not _versions(text, *match.span()):
+        neighbour = last and _IP_NEIGHBOUR.fullmatch(text, last, match.start())
+        if neighbour or _PORT.match(text, match.end()) or not _is_version(text, *match.span()):
             last = match.end()
-            if _somebodys(match[0]):
+            if _is_assigned(match[0]):
                 yield match.span()
     for match in _SIX.finditer(text) if text.count(":") > 1 else ():
-        found = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
-        start, end = match.start(), match.start() + len(found)
+        address = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
+        start, end = match.start(), match.start() + len(address)
         if start and text[start - 1] == ":" and not _named(text, start, end):
             continue
         # names of code hold double colons, too: ab::cd
-        if found.count(":") >= 2 and any(map(str.isdigit, found)) and _somebodys(found):
+        if address.count(":") >= 2 and any(map(str.isdigit, address)) and _is_assigned(address):
             yield start, end
 
 
-def _versions(text: str, start: int, end: int) -> bool:
+def _is_version(text: str, start: int, end: int) -> bool:
     """Whether the word or the path before a place makes what stands there the number of a version."""
     least = max(0, start - 12)
     if _IN_PATH.search(text, least, start):
@@ -140,12 +140,13 @@ def _named(text: str, start: int, end: int) -> bool:
     return bool(name and _NAMED.match(text, start) and _NAMED_END.match(text, end))
 
 
-def _somebodys(address: str) -> bool:
+def _is_assigned(address: str) -> bool:
+    """Whether one machine or network may have it, be it a private one."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return False
-    if isinstance(found, IPv6Address) and found.is_reserved and not found.ipv4_mapped:
+    if isinstance(ip, IPv6Address) and ip.is_reserved and not ip.ipv4_mapped:
         # given out to nobody: 1::2 is a slice of Python
         return address.lower().startswith(_TRANSLATED)
-    return not (found.is_loopback or found.is_unspecified or found.is_multicast or address.startswith(("0.", "255.")))
+    return not (ip.is_loopback or ip.is_unspecified or ip.is_multicast or address.startswith(("0.", "255.")))

@@ -1,6 +1,6 @@
 """Telephone numbers: international ones by their +, national ones by how they are grouped, others by the words before.
 
-Whether a number is given out to anybody is not looked at: ranges change, and examples are numbers, too.
+Whether a number is assigned does not count: ranges change, and examples are numbers, too.
 """
 
 import re
@@ -40,7 +40,7 @@ _FIRST = re.compile(
 )
 """A digit before which there may be a word: further than a few characters it is only behind more that are no digits."""
 _ANY = re.compile(rf"[(\d](?<![\d+][(\d])(?<!\d[.,][(\d])(?:(?<=\d)|\d)(?:{_GAP}\d){{5,13}}{_AFTER}")
-_SAID = re.compile(
+_NAMED = re.compile(
     r"(?i)(?:\b(?:tel|phone|telephone|mob\b|mobile|cell|call|ring|text|dial|whatsapp|signal|sms|fax|hotline|reach)\w{0,3}"
     r"|\b(?:telefon|handy|mobil|ruf|anruf|durchwahl|t[ée]l[ée]phone?|portable|appel|m[óo]vil|celular|ll[áa]m|telem[óo]vel"
     r"|cellulare|chiam|bel|gsm|kom[óo]rk|zadzwo)\w{0,9}"
@@ -61,7 +61,7 @@ _DATE = re.compile(
     # five pairs are a number: 06.12.34.56.78
     r"\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?!\d)(?!(?:\1\d\d){2}(?!\1?\d))|\d{4}-\d\d-\d\d"
 )
-_COMPUTER = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:/\d{1,2})?$")
+_IP = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?:/\d{1,2})?$")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d|\b[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b")
 """A date with its time, or a UUID."""
 _STAMP_CHARS = 36
@@ -75,7 +75,7 @@ _FIELD_CHARS = 20
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each number. The same digits may be found twice."""
     for start, end in _numbers(text):
-        if not (_stamped(text, start) or _decimal(text, start)):
+        if not (_is_in_stamp(text, start) or _is_decimal(text, start)):
             yield start, end
 
 
@@ -87,27 +87,27 @@ def _numbers(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
     for digit in _FIRST.finditer(text):
         place = digit.start()
-        found = (_ANY.match(text, place - 1) if text[place - 1] == "(" else None) or _ANY.match(text, place)
-        if found is None or _DATE.match(found[0]) or _computers(found[0]) or _COUNTED.match(text, found.start()):
+        number = (_ANY.match(text, place - 1) if text[place - 1] == "(" else None) or _ANY.match(text, place)
+        if number is None or _DATE.match(number[0]) or _is_ip(number[0]) or _COUNTED.match(text, number.start()):
             continue
-        if _said(text[max(0, found.start() - _BEFORE_CHARS) : found.start()]):
-            yield found.span()
+        if _is_named(text[max(0, number.start() - _BEFORE_CHARS) : number.start()]):
+            yield number.span()
 
 
-def _stamped(text: str, start: int) -> bool:
+def _is_in_stamp(text: str, start: int) -> bool:
     """Whether what begins at a place is a part of a date with its time or of a UUID."""
     stamps = _STAMP.finditer(text, max(0, start - _STAMP_CHARS), start + _STAMP_CHARS + 1)
     return any(stamp.start() <= start < stamp.end() for stamp in stamps)
 
 
-def _decimal(text: str, start: int) -> bool:
+def _is_decimal(text: str, start: int) -> bool:
     """Whether what begins at a place stands behind a decimal comma, or one that parts thousands."""
     return bool(_BEHIND.match(text, start)) and not _FIELD.search(text, max(0, start - _FIELD_CHARS), start)
 
 
-def _computers(number: str) -> bool:
-    """Whether a number is the address of a computer: of a private network, or with a group of one digit."""
-    match = _COMPUTER.match(number)
+def _is_ip(number: str) -> bool:
+    """Whether a number is an IP address: of a private network, or with a group of one digit."""
+    match = _IP.match(number)
     try:
         return match is not None and (
             ip_address(match["address"]).is_private or min(map(len, match["address"].split("."))) == 1
@@ -116,7 +116,7 @@ def _computers(number: str) -> bool:
         return False
 
 
-def _said(before: str) -> bool:
+def _is_named(before: str) -> bool:
     """Whether the words before a number call it a telephone's."""
-    said = _SAID.search(before)
-    return said is not None and not _ELSE.search(said[0])
+    name = _NAMED.search(before)
+    return name is not None and not _ELSE.search(name[0])

@@ -1,45 +1,15 @@
 """Keys, tokens and passwords: by the marks their issuers put in front, by what is assigned, by their armour."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from string import punctuation
 from typing import TypeAlias
 
+from classifiers import data
+
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))"
 """In JSON that was not decoded, a line end is the two characters \\n."""
-_ISSUED = tuple(
-    (mark, re.compile(_START + re.escape(mark) + rest))
-    for mark, rest in (
-        ("sk-", r"(?:proj-|ant-|or-|svcacct-|admin-)?[A-Za-z0-9_-]{16,}"),
-        ("sk_live_", r"[A-Za-z0-9]{10,}"),
-        ("sk_test_", r"[A-Za-z0-9]{10,}"),
-        ("rk_live_", r"[A-Za-z0-9]{10,}"),
-        ("whsec_", r"[A-Za-z0-9]{16,}"),
-        ("AKIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
-        ("ASIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
-        ("ghp_", r"[A-Za-z0-9]{30,}"),
-        ("gho_", r"[A-Za-z0-9]{30,}"),
-        ("ghu_", r"[A-Za-z0-9]{30,}"),
-        ("ghs_", r"[A-Za-z0-9]{30,}"),
-        ("ghr_", r"[A-Za-z0-9]{30,}"),
-        ("github_pat_", r"[A-Za-z0-9_]{30,}"),
-        ("glpat-", r"[A-Za-z0-9_-]{16,}"),
-        ("xoxb-", r"[A-Za-z0-9-]{16,}"),
-        ("xoxp-", r"[A-Za-z0-9-]{16,}"),
-        ("xoxa-", r"[A-Za-z0-9-]{16,}"),
-        ("xoxs-", r"[A-Za-z0-9-]{16,}"),
-        ("xapp-", r"[A-Za-z0-9-]{16,}"),
-        ("AIza", r"[A-Za-z0-9_-]{35}"),
-        ("ya29.", r"[A-Za-z0-9_-]{20,}"),
-        ("GOCSPX-", r"[A-Za-z0-9_-]{20,}"),
-        ("npm_", r"[A-Za-z0-9]{30,}"),
-        ("pypi-", r"AgE[A-Za-z0-9_-]{30,}"),
-        ("hf_", r"[A-Za-z0-9]{30,}"),
-        ("SG.", r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-        ("dop_v1_", r"[a-f0-9]{40,}"),
-        ("eyJ", r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{5,}"),
-    )
-)
 _WORDS = ("passw", "pwd", "passphrase", "passcode", "mot de passe", "contrase", "senha", "wachtwoord", "haslo", "hasło")
 _STRANGE_WORDS = ("пароль", "密码", "密碼", "パスワード", "비밀번호")
 """Behind which words of their script may stand without a space, so that only ASCII is a password."""
@@ -93,9 +63,16 @@ _Holds: TypeAlias = Callable[[re.Match[str], str], bool]
 """Whether a value behind an assignment is a secret."""
 
 
+@cache
+def _issued() -> Sequence[tuple[str, re.Pattern[str]]]:
+    """Marks that issuers put in front of keys and tokens, and what these look like."""
+    rows = (line.split("\t") for line in data.lines("issued_secrets.txt") if not line.startswith("#"))
+    return [(mark, re.compile(_START + re.escape(mark) + rest)) for mark, rest in rows]
+
+
 def find(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each secret that stands in one line."""
-    for mark, pattern in _ISSUED:
+    for mark, pattern in _issued():
         if mark in text:
             yield from (match.span() for match in pattern.finditer(text))
     # the one letter that becomes two, so that places would not be those of the text
@@ -114,9 +91,9 @@ def _assigned(text: str, lower: str, words: tuple[str, ...], holds: _Holds) -> I
         while place >= 0:
             place += len(word)
             match = _ASSIGNED.match(text, place)
-            if match and (found := _end(match, holds, end)):
-                yield match.end(), found
-                end = found
+            if match and (stop := _end(match, holds, end)):
+                yield match.end(), stop
+                end = stop
             place = lower.find(word, place)
 
 
@@ -128,7 +105,7 @@ def _end(match: re.Match[str], holds: _Holds, before: int) -> int:
     quoted = _QUOTED[quote[-1], len(quote) > 1].match(text, start) if quote else None
     if value and holds(match, value[0]):
         end = quoted.end() if quoted else before if before > value.end() else _close(text, value.end())
-    elif quoted and _told(quoted[0]) and holds(match, _ENTITY.sub("", quoted[0])):
+    elif quoted and _may_be_secret(quoted[0]) and holds(match, _ENTITY.sub("", quoted[0])):
         end = quoted.end()
     else:
         return 0
@@ -140,11 +117,11 @@ def _end(match: re.Match[str], holds: _Holds, before: int) -> int:
 
 def _close(text: str, place: int) -> int:
     """Where a value that goes on at a place ends."""
-    found = _CLOSES.search(text, place)
-    return found.start() if found else len(text)
+    closing = _CLOSES.search(text, place)
+    return closing.start() if closing else len(text)
 
 
-def _told(quoted: str) -> bool:
+def _may_be_secret(quoted: str) -> bool:
     """Whether what stands in quotes with signs that end a value elsewhere can be one."""
     return quoted.isascii() and not _NO_VALUE.match(quoted.rstrip("\\"))
 

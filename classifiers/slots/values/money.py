@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 
+from classifiers import data
 from classifiers.slots.values import numbers
 from classifiers.slots.values.numbers import Value
 
 DOLLARS = frozenset({"ARS", "AUD", "CAD", "CLP", "COP", "HKD", "MXN", "NZD", "SGD", "TWD", "USD"})
 """What `$` by itself may stand for."""
-_DATA = Path(__file__).parents[2] / "data" / "currencies.json"
 _LEAD = re.compile(r"(?:an? )?(?:about|around|approximately|nearly|only|just|exactly|extra) ")
 _PART = r"(?P<part>cents?|pence|penny|p|\u00a2)"
 _PENCE = frozenset(("pence", "penny", "p"))
@@ -47,20 +46,20 @@ class _Currencies:
 
 @cache
 def _currencies() -> _Currencies:
-    data = json.loads(_DATA.read_text(encoding="utf-8"))
-    listed = data["codes"].split()
-    codes = {code.casefold(): code for code in listed} | data["signs"] | data["names"] | data["nations"]
-    nation, letter = _any(data["nations"]), r"[^\W\d_]"
+    table = json.loads("\n".join(data.lines("currencies.json")))
+    listed = table["codes"].split()
+    codes = {code.casefold(): code for code in listed} | table["signs"] | table["names"] | table["nations"]
+    nation, letter = _any(table["nations"]), r"[^\W\d_]"
     unit = (
-        rf"(?<!{letter})(?:(?:(?P<nation>{nation})[ -])?(?P<name>{_any(data['names'])})(?:e?s)?(?!{letter})"
+        rf"(?<!{letter})(?:(?:(?P<nation>{nation})[ -])?(?P<name>{_any(table['names'])})(?:e?s)?(?!{letter})"
         rf"(?: (?P<behind>{nation})(?!{letter}))?|(?P<code>{_any(listed)})(?!{letter})"
-        rf"|(?P<sign>{_any(data['signs'])})(?:(?<!\w)|(?!{letter})\.?))"
+        rf"|(?P<sign>{_any(table['signs'])})(?:(?<!\w)|(?!{letter})\.?))"
     )
     return _Currencies(
         unit=re.compile(unit, re.IGNORECASE),
         codes={word: frozenset(value.split()) for word, value in codes.items()},
-        usual=data["usual"],
-        word_codes=frozenset(data["codes_that_are_words"].split()),
+        usual=table["usual"],
+        word_codes=frozenset(table["codes_that_are_words"].split()),
     )
 
 

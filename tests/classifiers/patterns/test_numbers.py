@@ -1,10 +1,28 @@
+"""Numbers with check digits. tests/tables/patterns.yaml has more cases."""
+
 import random
+import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.patterns.numbers import candidates, find_cards, luhn
+from classifiers.patterns.find import find
+from classifiers.patterns.numbers import (
+    candidates,
+    checks,
+    find_cards,
+    find_ibans,
+    find_national,
+    luhn,
+    national_forms,
+)
+
+TABLES = yaml.safe_load((Path(__file__).parents[2] / "tables" / "patterns.yaml").read_text(encoding="utf-8"))
+IBAN = "DE89370400440532013000"
 
 
 @given(st.text("0123456789", min_size=11, max_size=18))
@@ -12,8 +30,9 @@ def test_one_check_digit_in_ten_is_right(number: str) -> None:
     assert sum(luhn(number + digit) for digit in "0123456789") == 1
 
 
-def test_a_length_that_the_issuer_does_not_give_out_needs_the_word() -> None:
-    assert not list(find_cards("4222222222222"))
+def test_a_card_has_an_issuers_prefix_and_length_or_its_word() -> None:
+    assert luhn("1111111111111117")
+    assert not list(find_cards("1111111111111117 and 4222222222222"))
     assert list(find_cards("card 4222222222222")) == [(5, 18)]
 
 
@@ -21,18 +40,12 @@ def test_a_length_that_the_issuer_does_not_give_out_needs_the_word() -> None:
     ("text", "count"),
     [
         *(("17,4111111111111111,Joe", 1), ("[1,4111111111111111]", 1), ("id,card\n0,4111111111111111", 1)),
-        ("4111111111111111,5500000000000004,340000000000009", 3),
-        *(("x = 0,4111111111111111", 0), ("0.4111111111111111", 0), ("17.4111111111111111", 0)),
-        ("3.0542369282271403", 0),
+        *(("4111111111111111,5500000000000004,340000000000009", 3), ("x = 0,4111111111111111", 0)),
+        *(("17.4111111111111111", 0), ("3.0542369282271403", 0)),
     ],
 )
 def test_a_comma_parts_fields_but_not_a_decimal(text: str, count: int) -> None:
     assert len(list(find_cards(text))) == count
-
-
-def test_a_prefix_that_no_issuer_has() -> None:
-    assert luhn("1111111111111117")
-    assert not list(find_cards("1111111111111117"))
 
 
 def table(least: int, most: int, form: str, between: str, size: int) -> str:
@@ -45,37 +58,26 @@ def table(least: int, most: int, form: str, between: str, size: int) -> str:
 @pytest.mark.parametrize(
     ("text", "most"),
     [
-        *(("4 " * 5000, 10), ("4-" * 5000, 10), ("42 " * 4000, 10), ("41-42 " * 2000, 10), ("4" * 10_000, 0)),
-        *(("4111/" * 2000, 4000), ("4111 " * 2000, 4000)),
-        (table(1000, 9999, "{}", "\t", 10_000), 0),
-        (table(0, 9, "{}", " ", 10_000), 1000),
+        *(("4 " * 5000, 10), ("4-" * 5000, 10), ("41-42 " * 2000, 10), ("4" * 10_000, 0), ("4111/" * 2000, 4000)),
+        *((table(1000, 9999, "{}", "\t", 10_000), 0), (table(0, 9, "{}", " ", 10_000), 1000)),
         (table(1, 49, "{:02}", " ", 10_000), 500),
     ],
 )
-def test_rows_and_columns_of_numbers_are_hardly_looked_at(text: str, most: int) -> None:
+def test_rows_and_columns_of_numbers_have_few_candidates(text: str, most: int) -> None:
     assert len(list(candidates(text))) <= most
 
 
-def test_neighbouring_cells_are_no_card() -> None:
+def test_neighbouring_cells_and_dates_are_no_card() -> None:
     assert not list(find_cards(table(1000, 9999, "{}", "\t", 100_000)))
     assert list(find_cards("4111\t1111\t1111\t1111")) == [(0, 19)]
     assert not list(find_cards("4111\t1111\t1111\t1111\t17"))
     assert not list(find_cards("17\n4111\n1111\n1111\n1111"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["4111 - 1111 - 1111 - 1111", "4111/1111/1111/1111", "4111 / 1111 / 1111 / 1111", "4111 1111\n1111 1111"],
-)
-def test_groups_are_parted_in_many_ways(text: str) -> None:
-    assert list(find_cards(text)) == [(0, len(text))]
+    assert not list(candidates("24/12/2026 25/12/2026 24/12/2026 - 31/12/2026"))
 
 
 @pytest.mark.parametrize(
     "card",
-    [
-        *("3\n7\n8\n2\n8\n2\n2\n4\n6\n3\n1\n0\n0\n0\n5", "3056\t9309\t0259\t04", "41\n11\n11\n11\n11\n11\n11\n11"),
-    ],
+    ["3\n7\n8\n2\n8\n2\n2\n4\n6\n3\n1\n0\n0\n0\n5", "3056\t9309\t0259\t04", "41\n11\n11\n11\n11\n11\n11\n11"],
 )
 def test_a_number_in_several_lines_or_cells_stands_alone_or_behind_a_word_for_it(card: str) -> None:
     assert list(find_cards(f"here {card} thanks")) == [(5, 5 + len(card))]
@@ -83,9 +85,9 @@ def test_a_number_in_several_lines_or_cells_stands_alone_or_behind_a_word_for_it
     assert list(find_cards(f"card: {card}\n17")) == [(6, 6 + len(card))]
 
 
-@pytest.mark.parametrize("text", ["4111 1111\n1111 1111\n12/27", "17\n4111 1111 1111\n1111\n12/27"])
-def test_a_number_that_a_line_end_parts_may_have_others_around(text: str) -> None:
-    assert [text[start:end].split() for start, end in find_cards(text)] == [text.removeprefix("17").split()[:-1]]
+def test_a_number_that_a_line_end_parts_may_have_others_around() -> None:
+    for text in ("4111 1111\n1111 1111\n12/27", "17\n4111 1111 1111\n1111\n12/27"):
+        assert [text[start:end].split() for start, end in find_cards(text)] == [text.removeprefix("17").split()[:-1]]
 
 
 @pytest.mark.parametrize(
@@ -95,12 +97,65 @@ def test_single_digits_and_pairs_begin_where_what_parts_them_does(text: str, sta
     assert list(find_cards(text)) == [(start, len(text))]
 
 
+def test_groups_are_parted_in_many_ways() -> None:
+    for finder, numbers in ((find_cards, "separated_cards"), (find_ibans, "separated_ibans")):
+        assert {text: list(finder(text)) for text in TABLES[numbers]} == {
+            text: [(0, len(text))] for text in TABLES[numbers]
+        }
+
+
 @pytest.mark.parametrize("word", ["VISA", "card", "Kreditkarte", "tarjeta", "amex", "CC"])
 def test_a_word_for_a_card_may_be_glued_to_it(word: str) -> None:
     assert list(find_cards(f"{word}4111111111111111")) == [(len(word), len(word) + 16)]
     assert not list(find_cards(f"{word[:-1]}q4111111111111111"))
 
 
-@pytest.mark.parametrize("text", ["24/12/2026 25/12/2026", "24/12/2026 - 31/12/2026", "5-6-7 / 8-9-10 / 11-12-13"])
-def test_dates_in_a_row_are_no_card(text: str) -> None:
-    assert not list(candidates(text))
+@pytest.mark.parametrize(
+    "number", [IBAN, "GB82WEST12345698765432", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"]
+)
+def test_ibans_have_check_digits(number: str) -> None:
+    wrong = number[:2] + f"{(int(number[2:4]) + 1) % 98:02d}" + number[4:]
+    assert (checks(number), checks(wrong), list(find_ibans(number))) == (True, False, [(0, len(number))])
+
+
+def test_the_country_says_how_long_an_iban_is() -> None:
+    assert list(find_ibans("NO93 8601 1117 947 and 12")) == [(0, 18)]
+    assert not list(find_ibans("NO93 8601 1117 9471 XX93 8601 1117 947"))
+
+
+@pytest.mark.parametrize("around", ["账号{}请转账", "IBANは{}です", "{}입니다", "{}и", "IBAN{}", "Konto{}"])
+def test_letters_that_no_iban_has_and_words_for_an_account_may_touch_it(around: str) -> None:
+    start = around.index("{}")
+    assert list(find_ibans(around.format(IBAN))) == [(start, start + len(IBAN))]
+    assert not list(find_ibans(f"{IBAN}X")) + list(find_ibans(f"XIBA{IBAN}"))
+
+
+def test_the_library_knows_each_form() -> None:
+    modules = {form.module for form in national_forms()} - {""}
+    assert len(modules) > 30
+    assert not any(import_module(f"stdnum.{module}").is_valid("1") for module in modules)
+
+
+def test_each_separator_that_a_form_allows_is_seen_through() -> None:
+    texts = TABLES["separated_numbers_of_persons"]
+    numbers = {text: re.search(r"[\dX].*", text) for text in texts}
+    assert [text for text, number in numbers.items() if number and number.span() not in list(find_national(text))] == []
+
+
+def test_a_number_beside_its_word_is_found_whole() -> None:
+    for word, number in TABLES["numbers_of_persons"]:
+        (match,) = find(f"{word} {number}", ["national_id"])
+        assert (match.start, match.end) == (len(word) + 1, len(word) + 1 + len(number)), word
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("I run 12531909 2 times", "RUT 12531909-3", "personnummer 8803200017", "BSN 111-222-334", "44051401359"),
+        *("the photo in my passport is from an iPhone15 with Windows10", "passport control is closed"),
+        f"pesel {'word ' * 30} 44051401359",
+        "666-45-6789 and 900-45-6789 and 123-00-6789 and 123-45-0000 and BG123456C",
+    ],
+)
+def test_a_word_or_a_weak_form_alone_says_nothing_nor_a_number_that_nobody_has(text: str) -> None:
+    assert not list(find_national(text))
