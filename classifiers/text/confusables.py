@@ -1,7 +1,4 @@
-"""Characters that are drawn like other characters: what they are read as, and where.
-
-Digits and signs for letters (leet): `b0mb`, `h0w 70 k1ll`. Pure.
-"""
+"""Lookalikes of other scripts, and digits and signs for letters (leet: `b0mb`), read as letters. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -65,8 +62,8 @@ def _alone(token: str, ranks: Mapping[str, int]) -> str:
     # a11y and i18n are written so, and mean what they say
     if re.fullmatch(r"[A-Za-z]\d\d+[A-Za-z]", token):
         return ""
-    word, found = _best(token, ranks)
-    return word if found < inf else ""
+    word, rank = _best(token, ranks)
+    return word if rank < inf else ""
 
 
 def _anyhow(token: str, ranks: Mapping[str, int]) -> str:
@@ -75,8 +72,8 @@ def _anyhow(token: str, ranks: Mapping[str, int]) -> str:
         return _ALONE[token]
     core = token.rstrip(_ENDS)
     for part in dict.fromkeys((token, core)):
-        word, found = _best(part, ranks)
-        if found < (inf if _LETTER.search(part) else _COMMON):
+        word, rank = _best(part, ranks)
+        if rank < (inf if _LETTER.search(part) else _COMMON):
             return word + token[len(part) :]
     if not _LETTER.search(core):
         return token
@@ -128,14 +125,7 @@ DRAWN = str.maketrans(
         **_SMALL_CAPITALS,
         **_REGIONAL,
         **_NEGATIVE,
-        "ı": "i",
-        "ƒ": "f",
-        "ɡ": "g",
-        "ɑ": "a",
-        "ɩ": "i",
-        "ʋ": "v",
-        "ʐ": "z",
-        "\u2800": " ",
+        **dict(zip("ıƒɡɑɩʋʐ\u2800", "ifgaivz ", strict=True)),
     }
 )
 """Letters in another dress that NFKC leaves alone."""
@@ -152,9 +142,9 @@ _SISTERS = re.compile("([\u0370-\u03ff\u1f00-\u1fff])|([\u0400-\u052f])|([\u0531
 def undo_lookalikes(text: str) -> str:
     """The text with lookalikes in Latin words read as the Latin letters that they stand for.
 
-    A word of several alphabets poses. A word all of lookalikes poses beside Latin ones where a reader could not tell
-    (a single small Greek letter is a sign), or where other words pose; unless the text has genuine words of such an
-    alphabet, then only if it spells a word.
+    A word of several alphabets poses as Latin. So does a word all of lookalikes among Latin ones, where a reader could
+    see no difference (a single small Greek letter is a sign), or where other words pose; in a text with genuine words
+    of such an alphabet only if it spells a word.
     """
     if ALIKE.isdisjoint(text):
         return text

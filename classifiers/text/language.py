@@ -2,8 +2,6 @@
 
 The detector is py3langid (BSD-3-Clause; naive Bayes over sequences of bytes: Lui & Baldwin 2012, "langid.py"). It needs
 no network and no pickle; why this one: docs/design/003-text.md.
-
-Whether a text is in a script or a language that a policy does not name. Pure.
 """
 
 from collections import Counter
@@ -21,13 +19,13 @@ ANY = "any"
 """In place of a policy's languages: text in whatever language is read."""
 
 STRETCH_CHARS = 256
-"""A text is looked at in stretches, so that a passage in another language is seen in a long text."""
+"""A text is classified in stretches, so that a passage in another language counts in a long text."""
 
 _LIKELIER = 20.0
 """How many times likelier than all of the policy's languages another one must be. Of short English commands full of
 foreign names (SNIPS, training split) one in 470 is that unlike English (docs/design/003-text.md)."""
 
-_NOT_TOLD = 0.01
+_NEGLIGIBLE = 0.01
 """Less likely than the likeliest language by this factor: left out."""
 
 _CODES = (
@@ -52,7 +50,7 @@ class Stretch:
 
 
 class LanguageDetector:
-    """py3langid's own model, opened when it is first asked or told to. For any number of threads once it is open.
+    """py3langid's own model, opened at the first call, or by `open`. For any number of threads once it is open.
 
     Opening takes about 0.4 s and 75 MB; a message takes about 0.1 ms, a long text 0.1 s a megabyte.
     """
@@ -75,7 +73,7 @@ class LanguageDetector:
             if piece.isspace():
                 continue
             ranked = identifier.rank(piece)
-            least = ranked[0][1] * _NOT_TOLD
+            least = ranked[0][1] * _NEGLIGIBLE
             yield Stretch(chars=len(piece), likely={code: share for code, share in ranked if share >= least})
 
 
@@ -87,7 +85,7 @@ def code_of(language: str) -> str:
 def detectable(languages: Iterable[str]) -> frozenset[str]:
     """What the detector calls some languages, given by their ISO 639 codes (`pt-BR` reads as `pt`), and their kin.
 
-    Empty where it does not know them all: then no text can be told to be in none of them.
+    Empty where it does not know them all: then no text is certainly in none of them.
     """
     known: set[str] = set()
     for language in languages:

@@ -29,9 +29,10 @@ def rank(word: str) -> float:
 
 
 def unturned(text: str, turn: Callable[[str], str], least: int) -> str:
-    """What a text says as it stands, beside what `turn` makes words of: the text without the Latin words that are known
-    only once they are turned, its white space collapsed. Empty where fewer than `least` words of three letters and
-    more become none by turning, and no letters of another script are left.
+    """The text without the Latin words that are known only once `turn` has turned them, its white space collapsed.
+
+    Empty where fewer than `least` words of three letters and more become none by turning, and no letters of another
+    script are left.
     """
     words = {word: turn(word.lower()) in RANKS for word in _LATIN.findall(text)}
     left = _LATIN.sub(lambda match: match[0] if not words[match[0]] or match[0].lower() in RANKS else "", text)
@@ -48,8 +49,8 @@ def part(letters: str) -> list[str]:
     for end in range(1, len(lower) + 1):
         best, start = costs[end - 1] + _UNKNOWN_COST, -1
         for begin in range(max(0, end - _LONGEST), end):
-            found = RANKS.get(lower[begin:end])
-            if found is not None and (cost := costs[begin] + log(found) + log(_SCALE)) < best:
+            known = RANKS.get(lower[begin:end])
+            if known is not None and (cost := costs[begin] + log(known) + log(_SCALE)) < best:
                 best, start = cost, begin
         costs.append(best)
         starts.append(start)

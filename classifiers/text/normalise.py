@@ -3,11 +3,7 @@
 Written against the character attacks that work on published guards (arXiv 2504.11168): tag characters and
 variation selectors that carry text, zero-width characters, bidirectional overrides, fullwidth and
 mathematical letters, lookalikes of other scripts, stacked marks, upside-down writing, letters spaced out,
-digits for letters and deletion characters. Genuine text of any script stays what it is.
-
-Characters that delete the one before them, as keys do: what they leave, and what was stored. Pure.
-
-Upside-down writing: turned letters, read from the end of the line. Pure.
+digits for letters and deletion characters. Genuine text of any script stays what it is. Pure.
 """
 
 import re
@@ -24,7 +20,7 @@ _DELETED_WORD = re.compile("([A-Za-z]+)(?:'(?:s|t|d|m|ll|re|ve))?(?![A-Za-z])")
 
 def undo_deletions(text: str) -> str:
     """What is left of the text."""
-    return text if _KEYS.isdisjoint(text) else "".join(text[at] for at in _left(text))
+    return text if _KEYS.isdisjoint(text) else "".join(text[place] for place in _left(text))
 
 
 def _stored_deletions(text: str) -> str:
@@ -63,17 +59,7 @@ def _known(text: str) -> bool:
 
 
 _LETTERS = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz"
-_UPRIGHT = str.maketrans(
-    {
-        **dict(zip(_LETTERS, "abcdefghijklmnopqrstuvwxyz", strict=True)),
-        "¿": "?",
-        "¡": "!",
-        "ı": "i",
-        "˙": ".",
-        ",": "'",
-        "'": ",",
-    }
-)
+_UPRIGHT = str.maketrans(f"{_LETTERS}¿¡ı˙,'", "abcdefghijklmnopqrstuvwxyz?!i.',")
 _ONLY_TURNED = frozenset("ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ")
 """Letters that hardly stand anywhere but in upside-down writing."""
 
@@ -223,7 +209,7 @@ def _both_ways(match: re.Match[str]) -> str:
     ways = match[1], match[1][::-1]
     words = [_WORD.findall(way.lower()) for way in ways]
     known = [sum(word in RANKS for word in way) for way in words]
-    clear = [way for way, one, other in zip(ways, known, known[::-1], strict=True) if one > 2 and one > 4 * other]
+    clear = [way for way, own, other in zip(ways, known, known[::-1], strict=True) if own > 2 and own > 4 * other]
     return f" {' '.join(clear or ways)} "
 
 

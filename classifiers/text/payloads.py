@@ -1,17 +1,15 @@
-"""Codes that carry text: base64 and base32, hexadecimal, binary and decimal numbers, Morse, escapes. Pure.
+"""What a message says that is written in a code which a language model reads as well. Pure.
 
-What decodes to no text is left alone: hashes, keys, numbers, pictures.
-
-Letters that are shifted (rot13 and the other 24) or written backwards, told by the words that come of it. Pure.
-
-What a message says that is written in an encoding which a language model reads as well. Pure.
+Codes that carry text (base64, base32, hexadecimal, binary and decimal numbers, Morse, escapes) are decoded; what
+decodes to no text, such as hashes, keys and pictures, stays. Letters that are shifted (rot13 and the other 24) or
+written backwards are restored where that makes words.
 """
 
 import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from urllib.parse import unquote
 
@@ -29,25 +27,25 @@ _TOKEN = re.compile(r"\S+")
 
 def decode(text: str) -> tuple[str, list[str]]:
     """The text with what was decoded in place of its code, and the decoded stretches."""
-    found: list[str] = []
+    decoded: list[str] = []
 
     def read(match: re.Match[str], decoder: Callable[[str], str]) -> str:
-        told = decoder(match[0])
-        if not _reads(told):
+        plain = decoder(match[0])
+        if not _is_text(plain):
             return match[0]
-        found.append(told)
-        return told
+        decoded.append(plain)
+        return plain
 
     for pattern, decoder in _STRETCHES:
         text = pattern.sub(partial(read, decoder=decoder), text)
     for escape, unescape in _ESCAPES:
         if len(escape.findall(text)) > 1:
-            found += [unescape(token) for token in _TOKEN.findall(text) if len(escape.findall(token)) > 1]
+            decoded += [unescape(token) for token in _TOKEN.findall(text) if len(escape.findall(token)) > 1]
             text = unescape(text)
-    return text, found
+    return text, decoded
 
 
-def _reads(text: str) -> bool:
+def _is_text(text: str) -> bool:
     """Whether what was decoded is text."""
     letters = sum(char.isalpha() for char in text)
     plain = sum(char.isalnum() or char.isspace() or char in ".,;:!?'\"-()" for char in text)
@@ -87,7 +85,7 @@ def _numbers(base: int, digits: str) -> Callable[[str], str]:
     number = re.compile(digits)
 
     def decode(stretch: str) -> str:
-        values = [int(found, base) for found in number.findall(stretch)]
+        values = [int(value, base) for value in number.findall(stretch)]
         return _utf8(bytes(values)) if all(value < 256 for value in values) else ""
 
     return decode
@@ -169,8 +167,8 @@ def restore(text: str) -> tuple[str, ...]:
         return (text,)
     few = len(strange) * 2 >= len(words)
     strange = strange[:_MOST_WORDS]
-    for read, turn in _readings([word for _, word in strange]):
-        places = [place for (place, _), word in zip(strange, read, strict=True) if word in RANKS]
+    for readings, turn in _readings([word for _, word in strange]):
+        places = [place for (place, _), word in zip(strange, readings, strict=True) if word in RANKS]
         if _together(places) or (few and len(places) == len(strange)):
             start, end = _stretch(places, {place for place, _ in strange})
             first, last = words[start - 1].end() if start else 0, words[end].start() if end < len(words) else len(text)
@@ -186,7 +184,7 @@ def restore(text: str) -> tuple[str, ...]:
     return (text,)
 
 
-def _translated(table: Mapping[int, int], text: str) -> str:
+def _translate(table: dict[int, int], text: str) -> str:
     return text.translate(table)
 
 
@@ -194,7 +192,7 @@ def _readings(strange: Sequence[str]) -> Iterator[tuple[list[str], Callable[[str
     """The words under each shift and backwards, and what turns a text so."""
     letters = " ".join(strange)
     for table in _SHIFTS:
-        yield letters.translate(table).split(), partial(_translated, table)
+        yield letters.translate(table).split(), partial(_translate, table)
     yield [word[::-1] for word in strange], lambda part: part[::-1]
 
 
@@ -226,7 +224,7 @@ def reveal(text: str) -> tuple[str, ...]:
     """
     text, hidden = decode(text)
     for _ in range(DEPTH - 1 if hidden else 0):
-        text, hidden = decode(text)[0], [decode(one)[0] for one in hidden]
+        text, hidden = decode(text)[0], [decode(part)[0] for part in hidden]
     alone, stored = "\n".join(hidden), as_stored(text)
     return (
         *((text,) if stored != text else ()),

@@ -44,8 +44,8 @@ def join(text: str) -> str:
 
 
 def _close_gaps(match: re.Match[str]) -> str:
-    """Letters with gaps: the narrowest gap is within words, wider ones part them; where all are alike, words are
-    told by their frequencies."""
+    """Letters with gaps: the narrowest gap is within words, wider ones part them; where all are alike, their
+    frequencies tell words apart."""
     letters = _GAP.split(match[0])
     real = sum(letter.isalpha() for letter in letters)
     # digits and signs may stand for letters, where most are letters
@@ -89,7 +89,7 @@ def _words(letters: str) -> tuple[list[str], bool]:
 
 def _take_marks(text: str) -> str:
     """A word of four letters and more shows which mark parts them; shorter ones with the same mark are read too."""
-    marks = {found[0][1] for found in _MARKED.finditer(text)}
+    marks = {word[0][1] for word in _MARKED.finditer(text)}
 
     def whole(match: re.Match[str]) -> str:
         word = match[0]

@@ -19,8 +19,8 @@ class Span:
     """What was read of one text.
 
     windows: token ids; unread: how many windows were left out (estimated where the rest was not tokenised).
-    chars: characters that were looked at, after normalising; foreign: letters of each script but Latin.
-    stretches: the languages that its parts may be in; empty where none was looked for.
+    chars: characters that were read, after normalising; foreign: letters of each script but Latin.
+    stretches: the languages that its parts may be in; empty where no detector was asked.
     plain: the whole text, normalised, where one window holds it; else empty.
     """
 
@@ -66,11 +66,11 @@ def read(
     texts: list[str] = []
     foreign: Counter[str] = Counter()
     stretches: list[Stretch] = []
-    looked_at = chars = end = 0
+    consumed = chars = end = 0
     for stop, piece in pieces(text):
         if piece.isspace():
             continue
-        if not wanted or len(ids) > wanted or looked_at > wanted * _CHARS_A_TOKEN:
+        if not wanted or len(ids) > wanted or consumed > wanted * _CHARS_A_TOKEN:
             break
         between()
         plain = normalise(piece)
@@ -79,12 +79,12 @@ def read(
         foreign.update(letters(plain))
         stretches += detect(plain)
         chars += len(plain)
-        looked_at += len(piece)
+        consumed += len(piece)
         end = stop
     left = len(ids) - wanted if len(ids) > wanted else 0
     rest = len(text[end:].strip())
     if rest:
-        left += ceil(rest * (len(ids) / looked_at if looked_at and ids else 0.25))
+        left += ceil(rest * (len(ids) / consumed if consumed and ids else 0.25))
     windows = tuple(cut(ids[:wanted], room, overlap)) if wanted else ()
     return Span(
         windows=windows,

@@ -166,7 +166,7 @@ def test_anything_can_be_read(text: str) -> None:
     ["a", "kxqz ", "%41", "0", "ab", " - .", "12 ", "AB2", "-", "a\n", "&#65;", "QUJD", "aB3=", "0xaa", "./ ", "a\b "],
 )
 def test_time_is_linear_in_the_text(unit: str, end: str) -> None:
-    text = unit * (400_000 // len(unit)) + end
+    text = unit * (100_000 // len(unit)) + end
     started = time.process_time()
     reveal(text)
     assert time.process_time() - started < 5
