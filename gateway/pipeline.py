@@ -93,7 +93,7 @@ class Pipeline:
         context.met = {rule.name: 0 for rule in rules}
         beside = tried(rules, readings, edition.proposed)
         verdicts = await self._ask(context, rules, [*readings, *(reading for _, reading in beside)])
-        pairs = self._audits.told(list(zip(rules, verdicts, strict=False)))
+        pairs = self._audits.resolve(list(zip(rules, verdicts, strict=False)))
         labels = local_answers(request, pairs)
         opened = self._audits.flip(
             request,

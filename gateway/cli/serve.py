@@ -20,8 +20,8 @@ def serve(
     from gateway import server
     from gateway.app import create_app
     from gateway.config.load import listens_on_loopback, load_gateway, no_access_key, split_listen
-    from gateway.contracts.process_lock import sole
     from gateway.contracts.store import ContractStore
+    from gateway.contracts.tables import sole
     from gateway.ledger.prices import load_prices
     from gateway.ledger.store import SQLiteLedger, closed_on_failure
     from gateway.serving.snapshot import load_runtime

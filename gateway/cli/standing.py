@@ -51,7 +51,7 @@ def standing(ledger: Path, routes: Routes, request: Request, pairs: Sequence[tup
         in_flight = InFlight()
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
         placed = Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight).place(pairs)
-        taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.told(pairs)]
+        taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.resolve(pairs)]
         labels = local_answers(request, taken)
         opened = audits.flip(request, taken, labels)
         says = {**dict(_of_labels(owner, opened)), **dict(_of_judges(placed))}

@@ -63,8 +63,8 @@ class Audits:
     in_flight: InFlight
 
     @staticmethod
-    def told(pairs: Judged) -> Judged:
-        """The verdicts as the rules' contracts take them."""
+    def resolve(pairs: Judged) -> Judged:
+        """The verdicts that count under contracts: a rule with one takes the likeliest label."""
         return [(rule, verdict if rule.terms is None else likeliest(verdict)) for rule, verdict in pairs]
 
     def flip(
@@ -81,22 +81,22 @@ class Audits:
 
         tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
         """
-        of = partial(scope, request=request, sent_to=self.routes.first(request.model))
-        told = self.told(tried)
-        also, made_also = {rule.name: verdict for rule, verdict in told}, local_answers(request, told).made
+        scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
+        resolved = self.resolve(tried)
+        also, made_also = {rule.name: verdict for rule, verdict in resolved}, local_answers(request, resolved).made
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.made.get(rule.name)
             other, made_other = also.get(rule.name), made_also.get(rule.name)
             if rule.terms is None or (made is None and made_other is None):
                 continue
-            beside = None if other is None else of(rule, other)
+            challenger = None if other is None else scope_of(rule, other)
             flip = partial(self.owner.flip, terms=rule.terms, notice_s=rule.notice_s, again=rule.ask_again)
-            needs = beside is not None and self.owner.needs_pairs(beside)
-            flipped = flip(of(rule, verdict), tried=needs)
+            needs = challenger is not None and self.owner.needs_pairs(challenger)
+            flipped = flip(scope_of(rule, verdict), tried=needs)
             first = None if made is None else _open(rule, verdict, flipped, made)
             second = None
-            coin = None if beside is None else flip(beside, beside=flipped)
+            coin = None if challenger is None else flip(challenger, champion=flipped)
             if other is not None and made_other is not None and coin is not None:
                 # it is seen as often as the version in use lets it
                 sure = first is not None and first.sure

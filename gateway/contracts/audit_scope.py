@@ -70,9 +70,9 @@ def _shape(request: Request) -> list[str]:
         raw = request.fields.get(name, _NOTHING)
         try:
             value = msgspec.json.decode(raw)
-            said = "" if value in (None, [], _PLAIN) else repr(value)
+            text = "" if value in (None, [], _PLAIN) else repr(value)
         except (msgspec.DecodeError, RecursionError):
-            said = repr(bytes(raw))
-        if said:
-            found.append(f"{name}={said}")
+            text = repr(bytes(raw))
+        if text:
+            found.append(f"{name}={text}")
     return found

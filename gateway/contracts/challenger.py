@@ -1,4 +1,4 @@
-"""How a version that is tried does beside the one in use. Pure."""
+"""Compares a challenger, a version on trial, with the champion, the version in use. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from gateway.contracts.memory import ContractMemory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """pairs: that a tried version has come to; outdoes: whether it answers more than the one in use under at least one
-    contract, and no less under any; hopeful: whether it may still come to."""
+    """pairs: of the challenger so far; outdoes: whether it answers more calls than the champion under at least one
+    contract, and no fewer under any; hopeful: whether it may still do so."""
 
     pairs: int
     outdoes: bool
@@ -18,18 +18,18 @@ class Trial:
 
     @classmethod
     def of(cls, contracts: Iterable[ContractMemory], version: str, *, current: str, since: float) -> Self:
-        """contracts: all of the rules that bind the classifier; current: the version in use; since: Unix seconds from
-        which on a contract must have had a call for its answers to count."""
+        """contracts: of all rules that bind the classifier; version: the challenger's; current: the champion's; since:
+        Unix seconds; the answers of contracts without a call since then do not count."""
         kept = tuple(contracts)
-        tried = {one.scope.beside(""): one for one in kept if one.scope.version == version}
-        alive = [one for one in kept if one.at >= since]
+        tried = [memory for memory in kept if memory.scope.version == version]
+        alive = [memory for memory in kept if memory.at >= since]
         old, new = (
-            {one.scope.beside(""): one.share(one.contract) for one in alive if one.scope.version == each}
-            for each in (current, version)
+            {each.scope.with_version(""): each.share(each.contract) for each in alive if each.scope.version == wanted}
+            for wanted in (current, version)
         )
         gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
         return cls(
-            pairs=sum(one.contract.pairs for one in tried.values()),
+            pairs=sum(memory.contract.pairs for memory in tried),
             outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
-            hopeful=not tried or any(one.hopeful for one in tried.values()),
+            hopeful=not tried or any(memory.hopeful for memory in tried),
         )

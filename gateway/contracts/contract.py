@@ -39,7 +39,7 @@ class Phase(StrEnum):
     DEMOTED = "demoted"
 
 
-DEMOTED_BESIDE: Final = "demoted beside"
+DEMOTED_CHALLENGER: Final = "demoted beside"
 """In the history of a contract whose version was only tried then: what it answers was withdrawn from nobody."""
 
 
@@ -145,16 +145,16 @@ def begin(
     """The contract with a new attempt where one is worth it. seen: (confidence, agrees) of pairs that may order;
     number: of the attempt, from 1, among all that share one α; over: the share of calls that is answered without;
     labelled: of all calls, the share that there is a label for, which those seen stand for."""
-    looked = replace(contract, next_look=contract.pairs + _EVERY)
+    waiting = replace(contract, next_look=contract.pairs + _EVERY)
     if len(seen) < FEWEST_TO_ORDER:
-        return looked
+        return waiting
     terms = contract.terms
     alpha = spend(1 - terms.confidence, number)
     confidences, agrees = zip(*seen, strict=True)
     found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over, labelled=labelled)
     thresholds = [one for one in found if contract.threshold is None or one < contract.threshold]
     if not thresholds:
-        return replace(looked, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else looked
+        return replace(waiting, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else waiting
     attempt = Attempt.begin(thresholds, number=number, target=terms.target, confidence=terms.confidence)
     begun = replace(contract, attempt=attempt, attempts=number)
     if contract.phase is Phase.DEMOTED:

@@ -1,4 +1,4 @@
-"""A contract in memory: where it stands, and the latest pairs, which order thresholds and say how much is answered."""
+"""Contracts in memory: their latest pairs, which order thresholds, their volume, and which one leaves for another."""
 
 import logging
 from collections import deque
@@ -13,7 +13,6 @@ from gateway.contracts.order import Order
 from gateway.contracts.sampling import FRESH, floor
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import PairRow, StoredContract
-from gateway.contracts.volume import Volume
 
 ORDERING: Final = 5000
 """The latest pairs of either sort that are remembered."""
@@ -21,7 +20,37 @@ _log = logging.getLogger(__name__)
 _DAY_S: Final = 86400.0
 _RECENT: Final = 400
 _LOOK_AGAIN: Final = 25
-"""Pairs after which it is looked again whether the reference is still too inconsistent."""
+"""Pairs after which it is checked again whether the reference is still too inconsistent."""
+_FEW_PAIRS: Final = 10
+"""A prompt with fewer pairs may never come again."""
+LAPSED_S: Final = 7 * _DAY_S
+"""A contract without a call for this long holds up nothing: its prompt may be no longer in use."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Volume:
+    """The number of calls a day that a contract answers, over the running period and the one before.
+
+    since: Unix seconds from which on it counts. A first day that is not over counts as a whole day: a few calls in as
+    many seconds say nothing of a day.
+    """
+
+    since: float
+    _count: int = 0
+    _before: tuple[int, float] = field(default=(0, 0.0))
+
+    def add(self) -> None:
+        """One more call."""
+        self._count += 1
+
+    def a_day(self, *, now: float, period_s: float) -> float:
+        """period_s: at least a day counts as one."""
+        lasted = now - self.since
+        calls, seconds = self._before
+        volume = (calls + self._count) / max(seconds + lasted, _DAY_S) * _DAY_S
+        if lasted >= max(period_s, _DAY_S):
+            self._before, self._count, self.since = (self._count, lasted), 0, now
+        return volume
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,3 +179,24 @@ class ContractMemory:
             self.without -= self.latest[0] is None
         self.latest.append(confidence)
         self.without += confidence is None
+
+
+def leaving(kept: Iterable[ContractMemory], *, now: float) -> ContractMemory:
+    """The contract that leaves memory for another: of those that lose least, the one without a call for longest.
+
+    now: Unix seconds. Raises ValueError where there is none.
+    """
+    return min(kept, key=lambda memory: (_loss(memory, now), memory.at, memory.contract.pairs))
+
+
+def _loss(kept: ContractMemory, now: float) -> int:
+    """How much a contract loses that begins anew when its prompt comes again."""
+    if kept.contract.phase is Phase.LIVE:
+        return 4
+    if now - kept.at > LAPSED_S:
+        return 0
+    if not kept.order.idle:
+        return 3
+    if kept.contract.attempt is not None:
+        return 2
+    return 1 if kept.contract.pairs >= _FEW_PAIRS else 0

@@ -14,16 +14,14 @@ import msgspec
 from gateway.contracts.challenger import Trial
 from gateway.contracts.coin_flip import Flipped
 from gateway.contracts.consistency import MOST, share
-from gateway.contracts.contract import DEMOTED_BESIDE, Contract, Pair, Phase, Terms, count, due, see
+from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Pair, Phase, Terms, count, due, see
 from gateway.contracts.drift import why
-from gateway.contracts.eviction import LAPSED_S, leaving
-from gateway.contracts.memory import ORDERING, ContractMemory
+from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Volume, leaving
 from gateway.contracts.recovery import taken_up
 from gateway.contracts.retention import thin_out
 from gateway.contracts.sampling import flip, trial_rate
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
-from gateway.contracts.volume import Volume
 from gateway.contracts.writer import SingleWriter
 from gateway.ledger.store import LedgerError, closed_on_failure
 
@@ -86,21 +84,21 @@ class Owner:
         notice_s: float,
         again: float = 0.0,
         tried: bool = False,
-        beside: Flipped | None = None,
+        champion: Flipped | None = None,
     ) -> Flipped:
         """A call's coin, to be flipped before anything is decided.
 
         notice_s: within how many seconds audits should notice twice the target; again: the share of calls that are to
         be asked twice, while nothing is certified or another version is tried; tried: another version is tried beside
-        this one, and needs pairs and repeats; beside: how the coin fell under the contract of the version in use, which
+        this one, and needs pairs and repeats; champion: the coin flip of the version in use, which
         this one shares.
         """
         kept = self._kept.get(scope.key) or self._new(scope, terms)
         kept.notice_s, kept.at = notice_s, self._clock()
-        kept.over = beside.share if beside else 0.0
+        kept.over = champion.share if champion else 0.0
         contract = kept.contract
         rate = max(trial_rate(kept.answers) if tried else 0.0, contract.rate(kept.lowest))
-        coin = beside.coin if beside else flip(rate, self._draw())
+        coin = champion.coin if champion else flip(rate, self._draw())
         twice = share(again, known=0 if tried else len(kept.repeats), refused=bool(kept.refused))
         kept.coins += 1
         return Flipped(
@@ -269,8 +267,8 @@ class Owner:
         kept.stood(after, now=self._clock())
         moved = (before.phase, before.threshold) != (after.phase, after.threshold)
         stored = StoredContract(scope=kept.scope, contract=after, at=row.at if row else self._clock())
-        beside = after.phase is Phase.DEMOTED and not self._in_use(kept.scope)
-        moves = [(stored.at, DEMOTED_BESIDE if beside else after.phase.value, after.reason)] if moved else []
+        challenger = after.phase is Phase.DEMOTED and not self._in_use(kept.scope)
+        moves = [(stored.at, DEMOTED_CHALLENGER if challenger else after.phase.value, after.reason)] if moved else []
         self._writer.put(kept.scope, lambda every: self._store.put(stored, row, moves=every), moves)
         kept.contract = after
         if after.attempts > spent:

@@ -87,11 +87,11 @@ class SafetyOwner:
             chosen = replace(chosen, zone=Zone.ASK, rate=1.0)
         return BandPlacement(scope=scope, chosen=chosen, judged=self._draw() < chosen.rate)
 
-    async def learn(self, placed: BandPlacement, *, request_id: str, unsafe: bool | None) -> None:
+    async def learn(self, placement: BandPlacement, *, request_id: str, unsafe: bool | None) -> None:
         """Takes in what the judge said; unsafe: None where it answered with what is no verdict. Returns when it is
         stored."""
         async with self._lock:
-            await self._writer.ask(lambda _: self._take(placed, request_id, unsafe))
+            await self._writer.ask(lambda _: self._take(placement, request_id, unsafe))
 
     async def look(self) -> None:
         """Learns which rules are paused by now; at times forgets calls that were judged long ago."""
@@ -105,10 +105,10 @@ class SafetyOwner:
         """Waits for what is being written, then closes the store."""
         self._writer.close()
 
-    def _take(self, placed: BandPlacement, request_id: str, unsafe: bool | None) -> None:
-        scope = placed.scope
+    def _take(self, placement: BandPlacement, request_id: str, unsafe: bool | None) -> None:
+        scope = placement.scope
         before = self._with_attempts(scope, self._kept[scope.key][1])
-        after = before.see(placed.chosen, unsafe=unsafe)
+        after = before.see(placement.chosen, unsafe=unsafe)
         moved = {
             name: side
             for name, side, was in zip(_SIDES, _sides(after), _sides(before), strict=True)
@@ -117,7 +117,7 @@ class SafetyOwner:
         result = "missing" if unsafe is None else "unsafe" if unsafe else "safe"
         stored = StoredSafety(scope=scope, contract=after, at=self._clock())
         moves = [(stored.at, side.phase.value, f"{name}: {side.reason}") for name, side in moved.items()]
-        put = partial(self._store.put, stored, placed.chosen, request_id=request_id, result=result)
+        put = partial(self._store.put, stored, placement.chosen, request_id=request_id, result=result)
         self._writer.put(scope, lambda every: put(moves=every), moves)
         self._kept[scope.key] = scope, after
         self._count_attempts(scope, after)

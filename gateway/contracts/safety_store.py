@@ -94,9 +94,9 @@ class SafetyStore(Tables):
         if not rows:
             return None
         calls: dict[str, float] = {}
-        for _, _, said, count, _, _ in rows:
-            calls[said] = calls.get(said, 0.0) + count
-        standing = {(zone, said): (count, int(judged)) for _, zone, said, _, count, judged in rows}
+        for _, _, result, count, _, _ in rows:
+            calls[result] = calls.get(result, 0.0) + count
+        standing = {(zone, result): (count, int(judged)) for _, zone, result, _, count, judged in rows}
         return SafetyTraffic(since=min(row[0] for row in rows), calls=calls, standing=standing)
 
     def forget(self, before: float) -> None:

@@ -24,8 +24,8 @@ class Scope:
     terms: str
     sent_to: str = ""
 
-    def beside(self, version: str) -> str:
-        """The key that the same contract has with another version of the classifier."""
+    def with_version(self, version: str) -> str:
+        """The key of the same contract with another version of the classifier."""
         return replace(self, version=version).key
 
     def reached(self, first: Callable[[str], str]) -> bool:

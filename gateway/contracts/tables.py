@@ -3,7 +3,7 @@ their moves, and the rules that are paused."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,3 +146,27 @@ def moving(key: str, moves: Iterable[Move]) -> list[Statement]:
 def json_of(value: Any) -> str:
     """As it is stored."""
     return msgspec.json.encode(value).decode()
+
+
+@contextmanager
+def sole(ledger: Path) -> Iterator[None]:
+    """Holds a ledger's contracts for this process: a second owner would overwrite the first one's states.
+
+    Raises LedgerError where another process holds them.
+    """
+    # SQLite's own lock on an empty file next to the ledger: it works on all systems, and ends with the process
+    file = ledger.with_name(ledger.name + "-contracts")
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        held = sqlite3.connect(file, isolation_level=None, timeout=0)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{file} cannot be opened: {error}") from error
+    with closing(held):
+        try:
+            held.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"the contracts in {ledger} cannot be held ({error}): is another gateway serving with this ledger? "
+                "Each gateway whose rules have contracts needs a ledger of its own"
+            ) from error
+        yield

@@ -1,10 +1,10 @@
-"""A new version of a classifier is taken up while the gateway serves: loaded, tested, swapped between two requests.
+"""Puts new versions of classifiers in use while the gateway serves: loads and tests them, swaps between two requests.
 
-It is tried once its files have stood still from one look to the next, so that a folder may be copied while it is looked
-at. A version that cannot be loaded, fails its own tests, or lacks a label that a rule names is left alone until its
-files change, with a line in the log; the old one goes on. What is proposed beside it and at fault is withdrawn, lest it
-keep out what comes next. So is what is to be tried and has other labels than the version in use: they are part of a
-contract, so that none which it comes to would stand once it takes over.
+A version is loaded once its files have not changed from one look to the next, so that a folder may be copied meanwhile.
+One that cannot be loaded, fails its own tests, or lacks a label that a rule names is logged and left alone until its
+files change; the old version stays in use. A proposed version that is at fault is withdrawn, for it would keep out the
+next one. So is one with other labels than the version in use: labels are part of a contract, so its contracts would not
+hold once it takes over.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ _FAULTS: Final = (ArtifactError, EncoderError, ConfigError, OSError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """What the models folder said at one look. versions: those in use, proposed: those to be tried, by name; files:
-    theirs, where they are not what the gateway has; fault: why none of this can be told, empty where it can."""
+    """The models folder at one look. versions, proposed: by classifier; files: of these, where they differ from the
+    gateway's; fault: why the folder cannot be read, if so."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     proposed: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class FileState:
 
 
 class Reloader:
-    """Holds the models folder against what is in use."""
+    """Compares the models folder with the versions in use."""
 
     def __init__(self, loaded: Loaded, *, worker: Worker, in_use: Snapshots, metrics: Metrics) -> None:
         self._loaded = loaded
@@ -60,7 +60,7 @@ class Reloader:
         self._refused: FileState | None = None
 
     async def look(self) -> None:
-        """Takes up what has changed and stands still by now, if anything."""
+        """Loads versions that have changed since, if their files have not changed since the latest look."""
         seen = await asyncio.to_thread(self._see)
         before, self._seen = self._seen, seen
         if not self._differs(seen):
@@ -76,7 +76,7 @@ class Reloader:
             _log.error("classifiers that are in use by now cannot be taken up, the old ones go on: %s", error)
             await asyncio.to_thread(self._blame, seen)
             return
-        # what is not tried and cannot be withdrawn is not looked at once more
+        # a version that is not tried and cannot be withdrawn is not loaded once more
         self._refused = None if new.proposed == seen.proposed else seen
         self._swap(runtime, new)
 
@@ -100,15 +100,15 @@ class Reloader:
         new = edition(self._loaded, runtime, seen.proposed)
         return runtime, replace(new, proposed=self._to_try(runtime, new))
 
-    def _runtime(self, beside: Mapping[str, str]) -> Runtime:
+    def _runtime(self, proposed: Mapping[str, str]) -> Runtime:
         had = self._worker.runtime
-        runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, beside=beside)
+        runtime = load_runtime(self._loaded, opened=had.encoders.values(), detector=had.detector, proposed=proposed)
         assert runtime is not None
         return runtime
 
     def _blame(self, seen: FileState) -> None:
-        """Withdraws what is proposed and cannot be loaded beside the versions in use, whether or not it is tried
-        already. Where these cannot be loaded themselves, it waits until that is mended."""
+        """Withdraws proposed versions that cannot be loaded, whether or not they are tried already. Does nothing while
+        the versions in use cannot be loaded themselves."""
         if not seen.proposed or self._fault({}) is not None:
             return
         faults = {name: self._fault({name: version}) for name, version in seen.proposed.items()}
@@ -117,28 +117,28 @@ class Reloader:
                 _log.error("%s: version %s is not tried: it cannot be taken up: %s", name, seen.proposed[name], fault)
         self._withdraw({name: seen.proposed[name] for name, fault in faults.items() if fault is not None})
 
-    def _fault(self, beside: Mapping[str, str]) -> Exception | None:
-        """Why these cannot be loaded beside the versions in use; None where they can."""
+    def _fault(self, proposed: Mapping[str, str]) -> Exception | None:
+        """Why these cannot be loaded together with the versions in use; None where they can."""
         try:
-            self._runtime(beside)
+            self._runtime(proposed)
         except _FAULTS as error:
             return error
         return None
 
     def _withdraw(self, proposed: Mapping[str, str]) -> None:
-        """What becomes of a version is counted for the rule that retrains its classifier."""
+        """Withdraws these, and counts each for the rule that retrains its classifier."""
         retrained = {rule.classifier: rule.name for rule in reversed(self._loaded.settings.rules) if rule.retrain}
         for name in withdraw(self._loaded, proposed):
             if name in retrained:
                 self._metrics.retrainings.labels(retrained[name], "withdrawn").inc()
 
     def _to_try(self, runtime: Runtime, new: Snapshot) -> Mapping[str, str]:
-        """Of the versions that are proposed those that can be tried; the others are withdrawn."""
-        found = dict(new.proposed)
+        """The proposed versions with the same labels as those in use; withdraws the others."""
+        triable = dict(new.proposed)
         for name, version in new.proposed.items():
             tried = runtime.classifiers[key_of_version(name, version)].model.policy
             if _labels(tried) != _labels(new.policies[name]):
-                del found[name]
+                del triable[name]
                 _log.error(
                     "%s: version %s is not tried: it has other labels than %s, which is in use, or in another order; "
                     "train without --beside to put one in use",
@@ -146,11 +146,11 @@ class Reloader:
                     version,
                     new.versions[name],
                 )
-        self._withdraw({name: version for name, version in new.proposed.items() if name not in found})
-        return found
+        self._withdraw({name: version for name, version in new.proposed.items() if name not in triable})
+        return triable
 
     def _swap(self, runtime: Runtime, new: Snapshot) -> None:
-        """Nothing is awaited here, so that no request sees the one without the other."""
+        """Swaps runtime and rules. Nothing is awaited here, so that no request sees only one of them."""
         old = self._in_use.edition
         self._worker.swap(runtime)
         self._in_use.edition = new
@@ -165,5 +165,5 @@ class Reloader:
 
 
 def _labels(policy: Policy) -> tuple[object, ...]:
-    """What of a policy's labels belongs to a contract."""
+    """The part of a policy's labels that belongs to a contract."""
     return policy.multi_label, bool(policy.other), *policy.labels

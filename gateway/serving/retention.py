@@ -1,6 +1,6 @@
-"""Texts are forgotten when their time is over; all of them, where none are to be kept any more.
+"""Deletes texts and calls whose time is over; all of them if none are to be kept any more.
 
-What is deleted leaves the ledger's file only with its write-ahead log, which is emptied afterwards.
+Deleted content leaves the disk only with the ledger's write-ahead log, which is emptied afterwards.
 """
 
 import asyncio
@@ -19,44 +19,44 @@ _EVERY_S: Final = 60.0
 
 
 class Retention:
-    """keep_s: for how many seconds texts are kept; None: not at all."""
+    """keep_s: how long texts are kept; None: not at all."""
 
     def __init__(
-        self, owner: Owner, keeping: CallLog, keep_s: float | None, *, clock: Callable[[], float] = time.time
+        self, owner: Owner, calls: CallLog, keep_s: float | None, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._owner = owner
-        self._keeping = keeping
+        self._calls = calls
         self._keep_s = keep_s
         self._clock = clock
-        self._looked = -math.inf
-        # one that was killed may have left something
-        self._left = True
-        self._told = False
+        self._latest = -math.inf
+        # a gateway that was killed may have left something in the log
+        self._log_full = True
+        self._warned = False
 
     async def look(self) -> None:
-        """Forgets what is due, once a minute."""
+        """Deletes what is due, once a minute."""
         now = self._clock()
-        # a clock that was set back would have all wait until it catches up
-        if 0 <= now - self._looked < _EVERY_S:
+        # not `now - latest < 60`: after a clock is set back nothing would be deleted until it catches up
+        if 0 <= now - self._latest < _EVERY_S:
             return
-        self._looked = now
+        self._latest = now
         try:
             await self._forget(math.inf if self._keep_s is None else now - self._keep_s)
-            if self._left:
+            if self._log_full:
                 await self._empty_log()
         except LedgerError as error:
             # some may be deleted
-            self._left = True
+            self._log_full = True
             _log.error("%s", error)
 
     async def _forget(self, before: float) -> None:
         texts = 0
-        # some at a time, so that pairs that come in need not wait for all
+        # a few at a time, so that new pairs need not wait for all
         while deleted := await self._owner.ask(lambda store: store.forget(before)):
             texts += deleted
-        calls = await asyncio.to_thread(self._keeping.forget, before)
+        calls = await asyncio.to_thread(self._calls.forget, before)
         if texts or calls:
-            self._left = True
+            self._log_full = True
             if self._keep_s is None:
                 _log.warning(
                     "content.keep is none: %d texts and %d calls that were kept before, or by another gateway with "
@@ -66,10 +66,10 @@ class Retention:
                 )
 
     async def _empty_log(self) -> None:
-        self._left = not await asyncio.to_thread(self._keeping.empty_log)
-        if self._left and not self._told:
+        self._log_full = not await asyncio.to_thread(self._calls.empty_log)
+        if self._log_full and not self._warned:
             _log.warning(
                 "deleted texts stand in the ledger's log as long as another program reads it; it is tried again each "
                 "minute"
             )
-        self._told = self._left
+        self._warned = self._log_full

@@ -1,12 +1,9 @@
-"""Learning from traffic: a rule's classifier is trained on what the model answered, tried beside the one in use, and
-takes over when it answers more calls under the same bound.
+"""Retrains rules' classifiers on the answers of the model, and puts a new version in use if it answers more calls.
 
-Training is another process of the lowest priority. What it makes is proposed, not put in use; every call that a coin
-chooses then certifies it too. It takes over when, in each contract of the rules that bind the classifier, its certified
-threshold lets through no fewer of the latest chosen calls than the one in use, and more in at least one. Texts are
-handed to it through a pipe: no file but the ledger's holds them.
-
-How to start this very program once more.
+Training is another process of the lowest priority. Its texts go through a pipe: no file but the ledger's holds them.
+The new version is a challenger: audited calls certify it, too. It takes over when, in each contract of the rules that
+bind the classifier, its certified threshold lets through no fewer of the latest audited calls than the champion's, and
+more in at least one.
 """
 
 import asyncio
@@ -35,32 +32,31 @@ from gateway.serving.snapshot import Snapshot, Snapshots, train_command
 
 
 def this_program() -> list[str]:
-    """The command without its arguments; it finds this Offramp, not a module of the same name in the folder that it is
-    started in."""
+    """The command that starts this Offramp again, whatever a module in the current folder is called."""
     here = Path(__file__).resolve().parents[2] == Path.cwd().resolve()
     return [sys.executable, *([] if here else ["-P"]), "-m", "gateway"]
 
 
 _log = logging.getLogger(__name__)
 _LONGEST_TRIAL: Final = 4000
-"""Pairs of calls, forwarded for any reason, after which a version that has not outdone the one in use is withdrawn."""
+"""Pairs of calls, forwarded for any reason, after which a challenger that answers no more calls is withdrawn."""
 _DONE: Final = 0
 _GOAL_MISSED: Final = 3
 """Exit codes of `offramp train`."""
 _SHOWN: Final = 2000
 _REST_S: Final = 3600.0
 _LONGEST_REST_S: Final = 86400.0
-"""After a training of a rule that failed, and twice as long after each further one: its reason may last."""
+"""After a failed training of a rule, and twice as long after each further one: its cause may last."""
 _TAKING_BACK_S: Final = 5.0
-"""For a training that is told to stop to take back what it began."""
+"""For a training that is stopped, to undo what it began."""
 
 
 class _Failed(Exception):
-    """A training came to nothing; the message says why."""
+    """A training failed; the message says why."""
 
 
 class Retrainer:
-    """Of all rules of a gateway that retrain. clock: seconds that are never set back."""
+    """Retrains the rules of a gateway that ask for it. clock: monotonic seconds."""
 
     def __init__(
         self,
@@ -81,7 +77,7 @@ class Retrainer:
         self._rests: dict[str, tuple[float, float]] = {}
 
     async def look(self) -> None:
-        """Does what is due: trains, promotes, withdraws."""
+        """Trains, promotes or withdraws what is due."""
         try:
             for rule in self._loaded.settings.rules:
                 if rule.retrain is not None:
@@ -101,7 +97,7 @@ class Retrainer:
         proposed = self._registry.proposed(rule.classifier)
         if tried is not None:
             if proposed == tried:
-                # what has just been promoted or withdrawn is in the edition until the next reload
+                # a version that was just promoted or withdrawn is in the snapshot until the next reload
                 await self._judge(rule, tried, edition.versions[rule.classifier])
             return
         busy = self._training is not None and not self._training.done()
@@ -109,7 +105,7 @@ class Retrainer:
         if busy or proposed is not None or self._clock() < until:
             return
         labels = among(rule.classifier, _labels(edition, rule))
-        # each version that is tried spends of α and of answers: the next one is to know twice as much
+        # each challenger spends some of α and of the answers: the next one must know twice as much
         since, last = await self._owner.ask(lambda store: store.texts_since_training(rule.name, labels))
         if since >= max(retrain.every, last):
             self._training = asyncio.create_task(self._try_to_train(rule, edition))
@@ -117,7 +113,7 @@ class Retrainer:
     async def _judge(self, rule: RuleSettings, tried: str, current: str) -> None:
         trial = await self._owner.trial(rule.classifier, tried, current=current)
         if (self._registry.proposed(rule.classifier), self._registry.named(rule.classifier)) != (tried, current):
-            # another was put there by hand meanwhile, of which the trial says nothing
+            # somebody put another version there meanwhile, of which the trial says nothing
             return
         if trial.outdoes:
             await asyncio.to_thread(self._registry.promote, rule.classifier, tried)
@@ -130,18 +126,18 @@ class Retrainer:
         try:
             outcome, why = await self._train(rule, edition)
             self._rests.pop(rule.name, None)
-        except Exception as error:  # noqa: BLE001 - nobody waits for it; it is told, counted, and tried again
+        except Exception as error:  # noqa: BLE001 - nobody waits for it; it is logged, counted, and tried again
             _, rest = self._rests.get(rule.name, (0.0, _REST_S / 2))
             rest = min(2 * rest, _LONGEST_REST_S)
             self._rests[rule.name] = self._clock() + rest, rest
             outcome, why = "failed", f"{error}; it is tried again in {rest / 3600:g} h"
             if not isinstance(error, (_Failed, LedgerError, ConfigError, OSError)):
-                # a fault, which would go unheard otherwise
+                # an unexpected error needs its traceback
                 _log.exception("a training")
         self._ended(rule, outcome, why)
 
     async def _train(self, rule: RuleSettings, edition: Snapshot) -> tuple[str, str]:
-        """The outcome, proposed or refused, and why. Where it is cut off it will have been none."""
+        """The outcome, proposed or refused, and why. A training that is cancelled leaves no trace."""
         file = policy_file(self._loaded, rule.classifier)
         policy = await asyncio.to_thread(load_policy, file, os.environ, secrets=False)
         labels = _labels(edition, rule)
@@ -153,22 +149,22 @@ class Retrainer:
                 f"{file} names other labels than the version in use, or in another order; "
                 f"run: {train_command(file, self._loaded)}"
             )
-        of = among(rule.classifier, labels)
+        source = among(rule.classifier, labels)
         began = time.time()
-        texts = await self._owner.ask(lambda store: store.texts(rule.name, of))
-        await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=of))
+        texts = await self._owner.ask(lambda store: store.texts(rule.name, source))
+        await self._owner.ask(lambda store: store.training(rule.name, began, len(texts), among=source))
         _log.warning("rule %s: %s is trained on %d texts of its calls", rule.name, rule.classifier, len(texts))
-        code, said = await self._run(rule, texts)
+        code, output = await self._run(rule, texts)
         if code not in (_DONE, _GOAL_MISSED):
-            raise _Failed(f"the training ended with {code}\n{said}")
+            raise _Failed(f"the training ended with {code}\n{output}")
         await self._owner.ask(lambda store: store.trained(rule.name, began))
         if code == _DONE:
             return "proposed", "the new version is tried beside the one in use"
         why = "it misses its goals or its tests, or does worse than the one in use"
-        return "refused", f"{why}; see offramp train's report\n{said}"
+        return "refused", f"{why}; see offramp train's report\n{output}"
 
     async def _run(self, rule: RuleSettings, texts: Sequence[tuple[str, str]]) -> tuple[int, str]:
-        """The training's exit code, and the end of what it said. texts: (text, label)."""
+        """The training's exit code, and the end of its output. texts: (text, label)."""
         calls = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts)
         command = [*this_program(), "train", str(policy_file(self._loaded, rule.classifier))]
         command += ["--calls", "--models", str(self._loaded.models_dir), "--beside", "--yes"]
@@ -181,7 +177,7 @@ class Retrainer:
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            said, _ = await process.communicate(calls.encode())
+            output, _ = await process.communicate(calls.encode())
         except asyncio.CancelledError:
             process.terminate()
             try:
@@ -190,7 +186,7 @@ class Retrainer:
                 process.kill()
                 await process.wait()
             raise
-        return process.returncode or 0, said.decode(errors="replace")[-_SHOWN:]
+        return process.returncode or 0, output.decode(errors="replace")[-_SHOWN:]
 
     def _ended(self, rule: RuleSettings, outcome: str, why: str) -> None:
         self._metrics.retrainings.labels(rule.name, outcome).inc()
@@ -205,4 +201,4 @@ def _named(policy: Policy) -> tuple[str, ...]:
 
 def _labels(edition: Snapshot, rule: RuleSettings) -> tuple[str, ...]:
     """All that the rule's classifier can name."""
-    return next(one.names.labels for one in edition.rules if one.name == rule.name)
+    return next(each.names.labels for each in edition.rules if each.name == rule.name)

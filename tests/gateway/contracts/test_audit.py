@@ -375,7 +375,7 @@ async def test_what_only_the_version_in_use_has_a_label_for_is_chosen_as_often_a
     flip = owner.flip
 
     def noted(scope: Any, terms: Any, **more: Any) -> Any:
-        flips.append((scope.version, more.get("tried", False), "beside" in more))
+        flips.append((scope.version, more.get("tried", False), "champion" in more))
         return flip(scope, terms, **more)
 
     monkeypatch.setattr(owner, "flip", noted)

@@ -105,12 +105,12 @@ async def test_pairs_of_a_version_that_is_tried_count_by_their_chance_to_be_seen
     second = scope(version="v2")
     for number in range(1200):
         first = owner.flip(scope(), TERMS, notice_s=7 * DAY, tried=True)
-        beside = owner.flip(second, TERMS, notice_s=7 * DAY, beside=replace(first, share=0.0))
-        assert beside.coin == first.coin
+        second_flip = owner.flip(second, TERMS, notice_s=7 * DAY, champion=replace(first, share=0.0))
+        assert second_flip.coin == first.coin
         # of every second call the version in use is sure: it is seen only where the coin chose it
         sure = number % 2 == 0
         if first.coin.chosen or not sure:
-            await owner.learn(beside, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
+            await owner.learn(second_flip, request_id="r", label="a", confidence=0.9, result="agrees", sure=sure)
     attempt = owner.contracts[second].attempt
     assert attempt is not None
     assert {(one.chance, one.least) for one in attempt.rungs[-1].seen} == {(0.2, 0.2), (1.0, 0.2)}
@@ -493,9 +493,9 @@ async def test_the_withdrawal_of_a_version_that_is_only_tried_is_not_the_rules(t
     owner.keep("intents", "my card", "a", among="labels")
     for number in range(1200):
         first = owner.flip(scope(), TERMS, notice_s=7 * DAY, tried=True)
-        beside = owner.flip(scope("v2"), TERMS, notice_s=7 * DAY, beside=replace(first, share=0.0))
+        second_flip = owner.flip(scope("v2"), TERMS, notice_s=7 * DAY, champion=replace(first, share=0.0))
         said = "differs" if number >= 800 and number % 2 else "agrees"
-        for flipped, result in ((first, "agrees"), (beside, said)):
+        for flipped, result in ((first, "agrees"), (second_flip, said)):
             await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result=result)
         if owner.contracts[scope("v2")].phase is Phase.DEMOTED:
             break

@@ -71,7 +71,7 @@ async def test_the_end_of_a_trial_is_told_once(
     registry = Registry(loaded.models_dir)
     registry.promote("bank", old)
     registry.propose("bank", new)
-    runtime = load_runtime(loaded, beside={"bank": new})
+    runtime = load_runtime(loaded, proposed={"bank": new})
     in_use, metrics = Snapshots(edition(loaded, runtime, {"bank": new})), Metrics()
     assert runtime is not None
     worker = Worker(runtime, max_queue=10)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.contracts.process_lock import sole
+from gateway.contracts.tables import sole
 from gateway.ledger.store import LedgerError
 
 
