@@ -31,7 +31,7 @@ from gateway.http.chat import ChatEndpoint
 from gateway.http.direct import Engine
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
-from gateway.judge.resolve import Bounds
+from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.prices import PriceTable
@@ -121,7 +121,7 @@ def create_app(
         metrics=metrics,
         audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
+        bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
         repeats=repeats,
         classify_time_s=settings.limits.classify_time,
         max_answer_bytes=settings.limits.answer,

@@ -7,7 +7,7 @@ from gateway.answers.parse import Completion
 from gateway.context import Headers, Reply, RequestContext
 from gateway.errors import Blocked
 from gateway.judge.protocol import Shown
-from gateway.judge.resolve import Pairs, Settling
+from gateway.judge.resolve import Pairs, Resolver
 from gateway.metrics.observe import Metrics
 from gateway.protocols import sse
 from gateway.redaction.apply import Counts, of_answer, redacting, restore
@@ -26,9 +26,9 @@ Ask = Callable[[RequestContext, Sequence[Rule], Sequence[Reading]], Awaitable[Se
 class Output:
     """What becomes of answers. max_answer_bytes: of a stream that is held back."""
 
-    def __init__(self, *, ask: Ask, settling: Settling, metrics: Metrics, max_answer_bytes: int) -> None:
+    def __init__(self, *, ask: Ask, resolver: Resolver, metrics: Metrics, max_answer_bytes: int) -> None:
         self._ask = ask
-        self._settling = settling
+        self._resolver = resolver
         self._metrics = metrics
         self._max_answer_bytes = max_answer_bytes
 
@@ -117,7 +117,7 @@ class Output:
             step = apply(rule, verdict)
             if step.action is not None and step.action.act is Act.ASK:
                 shown = _shown(completion, pairs)
-                step = apply(rule, await self._settling.verdict(context, step, reading, shown))
+                step = apply(rule, await self._resolver.verdict(context, step, reading, shown))
             yield step
 
     def _note(self, context: RequestContext, step: Step, counts: Counts) -> None:

@@ -17,7 +17,7 @@ from gateway.contracts.audit import Audits, Open
 from gateway.contracts.repeat_calls import RepeatCalls
 from gateway.judge.judge import Judge
 from gateway.judge.protocol import Shown
-from gateway.judge.resolve import Bounds, Pairs, Settling, ShownTo
+from gateway.judge.resolve import Pairs, Resolver, SafetyAudits, ShownTo
 from gateway.ledger.call_log import CallLog
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
@@ -57,7 +57,7 @@ class Pipeline:
         metrics: Metrics,
         audits: Audits,
         judge: Judge,
-        bounds: Bounds,
+        bounds: SafetyAudits,
         repeats: RepeatCalls,
         keeping: CallLog,
         classify_time_s: float,
@@ -73,9 +73,9 @@ class Pipeline:
         self._repeats = repeats
         self._keeping = keeping
         self._classify_time_s = classify_time_s
-        self._settling = Settling(judge=judge, classify=self._timed, bounds=bounds)
+        self._resolver = Resolver(judge=judge, classify=self._timed, audits=bounds)
         self._output = Output(
-            ask=self._ask, settling=self._settling, metrics=metrics, max_answer_bytes=max_answer_bytes
+            ask=self._ask, resolver=self._resolver, metrics=metrics, max_answer_bytes=max_answer_bytes
         )
 
     async def chat(self, context: RequestContext, body: bytes, headers: Headers) -> Reply:
@@ -104,7 +104,7 @@ class Pipeline:
         )
         held = self._audits.held(opened)
         try:
-            decision, labels = await self._settling.decide(
+            decision, labels = await self._resolver.decide(
                 context,
                 pairs,
                 readings,
@@ -122,7 +122,7 @@ class Pipeline:
             self._metrics.observe_redacted(counts)
             note_redacted(context.record, counts)
         asked = {step.rule.name for step in decision.steps}
-        reasons = {rule: unmet.reason for rule, unmet in labels.unmet.items() if rule in asked}
+        reasons = {rule: unsupported.reason for rule, unsupported in labels.unsupported.items() if rule in asked}
         self._metrics.observe_unmet(reasons)
         note_decision(context.record, decision, reasons | {rule: why for rule, why in held.items() if rule in asked})
         self._audits.answered(opened, decision)
@@ -180,7 +180,7 @@ class Pipeline:
         assert step is not None
         assert step.action is not None
         if step.action.own_label:
-            made = labels.made[step.rule.name]
+            made = labels.answers[step.rule.name]
             self._recorder.save(context, _size(made.content, request))
             return act.label(request, made, context.record.request_id, act.usage_of(context.record))
         self._recorder.save(context, _size(step.action.text, request))

@@ -1,10 +1,6 @@
-"""A verdict in the shape that a request asks for, or the reason why it cannot be given so. Pure.
+"""Builds local answers in the format that a request asks for, or the reason why they cannot be given. Pure.
 
-What a prompt says of its answer: which words it names, and under which key of a JSON object. Pure.
-
-Whether a rule's fixed text can be the answer to what a request asks for. Pure.
-
-What rules would answer in the shape that a request asks for: labels as it spells them, texts as they are. Pure.
+A label is spelled as the request's schema or prompt spells it. A rule's fixed text is given as it is, where it fits.
 """
 
 import re
@@ -24,13 +20,13 @@ from classifiers.verdict import Verdict
 from gateway.answers.fill import fill
 from gateway.answers.format import (
     AnyObject,
-    JsonSchema,
+    FunctionCall,
     Path,
     PlainWord,
     Prediction,
     RequestedFormat,
+    SchemaObject,
     SlotFilling,
-    ToolCall,
     Unsupported,
     UnsupportedReason,
     requested_format,
@@ -42,11 +38,167 @@ from gateway.requests.parse import Request
 from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names, folded, signed
 
-_KEY = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
-_JSON = re.compile(r"\bjson", re.IGNORECASE)
-_PART: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
+_KEY: Final = re.compile(r"[\"'“”`]([A-Za-z_][\w-]{0,63})[\"'“”`]\s*:")
+_JSON: Final = re.compile(r"\bjson", re.IGNORECASE)
+_WORD: Final = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*")
 """Letters with their marks, without which words of Hindi are cut to pieces, and digits."""
-_LEAST_NAMED = 2
+_LEAST_NAMED: Final = 2
+_BYTES_PER_TOKEN: Final = 4
+_BYTES_PER_WORD: Final = 8
+"""A label is often one token, however long."""
+_TEXT_FORMAT: Final = frozenset({"response_format", "logprobs", "top_logprobs", "modalities", "audio",
+                                 "web_search_options"})  # fmt: skip
+"""The fields that a fixed text has to fit. It is short and holds no label, so stops and lengths do not matter."""
+_FREE: Final = frozenset({"auto", "none"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAnswer:
+    """An answer that can be given here.
+
+    content: the whole text, or a function's arguments. label: as it is spelled in there, None where there are slots
+    only. call: the function, None for text. slots: names of slots by the path of their field, empty ones included.
+    slot_confidence: 0..1, of the least certain slot value. logprobs: of text, where they are asked for.
+    """
+
+    content: str
+    label: str | None
+    call: FunctionCall | None = None
+    slots: Mapping[Path, str] = field(default_factory=dict)
+    slot_confidence: float = 1.0
+    logprobs: chat.Logprobs | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAnswers:
+    """By rule: the answer with its label, or why its label or its text cannot be given. No rule is in both."""
+
+    answers: Mapping[str, LocalAnswer] = field(default_factory=dict)
+    unsupported: Mapping[str, Unsupported] = field(default_factory=dict)
+
+
+def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
+    """pairs: the rules that a request matches, each with its verdict. Rules that answer nothing are left out."""
+    actions = {rule.name: _answer_actions(rule, verdict) for rule, verdict in pairs}
+    texts = ((name, action.text) for name, own in actions.items() for action in own if not action.own_label)
+    unsupported = {name: why for name, text in texts if (why := text_unsupported(text, request.fields)) is not None}
+    labelled = [
+        (rule, verdict)
+        for rule, verdict in pairs
+        if rule.name not in unsupported and any(action.own_label for action in actions[rule.name])
+    ]
+    if not labelled:
+        return LocalAnswers(unsupported=unsupported)
+    requested = requested_format(request.fields)
+    if isinstance(requested, Unsupported):
+        return LocalAnswers(unsupported={**unsupported, **{rule.name: requested for rule, _ in labelled}})
+    prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
+    answers: dict[str, LocalAnswer] = {}
+    for rule, verdict in labelled:
+        answer = build(requested, _prediction(rule, verdict), prompts)
+        if isinstance(answer, Unsupported):
+            unsupported[rule.name] = answer
+        else:
+            answers[rule.name] = answer
+    return LocalAnswers(answers=answers, unsupported=unsupported)
+
+
+def _answer_actions(rule: Rule, verdict: Verdict) -> list[Action]:
+    """The answers that the verdict's labels call for."""
+    actions = (rule.then.get(label) for label in verdict.labels)
+    return [action for action in actions if action and action.act is Act.ANSWER]
+
+
+def _prediction(rule: Rule, verdict: Verdict) -> Prediction:
+    return Prediction(
+        labels=verdict.labels,
+        names=rule.names,
+        confidence=verdict.confidence,
+        scores=verdict.scores,
+        slots={
+            name: SlotFilling(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
+            for name, slot in rule.slots.items()
+        },
+    )
+
+
+def build(requested: RequestedFormat, prediction: Prediction, prompts: Sequence[str]) -> LocalAnswer | Unsupported:
+    """The prediction in the requested format. prompts: one or more texts; the first that lists the labels counts."""
+    if not prediction.labels:
+        return Unsupported(UnsupportedReason.NO_PLACE)
+    if isinstance(requested.shape, SchemaObject | FunctionCall):
+        return _by_schema(requested, requested.shape, prediction)
+    for prompt in prompts:
+        answer = _by_prompt(requested, requested.shape, prediction, prompt)
+        if not isinstance(answer, Unsupported) or answer.reason is not UnsupportedReason.NO_PLACE:
+            break
+    return answer
+
+
+def _by_schema(
+    requested: RequestedFormat, shape: SchemaObject | FunctionCall, prediction: Prediction
+) -> LocalAnswer | Unsupported:
+    filled = fill(shape.schema, prediction)
+    if isinstance(filled, Unsupported):
+        return filled
+    answer = LocalAnswer(
+        content=chat.encode(filled.values).decode(),
+        label=filled.state.label,
+        call=shape if isinstance(shape, FunctionCall) else None,
+        slots=filled.state.slots,
+        slot_confidence=filled.state.confidence,
+    )
+    return _finished(requested, answer, prediction, _spelled_in(prediction.names, filled.state.words))
+
+
+def _spelled_in(names: Names, words: Sequence[str]) -> Spelled:
+    """Finds the word that stands for a label; the words are read once, at the first look-up."""
+
+    @cache
+    def words_by_label() -> Mapping[str | None, Sequence[str]]:
+        by_label: dict[str | None, list[str]] = {}
+        for word in dict.fromkeys(words):
+            by_label.setdefault(names.meant(word), []).append(word)
+        return by_label
+
+    return lambda label: names.spelled(label, words_by_label().get(label, ()))
+
+
+def _by_prompt(
+    requested: RequestedFormat, shape: PlainWord | AnyObject, prediction: Prediction, prompt: str
+) -> LocalAnswer | Unsupported:
+    if len(prediction.labels) > 1:
+        return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(prediction.labels))
+    # some clients ask for JSON in words only, and then one word is the wrong answer
+    if isinstance(shape, PlainWord) and _JSON.search(prompt):
+        return Unsupported(UnsupportedReason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
+    word = word_in_prompt(prediction.labels[0], prediction.names, prompt)
+    if isinstance(word, Unsupported):
+        return word
+    content = word
+    if isinstance(shape, AnyObject):
+        key = key_in_prompt(prompt)
+        if isinstance(key, Unsupported):
+            return key
+        content = chat.encode({key: word}).decode()
+    answer = LocalAnswer(content=content, label=word)
+    return _finished(requested, answer, prediction, partial(_spelled_in_prompt, prediction.names, prompt))
+
+
+def _finished(
+    requested: RequestedFormat, answer: LocalAnswer, prediction: Prediction, spelled: Spelled
+) -> LocalAnswer | Unsupported:
+    """The answer with its logprobs, if no limit of the request would cut it."""
+    bytes_per_token = _BYTES_PER_WORD if isinstance(requested.shape, PlainWord) else _BYTES_PER_TOKEN
+    if requested.max_tokens is not None and len(answer.content.encode()) > bytes_per_token * requested.max_tokens:
+        return Unsupported(UnsupportedReason.LENGTH)
+    if any(stop and stop in answer.content for stop in requested.stop):
+        return Unsupported(UnsupportedReason.STOP)
+    if requested.alternatives is None or answer.call is not None:
+        return answer
+    least_certain = replace(prediction, confidence=min(prediction.confidence, answer.slot_confidence))
+    tokens = logprobs(answer.content, answer.label, least_certain, requested.alternatives, spelled)
+    return replace(answer, logprobs=tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,269 +210,121 @@ class _Prompt:
 
 
 def word_in_prompt(label: str, names: Names, prompt: str) -> str | Unsupported:
-    """The label as the prompt spells it, or the alias that it has for it. names: all of the classifier's labels, of
-    which it must name at least two (one where there is but one): a prompt that names none asks for something else."""
-    shown = _Prompt(prompt, prompt.casefold())
-    found = _named(label, names, shown)
-    missing = min(_LEAST_NAMED, len(names.labels)) - bool(found)
-    # no more labels are looked for than it takes to know that it names some
-    others = (name for name in names.labels if name != label and _named(name, names, shown))
+    """The label, or its alias, as the prompt spells it.
+
+    names: all of the classifier's labels. The prompt must name two of them (or the only one): a prompt that names none
+    asks for something else.
+    """
+    searched = _Prompt(prompt, prompt.casefold())
+    words = _named(label, names, searched)
+    missing = min(_LEAST_NAMED, len(names.labels)) - bool(words)
+    # stops as soon as enough labels are found
+    others = (name for name in names.labels if name != label and _named(name, names, searched))
     if sum(1 for _ in islice(others, missing)) < missing:
         return Unsupported(UnsupportedReason.NO_PLACE)
-    if not found:
+    if not words:
         return Unsupported(UnsupportedReason.LABEL_NOT_ASKED, label)
-    return _meant(label, found) or Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(found))
-
-
-def spelled(names: Names, prompt: str, label: str) -> str | None:
-    """The same for any of the labels: None where the prompt does not name it, or in several ways."""
-    return _meant(label, _named(label, names, _Prompt(prompt, prompt.casefold())))
-
-
-def speaks_of_json(prompt: str) -> bool:
-    """Whether an answer of one word may be the wrong one: some clients ask for JSON in words only."""
-    return _JSON.search(prompt) is not None
+    return _only_word(label, words) or Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(words))
 
 
 def key_in_prompt(prompt: str) -> str | Unsupported:
     """The only key that the prompt shows in quotes before a colon."""
-    found = list(dict.fromkeys(_KEY.findall(prompt)))
-    if not found:
+    keys = list(dict.fromkeys(_KEY.findall(prompt)))
+    if not keys:
         return Unsupported(UnsupportedReason.NO_PLACE)
-    return found[0] if len(found) == 1 else Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(found))
+    return keys[0] if len(keys) == 1 else Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(keys))
 
 
-def _meant(label: str, found: list[str]) -> str | None:
-    if label in found and all(folded(one) == folded(label) for one in found):
+def _spelled_in_prompt(names: Names, prompt: str, label: str) -> str | None:
+    """A label as the prompt spells it; None where it does not, or in several ways."""
+    return _only_word(label, _named(label, names, _Prompt(prompt, prompt.casefold())))
+
+
+def _only_word(label: str, words: list[str]) -> str | None:
+    if label in words and all(folded(word) == folded(label) for word in words):
         return label
-    return found[0] if len(found) == 1 else None
+    return words[0] if len(words) == 1 else None
 
 
 def _named(label: str, names: Names, prompt: _Prompt) -> list[str]:
-    """The ways in which the prompt writes a label, or else its aliases. `other` is a word of prose, too: where the
-    prompt has an alias for it as well, both are ways."""
+    """The ways in which the prompt writes a label, or else its aliases.
+
+    `other` is also an ordinary word: where the prompt has an alias for it as well, both are ways.
+    """
     own = _spellings(label, prompt)
     if own and label != OTHER:
         return own
-    return [*own, *(found for alias in names.aliases.get(label, ()) for found in _spellings(alias, prompt))]
+    return [*own, *(word for alias in names.aliases.get(label, ()) for word in _spellings(alias, prompt))]
 
 
 def _spellings(label: str, prompt: _Prompt) -> list[str]:
-    """The distinct ways in which the prompt writes a label, in the order in which they come."""
-    if not _PART.search(label):
+    """The distinct ways in which the prompt writes a label, in their order."""
+    if not _WORD.search(label):
         return [label] if label in prompt.text else []
     forms = dict.fromkeys(unicodedata.normalize(form, label) for form in ("NFC", "NFD"))
-    # each label is a search of the whole prompt: its words are found much faster, and most prompts lack some
-    patterns = [_pattern(one) for one in forms if all(part in prompt.folded for part in _words(one))]
+    # a pattern searches the whole prompt; its words are found much faster, and most prompts lack some
+    patterns = [_pattern(form) for form in forms if all(word in prompt.folded for word in _rarest_first(form))]
     if not patterns:
         return []
-    found = (match.group() for match in regex.finditer("|".join(patterns), prompt.text, regex.IGNORECASE))
-    return [one for one in dict.fromkeys(found) if folded(one) == folded(label)]
+    matches = (match.group() for match in regex.finditer("|".join(patterns), prompt.text, regex.IGNORECASE))
+    return [word for word in dict.fromkeys(matches) if folded(word) == folded(label)]
 
 
-def _words(label: str) -> list[str]:
-    """The longest first, which is the rarest and the quickest to seek."""
-    return sorted((part.casefold() for part in _PART.findall(label)), key=len, reverse=True)
+def _rarest_first(label: str) -> list[str]:
+    """The words of a label, the longest first, which is the rarest and the quickest to find."""
+    return sorted((word.casefold() for word in _WORD.findall(label)), key=len, reverse=True)
 
 
 def _pattern(label: str) -> str:
-    """What finds a label in a prompt."""
+    """A pattern that finds a label in a prompt."""
     if signed(label):
         # another label may differ from it by the sign only
         return rf"(?<![\w\p{{N}}+#<>-]){re.escape(label)}(?![\w\p{{N}}+#])"
-    written = r"[\s_/-]*".join(map(re.escape, _PART.findall(label)))
+    written = r"[\s_/-]*".join(map(re.escape, _WORD.findall(label)))
     return rf"(?<![\w\p{{N}}-]){written}(?![\w\p{{N}}+#-])"
 
 
-_BYTES_A_TOKEN = 4
-_BYTES_A_WORD = 8
-"""A label is often one token, however long."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAnswer:
-    """content: the whole text, or a function's arguments; label: as it is spelled in there, None where it holds slots
-    only; call: the function, None for text; logprobs: where they are asked for, and only of text; slots: names of slots
-    by the place of their field in the object, those that say nothing among them; slot_confidence: 0..1, of the least
-    certain slot's value."""
-
-    content: str
-    label: str | None
-    call: ToolCall | None = None
-    slots: Mapping[Path, str] = field(default_factory=dict)
-    slot_confidence: float = 1.0
-    logprobs: chat.Logprobs | None = None
-
-
-def build(wanted: RequestedFormat, told: Prediction, prompts: Sequence[str]) -> LocalAnswer | Unsupported:
-    """prompts: texts that may name the words to answer with; the first that does counts. At least one."""
-    if not told.labels:
-        return Unsupported(UnsupportedReason.NO_PLACE)
-    if isinstance(wanted.shape, JsonSchema | ToolCall):
-        return _by_schema(wanted, wanted.shape, told)
-    for text in prompts:
-        made = _by_prompt(wanted, wanted.shape, told, text)
-        if not isinstance(made, Unsupported) or made.reason is not UnsupportedReason.NO_PLACE:
-            break
-    return made
-
-
-def _within(
-    wanted: RequestedFormat, made: LocalAnswer, told: Prediction, spelled: Spelled
-) -> LocalAnswer | Unsupported:
-    """An answer that nothing cuts, with its logprobs."""
-    each = _BYTES_A_WORD if isinstance(wanted.shape, PlainWord) else _BYTES_A_TOKEN
-    if wanted.most_tokens is not None and len(made.content.encode()) > each * wanted.most_tokens:
-        return Unsupported(UnsupportedReason.LENGTH)
-    if any(stop and stop in made.content for stop in wanted.stop):
-        return Unsupported(UnsupportedReason.STOP)
-    if wanted.alternatives is None or made.call is not None:
-        return made
-    sure = replace(told, confidence=min(told.confidence, made.slot_confidence))
-    return replace(made, logprobs=logprobs(made.content, made.label, sure, wanted.alternatives, spelled))
-
-
-def _by_schema(wanted: RequestedFormat, shape: JsonSchema | ToolCall, told: Prediction) -> LocalAnswer | Unsupported:
-    filled = fill(shape.schema, told)
-    if isinstance(filled, Unsupported):
-        return filled
-    made = LocalAnswer(
-        content=chat.encode(filled.values).decode(),
-        label=filled.label,
-        call=shape if isinstance(shape, ToolCall) else None,
-        slots=filled.slots,
-        slot_confidence=filled.confidence,
-    )
-    return _within(wanted, made, told, _by_label(told.names, filled.words))
-
-
-def _by_label(names: Names, words: Sequence[str]) -> Spelled:
-    """The one of the words that stands for a label; they are read once for all labels, and where one is asked for."""
-
-    @cache
-    def meant() -> Mapping[str | None, Sequence[str]]:
-        read: dict[str | None, list[str]] = {}
-        for word in dict.fromkeys(words):
-            read.setdefault(names.meant(word), []).append(word)
-        return read
-
-    return lambda label: names.spelled(label, meant().get(label, ()))
-
-
-def _by_prompt(
-    wanted: RequestedFormat, shape: PlainWord | AnyObject, told: Prediction, text: str
-) -> LocalAnswer | Unsupported:
-    if len(told.labels) > 1:
-        return Unsupported(UnsupportedReason.AMBIGUOUS, ", ".join(told.labels))
-    if isinstance(shape, PlainWord) and speaks_of_json(text):
-        return Unsupported(UnsupportedReason.AMBIGUOUS, "the prompt speaks of JSON, and response_format does not")
-    word = word_in_prompt(told.labels[0], told.names, text)
-    if isinstance(word, Unsupported):
-        return word
-    content = word
-    if isinstance(shape, AnyObject):
-        key = key_in_prompt(text)
-        if isinstance(key, Unsupported):
-            return key
-        content = chat.encode({key: word}).decode()
-    return _within(wanted, LocalAnswer(content=content, label=word), told, partial(spelled, told.names, text))
-
-
-_TELL: Final = frozenset({"response_format", "logprobs", "top_logprobs", "modalities", "audio", "web_search_options"})
-"""The fields that a text has to fit. It is short, and no word of it is a label's."""
-_FREE: Final = frozenset({"auto", "none"})
-
-
 def text_unsupported(text: str, fields: Mapping[str, Raw]) -> Unsupported | None:
-    """Why the text is none; None where it is one. fields: a request's top-level fields with their bytes."""
+    """Why a fixed text cannot be the answer; None where it can. fields: a request's top-level fields, undecoded."""
     try:
-        free = all(_may_write(fields[name]) for name in ("tool_choice", "function_call") if name in fields)
+        free = all(_may_be_text(fields[name]) for name in ("tool_choice", "function_call") if name in fields)
     except (msgspec.DecodeError, RecursionError) as error:
         return Unsupported(UnsupportedReason.MALFORMED, str(error))
     if not free:
         return Unsupported(UnsupportedReason.NO_PLACE, "a call of a function")
-    found = requested_format({name: value for name, value in fields.items() if name in _TELL})
-    if isinstance(found, Unsupported):
-        return found
-    return _of_shape(text, found)
+    requested = requested_format({name: value for name, value in fields.items() if name in _TEXT_FORMAT})
+    if isinstance(requested, Unsupported):
+        return requested
+    if requested.alternatives is not None:
+        return Unsupported(UnsupportedReason.MODALITY, "logprobs of a fixed text")
+    if isinstance(requested.shape, AnyObject):
+        return _json_unsupported(text, {})
+    return _json_unsupported(text, requested.shape.schema) if isinstance(requested.shape, SchemaObject) else None
 
 
-def _may_write(choice: Raw) -> bool:
-    """Whether the model may answer in text instead of calling a function. choice: `tool_choice` or what came before it:
-    a word, or an object that has it as its type or, of some tools that are allowed, as their mode.
+def _may_be_text(choice: Raw) -> bool:
+    """Whether the model may answer in text instead of calling a function.
 
-    Raises msgspec.DecodeError and RecursionError."""
+    choice: `tool_choice` or `function_call`: a word, or an object with it as `type` or, for allowed tools, as `mode`.
+    Raises msgspec.DecodeError and RecursionError.
+    """
     value = msgspec.json.decode(choice)
     if isinstance(value, dict):
         allowed = value.get("allowed_tools", value)
-        of_some = value.get("type") == "allowed_tools" and isinstance(allowed, dict)
-        value = allowed.get("mode") if of_some else value.get("type", "function")
+        has_mode = value.get("type") == "allowed_tools" and isinstance(allowed, dict)
+        value = allowed.get("mode") if has_mode else value.get("type", "function")
     return value is None or (isinstance(value, str) and value in _FREE)
 
 
-def _of_shape(text: str, asked: RequestedFormat) -> Unsupported | None:
-    if asked.alternatives is not None:
-        return Unsupported(UnsupportedReason.MODALITY, "logprobs of a fixed text")
-    if isinstance(asked.shape, AnyObject):
-        return _of_schema(text, {})
-    return _of_schema(text, asked.shape.schema) if isinstance(asked.shape, JsonSchema) else None
-
-
-def _of_schema(text: str, schema: Mapping[str, Any]) -> Unsupported | None:
+def _json_unsupported(text: str, schema: Mapping[str, Any]) -> Unsupported | None:
+    """Why a text is no JSON object by a schema."""
     try:
         value = msgspec.json.decode(text)
-        strange = refused(schema, value)
+        path = refused(schema, value)
     except msgspec.DecodeError:
         return Unsupported(UnsupportedReason.NO_PLACE, "the text is not JSON")
     except (TypeError, ArithmeticError, RecursionError) as error:
         return Unsupported(UnsupportedReason.SCHEMA, str(error))
-    if strange is not None or not isinstance(value, dict):
+    if path is not None or not isinstance(value, dict):
         return Unsupported(UnsupportedReason.SCHEMA, "the text is not such a document")
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalAnswers:
-    """By the names of rules: what their label comes to, or why it, or their text, cannot be given. None is in both."""
-
-    made: Mapping[str, LocalAnswer] = field(default_factory=dict)
-    unmet: Mapping[str, Unsupported] = field(default_factory=dict)
-
-
-def local_answers(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> LocalAnswers:
-    """pairs: the rules that the request meets, each with its verdict. Those that answer nothing are left out."""
-    given = [(rule, verdict, _given(rule, verdict)) for rule, verdict in pairs]
-    texts = ((rule.name, action.text) for rule, _, actions in given for action in actions if not action.own_label)
-    unmet = {name: why for name, text in texts if (why := text_unsupported(text, request.fields)) is not None}
-    asked = [
-        (rule, verdict)
-        for rule, verdict, actions in given
-        if rule.name not in unmet and any(action.own_label for action in actions)
-    ]
-    if not asked:
-        return LocalAnswers(unmet=unmet)
-    shape = requested_format(request.fields)
-    if isinstance(shape, Unsupported):
-        return LocalAnswers(unmet={**unmet, **{rule.name: shape for rule, _ in asked}})
-    prompts = (request.system_text, "\n".join(text for turn in request.turns for text in turn.texts))
-    found = {rule.name: build(shape, _told(rule, verdict), prompts) for rule, verdict in asked}
-    return LocalAnswers(
-        made={name: one for name, one in found.items() if isinstance(one, LocalAnswer)},
-        unmet={**unmet, **{name: one for name, one in found.items() if isinstance(one, Unsupported)}},
-    )
-
-
-def _given(rule: Rule, verdict: Verdict) -> list[Action]:
-    """The answers that the verdict's labels call for."""
-    actions = (rule.then.get(label) for label in verdict.labels)
-    return [action for action in actions if action and action.act is Act.ANSWER]
-
-
-def _told(rule: Rule, verdict: Verdict) -> Prediction:
-    found = {
-        name: SlotFilling(slot=slot, values=tuple(value for value in verdict.slots if value.slot == name))
-        for name, slot in rule.slots.items()
-    }
-    return Prediction(
-        labels=verdict.labels, names=rule.names, confidence=verdict.confidence, scores=verdict.scores, slots=found
-    )

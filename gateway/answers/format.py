@@ -1,11 +1,4 @@
-"""Which shape a chat request asks its answer to have. Pure.
-
-What stands in an object that is being filled.
-
-Why a label cannot be given in the shape that was asked for, so that the call is forwarded.
-
-What a classifier says of a request, as far as its answer needs it.
-"""
+"""The answer format that a request asks for, what a classifier predicts, and why a prediction may not fit it. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,27 +16,34 @@ Path = tuple[str, ...]
 """Names of properties, from the outermost in."""
 
 
-@dataclass(slots=True)
-class FillState:
-    """What stands in the object so far. label: as the caller spells it; words: the caller's values for its place that
-    stand for labels; slots: names of slots by their field's place, those that say nothing among them; confidence:
-    0..1, of the least certain slot's value; values: how many slots have one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotFilling:
+    """One of the policy's slots and its values in the order of the text; none where the text has none."""
 
-    label: str | None = None
-    words: tuple[str, ...] = ()
-    slots: dict[Path, str] = field(default_factory=dict)
-    confidence: float = 1.0
-    values: int = 0
+    slot: Slot
+    values: tuple[SlotValue, ...] = ()
 
-    def copy(self) -> "FillState":
-        return FillState(self.label, self.words, dict(self.slots), self.confidence, self.values)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a classifier predicts for a request, as far as an answer needs it.
+
+    labels: the most certain first. names: all labels that it knows. scores: calibrated, by label. slots: all of its
+    policy's, by name.
+    """
+
+    labels: tuple[str, ...]
+    names: Names
+    confidence: float
+    scores: Mapping[str, float]
+    slots: Mapping[str, SlotFilling] = field(default_factory=dict)
 
 
 class UnsupportedReason(StrEnum):
-    """Each is a value of a metric's label."""
+    """Why an answer cannot be given in the requested format. Each is a value of a metric's label."""
 
     MALFORMED = "malformed"
-    """Fields that say the shape are not as OpenAI's reference has them."""
+    """Fields that define the format are not as OpenAI's reference has them."""
     NO_PLACE = "no_place"
     """The schema, or the prompt, has no place that takes one of the classifier's labels."""
     AMBIGUOUS = "ambiguous"
@@ -53,11 +53,11 @@ class UnsupportedReason(StrEnum):
     OTHER_FIELD = "other_field"
     """A required field is neither for a label nor for a slot."""
     NO_VALUE = "no_value"
-    """The text says nothing of what a required field is for."""
+    """The text has no value for a required field."""
     UNFIT_VALUE = "unfit_value"
-    """The text says something of it that the field does not take, or that could be read in two ways."""
+    """The text has a value that the field does not allow, or that could be read in two ways."""
     SCHEMA = "schema"
-    """The schema uses what is not understood here, or may not allow what would be given."""
+    """The schema uses a keyword that is not supported, or may not allow the answer."""
     FREE_TOOLS = "free_tools"
     """The model may choose whether, or which, function it calls."""
     MODALITY = "modality"
@@ -70,51 +70,48 @@ class UnsupportedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """The shape cannot be met. detail: which field, for `explain`."""
+    """The requested format cannot be given. detail: which field, for `explain`."""
 
     reason: UnsupportedReason
     detail: str = ""
 
 
 class NoPlace(Exception):
-    """Nothing can stand at a place of a schema. path: names of properties, from the outermost in; detail: a text, or
-    several, which are put together only where they are asked for."""
+    """Nothing can be given at a place of a schema. detail: a text, or several that are joined only where needed."""
 
-    def __init__(self, reason: UnsupportedReason, path: tuple[str, ...], detail: str | Iterable[object] = "") -> None:
+    def __init__(self, reason: UnsupportedReason, path: Path, detail: str | Iterable[object] = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self._path = path
         self._detail = detail
 
-    def unmet(self) -> Unsupported:
+    def unsupported(self) -> Unsupported:
         where = ".".join(self._path)
         detail = self._detail if isinstance(self._detail, str) else ", ".join(map(str, self._detail))
-        return Unsupported(
-            self.reason, f"{where}: {detail}" if where and detail else where or detail or "the whole answer"
-        )
+        return Unsupported(self.reason, ": ".join(filter(None, (where, detail))) or "the whole answer")
 
 
 @dataclass(frozen=True, slots=True)
 class PlainWord:
-    """Plain text: one of the words that the prompt names."""
+    """Plain text: one of the words that the prompt lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnyObject:
-    """A JSON object whose key the prompt names."""
+    """A JSON object whose key the prompt gives."""
 
 
 @dataclass(frozen=True, slots=True)
-class JsonSchema:
+class SchemaObject:
     """JSON by a schema."""
 
     schema: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A function's arguments. legacy: of `functions`; named: the request names it, so that the answer ends with
-    `stop` as OpenAI's do."""
+class FunctionCall:
+    """A function's arguments. legacy: of `functions`; named: the request names it, so the answer ends with `stop`, as
+    OpenAI's do."""
 
     name: str
     schema: dict[str, Any]
@@ -124,12 +121,12 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedFormat:
-    """stop: sequences that cut the answer; most_tokens: that it may have, None for any number; alternatives: tokens
-    to show with their logarithms of probability, None where none is asked for."""
+    """stop: sequences that cut the answer. max_tokens: None for any number. alternatives: how many to show of each
+    token with their logprobs, None without logprobs."""
 
-    shape: PlainWord | AnyObject | JsonSchema | ToolCall
+    shape: PlainWord | AnyObject | SchemaObject | FunctionCall
     stop: tuple[str, ...] = ()
-    most_tokens: int | None = None
+    max_tokens: int | None = None
     alternatives: int | None = None
 
 
@@ -148,12 +145,12 @@ def requested_format(fields: dict[str, msgspec.Raw]) -> RequestedFormat | Unsupp
     return RequestedFormat(
         shape=shape,
         stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ()),
-        most_tokens=min(limits) if limits else None,
+        max_tokens=min(limits) if limits else None,
         alternatives=(asked.top_logprobs or 0) if asked.logprobs else None,
     )
 
 
-def _shape(asked: Asked) -> PlainWord | AnyObject | JsonSchema | ToolCall | Unsupported:
+def _shape(asked: Asked) -> PlainWord | AnyObject | SchemaObject | FunctionCall | Unsupported:
     call = _call(asked)
     if call is not None:
         return call
@@ -163,11 +160,11 @@ def _shape(asked: Asked) -> PlainWord | AnyObject | JsonSchema | ToolCall | Unsu
     if form.type == "json_object":
         return AnyObject()
     if form.type == "json_schema" and form.json_schema is not None and form.json_schema.schema is not None:
-        return JsonSchema(form.json_schema.schema)
+        return SchemaObject(form.json_schema.schema)
     return Unsupported(UnsupportedReason.MALFORMED, "response_format")
 
 
-def _call(asked: Asked) -> ToolCall | Unsupported | None:
+def _call(asked: Asked) -> FunctionCall | Unsupported | None:
     """None where no function can be called."""
     if asked.tools and asked.tool_choice != "none":
         return _tool(asked.tools, asked.tool_choice)
@@ -178,7 +175,7 @@ def _call(asked: Asked) -> ToolCall | Unsupported | None:
     return None
 
 
-def _tool(tools: list[Tool], choice: ToolChoice | str | None) -> ToolCall | Unsupported:
+def _tool(tools: list[Tool], choice: ToolChoice | str | None) -> FunctionCall | Unsupported:
     functions = [tool.function for tool in tools if tool.function]
     if len(functions) < len(tools):
         return Unsupported(UnsupportedReason.FREE_TOOLS, "custom tools")
@@ -187,33 +184,12 @@ def _tool(tools: list[Tool], choice: ToolChoice | str | None) -> ToolCall | Unsu
     if isinstance(choice, ToolChoice):
         return _named(functions, choice.function.name if choice.function else "", legacy=False)
     if choice == "required" and len(functions) == 1:
-        return ToolCall(functions[0].name, functions[0].parameters or {}, legacy=False, named=False)
+        return FunctionCall(functions[0].name, functions[0].parameters or {}, legacy=False, named=False)
     return Unsupported(UnsupportedReason.FREE_TOOLS, f"tool_choice {choice or 'auto'}")
 
 
-def _named(functions: list[FunctionDefinition], name: str, *, legacy: bool) -> ToolCall | Unsupported:
-    found = next((function for function in functions if function.name == name), None)
-    if found is None:
-        return Unsupported(UnsupportedReason.MALFORMED, f"no function {name!r}")
-    return ToolCall(found.name, found.parameters or {}, legacy=legacy, named=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotFilling:
-    """One of the policy's slots and what the text fills it with, in the order in which it does; nothing where it says
-    nothing of it."""
-
-    slot: Slot
-    values: tuple[SlotValue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """labels: the most certain first; names: all that it could name; scores: calibrated, of each; slots: all of its
-    policy, by name."""
-
-    labels: tuple[str, ...]
-    names: Names
-    confidence: float
-    scores: Mapping[str, float]
-    slots: Mapping[str, SlotFilling] = field(default_factory=dict)
+def _named(functions: list[FunctionDefinition], name: str, *, legacy: bool) -> FunctionCall | Unsupported:
+    for function in functions:
+        if function.name == name:
+            return FunctionCall(name, function.parameters or {}, legacy=legacy, named=True)
+    return Unsupported(UnsupportedReason.MALFORMED, f"no function {name!r}")

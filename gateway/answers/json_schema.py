@@ -1,10 +1,8 @@
-"""Whether a JSON schema allows a value, as far as the keywords tell that are looked at here. Pure.
+"""Whether a JSON schema allows a value, decided by a bounded reader of the common keywords. Pure.
 
-Every keyword of a schema has to allow the value: one that does not settles it, and one that is not looked at leaves it
-open. A validator of the whole language would run a client's regular expressions and follow its references without an
-end to either.
-
-How much of a schema is looked at: a few references to one long list are as much work as a caller likes.
+Every keyword has to allow the value: one that does not decides, and an unknown one leaves the answer open. A validator
+of the whole language would run a client's regular expressions and follow its references without end. The reader counts
+what it reads: a few references to one long list are as much work as a caller likes.
 """
 
 import math
@@ -13,49 +11,60 @@ from typing import Any, Final
 
 from gateway.spelling import folded
 
-_MOST: Final = 100_000
-"""Parts, of about a microsecond each: far more than a schema of use has."""
-_OF_A_PLACE: Final = 12
-"""Parts that a place is worth beside what is listed there."""
-_A_PART: Final = 8
-"""So many letters of a word are one."""
+_MAX_PARTS: Final = 100_000
+"""A part takes about a microsecond; a schema of use has far fewer."""
+_PARTS_PER_PLACE: Final = 12
+"""Parts that a place counts for in addition to what is listed there."""
+_LETTERS_PER_PART: Final = 8
+_MAX_DEPTH: Final = 32
+ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema",
+                                "$id", "$comment", "deprecated", "readOnly", "writeOnly"})  # fmt: skip
+"""Keywords that allow everything."""
+_KNOWN: Final = ANNOTATIONS | {
+    "type", "const", "enum", "$ref", "anyOf", "oneOf", "format", "properties", "required", "additionalProperties",
+    "items", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
+    "exclusiveMaximum",
+}  # fmt: skip
 
 
 class TooLarge(Exception):
-    """The schema has more parts than are looked at, each counted as often as it is."""
+    """The schema has more parts than are read, each counted as often as it is read."""
 
 
 class SchemaReader:
-    """A schema that is being looked at, and what has been read of it."""
+    """Reads one schema within a budget, and remembers its references and folded words."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
-        self._left = _MOST
+        self._left = _MAX_PARTS
         self._targets: dict[str, object] = {}
-        self._folds = _Folds(self)
+        self._folded: dict[str, str] = {}
 
-    def parts(self, count: int) -> None:
-        """Counts parts before they are looked at. Raises TooLarge."""
-        self._left -= count
+    def count(self, parts: int) -> None:
+        """Counts parts before they are read. Raises TooLarge."""
+        self._left -= parts
         if self._left < 0:
             raise TooLarge
 
-    def place(self, schema: object) -> None:
+    def count_place(self, schema: object) -> None:
         """Counts a place in the schema, with its keywords and what they list. Raises TooLarge."""
         within = sum(map(_size, schema.values()), len(schema)) if isinstance(schema, Mapping) else 0
-        self.parts(_OF_A_PLACE + within)
+        self.count(_PARTS_PER_PLACE + within)
 
-    def words(self, values: object, times: int) -> None:
+    def count_words(self, values: object, times: int) -> None:
         """Counts words, by their letters, that are to be read so many times. Raises TooLarge."""
         if isinstance(values, list):
-            self.parts(times * sum(_letters(one) if isinstance(one, str) else 1 for one in values))
+            self.count(times * sum(_letters(value) if isinstance(value, str) else 1 for value in values))
 
-    def folded(self, word: str) -> str:
-        """`spelling.folded`, of each word once. Raises TooLarge."""
-        return self._folds[word]
+    def fold(self, word: str) -> str:
+        """`spelling.folded`, once for each word. Raises TooLarge."""
+        if word not in self._folded:
+            self.count(_letters(word))
+            self._folded[word] = folded(word)
+        return self._folded[word]
 
-    def referred(self, reference: object) -> object:
-        """What stands at a `$ref` within the schema; None where there is no such place."""
+    def target(self, reference: object) -> object:
+        """The place of a `$ref` within the schema; None where there is none."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return None
         if reference not in self._targets:
@@ -68,27 +77,16 @@ class SchemaReader:
     def listed(self, schema: object) -> tuple[str, ...]:
         """The strings that a schema within the root lists as values. Raises TooLarge."""
         if isinstance(schema, Mapping) and "$ref" in schema:
-            schema = self.referred(schema["$ref"])
+            schema = self.target(schema["$ref"])
         if not isinstance(schema, Mapping):
             return ()
-        self.place(schema)
+        self.count_place(schema)
         values = [schema["const"]] if "const" in schema else schema.get("enum", ())
         return tuple(value for value in values if isinstance(value, str))
 
 
-class _Folds(dict[str, str]):
-    def __init__(self, looked: SchemaReader) -> None:
-        super().__init__()
-        self._looked = looked
-
-    def __missing__(self, word: str) -> str:
-        self._looked.parts(_letters(word))
-        found = self[word] = folded(word)
-        return found
-
-
 def _letters(word: str) -> int:
-    return 1 + len(word) // _A_PART
+    return 1 + len(word) // _LETTERS_PER_PART
 
 
 def _size(part: object) -> int:
@@ -98,57 +96,47 @@ def _size(part: object) -> int:
     return part.bit_length() // 64 if isinstance(part, int) else 0
 
 
-SAYS_NOTHING: Final = frozenset({"title", "description", "default", "examples", "$defs", "definitions", "$schema",
-                                 "$id", "$comment", "deprecated", "readOnly", "writeOnly"})  # fmt: skip
-"""Keywords that allow everything."""
-_LOOKED_AT: Final = SAYS_NOTHING | {
-    "type", "const", "enum", "$ref", "anyOf", "oneOf", "format", "properties", "required", "additionalProperties",
-    "items", "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
-    "exclusiveMaximum",
-}  # fmt: skip
-_DEEPEST: Final = 32
+def refused(schema: Mapping[str, Any], value: Any, reader: SchemaReader | None = None) -> tuple[str, ...] | None:
+    """The path to a part of the value that the schema does not certainly allow; None where it allows all.
 
-
-def refused(schema: Mapping[str, Any], value: Any, looked: SchemaReader | None = None) -> tuple[str, ...] | None:
-    """The place whose value the schema does not allow for certain, by names of properties, from the outermost in; None
-    where it allows all. looked: what of the schema has been looked at before. Raises TypeError where a keyword's own
-    value is not of its type."""
-    checking = _Checking(looked or SchemaReader(schema))
+    reader: one that has read a part of the schema. Raises TypeError where a keyword's own value is not of its type.
+    """
+    check = _Check(reader or SchemaReader(schema))
     try:
-        return None if checking.allows(schema, value, 0) else tuple(_innermost(checking, schema, value))
+        return None if check.allows(schema, value, 0) else tuple(_innermost(check, schema, value))
     except TooLarge:
         return ()
 
 
-def _innermost(checking: "_Checking", schema: Mapping[str, Any], value: Any) -> Iterator[str]:
-    """Names on the way to what is not allowed, as far as it leads through properties alone."""
-    named = schema.get("properties")
-    if not isinstance(named, Mapping) or not isinstance(value, dict):
+def _innermost(check: "_Check", schema: Mapping[str, Any], value: Any) -> Iterator[str]:
+    """Names of properties on the way to what is not allowed."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not isinstance(value, dict):
         return
     for name, part in value.items():
-        if isinstance(named.get(name), Mapping) and not checking.allows(named[name], part, 0):
+        if isinstance(properties.get(name), Mapping) and not check.allows(properties[name], part, 0):
             yield name
-            yield from _innermost(checking, named[name], part)
+            yield from _innermost(check, properties[name], part)
             return
 
 
-class _Checking:
-    """One value being held against one schema."""
+class _Check:
+    """Checks values: True is allowed, False forbidden, None not known."""
 
-    def __init__(self, looked: SchemaReader) -> None:
-        self._looked = looked
+    def __init__(self, reader: SchemaReader) -> None:
+        self._reader = reader
 
     def allows(self, schema: object, value: Any, depth: int) -> bool | None:
-        self._looked.place(schema)
+        self._reader.count_place(schema)
         if isinstance(schema, bool):
             return schema
-        if depth > _DEEPEST or not isinstance(schema, Mapping):
+        if depth > _MAX_DEPTH or not isinstance(schema, Mapping):
             return None
-        return _all(self._told(schema, value, depth + 1))
+        return _all(self._keywords(schema, value, depth + 1))
 
-    def _told(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
-        """What each keyword says."""
-        yield from self._of_any_value(schema, value, depth)
+    def _keywords(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
+        """The result of each keyword."""
+        yield from self._any_type(schema, value, depth)
         if isinstance(value, dict):
             yield from self._object(schema, value, depth)
         elif isinstance(value, list):
@@ -158,58 +146,58 @@ class _Checking:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield schema.get("minimum", value) <= value <= schema.get("maximum", value)
             yield schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf)
-        yield None if set(schema) - _LOOKED_AT else True
+        yield None if set(schema) - _KNOWN else True
 
-    def _of_any_value(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
+    def _any_type(self, schema: Mapping[str, Any], value: Any, depth: int) -> Iterator[bool | None]:
         if "type" in schema:
-            named = schema["type"]
-            yield not _types(value).isdisjoint([named] if isinstance(named, str) else named)
+            types = schema["type"]
+            yield not _types(value).isdisjoint([types] if isinstance(types, str) else types)
         if "const" in schema:
             yield self._same(value, schema["const"])
         if "enum" in schema:
-            yield self._one_of(value, schema["enum"])
+            yield self._listed(value, schema["enum"])
         if "$ref" in schema:
-            yield self.allows(self._looked.referred(schema["$ref"]), value, depth)
+            yield self.allows(self._reader.target(schema["$ref"]), value, depth)
         if "anyOf" in schema:
-            yield _any(self.allows(one, value, depth) for one in schema["anyOf"])
+            yield _any(self.allows(choice, value, depth) for choice in schema["anyOf"])
         if "oneOf" in schema:
-            yield _one([self.allows(one, value, depth) for one in schema["oneOf"]])
+            yield _exactly_one([self.allows(choice, value, depth) for choice in schema["oneOf"]])
 
     def _object(self, schema: Mapping[str, Any], value: dict[str, Any], depth: int) -> Iterator[bool | None]:
         yield all(name in value for name in schema.get("required", ()))
-        named = schema.get("properties", {})
-        if not isinstance(named, Mapping):
+        properties = schema.get("properties", {})
+        if not isinstance(properties, Mapping):
             yield None
             return
-        # names by a pattern are none of the others
+        # names that match a pattern are not additional
         others = None if "patternProperties" in schema else schema.get("additionalProperties", True)
         for name, part in value.items():
-            yield self.allows(named.get(name, others), part, depth)
+            yield self.allows(properties.get(name, others), part, depth)
 
     def _array(self, schema: Mapping[str, Any], value: list[Any], depth: int) -> Iterator[bool | None]:
         yield schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
         if schema.get("uniqueItems"):
-            self._looked.parts(len(value))
-            yield len({(isinstance(one, bool), one) for one in value}) == len(value)
+            self._reader.count(len(value))
+            yield len({(isinstance(item, bool), item) for item in value}) == len(value)
         items = None if "prefixItems" in schema else schema.get("items", True)
-        for one in value:
-            yield self.allows(items, one, depth)
+        for item in value:
+            yield self.allows(items, item, depth)
 
-    def _one_of(self, value: Any, values: Any) -> bool:
+    def _listed(self, value: Any, values: Any) -> bool:
         if not isinstance(values, list):
             raise TypeError("an enum that is no array")
-        # a string is like no value of another type, and there may be thousands
-        return value in values if isinstance(value, str) else any(self._same(value, one) for one in values)
+        # a string equals no value of another type, and there may be thousands
+        return value in values if isinstance(value, str) else any(self._same(value, other) for other in values)
 
-    def _same(self, one: Any, other: Any) -> bool:
-        """`True` is not 1."""
-        if isinstance(one, list) and isinstance(other, list):
-            self._looked.parts(len(one))
-            return len(one) == len(other) and all(map(self._same, one, other))
-        if isinstance(one, dict) and isinstance(other, dict):
-            self._looked.parts(len(one))
-            return one.keys() == other.keys() and all(self._same(one[name], other[name]) for name in one)
-        return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    def _same(self, value: Any, other: Any) -> bool:
+        """Whether two values are equal; `True` is not 1."""
+        if isinstance(value, list) and isinstance(other, list):
+            self._reader.count(len(value))
+            return len(value) == len(other) and all(map(self._same, value, other))
+        if isinstance(value, dict) and isinstance(other, dict):
+            self._reader.count(len(value))
+            return value.keys() == other.keys() and all(self._same(value[name], other[name]) for name in value)
+        return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def _types(value: Any) -> frozenset[str]:
@@ -229,27 +217,26 @@ def _types(value: Any) -> frozenset[str]:
             return frozenset({"object"})
 
 
-def _all(found: Iterable[bool | None]) -> bool | None:
-    told: bool | None = True
-    for one in found:
-        if one is False:
+def _all(results: Iterable[bool | None]) -> bool | None:
+    known = True
+    for result in results:
+        if result is False:
             return False
-        told = told and one
-    return told
+        known = known and result is not None
+    return True if known else None
 
 
-def _any(found: Iterable[bool | None]) -> bool | None:
-    told: bool | None = False
-    for one in found:
-        if one:
+def _any(results: Iterable[bool | None]) -> bool | None:
+    known = True
+    for result in results:
+        if result:
             return True
-        told = None if one is None else told
-    return told
+        known = known and result is not None
+    return False if known else None
 
 
-def _one(found: list[bool | None]) -> bool | None:
-    """Whether just one of them is so."""
-    sure = sum(one is True for one in found)
-    if sure > 1:
+def _exactly_one(results: list[bool | None]) -> bool | None:
+    certain = results.count(True)
+    if certain > 1:
         return False
-    return None if None in found else sure == 1
+    return None if None in results else certain == 1

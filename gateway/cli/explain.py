@@ -57,7 +57,7 @@ def explain(
     pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
     stands = standing(loaded.ledger, routes, request, pairs)
     labels = stands.labels
-    decision = decide(stands.pairs, {*labels.unmet, *stands.held})
+    decision = decide(stands.pairs, {*labels.unsupported, *stands.held})
     asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
     forwards: list[str] = []
     if decision.redactions:
@@ -98,11 +98,11 @@ def explain(
         "label": decision.step.label if decision.step else None,
         "to": decision.step.action.model if decision.step and decision.step.action else None,
         "asks": asks.model if asks else None,
-        "answer": labels.made[decision.step.rule.name].content
-        if decision.step and decision.step.rule.name in labels.made
+        "answer": labels.answers[decision.step.rule.name].content
+        if decision.step and decision.step.rule.name in labels.answers
         else None,
         "contracts": dict(stands.says),
-        "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unmet.items()},
+        "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unsupported.items()},
         "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
         "forwards": forwards if decision.redactions else None,
     }

@@ -15,7 +15,7 @@ from gateway.contracts.safety_owner import BandPlacement, SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.store import ContractStore
 from gateway.drain import InFlight
-from gateway.judge.resolve import Bounds, told
+from gateway.judge.resolve import SafetyAudits, under_contract
 from gateway.metrics.observe import Metrics
 from gateway.requests.parse import Request
 from gateway.rules.rule import Rule
@@ -50,8 +50,9 @@ def standing(ledger: Path, routes: Routes, request: Request, pairs: Sequence[tup
     ):
         in_flight = InFlight()
         audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
-        placed = Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight).place(pairs)
-        taken = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in audits.resolve(pairs)]
+        placed = SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight).place(pairs)
+        resolved = audits.resolve(pairs)
+        taken = [(rule, under_contract(rule, verdict, placed.get(rule.name))) for rule, verdict in resolved]
         labels = local_answers(request, taken)
         opened = audits.flip(request, taken, labels)
         says = {**dict(_of_labels(owner, opened)), **dict(_of_judges(placed))}

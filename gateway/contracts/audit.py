@@ -83,10 +83,10 @@ class Audits:
         """
         scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
         resolved = self.resolve(tried)
-        also, made_also = {rule.name: verdict for rule, verdict in resolved}, local_answers(request, resolved).made
+        also, made_also = {rule.name: verdict for rule, verdict in resolved}, local_answers(request, resolved).answers
         found: dict[str, Open] = {}
         for rule, verdict in pairs:
-            made = labels.made.get(rule.name)
+            made = labels.answers.get(rule.name)
             other, made_other = also.get(rule.name), made_also.get(rule.name)
             if rule.terms is None or (made is None and made_other is None):
                 continue

@@ -8,8 +8,7 @@ from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
-from gateway.answers.format import ToolCall as FunctionCall
-from gateway.answers.format import Unsupported
+from gateway.answers.format import FunctionCall, Unsupported
 from gateway.discover.calls import LoggedCall
 from gateway.discover.evaluate import (
     MONTH_S,

@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.answers.format import JsonSchema, RequestedFormat, Unsupported, requested_format
-from gateway.answers.format import ToolCall as FunctionCall
+from gateway.answers.format import FunctionCall, RequestedFormat, SchemaObject, Unsupported, requested_format
 from gateway.discover.calls import LoggedCall
 from gateway.discover.template import LEAST, DraftedReads, Frame, families, reads_of
 from gateway.requests.messages import Turn, select, system_text
@@ -63,7 +62,7 @@ def _key(shape: RequestedFormat | Unsupported) -> Hashable:
     if isinstance(shape, Unsupported):
         return shape.reason
     form = shape.shape
-    if isinstance(form, FunctionCall | JsonSchema):
+    if isinstance(form, FunctionCall | SchemaObject):
         name = form.name if isinstance(form, FunctionCall) else ""
         # a schema is what a client wrote, whatever that is
         properties = form.schema.get("properties")

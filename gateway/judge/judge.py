@@ -1,4 +1,4 @@
-"""Asks rules' judges, within their time. Each call to a judge leaves a ledger row of its own, so that money adds up."""
+"""Asks rules' judges within their time. Each call has a ledger row of its own, so that costs add up."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ from gateway.upstreams.stream import note_answer
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 10_000
-"""Verdicts that are kept: clients send earlier turns again, and what was judged once is not paid for twice."""
+"""Verdicts that are remembered: clients send earlier turns again, and none is paid for twice."""
 _BAD_REQUEST: Final = 400
 
 
@@ -49,8 +49,7 @@ class JudgeOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeAnswer:
-    """What a judge said: the labels that apply, where it gave a verdict; and how the question ended. stood_in: whether
-    a fallback was asked in its place."""
+    """A judge's answer. labels: those that apply. stood_in: whether a fallback was asked in the judge's place."""
 
     outcome: JudgeOutcome
     labels: tuple[str, ...] = ()
@@ -63,8 +62,7 @@ class JudgeAnswer:
 
 
 class Judge:
-    """All judges of a gateway's file. A verdict is remembered for the texts as they were sent; a failure is not,
-    nor what a fallback said in a judge's place."""
+    """All judges of a gateway's file. Verdicts are remembered by the texts sent; failures and fallbacks are not."""
 
     def __init__(self, *, forwarder: Forwarder, recorder: Recorder, routes: Routes, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -75,8 +73,7 @@ class Judge:
         self._refused: dict[str, tuple[str, ...]] = {}
 
     async def ask(self, context: RequestContext, rule: Rule, shown: Shown) -> JudgeAnswer:
-        """The judge's verdict on texts, all together. context: of the request whose texts they are. Never raises but
-        when it is cancelled."""
+        """The judge's verdict on all texts together. Raises nothing but asyncio.CancelledError."""
         assert rule.asks is not None
         key = _key(rule.asks, shown)
         judged = self._remembered.get(key)
@@ -105,7 +102,7 @@ class Judge:
             requested_model=asks.model,
             decision="judge",
             rule=rule.name,
-            # until it is answered; what was begun and left may have cost something
+            # until it is answered; a call that was begun and left may cost something
             status=CLIENT_CLOSED,
         )
         own = RequestContext(record=record)
@@ -143,14 +140,14 @@ class Judge:
         """Raises ApiError, Unreadable."""
         if self._routes.moderates(asks.model):
             answer = await self._send(own, moderation_question(asks, shown.texts))
-            found = of_moderation(answer.body, asks.categories, len(shown.texts))
+            labels = of_moderation(answer.body, asks.categories, len(shown.texts))
         else:
             answer = await self._chat(own, asks, shown)
-            found = of_chat(answer.completion, tuple(asks.categories))
-        return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if found else JudgeOutcome.SAFE, labels=found)
+            labels = of_chat(answer.completion, tuple(asks.categories))
+        return JudgeAnswer(outcome=JudgeOutcome.UNSAFE if labels else JudgeOutcome.SAFE, labels=labels)
 
     async def _chat(self, own: RequestContext, asks: Asks, shown: Shown) -> Answer:
-        """A server that refuses an optional field by its name is asked without it from then on."""
+        """Where a server refuses an optional field by name, later questions leave it out."""
         while True:
             without = self._refused.get(asks.model, ())
             try:
@@ -191,7 +188,7 @@ class _Refused(UpstreamFailed):
 
 def _key(asks: Asks, shown: Shown) -> bytes:
     system = shown.system if asks.reads_system else ""
-    parts = (asks.model, asks.told, tuple(asks.categories.items()), system, shown.texts)
+    parts = (asks.model, asks.instructions, tuple(asks.categories.items()), system, shown.texts)
     return hashlib.sha256(ascii(parts).encode()).digest()
 
 

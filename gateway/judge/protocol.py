@@ -1,6 +1,4 @@
-"""Texts → what is sent to a judge: a chat with the policy's own text, or a moderation endpoint's request. Pure.
-
-A judge's answer → the labels that it says apply. Pure.
+"""Questions to judges and their answers, for chat models and for moderation endpoints. Pure.
 
 Whatever is not plainly a verdict is none: the rule's `when_broken` then decides.
 """
@@ -19,6 +17,11 @@ from gateway.protocols import chat, moderations
 from gateway.requests.parse import Request
 from gateway.rules.rule import Asks
 from gateway.spelling import folded
+
+OPTIONAL: Final = ("temperature", "response_format")
+"""Fields that some servers refuse, and that a question can do without."""
+_SYSTEM_CHARS: Final = 8_000
+"""Of a longer system prompt a question has the beginning and the end, since every question would cost all of it."""
 
 
 class Unreadable(Exception):
@@ -44,7 +47,7 @@ _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Verdict).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 _FILTERED = ("content_filter", "content_policy_violation")
-"""How Azure OpenAI and OpenAI call it where a filter of theirs stops a question for what it holds."""
+"""Codes of Azure OpenAI and OpenAI where their own filter stops a question."""
 
 
 def is_filtered(body: bytes) -> bool:
@@ -56,13 +59,13 @@ def is_filtered(body: bytes) -> bool:
 
 
 def why_refused(body: bytes) -> str:
-    """What a server's refusal names beside its message: `code: …, type: …, param: …`, those that are plain names."""
+    """A refusal's details without its message: `code: …, type: …, param: …`, those that are plain names."""
     try:
         reason = _decode_refusal(body).error
     except _NO_JSON:
         return ""
-    said = {"code": reason.code, "type": reason.type, "param": reason.param}
-    return ", ".join(f"{what}: {value}" for what, value in said.items() if value and _is_plain(str(value)))
+    details = {"code": reason.code, "type": reason.type, "param": reason.param}
+    return ", ".join(f"{what}: {value}" for what, value in details.items() if value and _is_plain(str(value)))
 
 
 def _is_plain(value: str) -> bool:
@@ -70,7 +73,7 @@ def _is_plain(value: str) -> bool:
 
 
 def _without_name(error: Exception) -> str:
-    """Why msgspec takes it for none, without the name of a field that it has too many: it may be words of the text."""
+    """msgspec's reason without the name of an unknown field, which may be words of the text."""
     field, _, name = str(error).partition(" unknown field")
     return f"{field} unknown field" if name else field
 
@@ -89,8 +92,8 @@ def of_chat(completion: Completion, labels: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         # what it names may be words of the text
         raise Unreadable(f"it names {len(unknown)} of {len(named)} that are no label")
-    found = {known[folded(name)] for name in named}
-    return tuple(label for label in labels if label in found)
+    applying = {known[folded(name)] for name in named}
+    return tuple(label for label in labels if label in applying)
 
 
 def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: int) -> tuple[str, ...]:
@@ -106,8 +109,8 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
         raise Unreadable(f"it has {len(results)} results for {texts} texts")
     for result in results:
         for label, names in categories.items():
-            found = [result.categories[name] for name in names if name in result.categories]
-            if not any(found) and (not found or None in found):
+            flags = [result.categories[name] for name in names if name in result.categories]
+            if not any(flags) and (not flags or None in flags):
                 raise Unreadable(f"it knows no category for {label}, or not all of them")
     return tuple(
         label
@@ -116,17 +119,9 @@ def of_moderation(body: bytes, categories: Mapping[str, Sequence[str]], texts: i
     )
 
 
-OPTIONAL: Final = ("temperature", "response_format")
-"""Fields that some servers refuse, and a judge can do without."""
-
-
-_SYSTEM_CHARS: Final = 8_000
-"""Of a system prompt; of a longer one the beginning and the end. Every question would cost all of it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a judge may see: the texts to be judged, and the system prompt that they were written under."""
+    """What a judge may see: the texts, and the system prompt that they were written under."""
 
     texts: tuple[str, ...]
     system: str = ""
@@ -141,10 +136,9 @@ class Shown:
 
 
 def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) -> Request:
-    """The policy's instructions, and what is shown as JSON, out of which no text can break; the system prompt where
-    the policy reads it.
+    """The policy's instructions, and what is shown as JSON, out of which no text can break.
 
-    without: of OPTIONAL, what the server does not take.
+    without: of OPTIONAL, the fields that the server does not take.
     """
     material: dict[str, Any] = {"texts": shown.texts}
     if asks.reads_system and shown.system:
@@ -152,7 +146,7 @@ def chat_question(asks: Asks, shown: Shown, *, without: Collection[str] = ()) ->
     fields: dict[str, Any] = {
         "model": asks.model,
         "messages": [
-            {"role": "system", "content": asks.told},
+            {"role": "system", "content": asks.instructions},
             {"role": "user", "content": chat.encode(material).decode()},
         ],
         "temperature": 0,

@@ -1,6 +1,6 @@
-"""Decisions with the judges asked: rules are decided anew with each judge's verdict, until no judge is left to ask.
+"""Resolves decisions that need a judge: rules are decided again with each judge's verdict, until none is to be asked.
 
-Safety rules under a contract: where each call lies, what the classifier's verdict then is, what the judge's says.
+A rule with a safety contract takes its verdict as the contract places the call: put to the judge, flagged or passed.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,20 +21,25 @@ from gateway.rules.rule import Act, Rule
 from gateway.upstreams.base import Routes
 
 _UNKNOWN = (Abstention.UNREAD, Abstention.BROKEN)
+_NOT_SHOWN = "its text cannot be shown to the judge"
+
+Pairs = Sequence[tuple[Rule, Verdict]]
+ShownTo = Callable[[Rule], Shown | None]
+"""What a rule's classifier has read, as its judge may see it; None where it may not."""
+Classify = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """owner: of all safety contracts; routes: where judges are."""
+class SafetyAudits:
+    """Places calls under safety contracts, and learns from judges. routes: where judges' models are sent."""
 
     owner: SafetyOwner
     routes: Routes
     metrics: Metrics
     in_flight: InFlight
 
-    def place(self, pairs: Sequence[tuple[Rule, Verdict]]) -> Mapping[str, BandPlacement]:
-        """Where the call lies under each rule's contract, by the rule's name. What was not read, or held no text, is
-        decided without one."""
+    def place(self, pairs: Pairs) -> Mapping[str, BandPlacement]:
+        """The call's placement under each rule's contract, by rule; none where the text was not read or is empty."""
         return {
             rule.name: self.owner.place(
                 scope(rule, verdict, self.routes.first(rule.asks.model)), rule.safety, _score(rule, verdict)
@@ -46,24 +51,29 @@ class Bounds:
             and verdict.windows_read
         }
 
-    async def learn(self, context: RequestContext, rule: Rule, placed: BandPlacement, judged: JudgeAnswer) -> None:
-        """Takes in what the judge said. A judge that could not be reached, or was too slow, says nothing of the text;
-        what it answered and cannot be read may well be because of the text. A fallback's verdict is no word of its."""
-        if judged.stood_in or (not judged.given and judged.outcome is not JudgeOutcome.UNREADABLE):
+    async def learn(self, context: RequestContext, rule: Rule, placement: BandPlacement, answer: JudgeAnswer) -> None:
+        """Counts the judge's answer.
+
+        An unreadable answer counts, since the text may be the reason. A judge that was late or not reached, and a
+        fallback in its place, say nothing about the text.
+        """
+        if answer.stood_in or (not answer.given and answer.outcome is not JudgeOutcome.UNREADABLE):
             return
-        unsafe = None if not judged.given else bool(judged.labels)
-        zone = placed.chosen.zone
+        unsafe = None if not answer.given else bool(answer.labels)
+        zone = placement.chosen.zone
         if zone is not Zone.ASK:
             agrees = unsafe is (zone is Zone.FLAG)
             result = "missing" if unsafe is None else "agrees" if agrees else "differs"
             self.metrics.observe_pair(rule.name, result, chosen=True)
-        learning = self.owner.learn(placed, request_id=context.record.request_id, unsafe=unsafe)
+        learning = self.owner.learn(placement, request_id=context.record.request_id, unsafe=unsafe)
         await self.in_flight.finish(learning)
 
 
 def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
-    """The contract that a call belongs to: whoever judges, by which words, and what is read. sent_to: where the judge's
-    model is sent first, as `upstream/model`."""
+    """The contract that a call belongs to: judge, instructions, and what is read.
+
+    sent_to: where the judge's model is sent first, as `upstream/model`.
+    """
     assert rule.asks is not None
     assert rule.safety is not None
     reads = [*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows)]
@@ -71,10 +81,11 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
         reads.append(repr(rule.template))
     else:
         reads += [repr(replace(rule.template, pattern=None)), rule.template.pattern.pattern]
+    categories = (f"{label}={names}" for label, names in rule.asks.categories.items())
     return Scope(
         rule=rule.name,
         model=rule.asks.model,
-        prompt=digest(rule.asks.told, *(f"{label}={names}" for label, names in rule.asks.categories.items()), *reads),
+        prompt=digest(rule.asks.instructions, *categories, *reads),
         labels=tuple(rule.asks.categories),
         classifier=verdict.classifier,
         version=verdict.version,
@@ -83,54 +94,51 @@ def scope(rule: Rule, verdict: Verdict, sent_to: str) -> Scope:
     )
 
 
-def told(rule: Rule, verdict: Verdict, placed: BandPlacement | None) -> Verdict:
-    """The verdict as the contract takes it: unsure where the judge is to be asked, whatever the classifier's own
-    thresholds say. Labels told by patterns stand."""
-    if placed is None:
+def under_contract(rule: Rule, verdict: Verdict, placement: BandPlacement | None) -> Verdict:
+    """The verdict as the contract takes it, whatever the classifier's own thresholds are.
+
+    It is unsure where the judge is to be asked. Labels from patterns stand.
+    """
+    if placement is None:
         return verdict
-    if placed.judged:
-        found = tuple(dict.fromkeys(passage.label for passage in verdict.spans))
-        return replace(verdict, labels=found, abstention=Abstention.UNSURE, reason="put to the judge by its contract")
-    return local(rule, verdict, placed)
+    if placement.judged:
+        reason = "put to the judge by its contract"
+        return replace(verdict, labels=_pattern_labels(verdict), abstention=Abstention.UNSURE, reason=reason)
+    return _without_judge(rule, verdict, placement)
 
 
-def local(rule: Rule, verdict: Verdict, placed: BandPlacement) -> Verdict:
-    """The verdict without the judge, where the contract lets it stand."""
-    found = tuple(dict.fromkeys(passage.label for passage in verdict.spans))
-    if placed.chosen.zone is Zone.FLAG:
+def _without_judge(rule: Rule, verdict: Verdict, placement: BandPlacement) -> Verdict:
+    """The verdict by the contract's bounds alone."""
+    labels = _pattern_labels(verdict)
+    if placement.chosen.zone is Zone.FLAG:
         assert rule.asks is not None
         scores = {label: verdict.scores.get(label, 0.0) for label in rule.asks.categories}
-        flags = placed.chosen.flags or 0.0
-        named = sorted((label for label in scores if scores[label] >= flags), key=lambda label: -scores[label])
-        found = (*found, *named)
-    certain = verdict.scores.get(found[0], 1.0) if found else 1 - (placed.chosen.score or 0.0)
-    return replace(verdict, labels=found, confidence=certain, abstention=None)
+        bound = placement.chosen.flags or 0.0
+        flagged = sorted((label for label in scores if scores[label] >= bound), key=lambda label: -scores[label])
+        labels = (*labels, *flagged)
+    confidence = verdict.scores.get(labels[0], 1.0) if labels else 1 - (placement.chosen.score or 0.0)
+    return replace(verdict, labels=labels, confidence=confidence, abstention=None)
+
+
+def _pattern_labels(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(passage.label for passage in verdict.spans))
 
 
 def _score(rule: Rule, verdict: Verdict) -> float | None:
-    """How likely it is that any label which is learned holds; None for a text in a language that the policy does not
-    name, of which the classifier knows nothing."""
+    """The highest score of a learned label; None in a language that the classifier does not know."""
     assert rule.asks is not None
     if verdict.abstention is Abstention.LANGUAGE:
         return None
     return max((verdict.scores.get(label, 0.0) for label in rule.asks.categories), default=0.0)
 
 
-_NOT_SHOWN = "its text cannot be shown to the judge"
-Pairs = Sequence[tuple[Rule, Verdict]]
-ShownTo = Callable[[Rule], Shown | None]
-"""What a rule's classifier has read, as it may be shown to a judge; None where it may not."""
-Classify = Callable[[RequestContext, Sequence[Reading]], Awaitable[Sequence[Verdict]]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
-    """judge: of all rules; classify: the classifiers, whose time is noted in the context's record; bounds: under which
-    rules decide by themselves."""
+class Resolver:
+    """Decides requests with judges. classify: the classifiers, whose time is noted in the context's record."""
 
     judge: Judge
     classify: Classify
-    bounds: Bounds
+    audits: SafetyAudits
 
     async def decide(
         self,
@@ -143,28 +151,30 @@ class Settling:
         held: Collection[str],
         shown: Callable[[Pairs], ShownTo],
     ) -> tuple[Decision, LocalAnswers]:
-        """What is decided, and what can be answered then: a contract and a judge name labels that the classifier did
-        not. readings: what each rule's classifier has read; labels: what the verdicts come to in the caller's shape,
-        and shape: what others would; held: rules that answer nothing; shown: what of the texts a judge may see."""
-        placed = self.bounds.place(pairs)
+        """The decision, and the local answers for the verdicts that led to it.
+
+        readings: what each rule's classifier has read. labels: the local answers for the verdicts, and shape: those for
+        others, since contracts and judges change labels. held: rules that must not answer. shown: what a judge may see.
+        """
+        placements = self.audits.place(pairs)
         own = {rule.name: verdict for rule, verdict in pairs}
-        if placed:
-            pairs = [(rule, told(rule, verdict, placed.get(rule.name))) for rule, verdict in pairs]
+        if placements:
+            pairs = [(rule, under_contract(rule, verdict, placements.get(rule.name))) for rule, verdict in pairs]
             labels = shape(pairs)
         while True:
-            decision = decide(pairs, {*labels.unmet, *held})
+            decision = decide(pairs, {*labels.unsupported, *held})
             if decision.act is not Act.ASK:
                 return decision, labels
             assert decision.step is not None
-            asking = decision.step
-            reading = next(one for (rule, _), one in zip(pairs, readings, strict=True) if rule is asking.rule)
-            seen = shown(pairs)(asking.rule)
-            under = placed.get(asking.rule.name)
-            if under is None:
-                verdict = await self.verdict(context, asking, reading, seen)
+            step = decision.step
+            reading = next(reading for (rule, _), reading in zip(pairs, readings, strict=True) if rule is step.rule)
+            seen = shown(pairs)(step.rule)
+            placement = placements.get(step.rule.name)
+            if placement is None:
+                judged = await self.verdict(context, step, reading, seen)
             else:
-                verdict = await self._under_contract(context, asking, own[asking.rule.name], under, seen)
-            pairs = [(rule, verdict if rule is asking.rule else one) for rule, one in pairs]
+                judged = await self._audited(context, step, own[step.rule.name], placement, seen)
+            pairs = [(rule, judged if rule is step.rule else verdict) for rule, verdict in pairs]
             labels = shape(pairs)
 
     async def verdict(self, context: RequestContext, step: Step, reading: Reading, shown: Shown | None) -> Verdict:
@@ -172,40 +182,43 @@ class Settling:
         if shown is None:
             return _broken(step.verdict, _NOT_SHOWN)
         doubtful = await self._doubtful(context, reading, shown)
-        return settled(step.verdict, await self.judge.ask(context, step.rule, doubtful))
+        return _joined(step.verdict, await self.judge.ask(context, step.rule, doubtful))
 
-    async def _under_contract(
-        self, context: RequestContext, step: Step, own: Verdict, placed: BandPlacement, shown: Shown | None
+    async def _audited(
+        self, context: RequestContext, step: Step, own: Verdict, placement: BandPlacement, shown: Shown | None
     ) -> Verdict:
-        """The judge's verdict on all that the rule reads, which the contract learns from. own: the classifier's; it
-        stands where an audit brings no verdict, for without the audit it had stood as well."""
-        stands = placed.chosen.zone is not Zone.ASK
+        """The judge's verdict on all that the rule reads, which the contract learns from.
+
+        own: the classifier's verdict. It stands where an audit brings none, as it would have without the audit.
+        """
+        is_audit = placement.chosen.zone is not Zone.ASK
         if shown is None:
-            return local(step.rule, own, placed) if stands else _broken(step.verdict, _NOT_SHOWN)
-        judged = await self.judge.ask(context, step.rule, shown)
-        await self.bounds.learn(context, step.rule, placed, judged)
-        if not judged.given and stands:
-            return local(step.rule, own, placed)
-        return settled(step.verdict, judged)
+            return _without_judge(step.rule, own, placement) if is_audit else _broken(step.verdict, _NOT_SHOWN)
+        answer = await self.judge.ask(context, step.rule, shown)
+        await self.audits.learn(context, step.rule, placement, answer)
+        if not answer.given and is_audit:
+            return _without_judge(step.rule, own, placement)
+        return _joined(step.verdict, answer)
 
     async def _doubtful(self, context: RequestContext, reading: Reading, shown: Shown) -> Shown:
-        """Of several texts, those that the classifier does not settle by themselves: an earlier turn that is sure is
-        not paid for, and one that was judged is remembered."""
+        """Of several texts, those on which the classifier abstains alone: the judge is not paid for the others."""
         if len(reading.texts) < 2 or len(shown.texts) != len(reading.texts):
             return shown
         each = [replace(reading, texts=(text,), incomplete=False) for text in reading.texts]
         alone = await self.classify(context, each)
-        found = tuple(text for text, one in zip(shown.texts, alone, strict=True) if one.abstention is not None)
-        return replace(shown, texts=found or shown.texts)
+        doubtful = tuple(text for text, own in zip(shown.texts, alone, strict=True) if own.abstention is not None)
+        return replace(shown, texts=doubtful or shown.texts)
 
 
-def settled(verdict: Verdict, judged: JudgeAnswer) -> Verdict:
-    """A classifier's verdict with its judge's: labels that it was certain of stand, the judge says of the others
-    whether they do. What was not read is not judged either. Broken where the judge gave no verdict."""
-    if not judged.given:
-        return _broken(verdict, f"the judge: {judged.outcome.value}")
+def _joined(verdict: Verdict, answer: JudgeAnswer) -> Verdict:
+    """A classifier's verdict with its judge's: certain labels stand, and the judge adds its own.
+
+    Unread text stays unread. Broken where the judge gave no verdict.
+    """
+    if not answer.given:
+        return _broken(verdict, f"the judge: {answer.outcome.value}")
     unread = Abstention.UNREAD if verdict.abstention is Abstention.UNREAD else None
-    labels = (*verdict.labels, *(label for label in judged.labels if label not in verdict.labels))
+    labels = tuple(dict.fromkeys((*verdict.labels, *answer.labels)))
     return replace(verdict, labels=labels, abstention=unread, doubt=None, reason="judged")
 
 

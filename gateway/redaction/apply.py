@@ -1,4 +1,4 @@
-"""The redactions that rules decided, carried out on a request or an answer. Pure."""
+"""Redacts requests and answers as rules decided, and restores answers. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from gateway.redaction.placeholders import (
     Placeholders,
     RedactedSpan,
     Unredactable,
-    apart,
     edits,
     holds_json,
+    merged,
     replace_spans,
     restoring,
     spread,
@@ -33,14 +33,14 @@ Counts = Mapping[tuple[str, str], int]
 
 @dataclass(slots=True, kw_only=True)
 class Redacted:
-    """edits: of each text that changes, by its index. failed: the steps of which something could not be replaced."""
+    """edits: by the index of each text that changes. failed: the steps with a passage that could not be replaced."""
 
     edits: dict[int, list[Edit]] = field(default_factory=dict)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed: list[Step] = field(default_factory=list)
 
     def blocking(self) -> Step | None:
-        """The first step that failed whose rule then blocks, as that block."""
+        """The block for the first failed step whose rule then blocks."""
         for step in self.failed:
             action = step.rule.otherwise[Abstention.BROKEN.value]
             if action.act is Act.BLOCK:
@@ -50,24 +50,24 @@ class Redacted:
 
 
 def of_request(request: Request, decision: Decision, placeholders: Placeholders) -> tuple[Request, Decision, Counts]:
-    """The request as it is to be forwarded; or the decision to block it, where something cannot be redacted."""
-    where = {path: place for place, path in enumerate(path for turn in request.turns for path in turn.paths)}
+    """The request as it is forwarded; or the decision to block it, where a passage cannot be redacted."""
+    places = {path: place for place, path in enumerate(path for turn in request.turns for path in turn.paths)}
     texts = [text for turn in request.turns for text in turn.texts]
-    arguments = [path[-1] == "arguments" for path in where]
+    arguments = [path[-1] == "arguments" for path in places]
     marks: dict[int, list[tuple[Step, RedactedSpan]]] = {}
     for step in decision.redactions:
         paths = text_paths(request.turns, step.rule.roles, last=step.rule.last_turn)
         for text, mark in marks_of(step):
-            marks.setdefault(where[paths[text]], []).append((step, mark))
+            marks.setdefault(places[paths[text]], []).append((step, mark))
     redacted = _redacted(texts, arguments, marks, decision.redactions, placeholders)
     stopped = redacted.blocking()
     if stopped is not None:
         return request, replace(decision, act=Act.BLOCK, step=stopped, redactions=()), {}
     if not redacted.edits:
         return request, replace(decision, act=Act.FORWARD, redactions=()), {}
-    ways = list(where)
+    paths_by_text = list(places)
     changes: dict[Path, bytes] = {
-        ways[place]: chat.encode(replace_spans(texts[place], edits)) for place, edits in redacted.edits.items()
+        paths_by_text[place]: chat.encode(replace_spans(texts[place], edits)) for place, edits in redacted.edits.items()
     }
     messages = Raw(rewrite(request.messages, changes))
     fields = {**request.fields, "messages": messages}
@@ -75,7 +75,7 @@ def of_request(request: Request, decision: Decision, placeholders: Placeholders)
 
 
 def as_sent(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Request | None:
-    """The request redacted by whichever of its rules redact; None where something cannot be redacted."""
+    """The request redacted by all of its rules that redact; None where a passage cannot be redacted."""
     steps = redacting(pairs)
     if not steps:
         return request if steps is not None else None
@@ -85,8 +85,8 @@ def as_sent(request: Request, pairs: Sequence[tuple[Rule, Verdict]]) -> Request 
 
 
 def redacting(pairs: Sequence[tuple[Rule, Verdict]]) -> tuple[Step, ...] | None:
-    """The redactions of all that verdicts point at, whatever else they call for; None where a rule that redacts blocks
-    what its classifier has not read."""
+    """The redactions of all passages of verdicts, whatever else is decided; None where a rule that redacts blocks what
+    its classifier has not read."""
     if any(rule.redacts and _unknown(rule, verdict) for rule, verdict in pairs):
         return None
     steps = (apply(rule, replace(verdict, abstention=None, doubt=None)) for rule, verdict in pairs)
@@ -127,7 +127,7 @@ def restore(completion: Completion, values: Mapping[str, str]) -> Completion | N
 
 
 def marks_of(step: Step) -> Iterator[tuple[int, RedactedSpan]]:
-    """(index of the text that the rule reads, place) of each passage and each slot's value that a rule redacts."""
+    """(index of the text, span) of each passage and each slot value that the rule redacts."""
     verdict, rule = step.verdict, step.rule
     for passage in verdict.spans:
         action = rule.then.get(passage.label)
@@ -151,25 +151,25 @@ def _redacted(
     steps: Sequence[Step],
     placeholders: Placeholders,
 ) -> Redacted:
-    """arguments: which texts are those of calls, which must stay JSON; any other that is JSON does so if it can."""
-    # a label of a policy with slots may hold though no value is given: then there is nothing to hide
+    """arguments: which texts are a call's arguments, which must stay JSON; any other JSON stays JSON if it can."""
+    # a policy with slots may name a label without any value: then there is nothing to hide
     redacted = Redacted(
         failed=[step for step in steps if not step.rule.slots and not any(True for _ in marks_of(step))]
     )
     for place, (text, strict) in enumerate(zip(texts, arguments, strict=True)):
         own = marks.get(place)
         if own is None:
-            placeholders.see(text)
+            placeholders.reserve(text)
             continue
-        parted = apart(text, (mark for _, mark in own), is_json=holds_json(text))
+        spans = merged(text, (mark for _, mark in own), is_json=holds_json(text))
         try:
-            edits = _edits(text, parted, placeholders, strict=strict)
+            edits = _edits(text, spans, placeholders, strict=strict)
         except Unredactable:
             redacted.failed += [step for step, _ in own]
             continue
         if edits:
             redacted.edits[place] = edits
-            redacted.counts.update((mark.rule, mark.kind) for mark in parted)
+            redacted.counts.update((mark.rule, mark.kind) for mark in spans)
     return redacted
 
 

@@ -1,9 +1,7 @@
-"""Passages of texts → the same texts with placeholders in their place. Pure.
+"""Replaces passages of texts by placeholders, and placeholders by their values. Pure.
 
-Equal values of one kind get the same placeholder, numbered by their first place: [EMAIL_1]. Where a text is JSON, as a
-tool call's arguments are, it is JSON after as well; so it is within the fence that models put around it.
-
-Text that is JSON, as a whole or in the Markdown fences that models put around it. Pure.
+Equal values of one kind get the same placeholder, numbered by their first place: [EMAIL_1]. A text that is JSON, as a
+tool call's arguments are, stays JSON, also within the Markdown fence that models put around it.
 """
 
 import json
@@ -36,7 +34,7 @@ def holds_json(text: str) -> bool:
 
 
 def fenced(text: str) -> list[tuple[int, int]]:
-    """Where JSON stands in Markdown fences within other text, by start."""
+    """The spans of JSON in Markdown fences within other text, by start."""
     spans, start = [], 0
     for index, part in enumerate(text.split(_FENCE)):
         end = start + len(part)
@@ -47,12 +45,12 @@ def fenced(text: str) -> list[tuple[int, int]]:
 
 
 def escaped(value: str) -> str:
-    """A text as a part of a JSON string."""
+    """A text as it is written in a JSON string."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def decoded(value: str) -> str:
-    """A part of a JSON string as the text that it spells."""
+    """The text of a part of a JSON string."""
     try:
         return str(json.loads(f'"{value}"', strict=False))
     except ValueError:
@@ -65,23 +63,23 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _SCALAR = re.compile(r'"(?P<string>(?:[^"\\]|\\.)*+)"|-?\d[\d.eE+-]*', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^u])")
 _LINE = frozenset({r"\n", r"\r", r"\t"})
-"""Escapes that are white space, which is no part of a value that seems to begin or end within one."""
+"""Escapes that are white space, which is no part of a value."""
 _BARE = re.compile(r'[^\s,:\[\]{}"]')
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 _BETWEEN = re.compile(r"[\W_]+")
 _GROUPED = frozenset({"card", "iban", "phone", "national_id"})
 """Kinds that are written with and without separators; in a date or an amount these count."""
 _EXACT = frozenset({"secret"})
-"""Kinds of which no two that differ in any way are one."""
+"""Kinds whose values are equal only if every character is."""
 
 
 class Unredactable(Exception):
-    """What was found cannot be replaced without making the text another thing than it was."""
+    """A text that is JSON would be none after its replacements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedactedSpan:
-    """A place to be replaced. start, end: characters, end exclusive; rule: by whose name; restore: whether the value
+    """A place to be replaced. start, end: characters, end exclusive; rule: that replaces it; restore: whether the value
     may be put back into the answer; guessed: whether a tagger found it, and no pattern."""
 
     start: int
@@ -94,7 +92,7 @@ class RedactedSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What stands in place of the characters start..end (exclusive)."""
+    """A replacement for the characters start..end (exclusive)."""
 
     start: int
     end: int
@@ -103,8 +101,8 @@ class Edit:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Placeholders:
-    """What stands for what in one request and its answer. originals: by placeholder; values: those of them that are to
-    be put back."""
+    """The placeholders of one request and its answer. originals: values by placeholder; values: those of them that are
+    to be put back."""
 
     originals: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
@@ -112,14 +110,14 @@ class Placeholders:
     _taken: set[str] = field(default_factory=set)
     _last: Counter[str] = field(default_factory=Counter)
 
-    def see(self, text: str) -> None:
-        """Placeholders that a text holds from before, for values that are not here any more, are not given again."""
+    def reserve(self, text: str) -> None:
+        """Reserves placeholders that a text already has: their values are not known here."""
         if "[" in text:
             self._taken.update(_PLACEHOLDER.findall(text))
 
-    def of(self, kind: str, value: str, *, restore: bool = False) -> str:
+    def placeholder(self, kind: str, value: str, *, restore: bool = False) -> str:
         """The placeholder of a value."""
-        key = kind, _same(kind, value)
+        key = kind, _normalised(kind, value)
         name = self._names.get(key)
         if name is None:
             name = self._names[key] = self._next(_NO_LETTER.sub("_", kind.upper()))
@@ -137,46 +135,46 @@ class Placeholders:
 
 
 def edits(text: str, marks: Iterable[RedactedSpan], placeholders: Placeholders, *, is_json: bool = False) -> list[Edit]:
-    """What to change in a text, by start. Texts are to be given in the order in which they are read.
+    """The edits of a text, by start. Texts have to be given in the order in which they are read.
 
-    is_json: the text is JSON if it can be. Raises Unredactable where it would be no more. JSON in fences within other
-    text stays JSON where patterns found strings and numbers in it, or parts of them.
+    is_json: whether the text has to stay JSON, if it is. Raises Unredactable where it would not. JSON in fences within
+    other text stays JSON where patterns found strings and numbers in it, or parts of them.
     """
     parsed = is_json and is_valid_json(text)
     areas = _json_in(text, is_json=parsed)
     strings = [span for area in areas for span in _spans(_STRING, text, area)]
-    begins = [first for first, _ in strings]
+    starts = [first for first, _ in strings]
     escapes = [span for area in areas for span in _spans(_ESCAPE, text, area)]
-    made: list[Edit] = []
+    changes: list[Edit] = []
     done = 0
-    for mark in apart(text, marks, is_json=parsed):
+    for mark in merged(text, marks, is_json=parsed):
         start, end = _whole(text, max(mark.start, done), mark.end, escapes)
         if start >= end:
             continue
-        placeholders.see(text[done:start])
+        placeholders.reserve(text[done:start])
         value, quoted = text[start:end], False
         if _around(areas, start):
-            place = bisect_left(begins, start) - 1
+            place = bisect_left(starts, start) - 1
             quoted = place < 0 or strings[place][1] <= start
             value = value if quoted else decoded(value)
-        name = placeholders.of(mark.kind, value, restore=mark.restore)
+        name = placeholders.placeholder(mark.kind, value, restore=mark.restore)
         if quoted:
-            # a number, of which all goes
+            # a number is replaced as a whole, by a string
             while start > done and _BARE.match(text, start - 1):
                 start -= 1
             while end < len(text) and _BARE.match(text, end):
                 end += 1
             name = f'"{name}"'
-        made.append(Edit(start=start, end=end, text=name))
+        changes.append(Edit(start=start, end=end, text=name))
         done = end
-    placeholders.see(text[done:])
-    if parsed and made and not is_valid_json(replace_spans(text, made)):
+    placeholders.reserve(text[done:])
+    if parsed and changes and not is_valid_json(replace_spans(text, changes)):
         raise Unredactable
-    return made
+    return changes
 
 
 def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) -> list[Edit]:
-    """What to change in a text so that values stand in place of their placeholders again."""
+    """The edits of a text that put values back in place of their placeholders."""
     if not values or "[" not in text:
         return []
     areas = _json_in(text, is_json=is_json)
@@ -188,7 +186,7 @@ def restoring(text: str, values: Mapping[str, str], *, is_json: bool = False) ->
 
 
 def _json_in(text: str, *, is_json: bool) -> list[tuple[int, int]]:
-    """Where JSON is, by start, edges excluded: everywhere where the text is, otherwise in fences."""
+    """The spans of JSON by start, edges excluded: the whole text if it is JSON, else those in fences."""
     return [(-1, len(text))] if is_json else fenced(text)
 
 
@@ -196,24 +194,21 @@ def _spans(pattern: re.Pattern[str], text: str, area: tuple[int, int]) -> Iterat
     return (match.span() for match in pattern.finditer(text, max(0, area[0]), area[1]))
 
 
-def replace_spans(text: str, made: Sequence[Edit]) -> str:
+def replace_spans(text: str, edits: Sequence[Edit]) -> str:
     """The text after its edits."""
-    return "".join(_spread((text,), made))
+    return spread((text,), edits)[0]
 
 
-def spread(pieces: Sequence[str], made: Sequence[Edit]) -> list[str]:
-    """The pieces of a text after the edits of the whole; what stands instead lies where the place begins."""
-    return list(_spread(pieces, made))
-
-
-def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
+def spread(pieces: Sequence[str], edits: Sequence[Edit]) -> list[str]:
+    """The pieces of a text after the edits of the whole; a replacement goes to the piece in which its place begins."""
+    changed: list[str] = []
     offset = index = 0
     for piece in pieces:
         end = offset + len(piece)
         kept: list[str] = []
         place = offset
-        while index < len(made) and made[index].start < end:
-            edit = made[index]
+        while index < len(edits) and edits[index].start < end:
+            edit = edits[index]
             if edit.start >= offset:
                 kept += (piece[place - offset : edit.start - offset], edit.text)
             place = min(edit.end, end)
@@ -221,81 +216,82 @@ def _spread(pieces: Sequence[str], made: Sequence[Edit]) -> Iterator[str]:
                 break
             index += 1
         kept.append(piece[place - offset :])
-        yield "".join(kept)
+        changed.append("".join(kept))
         offset = end
+    return changed
 
 
-def apart(text: str, marks: Iterable[RedactedSpan], *, is_json: bool = False) -> list[RedactedSpan]:
-    """By start; those that overlap become one, of the kind of the first. Placeholders are in none.
+def merged(text: str, marks: Iterable[RedactedSpan], *, is_json: bool = False) -> list[RedactedSpan]:
+    """The marks by start, those that overlap merged into one of the first one's kind, without placeholders.
 
-    is_json: the whole text is. Of what a tagger found in JSON, only strings and numbers, or parts of them, are marked.
+    is_json: whether the whole text is. A tagger's marks in JSON are cut to its strings and numbers.
     """
-    held = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
-    own = (part for mark in marks for part in _beside(text, mark, held))
-    parted: list[RedactedSpan] = []
-    for mark in sorted(own, key=lambda one: (one.start, -one.end)):
-        if parted and mark.start < parted[-1].end:
-            last = parted.pop()
-            parted.append(
-                RedactedSpan(
-                    start=last.start,
-                    end=max(last.end, mark.end),
-                    kind=last.kind,
-                    rule=last.rule,
-                    restore=last.restore and mark.restore,
-                    guessed=last.guessed and mark.guessed,
-                )
+    known = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[" in text else []
+    parts = (part for mark in marks for part in _without_placeholders(text, mark, known))
+    result: list[RedactedSpan] = []
+    for mark in sorted(parts, key=lambda each: (each.start, -each.end)):
+        if result and mark.start < result[-1].end:
+            last = result[-1]
+            result[-1] = replace(
+                last,
+                end=max(last.end, mark.end),
+                restore=last.restore and mark.restore,
+                guessed=last.guessed and mark.guessed,
             )
         else:
-            parted.append(mark)
-    areas = _json_in(text, is_json=is_json) if any(mark.guessed for mark in parted) else []
-    return list(_within(text, parted, areas)) if areas else parted
+            result.append(mark)
+    areas = _json_in(text, is_json=is_json) if any(mark.guessed for mark in result) else []
+    return list(_within_scalars(text, result, areas)) if areas else result
 
 
-def _within(text: str, marks: Sequence[RedactedSpan], areas: Sequence[tuple[int, int]]) -> Iterator[RedactedSpan]:
-    """What marks in JSON cover of each string and number, where a tagger took their quotes or what parts them along."""
+def _within_scalars(
+    text: str, marks: Sequence[RedactedSpan], areas: Sequence[tuple[int, int]]
+) -> Iterator[RedactedSpan]:
+    """Cuts a tagger's marks in JSON, which may include quotes and separators, to the strings and numbers in them."""
     scalars = (match for first, last in areas for match in _SCALAR.finditer(text, max(0, first), last))
     spans = [match.span("string" if match["string"] is not None else 0) for match in scalars]
     for mark in marks:
         area = _around(areas, mark.start)
         index = max(0, bisect_left(spans, (mark.start + 1,)) - 1)
-        in_one = spans and spans[index][0] <= mark.start and mark.end <= spans[index][1]
-        if not mark.guessed or area is None or mark.end > area[1] or in_one:
+        in_scalar = spans and spans[index][0] <= mark.start and mark.end <= spans[index][1]
+        if not mark.guessed or area is None or mark.end > area[1] or in_scalar:
             yield mark
             continue
         while index < len(spans) and spans[index][0] < mark.end:
             first, last = spans[index]
-            value = _VALUE.search(text, max(first, mark.start), max(first, min(last, mark.end)))
-            if value and any(map(str.isalnum, value[0])):
-                yield replace(mark, start=value.start(), end=value.end())
+            yield from _value(text, mark, max(first, mark.start), min(last, mark.end))
             index += 1
 
 
-def _beside(text: str, mark: RedactedSpan, held: Sequence[tuple[int, int]]) -> Iterator[RedactedSpan]:
-    """What a mark covers beside placeholders. held: those of the text, by start.
+def _without_placeholders(text: str, mark: RedactedSpan, known: Sequence[tuple[int, int]]) -> Iterator[RedactedSpan]:
+    """The parts of a mark that are no placeholder. known: the text's placeholders, by start.
 
-    A tagger takes them for values, in whole or in part; what it took along stays marked where it says anything. What
-    a pattern finds within the form of one (`[CARD_4111_1111_1111_1111]`) is a value.
+    A tagger takes placeholders for values, in whole or in part. What a pattern finds within the form of a placeholder
+    (`[CARD_4111_1111_1111_1111]`) is a value.
     """
     place = mark.start
-    index, stop = bisect_left(held, (place,)), bisect_left(held, (mark.end,))
-    if mark.guessed and index and held[index - 1][1] > place:
+    index, stop = bisect_left(known, (place,)), bisect_left(known, (mark.end,))
+    if mark.guessed and index and known[index - 1][1] > place:
         index -= 1
-    if not mark.guessed and index < stop and held[stop - 1][1] > mark.end:
+    if not mark.guessed and index < stop and known[stop - 1][1] > mark.end:
         stop -= 1
     if index == stop:
         yield mark
         return
-    for first, last in (*held[index:stop], (mark.end, mark.end)):
-        value = _VALUE.search(text, place, max(place, first))
-        if value and any(map(str.isalnum, value[0])):
-            yield replace(mark, start=value.start(), end=value.end())
+    for first, last in (*known[index:stop], (mark.end, mark.end)):
+        yield from _value(text, mark, place, first)
         place = last
 
 
+def _value(text: str, mark: RedactedSpan, start: int, end: int) -> Iterator[RedactedSpan]:
+    """A part of a mark without white space around it; none where the part has no letter and no digit."""
+    value = _VALUE.search(text, start, max(start, end))
+    if value and any(map(str.isalnum, value[0])):
+        yield replace(mark, start=value.start(), end=value.end())
+
+
 def _whole(text: str, start: int, end: int, escapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The place start..end with the escapes that it begins or ends within, or without them where they are white
-    space. escapes: spans by start."""
+    """Widens start..end to whole escapes at its edges, or narrows it where they are white space. escapes: by start."""
     first, last = _around(escapes, start), _around(escapes, end)
     if first:
         start = first[1] if text[slice(*first)] in _LINE else first[0]
@@ -305,12 +301,12 @@ def _whole(text: str, start: int, end: int, escapes: Sequence[tuple[int, int]]) 
 
 
 def _around(spans: Sequence[tuple[int, int]], place: int) -> tuple[int, int] | None:
-    """The one of some spans, by start, that a place lies within, and not at the edge of."""
+    """The span, of some by start, that a place is within and not at the edge of."""
     index = bisect_left(spans, (place,)) - 1
     return spans[index] if index >= 0 and place < spans[index][1] else None
 
 
-def _same(kind: str, value: str) -> str:
+def _normalised(kind: str, value: str) -> str:
     if kind in _EXACT:
         return value
     plain = unicodedata.normalize("NFKC", value).casefold()

@@ -1,4 +1,4 @@
-"""A local decision in the caller's own framing: an answer or a block, whole or streamed, as clients understand it."""
+"""Replies of rules, an answer or a block, in OpenAI's framing: whole or streamed."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -23,14 +23,16 @@ def answer(request: Request, action: Action, request_id: str, usage: chat.Usage)
     return _reply(request, request_id, chat.AnswerMessage(content=action.text), "stop", usage)
 
 
-def label(request: Request, made: LocalAnswer, request_id: str, usage: chat.Usage) -> Reply:
-    """A label in the shape that the request asks for. A function that the request names ends with `stop`, as OpenAI's
-    answers do; one that it only requires, with `tool_calls`."""
-    call = made.call
+def label(request: Request, local: LocalAnswer, request_id: str, usage: chat.Usage) -> Reply:
+    """A local answer with its label.
+
+    A function that the request names ends with `stop`, as OpenAI's do; one that it only requires, with `tool_calls`.
+    """
+    call = local.call
     if call is None:
-        message = chat.AnswerMessage(content=made.content)
-        return _reply(request, request_id, message, "stop", usage, logprobs=made.logprobs)
-    function = chat.AnswerFunction(name=call.name, arguments=made.content)
+        message = chat.AnswerMessage(content=local.content)
+        return _reply(request, request_id, message, "stop", usage, logprobs=local.logprobs)
+    function = chat.AnswerFunction(name=call.name, arguments=local.content)
     if call.legacy:
         return _reply(request, request_id, chat.AnswerMessage(function_call=function), "stop", usage)
     called = chat.AnswerCall(type="function", function=function)
@@ -39,10 +41,10 @@ def label(request: Request, made: LocalAnswer, request_id: str, usage: chat.Usag
 
 
 def block(request: Request, action: Action, request_id: str, usage: chat.Usage) -> Reply:
-    """The action's sentence as a content_filter answer; where the client parses a schema as a refusal, which ends with
-    `stop` as OpenAI's do: for any other reason its client reads no message.
+    """The action's message as a content_filter answer.
 
-    Raises Blocked where the rule asks for an HTTP error.
+    Where the client parses a schema it is a refusal that ends with `stop`, as OpenAI's do: OpenAI's client reads no
+    message that ends otherwise. Raises Blocked where the rule asks for an HTTP error.
     """
     if action.shape == "error":
         raise Blocked(action.text)
@@ -52,16 +54,16 @@ def block(request: Request, action: Action, request_id: str, usage: chat.Usage) 
 
 
 def carry_out(record: Record, request: Request, action: Action) -> Reply:
-    """An answer or a block, with the usage that the record tells. Raises Blocked as `block` does."""
+    """An answer or a block, with the usage of the record. Raises Blocked as `block` does."""
     make = block if action.act is Act.BLOCK else answer
     return make(request, action, record.request_id, usage_of(record))
 
 
 def usage_of(record: Record) -> chat.Usage:
-    """Of an answer made here: what the call used, or would have."""
+    """The tokens that a call answered here used, or would have used."""
     given = record.input_tokens or record.saved_input_tokens
-    made = record.output_tokens or record.saved_output_tokens
-    return chat.Usage(given, made, given + made)
+    generated = record.output_tokens or record.saved_output_tokens
+    return chat.Usage(given, generated, given + generated)
 
 
 def _reply(
@@ -77,42 +79,39 @@ def _reply(
     answer_id = "chatcmpl-" + own
     messages = [_with_ids(message, f"call_{own}_{index}") for index in range(request.choices)]
     if request.stream:
-        parts = zip(*(_chunks(one, finish, index, logprobs) for index, one in enumerate(messages)), strict=True)
+        choices_of_events = (
+            [structs.replace(choice, index=index) for choice in _deltas(each, finish, logprobs)]
+            for index, each in enumerate(messages)
+        )
+        parts = zip(*choices_of_events, strict=True)
         return Reply(headers=list(sse.HEADERS), chunks=_stream(request, answer_id, parts, usage))
-    choices = [chat.AnswerChoice(one, finish, index, logprobs) for index, one in enumerate(messages)]
+    choices = [chat.AnswerChoice(each, finish, index, logprobs) for index, each in enumerate(messages)]
     body = chat.ChatCompletion(answer_id, int(time.time()), request.model, choices, usage)
     return Reply(headers=list(_JSON), body=chat.encode(body))
 
 
 def _with_ids(message: chat.AnswerMessage, call_id: str) -> chat.AnswerMessage:
-    """The message of one choice: a client that keeps several answers each call by its own id."""
+    """The message of one choice with a call id of its own: a client that keeps several choices answers each call."""
     if not message.tool_calls:
         return message
-    calls = [structs.replace(one, id=call_id) for one in message.tool_calls]
+    calls = [structs.replace(call, id=call_id) for call in message.tool_calls]
     return structs.replace(message, tool_calls=calls)
-
-
-def _chunks(
-    message: chat.AnswerMessage, finish: FinishReason, choice: int, logprobs: chat.Logprobs | None
-) -> Iterator[chat.ChunkChoice]:
-    """A message as what the chunks of a stream hold of it. choice: its number."""
-    for part in _deltas(message, finish, logprobs):
-        yield structs.replace(part, index=choice)
 
 
 def _deltas(
     message: chat.AnswerMessage, finish: FinishReason, logprobs: chat.Logprobs | None
 ) -> Iterator[chat.ChunkChoice]:
+    """A message cut into the deltas of a stream."""
     calls, call = message.tool_calls or [], message.function_call or None
     yield chat.ChunkChoice(chat.Delta(role="assistant", content=None if calls or call else ""))
     if calls or call:
         heads = [
-            chat.AnswerCall(id=one.id, type=one.type, index=index, function=chat.AnswerFunction("", one.function.name))
-            for index, one in enumerate(calls)
+            chat.AnswerCall(chat.AnswerFunction("", each.function.name), each.id, each.type, index)
+            for index, each in enumerate(calls)
         ]
         tails = [
-            chat.AnswerCall(index=index, function=chat.AnswerFunction(one.function.arguments))
-            for index, one in enumerate(calls)
+            chat.AnswerCall(function=chat.AnswerFunction(each.function.arguments), index=index)
+            for index, each in enumerate(calls)
         ]
         head, tail = (chat.AnswerFunction("", call.name), chat.AnswerFunction(call.arguments)) if call else (None, None)
         yield chat.ChunkChoice(chat.Delta(tool_calls=heads or None, function_call=head))
@@ -135,7 +134,7 @@ async def _stream(
 
 
 def broken_off(error: Blocked) -> Reply:
-    """A block as an error where the stream's status has been sent already: an error event ends it."""
+    """A block as an error event, for a stream whose status has been sent already."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield sse.event(error_body(error))

@@ -1,4 +1,4 @@
-"""Settings and the trained classifiers' policies → rules."""
+"""Compiles rules from settings and the trained classifiers' policies."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,15 +24,18 @@ def compile_rules(
     rules: tuple[RuleSettings, ...],
     policies: Mapping[str, Policy],
     replies: Mapping[str, str],
-    told: Mapping[str, str] | None = None,
+    judges: Mapping[str, str] | None = None,
 ) -> tuple[Rule, ...]:
-    """The rules in their order. policies: of every classifier that a rule binds; replies: answer files' texts; told:
-    what judges are told of policies, as it was written down at training, by the classifier's name."""
-    made = (_rule(rule, policies[rule.classifier], replies, told or {}) for rule in rules)
+    """The rules in their order.
+
+    policies: of every classifier that a rule names. replies: answer files' texts. judges: instructions for judges as
+    they were saved at training, by the classifier's name.
+    """
+    made = (_rule(rule, policies[rule.classifier], replies, judges or {}) for rule in rules)
     return tuple(replace(rule, unusual=unusual(rule)) for rule in made)
 
 
-def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: Mapping[str, str]) -> Rule:
+def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], judges: Mapping[str, str]) -> Rule:
     safety = policy.kind == "safety"
     then = {label: _action(action, replies) for label, action in rule.then.items()}
     star = then.pop("*", None)
@@ -75,7 +78,7 @@ def _rule(rule: RuleSettings, policy: Policy, replies: Mapping[str, str], told: 
         notice_s=rule.contract.notice_within if rule.contract else 0.0,
         ask_again=rule.contract.ask_again if rule.contract and not safety else 0.0,
         retrains=rule.retrain is not None,
-        asks=_asks(rule.when_unsure, policy, told) if isinstance(rule.when_unsure, AskJudge) else None,
+        asks=_asks(rule.when_unsure, policy, judges) if isinstance(rule.when_unsure, AskJudge) else None,
         safety=_safety(rule),
     )
 
@@ -93,19 +96,19 @@ def _safety(rule: RuleSettings) -> SafetyTerms | None:
     return SafetyTerms(missed=contract.max_missed, wrongly=contract.max_false_alarms, confidence=contract.confidence)
 
 
-def _asks(ask: AskJudge, policy: Policy, told: Mapping[str, str]) -> Asks:
+def _asks(ask: AskJudge, policy: Policy, judges: Mapping[str, str]) -> Asks:
     return Asks(
         model=ask.ask,
         within_s=ask.within,
         # an artifact made before judges has no instructions
-        told=told.get(policy.name) or instructions(policy),
+        instructions=judges.get(policy.name) or instructions(policy),
         categories={label: policy.categories_of(label) for label in policy.learned},
         reads_system=policy.reads_system,
     )
 
 
 def _template(reads: ReadsSettings, *, whole: bool) -> PromptTemplate | None:
-    """whole: what does not fit is read all the same; no text gets past a safety rule for its form."""
+    """whole: whether texts that do not fit are read as a whole, so that none escapes a safety rule by its form."""
     if reads.regex is not None:
         return PromptTemplate(pattern=regex.compile(reads.regex, regex.DOTALL), whole=whole)
     if reads.json_path is not None:
@@ -130,7 +133,7 @@ def _action(then: Then, replies: Mapping[str, str]) -> Action:
 
 
 def _otherwise(word: FallThrough | AskJudge, then: Mapping[str, Action]) -> Action:
-    """A block where the classifier abstains says what the rule's own blocks say in general, not about a label."""
+    """A block where the classifier abstains has the general message, and the form of the rule's own blocks."""
     if isinstance(word, AskJudge):
         return _ASK
     if word == "forward":

@@ -1,10 +1,9 @@
-"""Verdicts → one decision. Pure: rules top to bottom, the first rule that ends the matter wins.
+"""Decides a request from its verdicts, and notes the decision in its record. Pure.
 
-Within a rule the severest action of its labels wins (block > redact > answer > forward > flag). A flag, a redaction and
-an abstention that is forwarded do not end the matter; the next rule is asked. What is forwarded in the end is redacted.
-Where a rule's judge must be asked first, that is the decision; with the judge's verdict it is made anew.
-
-What decisions leave in a request's record.
+Rules are read top to bottom; the first that ends the matter wins. Within a rule the severest action of its labels wins
+(block > redact > answer > forward > flag). A flag, a redaction and an abstention that is forwarded do not end the
+matter. If the request is forwarded in the end, it is redacted. Where a rule's judge must be asked first, that is the
+decision; it is made again with the judge's verdict.
 """
 
 from collections import Counter
@@ -22,7 +21,7 @@ _GOES_ON: Final = (Act.FLAG, Act.REDACT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one rule made of its verdict; `action` is None where its labels call for nothing."""
+    """What one rule does about its verdict. action: None where its labels call for nothing."""
 
     rule: Rule
     verdict: Verdict
@@ -33,9 +32,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What happens to the request. `step` is the rule's step that decided; None where no rule did (forward).
+    """What happens to the request.
 
-    redactions: the steps whose passages are replaced in what is forwarded; none where nothing is.
+    step: the one that decided; None where no rule did (forward). redactions: the steps whose passages are replaced in
+    the forwarded request; none where it is not forwarded.
     """
 
     act: Act
@@ -45,16 +45,16 @@ class Decision:
     redactions: tuple[Step, ...] = ()
 
 
-def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -> Decision:
-    """The decision for the rules that a request meets, each with its classifier's verdict, in order.
+def decide(pairs: Sequence[tuple[Rule, Verdict]], withheld: Collection[str] = ()) -> Decision:
+    """The decision for the rules that a request matches, each with its classifier's verdict, in order.
 
-    unmet: names of rules whose answer cannot be given in the shape that the caller asks for.
+    withheld: names of rules that must not answer, as where the requested format cannot be given.
     """
     steps: list[Step] = []
     flags: list[Step] = []
     redactions: list[Step] = []
     for rule, verdict in pairs:
-        step = apply(rule, verdict, met=rule.name not in unmet)
+        step = apply(rule, verdict, may_answer=rule.name not in withheld)
         steps.append(step)
         if step.action is not None and step.action.act is Act.FLAG:
             flags.append(step)
@@ -74,8 +74,8 @@ def decide(pairs: Sequence[tuple[Rule, Verdict]], unmet: Collection[str] = ()) -
 
 
 def redactions_of(step: Step) -> tuple[Step, ...]:
-    """The step itself where it redacts, or the redaction of what its verdict points at: that is replaced whatever else
-    the text as a whole calls for."""
+    """The step itself where it redacts; else a step for the passages of its verdict, which are replaced whatever the
+    rule does about the text as a whole."""
     if step.action is not None and step.action.act is Act.REDACT:
         return (step,)
     label = _redacted(step.rule, step.verdict)
@@ -84,15 +84,12 @@ def redactions_of(step: Step) -> tuple[Step, ...]:
     return (replace(step, label=label, action=step.rule.then[label], ends=False),)
 
 
-def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
-    """One rule on its verdict. Labels that are certain count even where another part is unsure or unread.
-
-    met: whether the rule's answer can be given in the caller's shape; otherwise it answers nothing.
-    """
+def apply(rule: Rule, verdict: Verdict, *, may_answer: bool = True) -> Step:
+    """One rule on its verdict. Labels that are certain count even where another part is unsure or unread."""
     chosen: tuple[str | None, Action] | None = None
     for label in _named(rule, verdict):
         action = rule.then.get(label)
-        if action is not None and action.act is Act.ANSWER and not met:
+        if action is not None and action.act is Act.ANSWER and not may_answer:
             continue
         if action is not None and (chosen is None or action.act > chosen[1].act):
             chosen = (label, action)
@@ -110,8 +107,8 @@ def apply(rule: Rule, verdict: Verdict, *, met: bool = True) -> Step:
 
 
 def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
-    """Of the ways in which a verdict abstains, the one for which the rule does the severest; no judge is asked about
-    what is blocked anyway."""
+    """The abstention of a verdict for which the rule's action is the severest. A block counts as severer than a
+    question to the judge, which would change nothing."""
 
     def severity(kind: Abstention) -> tuple[bool, Act]:
         act = rule.otherwise[kind.value].act
@@ -121,7 +118,7 @@ def decisive(rule: Rule, verdict: Verdict) -> Abstention | None:
 
 
 def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
-    """The labels that call for something. What fills a slot is redacted whatever label the text as a whole has."""
+    """The labels that may call for an action. Slot values are redacted whatever label the text as a whole has."""
     label = _redacts_slots(rule)
     if verdict.slots and label is not None and rule.then.keys().isdisjoint(verdict.labels):
         return [label]
@@ -129,7 +126,7 @@ def _named(rule: Rule, verdict: Verdict) -> Collection[str]:
 
 
 def _redacted(rule: Rule, verdict: Verdict) -> str | None:
-    """The first label of the verdict that the rule redacts, or the one for which its slots are."""
+    """The first label of the verdict that the rule redacts, or the one that its slots belong to."""
     named = (label for label in verdict.labels if label in rule.then and rule.then[label].act is Act.REDACT)
     return next(named, _redacts_slots(rule) if verdict.slots else None)
 
@@ -148,11 +145,8 @@ def broken(classifier: str, reason: str) -> Verdict:
 _DECIDED: Final[Mapping[Act, Decided]] = {Act.ANSWER: "answer", Act.BLOCK: "block"}
 
 
-def note_decision(record: Record, decision: Decision, unmet: Mapping[str, str]) -> None:
-    """What was decided of the request. Where no rule met it, nothing.
-
-    unmet: why a label could not be given in the caller's shape, by rule.
-    """
+def note_decision(record: Record, decision: Decision, withheld: Mapping[str, str]) -> None:
+    """Notes the decision. Where no rule read the request, nothing. withheld: why a rule gave no answer, by rule."""
     if not decision.steps:
         return
     record.decision = "redact" if decision.redactions else _DECIDED.get(decision.act, "forward")
@@ -162,14 +156,14 @@ def note_decision(record: Record, decision: Decision, unmet: Mapping[str, str]) 
         for kind in (step.verdict.abstention, step.verdict.doubt)
         if kind
     ]
-    record.abstentions = ",".join([*doubts, *(f"{rule}:{reason}" for rule, reason in unmet.items())])
+    record.abstentions = ",".join([*doubts, *(f"{rule}:{reason}" for rule, reason in withheld.items())])
     note_flags(record, decision.flags)
     if decision.step is not None:
         note_step(record, decision.step)
 
 
 def note_step(record: Record, step: Step) -> None:
-    """The step that decided."""
+    """Notes the step that decided."""
     record.rule = step.rule.name
     record.label = step.label or str(decisive(step.rule, step.verdict) or "")
     record.confidence = step.verdict.scores.get(step.label or "", step.verdict.confidence)
@@ -178,17 +172,17 @@ def note_step(record: Record, step: Step) -> None:
 
 
 def note_flags(record: Record, flags: Sequence[Step]) -> None:
-    """Steps that flagged, after those that are there."""
+    """Adds steps that flagged."""
     names = [f"{step.rule.name}:{step.label}" for step in flags]
     record.flags = ",".join(filter(None, [record.flags, *names]))
 
 
 def note_redacted(record: Record, counts: Mapping[tuple[str, str], int]) -> None:
-    """How many places of each kind were replaced, those of the request and of the answer together."""
+    """Adds how many places of each kind were replaced, those of the request and of the answer together."""
     total = Counter[str]()
-    for one in filter(None, record.redacted.split(",")):
-        kind, _, told = one.partition(":")
-        total[kind] += int(told)
+    for part in filter(None, record.redacted.split(",")):
+        kind, _, number = part.partition(":")
+        total[kind] += int(number)
     for (_, kind), count in counts.items():
         total[kind] += count
     record.redacted = ",".join(f"{kind}:{count}" for kind, count in sorted(total.items()))

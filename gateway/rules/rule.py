@@ -1,7 +1,4 @@
-"""A rule as the request path uses it: compiled from settings once, then only read.
-
-Which rules a request meets.
-"""
+"""A rule as the request path uses it, compiled from settings once; and which rules a request matches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +16,7 @@ from gateway.spelling import Names
 
 
 class Act(IntEnum):
-    """What can be done, the milder first."""
+    """What a rule does, the mildest first."""
 
     FLAG = 1
     FORWARD = 2
@@ -27,13 +24,15 @@ class Act(IntEnum):
     REDACT = 4
     BLOCK = 5
     ASK = 6
-    """A judge, before anything else is decided."""
+    """Ask a judge before anything else is decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What to do for a label. text: the answer or the block's sentence; own_label: the answer is the label itself, in
-    the caller's shape; model: where to forward instead; restore: whether what is redacted is put back into the answer.
+    """What to do for a label.
+
+    text: the answer, or a block's message. own_label: the answer is the label itself, in the requested format. model:
+    where to forward instead. restore: whether redacted values are put back into the answer.
     """
 
     act: Act
@@ -46,26 +45,30 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asks:
-    """Whom a rule asks what its classifier is unsure of. model: of the gateway's file; within_s: its time; told: the
-    policy's own text as the judge's instructions; categories: what a moderation endpoint calls each label that may be
-    in doubt; reads_system: whether it is shown the system prompt."""
+    """The judge that a rule asks where its classifier is unsure.
+
+    model: of the gateway's file. within_s: its time. instructions: the policy's own text. categories: what a moderation
+    endpoint calls each label that may be in doubt. reads_system: whether it gets the system prompt.
+    """
 
     model: str
     within_s: float
-    told: str
+    instructions: str
     categories: Mapping[str, tuple[str, ...]]
     reads_system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `models` empty: every model. `otherwise` maps each abstention to what is done then; names: all labels
-    that its classifier can name, and the rule's other words for them; template: which part of each text it reads;
-    slots: of its policy, read in those languages; redacts: the kinds of passages and the slots that it replaces; terms:
-    under which it answers, if it has a contract; unusual: what of its reading and answering is not as usual, as the
-    contract's scope has it; notice_s: of that contract's audits; ask_again: the share of its calls
-    that the model is asked twice; retrains: whether texts of its calls are kept to train on; asks: its judge, if it has
-    one; safety: what it promises of that judge's verdicts."""
+    """One rule.
+
+    models: empty for every model. otherwise: what is done for each abstention. names: all labels that its classifier
+    can name, with the rule's aliases. template: which part of each text it reads. slots: of its policy, read in those
+    languages. redacts: the kinds of passages and the slots that it replaces. terms: of its contract, if it has one.
+    unusual: settings other than the defaults that belong to the contract's scope. notice_s: of that contract's audits.
+    ask_again: the share of its calls that the model is asked twice. retrains: whether texts of its calls are kept to
+    train on. asks: its judge, if it has one. safety: the terms of its safety contract.
+    """
 
     name: str
     classifier: str
@@ -94,7 +97,7 @@ class Rule:
     def reading(
         self, texts: tuple[str, ...], *, incomplete: bool, system: str = "", alone: frozenset[str] = frozenset()
     ) -> Reading:
-        """What its classifier is to read. system: the prompt that the texts were written under; alone: texts of it."""
+        """What its classifier reads. system: the prompt above the texts; alone: the texts that are a part of it."""
         return Reading(
             classifier=self.classifier,
             texts=texts,

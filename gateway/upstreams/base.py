@@ -15,9 +15,8 @@ from gateway.ledger.record import Record
 
 @dataclass(slots=True, kw_only=True)
 class UpstreamCall:
-    """A call to forward. body: the client's JSON with the upstream's model name in it; headers: the few of the
-    client's that may travel (never its Authorization).
-    """
+    """A call to forward. body: the client's JSON with the upstream's model name; headers: the client's that may be sent
+    on, never its Authorization."""
 
     model: UpstreamModel
     body: bytes
@@ -98,7 +97,7 @@ class Routes:
         return self._public
 
     def known(self, model: str) -> bool:
-        """Whether the name is one of the file's, so that it may be a metric's label."""
+        """Whether the name is one of the file's, and so may be a metric's label."""
         return model in self._targets
 
     def sent_as(self, model: str) -> str:

@@ -1,4 +1,4 @@
-"""Settings → upstreams."""
+"""Builds upstreams from settings."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def build_upstreams(settings: Settings) -> Mapping[str, Upstream]:
 
 
 def echoes(settings: UpstreamSettings) -> bool:
-    """Whether calls to it are answered by an echo, and cost nobody anything."""
+    """Whether the upstream is an echo, whose calls cost nothing."""
     if isinstance(settings, EchoSettings):
         return True
     return isinstance(settings, OpenAISettings) and not settings.api_key and settings.without_key == "echo"

@@ -1,7 +1,4 @@
-"""Sends a call to its targets in order: the next one where a target fails before the first byte of an answer.
-
-An upstream that is asked again where it could not be reached or was overloaded, before any byte of an answer.
-"""
+"""Sends a call to its targets in order, with retries: another try only before the first byte of an answer."""
 
 import asyncio
 import logging
@@ -18,8 +15,10 @@ from gateway.upstreams.base import Answer, Target, Upstream, UpstreamCall
 _log = logging.getLogger(__name__)
 _KEY_REFUSED = 401
 _SILENT_S = 10.0
-"""After a line about an upstream that gave no answer, until the next."""
-_TRY_NEXT = frozenset({408, 429, 500, 502, 503, 504})
+"""Least time between two log lines on failures of one upstream."""
+_TRY_NEXT: Final = frozenset({408, 429, 500, 502, 503, 504})
+_RETRIED: Final = frozenset({502, 503, 504})
+_FIRST_WAIT_S: Final = 0.1
 
 
 class Forwarder:
@@ -36,8 +35,8 @@ class Forwarder:
     ) -> Answer:
         """The first target's answer that is no failure, or the last target's whatever it is.
 
-        Raises UpstreamFailed or UpstreamTimeout where the last target gave none, BadRequest where a target does not
-        take the request: what the client has to mend is not tried elsewhere.
+        Raises UpstreamFailed or UpstreamTimeout where the last target gave none. Raises BadRequest where a target does
+        not take the request: an error of the client's is not tried elsewhere.
         """
         for index, target in enumerate(targets[:-1]):
             self._count_fallback(index, target)
@@ -48,7 +47,7 @@ class Forwarder:
                     raise
                 _log.warning("upstream %s failed (%s); the next one is asked", target.upstream, error.code)
                 if isinstance(error, UpstreamTimeout | CallDropped):
-                    # it may have taken the call, and the request's row is about the one that is asked last
+                    # it may have taken the call, and the request's row is about the last target
                     context.untold = True
                     self._metrics.usage_missing.labels(target.upstream, "cut_off").inc()
                 continue
@@ -80,12 +79,12 @@ class Forwarder:
             answer = await upstream.send(call)
         except (UpstreamFailed, UpstreamTimeout) as error:
             self._metrics.upstream_failures.labels(target.upstream, error.code).inc()
-            self._tell(context, target, error)
+            self._log_failure(context, target, error)
             raise
         finally:
             record.provider_s = (record.provider_s or 0.0) + time.perf_counter() - started
         if answer.status == _KEY_REFUSED:
-            # the client's own key is in order, and the provider's words may hold a part of the gateway's
+            # the client's key is in order, and the provider's message may have a part of the gateway's
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
             _log.error("upstream %s refuses the gateway's API key", target.upstream)
             raise UpstreamFailed(f"upstream {target.upstream} refuses the gateway's own key")
@@ -93,8 +92,8 @@ class Forwarder:
             self._metrics.upstream_failures.labels(target.upstream, str(answer.status)).inc()
         return answer
 
-    def _tell(self, context: RequestContext, target: Target, error: ApiError) -> None:
-        """Says why there was no answer, to whoever runs the gateway; of one upstream once in some seconds."""
+    def _log_failure(self, context: RequestContext, target: Target, error: ApiError) -> None:
+        """Logs why there was no answer, once in some seconds for each upstream."""
         now = time.monotonic()
         if now < self._silent_until.get(target.upstream, 0.0):
             return
@@ -107,19 +106,17 @@ class Forwarder:
 
 
 def _why(cause: BaseException | None) -> str:
-    """The system's own words; of others the name alone, since theirs may hold what was asked, or a part of a key."""
+    """An operating system's message; of other errors the name alone, since theirs may have the prompt or a key."""
     if cause is None:
         return ""
     return f" ({type(cause).__name__}: {cause})" if isinstance(cause, OSError) else f" ({type(cause).__name__})"
 
 
-_PASSING: Final = frozenset({502, 503, 504})
-_FIRST_WAIT_S: Final = 0.1
-
-
 class Retrying:
-    """Wraps an upstream. A time-out is not tried again: the caller has waited long enough; nor is a call that may have
-    been taken, whose answer was lost on its way or never began."""
+    """Wraps an upstream, and tries again where it could not be reached or was overloaded.
+
+    A timeout is not tried again: the caller has waited long enough. Nor is a call that may have been taken.
+    """
 
     def __init__(self, inner: Upstream, retries: int) -> None:
         self.name = inner.name
@@ -137,7 +134,7 @@ class Retrying:
             except UpstreamFailed:
                 pass
             else:
-                if answer.status not in _PASSING:
+                if answer.status not in _RETRIED:
                     return answer
             await asyncio.sleep(_FIRST_WAIT_S * 2**attempt)
         return await self._inner.send(call)

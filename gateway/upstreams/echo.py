@@ -1,8 +1,7 @@
-"""The built-in upstream: answers from the request itself, in every shape a client may ask for.
+"""The built-in upstream: answers from the request itself, in every format a client may ask for.
 
-It serves demos, tests and load tests. Its text repeats the last user turn; a forced tool and a json_schema are
-filled with the smallest value that fits. All choices say the same. Tokens are counted as words and marks; costs are
-notional.
+It serves demos, tests and load tests. Its text repeats the last user turn; a forced tool and a json_schema get the
+smallest value that fits. All choices are equal. Words and marks count as tokens; costs are notional.
 """
 
 import asyncio
@@ -21,8 +20,8 @@ from gateway.upstreams.base import Answer, UpstreamCall
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _JSON: Final = [(b"content-type", b"application/json")]
-_MOST_BYTES: Final = 32 * 1024**2
-"""Of all choices of a whole answer together."""
+_MAX_BYTES: Final = 32 * 1024**2
+"""Size of all choices of a whole answer together."""
 _SMALLEST: Final[Mapping[str, Any]] = {
     "string": "echo",
     "integer": 0,
@@ -60,23 +59,23 @@ class EchoUpstream:
             return Answer(status=200, headers=[], chunks=self._stream(request, message, indexes, usage))
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
-        said = msgspec.Raw(msgspec.json.encode(message))
-        if len(said) * len(indexes) > _MOST_BYTES:
-            raise BadRequest(f"the answer would be over {_MOST_BYTES} bytes")
-        choice = {"message": said, "logprobs": None, "finish_reason": _finish(message)}
+        encoded = msgspec.Raw(msgspec.json.encode(message))
+        if len(encoded) * len(indexes) > _MAX_BYTES:
+            raise BadRequest(f"the answer would be over {_MAX_BYTES} bytes")
+        choice = {"message": encoded, "logprobs": None, "finish_reason": _finish(message)}
         choices = [{"index": index, **choice} for index in indexes]
         body = {**_frame(request, "chat.completion"), "choices": choices, "usage": usage}
         return Answer(status=200, headers=_JSON, body=msgspec.json.encode(body))
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to close."""
 
     async def _stream(
         self, request: dict[str, Any], message: dict[str, Any], indexes: range, usage: dict[str, int]
     ) -> AsyncIterator[bytes]:
         frame = _frame(request, "chat.completion.chunk")
-        asked = bool((request.get("stream_options") or {}).get("include_usage"))
-        extra: dict[str, Any] = {"usage": None} if asked else {}
+        ask_usage = bool((request.get("stream_options") or {}).get("include_usage"))
+        extra: dict[str, Any] = {"usage": None} if ask_usage else {}
         pieces = _pieces(message)
         for place, delta in enumerate([{"role": "assistant", "content": ""}, *pieces, {}]):
             if self._delay_s and place:
@@ -85,7 +84,7 @@ class EchoUpstream:
             for index in indexes:
                 choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
                 yield sse.event(msgspec.json.encode({**frame, "choices": [choice], **extra}))
-        if asked:
+        if ask_usage:
             yield sse.event(msgspec.json.encode({**frame, "choices": [], "usage": usage}))
         yield sse.DONE
 
@@ -109,11 +108,11 @@ def _message(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(request: dict[str, Any]) -> str:
-    wanted = request.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        schema = (wanted.get("json_schema") or {}).get("schema") or {}
+    requested = request.get("response_format") or {}
+    if requested.get("type") == "json_schema":
+        schema = (requested.get("json_schema") or {}).get("schema") or {}
         return msgspec.json.encode(smallest(schema)).decode()
-    if wanted.get("type") == "json_object":
+    if requested.get("type") == "json_object":
         return msgspec.json.encode({"echo": _last_user_text(request)}).decode()
     return f"echo: {_last_user_text(request)}"
 
@@ -130,36 +129,38 @@ def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def smallest(schema: dict[str, Any]) -> Any:
-    """The smallest value that fits a JSON schema of the kind structured outputs use. Raises TooLarge where that takes
-    more than a schema of use has."""
+    """The smallest value that fits a JSON schema of the kind structured outputs use.
+
+    Raises TooLarge where the schema would be read more often than a schema of use.
+    """
     return _smallest(schema, SchemaReader(schema))
 
 
-def _smallest(schema: dict[str, Any], looked: SchemaReader) -> Any:
-    looked.place(schema)
+def _smallest(schema: dict[str, Any], reader: SchemaReader) -> Any:
+    reader.count_place(schema)
     if "$ref" in schema:
-        target: Any = looked.referred(schema["$ref"])
-        return _smallest({} if target is None else target, looked)
+        target: Any = reader.target(schema["$ref"])
+        return _smallest({} if target is None else target, reader)
     if "const" in schema:
-        return _listed(schema["const"], looked)
+        return _listed(schema["const"], reader)
     if schema.get("enum"):
-        return _listed(schema["enum"][0], looked)
+        return _listed(schema["enum"][0], reader)
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
-            return _smallest(schema[key][0], looked)
+            return _smallest(schema[key][0], reader)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties") or {}
         names = [name for name in schema.get("required", properties) if name in properties]
-        looked.words(names, 1)
-        return {name: _smallest(properties[name], looked) for name in names}
+        reader.count_words(names, 1)
+        return {name: _smallest(properties[name], reader) for name in names}
     return _SMALLEST.get(kind)
 
 
-def _listed(value: Any, looked: SchemaReader) -> Any:
-    """A value as it is listed; each time that it is said counts, for one long text may stand behind many places."""
-    looked.words([msgspec.json.encode(value).decode()], 1)
+def _listed(value: Any, reader: SchemaReader) -> Any:
+    """A listed value. Each use counts, because one long text may be the value of many places."""
+    reader.count_words([msgspec.json.encode(value).decode()], 1)
     return value
 
 

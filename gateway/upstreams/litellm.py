@@ -1,4 +1,4 @@
-"""Any provider that litellm reaches. The only file that imports litellm, and only when a call is made."""
+"""Upstreams that litellm calls. The only file that imports litellm, and only when a call is made."""
 
 import asyncio
 import inspect
@@ -15,44 +15,13 @@ from gateway.errors import BadRequest, CallDropped, ErrorAnswer, ErrorBody, Upst
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
 
-_OPENAI_FIELDS: Final = frozenset(
-    {
-        "model",
-        "messages",
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "modalities",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-    }
-)
+_OPENAI_FIELDS: Final = frozenset({
+    "model", "messages", "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_tokens", "modalities", "n", "parallel_tool_calls", "prediction",
+    "presence_penalty", "prompt_cache_key", "prompt_cache_retention", "reasoning_effort", "response_format",
+    "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature",
+    "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+})  # fmt: skip
 _OPERATORS: Final = frozenset({"api_base", "api_key", "custom_llm_provider", "extra_body", "metadata", "headers"})
 _ERRORS: Final = range(400, 600)
 _REFUSALS: Final = frozenset(range(400, 500)) - {408}
@@ -61,13 +30,13 @@ _LACKING: Final = "litellm is not installed; pip install 'offramp[providers]'"
 
 
 def lacking() -> str:
-    """What must be installed for these upstreams, and how; empty where it is there. Imports nothing."""
+    """What is missing for these upstreams and how to install it; empty if nothing is. Imports nothing."""
     return "" if find_spec("litellm") else _LACKING
 
 
 def load() -> Any:
     """The litellm module. Raises UpstreamFailed naming the extra where it is not installed."""
-    # its price table is the one that came with it; it would be fetched from the network on import otherwise
+    # use the price table that came with it; otherwise it is fetched from the network on import
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
         import litellm
@@ -75,13 +44,13 @@ def load() -> Any:
         raise UpstreamFailed(_LACKING) from error
     litellm.telemetry = False
     litellm.suppress_debug_info = True
-    # it tells of each call twice
+    # it logs each call twice
     logging.getLogger("LiteLLM").setLevel(logging.WARNING)
     return litellm
 
 
 class LiteLLMUpstream:
-    """One provider of litellm's. drop_params: whether what a provider does not take is left out; else it is refused."""
+    """One provider of litellm's. drop_params: whether fields that it does not take are left out, not refused."""
 
     notional = False
     ask_usage = True
@@ -106,7 +75,7 @@ class LiteLLMUpstream:
 
     async def send(self, call: UpstreamCall) -> Answer:
         if self._litellm is None:
-            # importing it takes seconds, in which all else goes on
+            # importing takes seconds, and must not block the event loop
             self._litellm = await asyncio.to_thread(load)
         litellm = self._litellm
         request = _decoded(call.body)
@@ -133,7 +102,7 @@ class LiteLLMUpstream:
         return Answer(status=200, headers=_JSON, body=answer.model_dump_json().encode())
 
     async def close(self) -> None:
-        """litellm keeps its own clients."""
+        """Nothing to close: litellm keeps its own clients."""
 
     async def _stream(self, stream: Any) -> Answer:
         chunks = self._chunks(stream)
@@ -142,7 +111,7 @@ class LiteLLMUpstream:
         except BaseException as error:
             await chunks.aclose()
             if isinstance(error, UpstreamFailed) and not _is_refusal(error.__cause__):
-                # it had begun, and nobody tells what it cost
+                # it had begun, and its cost is not known
                 raise CallDropped(error.message) from error.__cause__
             raise
         return Answer(status=200, headers=[], chunks=_after(opening, chunks))
@@ -160,7 +129,7 @@ class LiteLLMUpstream:
                 await close()
 
     async def _opening(self, stream: Any, chunks: AsyncIterator[Any]) -> Sequence[Any]:
-        """The chunks up to the first that says something: until it has come, another upstream may still be asked."""
+        """The chunks up to the first with content: until it has come, another upstream may still be asked."""
         opening: list[Any] = []
         async for chunk in chunks:
             opening.append(chunk)
@@ -173,7 +142,7 @@ class LiteLLMUpstream:
 
 
 async def _after(opening: Sequence[Any], chunks: AsyncGenerator[Any, None]) -> AsyncIterator[bytes]:
-    """All of a stream's chunks as events, and the one that ends it."""
+    """A stream's chunks as events, and the one that ends it."""
     async with aclosing(chunks):
         for chunk in opening:
             yield _event(chunk)
@@ -190,16 +159,16 @@ def _decoded(body: bytes) -> dict[str, Any]:
     try:
         request: dict[str, Any] = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        # a number without bounds, say, in a field that nothing else here reads
+        # for example a huge number in a field that the gateway does not read
         raise BadRequest(f"the body cannot be read by this upstream: {error}") from error
     return request
 
 
 def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's fields as litellm's arguments: OpenAI's own as they are, fields of nobody's in the provider's body.
+    """A client's fields as litellm's arguments: OpenAI's as they are, unknown ones in the provider's body.
 
-    litellm takes addresses, keys and headers as arguments, too. Those are the operator's alone: a client that names
-    one is refused with BadRequest.
+    litellm also takes addresses, keys and headers as arguments. Only the operator may set those: a client that names
+    one gets BadRequest.
     """
     arguments = {key: value for key, value in request.items() if key in _OPENAI_FIELDS}
     unknown = {key: value for key, value in request.items() if key not in _OPENAI_FIELDS}
@@ -210,7 +179,7 @@ def _sorted(request: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str,
 
 
 def _is_refusal(error: BaseException | None) -> bool:
-    """Whether a provider did not take a call; of some, litellm asks for the answer only as its stream is read."""
+    """Whether a provider did not take a call; litellm asks some providers only as the stream is read."""
     status = getattr(getattr(error, "original_exception", None) or error, "status_code", None)
     return isinstance(status, int) and status in _REFUSALS
 

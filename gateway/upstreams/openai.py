@@ -18,14 +18,14 @@ from gateway.errors import AnswerLost, AnswerStalled, ApiError, CallDropped, Ups
 from gateway.upstreams.base import Answer, UpstreamCall
 from gateway.upstreams.stream import Received
 
-_SEEN_BY_CLIENTS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
-_SEEN_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
-_THE_OPERATORS: Final = frozenset({b"openai-organization", b"openai-project"})
+_CLIENT_HEADERS: Final = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
+_CLIENT_PREFIXES: Final = (b"x-ratelimit-", b"openai-")
+_OPERATOR_HEADERS: Final = frozenset({b"openai-organization", b"openai-project"})
 _NEVER_SENT: Final = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError)
-"""No connection; ValueError: an address or a header that cannot be."""
+"""Errors without a connection; ValueError: an invalid address or header."""
 _STATUSES: Final = range(200, 600)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""No header that is sent on may hold these."""
+"""Not allowed in a header that is sent on."""
 
 _Protocols = WeakSet[asyncio.Protocol]
 
@@ -33,9 +33,8 @@ _Protocols = WeakSet[asyncio.Protocol]
 class OpenAIUpstream:
     """One base URL with its own connection pool. The pool opens on the first call, inside the running loop.
 
-    A connection that is closed before it had the whole call, or without an answer so soon after it, took none:
-    stale_s, where it was kept from an earlier call, and most often the upstream was just closing it, as far away as it
-    may be; at_once_s, where it is new.
+    A connection that closes before it had the whole call, or soon after it without an answer, has not taken the call.
+    stale_s: how soon for a kept connection, which the upstream was most often just closing. at_once_s: for a new one.
     """
 
     notional = False
@@ -61,9 +60,9 @@ class OpenAIUpstream:
         self._stale_s = stale_s
         self._at_once_s = at_once_s
         self._timeout_s = timeout_s
-        # connect: the look-up of the name, too
+        # connect includes the name look-up
         self._client_timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s, sock_read=timeout_s)
-        # all that aiohttp would add by itself stands here, which spares it the work on every call
+        # every header that aiohttp would add by itself, which saves the work on every call
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "*/*",
@@ -89,20 +88,20 @@ class OpenAIUpstream:
         if response.status not in _STATUSES:
             response.close()
             raise UpstreamFailed(f"upstream {self.name} answered with the status {response.status}, which is none")
-        seen = _seen_by_clients(response)
+        client_headers = _client_headers(response)
         if call.stream and response.status == 200 and response.content_type == "text/event-stream":
-            return Answer(status=200, headers=seen, chunks=self._chunks(response))
-        return Answer(status=response.status, headers=seen, body=await self._body(response))
+            return Answer(status=200, headers=client_headers, chunks=self._chunks(response))
+        return Answer(status=response.status, headers=client_headers, body=await self._body(response))
 
     def _failure(self, error: Exception, sending: "_Sending") -> ApiError:
-        """What an error before the answer's first byte says of whether the call was taken."""
+        """The error to raise, by whether the call may have been taken before the answer's first byte."""
         if isinstance(error, _NEVER_SENT):
             return UpstreamFailed(f"upstream {self.name} could not be reached")
         if isinstance(error, TimeoutError):
             return UpstreamTimeout(f"upstream {self.name} did not answer in time")
         unreadable = isinstance(error, aiohttp.ClientResponseError)
         why = "sent an answer that cannot be read" if unreadable else "closed the connection without an answer"
-        # whoever answers anything was not closing the connection
+        # an upstream that answers anything was not closing the connection
         soon_s = self._stale_s if sending.kept and not unreadable else self._at_once_s
         return (UpstreamFailed if sending.after_s() < soon_s else CallDropped)(f"upstream {self.name} {why}")
 
@@ -139,7 +138,7 @@ class OpenAIUpstream:
                     size += len(part)
                 response.close()
         except TimeoutError as error:
-            # what refuses a call has not taken it
+            # an upstream that refuses a call has not taken it
             stalled = AnswerStalled if response.ok else UpstreamTimeout
             raise stalled(f"upstream {self.name} did not finish its answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -170,8 +169,10 @@ class OpenAIUpstream:
 
 
 class _Sending(aiohttp.BytesPayload):
-    """A call's body on its way. kept: its connection was opened for an earlier call, as written_to says, which keeps
-    whose connections bodies were written to. aiohttp's traces tell it as well, for some 14 µs of every call."""
+    """A call's body on its way. written_to: connections that bodies were written to before.
+
+    kept: whether its connection was opened for an earlier call. aiohttp's traces know it too, for 14 µs a call.
+    """
 
     def __init__(self, body: bytes, written_to: _Protocols) -> None:
         super().__init__(body)
@@ -188,18 +189,18 @@ class _Sending(aiohttp.BytesPayload):
         self._sent = time.perf_counter()
 
     def after_s(self) -> float:
-        """Since all of it was sent; less than nothing before."""
+        """Seconds since all of it was sent; negative before."""
         return -1.0 if self._sent is None else time.perf_counter() - self._sent
 
 
-def _seen_by_clients(response: aiohttp.ClientResponse) -> Headers:
-    seen: Headers = []
+def _client_headers(response: aiohttp.ClientResponse) -> Headers:
+    headers: Headers = []
     for key, value in response.raw_headers:
         name = key.lower()
         if name == b"x-request-id":
             name = b"x-upstream-request-id"
-        elif name not in _SEEN_BY_CLIENTS and (not name.startswith(_SEEN_PREFIXES) or name in _THE_OPERATORS):
+        elif name not in _CLIENT_HEADERS and (not name.startswith(_CLIENT_PREFIXES) or name in _OPERATOR_HEADERS):
             continue
         if not _CONTROL.search(value):
-            seen.append((name, value))
-    return seen
+            headers.append((name, value))
+    return headers

@@ -37,7 +37,7 @@ from gateway.http.auth import Auth
 from gateway.http.chat import ChatEndpoint
 from gateway.http.request_id import RequestId
 from gateway.judge.judge import Judge
-from gateway.judge.resolve import Bounds
+from gateway.judge.resolve import SafetyAudits
 from gateway.ledger.call_log import CallLog
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.prices import Price, PriceTable
@@ -391,7 +391,7 @@ def wire(
             metrics=metrics,
             audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-            bounds=Bounds(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
+            bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
             classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )

@@ -10,12 +10,12 @@ from classifiers.verdict import SlotValue
 from gateway.answers.build import LocalAnswer, build
 from gateway.answers.format import (
     AnyObject,
-    JsonSchema,
+    FunctionCall,
     PlainWord,
     Prediction,
     RequestedFormat,
+    SchemaObject,
     SlotFilling,
-    ToolCall,
     Unsupported,
     UnsupportedReason,
 )
@@ -37,8 +37,8 @@ def made(wanted: RequestedFormat, told: Prediction = TOLD) -> LocalAnswer:
 def test_each_shape() -> None:
     assert made(RequestedFormat(shape=PlainWord())) == LocalAnswer(content="Fees", label="Fees")
     assert json.loads(made(RequestedFormat(shape=AnyObject())).content) == {"label": "Fees"}
-    assert json.loads(made(RequestedFormat(shape=JsonSchema(SCHEMA))).content) == {"label": "Fees"}
-    call = ToolCall("classify", SCHEMA, legacy=False, named=True)
+    assert json.loads(made(RequestedFormat(shape=SchemaObject(SCHEMA))).content) == {"label": "Fees"}
+    call = FunctionCall("classify", SCHEMA, legacy=False, named=True)
     assert made(RequestedFormat(shape=call)) == LocalAnswer(content='{"label":"Fees"}', label="Fees", call=call)
 
 
@@ -46,7 +46,7 @@ def test_each_shape() -> None:
     ("wanted", "told", "expected"),
     [
         (RequestedFormat(shape=PlainWord(), stop=("ee",)), TOLD, UnsupportedReason.STOP),
-        (RequestedFormat(shape=JsonSchema(SCHEMA), most_tokens=3), TOLD, UnsupportedReason.LENGTH),
+        (RequestedFormat(shape=SchemaObject(SCHEMA), max_tokens=3), TOLD, UnsupportedReason.LENGTH),
         (
             RequestedFormat(shape=PlainWord()),
             Prediction(labels=(), names=Names(("fees",)), confidence=0.9, scores={}),
@@ -70,15 +70,15 @@ def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
     found = build(RequestedFormat(shape=PlainWord()), TOLD, told)
     assert isinstance(found, Unsupported)
     assert found.reason == UnsupportedReason.AMBIGUOUS
-    assert isinstance(build(RequestedFormat(shape=JsonSchema(SCHEMA)), TOLD, told), LocalAnswer)
+    assert isinstance(build(RequestedFormat(shape=SchemaObject(SCHEMA)), TOLD, told), LocalAnswer)
 
 
 def test_a_word_fits_one_token() -> None:
-    assert made(RequestedFormat(shape=PlainWord(), most_tokens=1)).content == "Fees"
+    assert made(RequestedFormat(shape=PlainWord(), max_tokens=1)).content == "Fees"
 
 
-@pytest.mark.parametrize("shape", [PlainWord(), JsonSchema(SCHEMA)])
-def test_logprobs_are_calibrated_scores(shape: PlainWord | JsonSchema) -> None:
+@pytest.mark.parametrize("shape", [PlainWord(), SchemaObject(SCHEMA)])
+def test_logprobs_are_calibrated_scores(shape: PlainWord | SchemaObject) -> None:
     answer = made(RequestedFormat(shape=shape, alternatives=2))
     assert answer.logprobs is not None
     tokens = answer.logprobs.content or []
@@ -108,12 +108,12 @@ def test_alternatives_among_thousands_of_values_are_found_at_once() -> None:
     told = replace(TOLD, labels=labels[:1], names=Names(labels), scores=dict.fromkeys(labels, 0.005))
     schema = {**SCHEMA, "properties": {"label": {"enum": [*labels[:1], *(f"value {one}" for one in range(5000))]}}}
     started = time.process_time()
-    assert made(RequestedFormat(shape=JsonSchema(schema), alternatives=20), told).label == "label 0"
+    assert made(RequestedFormat(shape=SchemaObject(schema), alternatives=20), told).label == "label 0"
     assert time.process_time() - started < 3
 
 
-def of(label: object, **more: object) -> JsonSchema:
-    return JsonSchema({"type": "object", "properties": {"label": label}, "required": ["label"], **more})
+def of(label: object, **more: object) -> SchemaObject:
+    return SchemaObject({"type": "object", "properties": {"label": label}, "required": ["label"], **more})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def of(label: object, **more: object) -> JsonSchema:
     ],
 )
 def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
-    shape: PlainWord | AnyObject | JsonSchema, text: str, expected: list[str]
+    shape: PlainWord | AnyObject | SchemaObject, text: str, expected: list[str]
 ) -> None:
     found = build(RequestedFormat(shape=shape, alternatives=20), THREE, [text])
     assert isinstance(found, LocalAnswer), found
@@ -154,7 +154,7 @@ def test_an_object_of_slots_alone_is_one_token() -> None:
         labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={}, slots={"people": found}
     )
     schema = {"type": "object", "properties": {"people": {"type": "integer"}}, "required": ["people"]}
-    answer = made(RequestedFormat(shape=JsonSchema(schema), alternatives=2), told)
+    answer = made(RequestedFormat(shape=SchemaObject(schema), alternatives=2), told)
     assert (answer.content, answer.label, answer.slot_confidence) == ('{"people":4}', None, 0.7)
     assert answer.logprobs is not None
     [token] = answer.logprobs.content or []

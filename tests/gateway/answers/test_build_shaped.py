@@ -57,7 +57,7 @@ def calling(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_function_of_slots_alone() -> None:
-    made = asked(verdict(people=4), **calling(BOOK)).made["r"]
+    made = asked(verdict(people=4), **calling(BOOK)).answers["r"]
     assert made.call is not None
     assert (made.call.name, json.loads(made.content)) == ("book_table", {"people": 4, "date": None})
     assert (made.label, made.slot_confidence) == (None, 0.7)
@@ -67,16 +67,16 @@ def test_a_function_of_slots_alone() -> None:
 def test_a_schema_of_a_label_and_slots() -> None:
     schema = {**BOOK, "properties": {**BOOK["properties"], "what": {"enum": ["Book", "Cancel"]}}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    made = asked(verdict(people=4, date="2026-11-27"), response_format=form).made["r"]
+    made = asked(verdict(people=4, date="2026-11-27"), response_format=form).answers["r"]
     assert json.loads(made.content) == {"what": "Book", "people": 4, "date": "2026-11-27"}
 
 
 def test_a_required_slot_of_which_nothing_is_said() -> None:
-    assert asked(verdict(date="2026-11-27"), **calling(BOOK)).unmet["r"].reason == "no_value"
+    assert asked(verdict(date="2026-11-27"), **calling(BOOK)).unsupported["r"].reason == "no_value"
 
 
 def test_a_slot_that_does_not_fit() -> None:
-    assert asked(verdict(people=4, date=None), **calling(BOOK)).unmet["r"].reason == "unfit_value"
+    assert asked(verdict(people=4, date=None), **calling(BOOK)).unsupported["r"].reason == "unfit_value"
 
 
 SAYS = {"book": Action(act=Act.ANSWER, text="Come at any time.")}
@@ -85,12 +85,12 @@ IN_JSON = {"response_format": {"type": "json_object"}}
 
 def test_a_rule_has_an_answer_or_none() -> None:
     both = replace(RULE, then={**RULE.then, **SAYS})
-    assert asked(verdict(people=4), both, **calling(BOOK)).unmet.keys() == {"r"}
-    assert asked(verdict(people=4), both, **calling(BOOK)).made == {}
+    assert asked(verdict(people=4), both, **calling(BOOK)).unsupported.keys() == {"r"}
+    assert asked(verdict(people=4), both, **calling(BOOK)).answers == {}
     assert asked(verdict(people=4), replace(RULE, then=SAYS)) == LocalAnswers()
 
 
 @pytest.mark.parametrize(("labels", "unmet"), [(("book",), True), (("cancel",), False), ((), False)])
 def test_a_text_counts_where_the_verdict_calls_for_it(labels: tuple[str, ...], unmet: bool) -> None:
     told = replace(verdict(), labels=labels)
-    assert bool(asked(told, replace(RULE, then=SAYS), **IN_JSON).unmet) is unmet
+    assert bool(asked(told, replace(RULE, then=SAYS), **IN_JSON).unsupported) is unmet

@@ -9,7 +9,7 @@ import pytest
 from classifiers.policy import Slot
 from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare, compare_again
-from gateway.answers.format import ToolCall
+from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
 from gateway.protocols import sse
 from gateway.spelling import Names
@@ -27,7 +27,7 @@ WORD = LocalAnswer(content="Card lost", label="Card lost")
 OBJECT = LocalAnswer(content='{"intent":"card_lost","confidence":0.9,"note":null,"kind":"intent"}', label="card_lost")
 LIST = LocalAnswer(content='{"topics":["card_lost","greeting"]}', label="card_lost")
 CALL = LocalAnswer(
-    content='{"intent":"card_lost"}', label="card_lost", call=ToolCall("route", {}, legacy=False, named=True)
+    content='{"intent":"card_lost"}', label="card_lost", call=FunctionCall("route", {}, legacy=False, named=True)
 )
 BOOKING = LocalAnswer(
     content='{"intent":"card_lost","booking":{"people":4,"date":"2026-11-26","names":["Ann","Bo"]}}',

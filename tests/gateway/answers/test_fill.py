@@ -276,14 +276,14 @@ def test_where_slots_stand_and_where_they_say_nothing() -> None:
     )
     found = said(schema, date="2026-11-27")
     assert isinstance(found, Filled)
-    assert found.slots == {("booking", "people"): "people", ("booking", "date"): "date"}
-    assert (found.label, found.confidence) == ("Card Lost", 0.8)
+    assert found.state.slots == {("booking", "people"): "people", ("booking", "date"): "date"}
+    assert (found.state.label, found.state.confidence) == ("Card Lost", 0.8)
 
 
 def test_a_slot_named_as_a_field_of_labels_is_none() -> None:
     found = said(obj(seating=ENUM), seating="outside")
     assert isinstance(found, Filled)
-    assert (found.values, dict(found.slots)) == ({"seating": "Card Lost"}, {})
+    assert (found.values, dict(found.state.slots)) == ({"seating": "Card Lost"}, {})
 
 
 @pytest.mark.parametrize("beside", [{}, obj(intent=ENUM)])

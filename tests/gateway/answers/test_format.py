@@ -6,10 +6,10 @@ import pytest
 
 from gateway.answers.format import (
     AnyObject,
-    JsonSchema,
+    FunctionCall,
     PlainWord,
     RequestedFormat,
-    ToolCall,
+    SchemaObject,
     Unsupported,
     UnsupportedReason,
     requested_format,
@@ -33,17 +33,17 @@ def asked(**fields: Any) -> RequestedFormat | Unsupported:
         ({"response_format": {"type": "json_object"}}, AnyObject()),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
-            JsonSchema(SCHEMA),
+            SchemaObject(SCHEMA),
         ),
         (
             {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "classify"}}},
-            ToolCall("classify", SCHEMA, legacy=False, named=True),
+            FunctionCall("classify", SCHEMA, legacy=False, named=True),
         ),
-        ({"tools": [TOOL], "tool_choice": "required"}, ToolCall("classify", SCHEMA, legacy=False, named=False)),
+        ({"tools": [TOOL], "tool_choice": "required"}, FunctionCall("classify", SCHEMA, legacy=False, named=False)),
         ({"tools": [TOOL], "tool_choice": "none"}, PlainWord()),
         (
             {"functions": [TOOL["function"]], "function_call": {"name": "classify"}},
-            ToolCall("classify", SCHEMA, legacy=True, named=True),
+            FunctionCall("classify", SCHEMA, legacy=True, named=True),
         ),
     ],
 )
@@ -87,6 +87,6 @@ def test_shapes_that_cannot_be_met(fields: dict[str, Any], expected: Unsupported
 
 def test_bounds_and_alternatives() -> None:
     found = asked(stop="\n", max_tokens=10, max_completion_tokens=5, logprobs=True, top_logprobs=3)
-    assert found == RequestedFormat(shape=PlainWord(), stop=("\n",), most_tokens=5, alternatives=3)
+    assert found == RequestedFormat(shape=PlainWord(), stop=("\n",), max_tokens=5, alternatives=3)
     assert asked(stop=["a", "b"], logprobs=True) == RequestedFormat(shape=PlainWord(), stop=("a", "b"), alternatives=0)
     assert asked(top_logprobs=3) == RequestedFormat(shape=PlainWord())

@@ -50,13 +50,13 @@ def test_each_value_has_one_placeholder_numbered_by_its_first_place() -> None:
 def test_what_separators_tell_apart_has_placeholders_of_its_own() -> None:
     given = Placeholders()
     for kind, *values in (("date_of_birth", "1.12.1990", "11.2.1990"), ("amount", "1.5", "15")):
-        names = [given.of(kind, value, restore=True) for value in values]
+        names = [given.placeholder(kind, value, restore=True) for value in values]
         assert [given.values[name] for name in names] == values
 
 
 def test_secrets_that_differ_only_in_case_are_two() -> None:
     given = Placeholders()
-    assert [given.of("secret", value) for value in ("Hunter2xyz", "hunter2XYZ", "Hunter2xyz")] == [
+    assert [given.placeholder("secret", value) for value in ("Hunter2xyz", "hunter2XYZ", "Hunter2xyz")] == [
         "[SECRET_1]",
         "[SECRET_2]",
         "[SECRET_1]",
@@ -65,7 +65,7 @@ def test_secrets_that_differ_only_in_case_are_two() -> None:
 
 def test_slots_may_have_names_of_any_form() -> None:
     given = Placeholders()
-    assert given.of("old-address2", "14 Elm Street", restore=True) == "[OLD_ADDRESS2_1]"
+    assert given.placeholder("old-address2", "14 Elm Street", restore=True) == "[OLD_ADDRESS2_1]"
     text = "[OLD_ADDRESS2_1]!"
     assert replace_spans(text, restoring(text, given.values)) == "14 Elm Street!"
 
@@ -75,8 +75,8 @@ def test_placeholders_from_before_are_not_given_again() -> None:
     # what follows the value speaks of it: the turn after
     assert redacted(f"mine is {MAIL}. You wrote to [EMAIL_1]", email=MAIL).startswith("mine is [EMAIL_1].")
     given = Placeholders()
-    given.see("[EMAIL_1] [EMAIL_3]")
-    assert [given.of("email", value) for value in "abc"] == ["[EMAIL_2]", "[EMAIL_4]", "[EMAIL_5]"]
+    given.reserve("[EMAIL_1] [EMAIL_3]")
+    assert [given.placeholder("email", value) for value in "abc"] == ["[EMAIL_2]", "[EMAIL_4]", "[EMAIL_5]"]
 
 
 def test_places_that_overlap_become_one() -> None:
@@ -214,8 +214,8 @@ def test_a_mark_of_nothing_but_an_escaped_line_end_changes_nothing() -> None:
 def test_values_are_put_back_where_that_was_asked_for() -> None:
     given = Placeholders()
     secret = 'a"b\nc'
-    given.of("secret", secret, restore=True)
-    given.of("email", MAIL)
+    given.placeholder("secret", secret, restore=True)
+    given.placeholder("email", MAIL)
     assert given.values == {"[SECRET_1]": secret}
     text = "use [SECRET_1], not [SECRET_2] or [EMAIL_1]"
     assert replace_spans(text, restoring(text, given.values)) == f"use {secret}, not [SECRET_2] or [EMAIL_1]"

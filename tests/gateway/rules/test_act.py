@@ -7,7 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.answers.build import LocalAnswer
-from gateway.answers.format import ToolCall
+from gateway.answers.format import FunctionCall
 from gateway.context import Reply
 from gateway.errors import Blocked
 from gateway.protocols.chat import Usage
@@ -109,7 +109,8 @@ async def test_a_stream_of_a_refusal() -> None:
     assert last.choices[0].finish_reason == "stop"
 
 
-CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=ToolCall("route", {}, legacy=False, named=False))
+CALLED = FunctionCall("route", {}, legacy=False, named=False)
+CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=CALLED)
 
 
 def test_each_choices_call_has_an_id_of_its_own() -> None:

@@ -266,6 +266,6 @@ def test_what_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict, ow
         for label, action in rule.then.items()
     }
     without = {label: action for label, action in rule.then.items() if action.act is not Act.ANSWER}
-    decision = decide([(replace(rule, then=own), verdict)], unmet={rule.name})
+    decision = decide([(replace(rule, then=own), verdict)], withheld={rule.name})
     assert decision.act == decide([(replace(rule, then=without), verdict)]).act
     assert decision.act is not Act.ANSWER
