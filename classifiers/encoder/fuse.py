@@ -1,12 +1,8 @@
-"""Attention as one node. Texts are encoded one at a time, so nothing is ever masked.
+"""Attention as one node of a graph. Texts are encoded one at a time, so nothing is ever masked.
 
-The optimizer leaves the three projections apart where the exporter did; one product for all three is quicker, and
-without a mask the nodes that make it go, too.
-
-Attention whose scores are biased by relative positions (MPNet's) as one node.
-
-The optimizer knows BERT's attention, where scores are only masked. Here whatever is added to the scores, bias and
-mask alike, is summed once and serves all layers that add the same; so nothing changes but the time it takes.
+`join` makes one product of the three projections that the optimizer leaves apart. `fuse` takes attention whose scores
+are biased by relative positions (MPNet's), which the optimizer does not know: the bias is summed once for all layers
+that add the same. Only the time changes.
 """
 
 from dataclasses import dataclass
@@ -26,9 +22,11 @@ def join(model: Any) -> None:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "MultiHeadAttention"]:
         parts = [_projection(made_by.get(name), made_by, tensors) for name in node.input[:_PROJECTIONS]]
-        told = {attribute.name for attribute in node.attribute}
+        attributes = {attribute.name for attribute in node.attribute}
         # a bias, earlier keys or positions in the node itself: another family, left as it is
-        known = told <= {"num_heads", "scale", "mask_filter_value"} and not any((*node.input[3:5], *node.input[6:]))
+        known = attributes <= {"num_heads", "scale", "mask_filter_value"} and not any(
+            (*node.input[3:5], *node.input[6:])
+        )
         if not known or None in parts or len({part[0] for part in parts if part}) != 1:
             continue
         whole = [part for part in parts if part]
@@ -105,10 +103,10 @@ def fuse(model: Any, heads: int) -> None:
 
     if not heads:
         return
-    graph, found = model.graph, _RelativeBias(model.graph)
+    graph, links = model.graph, _Links(model.graph)
     sums: dict[tuple[str, ...], str] = {}
     for softmax in [node for node in graph.node if node.op_type == "Softmax"]:
-        attention = _around(softmax, found)
+        attention = _around(softmax, links)
         if attention is None:
             continue
         nodes = []
@@ -129,7 +127,7 @@ def fuse(model: Any, heads: int) -> None:
                 scale=attention.scale,
             )
         )
-        replaced = found.maker[attention.output]
+        replaced = links.maker[attention.output]
         place = list(graph.node).index(replaced)
         graph.node.remove(replaced)
         for node in reversed(nodes):
@@ -138,8 +136,8 @@ def fuse(model: Any, heads: int) -> None:
         prune(graph)
 
 
-class _RelativeBias:
-    """Who makes a tensor, and which are constant."""
+class _Links:
+    """Which node makes a tensor, which read it, and which are constant."""
 
     def __init__(self, graph: Any) -> None:
         from onnx import numpy_helper
@@ -173,27 +171,27 @@ class _RelativeBias:
         return None if shape is None else str(shape.input[0])
 
 
-def _around(softmax: Any, found: _RelativeBias) -> _Attention | None:
+def _around(softmax: Any, links: _Links) -> _Attention | None:
     added: list[str] = []
     total = softmax.input[0]
-    while (node := found.made(total, "Add")) is not None:
-        scored = [name for name in node.input if found.made(name, "Div") or found.made(name, "Add")]
+    while (node := links.made(total, "Add")) is not None:
+        scored = [name for name in node.input if links.made(name, "Div") or links.made(name, "Add")]
         if not scored:
             return None
         total = scored[0]
         added += [name for name in node.input if name != total]
-    divided = found.made(total, "Div")
-    scores = divided and found.made(divided.input[0], "MatMul")
-    mixed = found.read(softmax.output[0], "MatMul")
-    turned = mixed and found.read(mixed.output[0], "Transpose")
-    joined = turned and found.read(turned.output[0], "Reshape")
-    if not (added and scores and joined) or divided.input[1] not in found.constants:
+    divided = links.made(total, "Div")
+    scores = divided and links.made(divided.input[0], "MatMul")
+    mixed = links.read(softmax.output[0], "MatMul")
+    turned = mixed and links.read(mixed.output[0], "Transpose")
+    joined = turned and links.read(turned.output[0], "Reshape")
+    if not (added and scores and joined) or divided.input[1] not in links.constants:
         return None
-    query, key = found.flat(scores.input[0], _BY_HEAD), found.flat(scores.input[1], _KEYS)
-    value = found.flat(mixed.input[1], _BY_HEAD)
+    query, key = links.flat(scores.input[0], _BY_HEAD), links.flat(scores.input[1], _KEYS)
+    value = links.flat(mixed.input[1], _BY_HEAD)
     if query is None or key is None or value is None or list(turned.attribute[0].ints) != _BY_HEAD:
         return None
-    scale = 1 / float(np.asarray(found.constants[divided.input[1]]).reshape(()))
+    scale = 1 / float(np.asarray(links.constants[divided.input[1]]).reshape(()))
     return _Attention(
         query=query, key=key, value=value, added=tuple(sorted(added)), scale=scale, output=joined.output[0]
     )

@@ -93,13 +93,46 @@ def write(ngrams: NGrams, folder: Path, *, tokenizer: Path, name: str, max_token
     ).write(folder)
 
 
-def _graph(ngrams: NGrams) -> Any:
-    """Row 0 of each table is that of a feature that is not known: it weighs nothing."""
-    from onnx import TensorProto, checker, helper, numpy_helper
+_NODES = """
+firsts = Slice input_ids begin but_last along
+seconds = Slice input_ids second end along
+raised = Add firsts one
+shifted = Mul raised base
+pairs = Add shifted seconds
+keys = Concat input_ids pairs axis=1
+rows = LabelEncoder keys
+count = Shape input_ids start=1
+token_rows = Slice rows begin count along
+small = Gather table rows
+wide = Cast small to=1
+step = Gather steps rows
+weighted = Mul wide step
+sum = ReduceSum weighted along keepdims=1
+square = Gather squares rows
+power = ReduceSum square along keepdims=1
+some_power = Max power least
+length = Sqrt some_power
+scaled = Div sum length
+scores = Add scaled bias
+lowest = ReduceMin token_rows keepdims=0
+all_known = Greater lowest none
+known = Cast all_known to=1
+unknown = Sub sure known
+less = Mul turn unknown
+along_known = Sub sure less
+along_unknown = Mul turned unknown
+as_known = Mul far along_known
+as_unknown = Mul far along_unknown
+hidden = Concat scores as_known as_unknown axis=2
+"""
+"""The graph: an output, its operator, inputs, and attributes. Type 1 is float32."""
 
+
+def _constants(ngrams: NGrams) -> dict[str, Any]:
+    """Row 0 of each table is that of a feature that is not known: it weighs nothing."""
     steps = np.maximum(np.abs(ngrams.weights).max(axis=1, keepdims=True), 1e-12) / 127
     table = np.vstack([np.zeros((1, ngrams.classes)), np.round(ngrams.weights / steps)]).astype(np.int8)
-    constants = {
+    return {
         "table": table,
         "steps": np.vstack([np.zeros((1, 1)), steps]).astype(np.float32),
         "squares": np.append(0, ngrams.rarity**2).astype(np.float32)[:, None],
@@ -118,53 +151,31 @@ def _graph(ngrams: NGrams) -> Any:
         "end": np.array([np.iinfo(np.int64).max]),
         "along": np.array([1]),
     }
-    node = helper.make_node
-    nodes = [
-        node("Slice", ["input_ids", "begin", "but_last", "along"], ["firsts"]),
-        node("Slice", ["input_ids", "second", "end", "along"], ["seconds"]),
-        node("Add", ["firsts", "one"], ["raised"]),
-        node("Mul", ["raised", "base"], ["shifted"]),
-        node("Add", ["shifted", "seconds"], ["pairs"]),
-        node("Concat", ["input_ids", "pairs"], ["keys"], axis=1),
-        node(
-            "LabelEncoder",
-            ["keys"],
-            ["rows"],
-            domain="ai.onnx.ml",
-            keys_int64s=ngrams.keys.tolist(),
-            values_int64s=list(range(1, len(ngrams.keys) + 1)),
-            default_int64=0,
-        ),
-        node("Shape", ["input_ids"], ["count"], start=1),
-        node("Slice", ["rows", "begin", "count", "along"], ["token_rows"]),
-        node("Gather", ["table", "rows"], ["small"]),
-        node("Cast", ["small"], ["wide"], to=TensorProto.FLOAT),
-        node("Gather", ["steps", "rows"], ["step"]),
-        node("Mul", ["wide", "step"], ["weighted"]),
-        node("ReduceSum", ["weighted", "along"], ["sum"], keepdims=1),
-        node("Gather", ["squares", "rows"], ["square"]),
-        node("ReduceSum", ["square", "along"], ["power"], keepdims=1),
-        node("Max", ["power", "least"], ["some_power"]),
-        node("Sqrt", ["some_power"], ["length"]),
-        node("Div", ["sum", "length"], ["scaled"]),
-        node("Add", ["scaled", "bias"], ["scores"]),
-        node("ReduceMin", ["token_rows"], ["lowest"], keepdims=0),
-        node("Greater", ["lowest", "none"], ["all_known"]),
-        node("Cast", ["all_known"], ["known"], to=TensorProto.FLOAT),
-        node("Sub", ["sure", "known"], ["unknown"]),
-        node("Mul", ["turn", "unknown"], ["less"]),
-        node("Sub", ["sure", "less"], ["along_known"]),
-        node("Mul", ["turned", "unknown"], ["along_unknown"]),
-        node("Mul", ["far", "along_known"], ["as_known"]),
-        node("Mul", ["far", "along_unknown"], ["as_unknown"]),
-        node("Concat", ["scores", "as_known", "as_unknown"], ["hidden"], axis=2),
-    ]
+
+
+def _graph(ngrams: NGrams) -> Any:
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    lookup = {
+        "domain": "ai.onnx.ml",
+        "keys_int64s": ngrams.keys.tolist(),
+        "values_int64s": list(range(1, len(ngrams.keys) + 1)),
+        "default_int64": 0,
+    }
+    nodes = []
+    for line in _NODES.strip().splitlines():
+        output, _, operator, *names = line.split()
+        inputs = [name for name in names if "=" not in name]
+        attributes = {key: int(value) for key, value in (name.split("=") for name in names if "=" in name)}
+        nodes.append(
+            helper.make_node(operator, inputs, [output], **(lookup if operator == "LabelEncoder" else attributes))
+        )
     graph = helper.make_graph(
         nodes,
         "ngrams",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "tokens"])],
         [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [1, 1, ngrams.classes + 2])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in _constants(ngrams).items()],
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="offramp")

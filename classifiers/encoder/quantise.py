@@ -52,11 +52,11 @@ def quantise(model: Any, path: Path, windows: Sequence[Sequence[int]]) -> None:
 def _products(model: Any) -> dict[str, list[Any]]:
     """Nodes that multiply by a matrix of weights, by the tensor they read."""
     weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    found: dict[str, list[Any]] = defaultdict(list)
+    products: dict[str, list[Any]] = defaultdict(list)
     for node in model.graph.node:
         if node.op_type in {"MatMul", "Attention"} and node.input[1] in weights:
-            found[node.input[0]].append(node)
-    return found
+            products[node.input[0]].append(node)
+    return products
 
 
 def _largest(model: Any, windows: Sequence[Sequence[int]]) -> dict[str, Floats]:

@@ -1,8 +1,6 @@
-"""The encoder as the rest uses it: windows of token ids → unit vectors.
+"""A prepared encoder: windows of token ids → unit vectors, by an ONNX graph.
 
-encoder.json: what a prepared encoder is, and vectors by which a processor is checked.
-
-Run an encoder's ONNX graph: token ids in, one pooled vector of length 1 out.
+encoder.json describes it, with vectors by which a processor is checked.
 """
 
 import json
@@ -26,7 +24,7 @@ MODEL, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "encoder.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What stands in a prepared encoder's folder beside the graph and the tokenizer.
+    """What encoder.json says of the graph and the tokenizer in its folder.
 
     source: where it came from; sha256: of each file in the folder.
     max_tokens: the longest window, special tokens included.
@@ -73,7 +71,7 @@ class Description:
 
     @property
     def id(self) -> EncoderId:
-        """By this an encoder is told from others."""
+        """What tells an encoder from others."""
         return EncoderId(
             source=self.source, sha256=self.sha256[MODEL], tokenizer=self.sha256[TOKENIZER], pooling=self.pooling
         )
@@ -154,8 +152,8 @@ class Graph:
             "token_type_ids": np.zeros(shape, np.int64),
         }
         feed = {name: values[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
-        found: list[Floats] = self._session.run(list(names), feed)
-        return found
+        outputs: list[Floats] = self._session.run(list(names), feed)
+        return outputs
 
 
 PARITY = 0.97
@@ -294,7 +292,7 @@ def embed(
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
     for start in range(0, len(texts), _CHUNK):
         part = texts[start : start + _CHUNK]
-        # a token is rarely longer than a word: what lies far past the window is not even looked at
+        # a token is rarely longer than a word: what lies far past the window is not even read
         cut = [normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in part]
         windows = [encoder.tokenize(text)[:room] for text in cut]
         if beside is not None:
@@ -315,8 +313,8 @@ def _tokens(folder: Path, description: Description) -> Tokens:
 
 def _check_file(path: Path, wanted: str) -> None:
     try:
-        found = sha256_of(path)
+        digest = sha256_of(path)
     except OSError as error:
         raise EncoderError(f"{path} cannot be read ({error.strerror}); prepare the encoder again") from error
-    if found != wanted:
+    if digest != wanted:
         raise EncoderError(f"{path} has been changed since it was prepared; delete {path.parent} to prepare again")

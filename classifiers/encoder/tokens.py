@@ -12,7 +12,7 @@ from classifiers.errors import EncoderError
 from classifiers.text.normalise import normalise
 
 LONGEST_CHARS_A_TOKEN = 24
-"""What lies further on than so many characters for each token is not looked at."""
+"""What lies further on than so many characters for each token is not read."""
 _UNKNOWN = ("[UNK]", "<unk>")
 _ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>")
 
@@ -80,8 +80,8 @@ class Tokens:
         One character that the vocabulary lacks would turn the whole word around it into one unknown token,
         and so hide it. Such characters are left out: symbols part words, letters do not.
         """
-        found: list[int] = self._encode(text)[0].ids
-        return found
+        ids: list[int] = self._encode(text)[0].ids
+        return ids
 
     def words(self, text: str) -> Words:
         """The same ids, word by word, with their places in the text."""

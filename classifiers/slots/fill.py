@@ -1,8 +1,6 @@
-"""Words and their tags' logits → what a text fills in, as values; and what a verdict says of it. Pure.
+"""What a text fills in: values of slots from its words and their tags' logits, and what a verdict says of them. Pure.
 
-A sentence whose slots are marked: `a table at [7 pm](time)`. Pure.
-
-What of a policy's slots does not fit together. Pure.
+Also sentences whose slots are marked (`a table at [7 pm](time)`), and mistakes in the slots of a policy.
 """
 
 import re
@@ -26,7 +24,7 @@ from classifiers.verdict import Abstention, SlotValue, Verdict
 _MARK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 _WORD = re.compile(rf"(?:{_MARK.pattern}|\S)+")
 _SHOWN = 20
-"""Characters on either side of what is wrong."""
+"""Characters on either side of a mistake that a message shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +42,7 @@ class Marked:
 def parse(sentence: str, slots: Sequence[str]) -> Marked:
     """`[7 pm](time)` → a mark where `time` is a slot, in whatever case.
 
-    Raises ValueError naming a mark without a value or without a slot, or that is none for want of a bracket or for a
-    blank between.
+    Raises ValueError naming a mark that has no value or no slot, lacks a bracket, or has a blank between its brackets.
     """
     names = {name.casefold(): name for name in slots}
     text, marks, done = "", [], 0
@@ -69,7 +66,7 @@ def parse(sentence: str, slots: Sequence[str]) -> Marked:
 
 
 def words(sentence: str) -> list[str]:
-    """Its words; what stands within a mark is not parted."""
+    """The words of a sentence; a mark is a part of one word."""
     return [match[0] for match in _WORD.finditer(sentence)]
 
 
@@ -88,7 +85,7 @@ Path = tuple[str | int, ...]
 
 
 def slot_problems(policy: Policy) -> Iterator[tuple[Path, str]]:
-    """(where in the policy, what is wrong there)."""
+    """Mistakes in a policy's slots: the path to each in the policy, and a message."""
     if policy.kind == "slots" and not policy.slots:
         yield ("slots",), "a policy of kind slots needs slots:"
     if policy.slots and policy.kind not in {"slots", "intent"}:
@@ -151,26 +148,25 @@ def with_slots(
 ) -> Verdict:
     """The verdict with what the texts fill in.
 
-    Where it names a label, only that label's slots are looked for, and required ones among them that nothing fills, or
-    only words that have no value, make it unsure. A text that is none of the labels fills nothing in. every: all slots
-    are looked for all the same.
+    A verdict that names a label has only that label's slots. It becomes unsure where required ones lack a value. A text
+    of none of the labels fills nothing in. every: find all slots, whatever the label.
     """
     policy, tagger = model.policy, model.tagger
-    names = tuple(policy.slots) if every else _sought(policy, verdict.labels)
+    names = tuple(policy.slots) if every else _wanted(policy, verdict.labels)
     if tagger is None or not names:
         return verdict
     allowed = np.array([name in names for name in tagger.slots], bool)
-    found = tuple(
-        _value(policy, tagger.slots[run.slot], run, one, now=now, index=index)
-        for index, one in enumerate(tagged)
-        for run in tags.runs(np.float32(tagger.scale) * one.logits, allowed)
+    values = tuple(
+        _value(policy, tagger.slots[run.slot], run, text, now=now, index=index)
+        for index, text in enumerate(tagged)
+        for run in tags.runs(np.float32(tagger.scale) * text.logits, allowed)
     )
-    filled = {value.slot for value in found if value.value is not None}
+    filled = {value.slot for value in values if value.value is not None}
     needed = {slot for label in verdict.labels if label in policy.labels for slot in _required(policy, label)}
     missing = tuple(name for name in policy.slots if name in needed and name not in filled)
-    verdict = replace(verdict, slots=found, missing=missing)
+    verdict = replace(verdict, slots=values, missing=missing)
     if missing and verdict.abstention is None:
-        return replace(verdict, abstention=Abstention.UNSURE, reason=_reason(missing, {value.slot for value in found}))
+        return replace(verdict, abstention=Abstention.UNSURE, reason=_reason(missing, {value.slot for value in values}))
     return verdict
 
 
@@ -190,11 +186,11 @@ def _value(policy: Policy, name: str, run: Run, tagged: Tagged, *, now: datetime
     )
 
 
-def _reason(missing: Sequence[str], found: AbstractSet[str]) -> str:
-    unsaid = [name for name in missing if name not in found]
-    unread = [name for name in missing if name in found]
-    told = (("nothing says", unsaid), ("no value can be read of", unread))
-    return ", and ".join(f"{what} {', '.join(names)}" for what, names in told if names)
+def _reason(missing: Sequence[str], mentioned: AbstractSet[str]) -> str:
+    absent = [name for name in missing if name not in mentioned]
+    unread = [name for name in missing if name in mentioned]
+    reasons = (("nothing says", absent), ("no value can be read of", unread))
+    return ", and ".join(f"{what} {', '.join(names)}" for what, names in reasons if names)
 
 
 def _required(policy: Policy, label: str) -> Sequence[str]:
@@ -204,10 +200,10 @@ def _required(policy: Policy, label: str) -> Sequence[str]:
     return [name for name in policy.slots_of(label) if policy.slots[name].required]
 
 
-def _sought(policy: Policy, labels: Sequence[str]) -> tuple[str, ...]:
-    """The slots of the labels that hold; of all labels where none does."""
+def _wanted(policy: Policy, labels: Sequence[str]) -> tuple[str, ...]:
+    """The slots of a verdict's labels; of all labels where it names none."""
     named = [label for label in labels if label in policy.labels]
     if labels and not named:
         return ()
-    wanted = {slot for label in named or policy.labels for slot in policy.slots_of(label)}
-    return tuple(slot for slot in policy.slots if slot in wanted)
+    slots = {slot for label in named or policy.labels for slot in policy.slots_of(label)}
+    return tuple(slot for slot in policy.slots if slot in slots)

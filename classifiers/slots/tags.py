@@ -1,10 +1,8 @@
-"""Tags of words, inside-outside-beginning: 0 is outside, slot k begins with 1 + 2k and goes on with 2 + 2k. Pure.
+"""A text's words, their tags, and the slots that the likeliest tags make. Pure.
 
-Of all sequences of tags the likeliest is chosen in which nothing goes on that has not begun (Viterbi).
-
-A text's words in the windows that an encoder reads, and their tags' logits put together again. Pure.
-
-A text as words of an encoder's tokens, each with its place in the text as it was given.
+Tags are inside-outside-beginning: 0 is outside, slot k begins with 1 + 2k and goes on with 2 + 2k. Of all sequences the
+likeliest is chosen in which nothing goes on that has not begun (Viterbi). Words are groups of an encoder's tokens, each
+with its place in the text as it was given; a long text is tagged in windows.
 """
 
 import re
@@ -60,7 +58,7 @@ def of_places(places: Sequence[tuple[int, int]], marks: Sequence[SlotMark], slot
 def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[Run]:
     """logits: (words, tags) → the slots of the likeliest sequence, in order.
 
-    allowed: (slots,) which slots may be found at all.
+    allowed: (slots,) those that count; by default all.
     """
     if not len(logits):
         return []
@@ -70,17 +68,17 @@ def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[Run]:
         logs[:, 1:] = np.where(np.repeat(allowed, 2), logs[:, 1:], -np.inf)
     tags = _likeliest(logs)
     shares = np.exp(logs[np.arange(len(tags)), tags])
-    found: list[Run] = []
+    merged: list[Run] = []
     for index, tag in enumerate(tags):
         share = float(shares[index])
         if tag == OUTSIDE:
             continue
         if tag % 2:
-            found.append(Run(slot=(tag - 1) // 2, first=index, last=index, confidence=share))
+            merged.append(Run(slot=(tag - 1) // 2, first=index, last=index, confidence=share))
         else:
-            begun = found.pop()
-            found.append(Run(slot=begun.slot, first=begun.first, last=index, confidence=min(begun.confidence, share)))
-    return found
+            begun = merged.pop()
+            merged.append(Run(slot=begun.slot, first=begun.first, last=index, confidence=min(begun.confidence, share)))
+    return merged
 
 
 def _likeliest(logs: Floats) -> list[int]:
@@ -89,18 +87,18 @@ def _likeliest(logs: Floats) -> list[int]:
     begins, goes_on = np.arange(1, tags, 2), np.arange(2, tags, 2)
     best = logs[0].astype(np.float64)
     best[goes_on] = -np.inf
-    came = np.zeros((words, tags), np.intp)
+    previous = np.zeros((words, tags), np.intp)
     for index in range(1, words):
         top = int(best.argmax())
-        came[index] = top
+        previous[index] = top
         step = np.full(tags, best[top])
         before = np.where(best[begins] >= best[goes_on], begins, goes_on)
-        step[goes_on], came[index, goes_on] = best[before], before
+        step[goes_on], previous[index, goes_on] = best[before], before
         best = step + logs[index]
     tag = int(best.argmax())
     path = [tag]
     for index in range(words - 1, 0, -1):
-        tag = int(came[index, tag])
+        tag = int(previous[index, tag])
         path.append(tag)
     return path[::-1]
 
@@ -128,14 +126,14 @@ def word_windows(words: Words, *, room: int, overlap: int, most: int | None = No
         yield WordWindow(window=window, words=chosen, rows=firsts[chosen] - start)
 
 
-def judged(found: Sequence[WordWindow]) -> int:
-    """How many words the pieces judge: all, but for a text that was not read to its end."""
-    return sum(len(piece.words) for piece in found)
+def judged(windows: Sequence[WordWindow]) -> int:
+    """How many words the windows judge: all, but for a text that was not read to its end."""
+    return sum(len(window.words) for window in windows)
 
 
 _WORD = re.compile(r"\S+")
 _CHARACTER = regex.compile(r"\X")
-"""With the marks that stand on it: a letter and its accent become one letter."""
+"""A letter with the marks that it bears."""
 
 
 def read(text: str, words: Callable[[str], Words], between: Callable[[], None] = lambda: None) -> Words:
@@ -154,10 +152,10 @@ def read(text: str, words: Callable[[str], Words], between: Callable[[], None] =
             continue
         between()
         plain, origin = _plain(piece, start)
-        found = words(plain)
-        firsts += [first + len(ids) for first in found.firsts]
-        places += [(origin[begin][0], origin[end - 1][1]) for begin, end in found.places]
-        ids += found.ids
+        own = words(plain)
+        firsts += [first + len(ids) for first in own.firsts]
+        places += [(origin[begin][0], origin[end - 1][1]) for begin, end in own.places]
+        ids += own.ids
         start = stop
     return Words(ids=tuple(ids), firsts=tuple(firsts), places=tuple(places))
 
@@ -181,7 +179,7 @@ def _plain(text: str, offset: int) -> tuple[str, list[tuple[int, int]]]:
 def _parts(word: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     """What a word becomes, and where in it each character of that comes from.
 
-    Where that can't be told, a long word is cut, and each character of a part comes from all of it.
+    Where that is not certain, a long word is cut, and each character of a part comes from all of it.
     """
     plain = normalise(word)
     places = _origin(word, plain)
@@ -198,27 +196,27 @@ def _parts(word: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
 
 
 def _origin(word: str, plain: str) -> list[tuple[int, int]] | None:
-    """Where each character of `plain`, which a word became, comes from; None where that can't be told."""
+    """Where each character of `plain`, which a word beprevious, comes from; None where that is not certain."""
     letters = plain.replace(" ", "")
     places = _each(word) if letters == word else _by_character(word)
     # digits and signs become letters one for one; what was upside down is turned round as well
     if len(places) != len(letters) or undo_upside_down(word) != word:
         return None
-    found: list[tuple[int, int]] = []
-    at = 0
+    origin: list[tuple[int, int]] = []
+    index = 0
     for char in plain:
         # a blank, where a long word is cut, comes from nothing
-        found.append((places[at][0], places[at][0]) if char == " " else places[at])
-        at += char != " "
-    return found
+        origin.append((places[index][0], places[index][0]) if char == " " else places[index])
+        index += char != " "
+    return origin
 
 
 def _each(word: str) -> list[tuple[int, int]]:
-    return [(at, at + 1) for at in range(len(word))]
+    return [(index, index + 1) for index in range(len(word))]
 
 
 def _by_character(word: str) -> list[tuple[int, int]]:
     """The places of a word's characters, each as often as it has letters when it is normalised by itself."""
-    found = [(match.span(), match[0]) for match in _CHARACTER.finditer(word)]
-    letters = {char: len(normalise(char).replace(" ", "")) for char in {char for _, char in found}}
-    return [span for span, char in found for _ in range(letters[char])]
+    characters = [(match.span(), match[0]) for match in _CHARACTER.finditer(word)]
+    letters = {char: len(normalise(char).replace(" ", "")) for char in {char for _, char in characters}}
+    return [span for span, char in characters for _ in range(letters[char])]

@@ -23,7 +23,7 @@ from classifiers.training.fit.linear import unit
 from classifiers.training.label_noise import Doubt
 from classifiers.training.language_filter import Border, at_the_border
 from classifiers.training.rows import Row
-from classifiers.training.slots.rows import placed
+from classifiers.training.slots.rows import with_marks
 from classifiers.training.windows import wholes
 
 _TOO_NEAR = 0.55
@@ -115,7 +115,7 @@ class TextPreparation:
         """
         self.progress.step("clean")
         # marks of slots, in whichever language their names are, are no part of a text
-        plain = placed(self.policy, rows) if self.policy.slots else rows
+        plain = with_marks(self.policy, rows) if self.policy.slots else rows
         stay, dropped = at_the_border(self._border.marked(plain))
         cleaned = clean(self.policy, stay)
         self.progress.step("encode")

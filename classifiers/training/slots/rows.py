@@ -1,10 +1,7 @@
-"""Rows of a policy with slots: marks taken out of what was written, values by themselves, what values are made of.
+"""Rows of a policy with slots: marks taken out of texts, values by themselves, and what a teacher reads of slots. Pure.
 
-What a teacher is told of slots, so that it marks them as training reads them. Pure.
-
-Values that people typically say, by type: a tagger should know a weekday that no training sentence happens to hold.
-
-English only. Pure.
+Typical values by type (data/slot_values.json) teach a tagger, for example, a weekday that no sentence holds. English
+only.
 """
 
 import random
@@ -62,27 +59,27 @@ _WEIGHT = 0.5
 _TYPICAL_SHARE = 0.25
 
 
-def placed(policy: Policy, rows: Iterable[Row]) -> list[Row]:
-    """Rows as they were written, with the marks of their slots taken out of the text.
+def with_marks(policy: Policy, rows: Iterable[Row]) -> list[Row]:
+    """Rows with the marks of their slots taken out of the text.
 
-    Everyday text fills in nothing; other text without any mark says nothing of slots. A row whose marks were mangled
-    in writing is left out. Where the policy has but one label, values by themselves are of it.
+    Everyday text has no slots; of other text without marks none are known. A row with mangled marks is left out. Where
+    the policy has but one label, values by themselves are rows of it.
     """
-    found: list[Row] = []
+    marked_rows: list[Row] = []
     for row in rows:
         if row.marks is not None or row.source == "data":
-            found.append(row)
+            marked_rows.append(row)
         elif row.labels == (OTHER,):
-            found.append(replace(row, marks=()))
+            marked_rows.append(replace(row, marks=()))
         else:
             try:
                 marked = parse(row.text, tuple(policy.slots))
             except ValueError:
                 continue
-            found.append(replace(row, text=marked.text, marks=marked.marks or None))
+            marked_rows.append(replace(row, text=marked.text, marks=marked.marks or None))
     if len(policy.labels) == 1:
         # a value by itself answers a question, so it is about what the policy is about
-        found += [
+        marked_rows += [
             Row(
                 text=marked.text,
                 labels=tuple(policy.labels),
@@ -94,43 +91,43 @@ def placed(policy: Policy, rows: Iterable[Row]) -> list[Row]:
             )
             for marked in described(policy)
         ]
-    return found
+    return marked_rows
 
 
 def described(policy: Policy) -> Iterator[Marked]:
     """What a person answers who was asked for one slot or two: examples of values in a few frames."""
     english = _english(policy)
     chance = random.Random(policy.name)  # noqa: S311 - no secret
-    told: list[Marked] = []
+    single: list[Marked] = []
     for name, slot in policy.slots.items():
         words = name.replace("_", " ").replace("-", " ")
         for value in _examples(policy, name):
             frames = _FRAMES[slot.type] if english else ("{x}",)
-            told += [_framed(frame, value, name, words) for frame in frames]
-    yield from told
-    for one in told:
-        other = chance.choice(told)
-        if other.marks[0].name != one.marks[0].name:
-            yield _joined(one, other, chance.choice((", ", " and ", " ") if english else (", ",)))
+            single += [_framed(frame, value, name, words) for frame in frames]
+    yield from single
+    for first in single:
+        second = chance.choice(single)
+        if second.marks[0].name != first.marks[0].name:
+            yield _joined(first, second, chance.choice((", ", " and ", " ") if english else (", ",)))
 
 
 def pools(policy: Policy, rows: Iterable[Row]) -> dict[str, list[str]]:
     """For each slot what its values are exchanged for: those that rows mark, the policy's examples, typical ones."""
-    found: dict[str, list[str]] = defaultdict(list)
+    values: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for mark in row.marks or ():
-            found[mark.name].append(row.text[mark.start : mark.end])
+            values[mark.name].append(row.text[mark.start : mark.end])
     for name, slot in policy.slots.items():
-        found[name] += _examples(policy, name)
+        values[name] += _examples(policy, name)
         if _english(policy) and slot.type in data.table("slot_values.json"):
             typical = data.table("slot_values.json")[slot.type]
             # about a quarter of the draws, however many values there are
-            found[name] += typical * max(1, round(_TYPICAL_SHARE * len(found[name]) / len(typical)))
-    return dict(found)
+            values[name] += typical * max(1, round(_TYPICAL_SHARE * len(values[name]) / len(typical)))
+    return dict(values)
 
 
 def example_rows(policy: Policy) -> list[tuple[Marked, float]]:
-    """The described sentences that have no label, with their weight, beside that of 1 for a marked sentence."""
+    """The described sentences that have no label, with their weight; a marked sentence weighs 1."""
     return [] if len(policy.labels) == 1 else [(marked, _WEIGHT) for marked in described(policy)]
 
 
@@ -151,7 +148,7 @@ def _framed(frame: str, value: str, name: str, words: str) -> Marked:
     return Marked(text=before + value + after, marks=(mark,))
 
 
-def _joined(one: Marked, other: Marked, between: str) -> Marked:
-    shift = len(one.text) + len(between)
-    marks = tuple(replace(mark, start=mark.start + shift, end=mark.end + shift) for mark in other.marks)
-    return Marked(text=one.text + between + other.text, marks=(*one.marks, *marks))
+def _joined(first: Marked, second: Marked, between: str) -> Marked:
+    shift = len(first.text) + len(between)
+    marks = tuple(replace(mark, start=mark.start + shift, end=mark.end + shift) for mark in second.marks)
+    return Marked(text=first.text + between + second.text, marks=(*first.marks, *marks))

@@ -1,8 +1,6 @@
-"""A model that finds slots: an encoder tuned for tags and labels at once, exported, measured on what it has not seen.
+"""A model that finds slots: an encoder tuned for tags and labels at once, exported, and measured on held-out groups.
 
-Held out are whole groups; they choose nothing but the labels' calibration and the sharpness of the tags' confidence.
-
-How well slots are found: marked sentences against what is found in them. Pure.
+What is held out chooses nothing but the labels' calibration and the sharpness of the tags' confidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +19,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.slots import tags
 from classifiers.slots.fill import Marked
 from classifiers.slots.tags import SlotMark, read
-from classifiers.training.fit.fitted import TunedHead
+from classifiers.training.fit.fitted import FittedModel, TunedHead, Workbench
 from classifiers.training.fit.heads import classes_of, fit
 from classifiers.training.fit.torch_export import exported
 from classifiers.training.fit.tuning_set import held_out
@@ -30,14 +28,13 @@ from classifiers.training.slots.rows import example_rows, pools
 from classifiers.training.windows import wholes
 
 if TYPE_CHECKING:
-    from classifiers.training.fit.fitted import FittedModel, Workbench
     from classifiers.training.slots.tune import TaggerRows, TunedTags
 
 
 _SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
 
 
-def found(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[SlotMark, ...]:
+def marks_of(words: Words, logits: Floats, slots: Sequence[str]) -> tuple[SlotMark, ...]:
     """The slots of the likeliest tags."""
     return tuple(
         SlotMark(name=slots[run.slot], start=words.places[run.first][0], end=words.places[run.last][1])
@@ -71,8 +68,8 @@ def sharpness(logits: Sequence[Floats], truth: Sequence[Sequence[int]]) -> float
     """The factor on logits under which the true tags are likeliest, of a few."""
     if not any(len(row) for row in truth):
         return 1.0
-    rows = np.concatenate([one[: len(row)] for one, row in zip(logits, truth, strict=True)]).astype(np.float64)
-    right = np.concatenate([np.asarray(row[: len(one)], np.intp) for one, row in zip(logits, truth, strict=True)])
+    rows = np.concatenate([text[: len(row)] for text, row in zip(logits, truth, strict=True)]).astype(np.float64)
+    right = np.concatenate([np.asarray(row[: len(text)], np.intp) for text, row in zip(logits, truth, strict=True)])
 
     def loss(scale: float) -> float:
         scaled = scale * rows
@@ -114,8 +111,8 @@ class _Read:
 
 
 def fit_tagger(
-    policy: Policy, rows: Sequence[Row], bench: "Workbench", held: NDArray[np.bool_] | None = None
-) -> "FittedModel":
+    policy: Policy, rows: Sequence[Row], bench: Workbench, held: NDArray[np.bool_] | None = None
+) -> FittedModel:
     """held: (rows,) what tuning is not to see; by default a tenth to a fifth, whole groups.
 
     Raises TrainingError where torch is missing or rows are of one group, EncoderError where the encoder is.
@@ -186,31 +183,29 @@ def _finish(
     *,
     encoder: Encoder,
     tokens: int,
-    bench: "Workbench",
-) -> "FittedModel":
+    bench: Workbench,
+) -> FittedModel:
     """What stands on the exported encoder: the labels' head, fitted and calibrated, and the tagger, measured."""
-    from classifiers.training.fit.fitted import FittedModel
-
     bench.progress.step("slots: encoding the rows")
     vectors = wholes(encoder, [row.text for row in rows], bench.progress.advance)
     head = TunedHead(weights=tuned.labels[0], bias=tuned.labels[1], unseen=held, tokens=tokens)
     trained = fit(
         policy, rows, vectors, encoder=encoder.id, seed=bench.seed, advance=bench.progress.advance, tuned=head
     )
-    told = [
+    unseen_marked = [
         Marked(text=row.text, marks=row.marks)
         for row, unseen in zip(rows, held, strict=True)
         if unseen and row.marks is not None and row.labels != (OTHER,) and row.source != "builtin"
     ]
-    seen = _tagged(encoder, told, tuned.tags, tokens)
+    seen = _tagged(encoder, unseen_marked, tuned.tags, tokens)
     slots = tuple(policy.slots)
     scale = sharpness(
-        seen.logits, [truth_of(one, words, slots) for one, words in zip(seen.marked, seen.words, strict=True)]
+        seen.logits, [truth_of(marked, words, slots) for marked, words in zip(seen.marked, seen.words, strict=True)]
     )
     tagger = Tagger(slots=slots, weights=tuned.tags[0], bias=tuned.tags[1], scale=scale)
-    guesses = [found(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
+    guesses = [marks_of(words, logits, slots) for words, logits in zip(seen.words, seen.logits, strict=True)]
     settings: dict[str, Any] = {"recipe": "slots", "because": _ASKED, **trained.settings}
-    settings["slots"] = {"scale": scale, **measures([one.marks for one in seen.marked], guesses, slots=slots)}
+    settings["slots"] = {"scale": scale, **measures([marked.marks for marked in seen.marked], guesses, slots=slots)}
     if note := note_of(policy, rows):
         bench.progress.step(note)
         settings["note"] = note
@@ -221,7 +216,7 @@ def _finish(
 
 
 def note_of(policy: Policy, rows: Sequence[Row]) -> str:
-    """What whoever trains is to be told of rows that show nothing but labels, where no text is held to be novel."""
+    """A note for the report where no row is labelled other, and so no text counts as novel."""
     return "" if policy.other is None or OTHER in classes_of(policy, rows) else _NOTHING_IS_OTHER
 
 
@@ -230,8 +225,8 @@ def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floa
     room = encoder.room(tokens)
     words: list[Words] = []
     logits: list[Floats] = []
-    for one in marked:
-        whole = read(one.text, encoder.words)
+    for sentence in marked:
+        whole = read(sentence.text, encoder.words)
         firsts = [first for first in whole.firsts if first < room]
         words.append(whole)
         logits.append(encoder.states(whole.ids[:room])[1][firsts] @ head[0].T + head[1])
@@ -240,8 +235,8 @@ def _tagged(encoder: Encoder, marked: Sequence[Marked], head: tuple[Floats, Floa
 
 def _same_tags(before: Sequence[Floats], after: Sequence[Floats]) -> float | None:
     """Share of words whose likeliest tag the export left as it was."""
-    pairs = [(one.argmax(axis=1), other.argmax(axis=1)) for one, other in zip(before, after, strict=True) if len(one)]
+    pairs = [(own.argmax(axis=1), new.argmax(axis=1)) for own, new in zip(before, after, strict=True) if len(own)]
     if not pairs:
         return None
-    same = np.concatenate([one == other for one, other in pairs])
+    same = np.concatenate([own == new for own, new in pairs])
     return round(float(same.mean()), 5)

@@ -8,7 +8,7 @@ import pytest
 from classifiers.policy import Policy
 from classifiers.slots.fill import parse, slot_problems
 from classifiers.training.rows import Row
-from classifiers.training.slots.rows import described, placed, pools
+from classifiers.training.slots.rows import described, pools, with_marks
 from classifiers.training.write.builtin import mistyped, write
 
 POLICY: dict[str, Any] = {
@@ -39,7 +39,7 @@ def test_a_policy_without_labels_has_one_and_other() -> None:
 
 def test_marks_are_taken_out_of_written_rows() -> None:
     rows = [row("for [four](people)"), row("booking a table"), row("hi", labels=("other",))]
-    assert [(one.text, one.marks is None, len(one.marks or ())) for one in placed(policy(), rows)[:3]] == [
+    assert [(one.text, one.marks is None, len(one.marks or ())) for one in with_marks(policy(), rows)[:3]] == [
         ("for four", False, 1),
         ("booking a table", True, 0),
         ("hi", False, 0),
@@ -48,11 +48,14 @@ def test_marks_are_taken_out_of_written_rows() -> None:
 
 def test_rows_with_mangled_marks_are_left_out() -> None:
     mangled = [row("for [four](poeple)"), row("for four](people)")]
-    assert placed(policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}), mangled) == []
+    assert with_marks(policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}), mangled) == []
 
 
 def test_values_by_themselves_are_of_the_only_label() -> None:
-    assert {(one.text, one.labels) for one in placed(policy(), [])} >= {("four", ("tables",)), ("bday", ("tables",))}
+    assert {(one.text, one.labels) for one in with_marks(policy(), [])} >= {
+        ("four", ("tables",)),
+        ("bday", ("tables",)),
+    }
 
 
 def test_values_by_themselves_are_marked_as_such() -> None:
@@ -80,12 +83,12 @@ def test_values_may_hold_brackets(value: str) -> None:
     found = list(described(held))
     assert {one.text for one in found} >= {value, f"it costs {value}", f"part {value}", f"make it {value}"}
     assert {one.value(mark) for one in found for mark in one.marks} == {value, "nut"}
-    assert {one.text for one in placed(held, [])} >= {value, f"about {value}"}
+    assert {one.text for one in with_marks(held, [])} >= {value, f"about {value}"}
     assert set(pools(held, [])["kind"]) == {value}
 
 
 def test_values_are_exchanged_for_those_of_rows_examples_and_typical_ones() -> None:
-    marked = placed(policy(), [row("for [nine](people)")])
+    marked = with_marks(policy(), [row("for [nine](people)")])
     found = pools(policy(), marked)
     assert {"nine", "four", "2 people", "a dozen"} <= set(found["people"])
     assert set(found["occasion"]) == {"birthday", "bday"}
@@ -104,7 +107,7 @@ def test_what_is_mistyped_leaves_marks_alone() -> None:
     held = policy(labels={"tables": {"means": "books a table", "examples": list(BOOKING)}}, other="else")
     for seed in range(100):
         rows = [one for one in write(held, seed).rows if "[" in one.text]
-        found = placed(held, rows)[: len(rows)]
+        found = with_marks(held, rows)[: len(rows)]
         assert [one.group for one in found] == [one.group for one in rows]
         assert not any(bracket in one.text for one in found for bracket in "[]")
 
@@ -121,7 +124,7 @@ def test_a_slip_is_made_between_marks(sentence: str) -> None:
 def test_a_mark_with_a_blank_in_it_is_mangled_and_other_brackets_are_not(slot: str) -> None:
     two = policy(labels={"a": {"means": "a"}, "b": {"means": "b"}})
     rows = [row(f"for [four] ({slot})"), row("for [four] (or [five](people))"), row("see [1] (the menu)")]
-    assert [one.text for one in placed(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
+    assert [one.text for one in with_marks(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
 
 
 def test_a_word_for_two_values_of_an_enum_does_not_fit() -> None:

@@ -12,7 +12,7 @@ from classifiers.errors import PromptRefused, TeacherError
 from classifiers.policy import OTHER, Policy
 from classifiers.slots.tags import SlotMark
 from classifiers.training.rows import Row
-from classifiers.training.slots.rows import placed
+from classifiers.training.slots.rows import with_marks
 from classifiers.training.write import prompts
 from classifiers.training.write.prompts import Attributes, asks, nearest_labels
 from classifiers.training.write.teacher import (
@@ -447,7 +447,7 @@ def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[
     }
     policy = Policy.model_validate(taught("slots").model_dump(by_alias=True) | {"labels": labels, "slots": slots})
     model = Scripted('["I paid [7 dollars](amount)", "hello"]')
-    rows = placed(policy, Run(policy, model, tmp_path).write())
+    rows = with_marks(policy, Run(policy, model, tmp_path).write())
     pay, lost, other = model.prompts[:3]
     assert "- amount: how much, such as $5, ten euros" in pay
     assert "as [value](slot), for example [$5](amount)" in pay
