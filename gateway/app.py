@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -41,6 +43,7 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import zero
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
+from gateway.plan import Classify, Planner, TimedClassifiers
 from gateway.serving.reload import Reloader
 from gateway.serving.retention import Retention
 from gateway.serving.retrain import Retrainer
@@ -56,6 +59,26 @@ _LEAVE_S = 5.0
 _HOT_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Services:
+    """What requests share, built once."""
+
+    loaded: Loaded
+    metrics: Metrics
+    routes: Routes
+    snapshots: Snapshots
+    worker: Worker | None
+    classify: Classify
+    writer: LedgerWriter
+    forwarder: Forwarder
+    recorder: Recorder
+    repeats: RepeatCalls
+    owner: Owner
+    safety: SafetyOwner
+    keeping: CallLog
+    in_flight: InFlight
+
+
 def create_app(
     loaded: Loaded, *, runtime: Runtime | None, store: Store, contracts: ContractStore, prices: PriceTable
 ) -> ASGIApp:
@@ -63,35 +86,71 @@ def create_app(
 
     Raises LedgerError where the contracts cannot be read.
     """
+    services = _services(loaded, runtime, store, contracts, prices)
+    engine = Engine(
+        in_use=services.snapshots,
+        routes=services.routes,
+        classify=services.classify,
+        metrics=services.metrics,
+        recorder=services.recorder,
+        classify_time_s=loaded.settings.limits.classify_time,
+    )
+    api = _api(engine, services.writer, partial(_lifespan, services))
+    api.state.limits = loaded.settings.limits
+    hot = ChatEndpoint(_pipeline(services), services.metrics, max_body_bytes=loaded.settings.limits.body)
+    return RequestId(Auth(_Dispatcher(hot, api, services.in_flight), loaded.settings.access_key))
+
+
+def _services(
+    loaded: Loaded, runtime: Runtime | None, store: Store, contracts: ContractStore, prices: PriceTable
+) -> _Services:
     settings = loaded.settings
     metrics = Metrics()
     metrics.build_info.labels(gateway.__version__).set(1)
     routes = Routes(settings.models)
     worker = None if runtime is None else Worker(runtime, max_queue=settings.limits.queue)
-    classify_texts = no_verdicts if worker is None else worker.classify
     writer = LedgerWriter(store, on_failure=metrics.ledger_failures.inc, on_lost=metrics.ledger_lost.inc)
     metrics.watch(worker=worker, runtime=runtime, writer=writer)
-    in_use = Snapshots(edition(loaded, runtime))
-    rules = in_use.edition.rules
+    snapshots = Snapshots(edition(loaded, runtime))
     upstreams = build_upstreams(settings)
-    forwarder = Forwarder(upstreams, metrics)
     notional = {name: upstream.notional for name, upstream in upstreams.items()}
-    zero.stand_at_zero(metrics, settings.models, rules, notional)
+    zero.stand_at_zero(metrics, settings.models, snapshots.edition.rules, notional)
+    forwarder = Forwarder(upstreams, metrics)
     recorder = Recorder(writer=writer, metrics=metrics, prices=prices, routes=routes, notional=notional)
-    engine = Engine(
-        in_use=in_use,
-        routes=routes,
-        classify=classify_texts,
-        metrics=metrics,
-        recorder=recorder,
-        classify_time_s=settings.limits.classify_time,
+    owner, safety = _owners(loaded, contracts, snapshots, routes, metrics)
+    keeping = CallLog(
+        CallStore(contracts.path),
+        keeps=settings.content.calls,
+        on_failure=metrics.ledger_failures.inc,
+        on_lost=metrics.kept_calls_lost.inc,
     )
+    return _Services(
+        loaded=loaded,
+        metrics=metrics,
+        routes=routes,
+        snapshots=snapshots,
+        worker=worker,
+        classify=no_verdicts if worker is None else worker.classify,
+        writer=writer,
+        forwarder=forwarder,
+        recorder=recorder,
+        repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
+        owner=owner,
+        safety=safety,
+        keeping=keeping,
+        in_flight=InFlight(),
+    )
+
+
+def _owners(
+    loaded: Loaded, contracts: ContractStore, snapshots: Snapshots, routes: Routes, metrics: Metrics
+) -> tuple[Owner, SafetyOwner]:
     owner = Owner(
         contracts,
         on_move=lambda scope, contract: metrics.contract_moves.labels(scope.rule, contract.phase.value).inc(),
         on_failure=metrics.contract_failures.inc,
-        in_use=lambda scope: in_use.edition.versions.get(scope.classifier) == scope.version,
-        alone=any(rule.contract for rule in settings.rules),
+        in_use=lambda scope: snapshots.edition.versions.get(scope.classifier) == scope.version,
+        alone=any(rule.contract for rule in loaded.settings.rules),
         first=routes.first,
     )
     safety = SafetyOwner(
@@ -100,66 +159,67 @@ def create_app(
         on_failure=metrics.contract_failures.inc,
         first=routes.first,
     )
+    rules = snapshots.edition.rules
     bound = [rule.name for rule in rules if rule.terms is not None]
     metrics.watch_contracts(owner, bound)
     metrics.watch_refusals(owner, bound)
     metrics.watch_contracts(safety, [rule.name for rule in rules if rule.safety is not None])
-    keeping = CallLog(
-        CallStore(contracts.path),
-        keeps=settings.content.calls,
-        on_failure=metrics.ledger_failures.inc,
-        on_lost=metrics.kept_calls_lost.inc,
-    )
-    in_flight = InFlight()
-    repeats = RepeatCalls(forwarder=forwarder, recorder=recorder)
-    pipeline = Pipeline(
-        in_use=in_use,
+    return owner, safety
+
+
+def _pipeline(services: _Services) -> Pipeline:
+    limits = services.loaded.settings.limits
+    metrics, routes, in_flight = services.metrics, services.routes, services.in_flight
+    forwarder, recorder = services.forwarder, services.recorder
+    audits = Audits(owner=services.owner, routes=routes, metrics=metrics, in_flight=in_flight)
+    classifiers = TimedClassifiers(services.classify, metrics, within_s=limits.classify_time)
+    return Pipeline(
+        planner=Planner(in_use=services.snapshots, routes=routes, classifiers=classifiers, audits=audits),
+        classifiers=classifiers,
         routes=routes,
-        classify=classify_texts,
         forwarder=forwarder,
         recorder=recorder,
         metrics=metrics,
-        audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
+        audits=audits,
         judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
-        bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
-        repeats=repeats,
-        classify_time_s=settings.limits.classify_time,
-        max_answer_bytes=settings.limits.answer,
-        keeping=keeping,
+        bounds=SafetyAudits(owner=services.safety, routes=routes, metrics=metrics, in_flight=in_flight),
+        repeats=services.repeats,
+        keeping=services.keeping,
+        max_answer_bytes=limits.answer,
     )
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        reloader = None if worker is None else Reloader(loaded, worker=worker, in_use=in_use, metrics=metrics)
-        trains = any(rule.retrain for rule in settings.rules)
-        retrainer = Retrainer(loaded, owner=owner, in_use=in_use, metrics=metrics) if trains else None
-        looking = asyncio.gather(
-            _look((owner, safety, reloader, retrainer)),
-            # by itself: it may take minutes, and nothing else is to wait for it
-            _look((Retention(owner, keeping, settings.content.keep),)),
-            # else the end of one would be taken for that of both
-            return_exceptions=True,
-        )
-        yield
-        try:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
-            training = () if retrainer is None else (retrainer.close(),)
-            await asyncio.gather(in_flight.drain(_LEAVE_S), *training)
-            await repeats.close()
-            await forwarder.close()
-            if worker is not None:
-                worker.close()
-        finally:
-            # last, what may still be deleting
-            for one in (owner, safety, writer, keeping):
-                one.close()
 
-    api = _api(engine, writer, lifespan)
-    api.state.limits = settings.limits
-    hot = ChatEndpoint(pipeline, metrics, max_body_bytes=settings.limits.body)
-    app: ASGIApp = _Dispatcher(hot, api, in_flight)
-    return RequestId(Auth(app, settings.access_key))
+@asynccontextmanager
+async def _lifespan(services: _Services, _: FastAPI) -> AsyncIterator[None]:
+    loaded, snapshots, metrics, worker = services.loaded, services.snapshots, services.metrics, services.worker
+    due: list[Looks] = [services.owner, services.safety]
+    retrainer = None
+    if worker is not None:
+        due.append(Reloader(loaded, worker=worker, in_use=snapshots, metrics=metrics))
+    if any(rule.retrain for rule in loaded.settings.rules):
+        retrainer = Retrainer(loaded, owner=services.owner, in_use=snapshots, metrics=metrics)
+        due.append(retrainer)
+    looking = asyncio.gather(
+        _look(due),
+        # by itself: it may take minutes, and nothing else is to wait for it
+        _look((Retention(services.owner, services.keeping, loaded.settings.content.keep),)),
+        # else the end of one would be taken for that of both
+        return_exceptions=True,
+    )
+    yield
+    try:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        training = () if retrainer is None else (retrainer.close(),)
+        await asyncio.gather(services.in_flight.drain(_LEAVE_S), *training)
+        await services.repeats.close()
+        await services.forwarder.close()
+        if worker is not None:
+            worker.close()
+    finally:
+        # last, what may still be deleting
+        for closing in (services.owner, services.safety, services.writer, services.keeping):
+            closing.close()
 
 
 class Looks(Protocol):
@@ -169,15 +229,14 @@ class Looks(Protocol):
         """Does what is due."""
 
 
-async def _look(looking: Sequence[Looks | None]) -> None:
-    """One after the other, again and again, so that what the command line did is learned of soon: contracts that are
-    paused, classifiers that were trained."""
+async def _look(looking: Sequence[Looks]) -> None:
+    """Looks again and again, one after the other, so that what the command line did is noticed soon: contracts that
+    are paused, classifiers that were trained."""
     while True:
         await asyncio.sleep(_LOOK_S)
-        for one in looking:
+        for looks in looking:
             try:
-                if one is not None:
-                    await one.look()
+                await looks.look()
             except Exception:  # noqa: BLE001 - a fault of one must end no other's looks: a pause would go unnoticed
                 _log.exception("a look at what is due")
 

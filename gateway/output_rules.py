@@ -38,15 +38,15 @@ class Output:
         request: Request,
         answer: Answer,
         *,
-        met: Sequence[Rule],
-        placeholders: Placeholders,
+        matched: Sequence[Rule],
+        placeholders: Placeholders | None,
     ) -> Reply:
-        """met: the rules that the request met, of which those read the answer that read output."""
-        rules = [rule for rule in met if rule.output and answer.status < 300]
+        """matched: the rules that the request meets, some of which read answers. placeholders: in the request."""
+        rules = [rule for rule in matched if rule.output and answer.status < 300]
         if answer.chunks is not None:
             return self._stream(context, request, answer, rules, placeholders)
         note_answer(context.record, answer.completion)
-        if not rules and not placeholders.values:
+        if not rules and (placeholders is None or not placeholders.values):
             return Reply(status=answer.status, headers=answer.headers, body=answer.body)
         blocked, completion = await self._check(context, rules, answer.completion, placeholders)
         if blocked is not None:
@@ -59,9 +59,9 @@ class Output:
         request: Request,
         answer: Answer,
         rules: Sequence[Rule],
-        placeholders: Placeholders,
+        placeholders: Placeholders | None,
     ) -> Reply:
-        held = bool(rules or placeholders.values)
+        held = bool(rules or (placeholders is not None and placeholders.values))
         chunks = relay(
             context,
             answer,
@@ -83,9 +83,10 @@ class Output:
         return Reply(headers=[*sse.HEADERS, *_but_content_type(answer.headers)], chunks=chunks)
 
     async def _check(
-        self, context: RequestContext, rules: Sequence[Rule], completion: Completion, placeholders: Placeholders
+        self, context: RequestContext, rules: Sequence[Rule], completion: Completion, placeholders: Placeholders | None
     ) -> tuple[Action | None, Completion]:
         """The block that a rule asks for, if any; and the answer as it is to be sent."""
+        placeholders = placeholders or Placeholders()
         redactions: list[Step] = []
         async for step in self._steps(context, rules, completion):
             redactions += redactions_of(step)

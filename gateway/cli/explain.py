@@ -1,6 +1,7 @@
-"""`offramp explain`."""
+"""`offramp explain`: what the gateway would do with a request."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,8 @@ from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from classifiers.model.model import Model
-    from classifiers.verdict import Verdict
+    from classifiers.verdict import Reading, Verdict
+    from gateway.plan import CallState
 
 
 def explain(
@@ -23,18 +25,12 @@ def explain(
     json: Json = False,
 ) -> None:
     """Which rule reads what of a request, what its classifier says, and what is decided. Nothing is sent."""
-    from gateway.cli.standing import standing
+    from gateway.cli.dry_run import dry_run
     from gateway.config.load import load_gateway
     from gateway.errors import ApiError
-    from gateway.pipeline import met
     from gateway.protocols import chat
-    from gateway.redaction import apply
-    from gateway.redaction.placeholders import Placeholders
     from gateway.requests.parse import parse_chat
-    from gateway.rules.compile import compile_rules
-    from gateway.rules.decide import decide
-    from gateway.rules.rule import Act
-    from gateway.serving.snapshot import load_runtime
+    from gateway.serving.snapshot import edition, load_runtime
     from gateway.upstreams.base import Routes
 
     loaded = load_gateway(config, os.environ, secrets=False)
@@ -43,73 +39,82 @@ def explain(
         asked = model or next(iter(routes.public), "any")
         text = chat.encode({"model": asked, "messages": [{"role": "user", "content": text}]}).decode()
     try:
-        request = parse_chat(text.encode())
-        routes.for_client(request.model)
+        # before the classifiers are loaded, which takes a while
+        routes.for_client(parse_chat(text.encode()).model)
+        runtime = load_runtime(loaded)
+        if runtime is None:
+            raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
+
+        async def classify(readings: "Sequence[Reading]", *_: object) -> "list[Verdict]":
+            return runtime.classify(readings)
+
+        call, contracts = dry_run(loaded.ledger, routes, edition(loaded, runtime), classify, text.encode())
     except ApiError as error:
         raise fail(error.message, Exit.USAGE) from error
-    runtime = load_runtime(loaded)
-    if runtime is None:
-        raise fail(f"{config} has no rules; every request is forwarded", Exit.USAGE)
-    policies = {name: classifier.model.policy for name, classifier in runtime.classifiers.items()}
-    told = {name: classifier.judge for name, classifier in runtime.classifiers.items()}
-    rules = compile_rules(loaded.settings.rules, policies, loaded.replies, told)
-    reading_rules, readings = met(rules, request)
-    pairs = list(zip(reading_rules, runtime.classify(readings), strict=True))
-    stands = standing(loaded.ledger, routes, request, pairs)
-    labels = stands.labels
-    decision = decide(stands.pairs, {*labels.unsupported, *stands.held})
-    asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
-    forwards: list[str] = []
-    if decision.redactions:
-        forwarded, decision, _ = apply.of_request(request, decision, Placeholders())
-        forwards = [text for turn in forwarded.turns for text in turn.texts]
-    result: dict[str, Any] = {
-        "model": request.model,
-        "rules_not_met": [rule.name for rule in rules if rule not in reading_rules],
-        "rules": [
-            {
-                "rule": rule.name,
-                "classifier": f"{verdict.classifier}@{verdict.version}",
-                "reads": list(reading.texts),
-                "labels": list(verdict.labels),
-                "confidence": round(verdict.confidence, 4),
-                "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
-                "thresholds": _thresholds(runtime.classifiers[rule.classifier].model, verdict),
-                "novelty": round(verdict.novelty, 4),
-                "abstained": verdict.abstention.value if verdict.abstention else None,
-                "reason": verdict.reason,
-                "stage": verdict.stage,
-                "stages": [stage.name for stage in runtime.classifiers[rule.classifier].model.stages],
-                "slots": [
-                    {"slot": one.slot, "raw": one.raw, "value": one.value, "currency": one.currency}
-                    for one in verdict.slots
-                ],
-                "missing": list(verdict.missing),
-                "windows": [verdict.windows_read, verdict.windows_unread],
-                "spans": [
-                    {"label": one.label, "kind": one.kind, "text": one.text, "start": one.start, "end": one.end}
-                    for one in verdict.spans
-                ],
-            }
-            for (rule, verdict), reading in zip(pairs, readings, strict=True)
-        ],
-        "decision": decision.act.name.lower(),
-        "by_rule": decision.step.rule.name if decision.step else None,
-        "label": decision.step.label if decision.step else None,
-        "to": decision.step.action.model if decision.step and decision.step.action else None,
-        "asks": asks.model if asks else None,
-        "answer": labels.answers[decision.step.rule.name].content
-        if decision.step and decision.step.rule.name in labels.answers
-        else None,
-        "contracts": dict(stands.says),
-        "unmet": {name: f"{one.reason}: {one.detail}" for name, one in labels.unsupported.items()},
-        "flags": [f"{step.rule.name}:{step.label}" for step in decision.flags],
-        "forwards": forwards if decision.redactions else None,
-    }
+    result = _decision(call) | {"contracts": dict(contracts)}
+    result["rules"] = [
+        _rule(rule.name, verdict, reading, runtime.classifiers[rule.classifier].model)
+        for (rule, verdict), reading in zip(call.pairs, call.readings, strict=True)
+    ]
     if json:
         print_json(result)
     else:
         _print(result)
+
+
+def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> dict[str, Any]:
+    """What one rule reads, and its classifier's verdict."""
+    return {
+        "rule": name,
+        "classifier": f"{verdict.classifier}@{verdict.version}",
+        "reads": list(reading.texts),
+        "labels": list(verdict.labels),
+        "confidence": round(verdict.confidence, 4),
+        "scores": {label: round(score, 4) for label, score in verdict.scores.items()},
+        "thresholds": _thresholds(model, verdict),
+        "novelty": round(verdict.novelty, 4),
+        "abstained": verdict.abstention.value if verdict.abstention else None,
+        "reason": verdict.reason,
+        "stage": verdict.stage,
+        "stages": [stage.name for stage in model.stages],
+        "slots": [_fields(slot, "slot", "raw", "value", "currency") for slot in verdict.slots],
+        "missing": list(verdict.missing),
+        "windows": [verdict.windows_read, verdict.windows_unread],
+        "spans": [_fields(span, "label", "kind", "text", "start", "end") for span in verdict.spans],
+    }
+
+
+def _fields(record: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
+
+
+def _decision(call: "CallState") -> dict[str, Any]:
+    """What is decided. What is forwarded after a redaction that fails is the decision to block it."""
+    from gateway.redaction import apply
+    from gateway.redaction.placeholders import Placeholders
+    from gateway.rules.rule import Act
+
+    decision, forwards = call.decision, None
+    asks = decision.step.rule.asks if decision.step and decision.act is Act.ASK else None
+    if decision.redactions:
+        sent, decision, _ = apply.of_request(call.request, decision, Placeholders())
+        if decision.redactions:
+            forwards = [text for turn in sent.turns for text in turn.texts]
+    step = decision.step
+    made = call.labels.answers.get(step.rule.name) if step else None
+    return {
+        "model": call.request.model,
+        "rules_not_met": [rule.name for rule in call.snapshot.rules if rule not in call.rules],
+        "decision": decision.act.name.lower(),
+        "by_rule": step.rule.name if step else None,
+        "label": step.label if step else None,
+        "to": step.action.model if step and step.action else None,
+        "asks": asks.model if asks else None,
+        "answer": made.content if made else None,
+        "unmet": {name: f"{why.reason}: {why.detail}" for name, why in call.labels.unsupported.items()},
+        "flags": [f"{flag.rule.name}:{flag.label}" for flag in decision.flags],
+        "forwards": forwards,
+    }
 
 
 def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:

@@ -21,7 +21,7 @@ from gateway.errors import ApiError, BadRequest, InternalError, Unavailable, sto
 from gateway.http.asgi import ClientGone, read_body
 from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
-from gateway.pipeline import Classify
+from gateway.plan import Classify
 from gateway.serving.snapshot import Snapshot, Snapshots
 from gateway.upstreams.base import Routes
 

@@ -27,7 +27,7 @@ from gateway.ledger.recorder import Recorder
 from gateway.metrics.observe import Metrics
 from gateway.requests.parse import Request
 from gateway.rules.rule import Asks, Rule
-from gateway.upstreams.base import Answer, Routes, answered_by
+from gateway.upstreams.base import Answer, Routes
 from gateway.upstreams.dispatch import Forwarder
 from gateway.upstreams.stream import note_answer
 
@@ -134,7 +134,7 @@ class Judge:
             record.error = judged.outcome.value
         record.label = judged.labels[0] if judged.labels else ""
         self._recorder.finish(own)
-        return replace(judged, stood_in=answered_by(record) != self._routes.for_rule(asks.model)[0])
+        return replace(judged, stood_in=not self._routes.for_rule(asks.model)[0].answered(record))
 
     async def _verdict(self, own: RequestContext, asks: Asks, shown: Shown) -> JudgeAnswer:
         """Raises ApiError, Unreadable."""

@@ -79,6 +79,10 @@ class Target:
     upstream: str
     model: UpstreamModel
 
+    def answered(self, record: Record) -> bool:
+        """Whether the call was sent here last."""
+        return record.upstream == self.upstream and record.upstream_model == self.model
+
 
 class Routes:
     """The `models` of gateway.yaml."""
@@ -127,11 +131,6 @@ class Routes:
     def for_rule(self, model: str) -> Sequence[Target]:
         """Where a rule's `forward: model` goes, or its question to a judge."""
         return self._targets[model]
-
-
-def answered_by(record: Record) -> Target:
-    """The target that a call was sent to last."""
-    return Target(record.upstream, UpstreamModel(record.upstream_model))
 
 
 def _targets(name: str, route: ModelRoute) -> tuple[Target, ...]:

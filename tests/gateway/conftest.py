@@ -46,6 +46,7 @@ from gateway.ledger.recorder import Recorder
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
+from gateway.plan import Planner, TimedClassifiers
 from gateway.rules.compile import compile_rules
 from gateway.rules.rule import Act, Action, Rule
 from gateway.server import Guarded, bind
@@ -104,19 +105,23 @@ class FakeClassify:
     """Classifiers that find a label where the text holds its name, `unsure`, `unread` and `broken` included.
 
     Labels told by patterns are really sought. A version that is tried (`name@version`) also knows `words` for labels.
-    `meanwhile` is done before they answer.
+    `meanwhile` is done before they answer. `hangs`, where it is given, is set, and they never answer.
     """
 
     policies: Mapping[str, Policy]
     words: Mapping[str, str] = field(default_factory=dict)
     asked: list[Reading] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
+    hangs: asyncio.Event | None = None
 
     async def __call__(
         self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None = None
     ) -> list[Verdict]:
         """One verdict for each reading."""
         self.asked += readings
+        if self.hangs is not None:
+            self.hangs.set()
+            await asyncio.Event().wait()
         if self.meanwhile is not None:
             self.meanwhile()
         return [self._verdict(reading) for reading in readings]
@@ -380,19 +385,21 @@ def wire(
             on_lost=metrics.kept_calls_lost.inc,
         )
         in_flight = InFlight()
+        snapshots = Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {}))
+        audits = Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight)
+        classifiers = TimedClassifiers(classify, metrics, within_s=1.0)
         pipeline = Pipeline(
-            in_use=Snapshots(Snapshot(rules=compiled, proposed=dict.fromkeys(policies, "v2") if tried else {})),
+            planner=Planner(in_use=snapshots, routes=routes, classifiers=classifiers, audits=audits),
+            classifiers=classifiers,
             routes=routes,
-            classify=classify,
             forwarder=forwarder,
             recorder=recorder,
             repeats=RepeatCalls(forwarder=forwarder, recorder=recorder),
             keeping=keeping,
             metrics=metrics,
-            audits=Audits(owner=owner, routes=routes, metrics=metrics, in_flight=in_flight),
+            audits=audits,
             judge=Judge(forwarder=forwarder, recorder=recorder, routes=routes, metrics=metrics),
             bounds=SafetyAudits(owner=safety, routes=routes, metrics=metrics, in_flight=in_flight),
-            classify_time_s=1.0,
             max_answer_bytes=max_answer_bytes,
         )
         for one in (owner, safety, keeping, writer):

@@ -12,6 +12,7 @@ import pytest
 from gateway.contracts.contract import Phase
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.contracts.test_audit import GUARDED, RULES, Reference, body, decisions, phases, wired
+from tests.gateway.judge.test_judge import BASE
 
 Wire = Callable[..., Any]
 BLOCKED = """
@@ -19,6 +20,19 @@ rules:
   - name: first
     classifier: safe
     then: {violence: block}
+  - name: intents
+    classifier: bank
+    contract: {max_disagreement: 5%}
+    then: {"*": {answer: label}}
+"""
+
+
+JUDGED = """
+rules:
+  - name: safety
+    classifier: safe
+    then: {violence: block}
+    when_unsure: {ask: cheap, within: 60s}
   - name: intents
     classifier: bank
     contract: {max_disagreement: 5%}
@@ -76,6 +90,20 @@ async def test_nothing_is_under_way_when_all_is_over(wire: Wire, ask: Any, rules
         text = "my card violence" if chance.random() < 0.01 else chance.choice(["my card", "unsure", "nothing at all"])
         await ask(gateway.app, body(text, stream=stream))
     assert counted(gateway)
+    assert begun(gateway) == 0
+
+
+async def test_a_request_that_breaks_off_while_a_judge_is_asked_becomes_no_pair(wire: Wire, ask: Any) -> None:
+    judge = Hanging(calls=11)
+    upstreams = {"one": Reference(), "two": judge}
+    gateway = wire(JUDGED, base=BASE, upstreams=upstreams, draw=random.Random(0).random)
+    await decisions(gateway, ask, 220)
+    request = asyncio.create_task(ask(gateway.app, body("my card, unsure")))
+    while judge.calls == 11:  # noqa: ASYNC110 - nothing tells when the judge is asked
+        await asyncio.sleep(0.01)
+    assert begun(gateway) == 1
+    request.cancel()
+    await asyncio.wait([request])
     assert begun(gateway) == 0
 
 

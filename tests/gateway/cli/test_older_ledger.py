@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from classifiers.policy import Policy
 from classifiers.verdict import Verdict
+from gateway.cli.dry_run import dry_run
 from gateway.cli.main import app
-from gateway.cli.standing import standing
 from gateway.config.load import load_gateway
 from gateway.contracts.contract import Contract, Terms
 from gateway.contracts.safety_store import SafetyStore
@@ -21,8 +21,8 @@ from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
 from gateway.discover.calls import KeptCalls
 from gateway.ledger.call_store import CallStore
-from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
+from gateway.serving.snapshot import Snapshot
 from gateway.upstreams.base import Routes
 
 GATEWAY = """\
@@ -123,20 +123,23 @@ def test_explain_leaves_it_as_it_is(
     else:
         made(file, *LACKS[lacks])
     loaded = load_gateway(folder / "gateway.yaml", {})
-    rules = compile_rules(loaded.settings.rules, policies, loaded.replies)
+    snapshot = Snapshot(rules=compile_rules(loaded.settings.rules, policies, loaded.replies))
     said = [("system", "Answer with greeting, rate or card."), ("user", "rate")]
     messages = [{"role": role, "content": text} for role, text in said]
-    request = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
+    body = json.dumps({"model": "m", "messages": messages}).encode()
     verdicts = [make_verdict(classifier="safe"), make_verdict("rate", classifier="bank")]
-    pairs = [(rule, replace(verdict, windows_read=1)) for rule, verdict in zip(rules, verdicts, strict=True)]
+
+    async def classify(*_: object) -> list[Verdict]:
+        return [replace(verdict, windows_read=1) for verdict in verdicts]
+
     routes = Routes(loaded.settings.models)
-    says = standing(file, routes, request, pairs).says
+    _, says = dry_run(file, routes, snapshot, classify, body)
     assert set(says) == {"safety", "hours"}
     if lacks == "everything":
         assert not file.exists()
     else:
         with unchanged(file):
-            standing(file, routes, request, pairs)
+            dry_run(file, routes, snapshot, classify, body)
 
 
 def test_discover_leaves_it_as_it_is(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What is written is read back by the project's own readers, and reads what it should."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from classifiers.policy import Policy
 from classifiers.training.data import read_rows
+from classifiers.verdict import Reading
 from gateway.answers.build import LocalAnswer, build
 from gateway.answers.format import Prediction, RequestedFormat, requested_format
 from gateway.config import source
@@ -20,9 +21,10 @@ from gateway.discover.calls import Exchange, LoggedCall, call_of
 from gateway.discover.draft import Occupied, draft, gateway, scalar, unwritable, write
 from gateway.discover.finding import Finding, look
 from gateway.ledger.prices import load_prices
-from gateway.pipeline import met
+from gateway.plan import read_by
 from gateway.requests.messages import system_text
 from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Rule, matching
 from gateway.serving.snapshot import rule_problems
 
 from .logs import Pair, harm_calls, pair, two_templates, user
@@ -61,13 +63,19 @@ def request_of(call: LoggedCall) -> Any:
     return SimpleNamespace(model=model, turns=list(call.turns), system_text=system_text(call.turns))
 
 
+def met(rules: Sequence[Rule], call: LoggedCall) -> tuple[list[Rule], list[Reading]]:
+    """The rules that read of a call, and what they read."""
+    request: Any = request_of(call)
+    return read_by(matching(rules, request), request)
+
+
 def read_back(folder: Path, finding: Finding) -> list[str]:
     """What the drafted rule reads of each call."""
     loaded, policies = written(folder, [finding])
     rules = compile_rules(loaded.settings.rules, policies, {})
     texts = []
     for call in finding.group.calls:
-        _, [reading] = met(rules, request_of(call))
+        _, [reading] = met(rules, call)
         texts += reading.texts
     return texts
 
@@ -83,7 +91,7 @@ def test_each_rule_reads_the_inputs_of_its_own_calls_and_no_others(tmp_path: Pat
     assert len(rules) == 2
     for one in found:
         for call, text in zip(one.group.calls, one.group.inputs, strict=True):
-            [rule], [reading] = met(rules, request_of(call))
+            [rule], [reading] = met(rules, call)
             assert (rule.name, reading.texts) == (one.name, (text,))
             assert rule.terms is not None
 

@@ -358,12 +358,7 @@ async def test_a_client_that_goes_away_ends_the_call_and_is_recorded(
 
 async def test_a_client_that_goes_away_while_classifiers_work(wire: Wire, ask: Any) -> None:
     gateway, gone, asked = wire(RULES), asyncio.Event(), asyncio.Event()
-
-    async def never(*_: Any) -> Any:
-        asked.set()
-        await asyncio.Event().wait()
-
-    gateway.app._app._app._pipeline._classify = never
+    gateway.classify.hangs = asked
     task = asyncio.ensure_future(ask(gateway.app, body(), gone=gone))
     await asyncio.wait_for(asked.wait(), 5)
     gone.set()
@@ -420,12 +415,7 @@ async def test_a_request_that_is_cancelled_from_above_is_answered_and_recorded(w
 
 async def test_a_request_that_is_cancelled_before_it_is_sent_costs_nothing(wire: Wire, ask: Any) -> None:
     gateway, asked = wire(RULES), asyncio.Event()
-
-    async def never(*_: Any) -> Any:
-        asked.set()
-        await asyncio.Event().wait()
-
-    gateway.app._app._app._pipeline._classify = never
+    gateway.classify.hangs = asked
     task = asyncio.ensure_future(ask(gateway.app, body()))
     await asyncio.wait_for(asked.wait(), 5)
     task.cancel()

@@ -1,0 +1,173 @@
+"""What rules make of a chat request before anything is sent: it is parsed, read, classified; audit coins are flipped.
+
+Shared by the pipeline, which acts on it, and `offramp explain`, which prints it.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from classifiers.runtime.runtime import Runtime, key_of_version
+from classifiers.verdict import Reading, Verdict
+from gateway.answers.build import LocalAnswers, local_answers
+from gateway.context import Headers, RequestContext
+from gateway.contracts.audit import Audits, Open
+from gateway.metrics.observe import Metrics
+from gateway.redaction.placeholders import Placeholders
+from gateway.requests.messages import SYSTEM, select
+from gateway.requests.parse import Request, parse_chat
+from gateway.rules.decide import Decision
+from gateway.rules.rule import Act, Rule, matching
+from gateway.serving.snapshot import Snapshot, Snapshots
+from gateway.upstreams.base import Routes, Target
+
+_FORWARD: Final = Decision(act=Act.FORWARD, step=None, flags=(), steps=())
+_NO_LABELS: Final = LocalAnswers()
+
+
+class Classify(Protocol):
+    """The classifiers, off the event loop. Never raises: a classifier that fails or is late gives a broken verdict."""
+
+    async def __call__(
+        self, readings: Sequence[Reading], deadline_s: float, runtime: Runtime | None, /
+    ) -> list[Verdict]:
+        """One verdict for each reading. runtime: of the snapshot that the request began with."""
+
+
+class CallState(Struct, kw_only=True):
+    """One chat request on its way. Each step fills in what the later ones read.
+
+    targets: where it is forwarded to. matched: the rules whose `when` holds; rules: those of them that read something
+    of it, each with its reading. pairs: these rules with their verdicts; challengers: rules with the verdicts of
+    versions that are tried. labels: answers in the requested format. opened: calls under a contract, by rule; held:
+    why a rule must not answer; pending: opened calls that the reference's answer makes pairs.
+    """
+
+    context: RequestContext
+    request: Request
+    headers: Headers
+    targets: Sequence[Target]
+    snapshot: Snapshot
+    matched: Sequence[Rule] = ()
+    rules: Sequence[Rule] = ()
+    readings: Sequence[Reading] = ()
+    pairs: Sequence[tuple[Rule, Verdict]] = ()
+    challengers: Sequence[tuple[Rule, Verdict]] = ()
+    labels: LocalAnswers = _NO_LABELS
+    opened: Mapping[str, Open] = {}
+    held: Mapping[str, str] = {}
+    decision: Decision = _FORWARD
+    placeholders: Placeholders | None = None
+    pending: Sequence[Open] = ()
+
+
+class TimedClassifiers:
+    """The classifiers as requests ask them: timed in the record, verdicts counted."""
+
+    def __init__(self, classify: Classify, metrics: Metrics, *, within_s: float) -> None:
+        self._classify = classify
+        self._metrics = metrics
+        self._within_s = within_s
+
+    async def verdicts(self, context: RequestContext, readings: Sequence[Reading]) -> Sequence[Verdict]:
+        """One verdict for each reading."""
+        started = time.perf_counter()
+        verdicts = await self._classify(readings, self._within_s, context.runtime)
+        context.record.classifier_s = (context.record.classifier_s or 0.0) + time.perf_counter() - started
+        return verdicts
+
+    async def of_rules(
+        self, context: RequestContext, rules: Sequence[Rule], readings: Sequence[Reading]
+    ) -> Sequence[Verdict]:
+        """One verdict for each reading; those of the rules, which come first, are counted."""
+        if not readings:
+            return ()
+        verdicts = await self.verdicts(context, readings)
+        for rule, verdict in zip(rules, verdicts, strict=False):
+            self._metrics.observe_verdict(verdict, rule.name)
+        return verdicts
+
+
+class Planner:
+    """The first four steps of a chat request."""
+
+    def __init__(self, *, in_use: Snapshots, routes: Routes, classifiers: TimedClassifiers, audits: Audits) -> None:
+        self._in_use = in_use
+        self._routes = routes
+        self._classifiers = classifiers
+        self._audits = audits
+
+    def parse(self, context: RequestContext, body: bytes, headers: Headers) -> CallState:
+        """Raises BadRequest and ModelNotFound."""
+        request = parse_chat(body)
+        context.record.requested_model = request.model
+        context.record.stream = request.stream
+        context.prompt_bytes, context.attaches = request.prompt_bytes, request.attaches
+        targets = self._routes.for_client(request.model)
+        snapshot = self._in_use.edition
+        context.runtime = snapshot.runtime
+        return CallState(context=context, request=request, headers=headers, targets=targets, snapshot=snapshot)
+
+    async def plan(self, call: CallState) -> None:
+        """All that comes between parsing and the decision. Raises BadRequest where messages cannot be read."""
+        self.read(call)
+        await self.classify(call)
+        self.flip_audits(call)
+
+    def read(self, call: CallState) -> None:
+        """Finds the rules that the request meets, and what the classifier of each is to read."""
+        call.matched = matching(call.snapshot.rules, call.request)
+        call.rules, call.readings = read_by(call.matched, call.request)
+        call.context.met = {rule.name: 0 for rule in call.rules}
+
+    async def classify(self, call: CallState) -> None:
+        """Asks the classifiers, and the versions that are tried."""
+        tried = _challengers(call)
+        readings = [*call.readings, *(reading for _, reading in tried)]
+        verdicts = await self._classifiers.of_rules(call.context, call.rules, readings)
+        call.pairs = self._audits.resolve(list(zip(call.rules, verdicts, strict=False)))
+        rest = verdicts[len(call.rules) :]
+        call.challengers = [(rule, verdict) for (rule, _), verdict in zip(tried, rest, strict=True)]
+
+    def flip_audits(self, call: CallState) -> None:
+        """Builds the answers in the requested format, and flips a coin for each that a contract is about."""
+        call.labels = local_answers(call.request, call.pairs)
+        read = zip(call.rules, call.readings, strict=True)
+        texts = {rule.name: "\n".join(reading.texts) for rule, reading in read if rule.retrains}
+        call.opened = self._audits.flip(call.request, call.pairs, call.labels, tried=call.challengers, texts=texts)
+        call.held = self._audits.held(call.opened)
+
+
+def _challengers(call: CallState) -> list[tuple[Rule, Reading]]:
+    """The rules under a contract whose classifier has a version that is tried, and what that one is to read."""
+    proposed = call.snapshot.proposed
+    return [
+        (rule, replace(reading, classifier=key_of_version(rule.classifier, proposed[rule.classifier])))
+        for rule, reading in zip(call.rules, call.readings, strict=True)
+        if rule.terms is not None and rule.classifier in proposed
+    ]
+
+
+def read_by(rules: Sequence[Rule], request: Request) -> tuple[list[Rule], list[Reading]]:
+    """Those of the rules that read something of the request, in order, and what the classifier of each is to read."""
+    each = [(rule, reading_of(rule, request)) for rule in rules if rule.roles]
+    kept = [(rule, reading) for rule, reading in each if reading is not None]
+    return [rule for rule, _ in kept], [reading for _, reading in kept]
+
+
+def reading_of(rule: Rule, request: Request) -> Reading | None:
+    """What a rule's classifier is to read of a request; None where no text fits the rule's template."""
+    texts, incomplete = select(request.turns, rule.roles, last=rule.last_turn)
+    fitting, unknown = _inputs(rule, texts)
+    if texts and not fitting:
+        return None
+    own, _ = _inputs(rule, select(request.turns, rule.roles & SYSTEM, last=False)[0])
+    return rule.reading(fitting, incomplete=incomplete or unknown, system=request.system_text, alone=frozenset(own))
+
+
+def _inputs(rule: Rule, texts: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """The inputs of texts that fit the rule's template; and whether the input of one of them is unknown."""
+    return (tuple(texts), False) if rule.template is None else rule.template.inputs_of(texts)
