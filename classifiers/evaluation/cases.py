@@ -1,15 +1,4 @@
-"""What a family of the suite makes of a sample of rows: texts to be judged like the rows themselves.
-
-Long harmless tasks, as people hand them to an assistant: full of orders, roles, rules and pasted text.
-
-A filter that has learned from short messages takes length and orders for an attack.
-
-Harmless prose of which long documents are made.
-
-Harmless everyday sentences in other languages: clean, or in doubt where the policy names other languages.
-
-Harmless lines with words that lists of harmful text are full of, by subject.
-"""
+"""Cases of the safety suite, the sample of rows they are made of, and the families of harmless text."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +11,7 @@ from classifiers.policy import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The rows that cases are made of. harmful, harmless: their texts; seed: of every choice."""
+    """The rows that cases are made of. harmful, harmless: their texts; seed: decides every random choice."""
 
     policy: Policy
     harmful: tuple[str, ...]
@@ -30,7 +19,7 @@ class Sample:
     seed: int = 0
 
     def rows(self, most: int | None = None) -> Iterator[tuple[bool, int, str]]:
-        """(harmful, index, text) of every row, or of `most` of either sort, drawn: files are often sorted by label."""
+        """(harmful, index, text) of every row, or of `most` random ones of either sort: files are often sorted."""
         for harmful, texts in ((True, self.harmful), (False, self.harmless)):
             places: Sequence[int] = range(len(texts))
             if most is not None and most < len(texts):
@@ -38,14 +27,17 @@ class Sample:
             yield from ((harmful, index, texts[index]) for index in places)
 
     def chance(self, *parts: object) -> random.Random:
-        """Chance that is always the same for the same parts (a variant, an index)."""
+        """A random generator, always the same for the same parts (a variant, an index)."""
         return random.Random("/".join(map(str, (self.seed, *parts))))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """variant: which of its family; texts: turns or parts as a Reading holds them; harmful: whether it should be
-    flagged; base: the index of the row it was made of, None for text of the suite's own."""
+    """A request that a classifier is tried on.
+
+    variant: which of its family; texts: turns or parts of a Reading; harmful: whether it should be flagged; base: the
+    index of the row it was made of, None for the suite's own text.
+    """
 
     variant: str
     texts: tuple[str, ...]
@@ -63,3 +55,59 @@ def language_cases(sample: Sample) -> Iterator[Case]:
     for language, lines in data.table("languages.json").items():
         for line in lines:
             yield Case(variant=language, texts=(line,), harmful=False)
+
+
+def overrefusal_cases(sample: Sample) -> Iterator[Case]:
+    """Harmless text that looks harmful: `not:` lines of the policy, everyday lines with trigger words, long tasks.
+
+    Each subject is a variant. Only the policy's own lines where its labels mean everyday text.
+    """
+    for label in sample.policy.labels.values():
+        for line in label.not_:
+            yield Case(variant="the policy's not: lines", texts=(line,), harmful=False)
+    if not sample.policy.everyday:
+        return
+    for subject, lines in data.table("triggers.json").items():
+        for line in lines:
+            yield Case(variant=subject, texts=(line,), harmful=False)
+    for brief in data.lines("briefs.txt"):
+        yield Case(variant="long tasks", texts=(brief,), harmful=False)
+
+
+LENGTH_ROWS = {1_000: 40, 4_000: 16, 16_000: 5, 64_000: 2}
+"""Characters → how many rows of either sort are tried: a long document takes as long to read as many short ones."""
+
+
+def length_cases(sample: Sample) -> Iterator[Case]:
+    """Documents with a harmful row at the head, middle or tail, with a harmless one in the middle, or with none.
+
+    None where labels mean everyday text.
+    """
+    if not sample.policy.everyday:
+        return
+    for chars, most in LENGTH_ROWS.items():
+        size = f"{chars // 1000}k"
+        for harmful, index, text in sample.rows(most):
+            around = _document(chars, sample.chance("length", harmful, index))
+            middle = len(around) // 2
+            places = {"head": 0, "middle": middle, "tail": len(around)} if harmful else {"middle": middle}
+            for name, place in places.items():
+                whole = "\n".join([*around[:place], text, *around[place:]])
+                yield Case(variant=f"{size}, {name}", texts=(whole,), harmful=harmful, base=index)
+        for number in range(most // 2 + 1):
+            clean = "\n".join(_document(chars, sample.chance("clean", chars, number)))
+            yield Case(variant=f"{size}, clean", texts=(clean,), harmful=False)
+
+
+def _document(chars: int, chance: random.Random) -> list[str]:
+    """Paragraphs of harmless prose, about `chars` characters together."""
+    prose = data.lines("prose.txt")
+    paragraphs: list[str] = []
+    length = 0
+    while length < chars:
+        for paragraph in chance.sample(prose, len(prose)):
+            paragraphs.append(paragraph[: chars - length])
+            length += len(paragraphs[-1]) + 1
+            if length >= chars:
+                break
+    return paragraphs

@@ -1,11 +1,4 @@
-"""Verdicts against the truth → measures, as plain data that report.json and `offramp eval` show. Pure.
-
-Confusion matrices with the texts behind each cell. Pure.
-
-The errors to read first. Pure.
-
-Measures of verdicts that may name several labels, or none: safety, and topics with `multi_label`. Pure.
-"""
+"""Verdicts against the truth → measures, as plain data for report.json and `offramp eval`. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,243 +18,11 @@ from classifiers.verdict import Abstention, Verdict
 _WRONG_TEXTS, _RIGHT_TEXTS = 25, 3
 _MOST_TEXTS = 4_000
 _TEXT_CHARS = 600
-
-_Pair = tuple[int, int]
-
-
-def one_of(
-    names: Sequence[str],
-    truths: Sequence[str],
-    guesses: Sequence[str],
-    texts: Sequence[str],
-    confidences: Sequence[float],
-    *,
-    doubted: Sequence[bool] = (),
-) -> dict[str, Any]:
-    """Of single-label rows; the sequences but `names` are of equal length.
-
-    Sparse. labels: names; cells: [truth, said, count] by index into them; texts: for each cell some of its rows, of
-    errors the most certain, else the least certain. doubted: which rows are not answered, whatever is likeliest; they
-    are marked.
-    """
-    index = {name: place for place, name in enumerate(names)}
-    pairs = [[(index[truth], index[guess])] for truth, guess in zip(truths, guesses, strict=True)]
-    return _matrix(names, pairs, texts, lambda row, _: confidences[row], doubted)
-
-
-def multi_label_confusion(
-    labels: Sequence[str],
-    truths: Sequence[AbstractSet[str]],
-    said: Sequence[AbstractSet[str]],
-    texts: Sequence[str],
-    scores: Floats,
-    *,
-    doubted: Sequence[bool],
-) -> dict[str, Any]:
-    """Of rows with any number of labels, as `one_of` has it, with `none` as a further name.
-
-    A label that holds and was said counts on the diagonal; each that was missed, against each that was said without
-    holding, or against `none` where there is nothing on the other side (after Krstinić et al. 2020).
-    scores: (n, labels); doubted: whether nothing was said because it was in doubt. A text is as certain as what its
-    cell says was said: of `none`, that the label does not hold; of doubt, which is marked, as its highest score.
-    """
-    names = [*labels, "none"]
-    index = {name: place for place, name in enumerate(names)}
-    pairs = []
-    for true, named in zip(truths, said, strict=True):
-        missed, extra = sorted(true - named), sorted(named - true)
-        found = [(name, name) for name in sorted(true & named)]
-        if missed or extra or not found:
-            found += [(one, other) for one in missed or ["none"] for other in extra or ["none"]]
-        pairs.append([(index[one], index[other]) for one, other in found])
-    none = len(labels)
-
-    def certain(row: int, pair: _Pair) -> float:
-        true, other = pair
-        if other != none:
-            return float(scores[row, other])
-        if doubted[row] or true == none:
-            highest = float(scores[row].max(initial=0.0))
-            return highest if doubted[row] else 1 - highest
-        return 1 - float(scores[row, true])
-
-    return _matrix(names, pairs, texts, certain, doubted)
-
-
-def _matrix(
-    names: Sequence[str],
-    pairs: Sequence[Iterable[_Pair]],
-    texts: Sequence[str],
-    certain: Callable[[int, _Pair], float],
-    doubted: Sequence[bool],
-) -> dict[str, Any]:
-    rows: dict[_Pair, list[int]] = defaultdict(list)
-    for row, found in enumerate(pairs):
-        for pair in found:
-            rows[pair].append(row)
-    left = _MOST_TEXTS
-    shown: dict[_Pair, list[dict[str, Any]]] = {}
-    # errors first: they are what texts are wanted for
-    for pair in sorted(rows, key=lambda cell: (cell[0] == cell[1], cell)):
-        right = pair[0] == pair[1]
-        sure = {row: certain(row, pair) for row in rows[pair]}
-        order = sorted(sure, key=sure.__getitem__, reverse=not right)
-        kept = order[: min(left, _RIGHT_TEXTS if right else _WRONG_TEXTS)]
-        left -= len(kept)
-        shown[pair] = [
-            {
-                "text": shortened(texts[row]),
-                "confidence": round(float(sure[row]), 4),
-                **({"doubt": True} if doubted and doubted[row] else {}),
-            }
-            for row in kept
-        ]
-    cells = sorted(rows)
-    return {
-        "labels": list(names),
-        "cells": [[*pair, len(rows[pair])] for pair in cells],
-        "texts": [shown[pair] for pair in cells],
-    }
-
-
-def shortened(text: str) -> str:
-    """A text as a report shows it: its first 600 characters."""
-    return text if len(text) <= _TEXT_CHARS else text[: _TEXT_CHARS - 1] + "…"
-
-
 _WORST = 40
-
-
-def worst(
-    texts: Sequence[str],
-    truths: Sequence[str],
-    guesses: Sequence[str],
-    confidences: NDArray[np.floating],
-    correct: NDArray[np.bool_],
-    *,
-    doubted: Sequence[bool] = (),
-) -> list[dict[str, Any]]:
-    """The errors made with most confidence, in that order. doubted: which of the texts are not answered, where `said`
-    does not tell it; their errors are marked. index: which of the texts each is."""
-    order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
-    return [
-        {
-            "index": place,
-            "text": shortened(texts[place]),
-            "truth": truths[place],
-            "said": guesses[place],
-            "confidence": round(float(confidences[place]), 4),
-            **({"doubt": True} if doubted and doubted[place] else {}),
-        }
-        for place in order[:_WORST]
-    ]
-
-
-_IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
-
-_Bools = NDArray[np.bool_]
-
-
-def multi_label_evaluation(
-    policy: Policy, texts: Sequence[str], truths: Sequence[tuple[str, ...]], verdicts: Sequence[Verdict]
-) -> dict[str, Any]:
-    """As `evaluate` tells it. truths: of each text the policy's labels that hold."""
-    scores = np.array([[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts], np.float32)
-    scores = scores.reshape(len(texts), len(policy.labels))
-    holds = np.array([[label in truth for label in policy.labels] for truth in truths], bool).reshape(scores.shape)
-    said = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(scores.shape)
-    harmful: _Bools = np.asarray(holds.any(axis=1))
-    flagged: _Bools = np.asarray(said.any(axis=1))
-    doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
-    exact: _Bools = np.asarray((said == holds).all(axis=1))
-    highest: Floats = scores.max(axis=1) if scores.size else np.zeros(len(texts), np.float32)
-    if policy.kind == "safety":
-        right: _Bools = np.asarray(flagged == harmful)
-        bins = metrics.reliability(highest, harmful)
-        certain = np.where(harmful, 1 - highest, highest)
-        risk = _risk(highest[:, None], harmful[:, None], verdicts)
-    else:
-        right = exact
-        # that some label holds says nothing of whether it is the one with the score
-        bins = metrics.reliability(scores.ravel(), holds.ravel())
-        certain = np.where(said & ~holds, scores, (1 - scores) * (holds & ~said)).max(axis=1, initial=0.0)
-        risk = _risk(scores, holds, verdicts)
-    labels = {
-        label: {
-            **counts(
-                int((said[:, index] & holds[:, index]).sum()), int(said[:, index].sum()), int(holds[:, index].sum())
-            ),
-            **ranking(scores[:, index], holds[:, index]),
-        }
-        for index, label in enumerate(policy.labels)
-    }
-    return {
-        "rows": len(texts),
-        "accuracy": ratio(int(right.sum()), len(right)),
-        "interval": metrics.wilson(int(right.sum()), len(right)),
-        **share("exact", int(exact.sum()), len(exact)),
-        "kind": policy.kind,
-        "flagged": _sides(flagged, harmful),
-        "doubted": _sides(doubted, harmful),
-        **({} if policy.kind == "safety" else _answers(exact, verdicts)),
-        "any": ranking(highest, harmful),
-        "macro": macro_ranks(labels),
-        "ece": metrics.expected_calibration_error(bins),
-        "reliability": bins,
-        "risk_coverage": risk,
-        "macro_f1": macro_f1(labels),
-        "labels": labels,
-        "confusion": multi_label_confusion(
-            list(policy.labels),
-            [set(truth) for truth in truths],
-            [set(v.labels) for v in verdicts],
-            texts,
-            scores,
-            doubted=doubted.tolist(),
-        ),
-        "errors": worst(
-            texts,
-            ["+".join(truth) or "none" for truth in truths],
-            ["+".join(v.labels) or ("unsure" if doubt else "none") for v, doubt in zip(verdicts, doubted, strict=True)],
-            np.where(doubted, highest, certain),
-            right,
-        ),
-    }
-
-
-def _answers(exact: _Bools, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Of topics, what a rule can answer: texts that are given labels, none of them in doubt; wrong where they are not
-    just those that hold. exact: (n,)."""
-    answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
-    wrong, total = int((answered & ~exact).sum()), int(answered.sum())
-    return {**share("answered", total, len(answered)), **share("error", wrong, total)}
-
-
-def _sides(chosen: _Bools, harmful: _Bools) -> dict[str, Any]:
-    """Which share is chosen of harmful text, and of harmless. Both: (n,)."""
-    return {
-        **share("harmful", int((chosen & harmful).sum()), int(harmful.sum())),
-        **share("harmless", int((chosen & ~harmful).sum()), int((~harmful).sum())),
-    }
-
-
-def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
-    """Risk and coverage where each score is held against one half, whatever the thresholds, and a text is as certain
-    as the least certain of its scores. scores, holds: (n, what is decided)."""
-    certain: Floats = np.maximum(scores, 1 - scores).min(axis=1, initial=1.0)
-    right: _Bools = np.asarray(((scores >= 0.5) == holds).all(axis=1))
-    return curve(certain, right, np.array([_decidable(verdict) for verdict in verdicts], bool))
-
-
-def _decidable(verdict: Verdict) -> bool:
-    """Whether some threshold would settle it: not text in another language, unlike the training's, or not all read, in
-    which nothing was found."""
-    if verdict.labels:
-        return True
-    return bool(verdict.scores) and verdict.abstention in {None, Abstention.UNSURE} and verdict.reason != NOVEL_REASON
-
-
 _DIGITS = 5
+_IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
+_Pair = tuple[int, int]
+_Bools = NDArray[np.bool_]
 
 
 def evaluate(
@@ -279,23 +40,22 @@ def evaluate(
     if not len(texts) == len(truths) == len(verdicts):
         raise ValueError(f"{len(texts)} texts, {len(truths)} truths and {len(verdicts)} verdicts")
     if policy.multi_label:
-        return multi_label_evaluation(
-            policy, texts, [tuple(label for label in truth if label in policy.labels) for truth in truths], verdicts
-        )
-    return _one_of(policy, texts, [known(policy, truth) for truth in truths], verdicts)
+        held = [tuple(label for label in truth if label in policy.labels) for truth in truths]
+        return _multi_label(policy, texts, held, verdicts)
+    return _single_label(policy, texts, [known(policy, truth) for truth in truths], verdicts)
 
 
 def known(policy: Policy, truth: Sequence[str]) -> str:
-    """Of a single-label row its label; `other` where that is none of the policy's."""
+    """The label of a single-label row; `other` where the policy has no such label."""
     return truth[0] if truth and truth[0] in policy.labels else OTHER
 
 
 def top(verdict: Verdict) -> tuple[str, float]:
-    """The likeliest label of a single-label verdict, whether or not it was certain enough to name, and its score;
-    `other` and 0 where there was nothing to read."""
-    if verdict.labels:
-        return verdict.labels[0], verdict.confidence
-    return _likeliest(verdict.scores)
+    """The likeliest label of a single-label verdict and its score, whether or not it was certain enough to name.
+
+    `other` and 0 where there was nothing to read.
+    """
+    return (verdict.labels[0], verdict.confidence) if verdict.labels else _likeliest(verdict.scores)
 
 
 def _likeliest(scores: Mapping[str, float]) -> tuple[str, float]:
@@ -306,15 +66,14 @@ def _likeliest(scores: Mapping[str, float]) -> tuple[str, float]:
     return (OTHER, rest) if rest > scores[label] else (label, scores[label])
 
 
-def _scored(verdict: Verdict) -> bool:
-    """Whether its scores say how likely it is right: not where novelty made it `other`, against them, nor where there
-    was nothing to read."""
-    if verdict.labels == (OTHER,):
-        return _likeliest(verdict.scores)[0] == OTHER
-    return bool(verdict.labels) or any(verdict.scores.values())
+def shortened(text: str) -> str:
+    """A text as a report shows it: its first 600 characters."""
+    return text if len(text) <= _TEXT_CHARS else text[: _TEXT_CHARS - 1] + "…"
 
 
-def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _single_label(
+    policy: Policy, texts: Sequence[str], truths: Sequence[str], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
     tops = [top(verdict) for verdict in verdicts]
     guesses = [label for label, _ in tops]
     confidences = np.array([score for _, score in tops], np.float32)
@@ -323,34 +82,18 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
     doubted = [verdict.abstention is not None for verdict in verdicts]
     answerable = np.array([_answerable(verdict) for verdict in verdicts], bool)
     in_scope = np.array([truth != OTHER for truth in truths], bool)
-    wrong = int((answered & ~correct).sum())
+    named_other = np.array([verdict.labels == (OTHER,) for verdict in verdicts], bool)
     scored = np.array([_scored(verdict) for verdict in verdicts], bool)
     bins = metrics.reliability(confidences[scored], correct[scored])
-    names = [*policy.labels, OTHER]
-    scores = _scores(policy, verdicts)
-    said, true = Counter(guesses), Counter(truths)
-    both = Counter(guess for guess, right in zip(guesses, correct.tolist(), strict=True) if right)
-    place = {name: index for index, name in enumerate(names)}
-    places = np.array([place[truth] for truth in truths], int)
-    labels = {
-        name: {**counts(both[name], said[name], true[name]), **ranks(scores[:, index], places == index)}
-        for name, index in place.items()
-        if name in true or name in said
-    }
+    labels = _label_figures(policy, truths, guesses, verdicts)
     return {
-        "rows": len(texts),
-        "accuracy": ratio(int(correct.sum()), len(correct)),
-        "interval": metrics.wilson(int(correct.sum()), len(correct)),
-        **share("answered", int(answered.sum()), len(answered)),
-        **share("error", wrong, int(answered.sum())),
+        **_accuracy(correct),
+        **_share("answered", answered),
+        **_share("error", ~correct, answered),
         "out_of_scope": {
             "rows": int((~in_scope).sum()),
-            **share("answered", int((answered & ~in_scope).sum()), int((~in_scope).sum())),
-            **share(
-                "false_other",
-                sum(v.labels == (OTHER,) for v, known in zip(verdicts, in_scope, strict=True) if known),
-                int(in_scope.sum()),
-            ),
+            **_share("answered", answered, ~in_scope),
+            **_share("false_other", named_other, in_scope),
         },
         "ece": metrics.expected_calibration_error(bins),
         "reliability": bins,
@@ -358,25 +101,258 @@ def _one_of(policy: Policy, texts: Sequence[str], truths: Sequence[str], verdict
         "macro": macro_ranks(labels),
         "macro_f1": macro_f1(labels),
         "labels": labels,
-        "confusion": one_of(names, truths, guesses, texts, confidences.tolist(), doubted=doubted),
-        "errors": worst(texts, truths, guesses, confidences, correct, doubted=doubted),
+        "confusion": single_label_confusion(
+            [*policy.labels, OTHER], truths, guesses, texts, confidences.tolist(), doubted=doubted
+        ),
+        "errors": _worst(texts, truths, guesses, confidences, correct, doubted=doubted),
     }
 
 
-def _scores(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
-    """(n, labels + 1): each label's score, and at last what they leave to `other`: nothing where nothing was read."""
-    told = [[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts]
-    named = np.array(told, np.float64).reshape(len(verdicts), len(policy.labels))
+def _accuracy(right: _Bools) -> dict[str, Any]:
+    count, total = int(right.sum()), len(right)
+    return {"rows": total, "accuracy": ratio(count, total), "interval": metrics.wilson(count, total)}
+
+
+def _share(name: str, chosen: _Bools, among: _Bools | None = None) -> Mapping[str, Any]:
+    """The share of the rows `among` that are chosen. Both: (n,)."""
+    if among is None:
+        return share(name, int(chosen.sum()), len(chosen))
+    return share(name, int((chosen & among).sum()), int(among.sum()))
+
+
+def _label_figures(
+    policy: Policy, truths: Sequence[str], guesses: Sequence[str], verdicts: Sequence[Verdict]
+) -> dict[str, dict[str, Any]]:
+    """Counts and ranks of each label, `other` included, that is true or predicted of some row."""
+    scores = _scores_with_other(policy, verdicts)
+    predicted, actual = Counter(guesses), Counter(truths)
+    right = Counter(guess for guess, truth in zip(guesses, truths, strict=True) if guess == truth)
+    return {
+        name: {
+            **counts(right[name], predicted[name], actual[name]),
+            **ranks(scores[:, index], np.array([truth == name for truth in truths], bool)),
+        }
+        for index, name in enumerate((*policy.labels, OTHER))
+        if name in actual or name in predicted
+    }
+
+
+def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
+    """(n, labels + 1): each label's score, and last the rest that `other` has; 0 where nothing was read."""
+    listed = [[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts]
+    named = np.array(listed, np.float64).reshape(len(verdicts), len(policy.labels))
     sums = named.sum(axis=1, keepdims=True)
-    # what is left beyond the digits of the scores is noise, and would rank text that scores of no `other` cannot
+    # scores are rounded: a smaller rest is noise, and would rank texts of a policy without `other`
     rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
     scores: Floats = np.hstack([named, rest]).astype(np.float32)
     return scores
 
 
+def _scored(verdict: Verdict) -> bool:
+    """Whether the scores say how likely the verdict is right: not for novel text, nor where nothing was read."""
+    if verdict.labels == (OTHER,):
+        return _likeliest(verdict.scores)[0] == OTHER
+    return bool(verdict.labels) or any(verdict.scores.values())
+
+
 def _answerable(verdict: Verdict) -> bool:
-    """Whether some threshold would have it answered: `other` never is, nor what a threshold has no part in (text unlike
-    the training's, or that leaves a required slot open)."""
+    """Whether some threshold would answer it: not `other`, novel text, or text that leaves a required slot open."""
     if verdict.missing or verdict.reason == NOVEL_REASON:
         return False
     return top(verdict)[0] != OTHER and verdict.abstention in {None, Abstention.UNSURE}
+
+
+def _multi_label(
+    policy: Policy, texts: Sequence[str], truths: Sequence[tuple[str, ...]], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    """Measures where texts may have several labels or none: safety, and topics with `multi_label`."""
+    shape = len(texts), len(policy.labels)
+    scores = np.array([[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts], np.float32)
+    scores = scores.reshape(shape)
+    holds = np.array([[label in truth for label in policy.labels] for truth in truths], bool).reshape(shape)
+    named = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(shape)
+    harmful: _Bools = np.asarray(holds.any(axis=1))
+    flagged: _Bools = np.asarray(named.any(axis=1))
+    doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
+    exact: _Bools = np.asarray((named == holds).all(axis=1))
+    highest: Floats = scores.max(axis=1, initial=0.0)
+    safety = policy.kind == "safety"
+    if safety:
+        right: _Bools = np.asarray(flagged == harmful)
+        bins = metrics.reliability(highest, harmful)
+        certain = np.where(harmful, 1 - highest, highest)
+        risk = _risk(highest[:, None], harmful[:, None], verdicts)
+    else:
+        right = exact
+        # whether any label holds does not say whether the label with the score does
+        bins = metrics.reliability(scores.ravel(), holds.ravel())
+        certain = np.where(named & ~holds, scores, (1 - scores) * (holds & ~named)).max(axis=1, initial=0.0)
+        risk = _risk(scores, holds, verdicts)
+    labels = {label: _column(scores[:, i], holds[:, i], named[:, i]) for i, label in enumerate(policy.labels)}
+    guesses = [
+        "+".join(v.labels) or ("unsure" if doubt else "none") for v, doubt in zip(verdicts, doubted, strict=True)
+    ]
+    answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
+    return {
+        **_accuracy(right),
+        **_share("exact", exact),
+        "kind": policy.kind,
+        "flagged": {**_share("harmful", flagged, harmful), **_share("harmless", flagged, ~harmful)},
+        "doubted": {**_share("harmful", doubted, harmful), **_share("harmless", doubted, ~harmful)},
+        **({} if safety else {**_share("answered", answered), **_share("error", ~exact, answered)}),
+        "any": ranking(highest, harmful),
+        "macro": macro_ranks(labels),
+        "ece": metrics.expected_calibration_error(bins),
+        "reliability": bins,
+        "risk_coverage": risk,
+        "macro_f1": macro_f1(labels),
+        "labels": labels,
+        "confusion": multi_label_confusion(
+            *(list(policy.labels), [set(truth) for truth in truths], [set(v.labels) for v in verdicts]),
+            *(texts, scores),
+            doubted=doubted.tolist(),
+        ),
+        "errors": _worst(
+            *(texts, ["+".join(truth) or "none" for truth in truths], guesses),
+            *(np.where(doubted, highest, certain), right),
+        ),
+    }
+
+
+def _column(scores: Floats, holds: _Bools, named: _Bools) -> dict[str, Any]:
+    """A label's counts and ranking. All: (n,)."""
+    return {
+        **counts(int((named & holds).sum()), int(named.sum()), int(holds.sum())),
+        **ranking(scores, holds),
+    }
+
+
+def _risk(scores: Floats, holds: _Bools, verdicts: Sequence[Verdict]) -> list[dict[str, float]]:
+    """Risk and coverage where each score is compared with one half, whatever the thresholds.
+
+    A text is as certain as its least certain score. scores, holds: (n, decisions).
+    """
+    certain: Floats = np.maximum(scores, 1 - scores).min(axis=1, initial=1.0)
+    right: _Bools = np.asarray(((scores >= 0.5) == holds).all(axis=1))
+    return curve(certain, right, np.array([_decidable(verdict) for verdict in verdicts], bool))
+
+
+def _decidable(verdict: Verdict) -> bool:
+    """Whether some threshold would settle it: not novel, foreign or partly unread text in which nothing was found."""
+    if verdict.labels:
+        return True
+    return bool(verdict.scores) and verdict.abstention in {None, Abstention.UNSURE} and verdict.reason != NOVEL_REASON
+
+
+def single_label_confusion(
+    names: Sequence[str],
+    truths: Sequence[str],
+    guesses: Sequence[str],
+    texts: Sequence[str],
+    confidences: Sequence[float],
+    *,
+    doubted: Sequence[bool] = (),
+) -> dict[str, Any]:
+    """A sparse confusion matrix; the sequences but `names` are of equal length.
+
+    Returns labels: names; cells: [truth, prediction, count], by index into them; texts: for each cell some of its rows,
+    of errors the most certain, else the least certain. doubted: rows that are not answered, which are marked.
+    """
+    index = {name: place for place, name in enumerate(names)}
+    pairs = [[(index[truth], index[guess])] for truth, guess in zip(truths, guesses, strict=True)]
+    return _matrix(names, pairs, texts, lambda row, _: confidences[row], doubted)
+
+
+def multi_label_confusion(
+    labels: Sequence[str],
+    truths: Sequence[AbstractSet[str]],
+    predictions: Sequence[AbstractSet[str]],
+    texts: Sequence[str],
+    scores: Floats,
+    *,
+    doubted: Sequence[bool],
+) -> dict[str, Any]:
+    """A matrix like `single_label_confusion`, with `none` as a further name (after Krstinić et al. 2020).
+
+    A label that holds and was predicted counts on the diagonal. Each missed label counts against each wrongly predicted
+    one, or against `none`. scores: (n, labels); doubted: whether nothing was predicted because it was in doubt. A text
+    is as certain as its cell's prediction: of `none`, that the label does not hold; in doubt, its highest score.
+    """
+    names = [*labels, "none"]
+    index = {name: place for place, name in enumerate(names)}
+    pairs = []
+    for true, named in zip(truths, predictions, strict=True):
+        missed, extra = sorted(true - named), sorted(named - true)
+        cells = [(name, name) for name in sorted(true & named)]
+        if missed or extra or not cells:
+            cells += [(name, other) for name in missed or ["none"] for other in extra or ["none"]]
+        pairs.append([(index[name], index[other]) for name, other in cells])
+    none = len(labels)
+
+    def certainty(row: int, pair: _Pair) -> float:
+        true, other = pair
+        if other != none:
+            return float(scores[row, other])
+        if doubted[row] or true == none:
+            highest = float(scores[row].max(initial=0.0))
+            return highest if doubted[row] else 1 - highest
+        return 1 - float(scores[row, true])
+
+    return _matrix(names, pairs, texts, certainty, doubted)
+
+
+def _matrix(
+    names: Sequence[str],
+    pairs: Sequence[Iterable[_Pair]],
+    texts: Sequence[str],
+    certainty: Callable[[int, _Pair], float],
+    doubted: Sequence[bool],
+) -> dict[str, Any]:
+    rows: dict[_Pair, list[int]] = defaultdict(list)
+    for row, cells in enumerate(pairs):
+        for pair in cells:
+            rows[pair].append(row)
+    left = _MOST_TEXTS
+    shown: dict[_Pair, list[dict[str, Any]]] = {}
+    # errors first, since the texts are limited
+    for pair in sorted(rows, key=lambda cell: (cell[0] == cell[1], cell)):
+        right = pair[0] == pair[1]
+        certain = {row: certainty(row, pair) for row in rows[pair]}
+        order = sorted(certain, key=certain.__getitem__, reverse=not right)
+        kept = order[: min(left, _RIGHT_TEXTS if right else _WRONG_TEXTS)]
+        left -= len(kept)
+        shown[pair] = [_shown(texts[row], certain[row], row, doubted) for row in kept]
+    cells = sorted(rows)
+    return {
+        "labels": list(names),
+        "cells": [[*pair, len(rows[pair])] for pair in cells],
+        "texts": [shown[pair] for pair in cells],
+    }
+
+
+def _shown(text: str, confidence: float, row: int, doubted: Sequence[bool]) -> dict[str, Any]:
+    mark = {"doubt": True} if doubted and doubted[row] else {}
+    return {"text": shortened(text), "confidence": round(float(confidence), 4), **mark}
+
+
+def _worst(
+    texts: Sequence[str],
+    truths: Sequence[str],
+    guesses: Sequence[str],
+    confidences: NDArray[np.floating],
+    correct: _Bools,
+    *,
+    doubted: Sequence[bool] = (),
+) -> list[dict[str, Any]]:
+    """The most confident errors, in that order; `index` is the text's place. doubted: texts to mark as not answered."""
+    order = [int(place) for place in np.argsort(-confidences, kind="stable") if not correct[place]]
+    return [
+        {
+            "index": place,
+            "text": shortened(texts[place]),
+            "truth": truths[place],
+            "said": guesses[place],
+            **_shown(texts[place], confidences[place], place, doubted),
+        }
+        for place in order[:_WORST]
+    ]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from classifiers import data
-from classifiers.evaluation import attacks, suite
-from classifiers.evaluation.cases import Sample
+from classifiers.evaluation import attacks
+from classifiers.evaluation.cases import Sample, length_cases, overrefusal_cases
 from classifiers.evaluation.suite import FAMILIES
 from classifiers.policy import Policy
 
@@ -57,11 +57,11 @@ def test_an_encoding_can_be_read_back(sample: Sample) -> None:
 
 
 def test_a_payload_lies_where_the_variant_says(sample: Sample) -> None:
-    cases = {case.variant: case for case in suite.length_cases(sample) if case.harmful and case.base == 0}
+    cases = {case.variant: case for case in length_cases(sample) if case.harmful and case.base == 0}
     assert cases["4k, head"].texts[0].startswith(HARMFUL[0])
     assert cases["4k, tail"].texts[0].endswith(HARMFUL[0])
     assert HARMFUL[0] in cases["64k, middle"].texts[0]
-    for case in suite.length_cases(sample):
+    for case in length_cases(sample):
         wanted = 1000 * int(case.variant.split("k")[0])
         assert wanted <= len(case.texts[0]) <= wanted + 200
         assert case.harmful == any(text in case.texts[0] for text in HARMFUL)
@@ -73,17 +73,11 @@ def test_a_split_row_is_whole_when_joined(sample: Sample) -> None:
     assert all(" ".join(case.texts) in HARMFUL for case in split)
 
 
-def test_an_empty_wrapper_is_harmless(sample: Sample) -> None:
-    empty = [case for case in attacks.wrapper_cases(sample) if case.variant == "empty"]
-    assert len(empty) == 3 * len(attacks.WRAPPERS)
-    assert not any(case.harmful for case in empty)
-
-
 def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy("safety").model_dump(by_alias=True)
     policy["labels"]["violence"]["not"] = ["this printer is killing me"]
     sample = Sample(policy=Policy.model_validate(policy), harmful=(), harmless=())
-    cases = list(suite.overrefusal_cases(sample))
+    cases = list(overrefusal_cases(sample))
     assert cases[0].texts == ("this printer is killing me",)
     lines = [line for group in data.table("triggers.json").values() for line in group]
     assert len(lines) == len(set(lines)) >= 120
@@ -91,15 +85,6 @@ def test_over_refusal_tries_the_policys_own_lines_and_a_hundred_more(make_policy
     assert {case.texts[0] for case in cases if case.variant == "long tasks"} == set(data.lines("briefs.txt"))
     # longer than most of what a filter learns from: more than one of its windows
     assert min(len(brief.split()) for brief in data.lines("briefs.txt")) >= 100
-
-
-def test_where_labels_mean_everyday_text_over_refusal_tries_the_policys_own_lines(
-    make_policy: Callable[..., Policy],
-) -> None:
-    policy = make_policy("safety").model_dump(by_alias=True) | {"everyday": False}
-    policy["labels"]["violence"]["not"] = ["this printer is killing me"]
-    sample = Sample(policy=Policy.model_validate(policy), harmful=(), harmless=())
-    assert [case.texts for case in suite.overrefusal_cases(sample)] == [("this printer is killing me",)]
 
 
 @pytest.mark.parametrize("family", ["length", "languages", "padding"])

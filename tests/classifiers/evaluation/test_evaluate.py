@@ -1,10 +1,17 @@
+"""Measures of verdicts against the truth, and the confusion matrices."""
+
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from classifiers.evaluation.evaluate import evaluate, top
+from classifiers.evaluation.evaluate import (
+    evaluate,
+    multi_label_confusion,
+    shortened,
+    single_label_confusion,
+)
 from classifiers.evaluation.metrics import wilson
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
@@ -123,17 +130,6 @@ def test_an_error_that_is_not_answered_is_marked(make_policy: Callable[..., Poli
     ]
 
 
-def test_a_report_shows_only_the_beginning_of_a_long_text(make_policy: Callable[..., Policy]) -> None:
-    found = evaluate(make_policy(), ["a" * 1_000_000], [("exchange_rate",)], [says("card_arrival", 0.9)])
-    assert len(found["errors"][0]["text"]) == 600
-
-
-def test_the_likeliest_label_counts_even_where_it_was_not_certain_enough() -> None:
-    assert top(unsure(says("lost_card", 0.4))) == ("lost_card", 0.4)
-    hidden = Verdict(classifier="bank", version="", scores={"card_arrival": 0.2, "lost_card": 0.1})
-    assert top(hidden) == (OTHER, pytest.approx(0.7))
-
-
 def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
     verdicts = [
         flags("violence", violence=0.9),
@@ -179,15 +175,6 @@ def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..
     verdicts = [flags(violence=0.45), flags("jailbreak", jailbreak=0.99), flags("violence", violence=0.8)]
     found = evaluate(policy, list("abc"), [("violence",), ("violence",), ("violence",)], verdicts)
     assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("b", 1.0), ("a", 0.55)]
-
-
-def test_of_several_topics_calibration_is_of_each_label(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
-    verdicts = [flags("violence", violence=1.0), flags("jailbreak", jailbreak=1.0)]
-    right = evaluate(policy, list("ab"), [("violence",), ("jailbreak",)], verdicts)
-    assert right["ece"] == 0.0
-    assert [(entry["confidence"], entry["rows"]) for entry in right["reliability"]] == [(0.0, 2), (1.0, 2)]
-    assert evaluate(policy, list("ab"), [("jailbreak",), ("violence",)], verdicts)["ece"] == 1.0
 
 
 def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
@@ -252,19 +239,6 @@ def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_poli
     ]
 
 
-def test_what_is_answered_wrong_or_in_doubt_has_an_interval(make_policy: Callable[..., Policy]) -> None:
-    verdicts = [says("card_arrival", 0.9)] * 8 + [unsure(says("card_arrival", 0.4))] * 2
-    found = evaluate(make_policy(), list("abcdefghij"), [("card_arrival",)] * 10, verdicts)
-    assert found["answered_interval"] == wilson(8, 10)
-    assert found["error_interval"] == wilson(0, 8)
-    said = [flags("violence", violence=0.9)] * 3 + [flags(violence=0.1)] + [flags(doubt=True, violence=0.3)] * 2
-    truths: list[tuple[str, ...]] = [("violence",)] * 4 + [()] * 2
-    harm = evaluate(make_policy("safety"), list("abcdef"), truths, said)
-    assert harm["doubted"]["harmless_interval"] == wilson(2, 2)
-    assert harm["any"]["recall_at_1pct_false_alarms"] == 0.75
-    assert harm["any"]["recall_at_1pct_false_alarms_interval"] == wilson(3, 4)
-
-
 def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
     for kind in ("intent", "safety"):
         found = evaluate(make_policy(kind), [], [], [])
@@ -274,3 +248,48 @@ def test_nothing_to_measure(make_policy: Callable[..., Policy]) -> None:
 def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:
     with pytest.raises(ValueError, match="1 texts, 0 truths"):
         evaluate(make_policy(), ["a"], [], [])
+
+
+def test_each_cell_has_its_texts_the_most_certain_error_first() -> None:
+    found = single_label_confusion(["a", "b"], list("aaab"), list("abbb"), list("1234"), [0.9, 0.5, 0.7, 0.8])
+    assert found["cells"] == [[0, 0, 1], [0, 1, 2], [1, 1, 1]]
+    assert [[shown["text"] for shown in texts] for texts in found["texts"]] == [["1"], ["3", "2"], ["4"]]
+    right = single_label_confusion(["a"], ["a"] * 5, ["a"] * 5, list("vwxyz"), [0.9, 0.2, 0.8, 0.1, 0.3])
+    assert [shown["text"] for shown in right["texts"][0]] == ["y", "w", "z"]
+    many = single_label_confusion(["a", "b"], ["a"] * 50, ["b"] * 50, list(map(str, range(50))), [0.5] * 50)
+    assert [len(kept) for kept in many["texts"]] == [25]
+
+
+def test_missed_labels_count_against_wrongly_predicted_ones() -> None:
+    found = multi_label_confusion(
+        ["a", "b", "c"],
+        [{"a", "b"}, {"a"}, set(), set(), {"a", "b"}],
+        [{"a"}, {"c"}, {"c"}, set(), {"a", "c"}],
+        list("12345"),
+        np.full((5, 3), 0.5, np.float32),
+        doubted=[False] * 5,
+    )
+    names = found["labels"]
+    cells = {(names[truth], names[prediction]): count for truth, prediction, count in found["cells"]}
+    assert cells.pop(("a", "a")) == 2
+    assert cells == dict.fromkeys([("b", "none"), ("a", "c"), ("none", "c"), ("none", "none"), ("b", "c")], 1)
+
+
+def test_a_text_is_as_certain_as_the_prediction_of_its_cell() -> None:
+    scores = np.array([[0.45, 0.9], [0.7, 0.2], [0.1, 0.2], [0.3, 0.6]], np.float32)
+    predictions, truths = [{"a", "b"}, set(), set(), {"b"}], [{"a"}, {"a"}, {"a"}, {"a", "b"}]
+    doubted = [False, True, False, False]
+    found = multi_label_confusion(["a", "b"], truths, predictions, list("1234"), scores, doubted=doubted)
+    cells = [tuple(found["labels"][place] for place in cell[:2]) for cell in found["cells"]]
+    texts = [[(shown["text"], shown["confidence"]) for shown in kept] for kept in found["texts"]]
+    assert dict(zip(cells, texts, strict=True)) == {
+        ("a", "a"): [("1", 0.45)],
+        ("b", "b"): [("4", 0.6)],
+        ("none", "b"): [("1", 0.9)],
+        ("a", "none"): [("3", 0.9), ("2", 0.7), ("4", 0.7)],
+    }
+    assert [shown["text"] for kept in found["texts"] for shown in kept if shown.get("doubt")] == ["2"]
+
+
+def test_long_texts_are_cut() -> None:
+    assert (len(shortened("x" * 10_000)), shortened("short")) == (600, "short")
