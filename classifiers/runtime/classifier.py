@@ -1,4 +1,4 @@
-"""A loaded classifier: vectors of a text's windows → what a stage says of them → a verdict."""
+"""A loaded classifier: vectors of a text's windows → a stage's answer → a verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,10 +22,9 @@ from classifiers.verdict import Abstention, Passage, Verdict
 class Classifier:
     """One classifier as the runtime applies it.
 
-    scripts: the scripts, Latin aside, that its policy's languages are written in; languages: those languages, as the
-    detector knows them, empty where text in any is read; families: the same of each, where there are several.
-    patterns: for which label each pattern stands that it seeks. judge: what a judge is told of the policy, as it was
-    written down at training; empty where it was not.
+    scripts: the scripts, Latin aside, of its policy's languages; languages: the detector's codes for them, empty where
+    any language is read; families: the codes of each language, where there are several. patterns: the label of each
+    pattern. judge: instructions for a judge, as saved at training; empty where there are none.
     """
 
     name: str
@@ -37,12 +36,11 @@ class Classifier:
     patterns: Mapping[Kind, str] = field(default_factory=dict)
     judge: str = ""
 
-    def told(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> StageResult:
-        """What a stage says of a text. vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,)
-        tokens in each; among: (windows,) how many windows the text has that each is of, read or not.
+    def apply(self, stage: Stage, vectors: Floats, lengths: Floats, among: NDArray[np.intp]) -> StageResult:
+        """A stage's answer on a text: of each window for safety, else of their mean.
 
-        Safety judges each window, so that what is harmful in one place is found; single-label kinds take the mean
-        of the windows, which is what the whole is about.
+        vectors: (windows, dimensions) of length 1, at least one; lengths: (windows,) tokens in each; among: (windows,)
+        how many windows the text of each has, read or not.
         """
         if self.model.policy.multi_label:
             return cascade.part(stage, vectors, multi_label=True, among=among)
@@ -55,17 +53,16 @@ class Classifier:
         read: int,
         unread: int = 0,
         foreign: str = "",
-        found: tuple[Passage, ...] = (),
+        passages: tuple[Passage, ...] = (),
     ) -> Verdict:
-        """The verdict on a text from what settled it.
+        """The verdict on a text.
 
-        parts: of single-label kinds the one that settled the text, of safety all that settled a window. A text
-        without any has nothing to read: clean for safety, unsure otherwise.
-        read, unread: windows that were and were not; foreign: the script or language, if any, that the policy does not
-        know; found: what patterns told.
+        parts: the answer that settled the text; for safety, all answers that settled a window. A text without parts has
+        nothing to read: it is clean for safety, unsure otherwise. read, unread: windows that were and were not read;
+        foreign: a script or language that the policy does not know; passages: found by patterns.
         """
         learned = self._learned(parts, read=read, unread=unread, foreign=foreign)
-        return _with_found(learned, found, self.model.policy) if self.patterns else learned
+        return _with_passages(learned, passages, self.model.policy) if self.patterns else learned
 
     def _learned(self, parts: Sequence[StageResult], *, read: int, unread: int, foreign: str) -> Verdict:
         if not parts:
@@ -84,7 +81,7 @@ class Classifier:
             labels=choice.labels,
             confidence=choice.confidence,
             scores={label: score for label, score in scores if label != OTHER},
-            novelty=max(float(told.away.max()) for told in parts),
+            novelty=max(float(part.away.max()) for part in parts),
             abstention=choice.abstention,
             doubt=choice.doubt,
             reason=choice.reason,
@@ -95,7 +92,7 @@ class Classifier:
         )
 
     def _abstain(self, choice: LabelChoice, unread: int, foreign: str) -> LabelChoice:
-        # the one label of a whole is not told by a part of it
+        # a part does not show the one label of the whole
         several = self.model.policy.multi_label
         labels = choice.labels if several else ()
         if foreign:
@@ -127,12 +124,12 @@ class Classifier:
 
 
 def from_artifact(artifact: Artifact) -> Classifier:
-    """The classifier that an artifact holds."""
+    """The classifier of an artifact."""
     return replace(from_model(artifact.model, artifact.version), judge=artifact.judge)
 
 
 def from_model(model: Model, version: str = "") -> Classifier:
-    """The classifier of a model, which need not be on disk yet."""
+    """The classifier of a model, which may not be on disk yet."""
     policy = model.policy
     return Classifier(
         name=policy.name,
@@ -146,14 +143,14 @@ def from_model(model: Model, version: str = "") -> Classifier:
 
 
 def broken(name: str, reason: str, version: str = "") -> Verdict:
-    """The verdict where a classifier gave none."""
+    """The verdict where a classifier failed."""
     return Verdict(classifier=name, version=version, scores={}, abstention=Abstention.BROKEN, reason=reason)
 
 
-def _with_found(verdict: Verdict, found: tuple[Passage, ...], policy: Policy) -> Verdict:
-    """The verdict on what was learned, with what patterns told: that is certain."""
-    told = tuple(dict.fromkeys(passage.label for passage in found))
-    scores = {label: verdict.scores.get(label, float(label in told)) for label in policy.labels}
-    if not told:
+def _with_passages(verdict: Verdict, passages: tuple[Passage, ...], policy: Policy) -> Verdict:
+    """A verdict with the labels that patterns found, which are certain."""
+    labels = tuple(dict.fromkeys(passage.label for passage in passages))
+    scores = {label: verdict.scores.get(label, float(label in labels)) for label in policy.labels}
+    if not labels:
         return replace(verdict, scores=scores)
-    return replace(verdict, labels=(*told, *verdict.labels), confidence=1.0, scores=scores, spans=found)
+    return replace(verdict, labels=(*labels, *verdict.labels), confidence=1.0, scores=scores, spans=passages)

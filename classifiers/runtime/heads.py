@@ -1,9 +1,7 @@
-"""A linear head: embeddings → logits → calibrated probabilities.
+"""Embeddings → logits → calibrated probabilities: a linear head, and a vote of the nearest training sentences.
 
-What the nearest training sentences add to a linear head's scores: a soft vote of each class's exemplars.
-
-Exemplars are megabytes that every decision would read, and that push the encoder's weights out of the processor's
-cache. So where classes are many, only those that the head finds likeliest are voted on; no other could win.
+Exemplars are megabytes, which would push the encoder's weights out of the processor's cache. Where classes are many,
+only the likeliest by the linear head are voted on; no other could win.
 """
 
 import numpy as np
@@ -12,15 +10,14 @@ from numpy.typing import NDArray
 from classifiers.model.model import Calibration, Floats, LinearHead, Nearest
 
 MOST_CHANCES = 8
-"""So many windows of a text are counted, and all are read: counting more would help whoever hides harm in a long page,
-and spare harmless text hardly anything."""
+"""Windows of a text that count as chances. Counting more would help whoever hides harm in a long page."""
 
 _NEARLY_NEVER = 1e-6
 _NEVER = 1e-30
 
 
 def linear_logits(head: LinearHead, vectors: Floats) -> Floats:
-    """vectors: (n, dimensions) → (n, classes) float32."""
+    """Logits, (n, classes) float32. vectors: (n, dimensions)."""
     product: Floats = vectors @ head.weights.T + head.bias
     return product
 
@@ -28,11 +25,10 @@ def linear_logits(head: LinearHead, vectors: Floats) -> Floats:
 def probabilities(
     calibration: Calibration, scores: Floats, *, multi_label: bool, among: NDArray[np.intp] | None = None
 ) -> Floats:
-    """scores: logits (n, classes) → (n, classes) probabilities 0..1.
+    """Probabilities, (n, classes) 0..1. scores: logits (n, classes).
 
-    Single-label: rows are a softmax and sum to 1. Multi-label: each class is a sigmoid of its own, and where the
-    calibration knows how likely any is, a row's highest is that. among: (n,) of how many windows each is one, 1 or
-    more; where not given, it is its text's only one.
+    Single-label: a softmax for each row. Multi-label: a sigmoid for each class; where the calibration knows how likely
+    any class is, a row's highest is that. among: (n,) how many windows the text of each has, 1 by default.
     """
     scaled = calibration.scale * scores + calibration.offset
     if multi_label:
@@ -50,24 +46,24 @@ def probabilities(
     return shares
 
 
-def pooled(one: Floats, other: Floats, share: float) -> Floats:
-    """Two judgements of the same windows as one, by the weighted mean of their logits. share: of `other`, 0..1.
+def pooled(first: Floats, other: Floats, share: float) -> Floats:
+    """Two judgements of the same windows combined by the weighted mean of their logits. share: the weight of `other`.
 
-    Of probabilities of the same shape. A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
+    A logarithmic opinion pool: Genest and Zidek 1986, "Combining Probability
     Distributions".
     """
-    mean = (1 - share) * _logit(one) + share * _logit(other)
-    found: Floats = _sigmoid(mean).astype(np.float32)
-    return found
+    mean = (1 - share) * _logit(first) + share * _logit(other)
+    result: Floats = _sigmoid(mean).astype(np.float32)
+    return result
 
 
-def pooled_one(one: Floats, other: Floats, share: float) -> Floats:
-    """The same where one class holds: rows of sum 1, the weighted mean of their logarithms brought to that sum."""
-    told, beside = (np.log(np.maximum(part.astype(np.float64), _NEVER)) for part in (one, other))
-    mean = (1 - share) * told + share * beside
+def pooled_one(first: Floats, other: Floats, share: float) -> Floats:
+    """The same where one class holds: the weighted mean of the logarithms, each row normalised to sum 1."""
+    logs, other_logs = (np.log(np.maximum(part.astype(np.float64), _NEVER)) for part in (first, other))
+    mean = (1 - share) * logs + share * other_logs
     powers = np.exp(mean - mean.max(axis=1, keepdims=True))
-    found: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return found
+    result: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def any_logit(scores: Floats) -> Floats:
@@ -77,7 +73,7 @@ def any_logit(scores: Floats) -> Floats:
 
 
 def lost_chances(chances: float, among: NDArray[np.intp]) -> Floats:
-    """What a window's log-odds lose for the windows beside it. among: (n,) of how many each is one → (n,)."""
+    """How much each window's log-odds lose for the number of windows of its text. among: (n,) that number → (n,)."""
     lost: Floats = (chances * np.log(np.minimum(among, MOST_CHANCES))).astype(np.float32)
     return lost
 
@@ -85,8 +81,8 @@ def lost_chances(chances: float, among: NDArray[np.intp]) -> Floats:
 def _logit(probabilities: Floats) -> Floats:
     # in 32 bits, what lies near 1 cannot be told apart
     inside = np.clip(probabilities.astype(np.float64), _NEARLY_NEVER, 1 - _NEARLY_NEVER)
-    found: Floats = np.log(inside) - np.log1p(-inside)
-    return found
+    result: Floats = np.log(inside) - np.log1p(-inside)
+    return result
 
 
 def _sigmoid(scaled: Floats) -> Floats:
@@ -97,21 +93,22 @@ def _sigmoid(scaled: Floats) -> Floats:
 Places = NDArray[np.intp]
 
 LIKELIEST = 8
-"""Classes that are voted on. With 8 of 77 no text in 1,155 got another label than with all of them."""
+"""Classes that are voted on. With 8 of 77, none of 1,155 texts got another label than with all."""
 
 _NO_LABEL = 1e-30
 
 
 def nearest_logits(nearest: Nearest, exemplars: Floats, vectors: Floats, scores: Floats) -> Floats:
-    """vectors: (n, dimensions) and exemplars: (m, dimensions) of length 1; scores: (n, classes) of the linear head →
-    (n, classes) to be added to them.
+    """The votes to add to a linear head's scores, (n, classes).
 
-    A class's vote is share * log(mean of exp(sharpness * (cosine - 1)) over its exemplars); at most zero. A class that
-    is not among a text's LIKELIEST gets the least of their votes.
+    exemplars: (m, dimensions), vectors: (n, dimensions), both of length 1; scores: (n, classes) of the linear head.
+
+    A class's vote is share * log(mean of exp(sharpness * (cosine - 1)) over its exemplars); at most zero. A class
+    outside a text's LIKELIEST gets the least of their votes.
     """
     if scores.shape[1] <= LIKELIEST:
         return votes(nearest, vectors @ exemplars.T)
-    found = np.empty(scores.shape, np.float32)
+    result = np.empty(scores.shape, np.float32)
     likely = _likeliest(scores)
     starts, ends = (np.searchsorted(nearest.owners, likely, side) for side in ("left", "right"))
     for row, vector in enumerate(vectors):
@@ -119,9 +116,9 @@ def nearest_logits(nearest: Nearest, exemplars: Floats, vectors: Floats, scores:
         cosines = np.concatenate([exemplars[start:end] @ vector for start, end in places])
         counts = ends[row] - starts[row]
         voted = _vote(nearest, cosines[None], np.cumsum(counts) - counts, counts)[0]
-        found[row] = voted.min()
-        found[row, likely[row]] = voted
-    return found
+        result[row] = voted.min()
+        result[row, likely[row]] = voted
+    return result
 
 
 def votes(nearest: Nearest, cosines: Floats) -> Floats:
@@ -131,14 +128,14 @@ def votes(nearest: Nearest, cosines: Floats) -> Floats:
 
 
 def among_likeliest(voted: Floats, scores: Floats) -> Floats:
-    """Votes on all classes → as `logits` gives them. voted, scores: (n, classes)."""
+    """Votes on all classes, limited to the LIKELIEST as in `nearest_logits`. voted, scores: (n, classes)."""
     if scores.shape[1] <= LIKELIEST:
         return voted
     likely = _likeliest(scores)
-    told = np.take_along_axis(voted, likely, axis=1)
-    found = np.repeat(told.min(axis=1, keepdims=True), scores.shape[1], axis=1)
-    np.put_along_axis(found, likely, told, axis=1)
-    return found
+    top = np.take_along_axis(voted, likely, axis=1)
+    result = np.repeat(top.min(axis=1, keepdims=True), scores.shape[1], axis=1)
+    np.put_along_axis(result, likely, top, axis=1)
+    return result
 
 
 def _vote(nearest: Nearest, cosines: Floats, starts: Places, counts: Places) -> Floats:

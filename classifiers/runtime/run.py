@@ -1,7 +1,4 @@
-"""A reading on its way through a classifier's stages: what to ask the stage that it has reached, what was settled.
-
-The passages of a reading that patterns tell; what was found in a text is remembered for when it is read again.
-"""
+"""One reading through a classifier's stages: what to encode next, what is settled; and the passages patterns find."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,23 +20,23 @@ from classifiers.text.windows import Window
 from classifiers.verdict import Passage, Reading, Verdict
 
 _Piece = tuple[Window, Span, str]
-"""A window, the text that it is of, and the system prompt that it is read beside."""
+"""A window, its text, and the system prompt that it is read with."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Course:
-    """found: what patterns told of it. texts: what is to be read; systems: the system prompt that each is read beside,
-    empty where none is. reached: the index of the stage to be asked next.
+class CascadeRun:
+    """The state of one reading.
 
-    pieces, asked, keys: what to ask it about, once read, how its encoder reads that, and where the vectors are found.
-    parts: what earlier stages settled. grey: of safety, the windows that the stage before did not settle, and what it
-    made of them; before: what it made of each of the pieces, or of the text where one label is named. tagged: the
-    texts' words, where the policy has slots.
+    passages: found by patterns. texts: what is to be read; systems: the system prompt of each, or empty. reached: the
+    index of the next stage. pieces, asked, keys: the windows for that stage, as its encoder reads them, and the keys of
+    their vectors. parts: the answers that settled something. grey: for safety, the windows that the stage before left
+    open, and its answer on them; before: its answer on each of the pieces, or on the text. tagged: the texts' words,
+    where the policy has slots.
     """
 
     reading: Reading
     classifier: Classifier
-    found: tuple[Passage, ...] = ()
+    passages: tuple[Passage, ...] = ()
     texts: Sequence[str]
     systems: Sequence[str]
     reached: int = 0
@@ -54,11 +51,11 @@ class Course:
 
     @property
     def stage(self) -> Stage:
-        """The stage that it has reached."""
+        """The next stage."""
         return self.classifier.model.stages[self.reached]
 
     def read(self, reader: Reader, deadline: float | None) -> None:
-        """Cut what the stage is to be asked about into its windows. Raises DeadlinePassed."""
+        """Cut the open text into the windows of the stage. Raises DeadlinePassed."""
         stage, reading = self.stage, self.reading
         if self.grey is None:
             if self.reached == 0 or not reader.alike(self.classifier.model.stages[self.reached - 1], stage):
@@ -66,17 +63,17 @@ class Course:
             spans = zip(self.spans, self.systems, strict=True)
             self._ask(reader, [(window, span, system) for span, system in spans for window in span.windows])
             return
-        (asked, told), before = self.grey, self.classifier.model.stages[self.reached - 1]
+        (asked, result), before = self.grey, self.classifier.model.stages[self.reached - 1]
         again = [reader.translate(window, span, before.encoder, stage, deadline) for window, span, _ in asked]
         lost = np.array([not windows for windows in again])
         if lost.any():
-            self.parts.append(told.only(lost))
-        self.before = told.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
+            self.parts.append(result.only(lost))
+        self.before = result.only(np.repeat(np.arange(len(again)), [len(windows) for windows in again]))
         each = zip(asked, again, strict=True)
         self._ask(reader, [(window, span, system) for (_, span, system), windows in each for window in windows])
 
     def tag(self, reader: Reader, vectors: dict[Key, Floats], deadline: float | None) -> None:
-        """Look for slots in all that was read, if it was. Raises DeadlinePassed."""
+        """Tag the words of the texts once they are read. Raises DeadlinePassed."""
         model = self.classifier.model
         if model.tagger is None or self.tagged is not None or self.keys is None:
             return
@@ -86,34 +83,34 @@ class Course:
         ]
 
     def wanted(self) -> Iterator[tuple[Key, Window]]:
-        """The windows that its stage is to be asked about."""
+        """The windows whose vectors the stage needs."""
         return zip(self.keys or (), self.asked, strict=True)
 
     def at_hand(self, vectors: Mapping[Key, Floats]) -> bool:
-        """Whether its stage's windows are read and encoded."""
+        """Whether the stage's windows are read and encoded."""
         tagged = self.classifier.model.tagger is None or self.tagged is not None
         return tagged and self.keys is not None and all(key in vectors for key in self.keys)
 
     def judge(self, vectors: Mapping[Key, Floats]) -> Verdict | None:
-        """The verdict, or None where the next stage is to be asked. All that it needs must be at hand."""
+        """The verdict, or None where the next stage must be asked. All vectors must be at hand."""
         stage, pieces = self.stage, self.pieces
         rows = [vectors[key] for key in self.keys or ()]
         unread, foreign = sum(span.unread for span in self.spans) + self.reading.incomplete, self._foreign()
         if rows:
             lengths = np.array([len(window) for window, *_ in pieces], np.float32)
-            # what a budget leaves unread counts: a text is no shorter for being read in part
+            # unread windows count: a text is no shorter for being read in part
             among = np.array([max(len(span.windows) + span.unread, 1) for _, span, _ in pieces], np.intp)
-            told = self.classifier.told(self._banded(stage), np.stack(rows), lengths, among)
+            result = self.classifier.apply(self._banded(stage), np.stack(rows), lengths, among)
             if self.before is not None:
-                told = cascade.beside(told, self.before, multi_label=self.classifier.model.policy.multi_label)
+                result = cascade.combine(result, self.before, multi_label=self.classifier.model.policy.multi_label)
             last = self.reached == len(self.classifier.model.stages) - 1
-            if not last and not self._settle(told, pieces, sure_to_abstain=bool(unread or foreign)):
+            if not last and not self._settle(result, pieces, sure_to_abstain=bool(unread or foreign)):
                 self.reached, self.pieces, self.asked, self.keys = self.reached + 1, (), (), None
                 return None
             if last:
-                self.parts.append(told)
+                self.parts.append(result)
         read = sum(len(span.windows) for span in self.spans)
-        verdict = self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, found=self.found)
+        verdict = self.classifier.verdict(self.parts, read=read, unread=unread, foreign=foreign, passages=self.passages)
         if self.tagged is None:
             return verdict
         now = self.reading.now or datetime.now().astimezone()
@@ -121,29 +118,29 @@ class Course:
 
     def _ask(self, reader: Reader, pieces: Sequence[_Piece]) -> None:
         self.pieces = pieces
-        self.asked = [reader.beside(system, self.stage, window) for window, _, system in pieces]
+        self.asked = [reader.with_system(system, self.stage, window) for window, _, system in pieces]
         self.keys = [key_of(self.stage.encoder, window) for window in self.asked]
 
-    def _settle(self, told: StageResult, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
-        """Keep what the stage settles; whether that is all."""
+    def _settle(self, result: StageResult, pieces: Sequence[_Piece], *, sure_to_abstain: bool) -> bool:
+        """Keep what the stage settles. Returns whether that is all."""
         if not self.classifier.model.policy.multi_label:
-            # no further stage could make a text known that was not read or is written in a strange language
-            if sure_to_abstain or (cascade.settles(told) and not self.reading.last_stage):
-                self.parts.append(told)
+            # no further stage helps where text was not read or is in an unknown language
+            if sure_to_abstain or (cascade.settles(result) and not self.reading.last_stage):
+                self.parts.append(result)
                 return True
-            self.before = told
+            self.before = result
             return False
-        done = cascade.settled(told)
+        done = cascade.settled(result)
         if done.any():
-            self.parts.append(told.only(done))
+            self.parts.append(result.only(done))
         if done.all():
             return True
-        left = [piece for piece, over in zip(pieces, done.tolist(), strict=True) if not over]
-        self.grey = (left, told.only(~done))
+        left = [piece for piece, settled in zip(pieces, done.tolist(), strict=True) if not settled]
+        self.grey = (left, result.only(~done))
         return False
 
     def _banded(self, stage: Stage) -> Stage:
-        """The stage with the thresholds that it has for such a text as this one."""
+        """The stage with its thresholds for a text like this one."""
         if not stage.bands:
             return stage
         stretches = (stretch for span in self.spans for stretch in span.stretches)
@@ -151,7 +148,7 @@ class Course:
         return thresholds.within(stage, sum(span.chars for span in self.spans), language)
 
     def _foreign(self) -> str:
-        """The script, or else the language, in which the text is strange. For safety a passage is enough."""
+        """The script or language of the text that the policy does not know. For safety a passage is enough."""
         letters: Counter[str] = Counter()
         for span in self.spans:
             letters.update(span.foreign)
@@ -169,18 +166,18 @@ _REMEMBERED_CHARS = 4_000_000
 
 
 class Passages:
-    """For one thread at a time. remember: whether what was found is kept, in memory, beside the text."""
+    """Passages that patterns find, cached by text. For one thread at a time. remember: whether to cache."""
 
     def __init__(self, *, remember: bool = True) -> None:
-        self._found: Recent[tuple[str, frozenset[Kind]], tuple[PatternMatch, ...]] = Recent(
-            _REMEMBERED_CHARS if remember else 0, lambda key, found: len(key[0]) + 64 * len(found) + 64
+        self._matches: Recent[tuple[str, frozenset[Kind]], tuple[PatternMatch, ...]] = Recent(
+            _REMEMBERED_CHARS if remember else 0, lambda key, matches: len(key[0]) + 64 * len(matches) + 64
         )
 
-    def of(
+    def find(
         self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None = None
     ) -> tuple[Passage, ...]:
-        """By text and start. Those of one label do not overlap; those of several at one place have the same characters,
-        the strongest kind first. labels: for which label a kind stands; other kinds are not sought.
+        """The passages by text and start. Those of one label do not overlap; those of several labels at one place have
+        the same characters, the strongest kind first. labels: the label of each kind to find.
 
         deadline: by time.monotonic(). Raises DeadlinePassed.
         """
@@ -191,13 +188,13 @@ class Passages:
     def _passages(self, texts: Sequence[str], labels: Mapping[Kind, str], deadline: float | None) -> Iterator[Passage]:
         kinds = frozenset(labels)
         for place, text in enumerate(texts):
-            found = self._found.get((text, kinds))
-            if found is None:
-                found = tuple(find(text, kinds, lambda: check_time(deadline)))
-                self._found.put((text, kinds), found)
-            for one in found:
-                told: dict[str, Kind] = {}
-                for kind in (one.kind, *one.also):
-                    told.setdefault(labels[kind], kind)
-                for label, kind in told.items():
-                    yield Passage(label=label, kind=kind, start=one.start, end=one.end, text=place)
+            matches = self._matches.get((text, kinds))
+            if matches is None:
+                matches = tuple(find(text, kinds, lambda: check_time(deadline)))
+                self._matches.put((text, kinds), matches)
+            for match in matches:
+                strongest: dict[str, Kind] = {}
+                for kind in (match.kind, *match.also):
+                    strongest.setdefault(labels[kind], kind)
+                for label, kind in strongest.items():
+                    yield Passage(label=label, kind=kind, start=match.start, end=match.end, text=place)

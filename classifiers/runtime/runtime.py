@@ -1,8 +1,4 @@
-"""Texts → verdicts: each distinct window is encoded once for each encoder, whatever reads it, and remembered.
-
-Classifiers on the same encoder share it, its windows and its memory; an encoder of a classifier's own is another
-one beside it.
-"""
+"""Texts → verdicts. Classifiers on the same encoder share it, its windows and its cache."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +15,7 @@ from classifiers.model.artifact import Artifact
 from classifiers.model.model import Floats
 from classifiers.model.registry import Registry
 from classifiers.runtime.classifier import Classifier, broken, from_artifact
-from classifiers.runtime.run import Course, Passages
+from classifiers.runtime.run import CascadeRun, Passages
 from classifiers.runtime.windows import DeadlinePassed, Key, Reader, check_time
 from classifiers.text.language import LanguageDetector
 from classifiers.text.payloads import reveal
@@ -30,7 +26,7 @@ _CHARS_A_WINDOW = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Windows since the Runtime was made: computed, and taken from memory instead."""
+    """Windows since the Runtime was made: computed, and taken from the cache."""
 
     encoded: int
     cached: int
@@ -39,9 +35,8 @@ class Counts:
 class Runtime:
     """Classifiers on their encoders. For one thread at a time: put a Worker in front of it.
 
-    encoders: all that the classifiers' stages need. classifiers: by the name that readings call them by.
-    cache_windows: how many windows' vectors are remembered (about 2 kB each). detector: of languages; one at hand
-    need not be opened again.
+    encoders: all that the classifiers' stages need. classifiers: by the name that readings use. cache_windows: how many
+    windows' vectors are cached (about 2 kB each). detector: of languages, opened already or opened when needed.
     """
 
     def __init__(
@@ -70,35 +65,34 @@ class Runtime:
         *,
         opened: Iterable[Encoder] = (),
         detector: LanguageDetector | None = None,
-        beside: Mapping[str, str] | None = None,
+        challengers: Mapping[str, str] | None = None,
     ) -> Self:
         """Load the versions in use, and their encoders; prepare a shared one if it is not there yet.
 
-        opened, detector: encoders and the detector of languages at hand, such as those of the Runtime that this one is
-        to replace; they are not opened again.
-        beside: other versions to be loaded too, by the classifier's name; readings call them as `key_of_version` says.
+        opened, detector: encoders and language detector of the Runtime to replace, which are not opened again.
+        challengers: other versions to load too, by classifier; readings call them as `key_of_version` says.
         Raises ArtifactError where one is missing, changed or (self_test) fails a test of its own policy, and
         EncoderError where an encoder is out of reach or computes wrongly here.
         """
         registry = Registry(models_dir)
         loaded = {name: _loaded(registry, name) for name in dict.fromkeys(names)}
-        for name, version in (beside or {}).items():
+        for name, version in (challengers or {}).items():
             loaded[key_of_version(name, version)] = _loaded(registry, name, version)
         if not loaded:
             raise ArtifactError("there is no classifier to load; name at least one")
         known = {encoder.id.sha256: encoder for encoder in opened}
         needed: dict[str, Encoder] = {}
-        for held in loaded.values():
-            for stage in held.model.stages:
+        for artifact_ in loaded.values():
+            for stage in artifact_.model.stages:
                 sha256 = stage.encoder.sha256
                 if sha256 not in needed:
-                    folder, open_ = held.encoder_folder(stage.encoder), known.get(sha256)
+                    folder, open_ = artifact_.encoder_folder(stage.encoder), known.get(sha256)
                     if open_ is None or not stage.encoder.fits(open_.id):
                         open_ = Encoder.open(find(stage.encoder, models_dir) if folder is None else folder, threads)
                     needed[sha256] = open_
         runtime = cls(
             needed.values(),
-            {name: from_artifact(held) for name, held in loaded.items()},
+            {name: from_artifact(artifact_) for name, artifact_ in loaded.items()},
             cache_windows=cache_windows,
             detector=detector,
         )
@@ -115,68 +109,68 @@ class Runtime:
 
     @property
     def detector(self) -> LanguageDetector | None:
-        """Of the languages that texts are in; None where no classifier minds."""
+        """The language detector; None where no classifier needs it."""
         return self._reader.detector
 
     @property
     def counts(self) -> Counts:
-        """How many windows were encoded and how many were not, because they were remembered."""
+        """How many windows were encoded, and how many were taken from the cache."""
         return Counts(encoded=self._reader.encoded, cached=self._reader.cached)
 
     def classify(self, readings: Sequence[Reading], deadline: float | None = None) -> list[Verdict]:
         """A verdict for each reading, in order.
 
-        deadline: by time.monotonic(). What is not encoded by then gets a broken verdict; readings whose windows
-        are all at hand get theirs. A classifier that is not loaded gives a broken verdict, too.
+        deadline: by time.monotonic(). A reading whose windows are not all encoded by then gets a broken verdict, and so
+        does a reading of a classifier that is not loaded.
         """
         begun = [self._begin(reading, deadline) for reading in readings]
-        verdicts = [one if isinstance(one, Verdict) else None for one in begun]
-        open_ = {index: one for index, one in enumerate(begun) if isinstance(one, Course)}
+        verdicts = [start if isinstance(start, Verdict) else None for start in begun]
+        open_ = {index: start for index, start in enumerate(begun) if isinstance(start, CascadeRun)}
         vectors: dict[Key, Floats] = {}
         while open_:
-            # even past the deadline, what is remembered is at hand
-            for course in open_.values():
+            # past the deadline, cached windows are still at hand
+            for run in open_.values():
                 with suppress(DeadlinePassed):
-                    course.read(self._reader, deadline)
-            for course in open_.values():
+                    run.read(self._reader, deadline)
+            for run in open_.values():
                 with suppress(DeadlinePassed):
-                    course.tag(self._reader, vectors, deadline)
-            # all that one stage is to be asked is encoded together, so that equal windows are encoded once
+                    run.tag(self._reader, vectors, deadline)
+            # one call for all runs, so that equal windows are encoded once
             with suppress(DeadlinePassed):
                 self._reader.encode(chain.from_iterable(c.wanted() for c in open_.values()), vectors, deadline)
-            going_on: dict[int, Course] = {}
-            for index, course in open_.items():
-                if not course.at_hand(vectors):
-                    verdicts[index] = broken(course.reading.classifier, "deadline", course.classifier.version)
+            going_on: dict[int, CascadeRun] = {}
+            for index, run in open_.items():
+                if not run.at_hand(vectors):
+                    verdicts[index] = broken(run.reading.classifier, "deadline", run.classifier.version)
                     continue
-                verdicts[index] = course.judge(vectors)
+                verdicts[index] = run.judge(vectors)
                 if verdicts[index] is None:
-                    going_on[index] = course
+                    going_on[index] = run
             open_ = going_on
         return [verdict for verdict in verdicts if verdict is not None]
 
-    def _begin(self, reading: Reading, deadline: float | None) -> Course | Verdict:
-        """The way of a reading through its classifier's stages, or its verdict where there is none to go."""
+    def _begin(self, reading: Reading, deadline: float | None) -> CascadeRun | Verdict:
+        """The run of a reading through its classifier's stages, or its verdict where no stage is needed."""
         classifier = self.classifiers.get(reading.classifier)
         if classifier is None:
             return broken(reading.classifier, "no such classifier is loaded")
         try:
-            found = self._passages.of(reading.texts, classifier.patterns, deadline)
+            passages = self._passages.find(reading.texts, classifier.patterns, deadline)
             texts = _revealed(classifier, reading, deadline)
         except DeadlinePassed:
             return broken(reading.classifier, "deadline", classifier.version)
         if not classifier.model.stages:
-            return classifier.verdict((), read=0, unread=int(reading.incomplete), found=found)
-        return Course(
+            return classifier.verdict((), read=0, unread=int(reading.incomplete), passages=passages)
+        return CascadeRun(
             reading=reading,
             classifier=classifier,
-            found=found,
+            passages=passages,
             texts=[text for text, _ in texts],
             systems=["" if text in reading.alone else reading.system for _, text in texts],
         )
 
     def self_test(self) -> None:
-        """Run every policy's own tests, as of each version's own time. Raises ArtifactError listing those that fail."""
+        """Run every policy's own tests, as of each version's time. Raises ArtifactError listing those that fail."""
         failed: list[str] = []
         for name, classifier in self.classifiers.items():
             now = artifact.made_at(classifier.version)
@@ -188,14 +182,14 @@ class Runtime:
 
 def _loaded(registry: Registry, name: str, version: str | None = None) -> Artifact:
     folder = registry.resolve(name, version)
-    held = artifact.load(folder)
-    if held.name != name:
-        raise ArtifactError(f"{folder} holds the classifier {held.name}, not {name}; roll back or train {name} again")
-    return held
+    loaded = artifact.load(folder)
+    if loaded.name != name:
+        raise ArtifactError(f"{folder} holds the classifier {loaded.name}, not {name}; roll back or train {name} again")
+    return loaded
 
 
 def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) -> list[tuple[str, str]]:
-    """A reading's texts, of safety with what they carry in an encoding decoded, each with the text that it is of.
+    """A reading's texts, for safety with decoded payloads, each with the text that it came from.
 
     Raises DeadlinePassed.
     """
@@ -204,15 +198,15 @@ def _revealed(classifier: Classifier, reading: Reading, deadline: float | None) 
     texts: list[tuple[str, str]] = []
     for text in reading.texts:
         check_time(deadline)
-        # beyond, the windows do not reach, and the verdict abstains; what comes last is read first
+        # windows do not reach beyond, and the verdict abstains; the last text is read first
         near, far = text[: reading.max_windows * _CHARS_A_WINDOW], text[reading.max_windows * _CHARS_A_WINDOW :]
-        told = reveal(near)
-        texts += [(part, text) for part in ((far, *told) if far else told)]
+        revealed = reveal(near)
+        texts += [(part, text) for part in ((far, *revealed) if far else revealed)]
     return texts
 
 
 def key_of_version(name: str, version: str) -> str:
-    """How readings call a version that is loaded beside the one in use."""
+    """How readings call a challenger version."""
     return f"{name}@{version}"
 
 

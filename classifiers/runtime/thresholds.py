@@ -1,11 +1,7 @@
-"""Probabilities → labels or an abstention. Pure.
+"""Probabilities → labels or an abstention: thresholds, bands of length and language, novelty. Pure.
 
-Which texts have thresholds of their own: by length, and by language where a policy names several. Pure.
-
-How unlike training a text is: how small the largest of its labels' logits is, or how far the nearest prototype.
-
-The largest logit tells text of unknown labels better than nearest neighbours, Mahalanobis distances, energy or
-probabilities, and than sums of them (docs/design/001-heads-and-thresholds.md).
+Novelty is measured by the largest logit of the labels, which separates text of unknown labels better than nearest
+neighbours, Mahalanobis distances, energy, probabilities or sums of them (docs/design/001-heads-and-thresholds.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,26 +17,26 @@ from classifiers.text.language import ANY, Stretch, detectable
 from classifiers.verdict import Abstention
 
 CUTS = (0, 40, 120)
-"""Characters: a few words, a sentence or two, more. Each band goes from above one to the next; the last has no end."""
+"""Characters between bands: a few words, a sentence or two, more."""
 
 Families = Mapping[str, frozenset[str]]
-"""What the detector may call each of a policy's languages."""
+"""The detector's codes for each of a policy's languages."""
 
 
 def families(languages: Iterable[str]) -> Families:
-    """Of a policy's languages, where it names several and the detector knows them all; else empty."""
+    """The codes of a policy's languages, where it names several and the detector knows them all; else empty."""
     named = tuple(dict.fromkeys(languages))
     if len(named) < 2 or ANY in named:
         return {}
-    found = {language: detectable([language]) for language in named}
-    return found if all(found.values()) else {}
+    codes = {language: detectable([language]) for language in named}
+    return codes if all(codes.values()) else {}
 
 
 def language_of(stretches: Iterable[Stretch], known: Families) -> str:
-    """The language of `known` that most of a text is likeliest in; empty where nothing speaks for any."""
-    told = list(stretches)
+    """The likeliest language of a text among `known`; empty where no stretch is in any."""
+    listed = list(stretches)
     shares = {
-        language: sum(one.chars * sum(one.likely.get(code, 0.0) for code in codes) for one in told)
+        language: sum(stretch.chars * sum(stretch.likely.get(code, 0.0) for code in codes) for stretch in listed)
         for language, codes in known.items()
     }
     best = max(shares, key=lambda language: shares[language], default="")
@@ -48,7 +44,7 @@ def language_of(stretches: Iterable[Stretch], known: Families) -> str:
 
 
 def band_of(chars: int, language: str) -> Band:
-    """chars: of a text, after normalising."""
+    """The band of a text. chars: its length after normalising."""
     for above, up_to in pairwise(CUTS):
         if chars <= up_to:
             return Band(above=above, up_to=up_to, language=language)
@@ -56,26 +52,28 @@ def band_of(chars: int, language: str) -> Band:
 
 
 def within(stage: Stage, chars: int, language: str) -> Stage:
-    """The stage with the thresholds that it has for such a text."""
+    """The stage with its thresholds for texts of this length and language."""
     own = next((limits for band, limits in stage.bands.items() if band.holds(chars, language)), None)
     return stage if own is None else replace(stage, thresholds=own)
 
 
 NOVELTY_LIMIT = 0.5
-"""The limit where novelty is told by logits."""
+"""The limit where novelty is measured by logits."""
 
 _FLAT = 60.0
-"""Beyond so many widths exp would overflow, and nothing changes."""
+"""Widths beyond which exp would overflow and nothing changes."""
 
 
 def score(novelty: Novelty, vectors: Floats, logits: Floats) -> Floats:
-    """(n,) 0..1. vectors: (n, dimensions) of length 1; logits: (n, labels) of the policy's labels without `other`,
-    before calibration."""
+    """Novelty, (n,) 0..1.
+
+    vectors: (n, dimensions) of length 1; logits: (n, labels) without `other`, before calibration.
+    """
     if novelty.usual is None:
         return nearest(novelty, vectors)
     widths = (logits.max(axis=1) - novelty.usual.level) / novelty.usual.width
-    told: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
-    return told
+    novel: Floats = (1 / (1 + np.exp(widths.clip(-_FLAT, _FLAT)))).astype(np.float32)
+    return novel
 
 
 def nearest(novelty: Novelty, vectors: Floats) -> Floats:
@@ -88,15 +86,15 @@ def nearest(novelty: Novelty, vectors: Floats) -> Floats:
 
 
 EVEN = Threshold(act=0.5, unsure=0.5)
-"""For a class without a threshold of its own."""
+"""The threshold of a class without its own."""
 
 NOVEL_REASON: Final = "unlike anything it was trained on"
-"""Why a text is not named whatever its probabilities: the reason of a choice."""
+"""The reason of a choice for novel text, whatever its probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelChoice:
-    """What the thresholds make of a text's probabilities; the fields are those of a Verdict."""
+    """The labels that the thresholds choose; the fields are those of a Verdict."""
 
     labels: tuple[str, ...] = ()
     confidence: float = 0.0
@@ -139,8 +137,8 @@ def name_any(
 ) -> LabelChoice:
     """Multi-label. probabilities: (classes,) → every class that reaches its threshold, likeliest first.
 
-    A class in its grey band makes the choice unsure, beside whichever labels hold. A text in which nothing
-    holds is clean, unless it is novel: then it is unsure.
+    A class in its grey band makes the choice unsure, whichever labels hold. A text without a label is clean,
+    unless it is novel: then it is unsure.
     """
     limits = [thresholds.get(label, EVEN) for label in classes]
     order = np.argsort(-probabilities, kind="stable")

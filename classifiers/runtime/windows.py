@@ -1,8 +1,6 @@
-"""Texts → windows → vectors: read once for each tokenizer, encoded once for each encoder, and remembered.
+"""Texts → windows → vectors: tokenised once per tokenizer, encoded once per encoder, and kept in LRU caches.
 
-The turns of a chat are texts of their own, so when the chat goes on, only its new turn is encoded.
-
-A mapping that forgets what was not used for longest, once it holds too much.
+Each turn of a chat is a text of its own, so only a new turn is encoded when the chat goes on.
 """
 
 import time
@@ -28,9 +26,10 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """capacity: the most that the weights of all entries may add up to; an entry heavier than that is not kept.
+    """An LRU cache. For one thread at a time.
 
-    weigh: an entry's weight, by default 1. Not for several threads at once.
+    capacity: the largest sum of all entries' weights; a heavier entry is not kept. weigh: an entry's
+    weight, by default 1.
     """
 
     def __init__(self, capacity: int, weigh: Callable[[K, V], int] = lambda _key, _value: 1) -> None:
@@ -43,14 +42,14 @@ class Recent(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """The value, which is now the most recent; None where it is not held."""
+        """The value, which becomes the most recent; None where there is none."""
         value = self._entries.get(key)
         if value is not None:
             self._entries.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Hold a value, forgetting older ones as needed."""
+        """Store a value, and drop the least recent ones as needed."""
         if key in self._entries:
             self.weight -= self._weigh(key, self._entries.pop(key))
         weight = self._weigh(key, value)
@@ -59,18 +58,18 @@ class Recent(Generic[K, V]):
         self._entries[key] = value
         self.weight += weight
         while self.weight > self._capacity:
-            oldest, held = self._entries.popitem(last=False)
-            self.weight -= self._weigh(oldest, held)
+            oldest, value = self._entries.popitem(last=False)
+            self.weight -= self._weigh(oldest, value)
 
 
 _REMEMBERED_BYTES = 16_000_000
-"""Of the texts whose windows are remembered, about; a text read again is then not tokenised again."""
+"""Approximate size of the cache of tokenised texts."""
 
 _REMEMBERED_STATES = 4_000_000
-"""Numbers, 16 MB: what encoders made of single tokens, for texts whose slots are looked for again."""
+"""Numbers (16 MB) in the cache of token states, which slots are read from."""
 
 Key = tuple[str, bytes]
-"""Of a window's vector: the encoder's sha256 and the window's ids."""
+"""The key of a window's vector: the encoder's sha256 and the window's ids."""
 
 
 class DeadlinePassed(Exception):
@@ -84,11 +83,10 @@ def check_time(deadline: float | None) -> None:
 
 
 class Reader:
-    """Encoders and what they have read of late. For one thread at a time.
+    """Encoders with caches of what they read. For one thread at a time.
 
-    cache_windows: how many windows' vectors are remembered (about 2 kB each). detector: of the languages that
-    texts are in, where these matter.
-    encoded, cached: windows computed so far, and taken from memory instead.
+    cache_windows: how many windows' vectors are cached (about 2 kB each). detector: of languages, where they matter.
+    encoded, cached: windows computed so far, and taken from the cache.
     """
 
     def __init__(
@@ -110,7 +108,7 @@ class Reader:
         self.cached = 0
 
     def spans(self, texts: Sequence[str], stage: Stage, max_windows: int, deadline: float | None) -> list[Span]:
-        """The windows of each text as a stage reads them, the latest text first to be given its share of the budget.
+        """The windows of each text as a stage reads them; the budget goes to the latest text first.
 
         Raises DeadlinePassed.
         """
@@ -127,20 +125,22 @@ class Reader:
             spans.append(span)
         return spans[::-1]
 
-    def alike(self, one: Stage, another: Stage) -> bool:
-        """Whether two stages read texts as the same windows."""
-        first, second = (self.encoders[stage.encoder.sha256] for stage in (one, another))
-        return one.windowing == another.windowing and (
-            (first.tokenizer_sha256, first.room(one.windowing.tokens, one.system_tokens))
-            == (second.tokenizer_sha256, second.room(another.windowing.tokens, another.system_tokens))
+    def alike(self, stage: Stage, another: Stage) -> bool:
+        """Whether two stages cut texts into the same windows."""
+        encoders = [(each, self.encoders[each.encoder.sha256]) for each in (stage, another)]
+        tokenizers, windowings, rooms = (
+            {encoder.tokenizer_sha256 for _, encoder in encoders},
+            {each.windowing for each, _ in encoders},
+            {encoder.room(each.windowing.tokens, each.system_tokens) for each, encoder in encoders},
         )
+        return len(tokenizers) == len(windowings) == len(rooms) == 1
 
     def translate(
         self, window: Window, span: Span, source: EncoderId, target: Stage, deadline: float | None
     ) -> list[Window]:
-        """A window of `source`'s tokens as windows of a stage: one, or more where it takes fewer tokens at a time.
+        """A window of `source`'s tokens as windows of a stage: several where the stage takes fewer tokens at a time.
 
-        span: where the window is from; a text of one window is read anew, of a longer one what its tokens tell.
+        span: the window's text; a text of one window is tokenised anew, a longer one is decoded from its tokens.
         Raises DeadlinePassed.
         """
         check_time(deadline)
@@ -150,8 +150,8 @@ class Reader:
             return [window] if len(window) <= room else cut(window, room, 0)
         return cut(reads.tokenize(span.plain or had.text_of(window)), room, 0)
 
-    def beside(self, system: str, stage: Stage, window: Window) -> Window:
-        """A window as a stage's encoder is to read it: beside the system prompt, if it reads that."""
+    def with_system(self, system: str, stage: Stage, window: Window) -> Window:
+        """A window as a stage's encoder reads it: after the system prompt, if the stage reads one."""
         if not (system and stage.system_tokens):
             return window
         reads = self.encoders[stage.encoder.sha256]
@@ -163,7 +163,7 @@ class Reader:
         return array("i", reads.beside(ids, window))
 
     def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
-        """Fill in the vector of every window, as far as time goes. Raises DeadlinePassed."""
+        """Fill in the vector of every window until the deadline. Raises DeadlinePassed."""
         missing: dict[str, dict[Key, Window]] = {}
         for key, window in wanted:
             if key in vectors or key in missing.get(key[0], ()):
@@ -178,11 +178,10 @@ class Reader:
             self._encode(self.encoders[sha256], windows, vectors, deadline)
 
     def tag(self, text: str, model: Model, span: Span, vectors: dict[Key, Floats], deadline: float | None) -> Tagged:
-        """The words of a text and their tags' logits, by a model that has a tagger: as far as `span` was read of it.
+        """The words of a text and their tags' logits, by a model with a tagger, as far as `span` was read.
 
-        Words by themselves may take more tokens than the text normalised as a whole, and blanks take none; so where all
-        of it was read, they are followed to the end. What is encoded on the way is put into `vectors`, so that it need
-        not be encoded again. Raises DeadlinePassed.
+        Single words may take more tokens than the normalised text, and blanks take none; so a text that was read whole
+        is tagged to its end. Encoded windows are added to `vectors`. Raises DeadlinePassed.
         """
         assert model.tagger is not None
         stage, tagger = model.last, model.tagger
@@ -190,12 +189,12 @@ class Reader:
         room = reads.room(stage.windowing.tokens)
         overlap = min(stage.windowing.overlap, room - 1)
         most = len(span.windows) if span.unread else None
-        # what lies far past the windows is not looked at, nor is a text without tokens followed for ever
+        # text far past the windows is not read, and a text without tokens is not followed for ever
         reach = None if most is None else most * room * LONGEST_CHARS_A_TOKEN
         words = read_words(text[:reach], reads.words, lambda: check_time(deadline))
-        found = list(word_windows(words, room=room, overlap=overlap, most=most))
-        logits = np.empty((judged(found), len(tagger.bias)), np.float32)
-        for piece in found:
+        pieces = list(word_windows(words, room=room, overlap=overlap, most=most))
+        logits = np.empty((judged(pieces), len(tagger.bias)), np.float32)
+        for piece in pieces:
             check_time(deadline)
             vector, states = self._state(reads, piece.window)
             vectors[key_of(reads.id, piece.window)] = vector
@@ -247,5 +246,5 @@ class Reader:
 
 
 def key_of(encoder: EncoderId, window: Window) -> Key:
-    """By this windows are told apart: equal encoder and ids, equal key."""
+    """The key of a window: equal for equal encoder and ids."""
     return encoder.sha256, window.tobytes()

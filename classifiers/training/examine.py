@@ -1,13 +1,4 @@
-"""A trained classifier on labelled rows → all that `offramp eval` tells, as plain data.
-
-How long a classifier takes for a row, one at a time.
-
-The training rows that a text lies nearest to, which tell why it was judged as it was.
-
-Slots that verdicts fill in against those that rows mark → measures that `offramp eval` shows. Pure.
-
-The figures of an evaluation by the names that `--fail-under` and `--fail-over` call them by. Pure.
-"""
+"""A trained classifier on labelled rows → everything that `offramp eval` shows, as plain data."""
 
 import random
 import time
@@ -43,10 +34,10 @@ _WARM_UP, _WARM_UP_CHARS = 3, 1_000
 
 
 def latency(runtime: Runtime, name: str, rows: Sequence[Row], *, most_s: float = _MOST_S) -> dict[str, Any] | None:
-    """Over at most 100 of the rows, by the runtime's own encoders, nothing remembered; None without rows.
+    """How long single rows take, over at most 100 of them and without caches; None without rows.
 
     most_s: no further row is begun after so many seconds, since rows may be documents of a million characters.
-    rows: how many; median_chars: of those; mean_ms, p50_ms, p95_ms.
+    Returns rows (how many), median_chars (of those), mean_ms, p50_ms, p95_ms.
     """
     if not rows:
         return None
@@ -59,7 +50,7 @@ def latency(runtime: Runtime, name: str, rows: Sequence[Row], *, most_s: float =
     chosen: list[Row] = []
     taken: list[float] = []
     until = time.perf_counter() + most_s
-    # of files that are sorted, those that come first are not like the others
+    # files are often sorted, so the first rows are not like the others
     for row in random.Random(0).sample(spread, len(spread)):  # noqa: S311 - no secret
         if taken and time.perf_counter() >= until:
             break
@@ -83,13 +74,12 @@ def _taken_ms(runtime: Runtime, name: str, row: Row) -> float:
 def of_model(
     model: Model, encoders: Iterable[Encoder], rows: Sequence[Row], detector: LanguageDetector | None = None
 ) -> dict[str, Any] | None:
-    """The same of a model that is not published yet. encoders: those of its stages, by however many threads; detector:
-    of languages; one at hand need not be opened again."""
+    """The latency of a model that is not published yet. encoders: of its stages; detector: of languages, if opened."""
     return latency(alone(model, encoders, detector), model.policy.name, rows)
 
 
 def alone(model: Model, encoders: Iterable[Encoder], detector: LanguageDetector | None = None) -> Runtime:
-    """On one thread, as `Runtime.load` has it: training's encoders read windows of one text side by side."""
+    """A runtime of one model on one thread, as served; training's encoders use several threads for one text."""
     single = [copy(encoder) for encoder in encoders]
     for encoder in single:
         encoder.threads = 1
@@ -97,7 +87,7 @@ def alone(model: Model, encoders: Iterable[Encoder], detector: LanguageDetector 
 
 
 NEAREST = 3
-"""How many are shown."""
+"""How many neighbours are shown."""
 
 
 def nearest_of(
@@ -109,11 +99,10 @@ def nearest_of(
     count: int = NEAREST,
     advance: Callable[[int, int], None] | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """As `nearest`, by what the last stage's encoder makes of texts and rows; none where there is no stage.
+    """The nearest training rows of texts, by the last stage's encoder; none where there is no stage.
 
-    asked: texts, each with its system prompt; trained_on: what the classifier was trained on, of which rows that it
-    could not read (a call's, of which no text is kept; one under a prompt, where it reads none) are left out;
-    advance: called with how many of those are read and how many there are.
+    asked: texts, each with its system prompt; trained_on: the training rows; those that the classifier cannot read are
+    left out (calls without text; rows under a prompt where it reads none); advance: called with rows read and in all.
     """
     model = runtime.classifiers[name].model
     if not (asked and model.stages):
@@ -121,11 +110,11 @@ def nearest_of(
     stage, reads = model.last, model.reads_system
     encoder = runtime.encoders[stage.encoder.sha256]
 
-    def read(texts: Sequence[str], systems: Sequence[str], told: Callable[[int, int], None] | None = None) -> Floats:
+    def read(texts: Sequence[str], systems: Sequence[str], step: Callable[[int, int], None] | None = None) -> Floats:
         if not model.policy.multi_label:
-            return wholes(encoder, texts, told)
-        beside = Beside(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
-        return embed(encoder, texts, told, beside=beside)
+            return wholes(encoder, texts, step)
+        prompts = Beside(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
+        return embed(encoder, texts, step, beside=prompts)
 
     rows = [row for row in trained_on if row.text and (reads or not row.system)]
     vectors = read([row.text for row in rows], [row.system for row in rows], advance)
@@ -142,19 +131,19 @@ def nearest(
 ) -> list[list[dict[str, Any]]]:
     """For each vector its nearest rows, nearest first: text, labels, source, cosine.
 
-    vectors: (n, dimensions), row_vectors: (rows, dimensions), all of length 1. groups: for each vector the group
-    whose rows are left out, such as its own.
+    vectors: (n, dimensions), row_vectors: (rows, dimensions), all of length 1. groups: for each vector a group to leave
+    out, such as its own.
     """
-    found = []
-    # by number: an array of names would have room for the longest in each place
+    # numbers, since an array of names reserves the longest name for each
     number = {group: place for place, group in enumerate(dict.fromkeys(row.group for row in rows))}
     members = np.array([number[row.group] for row in rows], np.intp)
+    rows_of = []
     for index, vector in enumerate(vectors):
-        # one text at a time: all of a long input against all rows may be gigabytes
+        # one text at a time, since all texts against all rows may take gigabytes
         cosines = row_vectors @ vector
         allowed = np.flatnonzero(members != number.get(groups[index], -1)) if groups else np.arange(len(rows))
         order = allowed[np.argsort(-cosines[allowed], kind="stable")[:count]]
-        found.append(
+        rows_of.append(
             [
                 {
                     "text": shortened(rows[place].shown),
@@ -165,15 +154,15 @@ def nearest(
                 for place in order.tolist()
             ]
         )
-    return found
+    return rows_of
 
 
-def beside_errors(
+def add_neighbours(
     errors: Sequence[dict[str, Any]], places: Sequence[int], rows: Sequence[Row], vectors: Floats
 ) -> None:
-    """Give each held-out error its `nearest` among the rows that the fit that scored it may have seen.
+    """Add to each held-out error its `nearest` rows among those that its fit may have seen.
 
-    errors: as of `evaluate`; places: of each, which of the rows it is; vectors: (rows, dimensions) of length 1.
+    errors: as of `evaluate`; places: the row of each error; vectors: (rows, dimensions) of length 1.
     """
     if not errors:
         return
@@ -186,32 +175,31 @@ _WORST, _SHOWN_SLOTS = 40, 20
 
 
 def evaluate_slots(policy: Policy, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """`measures` over the rows whose marks are known, each of one text, and the texts with most slots wrong.
+    """`measures` over the rows whose marks are known, and the texts with most slots wrong.
 
-    What a slot's words say as a value is no part of it, since marks do not tell. with_label: whether the policy has
-    several labels, so that only a text whose likeliest label is right is whole. errors: text, truth and said (labels),
-    wrong (how many slots are marked or found, but not both), and the first twenty of them on either side, marked and
-    found: slot, start, end (characters, exclusive) and raw.
+    Values are not compared, since marks have none. with_label: whether the policy has several labels, so that a text
+    is right as a whole only with its label. errors: text, truth and said (labels), wrong (how many slots are marked or
+    found, but not both), and the first twenty on either side, marked and found: slot, start, end (exclusive), raw.
     """
-    told = [(row, row.marks, verdict) for row, verdict in zip(rows, verdicts, strict=True) if row.marks is not None]
-    guesses = [_marks(verdict) for _, _, verdict in told]
+    marked = [(row, row.marks, verdict) for row, verdict in zip(rows, verdicts, strict=True) if row.marks is not None]
+    guesses = [_marks(verdict) for _, _, verdict in marked]
     with_label = len(policy.labels) > 1
-    labelled = [not with_label or top(verdict)[0] == known(policy, row.labels) for row, _, verdict in told]
+    labelled = [not with_label or top(verdict)[0] == known(policy, row.labels) for row, _, verdict in marked]
     errors = [
         _error(policy, row, verdict, marked=marks, found=guess)
-        for (row, marks, verdict), guess in zip(told, guesses, strict=True)
+        for (row, marks, verdict), guess in zip(marked, guesses, strict=True)
         if set(marks) != set(guess)
     ]
     errors.sort(key=lambda error: -error["wrong"])
     return {
-        **measures([marks for _, marks, _ in told], guesses, slots=tuple(policy.slots), labelled=labelled),
+        **measures([marks for _, marks, _ in marked], guesses, slots=tuple(policy.slots), labelled=labelled),
         "with_label": with_label,
         "errors": errors[:_WORST],
     }
 
 
 def _marks(verdict: Verdict) -> tuple[SlotMark, ...]:
-    return tuple(SlotMark(name=one.slot, start=one.start, end=one.end) for one in verdict.slots)
+    return tuple(SlotMark(name=slot.slot, start=slot.start, end=slot.end) for slot in verdict.slots)
 
 
 def _error(
@@ -224,18 +212,18 @@ def _error(
         "truth": known(policy, row.labels),
         "said": top(verdict)[0],
         "wrong": len(missed) + len(extra),
-        "marked": [_told(row, mark) for mark in missed[:_SHOWN_SLOTS]],
-        "found": [_told(row, mark) for mark in extra[:_SHOWN_SLOTS]],
+        "marked": [_shown(row, mark) for mark in missed[:_SHOWN_SLOTS]],
+        "found": [_shown(row, mark) for mark in extra[:_SHOWN_SLOTS]],
     }
 
 
-def _told(row: Row, mark: SlotMark) -> dict[str, Any]:
+def _shown(row: Row, mark: SlotMark) -> dict[str, Any]:
     raw = shortened(row.text[mark.start : mark.end])
     return {"slot": mark.name, "start": mark.start, "end": mark.end, "raw": raw}
 
 
 Advance = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with the name of a step, how much of it is done, and how much there is."""
 
 _CHUNK = 64
 _SHOWN_LEAKS = 100
@@ -251,21 +239,22 @@ def examine(
     suite_rows: int = 0,
     advance: Advance = lambda _what, _done, _total: None,
 ) -> dict[str, Any]:
-    """The measures of `evaluate` over the rows that are new to the classifier, and beside them:
+    """The measures of `evaluate` over the rows that are new to the classifier, with more keys:
 
-    classifier, version, kind, about, made_at; trained_on: the rows that it was trained on, which count in no other
-    figure (None where the training rows are not known); repeated: rows whose text came before; errors: each with the
-    `nearest` training rows; stages: how many rows each settled; latency; slots: as of `evaluate_slots`, where the
-    policy has some; suite: where suite_rows is not 0.
-    trained_on: the training rows; nearest_rows: whether to look for the nearest, for which all of them are encoded.
-    Raises ClassifierError, before anything is measured, where the suite is asked for and the kind is not safety.
+    classifier, version, kind, about, made_at; trained_on: figures of rows that it was trained on, which count nowhere
+    else (None where the training rows are not known); repeated: rows that repeat a text; errors: each with the
+    `nearest` training rows; stages: how many rows each settled; latency; slots: of `evaluate_slots`, where the policy
+    has slots; suite: where suite_rows is not 0.
+
+    trained_on: the training rows; nearest_rows: whether to find the nearest, for which all of them are encoded. Raises
+    ClassifierError, before anything is measured, where the suite is asked for and the kind is not safety.
     """
     classifier = runtime.classifiers[name]
     policy = classifier.model.policy
     if suite_rows:
         check_kind(policy)
     reads = classifier.model.reads_system
-    # what was written under a prompt taught nothing to a model that reads none
+    # rows under a prompt taught nothing to a model that reads no prompts
     known = {_read(row, reads) for row in trained_on or () if reads or not row.system}
     seen = [row for row in rows if _read(row, reads) in known]
     fresh = [row for row in rows if _read(row, reads) not in known] if seen else list(rows)
@@ -274,11 +263,10 @@ def examine(
     wrong = [fresh[error.pop("index")] for error in measures["errors"]]
     if nearest_rows and trained_on and classifier.model.stages:
         asked = [(row.text, row.system) for row in wrong]
-        told = partial(advance, "training rows")
-        beside = nearest_of(runtime, name, asked, trained_on, advance=told)
-        for error, near in zip(measures["errors"], beside, strict=True):
+        neighbours = nearest_of(runtime, name, asked, trained_on, advance=partial(advance, "training rows"))
+        for error, near in zip(measures["errors"], neighbours, strict=True):
             error["nearest"] = near
-    found = {
+    evaluation = {
         "classifier": name,
         "version": classifier.version,
         "kind": policy.kind,
@@ -292,24 +280,21 @@ def examine(
         "latency": latency(runtime, name, fresh),
     }
     if policy.slots:
-        found["slots"] = evaluate_slots(policy, fresh, verdicts)
+        evaluation["slots"] = evaluate_slots(policy, fresh, verdicts)
     if suite_rows:
-        # where the rows are not kept, it is known all the same that they hold what the policy says
+        # without the training rows, only the policy's own lines are known to be among them
         taught = known if trained_on is not None else {digest(line) for line in _near_misses(policy)}
-        found["suite"] = run(
-            runtime,
-            name,
-            # its cases are texts by themselves, which what is harmful under a prompt only may not be
-            [(row.text, bool(row.labels)) for row in fresh if not row.system],
-            most=suite_rows,
-            trained_on=lambda text: digest(text) in taught,
-            advance=lambda done, total: advance("suite", done, total),
+        # a text under a prompt may be harmless by itself
+        plain = [(row.text, bool(row.labels)) for row in fresh if not row.system]
+        trained = lambda text: digest(text) in taught  # noqa: E731 - too short for a name of its own
+        evaluation["suite"] = run(
+            runtime, name, plain, most=suite_rows, trained_on=trained, advance=partial(advance, "suite")
         )
-    return found
+    return evaluation
 
 
 def _read(row: Row, reads_system: bool) -> str:
-    """By this two rows are the same to the model."""
+    """A key that is equal for rows that are the same to the model."""
     return row.digest or digest(row.text, row.system if reads_system else "")
 
 
@@ -328,7 +313,7 @@ def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance
 
 
 def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> dict[str, Any]:
-    """Rows of the test that training had: how many, how they do, and some of their texts."""
+    """Test rows that training had: how many, their accuracy, and some of their texts."""
     policy = runtime.classifiers[name].model.policy
     verdicts = _verdicts(runtime, name, rows, advance)
     measures = evaluate(policy, [row.shown for row in rows], [row.labels for row in rows], verdicts)
@@ -348,8 +333,7 @@ _LATENCY = ("mean_ms", "p50_ms", "p95_ms")
 
 
 def names(policy: Policy, *, suite: bool) -> list[str]:
-    """What figures of a policy's classifier can be called, whether or not some rows let them be measured. suite:
-    whether that is asked for."""
+    """All names of figures for `--fail-under` and `--fail-over`, measurable or not. suite: whether it is run."""
     whole: tuple[str, ...]
     if policy.kind == "safety":
         whole = ("exact", "recall", "false_alarms", "doubt", "harmful_doubt")
@@ -370,24 +354,24 @@ def names(policy: Policy, *, suite: bool) -> list[str]:
 
 
 def named(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
-    """evaluation: as of `examine`. Values are None where there was nothing to measure; labels that no row has, and a
-    latency that no row tells, are left out."""
+    """The figures of an evaluation by name; None where there was nothing to measure. Labels without rows, and a latency
+    without rows, are left out."""
     return dict(_named(evaluation))
 
 
 def _named(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield from ((name, evaluation[name]) for name in _PLAIN if name in evaluation)
     yield from _whole(evaluation)
-    for label, one in evaluation["labels"].items():
-        yield from ((f"{label}.{name}", one[name]) for name in (*_LABEL, *_RANKING))
+    for label, figures in evaluation["labels"].items():
+        yield from ((f"{label}.{name}", figures[name]) for name in (*_LABEL, *_RANKING))
     if slots := evaluation.get("slots"):
-        # after the labels: one of them may be called slots
+        # after the labels, one of which may be called slots
         yield from ((f"slots.{name}", slots[name]) for name in (*_SLOTS, *_LABEL))
-        yield from ((f"slots.{slot}.{name}", one[name]) for slot, one in slots["slots"].items() for name in _LABEL)
+        yield from ((f"slots.{slot}.{name}", own[name]) for slot, own in slots["slots"].items() for name in _LABEL)
     taken = evaluation["latency"]
     yield from ((f"latency.{name}", taken[name]) for name in _LATENCY if taken)
-    for family, found in evaluation.get("suite", {}).get("families", {}).items():
-        yield from ((_in_suite(family, name), found["all"][name]) for name in _SUITE)
+    for family, figures in evaluation.get("suite", {}).get("families", {}).items():
+        yield from ((_in_suite(family, name), figures["all"][name]) for name in _SUITE)
 
 
 def _in_suite(family: str, name: str) -> str:
@@ -395,7 +379,7 @@ def _in_suite(family: str, name: str) -> str:
 
 
 def _whole(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """Over all labels, by kind."""
+    """The figures over all labels, which depend on the kind."""
     ranked = evaluation["macro"]
     if "flagged" not in evaluation:
         yield "out_of_scope_answered", evaluation["out_of_scope"]["answered"]

@@ -25,7 +25,7 @@ from classifiers.policy import OTHER, Policy
 from classifiers.report import card, page
 from classifiers.runtime.cascade import score
 from classifiers.training import calibrate, label_noise, language_filter, thresholds
-from classifiers.training.examine import beside_errors
+from classifiers.training.examine import add_neighbours
 from classifiers.training.fit.fitted import MeasuredModel
 from classifiers.training.rounds import Rounds
 from classifiers.training.rows import REAL, Row
@@ -54,7 +54,7 @@ def account(
     beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
     measures = _measures(policy, held, trained, own)
     places = [int(trained.rows[own[error.pop("index")]]) for error in measures["errors"]]
-    beside_errors(measures["errors"], places, rows, text.vectors)
+    add_neighbours(measures["errors"], places, rows, text.vectors)
     return {
         "name": policy.name,
         "kind": policy.kind,
@@ -77,8 +77,8 @@ def account(
             "contradictions": [asdict(one) | {"text": shortened(one.text)} for one in cleaned.contradictions],
             "duplicates": cleaned.duplicates,
             "empty": cleaned.empty,
-            "doubts": label_noise.told(text.doubts),
-            "foreign": language_filter.told(rows, text.dropped),
+            "doubts": label_noise.summary(text.doubts),
+            "foreign": language_filter.summary(rows, text.dropped),
         },
         "teachers": written.teachers(),
         **gathered.told(),

@@ -1,16 +1,14 @@
-"""Rows whose text speaks for another label than theirs. Pure.
+"""Label noise: finds rows whose text looks like another label than theirs. Pure.
 
-Three witnesses are heard of each row, none of which has seen its label: a fit on other folds, the nearest rows of other
+Three witnesses judge each row, none of which has seen its label: a fit on other folds, the nearest rows of other
 groups, and the labels' descriptions. A row is in doubt where the fit finds ten labels likelier than its own (or half of
-them, where there are fewer than twenty) and none of its ten nearest neighbours carries its label. What merely lies
-nearer to another label is left alone: it is what teaches most. Taking out all that a fit is certain is something else
-(confident learning: Northcutt, Jiang and Chuang 2021) cost Banking77 1.6 points where every label was right.
+them, with fewer than twenty labels) and none of its ten nearest neighbours has its label. Rows that are merely nearer
+to another label teach most and are left alone. Confident learning (Northcutt, Jiang and Chuang 2021), which removes
+every row that a fit disagrees with, cost Banking77 1.6 points where every label was right.
 
-Where labels are right, up to 1.4 % of rows are found so; where a tenth is wrong, 6 % and more. Below 3 % they are only
-listed. Above, what becomes of a row depends on whose word it is. Sentences that a teacher wrote are relabelled where
-all three name the same other label, and dropped otherwise. Rows of the user's own are what the classifier is for: they
-count less, and are listed for their owner to judge. The author's own examples stay as they are, and are listed. What
-this buys where labels are wrong is in benchmarks/results/writing.md.
+With right labels up to 1.4 % of rows are in doubt, with a tenth of them wrong 6 % and more. Below 3 % they are only
+listed. Above, teachers' sentences are relabelled where all three witnesses agree, else dropped; users' rows get less
+weight; the author's own examples stay. All are listed. What this gains is in benchmarks/results/writing.md.
 """
 
 from collections import Counter
@@ -37,23 +35,23 @@ _GIVEN: frozenset[Origin] = WRITTEN | {"data"}
 _REVIEWED: frozenset[Origin] = _GIVEN | {"policy"}
 _WITNESSES = ("cross-validation", "neighbours", "description")
 _LIKELIER = 10
-"""Labels that a fit must find likelier than a row's own; or half of all."""
+"""Labels that the fit must find likelier than a row's own; or half of all."""
 _NOISE = 0.03
-"""Of the rows that others gave: where fewer are in doubt, they are as likely unusual as wrong."""
+"""The share of given rows in doubt below which they are as likely unusual as wrong."""
 _WEAKENED = 0.2
 _FOLDS = 5
 _NEIGHBOURS = 10
 _NEARER = 10.0
-"""How much faster than the cosine a neighbour's vote falls: e for a tenth."""
+"""How fast a neighbour's vote falls with its cosine: by a factor e for a tenth."""
 _CHUNK = 512
 _MOST_CELLS = 20_000_000
-"""Rows times classes, beyond which nobody waits for a review."""
+"""Rows times classes above which the review would take too long."""
 _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A row in doubt: whose it is, the likeliest label instead, who names just that, and what became of the row."""
+    """A row in doubt: its source, the likeliest label instead, the witnesses for that label, and what was done."""
 
     text: str
     label: str
@@ -66,7 +64,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
-    """rows, vectors: what is left to train on; doubts: what was found."""
+    """rows, vectors: what is left to train on; doubts: the rows in doubt."""
 
     rows: tuple[Row, ...]
     vectors: Floats
@@ -74,7 +72,7 @@ class Reviewed:
 
 
 def described(policy: Policy) -> list[str]:
-    """What the policy says of each label, as a text to hold rows against."""
+    """A text for each label: its name and description."""
     return [f"{name_words(name)}: {positive(label.means)}" for name, label in policy.labels.items()]
 
 
@@ -86,30 +84,23 @@ def review(
     *,
     seed: int,
 ) -> Reviewed:
-    """Hear the witnesses and act on what they say. Single-label policies only.
+    """Find the rows in doubt and change, drop or keep them. Single-label policies only.
 
-    vectors: (rows, dimensions), descriptions: (labels, dimensions) of what `described` gives, all of length 1.
-    No label loses its last row, and where all rows of a class are of one group, none of them is doubted: no witness has
-    seen the class. Beyond 20 million rows times classes nothing is reviewed.
+    vectors: (rows, dimensions), descriptions: (labels, dimensions) of `described`, all of length 1. No label loses its
+    last row. Classes with one group of rows are not doubted, since no witness has seen them. Beyond 20 million rows
+    times classes nothing is reviewed.
     """
     classes = (*policy.labels, OTHER)
     if len(rows) * len(classes) > _MOST_CELLS:
         return Reviewed(rows=tuple(rows), vectors=vectors, doubts=())
-    place = {name: index for index, name in enumerate(classes)}
-    labels = np.array([place[row.labels[0]] for row in rows], np.int32)
+    index_of = {name: index for index, name in enumerate(classes)}
+    labels = np.array([index_of[row.labels[0]] for row in rows], np.int32)
     asked = np.flatnonzero([row.probe for row in rows])
     own = labels[asked]
-    logits = _held_out(rows, vectors, labels, len(classes), seed)[asked]
-    likelier = (logits > logits[np.arange(len(asked)), own][:, None]).sum(axis=1)
-    near, alike = neighbours(vectors, labels, [row.group for row in rows], asked, len(classes))
-    doubtful = (likelier >= min(_LIKELIER, len(np.unique(labels)) // 2)) & (likelier > 0) & (alike == 0)
-    groups = Counter(label for label, _ in {(row.labels[0], row.group) for row in rows})
-    doubtful &= np.array([groups[rows[index].labels[0]] > 1 for index in asked.tolist()], bool)
-    instead = logits.argmax(axis=1)
-    agreed = np.stack(
-        [np.ones(len(asked), bool), near == instead, (vectors[asked] @ descriptions.T).argmax(axis=1) == instead]
+    doubtful, instead, agreed = _witnesses(
+        rows, vectors, descriptions, labels, asked=asked, count=len(classes), seed=seed
     )
-    given = np.array([rows[place].source in _GIVEN for place in asked.tolist()], bool)
+    given = np.array([rows[index].source in _GIVEN for index in asked.tolist()], bool)
     noisy = (doubtful & given).sum() >= _NOISE * given.sum()
     doubts: list[Doubt] = []
     left = Counter(labels.tolist())
@@ -120,31 +111,53 @@ def review(
             continue
         unanimous, last = bool(agreed[:, index].all()), left[own[index]] == 1
         done = _done(row, unanimous=unanimous, last=last) if noisy else "kept"
-        told = classes[instead[index]]
-        made[asked[index]] = _changed(row, told, done)
+        likeliest = classes[instead[index]]
+        made[asked[index]] = _changed(row, likeliest, done)
         left[own[index]] -= done in {"relabelled", "dropped"}
-        witnesses = tuple(name for name, says in zip(_WITNESSES, agreed[:, index], strict=True) if says)
+        witnesses = tuple(name for name, agrees in zip(_WITNESSES, agreed[:, index], strict=True) if agrees)
         doubts.append(
             Doubt(
                 text=row.shown,
                 label=row.labels[0],
                 source=row.source,
                 writer=row.writer,
-                instead=told,
+                instead=likeliest,
                 witnesses=witnesses,
                 done=done,
             )
         )
-    keep = [index for index, one in enumerate(made) if one is not None]
-    return Reviewed(rows=tuple(one for one in made if one is not None), vectors=vectors[keep], doubts=tuple(doubts))
+    keep = [index for index, row in enumerate(made) if row is not None]
+    return Reviewed(rows=tuple(filter(None, made)), vectors=vectors[keep], doubts=tuple(doubts))
+
+
+def _witnesses(
+    rows: Sequence[Row],
+    vectors: Floats,
+    descriptions: Floats,
+    labels: Ints,
+    *,
+    asked: NDArray[np.intp],
+    count: int,
+    seed: int,
+) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.bool_]]:
+    """Of the rows asked about: (n,) whether each is in doubt, (n,) the likeliest class, (witnesses, n) who agrees."""
+    logits = _held_out(rows, vectors, labels, count, seed)[asked]
+    likelier = (logits > logits[np.arange(len(asked)), labels[asked]][:, None]).sum(axis=1)
+    near, alike = neighbours(vectors, labels, [row.group for row in rows], asked, count)
+    doubtful = (likelier >= min(_LIKELIER, len(np.unique(labels)) // 2)) & (likelier > 0) & (alike == 0)
+    groups = Counter(label for label, _ in {(row.labels[0], row.group) for row in rows})
+    doubtful &= np.array([groups[rows[index].labels[0]] > 1 for index in asked.tolist()], bool)
+    instead = logits.argmax(axis=1)
+    described_as = (vectors[asked] @ descriptions.T).argmax(axis=1)
+    return doubtful, instead, np.stack([np.ones(len(asked), bool), near == instead, described_as == instead])
 
 
 def neighbours(
     vectors: Floats, labels: Ints, groups: Sequence[str], asked: NDArray[np.intp], count: int
 ) -> tuple[Ints, Ints]:
-    """Of an asked row's nearest rows of other groups: (n,) the class below `count` that most carry, nearer ones more,
-    and (n,) how many carry its own."""
-    # by number: an array of names would have room for the longest in each place
+    """The nearest rows of other groups: (n,) the class most of them have, weighted by nearness, and (n,) how many have
+    the row's own class. asked: (n,) places of the rows; count: of classes."""
+    # numbers, since an array of names reserves the longest name for each
     number = {name: place for place, name in enumerate(dict.fromkeys(groups))}
     group = np.array([number[name] for name in groups], np.intp)
     most = min(_NEIGHBOURS, len(vectors))
@@ -166,7 +179,7 @@ def neighbours(
 
 
 def _held_out(rows: Sequence[Row], vectors: Floats, labels: Ints, count: int, seed: int) -> Floats:
-    """(rows, classes) logits of prototypes alone: as good a witness as the whole head, in a tenth of its time."""
+    """(rows, classes) logits of prototypes: as good a witness as the whole head, in a tenth of the time."""
     number = max(2, min(_FOLDS, len({row.group for row in rows})))
     fold_of = folds(rows, number, seed)
     weights = np.array([row.weight for row in rows], np.float32)
@@ -193,10 +206,10 @@ def _changed(row: Row, label: str, done: Done) -> Row | None:
     return replace(row, weight=row.weight * _WEAKENED) if done == "weakened" else row
 
 
-def told(doubts: Sequence[Doubt]) -> dict[str, Any]:
+def summary(doubts: Sequence[Doubt]) -> dict[str, Any]:
     """For the report: how many of each outcome, and the first of them."""
     return {
         "rows": len(doubts),
-        "done": dict(Counter(one.done for one in doubts)),
-        "shown": [asdict(one) | {"text": shortened(one.text)} for one in doubts[:_SHOWN]],
+        "done": dict(Counter(doubt.done for doubt in doubts)),
+        "shown": [asdict(doubt) | {"text": shortened(doubt.text)} for doubt in doubts[:_SHOWN]],
     }

@@ -1,11 +1,4 @@
-"""From held-out scores to the model's thresholds, and whether the policy's goals were reached. Pure.
-
-Which text a goal was judged on, so that its figures are not held against those of other rows. Pure.
-
-What a safety goal leads to: the threshold that aims at it, and whether held-out text reached it. Pure.
-
-Topics of which several may hold: the threshold of each, and whether the policy's goal was reached. Pure.
-"""
+"""Held-out scores → the model's thresholds, and whether the policy's goals were reached. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,46 +17,44 @@ from classifiers.training.operating_points import Bools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRows:
-    """rows: held-out rows, of which `beside` have none of the labels: everyday sentences, where the built-in writer
-    gave them, and whatever else is `other` or of no topic."""
+    """The held-out rows that a goal is judged on. unlabelled: how many are everyday text, `other` or of no topic."""
 
     rows: int
-    beside: int
+    unlabelled: int
 
     def record(self) -> dict[str, int]:
         """For the report."""
-        return {"rows": self.rows, "rows_of_no_label": self.beside}
+        return {"rows": self.rows, "rows_of_no_label": self.unlabelled}
 
     def __str__(self) -> str:
-        more = f", {self.beside} of them everyday sentences and other text of no label" if self.beside else ""
+        more = f", {self.unlabelled} of them everyday sentences and other text of no label" if self.unlabelled else ""
         return f"{_counted(self.rows, 'row')}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """answers: to those rows, of which `beside` are to text of none of the labels, and so wrong; called: one of them,
-    for people."""
+class GivenAnswers:
+    """The answers given to those rows. unlabelled: how many are for text of no label, so wrong; noun: for people."""
 
     answers: int
-    beside: int
-    called: str = "answer"
+    unlabelled: int
+    noun: str = "answer"
 
     def record(self) -> dict[str, Any]:
         """For the report."""
-        return {"answers": self.answers, "answers_to_no_label": self.beside}
+        return {"answers": self.answers, "answers_to_no_label": self.unlabelled}
 
     def __str__(self) -> str:
-        more = f", {self.beside} of them to text of no label" if self.beside else ""
-        return f"{_counted(self.answers, self.called)}{more}"
+        more = f", {self.unlabelled} of them to text of no label" if self.unlabelled else ""
+        return f"{_counted(self.answers, self.noun)}{more}"
 
 
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SafetyReach:
-    """threshold: that a goal leads to; record: what was reached, for the report; missed: a line, where it was not."""
+    """The threshold for a safety goal. record: its figures, for the report; missed: a line if it is not reached."""
 
     threshold: Threshold
     record: dict[str, Any]
@@ -81,19 +72,16 @@ def safety_reach(
     where: str,
     label: str | None = None,
 ) -> SafetyReach:
-    """scores: (n,) of a label, or the highest of all that share a goal; held: (n,) whether it holds, or any does;
-    most_doubt: of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A side without
-    rows is neither met nor missed; where the policy states it, it is not shown to be reached either."""
-    stated = goal.model_fields_set if goal else set()
-    wanted = goal or LabelGoal()
+    """The threshold that aims at a safety goal, and what it reaches on held-out text.
+
+    scores: (n,) of a label, or the highest of all labels that share a goal; held: (n,) whether it, or any, holds;
+    most_doubt: the share of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A
+    side without rows is neither met nor missed; where the policy states it, that is reported as not shown.
+    """
+    stated, wanted = (goal.model_fields_set if goal else set()), goal or LabelGoal()
+    aims = {"catch": wanted.catch, "false_alarms": wanted.false_alarms}
     threshold = calibrate.safety_threshold(
-        scores,
-        holds=held,
-        harmless=harmless,
-        catch=wanted.catch,
-        false_alarms=wanted.false_alarms,
-        most_doubt=most_doubt,
-        stated=stated,
+        scores, holds=held, harmless=harmless, most_doubt=most_doubt, stated=stated, **aims
     )
     flagged = scores >= threshold.act
     caught = float(flagged[held].mean()) if held.any() else None
@@ -105,8 +93,7 @@ def safety_reach(
     }
     record = {
         "label": label,
-        "catch": wanted.catch,
-        "false_alarms": wanted.false_alarms,
+        **aims,
         "stated": goal is not None,
         "measured_on": on,
         "caught": caught if caught is None else round(caught, 5),
@@ -122,29 +109,30 @@ def safety_reach(
     if unshown := [side for side in sides if side in stated and sides[side] is None]:
         missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
     elif any(sides[side] is False for side in stated):
-        best = " at ".join("–" if one is None else f"{one:.1%}" for one in (caught, alarms))
-        missed = (
-            f"{where}: catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms is not reached on {on}; "
-            f"the nearest reachable is {best}"
-        )
+        best = " at ".join("–" if share is None else f"{share:.1%}" for share in (caught, alarms))
+        aim = f"catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms"
+        missed = f"{where}: {aim} is not reached on {on}; the nearest reachable is {best}"
     return SafetyReach(threshold=threshold, record=record, missed=missed)
 
 
 def safety_goal_met(*sides: bool | None) -> bool | None:
-    """None where a side could not be measured; one that is missed misses the goal, whatever the others would show."""
+    """Whether all sides are met. False where any is missed; else None where any could not be measured."""
     return False if False in sides else None if None in sides else True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TopicReach:
-    """record: what was reached, for the report; missed: a line, where the goal was not, or is not shown to be."""
+    """record: what was reached, for the report; missed: a line where the goal was not reached or is not shown to be."""
 
     record: dict[str, Any]
     missed: str = ""
 
 
 def thresholds(policy: Policy, probabilities: Floats, holds: Bools, *, most_doubt: float) -> dict[str, Threshold]:
-    """By label. probabilities, holds: (n, labels); most_doubt: of text without a label, over all labels together."""
+    """The thresholds of topics by label.
+
+    probabilities, holds: (n, labels); most_doubt: the share of text without a label in doubt, over all labels.
+    """
     return {
         name: calibrate.topic_threshold(
             probabilities[:, index],
@@ -165,14 +153,15 @@ def topic_reach(
     on: str,
     foreign: Bools | None = None,
 ) -> TopicReach:
-    """What is answered is a share of the rows that have a label: those that are given one, rightly or not, with none
-    in doubt. Text of no label, mostly everyday sentences that nobody takes for one, would make any model look
-    decided. What is wrong is a share of the labels given, to whichever text.
+    """Whether topics reach a goal.
+
+    Answered is a share of the rows that have a label: those given one, rightly or not, with none in doubt. Text of no
+    label does not count, since it would make any model look decided. Errors are a share of all labels given.
 
     limits: by label; probabilities, holds: (n, labels); on: what it was measured on, for people; foreign: (n,) rows on
-    which the classifier abstains whatever they are given.
+    which the classifier abstains in any case.
     """
-    act, unsure = (np.array([getattr(one, side) for one in limits.values()]) for side in ("act", "unsure"))
+    act, unsure = (np.array([getattr(limit, side) for limit in limits.values()]) for side in ("act", "unsure"))
     named = probabilities >= act
     grey = (probabilities >= unsure) & ~named
     of_a_label: Bools = np.asarray(holds.any(axis=1))
@@ -180,10 +169,10 @@ def topic_reach(
     sure = named.any(axis=1) & ~grey.any(axis=1) & of_a_label
     answered = int((sure if foreign is None else sure & ~foreign).sum())
     total, wrong = int(named.sum()), int((named & ~holds).sum())
-    # where nothing is named, nothing is wrong either, which shows nothing
+    # without any answer there is no error either, which shows nothing
     error = wrong / total if total else None
-    judged = JudgedRows(rows=len(holds), beside=int((~of_a_label).sum()))
-    given = Given(answers=total, beside=int(named[~of_a_label].sum()), called="label")
+    judged = JudgedRows(rows=len(holds), unlabelled=int((~of_a_label).sum()))
+    given = GivenAnswers(answers=total, unlabelled=int(named[~of_a_label].sum()), noun="label")
     met = safety_goal_met(
         None if error is None else error <= goal.max_error + ROUNDING,
         answered >= fewest(goal.min_answered, in_scope),
@@ -200,27 +189,28 @@ def topic_reach(
     }
     if error is not None:
         record |= {"error": round(error, 5), "error_interval": wilson(wrong, total)}
-    if met:
-        return TopicReach(record=record)
+    missed = ""
     if met is None:
-        told = f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
-        return TopicReach(record=record, missed=told)
-    wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
-    best = f"{error:.1%} with" if error is not None else "to name nothing, with"
-    best += f" {answered / in_scope:.1%} answered ({given})"
-    told = f"goal: {wanted} is not reached on {on} ({judged}); the nearest reachable is {best}"
-    return TopicReach(record=record, missed=told)
+        missed = f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
+    elif not met:
+        best = f"{error:.1%} with" if error is not None else "to name nothing, with"
+        best += f" {answered / in_scope:.1%} answered ({given})"
+        missed = f"goal: {_wanted(goal)} is not reached on {on} ({judged}); the nearest reachable is {best}"
+    return TopicReach(record=record, missed=missed)
+
+
+def _wanted(goal: Goal) -> str:
+    return f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
 
 
 _MOST_DOUBT = 0.1
-"""Of harmless text that may be in doubt, over all labels together."""
+"""The share of harmless text that may be in doubt, over all labels together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenThresholds:
-    """thresholds by class; goals: what was asked for and reached, for the report; missed: a line for each goal that
-    the policy states and that was not reached; bands: the thresholds of texts that have others; by_band: how those
-    were found, for the report."""
+    """thresholds: by class; goals: what was asked for and reached, for the report; missed: a line for each stated goal
+    that was not reached; bands: the thresholds of bands that have their own; by_band: their figures, for the report."""
 
     thresholds: dict[str, Threshold]
     goals: list[dict[str, Any]]
@@ -228,23 +218,23 @@ class ChosenThresholds:
     bands: dict[Band, dict[str, Threshold]] = field(default_factory=dict)
     by_band: list[dict[str, Any]] = field(default_factory=list)
 
-    def of(self, band: Band) -> dict[str, Threshold]:
+    def for_band(self, band: Band) -> dict[str, Threshold]:
         """The thresholds of a band's texts."""
         return self.bands.get(band, self.thresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Answers:
-    """Held-out rows that are named. confidences, correct, counted: (n,), the last whether a row is of some label;
-    in_scope: how many rows are, named or not."""
+    """Held-out rows that are given a label. confidences, correct, counted: (n,), the last whether a row has some label;
+    in_scope: how many rows have one, answered or not."""
 
     confidences: Floats
     correct: Bools
     counted: Bools
     in_scope: int
 
-    def told(self, answered: Bools) -> dict[str, Any]:
-        """For a goal's record, where just these are answered. answered: (n,)."""
+    def record(self, answered: Bools) -> dict[str, Any]:
+        """The figures of a goal's record where just these are answered. answered: (n,)."""
         total, wrong = int(answered.sum()), int((answered & ~self.correct).sum())
         return {
             "error": round(wrong / max(total, 1), 5),
@@ -253,14 +243,14 @@ class _Answers:
             **self._given(answered).record(),
         }
 
-    def at(self, point: Reach) -> str:
+    def describe(self, point: Reach) -> str:
         """What a threshold reaches, for people."""
-        over: Bools = self.confidences >= point.act
-        answered = int((over & self.counted).sum()) / self.in_scope
-        return f"{point.error:.1%} with {answered:.1%} answered ({self._given(over)})"
+        reached: Bools = self.confidences >= point.act
+        answered = int((reached & self.counted).sum()) / self.in_scope
+        return f"{point.error:.1%} with {answered:.1%} answered ({self._given(reached)})"
 
-    def _given(self, answered: Bools) -> Given:
-        return Given(answers=int(answered.sum()), beside=int((answered & ~self.counted).sum()))
+    def _given(self, answered: Bools) -> GivenAnswers:
+        return GivenAnswers(answers=int(answered.sum()), unlabelled=int((answered & ~self.counted).sum()))
 
 
 def for_one(
@@ -273,12 +263,11 @@ def for_one(
     novel: Bools | None = None,
     bands: Sequence[Band] = (),
 ) -> ChosenThresholds:
-    """Single-label: one threshold for all labels; `other` is named whenever it is likeliest, since nothing acts on it.
-    Texts of a band in which it lets more errors through than are wanted have a higher one. What the policy wants
-    answered is a share of the rows that are of some label; `other` that is named counts as an error, and no answer.
+    """Single-label: one threshold for all labels, and a higher one for bands in which it lets too many errors through.
 
-    probabilities: (n, classes) of held-out text; truth: (n,); on: what it was measured on, for people; novel: (n,)
-    which rows are not answered, however likely a label, since they are unlike training; bands: of each row, or none.
+    `other` is named whenever it is likeliest, since nothing acts on it. Answered is a share of the rows that have a
+    label; a label given to `other` text is an error and no answer. probabilities: (n, classes) of held-out text; truth:
+    (n,); on: what it was measured on, for people; novel: (n,) rows that are not answered; bands: of each row, or none.
     """
     guess = probabilities.argmax(axis=1)
     other = classes.index(OTHER) if OTHER in classes else -1
@@ -295,28 +284,30 @@ def for_one(
     reach = calibrate.act_for_error(confidences, correct, max_error)
     met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
-    judged = JudgedRows(rows=len(truth), beside=int((truth == other).sum()))
+    judged = JudgedRows(rows=len(truth), unlabelled=int((truth == other).sum()))
     record: dict[str, Any] = {
         "max_error": max_error,
         "min_answered": goal.min_answered,
         "measured_on": on,
         **judged.record(),
         "met": met,
+        **(answers.record(confidences >= nearest.act) if nearest else {}),
     }
-    missed: tuple[str, ...] = ()
-    if nearest is not None:
-        record |= answers.told(confidences >= nearest.act)
-    if not met:
-        best = f"the nearest reachable is {answers.at(nearest)}" if nearest else "nothing can be answered"
-        if reach and nearest and reach.error < nearest.error and (confidences[counted] >= reach.act).any():
-            best += f"; within the error wanted, {answers.at(reach)}"
-        wanted = f"at most {max_error:.1%} error with at least {goal.min_answered:.1%} answered"
-        missed = (f"goal: {wanted} is not reached on {on} ({judged}); {best}",)
-    act = nearest.act if nearest else NEVER.act
-    chosen = ChosenThresholds(thresholds=_same(classes, act), goals=[record], missed=missed)
-    if not met:
-        return chosen
-    return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
+    chosen = ChosenThresholds(thresholds=_same(classes, nearest.act if nearest else NEVER.act), goals=[record])
+    if met:
+        return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
+    missed = f"goal: {_wanted(goal)} is not reached on {on} ({judged}); {_best(answers, nearest, reach)}"
+    return replace(chosen, missed=(missed,))
+
+
+def _best(answers: _Answers, nearest: Reach | None, reach: Reach | None) -> str:
+    """What can be reached of a missed goal. reach: the point within the error wanted."""
+    if nearest is None:
+        return "nothing can be answered"
+    best = f"the nearest reachable is {answers.describe(nearest)}"
+    if reach and reach.error < nearest.error and (answers.confidences[answers.counted] >= reach.act).any():
+        best += f"; within the error wanted, {answers.describe(reach)}"
+    return best
 
 
 def _by_band(
@@ -328,8 +319,8 @@ def _by_band(
     max_error: float,
     least: int,
 ) -> ChosenThresholds:
-    """The same with stricter thresholds for the bands that need them, and what these make of the goal, unless fewer
-    than `least` of the counted rows would be answered then: what the policy states comes first."""
+    """The choice with stricter thresholds for the bands that need them, unless fewer than `least` of the counted rows
+    would be answered then: the policy's goal comes first."""
     if not rows:
         return chosen
     act = max(limit.act for limit in chosen.thresholds.values())
@@ -338,8 +329,8 @@ def _by_band(
     kept: Bools = confidences >= np.array([own.get(band, act) for band in rows], np.float32)
     if own and int((kept & answers.counted).sum()) < least:
         own = {}
-    shown = by_band.told(rows, confidences, correct, act=act, own=own)
-    reached = answers.told(kept) if own else {}
+    shown = by_band.band_summary(rows, confidences, correct, act=act, own=own)
+    reached = answers.record(kept) if own else {}
     return replace(
         chosen,
         goals=[record | reached for record in chosen.goals],
@@ -357,12 +348,12 @@ def for_any(
     larger: bool = False,
     foreign: Bools | None = None,
 ) -> ChosenThresholds:
-    """Multi-label: thresholds for each label. Of safety, act at the goal for false alarms, unsure at the goal for what
-    is caught; of topics, act where few names are wrong, unsure where few labels are missed.
+    """Multi-label: thresholds for each label.
 
-    probabilities, holds: (n, labels) of held-out text; larger: whether a larger encoder told, for which a policy may
-    state another goal; foreign: (n,) which rows are not answered, whatever topics they are given, since the policy does
-    not name their language.
+    For safety, act at the goal for false alarms, unsure at the goal for caught text; for topics, act where few labels
+    given are wrong, unsure where few labels are missed. probabilities, holds: (n, labels) of held-out text; larger:
+    whether a larger encoder decides, which may have its own goal; foreign: (n,) rows that are not answered, since the
+    policy does not list their language.
     """
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger)
@@ -375,21 +366,20 @@ def _for_topics(
     limits = thresholds(policy, probabilities, holds, most_doubt=_MOST_DOUBT)
     if policy.goal is None:
         return ChosenThresholds(thresholds=limits, goals=[])
-    found = topic_reach(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
-    return ChosenThresholds(thresholds=limits, goals=[found.record], missed=(found.missed,) if found.missed else ())
+    reach = topic_reach(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
+    return ChosenThresholds(thresholds=limits, goals=[reach.record], missed=(reach.missed,) if reach.missed else ())
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> ChosenThresholds:
-    """A threshold for each label by its own goal; where the policy states one for all, they share one: a calibrated
-    probability is worth the same whatever the label."""
+    """A threshold for each label by its own goal; one for all labels where the policy states one goal for all."""
     harmful: Bools = np.asarray(holds.any(axis=1))
     where, goal = policy.goal_where(larger=larger)
     if goal:
         doubt = goal.false_alarms + _MOST_DOUBT
         for_all = safety_reach(goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on, where=where)
-        found = dict.fromkeys(policy.labels, for_all)
+        reached = dict.fromkeys(policy.labels, for_all)
     else:
-        found = {
+        reached = {
             name: safety_reach(
                 label.goal,
                 probabilities[:, index],
@@ -402,11 +392,11 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
             )
             for index, (name, label) in enumerate(policy.labels.items())
         }
-    every = dict.fromkeys(found.values())
+    every = dict.fromkeys(reached.values())
     return ChosenThresholds(
-        thresholds={name: one.threshold for name, one in found.items()},
-        goals=[one.record for one in every],
-        missed=tuple(one.missed for one in every if one.missed),
+        thresholds={name: reach.threshold for name, reach in reached.items()},
+        goals=[reach.record for reach in every],
+        missed=tuple(reach.missed for reach in every if reach.missed),
     )
 
 
@@ -416,7 +406,7 @@ def _same(classes: Sequence[str], act: float) -> dict[str, Threshold]:
 
 
 def describe(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:
-    """For the report; what is never reached stands as 1."""
+    """Thresholds for the report; 1 where none is ever reached."""
     return {
         name: {"act": round(min(t.act, 1.0), 5), "unsure": round(min(t.unsure, 1.0), 5)}
         for name, t in thresholds.items()

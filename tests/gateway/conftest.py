@@ -133,7 +133,7 @@ class FakeClassify:
         for word, label in self.words.items() if version else ():
             text = text.replace(word, label)
         labels = tuple(label for label in policy.learned if label in text)
-        spans = Passages().of(reading.texts, policy.patterns)
+        spans = Passages().find(reading.texts, policy.patterns)
         labels = (*dict.fromkeys(span.label for span in spans), *labels)
         abstention = next((kind for kind in Abstention if kind.value in text), None)
         doubt = None

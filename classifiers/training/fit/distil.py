@@ -144,7 +144,7 @@ def fit_distilled(policy: Policy, rows: Sequence[Row], bench: "Workbench") -> "F
     doubted = used & operating_points.through(first.probabilities, told.probabilities, limits).asked
     shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
     share = calibrate.earlier_share(first.probabilities[shown], told.probabilities[shown], truth[shown])
-    both = cascade.beside(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
+    both = cascade.combine(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
     compared = Compared(
         rows=asked,
         used=used,

@@ -173,7 +173,7 @@ def _one_of(
             policy,
             classes,
             scored,
-            name_one(classes, scored, chosen.of(band), novel=far > limit, has_other=policy.other is not None),
+            name_one(classes, scored, chosen.for_band(band), novel=far > limit, has_other=policy.other is not None),
             far,
         )
         for scored, far, band in zip(probabilities, away.tolist(), banded, strict=True)

@@ -103,7 +103,7 @@ def joined(
     verdicts = []
     for place, over in enumerate(settled.tolist()):
         stage, told_by = (one, first) if over else (two, last)
-        limits = one.thresholds if over else chosen.of(texts[place])
+        limits = one.thresholds if over else chosen.for_band(texts[place])
         far = told_by.verdicts[place].novelty
         choice = name_one(
             classes, mixed[place], limits, novel=far > stage.novelty.limit, has_other=policy.other is not None

@@ -33,11 +33,12 @@ def labels() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def run(models_dir: Path, tmp_path: Path) -> Train:
-    """run(kind, labels, rows, **policy): trains on rows of (text, label)."""
+def run(models_dir: Path, tmp_path: Path, small: Path) -> Train:
+    """run(kind, labels, rows, **policy): trains on rows of (text, label), on an encoder of 16 dimensions."""
 
     def go(kind: str, labels: Mapping[str, Any], rows: Sequence[tuple[str, str]] = (), **more: Any) -> TrainingOutcome:
-        policy = {"version": 1, "name": "odd", "kind": kind, "about": "messages to a bank", "labels": labels, **more}
+        policy = {"version": 1, "name": "odd", "kind": kind, "about": "messages to a bank", "labels": labels}
+        policy |= {"encoder": str(small), **more}
         if rows:
             lines = (json.dumps({"text": text, "label": label}) for text, label in rows)
             (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")

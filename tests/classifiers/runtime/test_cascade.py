@@ -83,16 +83,16 @@ def test_what_is_flagged_early_is_named_by_the_last_stage_as_well(stage: Stage) 
 def test_the_stage_before_counts_beside_one_as_far_as_it_is_said_to(stage: Stage) -> None:
     before = told(stage, (0.9, 0.2), (1.0, 0.0))
     alone = told(stage, (0.1, 0.2), (0.0, 1.0))
-    assert cascade.beside(alone, before, multi_label=True) is alone
+    assert cascade.combine(alone, before, multi_label=True) is alone
     half = told(replace(stage, earlier=0.5), (0.1, 0.2), (0.0, 1.0))
-    found = cascade.beside(half, before, multi_label=True).probabilities.tolist()
+    found = cascade.combine(half, before, multi_label=True).probabilities.tolist()
     assert found == [pytest.approx([0.5, 0.2]), pytest.approx([0.5, 0.5])]
     first = before.only(np.array([0]))
     parts = [told(replace(stage, earlier=share), (0.1, 0.2)) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
-    shares = [cascade.beside(part, first, multi_label=True).probabilities[0, 0] for part in parts]
+    shares = [cascade.combine(part, first, multi_label=True).probabilities[0, 0] for part in parts]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(0.9)
-    one = cascade.beside(told(replace(stage, earlier=0.5), (0.1, 0.9)), told(stage, (0.9, 0.1)), multi_label=False)
+    one = cascade.combine(told(replace(stage, earlier=0.5), (0.1, 0.9)), told(stage, (0.9, 0.1)), multi_label=False)
     assert one.probabilities.tolist() == [pytest.approx([0.5, 0.5])]
 
 

@@ -17,7 +17,7 @@ def rows(*vectors: list[float]) -> tuple[np.ndarray, np.ndarray]:
 
 def judge(classifier: Classifier, vectors: np.ndarray, lengths: np.ndarray, **why: object) -> Verdict:
     among = np.full(len(vectors), len(vectors))
-    parts = [classifier.told(classifier.model.last, vectors, lengths, among)] if len(vectors) else []
+    parts = [classifier.apply(classifier.model.last, vectors, lengths, among)] if len(vectors) else []
     return classifier.verdict(parts, read=len(vectors), **why)
 
 

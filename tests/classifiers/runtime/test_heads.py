@@ -1,10 +1,17 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from classifiers.model.model import Calibration, LinearHead
+from classifiers.errors import ArtifactError
+from classifiers.model import artifact
+from classifiers.model.model import Calibration, LinearHead, Model, Nearest
+from classifiers.runtime import heads
+from classifiers.runtime.cascade import score
 from classifiers.runtime.heads import linear_logits, pooled_one, probabilities
+from classifiers.training.fit import linear
 
 
 def test_logits() -> None:
@@ -64,3 +71,68 @@ def test_two_judgements_of_one_label_are_pooled_by_their_logarithms() -> None:
     assert half.sum(axis=1) == pytest.approx([1, 1])
     assert half[0] == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
     assert half[1, 0] == half[1, 1] > half[1, 2]
+
+
+def save_with(model: Model, vote: Nearest, folder: Path) -> None:
+    artifact.save(replace(model, stages=(replace(model.last, nearest=vote),)), folder, report={})
+
+
+def owners(*values: int) -> np.ndarray:
+    return np.array(values, np.int32)
+
+
+def test_a_class_is_helped_by_its_nearest_exemplar_and_not_by_how_many_it_has() -> None:
+    vote = Nearest(owners=owners(0, 1, 1, 1), sharpness=20.0, share=1.0)
+    votes = heads.votes(vote, np.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.9, 0.1, 0.1]], np.float32))
+    assert votes[0, 0] == pytest.approx(votes[0, 1])
+    assert votes[1, 1] - votes[1, 0] == pytest.approx(20 * 0.7 - np.log(3), abs=1e-3)
+    assert (votes <= 0).all()
+
+
+def test_share_scales_the_vote_and_far_texts_stay_finite() -> None:
+    far = np.full((1, 2), -1, np.float32)
+    whole = heads.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=1.0), far)
+    half = heads.votes(Nearest(owners=owners(0, 1), sharpness=60.0, share=0.5), far)
+    assert np.isfinite(whole).all()
+    assert half == pytest.approx(whole / 2)
+
+
+@pytest.mark.parametrize("classes", [heads.LIKELIEST, 3 * heads.LIKELIEST])
+def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
+    chance = np.random.default_rng(0)
+    exemplars = linear.unit(chance.standard_normal((5 * classes, 6)))
+    vectors, scores = linear.unit(chance.standard_normal((4, 6))), chance.standard_normal((4, classes))
+    vote = Nearest(owners=np.repeat(np.arange(classes, dtype=np.int32), 5), sharpness=20.0, share=0.5)
+    whole = heads.votes(vote, vectors @ exemplars.T)
+    found = heads.nearest_logits(vote, exemplars, vectors, scores.astype(np.float32))
+    likely = np.argsort(-scores, axis=1)[:, : heads.LIKELIEST]
+    np.testing.assert_allclose(
+        np.take_along_axis(found, likely, axis=1), np.take_along_axis(whole, likely, axis=1), rtol=1e-4
+    )
+    least = np.take_along_axis(whole, likely, axis=1).min(axis=1, keepdims=True)
+    others = np.delete(np.arange(classes)[None].repeat(4, 0), likely[0], axis=1)
+    np.testing.assert_allclose(found[0, others[0]], np.repeat(least[0], len(others[0])), rtol=1e-4)
+    np.testing.assert_allclose(found, heads.among_likeliest(whole, scores.astype(np.float32)), rtol=1e-4)
+
+
+def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> None:
+    plain = bare_model().last
+    model = replace(plain, nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
+    vector = np.array([[1, 0]], np.float32)
+    scores, away = score(model, vector)
+    assert scores[0] == pytest.approx([1 + 0, 0 + 0.5 * -10])
+    assert away == pytest.approx([0])
+    assert score(plain, vector)[0][0] == pytest.approx([1, 0])
+
+
+def test_an_artifact_keeps_it(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    save_with(bare_model(), Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5), tmp_path)
+    loaded = artifact.load(tmp_path).model.last.nearest
+    assert loaded is not None
+    assert (loaded.owners.tolist(), loaded.sharpness, loaded.share) == ([0, 1], 10.0, 0.5)
+
+
+def test_owners_that_miss_a_class_are_refused(bare_model: Callable[..., Model], tmp_path: Path) -> None:
+    save_with(bare_model(), Nearest(owners=owners(0, 0), sharpness=10.0, share=0.5), tmp_path)
+    with pytest.raises(ArtifactError, match="owners must name every class"):
+        artifact.load(tmp_path)

@@ -54,11 +54,13 @@ def test_each_label_points_at_what_two_patterns_tell() -> None:
     text = "I forgot my password joe1985@example.com"
     labels = {"secret": "credential", "email": "contact", "phone": "contact"}
     place = {"start": 21, "end": 40}
-    assert Passages().of([text], labels) == (
+    assert Passages().find([text], labels) == (
         Passage(label="credential", kind="secret", **place),
         Passage(label="contact", kind="email", **place),
     )
-    assert Passages().of([text], {**labels, "secret": "contact"}) == (Passage(label="contact", kind="secret", **place),)
+    assert Passages().find([text], {**labels, "secret": "contact"}) == (
+        Passage(label="contact", kind="secret", **place),
+    )
 
 
 @pytest.mark.parametrize("texts", [("hello",), ("",), (), ("DE89370400440532013000",)])
@@ -89,18 +91,18 @@ def test_a_text_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     find = run.find
     monkeypatch.setattr(run, "find", lambda text, *rest: searched.append(text) or find(text, *rest))
     told = Passages()
-    first = told.of([MAIL, "hello"], {"email": "contact"})
-    assert told.of(["hello", MAIL], {"email": "contact"}) == (replace(first[0], text=1),)
+    first = told.find([MAIL, "hello"], {"email": "contact"})
+    assert told.find(["hello", MAIL], {"email": "contact"}) == (replace(first[0], text=1),)
     assert searched == [MAIL, "hello"]
-    assert told.of([MAIL], {"card": "payment"}) == ()
+    assert told.find([MAIL], {"card": "payment"}) == ()
     assert searched == [MAIL, "hello", MAIL]
-    assert told.of([CARD], {}) == ()
+    assert told.find([CARD], {}) == ()
     assert searched == [MAIL, "hello", MAIL]
 
 
 def test_the_deadline_ends_a_search() -> None:
     with pytest.raises(DeadlinePassed):
-        Passages().of(["x" * 100], {"card": "payment"}, time.monotonic() - 1)
+        Passages().find(["x" * 100], {"card": "payment"}, time.monotonic() - 1)
 
 
 def test_a_mixed_policy_learns_the_rest(encoder: Encoder, make_model: Callable[..., Model]) -> None:

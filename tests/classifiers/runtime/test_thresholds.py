@@ -1,12 +1,30 @@
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.model.model import NEVER, Threshold
+from classifiers.encoder.session import Encoder
+from classifiers.model.model import NEVER, Band, Model, Novelty, Threshold, Usual
 from classifiers.policy import OTHER
-from classifiers.runtime.thresholds import name_any, name_one
-from classifiers.verdict import Abstention
+from classifiers.runtime.classifier import from_model
+from classifiers.runtime.runtime import Runtime
+from classifiers.runtime.thresholds import (
+    CUTS,
+    NOVELTY_LIMIT,
+    band_of,
+    families,
+    language_of,
+    name_any,
+    name_one,
+    nearest,
+    score,
+    within,
+)
+from classifiers.text.language import LanguageDetector
+from classifiers.verdict import Abstention, Reading, Verdict
 
 LIMITS = {"a": Threshold(act=0.8, unsure=0.4), "b": Threshold(act=0.6, unsure=0.6)}
 SHARES = st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3)
@@ -70,3 +88,84 @@ def test_properties(shares: list[float], one: float, other: float, novel: bool) 
     named = {label for label, share in zip("abc", of(*shares), strict=True) if share >= limit.act}
     assert set(many.labels) == named
     assert bool(many.reason) == (many.abstention is not None)
+
+
+STRICT = {name: Threshold(act=1.0, unsure=1.0) for name in ("card_arrival", "exchange_rate", "lost_card")}
+SHORT, LONG = "where is my new card?", "where is my new card, it was sent two weeks ago and has still not arrived here"
+GERMAN = "wo bleibt denn meine neue Karte?"
+
+
+@given(st.integers(1, 100_000), st.sampled_from(["", "de"]))
+def test_a_text_is_in_one_band(chars: int, language: str) -> None:
+    mine = band_of(chars, language)
+    others = {band_of(above + 1, language) for above in CUTS} - {mine}
+    assert mine.holds(chars, language)
+    assert not any(band.holds(chars, language) for band in others)
+
+
+def test_a_band_without_a_language_holds_texts_in_all() -> None:
+    assert Band(above=0, up_to=40).holds(10, "de")
+    assert not Band(above=0, up_to=40, language="en").holds(10, "de")
+    assert not Band(above=0, up_to=40).holds(0, "")
+
+
+@pytest.mark.parametrize(("named", "told"), [(["en"], []), (["en", "any"], []), (["en", "de-AT"], ["en", "de-AT"])])
+def test_languages_count_where_there_are_several_that_are_known(named: list[str], told: list[str]) -> None:
+    assert list(families(named)) == told
+
+
+def test_the_language_of_a_text_is_one_of_the_policys(detector: LanguageDetector) -> None:
+    known = families(["en", "de"])
+    assert language_of(detector.stretches(SHORT), known) == "en"
+    assert language_of(detector.stretches(GERMAN), known) == "de"
+    assert language_of((), known) == ""
+    assert language_of(detector.stretches(GERMAN), {}) == ""
+
+
+def test_a_stage_has_the_thresholds_of_the_texts_band(bare_model: Callable[..., Model]) -> None:
+    stage = replace(bare_model().last, bands={Band(above=0, up_to=40): STRICT})
+    assert within(stage, 40, "").thresholds == STRICT
+    assert within(stage, 41, "") is stage
+
+
+@pytest.mark.parametrize(("band", "unsure"), [(Band(above=0, up_to=40), {SHORT, GERMAN}),
+                                             (Band(above=0, up_to=40, language="de"), {GERMAN}),
+                                             (Band(above=40, up_to=120), {LONG})])  # fmt: skip
+def test_the_runtime_decides_by_the_texts_band(
+    band: Band, unsure: set[str], encoder: Encoder, make_model: Callable[..., Model], detector: LanguageDetector
+) -> None:
+    lax = {name: Threshold(act=0.0, unsure=0.0) for name in STRICT}
+    model = make_model(thresholds=lax, limit=2.0, languages=["en", "de"])
+    model = replace(model, stages=(replace(model.last, bands={band: STRICT}),))
+    runtime = Runtime([encoder], {"bank": from_model(model)}, detector=detector)
+
+    def verdict(text: str) -> Verdict:
+        return runtime.classify([Reading(classifier="bank", texts=(text,))])[0]
+
+    assert {text for text in (SHORT, LONG, GERMAN) if not verdict(text).labels} == unsure
+    assert all(verdict(text).abstention is None for text in {SHORT, LONG, GERMAN} - unsure)
+
+
+def test_distance_to_the_nearest_prototype() -> None:
+    novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=0.5)
+    half = np.sqrt(0.5, dtype=np.float32)
+    vectors = np.array([[1, 0], [half, half], [-1, 0], [-half, -half]], np.float32)
+    assert nearest(novelty, vectors) == pytest.approx([0, 1 - half, 1, 1])
+
+
+def test_without_prototypes_nothing_is_novel() -> None:
+    novelty = Novelty(prototypes=np.empty((0, 2), np.float32), limit=0.5)
+    assert nearest(novelty, np.ones((3, 2), np.float32)).tolist() == [0, 0, 0]
+
+
+def test_where_it_is_known_what_is_usual_the_largest_logit_tells() -> None:
+    novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=NOVELTY_LIMIT, usual=Usual(level=2.0, width=0.5))
+    logits = np.array([[2, -9], [-9, 4], [0, -9], [1000, 0], [-1000, -2000]], np.float32)
+    told = score(novelty, np.zeros((5, 2), np.float32), logits)
+    assert told == pytest.approx([0.5, 1 / (1 + np.exp(4)), 1 / (1 + np.exp(-4)), 0, 1], abs=1e-6)
+    assert told.dtype == np.float32
+
+
+def test_otherwise_the_nearest_prototype_does() -> None:
+    novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=0.5)
+    assert score(novelty, np.array([[0.8, 0.6]], np.float32), np.zeros((1, 3), np.float32)) == pytest.approx([0.2])

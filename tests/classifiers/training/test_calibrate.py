@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from classifiers.evaluation.metrics import ROUNDING, risk_coverage
 from classifiers.model.model import NEVER, Threshold
+from classifiers.runtime.heads import probabilities
 from classifiers.training import calibrate
 
 
@@ -36,20 +38,6 @@ def test_rows_that_are_all_right_make_verdicts_no_surer_than_they_are_many(
     logits = 2 * np.eye(2, dtype=np.float32)[truth]
     sure = 1 / (1 + np.exp(-2 * calibrate.temperature(logits, truth)))
     assert least < sure < most
-
-
-def test_a_single_class_has_a_temperature() -> None:
-    assert calibrate.temperature(np.ones((8, 1), np.float32), np.zeros(8, np.int32)) > 0
-
-
-def test_risk_coverage_counts_equal_confidences_as_one_point() -> None:
-    points = risk_coverage(floats(0.9, 0.5, 0.5, 0.1), bools(1, 0, 1, 0))
-    assert [(round(p.act, 2), p.answered, round(p.error, 3)) for p in points] == [
-        (0.9, 0.25, 0.0),
-        (0.5, 0.75, 0.333),
-        (0.1, 1.0, 0.5),
-    ]
-    assert risk_coverage(floats(), bools()) == []
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.floats(0, 0.6))
@@ -85,12 +73,6 @@ def test_no_other_point_answers_as_much_with_less_error_than_the_nearest(
             assert point.error >= nearest.error
 
 
-def test_what_cannot_be_answered_costs_no_error() -> None:
-    nearest = calibrate.nearest_reach(floats(0.9, 0.8, 0.7), bools(1, 0, 0), bools(1, 0, 0), least=2)
-    assert nearest is not None
-    assert (nearest.act, nearest.error) == (pytest.approx(0.9), 0.0)
-
-
 def test_the_default_is_neither_timid_nor_reckless() -> None:
     sure = floats(*np.linspace(0, 1, 100))
     assert calibrate.default_act(sure, np.ones(100, bool)) == 0.25
@@ -117,11 +99,6 @@ def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_wid
     assert (harmless >= threshold.act).mean() <= 0.01
     grey = (harmless >= threshold.unsure) & (harmless < threshold.act)
     assert 0.05 < grey.mean() <= 0.1
-
-
-def test_what_is_unlikely_even_in_training_text_is_never_acted_on() -> None:
-    scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
-    assert safety(scores, np.arange(110) >= 100).act >= 0.5
 
 
 def test_what_is_unlikely_is_acted_on_where_a_stated_goal_needs_it() -> None:
@@ -209,3 +186,115 @@ def test_a_slip_or_two_among_many_rows_do_not_make_everything_usual() -> None:
     each = calibrate.usual(many[:30], np.arange(30, dtype=np.int32), np.ones(30, bool))
     assert each is not None
     assert each.level == pytest.approx(many[0], abs=0.01)
+
+
+def told(rows: int, *, lean: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Scores that are right about three classes, but for the first, to which they add `lean`; and the truth."""
+    chance = np.random.default_rng(seed)
+    logits = chance.normal(0, 2, (rows, 3))
+    odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = (chance.random((rows, 1)) > odds.cumsum(axis=1)).sum(axis=1)
+    logits[:, 0] += lean
+    return logits.astype(np.float32), np.minimum(truth, 2).astype(np.int32)
+
+
+def test_a_class_that_is_named_too_readily_is_held_back() -> None:
+    found = calibrate.fit_offsets(*told(6000, lean=1.0), scale=1.0)
+    assert found.offset[0] - found.offset[1:].mean() == pytest.approx(-1, abs=0.15)
+    assert found.scale == pytest.approx([1], abs=0.1)
+
+
+def test_a_class_without_a_row_has_no_offset_and_is_not_thought_rare() -> None:
+    scores, truth = told(3000, lean=0.0)
+    found = calibrate.fit_offsets(scores[truth != 2], truth[truth != 2], scale=1.0)
+    assert found.offset[2] == 0
+    assert found.offset == pytest.approx([0, 0, 0], abs=0.2)
+    assert found.scale == pytest.approx([1], abs=0.15)
+
+
+def test_rows_that_calibrate_are_judged_by_what_has_not_seen_them() -> None:
+    # labels by chance: whatever offsets learn from a row is wrong about all others
+    chance = np.random.default_rng(1)
+    scores = chance.normal(0, 1e-3, (60, 20)).astype(np.float32)
+    truth = np.repeat(np.arange(20), 3).astype(np.int32)
+    chance.shuffle(truth)
+    used = np.arange(60) < 50
+
+    def surprise(of: NDArray[np.float32]) -> float:
+        return float(-np.log(of[used, truth[used]]).mean())
+
+    fitted = probabilities(calibrate.fit_offsets(scores[used], truth[used], 1.0), scores, multi_label=False)
+    judged = calibrate.unseen(scores, truth, used, 1.0, seed=0)
+    assert surprise(fitted) < np.log(20) < surprise(judged)
+    assert judged[~used] == pytest.approx(fitted[~used])
+
+
+def test_platt_finds_scale_and_offset() -> None:
+    chance = np.random.default_rng(1)
+    logits = chance.normal(0, 2, 6000).astype(np.float32)
+    holds = chance.random(6000) < 1 / (1 + np.exp(-(1.7 * logits - 1.2)))
+    scale, offset = calibrate.fit_platt(logits, holds)
+    assert scale == pytest.approx(1.7, rel=0.1)
+    assert offset == pytest.approx(-1.2, abs=0.15)
+
+
+@pytest.mark.parametrize("positives", [0, 1, 20, 39, 40])
+def test_platt_stays_finite_where_all_is_told_apart(positives: int) -> None:
+    logits = np.linspace(-3, 3, 40).astype(np.float32)
+    scale, offset = calibrate.fit_platt(logits, np.arange(40) >= 40 - positives)
+    assert scale > 0
+    assert np.isfinite(offset)
+
+
+def test_platt_keeps_to_how_often_a_label_holds_whose_scores_tell_the_contrary() -> None:
+    logits = np.array([-8, -8.2, -7.9, -8.1, -6, -6.2, -6.1, -5.9, -6.05, -6.3], np.float32)
+    holds = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 1], bool)
+    scale, offset = calibrate.fit_platt(logits, holds)
+    assert scale > 0
+    assert (1 / (1 + np.exp(-(scale * logits + offset)))).mean() == pytest.approx(holds.mean(), abs=0.05)
+
+
+def test_any_of_finds_how_likely_it_is_that_any_label_holds() -> None:
+    chance = np.random.default_rng(2)
+    logits = chance.normal(-1, 2, (6000, 3)).astype(np.float32)
+    summed = np.logaddexp.reduce(logits, axis=1)
+    some = chance.random(6000) < 1 / (1 + np.exp(-(1.4 * summed - 0.5)))
+    holds = np.zeros((6000, 3), bool)
+    holds[some, logits[some].argmax(axis=1)] = True
+    assert calibrate.any_of(logits, holds).whole == pytest.approx((1.4, -0.5), abs=0.12)
+    assert calibrate.any_of(logits, np.ones((6000, 3), bool)).whole is None
+
+
+def test_of_long_texts_the_windows_by_which_they_had_more_chances_are_counted() -> None:
+    chance = np.random.default_rng(3)
+    logits = chance.normal(0, 2, (8000, 2)).astype(np.float32)
+    among = np.where(np.arange(8000) < 4000, 1, 7)
+    told = 1.3 * np.logaddexp.reduce(logits, axis=1) - 0.4 - np.log(among)
+    some = chance.random(8000) < 1 / (1 + np.exp(-told))
+    holds = np.zeros((8000, 2), bool)
+    holds[some, logits[some].argmax(axis=1)] = True
+    found = calibrate.any_of(logits, holds, among=among)
+    assert found.whole == pytest.approx((1.3, -0.4), abs=0.12)
+    assert found.chances == pytest.approx(1, abs=0.1)
+    unaware = calibrate.any_of(logits, holds)
+    assert unaware.whole is not None
+    assert unaware.whole[1] < -1
+    assert unaware.chances == calibrate.CHANCES
+    assert calibrate.any_of(logits[:20], holds[:20], among=np.full(20, 3)).chances == calibrate.CHANCES
+
+
+def test_a_small_stage_counts_beside_a_large_one_as_far_as_it_knows_something() -> None:
+    chance = np.random.default_rng(0)
+    holds = chance.random((2000, 3)) < 0.2
+    sides = np.where(holds, 1.0, -1.0)
+
+    def seen(noise: float) -> np.ndarray:
+        """As likely as an observation with that much noise makes each label, which one in five holds."""
+        odds = 2 * (sides + chance.normal(0, noise, holds.shape)) / noise**2 + np.log(0.25)
+        return (1 / (1 + np.exp(-odds))).astype(np.float32)
+
+    large, alike, noise = seen(0.8), seen(0.8), np.full(holds.shape, 0.02, np.float32)
+    assert calibrate.earlier_share(noise, large, holds) == 0
+    assert calibrate.earlier_share(alike, large, holds) >= 0.3
+    assert calibrate.earlier_share(large, large, holds) == 0
+    assert calibrate.earlier_share(large[:0], large[:0], holds[:0]) == 0

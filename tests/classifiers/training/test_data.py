@@ -1,14 +1,19 @@
 import json
 import os
+import stat
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from classifiers.errors import TrainingError
+from classifiers.errors import ArtifactError, TrainingError
 from classifiers.policy import OTHER, Policy
+from classifiers.training import data
+from classifiers.training.clean import digest, known_by
 from classifiers.training.data import read_calls, read_rows
+from classifiers.training.rows import Row
 
 
 @pytest.fixture
@@ -83,12 +88,6 @@ def test_an_empty_label_does_not_teach_what_is_harmless(
         read_rows(safety, [tmp_path / name])
 
 
-def test_long_texts_are_read_from_a_csv_as_from_jsonl(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(f'text,label\n"{"card, " * 50_000}",lost_card\n')
-    assert len(read_rows(intent, [path])[0].text) == 300_000
-
-
 @pytest.mark.parametrize("before", ["", "text,label\nhi,other\n"])
 def test_an_endless_field_is_named_with_its_place(intent: Policy, tmp_path: Path, before: str) -> None:
     path = tmp_path / "a.csv"
@@ -104,12 +103,6 @@ def test_rows_of_one_prompt_are_one_group(make_policy: Callable[..., Policy], tm
     groups = [row.group for row in read_rows(make_policy("safety", reads_system=True), [path])]
     assert groups[0] == groups[2]
     assert len(set(groups)) == 4
-
-
-def test_a_column_of_that_name_means_nothing_elsewhere(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "hi", "system": {"os": "linux"}, "label": "other"}\n')
-    assert [row.system for row in read_rows(intent, [path])] == [""]
 
 
 @pytest.mark.parametrize(
@@ -130,20 +123,6 @@ def test_a_quote_left_open_swallows_no_rows(
         read_rows(intent, [path])
 
 
-def test_quotes_within_text_are_text(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text('text,label\nhe said "hi" twice,other\n"a ""quoted"" word",other\n')
-    assert [row.text for row in read_rows(intent, [path])] == ['he said "hi" twice', 'a "quoted" word']
-
-
-def test_of_a_header_that_is_none_only_the_beginning_is_shown(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("a" * 140_000)
-    with pytest.raises(TrainingError, match=r"the first line must name .*; found a+$") as refused:
-        read_rows(intent, [path])
-    assert len(str(refused.value)) < len(str(path)) + 350
-
-
 def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label,group\na,lost_card,7\nb,lost_card,7\nc,lost_card,\n")
@@ -152,18 +131,6 @@ def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> N
     (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "other", "group": 0}\n' * 2)
     first, second = read_rows(intent, [tmp_path / "a.jsonl"])
     assert first.group == second.group
-
-
-def test_groups_can_be_written_to_a_file_whatever_they_and_the_file_are_called(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / os.fsdecode(b"r\xe9ponses.jsonl")
-    path.write_text('{"text": "a", "label": "other", "group": "\\ud83d"}\n{"text": "b", "label": "other"}\n')
-    assert [row.group for row in read_rows(intent, [path])] == ["r\ufffdponses.jsonl/\ufffd", "r\ufffdponses.jsonl:2"]
-
-
-def test_other_columns_are_no_groups(intent: Policy, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label,batch\na,lost_card,2024-05\nb,lost_card,2024-05\n")
-    first, second = read_rows(intent, [tmp_path / "a.csv"])
-    assert first.group != second.group
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -253,13 +220,6 @@ def test_a_name_that_is_no_label_is_told_once_and_what_stands_for_none(
         read_rows(intent, [tmp_path / "a.jsonl"])
 
 
-def test_many_problems_are_not_all_told(intent: Policy, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "a", "label": "no {index}"}}\n' for index in range(50)))
-    with pytest.raises(TrainingError) as caught:
-        read_rows(intent, [tmp_path / "a.jsonl"])
-    assert str(caught.value).splitlines()[20:] == ["… and 30 more"]
-
-
 def test_a_text_that_unquoted_commas_would_cut_is_named(intent: Policy, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("label,text\nother,hello, and good morning\nother,hello,\n")
     (tmp_path / "a.tsv").write_text("label\ttext\nother\thello\tyou\n")
@@ -275,11 +235,6 @@ def test_json_that_is_nested_too_deeply_is_named(intent: Policy, tmp_path: Path)
     (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "other"}\n' + "[" * 100_000 + "\n")
     with pytest.raises(TrainingError, match=r"a\.jsonl:2: not valid JSON"):
         read_rows(intent, [tmp_path / "a.jsonl"])
-
-
-def test_a_csv_breaks_lines_where_csv_does(intent: Policy, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nhello\u2028there,card_arrival\nhi\x0byou,other\n", "utf-8")
-    assert [row.text for row in read_rows(intent, [tmp_path / "a.csv"])] == ["hello\u2028there", "hi\x0byou"]
 
 
 def test_rows_that_a_spreadsheet_saved_as_blanks_are_none(intent: Policy, tmp_path: Path) -> None:
@@ -333,3 +288,66 @@ def test_calls_are_read_as_they_came_and_what_is_no_row_is_left_out(intent: Poli
     assert {(row.labels, row.marks, row.source, bool(row.digest)) for row in rows} == {(("book",), None, "data", True)}
     assert len({row.group for row in rows}) == len(rows)
     assert [row.labels for row in read_calls(intent, [("hello", "other")])] == [(OTHER,)]
+
+
+ROWS = (
+    Row(text="hello\u2028there", labels=("greeting",), group="g1", source="file", writer="teacher.jsonl"),
+    Row(text="مرحبا", labels=(), group="g2", source="data"),
+    Row(text="backwards?", labels=("leak",), group="g3", source="data", system="the code is 4"),
+)
+
+
+def test_rows_are_kept_beside_the_version_and_read_again(tmp_path: Path) -> None:
+    path = data.keep(tmp_path, "tiny", "20260101-000000-01234567", ROWS)
+    assert path == tmp_path / "tiny" / "training" / "20260101-000000-01234567.jsonl"
+    assert data.load(tmp_path, "tiny", "20260101-000000-01234567") == ROWS
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_of_calls_no_text_is_kept(tmp_path: Path) -> None:
+    call = Row(
+        text="call Ada on 555", labels=("call",), group="call:1", source="data", digest=digest("call Ada on 555")
+    )
+    path = data.keep(tmp_path, "tiny", "v", (*ROWS, call))
+    assert "Ada" not in path.read_text("utf-8")
+    assert data.load(tmp_path, "tiny", "v") == (*ROWS, replace(call, text=""))
+    assert known_by(replace(call, text="")) == known_by(replace(call, digest="", text="Call Ada on 555!"))
+    assert "Ada" not in call.shown
+
+
+def test_what_cannot_be_written_or_is_put_nowhere_leaves_nothing_behind(tmp_path: Path) -> None:
+    half = replace(ROWS[0], text="half \ud83d")
+    with pytest.raises(UnicodeEncodeError):
+        data.keep(tmp_path, "tiny", "v", (*ROWS, half))
+    with data.archived_rows(tmp_path, "tiny", ROWS):
+        pass
+    assert list((tmp_path / "tiny" / "training").iterdir()) == []
+
+
+def test_only_whoever_trained_may_read_them(tmp_path: Path) -> None:
+    assert stat.S_IMODE(data.keep(tmp_path, "tiny", "v", ROWS).stat().st_mode) == 0o600
+
+
+def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
+    assert data.load(tmp_path, "tiny", "20260101-000000-01234567") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"3",
+        b"\xff",
+        b'{"text": "a"}',
+        b'{"labels": []}',
+        b'{"labels": [], "x": 1}',
+        b'{"text": null, "labels": [], "group": "g", "source": "data"}',
+        b'{"text": "a", "labels": [3], "group": "g", "source": "data"}',
+        b'{"digest": 3, "labels": [], "group": "g", "source": "data"}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = data.keep(tmp_path, "tiny", "v", ROWS)
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"training/v\.jsonl does not hold training rows \(.*\); delete it$"):
+        data.load(tmp_path, "tiny", "v")

@@ -14,14 +14,24 @@ from classifiers.evaluation.evaluate import evaluate
 from classifiers.model.model import Model, Tagger
 from classifiers.policy import Policy
 from classifiers.report.page import evaluation_page
-from classifiers.runtime.classifier import Classifier
+from classifiers.runtime.classifier import Classifier, from_model
 from classifiers.runtime.runtime import Runtime
 from classifiers.slots.fill import parse
-from classifiers.slots.tags import SlotMark, count, of_places
+from classifiers.slots.tags import count, of_places
 from classifiers.slots.tags import read as read_words
-from classifiers.training.examine import evaluate_slots, examine, named, names
+from classifiers.training.examine import (
+    add_neighbours,
+    alone,
+    evaluate_slots,
+    examine,
+    latency,
+    named,
+    names,
+    nearest,
+    nearest_of,
+)
 from classifiers.training.rows import Row
-from classifiers.verdict import Reading, Verdict
+from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
 
 
 def row(text: str, *labels: str) -> Row:
@@ -258,21 +268,6 @@ def test_where_nothing_is_marked_slots_are_not_measured(tables: Runtime, check_p
     assert "No row that counts is of a file that marks slots" in text
 
 
-def test_only_a_classifier_with_slots_is_measured_by_them(bank: dict[str, Any], runtime: Runtime) -> None:
-    assert "slots" not in bank
-    assert "<h2>Slots</h2>" not in evaluation_page(bank, ["rows.jsonl"])
-    assert not any(name.startswith("slots.") for name in names(runtime.classifiers["bank"].model.policy, suite=False))
-
-
-def test_the_figures_over_all_slots_are_not_those_of_a_label_of_that_name(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy("slots", labels=["slots", "b"], slots=SLOTS)
-    time = SlotMark(name="time", start=0, end=4)
-    one = replace(row("7 pm", "slots"), marks=(time,))
-    said = [Verdict(classifier="bank", version="", labels=("slots",), confidence=0.9, scores={})]
-    found = {**evaluate(policy, [one.text], [one.labels], said), "slots": evaluate_slots(policy, [one], said)}
-    assert named({**found, "latency": None})["slots.recall"] == 0.0
-
-
 def test_a_prompt_that_is_not_read_hides_no_leak(runtime: Runtime) -> None:
     under = [replace(one, system="the code is 4") for one in HARM]
     found = examine(runtime, "safe", [*under, HARM[2]], trained_on=HARM[:2], nearest_rows=False)
@@ -306,3 +301,143 @@ def test_rows_under_a_prompt_are_judged_and_shown_with_it(encoder: Encoder, make
     # a text by itself may be neither
     assert (found["suite"]["harmful"], found["suite"]["harmless"]) == (0, 1)
     assert examine(runtime, "safe", rows, trained_on=trained)["trained_on"]["rows"] == 1
+
+
+def rows(count: int, text: str = "where is my card") -> list[Row]:
+    return [Row(text=text, labels=("card_arrival",), group=str(index), source="data") for index in range(count)]
+
+
+@pytest.fixture
+def measured(encoder: Encoder, make_model: Callable[..., Model]) -> Callable[..., int]:
+    """measured(rows, most_s=…): of how many rows the latency is told."""
+    runtime = alone(make_model(limit=2.0), [encoder])
+
+    def measure(texts: list[Row], most_s: float = 600.0) -> int:
+        told = latency(runtime, "bank", texts, most_s=most_s)
+        assert told
+        assert 0 < told["p50_ms"] <= told["p95_ms"]
+        rows_told: int = told["rows"]
+        return rows_told
+
+    return measure
+
+
+def test_at_most_a_hundred_rows_are_measured(measured: Callable[..., int]) -> None:
+    assert [measured(rows(count)) for count in (1, 100, 250)] == [1, 100, 84]
+
+
+def test_no_row_is_begun_when_the_time_is_over(measured: Callable[..., int]) -> None:
+    assert measured(rows(50), most_s=0.0) == 1
+
+
+VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+NEAR_ROWS = [
+    Row(text=text, labels=(label,), group=group, source="data")
+    for text, label, group in (("x", "a", "1"), ("y", "b", "1"), ("z", "c", "2"))
+]
+
+
+def test_the_nearest_come_first() -> None:
+    (found,) = nearest(np.array([[0.6, 0.8]], np.float32), NEAR_ROWS, VECTORS, count=2)
+    assert [(row["text"], row["labels"]) for row in found] == [("y", ["b"]), ("z", ["c"])]
+    assert found[0]["cosine"] == 0.96
+
+
+def test_a_group_can_be_left_out() -> None:
+    found = nearest(VECTORS[:1], NEAR_ROWS, VECTORS, groups=["1"])
+    assert [row["text"] for row in found[0]] == ["z"]
+
+
+def test_a_held_out_error_is_not_its_own_neighbour() -> None:
+    errors = [{"text": "z"}]
+    add_neighbours(errors, [2], NEAR_ROWS, VECTORS)
+    assert [row["text"] for row in errors[0]["nearest"]] == ["y", "x"]
+
+
+def test_a_long_text_of_one_label_is_near_to_what_is_about_the_same_not_to_what_begins_alike(
+    encoder: Encoder, make_model: Callable[..., Model]
+) -> None:
+    greeting, weather = "I hope that you are well. ", "It was raining all day and the wind blew from the sea. "
+    stolen = "my card was stolen, so please block it. " * 60
+    rows = [
+        Row(text=greeting * 18 + weather * 60, labels=("exchange_rate",), group="1", source="data"),
+        Row(text="my card was stolen, so please block it", labels=("lost_card",), group="2", source="data"),
+    ]
+    runtime = Runtime([encoder], {"bank": from_model(make_model())}, cache_windows=0)
+    [[found]] = nearest_of(runtime, "bank", [(greeting * 18 + stolen, "")], rows, count=1)
+    assert found["labels"] == ["lost_card"]
+
+
+SLOTS = {"people": {"means": "how many come", "type": "number"}, "time": {"means": "when", "type": "time"}}
+
+
+@pytest.fixture
+def policy(make_policy: Callable[..., Policy]) -> Policy:
+    return make_policy("slots", labels=["book", "cancel"], slots=SLOTS)
+
+
+def slot_row(sentence: str, label: str = "book", **more: Any) -> Row:
+    marked = parse(sentence, tuple(SLOTS))
+    given: dict[str, Any] = {"text": marked.text, "marks": marked.marks, "group": sentence, "source": "data", **more}
+    return Row(labels=(label,), **given)
+
+
+def verdict(sentence: str, label: str = "book", **more: Any) -> Verdict:
+    """One that fills in what the sentence marks."""
+    marked = parse(sentence, tuple(SLOTS))
+    slots = tuple(
+        SlotValue(slot=mark.name, start=mark.start, end=mark.end, raw=marked.value(mark), value=None, confidence=0.9)
+        for mark in marked.marks
+    )
+    given: dict[str, Any] = {"labels": (label,), "confidence": 0.9, "scores": {}, "slots": slots, **more}
+    return Verdict(classifier="bank", version="v1", **given)
+
+
+def test_a_slot_is_right_where_its_name_and_place_are_whatever_it_says(policy: Policy) -> None:
+    rows = [slot_row("for [two](people) at [7 pm](time)"), slot_row("at [8 pm](time)")]
+    verdicts = [verdict("for [two](people) at [7](time) pm"), verdict("at [8 pm](time)")]
+    found = evaluate_slots(policy, rows, verdicts)
+    assert (found["rows"], found["support"]) == (2, 3)
+    assert (found["precision"], found["recall"], found["f1"]) == (0.66667, 0.66667, 0.66667)
+    assert found["slots"]["people"]["f1"] == 1.0
+    assert found["slots"]["time"]["f1"] == 0.5
+    assert found["whole"] == 0.5
+
+
+def test_rows_of_which_nothing_is_known_are_not_counted(policy: Policy) -> None:
+    rows = [slot_row("at 8 pm", marks=None), slot_row("at 8 pm"), slot_row("hello", "other")]
+    said = [verdict("at [8 pm](time)"), verdict("at [8 pm](time)"), verdict("hello", "other")]
+    found = evaluate_slots(policy, rows, said)
+    assert found["rows"] == 2
+    assert (found["precision"], found["recall"], found["whole"]) == (0.0, None, 0.5)
+    nothing = evaluate_slots(policy, rows[:1], said[:1])
+    assert (nothing["rows"], nothing["f1"], nothing["whole"], nothing["errors"]) == (0, None, None, [])
+
+
+def test_of_several_labels_a_whole_text_has_the_right_one(policy: Policy, make_policy: Callable[..., Policy]) -> None:
+    rows = [slot_row("at [8 pm](time)"), slot_row("at [8 pm](time)")]
+    unsure = verdict("at [8 pm](time)", labels=(), scores={"book": 0.6, "cancel": 0.3}, abstention=Abstention.UNSURE)
+    said = [verdict("at [8 pm](time)", "cancel"), unsure]
+    assert evaluate_slots(policy, rows, said)["whole"] == 0.5
+    alone = make_policy("slots", labels=["book"], slots=SLOTS)
+    assert evaluate_slots(alone, rows[:1], [verdict("at [8 pm](time)", "other")])["whole"] == 1.0
+
+
+def test_the_worst_texts_come_first_with_what_is_marked_and_what_is_found(policy: Policy) -> None:
+    rows = [
+        slot_row("at [8 pm](time)"),
+        slot_row("at [8](time)"),
+        slot_row("[two](people) at [7 pm](time)"),
+        slot_row("hello", "other"),
+    ]
+    said = [verdict("at [8 pm](time)"), verdict("at 8"), verdict("[two](people) at [7](time) pm"), verdict("hello")]
+    worst, other = evaluate_slots(policy, rows, said)["errors"]
+    assert worst == {
+        "text": "two at 7 pm",
+        "truth": "book",
+        "said": "book",
+        "wrong": 2,
+        "marked": [{"slot": "time", "start": 7, "end": 11, "raw": "7 pm"}],
+        "found": [{"slot": "time", "start": 7, "end": 8, "raw": "7"}],
+    }
+    assert (other["text"], other["found"]) == ("at 8", [])

@@ -9,7 +9,7 @@ from classifiers.evaluation.evaluate import shortened
 from classifiers.model.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.linear import unit
-from classifiers.training.label_noise import Done, Reviewed, neighbours, review, told
+from classifiers.training.label_noise import Done, Reviewed, neighbours, review, summary
 from classifiers.training.rows import Origin, Row
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
@@ -142,6 +142,6 @@ def test_a_report_shows_no_whole_documents(make_policy: MakePolicy) -> None:
     rows, vectors = mislabelled("data")
     rows[0] = replace(rows[0], text="odd " * 20_000)
     found = reviewed(make_policy(), rows, vectors)
-    ((shown,), (whole,)) = told(found.doubts)["shown"], found.doubts
+    ((shown,), (whole,)) = summary(found.doubts)["shown"], found.doubts
     assert shown["text"] == shortened(rows[0].text) != whole.text
     assert whole.text == rows[0].text

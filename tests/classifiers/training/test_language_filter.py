@@ -13,7 +13,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.policy import Policy
 from classifiers.report import figures
 from classifiers.training.fit.fitted import Silent
-from classifiers.training.language_filter import Border, at_the_border, told
+from classifiers.training.language_filter import Border, at_the_border, summary
 from classifiers.training.prepare import TextPreparation
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
@@ -41,8 +41,10 @@ def test_what_serving_would_abstain_on_is_marked_whoever_gave_it(make_policy: Ca
 def test_only_a_teachers_sentences_are_dropped(make_policy: Callable[..., Policy]) -> None:
     stay, go = at_the_border(Border(make_policy()).marked([*rows(), *rows(ENGLISH)]))
     assert [(row.source, row.text) for row in go] == [("teacher", GERMAN)]
-    assert not list(figures.foreign({"foreign": told([*stay, *Border(make_policy()).marked(rows(ENGLISH) * 100)], [])}))
-    kept, dropped = figures.foreign({"foreign": told(stay, go)})
+    assert not list(
+        figures.foreign({"foreign": summary([*stay, *Border(make_policy()).marked(rows(ENGLISH) * 100)], [])})
+    )
+    kept, dropped = figures.foreign({"foreign": summary(stay, go)})
     assert kept.startswith("3 of 7 rows are in a language that the policy does not name (de: 3)")
     assert dropped.startswith("1 sentence of a teacher was dropped")
 

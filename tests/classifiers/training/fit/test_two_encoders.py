@@ -80,7 +80,7 @@ def test_the_last_stage_serves_what_was_measured(policy: Policy, truth: NDArray[
     both = together(policy, small, large, truth)
     one, two = both.model.stages
     before, told = (cascade.part(stage, scores, multi_label=False) for stage, scores in ((one, small), (two, large)))
-    served = cascade.beside(told, before, multi_label=False).probabilities
+    served = cascade.combine(told, before, multi_label=False).probabilities
     measured = np.array([[verdict.scores[name] for name in LABELS] for verdict in both.verdicts])
     handed_on = np.array([verdict.stage == "large" for verdict in both.verdicts])
     assert handed_on.any()

@@ -74,7 +74,7 @@ def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: 
     parts = [
         cascade.part(stage, embed(encoders[stage.encoder.sha256], TEXTS), multi_label=False) for stage in (small, large)
     ]
-    both = cascade.beside(parts[1], parts[0], multi_label=False).probabilities
+    both = cascade.combine(parts[1], parts[0], multi_label=False).probabilities
     asked = [place for place, verdict in enumerate(verdicts) if verdict.stage == "large"]
     for place, verdict in enumerate(verdicts):
         wanted = both[place] if place in asked else parts[0].probabilities[place]

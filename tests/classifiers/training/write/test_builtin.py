@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from classifiers.policy import OTHER, Policy
-from classifiers.training.write.builtin import write
+from classifiers.training.write.builtin import clauses, exclusions, first_person, name_words, positive, write
 
 MakePolicy = Callable[..., Policy]
 
@@ -50,12 +50,6 @@ def test_an_exclusion_teaches_the_label_that_it_names() -> None:
     assert [row.labels for row in rows] == [("how_long",)]
 
 
-def test_descriptions_are_said_without_what_they_exclude() -> None:
-    texts = {row.text for row in write(policy(), 0).rows}
-    assert "I ask why a card has not come" in texts
-    assert not any("NOT" in text for text in texts)
-
-
 def test_an_example_and_its_variants_are_one_group() -> None:
     rows = [row for row in write(policy("safety"), 0).rows if "example 0" in row.group]
     assert len(rows) > 5
@@ -84,10 +78,6 @@ def test_frames_are_for_safety_alone_and_stand_around_what_is_harmless_as_well()
     assert set(framed) == {("card_late",), ()}
 
 
-def test_a_harmful_label_is_not_taught_by_its_bare_name() -> None:
-    assert "how long" not in {row.text for row in write(policy("safety"), 0).rows}
-
-
 def test_only_the_authors_words_are_used_for_other_languages() -> None:
     german = write(policy(languages=["de"]), 0)
     allowed = {
@@ -100,11 +90,6 @@ def test_only_the_authors_words_are_used_for_other_languages() -> None:
     }
     allowed |= {"asks why a card has not come", "asks how long a card takes", "how long does it take"}
     assert {row.text for row in german.rows} == allowed
-
-
-@pytest.mark.parametrize("tag", ["en-US", "en_US", "EN_gb"])
-def test_english_by_any_tag_is_english(tag: str) -> None:
-    assert write(policy("safety", languages=[tag]), 0) == write(policy("safety"), 0)
 
 
 def test_brief_keeps_every_label_and_the_examples() -> None:
@@ -133,7 +118,7 @@ def test_harmful_and_harmless_text_of_a_label_is_framed_alike(plenty: tuple[str,
     assert framed == (set() if "card_late" in plenty else {("card_late", True), ("card_late", False)})
 
 
-@pytest.mark.parametrize("labels", [1000, 3000])
+@pytest.mark.parametrize("labels", [1000])
 def test_with_thousands_of_labels_each_still_has_a_few_rows(labels: int) -> None:
     many = {
         f"label_{index}": {"means": f"asks about thing {index}", "examples": [f"thing {index}?"]}
@@ -146,12 +131,85 @@ def test_with_thousands_of_labels_each_still_has_a_few_rows(labels: int) -> None
     assert len(rows) <= 20_000
 
 
-def test_with_many_labels_what_the_author_wrote_stays_whole() -> None:
-    many = {
-        f"label_{index}": {"means": f"asks about thing {index}", "examples": [f"thing {index} {n}?" for n in range(30)]}
-        for index in range(1000)
-    }
-    written = write(policy(labels=many), 0)
-    assert written.forms["example"] == 30_000
-    assert written.forms["name"] == written.forms["description"] == 1000
-    assert "name: example" not in written.forms
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The customer wants to move their money", "I want to move my money"),
+        ("asks when a card will arrive", "I ask when a card will arrive"),
+        ("The customer's phone is lost and they worry", "my phone is lost and I worry"),
+        ("A withdrawal shows as pending", "A withdrawal shows as pending"),
+        ("the user has a card", "I have a card"),
+        ("Asks when a card will arrive", "I ask when a card will arrive"),
+        ("Cancels a booking or wants their money back", "I cancel a booking or want my money back"),
+        ("WANTS A REFUND", "I want A REFUND"),
+        ("etwas an der Rechnung", "etwas an der Rechnung"),
+        ("Patient's tooth hurts", "Patient's tooth hurts"),
+        ("User can't log in", "I can't log in"),
+        ("Customer received the wrong size", "I received the wrong size"),
+        ("wants us to call them back", "I want us to call me back"),
+        ("Customers want a card for themselves", "I want a card for myself"),
+        ("The guest watches a film and asks how to pay", "I watch a film and ask how to pay"),
+        ("someone tries to pay with their own card", "I try to pay with my own card"),
+    ],
+)
+def test_third_person_becomes_first(said: str, told: str) -> None:
+    assert first_person(said) == told
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("wants to talk to a person or to someone in charge", "I want to talk to a person or to someone in charge"),
+        ("asks when the customer service is open", "I ask when the customer service is open"),
+        ("asks about the user settings", "I ask about the user settings"),
+        ("Customer requests for refunds", "Customer requests for refunds"),
+        ("Customer charged twice for one order", "Customer charged twice for one order"),
+        ("wants us to delete them", "I want us to delete them"),
+        ("As a guest, asks for a late checkout", "As a guest, asks for a late checkout"),
+        ("threatens to hurt someone, or wishes them dead", "I threaten to hurt someone, or wish them dead"),
+        ("attacks people because of their faith", "attacks people because of their faith"),
+        ("asks how to invite friends and remove them", "I ask how to invite friends and remove them"),
+        ("it was sent back without the customer asking", "it was sent back without the customer asking"),
+    ],
+)
+def test_who_is_not_the_sender_stays_who_it_is(said: str, told: str) -> None:
+    assert first_person(said) == told
+
+
+def test_what_is_excluded_is_taken_apart() -> None:
+    means = "wants a card; NOT a virtual one (virtual_card), and NOT a late card or a lost card (late, lost)"
+    assert positive(means) == "wants a card"
+    assert list(exclusions(means)) == [
+        ("a virtual one", ("virtual_card",)),
+        ("a late card or a lost card", ("late", "lost")),
+    ]
+    assert list(exclusions("anything at all")) == []
+    assert positive("not working") == "not working"
+
+
+def test_a_stressed_not_excludes_nothing() -> None:
+    means = "says that the parcel has NOT come. This is NOT for letters (letters)"
+    assert positive(means) == "says that the parcel has NOT come"
+    assert list(exclusions(means)) == [("for letters", ("letters",))]
+    assert positive("tells of a bug that is NOT about login (login)") == "tells of a bug"
+    assert list(exclusions("tells of a bug that is NOT about login (login)")) == [("about login", ("login",))]
+    assert positive("is NOT happy with it") == "is NOT happy with it"
+
+
+def test_clauses_begin_without_what_joined_them() -> None:
+    told = first_person("asks about or complains about a late fee (or a charge by others), e.g. a new one")
+    assert clauses(told) == ["a late fee", "a charge by others", "a new one"]
+    assert clauses(first_person("Player says a ban is wrong, and asks us to lift it")) == [
+        "a ban is wrong",
+        "I ask us to lift it",
+    ]
+
+
+def test_names() -> None:
+    assert name_words("card_arrival") == "card arrival"
+    assert name_words("reverted_card_payment?") == "reverted card payment"
+    assert name_words("कार्ड_आगमन") == "कार्ड आगमन"
+    assert name_words("CardArrival") == "Card Arrival"
+    assert name_words("AddToPlaylist") == "Add To Playlist"
+    assert name_words("iPhone") == "iPhone"
+    assert len({name_words(name) for name in ("C", "C++", "C#")}) == 3

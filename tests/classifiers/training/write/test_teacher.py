@@ -134,15 +134,6 @@ def test_beyond_the_budget_what_is_cached_is_still_taken(taught: Callable[..., P
     assert again.author.summary()["batches"] == {"wanted": 6, "answered": 4, "unusable": 0}
 
 
-def test_once_the_budget_is_spent_no_smaller_call_is_paid_for(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    """So that a budget that ends early ends evenly."""
-    model = Scripted()
-    run = Run(taught(tokens=2400), model, tmp_path, TeacherPrice(known=False))
-    run.write()
-    assert run.author.over_budget
-    assert {"Write 10"} == {found.group() for prompt in model.prompts if (found := re.search(r"Write \d+", prompt))}
-
-
 @pytest.mark.parametrize("usage", [(0, 0), (100, 0), (0, 200)])
 def test_a_server_that_reports_no_usage_is_bounded_as_well(
     taught: Callable[..., Policy], tmp_path: Path, usage: tuple[int, int]
@@ -172,14 +163,6 @@ def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
     assert tokens <= token_count(text) <= 2 * tokens
 
 
-def test_tokens_bound_a_model_whose_price_is_unknown(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    model = Scripted()
-    run = Run(taught(tokens=3000), model, tmp_path, TeacherPrice(known=False))
-    assert run.write()
-    assert run.author.over_budget
-    assert 0 < len(model.prompts) * 300 <= 3000
-
-
 def test_answers_that_hold_nothing_are_asked_again_and_then_counted(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
@@ -197,20 +180,6 @@ def test_an_unusable_answer_is_not_kept_but_asked_for_again(taught: Callable[...
     assert (again.expected.calls, again.expected.cached_calls) == (8, 0)
     assert len(again.write()) == 60
     assert len(mended.prompts) == 8
-
-
-def test_an_unusable_answer_that_was_kept_before_is_none(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    first = Run(taught(), Scripted(), tmp_path)
-    rows = first.write()
-    for number, path in enumerate(sorted(tmp_path.iterdir())):
-        if number < 3:
-            kept = json.loads(path.read_text())
-            path.write_text(json.dumps(kept | {"answer": {"text": "[]"}}))
-    model = Scripted()
-    again = Run(taught(), model, tmp_path)
-    assert (again.expected.calls, again.expected.cached_calls) == (3, 5)
-    assert len(again.write()) == len(rows)
-    assert len(model.prompts) == 3
 
 
 def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -354,21 +323,6 @@ def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy]
     assert (summary["refused"], summary["batches"]["unusable"]) == (2, 2)
 
 
-def test_a_model_that_refuses_every_prompt_ends_with_what_it_said(
-    taught: Callable[..., Policy], tmp_path: Path
-) -> None:
-    class Refuses(Scripted):
-        def __call__(self, prompt: str, **options: Any) -> Completion:
-            self.prompts.append(prompt)
-            raise PromptRefused("answered 400: no such key")
-
-    model = Refuses()
-    run = Run(taught(sentences_per_label=100), model, tmp_path)
-    assert run.write() == []
-    assert len(model.prompts) == 10
-    assert "it refused prompts (10); the last answer begins 'answered 400: no such key'" in run.author.failing
-
-
 def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> None:
     found = asks(taught(), 25, 0, {})
     assert [ask.labels[""] for ask in found[:4]] == [("card_arrival",), ("exchange_rate",), ("lost_card",), (OTHER,)]
@@ -407,21 +361,6 @@ def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encod
 def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
     assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
-
-
-@pytest.mark.parametrize("kind", ["intent", "safety"])
-@pytest.mark.parametrize("place", ["examples", "not"])
-def test_nor_are_they_where_the_policy_says_them_as_well(
-    make_policy: Callable[..., Policy], kind: str, place: str
-) -> None:
-    said: dict[str, Any] = {"means": "asks for a", place: ["A very secret test", "a plain line"]}
-    values = make_policy(kind).model_dump(by_alias=True) | {"labels": {"a": said, "b": {"means": "asks for b"}}}
-    tests = [{"text": "a very secret test!", "expect": "a"}]
-    tested = asks(Policy.model_validate(values | {"tests": tests}), 10, 0, {})
-    assert not any("secret test" in ask.prompt for ask in tested)
-    assert any("a plain line" in ask.prompt for ask in tested)
-    said[place] = ["a plain line"]
-    assert asks(Policy.model_validate(values), 10, 0, {}) == tested
 
 
 def test_a_marked_example_that_is_a_test_is_not_shown_either() -> None:
