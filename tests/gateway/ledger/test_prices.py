@@ -43,22 +43,16 @@ def test_prices_are_per_million_tokens(table: Callable[[str], PriceTable]) -> No
     assert price.cost(input_tokens=1_000_000, output_tokens=0) == pytest.approx(2.5)
     assert price.cost(input_tokens=0, output_tokens=1_000_000) == pytest.approx(10)
     assert price.cost(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000) == pytest.approx(2.0)
-
-
-def test_without_a_cached_price_cached_tokens_cost_like_others(table: Callable[[str], PriceTable]) -> None:
-    price = table(TEXT).find("two")
-    assert price is not None
-    assert price.cost(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000) == pytest.approx(1)
+    without = table(TEXT).find("two")
+    assert without is not None
+    assert without.cost(input_tokens=1_000_000, output_tokens=0, cached_input_tokens=400_000) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        ("one", "one"),
         ("one-2026-01-01", "one-2026-01-01"),
-        ("openai/one", "one"),
         ("a/b/two", "two"),
-        ("three", ""),
         ("ONE", ""),
         ("", ""),
         ("one/", ""),
@@ -74,8 +68,6 @@ def test_a_model_is_found_by_its_name_or_not_at_all(table: Callable[[str], Price
     ("change", "message"),
     [
         (("$2.50", "2.50€"), "models.one.input: '2.50€' is not an amount in dollars"),
-        (("$2.50", "-1"), "models.one.input: '-1' is not an amount"),
-        (("output: 4", "outptu: 4"), 'no such key; did you mean "output"?'),
         (("2026-11-25", "yesterday"), "2:1: as_of: 'yesterday' must be a date such as 2026-11-25"),
         (("  two: ", "  one: "), "stands twice"),
         (
@@ -86,21 +78,13 @@ def test_a_model_is_found_by_its_name_or_not_at_all(table: Callable[[str], Price
             ("output: 4}", "output: 4, snapshots: [two-1, one-2026-01-01]}"),
             "6:49: models.two.snapshots[1]: 'one-2026-01-01' stands twice; the first is on line 5",
         ),
-        (("one-2026-01-01", "two"), "6:3: models.two: 'two' stands twice; the first is on line 5"),
         (("one-2026-01-01", "[a, a]"), "5:75: models.one.snapshots[1]: 'a' stands twice; the first is on line 5"),
-        (("one-2026-01-01", "one"), "5:60: models.one.snapshots: 'one' stands twice; the first is on line 5"),
     ],
 )
 def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tuple[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         table(TEXT.replace(*change))
     assert message in str(caught.value)
-
-
-def test_all_names_that_stand_twice_are_told_at_once(table: Callable[[str], PriceTable]) -> None:
-    with pytest.raises(ConfigError) as caught:
-        table(TEXT.replace("output: 4}", "output: 4, snapshots: [one, one-2026-01-01]}"))
-    assert [problem.path[-1] for problem in caught.value.problems] == [0, 1]
 
 
 def test_a_name_under_a_providers_prefix_is_another(table: Callable[[str], PriceTable]) -> None:

@@ -54,15 +54,6 @@ def test_all_rows_are_there_after_a_clean_stop(tmp_path: Path, make_record: Make
     assert (counts.failures, counts.lost, counts.writer.pending) == (0, 0, 0)
 
 
-def test_rows_are_written_while_it_runs(memory_store: Any, make_record: MakeRecord) -> None:
-    counts = Counts(memory_store)
-    counts.writer.add(make_record())
-    until(lambda: len(memory_store.records) == 1)
-    assert not memory_store.closed
-    counts.writer.close()
-    assert memory_store.closed
-
-
 def test_rows_wait_while_the_store_fails_and_keep_their_order(
     memory_store: Any, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
 ) -> None:
