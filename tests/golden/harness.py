@@ -97,8 +97,8 @@ async def answers(number: int, file: Path) -> dict[str, Any]:  # noqa: C901 - a 
         flipped = owner.flip(first, terms, notice_s=7 * DAY_S, again=0.1 * (number % 4), tried=tries)
         both = [(flipped, sure)]
         if tries:
-            beside = owner.flip(second, terms, notice_s=7 * DAY_S, tried=True, beside=flipped)
-            both.append((beside, min(0.999, sure + 0.05)))
+            challenger = owner.flip(second, terms, notice_s=7 * DAY_S, tried=True, champion=flipped)
+            both.append((challenger, min(0.999, sure + 0.05)))
         seen.append([flipped.coin.chosen, flipped.coin.rate, flipped.attempt, flipped.threshold, flipped.paused])
         seen[-1] += [flipped.again, flipped.share, owner.refused("intents")]
         if flipped.answers(sure):
