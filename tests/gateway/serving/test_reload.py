@@ -18,7 +18,7 @@ from gateway.config.load import Loaded
 from gateway.config.problems import ConfigError
 from gateway.metrics.observe import Metrics
 from gateway.serving.reload import Reloader
-from gateway.serving.snapshot import Snapshots, edition, load_runtime, withdraw
+from gateway.serving.snapshot import Snapshots, edition, load_runtime
 
 GATEWAY = """
 version: 1
@@ -54,6 +54,21 @@ class Watched:
         return self.metrics.registry.get_sample_value("offramp_reload_failures_total")
 
 
+BOUND = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', "contract: true\n    then: {greeting: {answer: label}}")
+"""The same rule under a contract."""
+SHOP = BOUND[BOUND.index("  - name") :].replace("intents", "goods").replace("bank", "shop")
+
+
+def turned(policy: Policy) -> Policy:
+    """The policy with its labels in another order: they are another contract's."""
+    return policy.model_copy(update={"labels": dict(reversed(policy.labels.items()))})
+
+
+async def looks(watched: Watched, times: int = 4) -> None:
+    for _ in range(times):
+        await watched.look()
+
+
 @pytest.fixture
 def watched(load: Callable[..., Loaded], publish: Callable[[datetime], str]) -> Any:
     publish(FIRST)
@@ -86,8 +101,7 @@ async def test_verdicts_of_a_new_versions_labels_stand_at_zero(
     fields = policies["bank"].model_dump(by_alias=True)
     fields["labels"]["refund"] = {"means": "wants money back"}
     second = publish(SECOND, Policy.model_validate(fields))
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert watched.version == second
     for rule in ("intents", ""):
         labels = {"rule": rule, "classifier": "bank", "outcome": "label", "label": "refund"}
@@ -101,17 +115,12 @@ async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """In another order they are another contract's, which would begin in shadow once the version takes over."""
-    bank = policies["bank"]
-    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
-    other, alike, first = publish(FIRST, turned), publish(SECOND), publish(THIRD)
-    loaded = load(
-        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
-    )
+    other, alike, first = publish(FIRST, turned(policies["bank"])), publish(SECOND), publish(THIRD)
+    loaded = load(BOUND)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
     for version in (other, alike):
         registry.propose("bank", version)
-        for _ in range(3):
-            await watched.look()
+        await looks(watched, 3)
         assert (watched.version, watched.failures) == (first, 0)
         tried = {"bank": version} if version == alike else {}
         assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
@@ -119,24 +128,18 @@ async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_
     assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
 
 
-CONTRACT = "contract: true\n    then: {greeting: {answer: label}}"
-"""In place of the rule's answer."""
-
-
 async def test_what_is_tried_goes_on_where_a_version_put_in_use_by_hand_cannot_be_taken_up(
     load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
 ) -> None:
     second, first = publish(SECOND), publish(FIRST)
-    loaded = load(GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT))
+    loaded = load(BOUND)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
     registry.propose("bank", second)
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert watched.in_use.edition.proposed == {"bank": second}
     labels = {name: label for name, label in policies["bank"].labels.items() if name != "greeting"}
     publish(THIRD, policies["bank"].model_copy(update={"labels": labels}))
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (watched.version, watched.failures) == (first, 1)
     assert (watched.in_use.edition.proposed, registry.proposed("bank")) == ({"bank": second}, second)
     watched.worker.close()
@@ -147,20 +150,17 @@ async def test_what_is_to_be_tried_waits_while_another_classifier_cannot_be_take
 ) -> None:
     shop = policies["bank"].model_copy(update={"name": "shop"})
     first, proposed, _ = publish(FIRST), publish(SECOND, shop), publish(FIRST, shop)
-    rule = GATEWAY[GATEWAY.index("  - name") :].replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
-    loaded = load(GATEWAY + rule.replace("intents", "goods").replace("bank", "shop"))
+    loaded = load(GATEWAY + SHOP)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
     second = publish(SECOND)
     weights = watched.home / second / artifact.HEAD
     whole = weights.read_bytes()
     weights.write_bytes(b"none")
     registry.propose("shop", proposed)
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (first, proposed, {})
     weights.write_bytes(whole)
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert (watched.version, watched.in_use.edition.proposed) == (second, {"shop": proposed})
     watched.worker.close()
 
@@ -171,28 +171,25 @@ async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
     shop = policies["bank"].model_copy(update={"name": "shop"})
     second, _ = publish(SECOND), publish(FIRST)
     proposed, _ = publish(SECOND, shop), publish(FIRST, shop)
-    bound = GATEWAY.replace('then: {greeting: {answer: "Hi."}}', CONTRACT)
-    loaded = load(bound + bound[bound.index("  - name") :].replace("intents", "goods").replace("bank", "shop"))
+    loaded = load(BOUND + SHOP)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
     weights = watched.home / second / artifact.HEAD
     weights.write_bytes(b"none")
     registry.propose("bank", second)
     registry.propose("shop", proposed)
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (registry.proposed("bank"), registry.proposed("shop")) == (None, proposed)
     assert watched.in_use.edition.proposed == {"shop": proposed}
     # though it is tried by now
     (watched.home.parent / "shop" / proposed / artifact.HEAD).write_bytes(b"none")
     third = publish(THIRD)
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (third, None, {})
     watched.worker.close()
 
 
 @pytest.mark.parametrize("fault", ["is damaged", "has other labels"])
-async def test_what_is_withdrawn_untried_is_told_and_counted(
+async def test_what_is_withdrawn_untried_is_logged_and_counted(
     load: Callable[..., Loaded],
     publish: Callable[..., str],
     policies: dict[str, Policy],
@@ -200,10 +197,11 @@ async def test_what_is_withdrawn_untried_is_told_and_counted(
     fault: str,
 ) -> None:
     bank = policies["bank"]
-    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
-    second, first = publish(SECOND, turned if fault == "has other labels" else bank), publish(FIRST)
-    learning = GATEWAY.replace("upstreams", "content: {keep: 1d}\nupstreams")
-    loaded = load(learning.replace('then: {greeting: {answer: "Hi."}}', "retrain: {}\n    " + CONTRACT))
+    second, first = publish(SECOND, turned(bank) if fault == "has other labels" else bank), publish(FIRST)
+    learning = BOUND.replace("upstreams", "content: {keep: 1d}\nupstreams").replace(
+        "contract:", "retrain: {}\n    contract:"
+    )
+    loaded = load(learning)
     file = loaded.file.parent / "policies" / "bank.yaml"
     file.parent.mkdir()
     file.write_text(bank.model_dump_json(), "utf-8")
@@ -211,8 +209,7 @@ async def test_what_is_withdrawn_untried_is_told_and_counted(
     if fault == "is damaged":
         (watched.home / second / artifact.HEAD).write_bytes(b"none")
     registry.propose("bank", second)
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     watched.worker.close()
     assert (watched.version, registry.proposed("bank"), watched.in_use.edition.proposed) == (first, None, {})
     assert caplog.text.count(f"bank: version {second} is not tried: it ") == 1
@@ -228,61 +225,32 @@ async def test_what_is_not_tried_and_cannot_be_withdrawn_blocks_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on a models folder that the gateway may only read."""
-    bank = policies["bank"]
-    turned = bank.model_copy(update={"labels": dict(reversed(bank.labels.items()))})
-    other = publish(FIRST, turned)
+    other = publish(FIRST, turned(policies["bank"]))
     publish(SECOND)
-    loaded = load(
-        GATEWAY.replace('then: {greeting: {answer: "Hi."}}', 'contract: true\n    then: {"*": {answer: label}}')
-    )
+    loaded = load(BOUND)
     watched, registry = Watched(loaded), Registry(loaded.models_dir)
     third = publish(THIRD)
     registry.propose("bank", other)
     monkeypatch.setattr(Registry, "withdraw", Mock(side_effect=PermissionError))
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (watched.version, watched.failures, watched.in_use.edition.proposed) == (third, 0, {})
     assert caplog.text.count("is not tried") == 1
     watched.worker.close()
 
 
-def test_what_was_proposed_meanwhile_is_not_withdrawn(load: Callable[..., Loaded], publish: Callable[..., str]) -> None:
-    first, second = publish(FIRST), publish(SECOND)
-    loaded = load(GATEWAY)
-    registry = Registry(loaded.models_dir)
-    registry.propose("bank", first)
-    withdraw(loaded, {"bank": second})
-    assert registry.proposed("bank") == first
-    withdraw(loaded, {"bank": first})
-    assert registry.proposed("bank") is None
-
-
-async def test_what_cannot_be_taken_up_is_told_once_and_tried_again_when_its_files_change(
+async def test_what_cannot_be_taken_up_is_logged_once_and_tried_again_when_its_files_change(
     watched: Watched, publish: Callable[[datetime], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = watched.version, publish(SECOND)
     weights = watched.home / second / artifact.HEAD
     whole = weights.read_bytes()
     weights.write_bytes(b"none")
-    for _ in range(4):
-        await watched.look()
+    await looks(watched)
     assert (watched.version, watched.failures) == (first, 1)
     assert caplog.text.count("cannot be taken up") == 1
     weights.write_bytes(whole)
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert (watched.version, watched.failures) == (second, 1)
-
-
-async def test_a_version_in_use_that_is_not_there_is_told_once(
-    watched: Watched, caplog: pytest.LogCaptureFixture
-) -> None:
-    first = watched.version
-    (watched.home / "current").write_text("20260103-000000-01234567\n")
-    for _ in range(4):
-        await watched.look()
-    assert (watched.version, watched.failures) == (first, 1)
-    assert caplog.text.count("which is not there") == 1
 
 
 async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
@@ -295,16 +263,13 @@ async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
 
     with monkeypatch.context() as patched:
         patched.setattr("gateway.serving.reload.load_runtime", out_of_reach)
-        for _ in range(2):
-            await watched.look()
+        await looks(watched, 2)
     assert watched.failures == 1
     third = publish(THIRD)
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert watched.version == third
     (watched.home / "current").write_text(second + "\n")
-    for _ in range(2):
-        await watched.look()
+    await looks(watched, 2)
     assert watched.version == second
 
 

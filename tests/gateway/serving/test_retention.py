@@ -2,9 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,20 @@ def fill(contracts: ContractStore, calls: CallStore, *names: str, at: float) -> 
         calls.append([KeptCall(request_id=name, at=at, model="m", request=request, answer=request * 500)])
 
 
-def found(file: Path, name: str) -> set[str]:
-    """Which of a name's texts stand in the ledger's file or in its log, whether a query would find them or not."""
-    there = b"".join(one.read_bytes() for one in (file, Path(f"{file}-wal")))
-    return {kind for kind in ("text", "call") if f"{kind} of {name}".encode() in there}
+def left_of(file: Path, name: str) -> set[str]:
+    """Which texts of a name are in the bytes of the ledger's file or its log, whether or not a query finds them."""
+    content = b"".join(each.read_bytes() for each in (file, Path(f"{file}-wal")))
+    return {kind for kind in ("text", "call") if f"{kind} of {name}".encode() in content}
+
+
+@contextmanager
+def retaining(
+    kept: tuple[ContractStore, CallStore], keep_s: float | None, clock: Callable[[], float] = lambda: 10 * DAY_S
+) -> Iterator[tuple[Retention, Owner]]:
+    owner = Owner(kept[0], clock=clock)
+    calls = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
+    yield Retention(owner, calls, keep_s, clock=clock), owner
+    owner.close()
 
 
 @pytest.fixture
@@ -62,13 +72,11 @@ async def test_of_forgotten_texts_no_byte_is_left(
     kept: tuple[ContractStore, CallStore], tmp_path: Path, keep_s: float | None, left: set[str]
 ) -> None:
     file = tmp_path / "offramp.db"
-    assert found(file, "old007.") == found(file, "old999.") == {"text", "call"}
-    owner = Owner(kept[0])
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Retention(owner, keeping, keep_s, clock=lambda: 10 * DAY_S).look()
-    assert found(file, "old") == set()
-    assert found(file, "new.") == left
-    owner.close()
+    assert left_of(file, "old007.") == left_of(file, "old999.") == {"text", "call"}
+    with retaining(kept, keep_s) as (retention, _):
+        await retention.look()
+        assert left_of(file, "old") == set()
+        assert left_of(file, "new.") == left
 
 
 async def test_many_texts_are_deleted_some_at_a_time(
@@ -76,48 +84,41 @@ async def test_many_texts_are_deleted_some_at_a_time(
 ) -> None:
     monkeypatch.setattr("gateway.contracts.store._AT_ONCE", 15)
     assert kept[0].forget(9 * DAY_S) == 15
-    owner = Owner(kept[0])
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Retention(owner, keeping, DAY_S, clock=lambda: 10 * DAY_S).look()
-    assert await owner.ask(lambda store: store.texts("r", "labels")) == [("text of new.", "a")]
-    owner.close()
+    with retaining(kept, DAY_S) as (retention, owner):
+        await retention.look()
+        assert await owner.ask(lambda store: store.texts("r", "labels")) == [("text of new.", "a")]
 
 
-@pytest.mark.parametrize(("keep_s", "told"), [(DAY_S, False), (None, True)])
+@pytest.mark.parametrize(("keep_s", "logged"), [(DAY_S, False), (None, True)])
 async def test_a_gateway_that_keeps_nothing_says_what_it_deleted(
-    kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, told: bool
+    kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, logged: bool
 ) -> None:
-    owner, now = Owner(kept[0]), [10 * DAY_S]
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Retention(owner, keeping, keep_s, clock=lambda: now[0])
-    for _ in range(2):
-        await forgetting.look()
-        now[0] += 61
-    assert caplog.text.count("content.keep is none: 42 texts and 42 calls") == told
-    assert caplog.text.count("content.keep is none") == told
-    owner.close()
+    now = [10 * DAY_S]
+    with retaining(kept, keep_s, lambda: now[0]) as (retention, _):
+        for _ in range(2):
+            await retention.look()
+            now[0] += 61
+    assert caplog.text.count("content.keep is none: 42 texts and 42 calls") == logged
+    assert caplog.text.count("content.keep is none") == logged
 
 
 async def test_while_another_program_reads_the_log_it_is_tried_again(
     kept: tuple[ContractStore, CallStore], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file, now = tmp_path / "offramp.db", [10 * DAY_S]
-    owner = Owner(kept[0])
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Retention(owner, keeping, None, clock=lambda: now[0])
-    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM calls").fetchall()
-        for _ in range(2):
-            await forgetting.look()
-            now[0] += 61
-        assert found(file, "old999.") == {"text", "call"}
-        assert caplog.text.count("it is tried again each") == 1
-        # what comes in meanwhile is written
-        fill(*kept, "late.", at=now[0])
-    await forgetting.look()
-    assert found(file, "old") == found(file, "late.") == set()
-    owner.close()
+    with retaining(kept, None, lambda: now[0]) as (retention, _):
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM calls").fetchall()
+            for _ in range(2):
+                await retention.look()
+                now[0] += 61
+            assert left_of(file, "old999.") == {"text", "call"}
+            assert caplog.text.count("it is tried again each") == 1
+            # what comes in meanwhile is written
+            fill(*kept, "late.", at=now[0])
+        await retention.look()
+        assert left_of(file, "old") == left_of(file, "late.") == set()
 
 
 async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
@@ -125,33 +126,28 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
 ) -> None:
     kept[0].forget(10 * DAY_S)
     kept[1].forget(10 * DAY_S)
-    assert found(tmp_path / "offramp.db", "old999.") == {"text", "call"}
-    owner = Owner(kept[0])
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    await Retention(owner, keeping, None, clock=lambda: 10 * DAY_S).look()
-    assert found(tmp_path / "offramp.db", "old") == set()
-    owner.close()
+    assert left_of(tmp_path / "offramp.db", "old999.") == {"text", "call"}
+    with retaining(kept, None) as (retention, _):
+        await retention.look()
+        assert left_of(tmp_path / "offramp.db", "old") == set()
 
 
 async def test_a_clock_that_was_set_back_holds_nothing_up(kept: tuple[ContractStore, CallStore]) -> None:
     now = [5.0 * DAY_S]
-    owner = Owner(kept[0], clock=lambda: now[0])
-    keeping = CallLog(kept[1], keeps=False, on_failure=print, on_lost=print)
-    forgetting = Retention(owner, keeping, None, clock=lambda: now[0])
     hourly: list[float] = []
 
     async def forget() -> None:
         hourly.append(now[0])
 
-    for then, left in ((5.0, 0), (3.0, 0), (3.0 + 30 / DAY_S, 1), (3.0 + 61 / DAY_S, 0)):
-        fill(*kept, "late.", at=DAY_S)
-        now[0] = then * DAY_S
-        await forgetting.look()
-        assert len(kept[1].calls()) == left
-        await owner._writer.look(forget)
-        kept[1].forget(10 * DAY_S)
+    with retaining(kept, None, lambda: now[0]) as (retention, owner):
+        for then, left in ((5.0, 0), (3.0, 0), (3.0 + 30 / DAY_S, 1), (3.0 + 61 / DAY_S, 0)):
+            fill(*kept, "late.", at=DAY_S)
+            now[0] = then * DAY_S
+            await retention.look()
+            assert len(kept[1].calls()) == left
+            await owner._writer.look(forget)
+            kept[1].forget(10 * DAY_S)
     assert hourly == [5 * DAY_S, 3 * DAY_S]
-    owner.close()
 
 
 def test_closing_waits_for_what_is_deleted_and_ends_the_rest(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+import gateway
 from classifiers import Worker
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
@@ -21,7 +23,7 @@ from gateway.contracts.store import ContractStore
 from gateway.metrics.observe import Metrics
 from gateway.rules.compile import compile_rules
 from gateway.serving.reload import Reloader
-from gateway.serving.retrain import Retrainer
+from gateway.serving.retrain import Retrainer, this_program
 from gateway.serving.snapshot import Snapshot, Snapshots, edition, load_runtime
 
 GATEWAY = """
@@ -56,7 +58,7 @@ class Tries:
 
 
 @pytest.mark.parametrize("outdoes", [True, False])
-async def test_the_end_of_a_trial_is_told_once(
+async def test_the_end_of_a_trial_is_counted_once(
     load: Callable[[str], Loaded],
     publish: Callable[[datetime], str],
     policies: dict[str, Policy],
@@ -162,7 +164,7 @@ class Learns:
         monkeypatch.setattr(asyncio, "create_subprocess_exec", self.trains)
         self.file = loaded.file.parent / "policies" / "bank.yaml"
         self.file.parent.mkdir()
-        self.tell(policy)
+        self.write(policy)
         self.store = ContractStore(loaded.file.parent / "offramp.db")
         self.owner, self.metrics, self.now = Owner(self.store), Metrics(), 0.0
         rules = compile_rules(loaded.settings.rules, {"bank": policy}, loaded.replies)
@@ -171,12 +173,12 @@ class Learns:
             loaded, owner=self.owner, in_use=in_use, metrics=self.metrics, clock=lambda: self.now
         )
 
-    def tell(self, policy: Policy) -> None:
+    def write(self, policy: Policy) -> None:
         self.file.write_text(policy.model_dump_json(exclude_unset=True), "utf-8")
 
-    def keep(self, count: int, of: str = BANK) -> None:
+    def keep(self, count: int, source: str = BANK) -> None:
         for number in range(count):
-            self.store.keep("intents", f"text [{number}](time)", "card", among=of, at=time.time())
+            self.store.keep("intents", f"text [{number}](time)", "card", among=source, at=time.time())
 
     async def look(self, *, ends: bool = True) -> list[str]:
         """The outcomes so far, after a look and what it began."""
@@ -184,7 +186,8 @@ class Learns:
         training = self.retrainer._training
         if training is not None and ends:
             await training
-        return [one for one in ("proposed", "refused", "failed") for _ in range(self.outcomes(one))]
+        outcomes = ("proposed", "refused", "failed")
+        return [outcome for outcome in outcomes for _ in range(self.outcomes(outcome))]
 
     def outcomes(self, outcome: str) -> int:
         labels = {"rule": "intents", "outcome": outcome}
@@ -205,28 +208,28 @@ def learns(
         return made[-1]
 
     yield make
-    for one in made:
-        one.owner.close()
+    for learning in made:
+        learning.owner.close()
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, "proposed"), (3, "refused")])
 async def test_the_next_training_knows_twice_as_much(learns: Callable[..., Learns], code: int, outcome: str) -> None:
-    gateway = learns(code, code)
-    assert await gateway.look() == [outcome]
-    gateway.keep(59)
-    assert await gateway.look() == [outcome]
-    gateway.keep(1)
-    assert await gateway.look() == [outcome, outcome]
-    assert [len(calls) for calls in gateway.trains.given] == [60, 120]
-    assert gateway.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
+    learning = learns(code, code)
+    assert await learning.look() == [outcome]
+    learning.keep(59)
+    assert await learning.look() == [outcome]
+    learning.keep(1)
+    assert await learning.look() == [outcome, outcome]
+    assert [len(calls) for calls in learning.trains.given] == [60, 120]
+    assert learning.trains.given[0][0] == {"text": "text [0](time)", "label": "card"}
 
 
 async def test_texts_of_other_labels_are_not_trained_on(learns: Callable[..., Learns]) -> None:
-    gateway = learns(0)
-    gateway.keep(10, among("bank", ["greeting", "card"]))
-    gateway.keep(10, among("shop", ["greeting", "rate", "card", "other"]))
-    assert await gateway.look() == ["proposed"]
-    assert [len(calls) for calls in gateway.trains.given] == [60]
+    learning = learns(0)
+    learning.keep(10, among("bank", ["greeting", "card"]))
+    learning.keep(10, among("shop", ["greeting", "rate", "card", "other"]))
+    assert await learning.look() == ["proposed"]
+    assert [len(calls) for calls in learning.trains.given] == [60]
 
 
 def without_rate(policy: Policy) -> dict[str, Any]:
@@ -238,52 +241,49 @@ def in_another_order(policy: Policy) -> dict[str, Any]:
     return {"labels": dict(reversed(policy.labels.items()))}
 
 
-def without_other(_: Policy) -> dict[str, Any]:
-    return {"other": None}
+OTHER_LABELS = " names other labels than the version in use, or in another order"
 
 
-@pytest.mark.parametrize("change", [without_rate, in_another_order, without_other])
-async def test_where_the_file_names_other_labels_than_the_version_in_use_nothing_is_trained(
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (without_rate, OTHER_LABELS),
+        (in_another_order, OTHER_LABELS),
+        (lambda _: {"other": None}, OTHER_LABELS),
+        (lambda _: {"name": "shop"}, ": its name: is shop, not bank"),
+    ],
+)
+async def test_a_file_of_another_name_or_with_other_labels_than_the_version_in_use_is_not_trained(
     learns: Callable[..., Learns],
     policies: dict[str, Policy],
     caplog: pytest.LogCaptureFixture,
     change: Callable[[Policy], dict[str, Any]],
+    why: str,
 ) -> None:
-    gateway = learns(0)
-    gateway.tell(policies["bank"].model_copy(update=change(policies["bank"])))
-    assert await gateway.look() == ["failed"]
-    assert "bank.yaml names other labels than the version in use, or in another order; run: offramp" in caplog.text
+    learning = learns(0)
+    learning.write(policies["bank"].model_copy(update=change(policies["bank"])))
+    assert await learning.look() == ["failed"]
+    assert f"bank.yaml{why}" in caplog.text
     assert "; it is tried again in 1 h" in caplog.text
 
 
-async def test_a_policy_of_another_name_is_not_trained_in_vain(
-    learns: Callable[..., Learns], policies: dict[str, Policy], caplog: pytest.LogCaptureFixture
+def test_a_module_of_the_same_name_in_the_folder_is_not_run_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway = learns(0)
-    gateway.tell(policies["bank"].model_copy(update={"name": "shop"}))
-    assert await gateway.look() == ["failed"]
-    assert "bank.yaml: its name: is shop, not bank, which is to be trained; it is tried again" in caplog.text
-
-
-async def test_what_has_the_same_name_in_the_folder_is_not_run_in_its_place(
-    load: Callable[[str], Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A program of one's own may be called gateway, too."""
+    """A user's own program may be called gateway, too."""
     (tmp_path / "gateway.py").write_text("print('another')\n")
     monkeypatch.chdir(tmp_path)
-    loaded, owner = load(GATEWAY), cast("Owner", Tries(outdoes=False))
-    retrainer = Retrainer(loaded, owner=owner, in_use=Snapshots(Snapshot()), metrics=Metrics())
-    code, said = await retrainer._run(loaded.settings.rules[0], [])
-    assert (code, "another" in said, "bank.yaml" in said) == (2, False, True)
+    done = subprocess.run([*this_program(), "version"], capture_output=True, text=True, check=True)
+    assert gateway.__version__ in done.stdout
 
 
 async def test_what_failed_is_tried_again_in_an_hour_and_then_more_seldom(learns: Callable[..., Learns]) -> None:
-    gateway = learns(1, OSError("no memory"), ValueError("a fault"), 0)
+    learning = learns(1, OSError("no memory"), ValueError("a fault"), 0)
     for now, failed in ((0, 1), (3599, 1), (3600, 2), (3600 + 7199, 2), (10800, 3), (25199, 3)):
-        gateway.now = now
-        assert await gateway.look() == ["failed"] * failed
-    gateway.now = 25200
-    assert await gateway.look() == ["proposed"] + ["failed"] * 3
+        learning.now = now
+        assert await learning.look() == ["failed"] * failed
+    learning.now = 25200
+    assert await learning.look() == ["proposed"] + ["failed"] * 3
 
 
 @pytest.mark.parametrize("stopped", [["terminate"], ["terminate", "kill"]])
@@ -291,12 +291,12 @@ async def test_a_training_that_a_stop_cuts_off_is_done_after_the_start(
     learns: Callable[..., Learns], monkeypatch: pytest.MonkeyPatch, stopped: list[str]
 ) -> None:
     monkeypatch.setattr("gateway.serving.retrain._TAKING_BACK_S", 0.1)
-    gateway = learns(None, 0)
-    gateway.trains.ends_on = stopped[-1]
-    assert await gateway.look(ends=False) == []
-    while not gateway.trains.given:  # noqa: ASYNC110 - nothing tells that it has begun
+    learning = learns(None, 0)
+    learning.trains.ends_on = stopped[-1]
+    assert await learning.look(ends=False) == []
+    while not learning.trains.given:  # noqa: ASYNC110 - nothing tells that it has begun
         await asyncio.sleep(0.01)
-    await gateway.retrainer.close()
-    assert gateway.trains.stopped == stopped
-    assert await gateway.look() == ["proposed"]
-    assert [len(calls) for calls in gateway.trains.given] == [60, 60]
+    await learning.retrainer.close()
+    assert learning.trains.stopped == stopped
+    assert await learning.look() == ["proposed"]
+    assert [len(calls) for calls in learning.trains.given] == [60, 60]
