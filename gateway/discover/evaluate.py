@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.answers.build import build
 from gateway.answers.format import Prediction, Unsupported, UnsupportedReason, requested_format
-from gateway.contracts.bounds import clopper_pearson
+from gateway.contracts.bounds import clopper_pearson, is_rate_below
 from gateway.discover.calls import LoggedCall
 from gateway.discover.group import Group, unread
 from gateway.discover.labels import Labels, names_of, reserved
@@ -69,6 +69,9 @@ def pairs_of(
     An input is read in all of its windows, as a trained classifier would. Answers that are no label agree with nothing,
     nor do those that no other input got.
     """
+    from classifiers.errors import require
+
+    require("offramp discover", "sklearn", "scipy")
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -121,7 +124,7 @@ def agreement_of(pairs: Sequence[AnswerPair], *, bound: float, confidence: float
         wrong += not pair.agrees
         calls += pair.calls
         last = index + 1 == len(ordered) or ordered[index + 1].confidence < pair.confidence
-        if last and clopper_pearson(index + 1, wrong, 1 - confidence)[1] <= bound:
+        if last and is_rate_below(index + 1, wrong, 1 - confidence, bound):
             answered, threshold = calls, pair.confidence
     return PredictedAgreement(
         inputs=len(pairs),

@@ -3,8 +3,16 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
-from gateway.contracts.bounds import clopper_pearson, pairs_until, spend, upper_at_any_time
+from gateway.contracts.bounds import (
+    beta_quantile,
+    clopper_pearson,
+    is_rate_below,
+    pairs_until,
+    spend,
+    upper_at_any_time,
+)
 
 
 @pytest.mark.parametrize(("bound", "pairs"), [(0.05, 59), (0.02, 149), (0.01, 299)])
@@ -18,6 +26,18 @@ def test_limits_at_the_ends() -> None:
     assert clopper_pearson(10, 10, 0.05)[1] == 1.0
     assert clopper_pearson(10, 0, 0.05)[0] == 0.0
     assert upper_at_any_time(0, 0, 0.05) == pytest.approx(1.0)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(1e-9, 1 - 1e-9))
+def test_quantiles_equal_those_of_scipy(a: int, b: int, share: float) -> None:
+    assert beta_quantile(a, b, share) == pytest.approx(float(betaincinv(a, b, share)), abs=1e-10)
+
+
+@given(st.integers(1, 3000), st.integers(0, 200), st.floats(1e-6, 0.5), st.floats(0.001, 0.9))
+def test_a_limit_is_compared_as_it_is_computed(pairs: int, wrong: int, alpha: float, bound: float) -> None:
+    limit = clopper_pearson(pairs, min(wrong, pairs), alpha)[1]
+    if abs(limit - bound) > 1e-9:
+        assert is_rate_below(pairs, min(wrong, pairs), alpha, bound) == (limit <= bound)
 
 
 @given(st.integers(1, 2000), st.integers(0, 100))
