@@ -18,16 +18,16 @@ help: ## list the targets
 
 setup: $(BIN)/.offramp ## make .venv and install Offramp with what development needs, as requirements/dev.lock has it
 
-$(BIN)/.offramp: pyproject.toml requirements/dev.lock
+$(BIN)/.offramp: pyproject.toml hatch_build.py requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Offramp needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/$(PIP_INSTALL) --require-hashes --requirement requirements/dev.lock
-	$(BIN)/$(PIP_INSTALL) --no-deps --editable .
+	$(BIN)/$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 torch: setup ## add torch and transformers, so that fine-tuning is tested; what is locked stays as it is
 	sed '/--hash=/d; s/ \\$$//' requirements/dev.lock >$(VENV)/constraints.txt
-	$(BIN)/$(PIP_INSTALL) --constraint $(VENV)/constraints.txt --editable '.[train]'
+	$(BIN)/$(PIP_INSTALL) --constraint $(VENV)/constraints.txt --no-build-isolation --editable '.[finetune]'
 
 lock: ## write requirements/*.lock with the newest versions that pyproject.toml allows (uv, in .venv-lock)
 	$(PYTHON) -m venv --clear .venv-lock
@@ -39,7 +39,7 @@ lock: ## write requirements/*.lock with the newest versions that pyproject.toml 
 
 newest: ## run the suite on the newest versions that pyproject.toml allows (makes .venv-newest; ARGS= are pytest's)
 	$(PYTHON) -m venv --clear .venv-newest
-	.venv-newest/bin/$(PIP_INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev,train]'
+	.venv-newest/bin/$(PIP_INSTALL) --upgrade --upgrade-strategy eager --editable '.[dev,finetune]'
 	.venv-newest/bin/python -m pytest $(ARGS)
 
 demo: setup ## train the starter policies, serve them, send traffic (ARGS=--once ends by itself, ARGS=--real forwards)
@@ -85,4 +85,4 @@ peers: setup ## train SetFit and others on the same rows and compare (makes .ven
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 clean: ## remove what was made here
-	rm -rf $(VENV) .venv-lock .venv-newest .venv-peers .clients models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf classifiers/data/encoder $(VENV) .venv-lock .venv-newest .venv-peers .clients models offramp.db offramp.db-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,7 @@
 ClassifierError
 ├── PolicyError            a policy asks for something that cannot be done (its YAML was fine)
 ├── EncoderError           an encoder cannot be found, prepared, loaded or trusted
-│   └── NotInstalledError  it comes with a package that is not there
+│   └── NotInstalledError  a package that an extra brings is not installed
 ├── ArtifactError          a stored classifier is missing, incomplete, changed or fails its own tests
 └── TrainingError          training stopped
     ├── TeacherError       whoever writes the sentences failed, or would cost more than the budget
@@ -12,6 +12,18 @@ ClassifierError
 
 Every message names the file or setting at fault and says how to mend it; none holds a message's text.
 """
+
+from importlib.util import find_spec
+
+_EXTRA_OF = {
+    "sklearn": "train",
+    "scipy": "train",
+    "onnx": "train",
+    "sympy": "train",
+    "torch": "finetune",
+    "transformers": "finetune",
+}
+"""The extras by the modules that they bring; serving does without."""
 
 
 class ClassifierError(Exception):
@@ -27,7 +39,7 @@ class EncoderError(ClassifierError):
 
 
 class NotInstalledError(EncoderError):
-    """An encoder comes with a package that is not installed."""
+    """A package that an extra brings is not installed; the message names the extra."""
 
 
 class ArtifactError(ClassifierError):
@@ -48,3 +60,15 @@ class PromptRefused(TeacherError):
 
 class GoalMissed(TrainingError):
     """The policy's goals or tests were not met, so nothing was published."""
+
+
+def missing(*modules: str) -> str:
+    """The first of some modules that is not installed, with the line that installs it; empty where all are."""
+    name = next((name for name in modules if find_spec(name) is None), None)
+    return f"{name} is not installed; run: pip install 'offramp[{_EXTRA_OF[name]}]'" if name else ""
+
+
+def require(task: str, *modules: str) -> None:
+    """Raises NotInstalledError where a module is missing that the task needs; the message names the extra."""
+    if lacking := missing(*modules):
+        raise NotInstalledError(f"{task}: {lacking}")

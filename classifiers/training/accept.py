@@ -19,8 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from scipy.stats import binomtest
-
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError, EncoderError
 from classifiers.evaluation.evaluate import top
@@ -87,6 +85,8 @@ class Comparison:
         differ = self.lost + self.won
         if not differ:
             return 0.0, 0.0
+        from scipy.stats import binomtest
+
         limits = binomtest(self.won, differ).proportion_ci(0.95, "exact")
         low, high = ((2 * float(limit) - 1) * differ / self.rows for limit in (limits.low, limits.high))
         return low, high

@@ -18,7 +18,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, most, risk_coverage
 from classifiers.model.model import NEVER, Calibration, Floats, Threshold, Usual
@@ -251,6 +250,8 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
         prior = offset / _SPREAD**2
         surprise = float(log_sum.sum() - logits[hits == 1].sum()) + 0.5 * float(offset @ prior)
         return surprise, np.concatenate([[sharpness * float((slope * wide).sum())], slope.sum(axis=0) + prior])
+
+    from scipy.optimize import minimize
 
     start = np.concatenate([[np.log(scale)], np.zeros(classes)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x

@@ -12,7 +12,7 @@ from typing import Any
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
 from classifiers.encoder.source import resolve
-from classifiers.errors import PolicyError
+from classifiers.errors import PolicyError, require
 from classifiers.policy import Policy
 from classifiers.slots.fill import slot_problems
 from classifiers.teacher import Teacher
@@ -92,6 +92,7 @@ def train(
             beside=beside,
             detector=detector,
         )
+    require("training", "sklearn", "scipy")
     whole, policy = policy, patterns.to_learn(policy)
     of_calls = read_calls(whole, calls)
     besides = [*read_rows(whole, more), *of_calls]
@@ -101,6 +102,7 @@ def train(
         clock.progress.step(incumbent.note)
     given = [*read_rows(whole, [base_dir / path for path in whole.data]), *besides]
     data = patterns.without_patterns(whole, incumbent.spared(given))
+    models_dir.mkdir(parents=True, exist_ok=True)
     encoder = Encoder.open(
         prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
     )

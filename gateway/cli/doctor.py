@@ -42,7 +42,7 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     yield "sqlite", sqlite3.sqlite_version_info >= (3, 37), sqlite3.sqlite_version
     for name in ("onnxruntime", "tokenizers", "fastapi", "uvicorn", "aiohttp"):
         yield _try(name, lambda name=name: metadata.version(name))  # type: ignore[misc]
-    for extra, module in (("train", "torch"), ("providers", "litellm")):
+    for extra, module in (("train", "sklearn"), ("finetune", "torch"), ("providers", "litellm")):
         found = util.find_spec(module) is not None
         yield f"extra {extra}", True, "installed" if found else f"not installed (pip install 'offramp[{extra}]')"
     if config != _DEFAULT or config.exists():

