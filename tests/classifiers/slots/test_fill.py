@@ -1,4 +1,4 @@
-"""What tags make of a verdict."""
+"""What tags make of a verdict; sentences with marks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,8 +10,8 @@ import pytest
 
 from classifiers.encoder.tokens import Words
 from classifiers.model.model import Model, Tagger
-from classifiers.slots.fill import Tagged, with_slots
-from classifiers.slots.tags import count
+from classifiers.slots.fill import Marked, Tagged, parse, replaced, with_slots, words
+from classifiers.slots.tags import SlotMark, count
 from classifiers.verdict import Abstention, Verdict
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -113,3 +113,45 @@ def test_every_slot_is_looked_for_where_that_is_asked_for(model: Model) -> None:
     found = with_slots(verdict("other"), model, [tagged(1, 0, 3, 4)], NOW, every=True)
     assert [one.slot for one in found.slots] == ["people", "time"]
     assert (found.labels, found.abstention) == (("other",), None)
+
+
+def test_marks_are_taken_out_of_the_text() -> None:
+    marked = parse("a table for [four](people) at [7 pm](TIME)!", ("people", "time"))
+    assert marked.text == "a table for four at 7 pm!"
+    assert [(mark.name, marked.value(mark)) for mark in marked.marks] == [("people", "four"), ("time", "7 pm")]
+
+
+def test_other_brackets_stay_text() -> None:
+    assert parse("see [1] or (this) [a] (b)", ("time",)).text == "see [1] or (this) [a] (b)"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("[7](tiem)", "names no slot; there are time"),
+        ("[ ](time)", "marks nothing"),
+        ("a table at [7] (time)", r"'a table at \[7\] \(time\)' holds what is no mark"),
+        ("at [7](time", "holds what is no mark"),
+        ("at 7](time)", "holds what is no mark"),
+        ("[the menu](https://example.com/menu)", "there are time; of a link, give the words alone$"),
+    ],
+)
+def test_a_mark_without_slot_or_value_or_with_a_slip_is_named(sentence: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(sentence, ("time",))
+
+
+def test_values_are_exchanged_and_marks_move() -> None:
+    marked = Marked(
+        text="at 7 for 4", marks=(SlotMark(name="time", start=3, end=4), SlotMark(name="people", start=9, end=10))
+    )
+    other = replaced(marked, ["half past eight", "two"])
+    assert other.text == "at half past eight for two"
+    assert [other.value(mark) for mark in other.marks] == ["half past eight", "two"]
+
+
+def test_a_mark_is_within_one_word() -> None:
+    sentence = "is [next friday  evening](date)! free,  or\t[7](time)-[8 pm](time) [a] (b"
+    parts = ["is", "[next friday  evening](date)!", "free,", "or", "[7](time)-[8 pm](time)", "[a]", "(b"]
+    assert words(sentence) == parts
+    assert words(" no \n marks\u2003here ") == ["no", "marks", "here"]

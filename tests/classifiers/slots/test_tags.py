@@ -1,13 +1,24 @@
-"""Tags of words: what marks give, what the likeliest sequence is."""
+"""Tags of words, words of a text and their places, and windows of words."""
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from classifiers.slots.tags import Run, SlotMark, count, of_places, runs
+from classifiers import Reading, Runtime
+from classifiers.encoder.session import Encoder
+from classifiers.encoder.tokens import Words
+from classifiers.model.model import Model, Tagger
+from classifiers.runtime.classifier import from_model
+from classifiers.slots.tags import Run, SlotMark, count, judged, of_places, read, runs, word_windows
+from classifiers.text.normalise import normalise
+from classifiers.verdict import Abstention
 
 SLOTS = ("people", "time")
 
@@ -50,9 +61,149 @@ def test_no_words_hold_no_slots() -> None:
 def test_runs_are_in_order_apart_and_of_the_best_sequence(logits: np.ndarray) -> None:
     found: list[Run] = runs(logits)
     assert all(0 <= run.first <= run.last < len(logits) for run in found)
-    assert all(one.last < other.first for one, other in pairwise(found))
+    assert all(left.last < right.first for left, right in pairwise(found))
     # no single word's tag can be exchanged for `outside` with a gain, where that keeps the sequence whole
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for run in found:
         if run.first == run.last:
             assert shares[run.first, 1 + 2 * run.slot] >= shares[run.first, 0] - 1e-4
+
+
+@given(st.lists(st.integers(1, 4), max_size=80), st.integers(4, 20), st.integers(0, 3))
+def test_every_word_is_judged_once_by_a_window_that_holds_its_first_token(
+    lengths: list[int], room: int, overlap: int
+) -> None:
+    firsts = tuple(np.cumsum([0, *lengths])[:-1].tolist()) if lengths else ()
+    words = Words(ids=tuple(range(sum(lengths))), firsts=firsts, places=((0, 1),) * len(firsts))
+    found = list(word_windows(words, room=room, overlap=overlap, most=1000))
+    assert (
+        np.concatenate([piece.words for piece in found]).tolist() == list(range(len(firsts))) if found else not firsts
+    )
+    assert judged(found) == len(firsts)
+    for piece in found:
+        assert [piece.window[row] for row in piece.rows] == [firsts[word] for word in piece.words]
+
+
+def test_a_text_is_read_as_far_as_its_windows_go() -> None:
+    words = Words(ids=tuple(range(30)), firsts=tuple(range(30)), places=((0, 1),) * 30)
+    assert judged(list(word_windows(words, room=10, overlap=2, most=2))) == 17
+    assert judged(list(word_windows(words, room=10, overlap=2, most=0))) == 0
+
+
+def words(encoder: Encoder, text: str) -> list[str]:
+    return [text[start:end] for start, end in read(text, encoder.words).places]
+
+
+def test_places_are_those_of_the_text_as_it_was_given(encoder: Encoder) -> None:
+    assert words(encoder, "Table  for\tfour,\n7pm") == ["Table", "for", "four", ",", "7pm"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("um １９:30 bitte", ["um", "１９", ":", "30", "bitte"]),
+        ("for fo\u200bur", ["for", "fo\u200bur"]),
+        ("\ufeffcafé at ½ past", ["café", "at", "½", "past"]),
+        ("Jose\u0301, Garci\u0301a.", ["Jose\u0301", ",", "Garci\u0301a", "."]),
+        ("pay $20", ["pay", "$", "20"]),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_invisible_and_odd_characters_keep_their_places(encoder: Encoder, text: str, found: list[str]) -> None:
+    assert words(encoder, text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("\u2026Rene\u0301-Andre\u0301", ["\u2026"] * 3 + ["Rene\u0301", "-", "Andre\u0301"]),
+        ("\u2026Okafor\u200b\u200b", ["\u2026"] * 3 + ["Okafor"]),
+        ("\u2116:Peter\u200b", ["\u2116", ":", "Peter"]),
+        ("b0mb,Peter", ["b0mb", ",", "Peter"]),
+        ("\u028e\u0250po\u0287\u02d9\u028eu\u0250\u027e", ["\u028e\u0250po\u0287\u02d9\u028eu\u0250\u027e"] * 3),
+    ],
+)  # fmt: skip
+def test_what_a_word_gains_and_loses_does_not_shift_places(encoder: Encoder, text: str, found: list[str]) -> None:
+    assert words(encoder, text) == found
+
+
+@pytest.mark.parametrize("before", ["", "\u2026"])
+def test_words_in_a_long_run_without_blanks_have_their_own_places(encoder: Encoder, before: str) -> None:
+    text = before + (
+        '{"customer":{"first_name":"Joe","last_name":"Okafor","city":"Leeds"},"people":4,"time":"19:30","team":"north"}'
+    )
+    found = words(encoder, text)
+    assert {"Joe", "Okafor", "Leeds", "north"} <= set(found)
+    assert list(read(text, encoder.words).ids) == encoder.tokenize(normalise(text))
+
+
+def test_places_in_a_long_run_of_chinese_are_single_characters(encoder: Encoder) -> None:
+    text = "\u4f60\u597d\uff0c\u6211\u60f3\u9884\u8ba2\u660e\u5929\u665a\u4e0a\u7684\u4f4d\u5b50\u3002" * 8
+    assert len(text) > 90
+    assert {len(word) for word in words(encoder, text)} == {1}
+
+
+def test_what_cannot_be_told_in_a_long_run_is_told_in_the_rest_of_it(encoder: Encoder) -> None:
+    text = '{"first_name":"Joe",' + '"note":"some",' * 10 + '"team":"b.o.m.b"}'
+    found = words(encoder, text)
+    assert "Joe" in found
+    assert max(map(len, found)) <= 90
+
+
+def test_ids_are_those_that_labels_are_told_by(encoder: Encoder) -> None:
+    text = "Book a tabel for 4 at Café Zürich \U0001f600 on Friday, 7:30pm — thanks!"
+    assert list(read(text, encoder.words).ids) == encoder.tokenize(normalise(text))
+
+
+def test_a_text_of_several_pieces_keeps_its_places(encoder: Encoder) -> None:
+    text = "some words, " * 900 + "the end"
+    found = read(text, encoder.words)
+    assert text[slice(*found.places[-1])] == "end"
+    assert len(found.places) == 900 * 3 + 2
+
+
+@settings(max_examples=30)
+@given(st.text(max_size=60))
+def test_places_are_in_order_and_within_the_text(encoder: Encoder, text: str) -> None:
+    found = read(text, encoder.words)
+    assert len(found.firsts) == len(found.places)
+    assert list(found.firsts) == sorted(set(found.firsts))
+    assert all(0 <= start <= end <= len(text) for start, end in found.places)
+    starts = [start for start, _ in found.places]
+    assert starts == sorted(starts)
+
+
+@pytest.fixture
+def marking(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
+    """A tagger that takes every word for a value: what it has read is found."""
+    made = make_model("slots", other="else", slots={"person": {"means": "a name"}})
+    begins = np.zeros(count(1), np.float32)
+    begins[1] = 50
+    weights = np.zeros((count(1), encoder.dimensions), np.float32)
+    model = replace(made, tagger=Tagger(slots=("person",), weights=weights, bias=begins))
+    return Runtime([encoder], {"details": from_model(model)})
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Hello.",
+        "Hello." + " " * 3_100,
+        "Hello." + "\n" * 9_000,
+        ("| x" + " " * 300 + "|\n") * 10,
+        " ".join("this agreement is made between the parties named below and comes into force") * 3,
+    ],
+)
+def test_all_that_counts_as_read_was_searched(marking: Runtime, before: str) -> None:
+    text = f"{before} Signed: John Smith"
+    (verdict,) = marking.classify([Reading(classifier="details", texts=(text,), every_slot=True)])
+    assert verdict.windows_unread == 0
+    last = verdict.slots[-1]
+    assert (last.raw, last.end) == ("Smith", len(text))
+
+
+def test_past_the_deadline_what_is_not_at_hand_is_broken(marking: Runtime) -> None:
+    late = Reading(classifier="details", texts=("never read before", "nor this"))
+    (verdict,) = marking.classify([late], deadline=time.monotonic())
+    assert (verdict.abstention, verdict.reason) == (Abstention.BROKEN, "deadline")
