@@ -202,9 +202,9 @@ def _with_year(today: date, month: int, day: int, year: str | None) -> date:
     # the 29th of February may be years away
     for ahead in range(9):
         if day <= monthrange(today.year + ahead, month)[1] or (month, day) != (2, 29):
-            found = date(today.year + ahead, month, day)
-            if found >= today:
-                return found
+            candidate = date(today.year + ahead, month, day)
+            if candidate >= today:
+                return candidate
     raise ValueError(day)
 
 

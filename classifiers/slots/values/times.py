@@ -77,21 +77,21 @@ def _dated(words: str, today: date, hours: str | None, day_first: bool | None) -
     split = words.split()
     for cut in range(1, len(split)):
         left, right = " ".join(split[:cut]).strip(","), " ".join(split[cut:])
-        for day, at in ((left, right), (right, left)):
+        for day, clock_words in ((left, right), (right, left)):
             when = None if day.startswith("from ") else dates.read(day, today, day_first=day_first)
-            clock = _clock_of_day(day, at, hours) if when and "/" not in when else None
+            clock = _clock_of_day(day, clock_words, hours) if when and "/" not in when else None
             if clock is not None:
                 return f"{when}T{clock:%H:%M}"
     return None
 
 
-def _clock_of_day(day: str, at: str, hours: str | None) -> time | None:
-    """The time `at` of a day, whose words may tell the part of the day; None of one in the night before or after."""
+def _clock_of_day(day: str, clock_words: str, hours: str | None) -> time | None:
+    """A time of a day whose words may tell the part of the day; None in the night before or after it."""
     part = _PART_BEHIND.search(day)
     at_night = day == "tonight" or (part is not None and not part["part"])
     half = "at night" if at_night else f"in the {part['part']}" if part else None
-    clock = _clock(at, hours, half)
-    if clock is None or "midnight" in at or ((at_night or "night" in at) and clock < _LATE):
+    clock = _clock(clock_words, hours, half)
+    if clock is None or "midnight" in clock_words or ((at_night or "night" in clock_words) and clock < _LATE):
         return None
     return clock
 
