@@ -1,17 +1,9 @@
-"""Held-out scores → probabilities that can be believed, and the thresholds that meet a goal. Pure.
+"""Held-out scores → calibrated probabilities, and the thresholds that meet a goal. Pure.
 
-Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks", with Platt's smoothed targets. Where several
-labels may hold: `platt`.
-
-Single-label scores → probabilities by one scale and an offset for each class: bias-corrected temperature scaling
-(Alexandari, Kundaje, Shrikumar 2020). Pure.
-
-A class that the head names too readily is a little too sure at every height. Where only the surest answers are given,
-under a contract or a strict goal, that is where the errors are.
-
-Where several labels may hold: each label's scores → a probability that can be believed. Pure.
-
-Platt 1999, "Probabilistic Outputs for Support Vector Machines", with its smoothed targets.
+Single-label: temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks") with Platt's smoothed
+targets, and an offset for each class (bias-corrected, Alexandari, Kundaje, Shrikumar 2020): a class that the head names
+too readily is too sure where it matters, among the surest answers. Multi-label: Platt 1999, "Probabilistic Outputs for
+Support Vector Machines", for each label.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,18 +17,17 @@ from classifiers.runtime.heads import any_logit, lost_chances, pooled, probabili
 from classifiers.training.fit.linear import Ints
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
-"""How much nearest sentences may count, of which the one that makes held-out text likeliest is taken."""
+"""Shares of nearest sentences to try; the one that makes held-out text likeliest is taken."""
 
 FINE_GRAINED, FINE_GRAINED_SHARE, FINE_GRAINED_SHARPNESS = 20, 0.5, 30.0
-"""From so many labels on, nearest sentences count at least so much: each label then is several narrow things, and
-text by others than the writer profits, which held-out text by the same writer cannot show
-(docs/design/001-heads-and-thresholds.md)."""
+"""From so many labels on, nearest sentences count at least this much. Such labels are narrow, and text by other writers
+gains, which held-out text by the same writer cannot show (docs/design/001-heads-and-thresholds.md)."""
 
 FEW_ROWS_SHARE, FEW_ROWS_SHARPNESS = 0.5, 20.0
-"""Where there is too little held-out text to choose by."""
+"""Used where there is too little held-out text to choose by."""
 
 DEFAULT_ERROR = 0.05
-"""Of what is answered that may be wrong, where the policy states no goal."""
+"""The share of answers that may be wrong where the policy states no goal."""
 
 _FEW_ROWS_A_CLASS = 4
 _LOWEST_ACT, _HIGHEST_ACT = 0.25, 0.8
@@ -48,10 +39,10 @@ _LEAST_LIKELY = 0.5
 def temperature(logits: Floats, truth: Ints) -> float:
     """The scale at which softmax(scale * logits) makes the `smoothed` truth likeliest. logits: (n, classes); truth:
     (n,)."""
-    told = (smoothed(logits, truth) * logits).sum(axis=1)
+    expected = (smoothed(logits, truth) * logits).sum(axis=1)
 
     def surprise(scale: float) -> float:
-        return float((_log_sum(logits * np.float32(scale)) - scale * told).mean())
+        return float((_log_sum(logits * np.float32(scale)) - scale * expected).mean())
 
     scales = np.exp(np.linspace(np.log(0.02), np.log(20), 61))
     losses = [surprise(scale) for scale in scales]
@@ -62,8 +53,9 @@ def temperature(logits: Floats, truth: Ints) -> float:
 
 
 def smoothed(logits: Floats, truth: Ints) -> NDArray[np.float64]:
-    """(n, classes): each row's truth as Platt smooths it, (n + 1) / (n + 2), and the rest for its likeliest rival. A
-    handful of rows that are all right is no proof that none will be wrong, which is what an endless scale would say.
+    """(n, classes): each row's truth by Platt's smoothing, (n + 1) / (n + 2), and the rest for its likeliest rival.
+
+    Without it, a handful of rows that are all right would give an endless scale.
 
     logits: (n, classes); truth: (n,).
     """
@@ -77,12 +69,12 @@ def smoothed(logits: Floats, truth: Ints) -> NDArray[np.float64]:
 
 
 def loss(logits: Floats, truth: Ints) -> float:
-    """How unlikely single-label scores make the truth, at their best temperature."""
+    """The log loss of single-label scores at their best temperature."""
     return _loss(logits, truth, temperature(logits, truth))
 
 
 def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tuple[float, float]:
-    """(sharpness, share) of the nearest sentences' votes by which held-out text is likeliest."""
+    """(sharpness, share) of the nearest sentences' votes that makes held-out text likeliest."""
     fine = logits.shape[1] >= FINE_GRAINED
     if len(truth) < _FEW_ROWS_A_CLASS * logits.shape[1]:
         return FEW_ROWS_SHARPNESS, FEW_ROWS_SHARE
@@ -100,7 +92,7 @@ def nearest_share(logits: Floats, votes: dict[float, Floats], truth: Ints) -> tu
 
 
 def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: float) -> Reach | None:
-    """The lowest threshold at which at most `max_error` of what is answered is wrong, or None if there is none."""
+    """The lowest threshold at which at most `max_error` of the answers are wrong; None if there is none."""
     reached = [point for point in risk_coverage(confidences, correct) if point.error <= max_error + ROUNDING]
     return max(reached, key=lambda point: point.answered, default=None)
 
@@ -108,18 +100,21 @@ def act_for_error(confidences: Floats, correct: NDArray[np.bool_], max_error: fl
 def nearest_reach(
     confidences: Floats, correct: NDArray[np.bool_], counted: NDArray[np.bool_], least: int
 ) -> Reach | None:
-    """The point of least error among those that answer `least` of the counted rows, or as many as any does; of equal
-    ones the one that answers most. confidences, correct, counted: (n,)."""
+    """The point of least error among those that answer `least` of the counted rows, or as many as possible.
+
+    Of equal points the one that answers most. confidences, correct, counted: (n,)."""
     points = risk_coverage(confidences, correct)
     sure = np.sort(confidences[counted])
-    told = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
-    enough = [point for point, count in zip(points, told, strict=True) if count >= min(least, len(sure))]
+    answered = [len(sure) - int(np.searchsorted(sure, np.float32(point.act))) for point in points]
+    enough = [point for point, count in zip(points, answered, strict=True) if count >= min(least, len(sure))]
     return min(enough, key=lambda point: (point.error, -point.answered), default=None)
 
 
 def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
-    """Where the policy states no goal: at most one answer in twenty wrong, neither timid nor reckless. The second comes
-    first: what is certain to 0.8 is answered even where more than that is wrong, since nobody asked for the aim."""
+    """The threshold where the policy states no goal: at most one answer in twenty wrong, but between 0.25 and 0.8.
+
+    Texts certain to 0.8 are answered even where more answers are wrong, since nobody asked for the aim.
+    """
     reach = act_for_error(confidences, correct, DEFAULT_ERROR)
     wanted = reach.act if reach else _HIGHEST_ACT
     return float(np.clip(wanted, _LOWEST_ACT, _HIGHEST_ACT))
@@ -128,9 +123,9 @@ def default_act(confidences: Floats, correct: NDArray[np.bool_]) -> float:
 def topic_threshold(
     probabilities: Floats, *, holds: NDArray[np.bool_], max_error: float | None, most_doubt: float
 ) -> Threshold:
-    """act: so that at most `max_error` of the texts that reach it are not the label's, `NEVER`'s where there is no such
-    threshold, or where there is no such goal of best F1 (Yang 2001); unsure: so that as few of the label's texts stay
-    below it, unless more than `most_doubt` of other text would be in doubt.
+    """A topic's thresholds. act: at most `max_error` of the texts above it are wrong (`NEVER`'s if impossible); without
+    a goal, best F1 (Yang 2001). unsure: as few of the label's texts are below it, unless more than `most_doubt` of
+    other text would be in doubt.
     """
     if max_error is None:
         max_error = DEFAULT_ERROR
@@ -145,7 +140,7 @@ def topic_threshold(
 
 
 def _best_f1(probabilities: Floats, holds: NDArray[np.bool_]) -> float:
-    """Halfway between the two probabilities where naming the label from there on has the best F1."""
+    """The threshold of best F1, halfway to the next lower probability."""
     if not holds.any():
         return 1.0
     order = np.argsort(-probabilities, kind="stable")
@@ -191,11 +186,13 @@ def safety_threshold(
 
 
 def usual(largest: Floats, truth: Ints, counted: NDArray[np.bool_]) -> Usual | None:
-    """Where the largest logits of the policy's own text lie. Each label counts equally, so that a thousand rows of one
-    that are all alike do not make the few of another unusual; nor does the level lie above the middle of any label's
-    rows. A row or two show no middle: such a label's rows count as one each of the largest label do, so that a slip
-    among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,), the ones to judge
-    by; None where they are too few to tell."""
+    """The usual largest logits of the policy's own text; None where there are too few rows.
+
+    Each label counts equally, so that a thousand alike rows of one do not make the few of another unusual, and the
+    level is at most the median of any label. Rows of labels with only one or two count like single rows of the largest label,
+    so that an error among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,)
+    which rows to judge by.
+    """
     if counted.sum() < _LEAST_USUAL_ROWS:
         return None
     shown, sizes = np.bincount(truth) >= _LEAST_OF_A_LABEL, np.bincount(truth[counted])
@@ -225,13 +222,14 @@ def _log_sum(scaled: Floats) -> Floats:
 
 
 _SPREAD = 0.5
-"""Of offsets, as a standard deviation, before any row is seen: a class of few rows keeps an offset near 0."""
+"""The prior standard deviation of offsets: a class of few rows keeps an offset near 0."""
 _FOLDS = 5
 
 
 def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
-    """The calibration that makes the truth likeliest, offsets held near 0 by their prior. A class without any row has
-    none, and is not told from the others: that nobody gave rows of it does not make it rare.
+    """The calibration that makes the truth likeliest, with offsets held near 0 by a prior.
+
+    A class without rows gets no offset: missing rows do not make it rare.
 
     scores: (n, classes), held out; truth: (n,); scale: to begin with, the best one without offsets.
     """
@@ -254,25 +252,27 @@ def fit_offsets(scores: Floats, truth: Ints, scale: float) -> Calibration:
     from scipy.optimize import minimize
 
     start = np.concatenate([[np.log(scale)], np.zeros(classes)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     offset = np.zeros(scores.shape[1], np.float32)
-    offset[shown] = found[1:]
-    return Calibration(scale=np.exp(found[:1]).astype(np.float32), offset=offset)
+    offset[shown] = best[1:]
+    return Calibration(scale=np.exp(best[:1]).astype(np.float32), offset=offset)
 
 
 def unseen(scores: Floats, truth: Ints, used: NDArray[np.bool_], scale: float, seed: int) -> Floats:
-    """(n, classes) probabilities of held-out rows by calibrations that were fitted without them, so that thresholds and
-    reports are not flattered by what calibrates. used: (n,) the rows that calibrate."""
-    found = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
+    """(n, classes) probabilities of held-out rows, each by a calibration fitted without it.
+
+    So thresholds and reports are not flattered. used: (n,) the rows that calibrate.
+    """
+    fitted = probabilities(fit_offsets(scores[used], truth[used], scale), scores, multi_label=False)
     part = np.random.default_rng(seed).permutation(len(scores)) % _FOLDS
     for fold in range(_FOLDS):
         others, own = used & (part != fold), used & (part == fold)
-        found[own] = probabilities(fit_offsets(scores[others], truth[others], scale), scores[own], multi_label=False)
-    return found
+        fitted[own] = probabilities(fit_offsets(scores[others], truth[others], scale), scores[own], multi_label=False)
+    return fitted
 
 
 EARLIER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""How much a small stage may count beside a large one."""
+"""Shares of a small stage to try in the average with a large one."""
 
 CHANCES, _CHANCES_GIVE = 0.7, 0.2
 """How much of log n the log-odds of each of a text's n windows lose where held-out text tells little, and how far that
@@ -282,7 +282,7 @@ all (Bonferroni). docs/design/001-heads-and-thresholds.md."""
 _CHANCES_TRIED = tuple(percent / 100 for percent in range(0, 101, 5))
 
 _LEAST_SCALE = 1e-3
-"""A label's probability never falls while its score rises."""
+"""The least scale, so that a label's probability never falls while its score rises."""
 
 
 def fit_platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = None) -> tuple[float, float]:
@@ -307,7 +307,7 @@ def fit_platt(logits: Floats, holds: NDArray[np.bool_], fewer: Floats | None = N
     scale, offset = solution.tolist()
     if scale > _LEAST_SCALE:
         return scale, offset
-    # scores that tell nothing, or the contrary: all that is left is how often the label holds
+    # useless scores leave only how often the label holds
     often, offset = float(target.mean()), 0.0
     for _ in range(50):
         guess = 1 / (1 + np.exp(-np.clip(_LEAST_SCALE * rows[:, 0] + offset - less, -40, 40)))
@@ -339,7 +339,7 @@ def any_of(
 
 
 def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
-    """How much of log n the log-odds of a text of n windows lose, so that long text is judged as surely as short.
+    """How much of log n the log-odds of a text of n windows lose, so that long and short text are judged alike.
 
     logits: (n,) the highest that any window has, of any label holding; held: (n,) whether any does; among: (n,) windows
     of each text.
@@ -350,15 +350,15 @@ def chances_of(logits: Floats, held: NDArray[np.bool_], among: NDArray[np.intp])
     def surprise(chances: float) -> float:
         fewer = lost_chances(chances, among)
         scale, offset = fit_platt(logits, held, fewer)
-        told = np.logaddexp(0, np.where(held, -1, 1) * (scale * logits.astype(np.float64) + offset - fewer)).sum()
-        return float(told) + ((chances - CHANCES) / _CHANCES_GIVE) ** 2 / 2
+        loss = np.logaddexp(0, np.where(held, -1, 1) * (scale * logits.astype(np.float64) + offset - fewer)).sum()
+        return float(loss) + ((chances - CHANCES) / _CHANCES_GIVE) ** 2 / 2
 
     return min(_CHANCES_TRIED, key=surprise)
 
 
 def platt_loss(logits: Floats, holds: NDArray[np.bool_], among: NDArray[np.intp]) -> float:
-    """How unlikely scores make the truth, each label calibrated for itself; the mean over labels. logits, holds:
-    (n, labels); among: (n,) windows of each text."""
+    """The log loss with each label calibrated by itself, averaged over labels. logits, holds: (n, labels); among: (n,)
+    windows of each text."""
     losses, fewer = [], lost_chances(CHANCES, among)
     for scores, held in zip(logits.T, holds.T, strict=True):
         scale, offset = fit_platt(scores, held, fewer)
@@ -368,7 +368,7 @@ def platt_loss(logits: Floats, holds: NDArray[np.bool_], among: NDArray[np.intp]
 
 
 def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> float:
-    """How much a small stage counts beside a large one: what makes it likeliest whether any label holds.
+    """The share of a small stage, averaged with a large one, that best predicts whether any label holds.
 
     small, large: (n, labels) probabilities of held-out text by either; holds: (n, labels).
     """
@@ -378,11 +378,11 @@ def earlier_share(small: Floats, large: Floats, holds: NDArray[np.bool_]) -> flo
 
 
 def _tells(holds: NDArray[np.bool_]) -> bool:
-    """Whether there is enough of either sort to calibrate by. holds: (n,)."""
+    """Whether there are enough rows of either sort to calibrate by. holds: (n,)."""
     return bool(2 <= holds.sum() <= len(holds) - 2)
 
 
 def _surprise(probabilities: Floats, held: NDArray[np.bool_]) -> float:
     """Mean negative log-likelihood. probabilities, held: (n,)."""
-    told = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
-    return float(-np.log(told).mean()) if len(told) else 0.0
+    likely = np.clip(np.where(held, probabilities, 1 - probabilities), np.finfo(np.float32).tiny, 1)
+    return float(-np.log(likely).mean()) if len(likely) else 0.0

@@ -1,16 +1,8 @@
-"""Labelled rows from the user's own files (JSONL, CSV). Files are read, never written.
+"""Labelled rows from the user's JSONL and CSV files; and the archive of the rows that a version was trained on.
 
-What is wrong with files of rows, in lines for people: a name that is no label of the policy's once, however many
-rows have it.
-
-Rows of a CSV or TSV, however a spreadsheet has saved it: parted by commas, semicolons or tabs, its columns' names in
-any case.
-
-The rows that a version was trained on, kept beside it: `<models>/<name>/training/<version>.jsonl`, and those whose
-label was in doubt: `<version>.doubts.jsonl`. Of a call's text there is the digest alone.
-
-They are for evaluations on this machine: to find what a test shares with training, and what an error is near to. They
-are no part of the artifact, so that one can be handed on without them; a classifier serves without them as well.
+The archive is `<models>/<name>/training/<version>.jsonl`, with doubtful rows in `<version>.doubts.jsonl`; of a call's
+text it keeps only the digest. It serves evaluations on this machine, which find shared rows and neighbours of errors.
+It is no part of the artifact: a classifier can be handed on and served without it.
 """
 
 import csv
@@ -40,20 +32,20 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A name in a label's place that is no label of the policy's."""
+    """A name in place of a label that is no label of the policy."""
 
     name: str
 
 
 @dataclass(slots=True)
 class Faults:
-    """Those of some files, in order, each with its place."""
+    """What is wrong with rows of files, in order, each with its place. An unknown name is listed once."""
 
-    found: list[tuple[str, str | Unknown]] = field(default_factory=list)
+    listed: list[tuple[str, str | Unknown]] = field(default_factory=list)
     rows: Counter[Unknown] = field(default_factory=Counter)
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self.listed)
 
     def add(self, place: str, fault: str | Unknown) -> None:
         """place: `file:line`, or the file."""
@@ -61,19 +53,19 @@ class Faults:
             self.rows[fault] += 1
             if self.rows[fault] > 1:
                 return
-        self.found.append((place, fault))
+        self.listed.append((place, fault))
 
-    def told(self, policy: Policy) -> str:
-        """The first of them, a line each, and how many more there are."""
-        lines = [f"{place}: {self._line(policy, fault)}" for place, fault in self.found[:_SHOWN]]
-        more = len(self.found) - _SHOWN
+    def describe(self, policy: Policy) -> str:
+        """The first twenty, a line each, and how many more there are."""
+        lines = [f"{place}: {self._line(policy, fault)}" for place, fault in self.listed[:_SHOWN]]
+        more = len(self.listed) - _SHOWN
         return "\n".join([*lines, *([f"… and {more} more"] if more > 0 else [])])
 
     def _line(self, policy: Policy, fault: str | Unknown) -> str:
         if isinstance(fault, str):
             return fault
         near = get_close_matches(fault.name, list(policy.labels), n=1)
-        # both, for `harmless` is near to `harmful`
+        # both hints, since `harmless` is near to `harmful`
         meant = [*(f"did you mean {name!r}?" for name in near), f"where no label holds, write {nothing(policy)}"]
         more = self.rows[fault] - 1
         others = f" ({more:,} more {'row has' if more == 1 else 'rows have'} it)" if more else ""
@@ -81,7 +73,7 @@ class Faults:
 
 
 def nothing(policy: Policy) -> str:
-    """What stands in a label's place where none of the policy's holds."""
+    """What a row gives in place of a label where none of the policy's holds."""
     return NONE if policy.multi_label else OTHER
 
 
@@ -89,19 +81,21 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _PARTS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SHOWN_HEADER_CHARS = 200
 _MOST_FIELD_CHARS = 10_000_000
-"""Of a field. Beyond it a quote was left open; csv's own limit of 131,072 is less than a text may be long."""
+"""The longest field; a longer one means an open quote. csv's own limit of 131,072 is shorter than some texts."""
 
 
 def records(
     path: Path, text: str, faults: Faults, *, label_keys: Sequence[str], labelled: bool
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, fields by column) of each row of a file. text: what it holds; label_keys: names of the label's column;
-    labelled: whether it needs one, besides `text`."""
-    # of the whole process, for csv has it no other way; it is the same for every file
+    """(line, fields by column) of each row of a CSV or TSV file, as a spreadsheet may have saved it.
+
+    text: the file's content; label_keys: names of the label's column; labelled: whether that column is needed.
+    """
+    # csv has this limit only for the whole process
     csv.field_size_limit(_MOST_FIELD_CHARS)
     needed = [("text",), *([tuple(label_keys)] if labelled else [])]
     delimiter = _delimiter(path, text, needed)
-    # lenient, it would read all that follows an open quote as one field
+    # without strict, everything after an open quote is read as one field
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begins = 1
     try:
@@ -114,10 +108,10 @@ def records(
         for record in reader:
             begins = reader.line_num + 1
             if any(record.get(None, ())):
-                held = _PARTS[delimiter]
-                faults.add(f"{path}:{reader.line_num}", f"more fields than the header; quote text that holds {held}")
+                signs = _PARTS[delimiter]
+                faults.add(f"{path}:{reader.line_num}", f"more fields than the header; quote text that holds {signs}")
             elif any((record[name] or "").strip() for name in columns):
-                # a row of blanks is how a spreadsheet saves one that was emptied
+                # spreadsheets save an emptied row as blanks
                 yield reader.line_num, record
     except csv.Error as error:
         following = _LINE_END.split(text)[begins - 1 :]
@@ -126,7 +120,7 @@ def records(
 
 
 def _delimiter(path: Path, text: str, needed: Sequence[Sequence[str]]) -> str:
-    """What parts the columns: what the file's name says, unless the header has what it needs by another sign alone."""
+    """The delimiter by the file's name, unless the header has the needed columns only with another one."""
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     for delimiter in (usual, *(sign for sign in _PARTS if sign != usual)):
         try:
@@ -144,7 +138,7 @@ def _names_all(header: Sequence[str], needed: Sequence[Sequence[str]]) -> bool:
 
 
 def _columns(header: Sequence[str]) -> list[str]:
-    """Names as they are looked up; one that is written so already comes before one that only reads alike."""
+    """Column names in lower case; an exact name comes before one that differs in case."""
     folded = [name.strip().casefold() for name in header]
     return [raw if name in header else name for raw, name in zip(header, folded, strict=True)]
 
@@ -152,13 +146,13 @@ def _columns(header: Sequence[str]) -> list[str]:
 def _no_header(header: Sequence[str], label_keys: Sequence[str], *, labelled: bool) -> str:
     first, *others = label_keys
     label = f" and {first} (or {', '.join(others)})" if labelled else ""
-    found = ", ".join(header)[:_SHOWN_HEADER_CHARS] or "nothing"
+    given = ", ".join(header)[:_SHOWN_HEADER_CHARS] or "nothing"
     signs = f"parted by {' or '.join(', '.join(_PARTS.values()).rsplit(', ', 1))}"
-    return f"the first line must name the columns text{label}, {signs}; found {found}"
+    return f"the first line must name the columns text{label}, {signs}; found {given}"
 
 
 def _problem(error: str) -> str:
-    """What csv says of a record that it cannot read, in other words."""
+    """An error of csv in plain words."""
     if "field limit" in error:
         return f"a field of more than {_MOST_FIELD_CHARS:,} characters; is a quote left open?"
     if "unexpected end" in error:
@@ -185,7 +179,7 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
     rows: list[Row] = []
     faults = Faults()
     for path in paths:
-        before, told, empty = len(rows), len(faults.found), True
+        before, faults_before, empty = len(rows), len(faults.listed), True
         for line, record in _records(policy, path, faults):
             empty = False
             row = _row(policy, record, f"{path.name}:{line}", source, unread=unread)
@@ -193,19 +187,21 @@ def read_rows(policy: Policy, paths: Sequence[Path], source: Origin = "data", *,
                 rows.append(row)
             else:
                 faults.add(f"{path}:{line}", row)
-        if empty and len(faults.found) == told:
+        if empty and len(faults.listed) == faults_before:
             faults.add(str(path), "holds no row")
         if not any(row.marks for row in rows[before:]):
-            # a file that marks nothing says nothing of slots
+            # a file without any mark says nothing about slots
             rows[before:] = [replace(row, marks=None) for row in rows[before:]]
     if faults:
-        raise TrainingError(faults.told(policy))
+        raise TrainingError(faults.describe(policy))
     return rows
 
 
 def read_calls(policy: Policy, calls: Iterable[tuple[str, str]]) -> list[Row]:
-    """Rows of calls as a gateway kept them, (text, label): a text is read as it came, so nothing is known of slots, and
-    stands in no report. What is empty, or whose label is not the policy's, is left out."""
+    """Rows of a gateway's calls, (text, label). Their texts have no marks and appear in no report.
+
+    Calls with an empty text, or a label that the policy does not have, are left out.
+    """
     rows = []
     for number, (text, label) in enumerate(calls, 1):
         labels = _labels(policy, {"label": label})
@@ -226,7 +222,7 @@ def _records(policy: Policy, path: Path, faults: Faults) -> Iterator[tuple[int, 
         faults.add(str(path), f"cannot be read ({error.strerror})")
         return
     except UnicodeDecodeError as error:
-        # of what was read: a pipe is empty by now
+        # from the bytes in the error: a pipe cannot be read again
         line = error.object[: error.start].count(b"\n") + 1
         faults.add(f"{path}:{line}", "not UTF-8; save the file as UTF-8")
         return
@@ -247,7 +243,7 @@ def _json_records(path: Path, text: str, faults: Faults) -> Iterator[tuple[int, 
 
 
 def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: bool) -> Row | str | Unknown:
-    """The row, or what is wrong with it."""
+    """A row, or what is wrong with it."""
     if not isinstance(record, dict):
         return "a row must be an object with text and label"
     text = record.get("text")
@@ -268,7 +264,7 @@ def _row(policy: Policy, record: Any, place: str, source: Origin, *, unread: boo
 
 
 def _group(record: dict[str, Any], place: str, system: str) -> str:
-    """Rows of one system prompt belong together: measured on some, what was learned of the others would flatter."""
+    """The group of a row; rows of one system prompt are one group, so that they are never both learned and measured."""
     if record.get("group") not in (None, ""):
         return encodable(f"{place.rpartition(':')[0]}/{record['group']}")
     return group_of(system) if system else encodable(place)
@@ -293,16 +289,16 @@ def _labels(policy: Policy, record: dict[str, Any]) -> tuple[str, ...] | str | U
     unknown = [name for name in labels if name not in policy.labels and name not in {OTHER, NONE}]
     if unknown:
         return Unknown(unknown[0])
-    held = tuple(name for name in policy.labels if name in labels)
-    if policy.multi_label and held and len(held) < len(labels):
-        return f"{next(name for name in labels if name not in held)} stands beside a label; write one or the other"
+    known = tuple(name for name in policy.labels if name in labels)
+    if policy.multi_label and known and len(known) < len(labels):
+        return f"{next(name for name in labels if name not in known)} stands beside a label; write one or the other"
     if not policy.multi_label and len(labels) != 1:
         return f"a policy of kind {policy.kind} takes one label a row, here are {len(labels)}"
-    return held if held or policy.multi_label else (OTHER,)
+    return known if known or policy.multi_label else (OTHER,)
 
 
 def _spelt(policy: Policy, name: str) -> str:
-    """A label as the policy spells it: an accent may be part of its letter or follow it, and looks the same."""
+    """A label as the policy spells it; an accent may be part of its letter or a character of its own."""
     if name.isascii() or name in policy.labels:
         return name
     forms = unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)
@@ -326,43 +322,43 @@ _FIELDS = ("text", "labels", "group", "source", "writer", "system", "digest")
 
 
 def keep(models_dir: Path, name: str, version: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()) -> Path:
-    """Write the files, each whole or not at all; that of doubts only where there are any. Raises OSError where they
-    cannot be written."""
-    with archived_rows(models_dir, name, rows, doubts) as put_beside:
-        return put_beside(version)
+    """Archive the rows of a version, and the doubtful ones if any. Raises OSError where they cannot be written."""
+    with archived_rows(models_dir, name, rows, doubts) as publish:
+        return publish(version)
 
 
 @contextmanager
 def archived_rows(
     models_dir: Path, name: str, rows: Iterable[Row], doubts: Sequence[Doubt] = ()
 ) -> Iterator[Callable[[str], Path]]:
-    """The files before there is a version, so that a full disk publishes none of which the rows are not kept. What it
-    gives puts them beside a version; what is not put is gone afterwards. Raises OSError where they cannot be written.
+    """Write the archive before its version exists, so that a full disk publishes no version without one.
+
+    Gives a function that moves the files to a version; otherwise they are removed. Raises OSError.
     """
     home = models_dir / name / FOLDER
     home.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".kept-", dir=home) as scratch:
-        found = _write(Path(scratch) / "rows", (_told(row) for row in rows))
-        doubted = _write(Path(scratch) / "doubts", (asdict(one) for one in doubts)) if doubts else None
+        written = _write(Path(scratch) / "rows", map(_record, rows))
+        doubted = _write(Path(scratch) / "doubts", map(asdict, doubts)) if doubts else None
 
-        def put_beside(version: str) -> Path:
+        def publish(version: str) -> Path:
             path = file_of(models_dir, name, version)
             if doubted:
                 doubted.replace(path.with_suffix(DOUBTS))
-            return found.replace(path)
+            return written.replace(path)
 
-        yield put_beside
+        yield publish
 
 
-def _told(row: Row) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
+def _record(row: Row) -> dict[str, Any]:
+    record = {key: value for key, value in asdict(row).items() if key in _FIELDS and value}
     if row.digest:
-        del told["text"]
-    return {**told, "labels": row.labels}
+        del record["text"]
+    return {**record, "labels": row.labels}
 
 
 def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
-    # users' texts are for whoever trained
+    # readable only by whoever trained, since it holds users' texts
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8") as file:
         for record in records:
@@ -371,8 +367,8 @@ def _write(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
-    """The rows, of calls without their text, or None where they were not kept here. Raises ArtifactError where the file
-    is not what it should be."""
+    """The archived rows, those of calls without text; None where there is no archive. Raises ArtifactError where the
+    file is damaged."""
     path = file_of(models_dir, name, version)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -383,14 +379,14 @@ def load(models_dir: Path, name: str, version: str) -> tuple[Row, ...] | None:
         raise ArtifactError(f"{path} does not hold training rows ({error}); delete it") from error
 
 
-def _kept_row(told: Mapping[str, Any]) -> Row:
-    texts = {"text": ""} if "digest" in told else {}
-    row = Row(**{**texts, **told, "labels": tuple(told["labels"])})
+def _kept_row(record: Mapping[str, Any]) -> Row:
+    texts = {"text": ""} if "digest" in record else {}
+    row = Row(**{**texts, **record, "labels": tuple(record["labels"])})
     if not all(isinstance(text, str) for text in (row.text, row.system, row.digest, *row.labels)):
         raise TypeError("a text is none")
     return row
 
 
 def file_of(models_dir: Path, name: str, version: str) -> Path:
-    """Where the rows lie, if they were kept here."""
+    """The path of a version's archive, which may not exist."""
     return models_dir / name / FOLDER / f"{version}.jsonl"

@@ -1,7 +1,7 @@
-"""A teacher's answer → labelled texts, parsed with distrust: models talk around what they were asked for. Pure.
+"""A teacher's answer → labelled texts. Pure.
 
-JSON that models write, and what can be saved of it: a comma too many, a quotation mark that is not escaped, an end
-that is missing. Pure.
+Models add words around the requested JSON and break it: with extra commas, unescaped quotes, a missing end. The reader
+salvages whole strings, lists and objects.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any, Final
 from classifiers.training.rows import encodable
 
 _MOST_STARTS: Final = 200
-"""Brackets that are looked at."""
+"""The most opening brackets that are tried."""
 _DEEPEST_JSON: Final = 8
 _STRICTLY: Final = json.JSONDecoder(strict=False)
-"""But for line ends and tabs, which may stand within its strings."""
+"""JSON, except that strings may contain line ends and tabs."""
 _START: Final = re.compile(r"[\[{]")
 _SPACE: Final = re.compile(r"\s*")
 _BETWEEN: Final = re.compile(r"[\s,]*")
@@ -25,30 +25,30 @@ _WORD: Final = re.compile(r"(?:-?\d[\d.eE+-]*|true|false|null|None)(?=\s*[,\]}])
 _QUOTES: Final = {'"': '"', "'": "'", "“": "”"}
 _ESCAPE: Final = re.compile(r'\\["\\/bfnrtu]|\\|"')
 _ENDS_ITEM: Final = re.compile(r"""\s*(?:[\]}]|\Z|,\s*(?:["'“\[{\]}]|-?\d|true|false|null|\Z))|\s*\n\s*["“\[{]""")
-"""What follows the quotation mark that ends a string, and none within."""
+"""What follows the quotation mark that ends a string, and no quotation mark within."""
 _ENDS_KEY: Final = re.compile(r"\s*:")
 
 
 _Barren = dict[tuple[str, re.Pattern[str]], int]
-"""From where on no string ends, by its quotation mark and what must follow that."""
+"""The place from which no string ends, by its quotation mark and what must follow it."""
 
 
 class _Broken(Exception):
-    """It ends here, whether or not it should."""
+    """Nothing more can be read here."""
 
 
 def values(text: str) -> Iterator[tuple[Any, int, int]]:
-    """(value, begin, end) of each list or object that stands in a text and in no other one, from its first on.
+    """(value, begin, end) of each outermost list or object in a text, in order.
 
-    What is no JSON is read as far as it goes, without a string that is cut off: its whole strings, lists and objects.
+    Broken JSON is read as far as possible: its whole strings, lists and objects, without strings that are cut off.
     """
     place = 0
     barren: _Barren = {}
     for _ in range(_MOST_STARTS):
-        found = _START.search(text, place)
-        if found is None:
+        bracket = _START.search(text, place)
+        if bracket is None:
             return
-        start = found.start()
+        start = bracket.start()
         try:
             value, place = _STRICTLY.raw_decode(text, start)
         except (ValueError, RecursionError):
@@ -67,8 +67,10 @@ def _nearly(text: str, start: int, barren: _Barren) -> tuple[Any, int]:
 
 
 class _Reader:
-    """Reads on from a place. Where something is broken, all that it is within ends with what there is. barren: what is
-    known to end nowhere, to be added to."""
+    """Reads a value from a place. Where something is broken, all enclosing values end with what was read.
+
+    barren: known places from which strings end nowhere; the reader adds to it.
+    """
 
     def __init__(self, text: str, place: int, barren: _Barren) -> None:
         self.place = place
@@ -77,7 +79,7 @@ class _Reader:
         self._broken = False
 
     def value(self, depth: int) -> Any:
-        """Raises _Broken where nothing of one can be read."""
+        """The next value. Raises _Broken where nothing can be read."""
         sign = self._text[self.place : self.place + 1]
         if sign in _QUOTES:
             return self._string(_ENDS_ITEM)
@@ -121,7 +123,7 @@ class _Reader:
         return False
 
     def _string(self, ends: re.Pattern[str]) -> str:
-        """Up to the quotation mark that is followed as the last one is; of a key, which holds none, up to the first."""
+        """A string up to a quotation mark that `ends` follows; a key up to its first quotation mark."""
         closing = _QUOTES.get(self._text[self.place : self.place + 1])
         start = end = self.place + 1
         if closing is None or start >= self._barren.get((closing, ends), len(self._text)):
@@ -137,12 +139,12 @@ class _Reader:
         raise _Broken
 
     def _skip(self, what: re.Pattern[str]) -> None:
-        found = what.match(self._text, self.place)
-        self.place = found.end() if found else self.place
+        skipped = what.match(self._text, self.place)
+        self.place = skipped.end() if skipped else self.place
 
 
 def _escaped(text: str, start: int, place: int) -> bool:
-    """Whether an odd number of backslashes stands before a place."""
+    """Whether an odd number of backslashes precedes a place."""
     first = place
     while first > start and text[first - 1] == "\\":
         first -= 1
@@ -150,12 +152,11 @@ def _escaped(text: str, start: int, place: int) -> bool:
 
 
 def _unescaped(inside: str) -> str:
-    """A string's text; a quotation mark in it stands for itself, and so does what no escape begins."""
+    """The text of a string; bare quotation marks and wrong escapes are kept as they are."""
     try:
-        told: str = json.loads(f'"{_ESCAPE.sub(_mended, inside)}"', strict=False)
+        return str(json.loads(f'"{_ESCAPE.sub(_mended, inside)}"', strict=False))
     except ValueError:
         return inside
-    return told
 
 
 def _mended(sign: re.Match[str]) -> str:
@@ -166,11 +167,11 @@ Labels = tuple[str, ...]
 
 _LONGEST_CHARS = 1000
 _DEEPEST = 4
-"""Lists and objects within each other."""
+"""How deep lists and objects may be nested."""
 _FEWEST_LINES = 2
 """A single line is more often a refusal than a message."""
 _THOUGHT = re.compile(r"""\A.*^(?:[^"\n]|"[^"\n]*")*</think(?:ing)?>""", re.DOTALL | re.MULTILINE)
-"""Up to the last tag that ends a thought; within quotes it is part of a message."""
+"""Everything up to the last end tag of a thought; a tag within quotes is part of a message."""
 _BEGINS = re.compile(r"\s*<think(?:ing)?>")
 _ENDS = re.compile(r"</think(?:ing)?>")
 _MARK = re.compile(r"^\s*(?:[-*](?=\s)|•|\d+[.):](?!\d))\s*")
@@ -178,59 +179,57 @@ _NUMBER = re.compile(r"\s*(\d{1,4})[.):](?!\d)\s*")
 _NUMBERED = re.compile(r"\D*\d+\D*")
 _PREFACE = re.compile(r":\s*$")
 _STANDS_FOR_TEXT = re.compile(r"[\s.…]*")
-"""What the prompt's own form has in the places of texts."""
+"""The placeholders of the prompt's own example."""
 _TEXT_KEYS = ("text", "message", "sentence", "content", "utterance", "query")
 _BETWEEN_WORDS = re.compile(r"[\s_./-]+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def parse(answer: str) -> list[str]:
-    """The texts in an answer: the longest JSON list of strings or of objects with a text, wherever it stands (of
-    equally long ones the last), or plain lines that are numbered or have bullets. Objects one after another are a
-    list, and so are those whose keys are numbers. Of a list that is broken or cut off what is whole counts."""
-    said = _said(answer)
-    found = _longest(_tidy(_texts(value, _DEEPEST)) for value in _lists(said))
-    if not found and "[" not in said and "{" not in said:
-        lines = [line for line in said.splitlines() if _MARK.match(line) and not _PREFACE.search(line)]
+    """The texts in an answer: the longest JSON list of strings or of objects with a text, the last of equally long
+    ones, else lines with numbers or bullets. Objects in a row are a list, and so is an object with numbers as keys."""
+    reply = _without_thought(answer)
+    listed = _longest(_tidy(_texts(value, _DEEPEST)) for value in _lists(reply))
+    if not listed and "[" not in reply and "{" not in reply:
+        lines = [line for line in reply.splitlines() if _MARK.match(line) and not _PREFACE.search(line)]
         if len(lines) >= _FEWEST_LINES:
-            found = _tidy([_MARK.sub("", line).strip().strip('"') for line in lines])
-    return found
+            listed = _tidy([_MARK.sub("", line).strip().strip('"') for line in lines])
+    return listed
 
 
 def parse_keyed(answer: str, keys: Mapping[str, Labels], *, most: int) -> list[tuple[str, Labels]]:
-    """(text, labels) of a JSON object with a list of texts for each key; or of a list of objects with these keys.
+    """(text, labels) of a JSON object with a list of texts for each key, or of a list of objects with these keys.
 
-    A key may be written in other case, or with other marks between its words, where that leaves no doubt. Of several
-    lists for a key it is the longest, and of these the last. A text that stands under two keys is in doubt and left
-    out. most: texts of each key.
+    A key may differ in case or in the marks between its words, if it is clear which is meant. The longest list of a key
+    counts, the last of equally long ones. A text under two keys is left out. most: texts of each key.
     """
     meant = _meant(keys)
-    lists = [list(_objects(value, meant, _DEEPEST)) for value in _lists(_said(answer))]
-    found = {key: _longest(_tidy(_under(key, objects)) for objects in lists) for key in keys}
-    everywhere = [text for texts in found.values() for text in texts]
-    return [(text, keys[key]) for key, texts in found.items() for text in texts[:most] if everywhere.count(text) == 1]
+    lists = [list(_objects(value, meant, _DEEPEST)) for value in _lists(_without_thought(answer))]
+    listed = {key: _longest(_tidy(_under(key, objects)) for objects in lists) for key in keys}
+    everywhere = [text for texts in listed.values() for text in texts]
+    return [(text, keys[key]) for key, texts in listed.items() for text in texts[:most] if everywhere.count(text) == 1]
 
 
-def _said(answer: str) -> str:
-    """The answer without the thought before it; nothing of one that broke off in thought."""
-    said = _THOUGHT.sub("", answer)
-    if not _BEGINS.match(said):
-        return said
-    # a quotation mark that stands alone in the thought hides its end
-    return _ENDS.split(said)[-1] if _ENDS.search(said) else ""
+def _without_thought(answer: str) -> str:
+    """The answer without its thought; empty where it broke off in thought."""
+    reply = _THOUGHT.sub("", answer)
+    if not _BEGINS.match(reply):
+        return reply
+    # a single quotation mark in the thought hides its end tag
+    return _ENDS.split(reply)[-1] if _ENDS.search(reply) else ""
 
 
 def _longest(lists: Iterable[list[str]]) -> list[str]:
-    """The last of those with the most texts: drafts come first."""
+    """The last of the longest lists: drafts come first."""
     return max(reversed(list(lists)), key=len, default=[])
 
 
-def _lists(said: str) -> Iterator[Any]:
-    """Every list and object in an answer; of objects with no word between them, all as one list as well."""
+def _lists(reply: str) -> Iterator[Any]:
+    """Every list and object in an answer; objects with no word between them also as one list."""
     run: list[Any] = []
     ended = 0
-    for value, begins, ends in values(said):
-        if not isinstance(value, dict) or _LETTER.search(said, ended, begins):
+    for value, begins, ends in values(reply):
+        if not isinstance(value, dict) or _LETTER.search(reply, ended, begins):
             yield from _together(run)
             run = []
         if isinstance(value, dict):
@@ -245,7 +244,7 @@ def _together(run: list[Any]) -> list[Any]:
 
 
 def _texts(value: Any, depth: int) -> list[str]:
-    """The texts that a list holds, or an object."""
+    """The texts of a list or an object."""
     if isinstance(value, dict) and depth:
         return _of_object(value, depth)
     if not isinstance(value, list) or not depth:
@@ -253,19 +252,19 @@ def _texts(value: Any, depth: int) -> list[str]:
     if len(value) == 1 and isinstance(value[0], dict) and not any(isinstance(held, str) for held in value[0].values()):
         return _of_object(value[0], depth - 1)
     text_of = _text_of([item for item in value if isinstance(item, dict)])
-    found: list[str] = []
+    listed: list[str] = []
     for item in value:
         if isinstance(item, list):
-            found += _texts(item, depth - 1)
+            listed += _texts(item, depth - 1)
         elif isinstance(text := text_of(item) if isinstance(item, dict) else item, str):
-            found.append(text)
-    return found
+            listed.append(text)
+    return listed
 
 
 def _of_object(value: Mapping[str, Any], depth: int) -> list[str]:
-    """Those under numbers, or in the longest list within."""
+    """The texts under numbered keys, or in the longest list within."""
     if any(key.casefold() in _TEXT_KEYS and isinstance(held, str) for key, held in value.items()):
-        # what else it has is of this one text, which alone is more often a refusal
+        # the other keys describe this single text, which is more often a refusal
         return []
     if all(map(_NUMBERED.fullmatch, value)):
         return _texts(list(value.values()), depth - 1)
@@ -273,16 +272,16 @@ def _of_object(value: Mapping[str, Any], depth: int) -> list[str]:
 
 
 def _text_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], Any]:
-    """What has the text of each of a list's objects: the first of the usual keys, or else its only string, where that
-    has a number for a key, or the same one in several objects."""
-    only = [[key for key, held in one.items() if isinstance(held, str)] for one in objects]
+    """A function that finds an object's text: under the first usual key, else its only string, if its key is a
+    number or the same in several objects."""
+    only = [[key for key, value in item.items() if isinstance(value, str)] for item in objects]
     names = [keys[0] for keys in only if len(keys) == 1]
     alike = len(names) == len(only) and (
         all(map(_NUMBERED.fullmatch, names)) or (len(names) >= _FEWEST_LINES and len(set(names)) == 1)
     )
 
-    def find(one: Mapping[str, Any]) -> Any:
-        named = {key.casefold(): held for key, held in one.items() if isinstance(held, str)}
+    def find(item: Mapping[str, Any]) -> Any:
+        named = {key.casefold(): value for key, value in item.items() if isinstance(value, str)}
         usual = next((named[key] for key in _TEXT_KEYS if key in named), None)
         return usual if usual is not None or not alike else next(iter(named.values()))
 
@@ -290,10 +289,10 @@ def _text_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any
 
 
 def _meant(keys: Iterable[str]) -> Callable[[str], str]:
-    """Which of the keys is meant by one that an answer has; itself where none is, or more than one."""
+    """A function that maps a key of an answer to the requested key; to itself where that is not clear."""
     plain = {key: _plain(key) for key in keys}
     counts = Counter(plain.values())
-    of_plain = {said: key for key, said in plain.items() if counts[said] == 1}
+    of_plain = {words: key for key, words in plain.items() if counts[words] == 1}
     return lambda key: key if key in plain else of_plain.get(_plain(key), key)
 
 
@@ -302,7 +301,7 @@ def _plain(key: str) -> str:
 
 
 def _objects(value: Any, meant: Callable[[str], str], depth: int) -> Iterator[Mapping[str, Any]]:
-    """The objects in a value, each with the keys that are meant."""
+    """The objects in a value, with requested keys."""
     if isinstance(value, dict):
         yield {meant(key): held for key, held in value.items()}
     if depth and isinstance(value, dict | list):
@@ -311,12 +310,12 @@ def _objects(value: Any, meant: Callable[[str], str], depth: int) -> Iterator[Ma
 
 
 def _under(key: str, objects: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The texts that objects have under a key."""
-    found: list[str] = []
-    for one in objects:
-        held = one.get(key)
-        found += [held] if isinstance(held, str) else _texts(held, _DEEPEST)
-    return found
+    """The texts of objects under a key."""
+    texts: list[str] = []
+    for item in objects:
+        value = item.get(key)
+        texts += [value] if isinstance(value, str) else _texts(value, _DEEPEST)
+    return texts
 
 
 def _tidy(texts: Sequence[str]) -> list[str]:
@@ -326,9 +325,9 @@ def _tidy(texts: Sequence[str]) -> list[str]:
 
 
 def _unnumbered(texts: Sequence[str]) -> Sequence[str]:
-    """The texts without their numbers, where all have one and these rise."""
-    found = [match for text in texts if (match := _NUMBER.match(text))]
-    numbers = [int(match[1]) for match in found]
-    if len(found) < len(texts) or numbers != sorted(set(numbers)) or (len(numbers) == 1 and numbers != [1]):
+    """The texts without their numbers, where all have one and the numbers rise."""
+    listed = [match for text in texts if (match := _NUMBER.match(text))]
+    numbers = [int(match[1]) for match in listed]
+    if len(listed) < len(texts) or numbers != sorted(set(numbers)) or (len(numbers) == 1 and numbers != [1]):
         return texts
-    return [text[match.end() :] for text, match in zip(texts, found, strict=True)]
+    return [text[match.end() :] for text, match in zip(texts, listed, strict=True)]

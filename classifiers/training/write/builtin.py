@@ -1,20 +1,9 @@
 """The built-in writer: training sentences from a policy's own words. It needs no model and no network.
 
-How much each form counts was measured on text that this project did not write
-(docs/design/001-heads-and-thresholds.md): examples and their variants most, then the name, the description and its
-clauses. A label's rows of one form share that form's weight, but an author's examples never fall below a weight of
-their own, however many there are.
-
-Everyday messages about nothing in particular: what a narrow classifier must not mistake for its own.
-
-They serve as text out of scope for single-label policies (those near to a policy's own labels are left out) and as
-harmless text for safety policies. Written for this project.
-
-What people put around what they mean, and how they mangle it. Nothing here changes the meaning. Pure.
-
-What a label's description says, as a person would say it: third person → first, one clause at a time. Pure.
-
-Two labels in one text, out of examples of each: what a policy whose texts may have several labels is shown. Pure.
+The weights of the forms were measured on text by others (docs/design/002-fitting-a-head.md): examples and their
+variants count most, then the name, the description and its clauses. A label's rows of one form share its weight, but
+each of the author's examples keeps a least weight. Everyday sentences serve as text out of scope for single-label
+policies, and as harmless text for safety policies.
 """
 
 import random
@@ -60,17 +49,17 @@ def short(text: str) -> str:
 
 
 def mistyped(text: str, chance: random.Random) -> str:
-    """One slip in every six words or so, none of them in a mark: a letter dropped, doubled or swapped with the next."""
+    """About one slip in six words, outside slot marks: a letter dropped, doubled or swapped with the next."""
     words = words_of(text)
     for _ in range(1 + len(words) // 6):
         place = chance.randrange(len(words))
         word = words[place]
         if len(word) >= _SHORTEST_TO_MANGLE and "](" not in word:
-            at = chance.randrange(len(word) - 1)
+            i = chance.randrange(len(word) - 1)
             slips = (
-                word[:at] + word[at + 1 :],
-                word[:at] + word[at] + word[at:],
-                word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+                word[:i] + word[i + 1 :],
+                word[:i] + word[i] + word[i:],
+                word[:i] + word[i + 1] + word[i] + word[i + 2 :],
             )
             words[place] = chance.choice(slips)
     return " ".join(words)
@@ -81,7 +70,7 @@ _AUXILIARIES = (
     *("has", "have", "is", "may", "must", "should", "was", "were", "will", "would"),
 )
 _STRESSED = "".join(rf"(?<!\b{verb}\s)" for verb in (*_AUXILIARIES, *map(str.upper, _AUXILIARIES)))
-"""Before a NOT that excludes nothing, but is part of what holds: `the parcel has NOT come`."""
+"""Not preceded by an auxiliary verb: in `the parcel has NOT come`, NOT excludes nothing."""
 
 _NOT = re.compile(
     rf"[;,.:(]?(?<!\s)\s*(?:(?:and|but|AND|BUT)\s+)?{_STRESSED}\bNOT\b|;\s*(?:(?:and|but)\s+)?not\b"
@@ -107,7 +96,7 @@ _FINITE = (
 )
 _WHO = re.compile(rf"\b(?:(?:the|a|an)\s+{_ROLE}|someone|he or she)(?=\s+{_FINITE})", re.IGNORECASE)
 _PASSIVE = r"\w{2,}ed\b(?!\s+(?:a|an|her|his|how|our|that|the|their|to|us|what|when|whether|why)\b)"
-"""Without a verb before it, most likely passive: `customer charged twice`."""
+"""Most likely passive without a verb before it: `customer charged twice`."""
 _BARE = re.compile(
     rf"^{_ROLE}(?:(?=\s+{_FINITE})(?!\s+{_ADVERBS}{_PASSIVE})|s(?=\s+(?:{_TALK}|are|have|see|try)\b))", re.IGNORECASE
 )
@@ -141,7 +130,7 @@ _SPOKEN_CLAUSE = re.compile(
 )
 _JOINED = re.compile(r"^(?:or|and|but)\s+")
 _CAPITAL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])|(?<=[a-z](?:At|By|In|Is|My|Of|On|Or|To))(?=[A-Z])")
-"""Where a word begins in CamelCase, but not in iPhone."""
+"""Where a word begins in CamelCase, except in iPhone."""
 _FEWEST_WORDS = 3
 
 
@@ -152,24 +141,26 @@ def name_words(label: str) -> str:
 
 
 def positive(means: str) -> str:
-    """What the description says holds: all before its first NOT."""
+    """The positive part of a description: everything before its first NOT."""
     return _NOT.split(means)[0].strip(" ;,.")
 
 
 def exclusions(means: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each `NOT … (other_label, …)` of the description: what is excluded, and the names in its parentheses."""
+    """Each `NOT … (other_label, …)` of a description: the excluded text, and the names in parentheses."""
     for part in _NOT.split(means)[1:]:
         text = part.strip(" ;,.")
         named = _NAMED.search(text)
         names = tuple(name.strip() for name in named[1].split(",")) if named else ()
-        told = _NAMED.sub("", text).strip(" ;,.")
-        if told:
-            yield told, names
+        excluded = _NAMED.sub("", text).strip(" ;,.")
+        if excluded:
+            yield excluded, names
 
 
 def first_person(description: str) -> str:
-    """`The customer wants to move their money` → `I want to move my money`. Whoever is not the sender stays who it is:
-    `wants to send money to someone`, `threatens people because of their faith`."""
+    """`The customer wants to move their money` → `I want to move my money`.
+
+    Other people stay in the third person: `wants to send money to someone`, `threatens people because of their faith`.
+    """
     text = _BARE.sub("I", description)
     text = _WHO.sub("I", _POSSESSIVE.sub("my", text))
     if _OPENING.match(text):
@@ -178,18 +169,18 @@ def first_person(description: str) -> str:
     return _with_me(text)
 
 
-def clauses(told: str) -> list[str]:
-    """The parts of a first-person description that say something by themselves, without `I ask about`."""
-    parts = map(_by_itself, _SPOKEN_CLAUSE.split(told))
+def clauses(description: str) -> list[str]:
+    """The parts of a first-person description that stand alone, without `I ask about`."""
+    parts = map(_by_itself, _SPOKEN_CLAUSE.split(description))
     return [part for part in dict.fromkeys(parts) if len(part.split()) >= _FEWEST_WORDS]
 
 
 def _by_itself(part: str) -> str:
     part = _JOINED.sub("", part.strip(" ."))
-    said = _with_me(f"I {part}") if _TALKING.match(part) else part
-    bare = _TALKS.sub("", said)
-    # of `I ask about or complain about a fee` there is more to leave out
-    return _by_itself(bare) if bare != said and _JOINED.match(bare) else bare
+    spoken = _with_me(f"I {part}") if _TALKING.match(part) else part
+    bare = _TALKS.sub("", spoken)
+    # `I ask about or complain about a fee` has two verbs to remove
+    return _by_itself(bare) if bare != spoken and _JOINED.match(bare) else bare
 
 
 def _with_me(text: str) -> str:
@@ -202,7 +193,7 @@ def _with_me(text: str) -> str:
 
 
 def _mine(part: str) -> str:
-    """What is theirs is mine, up to where a part speaks of others."""
+    """Replaces `their` by `my`, up to the first mention of other people."""
     others = _OTHERS.search(part)
     end = others.start() if others else len(part)
     return _THEIRS.sub(lambda match: _MINE[match[0].lower()], part[:end]) + part[end:]
@@ -224,54 +215,54 @@ _WEIGHT = 0.75
 
 
 def together(policy: Policy, rows: Sequence[Row], chance: random.Random) -> tuple[list[Row], int]:
-    """The rows, and texts of two labels each made of the policy's examples: both orders of each couple of examples.
+    """(the rows with texts of two labels, how many texts were added): both orders of pairs of the policy's examples.
 
-    Each example is in one couple at most, which makes one group of the two and all that was made of them, so that no
-    half of a text is measured on while the whole is trained on. Returns how many texts were added as well.
+    Each example is in at most one pair. A pair and everything made of it is one group, so that no half of a text is
+    measured on while the whole is trained on.
     """
     examples = [row for row in rows if row.source == "policy" and len(row.labels) == 1]
     chance.shuffle(examples)
     joined: list[Row] = []
     groups: dict[str, str] = {}
     while examples:
-        one = examples.pop()
-        place = next((n for n, two in enumerate(examples) if two.labels != one.labels), None)
+        first = examples.pop()
+        place = next((n for n, other in enumerate(examples) if other.labels != first.labels), None)
         if place is None:
             continue
-        two = examples.pop(place)
-        group = f"{one.group} and {two.group}"
-        groups |= {one.group: group, two.group: group}
-        labels = tuple(label for label in policy.labels if label in {*one.labels, *two.labels})
+        second = examples.pop(place)
+        group = f"{first.group} and {second.group}"
+        groups |= {first.group: group, second.group: group}
+        labels = tuple(label for label in policy.labels if label in {*first.labels, *second.labels})
         joined += [
             Row(text=text, labels=labels, group=group, source="builtin", weight=_WEIGHT)
-            for text in (_said(one.text, two.text, chance), _said(two.text, one.text, chance))
+            for text in (_join(first.text, second.text, chance), _join(second.text, first.text, chance))
         ]
     return [*(replace(row, group=groups.get(row.group, row.group)) for row in rows), *joined], len(joined)
 
 
-def _said(one: str, two: str, chance: random.Random) -> str:
-    """A mark that ends the first stays where a sentence ends there, and stands in for the joint's full stop."""
-    joint, bare = chance.choice(JOINTS), one.rstrip(" .")
+def _join(first: str, second: str, chance: random.Random) -> str:
+    """Two texts in one; a closing mark of the first replaces the joint's full stop."""
+    joint, bare = chance.choice(JOINTS), first.rstrip(" .")
     if bare.endswith(tuple(_ENDS)):
         joint = joint.replace("{one}.", "{one}")
         bare = bare.rstrip(_ENDS) if joint.startswith(("{one},", "{one} and")) else bare
-    return joint.format(one=bare, two=two)
+    return joint.format(one=bare, two=second)
 
 
 _MOST_ROWS = 20_000
-"""Over all labels; with many labels each gets fewer forms, the weightiest first, but what the author wrote whole."""
+"""Over all labels. With many labels each gets fewer forms, the weightiest first; the author's texts always stay."""
 
 _BRIEF_SCALE = 3.0
-"""Beside many sentences of others, the author's few words count more than one of those each: of every label, whichever
-has the sentences (else 1.0 to 1.7 points less where every second one has)."""
+"""How much more the author's words count where any label has plenty of sentences by others (else 1.0 to 1.7 points less
+where every second label has)."""
 
 _EVERYDAY_WEIGHT = 8.0
-"""What all everyday rows count together: about as much as a label's rows."""
+"""The weight of all everyday rows together: about that of a label's rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltinSentences:
-    """The writer's rows and, for the report, how many there are of each form."""
+    """The writer's rows and, for the report, how many of each form."""
 
     rows: tuple[Row, ...]
     forms: dict[str, int]
@@ -279,8 +270,8 @@ class BuiltinSentences:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One way to say a label: `weight` is shared by its rows, `least` is for each; `probe`: like users' messages;
-    `brief`: of use even beside plenty of sentences that someone else wrote."""
+    """One way to express a label. weight: shared by its rows; least: of each row; probe: whether rows are like users'
+    messages; brief: whether it helps even with plenty of sentences by others."""
 
     name: str
     weight: float
@@ -292,7 +283,7 @@ class _Form:
 _EXAMPLE = _Form("example", 1.5, 0.75, probe=True, brief=True)
 _NAME = _Form("name", 1.0, brief=True)
 _MEANS = _Form("description", 1.0, brief=True)
-_SAID = _Form("description in the first person", 1.0, brief=True)
+_SPOKEN = _Form("description in the first person", 1.0, brief=True)
 _NAMED_EXAMPLE = _Form("name: example", 1.0, 0.2, brief=True)
 _NAMED_CLAUSE = _Form("name: clause", 0.7)
 _CLAUSE = _Form("clause", 0.7)
@@ -305,11 +296,9 @@ _AUTHORS = (_EXAMPLE, _NAME, _MEANS)
 
 
 def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: Container[str] = ()) -> BuiltinSentences:
-    """Rows for every label of the policy and for what is none of them. The same seed writes the same rows.
+    """Rows for every label of the policy and for text of no label. The same seed writes the same rows.
 
-    plenty: labels of which someone else writes plenty of sentences as well, or users did; there paraphrases add time
-    and little else.
-    without: forms that are left out.
+    plenty: labels with plenty of sentences by others, which get no paraphrases; without: forms to leave out.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     limit = max(4, _MOST_ROWS // len(policy.labels))
@@ -365,7 +354,7 @@ def _example_forms(
         yield _NAMED_EXAMPLE, f"{name_words(name)}: {example}"
         yield _MISTYPED, mistyped(example, chance)
         if policy.kind == "safety":
-            # its near misses get the same, so that neither side is known by its frames
+            # near misses get the same frames, so that frames do not separate the sides
             yield _SHORT, short(example)
             for frame in _some_frames(len(policy.labels[name].examples), chance):
                 yield _FRAMED, frame.format(x=example)
@@ -375,17 +364,17 @@ def _description_forms(
     policy: Policy, name: str, label: Label, excluded: Sequence[str], *, english: bool
 ) -> Iterator[tuple[_Form, str]]:
     words, means = name_words(name), positive(label.means)
-    told = first_person(means)
+    spoken = first_person(means)
     yield _MEANS, means
     if policy.kind != "safety":
-        # a harmful label's bare name is no harmful message: only its description and examples teach
+        # the bare name of a harmful label is no harmful message
         yield _NAME, words
     if not english:
         return
-    yield _SAID, told
+    yield _SPOKEN, spoken
     if policy.kind == "safety":
         return
-    for clause in clauses(told):
+    for clause in clauses(spoken):
         yield _CLAUSE, clause
         yield _NAMED_CLAUSE, f"{words}: {clause}"
     for text in excluded:
@@ -393,19 +382,19 @@ def _description_forms(
 
 
 def _excluded_elsewhere(policy: Policy) -> dict[str, list[str]]:
-    """What other labels' descriptions exclude in a label's favour: `NOT a late card (card_arrival)`."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """By label, the texts that other descriptions exclude in its favour: `NOT a late card (card_arrival)`."""
+    excluded: dict[str, list[str]] = defaultdict(list)
     for excluding, label in policy.labels.items():
         for text, names in exclusions(label.means):
             for name in names:
                 if name in policy.labels and name != excluding:
-                    found[name].append(text)
-    return found
+                    excluded[name].append(text)
+    return excluded
 
 
 def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], *, english: bool) -> Iterator[Row]:
-    """The `not:` lines: harmless for safety, and for single-label kinds merely not that label. Those of a label have
-    paraphrases where its examples have."""
+    """The `not:` lines: harmless for safety, and for single-label kinds only not that label. They get paraphrases where
+    the label's examples do."""
     for name, label in policy.labels.items():
         for index, text in enumerate(label.not_):
             group = f"{name}/not {index}"
@@ -423,7 +412,7 @@ def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], 
 
 
 def _some_frames(messages: int, chance: random.Random) -> list[str]:
-    """All of them for a single message, two for each of many."""
+    """All frames for a single message, two for each of many."""
     return chance.sample(AROUND_A_MESSAGE, max(2, len(AROUND_A_MESSAGE) // messages))
 
 

@@ -1,10 +1,7 @@
-"""What a teacher is asked: batches of messages for a label, each message with attributes of its own. Pure.
+"""Prompts for a teacher: batches of messages for a label, each message with its own attributes. Pure.
 
-How each asked-for message is to be: drawn like cards from decks, so that every value comes equally often. Pure.
-
-Attributed prompts: Yu et al. 2023, "Large Language Model as Attributed Training Data Generator".
-
-Which labels are most easily taken for each other: those whose names, descriptions and examples lie nearest.
+Attributed prompts: Yu et al. 2023, "Large Language Model as Attributed Training Data Generator". Attributes are drawn
+from decks, so that every value comes equally often.
 """
 
 import random
@@ -46,14 +43,14 @@ PERSONAS = (
 
 _KINDS = (LENGTHS, REGISTERS, FORMS, ANGLES, PERSONAS, NOISE)
 _NEAR_EVERY = 3
-"""Of so many messages one is a near miss of a named neighbour."""
+"""One of so many messages is a near miss of a named neighbour."""
 
 
 class Attributes:
-    """Draws for one label: `draw` gives a line for the next message. The same seed draws the same lines."""
+    """Attributes of one label's messages, a line for each. The same seed draws the same lines."""
 
     def __init__(self, seed: str, neighbours: Sequence[str] = ()) -> None:
-        """neighbours: labels, in words, that every third message is to share words with."""
+        """neighbours: labels, in words, that every third message shares words with."""
         chance = random.Random(seed)  # noqa: S311 - no secret
         self._decks = [_Deck(kind, chance) for kind in _KINDS]
         self._near = _Deck(neighbours, chance) if neighbours else None
@@ -92,11 +89,13 @@ _MOST = 6
 
 
 def nearest_labels(policy: Policy, embed: Embed) -> Neighbours:
-    """For each label at most six others by the cosine of what the policy says of them."""
+    """For each label at most six others, by the cosine of their names, descriptions and examples."""
     names = list(policy.labels)
-    told = [(f"{name_words(name)}: {positive(label.means)}", *label.examples) for name, label in policy.labels.items()]
-    vectors = embed([text for texts in told for text in texts])
-    starts = np.cumsum([0, *(len(texts) for texts in told)])
+    texts_of = [
+        (f"{name_words(name)}: {positive(label.means)}", *label.examples) for name, label in policy.labels.items()
+    ]
+    vectors = embed([text for texts in texts_of for text in texts])
+    starts = np.cumsum([0, *(len(texts) for texts in texts_of)])
     centres = np.stack([vectors[low:high].mean(axis=0) for low, high in pairwise(starts)])
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
     cosines = centres @ centres.T
@@ -111,7 +110,7 @@ NEITHER = "something else"
 
 _NO_LABEL: tuple[str, ...] = ()
 _ALONE_A_PAIR = 4
-"""Of so many messages of a label alone there is one of it and another."""
+"""For so many messages of one label there is one of two labels."""
 _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
 
 
@@ -119,8 +118,8 @@ _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
 class SentenceRequest:
     """One prompt.
 
-    labels: by key of the JSON object that is asked for, what the texts under it are labelled; a single key "" where a
-    plain list is asked for. wanted: how many texts under each. batch: its name, for grouping.
+    labels: the labels of the texts under each key of the requested JSON object; a single key "" for a plain list.
+    wanted: how many texts under each key. batch: its name, for grouping.
     """
 
     prompt: str
@@ -130,15 +129,15 @@ class SentenceRequest:
 
     @property
     def texts(self) -> int:
-        """How many texts are asked for in all."""
+        """How many texts are requested in all."""
         return self.wanted * len(self.labels)
 
 
 def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighbours) -> list[SentenceRequest]:
-    """Every prompt for a policy, labels taking turns, so that a budget that ends early ends evenly.
+    """Every prompt for a policy; labels take turns, so that a budget ends evenly.
 
-    For safety each batch holds harmful messages and, for contrast, as many harmless ones with the same words. Where a
-    text may have several labels, some batches are of two at once, and some of none. None shows a test of the policy.
+    For safety each batch has harmful messages and, for contrast, as many harmless ones with the same words. Where texts
+    may have several labels, some batches are for two labels and some for none. No prompt shows a test of the policy.
     """
     policy = _without_tests(policy)
     ask = _safety_asks if policy.kind == "safety" else _topic_asks if policy.multi_label else _label_asks
@@ -155,12 +154,12 @@ def described(policy: Policy, name: str) -> str:
 
 
 def scope(policy: Policy) -> str:
-    """The names of its labels, for what is to be out of scope."""
+    """The names of a policy's labels, for prompts of text out of scope."""
     return "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
 
 
 def tail(policy: Policy) -> list[str]:
-    """What every prompt says of languages and variety."""
+    """The lines of every prompt on languages and variety."""
     languages = policy.languages
     lines = ["Vary vocabulary, names, amounts, places and sentence openings; no two messages may be nearly the same."]
     if all(language.lower() == "en" for language in languages):
@@ -189,7 +188,7 @@ def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
 
 
 def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
-    """Of the label alone, and a quarter as many of it with another: its neighbours, and whichever come by lot."""
+    """Prompts of the label alone, and a quarter as many with a second label: neighbours and random ones by turns."""
     yield from _label_asks(policy, name, total, seed, near)
     chance = random.Random(f"{seed}/{name}/both")  # noqa: S311 - no secret
     others = [other for other in policy.labels if other != name]
@@ -207,7 +206,7 @@ def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
 
 
 def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
-    del near  # the neighbours that matter for safety are harmless
+    del near  # for safety the relevant neighbours are harmless texts
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311
     drawn = Attributes(f"{seed}/{name}/attributes")
     for number, wanted in enumerate(_batches(total)):
@@ -262,7 +261,7 @@ def keyed_ask(
     batch: str,
     drawn: Attributes,
 ) -> SentenceRequest:
-    """A prompt for as many messages under each of several keys, which share the attributes line by line."""
+    """A prompt for equally many messages under each of several keys, which share attributes line by line."""
     keys = ", ".join(f'"{key}": ["…", "…"]' for key in labels)
     prompt = [
         *lines,

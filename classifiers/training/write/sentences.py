@@ -1,7 +1,4 @@
-"""All who write training sentences for a policy: the built-in writer always, the teachers that the policy names.
-
-A teacher that has already written: files of sentences, one group a batch where a file says so.
-"""
+"""Training sentences for a policy from all writers: the built-in one, and the teachers that the policy names."""
 
 import random
 from collections import Counter
@@ -25,10 +22,10 @@ _NO_LABEL = ""
 
 
 def read_sentences(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) -> list[Row]:
-    """The files' rows; where the policy states how many a label, a random draw of so many, which the seed decides (a
-    row of several labels is one of each; of safety's harmless rows as many as of all labels).
+    """The rows of a file teacher; where the policy limits sentences per label, a seeded random draw of that many.
 
-    Raises TrainingError as `read` does.
+    A row of several labels counts for each; harmless rows of safety may be as many as those of all labels. Raises
+    TrainingError as `read` does.
     """
     rows = read(policy, teacher, base_dir)
     if teacher.sentences_per_label is None:
@@ -47,36 +44,36 @@ def read_sentences(policy: Policy, teacher: Teacher, base_dir: Path, seed: int) 
 
 
 def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
-    """All rows of its files. Raises TrainingError naming file:line for what cannot be read, and files without a row."""
+    """All rows of its files. Raises TrainingError naming file:line for unreadable rows, and files without a row."""
     rows: list[Row] = []
     problems: list[str] = []
     for name in teacher.file:
         try:
-            found = read_rows(policy, [base_dir / name], source="file")
+            file_rows = read_rows(policy, [base_dir / name], source="file")
         except TrainingError as error:
             problems.append(str(error))
             continue
-        rows += [replace(row, writer=name, group=_group(name, row)) for row in found]
+        rows += [replace(row, writer=name, group=_group(name, row)) for row in file_rows]
     if problems:
         raise TrainingError("\n".join(problems))
     return rows
 
 
 def _group(name: str, row: Row) -> str:
-    """Of the file, unless it is that of a system prompt, which is one whatever file it stands in."""
+    """A group within the file, except that rows of one system prompt are one group across files."""
     return row.group if row.system and row.group == group_of(row.system) else f"{name}/{row.group}"
 
 
 FIRST = "for sentences of every label"
-"""Why a teacher is asked at first."""
+"""The purpose of the first request to a teacher."""
 
 _PLENTY = 8
-"""Different sentences of a label, from which the built-in writer keeps to the essentials of it."""
+"""Different sentences of a label from which the built-in writer leaves out its paraphrases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSentences:
-    """rows: all sentences; forms: how many of each form the built-in writer made; files: what each file teacher gave;
+    """rows: all sentences; forms: how many of each form the built-in writer made; files: the counts of file teachers;
     authors: the teachers that are models, who can be asked again."""
 
     rows: tuple[Row, ...]
@@ -85,8 +82,8 @@ class WrittenSentences:
     authors: Sequence[Author] = ()
 
     def teachers(self) -> list[dict[str, Any]]:
-        """What each teacher did and cost, for the report."""
-        return [*(author.summary() for author in self.authors), *(dict(one) for one in self.files)]
+        """What each teacher wrote and cost, for the report."""
+        return [*(author.summary() for author in self.authors), *map(dict, self.files)]
 
 
 def write_sentences(
@@ -104,10 +101,9 @@ def write_sentences(
 ) -> WrittenSentences:
     """All sentences for a policy.
 
-    whole: the policy with the labels that patterns tell, which rows in files may have; data: the rows of the user's own
-    files; neighbours: called where a model is asked.
-    Raises TeacherError where the policy names a model that cannot be asked or that wrote nothing, TrainingError for a
-    bad file.
+    whole: the policy with the labels of patterns, which rows in files may have; data: the rows of the user's own files;
+    neighbours: called where a model is asked. Raises TeacherError where a model cannot be asked or wrote nothing,
+    TrainingError for a bad file.
     """
     taught: list[Row] = []
     files: list[dict[str, Any]] = []
@@ -131,8 +127,8 @@ def write_sentences(
 
 
 def plenty(rows: Iterable[Row]) -> frozenset[str]:
-    """The labels that have plenty of sentences, of which equal ones count once. The others need their paraphrases:
-    these are worth 1.1 to 1.8 points of SNIPS with rows of every second label, 0.1 to 0.4 of Banking77."""
+    """The labels with plenty of different sentences. The others need the built-in paraphrases, which are worth 1.1 to
+    1.8 points on SNIPS with rows for every second label, and 0.1 to 0.4 on Banking77."""
     different = {(label, key(row.text, row.system)) for row in rows for label in row.labels}
     counts = Counter(label for label, _ in different)
     return frozenset(label for label, count in counts.items() if count >= _PLENTY)

@@ -1,11 +1,4 @@
-"""A teacher that is a language model: asked prompt by prompt within a budget, its answers cached and parsed.
-
-A teacher's answers on disk, by what was asked: a re-run costs nothing.
-
-What a teacher costs: an estimate before anything is spent, and a purse that closes at the budget.
-
-What a teacher's model was asked for, and what that brought: in all, and of each label.
-"""
+"""A teacher that is a language model: it is asked within a budget, and its answers are cached on disk and parsed."""
 
 import hashlib
 import json
@@ -26,8 +19,7 @@ from classifiers.training.write.prompts import BATCH, SentenceRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A model's answer and the tokens it was billed for, 0 where that was not reported. cut: whether it ended since it
-    may not be longer."""
+    """A model's answer and its billed tokens, 0 where not reported. cut: whether the answer hit the length limit."""
 
     text: str
     input_tokens: int = 0
@@ -37,12 +29,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Answers below one folder, each in a file named for the hash of its question."""
+    """Answers in one folder, each in a file named by the hash of its question. A re-run costs nothing."""
 
     folder: Path
 
     def get(self, question: str) -> Completion | None:
-        """The stored answer; None where there is none or it cannot be read as one."""
+        """The stored answer; None where there is none or it cannot be read."""
         try:
             values = json.loads(self._path(question).read_text(encoding="utf-8"))
             return Completion(**values["answer"])
@@ -64,7 +56,7 @@ class Cache:
 
 _ASCII_A_TOKEN = 4
 _TOKENS_A_CHARACTER = 1.5
-"""Of those beyond ASCII: few alphabets need more."""
+"""Beyond ASCII; few alphabets need more."""
 
 _TOKENS_AROUND = 8
 _TOKENS_A_SENTENCE = 25
@@ -72,20 +64,20 @@ _TOKENS_A_SENTENCE = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherPrice:
-    """Dollars for a token; zero where nothing is charged or the price is unknown (`known` tells which)."""
+    """Dollars for a token; zero where nothing is charged or the price is unknown (not `known`)."""
 
     input_usd: float = 0.0
     output_usd: float = 0.0
     known: bool = True
 
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """Dollars."""
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars for so many tokens."""
         return input_tokens * self.input_usd + output_tokens * self.output_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What the prompts that are not cached will come to, roughly."""
+    """Roughly what the prompts that are not cached will cost."""
 
     calls: int
     cached_calls: int
@@ -99,7 +91,7 @@ class BudgetExceeded(Exception):
 
 
 class Purse:
-    """A budget in dollars and in tokens that is checked before each call and charged after it."""
+    """A budget in dollars and tokens, checked before each call and charged after it."""
 
     def __init__(self, budget_usd: float, price: TeacherPrice, tokens: int | None = None) -> None:
         """Nothing is spent yet. tokens: at most so many, in and out; None: any number."""
@@ -113,26 +105,26 @@ class Purse:
     def check(self, ask: SentenceRequest, max_tokens: int) -> None:
         """Raises BudgetExceeded where this call could exceed the budget."""
         asked = token_count(ask.prompt)
-        if self.spent_usd + self._price.of(asked, max_tokens) > self._budget_usd:
+        if self.spent_usd + self._price.cost(asked, max_tokens) > self._budget_usd:
             raise BudgetExceeded
         if self._tokens is not None and self.input_tokens + self.output_tokens + asked + max_tokens > self._tokens:
             raise BudgetExceeded
 
     def charge(self, ask: SentenceRequest, answer: Completion) -> None:
-        """Count a call's tokens, by the length of its text where the server does not report them."""
+        """Count a call's tokens, estimated from its text where the server does not report them."""
         asked = answer.input_tokens or token_count(ask.prompt)
-        told = answer.output_tokens or token_count(answer.text)
+        output = answer.output_tokens or token_count(answer.text)
         self.input_tokens += asked
-        self.output_tokens += told
-        self.spent_usd += self._price.of(asked, told)
+        self.output_tokens += output
+        self.spent_usd += self._price.cost(asked, output)
 
 
 def estimate(asks: Sequence[SentenceRequest], cached: int, price: TeacherPrice) -> Estimate:
-    """asks: those that must be paid for; cached: how many need not be."""
+    """The estimate of prompts. asks: those to be paid for; cached: how many are not."""
     asked = sum(token_count(ask.prompt) for ask in asks)
-    told = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
+    output = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
     return Estimate(
-        calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=told, usd=price.of(asked, told)
+        calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=output, usd=price.cost(asked, output)
     )
 
 
@@ -146,10 +138,9 @@ _NONE = "none"
 
 
 class Tally:
-    """Counts of batches and of sentences. A batch of several labels counts for each of them.
+    """Counts of batches and sentences. A batch of several labels counts for each of them.
 
-    wanted: what was to be asked for; answered: taken from the cache, or asked for, whatever came of it; unusable:
-    answered without any sentence; sentences: all that came.
+    wanted: batches to ask for; answered: batches asked for or cached; unusable: answered without any sentence.
     """
 
     def __init__(self) -> None:
@@ -159,13 +150,13 @@ class Tally:
         self._sentences: Counter[str] = Counter()
 
     def want(self, asks: Sequence[SentenceRequest]) -> None:
-        """Count what is to be asked for."""
+        """Count batches to ask for."""
         self.wanted += len(asks)
         for ask in asks:
             self._wanted.update(_labels(ask))
 
     def take(self, ask: SentenceRequest, texts: Sequence[tuple[str, Labels]]) -> None:
-        """Count what one of these brought."""
+        """Count the sentences of a batch."""
         self.answered += 1
         self.sentences += len(texts)
         for _, labels in texts:
@@ -174,8 +165,8 @@ class Tally:
             self.unusable += 1
             self._unusable.update(_labels(ask))
 
-    def told(self) -> dict[str, Any]:
-        """For the report."""
+    def summary(self) -> dict[str, Any]:
+        """The counts for the report."""
         return {
             "batches": {"wanted": self.wanted, "answered": self.answered, "unusable": self.unusable},
             "labels": {
@@ -195,19 +186,21 @@ CACHE = "teacher-cache"
 """Folder of the cached answers, below models_dir."""
 
 _TEMPERATURE = 0.9
-_TOKENS_A_TEXT, _TOKENS_BESIDE = 100, 200
+_TOKENS_A_TEXT, _TOKENS_AROUND_TEXTS = 100, 200
 _TOKENS_OF_THOUGHT = 8000
 _TRIES = 2
 _GIVES_UP, _GIVES_UP_CUT = 10, 3
-"""After so many batches without one text; the second, where each answer was cut off."""
+"""Batches without any text after which the model is not asked again; the second where each answer was cut off."""
 _SHOWN_CHARS = 200
 _LONGER = 1.1
-"""Times as long as an answer that was cut off: servers count differently."""
+"""How much longer than a cut-off answer a limit must be to ask again: servers count differently."""
 
 
 class Complete(Protocol):
-    """Asks the teacher's model. It does its own retries, and raises TeacherError when it gives up, PromptRefused where
-    it is this prompt alone that the model does not take."""
+    """Asks the teacher's model, with its own retries.
+
+    Raises TeacherError when it gives up, PromptRefused where the model refuses only this prompt.
+    """
 
     def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
         """The model's answer to a prompt."""
@@ -215,24 +208,24 @@ class Complete(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hired:
-    """A teacher's model, ready to be asked, and what a token of it costs."""
+    """A teacher's model and its price."""
 
     complete: Complete
     price: TeacherPrice
 
 
 Hire = Callable[[Teacher], Hired]
-"""Raises TeacherError where the model cannot be had."""
+"""Raises TeacherError where the model is not available."""
 
 Approve = Callable[[Teacher, Estimate, TeacherPrice, str], bool]
-"""Told what asking will come to before anything is spent, and what for; False: do not ask."""
+"""Decides whether to ask, from the estimate, the price and the purpose, before anything is spent."""
 
 
 class Author:
-    """One teacher's model through a whole training: what it wrote, what it spent."""
+    """One teacher's model during a training, with what it wrote and spent."""
 
     def __init__(self, teacher: Teacher, hired: Hired, *, place: int, writer: str, cache_dir: Path, seed: int) -> None:
-        """place: the teacher's place in the policy, from 0; writer: what its rows are told by."""
+        """place: the teacher's place in the policy, from 0; writer: the name its rows carry."""
         self.teacher = teacher
         self.writer = writer
         self.price = hired.price
@@ -250,12 +243,12 @@ class Author:
 
     @property
     def spent_usd(self) -> float:
-        """Until now, in this run."""
+        """Dollars spent so far in this run."""
         return self._purse.spent_usd
 
     @property
     def failing(self) -> str:
-        """Why nothing came of what was asked, and how the last answer begins."""
+        """Why nothing was written, and how the last answer begins."""
         why = []
         if self._answers:
             why.append(f"none of its answers ({self._answers}) held a JSON list of texts")
@@ -272,20 +265,19 @@ class Author:
 
     @property
     def over_budget(self) -> bool:
-        """Whether something was left out since the next call could have exceeded the budget."""
+        """Whether batches were left out because the next call could have exceeded the budget."""
         return self._over_budget
 
     def estimate(self, asks: Sequence[SentenceRequest]) -> Estimate:
-        """What asking will come to. Nothing is asked."""
+        """What asking will cost. Nothing is asked."""
         paid = [ask for ask in asks if not self._cached(ask)]
         return estimate(paid, len(asks) - len(paid), self.price)
 
     def write(self, asks: Sequence[SentenceRequest], advance: Callable[[int, int], None]) -> list[Row]:
-        """Ask for every batch until the budget is spent, and from then on take only those whose answers are cached.
+        """Ask for every batch until the budget is spent; from then on take only cached answers.
 
-        Each batch is one group. A model that has brought nothing at all is not asked on and on. Raises TeacherError
-        where `complete` gives up (the answers that held texts until then are cached, so that a re-run goes on from
-        there).
+        Each batch is one group. A model that writes nothing is given up after some batches. Raises TeacherError where
+        `complete` gives up; answers until then are cached, so a re-run continues from there.
         """
         self._expected += self.estimate(asks).usd
         self._tally.want(asks)
@@ -319,12 +311,12 @@ class Author:
         return rows
 
     def summary(self) -> dict[str, Any]:
-        """For the report and the manifest."""
+        """The figures for the report and the manifest."""
         return {
             "model": self.teacher.model,
             "writer": self.writer,
             "sentences": self._tally.sentences,
-            **self._tally.told(),
+            **self._tally.summary(),
             "refused": self._refused,
             "cut_off": self._cut,
             "estimate_usd": round(self._expected, 6),
@@ -336,7 +328,7 @@ class Author:
         }
 
     def _texts(self, ask: SentenceRequest) -> list[tuple[str, Labels]]:
-        """A batch's texts, from the cache or paid for; a second try with another seed where the first is unusable."""
+        """A batch's texts, cached or paid for, with a second try by another seed where the first is unusable."""
         if known := self._cached(ask):
             return known
         if self._over_budget:
@@ -354,40 +346,39 @@ class Author:
                 self._brought += 1
                 self._cache.put(self._question(ask, seed), answer)
                 return texts
-            # before any text, it is a thought that took all the room; later it may have lost its way
+            # an answer cut off before any text was all thought; a later one may just be too long
             self._thinks |= answer.cut and not self._brought
         return self._cached(ask, short=True)
 
     def _longest(self, texts: int) -> int:
-        """How many tokens an answer of so many texts may have."""
+        """The most tokens that an answer of so many texts may have."""
         thought = _TOKENS_OF_THOUGHT if self._thinks else 0
-        return self.teacher.answer_tokens or _TOKENS_A_TEXT * texts + _TOKENS_BESIDE + thought
+        return self.teacher.answer_tokens or _TOKENS_A_TEXT * texts + _TOKENS_AROUND_TEXTS + thought
 
     def _hopeless(self) -> bool:
-        """Whether so much came to nothing, and all else as well, that more of it would."""
+        """Whether so many batches brought nothing that more would not either."""
         most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
         return not self._tally.sentences and self._tally.unusable >= most
 
     def _cached(self, ask: SentenceRequest, *, short: bool = False) -> list[tuple[str, Labels]]:
-        """A batch's texts in the cache; none where no try was answered with any. short: also where the answer was cut
-        off and a longer one is allowed by now."""
+        """A batch's cached texts, if any. short: also cut-off answers for which a longer limit is allowed by now."""
         answers = (self._cache.get(self._question(ask, seed)) for seed in self._seeds)
         kept = (answer for answer in answers if answer and (short or not self._may_be_longer(answer)))
         return next((texts for answer in kept if (texts := _read(ask, answer.text))), [])
 
     def _may_be_longer(self, answer: Completion) -> bool:
-        told = answer.output_tokens or token_count(answer.text)
-        return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * told
+        length = answer.output_tokens or token_count(answer.text)
+        return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * length
 
     def _question(self, ask: SentenceRequest, seed: int) -> str:
-        """All that an answer depends on."""
+        """Everything that an answer depends on, as text."""
         teacher = self.teacher
         where = f"{teacher.model} at {teacher.base_url}" if teacher.base_url else f"{teacher.model}"
         return json.dumps([where, _TEMPERATURE, seed, ask.prompt], ensure_ascii=False)
 
 
 def nothing_written(name: str, author: Author) -> TeacherError:
-    """Why a teacher that was asked wrote nothing at all."""
+    """The error of a teacher that wrote nothing at all."""
     return TeacherError(f"{name}: teacher {author.writer} wrote nothing: {author.failing}")
 
 

@@ -33,7 +33,7 @@ def test_odd_texts_as_training_rows(
     run: Train, served: Callable[..., Any], labels: Labels, odd_texts: Mapping[str, str], kind: str
 ) -> None:
     # long enough for many windows; texts of a megabyte are the business of test_classify
-    texts = [text[:2_000] for text in odd_texts.values() if text.strip()]
+    texts = [text[:1_000] for text in odd_texts.values() if text.strip()]
     rows = [(text, f"label {index % 3}") for index, text in enumerate(texts)]
     outcome = run(kind, labels(3), rows)
     assert served(outcome, "where is my refund 1").scores
@@ -55,9 +55,10 @@ def test_two_rows_a_label_and_no_examples(run: Train, served: Callable[..., Any]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_label_with_one_row_in_hundreds(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
-    rows = [(f"my card number {index} has not come", "label 0") for index in range(200)]
+    rows = [(f"my card number {index} has not come", "label 0") for index in range(100)]
     rows.append(("I want my money back for this jumper", "label 1"))
-    verdict = served(run(kind, labels(2, examples=0), rows), "my card has not come yet")
+    # by the real encoder, since the little one reads these rows as the same
+    verdict = served(run(kind, labels(2, examples=0), rows, encoder=None), "my card has not come yet")
     assert max(verdict.scores, key=lambda label: verdict.scores[label]) == "label 0"
 
 
@@ -119,13 +120,13 @@ def test_labels_with_odd_names(run: Train, served: Callable[..., Any]) -> None:
 def test_one_label_alone_is_refused_unless_there_is_something_else(run: Train, labels: Labels) -> None:
     with pytest.raises(PolicyError, match="one label alone decides nothing"):
         run("intent", labels(1))
-    assert run("intent", labels(1), other="anything else").accepted
+    assert run("intent", labels(1), other="anything else", encoder=None).accepted
 
 
 @pytest.mark.parametrize("kind", ["intent", "safety"])
 def test_hundreds_of_labels(run: Train, served: Callable[..., Any], labels: Labels, kind: str) -> None:
     """benchmarks.robustness has thousands."""
-    count = 200
+    count = 60
     rows = [(f"my card the {index}", f"label {index}") for index in range(count) for _ in range(2)]
     outcome = run(kind, labels(count, examples=1), rows)
     assert len(served(outcome, "where is my card").scores) == count
