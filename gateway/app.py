@@ -258,9 +258,8 @@ class _Dispatcher:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        with self._in_flight.request():
-            hot = scope["path"].rstrip("/") in _HOT_PATHS
-            await (self._hot if hot else self._rest)(scope, receive, send)
+        hot = scope["path"].rstrip("/") in _HOT_PATHS
+        await self._in_flight.request((self._hot if hot else self._rest)(scope, receive, send))
 
 
 def _api(engine: Engine, writer: LedgerWriter, lifespan: Callable[[FastAPI], object]) -> FastAPI:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Collection, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,14 +16,13 @@ class InFlight:
         self._requests: set[asyncio.Task[Any]] = set()
         self._finishing: set[asyncio.Task[Any]] = set()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Counts the current task as a request while the block runs."""
+    async def request(self, work: Awaitable[None]) -> None:
+        """Awaits the work of the current task, which counts as a request meanwhile."""
         task = asyncio.current_task()
         assert task is not None
         self._requests.add(task)
         try:
-            yield
+            await work
         finally:
             self._requests.discard(task)
 

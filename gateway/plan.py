@@ -105,7 +105,7 @@ class Planner:
         request = parse_chat(body)
         context.record.requested_model = request.model
         context.record.stream = request.stream
-        context.prompt_bytes, context.attaches = request.prompt_bytes, request.attaches
+        context.prompt_bytes, context.attaches = request.prompt_size()
         targets = self._routes.for_client(request.model)
         snapshot = self._in_use.edition
         context.runtime = snapshot.runtime

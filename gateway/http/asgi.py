@@ -1,6 +1,7 @@
 """Raw ASGI for the hot path: read a bounded body, send a reply or an error."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -42,10 +43,10 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is over {max_bytes} bytes (limits.body in gateway.yaml)")
 
 
-async def send_reply(send: Send, reply: Reply, *, cut: ApiError | None = None) -> None:
+async def send_reply(send: Send, reply: Reply, *, cut: Callable[[], ApiError] | None = None) -> None:
     """Sends a reply; a stream is sent as it comes, and closed however this ends.
 
-    cut: ends a stream that is cut off because this task is cancelled, unless [DONE] was sent.
+    cut: makes the error that ends a stream that is cut off because this task is cancelled, unless [DONE] was sent.
     """
     if reply.chunks is None:
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
@@ -62,7 +63,7 @@ async def send_reply(send: Send, reply: Reply, *, cut: ApiError | None = None) -
     except asyncio.CancelledError:
         if begun and cut is not None:
             # chunks are whole events
-            rest = b"" if last.rstrip().endswith(b"[DONE]") else sse.event(error_body(cut))
+            rest = b"" if last.rstrip().endswith(b"[DONE]") else sse.event(error_body(cut()))
             await send({"type": "http.response.body", "body": rest})
         raise
     finally:

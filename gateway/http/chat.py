@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -10,11 +11,15 @@ from gateway.context import CLIENT_CLOSED, REQUEST_ID, Headers, RequestContext, 
 from gateway.errors import ApiError, InternalError, MethodNotAllowed, Unavailable, stopping
 from gateway.http.asgi import ClientGone, read_body, send_error, send_reply
 from gateway.http.disconnect import ClientWatch
+from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
 from gateway.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"
+_TEXT_HEADERS: Final = tuple(
+    b"x-offramp-" + name for name in (b"rule", b"label", b"flags", b"abstained", b"redacted", b"judged")
+)
 _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
 
@@ -64,9 +69,9 @@ class ChatEndpoint:
         with self._clients.watch(receive, context):
             reply = await self._pipeline.chat(context, body, headers)
             context.record.status = reply.status
-            reply.headers = [*reply.headers, *_decision_headers(context)]
+            reply.headers = [*reply.headers, *_decision_headers(context.record)]
             context.replying = True
-            await send_reply(send, reply, cut=stopping("breaks its answer off"))
+            await send_reply(send, reply, cut=partial(stopping, "breaks its answer off"))
 
 
 def _fail(context: RequestContext, status: int, error: str) -> None:
@@ -81,20 +86,13 @@ def _fail(context: RequestContext, status: int, error: str) -> None:
             record.usage_source = "none"
 
 
-def _decision_headers(context: RequestContext) -> Headers:
+def _decision_headers(record: Record) -> Headers:
     """What was decided, for `with_raw_response` and dashboards. Header values keep to ASCII."""
-    record = context.record
     headers: Headers = [(b"x-offramp-decision", record.decision.encode())]
-    for name, value in (
-        (b"x-offramp-rule", record.rule),
-        (b"x-offramp-label", record.label),
-        (b"x-offramp-flags", record.flags),
-        (b"x-offramp-abstained", record.abstentions),
-        (b"x-offramp-redacted", record.redacted),
-        (b"x-offramp-judged", record.judged),
-    ):
-        if value:
-            headers.append((name, value.encode("unicode_escape")))
+    values = (record.rule, record.label, record.flags, record.abstentions, record.redacted, record.judged)
+    if any(values):
+        named = zip(_TEXT_HEADERS, values, strict=True)
+        headers += [(name, value.encode("unicode_escape")) for name, value in named if value]
     if record.classifier_version:
         headers.append((b"x-offramp-classifier", f"{record.classifier}@{record.classifier_version}".encode()))
     if record.confidence is not None:

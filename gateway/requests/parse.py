@@ -20,6 +20,7 @@ _KNOWN: Final = frozenset(chat.ChatRequest.__struct_fields__)
 _READ: Final = ("messages", "tools", "functions", "response_format")
 """What a model is shown, and its provider counts as input."""
 # within a string both quotes would be escaped
+_LIST: Final = re.compile(rb"\s*\[")
 _ATTACHED: Final = re.compile(rb'"(?:image_url|video_url|input_audio|file)"\s*:')
 _BASE64: Final = re.compile(rb'(?<!\\)"(?:data:[^",]*;base64,|(?:data|file_data)"\s*:\s*")[^"]*"')
 
@@ -51,16 +52,13 @@ class Request:
         """What system and developer messages say."""
         return system_text(self.turns)
 
-    @cached_property
-    def attaches(self) -> bool:
-        """Whether images, audio or files go along: their bytes say nothing of their tokens."""
-        return _ATTACHED.search(self.messages) is not None
-
-    @cached_property
-    def prompt_bytes(self) -> int:
-        """The size of the text that a model would read."""
-        size = sum(len(self.fields[name]) for name in _READ if name in self.fields)
-        return size - sum(len(found[0]) for found in _BASE64.finditer(self.messages)) if self.attaches else size
+    def prompt_size(self) -> tuple[int, bool]:
+        """Bytes of the text that a model would read; and whether images, audio or files go along, whose bytes say
+        nothing of their tokens."""
+        size = sum([len(self.fields[name]) for name in _READ if name in self.fields])
+        attaches = _ATTACHED.search(self.messages) is not None
+        attached = sum(len(match[0]) for match in _BASE64.finditer(self.messages)) if attaches else 0
+        return size - attached, attaches
 
     def body_for(self, model: UpstreamModel, *, ask_usage: bool) -> bytes:
         """The request for an upstream: its own model name and, if asked, usage at the end of a stream."""
@@ -88,7 +86,7 @@ def parse_chat(body: bytes) -> Request:
         raise BadRequest(f"model: must not be over {_LONGEST_MODEL} characters", param="model")
     if view.n is not None and not 1 <= view.n <= _MOST_CHOICES:
         raise BadRequest(f"n: must be between 1 and {_MOST_CHOICES}", param="n")
-    if not bytes(view.messages).lstrip().startswith(b"["):
+    if _LIST.match(view.messages) is None:
         raise BadRequest("messages: must be a list of messages", param="messages")
     return Request(
         model=RequestedModel(view.model),

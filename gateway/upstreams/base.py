@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from gateway.answers.parse import Completion
@@ -29,7 +28,7 @@ Listener = Callable[[Completion | None], Awaitable[None]]
 """Is given an upstream's completion; None of a stream that broke off, was left, or is over 1 MiB."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Answer:
     """An upstream's answer: a whole body, or chunks of bytes as they come.
 
@@ -42,10 +41,14 @@ class Answer:
     chunks: AsyncIterator[bytes] | None = None
     listeners: list[Listener] = field(default_factory=list)
 
-    @cached_property
+    _completion: Completion | None = None
+
+    @property
     def completion(self) -> Completion:
         """A whole answer's completion."""
-        return Completion(self.body, stream=False)
+        if self._completion is None:
+            self._completion = Completion(self.body, stream=False)
+        return self._completion
 
     async def listen(self, listener: Listener) -> None:
         """Gives the listener the completion: now where the answer is whole, else at the stream's end."""

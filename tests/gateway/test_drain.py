@@ -15,15 +15,14 @@ async def test_requests_that_do_not_end_are_cancelled_and_what_they_began_is_fin
         done.append("pair")
 
     async def answer() -> None:
-        with in_flight.request():
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                await in_flight.finish(pair())
-            finally:
-                done.append("record")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await in_flight.finish(pair())
+        finally:
+            done.append("record")
 
-    request = asyncio.ensure_future(answer())
+    request = asyncio.ensure_future(in_flight.request(answer()))
     await asyncio.sleep(0)
     request.cancel()
     asyncio.get_running_loop().call_later(0.1, told.set)

@@ -66,21 +66,23 @@ LONG = "A" * 100_000
 def test_what_is_attached_counts_as_no_text(part: dict[str, object]) -> None:
     text = {"type": "text", "text": "what is this?"}
     request = parse_chat(body(messages=[{"role": "user", "content": [text, part]}]))
-    assert request.attaches
-    assert 60 < request.prompt_bytes < 200
+    size, attaches = request.prompt_size()
+    assert attaches
+    assert 60 < size < 200
     linked = parse_chat(
         body(messages=[{"role": "user", "content": [text, {"image_url": {"url": "https://a.example"}}]}])
     )
-    assert linked.attaches
+    assert linked.prompt_size()[1]
 
 
 def test_text_that_looks_like_an_attachment_counts_as_text() -> None:
     for text in (f'{{"file": {{"file_data": "{LONG}"}}}}', f'"image_url": <img src="data:image/png;base64,{LONG}">'):
         request = parse_chat(body(messages=[{"role": "user", "content": text}]))
-        assert not request.attaches
-        assert request.prompt_bytes > len(LONG)
+        size, attaches = request.prompt_size()
+        assert not attaches
+        assert size > len(LONG)
         beside = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "https://a.example"}}]
-        assert parse_chat(body(messages=[{"role": "user", "content": beside}])).prompt_bytes > len(LONG)
+        assert parse_chat(body(messages=[{"role": "user", "content": beside}])).prompt_size()[0] > len(LONG)
 
 
 def test_unknown_fields_are_kept_byte_for_byte_when_the_model_is_renamed() -> None:
