@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 import typer
 from rich.table import Table
 
-from gateway.cli.output import Exit, Json, as_by_ctrl_c, fail, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, fail, print_json, sigterm_as_ctrl_c, stderr, stdout
 from gateway.cli.report import summary_table
 from gateway.ledger.savings import summarise
 
@@ -77,7 +77,7 @@ def demo(
     if not config.exists():
         _run("init")
     model = _asked_for(config, real=real)
-    with as_by_ctrl_c():
+    with sigterm_as_ctrl_c():
         _train(config, real=real)
         started = time.time()
         with _gateway(config, port, real=real) as base_url:

@@ -1,11 +1,5 @@
-"""How commands speak: results on stdout (people or --json), progress and logs on stderr, problems in exit codes.
-
-Progress as bars on a terminal, and as nothing elsewhere.
-
-A command that SIGTERM ends as Ctrl-C does: what it began is taken back, and what it started ends too.
-
-The files that a command is to write, looked at before it begins.
-"""
+"""What commands share: results on stdout (for people or --json), progress and problems on stderr, exit codes,
+SIGTERM as Ctrl-C, and the check of files that a command will write."""
 
 import json
 import logging
@@ -42,7 +36,7 @@ class Exit(IntEnum):
 
 
 def stdout() -> Console:
-    """Where results go. Text stands as it is: `[red]` and `:tada:` in a label are no mark-up."""
+    """Where results go. Text is printed as it is: `[red]` and `:tada:` in a label are no mark-up."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
@@ -63,7 +57,7 @@ def print_json(value: Any) -> None:
 
 
 def quoted(text: str) -> str:
-    """Text of others in one line, with what a terminal would act on or hide written out: `\\x1b`, `\\n`, `\\u202e`."""
+    """Text from outside in one line, with signs that a terminal acts on or hides escaped: `\\x1b`, `\\n`, `\\u202e`."""
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _NOT_SHOWN else char for char in text
     )
@@ -85,12 +79,12 @@ def surely(measures: Mapping[str, Any], name: str) -> str:
 
 
 def within(share: float | None, bounds: Sequence[float], called: str = "") -> str:
-    """`12.3% (10.0% to 15.0%)`, where there was something to measure. called: what stands before the bounds."""
+    """`12.3% (10.0% to 15.0%)`, where there was something to measure. called: words before the bounds."""
     return percent(share) if share is None else f"{percent(share)} ({called}{between(bounds)})"
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
-    """Says what is wrong on stderr; raise what it returns."""
+    """Prints a problem on stderr. Raise the result."""
     stderr().print(message, style="red", soft_wrap=True)
     return typer.Exit(code)
 
@@ -103,22 +97,21 @@ def problems_as_exit_codes() -> Iterator[None]:
     from gateway.errors import ApiError
     from gateway.ledger.store import LedgerError
 
+    codes = {
+        ConfigError: Exit.USAGE,
+        GoalMissed: Exit.GOAL_MISSED,
+        TeacherError: Exit.UPSTREAM,
+        ArtifactError: Exit.USAGE,
+        ClassifierError: Exit.USAGE,
+        ApiError: Exit.UPSTREAM,
+        LedgerError: Exit.ENVIRONMENT,
+        OSError: Exit.ENVIRONMENT,
+    }
     try:
         yield
-    except ConfigError as error:
-        raise fail(str(error), Exit.USAGE) from error
-    except GoalMissed as error:
-        raise fail(str(error), Exit.GOAL_MISSED) from error
-    except TeacherError as error:
-        raise fail(str(error), Exit.UPSTREAM) from error
-    except (ArtifactError, ClassifierError) as error:
-        raise fail(str(error), Exit.USAGE) from error
-    except ApiError as error:
-        raise fail(error.message, Exit.UPSTREAM) from error
-    except LedgerError as error:
-        raise fail(str(error), Exit.ENVIRONMENT) from error
-    except OSError as error:
-        raise fail(_os_message(error), Exit.ENVIRONMENT) from error
+    except tuple(codes) as error:
+        message = _os_message(error) if isinstance(error, OSError) else str(error)
+        raise fail(message, next(code for kind, code in codes.items() if isinstance(error, kind))) from error
 
 
 def _os_message(error: OSError) -> str:
@@ -135,35 +128,34 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """What is to be told how far the work is: what is done, how much of it, of how much where that is known."""
+    """A callable for progress: the step, how much of it is done, and the whole where it is known. It shows a bar on a
+    terminal, and nothing elsewhere."""
     console = stderr()
     if not console.is_terminal:
-        yield lambda _what, _done, _total: None
+        yield lambda _step, _done, _total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
-
-        def advance(what: str, done: int, total: int | None) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
-        yield advance
+        yield lambda step, done, total: progress.update(task, description=step, completed=done, total=total)
 
 
 @contextmanager
-def as_by_ctrl_c() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt within, once: whoever is told to stop by Ctrl-C or SIGTERM is often told again,
-    by a service manager or the process that started it, and takes back what was begun all the same, up to its end.
-    A second Ctrl-C breaks that off. For the main thread only."""
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, once, so that a command takes back what it began.
+
+    Service managers and parent processes often send a second SIGTERM; it is ignored. A second Ctrl-C breaks the
+    clean-up off. For the main thread only.
+    """
 
     def stop(_: int, __: FrameType | None) -> Never:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    told = [signal.SIGTERM]
+    numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        told.append(signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in told}
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
@@ -173,10 +165,9 @@ def as_by_ctrl_c() -> Iterator[None]:
 
 
 def check_targets(writes: Mapping[str, Path], reads: Iterable[Path]) -> None:
-    """writes: the file behind each flag, or whatever it is called by.
+    """Refuses files that cannot be written: without a folder, among the files that are read, or named twice.
 
-    Raises typer.BadParameter where one cannot be made for want of its folder, is one of those that are read, or is
-    another's.
+    writes: the file of each flag. Raises typer.BadParameter.
     """
     taken = {path.resolve() for path in reads}
     for name, path in writes.items():
@@ -185,6 +176,6 @@ def check_targets(writes: Mapping[str, Path], reads: Iterable[Path]) -> None:
             raise typer.BadParameter(f"{path} {what}", param_hint=name)
         if path.resolve() in taken:
             raise typer.BadParameter(f"{path} is one of the files that are read; name another", param_hint=name)
-    for (one, path), (other, again) in combinations(writes.items(), 2):
-        if path.resolve() == again.resolve():
-            raise typer.BadParameter(f"{one} and {other} would both be {path}; name another", param_hint=one)
+    for (flag, path), (other, same) in combinations(writes.items(), 2):
+        if path.resolve() == same.resolve():
+            raise typer.BadParameter(f"{flag} and {other} would both be {path}; name another", param_hint=flag)

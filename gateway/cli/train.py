@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,10 @@ from classifiers.teacher import Teacher
 from gateway.cli import outcomes
 from gateway.cli.inputs import given
 from gateway.cli.inputs import read as read_calls
-from gateway.cli.output import Exit, Json, as_by_ctrl_c, print_json, stderr
+from gateway.cli.output import Exit, Json, print_json, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
+    from classifiers.training.run import TrainingOutcome
     from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 
 
@@ -44,62 +46,81 @@ def train(
 ) -> None:
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or where rows of
     --data or --calls show it worse than the version in use; 4 where a teacher was not to be asked."""
-    from classifiers.training.run import train as run
-    from gateway.config.load import load_policy
-
+    rows = read_calls(given()) if calls else []
+    options = _Options(models, seed, data or (), rows, beside=beside, ask=not yes, can_answer=not calls)
     name: str | None = None
     code = Exit.DONE
-    told: list[dict[str, Any]] = []
-    of_calls = read_calls(given()) if calls else []
+    results: list[dict[str, Any]] = []
     try:
-        for file, policy in _load_all(policies, load_policy):
+        for file, policy in _load_all(policies):
             name = policy.name
-            _tell_notes(file, policy, [*map(str, data or ()), *(["standard input"] if of_calls else [])])
-            target = models or _models_dir(file)
             try:
-                with (
-                    as_by_ctrl_c(),
-                    _watch(name) as watcher,
-                    _teachers(policy, watcher, ask=not yes, heard=not calls) as (hire, approve),
-                ):
-                    outcome = run(
-                        policy,
-                        base_dir=file.parent,
-                        models_dir=target,
-                        progress=watcher,
-                        seed=seed,
-                        hire=hire,
-                        approve=approve,
-                        beside=beside,
-                        more=data or (),
-                        calls=of_calls,
-                    )
+                outcome = _train_policy(file, policy, options)
             except _Declined as declined:
                 code = max(code, Exit.UPSTREAM)
-                told.append(outcomes.failed(name, str(declined)))
+                results.append(outcomes.failed(name, str(declined)))
                 stderr().print(f"{name}: NOT trained: {declined}", soft_wrap=True)
                 continue
             code = max(code, Exit.DONE if outcome.accepted else Exit.GOAL_MISSED)
-            told.append(outcomes.as_dict(policy, outcome))
+            results.append(outcomes.as_dict(policy, outcome))
             if not json:
                 outcomes.show(policy, outcome)
     except Exception as error:
-        told.append(outcomes.failed(name, str(error) or type(error).__name__))
+        results.append(outcomes.failed(name, str(error) or type(error).__name__))
         raise
     finally:
-        # what is published by now is told, whatever became of the rest
+        # also where a later policy fails
         if json:
-            print_json(told)
+            print_json(results)
     if code:
         raise typer.Exit(code)
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How to train each policy. can_answer: whether standard input is free for answers to questions."""
+
+    models: Path | None
+    seed: int | None
+    data: Sequence[Path]
+    calls: Sequence[tuple[str, str]]
+    beside: bool
+    ask: bool
+    can_answer: bool
+
+
+def _train_policy(file: Path, policy: Policy, options: _Options) -> "TrainingOutcome":
+    """Raises _Declined."""
+    from classifiers.training.run import train as run
+
+    _print_notes(file, policy, [*map(str, options.data), *(["standard input"] if options.calls else [])])
+    models_dir = options.models or _models_dir(file)
+    with (
+        sigterm_as_ctrl_c(),
+        _progress(policy.name) as progress,
+        _teachers(policy, progress, options) as (hire, approve),
+    ):
+        return run(
+            policy,
+            base_dir=file.parent,
+            models_dir=models_dir,
+            progress=progress,
+            seed=options.seed,
+            hire=hire,
+            approve=approve,
+            beside=options.beside,
+            more=options.data,
+            calls=options.calls,
+        )
+
+
 class _Declined(Exception):
-    """Who trains would not have a teacher's model asked."""
+    """The user did not agree to pay a teacher's model."""
 
 
-def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
-    """All policies, or ConfigError with the problems of all files. Of two of one name only the last would serve."""
+def _load_all(files: Sequence[Path]) -> list[tuple[Path, Policy]]:
+    """All policies. Raises ConfigError with the problems of all files; two policies may not share a name."""
+    from gateway.config.load import load_policy
     from gateway.config.problems import ConfigError, Problem
 
     loaded: list[tuple[Path, Policy]] = []
@@ -107,27 +128,26 @@ def _load_all(files: Sequence[Path], load: Any) -> list[tuple[Path, Policy]]:
     names: dict[str, Path] = {}
     for file in files:
         try:
-            policy = load(file, os.environ)
+            policy = load_policy(file, os.environ)
         except ConfigError as error:
             problems += error.problems
             continue
         if (first := names.setdefault(policy.name, file)).resolve() != file.resolve():
-            told = f"{policy.name} is the name in {first} as well; give each a name of its own, or train one of them"
-            problems.append(Problem(file=str(file), mark=None, path=("name",), message=told))
+            what = f"{policy.name} is the name in {first} as well; give each a name of its own, or train one of them"
+            problems.append(Problem(file=str(file), mark=None, path=("name",), message=what))
         loaded.append((file, policy))
     if problems:
         raise ConfigError(problems)
     return loaded
 
 
-def _tell_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
-    """What will serve otherwise than may have been meant, as `check` tells it. more: where rows come from besides the
-    policy's own files."""
+def _print_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
+    """Prints the notes of `check` on a policy. more: other sources of rows than the policy's own files."""
     from gateway.config import source
     from gateway.config.policy_checks import policy_notes
 
     if not file.is_file():
-        # a pipe has been read
+        # a pipe can be read only once
         return
     document = source.read(file, os.environ)
     for path, what in policy_notes(policy.model_copy(update={"data": (*policy.data, *more)})):
@@ -152,10 +172,9 @@ def _models_dir(policy: Path) -> Path:
 
 @contextmanager
 def _teachers(
-    policy: Policy, watcher: "_Bars | _Lines", *, ask: bool, heard: bool
+    policy: Policy, progress: "_Bars | _Lines", options: _Options
 ) -> Iterator[tuple["Hire | None", "Approve | None"]]:
-    """What gets a teacher's model ready, and what shows its cost before it is spent. heard: whether standard input is
-    there to answer on."""
+    """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
         yield None, None
         return
@@ -168,11 +187,10 @@ def _teachers(
     prices = load_prices(shipped_dir() / "prices.yaml")
 
     def approve(teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> bool:
-        with watcher.aside() as console:
+        with progress.paused() as console:
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
-            if not (ask and expected.calls and console.is_terminal):
-                return True
-            if _agreed(console, heard=heard):
+            asks = options.ask and expected.calls and console.is_terminal
+            if not asks or _agreed(console, can_answer=options.can_answer):
                 return True
         if why == FIRST:
             raise _Declined(f"its teacher {teacher.model} was not to be asked")
@@ -181,18 +199,18 @@ def _teachers(
     with ExitStack() as stack:
 
         def hire(teacher: Teacher) -> Hired:
-            asked = AskTeacher(teacher)
-            stack.callback(asked.close)
-            return Hired(complete=asked, price=price_of(teacher, prices))
+            client = AskTeacher(teacher)
+            stack.callback(client.close)
+            return Hired(complete=client, price=price_of(teacher, prices))
 
         yield hire, approve
 
 
-def _agreed(console: Console, *, heard: bool) -> bool:
-    """Whether whoever sits at the terminal says yes; where standard input is at its end, nobody does."""
-    why = "is at its end" if heard else "holds calls"
+def _agreed(console: Console, *, can_answer: bool) -> bool:
+    """Whether the user at the terminal says yes; at the end of standard input, nobody does."""
+    why = "is at its end" if can_answer else "holds calls"
     # None where the shell closed it
-    if heard and sys.stdin is not None:
+    if can_answer and sys.stdin is not None:
         try:
             return typer.confirm("Go on?", err=True, default=True)
         except typer.Abort as stop:
@@ -204,7 +222,7 @@ def _agreed(console: Console, *, heard: bool) -> bool:
 
 
 def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> str:
-    """What asking will come to, and what bounds it."""
+    """The expected cost of asking a teacher, and its bound."""
     if price.known:
         dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
         bound += f" and {teacher.tokens} tokens" if teacher.tokens else ""
@@ -228,8 +246,8 @@ class _Bars:
         self._task = bars.add_task(name, total=None)
 
     @contextmanager
-    def aside(self) -> Iterator[Console]:
-        """The console, for questions: the bars are still meanwhile."""
+    def paused(self) -> Iterator[Console]:
+        """The console for questions, with the bars stopped."""
         self._bars.stop()
         yield self._bars.console
         self._bars.start()
@@ -248,8 +266,8 @@ class _Lines:
         self._name = name
 
     @contextmanager
-    def aside(self) -> Iterator[Console]:
-        """The console, for questions."""
+    def paused(self) -> Iterator[Console]:
+        """The console for questions."""
         yield stderr()
 
     def step(self, name: str) -> None:
@@ -260,7 +278,7 @@ class _Lines:
 
 
 @contextmanager
-def _watch(name: str) -> Iterator[_Bars | _Lines]:
+def _progress(name: str) -> Iterator[_Bars | _Lines]:
     console = stderr()
     if not console.is_terminal:
         yield _Lines(name)

@@ -1,15 +1,16 @@
 """`offramp classify`: where its texts come from, and what is no text."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from classifiers import Runtime
@@ -18,6 +19,7 @@ from classifiers.training import data
 from classifiers.training.rows import Row
 from classifiers.verdict import SlotValue
 from gateway.cli.classify import said
+from gateway.cli.inputs import given, lines
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 
@@ -25,32 +27,39 @@ Classify = Callable[..., Any]
 
 
 @pytest.fixture
-def classify(publish: Callable[[datetime], str], models_dir: Path) -> Classify:
+def classify(bank_dir: Path) -> Classify:
     """classify(*arguments, stdin=…): what the command came to."""
-    publish(datetime(2026, 1, 1, tzinfo=UTC))
 
     def run(*arguments: str, stdin: bytes = b"") -> Any:
-        command = ["classify", "bank", "--models", str(models_dir), "--json", *arguments]
+        command = ["classify", "bank", "--models", str(bank_dir), "--json", *arguments]
         return CliRunner(charset="ascii").invoke(app, command, input=stdin)
 
     return run
 
 
-@pytest.mark.parametrize(
-    ("stdin", "texts"),
-    [
-        (b"hi\nthere", ["hi", "there"]),
-        (b"hi\r\n\r\nthere\r\n", ["hi", "", "there"]),
-        (b"\n \n", ["", " "]),
-        (b"a\rb\x0cc\xe2\x80\xa8d\n", ["a\rb\x0cc\u2028d"]),
-        ("\ufeffgrößer 😀\n\ufeffhi\n".encode(), ["größer 😀", "\ufeffhi"]),
-        (b"", []),
-    ],
-)
-def test_each_line_is_a_text_whatever_system_wrote_it(classify: Classify, stdin: bytes, texts: list[str]) -> None:
-    done = classify(stdin=stdin)
-    assert done.exit_code == Exit.DONE
-    assert [one["text"] for one in json.loads(done.stdout)] == texts
+STDIN: list[tuple[bytes, list[str] | int]] = [
+    (b"hi\nthere", ["hi", "there"]),
+    (b"hi\r\n\r\nthere\r\n", ["hi", "", "there"]),
+    (b"\n \n", ["", " "]),
+    (b"a\rb\x0cc\xe2\x80\xa8d\n", ["a\rb\x0cc\u2028d"]),
+    ("\ufeffgrößer 😀\n\ufeffhi\n".encode(), ["größer 😀", "\ufeffhi"]),
+    (b"", []),
+    (b"caf\xe9\nhi\n", 1),
+    (b"hi\n\ncaf\xe9", 3),
+    (b"\xff\xfeh\0i\0\n\0", 1),
+    (b"\xed\xa0\xbd\n", 1),
+]
+
+
+def test_each_line_of_stdin_is_a_text_in_utf_8(capsys: pytest.CaptureFixture[str]) -> None:
+    for stdin, texts in STDIN:
+        if isinstance(texts, list):
+            assert lines(io.BytesIO(stdin)) == texts
+        else:
+            with pytest.raises(typer.Exit) as stopped:
+                lines(io.BytesIO(stdin))
+            assert stopped.value.exit_code == Exit.USAGE
+            assert capsys.readouterr().err == f"stdin:{texts}: not UTF-8\n"
 
 
 def test_many_texts_are_not_held_at_once(classify: Classify, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,23 +81,12 @@ def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
     assert said(SlotValue(slot="name", start=0, end=6, raw=raw, value=raw, confidence=1.0)) == "= \\x1b[2J \\u202e"
 
 
-@pytest.mark.parametrize(
-    ("stdin", "line"),
-    [(b"caf\xe9\nhi\n", 1), (b"hi\n\ncaf\xe9", 3), (b"\xff\xfeh\0i\0\n\0", 1), (b"\xed\xa0\xbd\n", 1)],
-)
-def test_a_line_that_is_not_utf_8_is_named(classify: Classify, stdin: bytes, line: int) -> None:
-    done = classify(stdin=stdin)
-    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
-    assert done.stderr == f"stdin:{line}: not UTF-8\n"
-
-
-def test_a_closed_stdin_is_wrong_usage(publish: Callable[[datetime], str], models_dir: Path) -> None:
-    publish(datetime(2026, 1, 1, tzinfo=UTC))
-    command = f"exec {sys.executable} -m gateway classify bank --models '{models_dir}' <&-"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (Exit.USAGE, b"")
-    assert b"stdin is closed" in done.stderr
-    assert b"Traceback" not in done.stderr
+def test_a_closed_stdin_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(typer.Exit) as stopped:
+        given()
+    assert stopped.value.exit_code == Exit.USAGE
+    assert "stdin is closed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["hi", "caf\udce9"], ["hi", "--system", "caf\udce9"]])
@@ -98,31 +96,24 @@ def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, argume
     assert "not UTF-8" in done.stderr
 
 
-def test_the_nearest_training_sentences_are_shown_on_request(classify: Classify, models_dir: Path) -> None:
-    version = Registry(models_dir).resolve("bank").name
+def test_the_nearest_training_sentences_are_shown_on_request(
+    classify: Classify, bank_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = classify("--nearest", "1", "hi")
+    version = Registry(bank_dir).resolve("bank").name
+    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
+    assert f"{version}.jsonl is not there" in done.stderr
     texts = {"where is my new card": "card_arrival", "what is the exchange rate": "exchange_rate"}
-    data.keep(
-        models_dir,
-        "bank",
-        version,
-        [Row(text=text, labels=(label,), group=text, source="data") for text, label in texts.items()],
-    )
+    rows = [Row(text=text, labels=(label,), group=text, source="data") for text, label in texts.items()]
+    monkeypatch.setattr(data, "load", lambda *_: rows)
     asked = ["My new card, where is it?", "exchange rates"]
     told = json.loads(classify("--nearest", "1", *asked).stdout)
     assert [[(row["text"], row["labels"]) for row in one["nearest"]] for one in told] == [
         [(text, [label])] for text, label in texts.items()
     ]
-    assert "nearest" not in json.loads(classify(*asked).stdout)[0]
-    printed = CliRunner().invoke(app, ["classify", "bank", "--models", str(models_dir), "--nearest", "2", asked[0]])
-    near = [line.split() for line in printed.stdout.splitlines() if line.startswith("        near ")]
+    command = ["classify", "bank", "--models", str(bank_dir), "--nearest", "2", asked[0]]
+    near = [line.split() for line in CliRunner().invoke(app, command).stdout.splitlines() if "  near " in line]
     assert [line[2] for line in near] == ["card_arrival:", "exchange_rate:"]
-
-
-def test_where_the_training_sentences_are_not_kept_the_file_is_named(classify: Classify, models_dir: Path) -> None:
-    done = classify("--nearest", "1", "hi")
-    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
-    version = Registry(models_dir).resolve("bank").name
-    assert f"{version}.jsonl is not there" in done.stderr.replace("\n", "")
 
 
 def test_what_goes_by_patterns_has_no_training_sentences(tmp_path: Path) -> None:
@@ -137,21 +128,10 @@ def test_what_goes_by_patterns_has_no_training_sentences(tmp_path: Path) -> None
     assert "learned from no sentences" in done.stderr
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_arguments_are_utf_8_whatever_the_locale(
-    publish: Callable[[datetime], str], models_dir: Path, locale: str
-) -> None:
-    publish(datetime(2026, 1, 1, tzinfo=UTC))
-    command = [sys.executable, "-m", "gateway", "classify", "bank", "--models", str(models_dir), "--json"]
-    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0"}
-
-    def run(*arguments: bytes) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*command, *arguments], env=environment, capture_output=True, check=False)
-
-    done = run("péter …".encode(), b"--system", "größer 😀".encode())
+def test_arguments_are_utf_8_whatever_the_locale(bank_dir: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "classify", "bank", "--models", str(bank_dir), "--json"]
+    texts = ["péter …".encode(), b"--system", "größer 😀".encode()]
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run([*command, *texts], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (Exit.DONE, b"")
     assert [one["text"] for one in json.loads(done.stdout)] == ["péter …"]
-    for arguments in ([b"caf\xe9"], [b"hi", b"--system", b"caf\xe9"]):
-        refused = run(*arguments)
-        assert (refused.returncode, refused.stdout) == (Exit.USAGE, b"")
-        assert b"not UTF-8" in refused.stderr

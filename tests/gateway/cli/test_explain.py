@@ -1,9 +1,6 @@
 """`offramp explain` for what the gateway refuses, before any classifier is loaded; what else it shows."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -71,18 +68,6 @@ def test_a_request_that_is_none_is_wrong_usage(tmp_path: Path, arguments: list[s
     done = explained(tmp_path, NAMED, *arguments)
     assert done.exit_code == Exit.USAGE
     assert told in done.output
-
-
-def test_a_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(NAMED)
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "explain", "--gateway", "gateway.yaml", "péter …".encode()],
-        cwd=tmp_path,
-        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
-        capture_output=True,
-        check=False,
-    )
-    assert b"has no rules; every request is forwarded" in done.stderr
 
 
 def publish_again(models_dir: Path, model: Model) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classifiers.errors import ArtifactError
+from classifiers.model.registry import Registry
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 
@@ -20,7 +21,7 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
     shutil.rmtree(home / gone)
 
     def run(*command: str) -> str:
-        done = CliRunner().invoke(app, [*command, "--models", str(models_dir)], env={"COLUMNS": "160"})
+        done = CliRunner().invoke(app, [*command, "--models", str(models_dir)])
         if done.exception is not None:
             raise done.exception
         return done.stdout
@@ -39,9 +40,10 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
     assert run("classify", home.name, "hello")
 
 
-def test_long_names_stay_whole_in_a_narrow_terminal(publish: Callable[[datetime], str], models_dir: Path) -> None:
-    version = publish(datetime(2026, 1, 1, tzinfo=UTC))
-    command = ["models", "list", "--models", str(models_dir)]
+def test_long_names_stay_whole_in_a_narrow_terminal(bank_dir: Path) -> None:
+    version = Registry(bank_dir).current("bank")
+    assert version
+    command = ["models", "list", "--models", str(bank_dir)]
     shown = CliRunner().invoke(app, command, env={"COLUMNS": "30"}).stdout
     assert "…" not in shown
     assert version[-3:] in shown
@@ -50,12 +52,12 @@ def test_long_names_stay_whole_in_a_narrow_terminal(publish: Callable[[datetime]
 @pytest.mark.parametrize("command", [["list"], ["rollback", "bank"]])
 def test_a_file_is_no_models_folder(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
-    done = CliRunner().invoke(app, ["models", *command, "--models", str(tmp_path / "models")], env={"COLUMNS": "300"})
+    done = CliRunner().invoke(app, ["models", *command, "--models", str(tmp_path / "models")])
     assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
     assert "is a file" in done.stderr
 
 
 def test_nothing_is_trained_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["models", "list", "--models", str(tmp_path / "none")], env={"COLUMNS": "300"})
+    done = CliRunner().invoke(app, ["models", "list", "--models", str(tmp_path / "none")])
     assert done.exit_code == Exit.DONE
     assert "no classifier is trained in" in done.stdout

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from classifiers.errors import TrainingError
 from classifiers.model.registry import Registry
+from gateway.cli.inputs import read
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.config.problems import ConfigError
@@ -177,28 +178,30 @@ def test_rows_from_elsewhere_stand_for_the_examples_that_a_label_lacks(
     assert ("labels.greeting: has no examples" in done.stderr) is noted
 
 
-@pytest.mark.parametrize(
-    ("line", "wrong"),
-    [
-        ("{", "not valid JSON: Expecting property name enclosed in double quotes (column 2)"),
-        ("[" * 100_000, "not valid JSON: nested too deeply"),
-        ("1" * 5_000, "not valid JSON: a number of too many digits"),
-        ("3", "the line is a number, not an object"),
-        ('["secret"]', "the line is a list, not an object"),
-        ('{"text": "secret"}', "label is missing"),
-        ('{"text": null, "label": null}', "text is null, not a string"),
-        ('{"text": ["secret"], "label": "greeting"}', "text is a list, not a string"),
-        ('{"text": "secret", "label": {"secret": 1}}', "label is an object, not a string"),
-        ('{"text": "secret", "label": 3}', "label is a number, not a string"),
-        ('{"text": "secret", "label": true}', "label is true or false, not a string"),
-    ],
-)
-def test_what_is_no_call_on_standard_input_is_refused(train: Train, line: str, wrong: str) -> None:
-    done = train("--calls", answer=f'{{"text": "hi", "label": "contact"}}\n\n{line}\n', one=PATTERNS.format(name="one"))
-    assert done.exit_code == Exit.USAGE
-    assert f"stdin:3: {wrong}" in done.stderr
-    assert '; write {"text": "...", "label": "..."}, one call a line' in done.stderr
-    assert "secret" not in done.stderr
+NO_CALLS = [
+    ("{", "not valid JSON: Expecting property name enclosed in double quotes (column 2)"),
+    ("[" * 100_000, "not valid JSON: nested too deeply"),
+    ("1" * 5_000, "not valid JSON: a number of too many digits"),
+    ("3", "the line is a number, not an object"),
+    ('["secret"]', "the line is a list, not an object"),
+    ('{"text": "secret"}', "label is missing"),
+    ('{"text": null, "label": null}', "text is null, not a string"),
+    ('{"text": ["secret"], "label": "greeting"}', "text is a list, not a string"),
+    ('{"text": "secret", "label": {"secret": 1}}', "label is an object, not a string"),
+    ('{"text": "secret", "label": 3}', "label is a number, not a string"),
+    ('{"text": "secret", "label": true}', "label is true or false, not a string"),
+]
+
+
+def test_what_is_no_call_on_standard_input_is_refused(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    for line, wrong in NO_CALLS:
+        with pytest.raises(typer.Exit) as stopped:
+            read(['{"text": "hi", "label": "contact"}', "", line])
+        assert stopped.value.exit_code == Exit.USAGE
+        error = capsys.readouterr().err
+        assert f'stdin:3: {wrong}; write {{"text": "...", "label": "..."}}, one call a line' in error
+        assert "secret" not in error
+    assert train("--calls", answer="3\n", one=PATTERNS.format(name="one")).exit_code == Exit.USAGE
 
 
 def test_calls_come_from_standard_input(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,9 +238,7 @@ def test_ctrl_c_at_the_question_ends_it_all(train: Train, models_dir: Path, monk
     assert Registry(models_dir).names() == []
 
 
-@pytest.mark.parametrize(
-    "told", [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)]
-)
+@pytest.mark.parametrize("told", [(signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])
 def test_a_training_that_is_told_to_stop_takes_back_what_it_began(
     models_dir: Path, tmp_path: Path, told: Sequence[signal.Signals]
 ) -> None:
