@@ -39,25 +39,25 @@ def check(
     from gateway.config.problems import ConfigError
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
-    found = _CheckResult()
+    result = _CheckResult()
     for file in chosen:
         try:
             if _is_policy(file):
-                _check_policy(file, found)
+                _check_policy(file, result)
             else:
-                _check_gateway(file, chosen, found)
+                _check_gateway(file, chosen, result)
         except ConfigError as error:
-            found.problems.extend(error.problems)
-    failed = bool(found.problems or (strict and found.notes))
+            result.problems.extend(error.problems)
+    failed = bool(result.problems or (strict and result.notes))
     if json:
-        _print_json(chosen, found)
+        _print_json(chosen, result)
     else:
-        _print(chosen, found, failed=failed)
+        _print(chosen, result, failed=failed)
     if failed:
         raise typer.Exit(Exit.USAGE)
 
 
-def _print_json(files: list[Path], found: _CheckResult) -> None:
+def _print_json(files: list[Path], result: _CheckResult) -> None:
     print_json(
         {
             "files": [str(file) for file in files],
@@ -69,28 +69,28 @@ def _print_json(files: list[Path], found: _CheckResult) -> None:
                     "path": list(problem.path),
                     "message": problem.message,
                 }
-                for problem in found.problems
+                for problem in result.problems
             ],
-            "notes": found.notes,
-            "contracts": [told.data for told in found.contracts],
-            "judges": [told.data for told in found.judges],
+            "notes": result.notes,
+            "contracts": [forecast.data for forecast in result.contracts],
+            "judges": [forecast.data for forecast in result.judges],
         }
     )
 
 
-def _print(files: list[Path], found: _CheckResult, *, failed: bool) -> None:
-    for problem in found.problems:
+def _print(files: list[Path], result: _CheckResult, *, failed: bool) -> None:
+    for problem in result.problems:
         stderr().print(str(problem), style="red", soft_wrap=True)
-    for note in found.notes:
+    for note in result.notes:
         stderr().print(note, style="yellow", soft_wrap=True)
     counts = [
         _counted(len(files), "file"),
-        _counted(len(found.problems), "problem") if failed else "nothing wrong",
-        *([_counted(len(found.notes), "note")] if found.notes else []),
+        _counted(len(result.problems), "problem") if failed else "nothing wrong",
+        *([_counted(len(result.notes), "note")] if result.notes else []),
     ]
     (stderr() if failed else stdout()).print(", ".join(counts))
-    for told in (*found.contracts, *found.judges):
-        stdout().print(told.line, soft_wrap=True)
+    for forecast in (*result.contracts, *result.judges):
+        stdout().print(forecast.line, soft_wrap=True)
 
 
 def _counted(count: int, noun: str) -> str:
@@ -106,7 +106,7 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
     try:
         return [*outlooks(loaded), *safety_outlooks(loaded)]
     except (LedgerError, ArtifactError) as error:
-        notes.append(f"what to expect of the contracts cannot be told: {error}")
+        notes.append(f"what to expect of the contracts cannot be forecast: {error}")
         return []
 
 
@@ -120,7 +120,7 @@ def _is_policy(file: Path) -> bool:
     return bool({"kind", "about", "labels", "slots"} & data.keys()) or file.parent.name == "policies"
 
 
-def _check_policy(file: Path, found: _CheckResult) -> None:
+def _check_policy(file: Path, result: _CheckResult) -> None:
     """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
     from gateway.config.load import lacking_secrets, load_policy
     from gateway.config.policy_checks import policy_notes
@@ -129,9 +129,9 @@ def _check_policy(file: Path, found: _CheckResult) -> None:
 
     policy = load_policy(file, os.environ, secrets=False)
     document = read(file, os.environ)
-    found.notes += [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
+    result.notes += [f"{problem}; to train, it must be" for problem in lacking_secrets(document)]
     problems = [document.problem((key,), line) for key, line in _row_problems(policy, file.parent)]
-    first = found.named.setdefault(policy.name, file)
+    first = result.named.setdefault(policy.name, file)
     if first != file:
         problems.append(document.problem(("name",), f"{policy.name} is the name of {first}, too"))
     notes = [*policy_notes(policy)]
@@ -140,7 +140,7 @@ def _check_policy(file: Path, found: _CheckResult) -> None:
             notes.append((path, what))
         else:
             problems.append(document.problem(path, what))
-    found.notes += [str(document.problem(path, what)) for path, what in notes]
+    result.notes += [str(document.problem(path, what)) for path, what in notes]
     if problems:
         raise ConfigError(problems)
 
@@ -177,7 +177,7 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
             yield from (("teacher", line) for line in str(error).splitlines())
 
 
-def _check_gateway(file: Path, checked: list[Path], found: _CheckResult) -> None:
+def _check_gateway(file: Path, checked: list[Path], result: _CheckResult) -> None:
     """A gateway file, its prices, and its rules against the policies beside it and among the files that are checked.
     Raises ConfigError."""
     from gateway.cli.judges import costs
@@ -191,19 +191,19 @@ def _check_gateway(file: Path, checked: list[Path], found: _CheckResult) -> None
     loaded = load_gateway(file, os.environ, secrets=False)
     load_prices(loaded.prices, os.environ)
     policies, unreadable = _policies(file.parent / "policies", checked)
-    found.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
-    found.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
+    result.notes += [f"{problem}; to serve, it must be" for problem in loaded.lacking]
+    result.notes += [str(loaded.document.problem(path, what)) for path, what in gateway_notes(loaded.settings)]
     for name, upstream in loaded.settings.upstreams.items():
         if isinstance(upstream, LiteLLMSettings) and (why := lacking()):
             what = f"{why}; until then its calls fail"
-            found.notes.append(str(loaded.document.problem(("upstreams", name, "kind"), what)))
+            result.notes.append(str(loaded.document.problem(("upstreams", name, "kind"), what)))
     unknown, unchecked = _without_policy(loaded, policies, unreadable)
-    found.notes += map(str, unchecked)
+    result.notes += map(str, unchecked)
     problems = [*rule_problems(loaded, policies), *unknown]
     if problems:
         raise ConfigError(problems)
-    found.contracts += _expect(loaded, found.notes)
-    found.judges += costs(loaded, policies)
+    result.contracts += _expect(loaded, result.notes)
+    result.judges += costs(loaded, policies)
 
 
 def _policies(folder: Path, checked: list[Path]) -> "tuple[dict[str, Policy], set[str]]":
@@ -258,17 +258,17 @@ def _without_policy(
     trained = Registry(loaded.models_dir).names()
     unknown, unchecked = [], []
     for index, rule in enumerate(loaded.settings.rules):
-        name, at = rule.classifier, ("rules", index, "classifier")
+        name, path = rule.classifier, ("rules", index, "classifier")
         if name in policies:
             continue
         file = policy_file(loaded, name)
         if name in unreadable or name in trained:
             what = f"no policy named {name} can be read in {file.parent}; the rule's labels were not checked"
-            unchecked.append(loaded.document.problem(at, what))
+            unchecked.append(loaded.document.problem(path, what))
         else:
             what = (
                 f"no policy is named {name}, and no trained classifier in {loaded.models_dir}; "
                 f"write {file}, or name another{did_you_mean(name, {*policies, *unreadable, *trained})}"
             )
-            unknown.append(loaded.document.problem(at, what))
+            unknown.append(loaded.document.problem(path, what))
     return unknown, unchecked

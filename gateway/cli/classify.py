@@ -33,6 +33,8 @@ def classify(
     json: Json = False,
 ) -> None:
     """Ask one classifier for its verdicts."""
+    from msgspec import to_builtins
+
     from classifiers import Reading, Runtime
     from gateway.http.classify import result_of
 
@@ -41,21 +43,22 @@ def classify(
     near = _nearest(runtime, name, [(text, system) for text in chosen], models, nearest) if nearest else None
     verdicts = _verdicts(runtime, [Reading(classifier=name, texts=(text,), system=system) for text in chosen])
     if json:
-        told = [{"text": text, **_fields(result_of(verdict))} for text, verdict in zip(chosen, verdicts, strict=True)]
-        print_json([{**one, "nearest": rows} for one, rows in zip(told, near, strict=True)] if near else told)
+        nearest_of = [{"nearest": rows} for rows in near] if near else [{}] * len(chosen)
+        pairs = zip(chosen, verdicts, nearest_of, strict=True)
+        print_json([{"text": text, **to_builtins(result_of(verdict)), **rows} for text, verdict, rows in pairs])
         return
     for text, verdict, rows in zip(chosen, verdicts, near or [[]] * len(chosen), strict=True):
         what = ", ".join(verdict.labels) or "-"
         if verdict.abstention:
             what += f" ({verdict.abstention.value}: {verdict.reason})"
-        what += "".join(f" [{one.kind} {one.start}-{one.end}]" for one in verdict.spans)
+        what += "".join(f" [{span.kind} {span.start}-{span.end}]" for span in verdict.spans)
         stdout().print(f"{verdict.confidence:6.1%}  {what:32}  {quoted(text)}", soft_wrap=True)
         for slot in verdict.slots:
             place = f"{slot.slot} {slot.start}-{slot.end}"
-            stdout().print(f"        {place}: {slot.raw!r} {said(slot)}", soft_wrap=True)
+            stdout().print(f"        {place}: {slot.raw!r} {slot_value(slot)}", soft_wrap=True)
         for row in rows:
-            of = ", ".join(row["labels"]) or "none"
-            stdout().print(f"        near {row['cosine']:.2f}  {of}: {quoted(row['text'])}", soft_wrap=True)
+            names = ", ".join(row["labels"]) or "none"
+            stdout().print(f"        near {row['cosine']:.2f}  {names}: {quoted(row['text'])}", soft_wrap=True)
 
 
 def _verdicts(runtime: "Runtime", readings: "Sequence[Reading]") -> "Iterator[Verdict]":
@@ -80,14 +83,8 @@ def _nearest(
         return nearest_of(runtime, name, asked, rows, count=count, advance=partial(advance, "training rows"))
 
 
-def said(slot: "SlotValue") -> str:
-    """What a slot's words come to."""
+def slot_value(slot: "SlotValue") -> str:
+    """The value of a slot's words."""
     if slot.value is None:
         return "(no value)"
     return f"= {quoted(str(slot.value))}" + (f" {slot.currency}" if slot.currency else "")
-
-
-def _fields(result: Any) -> dict[str, Any]:
-    import msgspec
-
-    return dict(msgspec.to_builtins(result))

@@ -1,7 +1,4 @@
-"""`offramp contract show|pause|resume`.
-
-A contract's calls over time against the period that certified it, as a table or as data.
-"""
+"""`offramp contract show|pause|resume`, with the drift of a contract's calls since the period that certified it."""
 
 import os
 import time
@@ -33,28 +30,28 @@ _SHARES: Sequence[tuple[str, Callable[[Period], Share]]] = (
 _COLUMNS = ("below the threshold", "unlike the certified", "audits that disagree", "for want of an answer")
 
 
-def drift_table(found: Drift, title: str) -> Table:
+def drift_table(drift: Drift, title: str) -> Table:
     """One row for the certified period and for each window since, the latest last; bars are to the column's highest."""
     made = Table(title=title, title_justify="left")
-    periods = (found.certified, *found.windows)
+    periods = (drift.certified, *drift.windows)
     for name in ("until (UTC)", "calls chosen", *_COLUMNS):
         made.add_column(name)
     highest = {name: max((of(period).value or 0.0 for period in periods), default=0.0) for name, of in _SHARES}
     for period in periods:
         cells = [_cell(of(period), highest[name]) for name, of in _SHARES]
-        when = "certified" if period is found.certified else _time(period.until)
+        when = "certified" if period is drift.certified else _time(period.until)
         made.add_row(when, f"{period.below.of:,}", *cells)
     return made
 
 
-def drift_data(found: Drift) -> dict[str, Any]:
+def drift_data(drift: Drift) -> dict[str, Any]:
     """For JSON. `moved` says what differs beyond doubt between the certified period and the latest pairs."""
     return {
-        "threshold": found.threshold,
-        "certified": _as_dict(found.certified),
-        "latest": [_as_dict(period) for period in found.latest],
-        "windows": [_as_dict(window) for window in found.windows],
-        "moved": found.moved(),
+        "threshold": drift.threshold,
+        "certified": _as_dict(drift.certified),
+        "latest": [_as_dict(period) for period in drift.latest],
+        "windows": [_as_dict(window) for window in drift.windows],
+        "moved": drift.moved(),
     }
 
 
@@ -100,8 +97,8 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     store = ContractStore(ledger, read_only=True)
     try:
         paused = store.paused()
-        found = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
-        rows = [_row(store, stored, paused, drift, first) for stored, drift in found]
+        contracts = [(stored, _drift(store, stored.scope.key)) for stored in store.contracts()]
+        rows = [_row(store, stored, paused, drift, first) for stored, drift in contracts]
         judged = _judged(store, paused, first)
     finally:
         store.close()
@@ -112,7 +109,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
         stdout().print("no call has met a rule with a contract yet")
         return
     if rows:
-        _print(rows, [drift for _, drift in found])
+        _print(rows, [drift for _, drift in contracts])
     if judged:
         stdout().print(judges.table(judged))
         for row in judged:
@@ -151,8 +148,10 @@ def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
     stdout().print(table)
     for row, drift in zip(rows, drifts, strict=True):
         last = row["changed"][:16].replace("T", " ")
-        told = [row["sent_to"], row["key"][:_KEY], f"last pair {last}"]
-        line = f"{row['rule']} for {row['model']} ({', '.join(filter(None, told))}): {row['reason']}{judges.past(row)}"
+        details = [row["sent_to"], row["key"][:_KEY], f"last pair {last}"]
+        line = (
+            f"{row['rule']} for {row['model']} ({', '.join(filter(None, details))}): {row['reason']}{judges.past(row)}"
+        )
         stdout().print(line, soft_wrap=True)
         if row["repeats"]["asked"]:
             stdout().print(_against_itself(row["repeats"]), soft_wrap=True)
@@ -193,7 +192,7 @@ def _tables_of(rule: str, config: Path) -> Iterator["Tables"]:
     from gateway.contracts.tables import Tables
 
     loaded = load_gateway(config, os.environ, secrets=False)
-    _known(rule, [one.name for one in loaded.settings.rules if one.contract])
+    _known(rule, [settings.name for settings in loaded.settings.rules if settings.contract])
     with closing(Tables(loaded.ledger)) as tables:
         yield tables
 
@@ -215,7 +214,7 @@ def _row(
     store: "ContractStore",
     stored: "StoredContract",
     paused: frozenset[str],
-    found: "Drift | None",
+    drift: "Drift | None",
     first: Callable[[str], str],
 ) -> dict[str, Any]:
     from gateway.contracts.bounds import upper_at_any_time
@@ -250,7 +249,7 @@ def _row(
         "at_most": upper_at_any_time(pairs, wrong, alpha) if pairs and wrong is not None else None,
         "reason": contract.reason,
         "repeats": _repeats(store, scope.key),
-        "drift": drift_data(found) if found else None,
+        "drift": drift_data(drift) if drift else None,
         "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
         "results": {
             f"{'chosen' if chosen else 'not chosen'}: {result}": count
@@ -267,13 +266,13 @@ def _repeats(store: "ContractStore", key: str) -> dict[str, Any]:
     """How the model's second answers to the latest calls compared to its first."""
     from gateway.contracts.consistency import MOST, RepeatedAnswers
 
-    found = RepeatedAnswers.of(store.repeats(key, newest=MOST))
-    low, high = found.limits
-    return {"asked": found.asked, "differ": found.differ, "low": low, "high": high, "least": found.least}
+    repeats = RepeatedAnswers.of(store.repeats(key, newest=MOST))
+    low, high = repeats.limits
+    return {"asked": repeats.asked, "differ": repeats.differ, "low": low, "high": high, "least": repeats.least}
 
 
-def _against_itself(found: dict[str, Any]) -> str:
+def _against_itself(repeats: dict[str, Any]) -> str:
     return (
-        f"  the model against itself: {found['differ']:,} of {found['asked']:,} calls that it was asked twice got "
-        f"another answer (95 %: {found['low']:.1%} to {found['high']:.1%})"
+        f"  the model against itself: {repeats['differ']:,} of {repeats['asked']:,} calls that it was asked twice got "
+        f"another answer (95 %: {repeats['low']:.1%} to {repeats['high']:.1%})"
     )

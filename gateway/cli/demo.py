@@ -1,4 +1,4 @@
-"""`offramp demo`: the whole road on this machine. A real gateway process, real classifiers, the openai client."""
+"""`offramp demo`: a real gateway process, real classifiers and the openai client on this machine."""
 
 import asyncio
 import contextlib
@@ -130,10 +130,10 @@ def _asked_for(config: Path, *, real: bool) -> str:
     free = {name for name, upstream in settings.upstreams.items() if echoes(upstream)}
     reached = {model: targets, **{name: routes.for_rule(name) for name in _asked_by_rules(settings)}}
     for name, asked in () if real else reached.items():
-        paid = [one.upstream for one in asked if one.upstream not in free]
+        paid = [target.upstream for target in asked if target.upstream not in free]
         if paid:
             raise fail(f"{config} sends {name} to {paid[0]}, which may cost money; --real does so", Exit.USAGE)
-    if real and free.issuperset(one.upstream for one in targets):
+    if real and free.issuperset(target.upstream for target in targets):
         raise fail(f"--real needs OPENAI_API_KEY, without which {targets[0].upstream} echoes", Exit.USAGE)
     return model
 
@@ -204,13 +204,13 @@ def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
             passing_on.join()
 
 
-def _pass_on(told: TextIO, serves: "Future[str | None]") -> None:
+def _pass_on(lines: TextIO, serves: "Future[str | None]") -> None:
     """Shows what a gateway tells. serves: is given its address; None where it ends before it has one."""
-    for line in told:
+    for line in lines:
         sys.stderr.write(line)
-        found = _SERVES.match(line)
-        if found and not serves.done():
-            serves.set_result(found[1])
+        match = _SERVES.match(line)
+        if match and not serves.done():
+            serves.set_result(match[1])
     if not serves.done():
         serves.set_result(None)
 
@@ -267,18 +267,16 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
         summary = summarise(store.summary(started, time.time() + 1))
     if as_json:
-        messages = [
-            {"text": one.text, "decision": one.decision, "rule": one.rule, "label": one.label, "answer": one.answer}
-            for one in sent
-        ]
+        keys = ("text", "decision", "rule", "label", "answer")
+        messages = [{key: getattr(message, key) for key in keys} for message in sent]
         print_json({"messages": messages, "savings": summary.as_dict(), "metrics": f"{address}/metrics"})
         return
     table = Table("message", "decision", "rule: label", "sure", "answer", title="What happened", title_justify="left")
-    for one in sent:
-        why = f"{one.rule}: {one.label}" if one.rule else ""
-        sure = f"{float(one.confidence):.0%}" if one.confidence else ""
-        answer = one.answer if len(one.answer) <= _SHOWN else one.answer[: _SHOWN - 1] + "…"
-        table.add_row(one.text, one.decision, why, sure, answer)
+    for message in sent:
+        why = f"{message.rule}: {message.label}" if message.rule else ""
+        sure = f"{float(message.confidence):.0%}" if message.confidence else ""
+        answer = message.answer if len(message.answer) <= _SHOWN else message.answer[: _SHOWN - 1] + "…"
+        table.add_row(message.text, message.decision, why, sure, answer)
     console = stdout()
     console.print(table)
     console.print(summary_table(summary, "Calls, tokens and dollars"))

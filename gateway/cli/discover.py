@@ -1,7 +1,4 @@
-"""`offramp discover`.
-
-What `offramp discover` found, as a table with lines below it, or as data.
-"""
+"""`offramp discover`: groups of calls as a table with lines below it, or as data; and the files that it writes."""
 
 import os
 import shlex
@@ -19,86 +16,89 @@ from gateway.cli.output import Exit, Json, bars, fail, print_json, quoted, stder
 if TYPE_CHECKING:
     from gateway.discover.calls import Log
     from gateway.discover.finding import Finding
+    from gateway.ledger.prices import PriceTable
 
 
-def show(found: Sequence["Finding"], bound: float) -> None:
+def show(findings: Sequence["Finding"], bound: float) -> None:
     """A table, and for each group what the table has no room for. found: at least one; bound: a share."""
     console = stdout()
-    month = found[0].month
+    month = findings[0].month
     table = Table(title=f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("name", overflow="fold")
     when = "a month" if month else "in the log"
     for name in (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved"):
         table.add_column(name, justify="right", no_wrap=True)
-    for number, one in enumerate(found, 1):
-        table.add_row(str(number), one.name, *_cells(one, month or 1.0))
+    for number, finding in enumerate(findings, 1):
+        table.add_row(str(number), finding.name, *_cells(finding, month or 1.0))
     console.print(table)
-    for number, one in enumerate(found, 1):
-        for line in _lines(one, bound):
+    for number, finding in enumerate(findings, 1):
+        for line in _lines(finding, bound):
             console.print(f"{number}. {quoted(line)}", soft_wrap=True)
 
 
-def _cells(one: "Finding", times: float) -> Iterator[str]:
-    found = one.agreement
-    yield f"{one.calls * times:,.0f}"
-    yield f"{one.spend.usd * times:,.2f}"
-    yield f"{one.labels.distinct:,}"
-    if found is None:
+def _cells(finding: "Finding", times: float) -> Iterator[str]:
+    agreement = finding.agreement
+    yield f"{finding.calls * times:,.0f}"
+    yield f"{finding.spend.usd * times:,.2f}"
+    yield f"{finding.labels.distinct:,}"
+    if agreement is None:
         yield from ("–", "–", "–")
         return
-    yield f"{found.share:.1%}\n({found.low:.1%}–{found.high:.1%})"
-    yield f"{one.calls * times * one.saved_share:,.0f}\n({one.saved_share:.0%})"
-    yield f"{one.spend.usd * times * one.saved_share:,.2f}"
+    yield f"{agreement.share:.1%}\n({agreement.low:.1%}–{agreement.high:.1%})"
+    yield f"{finding.calls * times * finding.saved_share:,.0f}\n({finding.saved_share:.0%})"
+    yield f"{finding.spend.usd * times * finding.saved_share:,.2f}"
 
 
-def _lines(one: "Finding", bound: float) -> Iterator[str]:
-    yield f"{one.calls:,} calls of {one.asked}; reads {one.group.reads}"
-    if one.obstacle is not None:
-        yield f"not replaceable: {one.obstacle}"
-    elif one.agreement is not None and not one.agreement.answered:
-        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {one.agreement.inputs:,} different inputs"
-    if one.group.frame.gaps:
-        spans = len(one.group.frame.gaps) + 1
-        between = ", ".join(repr(gap) for gap in one.group.frame.gaps)
+def _lines(finding: "Finding", bound: float) -> Iterator[str]:
+    yield f"{finding.calls:,} calls of {finding.asked}; reads {finding.group.reads}"
+    if finding.obstacle is not None:
+        yield f"not replaceable: {finding.obstacle}"
+    elif finding.agreement is not None and not finding.agreement.answered:
+        yield f"no threshold keeps to {bound * 100:.3g} % yet, on {finding.agreement.inputs:,} different inputs"
+    if finding.group.frame.gaps:
+        spans = len(finding.group.frame.gaps) + 1
+        between = ", ".join(repr(gap) for gap in finding.group.frame.gaps)
         yield f"{spans} spans vary (parted by {between}); they are read together, with the words between them"
-    if one.consistency.agree is not None and one.consistency.agree < 1:
-        yield (
-            f"the model contradicts itself: {1 - one.consistency.agree:.1%} of {one.consistency.pairs:,} pairs of calls"
-            " with the same input differ"
-        )
-    if one.spend.unpriced:
-        yield f"{one.spend.unpriced:,} calls have no known price"
-    if one.spend.estimated:
-        yield f"tokens of {one.spend.estimated:,} calls are estimated from their length"
+    if finding.consistency.agree is not None and finding.consistency.agree < 1:
+        differ, pairs = 1 - finding.consistency.agree, finding.consistency.pairs
+        yield f"the model contradicts itself: {differ:.1%} of {pairs:,} pairs of calls with the same input differ"
+    if finding.spend.unpriced:
+        yield f"{finding.spend.unpriced:,} calls have no known price"
+    if finding.spend.estimated:
+        yield f"tokens of {finding.spend.estimated:,} calls are estimated from their length"
 
 
-def as_dict(number: int, one: "Finding") -> dict[str, Any]:
+def as_dict(number: int, finding: "Finding") -> dict[str, Any]:
     """For JSON. number: as the table counts."""
-    group, agreement = one.group, one.agreement
+    group, agreement = finding.group, finding.agreement
     return {
         "group": number,
-        "name": one.name,
-        "models": list(one.models),
-        "calls": one.calls,
+        "name": finding.name,
+        "models": list(finding.models),
+        "calls": finding.calls,
         "inputs": len(set(group.inputs)),
         "system": group.system,
         "reads": {"roles": list(group.reads.roles), "after": group.reads.after, "before": group.reads.before},
         "varying_spans": len(group.frame.gaps) + 1,
         "constant": group.constant,
         "conversation": group.conversation,
-        "answers": one.labels.distinct,
-        "labels": list(one.labels.names),
-        "label_field": one.labels.field,
-        "entropy_bits": round(one.bits, 4),
-        "answer_chars": one.chars,
-        "repeated": {"inputs": one.consistency.inputs, "pairs": one.consistency.pairs, "agree": one.consistency.agree},
-        "usd": one.spend.usd,
-        "usd_a_month": one.spend.usd * one.month if one.month else None,
-        "calls_a_month": one.calls * one.month if one.month else None,
-        "estimated_calls": one.spend.estimated,
-        "unpriced_calls": one.spend.unpriced,
-        "obstacle": one.obstacle,
+        "answers": finding.labels.distinct,
+        "labels": list(finding.labels.names),
+        "label_field": finding.labels.field,
+        "entropy_bits": round(finding.bits, 4),
+        "answer_chars": finding.chars,
+        "repeated": {
+            "inputs": finding.consistency.inputs,
+            "pairs": finding.consistency.pairs,
+            "agree": finding.consistency.agree,
+        },
+        "usd": finding.spend.usd,
+        "usd_a_month": finding.spend.usd * finding.month if finding.month else None,
+        "calls_a_month": finding.calls * finding.month if finding.month else None,
+        "estimated_calls": finding.spend.estimated,
+        "unpriced_calls": finding.spend.unpriced,
+        "obstacle": finding.obstacle,
         "agreement": None
         if agreement is None
         else {
@@ -109,8 +109,8 @@ def as_dict(number: int, one: "Finding") -> dict[str, Any]:
             "bound": agreement.bound,
             "threshold": agreement.threshold,
         },
-        "saved_share": one.saved_share,
-        "saved_usd_a_month": one.spend.usd * one.month * one.saved_share if one.month else None,
+        "saved_share": finding.saved_share,
+        "saved_usd_a_month": finding.spend.usd * finding.month * finding.saved_share if finding.month else None,
     }
 
 
@@ -139,29 +139,23 @@ def discover(
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
     from gateway.config.settings import shipped_dir
-    from gateway.discover.finding import look, measure, ranked
     from gateway.ledger.prices import load_prices
 
     limit, length = _share(bound), _duration(period)
     if group and write is None:
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
-    _say_skipped(log)
+    _print_skipped(log)
     if not log.calls:
         raise fail("no chat call with its answer could be read", Exit.USAGE)
     prices = load_prices(shipped_dir() / "prices.yaml")
-    with bars() as advance:
-        advance("templates", 0, None)
-        found = look(log.calls, prices, period=length)
-        if any(one.obstacle is None for one in found):
-            encoder = _encoder(models)
-            found = ranked([measure(one, encoder, bound=limit, seed=seed, advance=advance) for one in found])
+    findings = _findings(log, prices, models, bound=limit, period=length, seed=seed)
     if not json:
         # before anything is written, for it says why nothing can be
-        show(found[:top], limit)
-        if len(found) > top:
-            stdout().print(f"and {len(found) - top} more groups (--top)")
-    written = _write(write, found, group, log) if write else None
+        show(findings[:top], limit)
+        if len(findings) > top:
+            stdout().print(f"and {len(findings) - top} more groups (--top)")
+    written = _write(write, findings, group, log) if write else None
     if json:
         print_json(
             {
@@ -169,7 +163,7 @@ def discover(
                 "skipped": dict(log.skipped),
                 "problems": list(log.problems),
                 "prices_as_of": prices.as_of,
-                "groups": [as_dict(number, one) for number, one in enumerate(found, 1)],
+                "groups": [as_dict(number, finding) for number, finding in enumerate(findings, 1)],
                 "written": written,
             }
         )
@@ -179,13 +173,27 @@ def discover(
         stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
 
 
-def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
+def _findings(
+    log: "Log", prices: "PriceTable", models: Path, *, bound: float, period: float | None, seed: int
+) -> list["Finding"]:
+    from gateway.discover.finding import look, measure, ranked
+
+    with bars() as advance:
+        advance("templates", 0, None)
+        findings = look(log.calls, prices, period=period)
+        if all(finding.obstacle for finding in findings):
+            return findings
+        encoder = _encoder(models)
+        return ranked([measure(finding, encoder, bound=bound, seed=seed, advance=advance) for finding in findings])
+
+
+def _write(folder: Path, findings: Sequence["Finding"], numbers: Sequence[int] | None, log: "Log") -> dict[str, Any]:
     """What was written, and what to do next."""
     from gateway.discover.draft import GATEWAY, Occupied, draft, gateway, write
     from gateway.requests.messages import system_text
 
-    chosen = _chosen(found, numbers)
-    drafts = [draft(one) for one in chosen]
+    chosen = _chosen(findings, numbers)
+    drafts = [draft(finding) for finding in chosen]
     systems = list(dict.fromkeys(system_text(call.turns) for call in log.calls))
     rules = gateway(chosen, systems, models_dir=_models_dir(folder / GATEWAY))
     try:
@@ -194,11 +202,11 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
         raise fail(str(error), Exit.USAGE) from error
     policies = [str(file) for file in written.policies]
     notes = [
-        f"{one.name}: {one.divided} inputs that got different answers equally often are left out"
-        for one in drafts
-        if one.divided
+        f"{draft.name}: {draft.divided} inputs that got different answers equally often are left out"
+        for draft in drafts
+        if draft.divided
     ]
-    notes += [f"{one.name}: {', '.join(one.reserved)} became `other`" for one in drafts if one.reserved]
+    notes += [f"{draft.name}: {', '.join(draft.reserved)} became `other`" for draft in drafts if draft.reserved]
     if written.existing:
         notes.append(f"{folder / 'gateway.yaml'} is there already: copy the rules of {written.gateway} into it")
     return {
@@ -212,31 +220,30 @@ def _write(folder: Path, found: Sequence["Finding"], numbers: Sequence[int] | No
     }
 
 
-def _models_dir(beside: Path) -> str:
-    """Where `offramp train` puts the classifiers of a folder's policies, as a gateway file in it writes it. beside: the
-    one that may be there; of one that cannot be read, training tells."""
+def _models_dir(gateway: Path) -> str:
+    """The models folder of a gateway file that may exist, or else the default."""
     from gateway.config.load import load_gateway
     from gateway.config.problems import ConfigError
 
     try:
-        return load_gateway(beside, os.environ, secrets=False).settings.models_dir
+        return load_gateway(gateway, os.environ, secrets=False).settings.models_dir
     except ConfigError:
         return "../models"
 
 
-def _chosen(found: Sequence["Finding"], numbers: Sequence[int] | None) -> list["Finding"]:
+def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> list["Finding"]:
     """The groups named, or those that save something, or else the first that a classifier may answer."""
     if numbers:
         for number in numbers:
-            if not 1 <= number <= len(found):
-                raise fail(f"--group {number}: there are {len(found)} groups", Exit.USAGE)
-            if hindrance := found[number - 1].obstacle:
+            if not 1 <= number <= len(findings):
+                raise fail(f"--group {number}: there are {len(findings)} groups", Exit.USAGE)
+            if hindrance := findings[number - 1].obstacle:
                 raise fail(f"--group {number}: {hindrance}", Exit.USAGE)
-        return [found[number - 1] for number in dict.fromkeys(numbers)]
-    fitting = [one for one in found if one.obstacle is None]
+        return [findings[number - 1] for number in dict.fromkeys(numbers)]
+    fitting = [finding for finding in findings if finding.obstacle is None]
     if not fitting:
         raise fail("no group can be answered by a classifier, so nothing was written", Exit.USAGE)
-    return [one for one in fitting if one.saved_share] or fitting[:1]
+    return [finding for finding in fitting if finding.saved_share] or fitting[:1]
 
 
 def _read(source: Sequence[Path]) -> "Log":
@@ -249,7 +256,7 @@ def _read(source: Sequence[Path]) -> "Log":
     ledgers: list[Path] = []
     for path in source:
         if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.suffix in (".jsonl", ".json") and one.is_file())
+            inside = sorted(file for file in path.rglob("*") if file.suffix in (".jsonl", ".json") and file.is_file())
             if not inside:
                 raise fail(f"{path}: holds no .jsonl or .json file", Exit.USAGE)
             files += inside
@@ -262,7 +269,7 @@ def _read(source: Sequence[Path]) -> "Log":
     with bars() as advance:
         try:
             sources: list[LogSource] = [*map(KeptCalls, _once(ledgers)), Files(_once(files))]
-            logs = [one.read(lambda done: advance("records", done, None)) for one in sources]
+            logs = [source.read(lambda done: advance("records", done, None)) for source in sources]
         except LedgerError as error:
             raise fail(str(error), Exit.USAGE) from error
     return Log(
@@ -273,11 +280,11 @@ def _read(source: Sequence[Path]) -> "Log":
 
 
 def _once(paths: Iterable[Path]) -> list[Path]:
-    """Each file by the first of its names: one that is named twice, or lies in a folder that is named, is one log."""
-    found: dict[Path, Path] = {}
+    """Each file once, by the first of its names."""
+    names: dict[Path, Path] = {}
     for path in paths:
-        found.setdefault(path.resolve(), path)
-    return list(found.values())
+        names.setdefault(path.resolve(), path)
+    return list(names.values())
 
 
 def _ledger_of(gateway: Path) -> Path:
@@ -295,7 +302,7 @@ def _ledger_of(gateway: Path) -> Path:
     return loaded.ledger
 
 
-def _say_skipped(log: "Log") -> None:
+def _print_skipped(log: "Log") -> None:
     console = stderr()
     for problem in log.problems[:_SHOWN_PROBLEMS]:
         console.print(quoted(problem), style="red", soft_wrap=True)
@@ -310,22 +317,19 @@ def _encoder(models: Path) -> Any:
     from classifiers.encoder.session import Encoder
     from classifiers.encoder.source import resolve
 
-    def step(name: str) -> None:
-        stderr().print(name)
-
-    return Encoder.open(prepare(resolve(None), models, step))
+    return Encoder.open(prepare(resolve(None), models, stderr().print))
 
 
 def _share(text: str) -> float:
     from classifiers.fields import parse_share
 
     try:
-        found = parse_share(text)
+        share = parse_share(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--bound") from error
-    if not 0 < found < 1:
+    if not 0 < share < 1:
         raise typer.BadParameter("must be between 0 and 100 %", param_hint="--bound")
-    return found
+    return share
 
 
 def _duration(text: str) -> float | None:

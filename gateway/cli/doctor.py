@@ -43,8 +43,8 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     for name in ("onnxruntime", "tokenizers", "fastapi", "uvicorn", "aiohttp"):
         yield _try(name, lambda name=name: metadata.version(name))  # type: ignore[misc]
     for extra, module in (("train", "sklearn"), ("finetune", "torch"), ("providers", "litellm")):
-        found = util.find_spec(module) is not None
-        yield f"extra {extra}", True, "installed" if found else f"not installed (pip install 'offramp[{extra}]')"
+        installed = util.find_spec(module) is not None
+        yield f"extra {extra}", True, "installed" if installed else f"not installed (pip install 'offramp[{extra}]')"
     if config != _DEFAULT or config.exists():
         from gateway.config.load import load_gateway
 
@@ -81,7 +81,7 @@ def _prices(file: Path) -> str:
 
 def _writable(folder: Path) -> str:
     """Of a folder that is not there yet, whether it can be made, as the gateway does."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     with tempfile.TemporaryFile(dir=there):
         return f"{folder} can be {'written' if there == folder else 'made'}"
 

@@ -1,7 +1,4 @@
-"""`offramp eval`.
-
-What `offramp eval --fail-under` and `--fail-over` hold figures against.
-"""
+"""`offramp eval`, with the bounds of --fail-under and --fail-over."""
 
 import json as to_json
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,14 +26,14 @@ from gateway.cli.output import (
 )
 
 _NO_SHARES = frozenset({"mean_ms", "p50_ms", "p95_ms", "kept"})
-"""The last parts of figures that may be above 1. All others are shares."""
+"""The last parts of the figures that may be above 1. All others are shares."""
 
 _DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """A figure's name and what it must not be under, or over."""
+    """A limit that a figure must not be under, or over."""
 
     name: str
     limit: float
@@ -44,8 +41,10 @@ class Bound:
 
 
 def parse(under: Iterable[str], over: Iterable[str]) -> list[Bound]:
-    """NAME=x each; x alone is of the accuracy. Raises typer.BadParameter, also where x is no value of that figure:
-    such a bound would always hold."""
+    """The bounds of the flags, NAME=x each; x alone bounds the accuracy.
+
+    Raises typer.BadParameter, also where a figure can never be x, so that the bound would always hold.
+    """
     return [
         *(_bound(text, "--fail-under", over=False) for text in under),
         *(_bound(text, "--fail-over", over=True) for text in over),
@@ -85,8 +84,8 @@ def check(bounds: Iterable[Bound], known: Iterable[str]) -> None:
 
 
 def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> Iterator[str]:
-    """A line for each bound that does not hold. A figure that is None or not there could not be measured
-    and holds none."""
+    """A line for each bound that does not hold. A figure that could not be measured, so is None or not there, holds
+    none."""
     for bound in bounds:
         value = figures.get(bound.name)
         if value is None:
@@ -121,104 +120,114 @@ def evaluate(
 ) -> None:
     """Measure a trained classifier on labelled texts."""
     from classifiers import Runtime
-    from classifiers.report.page import evaluation_page
     from classifiers.training.data import load, read_rows
     from classifiers.training.examine import examine, named, names
-    from classifiers.training.rows import encodable
 
     limits = parse(fail_under or (), fail_over or ())
-    target = output or (html and html.name and html.with_suffix(".json")) or None
-    beside = "--output" if output else "the JSON beside it"
-    writes = {"--html": html, beside: target}
-    check_targets({flag: path for flag, path in writes.items() if path}, data)
+    writes = {"--html": html, "--output" if output else "the JSON beside it": output or _json_path(html)}
+    targets = {flag: path for flag, path in writes.items() if path}
+    check_targets(targets, data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     check(limits, names(classifier.model.policy, suite=suite))
     rows = read_rows(classifier.model.policy, data, unread=True)
     with bars() as advance:
-        found = examine(
+        measures = examine(
             runtime,
             name,
             rows,
             trained_on=load(models, name, classifier.version),
-            nearest_rows=bool(target or json),
+            nearest_rows=bool(targets or json),
             suite_rows=suite_rows if suite else 0,
             advance=advance,
         )
-    if html:
-        html.write_text(evaluation_page(found, [encodable(str(path)) for path in data]), encoding="utf-8")
-    if target:
-        target.write_text(to_json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    for path in targets.values():
+        path.write_text(_page(measures, data) if path is html else _text(measures), encoding="utf-8")
     if json:
-        print_json(found)
+        print_json(measures)
     else:
-        for line in _lines(found):
+        for line in _lines(measures):
             stdout().print(line, soft_wrap=True)
-    missed = list(failures(limits, named(found)))
+    missed = list(failures(limits, named(measures)))
     for line in missed:
         stderr().print(line, style="red", soft_wrap=True)
     if missed:
         raise typer.Exit(Exit.GOAL_MISSED)
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+def _json_path(html: Path | None) -> Path | None:
+    return html.with_suffix(".json") if html and html.name else None
+
+
+def _text(measures: Mapping[str, Any]) -> str:
+    return to_json.dumps(measures, ensure_ascii=False, indent=1) + "\n"
+
+
+def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:
+    from classifiers.report.page import evaluation_page
+    from classifiers.training.rows import encodable
+
+    return evaluation_page(measures, [encodable(str(path)) for path in data])
+
+
+def _lines(measures: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.report.figures import plain
     from classifiers.report.markup import counted, wrong
 
-    yield f"{counted(found['rows'], 'row')}: accuracy {within(found['accuracy'], found['interval'], '95 %: ')}"
-    yield from _cautions(found)
-    if "answered" in found:
-        yield f"answered {surely(found, 'answered')}, of which {surely(found, 'error')} {wrong(found)}"
+    yield f"{counted(measures['rows'], 'row')}: accuracy {within(measures['accuracy'], measures['interval'], '95 %: ')}"
+    yield from _cautions(measures)
+    if "answered" in measures:
+        yield f"answered {surely(measures, 'answered')}, of which {surely(measures, 'error')} {wrong(measures)}"
     else:
-        flagged, ranking, doubted = found["flagged"], found["any"], found["doubted"]
+        flagged, ranking, doubted = measures["flagged"], measures["any"], measures["doubted"]
         yield f"flagged: {surely(flagged, 'harmful')} of the harmful, {surely(flagged, 'harmless')} of the harmless"
         yield f"in doubt: {surely(doubted, 'harmful')} of the harmful, {surely(doubted, 'harmless')} of the harmless"
         yield f"recall at 1 % false alarms {surely(ranking, 'recall_at_1pct_false_alarms')}"
-    if found["ece"] is not None:
-        yield f"calibration error (ECE) {found['ece']:.3f}"
-    if found["latency"]:
-        yield f"latency: median {found['latency']['p50_ms']:.1f} ms, mean {found['latency']['mean_ms']:.1f} ms"
-    for label, values in found["labels"].items():
+    if measures["ece"] is not None:
+        yield f"calibration error (ECE) {measures['ece']:.3f}"
+    if measures["latency"]:
+        yield f"latency: median {measures['latency']['p50_ms']:.1f} ms, mean {measures['latency']['mean_ms']:.1f} ms"
+    for label, values in measures["labels"].items():
         yield f"  {label}: {_shares(values)}"
-    if "slots" in found:
-        yield from _slots(found["slots"])
-    for error in found["errors"][:10]:
+    if "slots" in measures:
+        yield from _slots(measures["slots"])
+    for error in measures["errors"][:10]:
         sure = f"{error['confidence']:.2f}{' (unsure)' if error.get('doubt') else ''}"
         yield f"  wrong: {error['truth']}, said {error['said']} at {sure}: {quoted(error['text'])}"
-    if "suite" in found:
-        yield from plain(found["suite"])
+    if "suite" in measures:
+        yield from plain(measures["suite"])
 
 
 def _shares(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {percent(values[key])}" for key in ("precision", "recall", "f1"))
 
 
-def _slots(found: Mapping[str, Any]) -> Iterator[str]:
+def _slots(measures: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.report.markup import counted
 
-    if not found["rows"]:
+    if not measures["rows"]:
         yield "no row that counts is of a file that marks slots, so slots are not measured"
         return
-    yield f"slots on {counted(found['rows'], 'text')}: {_shares(found)}"
-    asked = "label and all slots" if found["with_label"] else "all slots"
-    yield f"{asked} right in {percent(found['whole'])} of texts (95 %: {between(found['whole_interval'])})"
-    yield from (f"  slot {name}: {_shares(values)}" for name, values in found["slots"].items())
-    for error in found["errors"][:10]:
+    yield f"slots on {counted(measures['rows'], 'text')}: {_shares(measures)}"
+    asked = "label and all slots" if measures["with_label"] else "all slots"
+    yield f"{asked} right in {percent(measures['whole'])} of texts (95 %: {between(measures['whole_interval'])})"
+    yield from (f"  slot {name}: {_shares(values)}" for name, values in measures["slots"].items())
+    for error in measures["errors"][:10]:
         marked, filled = (
-            ", ".join(f"{one['slot']} '{quoted(one['raw'])}'" for one in error[side]) or "nothing"
+            ", ".join(f"{slot['slot']} '{quoted(slot['raw'])}'" for slot in error[side]) or "nothing"
             for side in ("marked", "found")
         )
         yield f"  slots wrong: marked {marked}, found {filled}: {quoted(error['text'])}"
 
 
-def _cautions(found: Mapping[str, Any]) -> Iterator[str]:
+def _cautions(measures: Mapping[str, Any]) -> Iterator[str]:
     from classifiers.report import figures
 
-    seen = found["trained_on"]
+    seen = measures["trained_on"]
     if seen is None:
         yield "the rows it was trained on are not kept here, so leaks were not looked for"
     elif seen["rows"]:
         yield f"{figures.seen(seen['rows'])} ({percent(seen['accuracy'])} right):"
         yield from (f"  trained on: {quoted(text)}" for text in seen["texts"][:10])
-    if found["repeated"]:
-        yield figures.repeats(found["repeated"])
+    if measures["repeated"]:
+        yield figures.repeats(measures["repeated"])

@@ -1,17 +1,14 @@
 """What `offramp check` expects of the contracts in a gateway's file: calls and days to a certificate and to an alarm.
 
-Days are told only where calls were seen for a day or more. Where no call was seen, the figures are for several rates
-of disagreement, and say so.
-
-How long something is expected to take, in words and for JSON.
-
-What `offramp check` expects of safety contracts: calls and days until a bound is certified, and until an alarm.
+It gives days only where calls were seen for a day or more. Where no call was seen, the figures are for several rates of
+disagreement.
 """
 
 import math
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from classifiers.model.registry import Registry
@@ -77,7 +74,7 @@ def outlooks(loaded: Loaded) -> list[ForecastLine]:
         return []
     registry, routes = Registry(loaded.models_dir), Routes(loaded.settings.models)
     with closing(ContractStore(loaded.ledger, read_only=True)) as store:
-        return [told for rule in rules for told in _agreement_of_rule(rule, store, registry, routes)]
+        return [line for rule in rules for line in _agreement_of_rule(rule, store, registry, routes)]
 
 
 def _agreement_of_rule(
@@ -86,17 +83,17 @@ def _agreement_of_rule(
     assert rule.contract is not None
     terms = f"{rule.contract.max_disagreement:g} at {rule.contract.confidence:g}"
     versions = (registry.current(rule.classifier), registry.proposed(rule.classifier))
-    own = [
-        one
-        for one in store.contracts()
-        if (one.scope.rule, one.scope.terms) == (rule.name, terms)
-        and one.scope.version in versions
-        and one.scope.reached(routes.first)
+    contracts = [
+        stored
+        for stored in store.contracts()
+        if (stored.scope.rule, stored.scope.terms) == (rule.name, terms)
+        and stored.scope.version in versions
+        and stored.scope.reached(routes.first)
     ]
-    if not own:
+    if not contracts:
         return [_of_none(rule)]
-    own.sort(key=lambda one: -one.contract.pairs)
-    return [_of_contract(rule, one, store) for one in own[:_SHOWN]]
+    contracts.sort(key=lambda stored: -stored.contract.pairs)
+    return [_of_contract(rule, stored, store) for stored in contracts[:_SHOWN]]
 
 
 def _of_none(rule: RuleSettings) -> ForecastLine:
@@ -104,10 +101,10 @@ def _of_none(rule: RuleSettings) -> ForecastLine:
     target, alpha = rule.contract.max_disagreement, spend(1 - rule.contract.confidence, 1)
     waits = {rate: until_certificate(target, rate, alpha) for rate in (0.0, target / 4, target / 2)}
     alarm = until_alarm(target, min(2 * target, (1 + target) / 2))
-    told = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
+    expected = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
     line = (
         f"rule {rule.name}: no call under its contract yet. A certificate takes {FEWEST_TO_ORDER} calls to find a "
-        f"threshold, then of the calls above it {told}. At {target * 100:.3g} % or more there is none. "
+        f"threshold, then of the calls above it {expected}. At {target * 100:.3g} % or more there is none. "
         + _noticed(target, alarm)
     )
     data = {
@@ -125,32 +122,32 @@ def _of_contract(rule: RuleSettings, stored: StoredContract, store: ContractStor
     since = now - LATELY_S
     traffic = store.traffic(scope.key, since=since, confidence=threshold(contract))
     days = 0.0 if traffic is None else (now - traffic.since) / _DAY_S
-    found = outlook(
+    waits = outlook(
         contract,
         calls=traffic.calls if traffic else 0.0,
         surer=traffic.surer if traffic else 0.0,
         days=days,
         notice_s=rule.contract.notice_within,
     )
-    volume = f"about {found.calls_a_day:,.0f} calls a day" if found.calls_a_day else "under a day of calls seen lately"
+    volume = f"about {waits.calls_a_day:,.0f} calls a day" if waits.calls_a_day else "under a day of calls seen lately"
     line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, {volume}. "
     if contract.phase is not Phase.LIVE:
-        line += _agreement_to_certificate(contract, found) + " "
-    line += _noticed(contract.terms.target, found.alarm, found.audits_a_day)
-    return ForecastLine(line=line, data=_agreement_data(stored, found))
+        line += _agreement_to_certificate(contract, waits) + " "
+    line += _noticed(contract.terms.target, waits.alarm, waits.audits_a_day)
+    return ForecastLine(line=line, data=_agreement_data(stored, waits))
 
 
-def _agreement_to_certificate(contract: Contract, found: Outlook) -> str:
-    seen = found.seen
-    if seen is None or found.certificate is None:
+def _agreement_to_certificate(contract: Contract, waits: Outlook) -> str:
+    seen = waits.seen
+    if seen is None or waits.certificate is None:
         left = max(contract.next_look, contract.fresh_from + FEWEST_TO_ORDER) - contract.pairs
         return f"No attempt at a certificate runs ({contract.reason}); the next may begin in {max(left, 1):,} calls."
-    of = f"{seen.wrong:,} of {seen.pairs:,} calls at or above {seen.threshold:.4f} disagreed"
+    disagreed = f"{seen.wrong:,} of {seen.pairs:,} calls at or above {seen.threshold:.4f} disagreed"
     limits = f"95 %: {seen.low * 100:.2g} to {seen.high * 100:.2g} %"
-    days = in_words(found.certificate.over(found.calls_a_day), "days") if found.calls_a_day else ""
-    takes = in_words(found.certificate, "more calls")
+    days = in_words(waits.certificate.over(waits.calls_a_day), "days") if waits.calls_a_day else ""
+    takes = in_words(waits.certificate, "more calls")
     return (
-        f"{of} ({limits}). If {seen.estimate * 100:.2g} % do, a certificate takes {takes}"
+        f"{disagreed} ({limits}). If {seen.estimate * 100:.2g} % do, a certificate takes {takes}"
         f"{', ' + days if days else ''}; at {contract.terms.target * 100:.3g} % or more it never comes."
     )
 
@@ -161,22 +158,22 @@ def _noticed(target: float, alarm: Wait, audits_a_day: float | None = None) -> s
     return f"While live, {twice:.3g} % is noticed after {in_words(alarm, 'audits')}{days}."
 
 
-def _agreement_data(stored: StoredContract, found: Outlook) -> dict[str, Any]:
-    seen = found.seen
+def _agreement_data(stored: StoredContract, waits: Outlook) -> dict[str, Any]:
+    seen = waits.seen
     return {
         "rule": stored.scope.rule,
         "key": stored.scope.key,
         "model": stored.scope.model,
         "version": stored.scope.version,
         "phase": stored.contract.phase.value,
-        "calls_a_day": found.calls_a_day,
-        "share": found.share,
+        "calls_a_day": waits.calls_a_day,
+        "share": waits.share,
         "disagreement": None
         if seen is None
         else {"pairs": seen.pairs, "wrong": seen.wrong, "estimate": seen.estimate, "low": seen.low, "high": seen.high},
-        "certificate": None if found.certificate is None else as_dict(found.certificate),
-        "alarm": as_dict(found.alarm),
-        "audits_a_day": found.audits_a_day,
+        "certificate": None if waits.certificate is None else as_dict(waits.certificate),
+        "alarm": as_dict(waits.alarm),
+        "audits_a_day": waits.audits_a_day,
     }
 
 
@@ -207,7 +204,7 @@ def safety_outlooks(loaded: Loaded) -> list[ForecastLine]:
     if not rules:
         return []
     with closing(SafetyStore(loaded.ledger, read_only=True)) as store:
-        return [told for rule in rules for told in _safety_of_rule(rule, loaded, store)]
+        return [line for rule in rules for line in _safety_of_rule(rule, loaded, store)]
 
 
 def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> list[ForecastLine]:
@@ -228,22 +225,23 @@ def _stored(rule: RuleSettings, terms: SafetyTerms, loaded: Loaded, store: Safet
     judge = rule.when_unsure.ask
     version = Registry(loaded.models_dir).current(rule.classifier)
     wanted = (rule.name, judge, Routes(loaded.settings.models).first(judge), version, terms.text)
-    scopes = ((one, one.scope) for one in store.contracts())
-    return next((one for one, of in scopes if (of.rule, of.model, of.sent_to, of.version, of.terms) == wanted), None)
+    scopes = ((stored, stored.scope) for stored in store.contracts())
+    names = attrgetter("rule", "model", "sent_to", "version", "terms")
+    return next((stored for stored, scope in scopes if names(scope) == wanted), None)
 
 
 def _of_side(
     rule: RuleSettings, stored: StoredSafety | None, side: Side, bound: _Bound, traffic: SafetyTraffic | None
 ) -> ForecastLine:
     a_day = traffic.a_day(bound.kind, now=time.time()) if traffic else None
-    found = side_outlook(side, traffic.elsewhere(bound.kind, bound.elsewhere) if traffic else Elsewhere())
+    waits = side_outlook(side, traffic.elsewhere(bound.kind, bound.elsewhere) if traffic else Elsewhere())
     line = f"rule {rule.name}, {bound.kind} calls {bound.wrong}: {_stands(side, stored, bound, traffic, a_day)}. "
     if side.phase is not Phase.LIVE:
-        line += _safety_to_certificate(side, found, bound, a_day) + " "
+        line += _safety_to_certificate(side, waits, bound, a_day) + " "
     twice = min(2 * side.target, (1 + side.target) / 2)
-    noticed = _takes(found.alarm, f"{bound.kind} calls", a_day)
+    noticed = _takes(waits.alarm, f"{bound.kind} calls", a_day)
     line += f"While live, {twice * 100:.3g} % is noticed after {noticed}, if audited as rarely as any."
-    return ForecastLine(line=line, data=_safety_data(rule, stored, side, bound, found, a_day))
+    return ForecastLine(line=line, data=_safety_data(rule, stored, side, bound, waits, a_day))
 
 
 def _stands(
@@ -258,17 +256,17 @@ def _stands(
     return f"version {stored.scope.version}, {side.phase.value}, {volume}"
 
 
-def _safety_to_certificate(side: Side, found: SideOutlook, bound: _Bound, a_day: float | None) -> str:
+def _safety_to_certificate(side: Side, waits: SideOutlook, bound: _Bound, a_day: float | None) -> str:
     never = f"at {side.target * 100:.3g} % or more they never do"
-    if found.rung is None:
-        told = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % are" for rate, wait in found.certificate.items())
+    if waits.rung is None:
+        expected = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % are" for rate, wait in waits.certificate.items())
         return (
-            f"It takes {found.ordering:,} {bound.kind} calls to find thresholds, then until {bound.acts} without the "
-            f"judge {told} {bound.wrong} at the strictest; {never}."
+            f"It takes {waits.ordering:,} {bound.kind} calls to find thresholds, then until {bound.acts} without the "
+            f"judge {expected} {bound.wrong} at the strictest; {never}."
         )
-    [(rate, wait)] = found.certificate.items()
+    [(rate, wait)] = waits.certificate.items()
     return (
-        f"{found.rung.wrong:,.0f} of {found.rung.calls:,.0f} were {bound.wrong} at the threshold to be certified next. "
+        f"{waits.rung.wrong:,.0f} of {waits.rung.calls:,.0f} were {bound.wrong} at the threshold to be certified next. "
         f"If {rate * 100:.2g} % are, {bound.acts} without the judge after "
         f"{_takes(wait, f'more {bound.kind} calls', a_day)}; {never}."
     )
@@ -279,7 +277,12 @@ def _takes(wait: Wait, what: str, a_day: float | None) -> str:
 
 
 def _safety_data(
-    rule: RuleSettings, stored: StoredSafety | None, side: Side, bound: _Bound, found: SideOutlook, a_day: float | None
+    rule: RuleSettings,
+    stored: StoredSafety | None,
+    side: Side,
+    bound: _Bound,
+    waits: SideOutlook,
+    a_day: float | None,
 ) -> dict[str, Any]:
     return {
         "rule": rule.name,
@@ -289,7 +292,7 @@ def _safety_data(
         "bound": bound.side,
         "phase": side.phase.value if stored else None,
         "calls_a_day": a_day,
-        "ordering": found.ordering,
-        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in found.certificate.items()],
-        "alarm": as_dict(found.alarm),
+        "ordering": waits.ordering,
+        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in waits.certificate.items()],
+        "alarm": as_dict(waits.alarm),
     }

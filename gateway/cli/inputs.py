@@ -1,7 +1,4 @@
-"""Texts that a command is given, as arguments or as lines of stdin: UTF-8, or refused.
-
-Calls that a command is given on standard input, a line of JSON each: `{"text": "...", "label": "..."}`.
-"""
+"""Input of commands in UTF-8: texts as arguments or lines of stdin, and calls as lines of JSON on stdin."""
 
 import json
 import os
@@ -33,17 +30,17 @@ def read(lines: Iterable[str]) -> list[tuple[str, str]]:
 def _call(line: str) -> tuple[str, str] | str:
     """(text, label), or what is wrong."""
     try:
-        told = json.loads(line)
+        call = json.loads(line)
     except (ValueError, RecursionError) as error:
         return f"not valid JSON: {_why(error)}"
-    if not isinstance(told, dict):
-        return f"the line is {_kind(told)}, not an object"
+    if not isinstance(call, dict):
+        return f"the line is {_kind(call)}, not an object"
     for key in ("text", "label"):
-        if key not in told:
+        if key not in call:
             return f"{key} is missing"
-        if not isinstance(told[key], str):
-            return f"{key} is {_kind(told[key])}, not a string"
-    return told["text"], told["label"]
+        if not isinstance(call[key], str):
+            return f"{key} is {_kind(call[key])}, not a string"
+    return call["text"], call["label"]
 
 
 def _why(error: ValueError | RecursionError) -> str:

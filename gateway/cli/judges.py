@@ -1,4 +1,4 @@
-"""What the command line says of rules' judges: what a question costs, and where safety contracts stand."""
+"""The cost of rules' judges, and the state of safety contracts, for `check` and `contract show`."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -104,7 +104,7 @@ def _row(
         "paused": scope.rule in paused,
         **{name: _side(getattr(stored.contract, name), name) for name, _ in _SIDES},
         "changed": datetime.fromtimestamp(stored.at, UTC).isoformat(timespec="seconds"),
-        "calls": {f"{zone}: {said}": count for (zone, said), count in store.counts(scope.key).items()},
+        "calls": {f"{zone}: {verdict}": count for (zone, verdict), count in store.counts(scope.key).items()},
         "moves": [
             {"at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"), "phase": phase, "reason": reason}
             for at, phase, reason in store.moves(scope.key)
@@ -113,10 +113,10 @@ def _row(
 
 
 def _side(side: "Side", name: str) -> dict[str, Any]:
-    alarm, at = side.alarm, side.threshold
+    alarm, threshold = side.alarm, side.threshold
     return {
         "phase": side.phase.value,
-        "score": None if at is None else 1 - at if name == "missing" else at,
+        "score": None if threshold is None else 1 - threshold if name == "missing" else threshold,
         "target": side.target,
         "calls": side.calls,
         "attempts": side.attempts,
@@ -126,12 +126,12 @@ def _side(side: "Side", name: str) -> dict[str, Any]:
     }
 
 
-def table(found: list[dict[str, Any]]) -> Table:
+def table(rows: list[dict[str, Any]]) -> Table:
     """One line for each side of each contract."""
     shown = Table(title="Contracts with a judge", title_justify="left")
     for name in ("rule", "judge", "bound", "at most", "phase", "decides", "calls", "audited", "wrong"):
         shown.add_column(name)
-    for row in found:
+    for row in rows:
         for name, what in _SIDES:
             side = row[name]
             sign = "scores under" if name == "missing" else "scores from"

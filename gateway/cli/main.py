@@ -1,7 +1,4 @@
-"""`offramp`: the commands put together. Each command's own imports happen when it runs.
-
-`offramp version`.
-"""
+"""`offramp`: all commands, and `offramp version`. Each command imports what it needs when it runs."""
 
 import io
 import platform

@@ -1,4 +1,4 @@
-"""What trainings came to: as data, and as lines for people."""
+"""The outcomes of trainings: as data, and as lines for people."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,8 @@ def show(policy: Policy, outcome: "TrainingOutcome") -> None:
     state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
     console.print(f"{policy.name}: {state} in {seconds:.1f} s")
     if report["patterns"]:
-        told = ", ".join(dict.fromkeys(report["patterns"].values()))
-        console.print(f"  told by patterns: {told}", soft_wrap=True)
+        text = ", ".join(dict.fromkeys(report["patterns"].values()))
+        console.print(f"  told by patterns: {text}", soft_wrap=True)
     if report["text"]["rows"]:
         console.print(f"  trained on {counted(report['text']['rows'], 'text')} ({sources})", soft_wrap=True)
     if unread := report["text"]["unread_calls"]:
@@ -63,8 +63,8 @@ def show(policy: Policy, outcome: "TrainingOutcome") -> None:
     if against := report["incumbent"]:
         was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
         same = counted(against["rows"], "held-out row")
-        told = f"{was:.1%} right before, {now:.1%} now, on the same {same}"
-        console.print(f"  {told}", soft_wrap=True)
+        text = f"{was:.1%} right before, {now:.1%} now, on the same {same}"
+        console.print(f"  {text}", soft_wrap=True)
     if note := report["incumbent_note"]:
         console.print(f"  {note}", style="yellow", soft_wrap=True)
     for line in _measures(report) if report["text"]["rows"] else ():
@@ -81,23 +81,23 @@ def _written(report: Mapping[str, Any]) -> Iterator[str]:
     """What teachers were asked for in vain, what the rounds of writing came to, and which rows were dropped or read
     like another label than theirs."""
     for teacher in report["teachers"]:
-        if told := "; ".join(remarks(teacher)):
-            yield f"teacher {teacher['writer']}: {told}"
+        if problems := "; ".join(remarks(teacher)):
+            yield f"teacher {teacher['writer']}: {problems}"
     rounds = report["rounds"]
     if rounds:
-        kept = sum(sum(one["sentences"].values()) for one in rounds if one["kept"])
-        told = f"{counted(len(rounds), 'round')} for confused labels kept {counted(kept, 'sentence')}"
-        yield f"{told}; ended by: {report['rounds_ended']}"
+        kept = sum(sum(item["sentences"].values()) for item in rounds if item["kept"])
+        summary = f"{counted(len(rounds), 'round')} for confused labels kept {counted(kept, 'sentence')}"
+        yield f"{summary}; ended by: {report['rounds_ended']}"
     elif ended := report["rounds_ended"]:
         yield f"no round for confused labels; ended by: {ended}"
     text = report["text"]
     if torn := text["contradictions"]:
-        were = f"{counted(len(torn), 'text')} {'was' if len(torn) == 1 else 'were'}"
-        rows = counted(sum(one["dropped"] for one in torn), "row")
-        yield f"{were} given several labels, {rows} dropped for that; the report says which"
+        texts = f"{counted(len(torn), 'text')} {'was' if len(torn) == 1 else 'were'}"
+        rows = counted(sum(item["dropped"] for item in torn), "row")
+        yield f"{texts} given several labels, {rows} dropped for that; the report says which"
     if count := len(text["leaks"]):
-        told = "text that is a test of the policy was" if count == 1 else "texts that are tests of the policy were"
-        yield f"{count} {told} dropped; the report says which"
+        were = "text that is a test of the policy was" if count == 1 else "texts that are tests of the policy were"
+        yield f"{count} {were} dropped; the report says which"
     doubts = text["doubts"]
     if doubts["rows"]:
         done = ", ".join(f"{count} {name}" for name, count in doubts["done"].items())
@@ -115,8 +115,8 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
     if report["kind"] == "safety":
         caught, alarms = (surely(held["flagged"], name) for name in ("harmful", "harmless"))
         yield f"flagged: {caught} of the harmful and {alarms} of the harmless {where}"
-        unsure, beside = (surely(held["doubted"], name) for name in ("harmful", "harmless"))
-        yield f"in doubt: {unsure} of the harmful and {beside} of the harmless"
+        harmful, harmless = (surely(held["doubted"], name) for name in ("harmful", "harmless"))
+        yield f"in doubt: {harmful} of the harmful and {harmless} of the harmless"
     else:
         exact = "accuracy" if "flagged" not in held else "just the right labels for"
         answers = f"{surely(held, 'answered')} answered, of which {surely(held, 'error')} {wrong(held)}"
@@ -133,8 +133,9 @@ def _measures(report: Mapping[str, Any]) -> Iterator[str]:
 def _unfound(report: Mapping[str, Any]) -> str:
     """The labels of which no held-out row is given its label, but for those that are never named whatever the row."""
     labels = report.get("held_out", {}).get("labels", {})
-    told = {"other", *(name for goal in report["goals"] for name in goal.get("never_named", ()))}
-    names = [name for name, of in labels.items() if name not in told and of["support"] and of["recall"] == 0]
+    known = {"other", *(name for goal in report["goals"] for name in goal.get("never_named", ()))}
+    unfound = [name for name, of_label in labels.items() if of_label["support"] and of_label["recall"] == 0]
+    names = [name for name in unfound if name not in known]
     more = len(names) - _NAMED_AT_MOST
     return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 

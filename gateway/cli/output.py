@@ -97,7 +97,7 @@ def problems_as_exit_codes() -> Iterator[None]:
     from gateway.errors import ApiError
     from gateway.ledger.store import LedgerError
 
-    codes = {
+    codes: dict[type[Exception], Exit] = {
         ConfigError: Exit.USAGE,
         GoalMissed: Exit.GOAL_MISSED,
         TeacherError: Exit.UPSTREAM,
@@ -109,9 +109,12 @@ def problems_as_exit_codes() -> Iterator[None]:
     }
     try:
         yield
-    except tuple(codes) as error:
+    except Exception as error:
+        code = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
+        if code is None:
+            raise
         message = _os_message(error) if isinstance(error, OSError) else str(error)
-        raise fail(message, next(code for kind, code in codes.items() if isinstance(error, kind))) from error
+        raise fail(message, code) from error
 
 
 def _os_message(error: OSError) -> str:

@@ -3,11 +3,14 @@
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.output import Exit, fail, log_to_stderr, stderr
+
+if TYPE_CHECKING:
+    from gateway.config.load import Loaded
 
 
 def serve(
@@ -19,7 +22,7 @@ def serve(
     """Serve the gateway until SIGTERM or Ctrl-C."""
     from gateway import server
     from gateway.app import create_app
-    from gateway.config.load import listens_on_loopback, load_gateway, no_access_key, split_listen
+    from gateway.config.load import load_gateway
     from gateway.contracts.store import ContractStore
     from gateway.contracts.tables import sole
     from gateway.ledger.prices import load_prices
@@ -30,14 +33,7 @@ def serve(
     if workers != 1:
         raise fail("more than one worker is not built yet; this version serves with one", Exit.USAGE)
     loaded = load_gateway(config, os.environ)
-    default_host, default_port = split_listen(loaded.settings.listen)
-    try:
-        host, port = split_listen(f"{host or default_host}:{default_port if port is None else port}")
-    except ValueError as error:
-        raise fail(f"--host: {error}", Exit.USAGE) from error
-    if not loaded.settings.access_key and not listens_on_loopback(f"{host}:{port}"):
-        mend = no_access_key(loaded.document)
-        raise fail(f"{host} can be reached from other machines, and {config} has no access key; {mend}", Exit.USAGE)
+    host, port = _address(loaded, host, port)
     try:
         listener = server.bind(host, port)
     except OSError as error:
@@ -69,6 +65,22 @@ def serve(
             body_time_s=limits.body_time,
             drain_s=limits.drain_time,
         )
+
+
+def _address(loaded: "Loaded", host: str | None, port: int | None) -> tuple[str, int]:
+    """The file's `listen`, unless the flags name another address. Raises typer.Exit."""
+    from gateway.config.load import listens_on_loopback, no_access_key, split_listen
+
+    default_host, default_port = split_listen(loaded.settings.listen)
+    try:
+        host, port = split_listen(f"{host or default_host}:{default_port if port is None else port}")
+    except ValueError as error:
+        raise fail(f"--host: {error}", Exit.USAGE) from error
+    if not loaded.settings.access_key and not listens_on_loopback(f"{host}:{port}"):
+        mend = no_access_key(loaded.document)
+        message = f"{host} can be reached from other machines, and {loaded.file} has no access key; {mend}"
+        raise fail(message, Exit.USAGE)
+    return host, port
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:

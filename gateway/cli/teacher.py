@@ -1,4 +1,4 @@
-"""The policy's teacher as training wants it: a callable that asks a model, and what a token of it costs."""
+"""A policy's teacher as training takes it: a callable that asks a model, and the price of its tokens."""
 
 import asyncio
 import re
@@ -79,15 +79,15 @@ class AskTeacher:
 
     def _read(self, answer: Answer) -> Completion:
         if answer.status != 200:
-            said = answer.body[:300].decode(errors="replace")
+            text = answer.body[:300].decode(errors="replace")
             failure = PromptRefused if answer.status in _OF_THE_PROMPT else TeacherError
-            raise failure(f"the teacher {self._model} answered {answer.status}: {said}")
+            raise failure(f"the teacher {self._model} answered {answer.status}: {text}")
         try:
-            told = of_upstream(chat.decode_answer, answer.body)
+            completion = of_upstream(chat.decode_answer, answer.body)
         except msgspec.DecodeError as error:
             raise TeacherError(f"the teacher {self._model} sent no chat completion: {error}") from error
-        choice = told.choices[0] if told.choices else chat.UpstreamChoice()
-        usage = told.usage or chat.ReportedUsage()
+        choice = completion.choices[0] if completion.choices else chat.UpstreamChoice()
+        usage = completion.usage or chat.ReportedUsage()
         return Completion(
             text=(choice.message.content if choice.message else None) or "",
             input_tokens=usage.prompt_tokens or 0,
@@ -100,17 +100,17 @@ def _not_taken(answer: Answer, sent: list[str]) -> str | None:
     """Which of the settings that were sent a refusal names first, if any: behind it may stand which ones it takes."""
     if answer.status not in _OF_THE_PROMPT:
         return None
-    said = answer.body[:_READ_BYTES].decode(errors="replace")
-    named = re.search(rf"\b(?:{'|'.join(sent)})\b", said) if sent else None
+    text = answer.body[:_READ_BYTES].decode(errors="replace")
+    named = re.search(rf"\b(?:{'|'.join(sent)})\b", text) if sent else None
     return named[0] if named else None
 
 
 def price_of(teacher: Teacher, table: PriceTable) -> TeacherPrice:
     """The price of the teacher's model; `known` is false where the table lacks it."""
-    found = table.find(teacher.model or "")
-    if found is None:
+    price = table.find(teacher.model or "")
+    if price is None:
         return TeacherPrice(known=False)
-    return TeacherPrice(input_usd=found.input_usd, output_usd=found.output_usd)
+    return TeacherPrice(input_usd=price.input_usd, output_usd=price.output_usd)
 
 
 def _upstream(teacher: Teacher, model: str) -> tuple[Upstream, UpstreamModel]:

@@ -18,7 +18,7 @@ from classifiers.model.registry import Registry
 from classifiers.training import data
 from classifiers.training.rows import Row
 from classifiers.verdict import SlotValue
-from gateway.cli.classify import said
+from gateway.cli.classify import slot_value
 from gateway.cli.inputs import given, lines
 from gateway.cli.main import app
 from gateway.cli.output import Exit
@@ -78,7 +78,9 @@ def test_many_texts_are_not_held_at_once(classify: Classify, monkeypatch: pytest
 
 def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
     raw = "\x1b[2J \u202e"
-    assert said(SlotValue(slot="name", start=0, end=6, raw=raw, value=raw, confidence=1.0)) == "= \\x1b[2J \\u202e"
+    assert (
+        slot_value(SlotValue(slot="name", start=0, end=6, raw=raw, value=raw, confidence=1.0)) == "= \\x1b[2J \\u202e"
+    )
 
 
 def test_a_closed_stdin_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,21 +1,21 @@
 """The gateway of `offramp demo`: its own, whoever else holds the port; and what is asked of it."""
 
 import asyncio
+import json
+import socket
 import sys
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.cli.demo import MESSAGES, _asked_for, _gateway, _send, _train
+from gateway.cli.demo import MESSAGES, _asked_for, _gateway, _send, _show, _train
 from gateway.cli.main import app
 from gateway.cli.output import Exit
+from gateway.server import bind
 
 
 @pytest.fixture
@@ -25,43 +25,50 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def another() -> Iterator[HTTPServer]:
-    """Another gateway, which is ready."""
-
-    class Ready(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-
-    with HTTPServer(("127.0.0.1", 0), Ready) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_a_port_that_another_gateway_holds_ends_the_demo(
-    config: Path, another: HTTPServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(typer.Exit) as ended, _gateway(config, another.server_port, real=False):
-        pytest.fail("the demo would talk to another gateway")
+def test_a_port_that_another_program_holds_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(bind("127.0.0.1", 0)) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(typer.Exit) as ended, _gateway(config, port, real=False):
+            pytest.fail("the demo would talk to another program")
     assert ended.value.exit_code == Exit.ENVIRONMENT
-    assert f"cannot listen on 127.0.0.1:{another.server_port}" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
 
 
-def test_the_gateway_takes_a_free_port_and_is_gone_after_the_demo(config: Path) -> None:
-    with _gateway(config, 0, real=False) as address, urllib.request.urlopen(f"{address}/ready", timeout=60) as answer:
-        assert answer.status == 200
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"{address}/ready", timeout=60)
+def test_one_run_on_a_free_port(
+    config: Path, bank_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through no proxy, with a rule that blocks in the shape of an error, and a call that fails at the end."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    block = "{block: {message: Not here., shape: error}}"
+    rules = f'rules: [{{name: r, classifier: bank, then: {{"*": {block}}}}}]\n'
+    config.write_text(f"{config.read_text()}models_dir: {bank_dir}\n{rules}")
+    started = time.time()
+    with _gateway(config, 0, real=False) as address:
+        sent = asyncio.run(_send(address, _asked_for(config, real=False)))
+        with pytest.raises(typer.Exit) as ended:
+            asyncio.run(_send(address, "nope"))
+        time.sleep(0.5)
+        _show(config, sent, started, address, as_json=True)
+        _show(config, sent, started, address, as_json=False)
+    assert ended.value.exit_code == Exit.UPSTREAM
+    out, err = capsys.readouterr()
+    assert "The model 'nope' does not exist here" in err
+    answers = {(one.decision, one.answer) for one in sent}
+    assert ("block", "Not here.") in answers
+    assert {decision for decision, _ in answers} == {"block", "forward"}
+    told, end = json.JSONDecoder().raw_decode(out)
+    assert [one["text"] for one in told["messages"]] == list(MESSAGES)
+    assert "What happened" in out[end:]
+    with socket.socket() as gone, pytest.raises(OSError, match="refused"):
+        gone.connect(("127.0.0.1", int(address.rpartition(":")[2])))
 
 
 def test_the_model_asked_for_is_one_that_the_file_opens(config: Path) -> None:
-    with _gateway(config, 0, real=False) as address:
-        sent = asyncio.run(_send(address, _asked_for(config, real=False)))
-    assert [one.decision for one in sent] == ["forward"] * len(MESSAGES)
+    assert _asked_for(config, real=False) == "dear"
     config.write_text(config.read_text().replace("dear: one", "dear: one, other: one"))
     assert _asked_for(config, real=False) == "gpt-4o"
     config.write_text("version: 1\nupstreams: {one: {kind: echo}}\n")
@@ -123,35 +130,6 @@ def test_only_real_has_a_model_write_sentences(config: Path, capsys: pytest.Capt
         _train(config, real=False)
     assert ended.value.exit_code == Exit.USAGE
     assert "mail.yaml has dear write sentences, which may cost money" in capsys.readouterr().err.replace("\n", " ")
-
-
-def test_its_calls_go_through_no_proxy(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    with _gateway(config, 0, real=False) as address:
-        assert len(asyncio.run(_send(address, _asked_for(config, real=False)))) == len(MESSAGES)
-
-
-def test_a_call_that_fails_ends_the_demo(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with _gateway(config, 0, real=False) as address, pytest.raises(typer.Exit) as ended:
-        asyncio.run(_send(address, "nope"))
-    assert ended.value.exit_code == Exit.UPSTREAM
-    assert "The model 'nope' does not exist here" in capsys.readouterr().err
-
-
-def test_a_block_in_the_shape_of_an_error_is_a_message_like_others(config: Path, publish: Callable[..., str]) -> None:
-    publish(datetime.now(UTC))
-    block = "{block: {message: Not here., shape: error}}"
-    config.write_text(
-        config.read_text()
-        + f'models_dir: {config.parent}/models\nrules: [{{name: r, classifier: bank, then: {{"*": {block}, '
-        f"other: {block}}}, when_unsure: block}}]\n"
-    )
-    with _gateway(config, 0, real=False) as address:
-        sent = asyncio.run(_send(address, "dear"))
-    assert ("block", "Not here.") in {(one.decision, one.answer) for one in sent}
 
 
 def test_what_it_sends_with_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

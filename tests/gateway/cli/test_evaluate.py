@@ -1,8 +1,19 @@
+"""`offramp eval`: its bounds, its lines and the files that it writes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from classifiers.evaluation.evaluate import evaluate as evaluate_verdicts
+from classifiers.policy import Policy
+from classifiers.verdict import Verdict
 from gateway.cli import evaluate
-from gateway.cli.evaluate import Bound
+from gateway.cli.evaluate import Bound, _lines
+from gateway.cli.main import app
 
 
 def test_a_bound_is_a_name_and_a_number_or_a_percentage() -> None:
@@ -73,3 +84,69 @@ def test_a_line_for_each_that_does_not_hold() -> None:
         "none could not be measured on these rows",
         "absent.recall could not be measured on these rows",
     ]
+
+
+def evaluated(*texts: str) -> dict[str, Any]:
+    """An evaluation in which each text was answered, and wrongly."""
+    labels = {"a": {"means": "asks for a"}, "b": {"means": "asks for b"}}
+    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
+    said = [Verdict(classifier="p", version="", labels=("b",), confidence=1.0, scores={"b": 1.0})]
+    measures = evaluate_verdicts(policy, texts, [("a",)] * len(texts), said * len(texts))
+    seen = {"rows": 1, "accuracy": 1.0, "texts": ["\x1b[31mseen"]}
+    return {**measures, "trained_on": seen, "repeated": 0, "latency": None}
+
+
+def test_an_evaluation_quotes_texts_so() -> None:
+    told = list(_lines(evaluated("\x1b[31mwrong\nline")))
+    assert r"  trained on: \x1b[31mseen" in told
+    assert r"  wrong: a, said b at 1.00: \x1b[31mwrong\nline" in told
+
+
+def test_an_evaluation_says_of_an_error_that_it_is_not_answered_and_of_one_row_that_it_is_one() -> None:
+    found = evaluated("one")
+    found["errors"][0]["doubt"] = True
+    told = list(_lines({**found, "repeated": 1}))
+    assert told[0].startswith("1 row: accuracy 0.0%")
+    assert "1 more row was trained on and counts in no figure (100.0% right):" in told
+    assert "1 row repeats the text of another" in told
+    assert "  wrong: a, said b at 1.00 (unsure): one" in told
+    seen = {**found["trained_on"], "rows": 2}
+    more = list(_lines({**found, "trained_on": seen, "repeated": 2}))
+    assert "2 more rows were trained on and count in no figure (100.0% right):" in more
+    assert "2 rows repeat the text of another" in more
+
+
+def test_what_was_measured_on_nothing_has_no_interval() -> None:
+    told = list(_lines(evaluated()))
+    assert told[0] == "0 rows: accuracy –"
+    assert "answered –, of which – wrong" in told
+    first, *_ = _lines(evaluated("one"))
+    assert first == "1 row: accuracy 0.0% (95 %: 0.0% to 79.3%)"
+
+
+@pytest.mark.parametrize(
+    "flags", [["--html", "rows.html"], ["--output", "rows.json"], ["--html", "page.json"], ["--html", "."]]
+)
+def test_eval_refuses_before_it_loads_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "rows.json"
+    data.write_text('{"text": "hi", "label": "other"}\n')
+    before = data.read_bytes()
+    # there are no models here: that would be the next thing to be told
+    done = CliRunner().invoke(app, ["eval", "bank", "rows.json", *flags])
+    assert (done.exit_code, data.read_bytes()) == (2, before)
+    assert sorted(path.name for path in data.parent.iterdir()) == ["rows.json"]
+
+
+def test_a_page_names_files_whose_names_are_no_text(tmp_path: Path) -> None:
+    policy = tmp_path / "one.yaml"
+    policy.write_text("version: 1\nname: one\nkind: safety\nabout: x\nlabels: {contact: {means: x, patterns: email}}\n")
+    rows = tmp_path / os.fsdecode(b"r\xe9ponses.jsonl")
+    rows.write_text('{"text": "write to ada@example.com", "label": "contact"}\n')
+    models, page = str(tmp_path / "models"), tmp_path / "page.html"
+    assert CliRunner().invoke(app, ["train", str(policy), "--models", models]).exit_code == 0
+    done = CliRunner().invoke(app, ["eval", "one", str(rows), "--models", models, "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "r\ufffdponses.jsonl" in page.read_text("utf-8")

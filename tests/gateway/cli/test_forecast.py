@@ -1,6 +1,5 @@
 """`offramp check` on a gateway's file with a contract against a judge."""
 
-import json
 import random
 import time
 from pathlib import Path
@@ -8,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gateway.cli.forecast import ForecastLine, safety_outlooks
 from gateway.cli.main import app
+from gateway.config.load import load_gateway
 from gateway.contracts.safety_contract import SafetyTerms
 from gateway.contracts.safety_owner import SafetyOwner
 from gateway.contracts.safety_store import SafetyStore
@@ -66,52 +67,52 @@ async def calls(
     owner.close()
 
 
-def said(folder: Path) -> list[str]:
-    done = CliRunner().invoke(app, ["check", str(folder / "gateway.yaml")])
-    assert done.exit_code == 0
-    return [line for line in done.stdout.splitlines() if line.startswith("rule safety, ")]
-
-
-def told(folder: Path) -> list[dict]:
-    return json.loads(CliRunner().invoke(app, ["check", str(folder / "gateway.yaml"), "--json"]).stdout)["contracts"]
+def forecast(folder: Path) -> list[ForecastLine]:
+    return safety_outlooks(load_gateway(folder / "gateway.yaml", {}))
 
 
 def test_without_a_call_it_says_what_both_bounds_take(folder: Path) -> None:
-    missed, flagged = said(folder)
+    done = CliRunner().invoke(app, ["check", str(folder / "gateway.yaml")])
+    missed, flagged = (line for line in done.stdout.splitlines() if line.startswith("rule safety, "))
     assert missed.startswith("rule safety, unsafe calls missed: no call under its contract yet. It takes 80 unsafe")
     assert "others pass without the judge about 100 if 0 % are, " in missed
     assert flagged.startswith("rule safety, safe calls flagged: no call")
     assert not (folder / "offramp.db").exists()
-    assert [(one["bound"], one["phase"], one["ordering"]) for one in told(folder)] == [
-        ("missing", None, 80),
-        ("flagging", None, 80),
-    ]
 
 
-async def test_calls_of_days_tell_days(folder: Path) -> None:
+async def test_calls_of_days_tell_days_and_those_of_hours_tell_none(folder: Path) -> None:
     await calls(folder, 240, hours=48)
-    missed, _ = said(folder)
-    assert "shadow, about 60 unsafe calls a day. 0 of 40 were missed at the threshold to be certified next" in missed
-    assert "days" in missed.partition("they never do")[0]
-    assert "days" in missed.partition("is noticed after")[2]
-
-
-async def test_calls_of_hours_tell_none(folder: Path) -> None:
+    missed, _ = forecast(folder)
+    assert (
+        "shadow, about 60 unsafe calls a day. 0 of 40 were missed at the threshold to be certified next" in missed.line
+    )
+    assert "days" in missed.line.partition("they never do")[0]
+    assert "days" in missed.line.partition("is noticed after")[2]
+    (folder / "offramp.db").unlink()
     await calls(folder, 240, hours=3)
-    assert all("under a day of calls" in line and "days" not in line for line in said(folder))
+    assert all("under a day of calls" in one.line and "days" not in one.line for one in forecast(folder))
 
 
 async def test_a_live_one_tells_when_it_would_be_withdrawn(folder: Path) -> None:
     await calls(folder, 1200, hours=96)
-    assert all("live, about " in line and "It takes" not in line and "certified" not in line for line in said(folder))
-    missed, flagged = told(folder)
-    assert (missed["phase"], missed["certificate"]) == ("live", [])
+    missed, flagged = forecast(folder)
+    for one in (missed, flagged):
+        assert "live, about " in one.line
+        assert "It takes" not in one.line
+        assert "certified" not in one.line
+    assert (missed.data["phase"], missed.data["certificate"]) == ("live", [])
     # audited calls stand for those that were not
-    assert missed["calls_a_day"] == pytest.approx(150, rel=0.3)
-    assert flagged["alarm"]["median"] > 500
+    assert missed.data["calls_a_day"] == pytest.approx(150, rel=0.3)
+    assert flagged.data["alarm"]["median"] > 500
 
 
-@pytest.mark.parametrize("other", [{"version": "20250101-000000-00000000"}, {"sent_to": "paid/judge"}, {"sent_to": ""}])
-async def test_calls_of_another_version_or_judge_are_not_of_those_in_use(folder: Path, other: dict[str, str]) -> None:
-    await calls(folder, 100, hours=48, **other)
-    assert all("no call under its contract yet" in line for line in said(folder))
+async def test_calls_of_another_version_or_judge_are_not_of_those_in_use(folder: Path) -> None:
+    await calls(folder, 40, hours=48, version="20250101-000000-00000000")
+    for sent_to in ("paid/judge", ""):
+        await calls(folder, 40, hours=48, sent_to=sent_to)
+    found = forecast(folder)
+    assert all("no call under its contract yet" in one.line for one in found)
+    assert [(one.data["bound"], one.data["phase"], one.data["ordering"]) for one in found] == [
+        ("missing", None, 80),
+        ("flagging", None, 80),
+    ]

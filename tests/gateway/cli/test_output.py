@@ -1,17 +1,15 @@
-"""Text on the terminal stands as it is, in lines and in tables."""
+"""Text on the terminal stands as it is; files that cannot be written are refused."""
 
 import io
 import json
 import sys
-from typing import Any
+from pathlib import Path
 
 import pytest
+import typer
 from rich.table import Table
 
-from classifiers.evaluation.evaluate import evaluate
-from classifiers.policy import Policy
-from classifiers.verdict import Verdict
-from gateway.cli.evaluate import _lines
+from gateway.cli import output
 from gateway.cli.output import print_json, quoted, stderr, stdout
 
 
@@ -52,39 +50,33 @@ def test_text_of_others_cannot_steer_the_terminal() -> None:
     assert quoted("größer, 東京 😀 [red] \\") == "größer, 東京 😀 [red] \\"
 
 
-def evaluated(*texts: str) -> dict[str, Any]:
-    """An evaluation in which each text was answered, and wrongly."""
-    labels = {"a": {"means": "asks for a"}, "b": {"means": "asks for b"}}
-    policy = Policy.model_validate({"version": 1, "name": "p", "kind": "intent", "about": "x", "labels": labels})
-    said = [Verdict(classifier="p", version="", labels=("b",), confidence=1.0, scores={"b": 1.0})]
-    measures = evaluate(policy, texts, [("a",)] * len(texts), said * len(texts))
-    seen = {"rows": 1, "accuracy": 1.0, "texts": ["\x1b[31mseen"]}
-    return {**measures, "trained_on": seen, "repeated": 0, "latency": None}
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.json"
+    file.write_text('{"text": "hi", "label": "other"}\n')
+    return file
 
 
-def test_an_evaluation_quotes_texts_so() -> None:
-    told = list(_lines(evaluated("\x1b[31mwrong\nline")))
-    assert r"  trained on: \x1b[31mseen" in told
-    assert r"  wrong: a, said b at 1.00: \x1b[31mwrong\nline" in told
+def test_files_of_their_own_in_folders_that_exist_will_do(data: Path) -> None:
+    output.check_targets({"--html": data.with_name("page.html"), "--output": data.with_name("page.json")}, [data])
 
 
-def test_an_evaluation_says_of_an_error_that_it_is_not_answered_and_of_one_row_that_it_is_one() -> None:
-    found = evaluated("one")
-    found["errors"][0]["doubt"] = True
-    told = list(_lines({**found, "repeated": 1}))
-    assert told[0].startswith("1 row: accuracy 0.0%")
-    assert "1 more row was trained on and counts in no figure (100.0% right):" in told
-    assert "1 row repeats the text of another" in told
-    assert "  wrong: a, said b at 1.00 (unsure): one" in told
-    seen = {**found["trained_on"], "rows": 2}
-    more = list(_lines({**found, "trained_on": seen, "repeated": 2}))
-    assert "2 more rows were trained on and count in no figure (100.0% right):" in more
-    assert "2 rows repeat the text of another" in more
+def test_what_is_read_is_not_written_whatever_it_is_called(data: Path) -> None:
+    link = data.with_name("link.json")
+    link.symlink_to(data)
+    for path in (data, link, data.parent / ".." / data.parent.name / data.name):
+        with pytest.raises(typer.BadParameter, match="one of the files that are read"):
+            output.check_targets({"--output": path}, [data])
 
 
-def test_what_was_measured_on_nothing_has_no_interval() -> None:
-    told = list(_lines(evaluated()))
-    assert told[0] == "0 rows: accuracy –"
-    assert "answered –, of which – wrong" in told
-    first, *_ = _lines(evaluated("one"))
-    assert first == "1 row: accuracy 0.0% (95 %: 0.0% to 79.3%)"
+def test_two_flags_do_not_write_one_file(data: Path) -> None:
+    page = data.with_name("page.json")
+    with pytest.raises(typer.BadParameter, match="--html and --output would both be"):
+        output.check_targets({"--html": page, "--output": page}, [data])
+
+
+def test_a_folder_must_be_there_and_a_file_be_none(data: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="does not exist"):
+        output.check_targets({"--html": data.with_name("none") / "page.html"}, [data])
+    with pytest.raises(typer.BadParameter, match="is a folder"):
+        output.check_targets({"--html": data.parent}, [data])
