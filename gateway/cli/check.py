@@ -106,7 +106,7 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
     try:
         return [*outlooks(loaded), *safety_outlooks(loaded)]
     except (LedgerError, ArtifactError) as error:
-        notes.append(f"what to expect of the contracts cannot be forecast: {error}")
+        notes.append(f"what to expect of the contracts cannot be told: {error}")
         return []
 
 

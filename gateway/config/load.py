@@ -1,4 +1,4 @@
-"""Files → settings and policies, with every problem of a file at once, cross-references included."""
+"""Files to settings and policies, with all problems of a file at once, references included."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from gateway.config.source import EMPTY, DataPath, Document
 from gateway.config.validate import validate
 
 OTHER_MODELS = "other"
-_STANDS_IN = "not-set"
+_STAND_IN = "not-set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A gateway file: its settings, and the paths in it resolved against its folder.
+    """A gateway file: its settings, and its paths resolved against its folder.
 
-    replies: the texts of `answer_file`, by the name written in the file; lacking: which secrets the environment does
-    not have, where they need not be there.
+    replies: the texts of `answer_file`, by the name in the file. lacking: secrets that the environment does not have,
+    where they are not needed.
     """
 
     file: Path
@@ -37,11 +37,9 @@ class Loaded:
 
 
 def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> Loaded:
-    """Reads gateway.yaml. Raises ConfigError with all that is wrong in it. secrets: whether those have to be there; to
-    look at what the file says, or at the ledger, nobody needs them."""
-    document = source.read(file, env)
-    lacking = list(lacking_secrets(document))
-    document = _with_problems(document, lacking) if secrets else _without(lacking, file, env, document)
+    """Reads gateway.yaml. Raises ConfigError with all problems. secrets: whether the environment must have them;
+    commands that only look at the file or the ledger do without."""
+    document, lacking = _read(file, env, secrets=secrets)
     settings = validate(document, Settings)
     document.problems.extend(_literal_secrets(document))
     replies: dict[str, str] = {}
@@ -64,10 +62,8 @@ def load_gateway(file: Path, env: Mapping[str, str], *, secrets: bool = True) ->
 
 
 def load_policy(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> Policy:
-    """Reads one policy. Raises ConfigError with all that is wrong in it. secrets: as above; a teacher needs its key."""
-    document = source.read(file, env)
-    lacking = list(lacking_secrets(document))
-    document = _with_problems(document, lacking) if secrets else _without(lacking, file, env, document)
+    """Reads one policy. Raises ConfigError with all problems. secrets: as above; a teacher needs its key."""
+    document, _ = _read(file, env, secrets=secrets)
     policy = validate(document, Policy)
     document.problems.extend(_literal_secrets(document))
     if policy is not None:
@@ -78,12 +74,12 @@ def load_policy(file: Path, env: Mapping[str, str], *, secrets: bool = True) -> 
 
 
 def policy_file(loaded: Loaded, name: str) -> Path:
-    """Where the policy of a classifier lies, beside the gateway's file."""
+    """The policy file of a classifier, next to the gateway's file."""
     return loaded.file.parent / "policies" / f"{name}.yaml"
 
 
 def no_access_key(document: Document) -> str:
-    """How to mend that there is none."""
+    """How to set a missing access key."""
     if ("access_key",) in document.marks:
         return "access_key: comes from a variable that is empty; set that"
     return 'set access_key: "${OFFRAMP_KEY}"'
@@ -95,7 +91,7 @@ def listens_on_loopback(listen: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, as written in `listen` or a Host header, is this machine's own: 127.evil.com is a name."""
+    """Whether a host in `listen` or a Host header is this machine; 127.evil.com is a name."""
     if host in ("127.0.0.1", "localhost") or host.lower() == "localhost":
         return True
     try:
@@ -114,7 +110,7 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 
 def _may_be_host(host: str) -> bool:
-    """Whether a name can be looked up at all: `127..0.0.1` cannot."""
+    """Whether a name can be resolved at all: `127..0.0.1` cannot."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:
@@ -122,35 +118,34 @@ def _may_be_host(host: str) -> bool:
 
 
 def lacking_secrets(document: Document) -> Iterator[Problem]:
-    """Those that the environment does not have. An access key that is empty would serve everybody; what becomes of
-    calls without a key, the file says itself."""
+    """Secrets that the environment lacks. An empty access key would serve everybody; other keys may be empty."""
     for path, (name, why) in document.unset.items():
         if _is_secret(path) and (why != EMPTY or path == ("access_key",)):
             what = f"the environment variable {name} {why}; set it, or write ${{{name}:-}} to go without"
             yield document.problem(path, what)
 
 
-def _without(lacking: Sequence[Problem], file: Path, env: Mapping[str, str], document: Document) -> Document:
-    """The same file with something that stands for the secrets which are not there."""
-    names = {document.unset[problem.path][0] for problem in lacking}
-    return source.read(file, {**env, **dict.fromkeys(names, _STANDS_IN)}) if names else document
-
-
-def _with_problems(document: Document, lacking: Sequence[Problem]) -> Document:
-    """Says of secrets how to go without them: what may stand for another value may not for one."""
-    told = {problem.path for problem in lacking}
-    document.problems = [*(problem for problem in document.problems if problem.path not in told), *lacking]
-    return document
+def _read(file: Path, env: Mapping[str, str], *, secrets: bool) -> tuple[Document, list[Problem]]:
+    """A file and the secrets that it lacks: as problems, or, where they are not needed, with a stand-in for each."""
+    document = source.read(file, env)
+    lacking = list(lacking_secrets(document))
+    paths = {problem.path for problem in lacking}
+    if secrets:
+        document.problems = [*(problem for problem in document.problems if problem.path not in paths), *lacking]
+    elif lacking:
+        names = {document.unset[path][0] for path in paths}
+        document = source.read(file, {**env, **dict.fromkeys(names, _STAND_IN)})
+    return document, lacking
 
 
 def _literal_secrets(document: Document) -> Iterator[Problem]:
     for path in document.marks:
-        if _is_secret(path) and path not in document.from_env and _at(document, path):
+        if _is_secret(path) and path not in document.from_env and document.value(path):
             yield document.problem(path, 'a secret must come from the environment; write it as "${NAME}"')
 
 
 def gateway_notes(settings: Settings) -> Iterator[tuple[DataPath, str]]:
-    """What serves otherwise than may have been meant: (where in the file, what)."""
+    """Settings that may not do what was meant: (path in the file, why)."""
     if all(route.internal or route.upstream == DENY for route in settings.models.values()):
         yield ("models",), "names none that clients may ask for, so that every chat is answered with 404"
     if settings.content.keep and not settings.content.calls and not any(rule.retrain for rule in settings.rules):
@@ -158,18 +153,11 @@ def gateway_notes(settings: Settings) -> Iterator[tuple[DataPath, str]]:
 
 
 def _is_secret(path: DataPath) -> bool:
-    """Whether a secret stands there; labels, models and upstreams may be named as one."""
+    """Whether the path holds a secret; labels, models and upstreams may have the same names."""
     match path:
         case ("access_key",) | ("upstreams", _, "api_key") | ("teacher", "api_key") | ("teacher", int(), "api_key"):
             return True
     return False
-
-
-def _at(document: Document, path: DataPath) -> object:
-    value = document.data
-    for key in path:
-        value = value[key]
-    return value
 
 
 def _dangling(document: Document, settings: Settings) -> Iterator[Problem]:

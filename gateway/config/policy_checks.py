@@ -1,4 +1,4 @@
-"""What a policy's own schema cannot see: parts that contradict each other, and files that are not there."""
+"""Checks of a policy that its schema cannot make: parts that contradict each other, and missing files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ _ENCODERS: Final = "encoders"
 
 
 def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterator[Problem]:
-    """What does not fit together in a policy, or with the files that it names. folder: what these are relative to."""
+    """Parts of a policy that contradict each other, and files that are missing. folder: the policy's own."""
     labels = list(policy.labels)
     if policy.name == _ENCODERS:
         yield document.problem(("name",), f"{_ENCODERS} is a folder beside the classifiers; name the policy otherwise")
@@ -47,7 +47,7 @@ def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterato
 
 
 def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
-    """What serves otherwise than may have been meant: (where in the policy, what)."""
+    """Parts of a policy that may not do what was meant: (path in the policy, why)."""
     if ANY not in policy.languages:
         for language in policy.languages:
             if not detectable([language]):
@@ -91,7 +91,7 @@ def _pattern_problems(document: Document, policy: Policy) -> Iterator[Problem]:
 
 
 def _example_problems(document: Document, policy: Policy) -> Iterator[Problem]:
-    """Messages that are given as an example and are said to be none."""
+    """Messages that are an example of two labels, or are also listed under `not`."""
     stands_for: dict[str, str] = {}
     for name, label in policy.labels.items():
         own = {example.casefold() for example in label.examples}

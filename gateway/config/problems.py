@@ -1,4 +1,4 @@
-"""What is wrong in a configuration or policy file: where, what, and how to mend it."""
+"""Problems in a configuration or policy file: where, what, and how to mend it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. `path` is the way of keys and indices to it."""
+    """One problem. path: the keys and indices that lead to it."""
 
     file: str
     mark: Position | None
@@ -48,7 +48,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` for the closest known word, or what there is to choose from."""
+    """`; did you mean "x"?` for the closest known word, or the known words."""
     choices = list(known)
     close = get_close_matches(word, choices, n=1, cutoff=0.6)
     if close:
@@ -57,7 +57,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def without(value: str, message: str, written: str) -> str:
-    """A message with `written` where it quotes a value, or a part of one; what follows from the value is cut off."""
+    """A message with `written` in place of a secret value or a part of it; a guess that shows the value is cut off."""
     bare = value.strip()
     if not bare:
         return message
@@ -68,6 +68,6 @@ def without(value: str, message: str, written: str) -> str:
         part = match[0][1:-1]
         return repr(written) if part and (part in value or part in repr(value)) else match[0]
 
-    said, meant, guess = message.partition(_MEANT)
-    said = re.sub(rf"{_QUOTED}|(?<!\w){re.escape(bare)}(?!\w)", instead, said)
-    return said if bare in guess else said + meant + guess
+    text, meant, guess = message.partition(_MEANT)
+    text = re.sub(rf"{_QUOTED}|(?<!\w){re.escape(bare)}(?!\w)", instead, text)
+    return text if bare in guess else text + meant + guess

@@ -1,30 +1,19 @@
-"""`rules:` of gateway.yaml as frozen records: which calls, which text, what to do for each label, under which bound.
-
-What settings of several kinds are made of.
-"""
+"""`rules:` of gateway.yaml as frozen records: which calls, which text, what to do for each label, under which bound."""
 
 from typing import Annotated, Literal, Self
 
 import regex
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from classifiers.fields import FrozenRecord, Name, Seconds, Share, Words, WordsList, one_or_more
+from classifiers.fields import FrozenRecord, Name, Seconds, Share, Words, WordsList, one_or_more, true_or_false
 
 
 def not_built(what: str) -> str:
-    """What is said of a setting that a later version will know."""
+    """The message for a setting that a later version will know."""
     return f"{what} is not built yet; this version refuses it instead of ignoring it"
 
 
-def _true_or_false(value: object) -> object:
-    if isinstance(value, str):
-        if value not in ("true", "false"):
-            raise ValueError(f"{value!r} is neither true nor false")
-        return value == "true"
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+Flag = Annotated[bool, BeforeValidator(true_or_false)]
 """`true` or `false`, which YAML gives as words here."""
 
 
@@ -99,7 +88,7 @@ class Block(FrozenRecord):
 
 
 _SWITCHES = frozenset({"true", "false", "yes", "no", "on", "off"})
-"""What other readers of YAML take for true or false."""
+"""Words that other readers of YAML take for true or false."""
 
 
 def _short_block(value: object) -> object:
@@ -117,24 +106,23 @@ OWN_LABEL = "label"
 
 
 class Redact(FrozenRecord):
-    """What was found is replaced by placeholders. restore: put back into the answer."""
+    """Replaces what the classifier found by placeholders. restore: put the values back into the answer."""
 
     restore: Flag = False
 
 
-def _short_redact(value: object) -> object:
+def _defaults(value: object) -> object:
+    """`true` stands for a mapping with the defaults."""
     return {} if value in ("true", True) else value
 
 
 class Then(FrozenRecord):
-    """What to do for a label: exactly one of these. answer: a text, or `label` for the label in the caller's shape."""
+    """What to do for a label: exactly one of these. answer: a text, or `label`: the label in the requested format."""
 
     block: Annotated[
         Block | None, BeforeValidator(_short_block, json_schema_input_type=str | Literal[True] | Block)
     ] = None
-    redact: Annotated[Redact | None, BeforeValidator(_short_redact, json_schema_input_type=Literal[True] | Redact)] = (
-        None
-    )
+    redact: Annotated[Redact | None, BeforeValidator(_defaults, json_schema_input_type=Literal[True] | Redact)] = None
     answer: Words | None = None
     answer_file: Words | None = None
     forward: Words | None = None
@@ -166,9 +154,9 @@ Action = Annotated[
 
 
 class AskJudge(FrozenRecord):
-    """Asks a judge: a model of this file that reads the policy's own text, or a moderation endpoint.
+    """Asks a judge: a model of this file that reads the policy's text, or a moderation endpoint.
 
-    within: how long it may take; then, and where it fails, `when_broken` says what happens.
+    within: its time; `when_broken` applies after that, and where it fails.
     """
 
     ask: Words
@@ -212,10 +200,6 @@ class ContractSettings(FrozenRecord):
     ask_again: Annotated[Share, Field(ge=0, le=1)] = 0.02
 
 
-def _short_contract(value: object) -> object:
-    return {} if value in ("true", True) else value
-
-
 def _pairs(value: object) -> object:
     """`500 pairs` or 500."""
     return value.removesuffix("pairs").strip() if isinstance(value, str) else value
@@ -249,19 +233,15 @@ class RuleSettings(FrozenRecord):
     when_broken: Otherwise = None
     contract: Annotated[
         ContractSettings | None,
-        BeforeValidator(_short_contract, json_schema_input_type=Literal[True] | ContractSettings),
+        BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
 
     retrain: Retrain | None = None
 
     @model_validator(mode="after")
-    def _retrains_under_a_contract(self) -> Self:
+    def _bounds_of_its_kind(self) -> Self:
         if self.retrain and not self.contract:
             raise ValueError("retrain needs a contract, which compares the new classifier with the old")
-        return self
-
-    @model_validator(mode="after")
-    def _bounds_of_its_kind(self) -> Self:
         given = self.contract.model_fields_set if self.contract else set()
         if not isinstance(self.when_unsure, AskJudge):
             if given & {"max_missed", "max_false_alarms"}:

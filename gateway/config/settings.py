@@ -1,9 +1,5 @@
-"""gateway.yaml as frozen records. Units are in the attributes' types: seconds, bytes, dollars, shares.
-
-Addresses of servers as YAML files name them.
-
-Where the files that come with Offramp lie: `config/` in a checkout, `gateway/shipped/` in the wheel.
-"""
+"""gateway.yaml as frozen records, addresses of servers, and the folder of shipped files. The attributes' types have
+the units: seconds, bytes, shares."""
 
 import re
 from collections.abc import Callable
@@ -20,8 +16,7 @@ _PATTERN: Final = r"^https?://[^\s/]+"
 
 
 def fault(address: str) -> str:
-    """Why the client or its look-up of names does not take an address; empty where they do. It is not repeated, for it
-    may hold a password."""
+    """Why an address cannot be called; empty where it can. The address is not repeated, for it may hold a password."""
     if not re.match(_PATTERN, address):
         return "must begin with http:// or https:// and a host"
     try:
@@ -37,7 +32,7 @@ def fault(address: str) -> str:
 
 
 def base_fault(address: str) -> str:
-    """The same of an address behind which paths are put."""
+    """The same for an address to which paths are appended."""
     behind = "is what paths are put behind, so it ends before ? and #" if re.search("[?#]", address) else ""
     return fault(address) or behind
 
@@ -54,7 +49,7 @@ def _without(fault_of: Callable[[str], str]) -> AfterValidator:
 Address = Annotated[Words, Field(pattern=_PATTERN), _without(fault)]
 """`http://` or `https://`, a host, and no password."""
 BaseUrl = Annotated[Words, Field(pattern=_PATTERN), _without(base_fault)]
-"""An address behind which paths are put."""
+"""An address to which paths are appended."""
 
 
 DENY = "deny"
@@ -128,8 +123,8 @@ def _keep(value: object) -> object:
 
 
 class Content(FrozenRecord):
-    """What is kept of the texts themselves, for so long: of the calls of rules that retrain their input; with calls,
-    of all forwarded calls the request and the answer, for `offramp discover`."""
+    """How long texts are kept: the inputs of rules that retrain, and, with `calls`, whole forwarded calls for
+    `offramp discover`."""
 
     keep: Annotated[float | None, BeforeValidator(_keep, json_schema_input_type=str)] = None
     calls: Flag = False
@@ -192,7 +187,8 @@ class Settings(FrozenRecord):
 
 
 def shipped_dir() -> Path:
-    """The folder with gateway.yaml, policies/, schema/, prices.yaml and replies/."""
+    """The folder with gateway.yaml, policies/, schema/, prices.yaml and replies/: `config/` in a checkout,
+    `gateway/shipped/` in the wheel."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "shipped"
     return installed if installed.is_dir() else package.parent / "config"

@@ -1,9 +1,8 @@
-"""YAML text → plain data and where each part of it stands.
+"""YAML text to plain data, and the position of each part.
 
-YAML 1.2 words: every scalar stays the text that was written (`no`, `1.0` and `on` are words), and the schema
-decides what it means; only an empty value, `~` and `null` are None. "${NAME}" and "${NAME:-default}" are
-filled from the environment in values; as in a shell, the default stands for a variable that is empty, too.
-This is the only file that imports yaml.
+Every scalar stays the text that was written (`no`, `1.0` and `on` are words), and the schema decides what it means.
+Only an empty value, `~` and `null` are None. In values, "${NAME}" and "${NAME:-default}" are filled from the
+environment; as in a shell, the default also counts for an empty variable. This is the only file that imports yaml.
 """
 
 import re
@@ -22,12 +21,12 @@ DataPath = tuple[Key, ...]
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _LIST_ITEM: Final = re.compile(r"^\s*(- +)*([\w-]+: +)?")
 _SPECIAL: Final = frozenset("\"'[{@*&!%`|>")
-"""What text without quotes cannot begin with."""
+"""Text without quotes cannot begin with one of these."""
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in
     ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value"))  # fmt: skip
 _COMMENT: Final = re.compile(r"[ \t]+#[^\s#]")
 _PROSE: Final = frozenset({"about", "answer", "block", "means", "message", "other", "text"})
-"""Keys of whose words a comment would take a part."""
+"""Keys whose text a comment would cut."""
 EMPTY: Final = "is empty"
 """Of a variable."""
 _MAX_DEPTH: Final = 40
@@ -37,10 +36,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Document:
-    """A parsed file. `marks` and `from_env` are keyed by the path of keys and indices to a value; from_env has those
-    that come from the environment alone: no text around the variable, no default. filled: what is written in the file
-    and what it became, of values into which something came from the environment. unset: a variable without a default
-    that a value needs, and what is wrong with it: not set, or empty.
+    """A parsed file. Its mappings have the path of keys and indices to a value as their key.
+
+    from_env: values that come from the environment alone, without text around the variable and without a default.
+    filled: values with something from the environment, as written and as filled.
+    unset: variables without a default that a value needs, and whether they are not set or empty.
     """
 
     file: str
@@ -52,14 +52,21 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def mark(self, path: DataPath) -> Position:
-        """Where `path` stands, or the nearest part above it that the file has."""
+        """The position of `path`, or of the nearest part above it that the file has."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
                 return self.marks[path[:end]]
         return Position(1, 1)
 
+    def value(self, path: DataPath) -> Any:
+        """The value at `path`."""
+        value = self.data
+        for key in path:
+            value = value[key]
+        return value
+
     def problem(self, path: DataPath, message: str) -> Problem:
-        """A problem at `path`. What came from the environment is left out of the message."""
+        """A problem at `path`. Values from the environment are left out of the message."""
         for place, (written, value) in self.filled.items():
             if path in (place, place[:-1]):
                 message = without(value, message, written)
@@ -67,9 +74,8 @@ class Document:
 
 
 def read(path: Path, env: Mapping[str, str]) -> Document:
-    """Parses a YAML file. Raises ConfigError for a file that cannot be read or is not YAML at all; what is
-    merely wrong in it (duplicate keys, missing variables) is listed in the document's `problems`.
-    """
+    """Parses a YAML file. Raises ConfigError for a file that cannot be read or is not YAML at all; other problems
+    (duplicate keys, missing variables) are listed in the document."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -82,7 +88,7 @@ def read(path: Path, env: Mapping[str, str]) -> Document:
 
 
 def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
-    """Parses YAML text; `file` is what problems call it. Raises ConfigError where it is not YAML."""
+    """Parses YAML text. file: its name in problems. Raises ConfigError where it is not YAML."""
     document = Document(file)
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -100,7 +106,7 @@ def parse(text: str, file: str, env: Mapping[str, str]) -> Document:
 
 
 def _mend(text: str, place: int) -> str:
-    """How to mend a line that is not YAML, where its beginning says it. place: a character of the line."""
+    """How to mend a line that is not YAML, where its beginning shows it. place: a character of the line."""
     line = text[text.rfind("\n", 0, place) + 1 :].partition("\n")[0]
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "; indent with spaces, not tabs"
@@ -110,7 +116,7 @@ def _mend(text: str, place: int) -> str:
 
 
 class _Walk:
-    """Turns nodes into data; bounded, so that nested aliases cannot blow up."""
+    """Turns nodes into data, within bounds for nested aliases."""
 
     def __init__(self, document: Document, env: Mapping[str, str], text: str) -> None:
         self._document = document

@@ -1,4 +1,4 @@
-"""Data against a schema: pydantic's errors as problems at their place in the file."""
+"""Validates data with pydantic; its errors become problems at their place in the file."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -29,7 +29,7 @@ _PATTERNS: Final[Mapping[str | int, str]] = {
 
 
 def validate(document: Document, schema: type[M]) -> M | None:
-    """The document as `schema`; where it does not fit, None, and the reasons added to its problems."""
+    """The document as `schema`. Where it does not fit, None, and the reasons are added to its problems."""
     if not isinstance(document.data, dict):
         document.problems.append(document.problem((), "must be a mapping of keys to values"))
         return None
