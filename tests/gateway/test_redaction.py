@@ -87,20 +87,6 @@ def vars_of(record: Record) -> list[object]:
     return [getattr(record, name) for name in record.__struct_fields__]
 
 
-async def test_annotations_of_an_answer_are_redacted(gateway: Any, ask: Any) -> None:
-    cited = {"type": "url_citation", "url_citation": {"title": f"Write to {MAIL}", "url": f"https://x.org/?q={MAIL}"}}
-    said = {"model": "m", "choices": [{"message": {"content": "See there.", "annotations": [cited]}}]}
-    wired = gateway(rules(output="true"), json.dumps(said).encode())
-    answer = await ask(wired.app, body("who?"))
-    (choice,) = json.loads(answer.body)["choices"]
-    assert choice["message"]["content"] == "See there."
-    assert choice["message"]["annotations"] == [
-        {"type": "url_citation", "url_citation": {"title": "Write to [EMAIL_1]", "url": "https://x.org/?q=[EMAIL_1]"}}
-    ]
-    assert answer.headers["x-offramp-redacted"] == "email:2"
-    wired.writer.close()
-
-
 async def test_text_without_any_is_forwarded_byte_for_byte(gateway: Any, ask: Any) -> None:
     wired = gateway(rules())
     request = b'{"model":"dear", "messages":[ {"role":"user","content":"hi"} ],"x" : 1.50}'
@@ -144,21 +130,6 @@ async def test_every_text_of_every_role_is_read_and_nothing_else_changes(gateway
     assert wired.record().redacted == "card:1,email:6"
 
 
-async def test_a_rule_may_read_some_roles_only(gateway: Any, ask: Any) -> None:
-    wired = gateway(rules().replace("reads: {", "reads: {roles: user, "))
-    await ask(wired.app, body({"role": "system", "content": MAIL}, MAIL))
-    assert [message["content"] for message in sent(wired)] == [MAIL, "[EMAIL_1]"]
-    wired.writer.close()
-
-
-async def test_what_only_one_label_says_is_left(gateway: Any, ask: Any) -> None:
-    wired = gateway(rules().replace("payment: redact", "payment: flag"))
-    answer = await ask(wired.app, body(f"{MAIL} {CARD}"))
-    assert sent(wired)[0]["content"] == f"[EMAIL_1] {CARD}"
-    assert answer.headers["x-offramp-redacted"] == "email:1"
-    wired.writer.close()
-
-
 async def test_rules_below_still_decide(gateway: Any, ask: Any) -> None:
     more = """
   - {name: intents, classifier: bank, then: {rate: {forward: cheap}, greeting: {answer: Hello.}, card: block}}
@@ -174,18 +145,6 @@ async def test_rules_below_still_decide(gateway: Any, ask: Any) -> None:
     assert len(wired.upstreams["one"].calls) == 1
     first = wired.records()[0]
     assert (first.decision, first.saved_reason, first.upstream_model) == ("redact", "cheaper_route", "cheap")
-
-
-async def test_two_rules_share_the_numbers(gateway: Any, ask: Any) -> None:
-    more = """
-  - {name: more, classifier: data, then: {payment: redact, contact: redact}}
-"""
-    wired = gateway(rules(more=more).replace("payment: redact, contact: redact", "payment: redact", 1))
-    await ask(wired.app, body(f"{MAIL} {CARD} ann@x.org"))
-    assert sent(wired)[0]["content"] == "[EMAIL_1] [CARD_1] [EMAIL_2]"
-    counts = [replaced(wired, kind, rule) for kind in ("email", "card") for rule in ("data", "more")]
-    assert counts == [None, 2, 1, None]
-    assert wired.record().redacted == "card:1,email:2"
 
 
 @pytest.mark.parametrize(
@@ -226,14 +185,6 @@ async def test_an_answer_is_redacted_and_loses_its_logprobs(gateway: Any, ask: A
     assert (record.decision, record.rule, record.label, record.redacted) == ("redact", "data", "contact", "email:1")
 
 
-async def test_an_answers_numbers_go_on_from_the_requests(gateway: Any, ask: Any) -> None:
-    wired = gateway(rules(output="true"), says(f"not {MAIL} but ann@x.org"))
-    answer = await ask(wired.app, body(f"I am {MAIL}"))
-    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "not [EMAIL_1] but [EMAIL_2]"
-    assert answer.headers["x-offramp-redacted"] == "email:3"
-    wired.writer.close()
-
-
 async def test_a_streamed_answer_is_held_and_redacted_across_its_chunks(gateway: Any, ask: Any) -> None:
     wired = gateway(rules(output="true"), events=stream("write to joe@", "exam", "ple.com", ", please"))
     answer = await ask(wired.app, body("who?", stream=True))
@@ -252,8 +203,8 @@ async def test_an_answer_that_cannot_be_read_is_blocked(gateway: Any, ask: Any) 
 
 async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> None:
     call = {"function": {"name": "mail", "arguments": '{"to":"[EMAIL_1]"}'}}
-    said = {"choices": [{"message": {"content": "to [EMAIL_1], not [EMAIL_2]", "tool_calls": [call]}}]}
-    wired = gateway(rules("{redact: {restore: true}}"), json.dumps(said).encode())
+    content = {"choices": [{"message": {"content": "to [EMAIL_1], not [EMAIL_2]", "tool_calls": [call]}}]}
+    wired = gateway(rules("{redact: {restore: true}}"), json.dumps(content).encode())
     answer = await ask(wired.app, body(f"mail {MAIL}"))
     assert sent(wired)[0]["content"] == "mail [EMAIL_1]"
     message = json.loads(answer.body)["choices"][0]["message"]
@@ -266,19 +217,19 @@ async def test_values_are_put_back_into_the_answer(gateway: Any, ask: Any) -> No
 async def test_what_was_put_back_into_a_models_thoughts_is_not_sent_with_the_next_turn(
     gateway: Any, ask: Any, field: str
 ) -> None:
-    said = {"role": "assistant", "content": "ok", field: "It is [EMAIL_1]."}
-    wired = gateway(rules("{redact: {restore: true}}"), json.dumps({"choices": [{"message": said}]}).encode())
+    content = {"role": "assistant", "content": "ok", field: "It is [EMAIL_1]."}
+    wired = gateway(rules("{redact: {restore: true}}"), json.dumps({"choices": [{"message": content}]}).encode())
     answer = await ask(wired.app, body(MAIL))
     message = json.loads(answer.body)["choices"][0]["message"]
     assert message[field] == f"It is {MAIL}."
     await ask(wired.app, body(MAIL, message, "and now?"))
-    assert json.loads(wired.upstreams["one"].calls[1].body)["messages"][1] == said
+    assert json.loads(wired.upstreams["one"].calls[1].body)["messages"][1] == content
     wired.writer.close()
 
 
 async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None:
-    said = json.dumps({"mail": MAIL, "card": 4111111111111111})
-    wired = gateway(rules(output="true"), says(said))
+    content = json.dumps({"mail": MAIL, "card": 4111111111111111})
+    wired = gateway(rules(output="true"), says(content))
     answer = await ask(wired.app, body("who pays?"))
     content = json.loads(answer.body)["choices"][0]["message"]["content"]
     assert json.loads(content) == {"mail": "[EMAIL_1]", "card": "[CARD_1]"}
@@ -286,29 +237,6 @@ async def test_an_answer_that_is_json_stays_json(gateway: Any, ask: Any) -> None
     wired = gateway(rules("{redact: {restore: true}}").replace("contact:", "key:"), says('{"key": "[SECRET_1]"}'))
     answer = await ask(wired.app, body(f"keep {key}"))
     assert json.loads(json.loads(answer.body)["choices"][0]["message"]["content"]) == {"key": key}
-    wired.writer.close()
-
-
-async def test_what_would_break_json_is_replaced_in_a_message_all_the_same(gateway: Any, ask: Any) -> None:
-    wired = gateway(rules().replace("contact: redact", "key: redact"))
-    await ask(wired.app, body(json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})))
-    assert sent(wired)[0]["content"] == '{"key": "[SECRET_1]'
-    wired.writer.close()
-
-
-async def test_values_are_put_back_into_a_stream(gateway: Any, ask: Any) -> None:
-    wired = gateway(rules("{redact: {restore: true}}"), events=stream("to [EMA", "IL_1]", "."))
-    answer = await ask(wired.app, body(f"mail {MAIL}", stream=True))
-    assert answer.body == b"".join(stream(f"to {MAIL}", "", "."))
-    wired.writer.close()
-
-
-async def test_without_restore_the_placeholder_stays_and_a_stream_is_not_held(gateway: Any, ask: Any) -> None:
-    parts: list[bytes] = []
-    wired = gateway(rules(), events=stream("to [EMA", "IL_1]"))
-    answer = await ask(wired.app, body(f"mail {MAIL}", stream=True), on_part=parts.append)
-    assert answer.body == b"".join(stream("to [EMA", "IL_1]"))
-    assert len([part for part in parts if part]) == 3
     wired.writer.close()
 
 

@@ -1,13 +1,23 @@
+"""Local answers in each format, labels as prompts spell them, fixed texts, and what rules answer."""
+
 import json
 import math
-import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from classifiers.policy import Slot
-from classifiers.verdict import SlotValue
-from gateway.answers.build import LocalAnswer, build
+from classifiers.policy import Policy, Slot
+from classifiers.verdict import SlotValue, Verdict
+from gateway.answers.build import (
+    LocalAnswer,
+    LocalAnswers,
+    build,
+    key_in_prompt,
+    local_answers,
+    text_unsupported,
+    word_in_prompt,
+)
 from gateway.answers.format import (
     AnyObject,
     FunctionCall,
@@ -19,17 +29,22 @@ from gateway.answers.format import (
     Unsupported,
     UnsupportedReason,
 )
+from gateway.config.rules import RuleSettings
+from gateway.requests.parse import parse_chat
+from gateway.rules.compile import compile_rules
+from gateway.rules.rule import Act, Action, Rule
 from gateway.spelling import Names
+from tests.gateway.answers.conftest import rows
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["Fees", "Top Up"]}}, "required": ["label"]}
-TOLD = Prediction(
+FEES = Prediction(
     labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={"fees": 0.9, "top_up": 0.1}
 )
 PROMPT = ["Be brief.", 'Answer with Fees or Top Up, as {"label": …}. What does a transfer cost?']
 
 
-def made(wanted: RequestedFormat, told: Prediction = TOLD) -> LocalAnswer:
-    found = build(wanted, told, PROMPT)
+def made(requested: RequestedFormat, prediction: Prediction = FEES) -> LocalAnswer:
+    found = build(requested, prediction, PROMPT)
     assert isinstance(found, LocalAnswer), found
     return found
 
@@ -43,10 +58,10 @@ def test_each_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told", "expected"),
+    ("requested", "prediction", "expected"),
     [
-        (RequestedFormat(shape=PlainWord(), stop=("ee",)), TOLD, UnsupportedReason.STOP),
-        (RequestedFormat(shape=SchemaObject(SCHEMA), max_tokens=3), TOLD, UnsupportedReason.LENGTH),
+        (RequestedFormat(shape=PlainWord(), stop=("ee",)), FEES, UnsupportedReason.STOP),
+        (RequestedFormat(shape=SchemaObject(SCHEMA), max_tokens=3), FEES, UnsupportedReason.LENGTH),
         (
             RequestedFormat(shape=PlainWord()),
             Prediction(labels=(), names=Names(("fees",)), confidence=0.9, scores={}),
@@ -59,22 +74,18 @@ def test_each_shape() -> None:
         ),
     ],
 )
-def test_what_cannot_be_given(wanted: RequestedFormat, told: Prediction, expected: UnsupportedReason) -> None:
-    found = build(wanted, told, PROMPT)
+def test_what_cannot_be_given(requested: RequestedFormat, prediction: Prediction, expected: UnsupportedReason) -> None:
+    found = build(requested, prediction, PROMPT)
     assert isinstance(found, Unsupported)
     assert found.reason == expected
 
 
 def test_a_word_is_no_answer_to_a_prompt_that_asks_for_json_in_words() -> None:
-    told = ["Reply with ```json {label: Fees or Top Up}```."]
-    found = build(RequestedFormat(shape=PlainWord()), TOLD, told)
+    prediction = ["Reply with ```json {label: Fees or Top Up}```."]
+    found = build(RequestedFormat(shape=PlainWord()), FEES, prediction)
     assert isinstance(found, Unsupported)
     assert found.reason == UnsupportedReason.AMBIGUOUS
-    assert isinstance(build(RequestedFormat(shape=SchemaObject(SCHEMA)), TOLD, told), LocalAnswer)
-
-
-def test_a_word_fits_one_token() -> None:
-    assert made(RequestedFormat(shape=PlainWord(), max_tokens=1)).content == "Fees"
+    assert isinstance(build(RequestedFormat(shape=SchemaObject(SCHEMA)), FEES, prediction), LocalAnswer)
 
 
 @pytest.mark.parametrize("shape", [PlainWord(), SchemaObject(SCHEMA)])
@@ -103,15 +114,6 @@ WORDS = ["Fees", "Recharge", "CARD-LOST", "none of these"]
 BOTH = {"anyOf": [{"const": "Recharge"}, {"type": "null"}, {"$ref": "#/$defs/f"}, {"enum": ["CARD-LOST"]}]}
 
 
-def test_alternatives_among_thousands_of_values_are_found_at_once() -> None:
-    labels = tuple(f"label {number}" for number in range(200))
-    told = replace(TOLD, labels=labels[:1], names=Names(labels), scores=dict.fromkeys(labels, 0.005))
-    schema = {**SCHEMA, "properties": {"label": {"enum": [*labels[:1], *(f"value {one}" for one in range(5000))]}}}
-    started = time.process_time()
-    assert made(RequestedFormat(shape=SchemaObject(schema), alternatives=20), told).label == "label 0"
-    assert time.process_time() - started < 3
-
-
 def of(label: object, **more: object) -> SchemaObject:
     return SchemaObject({"type": "object", "properties": {"label": label}, "required": ["label"], **more})
 
@@ -120,9 +122,7 @@ def of(label: object, **more: object) -> SchemaObject:
     ("shape", "text", "expected"),
     [
         (of({"enum": WORDS}), "", ["Fees", "Recharge", "CARD-LOST"]),
-        (of({"enum": ["Fees", "Card Lost", "card-lost"]}), "", ["Fees"]),
         (of(BOTH, **{"$defs": {"f": {"enum": ["Fees"]}}}), "", ["Fees", "Recharge", "CARD-LOST"]),
-        (of({"anyOf": [{"enum": WORDS}, {"$ref": "#/$defs/none"}]}), "", ["Fees", "Recharge", "CARD-LOST"]),
         (of({"enum": ["fees", 'card "lost"']}), "", ["fees", 'card \\"lost\\"']),
         (PlainWord(), "Say Fees, Recharge or CARD-LOST.", ["Fees", "Recharge", "CARD-LOST"]),
         (PlainWord(), "Say Fees, Top Up (recharge), card lost or Card Lost.", ["Fees", "Top Up"]),
@@ -139,23 +139,207 @@ def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
     assert [one.token for one in label.top_logprobs] == expected
 
 
-@pytest.mark.parametrize("alternatives", [0, -1])
-def test_no_alternatives_where_none_were_asked_for(alternatives: int) -> None:
-    answer = made(RequestedFormat(shape=PlainWord(), alternatives=alternatives))
-    assert answer.logprobs is not None
-    assert [token.top_logprobs for token in answer.logprobs.content or []] == [[]]
-    assert made(RequestedFormat(shape=PlainWord())).logprobs is None
-
-
 def test_an_object_of_slots_alone_is_one_token() -> None:
     people = SlotValue(slot="people", start=0, end=1, raw="4", value=4, confidence=0.7)
     found = SlotFilling(slot=Slot(means="how many", type="number"), values=(people,))
-    told = Prediction(
+    prediction = Prediction(
         labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={}, slots={"people": found}
     )
     schema = {"type": "object", "properties": {"people": {"type": "integer"}}, "required": ["people"]}
-    answer = made(RequestedFormat(shape=SchemaObject(schema), alternatives=2), told)
+    answer = made(RequestedFormat(shape=SchemaObject(schema), alternatives=2), prediction)
     assert (answer.content, answer.label, answer.slot_confidence) == ('{"people":4}', None, 0.7)
     assert answer.logprobs is not None
     [token] = answer.logprobs.content or []
     assert (token.token, round(math.exp(token.logprob), 6)) == ('{"people":4}', 0.7)
+
+
+KNOWN = Names(("card_lost", "top_up", "fees"), {"card_lost": ("missing card", "lost")})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Answer with one of: card_lost, top_up, fees.", "card_lost"),
+        ("Categories:\n- CARD-LOST\n- TOP-UP", "CARD-LOST"),
+        ("Answer with Missing-Card, Top Up or Fees.", "Missing-Card"),
+        ("Missing card or fees? Card lost means missing.", "Card lost"),
+    ],
+)
+def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) -> None:
+    assert word_in_prompt("card_lost", KNOWN, prompt) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("What shall I do? I have lost my card.", UnsupportedReason.NO_PLACE),
+        ("Answer with top_up or fees.", UnsupportedReason.LABEL_NOT_ASKED),
+        ("Answer Card Lost, card lost or fees.", UnsupportedReason.AMBIGUOUS),
+        ("discard_lost, top_up, fees", UnsupportedReason.LABEL_NOT_ASKED),
+    ],
+)
+def test_prompts_that_ask_for_something_else(prompt: str, expected: UnsupportedReason) -> None:
+    found = word_in_prompt("card_lost", KNOWN, prompt)
+    assert isinstance(found, Unsupported)
+    assert found.reason == expected
+
+
+def test_labels_without_a_letter_are_looked_for_as_they_are() -> None:
+    assert word_in_prompt("+", Names(("+", "-")), "Say + or -") == "+"
+    suns = Names(("☀️", "🌧️"))
+    assert [word_in_prompt(label, suns, "☀️ or 🌧️?") for label in suns.labels] == ["☀️", "🌧️"]
+    assert word_in_prompt("⚠️ warning", Names(("⚠️ warning", "fine")), "Answer with ⚠️ warning or fine.") == "warning"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Is it billing, fees or none?", "none"),
+        ("Answer with billing, fees or other.", "other"),
+        ("Answer with billing, fees or none. Write no other words.", None),
+    ],
+)
+def test_other_is_a_word_of_prose_as_well(prompt: str, expected: str | None) -> None:
+    found = word_in_prompt("other", Names(("billing", "fees", "other"), {"other": ("none",)}), prompt)
+    assert (found.reason if isinstance(found, Unsupported) else found) == (expected or UnsupportedReason.AMBIGUOUS)
+
+
+def test_the_key_of_an_object() -> None:
+    assert key_in_prompt('Reply as {"intent": "<one of the labels>"}') == "intent"
+    assert key_in_prompt("Reply as JSON: {'label': 'fees'} or {'label': 'top_up'}") == "label"
+
+
+@pytest.mark.parametrize(
+    ("labels", "prompt"),
+    [
+        (("A+", "A", "A-", "B"), "Grade the essay with one of: A+, A, A-, B."),
+        (("C#", "C++", "Java"), "Which language: C#, C++ or Java?"),
+        (("<18", "18+"), "Say <18 or 18+."),
+    ],
+)
+def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
+    assert [word_in_prompt(label, Names(labels), prompt) for label in labels] == list(labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "prompt", "expected"),
+    [
+        (("हिन्दी", "தமிழ்", "हिन्द"), "उत्तर दें: हिन्दी, தமிழ் या हिन्द।", ["हिन्दी", "தமிழ்", "हिन्द"]),
+        (("café", "thé"), "Cafe\u0301 ou the\u0301 ?", ["Cafe\u0301", "the\u0301"]),
+        (("ÉTÉ", "hiver_long"), "été, HIVER-LONG", ["été", "HIVER-LONG"]),
+    ],
+)
+def test_labels_with_marks_are_found_whole(labels: tuple[str, ...], prompt: str, expected: list[str]) -> None:
+    assert [word_in_prompt(label, Names(labels), prompt) for label in labels] == expected
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+TITLE = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+
+
+POLICY = Policy.model_validate(
+    {
+        "version": 1,
+        "name": "table",
+        "kind": "slots",
+        "about": "bookings",
+        "labels": {"book": {"means": "books"}, "cancel": {"means": "cancels"}},
+        "slots": {"people": {"means": "how many", "type": "number"}, "date": {"means": "the day", "type": "date"}},
+    }
+)
+(RULE,) = compile_rules(
+    (RuleSettings.model_validate({"name": "r", "classifier": "table", "then": {"*": {"answer": "label"}}}),),
+    {"table": POLICY},
+    {},
+)
+BOOK = {
+    "type": "object",
+    "properties": {"people": {"type": "integer"}, "date": {"type": ["string", "null"], "format": "date"}},
+    "required": ["people", "date"],
+}
+
+
+def verdict(**values: Any) -> Verdict:
+    found = tuple(
+        SlotValue(slot=name, start=0, end=1, raw=str(value), value=value, confidence=0.7)
+        for name, value in values.items()
+    )
+    return Verdict(
+        classifier="table", version="v1", labels=("book",), confidence=0.9, scores={"book": 0.9}, slots=found
+    )
+
+
+def asked(of: Verdict, rule: Rule = RULE, **fields: Any) -> LocalAnswers:
+    request = parse_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], **fields}).encode())
+    return local_answers(request, [(rule, of)])
+
+
+def calling(parameters: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": "book_table", "parameters": parameters}
+    return {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
+
+
+def test_a_function_of_slots_alone() -> None:
+    made = asked(verdict(people=4), **calling(BOOK)).answers["r"]
+    assert made.call is not None
+    assert (made.call.name, json.loads(made.content)) == ("book_table", {"people": 4, "date": None})
+    assert (made.label, made.slot_confidence) == (None, 0.7)
+    assert dict(made.slots) == {("people",): "people", ("date",): "date"}
+
+
+SAYS = {"book": Action(act=Act.ANSWER, text="Come at any time.")}
+IN_JSON = {"response_format": {"type": "json_object"}}
+
+
+def test_a_rule_has_an_answer_or_none() -> None:
+    both = replace(RULE, then={**RULE.then, **SAYS})
+    assert asked(verdict(people=4), both, **calling(BOOK)).unsupported.keys() == {"r"}
+    assert asked(verdict(people=4), both, **calling(BOOK)).answers == {}
+    assert asked(verdict(people=4), replace(RULE, then=SAYS)) == LocalAnswers()
+
+
+@pytest.mark.parametrize(("labels", "withheld"), [(("book",), True), (("cancel",), False), ((), False)])
+def test_a_text_counts_where_the_verdict_calls_for_it(labels: tuple[str, ...], withheld: bool) -> None:
+    prediction = replace(verdict(), labels=labels)
+    assert bool(asked(prediction, replace(RULE, then=SAYS), **IN_JSON).unsupported) is withheld
+
+
+def test_fixed_texts() -> None:
+    wrong = []
+    for text, fields, expected in rows("texts", {"TOOLS": TOOLS, "TITLE": TITLE}):
+        request = parse_chat(json.dumps({"model": "m", "messages": [], **fields}).encode())
+        found = text_unsupported(text, request.fields)
+        if (found and found.reason) != expected:
+            wrong.append((text, fields, found))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [("Reply in JSON.", UnsupportedReason.NO_PLACE), ('{"intent": "", "why": ""}', UnsupportedReason.AMBIGUOUS)],
+)
+def test_keys_that_cannot_be_told(prompt: str, expected: UnsupportedReason) -> None:
+    found = key_in_prompt(prompt)
+    assert isinstance(found, Unsupported)
+    assert found.reason == expected
+
+
+@pytest.mark.parametrize("choice", ["1e999", '{"type": "auto", "x": 1e999}'])
+@pytest.mark.parametrize("field", ["tool_choice", "function_call"])
+def test_a_choice_that_cannot_be_read(field: str, choice: str) -> None:
+    request = parse_chat(f'{{"model": "m", "messages": [], "{field}": {choice}}}'.encode())
+    found = text_unsupported("Hi!", request.fields)
+    assert found is not None
+    assert found.reason == "malformed"
+
+
+def test_a_required_slot_of_which_nothing_is_said() -> None:
+    assert asked(verdict(date="2026-11-27"), **calling(BOOK)).unsupported["r"].reason == "no_value"
+
+
+def test_a_format_that_cannot_be_read_or_a_schema_without_a_place() -> None:
+    malformed = asked(verdict(people=4), response_format={"type": "grammar"})
+    assert malformed.unsupported["r"].reason == "malformed"
+    found = build(RequestedFormat(shape=SchemaObject({"type": "object"})), FEES, PROMPT)
+    assert isinstance(found, Unsupported)
+    assert found.reason == "no_place"

@@ -13,6 +13,7 @@ from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
 from gateway.protocols import sse
 from gateway.spelling import Names
+from tests.gateway.answers.conftest import rows
 
 KNOWN = Names(("card_lost", "greeting", "other"), {"card_lost": ("missing card", "lost")})
 VALUES = Values(
@@ -63,25 +64,18 @@ def calling(name: str, *arguments: str) -> bytes:
     ("made", "answer", "expected"),
     [
         (WORD, body("card-lost."), Result.AGREES),
-        (WORD, body(" CARD LOST\n"), Result.AGREES),
         (WORD, body("greeting"), Result.DIFFERS),
         (WORD, body("It is about a card."), Result.MISSING),
         (WORD, body("Missing card."), Result.AGREES),
-        (WORD, body("missing"), Result.MISSING),
         (LocalAnswer(content="Lost", label="Lost"), body("card_lost"), Result.AGREES),
-        (LocalAnswer(content="Lost", label="Lost"), body("greeting"), Result.DIFFERS),
         (OBJECT, body('{"intent": "LOST"}'), Result.AGREES),
-        (LIST, body('{"topics": ["greeting", "missing-card"]}'), Result.AGREES),
         (WORD, body("card lost", "card lost"), Result.AGREES),
         (WORD, body("card lost", "greeting"), Result.DIFFERS),
-        (WORD, body("card lost", "no idea"), Result.MISSING),
         (WORD, body("Card", finish="length"), Result.MISSING),
-        (WORD, body("card lost", finish="content_filter"), Result.MISSING),
         (WORD, body(None, refusal="I can't"), Result.MISSING),
         (WORD, body(), Result.MISSING),
         (WORD, b'{"error": {"message": "no"}}', Result.MISSING),
         (WORD, b"<html>", Result.MISSING),
-        (OBJECT, body('{"intent": "Card-Lost", "confidence": 0.2, "kind": "intent", "why": "x"}'), Result.AGREES),
         (OBJECT, body('```json\n{"intent": "card_lost"}\n```'), Result.AGREES),
         (OBJECT, body('{"intent": "greeting"}'), Result.DIFFERS),
         (OBJECT, body('{"intent": "weather"}'), Result.MISSING),
@@ -89,24 +83,16 @@ def calling(name: str, *arguments: str) -> bytes:
         (OBJECT, body('["card_lost"]'), Result.MISSING),
         (OBJECT, body("card_lost"), Result.MISSING),
         (LIST, body('{"topics": ["greeting", "card lost"]}'), Result.AGREES),
-        (LIST, body('{"topics": ["greeting"]}'), Result.DIFFERS),
-        (LIST, body('{"topics": "greeting"}'), Result.MISSING),
         (BOOKING, booked('{"people": 4, "date": "2026-11-26", "names": ["bo", "ann"]}'), Result.AGREES),
         (BOOKING, booked('{"people": "four", "date": "tomorrow", "names": ["Ann", "Bo"]}'), Result.AGREES),
         (BOOKING, booked('{"people": 5, "date": "2026-11-26", "names": ["Ann", "Bo"]}'), Result.DIFFERS),
         (BOOKING, booked('{"people": 4, "date": "today", "names": ["Ann", "Bo"]}'), Result.DIFFERS),
-        (BOOKING, booked('{"people": 4, "date": "2026-11-26", "names": ["Ann"]}'), Result.DIFFERS),
         (BOOKING, booked('{"people": 4, "date": null, "names": ["Ann", "Bo"]}'), Result.DIFFERS),
-        (BOOKING, body('{"intent": "card_lost"}'), Result.MISSING),
-        (BOOKING, body('{"booking": {}}'), Result.MISSING),
         (NO_DATE, body('{"people": 4}'), Result.AGREES),
         (NO_DATE, body('{"people": 4.0, "date": ""}'), Result.AGREES),
-        (NO_DATE, body('{"people": 4, "date": "2026-11-26"}'), Result.DIFFERS),
         (NO_DATE, body('"4"'), Result.MISSING),
-        (CALL, calling("route", '{"intent": "card_lost"}'), Result.AGREES),
         (CALL, calling("route", '{"intent": "other"}'), Result.DIFFERS),
         (CALL, calling("reply", '{"intent": "card_lost"}'), Result.DIFFERS),
-        (CALL, calling("route", '{"intent": "card_lost"}', "{}"), Result.MISSING),
         (CALL, calling("route", "{"), Result.MISSING),
         (CALL, body("card_lost"), Result.MISSING),
     ],
@@ -126,7 +112,6 @@ def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
     ("made", "answer", "expected"),
     [
         (WORD, streamed({"role": "assistant", "content": ""}, {"content": "card"}, {"content": " lost"}), "agrees"),
-        (WORD, streamed({"content": "greeting"}), "differs"),
         (WORD, streamed({"content": "card lost"}, finish=None), "missing"),
         (
             CALL,
@@ -148,7 +133,6 @@ def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> N
     ("made", "first", "second", "expected"),
     [
         (WORD, body("greeting"), body(" Greeting. "), Result.AGREES),
-        (WORD, body("lost"), body("Missing card."), Result.AGREES),
         (WORD, body("greeting"), body("lost"), Result.DIFFERS),
         (WORD, body("greeting"), body("I would say greeting"), Result.MISSING),
         (
@@ -157,23 +141,18 @@ def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> N
             body('{"intent": "greeting", "x": 1}'),
             Result.AGREES,
         ),
-        (OBJECT, body('```json\n{"intent": "greeting"}\n```'), body('{"intent": "card_lost"}'), Result.DIFFERS),
         # what nothing was said of, and what is the same in every answer, is compared with nothing
         (OBJECT, noted("greeting", ["lost"], kind="lost"), noted("greeting", ["other"], kind="x"), Result.AGREES),
-        (OBJECT, noted("greeting", [1]), noted("greeting", [1]), Result.AGREES),
         (OBJECT, noted("greeting", ["lost"]), noted("lost", ["lost"]), Result.DIFFERS),
         (OBJECT, body('["greeting"]'), noted("greeting", None), Result.MISSING),
         (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting"]}'), Result.AGREES),
-        (LIST, body('{"topics": ["greeting"]}'), body('{"topics": ["greeting", "lost"]}'), Result.DIFFERS),
         (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "GREETING"}'), Result.AGREES),
-        (CALL, calling("route", '{"intent": "greeting"}'), calling("route", '{"intent": "lost"}'), Result.DIFFERS),
         (
             NO_DATE,
             body('{"people": 2, "date": "tomorrow"}'),
             body('{"people": "two", "date": "2026-11-26"}'),
             Result.AGREES,
         ),
-        (NO_DATE, body('{"people": 2, "date": null}'), body('{"people": 3, "date": null}'), Result.DIFFERS),
         (WORD, b"no answer", body("greeting"), Result.MISSING),
         (WORD, b'{"choices": []}', body("greeting"), Result.MISSING),
     ],
@@ -184,16 +163,23 @@ def test_a_second_answer_is_held_against_the_first(
     assert compare_again(made, KNOWN, whole(first), whole(second), values=VALUES) is expected
 
 
-def test_a_first_answer_may_have_been_a_stream() -> None:
-    events = b"".join(
-        sse.event(json.dumps({"choices": [{"delta": {"content": part}, "finish_reason": finish}]}).encode())
-        for part, finish in (("gree", None), ("ting", "stop"))
-    )
-    assert (
-        compare_again(WORD, KNOWN, Completion(events, stream=True), whole(body("greeting")), values=VALUES)
-        is Result.AGREES
-    )
-    assert (
-        compare_again(WORD, KNOWN, Completion(events, stream=True), whole(body("lost")), values=VALUES)
-        is Result.DIFFERS
-    )
+MEANINGS = Values(
+    slots={
+        "people": Slot(means="how many", type="number"),
+        "date": Slot(means="the day", type="date"),
+        "time": Slot(means="the time", type="time", hours="11:00-23:00"),
+        "price": Slot(means="how much", type="money", currency="USD"),
+        "fee": Slot(means="how much", type="money", currency="EUR"),
+        "rent": Slot(means="how much", type="money", currency="NOK"),
+        "meal": Slot(means="how much", type="money", currency="CNY"),
+        "fare": Slot(means="how much", type="money"),
+        "name": Slot(means="who"),
+        "seat": Slot(means="where", type="enum", values={"outside": ("terrace",)}),
+    },
+    now=datetime(2026, 11, 25, 12, tzinfo=UTC),
+)
+
+
+def test_values_that_mean_the_same_or_not() -> None:
+    for section, same in (("same_values", True), ("other_values", False)):
+        assert not [row for row in rows(section, {}) if MEANINGS.same(*row) is not same]

@@ -20,8 +20,10 @@ from gateway.spelling import Names
     ],
 )
 def test_the_value_has_the_certainty_and_the_tokens_spell_the_answer(content: str, label: str, shown: str) -> None:
-    told = Prediction(labels=(label,), names=Names((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3})
-    tokens = logprobs(content, label, told, 1, str).content
+    prediction = Prediction(
+        labels=(label,), names=Names((label, "ham")), confidence=0.7, scores={label: 0.7, "ham": 0.3}
+    )
+    tokens = logprobs(content, label, prediction, 1, str).content
     assert "".join(token.token for token in tokens) == content
     (uncertain,) = [token for token in tokens if token.logprob < 0]
     assert (uncertain.token, uncertain.logprob) == (shown, pytest.approx(math.log(0.7)))

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from classifiers.policy import Policy
 from gateway.context import Headers
 from gateway.errors import AnswerLost, UpstreamFailed
 from gateway.upstreams.base import Answer, UpstreamCall
-from gateway.upstreams.openai import OpenAIUpstream
 
 Wire = Callable[..., Any]
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -76,8 +74,8 @@ def wired(wire: Wire, make_answer: Callable[..., Answer], fake_upstream: Any) ->
 
     def make(judge: Asked, rules: str = RULES) -> Any:
         usage = {"prompt_tokens": 7, "completion_tokens": 3}
-        said = json.dumps({"model": "dear", "usage": usage, "choices": [{"message": {"content": "Well."}}]})
-        paid = fake_upstream([make_answer(said.encode())], name="one")
+        content = json.dumps({"model": "dear", "usage": usage, "choices": [{"message": {"content": "Well."}}]})
+        paid = fake_upstream([make_answer(content.encode())], name="one")
         return wire(rules, base=BASE, upstreams={"one": paid, "two": judge})
 
     return make
@@ -140,35 +138,11 @@ async def test_an_image_beside_a_text_in_doubt_spares_no_judge(
     assert judge.texts() == [["unsure"]]
 
 
-async def test_an_image_that_is_blocked_spares_the_judge(wired: Any, ask: Any) -> None:
-    judge = Asked([verdict()])
-    answer = await ask(wired(judge).app, with_image("unsure"))
-    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-label"]) == ("block", "unread")
-    assert answer.headers["x-offramp-abstained"] == "safety:unread,safety:unsure"
-    assert judge.calls == []
-
-
 async def test_only_what_is_settled_is_left_out_of_the_question(wired: Any, ask: Any) -> None:
     judge = Asked([verdict()])
     # whole, that is unsure; read by itself, the last text is broken
     await ask(wired(judge).app, body("unsure one", "fine", "broken"))
     assert judge.texts() == [["unsure one", "broken"]]
-
-
-async def test_what_the_classifier_is_sure_of_stands(wired: Any, ask: Any) -> None:
-    answer = await ask(wired(Asked([verdict()])).app, body("a jailbreak, but unsure"))
-    assert answer.headers["x-offramp-flags"] == "safety:jailbreak"
-    assert answer.headers["x-offramp-judged"] == "safety:safe"
-
-
-async def test_a_rule_above_that_ends_the_matter_spares_the_judge(wired: Any, ask: Any) -> None:
-    rules = RULES.replace(
-        "  - name: safety",
-        "  - {name: first, classifier: safe, then: {violence: block}, when_unsure: block}\n  - name: safety",
-    )
-    judge = Asked([verdict()])
-    assert (await ask(wired(judge, rules).app, body("unsure"))).headers["x-offramp-rule"] == "first"
-    assert judge.calls == []
 
 
 @pytest.mark.parametrize(
@@ -178,10 +152,8 @@ async def test_a_rule_above_that_ends_the_matter_spares_the_judge(wired: Any, as
         (Asked([UpstreamFailed("it is down")]), "failed"),
         (Asked([RuntimeError("a library's own fault")]), "failed"),
         (Asked([Answer(status=500, headers=JSON, body=b"{}")]), "failed"),
-        (Asked([Answer(status=400, headers=JSON, body=b'{"error": "no such model"}')]), "failed"),
         (Asked([Answer(status=400, headers=JSON, body=b'{"error": {"code": "content_filter"}}')]), "unreadable"),
         (Asked([Answer(status=200, headers=JSON, body=b'{"choices": []}')]), "unreadable"),
-        (Asked([verdict("murder")]), "unreadable"),
         (Asked([verdict()], notional=True), "failed"),
     ],
 )
@@ -247,21 +219,6 @@ async def test_waiting_for_it_is_not_the_gateways_own_time(wired: Any, ask: Any)
     assert record.gateway_s < whole - 0.09
 
 
-async def test_reading_each_text_by_itself_before_it_is_asked_is_the_classifiers_time(wired: Any, ask: Any) -> None:
-    gateway = wired(Asked([verdict()]))
-    slept: list[float] = []
-
-    def sleep() -> None:
-        time.sleep(0.02)
-        slept.append(0.02)
-
-    gateway.classify.meanwhile = sleep
-    await ask(gateway.app, body("unsure one", "fine"))
-    record = next(record for record in gateway.records() if record.endpoint != "judge")
-    assert len(slept) == 2
-    assert record.classifier_s >= sum(slept)
-
-
 async def test_a_verdict_is_remembered_and_a_failure_is_not(wired: Any, ask: Any) -> None:
     judge = Asked([UpstreamFailed("it is down"), verdict("violence"), verdict()])
     gateway = wired(judge)
@@ -296,21 +253,6 @@ async def test_it_sees_what_a_model_would_be_sent(wired: Any, ask: Any, gossip: 
     assert judge.texts() == [["unsure gossip, write to [EMAIL_1]"]]
 
 
-async def test_a_rule_that_the_redacted_prompt_would_not_meet_any_more_is_judged_all_the_same(
-    wired: Any, ask: Any
-) -> None:
-    rules = RULES.replace("    then:", "    when: {system_glob: For help@acme.com*}\n    then:")
-    rules += "  - {name: privacy, classifier: data, then: {contact: redact}}\n"
-    judge = Asked([verdict()])
-    messages = [
-        {"role": "system", "content": "For help@acme.com."},
-        {"role": "user", "content": "unsure: help@acme.com"},
-    ]
-    answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
-    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == ("redact", "safety:safe")
-    assert judge.texts() == [["unsure: [EMAIL_1]"]]
-
-
 @pytest.mark.parametrize(("when_broken", "asked"), [("block", 0), ("forward", 1)])
 async def test_what_a_redacting_rule_has_not_read_is_shown_only_where_it_may_pass(
     wired: Any, ask: Any, when_broken: str, asked: int
@@ -330,19 +272,6 @@ async def test_what_a_redacting_rule_has_not_read_is_shown_only_where_it_may_pas
     answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
     assert answer.headers["x-offramp-decision"] == ("forward" if asked else "block")
     assert len(judge.calls) == asked
-
-
-async def test_what_cannot_be_redacted_is_not_shown(wired: Any, ask: Any) -> None:
-    rules = RULES + "  - {name: privacy, classifier: data, then: {key: redact}}\n"
-    judge = Asked([verdict()])
-    # the key has no end, so that all after it counts as its own: the call's arguments would be JSON no more
-    arguments = json.dumps({"key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc", "to": "x"})
-    called = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
-    messages = [called, {"role": "user", "content": "unsure"}]
-    answer = await ask(wired(judge, rules).app, json.dumps({"model": "dear", "messages": messages}).encode())
-    assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-rule"]) == ("block", "safety")
-    assert answer.headers["x-offramp-abstained"] == "safety:broken"
-    assert judge.calls == []
 
 
 READS_SYSTEM = {"version": 1, "kind": "safety", "about": "tests", "reads_system": True}
@@ -371,26 +300,16 @@ rules:
     assert all("unsure" in one["texts"] for one in shown)
 
 
-async def test_an_answer_in_doubt_is_judged(
-    wired: Any, ask: Any, wire: Wire, make_answer: Any, fake_upstream: Any
-) -> None:
-    rules = RULES.replace("    then:", "    reads: {output: true}\n    then:")
-    said = json.dumps({"model": "m", "choices": [{"message": {"content": "unsure advice"}}]}).encode()
-    judge = Asked([verdict("violence")])
-    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(said)]), "two": judge})
-    answer = await ask(gateway.app, body("hello"))
-    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Not here."
-    assert judge.texts() == [["unsure advice"]]
-
-
 async def test_an_answer_that_a_rule_blocks_is_shown_redacted(
     wire: Wire, ask: Any, make_answer: Any, fake_upstream: Any
 ) -> None:
     rules = RULES.replace("    then:", "    reads: {output: true}\n    then:")
     rules += "  - {name: privacy, classifier: data, reads: {output: true}, then: {contact: redact, gossip: block}}\n"
-    said = json.dumps({"model": "m", "choices": [{"message": {"content": "unsure gossip, ann@example.org"}}]}).encode()
+    content = json.dumps(
+        {"model": "m", "choices": [{"message": {"content": "unsure gossip, ann@example.org"}}]}
+    ).encode()
     judge = Asked([verdict()])
-    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(said)]), "two": judge})
+    gateway = wire(rules, base=BASE, upstreams={"one": fake_upstream([make_answer(content)]), "two": judge})
     answer = await ask(gateway.app, body("hello"))
     assert answer.headers["x-offramp-decision"] == "block"
     assert judge.texts() == [["unsure gossip, [EMAIL_1]"]]
@@ -425,33 +344,3 @@ async def test_a_moderation_endpoint_judges_by_its_categories(wired: Any, ask: A
     asked = next(record for record in gateway.records() if record.endpoint == "judge")
     # it reports no usage, and its price by the token is known
     assert asked.spent_usd == 0
-
-
-async def test_a_real_moderation_server_is_asked_at_its_own_path(wire: Wire, ask: Any) -> None:
-    asked: list[Any] = []
-
-    async def moderations(request: web.Request) -> web.Response:
-        asked.append((request.headers["authorization"], await request.json()))
-        result = {"flagged": True, "categories": {"violence": True, "jailbreak": False}, "category_scores": {}}
-        return web.json_response({"id": "modr-1", "model": "omni-moderation-latest", "results": [result]})
-
-    app = web.Application()
-    app.router.add_post("/v1/moderations", moderations)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    upstream = OpenAIUpstream("two", base_url=url, api_key="the gateway's own")
-    base = BASE.replace("internal: true", "model: omni-moderation-latest, internal: true, endpoint: moderations")
-    try:
-        gateway = wire(RULES, base=base, upstreams={"one": upstream, "two": upstream})
-        answer = await ask(gateway.app, body("unsure"))
-        assert (answer.headers["x-offramp-decision"], answer.headers["x-offramp-judged"]) == (
-            "block",
-            "safety:violence",
-        )
-        assert asked == [("Bearer the gateway's own", {"model": "omni-moderation-latest", "input": ["unsure"]})]
-        gateway.writer.close()
-    finally:
-        await upstream.close()
-        await runner.cleanup()

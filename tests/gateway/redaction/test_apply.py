@@ -13,7 +13,7 @@ from gateway.redaction.placeholders import Placeholders
 from gateway.rules.decide import Step, decide
 from gateway.rules.rule import Act
 
-SAID = "Your name is [PERSON_1] and you live at [ADDRESS_1]."
+TEXT = "Your name is [PERSON_1] and you live at [ADDRESS_1]."
 
 
 @pytest.fixture
@@ -43,22 +43,24 @@ def streamed(*texts: str) -> bytes:
     return b"".join(map(sse.event, events))
 
 
-@pytest.mark.parametrize("cuts", [(SAID,), (SAID[:20], SAID[20:50], SAID[50:])])
+@pytest.mark.parametrize("cuts", [(TEXT,), (TEXT[:20], TEXT[20:50], TEXT[50:])])
 def test_the_gateways_placeholders_in_an_answer_are_no_values(
     filling: Callable[..., tuple[Step, ...]], cuts: tuple[str, ...]
 ) -> None:
-    said = Completion(streamed(*cuts), stream=True)
-    steps = filling(SAID, "1] ", "1].")
-    assert of_answer(said, steps, Placeholders()) == (None, None, {})
-    back = restore(said, {"[PERSON_1]": "Maria Lopez", "[ADDRESS_1]": "12 Elm Street"})
+    completion = Completion(streamed(*cuts), stream=True)
+    steps = filling(TEXT, "1] ", "1].")
+    assert of_answer(completion, steps, Placeholders()) == (None, None, {})
+    back = restore(completion, {"[PERSON_1]": "Maria Lopez", "[ADDRESS_1]": "12 Elm Street"})
     assert back is not None
     (text,) = back.texts
     assert str(text) == "Your name is Maria Lopez and you live at 12 Elm Street."
 
 
 def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[Step, ...]]) -> None:
-    said = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
-    body, stopped, counts = of_answer(said, filling(str(said.texts[0]), "PERSON_1]", "3 May 1990"), Placeholders())
+    completion = Completion(streamed("[PERSON_1] was born", " on 3 May 1990"), stream=True)
+    body, stopped, counts = of_answer(
+        completion, filling(str(completion.texts[0]), "PERSON_1]", "3 May 1990"), Placeholders()
+    )
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
     assert str(body.texts[0]) == "[PERSON_1] was born on [DATE_OF_BIRTH_1]"
@@ -67,8 +69,10 @@ def test_a_value_beside_them_is_counted_and_hidden(filling: Callable[..., tuple[
 def test_of_an_answer_that_is_json_only_places_within_its_values_are_counted(
     filling: Callable[..., tuple[Step, ...]],
 ) -> None:
-    said = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
-    body, stopped, counts = of_answer(said, filling(str(said.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders())
+    completion = Completion(streamed('{"paid":true,', '"born":"3 May 1990"}'), stream=True)
+    body, stopped, counts = of_answer(
+        completion, filling(str(completion.texts[0]), 'true,"', '"3 May 1990"}'), Placeholders()
+    )
     assert (stopped, counts) == (None, {("r", "date_of_birth"): 1})
     assert body is not None
     assert str(body.texts[0]) == '{"paid":true,"born":"[DATE_OF_BIRTH_1]"}'

@@ -69,12 +69,6 @@ def test_a_safety_rule_left_short_fails_closed(compiled: Callable[[str], Rule]) 
     }
 
 
-def test_an_intent_rule_left_short_forwards(compiled: Callable[[str], Rule]) -> None:
-    rule = compiled("  - {name: s, classifier: bank, then: {greeting: {answer: hi}}}\n")
-    assert (rule.roles, rule.last_turn) == ({"user"}, True)
-    assert {action.act for action in rule.otherwise.values()} == {Act.FORWARD}
-
-
 def test_a_star_is_every_label_but_other_and_yields_to_the_label_itself(compiled: Callable[[str], Rule]) -> None:
     rule = compiled('  - {name: s, classifier: bank, then: {card: flag, "*": block}}\n')
     assert {label: action.act for label, action in rule.then.items()} == {
@@ -82,12 +76,6 @@ def test_a_star_is_every_label_but_other_and_yields_to_the_label_itself(compiled
         "rate": Act.BLOCK,
         "card": Act.FLAG,
     }
-
-
-@pytest.mark.parametrize(("word", "act"), [("block", Act.BLOCK), ("forward", Act.FORWARD)])
-def test_unread_follows_broken_where_only_that_is_written(compiled: Callable[[str], Rule], word: str, act: Act) -> None:
-    rule = compiled(f"  - {{name: s, classifier: safe, when_broken: {word}, then: {{violence: block}}}}\n")
-    assert (rule.otherwise["unread"].act, rule.otherwise["broken"].act) == (act, act)
 
 
 def test_a_block_on_abstention_says_nothing_about_a_label(compiled: Callable[[str], Rule]) -> None:

@@ -26,11 +26,6 @@ def test_the_severest_action_of_a_rules_labels_wins(make_rule: MakeRule, make_ve
         assert step.ends is (act is not Act.FLAG)
 
 
-def test_of_equally_severe_labels_the_more_certain_one_counts(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
-    rule = make_rule({"a": Act.BLOCK, "b": Act.BLOCK})
-    assert apply(rule, make_verdict("b", "a")).label == "b"
-
-
 def test_the_first_rule_that_ends_the_matter_wins(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
     answers = make_rule({"a": Act.ANSWER}, name="first")
     blocks = make_rule({"a": Act.BLOCK}, name="second")
@@ -39,13 +34,6 @@ def test_the_first_rule_that_ends_the_matter_wins(make_rule: MakeRule, make_verd
     assert decision.step is not None
     assert decision.step.rule.name == "first"
     assert len(decision.steps) == 1
-
-
-def test_a_flag_does_not_end_the_matter(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
-    flags, blocks = make_rule({"a": Act.FLAG}, name="f"), make_rule({"a": Act.BLOCK}, name="b")
-    decision = decide([(flags, make_verdict("a")), (blocks, make_verdict("a"))])
-    assert decision.act is Act.BLOCK
-    assert [step.rule.name for step in decision.flags] == ["f"]
 
 
 def test_what_is_forwarded_in_the_end_is_redacted(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
@@ -57,14 +45,6 @@ def test_what_is_forwarded_in_the_end_is_redacted(make_rule: MakeRule, make_verd
     for act in (Act.BLOCK, Act.ANSWER):
         decision = decide([(redacts, make_verdict("a")), (make_rule({"a": act}), make_verdict("a"))])
         assert (decision.act, decision.redactions) == (act, ())
-
-
-def test_a_redaction_stands_where_an_abstention_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
-    rule = make_rule({"a": Act.REDACT})
-    unsure = decide([(rule, make_verdict("a", abstention=Abstention.UNSURE))])
-    assert (unsure.act, len(unsure.redactions)) == (Act.REDACT, 1)
-    unread = decide([(rule, make_verdict("a", abstention=Abstention.UNREAD))])
-    assert (unread.act, unread.redactions) == (Act.BLOCK, ())
 
 
 @pytest.mark.parametrize("labels", [(), ("other",)])
@@ -81,24 +61,6 @@ def test_what_fills_a_slot_is_redacted_whatever_the_label(
     assert [(text, mark.kind, mark.start, mark.end) for text, mark in marks_of(decision.redactions[0])] == [
         (0, "person", 0, 3)
     ]
-
-
-@pytest.mark.parametrize("act", [Act.FLAG, Act.FORWARD])
-def test_what_fills_a_slot_is_redacted_whatever_else_the_label_calls_for(
-    make_rule: MakeRule, make_verdict: MakeVerdict, act: Act
-) -> None:
-    rule = replace(make_rule({"a": Act.REDACT, "b": act}), redacts=("person",))
-    place = SlotValue(slot="person", start=0, end=3, raw="Tom", value="Tom", confidence=0.9)
-    decision = decide([(rule, replace(make_verdict("b"), slots=(place,)))])
-    assert [step.label for step in decision.redactions] == ["a"]
-    assert decision.act is (Act.FORWARD if act is Act.FORWARD else Act.REDACT)
-    assert [step.label for step in decision.flags] == (["b"] if act is Act.FLAG else [])
-
-
-def test_nothing_to_decide_is_forwarded(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
-    assert decide([]).act is Act.FORWARD
-    decision = decide([(make_rule({"a": Act.BLOCK}), make_verdict("b"))])
-    assert (decision.act, decision.step) == (Act.FORWARD, None)
 
 
 @pytest.mark.parametrize("abstention", list(Abstention))
@@ -160,11 +122,6 @@ def test_a_certain_flag_stands_beside_what_is_in_doubt(
     decision = decide([(rule, make_verdict("a", abstention=abstention))])
     assert (decision.act, decision.step) == (Act.FORWARD, None)
     assert [step.label for step in decision.flags] == ["a"]
-
-
-def test_a_classifier_that_gave_no_verdict() -> None:
-    verdict = broken("safe", "deadline")
-    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())
 
 
 LABELS = st.sampled_from(["a", "b", "c", "d"])
@@ -269,3 +226,8 @@ def test_what_cannot_be_given_is_never_answered(rule: Rule, verdict: Verdict, ow
     decision = decide([(replace(rule, then=own), verdict)], withheld={rule.name})
     assert decision.act == decide([(replace(rule, then=without), verdict)]).act
     assert decision.act is not Act.ANSWER
+
+
+def test_a_classifier_that_gave_no_verdict() -> None:
+    verdict = broken("safe", "deadline")
+    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())

@@ -35,8 +35,3 @@ def test_a_glob_of_no_system_text(make_rule: Callable[..., Rule]) -> None:
     bare = parse_chat(b'{"model":"m","messages":[' + USER + b"]}")
     assert matching([make_rule(system_glob="?*")], bare) == []
     assert len(matching([make_rule(system_glob="*")], bare)) == 1
-
-
-def test_rules_keep_their_order(make_rule: Callable[..., Rule]) -> None:
-    rules = [make_rule(name=name) for name in "cab"]
-    assert [rule.name for rule in matching(rules, REQUEST)] == ["c", "a", "b"]

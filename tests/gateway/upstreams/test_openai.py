@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import logging
 import socket
 import struct
@@ -109,15 +108,6 @@ async def test_the_call_is_sent_as_it_is_with_the_gateways_own_key(calling: Call
     assert request.headers["accept-encoding"] == "identity"
 
 
-async def test_without_a_key_none_is_sent(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.json_response(sorted(name.lower() for name in request.headers))
-
-    async with calling(handler) as upstream:
-        answer = await upstream.send(call())
-    assert b"authorization" not in answer.body
-
-
 async def test_of_the_answers_headers_only_a_few_are_seen_by_clients(calling: Calling) -> None:
     async def handler(request: web.Request) -> web.Response:
         headers = {
@@ -179,7 +169,7 @@ async def test_an_answer_is_whole_of_any_status(calling: Calling) -> None:
 
     async with calling(handler) as upstream:
         for status in (200, 400, 404, 500):
-            answer = await upstream.send(call(str(status).encode(), stream=status != 200))
+            answer = await upstream.send(call(str(status).encode(), stream=True))
             assert (answer.status, answer.body, answer.chunks) == (status, b'{"odd":  1.0}', None)
 
 
@@ -265,21 +255,18 @@ async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payload",
     [
         b"",
-        b"nonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, said: bytes, stream: bool) -> None:
+async def test_an_answer_broken_off_is_a_failure(raw_calling: Calling, payload: bytes, stream: bool) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
+        writer.write(payload)
 
     async with raw_calling(handler) as upstream:
         with pytest.raises(UpstreamFailed):
@@ -308,21 +295,6 @@ async def test_what_is_no_http_in_mid_answer_breaks_it_off(raw_calling: Calling,
 
 async def _sent_and_read(upstream: OpenAIUpstream, *, stream: bool) -> bytes:
     return await read(await upstream.send(call(stream=stream)))
-
-
-async def test_a_connection_that_tells_nothing_is_given_up_in_time(
-    raw_calling: Calling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # as where aiohttp's own clock has stopped
-    monkeypatch.setattr("aiohttp.client_proto.ResponseHandler._reschedule_timeout", lambda _: None)
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
-        await reader.read()
-
-    async with raw_calling(handler, timeout_s=0.05) as upstream:
-        with pytest.raises(UpstreamTimeout):
-            await asyncio.wait_for(upstream.send(call()), 30)
 
 
 async def test_a_reader_that_takes_its_time_loses_nothing(calling: Calling) -> None:
@@ -361,20 +333,20 @@ async def test_a_header_that_could_not_be_sent_on_is_left_out(raw_calling: Calli
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("payload", "why"),
     [(b"", "closed the connection without an answer"), (b"nonsense\r\n\r\n", "sent an answer that cannot be read")],
 )
 @pytest.mark.parametrize(("at_once_s", "failure"), [(0.0, CallDropped), (60.0, UpstreamFailed)])
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_connection_that_is_closed_at_once_took_no_call(
-    raw_calling: Calling, said: bytes, why: str, at_once_s: float, failure: type[Exception], reset: bool
+    raw_calling: Calling, payload: bytes, why: str, at_once_s: float, failure: type[Exception], reset: bool
 ) -> None:
     seen: list[bytes] = []
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.append(await reader.readexactly(2))
-        writer.write(said)
-        if reset and not said:
+        writer.write(payload)
+        if reset and not payload:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
@@ -386,11 +358,11 @@ async def test_a_connection_that_is_closed_at_once_took_no_call(
 
 
 @pytest.mark.parametrize(
-    ("said", "stale_s", "dropped"),
+    ("payload", "stale_s", "dropped"),
     [(b"", 60.0, False), (b"", 0.0, True), (b"nonsense\r\n\r\n", 60.0, True)],
 )
 async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(
-    raw_calling: Calling, said: bytes, stale_s: float, dropped: bool
+    raw_calling: Calling, payload: bytes, stale_s: float, dropped: bool
 ) -> None:
     opened = 0
 
@@ -400,7 +372,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         await reader.readuntil(b"{}")
         await reader.readuntil(b"{}")  # the next call: it comes too late
-        writer.write(said)
+        writer.write(payload)
 
     async with raw_calling(handler, stale_s=stale_s, at_once_s=0.0) as upstream:
         retrying = Retrying(upstream, 1)
@@ -411,23 +383,6 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(
         else:
             assert (await retrying.send(call())).body == b"{}"
     assert opened == (1 if dropped else 2)
-
-
-async def test_a_kept_connection_may_be_far_away(raw_calling: Calling) -> None:
-    opened = 0
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        await reader.readuntil(b"{}")
-        await reader.readuntil(b"{}")
-        await asyncio.sleep(0.15)  # the next call's way there, and that of the answer that nobody is there
-
-    async with raw_calling(handler) as upstream:
-        retrying = Retrying(upstream, 1)
-        assert [(await retrying.send(call())).body for _ in range(2)] == [b"{}", b"{}"]
-    assert opened == 2
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body")
@@ -528,25 +483,3 @@ async def test_the_bound_is_of_the_answer_as_it_is_read(calling: Calling) -> Non
     async with calling(handler, max_answer_bytes=99_999) as upstream:
         with pytest.raises(AnswerLost, match="over 99999 bytes"):
             await upstream.send(call())
-
-
-async def test_an_answer_at_the_bound_is_taken(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(body=b"x" * 1500)
-
-    async with calling(handler, max_answer_bytes=1500) as upstream:
-        assert len((await upstream.send(call())).body) == 1500
-
-
-async def test_it_may_be_closed_before_its_first_call() -> None:
-    await OpenAIUpstream("up", base_url="http://127.0.0.1:1").close()
-
-
-async def test_an_upstream_that_does_not_stream_is_answered_whole(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.json_response({"choices": []})
-
-    async with calling(handler) as upstream:
-        answer = await upstream.send(call(stream=True))
-    assert answer.chunks is None
-    assert json.loads(answer.body) == {"choices": []}
