@@ -77,7 +77,7 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     Raises EncoderError where its source is out of reach or gives another encoder than it did then.
     """
     for path in (PACKAGED / DESCRIPTION, *sorted(models_dir.glob(f"encoders/[!.]*/{DESCRIPTION}"))):
-        # one that is damaged is none, and no matter where another is meant
+        # a damaged description is no error where another encoder is meant
         with suppress(EncoderError):
             if encoder.fits(Description.read(path.parent).id):
                 return path.parent
@@ -86,12 +86,12 @@ def find(encoder: EncoderId, models_dir: Path, progress: Progress | None = None)
     if not encoder.fits(made):
         raise EncoderError(
             f"encoder {encoder.source} is not the one that the classifier was trained on "
-            f"({_told(made)}, not {_told(encoder)}); train the classifier again"
+            f"({_digests(made)}, not {_digests(encoder)}); train the classifier again"
         )
     return folder
 
 
-def _told(encoder: EncoderId) -> str:
+def _digests(encoder: EncoderId) -> str:
     parts = {"sha256": encoder.sha256[:12], "tokenizer": encoder.tokenizer[:12], "pooling": encoder.pooling}
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
@@ -195,7 +195,7 @@ def _load(path: Path, folder: Path) -> Any:
 def _weight_files(graph: Any) -> Iterator[str]:
     """Where a graph's tensors say that their data lies, relative to the model's folder."""
     attributes = [attribute for node in graph.node for attribute in node.attribute]
-    tensors = [*graph.initializer, *(one for a in attributes for one in (a.t, *a.tensors))]
+    tensors = [*graph.initializer, *(tensor for a in attributes for tensor in (a.t, *a.tensors))]
     for tensor in tensors:
         yield from (entry.value for entry in tensor.external_data if entry.key == "location")
     for attribute in attributes:

@@ -135,7 +135,7 @@ def poorly_read(source: str | None, languages: Iterable[str]) -> tuple[str, ...]
     packaged = _PACKAGES.get(name) if kind == "package" else None
     if packaged is None:
         return ()
-    return tuple(one for one in dict.fromkeys(languages) if one != ANY and code_of(one) not in packaged.languages)
+    return tuple(name for name in dict.fromkeys(languages) if name != ANY and code_of(name) not in packaged.languages)
 
 
 def sha256_of(path: Path) -> str:
@@ -146,11 +146,11 @@ def sha256_of(path: Path) -> str:
 
 def verify(source: EncoderSource) -> Mapping[Path, str]:
     """The sha256 of each of the source's files. Raises EncoderError where one is not as it should be."""
-    found = {path: sha256_of(path) for path in source.files}
+    digests = {path: sha256_of(path) for path in source.files}
     for path, wanted in source.digests.items():
-        if found[path] != wanted:
-            raise EncoderError(f"{path} has been changed: sha256 {found[path]}, not {wanted}; install it again")
-    return found
+        if digests[path] != wanted:
+            raise EncoderError(f"{path} has been changed: sha256 {digests[path]}, not {wanted}; install it again")
+    return digests
 
 
 def from_package(name: str) -> EncoderSource:
