@@ -85,7 +85,7 @@ async def test_nothing_is_under_way_when_all_is_over(wire: Wire, ask: Any, rules
     reference = Reference()
     gateway = wired(wire, reference, rules)
     chance = random.Random(0)
-    for _ in range(600):
+    for _ in range(300):
         reference.word = "fail" if chance.random() < 0.005 else "card"
         text = "my card violence" if chance.random() < 0.01 else chance.choice(["my card", "unsure", "nothing at all"])
         await ask(gateway.app, body(text, stream=stream))

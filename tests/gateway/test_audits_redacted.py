@@ -12,11 +12,10 @@ import pytest
 from classifiers.policy import Policy
 from classifiers.verdict import Reading, SlotValue, Verdict
 from gateway.answers.parse import Completion, unfenced
-from gateway.contracts.contract import Phase
 from gateway.protocols import sse
 from gateway.upstreams.base import Answer, UpstreamCall
 from tests.gateway.conftest import FakeClassify
-from tests.gateway.contracts.test_audit import Reference, phases, repeats_of, settled
+from tests.gateway.contracts.test_audit import Reference, repeats_of, settled
 
 Wire = Callable[..., Any]
 RULES = """
@@ -119,9 +118,9 @@ async def test_a_placeholder_agrees_with_what_it_stands_for(
 ) -> None:
     model = Repeating()
     gateway = wired(wire, model, redact)
-    for number in range(400):
+    for number in range(20):
         await ask(gateway.app, body(number, stream=stream, **SHAPES[shape]))
-    assert phases(gateway) == {Phase.LIVE}
+    assert gateway.metrics.contract_pairs.labels("intents", "agrees", "true")._value.get() == 20
     assert model.shown.startswith("joe") if redact == "flag" else model.shown == "[EMAIL_1]"
 
 
@@ -147,10 +146,9 @@ async def test_what_json_escapes_agrees_in_a_fence_as_well(wire: Wire, ask: Any,
 @pytest.mark.parametrize("guest", ["[EMAIL_2]", "EMAIL_1", "ann@example.com", "[email]"])
 async def test_what_is_no_placeholder_of_the_call_stands_for_nothing(wire: Wire, ask: Any, guest: str) -> None:
     gateway = wired(wire, Repeating(guest=guest), "{redact: {restore: true}}")
-    for number in range(300):
+    for number in range(20):
         await ask(gateway.app, body(number, **SHAPES["object"]))
-    assert phases(gateway) == {Phase.SHADOW}
-    assert gateway.metrics.contract_pairs.labels("intents", "differs", "true")._value.get() == 300
+    assert gateway.metrics.contract_pairs.labels("intents", "differs", "true")._value.get() == 20
 
 
 @pytest.mark.usefixtures("filled")

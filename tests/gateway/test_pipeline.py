@@ -127,13 +127,6 @@ async def test_a_rule_of_no_roles_reads_the_answer_alone(
     assert gateway.record().decision == "block"
 
 
-async def test_without_rules_nothing_is_read(wire: Wire, ask: Any) -> None:
-    gateway = wire()
-    await ask(gateway.app, body())
-    assert gateway.classify.asked == []
-    assert gateway.record().classifier_s is None
-
-
 async def test_a_whole_answer_is_read_and_passes(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:
@@ -173,12 +166,12 @@ async def test_an_answer_that_cannot_be_read_fails_closed(
     assert (record.decision, record.label, record.spent_usd) == ("block", "unread", None)
 
 
-async def test_an_upstreams_error_is_not_read(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+@pytest.mark.parametrize(("status", "decision"), [(400, "forward"), (203, "block")])
+async def test_answers_of_good_status_are_read(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer, status: int, decision: str
 ) -> None:
-    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(b"violence", status=400)])})
-    assert (await ask(gateway.app, body())).body == b"violence"
-    gateway.writer.close()
+    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("violence"), status=status)])})
+    assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == decision
 
 
 async def test_output_rules_see_only_requests_that_they_met(
@@ -191,6 +184,19 @@ async def test_output_rules_see_only_requests_that_they_met(
     met = await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
     assert met.headers["x-offramp-decision"] == "block"
     gateway.writer.close()
+
+
+async def test_a_rule_reads_the_answer_though_the_prompt_it_matches_is_redacted(
+    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
+) -> None:
+    hides = "  - {name: hides, classifier: data, reads: {roles: [system], turns: all}, then: {contact: redact}}\n"
+    rules = OUT.replace("reads:", "when: {system_glob: 'ask joe@*'}\n    reads:") + hides
+    upstream = fake_upstream([make_answer(whole("violence"))])
+    gateway = wire(rules, upstreams={"one": upstream})
+    messages = [{"role": "system", "content": "ask joe@example.com"}, {"role": "user", "content": "hi"}]
+    answer = await ask(gateway.app, json.dumps({"model": "dear", "messages": messages}).encode())
+    assert b"joe@" not in upstream.calls[0].body
+    assert answer.headers["x-offramp-decision"] == "block"
 
 
 async def test_a_stream_is_held_until_it_was_read(
@@ -224,14 +230,6 @@ async def test_a_held_stream_is_bounded(wire: Wire, ask: Any, fake_upstream: Any
     assert gateway.record().error == "upstream_failed"
 
 
-async def test_an_answer_of_another_good_status_is_read_too(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("violence"), status=203)])})
-    assert (await ask(gateway.app, body())).headers["x-offramp-decision"] == "block"
-    gateway.writer.close()
-
-
 async def test_a_stream_is_blocked_with_an_error(
     wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
 ) -> None:
@@ -241,16 +239,6 @@ async def test_a_stream_is_blocked_with_an_error(
     assert json.loads(answer.body[6:])["error"]["code"] == "content_filter"
     assert b"[DONE]" not in answer.body
     assert gateway.record().decision == "block"
-
-
-async def test_a_block_on_the_way_in_spares_the_call(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    upstream = fake_upstream([make_answer(whole("x"))])
-    gateway = wire(OUT, upstreams={"one": upstream})
-    assert (await ask(gateway.app, body("violence"))).headers["x-offramp-decision"] == "block"
-    assert upstream.calls == []
-    gateway.writer.close()
 
 
 async def test_verdicts_are_counted_by_what_they_say(wire: Wire, ask: Any) -> None:
