@@ -1,4 +1,4 @@
-"""Names for the things a request carries, so that they are not mixed up."""
+"""What a request carries through the gateway, and what goes back to the client."""
 
 import os
 import time
@@ -26,22 +26,21 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """One request's way through the gateway. `record` is filled as it goes. Times are time.perf_counter() seconds.
+    """One request. `record` is filled by its steps. Times are time.perf_counter() seconds.
 
-    runtime: the classifiers that it has begun with, which judge all of it whatever is taken up meanwhile.
-    prompt_bytes: the size of the text that a model would have read, from which tokens are estimated. attaches: there
-    are images, audio or files beside it.
-    met: the rules that it met, each with the bytes that would have been given here instead of the model's answer; 0
-    where that is not known.
-    judge_s: how long judges were waited for, whose calls have records of their own.
-    failed_s: the time of targets that gave no answer, before the one that was asked last.
-    untold: a target before the one that was asked last may have taken the call; what it cost is told by nobody.
+    runtime: the classifiers that it began with; a version that is loaded meanwhile does not judge it.
+    prompt_bytes: bytes of the text that a model would read; tokens are estimated from it. attaches: images, audio or
+    files go along.
+    met: the rules that read of it, each with the bytes of the local answer; 0 where those are not known.
+    judge_s: time spent waiting for judges, whose calls have records of their own.
+    failed_s: time of targets that gave no answer, before the last one asked.
+    untold: an earlier target may have taken the call, at a cost that nobody reports.
     rerouted: a rule sent it to another model than the client asked for.
-    client_gone: the client went away, so the work on its request was cancelled.
-    replying: the first bytes of the reply may have been sent, so that no error can be sent any more.
-    later: what is to be done once the client has its answer.
-    kept: the call as it is to be kept, where calls are.
-    texts: keep what rules read of it to train on, once it is known that none has redacted it.
+    client_gone: the client went away, and the work was cancelled.
+    replying: the first bytes of the reply may be sent, so that no error can follow.
+    later: work for after the client has its answer.
+    kept: the call for the call log, where calls are kept.
+    texts: keep what rules read as training text, unless one of them redacts it.
     """
 
     record: Record

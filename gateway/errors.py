@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as OpenAI's clients know it.
+"""Errors of requests in OpenAI's shape.
 
 ApiError
 ├── BadRequest          400 invalid_request_error
@@ -17,8 +17,6 @@ ApiError
     └── AnswerStalled   504 upstream_timeout
 
 Only an ApiError's own message reaches a client; anything else becomes InternalError with the request's id.
-
-Errors in OpenAI's shape.
 """
 
 from collections.abc import Mapping
@@ -106,7 +104,7 @@ class Blocked(ApiError):
 
 
 class InternalError(ApiError):
-    """A fault of the gateway's own."""
+    """A fault in the gateway."""
 
     code = "internal_error"
 
@@ -119,7 +117,7 @@ class UpstreamFailed(ApiError):
 
 
 class AnswerLost(UpstreamFailed):
-    """The upstream's answer broke off, or is too long to be held: the call was made, and most likely costs."""
+    """The answer broke off, or is too long to be held. The call was made and is probably billed."""
 
     code = "upstream_answer_lost"
 
@@ -136,7 +134,7 @@ class Unavailable(ApiError):
 
 
 def stopping(what: str = "had no answer yet") -> Unavailable:
-    """For a request that the drain does not wait for. what: the gateway leaves undone."""
+    """The error of a request that the drain does not wait for. what: the gateway leaves undone."""
     return Unavailable(f"the gateway is stopping and {what}; send the request again")
 
 
@@ -148,7 +146,7 @@ class UpstreamTimeout(ApiError):
 
 
 class AnswerStalled(UpstreamTimeout):
-    """The upstream fell silent in the middle of its answer: the call was made, and most likely costs."""
+    """The upstream stopped in the middle of its answer. The call was made and is probably billed."""
 
 
 class ErrorBody(msgspec.Struct):

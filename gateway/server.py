@@ -1,9 +1,7 @@
-"""The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained when told to stop.
+"""The HTTP server: uvicorn with httptools, guarded against slow and huge headers, drained at a stop.
 
-httptools' parser, which reads on where a client offers another protocol, such as HTTP/2 in the clear.
-
-Whoever does not take such an offer ignores it (RFC 9110, 7.8). httptools takes every offer for accepted: to it, the
-request has no body, and all that follows is of the new protocol.
+A client may offer another protocol, such as HTTP/2 in the clear. A server that does not take the offer ignores it
+(RFC 9110, 7.8). httptools takes every offer as accepted, and would read the request's body as the new protocol.
 """
 
 import asyncio
@@ -24,15 +22,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class OffersIgnored(httptools.HttpRequestParser):
-    """A request with an offer is read twice: as it came, and once more from its headers without the offer.
+    """Reads a request with an offer twice: as it came, and again from its headers without the offer.
 
-    The protocol is told of both, and leaves alone what ends while `offered()`.
+    Both readings call the protocol, which ignores what ends while `offered()`.
     """
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         super().__init__(protocol)
         self._protocol = protocol
-        # as uvicorn has it: what follows a request that closes the connection is no fault of that request's
+        # as uvicorn sets it: bytes after a request that closes the connection are not that request's fault
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def offered(self) -> bool:
@@ -40,7 +38,7 @@ class OffersIgnored(httptools.HttpRequestParser):
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
     def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
-        """Reads what has arrived. Raises httptools.HttpParserError for what is no HTTP."""
+        """Reads the bytes that arrived. Raises httptools.HttpParserError where they are not HTTP."""
         parser = self
         while data:
             try:
@@ -50,7 +48,7 @@ class OffersIgnored(httptools.HttpRequestParser):
                     raise
                 data = memoryview(data)[offer.args[0] :]
                 head = parser._without_offer()
-                # a new one: to the old one, a connection that is not kept alive is at its end
+                # the old parser takes a connection that is not kept alive as ended
                 parser = self._protocol.parser = OffersIgnored(self._protocol)
                 httptools.HttpRequestParser.feed_data(parser, head)
             else:
@@ -106,7 +104,7 @@ class Guarded(HttpToolsProtocol):
         super().data_received(data)
         if self._timed is not self._arriving:
             self._time_arrival()
-        # a header without an end is kept by the parser and reported to nobody
+        # the parser keeps a header without an end and does not report it
         self._unended_bytes = self._unended_bytes + len(data) if self._arriving is _Part.HEADERS else 0
         if self._unended_bytes > 2 * _MAX_HEADER_BYTES:
             self._refuse(_TOO_LARGE)
@@ -164,17 +162,17 @@ class Guarded(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends as a process that did what it was told: a SIGTERM that was obeyed is no failure.
+    """uvicorn's server, which exits with 0 after SIGTERM, SIGINT or SIGHUP.
 
-    A terminal that is closed (SIGHUP) stops it as well, unless it was started to outlive it, as by nohup.
+    A closed terminal (SIGHUP) stops it, unless it was started to outlive the terminal, as by nohup.
     """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        told = [signal.SIGINT, signal.SIGTERM]
+        stops = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            told.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self.handle_exit) for number in told}
+            stops.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self.handle_exit) for number in stops}
         try:
             yield
         finally:
@@ -182,7 +180,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Told a second time, it waits for no request; what they leave is written down all the same."""
+        """A second signal cancels requests; their records are still written."""
         await super().shutdown(sockets)
         if self.force_exit:
             for task in tuple(self.server_state.tasks):
@@ -191,9 +189,9 @@ class _Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that is to listen. Raises OSError where the port is in use or may not be had.
+    """A bound socket. Raises OSError where the port is in use or not permitted.
 
-    It keeps no other process from the port before it does listen.
+    Until it listens, another process can still take the port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -208,7 +206,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def listen(listener: socket.socket) -> None:
-    """Has connections wait to be served. Raises OSError where another process listens on the port by now."""
+    """Lets connections queue. Raises OSError where another process has taken the port meanwhile."""
     try:
         listener.listen(_BACKLOG)
     except OSError:
@@ -219,7 +217,7 @@ def listen(listener: socket.socket) -> None:
 def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_time_s: float, drain_s: float) -> None:
     """Serves until SIGTERM, SIGINT or SIGHUP, then finishes what is in flight within `drain_s` seconds.
 
-    listener: one that listens; uvloop says nothing where it cannot.
+    listener: a listening socket; uvloop does not report one that is not.
     """
     config = uvicorn.Config(
         app,
@@ -236,7 +234,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, header_time_s: float, body_t
         timeout_graceful_shutdown=ceil(drain_s),
         backlog=_BACKLOG,
     )
-    # what is loaded by now stays; the collector need not look at it again, nor at every few hundred requests
+    # loaded modules stay: the collector can skip them, and need not run every few hundred requests
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

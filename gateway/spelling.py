@@ -1,4 +1,4 @@
-"""A policy's labels as callers and models spell them, and the other words that a rule declares for them. Pure."""
+"""Spellings of a policy's labels by callers and models, and a rule's aliases for them. Pure."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _APART = re.compile(r"[\W_]+")
-_TELLS = re.compile(r"(?<=[^\W_])(?:[+#]+|-$)|[<>](?=\d)|^-(?=\d)")
+_SIGNS = re.compile(r"(?<=[^\W_])(?:[+#]+|-$)|[<>](?=\d)|^-(?=\d)")
 """Signs by which labels differ: `C++`, `C#`, `A-`, `18+`, `<18`."""
 
 
@@ -17,18 +17,18 @@ def folded(word: str) -> str:
     if word.isascii() and not signed(word):
         return _APART.sub("", word).casefold() or word
     word = unicodedata.normalize("NFC", word)
-    told = {place for match in _TELLS.finditer(word) for place in range(*match.span())}
+    signs = {index for match in _SIGNS.finditer(word) for index in range(*match.span())}
     kept, joined = "", False
-    for place, char in enumerate(word):
-        # a mark belongs to its letter: without vowel signs, words of Hindi are the same
-        joined = char.isalnum() or place in told or (joined and unicodedata.category(char).startswith("M"))
+    for index, char in enumerate(word):
+        # a mark belongs to its letter: without vowel signs, different words of Hindi look the same
+        joined = char.isalnum() or index in signs or (joined and unicodedata.category(char).startswith("M"))
         kept += char if joined else ""
     return kept.casefold() or word
 
 
 def signed(word: str) -> bool:
-    """Whether a sign tells the word from others: `C++`, `A-`."""
-    return _TELLS.search(word.strip()) is not None
+    """Whether a sign distinguishes the word from others: `C++`, `A-`."""
+    return _SIGNS.search(word.strip()) is not None
 
 
 def spelled(name: str, words: Iterable[str], fold: Callable[[str], str] = folded) -> str | None:

@@ -1,7 +1,4 @@
-"""POST /v1/classify: a classifier's verdicts on texts.
-
-POST /v1/classify: Offramp's own endpoint.
-"""
+"""POST /v1/classify, an endpoint of Offramp's own: a classifier's verdicts on texts."""
 
 from datetime import datetime
 
@@ -117,18 +114,10 @@ def result_of(verdict: Verdict) -> ClassifyResult:
         stage=verdict.stage,
         windows_read=verdict.windows_read,
         windows_unread=verdict.windows_unread,
-        spans=[ClassifySpan(one.label, one.kind, one.start, one.end) for one in verdict.spans],
+        spans=[ClassifySpan(span.label, span.kind, span.start, span.end) for span in verdict.spans],
         slots=[
-            SlotResult(
-                slot=one.slot,
-                start=one.start,
-                end=one.end,
-                raw=one.raw,
-                value=one.value,
-                currency=one.currency,
-                confidence=one.confidence,
-            )
-            for one in verdict.slots
+            SlotResult(slot.slot, slot.start, slot.end, slot.raw, slot.value, slot.currency, slot.confidence)
+            for slot in verdict.slots
         ],
         missing=list(verdict.missing),
     )

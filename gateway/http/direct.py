@@ -1,9 +1,4 @@
-"""Questions put to classifiers directly: each leaves a ledger row, as every request does.
-
-Bodies of the endpoints that FastAPI serves: bounded, and answered as bytes.
-
-What the endpoints share: the classifiers in use, the rules, the routes. Built by app.py, only read after.
-"""
+"""What the endpoints that ask classifiers directly share: bounded bodies, verdicts, a ledger row for each request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -38,7 +33,7 @@ def json_response(value: Any) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """All of it; what can change while the gateway serves is in `in_use`."""
+    """What these endpoints use. `in_use` may change while the gateway serves."""
 
     in_use: Snapshots
     routes: Routes
@@ -88,8 +83,7 @@ async def recorded(engine: Engine, request: Request, endpoint: str) -> AsyncIter
 async def ask(
     engine: Engine, context: RequestContext, edition: Snapshot, name: str, readings: Sequence[Reading]
 ) -> list[Verdict]:
-    """One classifier's verdicts, timed and counted. edition: in use as it is asked; what is taken up meanwhile judges
-    what comes after."""
+    """One classifier's verdicts, timed and counted. edition: in use when the request began."""
     record = context.record
     record.classifier, record.classifier_version = name, edition.versions[name]
     started = perf_counter()

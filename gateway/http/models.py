@@ -1,7 +1,4 @@
-"""GET /v1/models and /v1/models/{id}: the models that clients may ask for.
-
-GET /health, /ready and /metrics.
-"""
+"""GET /v1/models and /v1/models/{id}, the models open to clients; GET /health, /ready and /metrics."""
 
 from typing import Any
 

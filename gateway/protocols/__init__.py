@@ -1,1 +1,1 @@
-"""Wire formats: what OpenAI-compatible clients send and get."""
+"""Wire formats of OpenAI-compatible clients and servers."""

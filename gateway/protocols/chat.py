@@ -1,7 +1,4 @@
-"""POST /v1/chat/completions: the thin view of a request, and answers made here. No behaviour.
-
-The fields of a chat request that say which shape its answer must have. No behaviour.
-"""
+"""POST /v1/chat/completions as structs: requests, answers made here, answers of upstreams. No behaviour."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -51,7 +48,7 @@ class ToolChoice(Struct):
 
 
 class Asked(Struct):
-    """All of them, as OpenAI's reference has them."""
+    """The fields of a request that say which format its answer must have."""
 
     response_format: Format | None = None
     tools: list[Tool] | None = None
@@ -114,8 +111,10 @@ class ContentPart(Struct):
 
 
 class Message(Struct):
-    """One message as rules read it. `content`: text, null, or a list of parts. What a model thought is text with most
-    servers, and goes upstream whatever it is."""
+    """One message as rules read it. content: text, null, or a list of parts (ContentPart).
+
+    reasoning: text with most servers; other values go upstream unread.
+    """
 
     role: str
     content: str | list[object] | None = None
@@ -128,13 +127,13 @@ class Message(Struct):
 
 
 class ResponseFormat(Struct):
-    """`response_format` as far as the gateway looks at it."""
+    """The type of `response_format`."""
 
     type: str = "text"
 
 
 class ChatRequest(Struct):
-    """The fields that the gateway looks at; all others stay in the bytes that are forwarded."""
+    """The fields that the gateway reads; all others stay in the bytes that are forwarded."""
 
     model: str
     messages: Raw

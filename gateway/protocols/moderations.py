@@ -1,7 +1,4 @@
-"""POST /v1/moderations in OpenAI's shape.
-
-The categories of OpenAI's moderation endpoint.
-"""
+"""POST /v1/moderations in OpenAI's shape, and the categories of OpenAI's own endpoint."""
 
 from typing import Final
 

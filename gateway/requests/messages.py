@@ -1,4 +1,4 @@
-"""Which text a rule reads: by role, last turn or all, every part of a message that can carry text."""
+"""Messages as turns of texts, and which of them a rule reads: by role, last turn or all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ _ROLES: Final = {
     **{role: role for role in ("system", "developer", "user", "assistant", "tool")},
     "function": "tool",
 }
-"""Any other role is read as the user's: an upstream may take it for one, and no rule would look at it."""
+"""Any other role is read as the user's: an upstream may take it for that, and no rule would read it otherwise."""
 SYSTEM: Final = frozenset({"system", "developer"})
-"""Roles of whoever set the assistant up."""
+"""Roles whose messages set the assistant up."""
 READABLE_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 """Types of content parts that are text and nothing else."""
 ARGUMENTS: Final = ("function", "arguments")
-"""Where in a tool call its arguments stand: text that is JSON."""
+"""Path of the arguments in a tool call: text that is JSON."""
 _PART_TEXTS: Final = ("text", "refusal")
 _MESSAGE_KEYS: Final = frozenset(chat.Message.__struct_fields__)
 _PART_KEYS: Final = frozenset(chat.ContentPart.__struct_fields__)
@@ -32,7 +32,7 @@ _FUNCTION_KEYS: Final = frozenset({*chat.Function.__struct_fields__, *chat.Custo
 class Turn:
     """One message: its texts in order, and whether a part of it (an image, say) cannot be read.
 
-    paths: where in the list of messages each text stands.
+    paths: of each text in the list of messages.
     """
 
     role: str
@@ -68,13 +68,12 @@ def select(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple
 
 
 def text_paths(turns: Sequence[Turn], roles: frozenset[str], *, last: bool) -> tuple[Path, ...]:
-    """Where in the list of messages each of the texts stands that `select` gives."""
+    """The path in the list of messages of each text that `select` gives."""
     return tuple(path for turn in _chosen(turns, roles, last=last) for path in turn.paths)
 
 
 def system_text(turns: Sequence[Turn]) -> str:
-    """All that system and developer messages say, but not their names: for `when: {system_glob}`, and for classifiers
-    that read it beside a turn."""
+    """The text of system and developer messages without their names, for `system_glob` and for classifiers."""
     return "\n".join(text for turn in turns if turn.role in SYSTEM for text in _but_names(turn))
 
 

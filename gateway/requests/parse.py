@@ -1,4 +1,4 @@
-"""Bytes → a thin view of a chat request. Fields that are not looked at keep their bytes for the forward."""
+"""Parses a chat request as far as the gateway reads it. All other fields keep their bytes for the forward."""
 
 import re
 from dataclasses import dataclass

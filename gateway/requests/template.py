@@ -1,4 +1,4 @@
-"""Which part of a text is the input that a caller's prompt puts into its template."""
+"""The input that a caller's prompt template surrounds."""
 
 import json
 import re
