@@ -32,7 +32,7 @@ class Open:
     """A call that may become a pair: what would be answered here, and how its coin fell.
 
     sure: whether it is answered here unless its coin chose it; confidence: 0..1, of the label, or of the least certain
-    slot's value where that is less. novelty: 0..1. tried: the same by the version that is tried beside the one in use;
+    slot's value where that is less. novelty: 0..1. tried: the same by the challenger;
     in_use: False where the one in use has no label to give, and this is of the one that is tried; without: how the coin
     fell under the contract of the other version, where only that one has none; text: what the classifier read, where
     that is to be kept for training; hidden: what the reference is not shown of it, by the placeholder that it is shown
@@ -79,12 +79,12 @@ class Audits:
         """Flips a coin for each rule that has a label to give in the shape that is asked for, by its name; also where
         only the version that is tried has one, for it would answer such calls, too.
 
-        tried: verdicts of versions that are tried beside those in use; texts: what rules read that retrain, by name.
+        tried: verdicts of challengers; texts: what rules read that retrain, by name.
         """
         scope_of = partial(scope, request=request, sent_to=self.routes.first(request.model))
         resolved = self.resolve(tried)
         also, made_also = {rule.name: verdict for rule, verdict in resolved}, local_answers(request, resolved).answers
-        found: dict[str, Open] = {}
+        open_audits: dict[str, Open] = {}
         for rule, verdict in pairs:
             made = labels.answers.get(rule.name)
             other, made_other = also.get(rule.name), made_also.get(rule.name)
@@ -103,13 +103,13 @@ class Audits:
                 second = replace(_open(rule, other, coin, made_other), sure=sure)
             if first is not None:
                 text, without = (texts or {}).get(rule.name), coin if second is None else None
-                found[rule.name] = replace(first, tried=second, without=without, text=text)
+                open_audits[rule.name] = replace(first, tried=second, without=without, text=text)
             elif second is not None:
-                found[rule.name] = replace(second, in_use=False, without=flipped)
+                open_audits[rule.name] = replace(second, in_use=False, without=flipped)
             for one in (first, second):
                 if one is not None:
                     self.owner.begin(one.flipped, confidence=one.confidence, sure=one.sure)
-        return found
+        return open_audits
 
     def leave(self, opened: Iterable[Open]) -> None:
         """These calls become no pairs."""
@@ -137,16 +137,16 @@ class Audits:
     def pending(self, opened: Mapping[str, Open], decision: Decision) -> list[Open]:
         """The calls whose rule was asked and did not answer: the reference's answer makes them pairs. The others become
         none."""
-        found = {
+        revealed = {
             step.rule.name: opened[step.rule.name]
             for step in decision.steps
             if step.rule.name in opened and not (decision.step is step and decision.act is Act.ANSWER)
         }
-        self.leave(one for name, one in opened.items() if name not in found)
-        return list(found.values())
+        self.leave(one for name, one in opened.items() if name not in revealed)
+        return list(revealed.values())
 
     async def missed(self, context: RequestContext, pending: Sequence[Open]) -> None:
-        """No reference answered, for whatever reason: a disagreement for the calls that a coin chose."""
+        """No reference answered: a disagreement for the calls that a coin chose."""
         await self._compare(context, pending, None)
 
     async def listen(self, context: RequestContext, pending: Sequence[Open], answer: Answer, *, ask: Ask) -> None:

@@ -56,16 +56,16 @@ def unusual(rule: Rule) -> tuple[str, ...]:
     """What a rule reads and answers where that is not as usual: only what was compared is certified."""
     answers = {label for label, action in rule.then.items() if action.own_label}
     reads = (*sorted(rule.roles), str(rule.last_turn), str(rule.max_windows))
-    found = () if reads == _USUAL else (f"reads={','.join(reads)}",)
+    parts = () if reads == _USUAL else (f"reads={','.join(reads)}",)
     # `"*"` is all labels but `other`
     usual = answers == set(rule.names.labels) - {OTHER}
-    return found if usual else (*found, *(f"answers={label}" for label in sorted(answers)))
+    return parts if usual else (*parts, *(f"answers={label}" for label in sorted(answers)))
 
 
 def _shape(request: Request) -> list[str]:
     """What of a request says which shape its answer is to have, however a client spaces its JSON; what says as much as
     nothing is left out. What cannot be decoded (a number without bounds, say) is taken as it was written."""
-    found: list[str] = []
+    parts: list[str] = []
     for name in _SHAPE:
         raw = request.fields.get(name, _NOTHING)
         try:
@@ -74,5 +74,5 @@ def _shape(request: Request) -> list[str]:
         except (msgspec.DecodeError, RecursionError):
             text = repr(bytes(raw))
         if text:
-            found.append(f"{name}={text}")
-    return found
+            parts.append(f"{name}={text}")
+    return parts

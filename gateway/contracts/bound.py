@@ -169,7 +169,7 @@ def thresholds(seen: Sequence[tuple[float | None, float]], target: float) -> tup
     the target. seen: (certainty, weight) of calls on which it would be wrong to act; certainty in 0..1."""
     known = sorted(((one, weight) for one, weight in seen if one is not None), key=lambda pair: -pair[0])
     whole = math.fsum(weight for _, weight in seen)
-    found: list[float] = []
+    ladder: list[float] = []
     for share in _SHARES:
         over, index = 0.0, 0
         while index < len(known) and over + known[index][1] <= share * target * whole:
@@ -178,6 +178,6 @@ def thresholds(seen: Sequence[tuple[float | None, float]], target: float) -> tup
         below = known[index][0] if index < len(known) else 0.0
         above = known[index - 1][0] if index else 1.0
         middle = (above + below) / 2
-        if below < middle <= 1.0 and (not found or middle < found[-1]):
-            found.append(middle)
-    return tuple(found)
+        if below < middle <= 1.0 and (not ladder or middle < ladder[-1]):
+            ladder.append(middle)
+    return tuple(ladder)

@@ -37,7 +37,7 @@ def beta_quantile(a: float, b: float, share: float) -> float:
 
 
 def upper_at_any_time(pairs: int, wrong: int, alpha: float) -> float:
-    """An upper limit that may be looked at after every pair: with a chance of 1 - alpha it never lies below the rate.
+    """An upper limit that may be read after every pair: with a chance of 1 - alpha it never lies below the rate.
 
     It is the least target that the evidence rejects.
     """

@@ -3,7 +3,7 @@ Pure.
 
 A threshold is certified once the evidence against "disagreement is at least the target" among the pairs that reach it
 has ever come to 1/α, and all stricter ones are certified. That is fixed-sequence testing (Learn then Test, Angelopoulos
-et al. 2021) with evidence that may be looked at after every pair: to certify any threshold whose disagreement is at
+et al. 2021) with evidence that may be read after every pair: to certify any threshold whose disagreement is at
 or above the target, the first such one of the ladder must be rejected wrongly, a chance of at most α for the attempt.
 The ladder must be fixed before the attempt's first pair is seen.
 """
@@ -110,12 +110,12 @@ class Attempt:
     @property
     def certified(self) -> Rung | None:
         """The lowest threshold that is certified."""
-        found = None
+        lowest = None
         for rung in self.rungs:
             if not rung.proven:
                 break
-            found = rung
-        return found
+            lowest = rung
+        return lowest
 
     def see(self, confidence: float, *, agrees: bool, chance: float = 1.0, least: float = 1.0) -> Self:
         """The attempt with one more pair. chance: that this pair had to be seen; least: that any pair had just then."""

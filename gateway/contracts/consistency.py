@@ -14,7 +14,7 @@ from typing import Final
 from gateway.contracts.bounds import lower_at_any_time, upper_at_any_time
 
 MOST: Final = 300
-"""Repeats that are told from, the latest; when so many are known, no more are asked for."""
+"""The latest repeats that count; when this many are known, no more are asked for."""
 REFUSED: Final = "refused: "
 """So begins the reason of a contract that begins no attempt since the reference contradicts itself."""
 _OUTSIDE: Final = 0.025

@@ -25,7 +25,7 @@ _EVERY = 25
 """Pairs from one look for thresholds to the next."""
 _LATEST = 1000
 _SUREST = 10
-"""Of so many calls, the latest, a reason tells, and of one in ten of them, the surest."""
+"""The latest calls that a reason counts, and the surest tenth of them."""
 _LOOKS = 1000
 """Pairs of a version that is tried until an attempt must have begun."""
 _HOPELESS = math.log(20)
@@ -53,7 +53,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A local verdict beside the reference's answer. attempt, threshold: those that stood when its coin was flipped.
+    """A local verdict and the reference's answer. attempt, threshold: those that stood when its coin was flipped.
 
     chance: that the pair had to be seen, 1 where the call was to be forwarded whatever the coin said; least: the
     coin's, the least that any call of the time had; agrees: False as well where the reference gave no answer that
@@ -151,8 +151,8 @@ def begin(
     terms = contract.terms
     alpha = spend(1 - terms.confidence, number)
     confidences, agrees = zip(*seen, strict=True)
-    found = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over, labelled=labelled)
-    thresholds = [one for one in found if contract.threshold is None or one < contract.threshold]
+    rungs = ladder(confidences, agrees, target=terms.target, alpha=alpha, over=over, labelled=labelled)
+    thresholds = [one for one in rungs if contract.threshold is None or one < contract.threshold]
     if not thresholds:
         return replace(waiting, reason=_none(seen, over)) if contract.phase is Phase.SHADOW else waiting
     attempt = Attempt.begin(thresholds, number=number, target=terms.target, confidence=terms.confidence)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 _TIMES = (1.5, 2.0, 3.0, 5.0)
-"""The rates that are looked for, in targets."""
+"""The rates that an alarm looks for, in targets."""
 LIMIT = 4000.0
 """Audits between false alarms, on average and at least, where the rate lies at the very target."""
 _SUSPICION = 4.0

@@ -92,22 +92,22 @@ class Drift:
 
     def moved(self) -> list[str]:
         """What has moved beyond doubt, in words."""
-        found = []
+        moves = []
         for name, of in _MEASURES:
             then = of(self.certified)
             now = next((share for period in self.latest if (share := of(period)).moved_from(then)), None)
             if now is not None:
-                found.append(f"{name} {then.value:.1%} → {now.value:.1%}")
-        return found
+                moves.append(f"{name} {then.value:.1%} → {now.value:.1%}")
+        return moves
 
 
 def drift(pairs: Iterable[SampledCall], moves: Sequence[tuple[float, str, str]]) -> Drift | None:
     """pairs: by time; moves: (Unix seconds, phase, reason), by time. None where nothing was certified, or no pair came
     since. Of a contract that was withdrawn, the time until then."""
-    found = span(moves)
-    if found is None:
+    certified = span(moves)
+    if certified is None:
         return None
-    begun, live, ended = found
+    begun, live, ended = certified
     chosen = [pair for pair in pairs if pair.chosen and begun < pair.at <= ended]
     before = [pair for pair in chosen if pair.at <= live]
     since = [pair for pair in chosen if pair.at > live and pair.threshold is not None]
@@ -129,8 +129,8 @@ def drift(pairs: Iterable[SampledCall], moves: Sequence[tuple[float, str, str]])
 
 def why(pairs: Iterable[SampledCall], moves: Sequence[tuple[float, str, str]]) -> str:
     """What has moved under a contract that is withdrawn, in words. pairs, moves: as of `drift`."""
-    found = drift(pairs, moves)
-    moved = found.moved() if found else []
+    change = drift(pairs, moves)
+    moved = change.moved() if change else []
     return f"moved since the certificate: {', '.join(moved)}" if moved else "nothing has moved beyond doubt"
 
 

@@ -1,7 +1,7 @@
 """How long a certificate and an alarm are to be expected to take, from streams that are simulated. Pure.
 
-Both wait for evidence to come to a bound, and vary widely from stream to stream: so a median is told, and what nine
-streams in ten stay within. The streams are drawn with a fixed seed.
+Both vary widely from stream to stream, so a forecast has a median and a most, which nine streams in ten stay within.
+The streams are drawn with a fixed seed.
 """
 
 import math
@@ -24,7 +24,7 @@ _LONGEST: Final = 20_000
 _STEP: Final = 1.02
 """From one look at a stream's evidence to the next."""
 _MOST: Final = 0.9
-"""Share of streams that stay within what is told as the most."""
+"""Share of streams that stay within a forecast's most."""
 PRIOR: Final = 2.0
 """Disagreements that an estimate begins with, as if seen at half the target: what was seen of few pairs is no rate."""
 _OUTSIDE: Final = 0.025
@@ -132,15 +132,15 @@ def until_noticed(target: float) -> Wait:
 
 def until_alarm(target: float, rate: float) -> Wait:
     """How many audits it takes from when `rate` of them disagree until a detector's alarm, with no head start."""
-    looked_for = np.array(rates(target))
-    agrees, differs = (1 - looked_for) / (1 - target), looked_for / target
+    shares = np.array(rates(target))
+    agrees, differs = (1 - shares) / (1 - target), shares / target
     chance = np.random.default_rng(0)
-    sums = np.zeros((_STREAMS, len(looked_for)))
+    sums = np.zeros((_STREAMS, len(shares)))
     alarmed = np.full(_STREAMS, np.inf)
     for audits in range(1, _LONGEST + 1):
         wrong = chance.random(_STREAMS) < rate
         # as much as raises the alarm by itself is enough: more would run over
-        sums = np.minimum((sums + 1) * np.where(wrong[:, None], differs, agrees), LIMIT * len(looked_for))
+        sums = np.minimum((sums + 1) * np.where(wrong[:, None], differs, agrees), LIMIT * len(shares))
         alarmed[np.isinf(alarmed) & (sums.mean(axis=1) >= LIMIT)] = audits
         if np.isfinite(alarmed).mean() > _MOST:
             break
@@ -161,7 +161,7 @@ def _seen(rung: Rung, target: float) -> ObservedDisagreement:
     )
 
 
-def wait(found: NDArray[np.float64]) -> Wait:
-    """found: for each stream, what it took; infinite where that never came."""
-    median, most = np.quantile(found, [0.5, _MOST], method="higher")
+def wait(counts: NDArray[np.float64]) -> Wait:
+    """counts: for each stream, what it took; infinite where that never came."""
+    median, most = np.quantile(counts, [0.5, _MOST], method="higher")
     return Wait(median=float(median), most=float(most))

@@ -57,7 +57,7 @@ class Volume:
 class ContractMemory:
     """A contract in memory. Of pairs that a coin chose, ordering: those that may order thresholds; certifying: those of
     the running attempt; latest: confidences of the latest calls, None of one that there was no label for; without: how
-    many of these are. over: the share of calls that the version in use answers, where this one is tried beside it;
+    many of these are. over: of a challenger, the share of calls that the champion answers;
     repeats: (confidence, whether both answers agree) of calls that were asked again."""
 
     scope: Scope

@@ -18,22 +18,22 @@ _MOST: Final = 5000
 @dataclass(slots=True, kw_only=True)
 class Order:
     """The calls of one attempt that are not over, and what waits for them. A call that holds up others for an hour, or
-    5,000 of them, counts as a disagreement: one whose answer nobody has heard of may never be over."""
+    5,000 of them, counts as a disagreement: one whose answer never came may never end."""
 
     _attempt: int = 0
     _open: dict[int, tuple[float, Pair]] = field(default_factory=dict)
-    _over: list[tuple[int, Pair]] = field(default_factory=list)
+    _finished: list[tuple[int, Pair]] = field(default_factory=list)
     _given_up: set[int] = field(default_factory=set)
 
     @property
     def idle(self) -> bool:
         """Whether no call is under way, and none waits."""
-        return not self._open and not self._over
+        return not self._open and not self._finished
 
     def begin(self, number: int, missing: Pair, *, now: float) -> None:
         """A call has begun. number: of its coin, rising; missing: the pair that it is if no answer ever comes."""
         if missing.attempt != self._attempt:
-            self._attempt, self._open, self._over, self._given_up = missing.attempt, {}, [], set()
+            self._attempt, self._open, self._finished, self._given_up = missing.attempt, {}, [], set()
         self._open[number] = now, missing
 
     def leave(self, number: int, *, now: float) -> list[Pair]:
@@ -49,18 +49,18 @@ class Order:
         elif self._open.pop(number, None) is None:
             return [pair, *self._ready(now)]
         else:
-            heapq.heappush(self._over, (number, pair))
+            heapq.heappush(self._finished, (number, pair))
         return self._ready(now)
 
     def _ready(self, now: float) -> list[Pair]:
-        found = []
-        while self._over or self._open:
+        ready = []
+        while self._finished or self._open:
             first = next(iter(self._open), None)
-            if self._over and (first is None or self._over[0][0] < first):
-                found.append(heapq.heappop(self._over)[1])
-            elif first is not None and (len(self._over) >= _MOST or now - self._open[first][0] >= _LONGEST_S):
-                found.append(self._open.pop(first)[1])
+            if self._finished and (first is None or self._finished[0][0] < first):
+                ready.append(heapq.heappop(self._finished)[1])
+            elif first is not None and (len(self._finished) >= _MOST or now - self._open[first][0] >= _LONGEST_S):
+                ready.append(self._open.pop(first)[1])
                 self._given_up.add(first)
             else:
                 break
-        return found
+        return ready

@@ -33,11 +33,13 @@ _DAY_S: Final = 86400.0
 
 
 class Owner:
-    """Loads what the store holds. on_move is told of each contract in use that changes its phase, on_failure of writes
-    that failed: the contract then answers nothing until one goes through. in_use: whether a contract's version is, and
-    not only tried; alone: False where it only looks, and another may serve by this store; first: where a model is sent
-    first, as `upstream/model`: what no call can belong to stays in the store alone. Raises LedgerError where the store
-    cannot be read, or written, and closes it.
+    """Owns all contracts of a store.
+
+    on_move: called with each contract in use that changes its phase. on_failure: called for writes that fail; the
+    contract then answers nothing until one succeeds. in_use: whether a contract's version is in use, not a challenger.
+    alone: False for a reader, while another gateway may serve with this store. first: where a model is sent first, as
+    `upstream/model`; contracts that no call can belong to stay in the store alone. Raises LedgerError where the store
+    cannot be read or written, and closes it.
     """
 
     def __init__(
@@ -61,8 +63,8 @@ class Owner:
         self._clock = clock
         with closed_on_failure(store):
             reached = (lambda _: True) if first is None else (lambda scope: scope.reached(first))
-            found = (taken_up if alone else ContractStore.newest)(store, _MOST, reached)
-            self._kept = {one.scope.key: self._load(one) for one in found}
+            stored = (taken_up if alone else ContractStore.newest)(store, _MOST, reached)
+            self._kept = {each.scope.key: self._load(each) for each in stored}
             self._attempts = store.attempts()
             self._writer = SingleWriter(store, "contracts", on_failure=on_failure, clock=clock)
         self._lock = asyncio.Lock()
@@ -288,7 +290,7 @@ class Owner:
         try:
             return why([*self._store.pairs(scope.key), row], self._store.moves(scope.key))
         except LedgerError as error:
-            return f"why cannot be told: {error}"
+            return f"the reason is unknown: {error}"
 
     def _new(self, scope: Scope, terms: Terms) -> ContractMemory:
         if len(self._kept) >= _MOST:

@@ -1,11 +1,12 @@
-"""What a gateway's stop leaves of calls that were under way. One that is told to stop ends its calls first, and each of
-them counts. After a kill, a crash or a loss of power nothing is known of them, and left out they would be missed just
-where it matters: the pairs that waited are those behind a call that took long, and that is what disagrees.
+"""Counts the calls that were in flight when a gateway was killed.
 
-So where a gateway never ended, each running attempt that calls had come to counts one disagreement: the call that all
-others waited for. It stands in the order of the calls right after what was counted, so that what is kept is a stretch
-without a gap; what came after it counts for nothing, whatever it was. Where calls are kept away from a contract, by
-another route, it counts when they come to it again.
+A gateway that is stopped ends its calls first, and each of them counts. After a kill, a crash or a loss of power their
+results are unknown. Leaving them out would bias the pairs: those that wait are behind a slow call, and slow calls
+disagree more often.
+
+So after a kill each running attempt that had calls counts one disagreement: the call that all others waited for. It
+comes right after the counted pairs, so that they stay a sequence without a gap; later calls count for nothing. Where
+another route keeps calls away from a contract, the disagreement counts when they come again.
 """
 
 from collections.abc import Callable

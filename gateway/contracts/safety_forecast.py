@@ -52,7 +52,7 @@ class SideOutlook:
 
 
 def side_outlook(side: Side, elsewhere: Elsewhere) -> SideOutlook:
-    """Where no attempt runs, a certificate is told for several shares of wrong ones at the strictest threshold."""
+    """Where no attempt runs, there are forecasts for several shares of wrong ones at the strictest threshold."""
     target = side.target
     certificate: dict[float, Wait] = {}
     rung = next((rung for rung in side.rungs if not rung.proven), None)

@@ -35,9 +35,11 @@ class BandPlacement:
 
 
 class SafetyOwner:
-    """Loads what the store holds. on_move is told of each side that changes its phase, on_failure of writes that
-    failed: the contract then decides nothing until one goes through. first: as of `Owner`. Raises LedgerError where the
-    store cannot be read, and closes it.
+    """Owns all safety contracts of a store.
+
+    on_move: called with each side that changes its phase. on_failure: called for writes that fail; the contract then
+    decides nothing until one succeeds. first: as of `Owner`. Raises LedgerError where the store cannot be read, and
+    closes it.
     """
 
     def __init__(

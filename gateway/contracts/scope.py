@@ -36,7 +36,7 @@ class Scope:
     def key(self) -> str:
         """A short name for all of it."""
         parts = (self.rule, self.model, self.prompt, *self.labels, self.classifier, self.version, self.terms)
-        # as they were written before it was told where a model is sent
+        # as they were written before a scope held where a model is sent
         return digest(*parts, self.sent_to) if self.sent_to else digest(*parts)
 
 

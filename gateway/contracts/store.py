@@ -1,7 +1,7 @@
 """Contracts and their pairs in the ledger's SQLite file, in tables of their own; a pair with the state it makes.
 
 A pair holds no text: labels, confidence, and how the reference's answer compared. Texts stand apart, where they are to
-be kept for training, each with what its label was chosen from (scope.among): it is told of no other labels.
+be kept for training, each with the labels that its own was chosen from (scope.among).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -21,7 +21,7 @@ Write = Callable[[Sequence[Move]], None]
 
 
 class SingleWriter(Generic[S]):
-    """on_failure: told of writes that failed: the contract then does nothing by itself until one goes through.
+    """on_failure: called for writes that failed: the contract then does nothing by itself until one goes through.
 
     store: for `ask`, and for whoever runs in its thread. Raises LedgerError where it cannot be read.
     """
@@ -55,7 +55,7 @@ class SingleWriter(Generic[S]):
             except LedgerError as error:
                 _log.error("%s", error)
 
-        # any other is a fault, which would go unheard otherwise
+        # an unexpected error needs its traceback
         self._thread.submit(do).add_done_callback(lambda done: done.result())
 
     def put(self, scope: Scope, write: Write, moves: Sequence[Move] = ()) -> None:
