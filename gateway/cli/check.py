@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.output import Exit, Json, print_json, stderr, stdout
+from gateway.config.problems import ConfigError, Problem, did_you_mean
+from gateway.config.source import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,14 +17,13 @@ if TYPE_CHECKING:
     from classifiers.policy import Policy
     from gateway.cli.forecast import ForecastLine
     from gateway.config.load import Loaded
-    from gateway.config.problems import Problem
 
 
 @dataclass(slots=True)
 class _CheckResult:
-    """What was found in the files so far. named: the file of each policy, by its name."""
+    """The problems and forecasts of the files so far. named: the file of each policy, by its name."""
 
-    problems: "list[Problem]" = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     contracts: "list[ForecastLine]" = field(default_factory=list)
     judges: "list[ForecastLine]" = field(default_factory=list)
@@ -36,7 +37,6 @@ def check(
 ) -> None:
     """Check gateway and policy files, and the files that they name: what is wrong, with its place. Of contracts, how
     long they take."""
-    from gateway.config.problems import ConfigError
 
     chosen = files or [Path("config/gateway.yaml"), *sorted(Path("config/policies").glob("*.yaml"))]
     result = _CheckResult()
@@ -98,7 +98,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
-    """What is to be expected of a file's contracts; why that cannot be told becomes a note."""
+    """The forecasts of a file's contracts. A reason why there are none becomes a note."""
     from classifiers.errors import ArtifactError
     from gateway.cli.forecast import outlooks, safety_outlooks
     from gateway.ledger.store import LedgerError
@@ -111,9 +111,7 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
 
 
 def _is_policy(file: Path) -> bool:
-    """By what it holds, or else by where it lies. Raises ConfigError for a file that is not YAML."""
-    from gateway.config.source import read
-
+    """Whether a file is a policy, by its keys or else by its folder. Raises ConfigError for a file that is not YAML."""
     data = read(file, os.environ).data
     if not isinstance(data, dict) or "upstreams" in data:
         return False
@@ -121,11 +119,9 @@ def _is_policy(file: Path) -> bool:
 
 
 def _check_policy(file: Path, result: _CheckResult) -> None:
-    """A policy and its rows, and what will be otherwise than it says. Raises ConfigError."""
+    """Checks a policy and its rows. Raises ConfigError."""
     from gateway.config.load import lacking_secrets, load_policy
     from gateway.config.policy_checks import policy_notes
-    from gateway.config.problems import ConfigError
-    from gateway.config.source import read
 
     policy = load_policy(file, os.environ, secrets=False)
     document = read(file, os.environ)
@@ -146,8 +142,8 @@ def _check_policy(file: Path, result: _CheckResult) -> None:
 
 
 def _lacking_weights(policy: "Policy", folder: Path) -> "Iterator[tuple[tuple[str], str, bool]]":
-    """(the key, what is wrong, whether training or another machine does without) of encoders that are to be tuned, or
-    are asked where the small one is in doubt."""
+    """Encoders that training cannot load: (the key, what is wrong, whether training or another machine does without,
+    so that it is only a note)."""
     from classifiers.errors import EncoderError, NotInstalledError
     from classifiers.training.fit.weights import look, needed
 
@@ -161,7 +157,7 @@ def _lacking_weights(policy: "Policy", folder: Path) -> "Iterator[tuple[tuple[st
 
 
 def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]":
-    """(the key that names the file, what is wrong in it) for rows that training could not read."""
+    """Rows that training cannot read: (the key that names the file, what is wrong)."""
     from classifiers.errors import TrainingError
     from classifiers.training.data import read_rows
     from classifiers.training.write import sentences
@@ -178,11 +174,12 @@ def _row_problems(policy: "Policy", folder: Path) -> "Iterator[tuple[str, str]]"
 
 
 def _check_gateway(file: Path, checked: list[Path], result: _CheckResult) -> None:
-    """A gateway file, its prices, and its rules against the policies beside it and among the files that are checked.
-    Raises ConfigError."""
+    """Checks a gateway file, its prices, and its rules against the policies next to it and among the checked files.
+
+    Raises ConfigError.
+    """
     from gateway.cli.judges import costs
     from gateway.config.load import gateway_notes, load_gateway
-    from gateway.config.problems import ConfigError
     from gateway.config.settings import LiteLLMSettings
     from gateway.ledger.prices import load_prices
     from gateway.serving.snapshot import rule_problems
@@ -207,10 +204,9 @@ def _check_gateway(file: Path, checked: list[Path], result: _CheckResult) -> Non
 
 
 def _policies(folder: Path, checked: list[Path]) -> "tuple[dict[str, Policy], set[str]]":
-    """The policies of a folder and among the checked files, by name; and the names of those that are wrong themselves,
-    which is reported where they are checked."""
+    """The policies of a folder and among the checked files, by name; and the names of wrong ones, whose problems are
+    reported when they are checked."""
     from gateway.config.load import load_policy
-    from gateway.config.problems import ConfigError
 
     policies: dict[str, Policy] = {}
     unreadable = set()
@@ -225,9 +221,7 @@ def _policies(folder: Path, checked: list[Path]) -> "tuple[dict[str, Policy], se
 
 
 def _may_be_policy(file: Path) -> bool:
-    """As `_is_policy`; a file that is not YAML may be one where policies lie."""
-    from gateway.config.problems import ConfigError
-
+    """As `_is_policy`, by the folder alone where a file is not YAML."""
     try:
         return _is_policy(file)
     except ConfigError:
@@ -235,10 +229,7 @@ def _may_be_policy(file: Path) -> bool:
 
 
 def _name_in(file: Path) -> str:
-    """A wrong policy's name; where it has none, its file's."""
-    from gateway.config.problems import ConfigError
-    from gateway.config.source import read
-
+    """The name of a wrong policy, or else that of its file."""
     try:
         data = read(file, os.environ).data
     except ConfigError:
@@ -248,12 +239,11 @@ def _name_in(file: Path) -> str:
 
 def _without_policy(
     loaded: "Loaded", policies: "Mapping[str, Policy]", unreadable: set[str]
-) -> "tuple[list[Problem], list[Problem]]":
-    """Rules whose classifier has no policy: (those where nothing else has its name, either; those whose labels could
-    not be checked, because the policy is wrong itself or only the trained classifier is there)."""
+) -> tuple[list[Problem], list[Problem]]:
+    """Rules without a policy: those whose classifier is unknown, and those whose labels could not be checked, because
+    the policy is wrong or only the trained classifier is there."""
     from classifiers.model.registry import Registry
     from gateway.config.load import policy_file
-    from gateway.config.problems import did_you_mean
 
     trained = Registry(loaded.models_dir).names()
     unknown, unchecked = [], []

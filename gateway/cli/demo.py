@@ -91,7 +91,7 @@ def demo(
 
 
 def _run(*arguments: str) -> None:
-    """Runs a command of this very program. Its exit code ends the demo where it fails."""
+    """Runs a command of this program. A failure ends the demo with its exit code."""
     from gateway.serving.retrain import this_program
 
     with subprocess.Popen([*this_program(), *arguments], stdout=sys.stderr) as process:  # noqa: S603
@@ -110,8 +110,10 @@ def _environment(*, real: bool) -> dict[str, str]:
 
 
 def _asked_for(config: Path, *, real: bool) -> str:
-    """The starter's model, or where the file does not open it to clients the first that it does. Only --real asks it,
-    or has rules ask, what may cost money, and it asks no echo."""
+    """The model to ask: the starter's, or else the first that the file opens to clients.
+
+    Raises typer.Exit where a call or a rule would cost money without --real, or where --real would only reach an echo.
+    """
     from gateway.config.load import load_gateway
     from gateway.context import RequestedModel
     from gateway.errors import ModelNotFound
@@ -149,8 +151,8 @@ def _asked_by_rules(settings: "Settings") -> Iterator[str]:
 
 
 def _train(config: Path, *, real: bool) -> None:
-    """Trains the policies that the gateway's rules name and that are not trained as they stand now. Only --real has a
-    model write sentences."""
+    """Trains the policies of the gateway's rules that are new or changed. Only with --real does a model write
+    sentences."""
     from classifiers.errors import ArtifactError
     from classifiers.model.artifact import load, policy_sha256
     from classifiers.model.registry import Registry
@@ -182,8 +184,8 @@ def _train(config: Path, *, real: bool) -> None:
 
 @contextlib.contextmanager
 def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
-    """A gateway process on this machine's own address; yields where it serves, as it says itself: another gateway may
-    hold the port, and calls to that one may cost money."""
+    """A gateway process on loopback; yields its address as the process prints it. Another gateway may hold the port,
+    and calls to that one may cost money."""
     from gateway.serving.retrain import this_program
 
     command = [*this_program(), "serve", str(config), "--host", _HOST, "--port", str(port)]
@@ -205,7 +207,7 @@ def _gateway(config: Path, port: int, *, real: bool) -> Iterator[str]:
 
 
 def _pass_on(lines: TextIO, serves: "Future[str | None]") -> None:
-    """Shows what a gateway tells. serves: is given its address; None where it ends before it has one."""
+    """Prints a gateway's log. serves: receives its address, or None where it ends without one."""
     for line in lines:
         sys.stderr.write(line)
         match = _SERVES.match(line)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from gateway.ledger.prices import PriceTable
 
 
-def show(findings: Sequence["Finding"], bound: float) -> None:
-    """A table, and for each group what the table has no room for. found: at least one; bound: a share."""
+def show(groups: Sequence["Finding"], bound: float, top: int) -> None:
+    """Prints a table of the first groups, at least one, and lines for what it has no room for. bound: a share."""
     console = stdout()
+    findings = groups[:top]
     month = findings[0].month
     table = Table(title=f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", title_justify="left")
     table.add_column("#", justify="right")
@@ -35,6 +36,8 @@ def show(findings: Sequence["Finding"], bound: float) -> None:
     for number, finding in enumerate(findings, 1):
         for line in _lines(finding, bound):
             console.print(f"{number}. {quoted(line)}", soft_wrap=True)
+    if len(groups) > top:
+        console.print(f"and {len(groups) - top} more groups (--top)")
 
 
 def _cells(finding: "Finding", times: float) -> Iterator[str]:
@@ -152,9 +155,7 @@ def discover(
     findings = _findings(log, prices, models, bound=limit, period=length, seed=seed)
     if not json:
         # before anything is written, for it says why nothing can be
-        show(findings[:top], limit)
-        if len(findings) > top:
-            stdout().print(f"and {len(findings) - top} more groups (--top)")
+        show(findings, limit, top)
     written = _write(write, findings, group, log) if write else None
     if json:
         print_json(
@@ -168,9 +169,13 @@ def discover(
             }
         )
     elif written:
-        for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
-            stdout().print(quoted(line), soft_wrap=True)
-        stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
+        _print_written(written)
+
+
+def _print_written(written: dict[str, Any]) -> None:
+    for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
+        stdout().print(quoted(line), soft_wrap=True)
+    stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
 
 
 def _findings(

@@ -124,30 +124,19 @@ def evaluate(
     from classifiers.training.examine import examine, named, names
 
     limits = parse(fail_under or (), fail_over or ())
-    writes = {"--html": html, "--output" if output else "the JSON beside it": output or _json_path(html)}
-    targets = {flag: path for flag, path in writes.items() if path}
+    targets = _targets(html, output)
     check_targets(targets, data)
     runtime = Runtime.load(models, [name])
     classifier = runtime.classifiers[name]
     check(limits, names(classifier.model.policy, suite=suite))
     rows = read_rows(classifier.model.policy, data, unread=True)
+    known, near = load(models, name, classifier.version), bool(targets or json)
+    drawn = suite_rows if suite else 0
     with bars() as advance:
-        measures = examine(
-            runtime,
-            name,
-            rows,
-            trained_on=load(models, name, classifier.version),
-            nearest_rows=bool(targets or json),
-            suite_rows=suite_rows if suite else 0,
-            advance=advance,
-        )
+        measures = examine(runtime, name, rows, trained_on=known, nearest_rows=near, suite_rows=drawn, advance=advance)
     for path in targets.values():
         path.write_text(_page(measures, data) if path is html else _text(measures), encoding="utf-8")
-    if json:
-        print_json(measures)
-    else:
-        for line in _lines(measures):
-            stdout().print(line, soft_wrap=True)
+    _print(measures, as_json=json)
     missed = list(failures(limits, named(measures)))
     for line in missed:
         stderr().print(line, style="red", soft_wrap=True)
@@ -155,8 +144,19 @@ def evaluate(
         raise typer.Exit(Exit.GOAL_MISSED)
 
 
-def _json_path(html: Path | None) -> Path | None:
-    return html.with_suffix(".json") if html and html.name else None
+def _print(measures: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(measures)
+        return
+    for line in _lines(measures):
+        stdout().print(line, soft_wrap=True)
+
+
+def _targets(html: Path | None, output: Path | None) -> dict[str, Path]:
+    """The files to write, by their flags; a page has its JSON next to it unless --output names another file."""
+    json_path = html.with_suffix(".json") if html and html.name else None
+    paths = {"--html": html, "--output" if output else "the JSON beside it": output or json_path}
+    return {flag: path for flag, path in paths.items() if path}
 
 
 def _text(measures: Mapping[str, Any]) -> str:

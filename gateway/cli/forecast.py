@@ -27,7 +27,7 @@ from gateway.upstreams.base import Routes
 
 
 def in_words(wait: Wait, what: str = "") -> str:
-    """With what nine in ten stay within."""
+    """A wait in words, with the bound that nine in ten stay within."""
     if math.isinf(wait.median):
         return f"more {what} than can be told".replace("  ", " ")
     most = "" if math.isinf(wait.most) or wait.most == wait.median else f" (nine in ten within {_number(wait.most)})"
@@ -35,14 +35,14 @@ def in_words(wait: Wait, what: str = "") -> str:
 
 
 def as_dict(wait: Wait) -> dict[str, float | None]:
-    """null where it is beyond what was simulated."""
+    """A wait for JSON; None where it is longer than the simulation."""
     return {
         name: None if math.isinf(value) else value for name, value in (("median", wait.median), ("most", wait.most))
     }
 
 
 def _number(value: float) -> str:
-    """Two digits are as much as is known."""
+    """A number with two significant digits; more is not known."""
     if value < 10:
         return f"{value:.1f}"
     places = -(len(str(round(value))) - 2)
@@ -52,20 +52,19 @@ def _number(value: float) -> str:
 _DAY_S: Final = 86400.0
 LATELY_S: Final = 7 * _DAY_S
 _SHOWN: Final = 3
-"""Contracts of a rule, those with the most pairs."""
+"""Contracts shown for a rule: those with the most pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastLine:
-    """line: in words; data: the same for JSON."""
+    """One forecast in words, and as data for JSON."""
 
     line: str
     data: dict[str, Any]
 
 
 def outlooks(loaded: Loaded) -> list[ForecastLine]:
-    """Of each rule under a contract with the model that is asked for: what is to be expected with the version in use,
-    and with one that is tried.
+    """Forecasts for each rule under a contract with the model, for the version in use and the challenger.
 
     Raises LedgerError and ArtifactError.
     """
@@ -179,8 +178,8 @@ def _agreement_data(stored: StoredContract, waits: Outlook) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bound:
-    """A side's name, the calls that it is measured among, what it is wrong to do with them, what it does with the
-    others, and where the other side acts."""
+    """One bound of a safety contract in words: the calls it is measured on, the error, what certified calls do, and the
+    zone in which the other bound acts."""
 
     side: str
     kind: str
@@ -196,7 +195,7 @@ _BOUNDS: Final = (
 
 
 def safety_outlooks(loaded: Loaded) -> list[ForecastLine]:
-    """Of each bound of each rule under a contract with its judge: what is to be expected with the version in use.
+    """Forecasts for each bound of each rule under a contract with its judge, for the version in use.
 
     Raises LedgerError and ArtifactError.
     """
@@ -220,7 +219,7 @@ def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> l
 
 
 def _stored(rule: RuleSettings, terms: SafetyTerms, loaded: Loaded, store: SafetyStore) -> StoredSafety | None:
-    """The contract that was changed last, of those with the rule's terms and judge and the version in use."""
+    """The newest contract with the rule's terms and judge and the version in use."""
     assert isinstance(rule.when_unsure, AskJudge)
     judge = rule.when_unsure.ask
     version = Registry(loaded.models_dir).current(rule.classifier)

@@ -53,10 +53,8 @@ def serve(
             server.listen(listener)
         except OSError as error:
             raise _cannot_listen(host, taken, error) from error
-        shown = f"[{host}]" if ":" in host else host
-        stderr().print(
-            f"offramp serves http://{shown}:{taken}/v1  metrics http://{shown}:{taken}/metrics", soft_wrap=True
-        )
+        url = f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
+        stderr().print(f"offramp serves {url}/v1  metrics {url}/metrics", soft_wrap=True)
         limits = loaded.settings.limits
         server.serve(
             app,
