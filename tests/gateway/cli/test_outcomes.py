@@ -10,13 +10,21 @@ from classifiers.policy import Policy
 from classifiers.training.run import TrainingOutcome
 from gateway.cli import outcomes
 
+TEXT: Mapping[str, Any] = {
+    "sources": {},
+    "rows": 0,
+    "unread_calls": 0,
+    "contradictions": [],
+    "leaks": [],
+    "doubts": {"rows": 0},
+}
+
 
 def shown(capsys: pytest.CaptureFixture[str], **report: Any) -> list[str]:
     """The lines of a report that is empty but for these."""
-    text = {"sources": {}, "rows": 0, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
     bare: Mapping[str, Any] = {
         "patterns": {},
-        "text": text,
+        "text": TEXT,
         "teachers": [],
         "rounds": [],
         "rounds_ended": "",
@@ -42,7 +50,7 @@ def test_more_errors_than_were_aimed_at_are_told(
     some = (0.1, 0.9)
     held = {"rows": 9, "accuracy": 0.5, "interval": some, "answered": 0.5, "answered_interval": some}
     held |= {"error": error, "error_interval": some if error else None}
-    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    text = {**TEXT, "rows": 9}
     measured = {"kind": "intent", "held_out": held, "measured_on": "real rows", "measured_real": 9}
     lines = shown(capsys, text=text, aimed_error=aimed, **measured)
     assert lines.count("without a goal, 5.0% wrong is aimed at, not demanded") == told
@@ -55,7 +63,7 @@ def test_an_answer_that_misses_a_label_is_not_called_wrong_as_a_goal_calls_it(
     some = (0.1, 0.9)
     held = {"rows": 9, **dict.fromkeys(("accuracy", "answered", "error"), 0.5), "interval": some, **several}
     held |= {"answered_interval": some, "error_interval": some}
-    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    text = {**TEXT, "rows": 9}
     measured = {"kind": "topic", "held_out": held, "measured_on": "real rows", "measured_real": 9, "aimed_error": None}
     told = "; 50.0% (10.0% to 90.0%) answered, of which 50.0% (10.0% to 90.0%) "
     assert [line.partition(told)[2] for line in shown(capsys, text=text, **measured) if told in line] == [wrong]
@@ -110,15 +118,14 @@ def test_labels_of_which_no_held_out_row_is_found_are_told(capsys: pytest.Captur
 def test_how_many_rows_read_like_another_label_is_told(
     capsys: pytest.CaptureFixture[str], rows: int, told: str
 ) -> None:
-    text = {"sources": {}, "rows": 0, "unread_calls": 0, "contradictions": [], "leaks": []}
-    assert shown(capsys, text={**text, "doubts": {"rows": rows, "done": {"kept": rows}}}) == [told]
+    assert shown(capsys, text={**TEXT, "doubts": {"rows": rows, "done": {"kept": rows}}}) == [told]
 
 
 def test_slots_have_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
     some = (0.1, 0.9)
     held = {"rows": 1, **dict.fromkeys(("accuracy", "answered", "error"), 0.5)}
     held |= dict.fromkeys(("interval", "answered_interval", "error_interval"), some)
-    text = {"sources": {}, "rows": 9, "unread_calls": 0, "contradictions": [], "leaks": [], "doubts": {"rows": 0}}
+    text = {**TEXT, "rows": 9}
     measured = {"kind": "slots", "held_out": held, "measured_on": "real rows", "measured_real": 9, "aimed_error": None}
     slots = {"f1": 0.5, "f1_interval": some, "support": 1, "rows": 2}
     lines = shown(capsys, text=text, settings={"slots": slots}, **measured)
