@@ -1,18 +1,21 @@
-"""Contracts in memory: their latest pairs, which order thresholds, their volume, and which one leaves for another."""
+"""Contracts in memory: latest pairs, volume, trials of challengers, and what leaves memory and the store."""
 
 import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Self
 
 from gateway.contracts.consistency import MOST, REFUSED, RepeatedAnswers
 from gateway.contracts.contract import Contract, Pair, Phase, begin, hopeful
+from gateway.contracts.drift import span
 from gateway.contracts.forecast import until_noticed
 from gateway.contracts.order import Order
 from gateway.contracts.sampling import FRESH, floor
 from gateway.contracts.scope import Scope
-from gateway.contracts.store import PairRow, StoredContract
+from gateway.contracts.store import ContractStore, PairRow, StoredContract
+from gateway.contracts.writer import SingleWriter
 
 ORDERING: Final = 5000
 """The latest pairs of either sort that are remembered."""
@@ -25,6 +28,11 @@ _FEW_PAIRS: Final = 10
 """A prompt with fewer pairs may never come again."""
 LAPSED_S: Final = 7 * _DAY_S
 """A contract without a call for this long holds up nothing: its prompt may be no longer in use."""
+_STORED: Final = 20_000
+"""Of a contract's pairs so many stay stored, besides those of its certificate: enough to order thresholds by, and to
+say what has moved."""
+_IDLE_S: Final = 90 * _DAY_S
+"""Without a pair for so long, a contract keeps none; its state stays, if it ever began an attempt."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -200,3 +208,45 @@ def _loss(kept: ContractMemory, now: float) -> int:
     if kept.contract.attempt is not None:
         return 2
     return 1 if kept.contract.pairs >= _FEW_PAIRS else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """pairs: of the challenger so far; outdoes: whether it answers more calls than the champion under at least one
+    contract, and no fewer under any; hopeful: whether it may still do so."""
+
+    pairs: int
+    outdoes: bool
+    hopeful: bool
+
+    @classmethod
+    def of(cls, contracts: Iterable[ContractMemory], version: str, *, current: str, since: float) -> Self:
+        """contracts: of all rules that bind the classifier; version: the challenger's; current: the champion's; since:
+        Unix seconds; the answers of contracts without a call since then do not count."""
+        kept = tuple(contracts)
+        tried = [memory for memory in kept if memory.scope.version == version]
+        alive = [memory for memory in kept if memory.at >= since]
+        old, new = (
+            {each.scope.with_version(""): each.share(each.contract) for each in alive if each.scope.version == wanted}
+            for wanted in (current, version)
+        )
+        gains = [new.get(key, 0.0) - old.get(key, 0.0) for key in {*old, *new}]
+        return cls(
+            pairs=sum(memory.contract.pairs for memory in tried),
+            outdoes=any(gain > 0 for gain in gains) and all(gain >= 0 for gain in gains),
+            hopeful=not tried or any(memory.hopeful for memory in tried),
+        )
+
+
+async def thin_out(writer: SingleWriter[ContractStore], *, now: float) -> None:
+    """One contract at a time, so that pairs that come in need not wait for all. now: Unix seconds. Raises
+    LedgerError."""
+    for key, keep in await writer.ask(lambda store: store.forgettable(before=now - _IDLE_S, keep=_STORED)):
+        await writer.ask(partial(_forget_pairs, key=key, keep=keep))
+    await writer.ask(lambda store: store.forget_idle(now - _IDLE_S))
+
+
+def _forget_pairs(store: ContractStore, *, key: str, keep: int) -> None:
+    """The pairs that the latest certificate was seen on stay for as long as any."""
+    certified = span(store.moves(key))
+    store.forget_pairs(key, keep=keep, but=certified[:2] if certified and keep else None)

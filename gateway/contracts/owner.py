@@ -11,14 +11,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gateway.contracts.challenger import Trial
 from gateway.contracts.coin_flip import Flipped
 from gateway.contracts.consistency import MOST, share
 from gateway.contracts.contract import DEMOTED_CHALLENGER, Contract, Pair, Phase, Terms, count, due, see
 from gateway.contracts.drift import why
-from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Volume, leaving
+from gateway.contracts.memory import LAPSED_S, ORDERING, ContractMemory, Trial, Volume, leaving, thin_out
 from gateway.contracts.recovery import taken_up
-from gateway.contracts.retention import thin_out
 from gateway.contracts.sampling import flip, trial_rate
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract

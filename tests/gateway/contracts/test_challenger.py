@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.contracts.challenger import Trial
 from gateway.contracts.contract import Contract, Pair, Phase, Terms
-from gateway.contracts.memory import ContractMemory
+from gateway.contracts.memory import ContractMemory, Trial
 from gateway.contracts.scope import Scope
 
 Confidences = Sequence[float | None]

@@ -16,7 +16,7 @@ from classifiers import Worker
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.config.load import Loaded
-from gateway.contracts.challenger import Trial
+from gateway.contracts.memory import Trial
 from gateway.contracts.owner import Owner
 from gateway.contracts.scope import among
 from gateway.contracts.store import ContractStore
