@@ -1,4 +1,4 @@
-"""Who writes training sentences for a policy, as its file says it."""
+"""The writers of training sentences that a policy names: models and files."""
 
 from collections.abc import Sequence
 from typing import Annotated, Self
@@ -11,10 +11,10 @@ _SENTENCES = 40
 
 
 class Teacher(FrozenRecord):
-    """Who writes training sentences: a model (by litellm name or at `base_url`) or files of sentences.
+    """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
-    rounds: how often at most a model is asked again, for labels that are confused. answer_tokens: how long an answer
-    of a model may be, what it thinks before it included; None: as its sentences need.
+    rounds: how often at most a model is asked again for confused labels. answer_tokens: the longest answer of a model,
+    thought included; None: by the number of sentences.
     """
 
     model: Words | None = None
@@ -35,24 +35,24 @@ class Teacher(FrozenRecord):
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """The name in reports."""
         return self.model or ", ".join(self.file)
 
     @property
     def sentences(self) -> int:
-        """How many sentences a label a model is asked for at first."""
+        """How many sentences for each label a model is first asked for."""
         return self.sentences_per_label or _SENTENCES
 
 
 def writers(teachers: Sequence[Teacher]) -> list[str]:
-    """What the rows of each are told apart by: its name, and where others have that too, its address or its place."""
-    forms = [(one.name, f"{one.name} at {one.base_url}" if one.base_url else one.name) for one in teachers]
-    told = []
+    """A distinct name for each teacher: its own, and where others share that, its address or its place."""
+    forms = [(each.name, f"{each.name} at {each.base_url}" if each.base_url else each.name) for each in teachers]
+    names = []
     for place, (name, address) in enumerate(forms):
         others = [form for other, form in enumerate(forms) if other != place and form[0] == name]
         alike = any(form[1] == address for form in others)
-        told.append(f"{name} (teacher {place + 1})" if alike else address if others else name)
-    return told
+        names.append(f"{name} (teacher {place + 1})" if alike else address if others else name)
+    return names
 
 
 Teachers = Annotated[

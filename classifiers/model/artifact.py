@@ -63,7 +63,7 @@ class Artifact:
 
 
 def made_at(version: str) -> datetime | None:
-    """The time that a version is named for; None where it is named for none, as what is not published."""
+    """The time in a version's name; None for a model that is not published."""
     try:
         return datetime.strptime(version[: len("YYYYMMDD-HHMMSS")], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
     except ValueError:
@@ -71,19 +71,18 @@ def made_at(version: str) -> datetime | None:
 
 
 def policy_text(policy: Policy) -> str:
-    """The policy with every default written out but for a safety goal's side that it does not state, without the
-    teachers' keys. JSON, so YAML as well."""
+    """The policy as JSON (so YAML too) with every default, except unstated sides of a safety goal, and without keys."""
     filled = policy.model_dump(mode="json", by_alias=True, exclude={"teachers": {"__all__": {"api_key"}}})
     return json.dumps(filled, ensure_ascii=False, indent=2) + "\n"
 
 
 def report_text(report: Mapping[str, Any]) -> str:
-    """What stands in report.json."""
+    """The content of report.json."""
     return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
 
 
 def policy_sha256(policy: Policy) -> str:
-    """By this an artifact knows whether it was trained from a policy as it stands now."""
+    """The hash by which an artifact knows whether its policy has changed."""
     return hashlib.sha256(policy_text(policy).encode()).hexdigest()
 
 
@@ -111,13 +110,11 @@ def save(
         tensors |= stages.stage_tensors(stage)
     if model.tagger is not None:
         tensors |= stages.slots_tensors(model.tagger)
-    contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()} | {
-        HEAD: pack(tensors),
-        POLICY: policy_text(model.policy).encode(),
-        REPORT: report_text(report).encode(),
-    }
+    texts = {**(files or {}), POLICY: policy_text(model.policy), REPORT: report_text(report)}
     if model.policy.kind == "safety":
-        contents[JUDGE] = instructions(model.policy).encode()
+        texts[JUDGE] = instructions(model.policy)
+    contents = {name: text.encode() if isinstance(text, str) else text for name, text in texts.items()}
+    contents[HEAD] = pack(tensors)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -134,17 +131,17 @@ def save(
         **({"tagger": stages.slots_entry(model.tagger)} if model.tagger else {}),
         "seed": seed,
         "writers": dict(report.get("text", {}).get("writers", {})),
-        "rounds": [_round(one) for one in report.get("rounds", ())],
+        "rounds": list(map(_round, report.get("rounds", ()))),
         "made_with": dict(made_with or {}),
         "files": dict(sorted(digests.items())),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _round(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest says of a round of writing: which labels it was aimed at, and whether it was of use."""
-    pairs = [[pair["first"], pair["second"]] for pair in told["pairs"]]
-    return {"pairs": pairs, "sentences": dict(told["sentences"]), "kept": told["kept"]}
+def _round(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest's entry of a round of writing: the labels it aimed at, and whether it was kept."""
+    pairs = [[pair["first"], pair["second"]] for pair in values["pairs"]]
+    return {"pairs": pairs, "sentences": dict(values["sentences"]), "kept": values["kept"]}
 
 
 def manifest_digest(folder: Path) -> str:
@@ -180,10 +177,10 @@ def _check(folder: Path, name: str, wanted: str | None) -> None:
     if path.is_absolute() or ".." in path.parts or (len(path.parts) > 1 and path.parts[0] != ENCODERS):
         raise ArtifactError(f"{folder / MANIFEST} names a file outside its folder: {name!r}")
     try:
-        found = sha256_of(folder / name)
+        digest = sha256_of(folder / name)
     except OSError as error:
         raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); train it again") from error
-    if found != wanted:
+    if digest != wanted:
         raise ArtifactError(f"{folder / name} has been changed since it was trained; train it again or roll back")
 
 
@@ -201,14 +198,14 @@ def _check_own(model: Model, encoders: Mapping[str, Path]) -> None:
 
 def _model(folder: Path, manifest: Mapping[str, Any], digests: Mapping[str, str]) -> Model:
     policy = _policy(folder / POLICY)
-    # by the file, since a later version may fill in settings that this one did not know
+    # the hash of the file, since this version may fill in more settings than the file has
     if digests[POLICY] != manifest["policy_sha256"]:
         raise ArtifactError(f"{folder / POLICY} is not the policy that the manifest names")
-    held = _tensors(folder / HEAD)
+    tensors = _tensors(folder / HEAD)
     model = Model(
         policy=policy,
-        stages=tuple(stages.read_stages(values, held, policy, str(folder)) for values in manifest["stages"]),
-        tagger=stages.read_slots(manifest.get("tagger"), held, policy, str(folder)),
+        stages=tuple(stages.read_stages(values, tensors, policy, str(folder)) for values in manifest["stages"]),
+        tagger=stages.read_slots(manifest.get("tagger"), tensors, policy, str(folder)),
     )
     for stage in model.stages:
         own = stage.encoder.own
@@ -221,13 +218,13 @@ def _policy(path: Path) -> Policy:
     filled = dict(_object(path))
     seed = filled.get("seed")
     if isinstance(seed, int):
-        # earlier versions took larger ones; the manifest keeps the one that training went by
+        # earlier versions allowed larger seeds; the manifest keeps the one that training used
         filled["seed"] = min(seed, MAX_SEED)
     try:
         return Policy.model_validate_json(json.dumps(filled))
     except ValidationError as error:
-        told = error.errors()[0]["msg"]
-        raise ArtifactError(f"{path} is no policy for this version: {told}; train it again, or roll back") from error
+        reason = error.errors()[0]["msg"]
+        raise ArtifactError(f"{path} is no policy for this version: {reason}; train it again, or roll back") from error
 
 
 def _text(path: Path) -> str:
@@ -242,7 +239,7 @@ def _tensors(path: Path) -> stages.Tensors:
     from safetensors.numpy import load as unpack
 
     try:
-        # copied, because arrays that lie unaligned in the file's bytes make products many times slower
+        # copied, since unaligned arrays make products many times slower
         return {name: value.copy() for name, value in unpack(path.read_bytes()).items()}
     except SafetensorError as error:
         raise ArtifactError(f"{path} is not in the safetensors format: {error}") from error

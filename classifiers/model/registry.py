@@ -1,9 +1,7 @@
 """The models folder: `<name>/<version>/` for each artifact, `<name>/current` for the version in use, `<name>/used` for
-those that led to it.
+the versions before it.
 
 Versions are named `YYYYMMDD-HHMMSS-xxxxxxxx` (UTC, then the manifest's sha256), so they sort by age.
-
-A folder that was made aside, put where it belongs.
 """
 
 import os
@@ -21,8 +19,10 @@ from classifiers.model.artifact import MANIFEST, VERSION, manifest_digest
 
 
 def publish(made: Path, folder: Path, sign: str) -> None:
-    """Rename `made` to `folder`; what another process put there meanwhile is as good. sign: a file that each whole one
-    has. Raises EncoderError where a folder without it stands there, and OSError."""
+    """Rename `made` to `folder`, unless another process has published one meanwhile.
+
+    sign: a file that every complete folder has. Raises EncoderError where a folder without it is there, and OSError.
+    """
     made.chmod(0o755)
     try:
         made.rename(folder)
@@ -51,8 +51,8 @@ class Registry:
         """Classifiers with at least one version, sorted."""
         if not self.models_dir.is_dir():
             return []
-        found = (path.name for path in self.models_dir.iterdir() if path.is_dir())
-        return sorted(name for name in found if name not in _TAKEN and self.versions(name))
+        folders = (path.name for path in self.models_dir.iterdir() if path.is_dir())
+        return sorted(name for name in folders if name not in _TAKEN and self.versions(name))
 
     def versions(self, name: str) -> list[str]:
         """A classifier's versions, oldest first; none for a name that is not there."""
@@ -62,7 +62,7 @@ class Registry:
         return sorted(path.parent.name for path in folders if VERSION.fullmatch(path.parent.name))
 
     def named(self, name: str) -> str | None:
-        """What `current` names, whether or not it is there; None where there is no such file."""
+        """The version that `current` names, whether or not it exists; None where there is no such file."""
         return self._read(name, CURRENT)
 
     def current(self, name: str) -> str | None:
@@ -84,7 +84,7 @@ class Registry:
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
-        """An empty folder beside the versions, to be filled and published; gone afterwards if it was not."""
+        """An empty folder to fill and publish; it is removed afterwards if it was not published."""
         home = self._home(name)
         home.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".made-", dir=home))
@@ -93,17 +93,17 @@ class Registry:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, name: str, folder: Path, now: datetime | None = None, *, beside: bool = False) -> str:
+    def publish(self, name: str, folder: Path, now: datetime | None = None, *, challenger: bool = False) -> str:
         """Rename a staged artifact into its place, put it in use, and return its version.
 
-        now: what it is named for; its tests are read as of then. beside: leave the one in use, and propose this one.
+        now: the time in its name, as of which its tests are run. challenger: propose it instead of putting it in use.
         """
         version = f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest_digest(folder)}"
         target = self._home(name) / version
         if not target.exists():
             folder.chmod(0o755)
             folder.rename(target)
-        (self.propose if beside else self.promote)(name, version)
+        (self.propose if challenger else self.promote)(name, version)
         return version
 
     def promote(self, name: str, version: str) -> None:
@@ -114,14 +114,14 @@ class Registry:
         self.resolve(name, version)
         used = self._used(name)
         before = used[: used.index(version)] if version in used else used
-        # first: should it end between the two, the version in use is still known
+        # written first: after a crash between the two, the version in use is still known
         self._write(name, USED, *before, version)
         self._write(name, CURRENT, version)
         if self.proposed(name) == version:
             self.withdraw(name)
 
     def propose(self, name: str, version: str) -> None:
-        """Name a version that is to be tried beside the one in use, instead of any that was.
+        """Name the challenger version, instead of any before.
 
         Raises ArtifactError where there is no such version.
         """
@@ -129,19 +129,18 @@ class Registry:
         self._write(name, PROPOSED, version)
 
     def proposed(self, name: str) -> str | None:
-        """The version that is to be tried beside the one in use, if any."""
+        """The challenger version, if any."""
         version = self._read(name, PROPOSED)
         return version if version in self.versions(name) else None
 
     def withdraw(self, name: str) -> None:
-        """Let no version be tried any more."""
+        """Remove the challenger."""
         (self._home(name) / PROPOSED).unlink(missing_ok=True)
 
     def rollback(self, name: str) -> str:
-        """Put the version that was in use before the current one in use again and return it. The current one need not
-        be there.
+        """Put the version before the current one in use again and return it. The current one need not exist.
 
-        Raises ArtifactError at the first.
+        Raises ArtifactError where there is none before.
         """
         current = self.named(name)
         if current is None:
@@ -153,19 +152,18 @@ class Registry:
         return before[-1]
 
     def _used(self, name: str) -> list[str]:
-        """The versions that led to the one in use, which is the last; none that a rollback left, that was only tried or
-        that is gone.
+        """The versions up to the one in use, without rolled back, merely proposed or deleted ones.
 
-        Where that is not recorded, all that are not newer.
+        Where they are not recorded, all that are not newer.
         """
         current, there = self.named(name) or "", self.versions(name)
-        told = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
-        before = told[: told.index(current)] if current in told else told
+        used = (self._read(name, USED) or "").split() or [version for version in there if version <= current]
+        before = used[: used.index(current)] if current in used else used
         return [version for version in (*before, current) if version in there]
 
     def _read(self, name: str, file_name: str) -> str | None:
         try:
-            # what is no text names no version that is there
+            # bytes that are no text name no existing version
             return (self._home(name) / file_name).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None

@@ -11,11 +11,9 @@ from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
 def passes(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
     """Whether a verdict is what a test expects.
 
-    Single-label: it names one of the labels expected; `other` is met as well by a verdict that is unsure, or
-    of text in another language, since neither is acted on. Safety: every label expected holds; `none` asks for a clean
-    verdict that is sure.
-    What slots a test expects must be filled so, in the text's words or as a value; a required slot that is missing
-    fails no test.
+    Single-label: it names one of the expected labels; for `other` an unsure verdict, or one of text in another
+    language, will do. Safety: every expected label holds; `none` expects a sure, clean verdict. Expected slots must be
+    filled, in the text's words or as a value; a missing required slot fails no test.
     """
     if verdict.abstention in {Abstention.BROKEN, Abstention.UNREAD} or not _filled(test, verdict):
         return False
@@ -34,7 +32,7 @@ def _labelled(policy: Policy, test: PolicyTest, verdict: Verdict) -> bool:
 
 
 def asked(model: Model) -> list[PolicyTest]:
-    """The tests that a model is held to: those under a system prompt only where it reads one."""
+    """The tests that a model must pass: those under a system prompt only where it reads one."""
     return [test for test in model.policy.tests if model.reads_system or not test.system]
 
 
@@ -45,12 +43,12 @@ def failures(
     *,
     now: datetime | None,
 ) -> list[str]:
-    """One line for each of these that fails. name: by which `classify` calls the model. now: when it was trained, to
-    which dates are relative: a model that has not changed passes on any day. None: the time of reading."""
+    """A line for each test that fails. name: the model's name for `classify`. now: when the model was trained, to which
+    dates are relative, so that an unchanged model passes on any day; None: the time of reading."""
     policy, tests = model.policy, asked(model)
     verdicts = classify([Reading(classifier=name, texts=(test.text,), system=test.system, now=now) for test in tests])
     return [
-        f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_said(verdict)}"
+        f"{test.text!r}{_under(test)} should be {_wanted(policy, test)}, but is {_described(verdict)}"
         for test, verdict in zip(tests, verdicts, strict=True)
         if not passes(policy, test, verdict)
     ]
@@ -60,10 +58,10 @@ def _under(test: PolicyTest) -> str:
     return f" (system: {test.system!r})" if test.system else ""
 
 
-def _said(verdict: Verdict) -> str:
+def _described(verdict: Verdict) -> str:
     named = ", ".join(verdict.labels) or ("clean" if verdict.abstention is None else "")
     doubt = f"{verdict.abstention} ({verdict.reason})" if verdict.abstention else ""
-    slots = ", ".join(f"{one.slot}: {one.raw!r} ({one.value})" for one in verdict.slots)
+    slots = ", ".join(f"{slot.slot}: {slot.raw!r} ({slot.value})" for slot in verdict.slots)
     return " and ".join(part for part in (named, slots, doubt) if part) or "nothing"
 
 
@@ -75,12 +73,12 @@ def _wanted(policy: Policy, test: PolicyTest) -> str:
 
 def _filled(test: PolicyTest, verdict: Verdict) -> bool:
     return all(
-        any(slot == one.slot and words.casefold() in _ways(one) for one in verdict.slots)
+        any(slot == filled.slot and words.casefold() in _ways(filled) for filled in verdict.slots)
         for slot, words in test.slots.items()
     )
 
 
-def _ways(one: SlotValue) -> set[str]:
+def _ways(slot: SlotValue) -> set[str]:
     """The ways in which a test may write a slot's value."""
-    value = "" if one.value is None else str(one.value)
-    return {way.casefold() for way in (one.raw, value, f"{value} {one.currency}") if way}
+    value = "" if slot.value is None else str(slot.value)
+    return {way.casefold() for way in (slot.raw, value, f"{value} {slot.currency}") if way}

@@ -1,7 +1,4 @@
-"""A stage as an artifact stores it: an entry of the manifest, and tensors under the stage's name.
-
-A tagger as an artifact stores it: an entry of the manifest, and tensors.
-"""
+"""Stages and taggers as an artifact stores them: entries of the manifest, and named tensors."""
 
 import re
 from collections.abc import Mapping
@@ -33,12 +30,12 @@ WEIGHTS, BIAS = "tagger.weights", "tagger.bias"
 
 
 def slots_entry(tagger: Tagger) -> dict[str, Any]:
-    """What the manifest says of it."""
+    """The manifest's entry of a tagger."""
     return {"slots": list(tagger.slots), "scale": tagger.scale}
 
 
 def slots_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
-    """By their names in the file."""
+    """A tagger's tensors by name."""
     return {
         WEIGHTS: np.ascontiguousarray(tagger.weights, np.float32),
         BIAS: np.ascontiguousarray(tagger.bias, np.float32),
@@ -48,7 +45,7 @@ def slots_tensors(tagger: Tagger) -> dict[str, NDArray[Any]]:
 def read_slots(
     values: Mapping[str, Any] | None, held: Mapping[str, NDArray[Any]], policy: Policy, where: str
 ) -> Tagger | None:
-    """The tagger of a manifest's entry; None without one. where: the artifact's folder, for what is said of it.
+    """The tagger of a manifest's entry; None without one. where: the artifact's folder, for errors.
 
     Raises ArtifactError where it does not fit the policy, KeyError or TypeError where parts are missing.
     """
@@ -69,16 +66,16 @@ def read_slots(
 
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-"""A stage's name: it names tensors and a folder."""
+"""A stage's name, which names tensors and a folder."""
 
 MOST_SYSTEM_TOKENS = 128
-"""Of a system prompt, beside each window: what an encoder takes must hold both."""
+"""The most tokens of a system prompt with each window, since an encoder's input must hold both."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
 
 def stage_entry(stage: Stage) -> dict[str, Any]:
-    """What the manifest says of a stage."""
+    """The manifest's entry of a stage."""
     return {
         "name": stage.name,
         "encoder": asdict(stage.encoder),
@@ -121,7 +118,7 @@ def stage_tensors(stage: Stage) -> dict[str, NDArray[Any]]:
 
 
 def read_stages(values: Mapping[str, Any], held: Tensors, policy: Policy, where: str) -> Stage:
-    """The stage of a manifest's entry. where: the artifact's folder, for what is said of it.
+    """The stage of a manifest's entry. where: the artifact's folder, for errors.
 
     Raises ArtifactError where parts do not fit together, KeyError, TypeError or ValueError where some are missing.
     """
@@ -132,9 +129,8 @@ def read_stages(values: Mapping[str, Any], held: Tensors, policy: Policy, where:
     labels = policy.learned
     if classes not in {labels, (*labels, OTHER)}:
         raise ArtifactError(f"{where}: its classes are not the labels that the policy learns")
-    scale = np.asarray(values["calibration"]["scale"], np.float32)
-    offset = np.asarray(values["calibration"]["offset"], np.float32)
-    whole = _whole(values["calibration"].get("whole"), f"{where}: {name}")
+    calibration = values["calibration"]
+    scale, offset = (np.asarray(calibration[part], np.float32) for part in ("scale", "offset"))
     weights, bias, prototypes = (_floats(held, f"{name}.{part}", where) for part in ("weights", "bias", "prototypes"))
     count, dimensions = len(classes), weights.shape[-1]
     shapes: dict[str, tuple[tuple[int, ...], set[tuple[int, ...]]]] = {
@@ -149,40 +145,45 @@ def read_stages(values: Mapping[str, Any], held: Tensors, policy: Policy, where:
             raise ArtifactError(f"{where}: {name}.{part} has the shape {shape}, which does not fit {count} classes")
     if not all(np.isfinite(array).all() for array in (weights, bias, prototypes, scale, offset)):
         raise ArtifactError(f"{where}: {name} holds numbers that are not finite")
-    thresholds = _thresholds(values["thresholds"], where)
-    bands = {
-        Band(above=int(one["above"]), up_to=one["up_to"] and int(one["up_to"]), language=str(one["language"])): (
-            _thresholds(one["thresholds"], where)
-        )
-        for one in values.get("bands", ())
-    }
-    windowing = Windowing(**values["windowing"])
-    if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
-        raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
-    chances = float(values["calibration"].get("chances", 0.0))
-    if not 0 <= chances <= 1:
-        raise ArtifactError(f"{where}: calibration.chances of {name} is {chances}, which must be 0..1")
-    earlier = float(values.get("earlier", 0.0))
-    if not 0 <= earlier <= 1:
-        raise ArtifactError(f"{where}: the stage before {name} counts {earlier}, which must be 0..1")
     system_tokens = int(values.get("system_tokens", 0))
     if not 0 <= system_tokens <= MOST_SYSTEM_TOKENS:
         raise ArtifactError(f"{where}: {name} reads {system_tokens} tokens of a system prompt")
+    chances = _share(calibration.get("chances", 0.0), f"{where}: calibration.chances of {name} is")
+    owners = f"{name}.owners"
     return Stage(
         name=name,
         encoder=EncoderId(**values["encoder"]),
         head=LinearHead(classes=classes, weights=weights, bias=bias),
-        calibration=Calibration(scale=scale, offset=offset, whole=whole, chances=chances),
-        thresholds=thresholds,
-        novelty=_novelty(values["novelty"], prototypes, f"{where}: {name}"),
-        nearest=_nearest(
-            values.get("nearest"), held, f"{name}.owners", prototypes=len(prototypes), classes=count, where=where
+        calibration=Calibration(
+            scale=scale, offset=offset, whole=_whole(calibration.get("whole"), f"{where}: {name}"), chances=chances
         ),
-        windowing=windowing,
-        earlier=earlier,
+        thresholds=_thresholds(values["thresholds"], where),
+        novelty=_novelty(values["novelty"], prototypes, f"{where}: {name}"),
+        nearest=_nearest(values.get("nearest"), held, owners, prototypes=len(prototypes), classes=count, where=where),
+        windowing=_windowing(values["windowing"], where),
+        earlier=_share(values.get("earlier", 0.0), f"{where}: the stage before {name} counts"),
         system_tokens=system_tokens,
-        bands=bands,
+        bands={_band(band): _thresholds(band["thresholds"], where) for band in values.get("bands", ())},
     )
+
+
+def _share(value: Any, what: str) -> float:
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise ArtifactError(f"{what} {share}, which must be 0..1")
+    return share
+
+
+def _windowing(values: Mapping[str, Any], where: str) -> Windowing:
+    windowing = Windowing(**values)
+    if not (windowing.tokens >= 8 and 0 <= windowing.overlap <= windowing.tokens // 2):
+        raise ArtifactError(f"{where}: windows of {windowing.tokens} tokens, overlap {windowing.overlap}")
+    return windowing
+
+
+def _band(values: Mapping[str, Any]) -> Band:
+    up_to = values["up_to"]
+    return Band(above=int(values["above"]), up_to=up_to and int(up_to), language=str(values["language"]))
 
 
 def _thresholds(values: Mapping[str, Mapping[str, float]], where: str) -> dict[str, Threshold]:
@@ -206,18 +207,18 @@ def _whole(values: Any, where: str) -> tuple[float, float] | None:
 
 
 def _novelty(values: Mapping[str, Any], prototypes: NDArray[np.float32], where: str) -> Novelty:
-    told = values.get("usual")
-    usual = None if told is None else Usual(level=float(told["level"]), width=float(told["width"]))
+    given = values.get("usual")
+    usual = None if given is None else Usual(level=float(given["level"]), width=float(given["width"]))
     if usual is not None and not (np.isfinite(usual.level) and 0 < usual.width < np.inf):
-        raise ArtifactError(f"{where}: novelty needs a level and a width above 0, not {told}")
+        raise ArtifactError(f"{where}: novelty needs a level and a width above 0, not {given}")
     return Novelty(prototypes=prototypes, limit=float(values["limit"]), usual=usual)
 
 
 def _floats(held: Tensors, name: str, where: str) -> NDArray[np.float32]:
-    found = held.get(name)
-    if found is None or found.dtype != np.float32:
+    tensor = held.get(name)
+    if tensor is None or tensor.dtype != np.float32:
         raise ArtifactError(f"{where}: its tensors must hold {name} as float32")
-    return found
+    return tensor
 
 
 def _nearest(

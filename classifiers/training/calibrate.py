@@ -189,8 +189,8 @@ def usual(largest: Floats, truth: Ints, counted: NDArray[np.bool_]) -> Usual | N
     """The usual largest logits of the policy's own text; None where there are too few rows.
 
     Each label counts equally, so that a thousand alike rows of one do not make the few of another unusual, and the
-    level is at most the median of any label. Rows of labels with only one or two count like single rows of the largest label,
-    so that an error among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,)
+    level is at most the median of any label. Labels with only one or two rows count less, so that
+    an error among them does not make everything usual. largest, truth: (n,) of held-out rows; counted: (n,)
     which rows to judge by.
     """
     if counted.sum() < _LEAST_USUAL_ROWS:

@@ -1,4 +1,4 @@
-"""Rows that would teach wrongly or let a test cheat are taken out, and named. Pure."""
+"""Removes rows that would teach wrongly or let a test cheat, and names them. Pure."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,20 +11,20 @@ from classifiers.text.normalise import normalise
 from classifiers.training.rows import Origin, Row
 
 _TRUST: tuple[Origin, ...] = ("policy", "data", "file", "teacher", "builtin")
-"""Whose label stands where two differ, most trusted first."""
+"""Sources by trust, the most trusted first: its label wins where two differ."""
 
 _MARKS = " .,;!?…'\"“”„‘’«»¡¿。！？、，"
-"""Of a sentence; in text that is normalised all white space is blanks."""
+"""Marks of a sentence; normalised text has no other white space than blanks."""
 
 _MAJORITY = 0.8
-"""Of the rows of a text, from which their label stands against the rest: at least four against one. One in five is more
-than careful labelling gets wrong, so that below it the text itself means several things."""
+"""The share of a text's rows whose label wins against the rest: four against one. Careful labelling is wrong less
+often, so below it the text itself is ambiguous."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """A text that was given several labels by someone equally trusted. kept: the labels that a clear majority of its
-    rows gave it, or empty, where the text is gone; dropped: how many rows that took away."""
+    """A text with several labels by equally trusted sources. kept: the labels of a clear majority, or empty where the
+    text was removed; dropped: how many rows were removed."""
 
     text: str
     labels: tuple[str, ...]
@@ -34,7 +34,8 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """rows: what is left. leaks: texts that the policy's tests hold too. duplicates, empty: how many rows went."""
+    """rows: what is left. leaks: texts that are also tests of the policy. duplicates, empty: how many rows were
+    removed."""
 
     rows: tuple[Row, ...]
     leaks: tuple[str, ...]
@@ -44,30 +45,29 @@ class Cleaned:
 
 
 def key(text: str, system: str = "") -> str:
-    """By this two texts count as the same: normalised, without case and without a sentence's marks at its ends, and
-    under the same system prompt."""
+    """A key that is equal for texts that count as the same: normalised, without case and closing marks, under the same
+    system prompt."""
     same = normalise(text).casefold()
     same = same.strip(_MARKS) or same
     return f"{same}\n{key(system)}" if same and system else same
 
 
 def digest(text: str, system: str = "") -> str:
-    """16 hex digits by which a text that counts as the same is known again."""
+    """16 hex digits that are equal for texts that count as the same."""
     return hashlib.sha256(key(text, system).encode()).hexdigest()[:16]
 
 
 def known_by(row: Row) -> str:
-    """The digest of its text, which may not be there any more."""
+    """The digest of a row's text, which the row itself may not have."""
     return row.digest or digest(row.text, row.system)
 
 
 def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     """Drop empty rows, leaks of the policy's tests, duplicates and contradictions.
 
-    With a line of the policy that leaks goes what the built-in writer made of it. Of equal texts with different labels,
-    the most trusted source's stands (the policy, then data, a file, a teacher, the built-in writer); what is merely not
-    some label gives way to the most trusted label that it leaves open, but for the built-in writer's. Raises
-    TrainingError where a label is left without any row.
+    Rows that the built-in writer made of a leaked line go with it. Of equal texts with different labels, the most
+    trusted source wins (the policy, then data, a file, a teacher, the built-in writer). A near miss gives way to the
+    most trusted label that it allows, except the built-in writer's. Raises TrainingError where a label has no row left.
     """
     rows = list(rows)
     tests = {key(test.text, test.system) for test in policy.tests}
@@ -76,7 +76,7 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
         if row.source == "policy" and key(row.text, row.system) in tests:
             leaked[row.group].append(row)
     by_key: dict[str, list[Row]] = defaultdict(list)
-    # calls are all shown alike
+    # calls are shown without their text, so the key tells them apart
     leaks: dict[tuple[str, str], str] = {}
     empty = 0
     for row in rows:
@@ -113,15 +113,15 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
 
 
 def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
-    """Whether the built-in writer made a row of one of these, which are of its group: a text of two examples has the
-    labels of both, and what was made of the other example alone has not."""
-    return row.source == "builtin" and any(set(one.labels) <= set(row.labels) for one in leaked)
+    """Whether the built-in writer made the row from one of these rows of its group: a text of two examples has the
+    labels of both; a text made from the other example alone does not."""
+    return row.source == "builtin" and any(set(line.labels) <= set(row.labels) for line in leaked)
 
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """The one row that equal texts come to, or None where the most trusted of them contradict each other; outvoted: how
-    many rows have another label than a clear majority of those that are trusted alike."""
+    """The row that stands for equal texts, or None where the most trusted contradict each other; outvoted: how many
+    rows differ from a clear majority of the equally trusted."""
 
     row: Row | None
     outvoted: int = 0
@@ -137,9 +137,9 @@ def _agreed(policy: Policy, equal: Sequence[Row]) -> _Agreed:
         if not left_open:
             return _Agreed(replace(max(trusted, key=lambda row: row.weight), against=against))
         labelled = _most_trusted(left_open)
-    heard = _majority(policy, labelled)
-    first, outvoted = max(heard, key=lambda row: row.weight), len(labelled) - len(heard)
-    sets = {row.labels for row in heard}
+    majority = _majority(policy, labelled)
+    first, outvoted = max(majority, key=lambda row: row.weight), len(labelled) - len(majority)
+    sets = {row.labels for row in majority}
     if any(set(against).intersection(labels) for labels in sets):
         return _Agreed(None)
     if len(sets) <= 1:
@@ -151,8 +151,8 @@ def _agreed(policy: Policy, equal: Sequence[Row]) -> _Agreed:
 
 
 def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
-    """Those that clearly most agree with, or else all. Where several labels may hold, the question is whether any does:
-    whoever names one need not have looked for the others."""
+    """The rows of a clear majority, or else all. With several labels, the vote is on whether any label holds: whoever
+    gave one label may not have looked for the others."""
 
     def says(row: Row) -> tuple[str, ...] | bool:
         return bool(row.labels) if policy.multi_label else row.labels
@@ -162,7 +162,7 @@ def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _named(row: Row) -> tuple[str, ...]:
-    """What it says of its text, for people."""
+    """The labels of a row, for people."""
     return row.labels or row.against or (NONE,)
 
 

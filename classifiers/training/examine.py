@@ -186,7 +186,7 @@ def evaluate_slots(policy: Policy, rows: Sequence[Row], verdicts: Sequence[Verdi
     with_label = len(policy.labels) > 1
     labelled = [not with_label or top(verdict)[0] == known(policy, row.labels) for row, _, verdict in marked]
     errors = [
-        _error(policy, row, verdict, marked=marks, found=guess)
+        _error(policy, row, verdict, marked=marks, filled=guess)
         for (row, marks, verdict), guess in zip(marked, guesses, strict=True)
         if set(marks) != set(guess)
     ]
@@ -203,10 +203,10 @@ def _marks(verdict: Verdict) -> tuple[SlotMark, ...]:
 
 
 def _error(
-    policy: Policy, row: Row, verdict: Verdict, *, marked: Sequence[SlotMark], found: Sequence[SlotMark]
+    policy: Policy, row: Row, verdict: Verdict, *, marked: Sequence[SlotMark], filled: Sequence[SlotMark]
 ) -> dict[str, Any]:
-    both = set(marked) & set(found)
-    missed, extra = ([mark for mark in marks if mark not in both] for marks in (marked, found))
+    both = set(marked) & set(filled)
+    missed, extra = ([mark for mark in marks if mark not in both] for marks in (marked, filled))
     return {
         "text": shortened(row.shown),
         "truth": known(policy, row.labels),

@@ -155,7 +155,7 @@ def publish(
         for stage, loaded, sample in zip(model.stages, again.stages, samples, strict=True):
             if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
                 raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
-        name = registry.publish(model.policy.name, folder, now, beside=beside)
+        name = registry.publish(model.policy.name, folder, now, challenger=beside)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
 

@@ -1,4 +1,4 @@
-"""Policies whose labels are told by patterns, some or all: what of them is left to learn, and a model without any."""
+"""Policies with labels found by patterns: what is left to learn, and a model where nothing is."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from classifiers.training.thresholds import ChosenThresholds
 
 
 def check(policy: Policy) -> None:
-    """Raises PolicyError where patterns stand in a policy that must name one label, or for two labels at once."""
+    """Raises PolicyError where a single-label policy has patterns, or a pattern stands for two labels."""
     if policy.patterns and not policy.multi_label:
         raise PolicyError(f"{policy.name}: patterns: are for policies of kind safety, which may name several labels")
     if sum(len(label.patterns) for label in policy.labels.values()) > len(policy.patterns):
@@ -22,22 +22,22 @@ def check(policy: Policy) -> None:
 
 
 def to_learn(policy: Policy) -> Policy:
-    """The same policy with the labels that are learned, and no others."""
+    """The policy with only the labels that are learned."""
     if not policy.patterns:
         return policy
     return policy.model_copy(update={"labels": {name: policy.labels[name] for name in policy.learned}})
 
 
 def without_patterns(policy: Policy, rows: Sequence[Row]) -> list[Row]:
-    """Rows with the labels that are learned: text that holds a card number alone is harmless to the rest."""
+    """Rows with only the labels that are learned; a text with nothing but a card number is harmless then."""
     if not policy.patterns:
         return list(rows)
-    told = set(policy.labels).difference(policy.learned)
-    return [replace(row, labels=tuple(label for label in row.labels if label not in told)) for row in rows]
+    patterns = set(policy.labels).difference(policy.learned)
+    return [replace(row, labels=tuple(label for label in row.labels if label not in patterns)) for row in rows]
 
 
 def whole(policy: Policy, made: FittedModel) -> FittedModel:
-    """What was trained, with all of the policy's labels."""
+    """The trained model with all of the policy's labels."""
     if not policy.patterns:
         return made
     model = replace(made.trained.model, policy=policy)
@@ -45,7 +45,7 @@ def whole(policy: Policy, made: FittedModel) -> FittedModel:
 
 
 def nothing_learned(policy: Policy) -> FittedModel:
-    """The model of a policy whose labels are all told by patterns: it has no stages, and no encoder."""
+    """The model of a policy whose labels are all found by patterns: it has no stages and no encoder."""
     trained = MeasuredModel(
         model=Model(policy=policy, stages=()),
         chosen=ChosenThresholds(thresholds={}, goals=[]),

@@ -1,9 +1,4 @@
-"""The text that a classifier is fitted on: cleaned, encoded, in its place, reviewed.
-
-What lies beside a policy's labels: everyday text that is too near to be out of scope, near misses without a label.
-
-Pure, over rows and their vectors.
-"""
+"""Rows made ready for fitting: cleaned, encoded, near misses given a label, label noise reviewed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -27,13 +22,13 @@ from classifiers.training.slots.rows import with_marks
 from classifiers.training.windows import wholes
 
 _TOO_NEAR = 0.55
-"""Cosine to a policy's own text from which an everyday sentence may well be in scope."""
+"""Cosine to a policy's own text from which an everyday sentence may be in scope."""
 
 _FAR = 0.35
 
 
 def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> NDArray[np.bool_]:
-    """(rows,) which of the built-in writer's out-of-scope rows lie too near to the policy's own text to be that."""
+    """(rows,) which of the built-in writer's out-of-scope rows are too near to the policy's own text."""
     own = np.array([bool(row.labels) and row.labels != (OTHER,) for row in rows])
     doubtful = np.array([row.source == "builtin" and row.labels in {(OTHER,), ()} and row.probe for row in rows])
     near = np.zeros(len(rows), bool)
@@ -43,11 +38,10 @@ def in_scope_everyday(policy: Policy, rows: Sequence[Row], vectors: Floats) -> N
 
 
 def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> list[Row | None]:
-    """Near misses, given the label they come nearest to among those they may have.
+    """Near misses with the nearest of the labels that they may have; other rows as they are.
 
-    Such a guess teaches, and is no measure of anything. Where the policy has an `other` and no label is near, that is
-    what they are, and no guess; where several labels may hold, they have none then. None for a row without any such.
-    Other rows stay as they are.
+    This guess is learned from but not measured on. Where no label is near, a near miss is `other`, or has no label if
+    several may hold; None where the policy allows neither.
     """
     labels = list(policy.labels)
     centres = np.zeros((len(labels), vectors.shape[1]), np.float32)
@@ -57,10 +51,10 @@ def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> l
             if label in index:
                 centres[index[label]] += row.weight * vector
     cosines = vectors @ unit(centres).T
-    return [row if not row.against else _placed(policy, row, labels, cosines[place]) for place, row in enumerate(rows)]
+    return [row if not row.against else _nearest(policy, row, labels, cosines[place]) for place, row in enumerate(rows)]
 
 
-def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -> Row | None:
+def _nearest(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -> Row | None:
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
     if policy.multi_label and (best is None or cosines[best] < _FAR):
@@ -69,14 +63,14 @@ def _placed(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) ->
         return replace(row, labels=(OTHER,))
     if best is None:
         return None
-    # a guess, to learn from but not to measure by
+    # a guess is learned from but not measured on
     return replace(row, labels=(labels[best],), weight=row.weight / 2, probe=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingText:
-    """rows, vectors: (rows, dimensions), what is fitted on; cleaned: what was taken out before, and why; doubts: rows
-    whose text speaks for another label; dropped: a teacher's sentences in languages that the policy does not name."""
+    """rows, vectors: (rows, dimensions), to fit on; cleaned: what was removed before, and why; doubts: rows whose text
+    looks like another label; dropped: a teacher's sentences in languages that the policy does not list."""
 
     rows: Sequence[Row]
     vectors: Floats
@@ -86,15 +80,15 @@ class TrainingText:
 
 
 def nothing(policy: Policy) -> TrainingText:
-    """Of a policy that learns nothing."""
+    """The text of a policy that learns nothing."""
     return TrainingText(rows=(), vectors=np.zeros((0, 0), np.float32), cleaned=clean(policy, ()))
 
 
 @dataclass(slots=True)
 class TextPreparation:
-    """Makes rows ready to be fitted on; what it has encoded, it remembers.
+    """Makes rows ready for fitting, with a cache of encoded texts.
 
-    detector: of languages; one at hand need not be opened again.
+    detector: of languages, opened already or opened when needed.
     """
 
     policy: Policy
@@ -109,12 +103,12 @@ class TextPreparation:
         self._border = Border(self.policy, self.detector)
 
     def ready(self, rows: Sequence[Row]) -> TrainingText:
-        """Clean, encode, put near misses in their place, review.
+        """Clean, encode, label near misses, review.
 
-        Raises TrainingError where a label has no text, or nothing to be told from.
+        Raises TrainingError where a label has no text, or there is no other text.
         """
         self.progress.step("clean")
-        # marks of slots, in whichever language their names are, are no part of a text
+        # names of slots in marks may be in another language than the text
         plain = with_marks(self.policy, rows) if self.policy.slots else rows
         stay, dropped = at_the_border(self._border.marked(plain))
         cleaned = clean(self.policy, stay)
@@ -126,13 +120,17 @@ class TextPreparation:
         if self.policy.multi_label or self.policy.slots:
             return TrainingText(rows=kept, vectors=vectors, cleaned=cleaned, dropped=dropped)
         self.progress.step("review")
-        found = label_noise.review(self.policy, kept, vectors, descriptions, seed=self.seed)
+        reviewed = label_noise.review(self.policy, kept, vectors, descriptions, seed=self.seed)
         return TrainingText(
-            rows=found.rows, vectors=found.vectors, cleaned=cleaned, doubts=found.doubts, dropped=dropped
+            rows=reviewed.rows,
+            vectors=reviewed.vectors,
+            cleaned=cleaned,
+            doubts=reviewed.doubts,
+            dropped=dropped,
         )
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """(n, dimensions) of length 1."""
+        """Vectors of texts, (n, dimensions) of length 1."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
         reads = embed if self.policy.multi_label else wholes
         self._known |= dict(zip(fresh, reads(self.encoder, fresh, self.progress.advance), strict=True))
@@ -140,11 +138,11 @@ class TextPreparation:
 
 
 def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[list[Row], Floats]:
-    """Near misses get a label; everyday text that is near to the policy's own goes."""
+    """Rows with near misses labelled, without everyday text that is near to the policy's own."""
     near = in_scope_everyday(policy, rows, vectors)
-    placed = place_near_misses(policy, rows, vectors)
-    keep = [index for index, row in enumerate(placed) if row is not None and not near[index]]
-    kept = [row for index in keep if (row := placed[index]) is not None]
+    labelled = place_near_misses(policy, rows, vectors)
+    keep = [index for index, row in enumerate(labelled) if row is not None and not near[index]]
+    kept = [row for index in keep if (row := labelled[index]) is not None]
     if not any(row.probe and row.labels and row.labels != (OTHER,) for row in kept):
         # without a single example there are only descriptions to measure on
         kept = [replace(row, probe=True) for row in kept]
@@ -152,7 +150,8 @@ def _in_place(policy: Policy, rows: Sequence[Row], vectors: Floats) -> tuple[lis
 
 
 def _check_contrast(policy: Policy, rows: Sequence[Row]) -> None:
-    """Text of one kind alone would teach that everything is of it. Slots are learned all the same."""
+    """Raises TrainingError where all text has one label, which would teach that everything does. Slots need no
+    contrast."""
     seen = {row.labels for row in rows}
     if policy.kind == "safety" and () not in seen:
         raise TrainingError(

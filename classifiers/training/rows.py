@@ -10,7 +10,7 @@ from classifiers.slots.tags import SlotMark
 Origin = Literal["policy", "builtin", "teacher", "file", "data"]
 
 REAL: frozenset[Origin] = frozenset({"data"})
-"""Origins of text that users wrote; what is measured on any other is measured on written text."""
+"""Origins of text that users wrote; all other text was written for training."""
 
 NOT_KEPT = "(the text of a call, which is not kept)"
 
@@ -23,14 +23,14 @@ class Row:
 
     labels: policy labels; empty for safety text that is harmless; `other` alone for single-label text out of scope.
     against: labels that do not hold, where that is all that is known (a near miss); labels is empty then.
-    group: texts that came about together; a group is never split between fitting and measuring.
+    group: texts made together; a group is never split between fitting and measuring.
     weight: how much the text counts in fitting.
-    probe: whether the text is like what users write, so that measuring on it makes sense.
-    system: the system prompt that the text was written under; empty where there was none, or it is not known.
+    probe: whether the text is like users' messages, so that it is measured on.
+    system: the system prompt of the text; empty where there was none, or it is not known.
     marks: the places of slots, none overlapping; None where they are not known.
     writer: which teacher wrote it, by the name or file that the policy gives; empty for other sources.
-    digest: of a call's text, which no report shows and which is not kept; by it the text is known again.
-    foreign: the language, or the script, of a text that the policy's languages do not hold; empty for all others.
+    digest: of a call's text, which is neither stored nor shown.
+    foreign: the language or script of a text, if the policy does not list it.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """The text as people are shown it, if they are: with the system prompt that tells what it is."""
+        """The text for people, with its system prompt; calls are not shown."""
         if self.digest:
             return NOT_KEPT
         return f"{self.text} (under: {self.system})" if self.system else self.text
@@ -56,12 +56,10 @@ class Row:
 
 
 def by_themselves(rows: Sequence[Row]) -> list[Row]:
-    """The rows for a judge that reads no system prompts: what holds under one would teach it wrongly, and counts
-    nothing."""
+    """Rows for a model that reads no system prompts: rows under one get no weight, since their labels may need it."""
     return [replace(row, weight=0.0, probe=False) if row.system else row for row in rows]
 
 
 def encodable(text: str) -> str:
-    """The text as it can be written to a file: JSON can hold half of a surrogate pair, and a file's name bytes that are
-    no text, which UTF-8 cannot."""
+    """The text with halves of surrogate pairs replaced, which JSON and file names may contain but UTF-8 cannot."""
     return _HALF.sub("\ufffd", text)

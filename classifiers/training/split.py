@@ -1,7 +1,4 @@
-"""Folds for measuring: every row is predicted once by a fit that saw neither it nor its group. Pure.
-
-Held-out scores: each row scored by a fit that saw neither it nor its group.
-"""
+"""Folds and held-out scores: each row is scored once by a fit that saw neither it nor its group."""
 
 import random
 from collections import Counter, defaultdict
@@ -20,9 +17,9 @@ from classifiers.training.windows import Windows, each_whole
 
 
 def folds(rows: Sequence[Row], count: int, seed: int) -> NDArray[np.int32]:
-    """(rows,) the fold 0..count-1 of each row: seeded, whole groups, each label spread as evenly as groups allow.
+    """(rows,) the fold 0..count-1 of each row: seeded, whole groups, labels spread as evenly as groups allow.
 
-    Groups are dealt label by label, the rarest label first, each to the fold that holds least of that label.
+    Groups are dealt label by label, the rarest first, each to the fold with fewest rows of that label.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -53,16 +50,15 @@ Bools = NDArray[np.bool_]
 SHARPNESS = (20.0, 30.0, 40.0)
 _FOLDS, _FEWER_FOLDS = 5, 3
 _MANY_CELLS = 400_000
-"""Rows times classes, from which a fit takes a second and more."""
+"""Rows times classes from which a fit takes more than a second."""
 _MOST_CELLS = 4_000_000
-"""Rows times classes whose scores are kept: with thousands of labels, so many rows as make this are drawn."""
+"""The most rows times classes whose scores are kept; with thousands of labels, rows are drawn."""
 _NO_VOTE = -60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dealt:
-    """folds: (rows,) the fold of each, whole groups at a time; number: how many are held out, what lies in a later one
-    never is."""
+    """folds: (rows,) the fold of each row, whole groups; number: how many folds are held out; later ones never are."""
 
     folds: Ints
     number: int
@@ -70,7 +66,7 @@ class Dealt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Scores of the rows that are like users' messages. rows: (n,) their indexes.
+    """Held-out scores of the rows that are like users' messages. rows: (n,) their indexes.
 
     logits: (n, classes) of the linear head; votes: by sharpness, (n, classes) of the nearest sentences at share 1.
     """
@@ -82,8 +78,8 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutWindows:
-    """The same where several labels may hold. rows: (n,); logits: (windows, classes) of all that the rows are judged
-    by; starts: (n,) where each row's begin."""
+    """Multi-label held-out scores. rows: (n,); logits: (windows, classes) of the rows' windows; starts: (n,) the first
+    window of each row."""
 
     rows: NDArray[np.intp]
     logits: Floats
@@ -146,8 +142,8 @@ def any_of(
     windows: Windows | None = None,
     dealt: Dealt | None = None,
 ) -> HeldOutWindows:
-    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: what the rows are
-    judged by, where they are not judged whole. dealt: the folds, where they are known already."""
+    """Multi-label. Arguments as of `fit.linear.any_of`; unseen, stable: as of `one_of`. windows: of the
+    rows, where they are not judged whole. dealt: the folds, where they are known already."""
     dealt = dealt or deal(rows, holds.shape[1], seed, unseen, stable=stable)
     fold_of, number = dealt.folds, dealt.number
     asked = _asked(rows, fold_of < number, holds.shape[1], seed)
@@ -171,7 +167,7 @@ def deal(rows: Sequence[Row], classes: int, seed: int, unseen: Bools | None = No
     number = _FOLDS if dealt.sum() * classes <= _MANY_CELLS else _FEWER_FOLDS
     number = max(2, min(number, len(groups)))
     fold_of = np.full(len(rows), number, np.int32)
-    fold_of[dealt] = folds([row for row, one in zip(rows, dealt.tolist(), strict=True) if one], number, seed)
+    fold_of[dealt] = folds([rows[index] for index in np.flatnonzero(dealt).tolist()], number, seed)
     return Dealt(folds=fold_of, number=number)
 
 
@@ -185,6 +181,6 @@ def _learned_elsewhere(classes: Ints, fold_of: Ints, count: int) -> Bools:
 
 def _asked(rows: Sequence[Row], dealt: Bools, classes: int, seed: int) -> NDArray[np.intp]:
     """The indexes, ascending, of the rows that are like users' messages and are held out once."""
-    found = np.flatnonzero(np.array([row.probe for row in rows]) & dealt)
+    probes = np.flatnonzero(np.array([row.probe for row in rows]) & dealt)
     most = max(1, _MOST_CELLS // classes)
-    return found if len(found) <= most else np.sort(np.random.default_rng(seed).choice(found, most, replace=False))
+    return probes if len(probes) <= most else np.sort(np.random.default_rng(seed).choice(probes, most, replace=False))

@@ -79,11 +79,6 @@ def test_one_window_with_a_word_that_is_not_known_does_not_sharpen_the_mean_of_s
     np.testing.assert_allclose(read, apart, rtol=0.06)
 
 
-def test_rows_of_one_class_teach_that_class(encoder: Encoder) -> None:
-    one = early_exit.fit(windows(encoder, TEXTS), np.ones(4, np.int32), np.ones(4, np.float32), count=3, **ALIKE)
-    assert early_exit.ngram_scores(one, windows(encoder, TEXTS))[0].argmax(axis=1).tolist() == [1] * 4
-
-
 def test_of_private_texts_it_holds_what_three_texts_share_or_another_holds_as_well() -> None:
     shared, repeated, beside_an_open_one = [1, 2, 3], [4, 5, 4, 5, 4, 5], [6, 7]
     every = [[*shared, *repeated], [*shared, *repeated], [8, *shared], beside_an_open_one, beside_an_open_one]

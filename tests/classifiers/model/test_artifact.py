@@ -13,7 +13,7 @@ from classifiers.fields import MAX_SEED
 from classifiers.judge_prompt import instructions
 from classifiers.model import artifact
 from classifiers.model.artifact import HEAD, JUDGE, MANIFEST, POLICY, REPORT, load, save
-from classifiers.model.model import NEVER, Band, Model, Threshold, Usual
+from classifiers.model.model import Band, Model, Threshold, Usual
 from classifiers.model.registry import Registry
 from classifiers.policy import LabelGoal, Policy
 from classifiers.runtime.classifier import from_artifact
@@ -82,12 +82,6 @@ def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None
     assert load(tmp_path).model.last.bands == {}
 
 
-@pytest.mark.parametrize("limit", [NEVER, Threshold(act=NEVER.act, unsure=0.3)])
-def test_a_label_may_be_never_named(model: Model, tmp_path: Path, limit: Threshold) -> None:
-    save(replace(model, stages=(replace(model.last, thresholds={"first": limit}),)), tmp_path, report={}, seed=0)
-    assert load(tmp_path).model.last.thresholds == {"first": limit}
-
-
 def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
     stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)), earlier=0.25)
     save(replace(model, stages=(stage,)), tmp_path, report={}, seed=0)
@@ -113,12 +107,6 @@ def test_no_secret_is_written(
     assert artifact.policy_sha256(secret.policy) == artifact.policy_sha256(
         bare_model(teacher={"model": "openai/x", "api_key": "sk-other"}).policy
     )
-
-
-def test_numbers_may_be_numpys(model: Model, tmp_path: Path) -> None:
-    half = Threshold(act=np.float32(0.5), unsure=np.float32(0.25))  # type: ignore[arg-type]
-    save(replace(model, stages=(replace(model.last, thresholds={"first": half}),)), tmp_path, report={})
-    assert load(tmp_path).model.last.thresholds == {"first": Threshold(act=0.5, unsure=0.25)}
 
 
 def test_what_is_usual_is_kept_and_checked(model: Model, tmp_path: Path) -> None:
@@ -230,13 +218,6 @@ def test_files_of_another_kind(model: Model, tmp_path: Path, name: str, content:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
-def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(ArtifactError, match=r"manifest\.json"):
-        load(tmp_path)
-
-
 def test_no_artifact_at_all(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is the classifier trained"):
         load(tmp_path / "nowhere")
@@ -265,10 +246,3 @@ def test_which_side_of_a_safety_goal_is_demanded_is_kept(
     assert fields[0] == fields[1]
     assert set(stated) in fields[0]
     assert artifact.policy_sha256(found) == artifact.policy_sha256(policy)
-
-
-def test_a_goal_of_one_side_is_another_policy_than_one_of_both(make_policy: Callable[..., Policy]) -> None:
-    one, both = (make_policy("safety", goal=goal) for goal in ({"catch": 0.95}, {"catch": 0.95, "false_alarms": 0.01}))
-    assert artifact.policy_sha256(one) != artifact.policy_sha256(both)
-    filled = json.loads(artifact.policy_text(make_policy(goal={"max_error": 0.05})))
-    assert filled["goal"] == {"max_error": 0.05, "min_answered": 0.0}

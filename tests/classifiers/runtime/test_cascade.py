@@ -181,14 +181,6 @@ def test_an_encoder_that_computes_wrongly_here_is_refused(models_dir: Path, safe
         Runtime.load(models_dir, ["safe"])
 
 
-def test_saving_without_the_encoder_fails(safe: Model, little: Path, tmp_path: Path, prepared_dir: Path) -> None:
-    (tmp_path / "made").mkdir()
-    with pytest.raises(ValueError, match="no folder is given for the encoder own:large"):
-        artifact.save(safe, tmp_path / "made", report={})
-    with pytest.raises(ValueError, match="is not the encoder own:large"):
-        artifact.save(safe, tmp_path / "made", report={}, encoders={"large": prepare(resolve(None), prepared_dir)})
-
-
 def test_only_windows_in_doubt_go_on(models_dir: Path, safe: Model, little: Path) -> None:
     publish(models_dir, safe, little)
     runtime = Runtime.load(models_dir, ["safe"], cache_windows=0)

@@ -1,15 +1,13 @@
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from classifiers.evaluation.evaluate import shortened
 from classifiers.model.model import Floats
 from classifiers.policy import Policy
 from classifiers.training.fit.linear import unit
-from classifiers.training.label_noise import Done, Reviewed, neighbours, review, summary
+from classifiers.training.label_noise import Done, Reviewed, neighbours, review
 from classifiers.training.rows import Origin, Row
 
 LABELS = ("card_arrival", "exchange_rate", "lost_card")
@@ -79,11 +77,6 @@ def test_where_the_description_is_not_with_them_a_written_row_goes(make_policy: 
     assert len(found.rows) == len(found.vectors) == len(rows) - 1
 
 
-def test_what_the_built_in_writer_made_of_the_policy_is_not_questioned(make_policy: MakePolicy) -> None:
-    rows, vectors = mislabelled("builtin")
-    assert reviewed(make_policy(), rows, vectors).doubts == ()
-
-
 def test_no_label_loses_its_last_row(make_policy: MakePolicy) -> None:
     rows, vectors = cloud()
     rows = [row for row in rows if row.labels != ("lost_card",)]
@@ -107,16 +100,6 @@ def test_neighbours_of_the_same_group_have_no_say() -> None:
     assert [part.tolist() for part in neighbours(vectors, labels, ["a", "a", "c", "d"], asked, 3)] == [[1], [0]]
 
 
-def test_a_long_name_of_a_group_takes_its_room_once() -> None:
-    vectors, labels = unit(np.eye(300, 300)), np.zeros(300, np.int32)
-    groups = ["x" * 100_000, *(f"g{place}" for place in range(299))]
-    tracemalloc.start()
-    neighbours(vectors, labels, groups, np.array([0, 1]), 1)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 10_000_000
-
-
 def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: MakePolicy) -> None:
     clouds = [cloud(seed) for seed in range(4)]
     rows = [
@@ -136,12 +119,3 @@ def test_what_merely_lies_nearer_to_another_label_is_left_alone(make_policy: Mak
     for place in range(3):
         rows[place] = Row(text=f"odd {place}", labels=("lost_card",), group=f"odd {place}", source="teacher")
     assert reviewed(make_policy(), rows, vectors).doubts == ()
-
-
-def test_a_report_shows_no_whole_documents(make_policy: MakePolicy) -> None:
-    rows, vectors = mislabelled("data")
-    rows[0] = replace(rows[0], text="odd " * 20_000)
-    found = reviewed(make_policy(), rows, vectors)
-    ((shown,), (whole,)) = summary(found.doubts)["shown"], found.doubts
-    assert shown["text"] == shortened(rows[0].text) != whole.text
-    assert whole.text == rows[0].text

@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from classifiers import Reading, Runtime
-from classifiers.model.model import Threshold
-from classifiers.policy import Goal, Policy
+from classifiers.policy import Policy
 from classifiers.training import thresholds
 from classifiers.training.calibrate import topic_threshold
 from classifiers.training.prepare import place_near_misses
@@ -107,17 +106,6 @@ def test_the_built_in_writer_joins_examples_of_two_labels_without_splitting_a_gr
         parts = [one for one in written.rows if one.source == "policy" and one.text.rstrip(" .") in row.text]
         assert {one.group for one in parts} == {row.group}
         assert {label for one in parts for label in one.labels} == set(row.labels)
-
-
-def test_a_joint_doubles_no_mark() -> None:
-    labels = {
-        name: {"means": f"is about {name}", "examples": [f"{name} {place}?" for place in range(12)]}
-        for name in ("billing", "outage")
-    }
-    joined = [row.text for row in builtin.write(tickets(labels=labels, tests=[]), 0).rows if len(row.labels) == 2]
-    assert len(joined) == 24
-    assert not any(mark in text for text in joined for mark in ("?.", "?,", "? and"))
-    assert any("? By the way, " in text for text in joined)
 
 
 def test_a_teacher_is_asked_for_both_at_once_and_for_neither() -> None:
@@ -219,15 +207,6 @@ def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
     assert f"is not reached on written text ({rows}); the nearest reachable is 0.0% with 50.0%" in chosen.missed[0]
 
 
-def test_a_text_of_a_label_that_is_given_none_is_no_answer() -> None:
-    holds = np.array([[1, 0]] * 20, bool)
-    scores = np.array([[0.9, 0.1]] * 15 + [[0.1, 0.1]] * 5, np.float32)
-    limits = dict.fromkeys(("one", "two"), Threshold(act=0.8, unsure=0.5))
-    for least, missed in ((0.75, False), (0.76, True)):
-        found = thresholds.topic_reach(Goal(max_error=0, min_answered=least), limits, scores, holds, on="real rows")
-        assert (found.record["answered"], bool(found.missed)) == (0.75, missed)
-
-
 def test_a_label_that_no_threshold_keeps_to_its_goal_is_told() -> None:
     holds = np.zeros((40, 3), bool)
     holds[:20, 0] = holds[20:30, 2] = True
@@ -239,12 +218,6 @@ def test_a_label_that_no_threshold_keeps_to_its_goal_is_told() -> None:
     )
     assert chosen.missed == ()
     assert chosen.goals[0]["never_named"] == ["domain", "outage"]
-
-
-@pytest.mark.parametrize("kind", ["intent", "safety", "slots"])
-def test_other_kinds_have_no_such_choice(kind: str) -> None:
-    with pytest.raises(ValidationError, match="multi_label: is for kind topic"):
-        tickets(kind=kind, slots={"x": {"means": "y"}} if kind == "slots" else {})
 
 
 def test_a_first_stage_names_one_label() -> None:

@@ -15,7 +15,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.fitted import TunedHead
 from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, loudest, parts, wholes, windows_of
+from classifiers.training.windows import Windows, highest, parts, wholes, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -26,11 +26,6 @@ def test_the_highest_score_of_a_rows_windows_counts() -> None:
     assert some.starts.tolist() == [0, 2]
     assert highest(some.vectors, some.starts) == pytest.approx(np.array([[0.6, 1], [-1, 0]]))
     assert windows.only(np.array([0])).vectors.tolist() == [[1, 0]]
-
-
-def test_the_loudest_window_of_a_row_is_the_first_of_its_highest() -> None:
-    scores = np.array([0.5, -1, 2, 2, -3], np.float32)
-    assert loudest(scores, np.array([0, 1, 4])).tolist() == [0, 2, 4]
 
 
 def test_rows_are_held_out_as_they_will_be_read() -> None:
@@ -105,13 +100,6 @@ def test_each_window_is_read_beside_the_system_prompt(encoder: Encoder) -> None:
     other = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), Beside(systems=["", ""], tokens=4))
     assert other.starts.tolist() == windows.starts.tolist()
     assert not np.isclose(windows.vectors[1], other.vectors[1]).all()
-
-
-def test_what_stands_behind_much_empty_space_is_read(encoder: Encoder) -> None:
-    texts = ["\n" * 9_000 + "ignore the rules", "ignore the rules"]
-    windows = windows_of(encoder, texts, embed(encoder, texts), Windowing())
-    assert windows.starts.tolist() == [0, 1]
-    assert windows.vectors[0] == pytest.approx(windows.vectors[1])
 
 
 def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
