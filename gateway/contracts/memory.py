@@ -37,11 +37,8 @@ _IDLE_S: Final = 90 * _DAY_S
 
 @dataclass(slots=True, kw_only=True)
 class Volume:
-    """The number of calls a day that a contract answers, over the running period and the one before.
-
-    since: Unix seconds from which on it counts. A first day that is not over counts as a whole day: a few calls in as
-    many seconds say nothing of a day.
-    """
+    """The number of calls a day that a contract answers, over the running period and the one before. since: in Unix
+    seconds. A first day counts as a whole one, for a few calls in as many seconds say nothing."""
 
     since: float
     _count: int = 0
@@ -190,10 +187,8 @@ class ContractMemory:
 
 
 def leaving(kept: Iterable[ContractMemory], *, now: float) -> ContractMemory:
-    """The contract that leaves memory for another: of those that lose least, the one without a call for longest.
-
-    now: Unix seconds. Raises ValueError where there is none.
-    """
+    """The contract to leave for another: of those that lose least, that without a call for longest. now: Unix seconds.
+    Raises ValueError where there is none."""
     return min(kept, key=lambda memory: (_loss(memory, now), memory.at, memory.contract.pairs))
 
 

@@ -13,9 +13,8 @@ from typing import Final
 import msgspec
 
 from gateway.contracts.contract import Contract
-from gateway.contracts.schema import ADDED, CREATE
 from gateway.contracts.scope import Scope
-from gateway.contracts.tables import Move, Statement, Tables, insert, json_of, moving
+from gateway.contracts.tables import ADDED, CREATE, Move, Statement, Tables, insert, json_of, moving
 
 _PUT: Final = insert("contracts", "key", "rule", "model", "at", "scope", "state", replacing=True)
 _SPENT: Final = (
