@@ -17,8 +17,13 @@ from gateway.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
 _ENDPOINT: Final = "chat.completions"
-_TEXT_HEADERS: Final = tuple(
-    b"x-offramp-" + name for name in (b"rule", b"label", b"flags", b"abstained", b"redacted", b"judged")
+_TEXT_HEADERS: Final = (
+    b"x-offramp-rule",
+    b"x-offramp-label",
+    b"x-offramp-flags",
+    b"x-offramp-abstained",
+    b"x-offramp-redacted",
+    b"x-offramp-judged",
 )
 _TRAVELS: Final = frozenset({b"openai-beta", b"idempotency-key", b"x-client-request-id"})
 
