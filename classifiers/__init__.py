@@ -1,20 +1,33 @@
-"""Offramp's classifiers: a policy is trained into an artifact, and an artifact gives verdicts."""
+"""Offramp's classifiers: a policy is trained into an artifact, and an artifact gives verdicts.
+
+Each name is imported when it is first asked for, so that one module of the package does not bring all others.
+"""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from classifiers.policy import Policy
-from classifiers.runtime.runtime import Runtime
-from classifiers.verdict import Abstention, Passage, Reading, Verdict
-from classifiers.worker import Worker
+if TYPE_CHECKING:
+    from classifiers.policy import Policy
+    from classifiers.runtime.runtime import Runtime
+    from classifiers.training.run import train
+    from classifiers.verdict import Abstention, Passage, Reading, Verdict
+    from classifiers.worker import Worker
 
-load = Runtime.load
+    load = Runtime.load
 
 __all__ = ["Abstention", "Passage", "Policy", "Reading", "Runtime", "Verdict", "Worker", "load", "train"]
 
+_MODULES = {
+    "Policy": "classifiers.policy",
+    "Runtime": "classifiers.runtime.runtime",
+    "Worker": "classifiers.worker",
+    "train": "classifiers.training.run",
+} | dict.fromkeys(("Abstention", "Passage", "Reading", "Verdict"), "classifiers.verdict")
+
 
 def __getattr__(name: str) -> Any:
-    """`train` brings scikit-learn with it, so it is imported when it is asked for."""
-    if name == "train":
-        return import_module("classifiers.training.run").train
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "load":
+        return import_module(_MODULES["Runtime"]).Runtime.load
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from gateway.cli import judges
 from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
-from gateway.contracts.drift import Drift, Period, Share
 
 if TYPE_CHECKING:
+    from gateway.contracts.drift import Drift, Period, Share
     from gateway.contracts.store import ContractStore, StoredContract
     from gateway.contracts.tables import Tables
 
 
 _BARS = "▁▂▃▄▅▆▇█"
-_SHARES: Sequence[tuple[str, Callable[[Period], Share]]] = (
+_SHARES: "Sequence[tuple[str, Callable[[Period], Share]]]" = (
     ("below", lambda period: period.below),
     ("novel", lambda period: period.novel),
     ("disagree", lambda period: period.differ),
@@ -30,7 +29,7 @@ _SHARES: Sequence[tuple[str, Callable[[Period], Share]]] = (
 _COLUMNS = ("below the threshold", "unlike the certified", "audits that disagree", "for want of an answer")
 
 
-def drift_table(drift: Drift, title: str) -> Table:
+def drift_table(drift: "Drift", title: str) -> Table:
     """One row for the certified period and for each window since, the latest last; bars are to the column's highest."""
     made = Table(title=title, title_justify="left")
     periods = (drift.certified, *drift.windows)
@@ -44,7 +43,7 @@ def drift_table(drift: Drift, title: str) -> Table:
     return made
 
 
-def drift_data(drift: Drift) -> dict[str, Any]:
+def drift_data(drift: "Drift") -> dict[str, Any]:
     """For JSON. `moved` says what differs beyond doubt between the certified period and the latest pairs."""
     return {
         "threshold": drift.threshold,
@@ -55,16 +54,16 @@ def drift_data(drift: Drift) -> dict[str, Any]:
     }
 
 
-def _as_dict(period: Period) -> dict[str, Any]:
+def _as_dict(period: "Period") -> dict[str, Any]:
     shares = {name: {"count": share.count, "of": share.of, "share": share.value} for name, share in _named(period)}
     return {"since": _time(period.since), "until": _time(period.until), **shares}
 
 
-def _named(period: Period) -> list[tuple[str, Share]]:
+def _named(period: "Period") -> "list[tuple[str, Share]]":
     return [(name, of(period)) for name, of in _SHARES]
 
 
-def _cell(share: Share, highest: float) -> str:
+def _cell(share: "Share", highest: float) -> str:
     if share.value is None:
         return ""
     bar = _BARS[round(share.value / highest * (len(_BARS) - 1))] if highest else _BARS[0]
@@ -111,6 +110,8 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
     if rows:
         _print(rows, [drift for _, drift in contracts])
     if judged:
+        from gateway.cli import judges
+
         stdout().print(judges.table(judged))
         for row in judged:
             for side in ("missing", "flagging"):
@@ -119,6 +120,7 @@ def show(config: Config = _DEFAULT, json: Json = False) -> None:
 
 
 def _judged(store: "ContractStore", paused: frozenset[str], first: Callable[[str], str]) -> list[dict[str, Any]]:
+    from gateway.cli import judges
     from gateway.contracts.safety_store import SafetyStore
 
     safety = SafetyStore(store.path, read_only=True)
@@ -129,6 +131,8 @@ def _judged(store: "ContractStore", paused: frozenset[str], first: Callable[[str
 
 
 def _print(rows: list[dict[str, Any]], drifts: list["Drift | None"]) -> None:
+    from gateway.cli import judges
+
     # with some routes a model's name is whatever a client wrote
     rows = [{**row, **{name: quoted(row[name]) for name in ("model", "sent_to")}} for row in rows]
     table = Table(title="Contracts", title_justify="left")

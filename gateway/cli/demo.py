@@ -21,7 +21,6 @@ from rich.table import Table
 
 from gateway.cli.output import Exit, Json, fail, print_json, sigterm_as_ctrl_c, stderr, stdout
 from gateway.cli.report import summary_table
-from gateway.ledger.savings import summarise
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
@@ -264,6 +263,7 @@ async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> Sent
 
 def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, as_json: bool) -> None:
     from gateway.config.load import load_gateway
+    from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
 
     with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:

@@ -3,14 +3,15 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from gateway.cli.output import Json, print_json, stdout
-from gateway.ledger.record import ASIDE
-from gateway.ledger.savings import Line, Summary, summarise
+
+if TYPE_CHECKING:
+    from gateway.ledger.savings import Line, Summary
 
 
 def report(
@@ -22,6 +23,7 @@ def report(
     """What was spent and saved in a period, from the ledger."""
     from classifiers.fields import parse_duration
     from gateway.config.load import load_gateway
+    from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
 
     try:
@@ -44,8 +46,10 @@ def report(
         console.print(f"· {note}", soft_wrap=True)
 
 
-def summary_table(summary: Summary, title: str) -> Table:
+def summary_table(summary: "Summary", title: str) -> Table:
     """One line for each way that requests went, and the sum. What is not in the sum stands in brackets."""
+    from gateway.ledger.record import ASIDE
+
     table = Table(title=title, title_justify="left")
     table.add_column("what happened")
     table.add_column("rule")
@@ -74,5 +78,5 @@ def summary_table(summary: Summary, title: str) -> Table:
     return table
 
 
-def _aside(line: Line, figure: str) -> str:
+def _aside(line: "Line", figure: str) -> str:
     return f"({figure})" if line.reason == "block" else figure

@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from classifiers.fields import MAX_SEED
-from classifiers.policy import Policy
-from classifiers.teacher import Teacher
-from gateway.cli import outcomes
 from gateway.cli.inputs import given
 from gateway.cli.inputs import read as read_calls
 from gateway.cli.output import Exit, Json, print_json, sigterm_as_ctrl_c, stderr
 
 if TYPE_CHECKING:
+    from classifiers.policy import Policy
+    from classifiers.teacher import Teacher
     from classifiers.training.run import TrainingOutcome
     from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 
@@ -46,6 +45,8 @@ def train(
 ) -> None:
     """Train classifiers from policies. Exit code 3 where a goal or a policy's own test is missed, or where rows of
     --data or --calls show it worse than the version in use; 4 where a teacher was not to be asked."""
+    from gateway.cli import outcomes
+
     rows = read_calls(given()) if calls else []
     options = _Options(models, seed, data or (), rows, beside=beside, ask=not yes, can_answer=not calls)
     name: str | None = None
@@ -89,7 +90,7 @@ class _Options:
     can_answer: bool
 
 
-def _train_policy(file: Path, policy: Policy, options: _Options) -> "TrainingOutcome":
+def _train_policy(file: Path, policy: "Policy", options: _Options) -> "TrainingOutcome":
     """Raises _Declined."""
     from classifiers.training.run import train as run
 
@@ -118,7 +119,7 @@ class _Declined(Exception):
     """The user did not agree to pay a teacher's model."""
 
 
-def _load_all(files: Sequence[Path]) -> list[tuple[Path, Policy]]:
+def _load_all(files: Sequence[Path]) -> "list[tuple[Path, Policy]]":
     """All policies. Raises ConfigError with the problems of all files; two policies may not share a name."""
     from gateway.config.load import load_policy
     from gateway.config.problems import ConfigError, Problem
@@ -141,7 +142,7 @@ def _load_all(files: Sequence[Path]) -> list[tuple[Path, Policy]]:
     return loaded
 
 
-def _print_notes(file: Path, policy: Policy, more: Sequence[str]) -> None:
+def _print_notes(file: Path, policy: "Policy", more: Sequence[str]) -> None:
     """Prints the notes of `check` on a policy. more: other sources of rows than the policy's own files."""
     from gateway.config import source
     from gateway.config.policy_checks import policy_notes
@@ -172,7 +173,7 @@ def _models_dir(policy: Path) -> Path:
 
 @contextmanager
 def _teachers(
-    policy: Policy, progress: "_Bars | _Lines", options: _Options
+    policy: "Policy", progress: "_Bars | _Lines", options: _Options
 ) -> Iterator[tuple["Hire | None", "Approve | None"]]:
     """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
@@ -186,7 +187,7 @@ def _teachers(
 
     prices = load_prices(shipped_dir() / "prices.yaml")
 
-    def approve(teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> bool:
+    def approve(teacher: "Teacher", expected: "Estimate", price: "TeacherPrice", why: str) -> bool:
         with progress.paused() as console:
             console.print(_expense(policy, teacher, expected, price, why), soft_wrap=True)
             asks = options.ask and expected.calls and console.is_terminal
@@ -198,7 +199,7 @@ def _teachers(
 
     with ExitStack() as stack:
 
-        def hire(teacher: Teacher) -> Hired:
+        def hire(teacher: "Teacher") -> Hired:
             client = AskTeacher(teacher)
             stack.callback(client.close)
             return Hired(complete=client, price=price_of(teacher, prices))
@@ -221,7 +222,7 @@ def _agreed(console: Console, *, can_answer: bool) -> bool:
     return False
 
 
-def _expense(policy: Policy, teacher: Teacher, expected: "Estimate", price: "TeacherPrice", why: str) -> str:
+def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: "TeacherPrice", why: str) -> str:
     """The expected cost of asking a teacher, and its bound."""
     if price.known:
         dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
