@@ -13,7 +13,7 @@ _SENTENCES = 40
 class Teacher(FrozenRecord):
     """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
-    rounds: how often at most a model is asked again for confused labels. answer_tokens: the longest answer of a model,
+    rounds: without effect; files that state it are still read. answer_tokens: the longest answer of a model,
     thought included; None: by the number of sentences.
     """
 

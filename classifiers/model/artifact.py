@@ -131,17 +131,10 @@ def save(
         **({"tagger": stages.slots_entry(model.tagger)} if model.tagger else {}),
         "seed": seed,
         "writers": dict(report.get("text", {}).get("writers", {})),
-        "rounds": list(map(_round, report.get("rounds", ()))),
         "made_with": dict(made_with or {}),
         "files": dict(sorted(digests.items())),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def _round(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest's entry of a round of writing: the labels it aimed at, and whether it was kept."""
-    pairs = [[pair["first"], pair["second"]] for pair in values["pairs"]]
-    return {"pairs": pairs, "sentences": dict(values["sentences"]), "kept": values["kept"]}
 
 
 def manifest_digest(folder: Path) -> str:

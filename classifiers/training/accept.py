@@ -1,7 +1,5 @@
-"""Whether a trained model may be published: its policy's tests pass and the goals that the policy states are met.
-
-The version in use, which a new one must not fall behind: both are asked about labelled text that neither was
-trained on.
+"""Whether a trained model may be published: it meets the policy's goals, passes its tests, and is not worse than the
+version in use on labelled rows that neither was trained on.
 
 Of the labelled rows that come besides the policy's own, a tenth is held out, chosen by the digest of the text: the same
 rows in each training, so that a version trained on part of them meets the ones it has not seen. Rows of one group are
@@ -12,10 +10,10 @@ where these do not do either, single rows of groups that are large or grow.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -33,7 +31,6 @@ from classifiers.training import data
 from classifiers.training.clean import digest, known_by
 from classifiers.training.fit.fitted import FittedModel
 from classifiers.training.rows import Row
-from classifiers.training.thresholds import ChosenThresholds
 from classifiers.verdict import Reading, Verdict
 
 
@@ -48,11 +45,6 @@ def test_failures(model: Model, encoders: Iterable[Encoder], now: datetime, dete
     return selftest.failures(model, runtime.classify, policy.name, now=now)
 
 
-def missed(chosen: ChosenThresholds, failures: list[str]) -> tuple[str, ...]:
-    """Why the model may not be published; empty where it may."""
-    return (*chosen.missed, *(f"tests: {failure}" for failure in failures))
-
-
 _ONE_IN: Final = 10
 _FEWEST: Final = 20
 """Held-out rows below which nothing is held out: they would tell nothing, and they teach."""
@@ -61,15 +53,17 @@ _LARGEST: Final = 0.05
 _LINE: Final = re.compile(r"[^/]*:\d+")
 """The group of a row that names none: where it stands in its file, which in another training is another's place. One
 that is named stands behind its file's name and a slash."""
-
-
+_NOT_HELD: Final = "nothing is held out to compare with the version in use"
 _NOT_COMPARED: Final = "the new version is not compared with the one in use"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """rows: that both were asked about; before, after: how many the version in use and the new one name rightly; lost,
-    won: rows that only the one or only the other does."""
+    """How the version in use and the new one do on the same rows.
+
+    before, after: how many of them the version in use and the new one name rightly.
+    lost, won: how many only the one or only the other does.
+    """
 
     version: str
     rows: int
@@ -98,13 +92,13 @@ class Comparison:
         if high >= 0:
             return ()
         was, now = 100 * self.before / self.rows, 100 * self.after / self.rows
-        told = (
+        why = (
             f"worse than {self.version}, which is in use: of the same {self.rows} held-out rows it names {now:.1f} % "
             f"rightly instead of {was:.1f} % ({now - was:+.1f} points, 95 %: {100 * low:+.1f} to {100 * high:+.1f})"
         )
-        return (told,)
+        return (why,)
 
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """For report.json."""
         low, high = self.interval
         return {
@@ -118,10 +112,37 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is known of a model before it is published.
+
+    made_at: what the version will be named for.
+    missed_goals: a line for each goal that is missed; failures: for each of the policy's tests.
+    comparison: with the version in use; where there is none, `note` may say why.
+    latency: as `examine.of_model` measures it.
+    """
+
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    missed_goals: Sequence[str] = ()
+    failures: Sequence[str] = ()
+    comparison: Comparison | None = None
+    note: str = ""
+    latency: Mapping[str, Any] | None = None
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Why the model may not be published; empty where it may."""
+        worse = self.comparison.missed if self.comparison else ()
+        return (*self.missed_goals, *(f"tests: {failure}" for failure in self.failures), *worse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
-    """version: None where none is in use, or it is not known what it was trained on. held: rows that it has not seen,
-    and the new version must not. note: why nothing can be held out, where what is in use is damaged or its rows are not
-    kept."""
+    """The version in use.
+
+    version: None where none is in use, or it is not known what it was trained on.
+    held: rows that it has not seen, and the new version must not.
+    note: why nothing can be held out, where what is in use is damaged or its rows are not kept.
+    """
 
     version: str | None = None
     held: tuple[Row, ...] = ()
@@ -136,17 +157,16 @@ class Incumbent:
             version = Registry(models_dir).current(policy.name)
             trained_on = data.load(models_dir, policy.name, version) if version else None
         except ArtifactError as error:
-            return cls(note=f"nothing is held out to compare with the version in use: {error}")
+            return cls(note=f"{_NOT_HELD}: {error}")
         if version is None:
             return cls()
         if trained_on is None:
-            told = f"nothing is held out to compare with the version in use: {version}'s rows are not kept here"
-            return cls(note=told)
+            return cls(note=f"{_NOT_HELD}: {version}'s rows are not kept here")
         seen, names = {known_by(row) for row in trained_on}, [known_by(row) for row in rows]
         known = {row.group for row in trained_on if not _LINE.fullmatch(row.group)}
         known |= {row.group for row, name in zip(rows, names, strict=True) if name in seen}
         barred = seen.union(digest(test.text, test.system) for test in policy.tests)
-        held = _drawn(list(zip(names, rows, strict=True)), known=known, barred=barred)
+        held = _draw(list(zip(names, rows, strict=True)), known=known, barred=barred)
         return cls(version=version, held=tuple(held.values()) if len(held) >= _FEWEST else ())
 
     def spared(self, rows: Iterable[Row]) -> list[Row]:
@@ -154,39 +174,44 @@ class Incumbent:
         held = {known_by(row) for row in self.held}
         return [row for row in rows if known_by(row) not in held]
 
-    def against(self, made: FittedModel, trained_on: Sequence[Row], models_dir: Path) -> Comparison | str:
-        """Or why there is none: the version in use cannot be asked any more, or nothing is held out that neither has
-        seen.
+    def compared(self, made: FittedModel, trained_on: Sequence[Row], models_dir: Path) -> tuple[Comparison | None, str]:
+        """The comparison with a new version, or why there is none: the version in use cannot be asked any more, or
+        nothing is held out that neither has seen.
 
         trained_on: by the new version, of which some may have been written alike.
         """
+        if not self.held:
+            return None, self.note
         seen = {known_by(row) for row in trained_on}
         rows = [row for row in self.held if known_by(row) not in seen]
         policy = made.trained.model.policy
         try:
             old = Runtime.load(models_dir, [policy.name], self_test=False, cache_windows=0, opened=made.encoders)
         except (ArtifactError, EncoderError) as error:
-            return f"{_NOT_COMPARED}: {error}"
+            return None, f"{_NOT_COMPARED}: {error}"
         if (current := old.classifiers[policy.name].version) != self.version:
-            return f"{_NOT_COMPARED}: {self.version} gave way to {current} meanwhile"
+            return None, f"{_NOT_COMPARED}: {self.version} gave way to {current} meanwhile"
         if not rows:
-            return f"{_NOT_COMPARED}: all {len(self.held)} rows that were held out for it stand elsewhere as well"
+            return None, f"{_NOT_COMPARED}: all {len(self.held)} rows that were held out for it stand elsewhere as well"
         new = Runtime(made.encoders, {policy.name: from_model(made.trained.model)}, cache_windows=0)
         before, after = _right(old, policy, rows), _right(new, policy, rows)
-        return Comparison(
+        comparison = Comparison(
             version=self.version or "",
             rows=len(rows),
             before=sum(before),
             after=sum(after),
-            lost=sum(one and not other for one, other in zip(before, after, strict=True)),
-            won=sum(other and not one for one, other in zip(before, after, strict=True)),
+            lost=sum(was and not now for was, now in zip(before, after, strict=True)),
+            won=sum(now and not was for was, now in zip(before, after, strict=True)),
         )
+        return comparison, ""
 
 
-def _drawn(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: AbstractSet[str]) -> dict[str, Row]:
-    """What is held out, by digest, as the rows come. known: groups that are not held out whole; barred: rows that are
-    not at all. Both are passed over, and what else is drawn goes by the digests alone: so the next training, to which
-    only what was held out is unknown, draws the same."""
+def _draw(rows: Sequence[tuple[str, Row]], *, known: AbstractSet[str], barred: AbstractSet[str]) -> dict[str, Row]:
+    """The rows that are held out, by digest, in their order.
+
+    known: groups that are not held out whole; barred: rows that are not at all. Both are passed over, and what else is
+    drawn goes by the digests alone: so the next training, to which only what was held out is unknown, draws the same.
+    """
     sizes = Counter(row.group for _, row in rows)
     places: dict[str, int] = {}
     for name, row in rows:

@@ -1,14 +1,11 @@
-"""Write the artifact beside its place, load it again, hold it against the model in memory, then publish it.
-
-What a training run reports: the text it learned from, and what held-out text shows.
-"""
+"""What a training run leaves: report.json, and the artifact, which is published once it predicts as in training."""
 
 import platform
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,108 +22,122 @@ from classifiers.policy import OTHER, Policy
 from classifiers.report import card, page
 from classifiers.runtime.cascade import score
 from classifiers.training import calibrate, label_noise, language_filter, thresholds
+from classifiers.training.accept import Evaluation
 from classifiers.training.examine import add_neighbours
-from classifiers.training.fit.fitted import MeasuredModel
-from classifiers.training.rounds import Rounds
-from classifiers.training.rows import REAL, Row
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel
+from classifiers.training.prepare import TrainingText
+from classifiers.training.rows import REAL
 from classifiers.training.write.sentences import WrittenSentences
 
+_TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
+REFUSED = "refused"
+"""Next to a classifier's versions: the report of the last training that missed its goals."""
 
-def account(
+
+def report_of(
     policy: Policy,
-    written: WrittenSentences,
-    gathered: Rounds,
+    fitted: FittedModel,
     *,
-    trained: MeasuredModel,
-    failures: Sequence[str],
+    text: TrainingText,
+    written: WrittenSentences,
+    evaluation: Evaluation,
+    unread_calls: int,
     seed: int,
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What report.json holds. failures: of the policy's own tests; seconds: of each step so far."""
-    text = gathered.text
-    rows, cleaned = text.rows, text.cleaned
-    trained = language_filter.as_served(policy, trained)
-    held = trained.read
-    outside = {(OTHER,), *([()] if policy.several else [])}
-    everyday = [row.source == "builtin" and row.labels in outside for row in held]
-    tests = len(selftest.asked(trained.model))
-    own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
-    beside = [trained.verdicts[index] for index, found in enumerate(everyday) if found]
-    measures = _measures(policy, held, trained, own)
-    places = [int(trained.rows[own[error.pop("index")]]) for error in measures["errors"]]
-    add_neighbours(measures["errors"], places, rows, text.vectors)
+    """report.json of a model. policy: with the labels that are learned; seconds: of each step so far."""
+    trained = language_filter.as_served(policy, fitted.trained)
+    model, settings = trained.model, {**fitted.settings, **trained.settings}
+    tests = len(selftest.asked(model))
     return {
         "name": policy.name,
         "kind": policy.kind,
         "about": policy.about,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_at": evaluation.made_at.isoformat(timespec="seconds"),
         "seed": seed,
-        "encoder": asdict(trained.model.last.encoder) if trained.model.stages else None,
-        "poorly_read": list(poorly_read(policy.encoder, policy.languages)) if trained.model.stages else [],
-        "patterns": trained.model.policy.patterns,
-        "measured_on": trained.settings["calibrated_on"],
-        "measured_real": sum(held[index].source in REAL for index in own),
-        "text": {
-            "rows": len(rows),
-            "groups": len({row.group for row in rows}),
-            "sources": dict(Counter(row.source for row in rows)),
-            "writers": _shares(rows),
-            "forms": dict(written.forms),
-            "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
-            "leaks": list(map(shortened, cleaned.leaks)),
-            "contradictions": [asdict(one) | {"text": shortened(one.text)} for one in cleaned.contradictions],
-            "duplicates": cleaned.duplicates,
-            "empty": cleaned.empty,
-            "doubts": label_noise.summary(text.doubts),
-            "foreign": language_filter.summary(rows, text.dropped),
-        },
+        "encoder": asdict(model.last.encoder) if model.stages else None,
+        "poorly_read": list(poorly_read(policy.encoder, policy.languages)) if model.stages else [],
+        "patterns": model.policy.patterns,
+        "measured_on": settings["calibrated_on"],
+        "text": {**_text(text, written), "unread_calls": unread_calls},
         "teachers": written.teachers(),
-        **gathered.told(),
-        "settings": trained.settings,
+        "settings": settings,
         "thresholds": thresholds.describe(trained.chosen.thresholds),
         "goals": trained.chosen.goals,
         "aimed_error": None if policy.goal or policy.multi_label else calibrate.DEFAULT_ERROR,
         "bands": trained.chosen.by_band,
-        "tests": {"count": tests, "failed": list(failures), "left_out": len(policy.tests) - tests},
-        "held_out": measures,
-        "everyday": {
-            "rows": len(beside),
-            "answered": sum(bool(v.labels) and v.labels != (OTHER,) for v in beside),
+        "tests": {
+            "count": tests,
+            "failed": list(evaluation.failures),
+            "left_out": len(policy.tests) - tests,
         },
-        "by_source": _by_source(policy, held, trained),
+        **_held_out(policy, trained, text),
+        "by_source": _by_source(policy, trained),
         "seconds": {step: round(value, 3) for step, value in seconds.items()},
+        "incumbent": evaluation.comparison and evaluation.comparison.record(),
+        "incumbent_note": evaluation.note,
+        "latency": evaluation.latency,
+        "accepted": not evaluation.missed,
+        "missed": list(evaluation.missed),
     }
 
 
-def _shares(rows: Sequence[Row]) -> dict[str, float]:
-    """Each teacher's share of all rows."""
-    counts = Counter(row.writer for row in rows if row.writer)
-    return {writer: round(count / len(rows), 4) for writer, count in counts.items()}
+def _text(text: TrainingText, written: WrittenSentences) -> dict[str, Any]:
+    """The text that was learned from."""
+    rows, cleaned = text.rows, text.cleaned
+    writers = Counter(row.writer for row in rows if row.writer)
+    return {
+        "rows": len(rows),
+        "groups": len({row.group for row in rows}),
+        "sources": dict(Counter(row.source for row in rows)),
+        "writers": {writer: round(count / len(rows), 4) for writer, count in writers.items()},
+        "forms": dict(written.forms),
+        "labels": dict(Counter(label for row in rows for label in row.labels or ("none",))),
+        "leaks": list(map(shortened, cleaned.leaks)),
+        "contradictions": [asdict(found) | {"text": shortened(found.text)} for found in cleaned.contradictions],
+        "duplicates": cleaned.duplicates,
+        "empty": cleaned.empty,
+        "doubts": label_noise.summary(text.doubts),
+        "foreign": language_filter.summary(rows, text.dropped),
+    }
 
 
-def _by_source(policy: Policy, held: Sequence[Row], trained: MeasuredModel) -> dict[str, Any]:
+def _held_out(policy: Policy, trained: MeasuredModel, text: TrainingText) -> dict[str, Any]:
+    """The measures of held-out rows, with everyday sentences, which are out of scope, apart."""
+    outside = {(OTHER,), *([()] if policy.several else [])}
+    everyday = [row.source == "builtin" and row.labels in outside for row in trained.read]
+    own = [index for index, used in enumerate(trained.used) if used and not everyday[index]]
+    measures = _measures(policy, trained, own)
+    places = [int(trained.rows[own[error.pop("index")]]) for error in measures["errors"]]
+    add_neighbours(measures["errors"], places, text.rows, text.vectors)
+    apart = [verdict for verdict, is_apart in zip(trained.verdicts, everyday, strict=True) if is_apart]
+    answered = sum(bool(verdict.labels) and verdict.labels != (OTHER,) for verdict in apart)
+    return {
+        "measured_real": sum(trained.read[index].source in REAL for index in own),
+        "held_out": measures,
+        "everyday": {"rows": len(apart), "answered": answered},
+    }
+
+
+def _by_source(policy: Policy, trained: MeasuredModel) -> dict[str, Any]:
     """Held-out accuracy on each source's text alone; each teacher is a source of its own."""
-    found: dict[str, Any] = {}
-    sources = [row.writer or row.source for row in held]
-    for source in dict.fromkeys(sources):
-        chosen = [index for index, one in enumerate(sources) if one == source]
-        measures = _measures(policy, held, trained, chosen)
-        found[source] = {name: measures[name] for name in ("rows", "accuracy", "interval")}
-    return found
+    places: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(trained.read):
+        places[row.writer or row.source].append(index)
+    measured = {source: _measures(policy, trained, chosen) for source, chosen in places.items()}
+    return {
+        source: {name: measures[name] for name in ("rows", "accuracy", "interval")}
+        for source, measures in measured.items()
+    }
 
 
-def _measures(policy: Policy, held: Sequence[Row], trained: MeasuredModel, chosen: Sequence[int]) -> dict[str, Any]:
+def _measures(policy: Policy, trained: MeasuredModel, chosen: Sequence[int]) -> dict[str, Any]:
     return evaluate(
         policy,
-        [held[index].shown for index in chosen],
-        [held[index].labels for index in chosen],
+        [trained.read[index].shown for index in chosen],
+        [trained.read[index].labels for index in chosen],
         [trained.verdicts[index] for index in chosen],
     )
-
-
-_TOOLS = ("numpy", "onnxruntime", "scikit-learn", "tokenizers")
-REFUSED = "refused"
-"""Beside a classifier's versions: the report of the last training that missed its goals."""
 
 
 def publish(
@@ -137,13 +148,15 @@ def publish(
     *,
     seed: int,
     encoders: Mapping[str, Path] | None = None,
-    beside: bool = False,
+    propose: bool = False,
     now: datetime | None = None,
 ) -> tuple[str, Path]:
-    """(version, folder). samples: for each stage, (n, dimensions) vectors on which the reloaded model must agree with
-    this one. encoders: the folders of the model's own encoders, as of `artifact.save`. beside: propose it instead of
-    putting it in use. now: what the version is named for, as of `Registry.publish`.
+    """Write the artifact, load it again, and publish it if it predicts as the model in memory does: (version, folder).
 
+    samples: for each stage, (n, dimensions) vectors on which the two must agree.
+    encoders: the folders of the model's own encoders, as of `artifact.save`.
+    propose: propose it instead of putting it in use.
+    now: what the version is named for, as of `Registry.publish`.
     Raises TrainingError where it does not, OSError where the folder cannot be written.
     """
     registry = Registry(models_dir)
@@ -155,7 +168,7 @@ def publish(
         for stage, loaded, sample in zip(model.stages, again.stages, samples, strict=True):
             if not np.array_equal(score(stage, sample)[0], score(loaded, sample)[0]):
                 raise TrainingError(f"{model.policy.name}: the saved model does not predict as the trained one does")
-        name = registry.publish(model.policy.name, folder, now, challenger=beside)
+        name = registry.publish(model.policy.name, folder, now, challenger=propose)
     shutil.rmtree(models_dir / model.policy.name / REFUSED, ignore_errors=True)
     return name, registry.resolve(model.policy.name, name)
 

@@ -1,13 +1,17 @@
-"""One training run: load → write → clean → split → fit → calibrate → evaluate → accept → export."""
+"""One training run: load, split, write, clean, fit, evaluate, accept, export.
+
+Each step takes the run as it is so far and returns a new one. A recipe calibrates what it fits: which of two models is
+the better one shows only then.
+"""
 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
@@ -17,19 +21,16 @@ from classifiers.policy import Policy
 from classifiers.slots.fill import slot_problems
 from classifiers.teacher import Teacher
 from classifiers.text.language import LanguageDetector
-from classifiers.training import accept, examine, export, patterns, rounds
-from classifiers.training.accept import Comparison, Incumbent
+from classifiers.training import examine, patterns
+from classifiers.training.accept import Evaluation, Incumbent, test_failures
 from classifiers.training.data import archived_rows, read_calls, read_rows
-from classifiers.training.export import account
-from classifiers.training.fit import checkpoint, early_exit, recipe
-from classifiers.training.fit.fitted import FittedModel, Progress, Silent, Workbench
-from classifiers.training.fit.heads import Frozen
+from classifiers.training.export import publish, refuse, report_of
+from classifiers.training.fit import checkpoint, recipe
+from classifiers.training.fit.fitted import FittedModel, Progress, Silent, TrainingSet, Workbench
 from classifiers.training.prepare import TextPreparation, TrainingText, nothing
-from classifiers.training.rounds import Rounds
-from classifiers.training.slots import tagger as tagging
-from classifiers.training.write import sentences
+from classifiers.training.rows import Row
 from classifiers.training.write.prompts import nearest_labels
-from classifiers.training.write.sentences import WrittenSentences
+from classifiers.training.write.sentences import WrittenSentences, write_sentences
 from classifiers.training.write.teacher import Approve, Estimate, Hire, TeacherPrice
 
 _CHECKED_ROWS = 64
@@ -61,177 +62,222 @@ def train(
     hire: Hire | None = None,
     approve: Approve | None = None,
     threads: int | None = None,
-    beside: bool = False,
+    propose: bool = False,
     more: Sequence[Path] = (),
     calls: Sequence[tuple[str, str]] = (),
 ) -> TrainingOutcome:
     """Train a policy and publish it in `models_dir`, unless it misses a goal or a test of its own, or does worse than
     the version in use on rows of `more` or `calls` that neither was trained on.
 
-    base_dir: what the policy's paths are relative to. more: files of labelled rows besides the policy's own; calls:
-    (text, label) of a gateway's calls besides those, texts that no file and no report is to hold. seed: by default the
-    policy's. hire: gets a teacher's model ready; needed where the policy names one. approve: told what asking it will
-    come to before that is spent. beside: propose what is published instead of putting it in use.
+    base_dir: what the policy's paths are relative to. seed: by default the policy's.
+    hire: gets a teacher's model ready; needed where the policy names one.
+    approve: given what asking a teacher will come to, before that is spent.
+    propose: propose what is published instead of putting it in use.
+    more: files of labelled rows besides the policy's own.
+    calls: (text, label) of a gateway's calls besides those, texts that no file and no report is to hold.
     Raises PolicyError, EncoderError, TrainingError, TeacherError, and OSError where models_dir cannot be written.
     """
-    clock = _Clock(progress or Silent())
-    chance = policy.seed if seed is None else seed
-    detector = LanguageDetector()
+    run = Run(
+        policy=policy,
+        base_dir=base_dir,
+        models_dir=models_dir,
+        seed=policy.seed if seed is None else seed,
+        threads=threads or os.cpu_count() or 1,
+        hire=hire,
+        approve=approve or _approve,
+        propose=propose,
+        more=more,
+        calls=calls,
+        clock=_Clock(progress or Silent()),
+        detector=LanguageDetector(),
+    )
+    run = load(run)
+    if not policy.learned:
+        return export(accept(evaluate(run)))
+    run = clean(write(split(run)))
+    with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
+        return export(accept(evaluate(fit(run, Path(scratch)))))
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A training as far as it has come.
+
+    policy: with all of its labels; `learned` leaves out those that patterns tell.
+    own, besides: rows of the policy's files, and those of `more` and `calls`; unread_calls: calls that are no rows.
+    rows: what is left of them to train on; incumbent: the version in use, and the rows held out for it.
+    written, text: sentences written for the policy, and all text as it is fitted on.
+    fitted, evaluation, report: the model and what is known of it.
+    """
+
+    policy: Policy
+    base_dir: Path
+    models_dir: Path
+    seed: int
+    threads: int
+    hire: Hire | None
+    approve: Approve
+    propose: bool
+    more: Sequence[Path]
+    calls: Sequence[tuple[str, str]]
+    clock: "_Clock"
+    detector: LanguageDetector
+    encoder: Encoder | None = None
+    own: tuple[Row, ...] = ()
+    besides: tuple[Row, ...] = ()
+    unread_calls: int = 0
+    incumbent: Incumbent = field(default_factory=Incumbent)
+    rows: tuple[Row, ...] = ()
+    written: WrittenSentences = field(default_factory=lambda: WrittenSentences(rows=(), forms={}))
+    text: TrainingText | None = None
+    fitted: FittedModel | None = None
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def learned(self) -> Policy:
+        """The policy with the labels that are learned, and no others."""
+        return patterns.to_learn(self.policy)
+
+
+Part = TypeVar("Part")
+
+
+def _made(part: Part | None) -> Part:
+    """A part of a run, once the step that makes it is over."""
+    assert part is not None, "an earlier step makes it"
+    return part
+
+
+def load(run: Run) -> Run:
+    """Check the policy, read its rows and open its encoder."""
+    policy, clock = run.policy, run.clock
     clock.step("load")
     _check(policy)
     if not policy.learned:
-        return _conclude(
-            patterns.nothing_learned(policy),
-            WrittenSentences(rows=(), forms={}),
-            Rounds(text=nothing(patterns.to_learn(policy))),
-            Incumbent(),
-            models_dir=models_dir,
-            seed=chance,
-            clock=clock,
-            beside=beside,
-            detector=detector,
-        )
+        return replace(run, text=nothing(run.learned), fitted=patterns.nothing_learned(policy))
     require("training", "sklearn", "scipy")
-    whole, policy = policy, patterns.to_learn(policy)
-    of_calls = read_calls(whole, calls)
-    besides = [*read_rows(whole, more), *of_calls]
-    recipe.check(policy, base_dir)
-    incumbent = Incumbent.find(whole, besides, models_dir)
+    calls = read_calls(policy, run.calls)
+    besides = (*read_rows(policy, run.more), *calls)
+    recipe.check(run.learned, run.base_dir)
+    own = tuple(read_rows(policy, [run.base_dir / path for path in policy.data]))
+    run.models_dir.mkdir(parents=True, exist_ok=True)
+    source = resolve(policy.encoder, run.base_dir)
+    encoder = Encoder.open(prepare(source, run.models_dir, clock.step), run.threads)
+    return replace(run, encoder=encoder, own=own, besides=besides, unread_calls=len(run.calls) - len(calls))
+
+
+def split(run: Run) -> Run:
+    """Hold out rows to compare the new version with the one in use."""
+    incumbent = Incumbent.find(run.policy, run.besides, run.models_dir)
     if incumbent.note:
-        clock.progress.step(incumbent.note)
-    given = [*read_rows(whole, [base_dir / path for path in whole.data]), *besides]
-    data = patterns.without_patterns(whole, incumbent.spared(given))
-    models_dir.mkdir(parents=True, exist_ok=True)
-    encoder = Encoder.open(
-        prepare(resolve(policy.encoder, base_dir), models_dir, clock.step), threads or os.cpu_count() or 1
-    )
-    clock.step("write")
-    written = sentences.write_sentences(
+        run.clock.progress.step(incumbent.note)
+    left = incumbent.spared([*run.own, *run.besides])
+    return replace(run, incumbent=incumbent, rows=tuple(patterns.without_patterns(run.policy, left)))
+
+
+def write(run: Run) -> Run:
+    """Have sentences written for the policy."""
+    run.clock.step("write")
+    policy, encoder = run.learned, _made(run.encoder)
+    written = write_sentences(
         policy,
-        whole=whole,
-        base_dir=base_dir,
-        models_dir=models_dir,
-        seed=chance,
-        data=data,
+        whole=run.policy,
+        base_dir=run.base_dir,
+        models_dir=run.models_dir,
+        seed=run.seed,
+        data=run.rows,
         neighbours=lambda: nearest_labels(policy, lambda texts: embed(encoder, texts)),
-        hire=hire,
-        approve=approve or _approve,
-        advance=clock.advance,
+        hire=run.hire,
+        approve=run.approve,
+        advance=run.clock.advance,
     )
-    desk = TextPreparation(policy=policy, encoder=encoder, progress=clock, seed=chance, detector=detector)
-    every = [*written.rows, *data]
-    held = Rounds(text=desk.ready(every))
-    if not policy.slots:
-        held = rounds.hold(
-            policy,
-            every,
-            held.text,
-            written.authors,
-            ready=desk.ready,
-            approve=approve or _approve,
-            progress=clock,
-            seed=chance,
-        )
-    rows, vectors = held.text.rows, held.text.vectors
-    clock.step("fit")
-    with TemporaryDirectory(prefix=".tuned-", dir=models_dir) as scratch:
-        bench = Workbench(
-            base_dir=base_dir,
-            models_dir=models_dir,
-            scratch=Path(scratch),
-            seed=chance,
-            threads=encoder.threads,
-            progress=clock.progress,
-        )
-        if policy.slots:
-            made = tagging.fit_tagger(policy, rows, bench)
-        else:
-            table = early_exit.table_for(policy, rows, encoder, chance)
-            frozen = Frozen(encoder=encoder, vectors=vectors, before=table.beside if table else None)
-            made = recipe.fit_policy(policy, rows, frozen, bench)
-            made = early_exit.put_in_front(policy, rows, made, bench, table=table)
-        made = patterns.whole(whole, made)
-        return _conclude(
-            made,
-            written,
-            held,
-            incumbent,
-            models_dir=models_dir,
-            seed=chance,
-            clock=clock,
-            beside=beside,
-            detector=detector,
-            unread=len(calls) - len(of_calls),
-        )
+    return replace(run, written=written)
 
 
-def _conclude(
-    made: FittedModel,
-    written: WrittenSentences,
-    held: Rounds,
-    incumbent: Incumbent,
-    *,
-    models_dir: Path,
-    seed: int,
-    clock: "_Clock",
-    beside: bool,
-    detector: LanguageDetector,
-    unread: int = 0,
-) -> TrainingOutcome:
-    """Evaluate, accept, export. unread: calls that are no rows."""
-    clock.step("evaluate")
+def clean(run: Run) -> Run:
+    """Clean, encode and review all text."""
+    preparation = TextPreparation(
+        policy=run.learned, encoder=_made(run.encoder), progress=run.clock, seed=run.seed, detector=run.detector
+    )
+    return replace(run, text=preparation.ready([*run.written.rows, *run.rows]))
+
+
+def fit(run: Run, scratch: Path) -> Run:
+    """Fit the model by the policy's recipe. scratch: an empty folder that outlives the export of the model."""
+    run.clock.step("fit")
+    encoder, text = _made(run.encoder), _made(run.text)
+    bench = Workbench(
+        base_dir=run.base_dir,
+        models_dir=run.models_dir,
+        scratch=scratch,
+        seed=run.seed,
+        threads=encoder.threads,
+        progress=run.clock.progress,
+    )
+    training = TrainingSet(policy=run.learned, rows=text.rows, encoder=encoder, vectors=text.vectors)
+    return replace(run, fitted=patterns.whole(run.policy, recipe.fit_policy(training, bench)))
+
+
+def evaluate(run: Run) -> Run:
+    """Run the policy's tests, compare with the version in use, and measure the latency."""
+    run.clock.step("evaluate")
+    made, text = _made(run.fitted), _made(run.text)
+    trained, encoders = made.trained, made.encoders
     now = datetime.now(UTC)
-    failures = accept.test_failures(made.trained.model, made.encoders, now, detector)
-    report = account(
-        patterns.to_learn(made.trained.model.policy),
-        written,
-        held,
-        trained=made.trained,
-        failures=failures,
-        seed=seed,
-        seconds=clock.seconds,
+    comparison, note = run.incumbent.compared(made, text.rows, run.models_dir)
+    evaluation = Evaluation(
+        made_at=now,
+        missed_goals=trained.chosen.missed,
+        failures=test_failures(trained.model, encoders, now, run.detector),
+        comparison=comparison,
+        note=note,
+        latency=examine.of_model(trained.model, encoders, trained.read, run.detector),
     )
-    found = incumbent.against(made, held.text.rows, models_dir) if incumbent.held else incumbent.note
-    compared = found if isinstance(found, Comparison) else None
-    report["incumbent"] = compared and compared.told()
-    report["incumbent_note"] = "" if compared else found
-    report["text"]["unread_calls"] = unread
-    report["latency"] = examine.of_model(made.trained.model, made.encoders, made.trained.read, detector)
-    missed = (*accept.missed(made.trained.chosen, failures), *(compared.missed if compared else ()))
-    return _finish(made, report, missed, models_dir, text=held.text, seed=seed, clock=clock, beside=beside, now=now)
+    return replace(run, evaluation=evaluation)
 
 
-def _finish(
-    made: FittedModel,
-    report: dict[str, Any],
-    missed: tuple[str, ...],
-    models_dir: Path,
-    *,
-    text: TrainingText,
-    seed: int,
-    clock: "_Clock",
-    beside: bool,
-    now: datetime,
-) -> TrainingOutcome:
-    """Accept and publish, or refuse."""
-    clock.step("accept")
-    report |= {"accepted": not missed, "missed": list(missed)}
-    clock.step("export")
+def accept(run: Run) -> Run:
+    """Say in the report whether the model is published, and why not."""
+    run.clock.step("accept")
+    report = report_of(
+        run.learned,
+        _made(run.fitted),
+        text=_made(run.text),
+        written=run.written,
+        evaluation=run.evaluation,
+        unread_calls=run.unread_calls,
+        seed=run.seed,
+        seconds=run.clock.seconds,
+    )
+    return replace(run, report=report)
+
+
+def export(run: Run) -> TrainingOutcome:
+    """Publish the model, or leave the report of one that is refused."""
+    run.clock.step("export")
+    made, text, missed, report = _made(run.fitted), _made(run.text), run.evaluation.missed, run.report
     model = made.trained.model
     if missed:
-        folder = export.refuse(model, report, models_dir)
+        folder = refuse(model, report, run.models_dir)
         return TrainingOutcome(
-            accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=clock.finish()
+            accepted=False, version=None, folder=folder, report=report, missed=missed, seconds=run.clock.finish()
         )
     samples = [vectors[:_CHECKED_ROWS] for vectors in made.samples]
-    with archived_rows(models_dir, model.policy.name, text.rows, text.doubts) as put_beside:
-        version, folder = export.publish(
-            model, report, models_dir, samples, seed=seed, encoders=made.own, beside=beside, now=now
+    with archived_rows(run.models_dir, model.policy.name, text.rows, text.doubts) as archive:
+        version, folder = publish(
+            model,
+            report,
+            run.models_dir,
+            samples,
+            seed=run.seed,
+            encoders=made.own,
+            propose=run.propose,
+            now=run.evaluation.made_at,
         )
-        put_beside(version)
-    checkpoint.forget(models_dir, model.policy.name)
-    return TrainingOutcome(accepted=True, version=version, folder=folder, report=report, seconds=clock.finish())
+        archive(version)
+    checkpoint.forget(run.models_dir, model.policy.name)
+    return TrainingOutcome(accepted=True, version=version, folder=folder, report=report, seconds=run.clock.finish())
 
 
 def _approve(teacher: Teacher, expected: Estimate, price: TeacherPrice, why: str) -> bool:
@@ -250,7 +296,7 @@ def _check(policy: Policy) -> None:
 
 
 class _Clock(Progress):
-    """Tells the watcher of each step and remembers how long it took."""
+    """Passes each step on to the watcher and remembers how long it took."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -271,6 +317,7 @@ class _Clock(Progress):
         self.progress.advance(done, total)
 
     def finish(self) -> dict[str, float]:
+        """End the current step. The seconds of all steps."""
         now = time.monotonic()
         if self._name:
             self._taken[self._name] = self._taken.get(self._name, 0.0) + now - self._began

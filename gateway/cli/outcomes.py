@@ -78,18 +78,10 @@ def show(policy: Policy, outcome: "TrainingOutcome") -> None:
 
 
 def _written(report: Mapping[str, Any]) -> Iterator[str]:
-    """What teachers were asked for in vain, what the rounds of writing came to, and which rows were dropped or read
-    like another label than theirs."""
+    """What teachers were asked for in vain, and which rows were dropped or read like another label than theirs."""
     for teacher in report["teachers"]:
         if problems := "; ".join(remarks(teacher)):
             yield f"teacher {teacher['writer']}: {problems}"
-    rounds = report["rounds"]
-    if rounds:
-        kept = sum(sum(item["sentences"].values()) for item in rounds if item["kept"])
-        summary = f"{counted(len(rounds), 'round')} for confused labels kept {counted(kept, 'sentence')}"
-        yield f"{summary}; ended by: {report['rounds_ended']}"
-    elif ended := report["rounds_ended"]:
-        yield f"no round for confused labels; ended by: {ended}"
     text = report["text"]
     if torn := text["contradictions"]:
         texts = f"{counted(len(torn), 'text')} {'was' if len(torn) == 1 else 'were'}"

@@ -109,7 +109,7 @@ def _train_policy(file: Path, policy: "Policy", options: _Options) -> "TrainingO
             seed=options.seed,
             hire=hire,
             approve=approve,
-            beside=options.beside,
+            propose=options.beside,
             more=options.data,
             calls=options.calls,
         )

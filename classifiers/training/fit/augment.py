@@ -27,7 +27,7 @@ from classifiers.training.rows import Row
 _PROMPTED_SHARE = 0.5
 
 
-def told_under_prompts(rows: Iterable[Row], tests: Iterable[PolicyTest]) -> set[str]:
+def known_under_prompts(rows: Iterable[Row], tests: Iterable[PolicyTest]) -> set[str]:
     """The keys of texts of which some row, or a test, says what they are under a prompt."""
     return {key(row.text) for row in rows if row.system} | {key(test.text) for test in tests if test.system}
 
@@ -39,7 +39,7 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Ite
     Where no row has a prompt, all stay as they are; so do texts of which some row, or a test, says what they are under
     one.
     """
-    told = told_under_prompts(rows, tests)
+    known = known_under_prompts(rows, tests)
     chance = random.Random(seed)  # noqa: S311 - no secret
     prompts = {
         side: list(dict.fromkeys(row.system for row, out in zip(rows, held, strict=True) if row.system and out == side))
@@ -48,7 +48,7 @@ def prompted(rows: Sequence[Row], held: NDArray[np.bool_], seed: int, tests: Ite
     made, copies = [], []
     for row, out in zip(rows, held.tolist(), strict=True):
         others = prompts[out]
-        if others and not row.system and chance.random() < _PROMPTED_SHARE and key(row.text) not in told:
+        if others and not row.system and chance.random() < _PROMPTED_SHARE and key(row.text) not in known:
             under = replace(row, system=chance.choice(others))
             made.append(under if out else row)
             copies += [] if out else [under]

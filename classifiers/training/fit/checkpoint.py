@@ -42,7 +42,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, models_dir: Path, policy: str, encoder: str, depends: Iterable[Any]) -> "Checkpoint":
-        """depends: what the tuning depends on beside the code of this folder, each as its `repr` tells it."""
+        """depends: what the tuning depends on besides the code of this folder, each by its `repr`."""
         digest = hashlib.sha256()
         for code in sorted(Path(__file__).parent.glob("*.py")):
             digest.update(code.read_bytes())
@@ -54,15 +54,15 @@ class Checkpoint:
         """What is kept of this very tuning; None where nothing is, or nothing that can be read."""
         try:
             with safe_open(self.file, framework="numpy") as kept:
-                told = kept.metadata() or {}
-                if told.get(_KEY) != self.key:
+                values = kept.metadata() or {}
+                if values.get(_KEY) != self.key:
                     return None
-                facts = json.loads(told[_FACTS])
+                facts = json.loads(values[_FACTS])
                 return TuningState(arrays={name: kept.get_tensor(name) for name in kept.keys()}, facts=facts)  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError, ValueError, KeyError):
             return None
 
-    def write(self, standing: TuningState) -> None:
+    def write(self, state: TuningState) -> None:
         """Keep it in the place of any before, whole or not at all. Raises OSError."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         for left in self.file.parent.glob(f".{self.file.stem}-*"):
@@ -70,9 +70,9 @@ class Checkpoint:
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{self.file.stem}-", dir=self.file.parent) as scratch:
             made = Path(scratch) / self.file.name
-            arrays = {name: np.asarray(array, order="C") for name, array in standing.arrays.items()}
+            arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
             try:
-                save_file(arrays, made, metadata={_KEY: self.key, _FACTS: json.dumps(standing.facts)})
+                save_file(arrays, made, metadata={_KEY: self.key, _FACTS: json.dumps(state.facts)})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
             with made.open("rb") as file:

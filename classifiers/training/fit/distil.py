@@ -1,19 +1,17 @@
 """Two encoders, one artifact: a large one tuned on a policy's rows, and a small one that learns from both.
 
-The large encoder's judgement of text without labels is what the small one learns beside the rows (Hinton et al. 2015,
+The large encoder's judgement of text without labels is what the small one learns besides the rows (Hinton et al. 2015,
 "Distilling the Knowledge in a Neural Network"). The small one then clears what it is sure is clean; the large one
 is asked about the rest. Everything is chosen on held-out groups that neither has seen.
 
-Text without labels, made of a policy's own: what a small encoder learns a large one's judgement from. Pure.
-
-Parts of rows and rows beside each other are neither the rows themselves nor far from them; what holds for such a text
-is for the large encoder to say.
+Text without labels is made of a policy's own: parts of rows, and rows next to each other, are neither the rows
+themselves nor far from them.
 """
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +23,23 @@ from classifiers.runtime import cascade
 from classifiers.runtime.cascade import StageResult
 from classifiers.runtime.heads import any_logit
 from classifiers.training import calibrate, operating_points, thresholds
-from classifiers.training.fit.fitted import LARGE, SMALL, MeasuredModel, milliseconds
+from classifiers.training.fit.fitted import (
+    LARGE,
+    SMALL,
+    FittedModel,
+    MeasuredModel,
+    TrainingSet,
+    Workbench,
+    milliseconds,
+)
 from classifiers.training.fit.heads import classes_of, verdict_of
-from classifiers.training.fit.tuned import TunedEncoder, read, stage, tune_encoder
+from classifiers.training.fit.tuned import TunedEncoder, read, tune_encoder, tune_stage
 from classifiers.training.fit.tuning_set import TuningSet, lesson_of
 from classifiers.training.fit.two_encoders import Compared, points
 from classifiers.training.operating_points import measured_on
 from classifiers.training.rows import Row
-from classifiers.training.thresholds import ChosenThresholds
 from classifiers.training.windows import Windows, highest, tuned_windowing
 from classifiers.verdict import Verdict
-
-if TYPE_CHECKING:
-    from classifiers.training.fit.fitted import FittedModel, Workbench
-
 
 _SHORTEST = 6
 """Words of a text that is parted."""
@@ -109,59 +110,36 @@ _LEAST_DOUBTED = 100
 """Held-out rows that the large encoder is asked about, by which the small one's share beside it is chosen."""
 
 
-def fit_distilled(policy: Policy, rows: Sequence[Row], bench: "Workbench") -> "FittedModel | None":
+def fit_distilled(training: TrainingSet, bench: Workbench) -> FittedModel | None:
     """Tune both, and set the cascade of them; None where held-out text gained nothing by tuning either.
 
     Raises TrainingError, EncoderError.
     """
-    from classifiers.training.fit.fitted import FittedModel
-
-    lesson = lesson_of(policy, rows, bench.seed)
-    rows = lesson.rows[: len(rows)]
-    large = tune_encoder(policy, lesson, bench, source=policy.larger_encoder, name=LARGE, layers=policy.larger_layers)
+    policy, source = training.policy, training.policy.larger_encoder
+    lesson = lesson_of(policy, training.rows, bench.seed)
+    rows = lesson.rows[: len(training.rows)]
+    large = tune_encoder(policy, lesson, bench, source=source, name=LARGE, layers=policy.larger_layers)
     if large is None:
         return None
     held: NDArray[np.intp] = np.flatnonzero(lesson.held)
     seen = read(large, [rows[index] for index in held.tolist()], bench.progress.advance)
     judge = _stage(policy, rows, held, large, seen)
     wide = _widened(lesson, large, judge, bench)
-    small = stage(policy, rows, wide, bench, source=policy.encoder, name=SMALL)
+    small = tune_stage(policy, rows, wide, bench, source=policy.encoder, name=SMALL)
     if small is None:
         return None
     asked = small.trained.rows
-    used, on = measured_on(policy, rows, asked)
-    told = _worst(judge, seen.only(np.searchsorted(held, asked)))
+    last = _worst(judge, seen.only(np.searchsorted(held, asked)))
     first = _worst(small.trained.model.last, small.windows.only(asked))
+    ms = (milliseconds(small.tuned.encoder), milliseconds(large.encoder))
     truth = lesson.targets[asked] >= 0.5
-    harmful: NDArray[np.bool_] = np.asarray(truth.any(axis=1), bool)
-    limits = operating_points.band(
-        first.probabilities[used],
-        harmful[used],
-        most_asked=_most_asked(policy),
-        catch=operating_points.strictest(policy),
-    )
-    # both judge together what the large one is asked, and nothing else
-    doubted = used & operating_points.through(first.probabilities, told.probabilities, limits).asked
-    shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
-    share = calibrate.earlier_share(first.probabilities[shown], told.probabilities[shown], truth[shown])
-    both = cascade.combine(replace(told, stage=replace(judge, earlier=share)), first, multi_label=True)
-    compared = Compared(
-        rows=asked,
-        used=used,
-        on=on,
-        truth=truth,
-        small=first.probabilities,
-        large=told.probabilities,
-        both=both.probabilities,
-        ms=(milliseconds(small.tuned.encoder), milliseconds(large.encoder)),
-    )
-    trained = _joined(policy, small.trained, compared, limits, first=first, last=both)
-    trained.settings["finetune"] = {SMALL: small.tuned.told, LARGE: large.told}
+    trained, cascade_settings = _joined(policy, rows, small.trained, truth=truth, first=first, large=last, ms=ms)
     return FittedModel(
         trained=trained,
         encoders=(small.tuned.encoder, large.encoder),
         samples=(small.windows.vectors, seen.vectors),
         own={SMALL: small.tuned.folder, LARGE: large.folder},
+        settings={"cascade": cascade_settings, "finetune": {SMALL: small.tuned.record, LARGE: large.record}},
     )
 
 
@@ -169,9 +147,9 @@ def _worst(stage: Stage, windows: Windows) -> StageResult:
     """What a stage makes of rows: for each label of the window where it is likeliest. Where a row has several, these
     need not be the same for both stages, though they are asked window by window; nor need their number, by which each
     counts for less, where the two encoders' tokenizers part text unlike each other."""
-    told = cascade.part(stage, windows.vectors, multi_label=True, among=windows.among)
+    each = cascade.part(stage, windows.vectors, multi_label=True, among=windows.among)
     rows = windows.starts
-    return replace(told, probabilities=highest(told.probabilities, rows), away=highest(told.away, rows))
+    return replace(each, probabilities=highest(each.probabilities, rows), away=highest(each.away, rows))
 
 
 def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: TunedEncoder, seen: Windows) -> Stage:
@@ -194,7 +172,7 @@ def _stage(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp], large: T
     )
 
 
-def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: "Workbench") -> TuningSet:
+def _widened(lesson: TuningSet, large: TunedEncoder, judge: Stage, bench: Workbench) -> TuningSet:
     """The lesson with text that the large stage has labelled: softly, as it judges."""
     known = [row for row, held in zip(lesson.rows, lesson.held, strict=True) if row.probe and not held]
     hidden = "\n".join(row.text for row, held in zip(lesson.rows, lesson.held, strict=True) if held)
@@ -221,53 +199,79 @@ def _most_asked(policy: Policy) -> float:
 
 def _joined(
     policy: Policy,
+    rows: Sequence[Row],
     small: MeasuredModel,
-    compared: Compared,
-    limits: Threshold,
     *,
+    truth: NDArray[np.bool_],
     first: StageResult,
-    last: StageResult,
-) -> MeasuredModel:
-    """The model of both stages with the thresholds of either. limits: the small one's; first: what it says of the
-    held-out rows; last: what the large one does, the small one beside it."""
-    most_asked = _most_asked(policy)
-    chosen = _thresholds(policy, compared, limits)
-    one = replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits))
-    two = replace(last.stage, thresholds=chosen.thresholds)
-    settings = {
-        **{name: value for name, value in small.settings.items() if name not in _OF_ONE_STAGE},
-        "head": "a small encoder tuned for the policy, and a large one where that is in doubt",
-        "cascade": {
-            "most_asked": most_asked,
-            "clear_below": limits.unsure,
-            "earlier": last.stage.earlier,
-            "chances": {stage.name: stage.calibration.chances for stage in (one, two)},
-            "points": points(policy, compared, most_asked),
-        },
-    }
-    return MeasuredModel(
-        model=Model(policy=policy, stages=(one, two)),
+    large: StageResult,
+    ms: tuple[float, float],
+) -> tuple[MeasuredModel, dict[str, Any]]:
+    """The model of both stages with the thresholds of either, and what the report says of the cascade.
+
+    truth: (n, labels) of the small model's held-out rows; first, large: what either stage makes of them.
+    """
+    used, on = measured_on(policy, rows, small.rows)
+    limits, both = _pooled(policy, used, truth, first, large)
+    compared = Compared(
+        rows=small.rows,
+        used=used,
+        on=on,
+        truth=truth,
+        small=first.probabilities,
+        large=large.probabilities,
+        both=both.probabilities,
+        ms=ms,
+    )
+    way = operating_points.through(first.probabilities[used], both.probabilities[used], limits)
+    chosen = thresholds.for_any(policy, way.certain, truth[used], on, larger=True)
+    stages = (
+        replace(first.stage, name=SMALL, thresholds=dict.fromkeys(policy.labels, limits)),
+        replace(both.stage, thresholds=chosen.thresholds),
+    )
+    settings = {name: value for name, value in small.settings.items() if name not in _OF_ONE_STAGE}
+    settings["head"] = "a small encoder tuned for the policy, and a large one where that is in doubt"
+    trained = MeasuredModel(
+        model=Model(policy=policy, stages=stages),
         chosen=chosen,
-        rows=compared.rows,
+        rows=small.rows,
         read=small.read,
-        verdicts=tuple(_verdicts(policy, replace(first, stage=one), replace(last, stage=two))),
-        used=compared.used,
+        verdicts=tuple(_verdicts(policy, replace(first, stage=stages[0]), replace(both, stage=stages[1]))),
+        used=used,
         settings=settings,
     )
+    return trained, {
+        "most_asked": _most_asked(policy),
+        "clear_below": limits.unsure,
+        "earlier": both.stage.earlier,
+        "chances": {stage.name: stage.calibration.chances for stage in stages},
+        "points": points(policy, compared, _most_asked(policy)),
+    }
 
 
-def _thresholds(policy: Policy, compared: Compared, limits: Threshold) -> ChosenThresholds:
-    """Those of the large stage, by what comes out of both."""
-    way = operating_points.through(compared.small[compared.used], compared.both[compared.used], limits)
-    return thresholds.for_any(policy, way.certain, compared.truth[compared.used], compared.on, larger=True)
+def _pooled(
+    policy: Policy, used: NDArray[np.bool_], truth: NDArray[np.bool_], first: StageResult, large: StageResult
+) -> tuple[Threshold, StageResult]:
+    """The thresholds of the small stage, and what both say together of what the large one is asked."""
+    harmful: NDArray[np.bool_] = np.asarray(truth.any(axis=1), bool)
+    limits = operating_points.band(
+        first.probabilities[used],
+        harmful[used],
+        most_asked=_most_asked(policy),
+        catch=operating_points.strictest(policy),
+    )
+    doubted = used & operating_points.through(first.probabilities, large.probabilities, limits).asked
+    shown = doubted if doubted.sum() >= _LEAST_DOUBTED else used
+    share = calibrate.earlier_share(first.probabilities[shown], large.probabilities[shown], truth[shown])
+    return limits, cascade.combine(replace(large, stage=replace(large.stage, earlier=share)), first, multi_label=True)
 
 
 def _verdicts(policy: Policy, first: StageResult, last: StageResult) -> list[Verdict]:
     """What the cascade says of each held-out row."""
     settled = cascade.settled(first)
-    found = []
+    verdicts = []
     for place, sure in enumerate(settled):
         chosen = np.arange(len(settled)) == place
-        choice, highest = cascade.decide_any([(first if sure else last).only(chosen)], last.stage)
-        found.append(verdict_of(policy, first.stage.head.classes, highest, choice, 0.0))
-    return found
+        choice, probabilities = cascade.decide_any([(first if sure else last).only(chosen)], last.stage)
+        verdicts.append(verdict_of(policy, first.stage.head.classes, probabilities, choice, 0.0))
+    return verdicts

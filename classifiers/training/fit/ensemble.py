@@ -1,9 +1,6 @@
-"""A stage's judgement and that of the stage before as one: how much the latter counts, by held-out text. Pure.
+"""Two judges as one, weighted by held-out text: two stages, or two heads on one encoder. Pure.
 
-Two heads on one encoder as one: a weighted sum of their logits, which is a weighted sum of their matrices. Pure.
-
-A log-linear pool (Genest and Zidek 1986): the tuned head knows what its encoder was tuned for, the fitted one what
-its neighbours say; on text that neither has seen they err apart.
+Both are log-linear pools (Genest and Zidek 1986). Judges that err apart are right together more often than either.
 """
 
 from collections.abc import Sequence
@@ -25,8 +22,11 @@ _MOST_EARLIER = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
-    """earlier, calibration: as the stage is to hold them; probabilities: (n, classes) of both together; loss: how
-    unlikely these make the truth."""
+    """A stage and the one before it as one.
+
+    earlier, calibration: as the stage is to hold them.
+    probabilities: (n, classes) of both together; loss: how unlikely these make the truth.
+    """
 
     earlier: float
     calibration: Calibration
@@ -43,9 +43,13 @@ def blend(
     *,
     spared: NDArray[np.bool_] | None = None,
 ) -> Blend:
-    """calibration: the stage's by itself; before, own: (n, classes) calibrated probabilities of held-out rows by the
-    stage before and by this one; truth: (n,) classes; used: (n,) which rows count; spared: (n,) those of them of which
-    no fewer may come out right for the stage before."""
+    """Choose how much the stage before counts.
+
+    calibration: the stage's by itself.
+    before, own: (n, classes) calibrated probabilities of held-out rows by the stage before and by this one.
+    truth: (n,) classes; used: (n,) which rows count.
+    spared: (n,) those of which the stage before may cost none that comes out right without it.
+    """
     tried = []
     few = np.zeros(len(truth), bool) if spared is None else spared
     least = int((own.argmax(axis=1) == truth)[few].sum())
@@ -87,12 +91,14 @@ class Pool:
 
 
 def pool(tuned: Floats, fitted: Floats, truth: Ints) -> Pool:
-    """tuned, fitted: (n, classes) logits of text that neither head has seen; truth: (n,).
+    """Choose how much a tuned head and a fitted one count. A sum of their logits is one head with a sum of their
+    matrices.
 
+    tuned, fitted: (n, classes) logits of text that neither head has seen; truth: (n,).
     Each is scaled by its own temperature first, so that a share is one of equally certain heads. Of equally good
     shares the tuned head's larger one is taken.
     """
     tuned_scale, fitted_scale = calibrate.temperature(tuned, truth), calibrate.temperature(fitted, truth)
     pools = [Pool(tuned=share * tuned_scale / fitted_scale, fitted=1 - share) for share in POOL_SHARES[:-1]]
     pools.append(Pool(tuned=1.0, fitted=0.0))
-    return min(reversed(pools), key=lambda one: calibrate.loss(one.tuned * tuned + one.fitted * fitted, truth))
+    return min(reversed(pools), key=lambda pair: calibrate.loss(pair.tuned * tuned + pair.fitted * fitted, truth))

@@ -1,4 +1,4 @@
-"""Fine-tuning: encoder and head together on a policy's rows, the best checkpoint on held-out groups kept.
+"""Fine-tuning: encoder and head together on a policy's rows, the best epoch on held-out groups kept.
 
 The head is fitted on the frozen encoder first and begins there. Where several labels may hold, a row that is longer
 than a window counts by the one that speaks loudest for any label, chosen anew before each epoch: what is harmful in it
@@ -6,21 +6,18 @@ need not stand at its beginning (Andrews et al. 2002, "Support Vector Machines f
 embeddings stay as they are: they are most of a small encoder's numbers, and rows never hold more than a fraction of its
 words.
 
-Steps of tuning: AdamW, warmed up and then slowed down to nothing by the last epoch.
-
-The epochs of a tuning: what each came to, which one's weights are the best, and when it is over.
+The loop (`Steps`, `run_epoch`) also tunes the encoders of slots.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Beside
 from classifiers.evaluation.metrics import average_precision
 from classifiers.model.model import Floats
 from classifiers.runtime.heads import any_logit
@@ -28,6 +25,7 @@ from classifiers.training.fit import tuning_set
 from classifiers.training.fit.checkpoint import WORTH_S, Checkpoint, TuningState
 from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, precision, shuffled
+from classifiers.training.fit.tuning_set import TuningSet, prompts_of
 from classifiers.training.windows import loudest
 
 _WARM_UP = 0.1
@@ -37,10 +35,12 @@ _HEAD_RATE = 1e-3
 
 
 class Steps:
-    """Of an encoder and its heads: the encoder's word embeddings and lowest layers stay as they are. parameters: all
-    that learn; taken: how many steps there were."""
+    """Steps of tuning an encoder and its heads: AdamW, warmed up and then slowed down to nothing by the last one.
 
-    def __init__(self, encoder: "TorchEncoder", heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
+    The encoder's word embeddings stay as they are. parameters: all that learn; taken: how many steps there were.
+    """
+
+    def __init__(self, encoder: TorchEncoder, heads: Any, *, rate: float, total: int, kept: int = 0) -> None:
         """rate: the encoder's highest; total: how many steps there will be; kept: how many layers, from the lowest,
         stay as they are."""
         import torch
@@ -86,7 +86,7 @@ class Steps:
         kept = self._optimizer.state_dict()["state"]
         return {f"{index}.{name}": part.numpy() for index, parts in kept.items() for name, part in parts.items()}
 
-    def go_on(self, arrays: Mapping[str, NDArray[Any]], taken: int) -> None:
+    def resume(self, arrays: Mapping[str, NDArray[Any]], taken: int) -> None:
         """As if these steps had been taken here. arrays: as `arrays` gave them; they are taken over."""
         import torch
 
@@ -96,6 +96,36 @@ class Steps:
             state.setdefault(int(index), {})[name] = torch.from_numpy(array)
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         self.taken = taken
+
+
+def run_epoch(
+    encoder: TorchEncoder,
+    steps: Steps,
+    lengths: Sequence[int],
+    size: int,
+    chance: random.Random,
+    *,
+    loss: Callable[[NDArray[np.intp]], Any],
+    after: Callable[[], None] | None = None,
+    kept: int = 0,
+) -> float:
+    """One epoch: a step down the loss of each batch; the mean loss of a row.
+
+    lengths: tokens of each row; size: rows of a batch; chance: by which rows are put in order.
+    loss: of the rows of a batch, by index, a tensor of one number; after: called after each step.
+    kept: how many layers, from the lowest, stay as they are.
+    """
+    encoder.module.train()
+    for layer in encoder.layers[:kept]:
+        layer.eval()
+    total = 0.0
+    for batch in shuffled(lengths, size, chance):
+        value = loss(batch)
+        steps.take(value)
+        total += float(value.detach()) * len(batch)
+        if after is not None:
+            after()
+    return total / max(len(lengths), 1)
 
 
 _NOW, _BEST, _STEPS, _CHANCE = "now", "best", "steps", "chance"
@@ -112,11 +142,13 @@ class Epoch:
 
 
 class Epochs:
-    """Of an encoder and its head, beginning with number 0, before any step. history: each; best: the number of the one
-    that is kept; steps: what is taken within each; chance: by which rows are put in order; bf16: whether products are
-    in bfloat16."""
+    """The epochs of a tuning, and the weights of the best one. Number 0 is before any step.
 
-    def __init__(self, encoder: "TorchEncoder", head: Any, steps: Steps, chance: random.Random, *, bf16: bool) -> None:
+    history: each epoch; best: the number of the one that is kept; steps: those taken.
+    chance: by which rows are put in order; bf16: whether products are in bfloat16.
+    """
+
+    def __init__(self, encoder: TorchEncoder, head: Any, steps: Steps, chance: random.Random, *, bf16: bool) -> None:
         self.steps = steps
         self.bf16 = bf16
         self.history: list[Epoch] = []
@@ -147,7 +179,7 @@ class Epochs:
         """Take the best one's weights."""
         self._take(self._kept)
 
-    def standing(self) -> TuningState:
+    def state(self) -> TuningState:
         """All that the next epoch depends on. The arrays change with the next step."""
         import torch
 
@@ -164,23 +196,23 @@ class Epochs:
         }
         return TuningState(arrays={**arrays, _CHANCE: torch.get_rng_state().numpy()}, facts=facts)
 
-    def go_on(self, standing: TuningState) -> None:
-        """Stand as it was told then. Its arrays are taken over."""
+    def resume(self, state: TuningState) -> None:
+        """Go on from a state that `state` gave. Its arrays are taken over."""
         import torch
 
-        of: dict[str, dict[str, Any]] = {_NOW: {}, _BEST: {}, _STEPS: {}}
-        for path, array in standing.arrays.items():
+        parts: dict[str, dict[str, Any]] = {_NOW: {}, _BEST: {}, _STEPS: {}}
+        for path, array in state.arrays.items():
             whose, _, name = path.partition("/")
-            of.setdefault(whose, {})[name] = array
-        facts = standing.facts
+            parts.setdefault(whose, {})[name] = array
+        facts = state.facts
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
         self.best, self.bf16 = facts["best"], facts["bf16"]
-        self._kept = {name: torch.from_numpy(array) for name, array in of[_BEST].items()}
-        self._take({name: torch.from_numpy(array) for name, array in (of[_NOW] or of[_BEST]).items()})
-        self.steps.go_on(of[_STEPS], facts["steps"])
+        self._kept = {name: torch.from_numpy(array) for name, array in parts[_BEST].items()}
+        self._take({name: torch.from_numpy(array) for name, array in (parts[_NOW] or parts[_BEST]).items()})
+        self.steps.resume(parts[_STEPS], facts["steps"])
         version, numbers, gauss = facts["chance"]
         self._chance.setstate((version, tuple(numbers), gauss))
-        torch.set_rng_state(torch.from_numpy(standing.arrays[_CHANCE]))
+        torch.set_rng_state(torch.from_numpy(state.arrays[_CHANCE]))
 
     def _take(self, weights: Mapping[str, Any]) -> None:
         import torch
@@ -195,7 +227,7 @@ def is_better(measure: float | None, best: float | None) -> bool:
     return measure is None or best is None or measure > best
 
 
-def is_over(number: int, best: int, plan: "TuningPlan") -> bool:
+def is_over(number: int, best: int, plan: TuningPlan) -> bool:
     """Whether to stop after epoch `number`. In the first half of all epochs the rate is too high for what is learned to
     show: on 10,000 rows the frozen encoder's head, which is fitted first, is still ahead after two epochs."""
     return number >= plan.epochs or number - max(best, plan.epochs // 2) >= plan.patience
@@ -214,8 +246,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors; best: the epoch kept, from 1;
-    0 is before any. history[0] is the frozen encoder with its head; its loss is not known (0)."""
+    """What tuning gave besides the encoder.
+
+    weights: (classes, dimensions), bias: (classes,): the tuned head on unit vectors.
+    history: [0] is the frozen encoder with its head; its loss is not known (0).
+    best: the epoch kept, from 1; 0 is before any.
+    """
 
     weights: Floats
     bias: Floats
@@ -223,6 +259,7 @@ class Tuned:
     best: int
     bf16: bool
     multi_label: bool
+    system_tokens: int = 0
 
 
 def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | None = None) -> TuningPlan:
@@ -245,131 +282,173 @@ def plan_for(dimensions: int, rows: int, *, multi_label: bool, layers: int | Non
 
 def tune(
     encoder: TorchEncoder,
-    texts: Sequence[str],
-    targets: Floats,
-    weights: Floats,
+    lesson: TuningSet,
     *,
-    held: NDArray[np.bool_],
-    measured: NDArray[np.bool_],
     plan: TuningPlan,
     multi_label: bool,
     seed: int,
     say: Say,
-    beside: Beside | None = None,
+    system_tokens: int = 0,
     checkpoint: Checkpoint | None = None,
 ) -> Tuned:
-    """Train `encoder` in place on the rows that are not `held`; the `measured` ones of those choose the epoch kept.
+    """Train `encoder` in place on a lesson's rows that are not held out; its `measured` ones choose the epoch kept.
 
-    targets: (rows, classes) 0..1 (soft ones allowed), rows of sum 1 for single-label; weights: (rows,);
-    say: told a line for each epoch; beside: the system prompts that the texts are read beside; checkpoint: where epochs
-    that take long are kept, and where to go on.
+    say: given a line for each epoch.
+    system_tokens: how many of the system prompt are read with each text.
+    checkpoint: where epochs that take long are kept, and where to go on.
     """
-    import torch
-
-    windows = encoder.windows(texts, beside, _MOST_WINDOWS) if multi_label else []
-    rows = [cut[0] for cut in windows] if multi_label else encoder.tokenize(texts, beside)
-    longer = np.array([len(cut) > 1 for cut in windows]) if multi_label else np.zeros(len(rows), bool)
-    fit, test = np.flatnonzero(~held), np.flatnonzero(held & measured)
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    head = torch.nn.Linear(encoder.dimensions, targets.shape[1])
-    total = plan.epochs * -(-len(fit) // plan.batch)
-    steps = Steps(encoder, head, rate=plan.rate, total=total, kept=plan.kept)
-    epochs = Epochs(encoder, head, steps, chance, bf16=bf16_helps(encoder.dimensions))
-    measure = _average_precision if multi_label else _accuracy
-
-    def choose(of: NDArray[np.intp]) -> None:
-        _choose(rows, windows, of[longer[of]], lambda cut: encoder.vectors(cut, bf16=epochs.bf16), _head(head))
-
-    def held_out() -> float | None:
-        choose(test)
-        return _held_out(
-            measure, encoder.vectors([rows[index] for index in test], bf16=epochs.bf16), _head(head), targets[test]
-        )
-
-    standing = checkpoint.read() if checkpoint else None
-    if checkpoint and standing:
-        epochs.go_on(standing)
-        del standing  # it takes as much room as the encoder and the optimizer
+    tuning = _HeadTuning(encoder, lesson, plan, multi_label=multi_label, seed=seed, system_tokens=system_tokens)
+    epochs = tuning.epochs
+    state = checkpoint.read() if checkpoint else None
+    if checkpoint and state:
+        epochs.resume(state)
+        del state  # it takes as much room as the encoder and the optimizer
         say(f"goes on after epoch {epochs.number}, which {checkpoint.file} holds; delete it to begin anew")
     else:
-        first = fit if len(fit) <= plan.beginning else np.sort(chance.sample(fit.tolist(), plan.beginning))
         say("reading rows with the frozen encoder")
-        frozen = encoder.vectors([rows[index] for index in first], bf16=epochs.bf16)
-        begin(head, tuning_set.fit(frozen, targets[first], weights[first], multi_label=multi_label))
-        epochs.ended(Epoch(loss=0.0, measure=held_out()))
-        say(f"epoch 0 of {plan.epochs}: the frozen encoder{_shown(epochs.history[0], multi_label=multi_label)}")
+        tuning.begin()
+        say(f"epoch 0 of {plan.epochs}: {', '.join(['the frozen encoder', *tuning.shown(epochs.history[0])])}")
     while not is_over(epochs.number, epochs.best, plan):
-        began, loss = time.monotonic(), 0.0
-        choose(fit)
-        encoder.module.train()
-        for layer in encoder.layers[: plan.kept]:
-            layer.eval()
-        for batch in shuffled([len(rows[index]) for index in fit], plan.batch, chance):
-            chosen = fit[batch]
-            with precision(bf16=epochs.bf16):
-                vectors = encoder.forward([rows[index] for index in chosen])
-            each = _loss(head(SCALE * vectors), torch.from_numpy(targets[chosen]), plan, multi_label=multi_label)
-            share = torch.from_numpy(weights[chosen])
-            step_loss = (each * share).sum() / share.sum().clamp(min=1e-6)
-            steps.take(step_loss)
-            loss += float(step_loss.detach()) * len(chosen)
-        epochs.ended(Epoch(loss=loss / max(len(fit), 1), measure=held_out()))
-        shown = _shown(epochs.history[-1], multi_label=multi_label, loss=True)
-        say(f"epoch {epochs.number} of {plan.epochs}: {shown}")
+        began = time.monotonic()
+        tuning.run()
+        latest = epochs.history[-1]
+        shown = [f"loss {latest.loss:.3f}", *tuning.shown(latest)]
+        say(f"epoch {epochs.number} of {plan.epochs}: {', '.join(shown)}")
         if checkpoint and time.monotonic() - began >= WORTH_S:
             _keep(checkpoint, epochs, say)
     epochs.settle()
     encoder.module.eval()
-    matrix, bias = _head(head)
+    weights, bias = head_of(tuning.head, SCALE)
     return Tuned(
-        weights=matrix,
+        weights=weights,
         bias=bias,
         history=tuple(epochs.history),
         best=epochs.best,
         bf16=epochs.bf16,
         multi_label=multi_label,
+        system_tokens=system_tokens,
     )
 
 
 def _keep(checkpoint: Checkpoint, epochs: Epochs, say: Say) -> None:
     """A full disk ends no tuning."""
     try:
-        checkpoint.write(epochs.standing())
+        checkpoint.write(epochs.state())
     except OSError as error:
         say(f"epoch {epochs.number} is not kept: {error}")
 
 
-def _choose(
-    rows: list[list[int]],
-    windows: Sequence[Sequence[list[int]]],
-    longer: NDArray[np.intp],
-    encode: Callable[[list[list[int]]], Floats],
-    head: tuple[Floats, Floats],
-) -> None:
-    """Put the window that speaks loudest in the place of each row that has several. longer: which rows these are."""
-    for start in range(0, len(longer), _CHUNK):
-        some = longer[start : start + _CHUNK].tolist()
-        logits = encode([window for index in some for window in windows[index]]) @ head[0].T + head[1]
-        starts = np.cumsum([0, *(len(windows[index]) for index in some[:-1])])
-        for index, place in zip(some, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
-            rows[index] = windows[index][place]
+class _HeadTuning:
+    """An encoder and a head on its vectors, being tuned. head: a torch module; epochs: those so far."""
+
+    def __init__(
+        self,
+        encoder: TorchEncoder,
+        lesson: TuningSet,
+        plan: TuningPlan,
+        *,
+        multi_label: bool,
+        seed: int,
+        system_tokens: int,
+    ) -> None:
+        import torch
+
+        texts, systems = [row.text for row in lesson.rows], prompts_of(lesson.rows, system_tokens)
+        self._encoder, self._plan, self._multi_label = encoder, plan, multi_label
+        self._windows = encoder.windows(texts, systems, _MOST_WINDOWS) if multi_label else []
+        # of each row the window that it is read by
+        self._rows = [cut[0] for cut in self._windows] if multi_label else encoder.tokenize(texts, systems)
+        self._long = np.array([len(cut) > 1 for cut in self._windows] or [False] * len(texts))
+        self._targets = lesson.targets
+        self._weights = np.array([row.weight for row in lesson.rows], np.float32)
+        self._fit, self._test = np.flatnonzero(~lesson.held), np.flatnonzero(lesson.held & lesson.measured)
+        self._chance = random.Random(seed)  # noqa: S311 - no secret
+        self.head: Any = torch.nn.Linear(encoder.dimensions, lesson.targets.shape[1])
+        total = plan.epochs * -(-len(self._fit) // plan.batch)
+        steps = Steps(encoder, self.head, rate=plan.rate, total=total, kept=plan.kept)
+        self.epochs = Epochs(encoder, self.head, steps, self._chance, bf16=bf16_helps(encoder.dimensions))
+
+    def begin(self) -> None:
+        """Fit the head on the frozen encoder."""
+        fit, most = self._fit, self._plan.beginning
+        first = fit if len(fit) <= most else np.sort(self._chance.sample(fit.tolist(), most))
+        vectors = self._vectors([self._rows[index] for index in first])
+        fitted = tuning_set.fit(vectors, self._targets[first], self._weights[first], multi_label=self._multi_label)
+        set_head(self.head, fitted)
+        self.epochs.ended(Epoch(loss=0.0, measure=self._measure()))
+
+    def run(self) -> None:
+        """One epoch."""
+        self._choose(self._fit)
+        lengths = [len(self._rows[index]) for index in self._fit]
+        loss = run_epoch(
+            self._encoder,
+            self.epochs.steps,
+            lengths,
+            self._plan.batch,
+            self._chance,
+            loss=self._loss,
+            kept=self._plan.kept,
+        )
+        self.epochs.ended(Epoch(loss=loss, measure=self._measure()))
+
+    def shown(self, epoch: Epoch) -> list[str]:
+        """The measure of an epoch for people, where there is one."""
+        name = "average precision" if self._multi_label else "accuracy"
+        return [] if epoch.measure is None else [f"held-out {name} {epoch.measure:.1%}"]
+
+    def _loss(self, batch: NDArray[np.intp]) -> Any:
+        import torch
+
+        chosen = self._fit[batch]
+        with precision(bf16=self.epochs.bf16):
+            vectors = self._encoder.forward([self._rows[index] for index in chosen])
+        logits, targets = self.head(SCALE * vectors), torch.from_numpy(self._targets[chosen])
+        each = _losses(logits, targets, self._plan.smoothing, multi_label=self._multi_label)
+        weights = torch.from_numpy(self._weights[chosen])
+        return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+
+    def _measure(self) -> float | None:
+        """On held-out rows; None without any."""
+        self._choose(self._test)
+        if not len(self._test):
+            return None
+        logits = self._logits([self._rows[index] for index in self._test])
+        return measure_of(logits, self._targets[self._test], multi_label=self._multi_label)
+
+    def _choose(self, places: NDArray[np.intp]) -> None:
+        """Put the window that speaks loudest in the place of each of these rows that has several."""
+        long = places[self._long[places]]
+        for start in range(0, len(long), _CHUNK):
+            some = long[start : start + _CHUNK].tolist()
+            logits = self._logits([window for index in some for window in self._windows[index]])
+            starts = np.cumsum([0, *(len(self._windows[index]) for index in some[:-1])])
+            for index, place in zip(some, (loudest(any_logit(logits), starts) - starts).tolist(), strict=True):
+                self._rows[index] = self._windows[index][place]
+
+    def _vectors(self, windows: Sequence[list[int]]) -> Floats:
+        return self._encoder.vectors(windows, bf16=self.epochs.bf16)
+
+    def _logits(self, windows: Sequence[list[int]]) -> Floats:
+        weights, bias = head_of(self.head, SCALE)
+        return self._vectors(windows) @ weights.T + bias
 
 
-def _loss(logits: Any, targets: Any, plan: TuningPlan, *, multi_label: bool) -> Any:
-    """(rows,) Of several labels, whether any holds at all is learned beside which: text that is plainly harmful and
+def _losses(logits: Any, targets: Any, smoothing: float, *, multi_label: bool) -> Any:
+    """(rows,) Of several labels, whether any holds at all is learned with which: text that is plainly harmful and
     fits no label well must not fall between them."""
     import torch
 
     if multi_label:
         both = torch.cat([logits, torch.logsumexp(logits, dim=1, keepdim=True)], dim=1)
         wanted = torch.cat([targets, targets.amax(dim=1, keepdim=True)], dim=1)
-        smooth = wanted * (1 - plan.smoothing) + plan.smoothing / 2
+        smooth = wanted * (1 - smoothing) + smoothing / 2
         return torch.nn.functional.binary_cross_entropy_with_logits(both, smooth, reduction="none").sum(1)
-    smooth = targets * (1 - plan.smoothing) + plan.smoothing / targets.shape[1]
+    smooth = targets * (1 - smoothing) + smoothing / targets.shape[1]
     return -(smooth * torch.log_softmax(logits, dim=-1)).sum(1)
 
 
-def begin(head: Any, fitted: tuple[Floats, Floats]) -> None:
+def set_head(head: Any, fitted: tuple[Floats, Floats]) -> None:
     """Set a head on vectors as long as SCALE to what was fitted on vectors of length 1."""
     import torch
 
@@ -379,36 +458,18 @@ def begin(head: Any, fitted: tuple[Floats, Floats]) -> None:
         head.bias.copy_(bias)
 
 
-def _head(head: Any) -> tuple[Floats, Floats]:
-    """The head on vectors of length 1."""
-    return SCALE * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
+def head_of(head: Any, scale: float) -> tuple[Floats, Floats]:
+    """The weights and bias of a torch head. scale: of the vectors that it reads, in lengths of those it is used on."""
+    return scale * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
 
 
-def _held_out(
-    measure: Callable[[Floats, Floats], float], vectors: Floats, head: tuple[Floats, Floats], targets: Floats
-) -> float | None:
-    return measure(vectors @ head[0].T + head[1], targets) if len(vectors) else None
-
-
-def _accuracy(logits: Floats, targets: Floats) -> float:
-    return float((logits.argmax(axis=1) == targets.argmax(axis=1)).mean())
-
-
-def _average_precision(logits: Floats, targets: Floats) -> float:
-    """Over the labels that held-out rows have, and over whether any holds."""
+def measure_of(logits: Floats, targets: Floats, *, multi_label: bool) -> float:
+    """Accuracy; of several labels the mean average precision over those that held-out rows have, and over whether any
+    holds."""
+    if not multi_label:
+        return float((logits.argmax(axis=1) == targets.argmax(axis=1)).mean())
     holds = targets >= 0.5
     columns = [(logits[:, index], holds[:, index]) for index in range(holds.shape[1])]
     columns.append((logits.max(axis=1), np.asarray(holds.any(axis=1))))
-    found = [average_precision(scores, truth) or 0.0 for scores, truth in columns if truth.any()]
-    return float(np.mean(found)) if found else 0.0
-
-
-def _shown(epoch: Epoch, *, multi_label: bool, loss: bool = False) -> str:
-    parts: Iterator[str] = iter(())
-    if loss:
-        parts = iter([f"loss {epoch.loss:.3f}"])
-    lines = list(parts)
-    if epoch.measure is not None:
-        name = "held-out average precision" if multi_label else "held-out accuracy"
-        lines.append(f"{name} {epoch.measure:.1%}")
-    return ("" if loss else ", " if lines else "") + ", ".join(lines)
+    precisions = [average_precision(scores, truth) or 0.0 for scores, truth in columns if truth.any()]
+    return float(np.mean(precisions)) if precisions else 0.0

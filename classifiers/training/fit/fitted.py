@@ -1,19 +1,8 @@
-"""What fitting leaves: a model and what was measured of it, or an encoder's own head.
-
-x
-
-x
-
-x
-
-How training tells whoever watches what it is doing.
-
-x
-"""
+"""What fitting takes and leaves: a training set and a workbench, a model and what was measured of it."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,58 +11,13 @@ from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
 from classifiers.model.model import Floats, Model
+from classifiers.policy import Policy
 from classifiers.training.rows import Row
 from classifiers.training.thresholds import ChosenThresholds
 from classifiers.verdict import Verdict
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuningPlan:
-    """How to tune. rate: of learning; epochs: at most so many, fewer where held-out text gains nothing for `patience`
-    epochs of the second half; smoothing: of the targets; kept: how many layers, from the lowest, stay as they are;
-    beginning: rows that the head is fitted on before.
-    """
-
-    rate: float
-    epochs: int
-    patience: int = 2
-    batch: int = 32
-    smoothing: float = 0.1
-    kept: int = 0
-    beginning: int = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredModel:
-    """model; chosen: its thresholds and goals; rows, read, verdicts: held-out rows (by index), these as they were read
-    (under a prompt, inside other text) and what the model's calibration makes of scores that were given without having
-    seen them; used: (rows,) which of them calibrated it; settings: of the fit, for the report."""
-
-    model: Model
-    chosen: ChosenThresholds
-    rows: NDArray[np.intp]
-    read: tuple[Row, ...]
-    verdicts: tuple[Verdict, ...]
-    used: NDArray[np.bool_]
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedHead:
-    """What fine-tuning left besides the encoder. weights: (classes, dimensions), bias: (classes,): a head on vectors
-    of length 1; unseen: (rows,) what it was not tuned on; tokens: the longest window, beside system_tokens of a
-    system prompt; multi_label: so that it is read in all windows, else in the first."""
-
-    weights: Floats
-    bias: Floats
-    unseen: NDArray[np.bool_]
-    tokens: int
-    system_tokens: int = 0
-    multi_label: bool = False
-
-
 SMALL, LARGE = "small", "large"
-
+"""The stages of a cascade of two encoders."""
 
 _TIMED_TOKENS, _TIMES = 32, 15
 
@@ -89,14 +33,11 @@ def milliseconds(encoder: Encoder) -> float:
     return 1000 * min(taken)
 
 
-Names = tuple[str, str]
-
-
 class Progress(Protocol):
     """A watcher. `step` names what begins; `advance` says how far it is, where that is known."""
 
     def step(self, name: str) -> None:
-        """One of the nine steps, or preparing the encoder, begins."""
+        """One of the steps of training begins, or the encoder is prepared."""
 
     def advance(self, done: int, total: int) -> None:
         """`done` of `total` texts or answers of the current step are ready."""
@@ -113,21 +54,67 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FittedModel:
-    """trained: the model and what was measured; encoders: of the model's stages, in their order; samples: for each
-    stage some of its vectors, (n, dimensions); own: the folders of the encoders that the model brings along, by name.
+class TuningPlan:
+    """How to tune an encoder.
+
+    rate: of learning.
+    epochs: the most; fewer where held-out text gains nothing for `patience` epochs of the second half.
+    smoothing: of the targets.
+    kept: how many layers, from the lowest, stay as they are.
+    beginning: rows that the head is fitted on before.
     """
 
-    trained: MeasuredModel
-    encoders: tuple[Encoder, ...]
-    samples: tuple[Floats, ...]
-    own: Mapping[str, Path] = field(default_factory=dict)
+    rate: float
+    epochs: int
+    patience: int = 2
+    batch: int = 32
+    smoothing: float = 0.1
+    kept: int = 0
+    beginning: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedHead:
+    """What fine-tuning leaves besides the encoder.
+
+    weights: (classes, dimensions), bias: (classes,): a head on vectors of length 1.
+    unseen: (rows,) what the encoder was not tuned on.
+    tokens: the longest window, besides `system_tokens` of a system prompt.
+    multi_label: whether a text is read in all of its windows, else as a whole.
+    """
+
+    weights: Floats
+    bias: Floats
+    unseen: NDArray[np.bool_]
+    tokens: int
+    system_tokens: int = 0
+    multi_label: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What a recipe fits.
+
+    vectors: (rows, dimensions) of length 1 by `encoder`, the policy's own as it is.
+    ngrams: (rows, classes) probabilities by the n-gram table, each by a fit that saw neither the row nor its group;
+    they count with the encoder. None where the table has no say.
+    """
+
+    policy: Policy
+    rows: Sequence[Row]
+    encoder: Encoder
+    vectors: Floats
+    ngrams: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workbench:
-    """Where and how a run works. base_dir: what the policy's paths are relative to; scratch: an empty folder that
-    outlives the export of the model; threads: to compute with."""
+    """Where and how a run works.
+
+    base_dir: what the policy's paths are relative to.
+    scratch: an empty folder that outlives the export of the model.
+    threads: to compute with.
+    """
 
     base_dir: Path
     models_dir: Path
@@ -135,3 +122,47 @@ class Workbench:
     seed: int
     threads: int
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredModel:
+    """A model and its held-out measures.
+
+    chosen: its thresholds and goals.
+    rows: the indexes of held-out rows; read: these as they were read (under a prompt, inside other text).
+    verdicts: the calibrated verdict on each, by a fit that has not seen it.
+    used: (rows,) which of them calibrated the model.
+    settings: of the fit, for the report.
+    """
+
+    model: Model
+    chosen: ChosenThresholds
+    rows: NDArray[np.intp]
+    read: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    used: NDArray[np.bool_]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedModel:
+    """A measured model with all that serves it.
+
+    encoders: of the model's stages, in their order.
+    samples: for each stage some of its vectors, (n, dimensions).
+    own: the folders of the encoders that the model brings along, by name.
+    settings: of the recipe, for the report, besides those of the fit.
+    """
+
+    trained: MeasuredModel
+    encoders: tuple[Encoder, ...]
+    samples: tuple[Floats, ...]
+    own: Mapping[str, Path] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_settings(self, **settings: Any) -> "FittedModel":
+        """The same, with more settings for the report."""
+        return replace(self, settings={**self.settings, **settings})
+
+
+Recipe = Callable[[TrainingSet, Workbench], FittedModel]

@@ -1,17 +1,12 @@
-"""Fit and calibrate: rows and vectors → a Model, with the held-out scores it was calibrated on.
+"""Heads on an encoder's vectors, fitted and calibrated: rows and vectors become a measured model."""
 
-The shared encoder as it is, and what it makes of a run's rows.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Encoder
 from classifiers.model.model import (
     Calibration,
     EncoderId,
@@ -31,19 +26,17 @@ from classifiers.runtime.thresholds import NOVELTY_LIMIT, LabelChoice, name_any,
 from classifiers.training import calibrate, operating_points, split
 from classifiers.training.fit import linear
 from classifiers.training.fit.ensemble import Pool, blend, pool
-from classifiers.training.fit.fitted import MeasuredModel, TunedHead
+from classifiers.training.fit.fitted import MeasuredModel, TrainingSet, TunedHead, Workbench
+from classifiers.training.fit.linear import Ints
 from classifiers.training.operating_points import answerable, enough, is_foreign, is_real, measured_on, rare
 from classifiers.training.rows import Row
-from classifiers.training.split import Dealt
-from classifiers.training.thresholds import for_any, for_one
+from classifiers.training.split import Dealt, HeldOutWindows
+from classifiers.training.thresholds import ChosenThresholds, for_any, for_one
 from classifiers.training.windows import Windows, each_whole, highest, tuned_windowing
 from classifiers.verdict import Verdict
 
-if TYPE_CHECKING:
-    from classifiers.training.fit.fitted import Workbench
-
-
 Advance = Callable[[int, int], None]
+Bools = NDArray[np.bool_]
 
 _SAFETY_STRENGTH = 3.0
 _NEVER_NOVEL = 2.0
@@ -61,30 +54,55 @@ def fit(
     seed: int,
     advance: Advance,
     tuned: TunedHead | None = None,
-    unseen: NDArray[np.bool_] | None = None,
+    unseen: Bools | None = None,
     windows: Windows | None = None,
     dealt: Dealt | None = None,
-    before: Floats | None = None,
+    ngrams: Floats | None = None,
 ) -> MeasuredModel:
-    """vectors: (rows, dimensions) of length 1. advance: called with how many fits are done and in all.
+    """Fit heads on vectors, (rows, dimensions) of length 1, and calibrate them on held-out rows.
 
-    unseen: (rows,) where given, the only rows that are held out to measure on.
-    windows, dealt: where several labels may hold, the windows of `windowing` that held-out rows are judged by, and the
-    folds that they are held out in where these are known already.
-    tuned: where the encoder was tuned on these rows: its own head and one that is fitted anew are pooled (of safety,
-    the better is taken) by rows that it has not seen, and nothing else is measured on.
-    before: where one label is named, (rows, classes) probabilities by a stage that will stand in front, none of which
-    has seen its row; it counts beside this one as far as that makes held-out text likelier, where enough of it is real.
+    advance: called with how many fits are done and in all.
+    unseen: (rows,) the only rows that are held out, if given.
+    windows: of several labels, what held-out rows are judged by; by default each row as a whole.
+    dealt: of several labels, the folds, where they are known already.
+    tuned: the head of an encoder that was tuned on these rows. It is pooled with one that is fitted anew (of several
+    labels, the better is taken), by the rows that it has not seen; nothing else is measured on.
+    ngrams: of one label, as `TrainingSet` has it; used where enough held-out rows are real.
     """
     from threadpoolctl import threadpool_limits
 
-    make = partial(_any_of, windows=windows, dealt=dealt) if policy.multi_label else partial(_one_of, before=before)
-    # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs beside them
+    task = _Task(
+        policy=policy,
+        rows=rows,
+        vectors=vectors,
+        encoder=encoder,
+        seed=seed,
+        advance=advance,
+        tuned=tuned,
+        unseen=tuned.unseen if tuned else unseen,
+        windows=windows,
+        dealt=dealt,
+        ngrams=ngrams,
+        classes=classes_of(policy, rows),
+        weights=np.array([row.weight for row in rows], np.float32),
+    )
+    # on matrices this small, BLAS threads wait for each other: ten times slower where anything else runs
     with threadpool_limits(1):
-        return make(
-            policy, rows, vectors, encoder=encoder, seed=seed, advance=advance, tuned=tuned,
-            unseen=tuned.unseen if tuned else unseen,
-        )  # fmt: skip
+        return (_multi_label if policy.multi_label else _single_label)(task)
+
+
+def fit_frozen(training: TrainingSet, bench: Workbench, *, unseen: Bools | None = None) -> MeasuredModel:
+    """Heads on a training set's own encoder. unseen: as of `fit`."""
+    return fit(
+        training.policy,
+        training.rows,
+        training.vectors,
+        encoder=training.encoder.id,
+        seed=bench.seed,
+        advance=bench.progress.advance,
+        unseen=unseen,
+        ngrams=training.ngrams,
+    )
 
 
 def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -93,184 +111,217 @@ def classes_of(policy: Policy, rows: Sequence[Row]) -> tuple[str, ...]:
     return (*policy.labels, *((OTHER,) if other else ()))
 
 
-def _one_of(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: EncoderId,
-    seed: int,
-    advance: Advance,
-    tuned: TunedHead | None,
-    unseen: NDArray[np.bool_] | None,
-    before: Floats | None,
-) -> MeasuredModel:
-    classes = classes_of(policy, rows)
-    place = {name: index for index, name in enumerate(classes)}
-    targets = np.array([place[row.labels[0]] for row in rows], np.int32)
-    weights = np.array([row.weight for row in rows], np.float32)
-    held = split.one_of(
-        rows,
-        vectors,
-        targets,
-        weights=weights,
-        count=len(classes),
-        seed=seed,
-        advance=advance,
-        unseen=unseen,
-    )
-    use, on = measured_on(policy, rows, held.rows)
-    truth, sure = targets[held.rows], answerable(policy, rows, held.rows)
-    sharpness, share = calibrate.nearest_share(
-        held.logits[sure], {s: vote[sure] for s, vote in held.votes.items()}, truth[sure]
-    )
-    votes, logits = held.votes[sharpness], held.logits
-    pooled = Pool(tuned=0.0, fitted=1.0)
-    if tuned is not None:
-        trained = vectors[held.rows] @ tuned.weights.T + tuned.bias
-        pooled = pool(trained[sure], (logits + np.float32(share) * votes)[sure], truth[sure])
-        logits, share = pooled.tuned * trained + pooled.fitted * logits, pooled.fitted * share
-    scores = logits + np.float32(share) * heads.among_likeliest(votes, logits)
-    scale = calibrate.temperature(scores[sure], truth[sure])
-    real, strange = is_real(rows, held.rows), is_foreign(rows, held.rows)
-    real &= ~strange
-    if enough(real):
-        calibration = calibrate.fit_offsets(scores[real], truth[real], scale)
-        probabilities = calibrate.unseen(scores, truth, real, scale, seed)
-    else:
-        # written text shows how its writer spread the classes, not how they are met
-        calibration = Calibration(scale=np.array([scale], np.float32), offset=np.zeros(len(classes), np.float32))
-        probabilities = squash(calibration, scores, multi_label=False)
-    earlier = 0.0
-    # text by one writer shares its words: it could not show how much a stage of words is worth
-    if before is not None and enough(real):
-        blended = blend(calibration, before[held.rows], probabilities, truth, sure, spared=rare(truth, sure))
-        calibration, probabilities, earlier = blended.calibration, blended.probabilities, blended.earlier
-    own = (truth != place.get(OTHER, -1)) & ~strange
-    names = np.array([name != OTHER for name in classes])
-    usual = calibrate.usual(scores[own][:, names].max(axis=1), truth[own], use[own])
-    # beside slots, other is learned from text: a value by itself, or in a new frame, is unlike training and none of it
-    limit = NOVELTY_LIMIT if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
-    fitted = linear.one_of(vectors, targets, weights, len(classes), seed)
-    known = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
-    away = score(known, vectors[held.rows], scores[:, names])
-    banded = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
-    used, unanswered = [banded[index] for index in np.flatnonzero(use)], ((away > limit) | strange)[use]
-    chosen = for_one(policy, classes, probabilities[use], truth[use], on=on, novel=unanswered, bands=used)
-    stage = Stage(
-        encoder=encoder,
-        head=_head(classes, fitted, tuned, pooled),
-        calibration=calibration,
-        thresholds=chosen.thresholds,
-        novelty=known,
-        nearest=Nearest(owners=fitted.owners, sharpness=sharpness, share=share) if share else None,
-        bands=chosen.bands,
-        earlier=earlier,
-    )
-    model = Model(policy=policy, stages=(stage,))
-    verdicts = tuple(
-        verdict_of(
-            policy,
-            classes,
-            scored,
-            name_one(classes, scored, chosen.for_band(band), novel=far > limit, has_other=policy.other is not None),
-            far,
-        )
-        for scored, far, band in zip(probabilities, away.tolist(), banded, strict=True)
-    )
-    settings = {
-        "head": "softmax with whitened prototypes and nearest sentences",
-        **({"pool": asdict(pooled)} if tuned else {}),
-        "c": linear.C,
-        "nearest": {"sharpness": sharpness, "share": share, "exemplars": len(fitted.owners)},
-        "temperature": round(1 / float(calibration.scale[0]), 4),
-        "usual": usual and {"level": round(usual.level, 4), "width": round(usual.width, 4)},
-        "calibrated_on": on,
-    }
-    return MeasuredModel(
-        model=model,
-        chosen=chosen,
-        rows=held.rows,
-        read=tuple(rows[index] for index in held.rows.tolist()),
-        verdicts=verdicts,
-        used=use,
-        settings=settings,
-    )
-
-
 def windowing(policy: Policy) -> Windowing:
     """How the heads on a frozen encoder read a text."""
     return _SAFETY_WINDOWS if policy.kind == "safety" else Windowing()
 
 
-def _head(classes: tuple[str, ...], fitted: linear.Fitted, tuned: TunedHead | None, pooled: Pool) -> LinearHead:
-    weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
-    if tuned is not None:
-        weights, bias = weights + pooled.tuned * tuned.weights, bias + pooled.tuned * tuned.bias
-    return LinearHead(classes=classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """The arguments of `fit`; classes, weights: (rows,), of the rows."""
+
+    policy: Policy
+    rows: Sequence[Row]
+    vectors: Floats
+    encoder: EncoderId
+    seed: int
+    advance: Advance
+    tuned: TunedHead | None
+    unseen: Bools | None
+    windows: Windows | None
+    dealt: Dealt | None
+    ngrams: Floats | None
+    classes: tuple[str, ...]
+    weights: Floats
+
+    def measured(
+        self,
+        stage: Stage,
+        chosen: ChosenThresholds,
+        *,
+        held: NDArray[np.intp],
+        use: Bools,
+        verdicts: Iterable[Verdict],
+        settings: dict[str, Any],
+    ) -> MeasuredModel:
+        """The model of one stage. held: the indexes of held-out rows; use: (held,) which of them calibrated it."""
+        return MeasuredModel(
+            model=Model(policy=self.policy, stages=(stage,)),
+            chosen=chosen,
+            rows=held,
+            read=tuple(self.rows[index] for index in held.tolist()),
+            verdicts=tuple(verdicts),
+            used=use,
+            settings=settings,
+        )
 
 
-def _any_of(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    *,
-    encoder: EncoderId,
-    seed: int,
-    advance: Advance,
-    tuned: TunedHead | None,
-    unseen: NDArray[np.bool_] | None,
-    windows: Windows | None,
-    dealt: Dealt | None,
-) -> MeasuredModel:
-    classes = classes_of(policy, rows)
-    place = {name: index for index, name in enumerate(classes)}
-    holds = np.zeros((len(rows), len(classes)), bool)
-    for index, row in enumerate(rows):
-        holds[index, [place[label] for label in row.labels]] = True
-    weights = np.array([row.weight for row in rows], np.float32)
-    held = split.any_of(
-        rows,
-        vectors,
-        holds,
-        weights=weights,
-        strength=_SAFETY_STRENGTH,
-        seed=seed,
-        advance=advance,
-        unseen=unseen,
-        windows=windows,
-        dealt=dealt,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldOutLogits:
+    """Held-out rows before calibration.
+
+    rows: (n,) indexes; truth: (n,) classes; scores: (n, classes).
+    sure: (n,) which rows show how sure a judge may be.
+    sharpness, share: of the votes of the nearest sentences; pooled: of the tuned head and the fitted one.
+    """
+
+    rows: NDArray[np.intp]
+    truth: Ints
+    scores: Floats
+    sure: Bools
+    sharpness: float
+    share: float
+    pooled: Pool
+
+
+def _single_label(task: _Task) -> MeasuredModel:
+    policy, rows, classes = task.policy, task.rows, task.classes
+    index_of = {name: index for index, name in enumerate(classes)}
+    targets = np.array([index_of[row.labels[0]] for row in rows], np.int32)
+    held = _held_out_logits(task, targets)
+    calibration, probabilities, earlier = _calibrated(task, held)
+    fitted = linear.one_of(task.vectors, targets, task.weights, len(classes), task.seed)
+    use, on = measured_on(policy, rows, held.rows)
+    novelty, far = _novelty(task, fitted, held, use)
+    bands = operating_points.of_texts(policy, [rows[index].text for index in held.rows])
+    novel = far > novelty.limit
+    chosen = for_one(
+        policy,
+        classes,
+        probabilities[use],
+        held.truth[use],
+        on=on,
+        novel=(novel | is_foreign(rows, held.rows))[use],
+        bands=[bands[index] for index in np.flatnonzero(use)],
     )
-    (use, on), truth = measured_on(policy, rows, held.rows), holds[held.rows]
-    logits, starts, own_head, counts = held.logits, held.starts, None, np.diff(held.starts, append=len(held.logits))
-    if tuned is not None:
-        trained = (windows or each_whole(vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
-        loss = [calibrate.platt_loss(highest(one, starts)[use], truth[use], counts[use]) for one in (trained, logits)]
-        if loss[0] <= loss[1]:
-            logits, own_head = trained, tuned
-    whole = highest(any_logit(logits), starts)[use]
-    calibration = calibrate.any_of(highest(logits, starts)[use], truth[use], whole=whole, among=counts[use])
-    # as they are served: each window is judged for itself, then the worst counts
-    each = squash(calibration, logits, multi_label=True, among=np.repeat(counts, counts))
-    probabilities = highest(each, starts)
-    chosen = for_any(policy, probabilities[use], truth[use], on, foreign=is_foreign(rows, held.rows[use]))
-    matrix, bias = (
-        (own_head.weights, own_head.bias) if own_head else linear.any_of(vectors, holds, weights, _SAFETY_STRENGTH)
-    )
-    # harmless text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
-    never = Novelty(prototypes=np.empty((0, vectors.shape[1]), np.float32), limit=_NEVER_NOVEL)
+    nearest = Nearest(owners=fitted.owners, sharpness=held.sharpness, share=held.share) if held.share else None
     stage = Stage(
-        encoder=encoder,
-        head=LinearHead(classes=classes, weights=matrix, bias=bias),
+        encoder=task.encoder,
+        head=_pooled_head(task, fitted, held.pooled),
         calibration=calibration,
         thresholds=chosen.thresholds,
-        novelty=never,
-        # a tuned encoder knows whole rows, and harm beside what is harmless
+        novelty=novelty,
+        nearest=nearest,
+        bands=chosen.bands,
+        earlier=earlier,
+    )
+    has_other = policy.other is not None
+    verdicts = [
+        verdict_of(
+            policy,
+            classes,
+            row,
+            name_one(classes, row, chosen.for_band(band), novel=new, has_other=has_other),
+            distance,
+        )
+        for row, band, new, distance in zip(probabilities, bands, novel.tolist(), far.tolist(), strict=True)
+    ]
+    settings = {
+        "head": "softmax with whitened prototypes and nearest sentences",
+        **({"pool": asdict(held.pooled)} if task.tuned else {}),
+        "c": linear.C,
+        "nearest": {"sharpness": held.sharpness, "share": held.share, "exemplars": len(fitted.owners)},
+        "temperature": round(1 / float(calibration.scale[0]), 4),
+        "usual": novelty.usual and {name: round(value, 4) for name, value in asdict(novelty.usual).items()},
+        "calibrated_on": on,
+    }
+    return task.measured(stage, chosen, held=held.rows, use=use, verdicts=verdicts, settings=settings)
+
+
+def _held_out_logits(task: _Task, targets: Ints) -> _HeldOutLogits:
+    """The scores of the linear head, of the nearest sentences and of the tuned head as one."""
+    tuned = task.tuned
+    held = split.one_of(
+        task.rows,
+        task.vectors,
+        targets,
+        weights=task.weights,
+        count=len(task.classes),
+        seed=task.seed,
+        advance=task.advance,
+        unseen=task.unseen,
+    )
+    truth, sure = targets[held.rows], answerable(task.policy, task.rows, held.rows)
+    sharpness, share = calibrate.nearest_share(
+        held.logits[sure], {sharp: vote[sure] for sharp, vote in held.votes.items()}, truth[sure]
+    )
+    votes, logits, pooled = held.votes[sharpness], held.logits, Pool(tuned=0.0, fitted=1.0)
+    if tuned is not None:
+        own = task.vectors[held.rows] @ tuned.weights.T + tuned.bias
+        pooled = pool(own[sure], (logits + np.float32(share) * votes)[sure], truth[sure])
+        logits, share = pooled.tuned * own + pooled.fitted * logits, pooled.fitted * share
+    scores = logits + np.float32(share) * heads.among_likeliest(votes, logits)
+    return _HeldOutLogits(
+        rows=held.rows, truth=truth, scores=scores, sure=sure, sharpness=sharpness, share=share, pooled=pooled
+    )
+
+
+def _calibrated(task: _Task, held: _HeldOutLogits) -> tuple[Calibration, Floats, float]:
+    """The calibration, (n, classes) probabilities of held-out rows, and how much the n-gram table counts."""
+    scale = calibrate.temperature(held.scores[held.sure], held.truth[held.sure])
+    real = is_real(task.rows, held.rows) & ~is_foreign(task.rows, held.rows)
+    if not enough(real):
+        # written text shows how its writer spread the classes, not how they are met; and one writer shares words, so
+        # it could not show how much a table of words is worth
+        offset = np.zeros(len(task.classes), np.float32)
+        calibration = Calibration(scale=np.array([scale], np.float32), offset=offset)
+        return calibration, squash(calibration, held.scores, multi_label=False), 0.0
+    calibration = calibrate.fit_offsets(held.scores[real], held.truth[real], scale)
+    probabilities = calibrate.unseen(held.scores, held.truth, real, scale, task.seed)
+    if task.ngrams is None:
+        return calibration, probabilities, 0.0
+    spared = rare(held.truth, held.sure)
+    blended = blend(calibration, task.ngrams[held.rows], probabilities, held.truth, held.sure, spared=spared)
+    return blended.calibration, blended.probabilities, blended.earlier
+
+
+def _novelty(task: _Task, fitted: linear.Fitted, held: _HeldOutLogits, use: Bools) -> tuple[Novelty, Floats]:
+    """What is novel to the model, and (n,) how novel each held-out row is."""
+    policy = task.policy
+    named = np.array([name != OTHER for name in task.classes])
+    own = named[held.truth] & ~is_foreign(task.rows, held.rows)
+    usual = calibrate.usual(held.scores[own][:, named].max(axis=1), held.truth[own], use[own])
+    # with slots, other is learned from text: a value by itself, or in a new frame, is unlike training and none of it
+    limit = NOVELTY_LIMIT if usual and not (policy.slots and policy.other is not None) else _NEVER_NOVEL
+    novelty = Novelty(prototypes=fitted.exemplars, limit=limit, usual=usual)
+    return novelty, score(novelty, task.vectors[held.rows], held.scores[:, named])
+
+
+def _pooled_head(task: _Task, fitted: linear.Fitted, pooled: Pool) -> LinearHead:
+    weights, bias = pooled.fitted * fitted.weights, pooled.fitted * fitted.bias
+    if task.tuned is not None:
+        weights, bias = weights + pooled.tuned * task.tuned.weights, bias + pooled.tuned * task.tuned.bias
+    return LinearHead(classes=task.classes, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def _multi_label(task: _Task) -> MeasuredModel:
+    policy, rows, classes, tuned = task.policy, task.rows, task.classes, task.tuned
+    holds = np.array([[name in row.labels for name in classes] for row in rows], bool)
+    held, own_head = _held_out_windows(task, holds)
+    use, on = measured_on(policy, rows, held.rows)
+    truth, counts = holds[held.rows], np.diff(held.starts, append=len(held.logits))
+    calibration = calibrate.any_of(
+        highest(held.logits, held.starts)[use],
+        truth[use],
+        whole=highest(any_logit(held.logits), held.starts)[use],
+        among=counts[use],
+    )
+    # as they are served: each window is judged for itself, then the worst counts
+    each = squash(calibration, held.logits, multi_label=True, among=np.repeat(counts, counts))
+    probabilities = highest(each, held.starts)
+    chosen = for_any(policy, probabilities[use], truth[use], on, foreign=is_foreign(rows, held.rows[use]))
+    own = (own_head.weights, own_head.bias) if own_head else None
+    weights, bias = own or linear.any_of(task.vectors, holds, task.weights, _SAFETY_STRENGTH)
+    stage = Stage(
+        encoder=task.encoder,
+        head=LinearHead(classes=classes, weights=weights, bias=bias),
+        calibration=calibration,
+        thresholds=chosen.thresholds,
+        # harmful text is of endless kinds, nearly all of it unlike training: novelty would doubt everything
+        novelty=Novelty(prototypes=np.empty((0, task.vectors.shape[1]), np.float32), limit=_NEVER_NOVEL),
+        # a tuned encoder knows whole rows, and harm next to what is harmless
         windowing=tuned_windowing(tuned.tokens) if tuned else windowing(policy),
         system_tokens=tuned.system_tokens if tuned else 0,
-    )
-    verdicts = tuple(
-        verdict_of(policy, classes, one, name_any(classes, one, chosen.thresholds), 0.0) for one in probabilities
     )
     settings = {
         "head": "tuned with the encoder" if own_head else "logistic regressions for each label and for any",
@@ -283,21 +334,40 @@ def _any_of(
         "chances": calibration.chances,
         "calibrated_on": on,
     }
-    model = Model(policy=policy, stages=(stage,))
-    return MeasuredModel(
-        model=model,
-        chosen=chosen,
-        rows=held.rows,
-        read=tuple(rows[index] for index in held.rows.tolist()),
-        verdicts=verdicts,
-        used=use,
-        settings=settings,
+    verdicts = [
+        verdict_of(policy, classes, row, name_any(classes, row, chosen.thresholds), 0.0) for row in probabilities
+    ]
+    return task.measured(stage, chosen, held=held.rows, use=use, verdicts=verdicts, settings=settings)
+
+
+def _held_out_windows(task: _Task, holds: Bools) -> tuple[HeldOutWindows, TunedHead | None]:
+    """Held-out logits by the better of the fitted head and the tuned one, and the tuned one where it is better."""
+    held = split.any_of(
+        task.rows,
+        task.vectors,
+        holds,
+        weights=task.weights,
+        strength=_SAFETY_STRENGTH,
+        seed=task.seed,
+        advance=task.advance,
+        unseen=task.unseen,
+        windows=task.windows,
+        dealt=task.dealt,
     )
+    tuned = task.tuned
+    if tuned is None:
+        return held, None
+    use, _ = measured_on(task.policy, task.rows, held.rows)
+    truth, counts = holds[held.rows][use], np.diff(held.starts, append=len(held.logits))[use]
+    own = (task.windows or each_whole(task.vectors)).only(held.rows).vectors @ tuned.weights.T + tuned.bias
+    losses = [calibrate.platt_loss(highest(logits, held.starts)[use], truth, counts) for logits in (own, held.logits)]
+    return (replace(held, logits=own), tuned) if losses[0] <= losses[1] else (held, None)
 
 
 def verdict_of(
     policy: Policy, classes: Sequence[str], probabilities: Floats, choice: LabelChoice, novelty: float
 ) -> Verdict:
+    """The verdict of a stage that has not been published yet. probabilities: (classes,)."""
     scores = dict(zip(classes, probabilities.tolist(), strict=True))
     return Verdict(
         classifier=policy.name,
@@ -309,37 +379,3 @@ def verdict_of(
         abstention=choice.abstention,
         reason=choice.reason,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
-    """vectors: (rows, dimensions) by `encoder`; before: (rows, classes) what a stage in front of it says, as
-    `fit.model` has it."""
-
-    encoder: Encoder
-    vectors: Floats
-    before: Floats | None = None
-
-    def fit(
-        self,
-        policy: Policy,
-        rows: Sequence[Row],
-        bench: "Workbench",
-        *,
-        unseen: NDArray[np.bool_] | None = None,
-        windows: Windows | None = None,
-        dealt: Dealt | None = None,
-    ) -> MeasuredModel:
-        """Heads on it, as `fit.model` fits them."""
-        return fit(
-            policy,
-            rows,
-            self.vectors,
-            encoder=self.encoder.id,
-            seed=bench.seed,
-            advance=bench.progress.advance,
-            unseen=unseen,
-            windows=windows,
-            dealt=dealt,
-            before=self.before,
-        )

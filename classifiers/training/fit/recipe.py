@@ -5,23 +5,27 @@ a stated goal was missed or rows are plenty, and torch is installed. A policy th
 of both; where that cannot be had, the frozen encoder serves, and the report says so.
 """
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 
 from classifiers.encoder.session import embed
 from classifiers.errors import EncoderError, NotInstalledError, TrainingError, missing
 from classifiers.policy import Policy
-from classifiers.training.fit.augment import amid, told_under_prompts
-from classifiers.training.fit.fitted import FittedModel, MeasuredModel, Workbench
-from classifiers.training.fit.heads import Frozen, classes_of, windowing
+from classifiers.training.fit.augment import amid, known_under_prompts
+from classifiers.training.fit.distil import fit_distilled
+from classifiers.training.fit.early_exit import with_early_exit
+from classifiers.training.fit.fitted import LARGE, SMALL, FittedModel, MeasuredModel, Recipe, TrainingSet, Workbench
+from classifiers.training.fit.heads import classes_of, fit, fit_frozen, windowing
+from classifiers.training.fit.tuned import fit_tuned
+from classifiers.training.fit.two_encoders import fit_two_encoders
 from classifiers.training.fit.weights import look, needed
 from classifiers.training.rows import Row, by_themselves
+from classifiers.training.slots.tagger import fit_tagger
 from classifiers.training.split import deal
 from classifiers.training.windows import windows_of
 
@@ -42,39 +46,36 @@ def check(policy: Policy, base_dir: Path) -> None:
         if sources and policy.larger_encoder is None:
             raise TrainingError(f"{policy.name}: {'slots' if policy.slots else 'recipe: finetune'}: {lacking}")
         return
-    # beside a larger one, what is not installed is done without
+    # with a larger one, what is not installed is done without
     with suppress(*([NotInstalledError] if policy.larger_encoder else [])):
         for source in sources:
             look(source, base_dir)
 
 
-def fit_policy(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
+def fit_policy(training: TrainingSet, bench: Workbench) -> FittedModel:
     """The model of a policy by its recipe.
 
     Raises TrainingError or EncoderError where fine-tuning is asked for and cannot be had.
     """
-    if policy.larger_encoder is not None:
-        two = _two(policy, rows, frozen, bench)
-        if not isinstance(two, str):
-            return two
-        note = f"larger_encoder: {two}; heads on the frozen encoder serve instead"
-        bench.progress.step(note)
-        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
-    if policy.recipe == "finetune":
-        if tuned := _tuned(policy, rows, frozen, bench, _ASKED):
-            return tuned
-        note = f"recipe: finetune: {_NO_GAIN}; heads on the frozen encoder serve instead"
-        bench.progress.step(note)
-        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", note, note=note)
-    if policy.recipe == "frozen":
-        why = _ASKED if "recipe" in policy.model_fields_set else _DEFAULT
-        return _with_recipe(_heads(policy, rows, frozen, bench), "frozen", why)
-    return _auto(policy, rows, frozen, bench)
+    policy = training.policy
+    if policy.slots:
+        return fit_tagger(policy, training.rows, bench)
+    return with_early_exit(RECIPES["cascade" if policy.larger_encoder else policy.recipe])(training, bench)
 
 
-def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
+def _frozen(training: TrainingSet, bench: Workbench) -> FittedModel:
+    why = _ASKED if "recipe" in training.policy.model_fields_set else _DEFAULT
+    return _with_recipe(_heads(training, bench), "frozen", why)
+
+
+def _finetune(training: TrainingSet, bench: Workbench) -> FittedModel:
+    tuned = _tuned(training, bench, _ASKED)
+    return tuned or _instead(training, bench, f"recipe: finetune: {_NO_GAIN}")
+
+
+def _auto(training: TrainingSet, bench: Workbench) -> FittedModel:
     """The frozen encoder's model, or a tuned one where that is needed, can be had and is no worse."""
-    heads = _heads(policy, rows, frozen, bench)
+    rows, heads = training.rows, _heads(training, bench)
     wanted = _why_tune(rows, heads.trained)
     if not wanted:
         return _with_recipe(heads, "frozen", "no goal was missed and rows are few")
@@ -82,7 +83,7 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench)
     if lacking:
         return _with_recipe(heads, "frozen", f"{wanted}, but {lacking}")
     try:
-        tuned = _tuned(policy, rows, frozen, bench, wanted)
+        tuned = _tuned(training, bench, wanted)
     except (EncoderError, TrainingError) as error:
         bench.progress.step(f"finetune: {error}; heads on the frozen encoder serve instead")
         return _with_recipe(heads, "frozen", f"{wanted}, but {error}")
@@ -95,30 +96,37 @@ def _auto(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench)
     return tuned
 
 
-def _two(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel | str:
-    """The cascade of two encoders, or why there is none. Of safety both are tuned; where one label is named, the small
-    one is frozen, and the larger one too unless the recipe is `finetune`."""
-    lacking = missing("torch", "transformers")
+def _cascade(training: TrainingSet, bench: Workbench) -> FittedModel:
+    """Two encoders. Of safety both are tuned; where one label is named, the small one is frozen, and the larger one too
+    unless the recipe is `finetune`."""
+    policy, lacking = training.policy, missing("torch", "transformers")
     if lacking:
-        return lacking
-    from classifiers.training.fit import distil, two_encoders
-    from classifiers.training.fit.fitted import LARGE, SMALL
-    from classifiers.training.fit.tuned import fit_tuned
-
-    made: FittedModel | None
+        return _instead(training, bench, f"larger_encoder: {lacking}")
+    why = _NO_GAIN
     try:
         if policy.multi_label:
-            made = distil.fit_distilled(policy, rows, bench)
+            made = fit_distilled(training, bench)
         elif policy.recipe == "finetune":
-            names = (SMALL, LARGE)
-            made = fit_tuned(policy, rows, frozen, bench, source=policy.larger_encoder, names=names)
+            made = fit_tuned(training, bench, source=policy.larger_encoder, names=(SMALL, LARGE))
         else:
-            made = two_encoders.fit_two_encoders(policy, rows, frozen, bench)
+            made, why = fit_two_encoders(training, bench), "it gained nothing on held-out text"
     except NotInstalledError as error:
-        return str(error)
+        made, why = None, str(error)
     if made is None:
-        return _NO_GAIN if policy.multi_label or policy.recipe == "finetune" else "it gained nothing on held-out text"
+        return _instead(training, bench, f"larger_encoder: {why}")
     return _with_recipe(made, "cascade", "the policy names a larger encoder")
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {"frozen": _frozen, "finetune": _finetune, "auto": _auto, "cascade": _cascade}
+)
+
+
+def _instead(training: TrainingSet, bench: Workbench, why: str) -> FittedModel:
+    """Heads on the frozen encoder, where the recipe cannot be had."""
+    note = f"{why}; heads on the frozen encoder serve instead"
+    bench.progress.step(note)
+    return _with_recipe(_heads(training, bench), "frozen", note, note=note)
 
 
 def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
@@ -130,54 +138,47 @@ def _why_tune(rows: Sequence[Row], heads: MeasuredModel) -> str:
     return f"{own} rows are plenty" if own >= PLENTY_ROWS else ""
 
 
-def _heads(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench) -> FittedModel:
+def _heads(training: TrainingSet, bench: Workbench) -> FittedModel:
     """Heads on the frozen encoder. They read no system prompts, so what is known under one teaches them nothing."""
-    under = sum(bool(row.system) for row in rows)
-    told = told_under_prompts(rows, policy.tests)
-    rows = by_themselves(rows)
-    made = FittedModel(
-        trained=_among_words(policy, rows, told, frozen, bench)
-        if policy.multi_label
-        else frozen.fit(policy, rows, bench),
-        encoders=(frozen.encoder,),
-        samples=(frozen.vectors,),
-    )
-    if not policy.reads_system:
+    alone = replace(training, rows=by_themselves(training.rows))
+    trained = _amid_words(training, bench) if training.policy.multi_label else fit_frozen(alone, bench)
+    made = FittedModel(trained=trained, encoders=(training.encoder,), samples=(training.vectors,))
+    if not training.policy.reads_system:
         return made
+    under = sum(bool(row.system) for row in training.rows)
     note = f"reads_system: a frozen encoder reads no system prompts; {under} rows under one are left out"
     bench.progress.step(note)
-    settings = {**made.trained.settings, "note": note}
-    return replace(made, trained=replace(made.trained, settings=settings))
+    return made.with_settings(note=note)
 
 
-def _among_words(
-    policy: Policy, rows: Sequence[Row], told: AbstractSet[str], frozen: Frozen, bench: Workbench
-) -> MeasuredModel:
-    """Heads that know each row also among words of others, judged in the windows in which text is read. told: what is
-    known under system prompts."""
-    windows = windows_of(frozen.encoder, [row.text for row in rows], frozen.vectors, windowing(policy))
+def _amid_words(training: TrainingSet, bench: Workbench) -> MeasuredModel:
+    """Heads that know each row also among words of others, judged in the windows in which text is read."""
+    policy, encoder, vectors = training.policy, training.encoder, training.vectors
+    spared = known_under_prompts(training.rows, policy.tests)
+    rows = by_themselves(training.rows)
+    windows = windows_of(encoder, [row.text for row in rows], vectors, windowing(policy))
     dealt = deal(rows, len(classes_of(policy, rows)), bench.seed)
-    taught, copied = amid(rows, dealt.folds, bench.seed, spared=told)
-    copies = embed(frozen.encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
-    return replace(frozen, vectors=np.concatenate([frozen.vectors, copies])).fit(
+    taught, copied = amid(rows, dealt.folds, bench.seed, spared=spared)
+    copies = embed(encoder, [row.text for row in taught[len(rows) :]], bench.progress.advance)
+    folds = np.append(dealt.folds, dealt.folds[copied])
+    return fit(
         policy,
         taught,
-        bench,
+        np.concatenate([vectors, copies]),
+        encoder=encoder.id,
+        seed=bench.seed,
+        advance=bench.progress.advance,
         windows=windows,
-        dealt=replace(dealt, folds=np.append(dealt.folds, dealt.folds[copied])),
+        dealt=replace(dealt, folds=folds),
     )
 
 
-def _tuned(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: Workbench, why: str) -> FittedModel | None:
-    from classifiers.training.fit.tuned import fit_tuned
-
-    made = fit_tuned(policy, rows, frozen, bench, source=policy.encoder)
+def _tuned(training: TrainingSet, bench: Workbench, why: str) -> FittedModel | None:
+    made = fit_tuned(training, bench, source=training.policy.encoder)
     return None if made is None else _with_recipe(made, "finetune", why)
 
 
 def _with_recipe(made: FittedModel, name: str, why: str, *, note: str = "") -> FittedModel:
-    """note: what whoever trains is to be told, beside what the model says of itself."""
-    own = made.trained.settings
-    notes = "; ".join(filter(None, (note, own.get("note"))))
-    settings: dict[str, Any] = {"recipe": name, "because": why, **own, **({"note": notes} if notes else {})}
-    return replace(made, trained=replace(made.trained, settings=settings))
+    """note: what whoever trains is to be told, besides what the model says of itself."""
+    notes = "; ".join(filter(None, (note, made.settings.get("note"))))
+    return made.with_settings(recipe=name, because=why, **({"note": notes} if notes else {}))

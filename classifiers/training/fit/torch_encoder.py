@@ -33,7 +33,7 @@ def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[N
     batches: list[NDArray[np.intp]] = []
     for start in range(0, len(order), size * _BUCKET):
         bucket = sorted(order[start : start + size * _BUCKET], key=lengths.__getitem__)
-        batches += [np.array(bucket[at : at + size], np.intp) for at in range(0, len(bucket), size)]
+        batches += [np.array(bucket[start : start + size], np.intp) for start in range(0, len(bucket), size)]
     chance.shuffle(batches)
     return batches
 
@@ -41,7 +41,7 @@ def shuffled(lengths: Sequence[int], size: int, chance: random.Random) -> list[N
 def in_order(lengths: Sequence[int], size: int) -> list[NDArray[np.intp]]:
     """Batches for measuring: the shortest rows first."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    return [np.array(order[at : at + size], np.intp) for at in range(0, len(order), size)]
+    return [np.array(order[start : start + size], np.intp) for start in range(0, len(order), size)]
 
 
 _MEASURED = 64
@@ -53,7 +53,11 @@ over 16 s for what takes 3 s so, and 2 s on one thread (a step of 32 rows, two c
 
 
 class TorchEncoder:
-    """weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included."""
+    """A transformer that can be trained.
+
+    weights: which encoder it began as; module: the transformer; tokens: a window's longest, specials included.
+    kept_layers: how many layers were kept, from the lowest; None where all were.
+    """
 
     def __init__(self, weights: Weights, tokens: int, *, layers: int | None = None) -> None:
         """layers: how many are kept, from the lowest; by default all.
@@ -73,6 +77,7 @@ class TorchEncoder:
             except (OSError, ValueError, KeyError) as error:
                 raise EncoderError(f"{weights.folder} holds no encoder that transformers knows: {error}") from error
         self.module.config.use_cache = False
+        self.kept_layers = layers
         if layers:
             self._cut(layers)
         self.dimensions = int(self.module.config.hidden_size)
@@ -104,28 +109,28 @@ class TorchEncoder:
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
 
-    def tokenize(self, texts: Sequence[str], beside: Beside | None = None) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str], prompts: Beside | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
         tokens = self.tokenizer
-        room = tokens.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
+        room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
         cut = (normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in texts)
         windows = [tokens.encode(text)[:room] for text in cut]
-        if beside is not None:
-            systems = (tokens.system(system, beside.tokens) for system in beside.systems)
+        if prompts is not None:
+            systems = (tokens.system(system, prompts.tokens) for system in prompts.systems)
             windows = [tokens.beside(system, window) for system, window in zip(systems, windows, strict=True)]
         return [tokens.surround(window) for window in windows]
 
-    def windows(self, texts: Sequence[str], beside: Beside | None, most: int) -> list[list[list[int]]]:
+    def windows(self, texts: Sequence[str], prompts: Beside | None, most: int) -> list[list[list[int]]]:
         """Of each text its windows as they are served, `most` of them and one at least."""
         tokens = self.tokenizer
-        room = tokens.room(self.tokens, self.weights.max_tokens, beside.tokens if beside else 0)
+        room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
         overlap = min(tuned_windowing(self.tokens).overlap, room - 1)
-        found = []
+        cuts = []
         for index, text in enumerate(texts):
-            system = tokens.system(beside.systems[index], beside.tokens) if beside else []
+            system = tokens.system(prompts.systems[index], prompts.tokens) if prompts else []
             cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=most).windows or ((),)
-            found.append([tokens.surround(tokens.beside(system, window)) for window in cut])
-        return found
+            cuts.append([tokens.surround(tokens.beside(system, window)) for window in cut])
+        return cuts
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:
         """A batch of token ids → tensor (batch, dimensions), float32, rows of length 1."""

@@ -1,8 +1,6 @@
 """A torch encoder → the folder of a prepared one: ONNX graph, fused, int8; agreement with torch checked.
 
 The graph reads one window at a time, as serving does, so it needs no mask.
-
-x
 """
 
 import tempfile
@@ -51,7 +49,7 @@ def export(encoder: TorchEncoder, folder: Path, *, name: str, int8: bool = True)
     """
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / "model.onnx"
-        _trace(encoder, graph)
+        trace(encoder, graph)
         config = encoder.module.config
         source = EncoderSource(
             name=name,
@@ -91,7 +89,8 @@ def _softmax(logits: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
-def _trace(encoder: TorchEncoder, path: Path) -> None:
+def trace(encoder: TorchEncoder, path: Path) -> None:
+    """Write an encoder as an ONNX graph. Raises EncoderError where it cannot be exported."""
     import torch
 
     class Hidden(torch.nn.Module):
@@ -132,39 +131,38 @@ def _trace(encoder: TorchEncoder, path: Path) -> None:
 
 
 def exported(
-    torch_encoder: "TorchEncoder",
+    torch_encoder: TorchEncoder,
     head: tuple[Floats, Floats],
     texts: Sequence[str],
     name: str,
     bench: "Workbench",
     *,
     multi_label: bool,
-    beside: Beside | None = None,
+    prompts: Beside | None = None,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
     agrees too little, there or on the sentences by which processors are checked.
 
-    head: (weights, bias) that were tuned with it; beside: what the texts are read beside.
+    head: (weights, bias) that were tuned with it; prompts: the system prompts that the texts are read with.
     Raises TrainingError where even 32 bits agree too little, EncoderError where the folder cannot be opened.
     """
-
-    before = torch_encoder.vectors(torch_encoder.tokenize(texts, beside), bf16=False)
-    found: dict[str, Any] = {}
+    before = torch_encoder.vectors(torch_encoder.tokenize(texts, prompts), bf16=False)
+    record: dict[str, Any] = {}
     for int8 in (True, False):
         folder = bench.scratch / f"{name}-{'int8' if int8 else 'fp32'}"
         folder.mkdir()
         export(torch_encoder, folder, name=OWN + name, int8=int8)
         encoder = Encoder.open(folder, bench.threads, check=False)
-        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=beside)
-        told = agreement(before, after, head, multi_label=multi_label)
-        found = {**asdict(told), "int8": int8}
-        if told.same >= LEAST_AGREEMENT and told.cosine >= LEAST_COSINE:
+        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=prompts)
+        agreed = agreement(before, after, head, multi_label=multi_label)
+        record = {**asdict(agreed), "int8": int8}
+        if agreed.same >= LEAST_AGREEMENT and agreed.cosine >= LEAST_COSINE:
             try:
-                return Encoder.open(folder, bench.threads), folder, found
+                return Encoder.open(folder, bench.threads), folder, record
             except EncoderError:
                 if not int8:
                     raise
     raise TrainingError(
-        f"the exported encoder decides as torch does on only {found['same']:.1%} of held-out rows "
-        f"(mean cosine {found['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
+        f"the exported encoder decides as torch does on only {record['same']:.1%} of held-out rows "
+        f"(mean cosine {record['cosine']:.3f}); at least {LEAST_AGREEMENT:.0%} is needed: use recipe: frozen"
     )

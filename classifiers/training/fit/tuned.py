@@ -1,33 +1,30 @@
 """A model on an encoder of its own: tune, export, measure what the export changed, fit and calibrate on held-out rows.
 
-The rows that calibrate are whole groups which tuning never saw, neither for its steps nor, but for the choice of the
-best epoch, in any other way.
+The rows that calibrate are whole groups. Tuning does not see them, but for the choice of the best epoch.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from classifiers.encoder.session import Encoder, embed
 from classifiers.errors import TrainingError
-from classifiers.model.model import MAIN
+from classifiers.model.model import MAIN, Floats
 from classifiers.policy import Policy
+from classifiers.training.fit import finetune
 from classifiers.training.fit.checkpoint import Checkpoint
-from classifiers.training.fit.fitted import MeasuredModel, Names, TunedHead
-from classifiers.training.fit.heads import Advance, Frozen, classes_of, fit
+from classifiers.training.fit.finetune import Tuned
+from classifiers.training.fit.fitted import FittedModel, MeasuredModel, TrainingSet, TunedHead, TuningPlan, Workbench
+from classifiers.training.fit.heads import Advance, classes_of, fit, fit_frozen
+from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.torch_export import exported
-from classifiers.training.fit.tuning_set import SYSTEM_TOKENS, TuningSet, beside, lesson_of
+from classifiers.training.fit.tuning_set import SYSTEM_TOKENS, TuningSet, lesson_of, prompts_of
 from classifiers.training.fit.two_encoders import joined
+from classifiers.training.fit.weights import Weights, find_weights
 from classifiers.training.rows import Row
 from classifiers.training.windows import Windows, each_whole, tuned_windowing, wholes, windows_of
-
-if TYPE_CHECKING:
-    from classifiers.training.fit.fitted import FittedModel, Workbench
-    from classifiers.training.fit.weights import Weights
 
 _COMPARED = 500
 FROZEN = "frozen"
@@ -36,17 +33,17 @@ FROZEN = "frozen"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedEncoder:
-    """A tuned encoder as it will serve, and the folder that it lies in. told: of its tuning, for the report."""
+    """A tuned encoder as it will serve, and the folder that it lies in. record: of its tuning, for the report."""
 
     encoder: Encoder
     folder: Path
     head: TunedHead
-    told: dict[str, Any]
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedStage:
-    """A tuned encoder and what stands on it. windows: of the rows, by the encoder."""
+    """A tuned encoder and the heads fitted on it. windows: of the rows, by the encoder."""
 
     tuned: TunedEncoder
     windows: Windows
@@ -54,53 +51,44 @@ class TunedStage:
 
 
 def fit_tuned(
-    policy: Policy,
-    rows: Sequence[Row],
-    frozen: Frozen,
-    bench: "Workbench",
-    *,
-    source: str | None,
-    names: Names = (FROZEN, MAIN),
-) -> "FittedModel | None":
+    training: TrainingSet, bench: Workbench, *, source: str | None, names: tuple[str, str] = (FROZEN, MAIN)
+) -> FittedModel | None:
     """Tune an encoder and make the model that stands on it; None where held-out text gained nothing by it.
 
-    Where one label is named, the frozen encoder stays in front of the tuned one and beside it (`fit.pair`).
+    Where one label is named, the frozen encoder stays in front of the tuned one and counts with it (`two_encoders`).
     source: of the encoder to tune; names: of the stages of both.
     Raises TrainingError, EncoderError.
     """
-    from classifiers.training.fit.fitted import FittedModel
-
-    first_name, name = names
-    lesson = lesson_of(policy, rows, bench.seed)
-    rows = lesson.rows[: len(rows)]
-    made = stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
+    policy, (first_name, name) = training.policy, names
+    lesson = lesson_of(policy, training.rows, bench.seed)
+    rows = lesson.rows[: len(training.rows)]
+    made = tune_stage(policy, rows, lesson, bench, source=source, name=name, layers=policy.larger_layers)
     if made is None:
         return None
+    trained, vectors = made.trained, made.windows.vectors
+    encoders: tuple[Encoder, ...] = (made.tuned.encoder,)
+    samples: tuple[Floats, ...] = (vectors,)
     if not policy.multi_label:
         bench.progress.step(f"fit: the {first_name} encoder beside the tuned one")
-        first = frozen.fit(policy, rows, bench, unseen=lesson.held)
-        both = joined(policy, rows, first, made.trained, names=names)
+        first = fit_frozen(replace(training, rows=rows), bench, unseen=lesson.held)
+        both = joined(policy, rows, first, trained, names=names)
         if both is None:
             return None
-        return FittedModel(
-            trained=both,
-            encoders=(frozen.encoder, made.tuned.encoder),
-            samples=(frozen.vectors, made.windows.vectors),
-            own={name: made.tuned.folder},
-        )
+        trained, encoders, samples = both, (training.encoder, *encoders), (training.vectors, *samples)
     return FittedModel(
-        trained=made.trained,
-        encoders=(made.tuned.encoder,),
-        samples=(made.windows.vectors,),
+        trained=trained,
+        encoders=encoders,
+        samples=samples,
         own={name: made.tuned.folder},
+        settings={"finetune": made.tuned.record},
     )
 
 
-def stage(
+def tune_stage(
     policy: Policy,
     rows: Sequence[Row],
     lesson: TuningSet,
-    bench: "Workbench",
+    bench: Workbench,
     *,
     source: str | None,
     name: str,
@@ -111,14 +99,12 @@ def stage(
     rows: the first ones of the lesson's: what the head is fitted and calibrated on. Where there are more (copies, text
     that a larger encoder has labelled), epochs are fewer, so that the encoder takes about as many steps.
     """
-    tuned = tune_encoder(
-        policy, lesson, bench, source=source, name=name, longer=len(lesson.rows) / len(rows), layers=layers
-    )
+    longer = len(lesson.rows) / len(rows)
+    tuned = tune_encoder(policy, lesson, bench, source=source, name=name, longer=longer, layers=layers)
     if tuned is None:
         return None
     bench.progress.step(f"finetune {name}: encoding the rows")
     windows = read(tuned, rows, bench.progress.advance)
-    head = replace(tuned.head, unseen=tuned.head.unseen[: len(rows)])
     trained = fit(
         policy,
         rows,
@@ -126,17 +112,16 @@ def stage(
         encoder=tuned.encoder.id,
         seed=bench.seed,
         advance=bench.progress.advance,
-        tuned=head,
+        tuned=replace(tuned.head, unseen=tuned.head.unseen[: len(rows)]),
         windows=windows if policy.multi_label else None,
     )
-    trained.settings["finetune"] = tuned.told
     return TunedStage(tuned=tuned, windows=windows, trained=trained)
 
 
 def tune_encoder(
     policy: Policy,
     lesson: TuningSet,
-    bench: "Workbench",
+    bench: Workbench,
     *,
     source: str | None,
     name: str,
@@ -149,11 +134,6 @@ def tune_encoder(
     encoder's are kept, from the lowest.
     Raises TrainingError, EncoderError.
     """
-    from classifiers.training.fit.finetune import plan_for, tune
-    from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
-    from classifiers.training.fit.weights import find_weights
-
-    say = bench.progress.step
     system_tokens = SYSTEM_TOKENS if policy.reads_system else 0
     with torch_threads(bench.threads, bench.seed):
         weights = find_weights(source, bench.base_dir, bench.models_dir)
@@ -163,57 +143,47 @@ def tune_encoder(
                 f"reads_system: {weights.name} takes {weights.max_tokens} tokens at a time, too few for a text beside "
                 f"{system_tokens} of a system prompt"
             )
-        plan = plan_for(
-            torch_encoder.dimensions,
-            len(lesson.rows),
-            multi_label=policy.multi_label,
-            layers=layers,
-        )
-        kept = min(plan.kept, len(torch_encoder.layers) // 2)
-        plan = replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
-        tuned = tune(
+        plan = _plan(torch_encoder, policy, lesson, longer, layers)
+        depends = [plan, layers, system_tokens, bench.seed, *_depends(policy, lesson, bench, weights)]
+        tuned = finetune.tune(
             torch_encoder,
-            [row.text for row in lesson.rows],
-            lesson.targets,
-            np.array([row.weight for row in lesson.rows], np.float32),
-            held=lesson.held,
-            measured=lesson.measured,
+            lesson,
             plan=plan,
             multi_label=policy.multi_label,
             seed=bench.seed,
-            say=lambda line: say(f"finetune {name}: {line}"),
-            beside=beside(lesson.rows, system_tokens),
-            checkpoint=Checkpoint.of(
-                bench.models_dir,
-                policy.name,
-                name,
-                [plan, layers, system_tokens, bench.seed, *_depends(policy, lesson, bench, weights)],
-            ),
+            say=lambda line: bench.progress.step(f"finetune {name}: {line}"),
+            system_tokens=system_tokens,
+            checkpoint=Checkpoint.of(bench.models_dir, policy.name, name, depends),
         )
-        if not tuned.best:
-            return None
-        say(f"finetune {name}: exporting the encoder to int8")
-        compared = [row for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
-        encoder, folder, agreed = exported(
-            torch_encoder,
-            (tuned.weights, tuned.bias),
-            [row.text for row in compared],
-            name,
-            bench,
-            multi_label=policy.multi_label,
-            beside=beside(compared, system_tokens),
-        )
+        return _exported(torch_encoder, lesson, plan, tuned, bench, name=name) if tuned.best else None
+
+
+def _exported(
+    torch_encoder: TorchEncoder, lesson: TuningSet, plan: TuningPlan, tuned: Tuned, bench: Workbench, *, name: str
+) -> TunedEncoder:
+    bench.progress.step(f"finetune {name}: exporting the encoder to int8")
+    compared = [row for row, unseen in zip(lesson.rows, lesson.held, strict=True) if unseen][:_COMPARED]
+    encoder, folder, agreed = exported(
+        torch_encoder,
+        (tuned.weights, tuned.bias),
+        [row.text for row in compared],
+        name,
+        bench,
+        multi_label=tuned.multi_label,
+        prompts=prompts_of(compared, tuned.system_tokens),
+    )
     head = TunedHead(
         weights=tuned.weights,
         bias=tuned.bias,
         unseen=lesson.held,
         tokens=torch_encoder.tokens,
-        system_tokens=system_tokens,
-        multi_label=policy.multi_label,
+        system_tokens=tuned.system_tokens,
+        multi_label=tuned.multi_label,
     )
-    told = {
-        "from": weights.name,
-        **({"layers": layers} if layers else {}),
+    layers = {"layers": torch_encoder.kept_layers} if torch_encoder.kept_layers else {}
+    record = {
+        "from": torch_encoder.weights.name,
+        **layers,
         "rows": int((~lesson.held).sum()),
         "held_out_rows": int(lesson.held.sum()),
         "plan": asdict(plan),
@@ -222,20 +192,24 @@ def tune_encoder(
         "best_epoch": tuned.best,
         "export": agreed,
     }
-    return TunedEncoder(encoder=encoder, folder=folder, head=head, told=told)
+    return TunedEncoder(encoder=encoder, folder=folder, head=head, record=record)
 
 
-def _depends(policy: Policy, lesson: TuningSet, bench: "Workbench", weights: "Weights") -> Iterator[Any]:
-    """What tuning by a lesson depends on beside its plan. What text without labels is taught follows from the larger
+def _plan(encoder: TorchEncoder, policy: Policy, lesson: TuningSet, longer: float, layers: int | None) -> TuningPlan:
+    plan = finetune.plan_for(encoder.dimensions, len(lesson.rows), multi_label=policy.multi_label, layers=layers)
+    kept = min(plan.kept, len(encoder.layers) // 2)
+    return replace(plan, epochs=max(1, round(plan.epochs / longer)), kept=kept)
+
+
+def _depends(policy: Policy, lesson: TuningSet, bench: Workbench, weights: Weights) -> Iterator[Any]:
+    """What tuning by a lesson depends on besides its plan. What text without labels is taught follows from the larger
     encoder, which is tuned by the same rows."""
-    from classifiers.training.fit.weights import find_weights
-
     used = [weights]
     if policy.larger_encoder is not None:
         used.append(find_weights(policy.larger_encoder, bench.base_dir, bench.models_dir))
-    for one in used:
-        yield one.name, one.pooling, one.max_tokens
-        yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in one.files]
+    for source in used:
+        yield source.name, source.pooling, source.max_tokens
+        yield [(file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
     yield policy.larger_layers, policy.multi_label, classes_of(policy, lesson.rows)
     yield lesson.held.tolist()
     yield from lesson.rows
@@ -248,6 +222,6 @@ def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = Non
     head, texts = tuned.head, [row.text for row in rows]
     if not head.multi_label:
         return each_whole(wholes(tuned.encoder, texts, advance))
-    systems = beside(rows, head.system_tokens)
+    systems = prompts_of(rows, head.system_tokens)
     first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
     return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)

@@ -18,7 +18,7 @@ from classifiers.encoder.session import Beside
 from classifiers.errors import TrainingError
 from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
-from classifiers.training.fit.augment import prompted, surrounded, told_under_prompts
+from classifiers.training.fit.augment import known_under_prompts, prompted, surrounded
 from classifiers.training.fit.heads import classes_of
 from classifiers.training.rows import Row
 from classifiers.training.split import folds
@@ -109,8 +109,8 @@ def lesson_of(policy: Policy, rows: Sequence[Row], seed: int) -> TuningSet:
     """All that a policy's rows teach, some of them held out. Where several labels may hold, with copies inside other
     text; where system prompts are read, with copies under one."""
     held = held_out(rows, seed)
-    told = told_under_prompts(rows, policy.tests)
-    taught = surrounded(rows, held, seed, spared=told) if policy.multi_label else list(rows)
+    spared = known_under_prompts(rows, policy.tests)
+    taught = surrounded(rows, held, seed, spared=spared) if policy.multi_label else list(rows)
     taught = prompted(taught, _more(held, taught), seed, policy.tests)
     held = _more(held, taught)
     return TuningSet(rows=taught, targets=targets_of(policy, taught), held=held)
@@ -127,6 +127,6 @@ def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
     return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
 
 
-def beside(rows: Sequence[Row], tokens: int) -> Beside | None:
+def prompts_of(rows: Sequence[Row], tokens: int) -> Beside | None:
     """The system prompts that rows were written under, where so many tokens of them are read."""
     return Beside(systems=[row.system for row in rows], tokens=tokens) if tokens else None

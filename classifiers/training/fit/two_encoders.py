@@ -1,138 +1,134 @@
 """Two encoders for a policy that names one label: the first settles what it is certain of, the last judges the rest,
-the first one's judgement beside its own. Pure, but for the detector of languages.
+and the first one's judgement counts with its own.
 
 Encoders err apart: both together are right more often than either, and order their answers better by certainty
 (docs/design/002-cascades.md).
-
-A larger frozen encoder beside the small one, for a policy that names one label. Nothing is tuned; what it takes is
-reading the rows once.
-
-What each share of questions to a large stage buys, on held-out text: the points that a report shows. Pure.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.encoder.session import Encoder
 from classifiers.evaluation.metrics import average_precision
-from classifiers.model.model import NEVER, Floats, Model, Threshold
+from classifiers.model.model import NEVER, Band, Floats, Model, Stage, Threshold
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.thresholds import name_one
 from classifiers.training import calibrate, operating_points, thresholds
-from classifiers.training.fit import tuning_set
-from classifiers.training.fit.ensemble import blend
-from classifiers.training.fit.fitted import LARGE, SMALL, MeasuredModel, Names, milliseconds
-from classifiers.training.fit.heads import Frozen, classes_of, verdict_of
+from classifiers.training.fit.ensemble import Blend, blend
+from classifiers.training.fit.fitted import (
+    LARGE,
+    SMALL,
+    FittedModel,
+    MeasuredModel,
+    TrainingSet,
+    Workbench,
+    milliseconds,
+)
+from classifiers.training.fit.heads import classes_of, fit_frozen, verdict_of
+from classifiers.training.fit.linear import Ints
+from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.torch_export import exported
-from classifiers.training.fit.tuning_set import targets_of
-from classifiers.training.operating_points import Bools, HeldOutScores, answerable, choose_exit, is_foreign, measured_on
+from classifiers.training.fit.tuning_set import centroids, targets_of
+from classifiers.training.fit.weights import find_weights
+from classifiers.training.operating_points import (
+    Bools,
+    HeldOutScores,
+    Point,
+    answerable,
+    choose_exit,
+    is_foreign,
+    measured_on,
+)
 from classifiers.training.rows import Row
+from classifiers.training.thresholds import ChosenThresholds
 from classifiers.training.windows import wholes
 from classifiers.verdict import Verdict
-
-if TYPE_CHECKING:
-    from classifiers.training.fit.fitted import FittedModel, Workbench
-
 
 MOST_WRONG = 0.01
 """Of what the first encoder settles alone: there its certainty counts, which orders texts less well than both do."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldOutPair:
+    """What both models say of the held-out rows that both have.
+
+    first, last: measured on these rows alone; held: their indexes; used: (n,) which calibrate, on: what they are.
+    sure: (n,) which show how sure a judge may be.
+    small, large: (n, classes) probabilities; blended: of both together; truth: (n,) classes.
+    bands: of each text; foreign: (n,) whether a text is in a language that the policy does not list.
+    """
+
+    policy: Policy
+    classes: tuple[str, ...]
+    first: MeasuredModel
+    last: MeasuredModel
+    held: NDArray[np.intp]
+    used: Bools
+    on: str
+    sure: Bools
+    truth: Ints
+    small: Floats
+    large: Floats
+    blended: Blend
+    bands: Sequence[Band]
+    foreign: Bools
+
 
 def joined(
-    policy: Policy, rows: Sequence[Row], first: MeasuredModel, last: MeasuredModel, *, names: Names
+    policy: Policy,
+    rows: Sequence[Row],
+    first: MeasuredModel,
+    last: MeasuredModel,
+    *,
+    names: tuple[str, str],
+    record: Mapping[str, Any] = _NOTHING,
 ) -> MeasuredModel | None:
     """The model of both stages, or None where held-out text gained nothing by the last one.
 
-    first, last: either fitted by itself on the same rows; names: of the stages. What is measured is measured on the
-    held-out rows that both have.
+    first, last: either fitted by itself on the same rows; names: of the stages; record: more for the report.
+    What is measured is measured on the held-out rows that both have.
     """
-    classes = classes_of(policy, rows)
-    held = np.intersect1d(first.rows, last.rows)
-    first, last = _only(first, held), _only(last, held)
-    used, on = measured_on(policy, rows, held)
-    truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
-    small, large = (_probabilities(classes, one.verdicts) for one in (first, last))
-    sure = answerable(policy, rows, held)
-    blended = blend(last.model.last.calibration, small, large, truth, sure)
-    if not gains(blended.loss, calibrate.loss(np.log(np.maximum(small, 1e-30))[sure], truth[sure])):
+    pair = _held_out_pair(policy, rows, first, last)
+    alone = calibrate.loss(np.log(np.maximum(pair.small, 1e-30))[pair.sure], pair.truth[pair.sure])
+    if not gains(pair.blended.loss, alone):
         return None
-    both = blended.probabilities
-    right, before = small.argmax(axis=1) == truth, both.argmax(axis=1) == truth
-    known = np.array([one.novelty <= first.model.last.novelty.limit for one in first.verdicts], bool)
-    told = HeldOutScores(probabilities=small, known=known, truth=truth, right=right, before=before, used=sure)
-    point = choose_exit(told, max_error=min(policy.goal.max_error if policy.goal else 1.0, MOST_WRONG))
-    # the small one settles nothing that is novel to it
-    novel = np.array([one.novelty > last.model.last.novelty.limit for one in last.verdicts], bool)
-    strange = is_foreign(rows, held)
-    texts = operating_points.of_texts(policy, [rows[index].text for index in held.tolist()])
-    banded = [texts[index] for index in np.flatnonzero(used)]
-
-    def chosen_for(act: float) -> tuple[NDArray[np.bool_], Floats, thresholds.ChosenThresholds]:
-        settled: NDArray[np.bool_] = known & (small.max(axis=1) >= act)
-        mixed, far = np.where(settled[:, None], small, both), novel & ~settled
-        return (
-            settled,
-            mixed,
-            thresholds.for_one(
-                policy, classes, mixed[used], truth[used], on=on, novel=(far | strange)[used], bands=banded
-            ),
-        )
-
-    act = point.act if point else NEVER.act
-    settled, mixed, chosen = chosen_for(act)
-    # what the small one settles is answered, so it must be as certain as the rest of what is
-    while (needed := max(limit.act for limit in (*chosen.thresholds.values(), *_limits(chosen)))) > act:
-        act = needed
-        settled, mixed, chosen = chosen_for(act)
-    one = replace(
-        first.model.last, name=names[0], bands={}, thresholds={name: Threshold(act=act, unsure=act) for name in classes}
+    known = np.array([verdict.novelty <= first.model.last.novelty.limit for verdict in pair.first.verdicts], bool)
+    point = _point_of_exit(pair, known)
+    act, settled, chosen = _exit(pair, known, point.act if point else NEVER.act)
+    mixed = np.where(settled[:, None], pair.small, pair.blended.probabilities)
+    stages = (
+        replace(
+            first.model.last,
+            name=names[0],
+            bands={},
+            thresholds={name: Threshold(act=act, unsure=act) for name in pair.classes},
+        ),
+        replace(
+            last.model.last,
+            name=names[1],
+            earlier=pair.blended.earlier,
+            calibration=pair.blended.calibration,
+            thresholds=chosen.thresholds,
+            bands=chosen.bands,
+        ),
     )
-    two = replace(
-        last.model.last,
-        name=names[1],
-        earlier=blended.earlier,
-        calibration=blended.calibration,
-        thresholds=chosen.thresholds,
-        bands=chosen.bands,
-    )
-    verdicts = []
-    for place, over in enumerate(settled.tolist()):
-        stage, told_by = (one, first) if over else (two, last)
-        limits = one.thresholds if over else chosen.for_band(texts[place])
-        far = told_by.verdicts[place].novelty
-        choice = name_one(
-            classes, mixed[place], limits, novel=far > stage.novelty.limit, has_other=policy.other is not None
-        )
-        verdicts.append(replace(verdict_of(policy, classes, mixed[place], choice, far), stage=stage.name))
-    shown = {
-        "settled_by_first": round(float(settled[used].mean()), 4),
-        "act": round(min(act, 1.0), 5),
-        "earlier": round(blended.earlier, 4),
-        "accuracy": {
-            f"{names[0]} alone": round(float(right[used].mean()), 4),
-            f"{names[1]} alone": round(float((large.argmax(axis=1) == truth)[used].mean()), 4),
-            "both": round(float((mixed.argmax(axis=1) == truth)[used].mean()), 4),
-        },
-        **({} if point is None else {"lost": round(point.lost, 5), "most_lost": round(point.most_lost, 5)}),
-    }
-    settings = {**last.settings, "calibrated_on": on, "two_encoders": shown}
+    shares = _shares(pair, names, settled=settled, act=act, mixed=mixed, point=point)
     return replace(
-        last,
-        model=Model(policy=policy, stages=(one, two)),
+        pair.last,
+        model=Model(policy=policy, stages=stages),
         chosen=chosen,
-        used=used,
-        verdicts=tuple(verdicts),
-        settings=settings,
+        used=pair.used,
+        verdicts=_verdicts(pair, stages, settled, mixed, chosen),
+        settings={**last.settings, "calibrated_on": pair.on, "two_encoders": {**shares, **record}},
     )
-
-
-def _limits(chosen: thresholds.ChosenThresholds) -> list[Threshold]:
-    return [limit for own in chosen.bands.values() for limit in own.values()]
 
 
 def gains(both: float, first: float) -> bool:
@@ -140,61 +136,147 @@ def gains(both: float, first: float) -> bool:
     return both < first
 
 
+def _held_out_pair(policy: Policy, rows: Sequence[Row], first: MeasuredModel, last: MeasuredModel) -> _HeldOutPair:
+    classes = classes_of(policy, rows)
+    held = np.intersect1d(first.rows, last.rows)
+    first, last = _only(first, held), _only(last, held)
+    used, on = measured_on(policy, rows, held)
+    truth = np.array([classes.index(rows[index].labels[0]) for index in held.tolist()], np.int32)
+    small, large = (_probabilities(classes, model.verdicts) for model in (first, last))
+    sure = answerable(policy, rows, held)
+    return _HeldOutPair(
+        policy=policy,
+        classes=classes,
+        first=first,
+        last=last,
+        held=held,
+        used=used,
+        on=on,
+        sure=sure,
+        truth=truth,
+        small=small,
+        large=large,
+        blended=blend(last.model.last.calibration, small, large, truth, sure),
+        bands=operating_points.of_texts(policy, [rows[index].text for index in held.tolist()]),
+        foreign=is_foreign(rows, held),
+    )
+
+
+def _point_of_exit(pair: _HeldOutPair, known: Bools) -> Point | None:
+    goal = pair.policy.goal
+    scores = HeldOutScores(
+        probabilities=pair.small,
+        known=known,
+        truth=pair.truth,
+        right=pair.small.argmax(axis=1) == pair.truth,
+        before=pair.blended.probabilities.argmax(axis=1) == pair.truth,
+        used=pair.sure,
+    )
+    return choose_exit(scores, max_error=min(goal.max_error if goal else 1.0, MOST_WRONG))
+
+
+def _exit(pair: _HeldOutPair, known: Bools, act: float) -> tuple[float, Bools, ChosenThresholds]:
+    """From `act` on, where the first stage settles texts, (n,) which it does, and the thresholds of the last stage.
+
+    What the first stage settles is answered, so it must be as certain as the rest of what is.
+    """
+    # the small one settles nothing that is novel to it
+    novel = np.array([one.novelty > pair.last.model.last.novelty.limit for one in pair.last.verdicts], bool)
+    used = pair.used
+    bands = [pair.bands[index] for index in np.flatnonzero(used).tolist()]
+    while True:
+        settled: Bools = known & (pair.small.max(axis=1) >= act)
+        mixed = np.where(settled[:, None], pair.small, pair.blended.probabilities)
+        far = (novel & ~settled) | pair.foreign
+        chosen = thresholds.for_one(
+            pair.policy, pair.classes, mixed[used], pair.truth[used], on=pair.on, novel=far[used], bands=bands
+        )
+        banded = [limit for own in chosen.bands.values() for limit in own.values()]
+        needed = max(limit.act for limit in (*chosen.thresholds.values(), *banded))
+        if needed <= act:
+            return act, settled, chosen
+        act = needed
+
+
+def _verdicts(
+    pair: _HeldOutPair, stages: tuple[Stage, Stage], settled: Bools, mixed: Floats, chosen: ChosenThresholds
+) -> tuple[Verdict, ...]:
+    verdicts = []
+    has_other = pair.policy.other is not None
+    for place, exits in enumerate(settled.tolist()):
+        stage, model = (stages[0], pair.first) if exits else (stages[1], pair.last)
+        limits = stage.thresholds if exits else chosen.for_band(pair.bands[place])
+        far = model.verdicts[place].novelty
+        choice = name_one(pair.classes, mixed[place], limits, novel=far > stage.novelty.limit, has_other=has_other)
+        verdicts.append(replace(verdict_of(pair.policy, pair.classes, mixed[place], choice, far), stage=stage.name))
+    return tuple(verdicts)
+
+
+def _shares(
+    pair: _HeldOutPair, names: tuple[str, str], *, settled: Bools, act: float, mixed: Floats, point: Point | None
+) -> dict[str, Any]:
+    """For the report."""
+    judges = {f"{names[0]} alone": pair.small, f"{names[1]} alone": pair.large, "both": mixed}
+    return {
+        "settled_by_first": round(float(settled[pair.used].mean()), 4),
+        "act": round(min(act, 1.0), 5),
+        "earlier": round(pair.blended.earlier, 4),
+        "accuracy": {
+            name: round(float((scores.argmax(axis=1) == pair.truth)[pair.used].mean()), 4)
+            for name, scores in judges.items()
+        },
+        **({} if point is None else {"lost": round(point.lost, 5), "most_lost": round(point.most_lost, 5)}),
+    }
+
+
 def _only(trained: MeasuredModel, held: NDArray[np.intp]) -> MeasuredModel:
     """The same, measured on some of its held-out rows."""
     places = np.searchsorted(trained.rows, held)
-    read, verdicts = (tuple(of[place] for place in places.tolist()) for of in (trained.read, trained.verdicts))
+    read, verdicts = (tuple(values[place] for place in places.tolist()) for values in (trained.read, trained.verdicts))
     return replace(trained, rows=held, read=read, verdicts=verdicts, used=trained.used[places])
 
 
 def _probabilities(classes: Sequence[str], verdicts: Sequence[Verdict]) -> Floats:
     """(n, classes) as verdicts hold them; `other` is what the labels leave."""
-    found = np.array([[one.scores.get(name, 0.0) for name in classes] for one in verdicts], np.float32)
+    shares = np.array([[verdict.scores.get(name, 0.0) for name in classes] for verdict in verdicts], np.float32)
     if classes[-1] == OTHER:
-        found[:, -1] = np.clip(1 - found[:, :-1].sum(axis=1), 0, 1)
-    return found
+        shares[:, -1] = np.clip(1 - shares[:, :-1].sum(axis=1), 0, 1)
+    return shares
 
 
 _COMPARED = 200
 
 
-def fit_two_encoders(policy: Policy, rows: Sequence[Row], frozen: Frozen, bench: "Workbench") -> "FittedModel | None":
-    """frozen: the small one. None where held-out text gained nothing.
+def fit_two_encoders(training: TrainingSet, bench: Workbench) -> FittedModel | None:
+    """A larger frozen encoder behind the small one. Nothing is tuned; what it takes is reading the rows once.
 
-    Raises TrainingError, EncoderError.
+    None where held-out text gained nothing. Raises TrainingError, EncoderError.
     """
-    from classifiers.training.fit.fitted import FittedModel
-
-    first = frozen.fit(policy, rows, bench)
+    policy, rows, small = training.policy, training.rows, training.encoder
+    first = fit_frozen(training, bench)
     larger, folder, agreed = _larger(policy, rows, bench)
     bench.progress.step("larger_encoder: reading the rows")
-    seen = wholes(larger, [row.text for row in rows], bench.progress.advance)
-    last = Frozen(encoder=larger, vectors=seen).fit(policy, rows, bench)
-    trained = joined(policy, rows, first, last, names=(SMALL, LARGE))
+    vectors = wholes(larger, [row.text for row in rows], bench.progress.advance)
+    last = fit_frozen(TrainingSet(policy=policy, rows=rows, encoder=larger, vectors=vectors), bench)
+    ms = [round(milliseconds(encoder), 2) for encoder in (small, larger)]
+    record = {"larger": policy.larger_encoder, "export": agreed, "ms": ms}
+    trained = joined(policy, rows, first, last, names=(SMALL, LARGE), record=record)
     if trained is None:
         return None
-    trained.settings["two_encoders"] |= {
-        "larger": policy.larger_encoder,
-        "export": agreed,
-        "ms": [round(milliseconds(one), 2) for one in (frozen.encoder, larger)],
-    }
     return FittedModel(
-        trained=trained, encoders=(frozen.encoder, larger), samples=(frozen.vectors, seen), own={LARGE: folder}
+        trained=trained, encoders=(small, larger), samples=(training.vectors, vectors), own={LARGE: folder}
     )
 
 
-def _larger(policy: Policy, rows: Sequence[Row], bench: "Workbench") -> tuple[Encoder, Path, dict[str, Any]]:
+def _larger(policy: Policy, rows: Sequence[Row], bench: Workbench) -> tuple[Encoder, Path, dict[str, Any]]:
     """The larger encoder as it serves, in int8 where that agrees with what it was."""
-    from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
-    from classifiers.training.fit.weights import find_weights
-
     bench.progress.step("larger_encoder: exporting it to int8")
     with torch_threads(bench.threads, bench.seed):
         whole = TorchEncoder(find_weights(policy.larger_encoder, bench.base_dir, bench.models_dir), tokens=128)
         some = rows[:: max(1, len(rows) // _COMPARED)]
         texts = [row.text for row in some]
         before = whole.vectors(whole.tokenize(texts), bf16=False)
-        head = tuning_set.centroids(before, targets_of(policy, some), np.ones(len(some), np.float32))
+        head = centroids(before, targets_of(policy, some), np.ones(len(some), np.float32))
         return exported(whole, head, texts, LARGE, bench, multi_label=False)
 
 
@@ -207,9 +289,12 @@ _NONE, _ALL = NEVER, replace(NEVER, unsure=-0.1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What both stages say of the held-out rows. rows: (n,) their indexes; used: (n,) which calibrate; on: what they
-    are, for people; truth, small, large: (n, labels), both: the large one's with the small one's beside it; ms: of
-    either encoder for a window of 32 tokens."""
+    """What both stages of a safety cascade say of the held-out rows.
+
+    rows: (n,) their indexes; used: (n,) which calibrate; on: what they are, for people.
+    truth, small, large: (n, labels); both: the large one's pooled with the small one's.
+    ms: of either encoder for a window of 32 tokens.
+    """
 
     rows: NDArray[np.intp]
     used: Bools

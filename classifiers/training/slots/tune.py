@@ -11,17 +11,19 @@ import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Words
 from classifiers.model.model import Floats
 from classifiers.slots import tags as bio
 from classifiers.slots.fill import Marked, replaced
 from classifiers.slots.tags import read
-from classifiers.training.fit.finetune import SCALE, Steps, begin
-from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, in_order, precision, shuffled
+from classifiers.training.fit.finetune import SCALE, Steps, head_of, run_epoch, set_head
+from classifiers.training.fit.torch_encoder import TorchEncoder, bf16_helps, in_order, precision
 from classifiers.training.fit.tuning_set import centroids
 
 _DROPOUT = 0.1
@@ -90,12 +92,8 @@ def tune(
     plan: TaggerPlan,
     seed: int,
     say: Say,
-    after: Callable[[int], None] = lambda _: None,
 ) -> TunedTags:
-    """Train `encoder` in place. values: of each slot, what its values are exchanged for. say: told a line an epoch.
-
-    after: called with the number of each epoch.
-    """
+    """Train `encoder` in place. values: of each slot, what its values are exchanged for. say: given a line an epoch."""
     import torch
 
     bf16 = bf16_helps(encoder.dimensions)
@@ -107,10 +105,9 @@ def tune(
     )
     written = [_read(encoder, lesson.marked, slots)[0].ids for lesson in lessons]
     known = encoder.vectors([encoder.tokenizer.surround(ids) for ids in written], bf16=bf16)
-    labelled = sum(lesson.label is not None for lesson in lessons)
-    kept = _KEPT * min(1.0, _FEW * classes / max(labelled, 1))
+    losses_of = _TagLosses(encoder, heads, lessons, written, known, kept=_kept(lessons, classes), plan=plan, bf16=bf16)
     if classes:
-        begin(heads["labels"], _centroids(known, lessons, classes))
+        set_head(heads["labels"], _centroids(known, lessons, classes))
     chance = random.Random(seed)  # noqa: S311 - no secret
     total = plan.epochs * -(-len(lessons) // plan.batch)
     steps = Steps(encoder, heads, rate=plan.rate, total=total)
@@ -118,31 +115,55 @@ def tune(
     losses: list[float] = []
     for number in range(1, plan.epochs + 1):
         read_now = [_read(encoder, _varied(lesson.marked, values, plan.swap, chance), slots) for lesson in lessons]
-        encoder.module.train()
-        lost = 0.0
-        for batch in shuffled([len(words.ids) for words, _ in read_now], plan.batch, chance):
-            with precision(bf16=bf16):
-                vectors, hidden = encoder.states([encoder.tokenizer.surround(read_now[i][0].ids) for i in batch])
-            rows = [(lessons[i], *read_now[i]) for i in batch]
-            loss = _tag_loss(heads["tags"], hidden, rows, len(encoder.tokenizer.prefix))
-            loss = loss + _label_loss(heads["labels"], vectors, rows, plan.smoothing)
-            alike = [
-                i
-                for i, (lesson, words, _) in enumerate(rows)
-                if lesson.label is None and words.ids == written[batch[i]]
-            ]
-            loss = loss + kept * _moved(vectors, known[batch], alike)
-            steps.take(loss)
-            mean.changed()
-            lost += float(loss.detach()) * len(batch)
-        losses.append(round(lost / max(len(lessons), 1), 5))
+        lengths = [len(words.ids) for words, _ in read_now]
+        loss = partial(losses_of.batch, read_now)
+        lost = run_epoch(encoder, steps, lengths, plan.batch, chance, loss=loss, after=mean.changed)
+        losses.append(round(lost, 5))
         say(f"epoch {number} of {plan.epochs}: loss {losses[-1]:.3f}")
-        after(number)
     mean.settle()
     encoder.module.eval()
     return TunedTags(
-        tags=_matrix(heads["tags"], 1.0), labels=_matrix(heads["labels"], SCALE), losses=tuple(losses), bf16=bf16
+        tags=head_of(heads["tags"], 1.0), labels=head_of(heads["labels"], SCALE), losses=tuple(losses), bf16=bf16
     )
+
+
+def _kept(lessons: Sequence[TaggerRows], classes: int) -> float:
+    """How much it counts that text without a label keeps its vector."""
+    labelled = sum(lesson.label is not None for lesson in lessons)
+    return _KEPT * min(1.0, _FEW * classes / max(labelled, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _TagLosses:
+    """The loss of a batch of sentences.
+
+    written: (lessons,) ids of each as it was written; known: (lessons, dimensions) its vector before tuning.
+    kept: how much it counts that what has no label keeps that vector.
+    """
+
+    encoder: TorchEncoder
+    heads: Any
+    lessons: Sequence[TaggerRows]
+    written: Sequence[Sequence[int]]
+    known: Floats
+    kept: float
+    plan: TaggerPlan
+    bf16: bool
+
+    def batch(self, read_now: Sequence[tuple[Words, list[int]]], batch: NDArray[np.intp]) -> Any:
+        """read_now: (lessons,) words and tags of each, as it is varied in this epoch; batch: indexes."""
+        tokenizer = self.encoder.tokenizer
+        with precision(bf16=self.bf16):
+            vectors, hidden = self.encoder.states([tokenizer.surround(read_now[index][0].ids) for index in batch])
+        rows = [(self.lessons[index], *read_now[index]) for index in batch]
+        loss = _tag_loss(self.heads["tags"], hidden, rows, len(tokenizer.prefix))
+        loss = loss + _label_loss(self.heads["labels"], vectors, rows, self.plan.smoothing)
+        alike = [
+            place
+            for place, (lesson, words, _) in enumerate(rows)
+            if lesson.label is None and words.ids == self.written[batch[place]]
+        ]
+        return loss + self.kept * _moved(vectors, self.known[batch], alike)
 
 
 def _centroids(vectors: Floats, lessons: Sequence[TaggerRows], classes: int) -> tuple[Floats, Floats]:
@@ -240,10 +261,6 @@ class _Mean:
         with torch.no_grad():
             for part, mean in zip(self._parameters, self._mean, strict=True):
                 part.copy_(mean)
-
-
-def _matrix(head: Any, scale: float) -> tuple[Floats, Floats]:
-    return scale * head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
 
 
 def tag_logits(encoder: TorchEncoder, texts: Sequence[str], head: tuple[Floats, Floats]) -> list[Floats]:

