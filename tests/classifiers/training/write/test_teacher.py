@@ -14,7 +14,7 @@ from classifiers.slots.tags import SlotMark
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
 from classifiers.training.write import prompts
-from classifiers.training.write.prompts import Attributes, asks, nearest_labels
+from classifiers.training.write.prompts import asks, attributes, nearest_labels
 from classifiers.training.write.teacher import (
     Author,
     Cache,
@@ -99,7 +99,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same(taught: Callable[..., Pol
     assert calls == [(8, 0), (0, 8)]
     assert first.expected.usd > 0
     assert again.expected.usd == 0
-    assert (first.author.spent_usd, again.author.spent_usd) == (pytest.approx(8 * 500e-6), 0)
+    assert (first.author.account.spent_usd, again.author.account.spent_usd) == (pytest.approx(8 * 500e-6), 0)
 
 
 def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
@@ -294,8 +294,8 @@ def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> 
 
 
 def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
-    drawn = Attributes("0", ["late card", "lost card"])
-    lines = [drawn.draw().split("; ") for _ in range(4 * 7 * 5)]
+    drawn = attributes("0", ["late card", "lost card"])
+    lines = [next(drawn).split("; ") for _ in range(4 * 7 * 5)]
     for values in (prompts.LENGTHS, prompts.REGISTERS, prompts.FORMS):
         counts = Counter(part for line in lines for part in line if part in values)
         assert set(counts.values()) == {len(lines) // len(values)}
