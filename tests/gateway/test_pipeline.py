@@ -91,13 +91,6 @@ rules:
     assert gateway.record().classifier_s is not None
 
 
-async def test_a_rule_reads_the_input_of_its_template(wire: Wire, ask: Any) -> None:
-    gateway = wire(TEMPLATES)
-    answer = await ask(gateway.app, body("Which intent has <m>a greeting</m>?"))
-    assert [reading.texts for reading in gateway.classify.asked] == [("a greeting",), ("a greeting",)]
-    assert answer.headers["x-offramp-label"] == "greeting"
-
-
 async def test_what_fits_no_template_meets_no_rule_but_safety(wire: Wire, ask: Any) -> None:
     gateway = wire(TEMPLATES)
     answer = await ask(gateway.app, body("a greeting"))
@@ -127,15 +120,6 @@ async def test_a_rule_of_no_roles_reads_the_answer_alone(
     assert gateway.record().decision == "block"
 
 
-async def test_a_whole_answer_is_read_and_passes(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("all good"))])})
-    assert (await ask(gateway.app, body())).body == whole("all good")
-    assert [reading.texts for reading in gateway.classify.asked] == [("hello",), ("all good",)]
-    assert gateway.record().decision == "forward"
-
-
 async def test_a_whole_answer_is_blocked(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
     gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("pure violence"))])})
     answer = await ask(gateway.app, body())
@@ -147,13 +131,6 @@ async def test_a_whole_answer_is_blocked(wire: Wire, ask: Any, fake_upstream: An
     record = gateway.record()
     assert (record.decision, record.rule, record.label, record.saved_reason) == ("block", "out", "violence", None)
     assert record.spent_usd == pytest.approx(7 * 10e-6 + 3 * 40e-6)
-
-
-async def test_a_whole_answer_is_flagged(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
-    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(whole("a jailbreak"))])})
-    answer = await ask(gateway.app, body())
-    assert (answer.body, answer.headers["x-offramp-flags"]) == (whole("a jailbreak"), "out:jailbreak")
-    assert gateway.record().decision == "forward"
 
 
 @pytest.mark.parametrize("said", [b"not json", b'{"choices":[{"message":{"content":[]}}]}'])
@@ -219,40 +196,6 @@ async def test_a_harm_cut_over_two_chunks_is_blocked(
     assert answer.body.endswith(sse.DONE)
     record = gateway.record()
     assert (record.decision, record.rule, record.status) == ("block", "out", 200)
-
-
-async def test_a_held_stream_is_bounded(wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer) -> None:
-    events = stream(*["good "] * 100)
-    gateway = wire(OUT, upstreams={"one": fake_upstream([make_answer(events=events)])}, max_answer_bytes=500)
-    answer = await ask(gateway.app, body(stream=True))
-    assert b"over 500 bytes" in answer.body
-    assert b"[DONE]" not in answer.body
-    assert gateway.record().error == "upstream_failed"
-
-
-async def test_a_stream_is_blocked_with_an_error(
-    wire: Wire, ask: Any, fake_upstream: Any, make_answer: MakeAnswer
-) -> None:
-    rules = OUT.replace("{block: Not here.}", "{block: {message: Not here., shape: error}}")
-    gateway = wire(rules, upstreams={"one": fake_upstream([make_answer(events=stream("violence"))])})
-    answer = await ask(gateway.app, body(stream=True))
-    assert json.loads(answer.body[6:])["error"]["code"] == "content_filter"
-    assert b"[DONE]" not in answer.body
-    assert gateway.record().decision == "block"
-
-
-async def test_verdicts_are_counted_by_what_they_say(wire: Wire, ask: Any) -> None:
-    gateway = wire(OUT)
-    for text in ("hello", "jailbreak", "unsure"):
-        await ask(gateway.app, body(text))
-    gateway.writer.close()
-
-    def count(outcome: str, label: str = "") -> float | None:
-        labels = {"rule": "out", "classifier": "safe", "outcome": outcome, "label": label}
-        value: float | None = gateway.metrics.registry.get_sample_value("offramp_verdicts_total", labels)
-        return value
-
-    assert (count("clean"), count("label", "jailbreak"), count("unsure")) == (2, 2, 2)
 
 
 async def test_images_are_no_text_that_was_saved_and_teach_nothing(

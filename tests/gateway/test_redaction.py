@@ -130,23 +130,6 @@ async def test_every_text_of_every_role_is_read_and_nothing_else_changes(gateway
     assert wired.record().redacted == "card:1,email:6"
 
 
-async def test_rules_below_still_decide(gateway: Any, ask: Any) -> None:
-    more = """
-  - {name: intents, classifier: bank, then: {rate: {forward: cheap}, greeting: {answer: Hello.}, card: block}}
-"""
-    wired = gateway(rules(more=more))
-    routed = await ask(wired.app, body(f"the rate, {MAIL}"))
-    assert sent(wired)[0]["content"] == "the rate, [EMAIL_1]"
-    assert (routed.headers["x-offramp-decision"], routed.headers["x-offramp-rule"]) == ("redact", "intents")
-    answered = await ask(wired.app, body(f"a greeting, {MAIL}"))
-    blocked = await ask(wired.app, body(f"a card, {MAIL}"))
-    assert [one.headers["x-offramp-decision"] for one in (answered, blocked)] == ["answer", "block"]
-    assert "x-offramp-redacted" not in answered.headers
-    assert len(wired.upstreams["one"].calls) == 1
-    first = wired.records()[0]
-    assert (first.decision, first.saved_reason, first.upstream_model) == ("redact", "cheaper_route", "cheap")
-
-
 @pytest.mark.parametrize(
     ("message", "label"),
     [

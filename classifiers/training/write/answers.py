@@ -52,13 +52,18 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
         try:
             value, place = _STRICTLY.raw_decode(text, start)
         except (ValueError, RecursionError):
-            reader = _Reader(text, start, barren)
-            try:
-                value, place = reader.value(_DEEPEST_JSON), reader.place
-            except _Broken:
-                value, place = None, start + 1
+            value, place = _nearly(text, start, barren)
         if value:
             yield value, start, place
+
+
+def _nearly(text: str, start: int, barren: _Barren) -> tuple[Any, int]:
+    reader = _Reader(text, start, barren)
+    try:
+        value = reader.value(_DEEPEST_JSON)
+    except _Broken:
+        return None, start + 1
+    return value, reader.place
 
 
 class _Reader:
@@ -148,11 +153,14 @@ def _escaped(text: str, start: int, place: int) -> bool:
 
 def _unescaped(inside: str) -> str:
     """The text of a string; bare quotation marks and wrong escapes are kept as they are."""
-    mended = _ESCAPE.sub(lambda sign: {'"': '\\"', "\\": ""}.get(sign[0], sign[0]), inside)
     try:
-        return str(json.loads(f'"{mended}"', strict=False))
+        return str(json.loads(f'"{_ESCAPE.sub(_mended, inside)}"', strict=False))
     except ValueError:
         return inside
+
+
+def _mended(sign: re.Match[str]) -> str:
+    return {'"': '\\"', "\\": ""}.get(sign[0], sign[0])
 
 
 Labels = tuple[str, ...]
@@ -222,15 +230,17 @@ def _lists(reply: str) -> Iterator[Any]:
     ended = 0
     for value, begins, ends in values(reply):
         if not isinstance(value, dict) or _LETTER.search(reply, ended, begins):
-            if len(run) >= _FEWEST_LINES:
-                yield run
+            yield from _together(run)
             run = []
         if isinstance(value, dict):
             run.append(value)
         yield value
         ended = ends
-    if len(run) >= _FEWEST_LINES:
-        yield run
+    yield from _together(run)
+
+
+def _together(run: list[Any]) -> list[Any]:
+    return [run] if len(run) >= _FEWEST_LINES else []
 
 
 def _texts(value: Any, depth: int) -> list[str]:

@@ -2,18 +2,16 @@
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from classifiers.policy import Policy, Slot
+from classifiers.policy import Policy
 from classifiers.verdict import SlotValue, Verdict
 from gateway.answers.build import (
     LocalAnswer,
     LocalAnswers,
     build,
-    key_in_prompt,
     local_answers,
     text_unsupported,
     word_in_prompt,
@@ -25,14 +23,13 @@ from gateway.answers.format import (
     Prediction,
     RequestedFormat,
     SchemaObject,
-    SlotFilling,
     Unsupported,
     UnsupportedReason,
 )
 from gateway.config.rules import RuleSettings
 from gateway.requests.parse import parse_chat
 from gateway.rules.compile import compile_rules
-from gateway.rules.rule import Act, Action, Rule
+from gateway.rules.rule import Rule
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import rows
 
@@ -139,20 +136,6 @@ def test_alternatives_are_those_that_the_caller_has_in_its_spelling(
     assert [one.token for one in label.top_logprobs] == expected
 
 
-def test_an_object_of_slots_alone_is_one_token() -> None:
-    people = SlotValue(slot="people", start=0, end=1, raw="4", value=4, confidence=0.7)
-    found = SlotFilling(slot=Slot(means="how many", type="number"), values=(people,))
-    prediction = Prediction(
-        labels=("fees",), names=Names(("fees", "top_up")), confidence=0.9, scores={}, slots={"people": found}
-    )
-    schema = {"type": "object", "properties": {"people": {"type": "integer"}}, "required": ["people"]}
-    answer = made(RequestedFormat(shape=SchemaObject(schema), alternatives=2), prediction)
-    assert (answer.content, answer.label, answer.slot_confidence) == ('{"people":4}', None, 0.7)
-    assert answer.logprobs is not None
-    [token] = answer.logprobs.content or []
-    assert (token.token, round(math.exp(token.logprob), 6)) == ('{"people":4}', 0.7)
-
-
 KNOWN = Names(("card_lost", "top_up", "fees"), {"card_lost": ("missing card", "lost")})
 
 
@@ -170,46 +153,6 @@ def test_a_label_is_given_as_the_prompt_spells_it(prompt: str, expected: str) ->
 
 
 @pytest.mark.parametrize(
-    ("prompt", "expected"),
-    [
-        ("What shall I do? I have lost my card.", UnsupportedReason.NO_PLACE),
-        ("Answer with top_up or fees.", UnsupportedReason.LABEL_NOT_ASKED),
-        ("Answer Card Lost, card lost or fees.", UnsupportedReason.AMBIGUOUS),
-        ("discard_lost, top_up, fees", UnsupportedReason.LABEL_NOT_ASKED),
-    ],
-)
-def test_prompts_that_ask_for_something_else(prompt: str, expected: UnsupportedReason) -> None:
-    found = word_in_prompt("card_lost", KNOWN, prompt)
-    assert isinstance(found, Unsupported)
-    assert found.reason == expected
-
-
-def test_labels_without_a_letter_are_looked_for_as_they_are() -> None:
-    assert word_in_prompt("+", Names(("+", "-")), "Say + or -") == "+"
-    suns = Names(("☀️", "🌧️"))
-    assert [word_in_prompt(label, suns, "☀️ or 🌧️?") for label in suns.labels] == ["☀️", "🌧️"]
-    assert word_in_prompt("⚠️ warning", Names(("⚠️ warning", "fine")), "Answer with ⚠️ warning or fine.") == "warning"
-
-
-@pytest.mark.parametrize(
-    ("prompt", "expected"),
-    [
-        ("Is it billing, fees or none?", "none"),
-        ("Answer with billing, fees or other.", "other"),
-        ("Answer with billing, fees or none. Write no other words.", None),
-    ],
-)
-def test_other_is_a_word_of_prose_as_well(prompt: str, expected: str | None) -> None:
-    found = word_in_prompt("other", Names(("billing", "fees", "other"), {"other": ("none",)}), prompt)
-    assert (found.reason if isinstance(found, Unsupported) else found) == (expected or UnsupportedReason.AMBIGUOUS)
-
-
-def test_the_key_of_an_object() -> None:
-    assert key_in_prompt('Reply as {"intent": "<one of the labels>"}') == "intent"
-    assert key_in_prompt("Reply as JSON: {'label': 'fees'} or {'label': 'top_up'}") == "label"
-
-
-@pytest.mark.parametrize(
     ("labels", "prompt"),
     [
         (("A+", "A", "A-", "B"), "Grade the essay with one of: A+, A, A-, B."),
@@ -219,18 +162,6 @@ def test_the_key_of_an_object() -> None:
 )
 def test_labels_that_differ_in_signs_are_told_apart(labels: tuple[str, ...], prompt: str) -> None:
     assert [word_in_prompt(label, Names(labels), prompt) for label in labels] == list(labels)
-
-
-@pytest.mark.parametrize(
-    ("labels", "prompt", "expected"),
-    [
-        (("हिन्दी", "தமிழ்", "हिन्द"), "उत्तर दें: हिन्दी, தமிழ் या हिन्द।", ["हिन्दी", "தமிழ்", "हिन्द"]),
-        (("café", "thé"), "Cafe\u0301 ou the\u0301 ?", ["Cafe\u0301", "the\u0301"]),
-        (("ÉTÉ", "hiver_long"), "été, HIVER-LONG", ["été", "HIVER-LONG"]),
-    ],
-)
-def test_labels_with_marks_are_found_whole(labels: tuple[str, ...], prompt: str, expected: list[str]) -> None:
-    assert [word_in_prompt(label, Names(labels), prompt) for label in labels] == expected
 
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
@@ -279,31 +210,6 @@ def calling(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"tools": [{"type": "function", "function": function}], "tool_choice": "required"}
 
 
-def test_a_function_of_slots_alone() -> None:
-    made = asked(verdict(people=4), **calling(BOOK)).answers["r"]
-    assert made.call is not None
-    assert (made.call.name, json.loads(made.content)) == ("book_table", {"people": 4, "date": None})
-    assert (made.label, made.slot_confidence) == (None, 0.7)
-    assert dict(made.slots) == {("people",): "people", ("date",): "date"}
-
-
-SAYS = {"book": Action(act=Act.ANSWER, text="Come at any time.")}
-IN_JSON = {"response_format": {"type": "json_object"}}
-
-
-def test_a_rule_has_an_answer_or_none() -> None:
-    both = replace(RULE, then={**RULE.then, **SAYS})
-    assert asked(verdict(people=4), both, **calling(BOOK)).unsupported.keys() == {"r"}
-    assert asked(verdict(people=4), both, **calling(BOOK)).answers == {}
-    assert asked(verdict(people=4), replace(RULE, then=SAYS)) == LocalAnswers()
-
-
-@pytest.mark.parametrize(("labels", "withheld"), [(("book",), True), (("cancel",), False), ((), False)])
-def test_a_text_counts_where_the_verdict_calls_for_it(labels: tuple[str, ...], withheld: bool) -> None:
-    prediction = replace(verdict(), labels=labels)
-    assert bool(asked(prediction, replace(RULE, then=SAYS), **IN_JSON).unsupported) is withheld
-
-
 def test_fixed_texts() -> None:
     wrong = []
     for text, fields, expected in rows("texts", {"TOOLS": TOOLS, "TITLE": TITLE}):
@@ -312,16 +218,6 @@ def test_fixed_texts() -> None:
         if (found and found.reason) != expected:
             wrong.append((text, fields, found))
     assert not wrong
-
-
-@pytest.mark.parametrize(
-    ("prompt", "expected"),
-    [("Reply in JSON.", UnsupportedReason.NO_PLACE), ('{"intent": "", "why": ""}', UnsupportedReason.AMBIGUOUS)],
-)
-def test_keys_that_cannot_be_told(prompt: str, expected: UnsupportedReason) -> None:
-    found = key_in_prompt(prompt)
-    assert isinstance(found, Unsupported)
-    assert found.reason == expected
 
 
 @pytest.mark.parametrize("choice", ["1e999", '{"type": "auto", "x": 1e999}'])

@@ -11,7 +11,6 @@ from gateway.answers.build import LocalAnswer
 from gateway.answers.compare import Result, Values, compare, compare_again
 from gateway.answers.format import FunctionCall
 from gateway.answers.parse import Completion
-from gateway.protocols import sse
 from gateway.spelling import Names
 from tests.gateway.answers.conftest import rows
 
@@ -99,34 +98,6 @@ def calling(name: str, *arguments: str) -> bytes:
 )
 def test_a_whole_answer(made: LocalAnswer, answer: bytes, expected: Result) -> None:
     assert compare(made, KNOWN, Completion(answer, stream=False), values=VALUES) is expected
-
-
-def streamed(*deltas: dict[str, Any], finish: str | None = "stop") -> bytes:
-    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    if finish:
-        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-    return b"".join([*(sse.event(json.dumps(chunk).encode()) for chunk in chunks), sse.DONE])
-
-
-@pytest.mark.parametrize(
-    ("made", "answer", "expected"),
-    [
-        (WORD, streamed({"role": "assistant", "content": ""}, {"content": "card"}, {"content": " lost"}), "agrees"),
-        (WORD, streamed({"content": "card lost"}, finish=None), "missing"),
-        (
-            CALL,
-            streamed(
-                {"tool_calls": [{"index": 0, "function": {"name": "route", "arguments": ""}}]},
-                {"tool_calls": [{"index": 0, "function": {"arguments": '{"intent":'}}]},
-                {"tool_calls": [{"index": 0, "function": {"arguments": '"card_lost"}'}}]},
-                finish="tool_calls",
-            ),
-            "agrees",
-        ),
-    ],
-)
-def test_a_streamed_answer(made: LocalAnswer, answer: bytes, expected: str) -> None:
-    assert compare(made, KNOWN, Completion(answer, stream=True), values=VALUES).value == expected
 
 
 @pytest.mark.parametrize(

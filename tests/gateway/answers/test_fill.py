@@ -98,19 +98,6 @@ def test_a_schema_that_holds_itself_ends() -> None:
     assert outcome(filled_with(schema)) == "schema"
 
 
-def test_a_branch_that_fails_leaves_no_label_behind() -> None:
-    branch = obj(intent=ENUM, why={"type": "string"})
-    assert outcome(filled_with(obj(verdict={"anyOf": [branch, {"type": "null"}]}))) == "no_place"
-
-
-def test_the_state_tells_places_of_slots_also_of_empty_ones() -> None:
-    booking = {"type": "object", "properties": {"people": {"type": "integer"}, "date": MAYBE_DATE}}
-    found = filled_with(obj(intent=ENUM, booking=booking), date="2026-11-27")
-    assert isinstance(found, Filled)
-    assert found.state.slots == {("booking", "people"): "people", ("booking", "date"): "date"}
-    assert (found.state.label, found.state.confidence) == ("Card Lost", 0.8)
-
-
 @pytest.mark.parametrize("other", [{}, obj(intent=ENUM)])
 @pytest.mark.parametrize("either", ["anyOf", "oneOf"])
 def test_a_schema_that_doubles_at_each_level_is_given_up(either: str, other: dict[str, Any]) -> None:
@@ -181,14 +168,3 @@ def test_little_that_is_much_work_for_a_slot_is_given_up(slot: str, part: dict[s
     assert isinstance(found, Unsupported)
     assert found.reason is UnsupportedReason.SCHEMA
     assert time.process_time() - started < MOST_S
-
-
-def test_other_beside_words_that_are_no_labels_says_nothing_of_it() -> None:
-    prediction = Prediction(labels=("other",), names=Names(("refund", "other")), confidence=0.9, scores={})
-    intent, language = {"enum": ["refund", "other"]}, {"enum": ["en", "de", "other"]}
-    found = fill(obj(intent=intent, language=language), prediction)
-    assert isinstance(found, Unsupported)
-    assert (found.reason, found.detail) == (UnsupportedReason.OTHER_FIELD, "language")
-    found = fill(obj(intent=intent), prediction)
-    assert isinstance(found, Filled)
-    assert found.values == {"intent": "other"}

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from gateway.answers import format as formats
-from gateway.answers.format import PlainWord, RequestedFormat, Unsupported, requested_format
+from gateway.answers.format import RequestedFormat, Unsupported, requested_format
 from tests.gateway.answers.conftest import rows
 
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["a", "b"]}}}
@@ -24,11 +24,3 @@ def test_formats() -> None:
         if outcome != shape:
             wrong.append((fields, found))
     assert not wrong
-
-
-def test_bounds_and_alternatives() -> None:
-    found = requested(stop="\n", max_tokens=10, max_completion_tokens=5, logprobs=True, top_logprobs=3)
-    assert found == RequestedFormat(shape=PlainWord(), stop=("\n",), max_tokens=5, alternatives=3)
-    both = RequestedFormat(shape=PlainWord(), stop=("a", "b"), alternatives=0)
-    assert requested(stop=["a", "b"], logprobs=True) == both
-    assert requested(top_logprobs=3) == RequestedFormat(shape=PlainWord())

@@ -22,20 +22,6 @@ def says(text: str, index: int = 0, **more: Any) -> bytes:
     return sse.event(json.dumps({"choices": [choice]}, separators=(",", ":")).encode())
 
 
-def test_texts_of_a_whole_answer() -> None:
-    body = {
-        "choices": [
-            {"index": 0, "message": {"content": "a", "refusal": "b", "reasoning_content": "c"}},
-            {"message": {"content": None, "tool_calls": [{"function": {"arguments": "{}"}}, {"function": None}]}},
-            {"message": None},
-        ]
-    }
-    assert texts_of(json.dumps(body).encode(), stream=False) == (("a", "b", "c", "{}"), False)
-    assert texts_of(b"nonsense", stream=False) == ((), True)
-    assert texts_of(b'{"choices":null}', stream=False) == ((), False)
-    assert texts_of(b'{"choices":[{"message":{"content":["parts"]}}]}', stream=False) == ((), True)
-
-
 def test_texts_of_a_stream_are_joined_over_its_chunks() -> None:
     body = b"".join([says(""), says("he"), says("xx", 1), says("llo"), b": comment\n\n", USAGE, sse.DONE])
     assert texts_of(body, stream=True) == (("hello", "xx"), False)
@@ -160,16 +146,6 @@ def test_messages_of_which_some_say_the_same_again_are_read_by_themselves_and_as
     assert texts_of(b"".join(map(sse.event, chunks)), stream=True) == ((*alone, "".join(messages)), False)
 
 
-def test_a_message_is_changed_by_all_that_it_was_read_in() -> None:
-    chunks = [{"choices": [{"message": {"content": message}}]} for message in ["a", "a b", "a b ", "a b"]]
-    completion = Completion(b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks), stream=True)
-    assert [len(text.pieces) for text in completion.texts] == [1, 1, 1, 1, 4]
-    after = completion.with_pieces({1: ["a #"], 2: ["a # "], 3: ["a #"], 4: ["x", "a b", "a # ", "# b"]}).body
-    # two that differ leave nothing of it
-    contents = [json.loads(data)["choices"][0]["message"]["content"] for data in sse.payloads(after)]
-    assert contents == ["x", "a #", "a # ", ""]
-
-
 @pytest.mark.parametrize(
     ("deltas", "messages", "texts"),
     [
@@ -221,12 +197,6 @@ def test_a_stream_is_changed_in_its_pieces() -> None:
     assert texts_of(after, stream=True) == (("HE", "xx"), False)
 
 
-def test_an_events_other_fields_stay() -> None:
-    event = b'event: message\r\ndata: {"choices":[{"delta":{"content":"a"}}]}\r\nid: 7\r\n\r\n'
-    after = Completion(event, stream=True).with_pieces({0: ["b"]}).body
-    assert after == b'event: message\nid: 7\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\n'
-
-
 NAMES = Names(labels=("card_lost", "greeting"), aliases={"greeting": ("hello",)})
 
 
@@ -251,9 +221,3 @@ def body(*contents: str | None, **message: Any) -> bytes:
 )
 def test_the_label_in_a_whole_answer(answer: bytes, expected: str | None) -> None:
     assert label_in(Completion(answer, stream=False), NAMES) == expected
-
-
-def test_the_label_in_a_streamed_answer() -> None:
-    chunks = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in ("card", "_lo", "st")]
-    events = b"".join(sse.event(json.dumps(chunk).encode()) for chunk in chunks) + sse.DONE
-    assert label_in(Completion(events, stream=True), NAMES) == "card_lost"

@@ -2,14 +2,12 @@
 
 import json
 import random
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from classifiers.training.fit import weights
 from gateway.cli.main import app
 from gateway.contracts.contract import Terms
 from gateway.contracts.owner import Owner
@@ -54,11 +52,6 @@ def checked(folder: Path, *files: str) -> tuple[int, dict]:
     return done.return_value or getattr(done.exception, "exit_code", 0), json.loads(done.stdout)
 
 
-def test_all_is_well(folder: Path) -> None:
-    code, told = checked(folder, "gateway.yaml", "policies/shop.yaml")
-    assert (code, told["problems"], told["notes"]) == (0, [], [])
-
-
 def test_a_rules_labels_are_held_against_the_policy(folder: Path) -> None:
     (folder / "policies/shop.yaml").write_text(POLICY.replace("  hours:", "  house:"))
     code, told = checked(folder, "gateway.yaml")
@@ -78,25 +71,6 @@ def test_a_classifier_that_nothing_names_is_a_problem(folder: Path) -> None:
     )
 
 
-def test_a_policy_may_lie_elsewhere_among_the_checked_files(folder: Path) -> None:
-    (folder / "policies/shop.yaml").rename(folder / "mine.yaml")
-    assert checked(folder, "gateway.yaml")[0] == 2
-    code, told = checked(folder, "gateway.yaml", "mine.yaml")
-    assert (code, told["problems"], told["notes"]) == (0, [], [])
-    (folder / "mine.yaml").write_text(POLICY.replace("  hours:", "  house:"))
-    assert "no such label" in checked(folder, "gateway.yaml", "mine.yaml")[1]["problems"][0]["message"]
-
-
-def test_a_trained_classifier_needs_no_policy(folder: Path) -> None:
-    (folder / "policies/shop.yaml").unlink()
-    version = folder / "models" / "shop" / VERSION
-    version.mkdir(parents=True)
-    (version / "manifest.json").write_text("{}")
-    code, told = checked(folder, "gateway.yaml")
-    assert (code, told["problems"]) == (0, [])
-    assert "gateway.yaml:8:5: rules[0].classifier: no policy named shop can be read" in told["notes"][0]
-
-
 @pytest.mark.parametrize("policy", [POLICY.replace("kind:", "knid:"), "a: [", "- name: shop", "about: a shop"])
 def test_a_policy_that_is_wrong_itself_is_no_problem_of_the_gateway(folder: Path, policy: str) -> None:
     (folder / "policies/shop.yaml").write_text(policy)
@@ -108,49 +82,6 @@ def test_a_policy_that_is_wrong_itself_is_no_problem_of_the_gateway(folder: Path
 
 
 NOTED = GATEWAY + "content: {keep: 30d}\n"
-WRONG = NOTED.replace("      hours: {answer", "      huors: {answer")
-
-
-@pytest.mark.parametrize(
-    ("gateway", "flags", "code", "summary"),
-    [
-        (GATEWAY, [], 0, "2 files, nothing wrong"),
-        (GATEWAY, ["--strict"], 0, "2 files, nothing wrong"),
-        (NOTED, [], 0, "2 files, nothing wrong, 1 note"),
-        (NOTED, ["--strict"], 2, "2 files, 0 problems, 1 note"),
-        (WRONG, [], 2, "2 files, 1 problem, 1 note"),
-        (GATEWAY.replace("m: demo", "m: dmo, n: dmo"), ["--strict"], 2, "2 files, 2 problems"),
-    ],
-)
-def test_a_line_counts_what_was_found(folder: Path, gateway: str, flags: list[str], code: int, summary: str) -> None:
-    (folder / "gateway.yaml").write_text(gateway)
-    files = [str(folder / name) for name in ("gateway.yaml", "policies/shop.yaml")]
-    done = CliRunner().invoke(app, ["check", *files, *flags])
-    assert done.exit_code == code
-    said, other = (done.stderr, done.stdout) if code else (done.stdout, done.stderr)
-    assert said.splitlines()[-1] == summary
-    assert summary not in other
-
-
-def test_what_an_upstream_needs_and_is_not_installed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "gateway.yaml").write_text(GATEWAY.replace("kind: echo", "kind: litellm\n    provider: anthropic"))
-    assert checked(folder, "gateway.yaml")[1]["notes"] == []
-    monkeypatch.setitem(sys.modules, "litellm", None)
-    code, told = checked(folder, "gateway.yaml")
-    assert (code, told["problems"]) == (0, [])
-    where = f"{folder}/gateway.yaml:4:5: upstreams.demo.kind: "
-    lacking = "litellm is not installed; pip install 'offramp[providers]'; until then its calls fail"
-    assert told["notes"] == [where + lacking]
-
-
-def test_a_policy_without_its_kind_is_still_one(folder: Path) -> None:
-    (folder / "policies/shop.yaml").write_text(POLICY.replace("kind:", "knid:"))
-    code, told = checked(folder, "policies/shop.yaml")
-    assert code == 2
-    assert [problem["message"] for problem in told["problems"]] == [
-        "needs kind:",
-        'no such key; did you mean "kind"?',
-    ]
 
 
 def test_rows_and_prices_are_read_too(folder: Path) -> None:
@@ -168,15 +99,6 @@ def test_rows_and_prices_are_read_too(folder: Path) -> None:
         meant = "did you mean 'hours'? where no label holds, write other"
         assert ("shop.yaml", [key], f"{lines}2: no label 'huors' in the policy shop; {meant}") in said
         assert ("shop.yaml", [key], f"{lines}3: text is missing or empty") in said
-
-
-@pytest.mark.parametrize(("key", "names"), [("teacher", "{file: told.jsonl}"), ("data", "[told.jsonl]")])
-def test_a_file_without_a_row_is_told(folder: Path, key: str, names: str) -> None:
-    (folder / "policies/told.jsonl").write_text("\n")
-    (folder / "policies/shop.yaml").write_text(f"{POLICY}{key}: {names}\n")
-    code, told = checked(folder, "policies/shop.yaml")
-    said = [(one["path"], one["message"]) for one in told["problems"]]
-    assert (code, said) == (2, [([key], f"{folder}/policies/told.jsonl: holds no row")])
 
 
 NOTES: list[tuple[str, str, str]] = [
@@ -204,14 +126,6 @@ def test_what_serves_otherwise_than_was_meant_is_a_note(folder: Path) -> None:
         assert (code, told["problems"], bool(told["notes"])) == (0, [], bool(note)), text
         assert note in "".join(told["notes"])
         (folder / name).write_text(before)
-
-
-def test_weights_that_are_not_installed_are_a_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_MPNET_PARTS", ("no-such-package-001",))
-    (folder / "policies/shop.yaml").write_text(POLICY + "larger_encoder: package:all-mpnet-base-v2\n")
-    code, told = checked(folder, "policies/shop.yaml")
-    assert (code, told["problems"]) == (0, [])
-    assert told["notes"][-1].endswith("--no-deps no-such-package-001; training would do without it")
 
 
 @pytest.mark.parametrize(
@@ -309,18 +223,6 @@ async def test_calls_of_days_tell_days(bound: Path) -> None:
     assert "days" in told.partition("it never comes")[0]
 
 
-async def test_calls_of_hours_tell_none(bound: Path) -> None:
-    await calls(bound, 240, hours=3)
-    told = said(bound)
-    assert "under a day of calls" in told
-    assert "days" not in told
-
-
-async def test_before_an_attempt_it_says_when_one_may_begin(bound: Path) -> None:
-    await calls(bound, 60, hours=48)
-    assert "the next may begin in 140 calls" in said(bound)
-
-
 async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
     await calls(bound, 400, hours=96)
     assert "certificate" not in said(bound)
@@ -335,10 +237,3 @@ async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
 async def test_calls_of_another_version_or_upstream_are_not_of_those_in_use(bound: Path, other: dict[str, str]) -> None:
     await calls(bound, 60, hours=48, **other)
     assert "no call under its contract yet" in said(bound)
-
-
-def test_a_ledger_that_cannot_be_read_is_a_note(bound: Path) -> None:
-    (bound / "offramp.db").write_bytes(b"no database, whatever it may be called" * 100)
-    code, told = checked(bound, "gateway.yaml")
-    assert (code, told["contracts"]) == (0, [])
-    assert "cannot be told" in told["notes"][0]

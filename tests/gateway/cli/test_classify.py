@@ -19,7 +19,7 @@ from classifiers.training import data
 from classifiers.training.rows import Row
 from classifiers.verdict import SlotValue
 from gateway.cli.classify import slot_value
-from gateway.cli.inputs import given, lines
+from gateway.cli.inputs import lines
 from gateway.cli.main import app
 from gateway.cli.output import Exit
 
@@ -83,14 +83,6 @@ def test_what_a_slot_says_is_shown_as_no_terminal_acts_on_it() -> None:
     )
 
 
-def test_a_closed_stdin_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(typer.Exit) as stopped:
-        given()
-    assert stopped.value.exit_code == Exit.USAGE
-    assert "stdin is closed" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("arguments", [["hi", "caf\udce9"], ["hi", "--system", "caf\udce9"]])
 def test_an_argument_that_is_not_utf_8_is_wrong_usage(classify: Classify, arguments: list[str]) -> None:
     done = classify(*arguments)
@@ -116,18 +108,6 @@ def test_the_nearest_training_sentences_are_shown_on_request(
     command = ["classify", "bank", "--models", str(bank_dir), "--nearest", "2", asked[0]]
     near = [line.split() for line in CliRunner().invoke(app, command).stdout.splitlines() if "  near " in line]
     assert [line[2] for line in near] == ["card_arrival:", "exchange_rate:"]
-
-
-def test_what_goes_by_patterns_has_no_training_sentences(tmp_path: Path) -> None:
-    policy, models = tmp_path / "contact.yaml", str(tmp_path / "models")
-    policy.write_text(
-        "version: 1\nname: contact\nkind: safety\nabout: messages\nlabels: {contact: {means: x, patterns: email}}\n"
-    )
-    run = CliRunner().invoke
-    assert run(app, ["train", str(policy), "--models", models]).exit_code == Exit.DONE
-    done = run(app, ["classify", "contact", "--models", models, "--nearest", "1", "hi"])
-    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
-    assert "learned from no sentences" in done.stderr
 
 
 def test_arguments_are_utf_8_whatever_the_locale(bank_dir: Path) -> None:

@@ -73,14 +73,6 @@ async def test_drift_is_shown_against_the_certified_period(tmp_path: Path) -> No
     assert "█" in text
 
 
-async def test_without_a_certificate_there_is_no_drift(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(GATEWAY)
-    await calls(tmp_path, lambda _: "differs", 50)
-    [contract] = json.loads(shown(tmp_path, "--json"))
-    assert contract["drift"] is None
-    assert "moved" not in shown(tmp_path)
-
-
 async def test_a_models_name_that_a_client_wrote_moves_no_cursor(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text(GATEWAY)
     await calls(tmp_path, lambda _: "agrees", 1, of=replace(SCOPE, model="m\n\x1b[2J", sent_to="demo/m\n\x1b[2J"))

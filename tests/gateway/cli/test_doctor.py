@@ -30,18 +30,6 @@ def test_a_file_that_is_named_must_be_there(
 
 
 @pytest.mark.parametrize(
-    ("ledger", "detail"), [("offramp.db", "{} can be written"), ("new/data/offramp.db", "{}/new/data can be made")]
-)
-def test_a_ledgers_folder_need_not_be_there_yet(ledger: str, detail: str, models_dir: Path, tmp_path: Path) -> None:
-    gateway = f"version: 1\nmodels_dir: {models_dir}\nledger: {ledger}\nupstreams: {{one: {{kind: echo}}}}\n"
-    (tmp_path / "gateway.yaml").write_text(gateway)
-    done = CliRunner().invoke(app, ["doctor", "--json", str(tmp_path / "gateway.yaml")])
-    told = {one["check"]: one for one in json.loads(done.stdout)}
-    assert told["ledger"] == {"check": "ledger", "ok": True, "detail": detail.format(tmp_path)}
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize(
     ("prices", "ok", "detail"),
     [
         ("version: 1\nas_of: 2026-11-25\nsource: ours\nmodels: {}\n", True, "{}, as of 2026-11-25"),

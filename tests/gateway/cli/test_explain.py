@@ -1,9 +1,5 @@
 """`offramp explain` for what the gateway refuses, before any classifier is loaded; what else it shows."""
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classifiers.model import artifact
-from classifiers.model.model import Band, Model, Threshold
+from classifiers.model.model import Model
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.cli.explain import _found
@@ -20,7 +16,6 @@ from gateway.cli.output import Exit, problems_as_exit_codes
 
 JUDGE = "version: 1\nupstreams: {one: {kind: echo}}\nmodels: {judge: {upstream: one, internal: true}, "
 NAMED = JUDGE + "dear: one, other: deny}\n"
-ANY = JUDGE + "other: one}\n"
 
 
 def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
@@ -28,27 +23,6 @@ def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
     file.write_text(text)
     with problems_as_exit_codes():
         return CliRunner().invoke(app, ["explain", "--gateway", str(file), *arguments])
-
-
-@pytest.mark.parametrize(
-    ("text", "arguments"),
-    [
-        (NAMED, ["--model", "nope", "hi"]),
-        (NAMED, ["--model", "judge", "hi"]),
-        (ANY, ["--model", "judge", "hi"]),
-        (NAMED, [json.dumps({"model": "nope", "messages": [{"role": "user", "content": "hi"}]})]),
-    ],
-)
-def test_a_model_that_no_client_may_ask_for_is_an_error(tmp_path: Path, text: str, arguments: list[str]) -> None:
-    done = explained(tmp_path, text, *arguments)
-    assert done.exit_code == Exit.USAGE
-    assert "does not exist here, or is not open to clients" in done.output
-    assert "decision" not in done.output
-
-
-@pytest.mark.parametrize(("text", "arguments"), [(NAMED, []), (ANY, []), (ANY, ["--model", "nope"])])
-def test_others_and_the_default_are_explained(tmp_path: Path, text: str, arguments: list[str]) -> None:
-    assert "has no rules; every request is forwarded" in explained(tmp_path, text, *arguments, "hi").output
 
 
 @pytest.mark.parametrize(
@@ -75,18 +49,6 @@ def publish_again(models_dir: Path, model: Model) -> None:
     with registry.staging(model.policy.name) as folder:
         artifact.save(model, folder, report={})
         registry.publish(model.policy.name, folder)
-
-
-def test_thresholds_are_those_for_such_a_text(tmp_path: Path, models_dir: Path, publish: Callable[..., str]) -> None:
-    publish(datetime.now(UTC))
-    model = artifact.load(Registry(models_dir).resolve("bank")).model
-    usual, short = ({label: Threshold(act=act, unsure=act) for label in model.policy.labels} for act in (0.25, 0.75))
-    stage = replace(model.last, thresholds=usual, bands={Band(above=0, up_to=40): short})
-    publish_again(models_dir, replace(model, stages=(stage,)))
-    rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: bank, then: {{rate: forward}}}}]\n"
-    for text, act in (("rate", 0.75), ("what is the rate " * 5, 0.25)):
-        (rule,) = json.loads(explained(tmp_path, NAMED + rules, text, "--json").stdout)["rules"]
-        assert rule["thresholds"] == {label: [act, act] for label in usual}
 
 
 def test_what_would_be_forwarded_is_one_line_that_no_terminal_acts_on(tmp_path: Path, models_dir: Path) -> None:

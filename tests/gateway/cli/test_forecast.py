@@ -5,10 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from gateway.cli.forecast import ForecastLine, safety_outlooks
-from gateway.cli.main import app
 from gateway.config.load import load_gateway
 from gateway.contracts.safety_contract import SafetyTerms
 from gateway.contracts.safety_owner import SafetyOwner
@@ -69,28 +67,6 @@ async def calls(
 
 def forecast(folder: Path) -> list[ForecastLine]:
     return safety_outlooks(load_gateway(folder / "gateway.yaml", {}))
-
-
-def test_without_a_call_it_says_what_both_bounds_take(folder: Path) -> None:
-    done = CliRunner().invoke(app, ["check", str(folder / "gateway.yaml")])
-    missed, flagged = (line for line in done.stdout.splitlines() if line.startswith("rule safety, "))
-    assert missed.startswith("rule safety, unsafe calls missed: no call under its contract yet. It takes 80 unsafe")
-    assert "others pass without the judge about 100 if 0 % are, " in missed
-    assert flagged.startswith("rule safety, safe calls flagged: no call")
-    assert not (folder / "offramp.db").exists()
-
-
-async def test_calls_of_days_tell_days_and_those_of_hours_tell_none(folder: Path) -> None:
-    await calls(folder, 240, hours=48)
-    missed, _ = forecast(folder)
-    assert (
-        "shadow, about 60 unsafe calls a day. 0 of 40 were missed at the threshold to be certified next" in missed.line
-    )
-    assert "days" in missed.line.partition("they never do")[0]
-    assert "days" in missed.line.partition("is noticed after")[2]
-    (folder / "offramp.db").unlink()
-    await calls(folder, 240, hours=3)
-    assert all("under a day of calls" in one.line and "days" not in one.line for one in forecast(folder))
 
 
 async def test_a_live_one_tells_when_it_would_be_withdrawn(folder: Path) -> None:

@@ -10,9 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classifiers.errors import ArtifactError
-from classifiers.model.registry import Registry
 from gateway.cli.main import app
-from gateway.cli.output import Exit
 
 
 def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetime], str], models_dir: Path) -> None:
@@ -38,26 +36,3 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
         {"name": home.name, "version": old, "current": True, "there": True}
     ]
     assert run("classify", home.name, "hello")
-
-
-def test_long_names_stay_whole_in_a_narrow_terminal(bank_dir: Path) -> None:
-    version = Registry(bank_dir).current("bank")
-    assert version
-    command = ["models", "list", "--models", str(bank_dir)]
-    shown = CliRunner().invoke(app, command, env={"COLUMNS": "30"}).stdout
-    assert "…" not in shown
-    assert version[-3:] in shown
-
-
-@pytest.mark.parametrize("command", [["list"], ["rollback", "bank"]])
-def test_a_file_is_no_models_folder(command: list[str], tmp_path: Path) -> None:
-    (tmp_path / "models").write_text("")
-    done = CliRunner().invoke(app, ["models", *command, "--models", str(tmp_path / "models")])
-    assert (done.exit_code, done.stdout) == (Exit.USAGE, "")
-    assert "is a file" in done.stderr
-
-
-def test_nothing_is_trained_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["models", "list", "--models", str(tmp_path / "none")])
-    assert done.exit_code == Exit.DONE
-    assert "no classifier is trained in" in done.stdout

@@ -19,7 +19,6 @@ from gateway.contracts.contract import Contract, Terms
 from gateway.contracts.safety_store import SafetyStore
 from gateway.contracts.scope import Scope
 from gateway.contracts.store import ContractStore, PairRow, StoredContract
-from gateway.discover.calls import KeptCalls
 from gateway.ledger.call_store import CallStore
 from gateway.rules.compile import compile_rules
 from gateway.serving.snapshot import Snapshot
@@ -140,12 +139,6 @@ def test_explain_leaves_it_as_it_is(
     else:
         with unchanged(file):
             dry_run(file, routes, snapshot, classify, body)
-
-
-def test_discover_leaves_it_as_it_is(folder: Path) -> None:
-    made(folder / "offramp.db", "DROP TABLE calls")
-    with unchanged(folder / "offramp.db"):
-        assert KeptCalls(folder / "offramp.db").read(lambda _: None).calls == []
 
 
 def test_a_pause_brings_it_to_no_other_version(folder: Path) -> None:

@@ -57,22 +57,12 @@ def data(tmp_path: Path) -> Path:
     return file
 
 
-def test_files_of_their_own_in_folders_that_exist_will_do(data: Path) -> None:
-    output.check_targets({"--html": data.with_name("page.html"), "--output": data.with_name("page.json")}, [data])
-
-
 def test_what_is_read_is_not_written_whatever_it_is_called(data: Path) -> None:
     link = data.with_name("link.json")
     link.symlink_to(data)
     for path in (data, link, data.parent / ".." / data.parent.name / data.name):
         with pytest.raises(typer.BadParameter, match="one of the files that are read"):
             output.check_targets({"--output": path}, [data])
-
-
-def test_two_flags_do_not_write_one_file(data: Path) -> None:
-    page = data.with_name("page.json")
-    with pytest.raises(typer.BadParameter, match="--html and --output would both be"):
-        output.check_targets({"--html": page, "--output": page}, [data])
 
 
 def test_a_folder_must_be_there_and_a_file_be_none(data: Path) -> None:

@@ -1,14 +1,12 @@
 """`offramp train` of several policies, of which one cannot be trained."""
 
 import json
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from unittest.mock import Mock
 
@@ -91,22 +89,6 @@ def test_what_was_published_is_told_though_the_next_policy_fails(
     assert "one: published as" in train(**policies).stdout
 
 
-def test_policies_that_cannot_be_read_are_told_as_well(train: Train) -> None:
-    done = train("--json", one=PATTERNS.format(name="one"), bad="version: 1\nname: bad\n")
-    assert isinstance(done.exception, ConfigError)
-    [only] = told(done)
-    assert (only["name"], only["accepted"], only["error"]) == (None, False, str(done.exception))
-
-
-@pytest.mark.parametrize(
-    ("more", "code"), [({}, Exit.DONE), ({"missed": PATTERNS.format(name="missed") + MISSED}, Exit.GOAL_MISSED)]
-)
-def test_outcomes_have_no_error(train: Train, more: dict[str, str], code: Exit) -> None:
-    done = train("--json", one=PATTERNS.format(name="one"), **more)
-    assert done.exit_code == code
-    assert [(one["error"], one["accepted"]) for one in told(done)] == [(None, True), (None, False)][: 1 + len(more)]
-
-
 @pytest.mark.parametrize("last", ["", MISSED])
 def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train, models_dir: Path, last: str) -> None:
     policies = {"taught": TAUGHT + TEACHER, "one": PATTERNS.format(name="one") + last}
@@ -132,50 +114,6 @@ def test_where_calls_stand_on_standard_input_only_yes_hires_a_teacher(
     assert Registry(models_dir).names() == []
     monkeypatch.setattr("gateway.cli.teacher.AskTeacher.__call__", Mock(side_effect=TrainingError("asked")))
     assert str(train("--calls", "--yes", answer=calls, taught=TAUGHT + TEACHER).exception) == "asked"
-
-
-@pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_what_serves_otherwise_than_was_meant_is_told_before_training(train: Train, flags: tuple[str, ...]) -> None:
-    two = PATTERNS.format(name="two")
-    done = train(*flags, one=PATTERNS.format(name="one") + "languages: [en, eb]\n", two=two)
-    assert done.exit_code == Exit.DONE
-    note = "languages: the detector does not know eb"
-    assert (done.stderr.count(note), done.stderr.count("does not know")) == (1, 1)
-    assert done.stderr.index(note) < done.stderr.index("one: load")
-    assert "does not know" not in done.stdout
-
-
-def test_the_models_folder_is_sought_from_where_a_link_to_a_policy_is(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "one.yaml").write_text(PATTERNS.format(name="one"))
-    (tmp_path / "config" / "policies").mkdir(parents=True)
-    (tmp_path / "config" / "gateway.yaml").write_text("version: 1\nmodels_dir: mine\nupstreams: {one: {kind: echo}}\n")
-    link = tmp_path / "config" / "policies" / "one.yaml"
-    link.symlink_to(tmp_path / "shared" / "one.yaml")
-    assert CliRunner().invoke(app, ["train", str(link)]).exit_code == Exit.DONE
-    assert Registry(tmp_path / "config" / "mine").names() == ["one"]
-
-
-def test_a_policy_may_come_through_a_pipe(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    writer = Thread(target=pipe.write_text, args=(PATTERNS.format(name="piped"),), daemon=True)
-    writer.start()
-    done = CliRunner().invoke(app, ["train", str(pipe), "--models", str(tmp_path / "models")])
-    writer.join(5)
-    assert done.exit_code == Exit.DONE, done.output
-    assert Registry(tmp_path / "models").resolve("piped").is_dir()
-
-
-@pytest.mark.parametrize(("flags", "noted"), [((), True), (("--data", "rows.jsonl"), False), (("--calls",), False)])
-def test_rows_from_elsewhere_stand_for_the_examples_that_a_label_lacks(
-    train: Train, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], noted: bool
-) -> None:
-    monkeypatch.setattr("classifiers.training.run.train", Mock(side_effect=TrainingError("not now")))
-    bare = TAUGHT.replace(", examples: [hello, hi there]", "")
-    done = train(*flags, answer='{"text": "hello", "label": "greeting"}\n', bare=bare)
-    assert str(done.exception) == "not now"
-    assert ("labels.greeting: has no examples" in done.stderr) is noted
 
 
 NO_CALLS = [
@@ -224,18 +162,6 @@ def test_nobody_is_there_to_say_yes_at_the_end_of_standard_input(
         assert "standard input is at its end, so nobody can say yes; --yes does" in done.stderr
         assert "taught: NOT trained: its teacher qwen3-4b was not to be asked" in done.stderr
         assert Registry(models_dir).names() == ["one"]
-
-
-def test_ctrl_c_at_the_question_ends_it_all(train: Train, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pressed(*_: object, **__: object) -> None:
-        stop = typer.Abort()
-        stop.__context__ = KeyboardInterrupt()
-        raise stop
-
-    monkeypatch.setattr(typer, "confirm", pressed)
-    done = train(asks=True, taught=TAUGHT + TEACHER, one=PATTERNS.format(name="one"))
-    assert done.exit_code == Exit.UNEXPECTED
-    assert Registry(models_dir).names() == []
 
 
 @pytest.mark.parametrize("told", [(signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])

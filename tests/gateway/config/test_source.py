@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import source
-from gateway.config.problems import ConfigError, Position
+from gateway.config.problems import ConfigError
 from gateway.config.source import Document
 
 
@@ -23,23 +23,11 @@ def refused(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "word",
-    ["no", "on", "yes", "off", "true", "1.0", "007", "1_000", "0x1F", "12:30", "2026-11-25", ".inf", "NaN", "Null"],
-)
-def test_every_scalar_stays_the_word_that_was_written(word: str) -> None:
-    assert parse(f"a: {word}\n{word}: b").data == {"a": word, word: "b"}
-
-
-@pytest.mark.parametrize(
     ("text", "value"),
     [("a:", None), ("a: ~", None), ("a: null", None), ("a: ''", ""), ("a: 'null'", "null"), ('a: "~"', "~")],
 )
 def test_only_empty_tilde_and_null_are_nothing(text: str, value: str | None) -> None:
     assert parse(text).data == {"a": value}
-
-
-def test_columns_count_characters_not_bytes() -> None:
-    assert parse("{éé: 1, b: 2}").marks["b",] == Position(1, 9)
 
 
 def test_a_duplicate_key_names_both_lines_and_the_first_counts() -> None:
@@ -49,20 +37,6 @@ def test_a_duplicate_key_names_both_lines_and_the_first_counts() -> None:
         "f.yaml:5:3: b.x: stands twice; the first is on line 3",
         "f.yaml:6:1: a: stands twice; the first is on line 1",
     ]
-
-
-def test_marks_are_where_keys_and_items_stand() -> None:
-    document = parse("a:\n  - b: 1\n    c: [x, y]\n  - d\n")
-    assert document.marks["a", 0, "b"] == Position(2, 5)
-    assert document.marks["a", 0, "c"] == Position(3, 5)
-    assert document.marks["a", 0, "c", 1] == Position(3, 12)
-    assert document.marks["a", 1] == Position(4, 5)
-    assert document.mark(("a", 1, "nothing", "here")) == Position(4, 5)
-    assert document.mark(("nothing",)) == Position(1, 1)
-
-
-def test_anchors_and_aliases_stand_for_what_they_name() -> None:
-    assert parse("a: &x [1, 2]\nb: *x").data == {"a": ["1", "2"], "b": ["1", "2"]}
 
 
 def test_an_alias_bomb_is_refused() -> None:
@@ -91,10 +65,6 @@ def test_a_key_that_is_no_word_is_a_problem() -> None:
     document = parse("? [a, b]\n: 1\nc: 2\n")
     assert document.data == {"c": "2"}
     assert [str(problem) for problem in document.problems] == ["f.yaml:1:3: a key must be a word"]
-
-
-def test_a_merge_key_is_a_key_like_any_other() -> None:
-    assert parse("a: &a {x: 1}\nb:\n  <<: *a\n").data["b"] == {"<<": {"x": "1"}}
 
 
 def test_tags_make_no_objects() -> None:
@@ -127,11 +97,6 @@ def test_variables_are_filled_from_the_environment() -> None:
     document = parse('a: "${ONE}"\nb: x-${TWO:-two}-${ONE}\nc: "${NONE:-}"\n${ONE}: d\n', ONE="1")
     assert document.data == {"a": "1", "b": "x-two-1", "c": "", "${ONE}": "d"}
     assert not document.problems
-
-
-@pytest.mark.parametrize(("value", "found"), [("", "x"), (" ", " "), ("1", "1")])
-def test_a_default_stands_for_a_variable_that_is_empty_as_well(value: str, found: str) -> None:
-    assert parse("a: ${ONE:-x}\nb: ${ONE:-}", ONE=value).data == {"a": found, "b": value}
 
 
 def test_from_env_is_what_holds_no_words_of_the_file() -> None:
@@ -182,15 +147,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"a: caf\xe9\n")
     assert "latin.yaml:1:7: is not UTF-8; save the file as UTF-8" in reading(latin)
-
-
-def test_a_byte_order_mark_and_windows_lines_change_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "f.yaml"
-    file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  - 2\r\n")
-    document = source.read(file, {})
-    assert document.data == {"a": "1", "b": ["2"]}
-    assert document.marks["a",] == Position(1, 1)
-    assert document.marks["b", 0] == Position(3, 5)
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t~$"), max_size=60))

@@ -1,14 +1,11 @@
 """Which contract a call belongs to."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from classifiers.policy import Policy
-from classifiers.runtime.classifier import broken
-from classifiers.runtime.runtime import key_of_version
 from classifiers.verdict import Verdict
 from gateway.config.rules import RuleSettings
 from gateway.contracts.audit_scope import scope
@@ -92,17 +89,6 @@ def test_a_rule_that_answers_or_reads_more_is_another_contract() -> None:
         key(of=rule(reads={"max_windows": 1})),
     ]
     assert len(set(keys)) == len(keys)
-
-
-def test_a_model_that_is_sent_elsewhere_is_another_contract() -> None:
-    keys = [key(), key(sent_to="two/m"), key(sent_to="one/large"), key(sent_to="")]
-    assert len(set(keys)) == len(keys)
-
-
-def test_a_version_that_is_tried_has_one_contract_whether_or_not_it_gives_a_verdict() -> None:
-    request = parse_chat(b'{"model":"m","messages":[]}')
-    said, late = replace(SAID, version="v2"), broken(key_of_version("shop", "v2"), "deadline", "v2")
-    assert scope(RULE, late, request, "one/m") == scope(RULE, said, request, "one/m")
 
 
 def test_what_says_no_more_than_the_usual_makes_no_other_contract() -> None:

@@ -1,6 +1,5 @@
 """One side of a safety contract: what moves it from phase to phase, and what says nothing."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contracts.bets import Alarm, Evidence, bets_above, bets_below
-from gateway.contracts.bound import Side, thresholds
+from gateway.contracts.bound import Side
 from gateway.contracts.contract import Phase
 
 NEW = Side(target=0.05, confidence=0.975, heaviest=20.0)
@@ -25,13 +24,6 @@ def lived() -> Side:
     while side.phase is not Phase.LIVE:
         side = through(side, [0.1])
     return side
-
-
-def test_a_bet_is_a_likelihood_ratio_where_all_weighs_one() -> None:
-    evidence = Evidence(target=0.05).see(wrong=False).see(wrong=True)
-    for log, share in zip(evidence.logs, (0.01, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75), strict=True):
-        at = share * 0.05
-        assert log == pytest.approx(math.log(at / 0.05) + math.log((1 - at) / 0.95))
 
 
 Kinds = list[tuple[float, float, bool]]
@@ -66,18 +58,6 @@ def test_a_weight_that_breaks_the_promise_is_refused() -> None:
         Evidence(target=0.05).see(wrong=True, weight=2.0)
     with pytest.raises(ValueError, match="beyond"):
         Alarm(target=0.05, heaviest=20.0).see(wrong=False, weight=21.0)
-
-
-def test_thresholds_let_through_shares_of_the_target() -> None:
-    seen = [(number / 1000, 1.0) for number in range(1000)]
-    found = thresholds(seen, 0.05)
-    assert found[0] == pytest.approx((0.999 + 1) / 2)
-    assert [sum(one >= at for one, _ in seen) for at in found] == [0, 7, 15, 22, 30]
-    # half as many, each for two
-    halved = thresholds([(number / 1000, 2.0) for number in range(0, 1000, 2)], 0.05)
-    assert [sum(2 * (one >= at) for one, _ in seen[::2]) for at in halved] == [0, 6, 14, 22, 30]
-    assert thresholds([(1.0, 1.0)] * 100, 0.05) == ()
-    assert thresholds([(None, 1.0)] * 100, 0.05) == (0.5,)
 
 
 def test_it_acts_on_nothing_until_it_is_certified() -> None:
@@ -120,15 +100,6 @@ def test_errors_withdraw_it_and_it_begins_anew() -> None:
     assert failed.calls - steady.calls < 60
     again = through(failed, [0.1] * 80)
     assert (again.phase, again.attempts) == (Phase.SHADOW, 2)
-
-
-def test_heavy_misses_withdraw_it_sooner() -> None:
-    live = lived()
-    side, seen = live, 0
-    while side.phase is Phase.LIVE:
-        side = side.see(1.0, 20.0, threshold=side.threshold)
-        seen += 1
-    assert seen <= 5
 
 
 def test_a_bound_that_cannot_hold_is_given_up() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gateway.contracts.bounds import spend
-from gateway.contracts.certificate import Attempt, ladder
+from gateway.contracts.certificate import Attempt
 from gateway.contracts.evidence import against_at_least
 
 
@@ -14,11 +14,6 @@ def see(attempt: Attempt, confidence: float, pairs: int, *, agrees: bool = True)
     for _ in range(pairs):
         attempt = attempt.see(confidence, agrees=agrees)
     return attempt
-
-
-def test_a_threshold_counts_what_reaches_it() -> None:
-    found = see(see(attempt(0.9, 0.5), 0.9, 3), 0.7, 2, agrees=False)
-    assert [(rung.pairs, rung.wrong) for rung in found.rungs] == [(3, 0), (5, 2)]
 
 
 def test_certified_by_the_pair_whose_evidence_suffices() -> None:
@@ -50,24 +45,3 @@ def test_each_attempt_asks_for_more() -> None:
 def test_thresholds_must_fall(thresholds: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="each below the one before"):
         attempt(*thresholds)
-
-
-def test_a_ladder_leads_from_what_is_quickest_down_to_the_target() -> None:
-    chance = np.random.default_rng(0)
-    confidences = chance.random(4000)
-    agrees = chance.random(4000) > 0.2 * (1 - confidences)
-    found = ladder(confidences.tolist(), agrees.tolist(), target=0.05, alpha=0.03)
-    assert 2 <= len(found) <= 12
-    assert list(found) == sorted(found, reverse=True)
-    # disagreement above a threshold t is 0.1 (1 - t): the target lies at one half
-    assert found[-1] == pytest.approx(0.5, abs=0.15)
-    assert found[0] > 0.6
-
-
-def test_no_ladder_where_nothing_is_good_enough() -> None:
-    assert ladder([], [], target=0.05, alpha=0.03) == ()
-    assert ladder([0.9] * 100, [False] * 100, target=0.05, alpha=0.03) == ()
-
-
-def test_equal_confidences_are_one_threshold() -> None:
-    assert ladder([0.9] * 200, [True] * 200, target=0.05, alpha=0.03) == (0.9,)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.contracts.contract import Contract, Pair, Phase, Terms, begin, count, due, hopeful, see
+from gateway.contracts.contract import Contract, Pair, Phase, Terms, begin, count, due, see
 from gateway.contracts.detector import AlarmDetector
 
 TERMS = Terms(target=0.02, confidence=0.95)
@@ -78,16 +78,6 @@ def test_more_calls_are_audited_while_the_latest_audits_speak_for_a_change() -> 
     assert doubted.rate(0.01) <= live.rate(0.01)
 
 
-def test_where_no_attempt_is_worth_it_the_reason_says_so() -> None:
-    seen = [(1.0, number % 3 > 0) for number in range(300)]
-    left = begin(Contract(terms=TERMS, pairs=300), seen, number=1)
-    assert left.reason == (
-        "no threshold is worth an attempt: 100 of the latest 300 calls disagreed, 10 of the surest 30"
-    )
-    demoted = Contract(terms=TERMS, phase=Phase.DEMOTED, pairs=300, reason="why it was withdrawn")
-    assert begin(demoted, seen, number=2).reason == "why it was withdrawn"
-
-
 def test_an_attempt_without_hope_is_given_up_and_the_next_has_less_to_spend() -> None:
     good = [(0.9, True)] * 150
     bad = list(calls(3000, wrong=0.08))
@@ -130,23 +120,3 @@ def test_an_attempt_is_begun_only_for_more_than_is_answered_without_it() -> None
     assert begin(contract, seen, number=1, over=0.5, labelled=0.5).attempt is None
     assert begin(contract, seen, number=1, over=0.4, labelled=0.5).attempt is not None
     assert begin(contract, seen, number=1, labelled=0.0).attempt is None
-
-
-def test_a_version_that_is_tried_has_hope_until_its_attempt_ends() -> None:
-    assert hopeful(Contract(terms=TERMS))
-    begun = begin(Contract(terms=TERMS, pairs=400), [(0.9, True)] * 400, number=3)
-    assert hopeful(replace(begun, pairs=4000))
-    assert not hopeful(replace(begun, attempt=None))
-    assert not hopeful(Contract(terms=TERMS, pairs=4000))
-
-
-def test_an_audit_of_another_threshold_tells_nothing_of_this_one() -> None:
-    live = next(contract for contract in stream(Contract(terms=TERMS), calls(4000, wrong=0.0)) if contract.threshold)
-    stale = Pair(chosen=True, confidence=1.0, agrees=False, attempt=0, threshold=0.123)
-    assert see(live, stale).detector == live.detector
-
-
-def test_a_strict_target_is_certified_where_nothing_disagrees() -> None:
-    strict = Contract(terms=Terms(target=0.001, confidence=0.95))
-    last = list(stream(strict, [(0.9, True)] * 5000))[-1]
-    assert last.phase is Phase.LIVE

@@ -3,10 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
 from gateway.contracts.contract import Phase
-from gateway.contracts.drift import Share, drift
+from gateway.contracts.drift import drift
 from gateway.contracts.store import PairRow
 
 LIVE = [(400.0, Phase.LIVE.value, "certified")]
@@ -71,12 +69,6 @@ def test_each_that_moves_is_named() -> None:
     assert all(found is not None and len(found.moved()) == 1 for found in (less_sure, unlike, changed))
 
 
-def test_a_change_that_came_late_shows_in_the_latest_pairs() -> None:
-    found = drift([*certified(), *pairs(401, 2000), *pairs(2401, 200, wrong=0.2)], LIVE)
-    assert found is not None
-    assert found.moved()[0].startswith("disagree 0.0% → ")
-
-
 def test_it_ends_with_the_withdrawal_and_begins_anew_after_it() -> None:
     withdrawn = [*LIVE, (700.0, Phase.DEMOTED.value, "why")]
     rows = [*certified(), *pairs(401, 300, wrong=0.2), *pairs(701, 300, live=False), *pairs(1001, 300)]
@@ -87,23 +79,3 @@ def test_it_ends_with_the_withdrawal_and_begins_anew_after_it() -> None:
     assert again is not None
     assert (again.certified.since, again.certified.until) == (801, 1000)
     assert again.moved() == []
-
-
-def test_a_call_that_was_under_way_when_a_lower_threshold_was_certified_says_nothing() -> None:
-    late = replace(next(pairs(401, 1)), threshold=0.95)
-    found = drift([*certified(below=0.0), late, *pairs(402, 100, below=0.0, wrong=0.5)], LIVE)
-    assert found is not None
-    assert (found.threshold, found.windows[0].since) == (0.8, 402)
-    assert sum(window.differ.of for window in found.windows) == 100
-    assert found.moved()[0].startswith("disagree 0.0% → ")
-
-
-def test_pairs_whose_novelty_was_not_kept_say_nothing_of_it() -> None:
-    rows = [*certified(), *pairs(401, 300)]
-    without = [
-        PairRow(**{name: getattr(row, name) for name in PairRow.__struct_fields__ if name != "novelty"}) for row in rows
-    ]
-    found = drift(without, LIVE)
-    assert found is not None
-    assert (found.certified.novel, found.latest[0].novel.value) == (Share(count=0, of=0), None)
-    assert found.moved() == []

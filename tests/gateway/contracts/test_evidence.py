@@ -23,16 +23,6 @@ def test_no_pair_is_expected_to_add_evidence_against_the_target_itself(target: f
         assert after == pytest.approx(before, rel=1e-6, abs=1e-9)
 
 
-def test_nothing_seen_is_no_evidence() -> None:
-    assert against_at_least(0, 0, 0.02) == pytest.approx(0)
-    assert against_at_most(0, 0, 0.02) == pytest.approx(0)
-
-
-def test_evidence_points_one_way() -> None:
-    assert against_at_least(500, 0, 0.02) > math.log(1000) > 0 > against_at_most(500, 0, 0.02)
-    assert against_at_most(500, 40, 0.02) > math.log(1000) > 0 > against_at_least(500, 40, 0.02)
-
-
 def test_many_counts_at_once_are_as_each_alone() -> None:
     pairs, wrong = np.array([10, 200, 3000]), np.array([0, 3, 70])
     for against in (against_at_least, against_at_most):
@@ -50,11 +40,6 @@ def test_evidence_is_that_of_scipys_functions(target: float, pairs: int, times: 
         if (part := share(0.5 + wrong, 1 + pairs - wrong, target)) > 1e-200:
             expected = math.log(part / share(0.5, 1, target)) + ratio
             assert against(pairs, wrong, target) == pytest.approx(expected, rel=1e-8, abs=1e-8)
-
-
-def test_counts_that_could_hardly_be_are_no_error() -> None:
-    assert against_at_least(100_000, 90_000, 0.001) < 0
-    assert against_at_most(10_000_000, 0, 0.5) < 0
 
 
 @pytest.mark.parametrize(("pairs", "wrong"), [(1, 0), (1, 1), (200, 0), (800, 6), (2000, 19), (2000, 60)])

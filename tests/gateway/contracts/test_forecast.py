@@ -9,7 +9,7 @@ from gateway.contracts.bounds import spend
 from gateway.contracts.certificate import Attempt
 from gateway.contracts.contract import Contract, Phase, Terms
 from gateway.contracts.detector import AlarmDetector
-from gateway.contracts.forecast import outlook, threshold, until_alarm, until_certificate
+from gateway.contracts.forecast import outlook, until_alarm, until_certificate
 from tests.conftest import Simulation
 
 DAY = 86400.0
@@ -38,24 +38,6 @@ def test_a_certificate_comes_when_forecast(simulation: Simulation, rate: float) 
     assert forecast.most >= forecast.median
 
 
-def test_what_was_seen_counts() -> None:
-    begun = attempt()
-    for _ in range(40):
-        begun = begun.see(0.9, agrees=True)
-    left = pairs_of_an_attempt(0.0, random.Random(0), begun)
-    assert until_certificate(0.05, 0.0, begun.alpha, pairs=40, wrong=0).median == pytest.approx(left, abs=2)
-    assert until_certificate(0.05, 0.02, begun.alpha, pairs=40, wrong=8).median > left
-
-
-def test_no_certificate_is_told_that_the_attempt_would_be_given_up_before() -> None:
-    assert until_certificate(0.05, 0.0, 0.03, pairs=2990, wrong=160).median == math.inf
-    assert math.isfinite(until_certificate(0.001, 0.0, 0.03).median)
-
-
-def test_what_disagrees_too_often_is_never_certified() -> None:
-    assert until_certificate(0.05, 0.06, 0.03).median == math.inf
-
-
 @pytest.mark.parametrize("target", [0.02, 0.05])
 def test_an_alarm_comes_when_forecast(simulation: Simulation, target: float) -> None:
     chance = random.Random(2)
@@ -67,18 +49,6 @@ def test_an_alarm_comes_when_forecast(simulation: Simulation, target: float) -> 
         audits.append(detector.audits)
     low, high = simulation.median_limits(audits)
     assert low * 0.9 <= until_alarm(target, 2 * target).median <= high * 1.1
-
-
-def test_a_running_attempt_waits_for_calls_of_which_some_reach_its_threshold() -> None:
-    contract = Contract(terms=TERMS, attempt=attempt(), attempts=1, pairs=240)
-    found = outlook(contract, calls=240, surer=120, days=2.0, notice_s=7 * DAY)
-    assert (found.calls_a_day, found.share, threshold(contract)) == (120, 0.5, 0.8)
-    assert found.seen is not None
-    assert found.seen.estimate == pytest.approx(0.025)
-    pairs = until_certificate(0.05, 0.025, attempt().alpha)
-    assert found.certificate is not None
-    assert found.certificate.median == pytest.approx(2 * pairs.median)
-    assert found.audits_a_day is None
 
 
 def test_under_a_day_there_is_no_volume() -> None:

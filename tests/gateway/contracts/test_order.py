@@ -23,11 +23,6 @@ def test_what_ends_early_waits_for_what_began_before() -> None:
     assert order.end(1, pair(1, agrees=False), now=9.0) == [pair(1, agrees=False), pair(2), pair(3)]
 
 
-def test_what_ends_in_order_counts_at_once() -> None:
-    order = begun(3)
-    assert [order.end(number, pair(number), now=1.0) for number in (1, 2, 3)] == [[pair(1)], [pair(2)], [pair(3)]]
-
-
 def test_a_call_that_is_no_pair_holds_up_none() -> None:
     order = begun(3)
     assert order.end(2, pair(2), now=1.0) == []
@@ -66,15 +61,3 @@ def test_a_call_that_holds_up_thousands_is_a_disagreement() -> None:
     counting = order.end(5001, pair(5001), now=1.0)
     assert counting[0] == pair(1, agrees=False)
     assert len(counting) == 5001
-
-
-def test_calls_of_an_attempt_before_hold_up_none_of_the_next() -> None:
-    order = begun(2)
-    order.begin(3, pair(3, agrees=False, attempt=2), now=1.0)
-    assert order.end(3, pair(3, attempt=2), now=2.0) == [pair(3, attempt=2)]
-    # it belongs to no running attempt any more, which is for that to say
-    assert order.end(1, pair(1), now=3.0) == [pair(1)]
-
-
-def test_what_never_began_counts_at_once() -> None:
-    assert Order().end(1, pair(1, attempt=0), now=0.0) == [pair(1, attempt=0)]

@@ -174,31 +174,12 @@ async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) ->
     assert owner.contracts[scope()].attempt != before
 
 
-async def test_another_model_spends_its_own_share(owner: Owner) -> None:
-    await feed(owner, 250)
-    await feed(owner, 250, of=scope(model="gpt-5"))
-    assert owner.contracts[scope(model="gpt-5")].attempts == 1
-
-
-async def test_a_disagreement_withdraws_it(owner: Owner) -> None:
-    await feed(owner, 800)
-    await feed(owner, 2000, result="missing")
-    assert owner.contracts[scope()].phase is not Phase.LIVE
-
-
 async def test_a_withdrawal_says_what_has_moved(owner: Owner) -> None:
     await feed(owner, 800)
     await feed(owner, 400, result="differs")
     reason = owner.contracts[scope()].reason
     assert "audits disagreed where at most 5.0% may; moved since the certificate: disagree 0.0% → " in reason
     assert "no answer to compare" not in reason
-
-
-async def test_a_withdrawal_for_want_of_answers_says_so(owner: Owner) -> None:
-    await feed(owner, 800)
-    await feed(owner, 400, result="missing")
-    reason = owner.contracts[scope()].reason
-    assert ", no answer to compare 0.0% → " in reason
 
 
 async def test_a_contract_without_calls_for_long_keeps_its_state_alone(tmp_path: Path) -> None:
@@ -263,12 +244,6 @@ async def test_only_calls_as_sure_as_the_threshold_count(owner: Owner) -> None:
     assert await feed(owner, 700) > 0
 
 
-async def test_repeats_without_an_answer_say_nothing(owner: Owner) -> None:
-    await feed(owner, 100)
-    await twice(owner, 200, "missing")
-    assert await feed(owner, 700) > 0
-
-
 async def test_calls_are_asked_again_until_the_contract_is_live(owner: Owner) -> None:
     flipped = [owner.flip(scope(), TERMS, notice_s=DAY, again=0.5).again for _ in range(400)]
     assert 150 < sum(flipped) < 250
@@ -278,18 +253,6 @@ async def test_calls_are_asked_again_until_the_contract_is_live(owner: Owner) ->
     assert not any(one.again for one in live[:50])
     assert any(one.again for one in live[50:])
     assert all(one.coin.chosen for one in live if one.again)
-
-
-async def test_while_a_version_is_tried_what_is_known_of_the_reference_stops_no_repeats(owner: Owner) -> None:
-    """They are the new version's as well, which knows nothing of it yet."""
-    await feed(owner, 1)
-    await twice(owner, 300, "agrees")
-    known, tried = (
-        [owner.flip(scope(), TERMS, notice_s=DAY, again=0.5, tried=tried).again for _ in range(50)]
-        for tried in (False, True)
-    )
-    assert not any(known)
-    assert any(tried)
 
 
 async def test_a_models_name_that_a_client_wrote_makes_no_line_of_its_own(
@@ -359,13 +322,6 @@ async def test_a_file_that_cannot_be_written_to_the_end_holds_up_no_stop(owner: 
         assert [one.contract for one in store.contracts()] == [before]
 
 
-async def test_pairs_of_many_calls_at_once_are_stored_one_after_the_other(owner: Owner, tmp_path: Path) -> None:
-    await asyncio.gather(*(feed(owner, 20, result="differs") for _ in range(20)))
-    store = ContractStore(tmp_path / "offramp.db")
-    assert [row.number for row in store.pairs(scope().key)] == list(range(400))
-    store.close()
-
-
 async def test_a_prompt_that_is_new_in_each_call_fills_no_memory(owner: Owner) -> None:
     await feed(owner, 800)
     for number in range(1200):
@@ -405,24 +361,6 @@ async def test_calls_without_a_label_are_remembered_over_a_restart(owner: Owner,
     owner.close()
     with closing(open_owner(tmp_path)) as again:
         assert again.flip(scope(), TERMS, notice_s=DAY).share == 0.9
-
-
-async def test_a_contract_that_memory_had_no_room_for_begins_anew(owner: Owner, tmp_path: Path) -> None:
-    await feed(owner, 5)
-    for number in range(1100):
-        other = scope(model=f"m{number}")
-        await owner.learn(
-            owner.flip(other, TERMS, notice_s=DAY), request_id="r", label="a", confidence=0.9, result="agrees"
-        )
-        if number < 1000:
-            await owner.learn(
-                owner.flip(other, TERMS, notice_s=DAY), request_id="r", label="a", confidence=0.9, result="agrees"
-            )
-    gone = next(scope(model=f"m{n}") for n in range(1100) if scope(model=f"m{n}") not in owner.contracts)
-    flipped = owner.flip(gone, TERMS, notice_s=DAY)
-    await owner.learn(flipped, request_id="r", label="a", confidence=0.9, result="agrees")
-    assert owner.contracts[gone].pairs == 1
-    assert not owner.flip(gone, TERMS, notice_s=DAY).paused
 
 
 async def test_a_state_counts_only_once_it_is_stored(owner: Owner, tmp_path: Path) -> None:
@@ -512,12 +450,6 @@ async def test_the_withdrawal_of_a_version_that_is_only_tried_is_not_the_rules(t
     else:
         assert (moves[-1][1], standing) == ("demoted", [0, 1])
         assert (texts, since) == ([], (0, 0))
-
-
-async def test_a_model_for_which_no_attempt_began_is_not_remembered(owner: Owner) -> None:
-    await feed(owner, 5, of=scope(model="made up"))
-    await feed(owner, 250)
-    assert owner._attempts == {("intents", "gpt-4o"): 1}
 
 
 def sent(version: str, to: str) -> Scope:

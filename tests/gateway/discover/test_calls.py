@@ -3,16 +3,14 @@
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gateway.discover.calls import KeptCalls, is_ledger
-from gateway.discover.evaluate import spend
 from gateway.discover.finding import look
 from gateway.ledger.call_store import CallStore, KeptCall
-from gateway.ledger.prices import PriceTable, load_prices
+from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import LedgerError
-from tests.gateway.discover.logs import stream, two_templates, user
+from tests.gateway.discover.logs import stream, two_templates
 
 
 def store(file: Path, *calls: KeptCall) -> None:
@@ -64,25 +62,6 @@ def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> N
     assert [call.completion.content for call in log.calls] == ["Shop", "Shop"]
     assert [problem.partition(": ")[0] for problem in log.problems] == [f"{file}:b", f"{file}:d"]
     assert sum(log.skipped.values()) == 1
-
-
-def test_money_is_what_the_ledger_says_and_else_by_the_price_list(tmp_path: Path) -> None:
-    file = tmp_path / "offramp.db"
-    usage = {"prompt_tokens": 10_000, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9_900}}
-    call = KeptCall(
-        request_id="a",
-        at=1.0,
-        model="gpt-4o",
-        request=json.dumps(user("x")).encode(),
-        answer=stream("Shop", usage).encode(),
-        input_tokens=10_000,
-        output_tokens=1,
-    )
-    store(file, msgspec.structs.replace(call, spent_usd=0.5), call)
-    log = KeptCalls(file).read(lambda _: None)
-    prices = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
-    by_list = 100 * 2.5e-6 + 9_900 * 1.25e-6 + 10e-6
-    assert [spend([one], prices).usd for one in log.calls] == pytest.approx([0.5, by_list])
 
 
 def test_a_database_is_told_from_a_log(tmp_path: Path) -> None:

@@ -154,16 +154,6 @@ def test_prompts_with_odd_signs(prompt: str, role: str, tmp_path: Path) -> None:
     assert read_back(tmp_path, finding) == stripped(finding.group.inputs) == stripped(TEXTS)
 
 
-def test_labels_are_spelled_as_the_model_spells_them_and_rows_are_what_training_reads(tmp_path: Path) -> None:
-    [shop] = [one for one in findings(two_templates(60)) if one.labels.field]
-    _, policies = written(tmp_path, [shop])
-    [policy] = policies.values()
-    assert set(policy.labels) == {"Shop", "Off topic"}
-    assert all(len(label.examples) == 2 for label in policy.labels.values())
-    rows = read_rows(policy, [tmp_path / "policies" / path for path in policy.data])
-    assert {row.text.strip() for row in rows} == set(shop.group.inputs)
-
-
 def test_words_of_a_policys_own_become_other(tmp_path: Path) -> None:
     system = "Is it fruit, nut, or none of these?"
     finding = finding_of([user(text, system) for text in TEXTS], "fruit", "nut", "None")
@@ -209,14 +199,6 @@ def test_rows_are_of_calls_that_a_rule_reads_whole() -> None:
     assert sum(draft(one).rows for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
 
 
-def test_an_input_that_got_two_answers_equally_often_is_left_out() -> None:
-    pairs = [pair(user(text, "yes or no?"), ("yes", "no")[i % 2], i) for i, text in enumerate(TEXTS)]
-    [finding] = findings([*pairs, pair(user(TEXTS[0], "yes or no?"), "no")])
-    made = draft(finding)
-    assert (made.divided, made.rows) == (1, len(TEXTS) - 1)
-    assert TEXTS[0] not in [json.loads(line)["text"] for line in made.data.splitlines()]
-
-
 def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
     found = findings(two_templates(60))[:1]
     (tmp_path / "gateway.yaml").write_text("mine\n")
@@ -237,12 +219,6 @@ def test_a_log_that_names_no_model_makes_files_that_load(named: int, system: str
     ]
     finding = finding_of(requests, "yes", "no")
     assert read_back(tmp_path, finding) == list(finding.group.inputs)
-
-
-def test_a_model_may_be_called_anything(tmp_path: Path) -> None:
-    for number, model in enumerate(["openai/gpt-4o", "a\nb: c", "a\u2028b: c", "a\x1b[2J", "#", "é"]):
-        finding = finding_of([{**user(text, "yes or no?"), "model": model} for text in TEXTS], "yes", "no")
-        assert read_back(tmp_path / str(number), finding) == list(finding.group.inputs)
 
 
 @given(st.text().filter(lambda text: not unwritable(text) and not any("\ud800" <= c <= "\udfff" for c in text)))

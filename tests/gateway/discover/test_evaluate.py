@@ -1,6 +1,5 @@
 """A group's figures, the agreement to expect, and the obstacles; and the order of findings."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from msgspec import structs
 
 from classifiers.encoder.session import Encoder
 from gateway.discover.calls import Exchange, call_of
-from gateway.discover.evaluate import AnswerPair, agreement_of, consistency, entropy, pairs_of, period_s, spend
+from gateway.discover.evaluate import AnswerPair, agreement_of, pairs_of, period_s, spend
 from gateway.discover.finding import Finding, look
 from gateway.discover.labels import Labels
 from gateway.ledger.prices import load_prices
 
-from .logs import SCHEMA, SYSTEM, harm_calls, pair, two_templates, user
+from .logs import harm_calls, pair, user
 
 PRICES = load_prices(Path(__file__).parents[3] / "config" / "prices.yaml")
 BILLS = [f"my invoice number {number} is wrong, please send it again" for number in range(6)]
@@ -35,41 +34,8 @@ def test_inputs_are_judged_by_a_fit_that_has_not_seen_them(encoder: Encoder) -> 
     assert [text for text, pair in found.items() if not pair.agrees] == ["hm"]
 
 
-def test_long_inputs_are_judged_by_all_of_them(encoder: Encoder) -> None:
-    greeting = "Dear team, I hope that this finds you well and that the week has been kind to all of you. " * 8
-    answers: dict[str, str | None] = {
-        **{f"{greeting} {text}": "billing" for text in BILLS},
-        **{f"{greeting} {text}": "parcel" for text in PARCELS},
-    }
-    assert all(pair.agrees for pair in pairs(encoder, answers, ("billing", "parcel")).values())
-
-
-def test_an_answer_that_one_input_got_agrees_with_nothing(encoder: Encoder) -> None:
-    """A label has three inputs, of which other answers came first for two."""
-    answers: dict[str, str | None] = {
-        **dict.fromkeys(BILLS, "billing"),
-        "cancel my contract": "leaving",
-        **dict.fromkeys(PARCELS, "parcel"),
-    }
-    found = pairs(encoder, answers, ("billing", "parcel", "leaving"))
-    assert [text for text, pair in found.items() if not pair.agrees] == ["cancel my contract"]
-    assert agreement_of(list(found.values()), bound=0.5).share == 12 / 13
-
-
 ONE = pair(user("hello"), "a" * 40)
 CALL = call_of(Exchange(request=ONE.request, response=ONE.response, at=0.0), "log:1")
-
-
-def test_entropy_is_in_bits() -> None:
-    assert entropy(["a", "b", None, "a", "b"]) == 1
-    assert entropy(["a", "a"]) == 0
-    assert entropy([None]) == 0
-
-
-def test_consistency_counts_pairs_of_calls_with_one_input() -> None:
-    found = consistency(["x", "x", "x", "y", "y", "z"], ["a", "a", "b", None, None, "c"])
-    assert (found.inputs, found.pairs, found.agree) == (2, 4, 0.25)
-    assert consistency(["x"], ["a"]).agree is None
 
 
 def test_spend_is_by_the_ledger_then_the_price_list_then_the_log() -> None:
@@ -148,37 +114,6 @@ def test_an_obstacle_is_told(requests: list[dict[str, Any]], answers: list[str],
     assert finding.replaceability == 0
 
 
-def test_a_field_that_is_no_label_is_an_obstacle() -> None:
-    schema = json.loads(json.dumps(SCHEMA))
-    inner = schema["json_schema"]["schema"]
-    inner["properties"]["why"] = {"type": "string"}
-    inner["required"].append("why")
-    answers = [json.dumps({"about": word, "why": f"since {i}"}) for i, word in enumerate(["Shop", "Off topic"] * 30)]
-    [finding] = findings([user(text, SYSTEM, response_format=schema) for text in TEXTS], answers)
-    assert "other_field" in str(finding.obstacle)
-
-
-def test_what_may_be_answered_has_no_obstacle_and_two_groups_have_two_names() -> None:
-    pairs = two_templates(60)
-    found = look(
-        [call_of(Exchange(request=one.request, response=one.response, at=float(one.at)), "log") for one in pairs],
-        PRICES,
-    )
-    assert [one.obstacle for one in found] == [None, None]
-    assert len({one.name for one in found}) == 2
-    assert all(one.givable == 1 for one in found)
-    # nothing is measured yet, so the dearer model comes first
-    assert [one.models for one in found] == [("gpt-4o",), ("gpt-4o-mini",)]
-
-
-def test_calls_with_an_image_are_none_that_can_be_answered() -> None:
-    requests = [with_image(text, i) if i % 4 == 0 else user(text, ASKED) for i, text in enumerate(TEXTS)]
-    found = findings(requests, TWO)
-    assert sum(one.calls for one in found) == 60
-    assert {one.obstacle for one in found} == {None}
-    assert sum(one.givable * one.calls for one in found) == pytest.approx(45)
-
-
 def test_a_bound_lets_through_what_is_sure_enough() -> None:
     sure = [AnswerPair(text=f"s{i}", confidence=0.99 - i / 1000, agrees=True, calls=2) for i in range(149)]
     doubtful = [AnswerPair(text=f"d{i}", confidence=0.5, agrees=i % 2 == 0, calls=1) for i in range(100)]
@@ -187,15 +122,3 @@ def test_a_bound_lets_through_what_is_sure_enough() -> None:
     assert found.answered == pytest.approx(298 / 398)
     assert found.share == pytest.approx(199 / 249)
     assert found.low < found.share < found.high
-
-
-def test_too_few_pairs_show_no_bound_and_ties_are_not_parted() -> None:
-    assert (
-        agreement_of(
-            [AnswerPair(text=str(i), confidence=0.9, agrees=True, calls=1) for i in range(148)], bound=0.02
-        ).answered
-        == 0
-    )
-    tied = [AnswerPair(text=str(i), confidence=0.9, agrees=i < 200, calls=1) for i in range(300)]
-    assert agreement_of(tied, bound=0.02).threshold is None
-    assert agreement_of([], bound=0.02).answered == 0

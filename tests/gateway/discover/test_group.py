@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from gateway.discover.calls import Exchange, LoggedCall, call_of
 from gateway.discover.group import Group, groups
 from gateway.requests.messages import select
@@ -60,14 +58,6 @@ def test_a_system_prompt_with_a_date_is_told() -> None:
     assert list(group.inputs) == [text.strip() for text in TEXTS]
 
 
-def test_examples_that_stay_the_same_are_no_conversation() -> None:
-    shots = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "greeting"}]
-    requests = [{"model": "m", "messages": [*shots, {"role": "user", "content": text}]} for text in TEXTS]
-    [group] = groups(calls(requests))
-    assert not group.conversation
-    assert read(group) == list(group.inputs)
-
-
 def test_conversations_are_told() -> None:
     requests = [
         {"model": "m", "messages": [*({"role": "user", "content": TEXTS[i - n]} for n in (3, 2)),
@@ -79,14 +69,6 @@ def test_conversations_are_told() -> None:
     assert list(group.inputs) == [text.strip() for text in TEXTS]
 
 
-def test_a_turn_in_two_parts_is_read_where_it_varies() -> None:
-    def parts(text: str) -> list[dict[str, str]]:
-        return [{"type": "text", "text": "Sort what follows."}, {"type": "text", "text": f"Ticket: {text}"}]
-
-    [group] = groups(calls([{"model": "m", "messages": [{"role": "user", "content": parts(text)}]} for text in TEXTS]))
-    assert read(group) == list(group.inputs) == [text.strip() for text in TEXTS]
-
-
 def test_one_question_again_and_again() -> None:
     [group] = groups(calls([user("What is new?", "You know the news.")] * 20))
     assert group.constant
@@ -96,12 +78,3 @@ def test_shapes_part_groups() -> None:
     plain = [user(text, "Sort this.") for text in TEXTS]
     shaped = [user(text, "Sort this.", response_format=SCHEMA) for text in TEXTS]
     assert len(groups(calls(plain + shaped))) == 2
-
-
-@pytest.mark.parametrize("properties", [None, 5, "is", ["is"]])
-def test_a_schema_whose_properties_are_none_is_a_shape_all_the_same(properties: Any) -> None:
-    schema = {"type": "object", "properties": properties}
-    function = {"type": "function", "function": {"name": "sort", "parameters": schema}}
-    forced = {"type": "function", "function": {"name": "sort"}}
-    [group] = groups(calls([user(text, "Sort this.", tools=[function], tool_choice=forced) for text in TEXTS]))
-    assert len(group.calls) == len(TEXTS)

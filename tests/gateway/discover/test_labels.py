@@ -31,10 +31,6 @@ def test_a_rare_answer_is_no_label_and_an_answer_that_is_cut_has_none() -> None:
     assert (labels.names, labels.distinct) == (("a",), 2)
 
 
-def test_one_input_asked_often_makes_no_label() -> None:
-    assert labels_of(words(*"aaaa"), ["same"] * 4).names == ()
-
-
 def test_the_field_of_the_label_is_found_beside_others() -> None:
     answers = words(
         *(
@@ -52,18 +48,3 @@ def test_arguments_of_a_function_and_fenced_json_are_read() -> None:
     calls = [CompletionChoice(calls={0: ("route", json.dumps({"to": to}))}, finish="tool_calls") for to in "aaab"]
     assert labels_of(calls, texts(4)).by_call == ("a", "a", "a", "b")
     assert labels_of(words('```json\n{"to": "a"}\n```'), texts(1)).by_call == ("a",)
-
-
-def test_lists_are_several_labels() -> None:
-    assert labels_of(words(*['{"tags": ["a", "b"]}'] * 3), texts(3)).several
-
-
-def test_no_answers() -> None:
-    labels = labels_of([CompletionChoice()], ["x"])
-    assert (labels.by_call, labels.names, labels.distinct) == ((None,), (), 0)
-
-
-def test_a_field_that_is_left_blank_holds_no_label() -> None:
-    labels = labels_of(words(*(json.dumps({"topic": topic}) for topic in ["x", "y", "", " \n"] * 3)), texts(12))
-    assert labels.by_call == ("x", "y", None, None) * 3
-    assert labels.names == ("x", "y")

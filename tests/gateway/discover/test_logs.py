@@ -60,20 +60,6 @@ def test_what_is_wrong_is_named_with_its_line_and_the_rest_is_read(line: str, me
     assert message in problem
 
 
-def test_lists_a_line_are_all_read(tmp_path: Path) -> None:
-    log = read(write(tmp_path / "log.jsonl", [[FORMS["pair"]], [FORMS["chat"], FORMS["litellm"]], FORMS["portkey"]]))
-    assert [call.place[-1] for call in log.calls] == ["1", "2", "2", "3"]
-
-
-def test_what_is_wrong_in_a_list_over_several_lines_is_named_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "log.json"
-    file.write_text(json.dumps({"meta": {"data": [1, 2]}, "data": [17, FORMS["pair"]]}, indent=1))
-    log = read(file)
-    assert len(log.calls) == 1
-    [problem] = log.problems
-    assert problem.startswith(f"{file}:9: must be an object")
-
-
 def test_a_list_that_is_cut_off_says_where(tmp_path: Path) -> None:
     file = tmp_path / "log.json"
     file.write_text(json.dumps([FORMS["pair"], FORMS["pair"]], indent=1)[:-300])

@@ -46,38 +46,10 @@ def test_what_people_write_is_no_template() -> None:
     assert not family.frame
 
 
-def test_one_text_again_and_again_is_constant() -> None:
-    [family] = families(["What is new today?"] * 30)
-    assert family.constant
-    assert not family.frame
-
-
-def test_repeated_inputs_are_no_templates_of_their_own() -> None:
-    repeated = [text for text in TICKETS for _ in range(9)]
-    assert [len(family.members) for family in families(repeated)] == [54]
-
-
-def test_inputs_that_end_alike_keep_their_end() -> None:
-    frame = frame_of([f"Text: {text}." for text in ("one two", "three", "four five six")])
-    assert (frame.before, frame.after) == ("Text: ", "")
-
-
-def test_inputs_that_begin_alike_by_chance_keep_their_beginning() -> None:
-    frame = frame_of([f"Message: I want {text}\n" for text in ("this", "that", "it")])
-    assert frame.before == "Message: "
-
-
 def test_two_spans_are_told() -> None:
     texts = [f"Name: {name}\nText: {text}\nLabel:" for name, text in zip("abcdef", INPUTS, strict=True)]
     frame = frame_of(texts)
     assert frame == Frame(before="Name: ", after="\nLabel:", gaps=("\nText: ",))
-
-
-def test_few_texts_and_empty_ones() -> None:
-    assert families([]) == []
-    assert not frame_of(["a"])
-    assert frame_of(["Text: a", "Text: "]).before == "Text: "
-    assert [family.members for family in families(["", "", "x"])] == [(0, 1, 2)]
 
 
 def test_texts_that_each_go_on_from_the_last_end() -> None:

@@ -24,21 +24,6 @@ async def test_each_text_gets_its_verdict(api: Any, ask: Any) -> None:
     assert engine.metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 1
 
 
-async def test_one_text_is_one_result_and_a_broken_classifier_says_so(api: Any, ask: Any) -> None:
-    app, _, _ = api("safe")
-    _, answer = await post(ask, app, {"input": "violence"})
-    assert answer["results"][0]["labels"] == ["violence"]
-    _, answer = await post(ask, app, {"input": "broken"})
-    assert (answer["results"][0]["abstained"], answer["results"][0]["reason"]) == ("broken", "said so")
-
-
-async def test_texts_may_come_with_their_system_prompt(api: Any, ask: Any) -> None:
-    app, engine, _ = api("safe")
-    await post(ask, app, {"input": ["hello", "violence"], "system": "be nice"})
-    await post(ask, app, {"input": "hello"})
-    assert [reading.system for reading in engine.classify.asked] == ["be nice", "be nice", ""]
-
-
 async def test_what_was_found_is_told_by_its_place(api: Any, ask: Any) -> None:
     app, _, _ = api("data")
     _, answer = await post(ask, app, {"input": ["hello", "é joe@example.com"]})
@@ -60,14 +45,6 @@ async def test_of_several_classifiers_one_is_named(api: Any, ask: Any) -> None:
     assert 'did you mean "bank"' in answer["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/v1/classify", "/classify", "/v1/moderations", "/moderations"])
-async def test_where_nothing_is_loaded(api: Any, ask: Any, path: str) -> None:
-    app, _, _ = api()
-    status, answer = await post(ask, app, {"input": "x"}, path)
-    assert status in (400, 404)
-    assert set(answer["error"]) == {"message", "type", "param", "code"}
-
-
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -87,22 +64,3 @@ async def test_bad_input(api: Any, ask: Any, body: Any, status: int, param: str 
     app, _, _ = api("safe")
     got, answer = await post(ask, app, body, path)
     assert (got, answer["error"]["param"]) == (status, param)
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [({"input": ["a", 7]}, "input[1]"), ({"input": "x", "classifier": 7}, "classifier"), ({"input": [[]]}, "input[0]")],
-)
-async def test_wrong_types(api: Any, ask: Any, body: Any, param: str) -> None:
-    app, _, _ = api("safe")
-    status, answer = await post(ask, app, body)
-    assert (status, answer["error"]["param"]) == (400, param)
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_only_post(api: Any, ask: Any, method: str) -> None:
-    app, _, _ = api("safe")
-    for path in ("/v1/classify", "/v1/moderations"):
-        answer = await ask(app, method=method, path=path)
-        assert (answer.status, answer.headers["allow"]) == (405, "POST")
-        assert json.loads(answer.body)["error"]["code"] == "method_not_allowed"

@@ -3,13 +3,10 @@
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-
-from gateway.metrics import zero
 
 
 @pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
@@ -34,46 +31,6 @@ async def test_a_body_that_is_too_large_leaves_a_row(api: Any, ask: Any, memory_
     writer.close()
     (row,) = memory_store.records
     assert (row.decision, row.status, row.error) == ("error", 413, "request_too_large")
-
-
-@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
-async def test_it_ends_on_the_version_that_it_began_with(
-    api: Any, ask: Any, policies: Any, memory_store: Any, path: str
-) -> None:
-    app, engine, writer = api("safe")
-    fields = policies["safe"].model_dump(by_alias=True)
-    fields["labels"]["jailbreak"]["taxonomy"] = {"openai": ["illicit"]}
-    new = replace(
-        engine.in_use.edition, policies={"safe": type(policies["safe"]).model_validate(fields)}, versions={"safe": "v2"}
-    )
-
-    def take_up() -> None:
-        engine.in_use.edition = new
-
-    engine.classify.meanwhile = take_up
-    told = []
-    for _ in range(2):
-        answer = json.loads((await ask(app, b'{"input": "jailbreak"}', path=path)).body)
-        told.append(answer.get("version") or answer["model"].removeprefix("safe@"))
-        if "model" in answer:
-            flagged = [name for name, on in answer["results"][0]["categories"].items() if on]
-            assert flagged == [{"v1": "jailbreak", "v2": "illicit"}[told[-1]]]
-    writer.close()
-    assert told == [row.classifier_version for row in memory_store.records] == ["v1", "v2"]
-
-
-@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/classify"])
-async def test_a_question_brings_no_new_series(api: Any, ask: Any, path: str) -> None:
-    rules = "rules:\n  - {name: safety, classifier: safe, then: {violence: block, jailbreak: flag}}\n"
-    app, engine, writer = api("safe", rules=rules)
-    zero.stand_at_zero(engine.metrics, {}, engine.in_use.edition.rules, {})
-    before = {line.partition(b"} ")[0] for line in engine.metrics.text().splitlines()}
-    bodies = [*(f'{{"input": "{text}"}}'.encode() for text in ("hello", "violence", "unsure", "broken")), b"{"]
-    for body in bodies:
-        await ask(app, body, path=path)
-    writer.close()
-    after = {line.partition(b"} ")[0] for line in engine.metrics.text().splitlines() if b"{" in line}
-    assert {line for line in after - before if line.startswith(b"offramp_")} == set()
 
 
 @pytest.mark.parametrize(

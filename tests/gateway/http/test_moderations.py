@@ -26,17 +26,6 @@ async def test_it_is_openais_shape_with_the_policys_labels_beside(api: Any, ask:
     assert set(result["categories"]) == set(result["category_scores"]) == set(result["category_applied_input_types"])
 
 
-async def test_a_labels_openai_names_stand_for_it(api: Any, ask: Any, policies: Any) -> None:
-    fields = policies["safe"].model_dump(by_alias=True)
-    fields["labels"]["jailbreak"]["taxonomy"] = {"openai": ["illicit", "illicit/violent"]}
-    policies["safe"] = type(policies["safe"]).model_validate(fields)
-    app, _, _ = api("safe")
-    _, answer = await moderate(ask, app, {"input": "jailbreak"})
-    flagged = {name for name, on in answer["results"][0]["categories"].items() if on}
-    assert flagged == {"illicit", "illicit/violent"}
-    assert "jailbreak" not in answer["results"][0]["categories"]
-
-
 @pytest.mark.parametrize(
     ("given", "flags"),
     [

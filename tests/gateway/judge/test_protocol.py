@@ -12,8 +12,6 @@ from gateway.judge.protocol import (
     Shown,
     Unreadable,
     chat_question,
-    is_filtered,
-    moderation_question,
     of_chat,
     of_moderation,
     why_refused,
@@ -54,17 +52,6 @@ def test_of_a_long_prompt_the_beginning_and_the_end_are_shown() -> None:
     assert shown.system.startswith("begin xxx")
     assert shown.system.endswith("xxx end")
     assert Shown.of(("hello",), "be nice").system == "be nice"
-
-
-def test_what_a_server_refuses_is_left_out() -> None:
-    body = sent(chat_question(ASKS, Shown(texts=("hello",)), without=("temperature", "response_format")))
-    assert body.keys() == {"model", "messages"}
-
-
-def test_a_moderation_endpoint_gets_the_texts() -> None:
-    request = moderation_question(ASKS, ["hello", "you"])
-    assert request.path == "/moderations"
-    assert sent(request, "omni-moderation-latest") == {"model": "omni-moderation-latest", "input": ["hello", "you"]}
 
 
 LABELS = ("threat", "self_harm", "spam")
@@ -139,31 +126,9 @@ def test_of_a_refusal_plain_names_are_shown_and_no_words(error: dict[str, Any], 
     assert why_refused(b"no JSON") == ""
 
 
-def test_a_filter_is_known_by_its_code_whatever_stands_beside_it() -> None:
-    assert is_filtered(b'{"error": {"code": "content_filter", "type": 7, "param": []}}')
-
-
 def moderated(*results: dict[str, bool | None]) -> bytes:
     whole = [{"flagged": any(one.values()), "categories": one, "category_scores": {}} for one in results]
     return json.dumps({"id": "modr-1", "model": "m", "results": whole}).encode()
-
-
-def test_a_category_stands_for_its_label_in_any_text() -> None:
-    clean = {"violence": False, "harassment/threatening": False, "spam": False}
-    assert of_moderation(moderated(clean, clean), CATEGORIES, 2) == ()
-    assert of_moderation(moderated(clean, {**clean, "harassment/threatening": True}), CATEGORIES, 2) == ("threat",)
-    assert of_moderation(moderated({**clean, "spam": True}), CATEGORIES, 1) == ("spam",)
-
-
-def test_what_is_null_was_not_looked_for() -> None:
-    found: dict[str, bool | None] = {"violence": True, "harassment/threatening": None, "spam": False, "hate": None}
-    assert of_moderation(moderated(found), CATEGORIES, 1) == ("threat",)
-    with pytest.raises(Unreadable, match="no category for threat, or not all"):
-        of_moderation(moderated({**found, "violence": False}), CATEGORIES, 1)
-    with pytest.raises(Unreadable, match="no category for spam"):
-        of_moderation(moderated({**found, "spam": None}), CATEGORIES, 1)
-    # one of a label's categories is enough to know it by
-    assert of_moderation(moderated({"violence": True, "spam": False}), CATEGORIES, 1) == ("threat",)
 
 
 @pytest.mark.parametrize(

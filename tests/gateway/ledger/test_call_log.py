@@ -76,18 +76,6 @@ async def test_what_a_rule_touched_is_not_kept(wire: Callable[..., Any], ask: An
     assert texts == ["plain"]
 
 
-async def test_calls_that_are_lost_are_no_rows_of_the_ledger(
-    wire: Callable[..., Any], ask: Any, tmp_path: Path
-) -> None:
-    gateway = wire(models=KEEPS)
-    with closing(sqlite3.connect(tmp_path / "contracts.db")) as db:
-        db.execute("DROP TABLE calls")
-    await ask(gateway.app, body("hello"))
-    gateway.keeping.close()
-    lost = gateway.metrics.registry.get_sample_value
-    assert (lost("offramp_kept_calls_lost_total"), lost("offramp_ledger_lost_rows_total")) == (1, 0)
-
-
 def test_a_thousand_calls_wait_at_most(tmp_path: Path) -> None:
     lost: list[int] = []
     store = CallStore(tmp_path / "offramp.db")

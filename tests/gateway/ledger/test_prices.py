@@ -87,11 +87,6 @@ def test_a_wrong_table_is_refused(table: Callable[[str], PriceTable], change: tu
     assert message in str(caught.value)
 
 
-def test_a_name_under_a_providers_prefix_is_another(table: Callable[[str], PriceTable]) -> None:
-    prices = table(TEXT.replace("output: 4}", "output: 4, snapshots: openai/one}"))
-    assert (prices.find("openai/one"), prices.find("one")) == (prices.find("two"), prices.find("azure/one"))
-
-
 PRICES = st.builds(
     lambda fresh, share, out: Price(input_usd=fresh, cached_input_usd=fresh * share, output_usd=out),
     st.floats(0, 1e-3),

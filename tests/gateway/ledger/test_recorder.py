@@ -242,16 +242,6 @@ def test_other_models_and_calls_with_images_teach_nothing(
     assert (record.saved_input_tokens, record.saved_output_tokens) == (1000, 10)
 
 
-def test_a_block_is_kept_apart_and_savings_in_front_of_an_echo_are_notional(finish: Callable[..., Record]) -> None:
-    assert finish(local(decision="block"), saved=1).saved_reason == "block"
-    assert finish(local(), notional=True, saved=1).notional
-
-
-def test_the_gateways_own_time_is_what_is_left(finish: Callable[..., Record]) -> None:
-    record = finish(forwarded(classifier_s=1000.0, provider_s=1000.0))
-    assert record.gateway_s == 0.0
-
-
 @pytest.mark.parametrize(
     ("asked", "label"),
     [("dear", "dear"), ("made-up", "other"), ("", ""), ("openai/cheap", "cheap"), ("x" * 200, "other")],

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from gateway.ledger.call_store import CallStore
 from gateway.ledger.record import COLUMNS, Record
-from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, closed_on_failure, opened_to_write, write_ahead
+from gateway.ledger.store import Closes, LedgerError, SQLiteLedger, opened_to_write, write_ahead
 
 MakeRecord = Callable[..., Record]
 
@@ -41,38 +41,6 @@ def test_every_field_comes_back_as_it_was(tmp_path: Path, make_record: MakeRecor
     first, second = rows(tmp_path / "new" / "folder" / "l.db")
     assert first == astuple(record)
     assert second == astuple(make_record(at=101.0))
-
-
-def test_sums_are_by_what_happened_within_the_period(tmp_path: Path, make_record: MakeRecord) -> None:
-    with closing(SQLiteLedger(tmp_path / "l.db")) as store:
-        store.append(
-            [
-                make_record(at=99.9),
-                make_record(at=100.0, input_tokens=3, spent_usd=0.5, usage_source="reported"),
-                make_record(at=199.9, input_tokens=4, spent_usd=None, usage_source="missing"),
-                make_record(at=200.0),
-                make_record(
-                    at=150.0,
-                    decision="answer",
-                    rule="r",
-                    saved_reason="local_answer",
-                    saved_usd=0.25,
-                    saved_estimated=True,
-                ),
-            ]
-        )
-        forwarded, answered = store.summary(100, 200)
-    assert (forwarded["calls"], forwarded["input_tokens"], forwarded["spent_usd"]) == (2, 7, 0.5)
-    assert (forwarded["unpriced"], forwarded["usage_missing"], forwarded["forwarded"]) == (1, 1, 2)
-    assert (answered["rule"], answered["saved_usd"], answered["estimated"]) == ("r", 0.25, 1)
-
-
-def test_it_is_opened_again_with_what_it_held(tmp_path: Path, make_record: MakeRecord) -> None:
-    for _ in range(2):
-        with closing(SQLiteLedger(tmp_path / "l.db")) as store:
-            store.append([make_record()])
-    with closing(SQLiteLedger(tmp_path / "l.db", read_only=True)) as store:
-        assert store.summary(0, 1000)[0]["calls"] == 2
 
 
 def test_rows_are_written_all_or_none(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -240,14 +208,6 @@ def test_a_disk_that_is_full_and_then_is_not(tmp_path: Path, make_record: MakeRe
                     store.append([make_record(label="x" * 500) for _ in range(100)])
         store.append([make_record(at=102.0)])
     assert [row[COLUMNS.index("at")] for row in rows(tmp_path / "l.db")] == [100.0, 102.0]
-
-
-def test_it_is_closed_where_the_block_fails() -> None:
-    db = sqlite3.connect(":memory:")
-    with pytest.raises(sqlite3.OperationalError, match="no such table"), closed_on_failure(db):
-        db.execute("SELECT * FROM missing")
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        db.execute("SELECT 1")
 
 
 @pytest.mark.parametrize("opens", [SQLiteLedger, CallStore])

@@ -43,12 +43,6 @@ def test_any_bytes_are_cut_alike_and_none_is_lost(stream: bytes, places: list[in
     assert events_of([stream[at : at + 1] for at in range(len(stream))]) == (whole, rest)
 
 
-def test_a_character_cut_in_the_middle_of_its_bytes_comes_out_whole() -> None:
-    event = sse.event("data with ü and 日本".encode())
-    for place in range(len(event)):
-        assert events_of([event[:place], event[place:]]) == ([event], b"")
-
-
 @given(
     st.lists(st.tuples(LINES, st.sampled_from([b"\n\r\n", b"\r\n\n", b"\n\n", b"\r\n\r\n", b"\r\r"])), max_size=6),
     st.lists(st.integers(0, 500)),
@@ -88,12 +82,6 @@ def test_an_event_over_the_bound_is_refused() -> None:
 )
 def test_data_of_an_event(block: bytes, data: bytes | None) -> None:
     assert sse.data_of(block) == data
-
-
-@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
-def test_other_data_is_one_line_whatever_its_json_was(ends: bytes) -> None:
-    block = ends.join([b"event: x", b"data: [1,", b"data:  2]", b"", b""])
-    assert sse.with_data(block, b"[1,\n \r\n2,\r3]") == b"event: x\ndata: [1, 2,3]\n\n"
 
 
 @given(st.binary(max_size=50).filter(lambda data: b"\n" not in data and b"\r" not in data))

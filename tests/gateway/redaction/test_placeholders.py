@@ -147,17 +147,6 @@ def test_what_a_tagger_takes_of_quotes_and_commas_stays(text: str, marked: str, 
     assert replace_spans(text, edits(text, [mark], Placeholders(), is_json=True)) == after
 
 
-def test_json_in_a_fence_within_other_text_stays_json() -> None:
-    text = 'Sure:\n```json\n{"call": 49151, "to": "a\\nJoe"}\n```\nDone, ```[x]``` 49151.'
-    made = redacted(text, phone="49151", person="nJoe")
-    assert made == 'Sure:\n```json\n{"call": "[PHONE_1]", "to": "a\\n[PERSON_1]"}\n```\nDone, ```[x]``` [PHONE_1].'
-    values = {"[PERSON_1]": '12 "Elm"', "[PHONE_1]": "49151"}
-    answer = f"{made} [PERSON_1]"
-    assert replace_spans(answer, restoring(answer, values)) == (
-        'Sure:\n```json\n{"call": "49151", "to": "a\\n12 \\"Elm\\""}\n```\nDone, ```[x]``` 49151. 12 "Elm"'
-    )
-
-
 @pytest.mark.parametrize(
     ("text", "marked", "after", "value"),
     [

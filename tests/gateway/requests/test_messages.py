@@ -47,6 +47,18 @@ def turns(*messages: Any) -> list[Turn]:
         ({"role": "tool", "content": "r", "unknown": {"a": [1]}}, Turn("tool", ("r",), False)),
         ({"role": "User", "content": "hi"}, Turn("user", ("hi",), False)),
         ({"role": "human", "content": "hi"}, Turn("user", ("hi",), False)),
+        (
+            {"role": "assistant", "tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "free text"}}]},
+            Turn("assistant", ("free text",), False),
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "text": "hi", "image_url": {"url": "x"}}]},
+            Turn("user", ("hi",), True),
+        ),
+        (
+            {"role": "user", "content": [{"type": "refusal", "text": "hi", "refusal": "more"}]},
+            Turn("user", ("hi", "more"), False),
+        ),
     ],
 )
 def test_every_part_that_can_carry_text_is_read(message: dict[str, Any], turn: Turn) -> None:
@@ -120,11 +132,6 @@ def test_the_last_turn_is_the_last_run_of_messages_of_those_roles() -> None:
     assert select([], frozenset({"user"}), last=True) == ((), False)
 
 
-def test_system_text_is_all_of_the_operators_words() -> None:
-    more = [*CHAT, Turn("developer", ("and brief", "please"), False)]
-    assert system_text(more) == "be nice\nand brief\nplease"
-
-
 @pytest.mark.parametrize("content", ["name", [{"type": "text", "text": "name"}]])
 def test_a_system_messages_name_is_none_of_its_words(content: Any) -> None:
     messages = turns({"role": "system", "name": "shop", "content": content}, {"role": "user", "content": "hi"})
@@ -189,21 +196,3 @@ def test_what_is_alike_and_no_key_that_stands_twice_is_read() -> None:
     number = b"9" * 5000
     message = b'{"role":"user","content":' + msgspec.json.encode(text) + b',"odd":[{"a":1e999},{"a":' + number + b"}]}"
     assert turns_of(msgspec.Raw(b"[" + message + b", " + message + b"]")) == [Turn("user", (text,), False)] * 2
-
-
-def test_an_image_with_a_text_beside_it_is_an_image_all_the_same() -> None:
-    part = b'{"type":"image_url","text":"hi","image_url":{"url":"x"}}'
-    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
-    assert (turn.texts, turn.incomplete) == (("hi",), True)
-
-
-def test_all_text_of_a_part_is_read() -> None:
-    part = b'{"type":"refusal","text":"hi","refusal":"more"}'
-    (turn,) = turns_of(msgspec.Raw(b'[{"role":"user","content":[' + part + b"]}]"))
-    assert (turn.texts, turn.incomplete) == (("hi", "more"), False)
-
-
-def test_a_custom_tools_input_is_read() -> None:
-    calls = b'[{"type":"custom","custom":{"name":"f","input":"free text"}}]'
-    (turn,) = turns_of(msgspec.Raw(b'[{"role":"assistant","tool_calls":' + calls + b"}]"))
-    assert turn.texts == ("free text",)

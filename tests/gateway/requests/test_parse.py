@@ -31,26 +31,6 @@ def body(**fields: object) -> bytes:
     return json.dumps({"model": "m", "messages": [], **fields}).encode()
 
 
-def test_the_fields_that_are_looked_at() -> None:
-    request = parse_chat(
-        body(
-            stream=True,
-            stream_options={"include_usage": True},
-            response_format={"type": "json_schema", "json_schema": {}},
-            n=3,
-        )
-    )
-    assert (request.model, request.stream, request.wants_usage, request.wants_schema, request.choices) == (
-        "m",
-        True,
-        True,
-        True,
-        3,
-    )
-    plain = parse_chat(body(stream=None, stream_options=None, response_format=None, n=None))
-    assert (plain.stream, plain.wants_usage, plain.wants_schema, plain.choices) == (False, False, False, 1)
-
-
 LONG = "A" * 100_000
 
 
@@ -123,12 +103,6 @@ def test_usage_is_asked_for_where_the_client_did_not(options: str | None, sent: 
 def test_usage_is_not_asked_for_without_a_stream_or_where_the_upstream_takes_no_such_field() -> None:
     assert b"stream_options" not in parse_chat(body()).body_for(SAME, ask_usage=True)
     assert b"stream_options" not in parse_chat(body(stream=True)).body_for(SAME, ask_usage=False)
-
-
-def test_options_too_deep_to_decode_are_passed_on() -> None:
-    deep = "[" * 900 + "]" * 900
-    request = parse_chat(f'{{"model":"m","messages":[],"stream":true,"stream_options":{{"x":{deep}}}}}'.encode())
-    assert deep.encode() in request.body_for(OTHER, ask_usage=True)
 
 
 def test_of_a_field_given_twice_the_one_that_was_read_is_sent() -> None:

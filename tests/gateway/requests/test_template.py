@@ -73,10 +73,6 @@ def test_a_text_that_cannot_be_searched_in_time_does_not_fit(pattern: str, text:
     assert template.frames_of([text]) == [text]
 
 
-def test_what_does_not_fit_is_known_not_to(ticket: PromptTemplate) -> None:
-    assert ticket.inputs_of(["no", "Ticket: lost ---"]) == (("no", "lost"), False)
-
-
 def test_all_texts_together_have_the_time_of_one(ticket: PromptTemplate) -> None:
     slow = "Ticket:" + " " * 120_000
     texts = [*[slow] * 10_000, "Ticket: lost ---"]
@@ -99,12 +95,6 @@ def test_what_is_put_between_is_found_again(put: str, after: str, before: str) -
 @given(st.text())
 def test_what_is_put_into_json_is_found_again(put: str) -> None:
     assert PromptTemplate(path=("a", 0)).input_of(json.dumps({"a": [put]})) == put.strip()
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_half_a_character_in_json_is_read_as_clients_show_it(whole: bool) -> None:
-    template = PromptTemplate(path=("a",), whole=whole)
-    assert template.input_of(r'{"a": "lost \ud83d card \ud83d\ude00 \ude00"}') == "lost \ufffd card \U0001f600 \ufffd"
 
 
 def test_paths() -> None:

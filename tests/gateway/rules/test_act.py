@@ -9,7 +9,6 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from gateway.answers.build import LocalAnswer
 from gateway.answers.format import FunctionCall
 from gateway.context import Reply
-from gateway.errors import Blocked
 from gateway.protocols.chat import Usage
 from gateway.requests.parse import Request, parse_chat
 from gateway.rules import act
@@ -49,15 +48,6 @@ def test_an_answer_is_a_whole_completion() -> None:
     assert body["choices"][0]["message"]["refusal"] is None
 
 
-def test_a_block_is_a_content_filter_answer() -> None:
-    (choice,) = ChatCompletion.model_validate_json(act.block(request(), STOPS, "req_a", USAGE).body).choices
-    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (
-        "Not here.",
-        None,
-        "content_filter",
-    )
-
-
 def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
     asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
     (choice,) = ChatCompletion.model_validate_json(act.block(asked, STOPS, "req_a", USAGE).body).choices
@@ -92,13 +82,6 @@ async def test_a_stream_has_usage_only_where_it_was_asked_for() -> None:
     assert last.usage.completion_tokens == 2
 
 
-async def test_a_stream_of_a_refusal() -> None:
-    asked = request(stream=True, response_format={"type": "json_schema", "json_schema": {}})
-    _, middle, last = await chunks(act.block(asked, STOPS, "req_a", USAGE))
-    assert (middle.choices[0].delta.refusal, middle.choices[0].delta.content) == ("Not here.", None)
-    assert last.choices[0].finish_reason == "stop"
-
-
 CALLED = FunctionCall("route", {}, legacy=False, named=False)
 CALLS = LocalAnswer(content='{"intent":"card"}', label="card", call=CALLED)
 
@@ -111,13 +94,3 @@ async def test_a_streamed_call_of_several_choices() -> None:
         assert [call.id for call in calls] == [f"call_abc_{number}", None]
         assert "".join(call.function.arguments or "" for call in calls if call.function) == CALLS.content
     assert {choice.finish_reason for choice in parts[-1].choices} == {"tool_calls"}
-
-
-async def test_a_stream_broken_off_ends_in_an_error_and_not_in_done() -> None:
-    (only,) = await events(act.broken_off(Blocked("Not here.")))
-    assert json.loads(only[6:])["error"]["code"] == "content_filter"
-
-
-def test_a_block_in_the_shape_of_an_error() -> None:
-    with pytest.raises(Blocked, match="Not here"):
-        act.block(request(), Action(act=Act.BLOCK, text="Not here.", shape="error"), "req_a", USAGE)

@@ -78,14 +78,6 @@ def test_a_star_is_every_label_but_other_and_yields_to_the_label_itself(compiled
     }
 
 
-def test_a_block_on_abstention_says_nothing_about_a_label(compiled: Callable[[str], Rule]) -> None:
-    rule = compiled("  - {name: s, classifier: safe, then: {violence: {block: You are violent}}}\n")
-    assert "violent" not in rule.otherwise["broken"].text
-    assert rule.otherwise["broken"].shape == "message"
-    strict = compiled("  - {name: s, classifier: safe, then: {violence: {block: {shape: error}}}}\n")
-    assert strict.otherwise["broken"].shape == "error"
-
-
 def test_a_rule_that_redacts_slots_reads_all_turns_of_all_roles(
     load: Callable[..., Loaded], policies: dict[str, Policy]
 ) -> None:

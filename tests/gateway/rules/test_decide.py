@@ -26,16 +26,6 @@ def test_the_severest_action_of_a_rules_labels_wins(make_rule: MakeRule, make_ve
         assert step.ends is (act is not Act.FLAG)
 
 
-def test_the_first_rule_that_ends_the_matter_wins(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
-    answers = make_rule({"a": Act.ANSWER}, name="first")
-    blocks = make_rule({"a": Act.BLOCK}, name="second")
-    decision = decide([(answers, make_verdict("a")), (blocks, make_verdict("a"))])
-    assert decision.act is Act.ANSWER
-    assert decision.step is not None
-    assert decision.step.rule.name == "first"
-    assert len(decision.steps) == 1
-
-
 def test_what_is_forwarded_in_the_end_is_redacted(make_rule: MakeRule, make_verdict: MakeVerdict) -> None:
     redacts = make_rule({"a": Act.REDACT, "b": Act.ANSWER}, name="first")
     for act in (Act.FORWARD, Act.FLAG):

@@ -29,9 +29,3 @@ REQUEST = parse_chat(
 def test_all_that_is_given_must_hold(make_rule: Callable[..., Rule], settings: dict[str, object], met: bool) -> None:
     rule = make_rule(**settings)
     assert matching([rule], REQUEST) == ([rule] if met else [])
-
-
-def test_a_glob_of_no_system_text(make_rule: Callable[..., Rule]) -> None:
-    bare = parse_chat(b'{"model":"m","messages":[' + USER + b"]}")
-    assert matching([make_rule(system_glob="?*")], bare) == []
-    assert len(matching([make_rule(system_glob="*")], bare)) == 1

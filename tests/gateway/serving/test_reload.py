@@ -5,12 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
 from classifiers import Worker
-from classifiers.errors import EncoderError
 from classifiers.model import artifact
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
@@ -95,19 +93,6 @@ async def test_a_version_that_is_copied_file_by_file_is_taken_up_when_it_is_whol
     assert watched.version == second
 
 
-async def test_verdicts_of_a_new_versions_labels_stand_at_zero(
-    watched: Watched, publish: Callable[..., str], policies: dict[str, Policy]
-) -> None:
-    fields = policies["bank"].model_dump(by_alias=True)
-    fields["labels"]["refund"] = {"means": "wants money back"}
-    second = publish(SECOND, Policy.model_validate(fields))
-    await looks(watched, 2)
-    assert watched.version == second
-    for rule in ("intents", ""):
-        labels = {"rule": rule, "classifier": "bank", "outcome": "label", "label": "refund"}
-        assert watched.metrics.registry.get_sample_value("offramp_verdicts_total", labels) == 0, rule
-
-
 async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_withdrawn(
     load: Callable[..., Loaded],
     publish: Callable[..., str],
@@ -126,43 +111,6 @@ async def test_what_is_to_be_tried_with_other_labels_than_the_version_in_use_is_
         assert (watched.in_use.edition.proposed, registry.proposed("bank")) == (tried, tried.get("bank"))
     watched.worker.close()
     assert caplog.text.count(f"bank: version {other} is not tried: it has other labels than {first}") == 1
-
-
-async def test_what_is_tried_goes_on_where_a_version_put_in_use_by_hand_cannot_be_taken_up(
-    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
-) -> None:
-    second, first = publish(SECOND), publish(FIRST)
-    loaded = load(BOUND)
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    registry.propose("bank", second)
-    await looks(watched, 2)
-    assert watched.in_use.edition.proposed == {"bank": second}
-    labels = {name: label for name, label in policies["bank"].labels.items() if name != "greeting"}
-    publish(THIRD, policies["bank"].model_copy(update={"labels": labels}))
-    await looks(watched)
-    assert (watched.version, watched.failures) == (first, 1)
-    assert (watched.in_use.edition.proposed, registry.proposed("bank")) == ({"bank": second}, second)
-    watched.worker.close()
-
-
-async def test_what_is_to_be_tried_waits_while_another_classifier_cannot_be_taken_up(
-    load: Callable[..., Loaded], publish: Callable[..., str], policies: dict[str, Policy]
-) -> None:
-    shop = policies["bank"].model_copy(update={"name": "shop"})
-    first, proposed, _ = publish(FIRST), publish(SECOND, shop), publish(FIRST, shop)
-    loaded = load(GATEWAY + SHOP)
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    second = publish(SECOND)
-    weights = watched.home / second / artifact.HEAD
-    whole = weights.read_bytes()
-    weights.write_bytes(b"none")
-    registry.propose("shop", proposed)
-    await looks(watched)
-    assert (watched.version, registry.proposed("shop"), watched.in_use.edition.proposed) == (first, proposed, {})
-    weights.write_bytes(whole)
-    await looks(watched, 2)
-    assert (watched.version, watched.in_use.edition.proposed) == (second, {"shop": proposed})
-    watched.worker.close()
 
 
 async def test_of_several_to_be_tried_only_what_is_at_fault_is_withdrawn(
@@ -217,27 +165,6 @@ async def test_what_is_withdrawn_untried_is_logged_and_counted(
     assert watched.metrics.registry.get_sample_value("offramp_retrainings_total", labels) == 1
 
 
-async def test_what_is_not_tried_and_cannot_be_withdrawn_blocks_nothing(
-    load: Callable[..., Loaded],
-    publish: Callable[..., str],
-    policies: dict[str, Policy],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As on a models folder that the gateway may only read."""
-    other = publish(FIRST, turned(policies["bank"]))
-    publish(SECOND)
-    loaded = load(BOUND)
-    watched, registry = Watched(loaded), Registry(loaded.models_dir)
-    third = publish(THIRD)
-    registry.propose("bank", other)
-    monkeypatch.setattr(Registry, "withdraw", Mock(side_effect=PermissionError))
-    await looks(watched)
-    assert (watched.version, watched.failures, watched.in_use.edition.proposed) == (third, 0, {})
-    assert caplog.text.count("is not tried") == 1
-    watched.worker.close()
-
-
 async def test_what_cannot_be_taken_up_is_logged_once_and_tried_again_when_its_files_change(
     watched: Watched, publish: Callable[[datetime], str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -251,26 +178,6 @@ async def test_what_cannot_be_taken_up_is_logged_once_and_tried_again_when_its_f
     weights.write_bytes(whole)
     await looks(watched, 2)
     assert (watched.version, watched.failures) == (second, 1)
-
-
-async def test_what_was_refused_once_is_tried_again_when_it_is_put_in_use_again(
-    watched: Watched, publish: Callable[[datetime], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    second = publish(SECOND)
-
-    def out_of_reach(*_: Any, **__: Any) -> None:
-        raise EncoderError("the encoder is out of reach for now")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("gateway.serving.reload.load_runtime", out_of_reach)
-        await looks(watched, 2)
-    assert watched.failures == 1
-    third = publish(THIRD)
-    await looks(watched, 2)
-    assert watched.version == third
-    (watched.home / "current").write_text(second + "\n")
-    await looks(watched, 2)
-    assert watched.version == second
 
 
 def test_a_label_that_the_policy_has_since_got_is_to_be_trained(

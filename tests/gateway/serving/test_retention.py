@@ -79,16 +79,6 @@ async def test_of_forgotten_texts_no_byte_is_left(
         assert left_of(file, "new.") == left
 
 
-async def test_many_texts_are_deleted_some_at_a_time(
-    kept: tuple[ContractStore, CallStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.contracts.store._AT_ONCE", 15)
-    assert kept[0].forget(9 * DAY_S) == 15
-    with retaining(kept, DAY_S) as (retention, owner):
-        await retention.look()
-        assert await owner.ask(lambda store: store.texts("r", "labels")) == [("text of new.", "a")]
-
-
 @pytest.mark.parametrize(("keep_s", "logged"), [(DAY_S, False), (None, True)])
 async def test_a_gateway_that_keeps_nothing_says_what_it_deleted(
     kept: tuple[ContractStore, CallStore], caplog: pytest.LogCaptureFixture, keep_s: float | None, *, logged: bool
@@ -130,24 +120,6 @@ async def test_what_a_killed_gateway_had_deleted_leaves_the_log(
     with retaining(kept, None) as (retention, _):
         await retention.look()
         assert left_of(tmp_path / "offramp.db", "old") == set()
-
-
-async def test_a_clock_that_was_set_back_holds_nothing_up(kept: tuple[ContractStore, CallStore]) -> None:
-    now = [5.0 * DAY_S]
-    hourly: list[float] = []
-
-    async def forget() -> None:
-        hourly.append(now[0])
-
-    with retaining(kept, None, lambda: now[0]) as (retention, owner):
-        for then, left in ((5.0, 0), (3.0, 0), (3.0 + 30 / DAY_S, 1), (3.0 + 61 / DAY_S, 0)):
-            fill(*kept, "late.", at=DAY_S)
-            now[0] = then * DAY_S
-            await retention.look()
-            assert len(kept[1].calls()) == left
-            await owner._writer.look(forget)
-            kept[1].forget(10 * DAY_S)
-    assert hourly == [5 * DAY_S, 3 * DAY_S]
 
 
 def test_closing_waits_for_what_is_deleted_and_ends_the_rest(tmp_path: Path) -> None:

@@ -61,12 +61,6 @@ async def test_a_stream_gives_the_same_words_in_pieces() -> None:
     assert all(part.usage is None and part.choices for part in parts)
 
 
-async def test_a_stream_ends_in_usage_where_it_is_asked_for() -> None:
-    *parts, last = await streamed(stream_options={"include_usage": True})
-    assert (last.choices, last.usage) == ([], (await whole()).usage)
-    assert all(part.choices for part in parts)
-
-
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
 async def test_a_forced_tool_is_called(choice: Any) -> None:
     message = (await whole(tools=[TOOL], tool_choice=choice)).choices[0]
@@ -116,17 +110,6 @@ def test_the_smallest_value_fits_any_schema_of_structured_outputs(schema: dict[s
 
 
 @pytest.mark.parametrize(
-    "messages",
-    [
-        [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}, {"text": "b"}]}],
-        [{"role": "user", "content": "a  b"}, {"role": "assistant", "content": None}],
-    ],
-)
-async def test_parts_are_joined(messages: list[Any]) -> None:
-    assert (await whole(messages=messages)).choices[0].message.content == "echo: a  b"
-
-
-@pytest.mark.parametrize(
     "fields",
     [
         {"messages": {"a": 1}},
@@ -151,21 +134,6 @@ async def test_what_cannot_be_answered_is_a_bad_request_or_an_answer(fields: dic
 async def test_what_is_no_request(body: bytes) -> None:
     with pytest.raises(BadRequest):
         await EchoUpstream("echo").send(UpstreamCall(model=UpstreamModel("m"), body=body, stream=False))
-
-
-async def test_it_gives_as_many_choices_as_are_asked_for() -> None:
-    one, three = await whole(), await whole(n=3)
-    assert [choice.index for choice in three.choices] == [0, 1, 2]
-    assert {choice.message.content for choice in three.choices} == {"echo: hello big world"}
-    assert one.usage is not None
-    assert three.usage is not None
-    assert three.usage.prompt_tokens == one.usage.prompt_tokens
-    assert three.usage.completion_tokens == 3 * one.usage.completion_tokens
-    parts = [choice for part in await streamed(n=3) for choice in part.choices]
-    for index in range(3):
-        own = [choice for choice in parts if choice.index == index]
-        assert "".join(choice.delta.content or "" for choice in own) == "echo: hello big world"
-        assert [choice.finish_reason for choice in own if choice.finish_reason] == ["stop"]
 
 
 async def test_choices_that_take_too_much_room_are_refused() -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -161,36 +160,6 @@ async def test_a_redirect_is_not_followed(calling: Calling) -> None:
     async with calling(handler) as upstream:
         assert (await upstream.send(call())).status == 307
     assert hits == ["/v1/chat/completions"]
-
-
-async def test_an_answer_is_whole_of_any_status(calling: Calling) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(body=b'{"odd":  1.0}', status=int(await request.text()))
-
-    async with calling(handler) as upstream:
-        for status in (200, 400, 404, 500):
-            answer = await upstream.send(call(str(status).encode(), stream=True))
-            assert (answer.status, answer.body, answer.chunks) == (status, b'{"odd":  1.0}', None)
-
-
-async def test_a_stream_passes_as_it_comes(calling: Calling) -> None:
-    go_on = asyncio.Event()
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: 1\n\n")
-        await go_on.wait()
-        await response.write(b"data: [DO")
-        await response.write(b"NE]\n\n")
-        return response
-
-    async with calling(handler) as upstream:
-        answer = await upstream.send(call(stream=True))
-        assert answer.chunks is not None
-        assert await anext(answer.chunks) == b"data: 1\n\n"
-        go_on.set()
-        assert await read(answer) == b"data: [DONE]\n\n"
 
 
 async def test_a_client_that_leaves_a_stream_ends_it_at_the_upstream(calling: Calling) -> None:
@@ -410,18 +379,6 @@ async def test_a_connection_that_does_not_come_about_in_time_took_no_call() -> N
         await upstream.close()
         for one in waiting:
             one.close()
-
-
-async def test_a_name_that_is_not_looked_up_in_time_took_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(*_: Any, **__: Any) -> list[Any]:
-        await asyncio.sleep(60)
-        return []
-
-    monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
-    upstream = OpenAIUpstream("up", base_url="http://far.example/v1", connect_timeout_s=0.05)
-    with pytest.raises(UpstreamFailed, match="could not be reached"):
-        await asyncio.wait_for(upstream.send(call()), 30)
-    await upstream.close()
 
 
 async def test_an_upstream_that_is_silent(raw_calling: Calling) -> None:
