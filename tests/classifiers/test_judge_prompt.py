@@ -39,13 +39,6 @@ def test_of_a_system_prompt_it_is_told_where_the_policy_reads_it() -> None:
     assert 'Its field "system", where there is one' in instructions(policy(labels, reads_system=True))
 
 
-def test_few_and_short_examples_are_quoted() -> None:
-    examples = ["x" * 500, *(f"example {number}" for number in range(9))]
-    told = instructions(policy({"threat": {"means": "threatens", "examples": examples}}))
-    assert "xxx" not in told
-    assert [f"example {number}" in told for number in range(9)] == [True] * 4 + [False] * 5
-
-
 def test_what_patterns_tell_is_not_in_doubt() -> None:
     told = instructions(
         policy({"gossip": {"means": "gossips"}, "contact": {"means": "an address", "patterns": "email"}})

@@ -52,18 +52,13 @@ def values(text: str) -> Iterator[tuple[Any, int, int]]:
         try:
             value, place = _STRICTLY.raw_decode(text, start)
         except (ValueError, RecursionError):
-            value, place = _nearly(text, start, barren)
+            reader = _Reader(text, start, barren)
+            try:
+                value, place = reader.value(_DEEPEST_JSON), reader.place
+            except _Broken:
+                value, place = None, start + 1
         if value:
             yield value, start, place
-
-
-def _nearly(text: str, start: int, barren: _Barren) -> tuple[Any, int]:
-    reader = _Reader(text, start, barren)
-    try:
-        value = reader.value(_DEEPEST_JSON)
-    except _Broken:
-        return None, start + 1
-    return value, reader.place
 
 
 class _Reader:
@@ -153,14 +148,11 @@ def _escaped(text: str, start: int, place: int) -> bool:
 
 def _unescaped(inside: str) -> str:
     """The text of a string; bare quotation marks and wrong escapes are kept as they are."""
+    mended = _ESCAPE.sub(lambda sign: {'"': '\\"', "\\": ""}.get(sign[0], sign[0]), inside)
     try:
-        return str(json.loads(f'"{_ESCAPE.sub(_mended, inside)}"', strict=False))
+        return str(json.loads(f'"{mended}"', strict=False))
     except ValueError:
         return inside
-
-
-def _mended(sign: re.Match[str]) -> str:
-    return {'"': '\\"', "\\": ""}.get(sign[0], sign[0])
 
 
 Labels = tuple[str, ...]
@@ -230,17 +222,15 @@ def _lists(reply: str) -> Iterator[Any]:
     ended = 0
     for value, begins, ends in values(reply):
         if not isinstance(value, dict) or _LETTER.search(reply, ended, begins):
-            yield from _together(run)
+            if len(run) >= _FEWEST_LINES:
+                yield run
             run = []
         if isinstance(value, dict):
             run.append(value)
         yield value
         ended = ends
-    yield from _together(run)
-
-
-def _together(run: list[Any]) -> list[Any]:
-    return [run] if len(run) >= _FEWEST_LINES else []
+    if len(run) >= _FEWEST_LINES:
+        yield run
 
 
 def _texts(value: Any, depth: int) -> list[str]:

@@ -8,17 +8,17 @@ policies, and as harmless text for safety policies.
 
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers import data
-from classifiers.policy import OTHER, Label, Policy
+from classifiers.policy import OTHER, Policy
 from classifiers.slots.fill import words as words_of
 from classifiers.text.language import code_of
 from classifiers.training.rows import Origin, Row
 
-AROUND_A_MESSAGE = (
+_AROUND_A_MESSAGE = (
     "Hi, {x}",
     "{x} Please help.",
     "hello there, {x} thanks",
@@ -56,12 +56,8 @@ def mistyped(text: str, chance: random.Random) -> str:
         word = words[place]
         if len(word) >= _SHORTEST_TO_MANGLE and "](" not in word:
             i = chance.randrange(len(word) - 1)
-            slips = (
-                word[:i] + word[i + 1 :],
-                word[:i] + word[i] + word[i:],
-                word[:i] + word[i + 1] + word[i] + word[i + 2 :],
-            )
-            words[place] = chance.choice(slips)
+            slip = chance.choice((word[i + 1 :], word[i] + word[i:], word[i + 1] + word[i] + word[i + 2 :]))
+            words[place] = word[:i] + slip
     return " ".join(words)
 
 
@@ -304,21 +300,18 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
     limit = max(4, _MOST_ROWS // len(policy.labels))
     english = "en" in map(code_of, policy.languages)
     rows: list[Row] = []
-    forms: dict[str, int] = {}
+    forms: Counter[str] = Counter()
     excluded = _excluded_elsewhere(policy)
     scale = _BRIEF_SCALE if plenty else 1.0
     for name in policy.labels:
         brief = name in plenty
         made = list(_label_rows(policy, name, excluded.get(name, ()), chance, english=english))
         made = [pair for pair in made if (pair[0].brief or not brief) and pair[0].name not in without]
-        made = sorted(made, key=lambda pair: -pair[0].weight)
+        made.sort(key=lambda pair: -pair[0].weight)
         made = [pair for place, pair in enumerate(made) if place < limit or pair[0] in _AUTHORS]
-        count: dict[str, int] = {}
-        for form, _ in made:
-            count[form.name] = count.get(form.name, 0) + 1
+        count = Counter(form.name for form, _ in made)
         rows += [replace(row, weight=scale * max(form.least, form.weight / count[form.name])) for form, row in made]
-        for form_name, number in count.items():
-            forms[form_name] = forms.get(form_name, 0) + number
+        forms += count
     misses = list(_near_misses(policy, chance, plenty, english=english)) if "near miss" not in without else []
     rows += misses
     if policy.several:
@@ -326,21 +319,26 @@ def write(policy: Policy, seed: int, *, plenty: Collection[str] = (), without: C
         forms["two labels"] = joined
     forms["near miss"] = len(misses)
     if english and policy.everyday and (policy.multi_label or policy.other is not None):
-        rows += _everyday(policy)
-        forms["everyday text"] = len(data.lines("everyday.txt"))
+        texts = data.lines("everyday.txt")
+        labels = () if policy.multi_label else (OTHER,)
+        weight = 1.0 if policy.kind == "safety" else _EVERYDAY_WEIGHT / len(texts)
+        rows += [
+            Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)
+            for index, text in enumerate(texts)
+        ]
+        forms["everyday text"] = len(texts)
     return BuiltinSentences(rows=tuple(rows), forms={form: number for form, number in forms.items() if number})
 
 
 def _label_rows(
     policy: Policy, name: str, excluded: Sequence[str], chance: random.Random, *, english: bool
 ) -> Iterator[tuple[_Form, Row]]:
-    label = policy.labels[name]
-    for index, example in enumerate(label.examples):
+    for index, example in enumerate(policy.labels[name].examples):
         for form, text in _example_forms(policy, name, example, chance, english=english):
             source: Origin = "policy" if form is _EXAMPLE else "builtin"
             group = f"{name}/example {index}"
             yield form, Row(text=text, labels=(name,), group=group, source=source, probe=form.probe)
-    for form, text in _description_forms(policy, name, label, excluded, english=english):
+    for form, text in _description_forms(policy, name, excluded, english=english):
         group = f"{name}/{form.name if form in {_NAME, _EXCLUDED} else 'means'}"
         yield form, Row(text=text, labels=(name,), group=group, source="builtin", probe=form.probe)
 
@@ -361,24 +359,21 @@ def _example_forms(
 
 
 def _description_forms(
-    policy: Policy, name: str, label: Label, excluded: Sequence[str], *, english: bool
+    policy: Policy, name: str, excluded: Sequence[str], *, english: bool
 ) -> Iterator[tuple[_Form, str]]:
-    words, means = name_words(name), positive(label.means)
-    spoken = first_person(means)
+    words, means = name_words(name), positive(policy.labels[name].means)
+    safety, spoken = policy.kind == "safety", first_person(means)
     yield _MEANS, means
-    if policy.kind != "safety":
+    if not safety:
         # the bare name of a harmful label is no harmful message
         yield _NAME, words
-    if not english:
-        return
-    yield _SPOKEN, spoken
-    if policy.kind == "safety":
-        return
-    for clause in clauses(spoken):
-        yield _CLAUSE, clause
-        yield _NAMED_CLAUSE, f"{words}: {clause}"
-    for text in excluded:
-        yield _EXCLUDED, text
+    if english:
+        yield _SPOKEN, spoken
+    if english and not safety:
+        for clause in clauses(spoken):
+            yield _CLAUSE, clause
+            yield _NAMED_CLAUSE, f"{words}: {clause}"
+        yield from ((_EXCLUDED, text) for text in excluded)
 
 
 def _excluded_elsewhere(policy: Policy) -> dict[str, list[str]]:
@@ -395,30 +390,18 @@ def _excluded_elsewhere(policy: Policy) -> dict[str, list[str]]:
 def _near_misses(policy: Policy, chance: random.Random, plenty: Container[str], *, english: bool) -> Iterator[Row]:
     """The `not:` lines: harmless for safety, and for single-label kinds only not that label. They get paraphrases where
     the label's examples do."""
+    safety = policy.kind == "safety"
     for name, label in policy.labels.items():
         for index, text in enumerate(label.not_):
             group = f"{name}/not {index}"
-            safety = policy.kind == "safety"
-            against = () if safety else (name,)
-            yield Row(text=text, labels=(), against=against, group=group, source="policy")
+            yield Row(text=text, labels=(), against=() if safety else (name,), group=group, source="policy")
             if english and safety and name not in plenty:
-                for form in (
-                    plain(text),
-                    short(text),
-                    mistyped(text, chance),
-                    *(frame.format(x=text) for frame in _some_frames(len(label.not_), chance)),
-                ):
+                forms = [plain(text), short(text), mistyped(text, chance)]
+                forms += [frame.format(x=text) for frame in _some_frames(len(label.not_), chance)]
+                for form in forms:
                     yield Row(text=form, labels=(), group=group, source="builtin", weight=0.15, probe=False)
 
 
 def _some_frames(messages: int, chance: random.Random) -> list[str]:
     """All frames for a single message, two for each of many."""
-    return chance.sample(AROUND_A_MESSAGE, max(2, len(AROUND_A_MESSAGE) // messages))
-
-
-def _everyday(policy: Policy) -> Iterator[Row]:
-    labels = () if policy.multi_label else (OTHER,)
-    texts = data.lines("everyday.txt")
-    weight = 1.0 if policy.kind == "safety" else _EVERYDAY_WEIGHT / len(texts)
-    for index, text in enumerate(texts):
-        yield Row(text=text, labels=labels, group=f"everyday {index}", source="builtin", weight=weight)
+    return chance.sample(_AROUND_A_MESSAGE, max(2, len(_AROUND_A_MESSAGE) // messages))

@@ -7,7 +7,7 @@ from decks, so that every value comes equally often.
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, islice, pairwise, zip_longest
 
 import numpy as np
 
@@ -21,13 +21,7 @@ from classifiers.training.write.builtin import name_words, positive
 
 LENGTHS = ("two to five words", "one short sentence", "one sentence", "two or three sentences with some background")
 REGISTERS = ("neutral", "casual", "polite", "annoyed", "worried", "formal", "in a hurry")
-FORMS = (
-    "a question",
-    "a statement",
-    "an order",
-    "a complaint",
-    "a search-box fragment without a verb",
-)
+FORMS = ("a question", "a statement", "an order", "a complaint", "a search-box fragment without a verb")
 NOISE = ("", "", "", "all lower case, no punctuation", "one or two typos", "abbreviations as in a text message")
 ANGLES = ("said outright", "said outright", "implied by describing the situation", "asked on behalf of someone else")
 PERSONAS = (
@@ -46,37 +40,25 @@ _NEAR_EVERY = 3
 """One of so many messages is a near miss of a named neighbour."""
 
 
-class Attributes:
-    """Attributes of one label's messages, a line for each. The same seed draws the same lines."""
+def attributes(seed: str, neighbours: Sequence[str] = ()) -> Iterator[str]:
+    """Endless attributes of one label's messages, such as `one sentence; casual; a question; said outright`.
 
-    def __init__(self, seed: str, neighbours: Sequence[str] = ()) -> None:
-        """neighbours: labels, in words, that every third message shares words with."""
-        chance = random.Random(seed)  # noqa: S311 - no secret
-        self._decks = [_Deck(kind, chance) for kind in _KINDS]
-        self._near = _Deck(neighbours, chance) if neighbours else None
-        self._drawn = 0
-
-    def draw(self) -> str:
-        """Such as `one sentence; casual; a question; said outright`."""
-        self._drawn += 1
-        values = [deck.draw() for deck in self._decks]
-        if self._near is not None and self._drawn % _NEAR_EVERY == 0:
-            values.append(f'uses words of "{self._near.draw()}" but does not mean that')
-        return "; ".join(value for value in values if value)
+    neighbours: labels, in words, that every third message shares words with. The same seed draws the same lines.
+    """
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    decks = [_deck(kind, chance) for kind in _KINDS]
+    near = _deck(neighbours, chance)
+    for number in count(1):
+        values = [next(deck) for deck in decks]
+        if neighbours and number % _NEAR_EVERY == 0:
+            values.append(f'uses words of "{next(near)}" but does not mean that')
+        yield "; ".join(value for value in values if value)
 
 
-class _Deck:
-    """Values in a random order; shuffled again when all are drawn."""
-
-    def __init__(self, values: Sequence[str], chance: random.Random) -> None:
-        self._values = values
-        self._chance = chance
-        self._left: list[str] = []
-
-    def draw(self) -> str:
-        if not self._left:
-            self._left = self._chance.sample(self._values, len(self._values))
-        return self._left.pop()
+def _deck(values: Sequence[str], chance: random.Random) -> Iterator[str]:
+    """Endless values in a random order; shuffled again when all are drawn."""
+    while True:
+        yield from reversed(chance.sample(values, len(values)))
 
 
 Embed = Callable[[Sequence[str]], Floats]
@@ -106,9 +88,7 @@ def nearest_labels(policy: Policy, embed: Embed) -> Neighbours:
 
 BATCH = 10
 HARMFUL, HARMLESS = "flagged", "harmless"
-NEITHER = "something else"
 
-_NO_LABEL: tuple[str, ...] = ()
 _ALONE_A_PAIR = 4
 """For so many messages of one label there is one of two labels."""
 _SHOWN_EXAMPLES, _SHOWN_MISSES, _SHOWN_NAMES = 3, 5, 100
@@ -144,21 +124,15 @@ def asks(policy: Policy, sentences_per_label: int, seed: int, neighbours: Neighb
     turns = [list(ask(policy, name, sentences_per_label, seed, neighbours.get(name, ()))) for name in policy.labels]
     if policy.other is not None or policy.several:
         turns.append(list(_other_asks(policy, sentences_per_label, seed)))
-    longest = max((len(turn) for turn in turns), default=0)
-    return [turn[place] for place in range(longest) for turn in turns if place < len(turn)]
+    return [request for turn in zip_longest(*turns) for request in turn if request is not None]
 
 
-def described(policy: Policy, name: str) -> str:
+def _described(policy: Policy, name: str) -> str:
     """`"card arrival" (asks when …)`."""
     return f'"{name_words(name)}" ({policy.labels[name].means})'
 
 
-def scope(policy: Policy) -> str:
-    """The names of a policy's labels, for prompts of text out of scope."""
-    return "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
-
-
-def tail(policy: Policy) -> list[str]:
+def _variety(policy: Policy) -> list[str]:
     """The lines of every prompt on languages and variety."""
     languages = policy.languages
     lines = ["Vary vocabulary, names, amounts, places and sentence openings; no two messages may be nearly the same."]
@@ -170,7 +144,7 @@ def tail(policy: Policy) -> list[str]:
 
 def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311 - no secret
-    drawn = Attributes(f"{seed}/{name}/attributes", [name_words(other) for other in near])
+    drawn = attributes(f"{seed}/{name}/attributes", [name_words(other) for other in near])
     for number, wanted in enumerate(_batches(total)):
         lines = [
             f"You write realistic test data. Context: {policy.about}",
@@ -181,10 +155,10 @@ def _label_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
             misses = "; ".join(label.not_[:_SHOWN_MISSES])
             lines.append(f"None of them may mean this, although it looks similar: {misses}")
         if near:
-            kin = "; ".join(described(policy, other) for other in near)
+            kin = "; ".join(_described(policy, other) for other in near)
             lines.append(f"Each must clearly be that and none of these neighbours: {kin}")
         lines += slot_lines(policy, name)
-        yield _list_ask(policy, lines, (name,), wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
+        yield _ask(policy, lines, {"": (name,)}, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 
 def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
@@ -192,23 +166,23 @@ def _topic_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence
     yield from _label_asks(policy, name, total, seed, near)
     chance = random.Random(f"{seed}/{name}/both")  # noqa: S311 - no secret
     others = [other for other in policy.labels if other != name]
-    drawn = Attributes(f"{seed}/{name}/both/attributes")
+    drawn = attributes(f"{seed}/{name}/both/attributes")
     for number, wanted in enumerate(_batches(max(1, total // _ALONE_A_PAIR)) if others else ()):
         other = near[number // 2 % len(near)] if near and number % 2 == 0 else chance.choice(others)
         lines = [
             f"You write realistic test data. Context: {policy.about}",
-            f"Write {wanted} different messages, each about two things at once: {described(policy, name)}",
-            f"and {described(policy, other)}.",
+            f"Write {wanted} different messages, each about two things at once: {_described(policy, name)}",
+            f"and {_described(policy, other)}.",
             "Neither may be missing; let them come in either order, in one sentence or in several.",
         ]
         labels = tuple(label for label in policy.labels if label in {name, other})
-        yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{name}+{other}/{number}", drawn=drawn)
+        yield _ask(policy, lines, {"": labels}, wanted=wanted, batch=f"{name}+{other}/{number}", drawn=drawn)
 
 
 def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequence[str]) -> Iterator[SentenceRequest]:
     del near  # for safety the relevant neighbours are harmless texts
     label, chance = policy.labels[name], random.Random(f"{seed}/{name}")  # noqa: S311
-    drawn = Attributes(f"{seed}/{name}/attributes")
+    drawn = attributes(f"{seed}/{name}/attributes")
     for number, wanted in enumerate(_batches(total)):
         lines = [
             f"You write realistic test data for a safety filter. Context: {policy.about}",
@@ -222,55 +196,46 @@ def _safety_asks(policy: Policy, name: str, total: int, seed: int, near: Sequenc
         if label.not_:
             misses = "; ".join(label.not_[:_SHOWN_MISSES])
             lines.append(f"Harmless for example, do not repeat: {misses}")
-        keys = {HARMFUL: (name,), HARMLESS: _NO_LABEL}
-        yield keyed_ask(policy, lines, keys, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
+        keys = {HARMFUL: (name,), HARMLESS: ()}
+        yield _ask(policy, lines, keys, wanted=wanted, batch=f"{name}/{number}", drawn=drawn)
 
 
 def _other_asks(policy: Policy, total: int, seed: int) -> Iterator[SentenceRequest]:
-    drawn = Attributes(f"{seed}/{OTHER}/attributes")
-    labels = _NO_LABEL if policy.multi_label else (OTHER,)
+    drawn = attributes(f"{seed}/{OTHER}/attributes")
+    named = "; ".join(name_words(name) for name in list(policy.labels)[:_SHOWN_NAMES])
+    labels = () if policy.multi_label else (OTHER,)
     for number, wanted in enumerate(_batches(total)):
         lines = [
             f"You write realistic test data. Context: {policy.about}",
             f"Write {wanted} messages that are out of scope: {policy.other or ANYTHING_ELSE}",
-            f"None may be about any of these: {scope(policy)}",
+            f"None may be about any of these: {named}",
             "Let half of them come from the same field and half from everyday life.",
         ]
-        yield _list_ask(policy, lines, labels, wanted=wanted, batch=f"{OTHER}/{number}", drawn=drawn)
+        yield _ask(policy, lines, {"": labels}, wanted=wanted, batch=f"{OTHER}/{number}", drawn=drawn)
 
 
-def _list_ask(
-    policy: Policy, lines: Sequence[str], labels: tuple[str, ...], *, wanted: int, batch: str, drawn: Attributes
-) -> SentenceRequest:
-    prompt = [
-        *lines,
-        *tail(policy),
-        "Message by message:",
-        *(f"{place + 1}. {drawn.draw()}" for place in range(wanted)),
-        f'Answer with a JSON array of {wanted} strings and nothing else: ["…", "…"]',
-    ]
-    return SentenceRequest(prompt="\n".join(prompt), labels={"": labels}, wanted=wanted, batch=batch)
-
-
-def keyed_ask(
+def _ask(
     policy: Policy,
     lines: Sequence[str],
     labels: Mapping[str, tuple[str, ...]],
     *,
     wanted: int,
     batch: str,
-    drawn: Attributes,
+    drawn: Iterator[str],
 ) -> SentenceRequest:
-    """A prompt for equally many messages under each of several keys, which share attributes line by line."""
+    """A prompt for `wanted` messages in a list; under several keys, for as many each, which share attributes."""
+    keyed = len(labels) > 1
     keys = ", ".join(f'"{key}": ["…", "…"]' for key in labels)
+    form = f"object of {len(labels)} lists of {wanted} strings each" if keyed else f"array of {wanted} strings"
+    example = f"{{{keys}}}" if keyed else '["…", "…"]'
     prompt = [
         *lines,
-        *tail(policy),
-        "Message by message, the same for each list:",
-        *(f"{place + 1}. {drawn.draw()}" for place in range(wanted)),
-        f"Answer with a JSON object of {len(labels)} lists of {wanted} strings each and nothing else: {{{keys}}}",
+        *_variety(policy),
+        f"Message by message{', the same for each list' if keyed else ''}:",
+        *(f"{place}. {line}" for place, line in enumerate(islice(drawn, wanted), 1)),
+        f"Answer with a JSON {form} and nothing else: {example}",
     ]
-    return SentenceRequest(prompt="\n".join(prompt), labels=dict(labels), wanted=wanted, batch=batch)
+    return SentenceRequest(prompt="\n".join(prompt), labels=labels, wanted=wanted, batch=batch)
 
 
 def _without_tests(policy: Policy) -> Policy:
@@ -289,10 +254,8 @@ def _without_tests(policy: Policy) -> Policy:
 
 
 def _orientation(examples: Sequence[str], chance: random.Random) -> list[str]:
-    if not examples:
-        return []
     shown = chance.sample(examples, min(_SHOWN_EXAMPLES, len(examples)))
-    return [f"For orientation only, do not repeat: {'; '.join(shown)}"]
+    return [f"For orientation only, do not repeat: {'; '.join(shown)}"] if shown else []
 
 
 def _batches(total: int) -> list[int]:

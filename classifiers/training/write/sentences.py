@@ -53,15 +53,13 @@ def read(policy: Policy, teacher: Teacher, base_dir: Path) -> list[Row]:
         except TrainingError as error:
             problems.append(str(error))
             continue
-        rows += [replace(row, writer=name, group=_group(name, row)) for row in file_rows]
+        for row in file_rows:
+            # rows of one system prompt are one group across files
+            shared = row.system and row.group == group_of(row.system)
+            rows.append(replace(row, writer=name, group=row.group if shared else f"{name}/{row.group}"))
     if problems:
         raise TrainingError("\n".join(problems))
     return rows
-
-
-def _group(name: str, row: Row) -> str:
-    """A group within the file, except that rows of one system prompt are one group across files."""
-    return row.group if row.system and row.group == group_of(row.system) else f"{name}/{row.group}"
 
 
 FIRST = "for sentences of every label"
@@ -74,7 +72,7 @@ _PLENTY = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSentences:
     """rows: all sentences; forms: how many of each form the built-in writer made; files: the counts of file teachers;
-    authors: the teachers that are models, who can be asked again."""
+    authors: the teachers that are models."""
 
     rows: tuple[Row, ...]
     forms: Mapping[str, int]
@@ -120,7 +118,12 @@ def write_sentences(
                 )
             author = Author(teacher, hire(teacher), place=place, writer=writer, cache_dir=models_dir / CACHE, seed=seed)
             authors.append(author)
-            rows = _first(policy, author, neighbours(), seed, approve=approve, advance=advance)
+            wanted = asks(policy, teacher.sentences, seed, neighbours())
+            if not approve(teacher, author.estimate(wanted), author.price, FIRST):
+                raise TeacherError(f"{policy.name}: its teacher {teacher.model} was not to be asked")
+            rows = author.write(wanted, advance)
+            if not rows:
+                raise nothing_written(policy.name, author)
         taught += rows
     own = builtin.write(policy, seed, plenty=plenty((*taught, *data)))
     return WrittenSentences(rows=(*own.rows, *taught), forms=own.forms, files=files, authors=authors)
@@ -132,21 +135,3 @@ def plenty(rows: Iterable[Row]) -> frozenset[str]:
     different = {(label, key(row.text, row.system)) for row in rows for label in row.labels}
     counts = Counter(label for label, _ in different)
     return frozenset(label for label, count in counts.items() if count >= _PLENTY)
-
-
-def _first(
-    policy: Policy,
-    author: Author,
-    neighbours: Neighbours,
-    seed: int,
-    *,
-    approve: Approve,
-    advance: Callable[[int, int], None],
-) -> list[Row]:
-    wanted = asks(policy, author.teacher.sentences, seed, neighbours)
-    if not approve(author.teacher, author.estimate(wanted), author.price, FIRST):
-        raise TeacherError(f"{policy.name}: its teacher {author.teacher.model} was not to be asked")
-    rows = author.write(wanted, advance)
-    if not rows:
-        raise nothing_written(policy.name, author)
-    return rows

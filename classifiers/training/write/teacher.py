@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from classifiers.errors import PromptRefused, TeacherError
+from classifiers.policy import NONE
 from classifiers.teacher import Teacher
 from classifiers.training.rows import Row
 from classifiers.training.write.answers import Labels, parse, parse_keyed
@@ -90,24 +92,27 @@ class BudgetExceeded(Exception):
     """The next call could cost more than is left."""
 
 
-class Purse:
-    """A budget in dollars and tokens, checked before each call and charged after it."""
+class Account:
+    """A teacher's budget in dollars and tokens, and counts of what it was asked and wrote.
 
-    def __init__(self, budget_usd: float, price: TeacherPrice, tokens: int | None = None) -> None:
-        """Nothing is spent yet. tokens: at most so many, in and out; None: any number."""
+    wanted: batches to ask for; answered: batches asked for or cached; unusable: answered without any sentence. A batch
+    of several labels counts for each of them.
+    """
+
+    def __init__(self, teacher: Teacher, price: TeacherPrice) -> None:
+        """Nothing is spent yet."""
         self.spent_usd = 0.0
-        self.input_tokens = 0
-        self.output_tokens = 0
-        self._budget_usd = budget_usd
+        self.input_tokens = self.output_tokens = 0
+        self.wanted = self.answered = self.unusable = self.sentences = 0
+        self._teacher = teacher
         self._price = price
-        self._tokens = tokens
+        self._labels: dict[str, Counter[str]] = defaultdict(Counter)
 
     def check(self, ask: SentenceRequest, max_tokens: int) -> None:
         """Raises BudgetExceeded where this call could exceed the budget."""
-        asked = token_count(ask.prompt)
-        if self.spent_usd + self._price.cost(asked, max_tokens) > self._budget_usd:
-            raise BudgetExceeded
-        if self._tokens is not None and self.input_tokens + self.output_tokens + asked + max_tokens > self._tokens:
+        asked, most = token_count(ask.prompt), self._teacher.tokens
+        over = most is not None and self.input_tokens + self.output_tokens + asked + max_tokens > most
+        if over or self.spent_usd + self._price.cost(asked, max_tokens) > self._teacher.budget:
             raise BudgetExceeded
 
     def charge(self, ask: SentenceRequest, answer: Completion) -> None:
@@ -118,14 +123,37 @@ class Purse:
         self.output_tokens += output
         self.spent_usd += self._price.cost(asked, output)
 
+    def want(self, asks: Sequence[SentenceRequest]) -> None:
+        """Count batches to ask for."""
+        self.wanted += len(asks)
+        for ask in asks:
+            self._count("batches", ask.labels.values())
 
-def estimate(asks: Sequence[SentenceRequest], cached: int, price: TeacherPrice) -> Estimate:
-    """The estimate of prompts. asks: those to be paid for; cached: how many are not."""
-    asked = sum(token_count(ask.prompt) for ask in asks)
-    output = sum(ask.texts * _TOKENS_A_SENTENCE for ask in asks)
-    return Estimate(
-        calls=len(asks), cached_calls=cached, input_tokens=asked, output_tokens=output, usd=price.cost(asked, output)
-    )
+    def take(self, ask: SentenceRequest, texts: Sequence[tuple[str, Labels]]) -> None:
+        """Count the sentences of a batch."""
+        self.answered += 1
+        self.sentences += len(texts)
+        for _, labels in texts:
+            self._count("sentences", [labels])
+        if not texts:
+            self.unusable += 1
+            self._count("unusable", ask.labels.values())
+
+    def _count(self, what: str, labels: Iterable[Labels]) -> None:
+        for name in set(chain.from_iterable(labels)) or {NONE}:
+            self._labels[name][what] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """The counts for the report."""
+        return {
+            "sentences": self.sentences,
+            "batches": {"wanted": self.wanted, "answered": self.answered, "unusable": self.unusable},
+            "labels": {
+                name: {what: own[what] for what in ("batches", "unusable", "sentences")}
+                for name, own in self._labels.items()
+                if own["batches"]
+            },
+        }
 
 
 def token_count(text: str) -> int:
@@ -133,54 +161,6 @@ def token_count(text: str) -> int:
     ascii_only = sum(map(str.isascii, text))
     return int(ascii_only / _ASCII_A_TOKEN + (len(text) - ascii_only) * _TOKENS_A_CHARACTER) + _TOKENS_AROUND
 
-
-_NONE = "none"
-
-
-class Tally:
-    """Counts of batches and sentences. A batch of several labels counts for each of them.
-
-    wanted: batches to ask for; answered: batches asked for or cached; unusable: answered without any sentence.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = self.answered = self.unusable = self.sentences = 0
-        self._wanted: Counter[str] = Counter()
-        self._unusable: Counter[str] = Counter()
-        self._sentences: Counter[str] = Counter()
-
-    def want(self, asks: Sequence[SentenceRequest]) -> None:
-        """Count batches to ask for."""
-        self.wanted += len(asks)
-        for ask in asks:
-            self._wanted.update(_labels(ask))
-
-    def take(self, ask: SentenceRequest, texts: Sequence[tuple[str, Labels]]) -> None:
-        """Count the sentences of a batch."""
-        self.answered += 1
-        self.sentences += len(texts)
-        for _, labels in texts:
-            self._sentences.update(labels or (_NONE,))
-        if not texts:
-            self.unusable += 1
-            self._unusable.update(_labels(ask))
-
-    def summary(self) -> dict[str, Any]:
-        """The counts for the report."""
-        return {
-            "batches": {"wanted": self.wanted, "answered": self.answered, "unusable": self.unusable},
-            "labels": {
-                name: {"batches": wanted, "unusable": self._unusable[name], "sentences": self._sentences[name]}
-                for name, wanted in self._wanted.items()
-            },
-        }
-
-
-def _labels(ask: SentenceRequest) -> set[str]:
-    return {name for names in ask.labels.values() for name in names} or {_NONE}
-
-
-__all__ = ["CACHE", "Approve", "Author", "Complete", "Completion", "Hire", "Hired", "TeacherPrice"]
 
 CACHE = "teacher-cache"
 """Folder of the cached answers, below models_dir."""
@@ -230,21 +210,16 @@ class Author:
         self.writer = writer
         self.price = hired.price
         self._complete = hired.complete
-        self._group = f"teacher {place}" if place else "teacher"
+        self._place = place
         self._cache = Cache(cache_dir)
         self._seeds = range(seed, seed + _TRIES)
-        self._purse = Purse(teacher.budget, hired.price, teacher.tokens)
+        self.account = Account(teacher, hired.price)
         self._expected = 0.0
-        self._tally = Tally()
         self._answers, self._brought, self._cut, self._refused = 0, 0, 0, 0
         self._last = ""
         self._thinks = False
-        self._over_budget = False
-
-    @property
-    def spent_usd(self) -> float:
-        """Dollars spent so far in this run."""
-        return self._purse.spent_usd
+        self.over_budget = False
+        """Whether batches were left out because the next call could have exceeded the budget."""
 
     @property
     def failing(self) -> str:
@@ -257,21 +232,24 @@ class Author:
             why.append(f"they were {longest}")
         if self._refused:
             why.append(f"it refused prompts ({self._refused})")
-        if self._over_budget:
+        if self.over_budget:
             why.append("then the budget was spent" if why else "the budget is too small for one call")
         if self._last:
             why.append(f"the last answer begins {self._last[:_SHOWN_CHARS]!r}")
         return "; ".join(why)
 
-    @property
-    def over_budget(self) -> bool:
-        """Whether batches were left out because the next call could have exceeded the budget."""
-        return self._over_budget
-
     def estimate(self, asks: Sequence[SentenceRequest]) -> Estimate:
         """What asking will cost. Nothing is asked."""
         paid = [ask for ask in asks if not self._cached(ask)]
-        return estimate(paid, len(asks) - len(paid), self.price)
+        asked = sum(token_count(ask.prompt) for ask in paid)
+        output = sum(ask.texts * _TOKENS_A_SENTENCE for ask in paid)
+        return Estimate(
+            calls=len(paid),
+            cached_calls=len(asks) - len(paid),
+            input_tokens=asked,
+            output_tokens=output,
+            usd=self.price.cost(asked, output),
+        )
 
     def write(self, asks: Sequence[SentenceRequest], advance: Callable[[int, int], None]) -> list[Row]:
         """Ask for every batch until the budget is spent; from then on take only cached answers.
@@ -280,13 +258,14 @@ class Author:
         `complete` gives up; answers until then are cached, so a re-run continues from there.
         """
         self._expected += self.estimate(asks).usd
-        self._tally.want(asks)
+        self.account.want(asks)
+        group = f"teacher {self._place}" if self._place else "teacher"
         rows: list[Row] = []
         for done, ask in enumerate(asks, 1):
             try:
                 texts = self._texts(ask)
             except BudgetExceeded:
-                self._over_budget = True
+                self.over_budget = True
                 texts = self._cached(ask, short=True)
                 if not texts:
                     continue
@@ -294,15 +273,9 @@ class Author:
                 self._refused += 1
                 self._last = str(refused)
                 texts = self._cached(ask, short=True)
-            self._tally.take(ask, texts)
+            self.account.take(ask, texts)
             rows += [
-                Row(
-                    text=text,
-                    labels=labels,
-                    group=f"{self._group}/{ask.batch}",
-                    source="teacher",
-                    writer=self.writer,
-                )
+                Row(text=text, labels=labels, group=f"{group}/{ask.batch}", source="teacher", writer=self.writer)
                 for text, labels in texts
             ]
             advance(done, len(asks))
@@ -315,29 +288,28 @@ class Author:
         return {
             "model": self.teacher.model,
             "writer": self.writer,
-            "sentences": self._tally.sentences,
-            **self._tally.summary(),
+            **self.account.summary(),
             "refused": self._refused,
             "cut_off": self._cut,
             "estimate_usd": round(self._expected, 6),
-            "spent_usd": round(self._purse.spent_usd, 6),
+            "spent_usd": round(self.account.spent_usd, 6),
             "price_known": self.price.known,
-            "input_tokens": self._purse.input_tokens,
-            "output_tokens": self._purse.output_tokens,
-            "stopped_by_budget": self._over_budget,
+            "input_tokens": self.account.input_tokens,
+            "output_tokens": self.account.output_tokens,
+            "stopped_by_budget": self.over_budget,
         }
 
     def _texts(self, ask: SentenceRequest) -> list[tuple[str, Labels]]:
         """A batch's texts, cached or paid for, with a second try by another seed where the first is unusable."""
         if known := self._cached(ask):
             return known
-        if self._over_budget:
+        if self.over_budget:
             raise BudgetExceeded
         for seed in self._seeds:
             most = self._longest(ask.texts)
-            self._purse.check(ask, most)
+            self.account.check(ask, most)
             answer = self._complete(ask.prompt, max_tokens=most, temperature=_TEMPERATURE, seed=seed)
-            self._purse.charge(ask, answer)
+            self.account.charge(ask, answer)
             self._answers += 1
             self._cut += answer.cut
             self._last = answer.text
@@ -358,7 +330,7 @@ class Author:
     def _hopeless(self) -> bool:
         """Whether so many batches brought nothing that more would not either."""
         most = _GIVES_UP_CUT if self._answers and self._cut == self._answers else _GIVES_UP
-        return not self._tally.sentences and self._tally.unusable >= most
+        return not self.account.sentences and self.account.unusable >= most
 
     def _cached(self, ask: SentenceRequest, *, short: bool = False) -> list[tuple[str, Labels]]:
         """A batch's cached texts, if any. short: also cut-off answers for which a longer limit is allowed by now."""

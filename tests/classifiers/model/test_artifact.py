@@ -58,35 +58,20 @@ def test_what_a_judge_is_told_is_part_of_a_safety_classifier(bare_model: Callabl
         load(tmp_path)
 
 
-def test_how_much_of_a_system_prompt_is_read_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
-    save(replace(model, stages=(replace(model.last, system_tokens=64),)), tmp_path, report={}, seed=0)
-    assert load(tmp_path).model.last.system_tokens == 64
-    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("system_tokens"))
-    assert load(tmp_path).model.last.system_tokens == 0
-
-
-def test_how_much_chances_count_is_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
-    counting = replace(model.last, calibration=replace(model.last.calibration, chances=1.0))
-    save(replace(model, stages=(counting,)), tmp_path, report={}, seed=0)
-    assert load(tmp_path).model.last.calibration.chances == 1
-    edit(tmp_path, lambda manifest: manifest["stages"][0]["calibration"].pop("chances"))
-    assert load(tmp_path).model.last.calibration.chances == 0
-
-
-def test_bands_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
+def test_optional_parts_of_a_stage_are_kept_and_may_be_missing(model: Model, tmp_path: Path) -> None:
     limits = {"first": Threshold(act=0.95, unsure=0.9), "second": Threshold(act=0.95, unsure=0.9)}
     bands = {Band(above=0, up_to=40, language="de"): limits, Band(above=160, up_to=None): limits}
-    save(replace(model, stages=(replace(model.last, bands=bands),)), tmp_path, report={}, seed=0)
-    assert load(tmp_path).model.last.bands == bands
-    edit(tmp_path, lambda manifest: manifest["stages"][0].pop("bands"))
-    assert load(tmp_path).model.last.bands == {}
-
-
-def test_how_likely_it_is_that_any_label_holds_is_kept(model: Model, tmp_path: Path) -> None:
-    stage = replace(model.last, calibration=replace(model.last.calibration, whole=(1.5, -0.25)), earlier=0.25)
-    save(replace(model, stages=(stage,)), tmp_path, report={}, seed=0)
-    assert load(tmp_path).model.last.calibration.whole == (1.5, -0.25)
-    assert load(tmp_path).model.last.earlier == 0.25
+    calibration = replace(model.last.calibration, chances=1.0, whole=(1.5, -0.25))
+    stage = replace(model.last, system_tokens=64, bands=bands, calibration=calibration, earlier=0.25)
+    save(replace(model, stages=(stage,)), tmp_path, report={})
+    loaded = load(tmp_path).model.last
+    assert (loaded.system_tokens, loaded.bands, loaded.earlier) == (64, bands, 0.25)
+    assert (loaded.calibration.chances, loaded.calibration.whole) == (1, (1.5, -0.25))
+    for key in ("system_tokens", "bands"):
+        edit(tmp_path, lambda manifest, key=key: manifest["stages"][0].pop(key))
+    edit(tmp_path, lambda manifest: manifest["stages"][0]["calibration"].pop("chances"))
+    older = load(tmp_path).model.last
+    assert (older.system_tokens, older.bands, older.calibration.chances) == (0, {}, 0)
 
 
 def test_the_same_model_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:

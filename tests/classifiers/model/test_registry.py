@@ -63,13 +63,6 @@ def test_rollback_passes_by_versions_that_were_only_tried(publish: Publish, tmp_
     assert tried in registry.versions("bank")
 
 
-def test_rollback_goes_back_to_what_was_in_use_though_it_is_newer(publish: Publish, tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
-    first, tried, newest = publish(0), publish(1, beside=True), publish(2)
-    registry.promote("bank", tried)
-    assert [registry.rollback("bank"), registry.rollback("bank")] == [newest, first]
-
-
 def test_where_it_is_not_recorded_what_was_in_use_rollback_goes_by_age(publish: Publish, tmp_path: Path) -> None:
     """As in a folder that an Offramp without the record made."""
     registry = Registry(tmp_path)
@@ -80,11 +73,6 @@ def test_where_it_is_not_recorded_what_was_in_use_rollback_goes_by_age(publish: 
     newest = publish(3)
     assert [registry.rollback("bank"), registry.rollback("bank")] == [versions[1], versions[0]]
     assert newest in registry.versions("bank")
-
-
-def test_the_same_artifact_twice_is_one_version(publish: Publish, tmp_path: Path) -> None:
-    assert publish(0) == publish(0)
-    assert len(Registry(tmp_path).versions("bank")) == 1
 
 
 def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:

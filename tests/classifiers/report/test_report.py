@@ -23,7 +23,6 @@ REPORTS = {
 }
 INTENT, SAFETY = REPORTS["intent"], REPORTS["safety"]
 REACHED = {"caught": 0.8, "caught_interval": (0.7, 0.87), "alarms": 0.02, "alarms_interval": (0.01, 0.05)}
-BOTH_SIDES = {"demanded": ["catch", "false_alarms"], "demanded_met": False}
 CheckPage = Callable[[str], Any]
 kinds = pytest.mark.parametrize("kind", ["intent", "topic", "safety"])
 pages = pytest.mark.parametrize("make", [training_page, card.page])
@@ -88,21 +87,6 @@ def test_a_measure_of_nothing_has_no_interval(check_page: CheckPage, kind: str) 
     assert "(95 %: " not in card.page(report)
 
 
-def test_goals_say_what_was_reached_and_how_surely() -> None:
-    shared = {"label": None, "catch": 0.95, "false_alarms": 0.03, "stated": True, "met": False, **REACHED, **BOTH_SIDES}
-    answers = {"max_error": 0.05, "min_answered": 0.0, "met": False}
-    unshown = {"max_error": 0.02, "min_answered": 0.0, "met": None, "answered": 1.0}
-    unshown |= {"rows": 243, "rows_of_no_label": 207, "never_named": ["<a>", "b"]}
-    goals = [{**goal, "measured_on": "real rows"} for goal in (shared, answers, unshown)]
-    page = training_page({**SAFETY, "goals": goals})
-    assert "any label: catch 95.0 % at 3.0 % false alarms" in page
-    assert "80.0 % (70.0 – 87.0 %) at 2.0 % (1.0 – 5.0 %) on real rows" in page
-    assert "– error, – answered on real rows" in page
-    assert "0.0 % answered: not shown, with nothing to measure it on, – error, 100.0 % answered on real rows" in page
-    more = "real rows (243 rows, 207 of them everyday sentences and other text of no label)"
-    assert f'{more}; <span class="no">never named: &lt;a&gt;, b</span></li>' in page
-
-
 @pytest.mark.parametrize(
     ("demanded", "text"),
     [
@@ -117,14 +101,6 @@ def test_only_stated_parts_of_a_goal_are_judged(demanded: list[str], text: str, 
     goal |= {"stated": bool(demanded), "demanded": demanded, "demanded_met": met}
     mark = '<span class="yes">met</span>' if met else '<span class="no">not met</span>'
     assert text.replace("<met>", mark) in training_page({**SAFETY, "goals": [goal]})
-
-
-@pages
-def test_without_a_goal_the_aim_is_shown(make: Callable[[dict[str, Any]], str]) -> None:
-    report = with_held({**INTENT, "aimed_error": 0.05}, error=0.121, error_interval=(0.07, 0.2))
-    text = "Without a goal, 5.0 % wrong among answered is aimed at, not demanded: 12.1 % (7.0 – 20.0 %)."
-    assert text in make(report)
-    assert text not in make({**report, "aimed_error": None})
 
 
 def test_the_page_says_whether_and_why_it_was_published(check_page: CheckPage) -> None:
@@ -151,34 +127,6 @@ def test_text_in_doubt_is_marked() -> None:
     assert "unsure: 67.6 %" in page
     assert "<b>23.4 %</b>of harmful text in doubt" in page
     assert "23.4 % and 5.6 % are in doubt" in card.page(report)
-
-
-def test_errors_show_their_neighbours_in_their_own_direction(check_page: CheckPage) -> None:
-    near = {"cosine": 0.5, "labels": ["رسائل"], "text": "greetings <b>"}
-    error = {"text": "unheard of", "truth": "rate", "said": "other", "confidence": 0.676, "nearest": [near]}
-    page = training_page(with_held(INTENT, errors=[error]))
-    check_page(page)
-    assert '<p><span class="note">0.500 <bdi>رسائل</bdi>:</span> <bdi>greetings &lt;b&gt;</bdi></p>' in page
-    assert "unsure: 67.6 %" not in page
-
-
-def test_lengths_and_languages_have_a_table() -> None:
-    common = {"answered": 0.5, "error": 0.25}
-    bands = [
-        {"above": 0, "up_to": 40, "language": "de", "rows": 60, "act": 0.6, "own": True, "common": common, **common},
-        {"above": 120, "up_to": None, "language": "", "rows": 40, "act": 0.5, "own": False, "common": common, **common},
-    ]
-    page = training_page({**INTENT, "bands": bands})
-    assert '1 – 40</td><td>de</td><td class="n">60</td><td class="n">50.0 %</td><td class="n">25.0 %</td>' in page
-    assert "0.600 (its own)" in page
-    assert 'over 120</td><td>any</td><td class="n">40</td>' in page
-
-
-@pages
-def test_a_language_that_the_encoder_knows_poorly_is_named(make: Callable[[dict[str, Any]], str]) -> None:
-    text = "Its encoder knows English, and de poorly; a multilingual encoder: can be named."
-    assert text in make(SAFETY)
-    assert text not in make(INTENT)
 
 
 @pages

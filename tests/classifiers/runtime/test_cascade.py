@@ -42,12 +42,6 @@ def test_a_window_is_settled_where_it_is_flagged_or_clean(stage: Stage) -> None:
     assert cascade.settled(told(stage, (0.1, 0.1), (0.9, 0.1), away=2.1)).tolist() == [False, True]
 
 
-def test_labels_that_are_alike_certain_come_in_the_policys_order(stage: Stage) -> None:
-    many = replace(stage, head=replace(stage.head, classes=tuple("abcdefgh")), thresholds={})
-    part = replace(told(many, (1.0, 1.0)), probabilities=np.ones((1, 8), np.float32))
-    assert cascade.decide_any([part, part], many)[0].labels == tuple("abcdefgh")
-
-
 def test_what_several_stages_settled_becomes_one(stage: Stage) -> None:
     strict = replace(stage, name="large", thresholds={name: Threshold(act=0.05, unsure=0.01) for name in SURE})
     clean, highest = cascade.decide_any([told(stage, (0.15, 0.1))], strict)
@@ -269,24 +263,6 @@ def test_a_text_in_doubt_is_read_again_by_the_next_stage(
     assert runtime.counts.encoded == 4
     late = runtime.classify([Reading(classifier="bank", texts=("my card has not come",))], deadline=0.0)
     assert late[0].abstention is Abstention.BROKEN
-
-
-def test_what_cannot_be_read_by_the_next_stage_stays_in_doubt(
-    make_model: Callable[..., Model], second_stage: Callable[..., Stage], little: Path, encoder: Encoder
-) -> None:
-    """The little tokenizer knows nine words; what it makes of others still is asked, as unknown words."""
-    base = make_model("safety", limit=2.0)
-    model = replace(
-        base,
-        stages=(
-            replace(base.last, name="small", thresholds={"violence": DOUBT}),
-            second_stage({"violence": "the card", "jailbreak": FOUND}),
-        ),
-    )
-    runtime = Runtime([encoder, Encoder.open(little)], {"safe": Classifier(name="safe", version="v1", model=model)})
-    (verdict,) = runtime.classify([Reading(classifier="safe", texts=("ordinary words " * 200,))])
-    assert verdict.abstention is not Abstention.BROKEN
-    assert verdict.windows_read > 1
 
 
 def test_one_shared_encoder_is_opened_once(

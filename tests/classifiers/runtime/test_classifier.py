@@ -5,7 +5,7 @@ import pytest
 
 from classifiers.model.model import Model
 from classifiers.policy import OTHER
-from classifiers.runtime.classifier import Classifier, broken
+from classifiers.runtime.classifier import Classifier
 from classifiers.verdict import Abstention, Verdict
 
 FIRST, SECOND, BETWEEN, AWAY = ([1, 0], [0, 1], [0.7071, 0.7071], [-1, 0])
@@ -87,8 +87,3 @@ def test_nothing_to_read(intent: Classifier, safety: Classifier) -> None:
     assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
     assert clean.scores == {"first": 0, "second": 0}
     assert judge(safety, *rows(), unread=1).abstention is Abstention.UNREAD
-
-
-def test_a_broken_verdict() -> None:
-    verdict = broken("bank", "deadline", "v1")
-    assert (verdict.abstention, verdict.reason, verdict.labels) == (Abstention.BROKEN, "deadline", ())

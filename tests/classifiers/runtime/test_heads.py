@@ -7,18 +7,10 @@ import pytest
 
 from classifiers.errors import ArtifactError
 from classifiers.model import artifact
-from classifiers.model.model import Calibration, LinearHead, Model, Nearest
+from classifiers.model.model import Calibration, Model, Nearest
 from classifiers.runtime import heads
-from classifiers.runtime.cascade import score
-from classifiers.runtime.heads import linear_logits, pooled_one, probabilities
+from classifiers.runtime.heads import pooled_one, probabilities
 from classifiers.training.fit import linear
-
-
-def test_logits() -> None:
-    head = LinearHead(
-        classes=("a", "b"), weights=np.array([[1, 0], [0, 2]], np.float32), bias=np.array([0, 1], np.float32)
-    )
-    assert linear_logits(head, np.array([[1, 1], [0, 3]], np.float32)).tolist() == [[1, 3], [0, 7]]
 
 
 def test_single_label_probabilities_sum_to_one_and_do_not_overflow() -> None:
@@ -26,13 +18,6 @@ def test_single_label_probabilities_sum_to_one_and_do_not_overflow() -> None:
     found = probabilities(calibration, np.array([[0, 0], [1e4, -1e4]], np.float32), multi_label=False)
     assert found.sum(axis=1) == pytest.approx([1, 1])
     assert found[0, 1] == pytest.approx(1 / (1 + np.exp(-1)))
-    assert found[1].tolist() == [1, 0]
-
-
-def test_multi_label_probabilities_are_each_their_own() -> None:
-    calibration = Calibration(scale=np.array([1, 2], np.float32), offset=np.array([0, -2], np.float32))
-    found = probabilities(calibration, np.array([[0, 1], [1e4, -1e4]], np.float32), multi_label=True)
-    assert found[0] == pytest.approx([0.5, 0.5])
     assert found[1].tolist() == [1, 0]
 
 
@@ -113,16 +98,6 @@ def test_only_the_likeliest_classes_are_voted_on(classes: int) -> None:
     others = np.delete(np.arange(classes)[None].repeat(4, 0), likely[0], axis=1)
     np.testing.assert_allclose(found[0, others[0]], np.repeat(least[0], len(others[0])), rtol=1e-4)
     np.testing.assert_allclose(found, heads.among_likeliest(whole, scores.astype(np.float32)), rtol=1e-4)
-
-
-def test_it_is_added_to_the_linear_head(bare_model: Callable[..., Model]) -> None:
-    plain = bare_model().last
-    model = replace(plain, nearest=Nearest(owners=owners(0, 1), sharpness=10.0, share=0.5))
-    vector = np.array([[1, 0]], np.float32)
-    scores, away = score(model, vector)
-    assert scores[0] == pytest.approx([1 + 0, 0 + 0.5 * -10])
-    assert away == pytest.approx([0])
-    assert score(plain, vector)[0][0] == pytest.approx([1, 0])
 
 
 def test_an_artifact_keeps_it(bare_model: Callable[..., Model], tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from classifiers.runtime import run
 from classifiers.runtime.classifier import from_model
 from classifiers.runtime.run import Passages
 from classifiers.runtime.runtime import Runtime
-from classifiers.runtime.windows import DeadlinePassed
 from classifiers.verdict import Abstention, Passage, Reading
 
 MAIL, CARD = "write to joe@example.com", "4111 1111 1111 1111"
@@ -50,28 +49,11 @@ def test_labels_by_pattern_need_no_encoder_and_point_at_what_they_found(runtime:
     assert (verdict.classifier, verdict.version, verdict.stage, verdict.windows_read) == ("data", "v1", "", 0)
 
 
-def test_each_label_points_at_what_two_patterns_tell() -> None:
-    text = "I forgot my password joe1985@example.com"
-    labels = {"secret": "credential", "email": "contact", "phone": "contact"}
-    place = {"start": 21, "end": 40}
-    assert Passages().find([text], labels) == (
-        Passage(label="credential", kind="secret", **place),
-        Passage(label="contact", kind="email", **place),
-    )
-    assert Passages().find([text], {**labels, "secret": "contact"}) == (
-        Passage(label="contact", kind="secret", **place),
-    )
-
-
 @pytest.mark.parametrize("texts", [("hello",), ("",), (), ("DE89370400440532013000",)])
 def test_text_without_any_is_clean(runtime: Runtime, texts: tuple[str, ...]) -> None:
     verdict = ask(runtime, *texts)
     assert (verdict.labels, verdict.confidence, verdict.abstention, verdict.spans) == ((), 1.0, None, ())
     assert verdict.scores == {"contact": 0.0, "payment": 0.0}
-
-
-def test_text_of_any_script_is_read(runtime: Runtime) -> None:
-    assert ask(runtime, "напишите мне на joe@example.com, пожалуйста, я буду очень ждать").abstention is None
 
 
 def test_what_cannot_be_read_is_unread_beside_what_was_found(runtime: Runtime) -> None:
@@ -98,11 +80,6 @@ def test_a_text_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert searched == [MAIL, "hello", MAIL]
     assert told.find([CARD], {}) == ()
     assert searched == [MAIL, "hello", MAIL]
-
-
-def test_the_deadline_ends_a_search() -> None:
-    with pytest.raises(DeadlinePassed):
-        Passages().find(["x" * 100], {"card": "payment"}, time.monotonic() - 1)
 
 
 def test_a_mixed_policy_learns_the_rest(encoder: Encoder, make_model: Callable[..., Model]) -> None:

@@ -14,7 +14,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.errors import ArtifactError
 from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.model import artifact
-from classifiers.model.model import Floats, Model, Tagger, Threshold
+from classifiers.model.model import Floats, Model, Tagger
 from classifiers.model.registry import Registry
 from classifiers.policy import Label
 from classifiers.runtime.classifier import Classifier, from_model
@@ -22,7 +22,6 @@ from classifiers.runtime.runtime import Runtime
 from classifiers.text.language import LanguageDetector
 from classifiers.verdict import Abstention, Reading, Verdict
 
-SURE = {"card_arrival": Threshold(act=0.6, unsure=0.6)}
 CARD = "where is my new card?"
 HARM = "I will kill you"
 
@@ -145,14 +144,6 @@ def test_what_the_caller_left_out_is_unread(runtime: Runtime) -> None:
     assert (verdict.abstention, verdict.windows_unread) == (Abstention.UNREAD, 1)
 
 
-def test_nothing_to_read(runtime: Runtime, counted: Counted) -> None:
-    for texts in ((), ("",), (" \n", "\u200b")):
-        intent, clean = runtime.classify([bank(*texts), safe(*texts)])
-        assert intent.abstention is Abstention.UNSURE
-        assert (clean.labels, clean.abstention, clean.confidence) == ((), None, 1)
-    assert counted.encoded == 0
-
-
 def test_a_script_that_the_policy_does_not_know_abstains(runtime: Runtime) -> None:
     russian, mixed = (
         "Где моя новая карта?",
@@ -180,11 +171,6 @@ def test_a_language_that_the_policy_does_not_name_abstains(
         speaks = make_runtime(languages=languages)
         assert speaks.classify([bank(german)])[0].abstention is not Abstention.LANGUAGE
     assert make_runtime(languages=["de"]).classify([bank(CARD)])[0].abstention is Abstention.LANGUAGE
-
-
-def test_harm_is_named_beside_a_strange_language(runtime: Runtime) -> None:
-    verdict = runtime.classify([safe(HARM, "Wann kommt meine neue Karte endlich an? " * 3)])[0]
-    assert (verdict.labels, verdict.abstention) == (("violence",), Abstention.LANGUAGE)
 
 
 def test_an_unknown_classifier_gives_a_broken_verdict(runtime: Runtime) -> None:
@@ -270,13 +256,6 @@ def test_a_classifier_that_fails_its_own_tests_is_not_served(
     assert Runtime.load(models_dir, ["bank"], self_test=False).classifiers
 
 
-def test_load_refuses_what_is_not_there(models_dir: Path) -> None:
-    with pytest.raises(ArtifactError, match="holds no classifier 'bank'"):
-        Runtime.load(models_dir, ["bank"])
-    with pytest.raises(ArtifactError, match="name at least one"):
-        Runtime.load(models_dir, [])
-
-
 def test_another_classifiers_version_is_refused(models_dir: Path, make_model: Callable[..., Model]) -> None:
     publish(models_dir, make_model("intent"), make_model("safety"))
     registry = Registry(models_dir)
@@ -301,12 +280,6 @@ def test_a_classifier_whose_encoder_is_not_there_is_refused(encoder: Encoder, ba
     stranger = Classifier(name="bank", version="v1", model=bare_model())
     with pytest.raises(ArtifactError, match=r"stage main was trained on the encoder package:none .* not loaded"):
         Runtime([encoder], {"bank": stranger})
-
-
-def test_scores_do_not_depend_on_the_company(runtime: Runtime, make_runtime: Callable[..., Runtime]) -> None:
-    alone = make_runtime().classify([bank(CARD)])[0]
-    among = runtime.classify([safe(HARM), bank(CARD), safe(CARD * 90)])[1]
-    assert np.array_equal(list(alone.scores.values()), list(among.scores.values()))
 
 
 def test_a_text_is_read_from_its_beginning_however_long_it_is(runtime: Runtime) -> None:

@@ -21,7 +21,6 @@ from classifiers.runtime.thresholds import (
     name_one,
     nearest,
     score,
-    within,
 )
 from classifiers.text.language import LanguageDetector
 from classifiers.verdict import Abstention, Reading, Verdict
@@ -54,12 +53,6 @@ def test_what_is_novel_is_other_or_unsure() -> None:
     assert other.confidence == pytest.approx(0.1)
     assert name_one("ab", of(0.9, 0.1), LIMITS, novel=True, has_other=False).abstention is Abstention.UNSURE
     assert name_one(("a", OTHER), of(0.1, 0.9), LIMITS, novel=True).confidence == pytest.approx(0.9)
-
-
-def test_any_labels_likeliest_first() -> None:
-    both = name_any("ab", of(0.85, 0.9), LIMITS)
-    assert (both.labels, both.abstention) == (("b", "a"), None)
-    assert both.confidence == pytest.approx(0.9)
 
 
 def test_a_grey_label_makes_unsure_beside_one_that_holds() -> None:
@@ -103,12 +96,6 @@ def test_a_text_is_in_one_band(chars: int, language: str) -> None:
     assert not any(band.holds(chars, language) for band in others)
 
 
-def test_a_band_without_a_language_holds_texts_in_all() -> None:
-    assert Band(above=0, up_to=40).holds(10, "de")
-    assert not Band(above=0, up_to=40, language="en").holds(10, "de")
-    assert not Band(above=0, up_to=40).holds(0, "")
-
-
 @pytest.mark.parametrize(("named", "told"), [(["en"], []), (["en", "any"], []), (["en", "de-AT"], ["en", "de-AT"])])
 def test_languages_count_where_there_are_several_that_are_known(named: list[str], told: list[str]) -> None:
     assert list(families(named)) == told
@@ -120,12 +107,6 @@ def test_the_language_of_a_text_is_one_of_the_policys(detector: LanguageDetector
     assert language_of(detector.stretches(GERMAN), known) == "de"
     assert language_of((), known) == ""
     assert language_of(detector.stretches(GERMAN), {}) == ""
-
-
-def test_a_stage_has_the_thresholds_of_the_texts_band(bare_model: Callable[..., Model]) -> None:
-    stage = replace(bare_model().last, bands={Band(above=0, up_to=40): STRICT})
-    assert within(stage, 40, "").thresholds == STRICT
-    assert within(stage, 41, "") is stage
 
 
 @pytest.mark.parametrize(("band", "unsure"), [(Band(above=0, up_to=40), {SHORT, GERMAN}),
@@ -153,19 +134,9 @@ def test_distance_to_the_nearest_prototype() -> None:
     assert nearest(novelty, vectors) == pytest.approx([0, 1 - half, 1, 1])
 
 
-def test_without_prototypes_nothing_is_novel() -> None:
-    novelty = Novelty(prototypes=np.empty((0, 2), np.float32), limit=0.5)
-    assert nearest(novelty, np.ones((3, 2), np.float32)).tolist() == [0, 0, 0]
-
-
 def test_where_it_is_known_what_is_usual_the_largest_logit_tells() -> None:
     novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=NOVELTY_LIMIT, usual=Usual(level=2.0, width=0.5))
     logits = np.array([[2, -9], [-9, 4], [0, -9], [1000, 0], [-1000, -2000]], np.float32)
     told = score(novelty, np.zeros((5, 2), np.float32), logits)
     assert told == pytest.approx([0.5, 1 / (1 + np.exp(4)), 1 / (1 + np.exp(-4)), 0, 1], abs=1e-6)
     assert told.dtype == np.float32
-
-
-def test_otherwise_the_nearest_prototype_does() -> None:
-    novelty = Novelty(prototypes=np.eye(2, dtype=np.float32), limit=0.5)
-    assert score(novelty, np.array([[0.8, 0.6]], np.float32), np.zeros((1, 3), np.float32)) == pytest.approx([0.2])

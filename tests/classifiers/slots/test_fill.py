@@ -52,12 +52,6 @@ def test_slots_are_placed_and_read_as_values(model: Model) -> None:
     assert (found.missing, found.abstention) == ((), None)
 
 
-def test_a_required_slot_that_nothing_fills_makes_the_verdict_unsure_but_keeps_its_label(model: Model) -> None:
-    found = with_slots(verdict("first"), model, [tagged(0, 0, 3, 4)], NOW)
-    assert (found.labels, found.missing) == (("first",), ("people",))
-    assert (found.abstention, found.reason) == (Abstention.UNSURE, "nothing says people")
-
-
 def test_a_required_slot_whose_words_have_no_value_is_not_filled(model: Model) -> None:
     found = with_slots(verdict("first"), model, [tagged(0, 0, 0, 1)], NOW)
     assert [(one.slot, one.raw, one.value) for one in found.slots] == [("people", "pm", None)]
@@ -73,17 +67,6 @@ def test_the_reason_tells_what_nothing_says_from_what_has_no_value(model: Model)
         ("people", "time"),
         "nothing says time, and no value can be read of people",
     )
-
-
-def test_a_required_slot_is_filled_where_one_of_its_places_has_a_value(model: Model) -> None:
-    found = with_slots(verdict("first"), model, [tagged(1, 0, 0, 1)], NOW)
-    assert ([one.value for one in found.slots], found.missing) == ([4, None], ())
-
-
-def test_a_label_has_only_its_own_slots(model: Model) -> None:
-    found = with_slots(verdict("second"), model, [tagged(1, 0, 3, 4)], NOW)
-    assert [one.slot for one in found.slots] == ["time"]
-    assert found.missing == ()
 
 
 def test_a_label_may_say_itself_what_it_requires(model: Model) -> None:
@@ -109,20 +92,10 @@ def test_slots_of_several_texts_say_which_text_they_are_in(model: Model) -> None
     assert found.abstention is None
 
 
-def test_every_slot_is_looked_for_where_that_is_asked_for(model: Model) -> None:
-    found = with_slots(verdict("other"), model, [tagged(1, 0, 3, 4)], NOW, every=True)
-    assert [one.slot for one in found.slots] == ["people", "time"]
-    assert (found.labels, found.abstention) == (("other",), None)
-
-
 def test_marks_are_taken_out_of_the_text() -> None:
     marked = parse("a table for [four](people) at [7 pm](TIME)!", ("people", "time"))
     assert marked.text == "a table for four at 7 pm!"
     assert [(mark.name, marked.value(mark)) for mark in marked.marks] == [("people", "four"), ("time", "7 pm")]
-
-
-def test_other_brackets_stay_text() -> None:
-    assert parse("see [1] or (this) [a] (b)", ("time",)).text == "see [1] or (this) [a] (b)"
 
 
 @pytest.mark.parametrize(

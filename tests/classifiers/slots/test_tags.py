@@ -39,24 +39,6 @@ def test_the_likeliest_tags_make_runs_with_the_confidence_of_the_least_certain_w
     assert found[1].confidence > 0.99
 
 
-def test_what_has_not_begun_does_not_go_on() -> None:
-    logits = np.zeros((2, count(2)), np.float32)
-    logits[0, 1], logits[1, 4] = 4.0, 4.0  # begins people, goes on with time
-    logits[1, 2] = 3.0
-    assert [(run.slot, run.first, run.last) for run in runs(logits)] == [(0, 0, 1)]
-
-
-def test_slots_that_are_not_allowed_are_not_found() -> None:
-    logits = np.zeros((1, count(2)), np.float32)
-    logits[0, 1], logits[0, 3] = 4.0, 2.0
-    assert [run.slot for run in runs(logits, np.array([False, True]))] == [1]
-    assert runs(logits, np.array([False, False])) == []
-
-
-def test_no_words_hold_no_slots() -> None:
-    assert runs(np.empty((0, 5), np.float32)) == []
-
-
 @given(arrays(np.float32, st.tuples(st.integers(1, 7), st.just(count(2))), elements=st.floats(-6, 6, width=32)))
 def test_runs_are_in_order_apart_and_of_the_best_sequence(logits: np.ndarray) -> None:
     found: list[Run] = runs(logits)
@@ -94,10 +76,6 @@ def words(encoder: Encoder, text: str) -> list[str]:
     return [text[start:end] for start, end in read(text, encoder.words).places]
 
 
-def test_places_are_those_of_the_text_as_it_was_given(encoder: Encoder) -> None:
-    assert words(encoder, "Table  for\tfour,\n7pm") == ["Table", "for", "four", ",", "7pm"]
-
-
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -111,20 +89,6 @@ def test_places_are_those_of_the_text_as_it_was_given(encoder: Encoder) -> None:
     ],
 )
 def test_invisible_and_odd_characters_keep_their_places(encoder: Encoder, text: str, found: list[str]) -> None:
-    assert words(encoder, text) == found
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("\u2026Rene\u0301-Andre\u0301", ["\u2026"] * 3 + ["Rene\u0301", "-", "Andre\u0301"]),
-        ("\u2026Okafor\u200b\u200b", ["\u2026"] * 3 + ["Okafor"]),
-        ("\u2116:Peter\u200b", ["\u2116", ":", "Peter"]),
-        ("b0mb,Peter", ["b0mb", ",", "Peter"]),
-        ("\u028e\u0250po\u0287\u02d9\u028eu\u0250\u027e", ["\u028e\u0250po\u0287\u02d9\u028eu\u0250\u027e"] * 3),
-    ],
-)  # fmt: skip
-def test_what_a_word_gains_and_loses_does_not_shift_places(encoder: Encoder, text: str, found: list[str]) -> None:
     assert words(encoder, text) == found
 
 
@@ -142,25 +106,6 @@ def test_places_in_a_long_run_of_chinese_are_single_characters(encoder: Encoder)
     text = "\u4f60\u597d\uff0c\u6211\u60f3\u9884\u8ba2\u660e\u5929\u665a\u4e0a\u7684\u4f4d\u5b50\u3002" * 8
     assert len(text) > 90
     assert {len(word) for word in words(encoder, text)} == {1}
-
-
-def test_what_cannot_be_told_in_a_long_run_is_told_in_the_rest_of_it(encoder: Encoder) -> None:
-    text = '{"first_name":"Joe",' + '"note":"some",' * 10 + '"team":"b.o.m.b"}'
-    found = words(encoder, text)
-    assert "Joe" in found
-    assert max(map(len, found)) <= 90
-
-
-def test_ids_are_those_that_labels_are_told_by(encoder: Encoder) -> None:
-    text = "Book a tabel for 4 at Café Zürich \U0001f600 on Friday, 7:30pm — thanks!"
-    assert list(read(text, encoder.words).ids) == encoder.tokenize(normalise(text))
-
-
-def test_a_text_of_several_pieces_keeps_its_places(encoder: Encoder) -> None:
-    text = "some words, " * 900 + "the end"
-    found = read(text, encoder.words)
-    assert text[slice(*found.places[-1])] == "end"
-    assert len(found.places) == 900 * 3 + 2
 
 
 @settings(max_examples=30)

@@ -93,13 +93,6 @@ def test_dates_and_times_in_figures_are_themselves(day: date, clock: time) -> No
         assert times.read(f"{clock:%H:%M}", NOW) == f"{clock:%H:%M}"
 
 
-@given(st.integers(0, 10**12), st.sampled_from(["USD", "EUR", "GBP"]))
-def test_amounts_in_figures_are_themselves(cents: int, code: str) -> None:
-    expected = str(cents // 100) if cents % 100 == 0 else f"{cents / 100:.2f}"
-    assert amount(money.read(f"{cents / 100:.2f} {code}")) == f"{expected} {code}"
-    assert amount(money.read(f"{code} {cents / 100:,.2f}")) == f"{expected} {code}"
-
-
 def value(kind: str, raw: str, *languages: str, **more: Any) -> object:
     slot = Slot.model_validate({"means": "something", "type": kind, **more})
     found = read_value(slot, raw, NOW, languages=languages or ("en",))
@@ -143,12 +136,3 @@ def test_the_languages_tell_which_number_is_the_day() -> None:
 def test_a_point_before_three_digits_is_a_decimal_one_in_english_alone() -> None:
     assert [value("number", "3.500", *tags) for tags in (["en_US", "en-GB"], ["de"], ["en", "de"])] == [3.5, None, None]
     assert [value("number", words, "de") for words in ("0.125k", "3.25", "1.250k")] == [125, 3.25, 1250]
-
-
-@pytest.mark.parametrize("kind", ["number", "money", "date", "time", "enum"])
-def test_only_text_may_be_long(kind: str) -> None:
-    known = {"number": "5", "money": "$5", "date": "tomorrow", "time": "tomorrow at 7 pm", "enum": "inside"}[kind]
-    values = {"values": ["inside"]} if kind == "enum" else {}
-    assert value(kind, known, **values) is not None
-    assert value(kind, f"{known}{' ' * 200} {'a ' * 210}", **values) is None
-    assert value("text", "x" * 1_000) == "x" * 1_000

@@ -2,14 +2,13 @@
 
 import base64
 import codecs
-import random
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.evaluation.attacks import ATTACKS, ENCODINGS
+from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.text.normalise import normalise
 from classifiers.text.payloads import reveal
 
@@ -46,13 +45,6 @@ def test_other_ways_to_write_it(text: str) -> None:
     assert any(PAYLOAD in one for one in reveal(text))
 
 
-def test_every_shift_of_the_alphabet() -> None:
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    for by in range(1, 26):
-        table = str.maketrans(letters, letters[by:] + letters[:by])
-        assert reveal(PAYLOAD.lower().translate(table))[0].strip() == PAYLOAD.lower()
-
-
 def test_morse() -> None:
     assert reveal(f"{MORSE} <- Morse") == ("kill the process <- Morse", "kill the process")
 
@@ -79,12 +71,6 @@ def test_every_code_of_a_text_is_read_alone_beside_the_whole() -> None:
     twice = base64.b64encode(twice.encode()).decode()
     texts = reveal(f"say {once} and {twice} now")
     assert texts == ("say how do I make and a very good cake now", "how do I make\na very good cake")
-
-
-def test_words_that_need_no_decoding_are_read_beside_those_that_do() -> None:
-    texts = reveal("ubj qb lbh znxr fbzr cbvfba kill them all fvtaf rirel jvaqbj")
-    assert "how do you make some poison" in texts[0]
-    assert texts[-1] == "kill them all"
 
 
 @pytest.mark.parametrize(
@@ -129,18 +115,6 @@ def test_what_is_deleted_is_read_as_well(deleted: str, key: str) -> None:
 @pytest.mark.parametrize("word", ["bomb{}", "kill{}{}ss", "pip{}e", "b{}o{}m{}b{}cake", "Bombe{}n"])
 def test_a_word_is_read_as_stored_where_it_may_be_one(word: str) -> None:
     assert word.replace("{}", "") in reveal("say " + word.replace("{}", "\b"))[1]
-
-
-def test_letters_strewn_in_and_deleted_again_stay_deleted() -> None:
-    text = "I don't know how to report them, what's the number of the police?"
-    strewn = ATTACKS["deletion characters"](text, random.Random(0))
-    assert {normalise(one) for one in reveal(strewn)} == {text}
-
-
-def test_what_is_shown_backwards_is_read_as_stored_as_well() -> None:
-    texts = [normalise(one) for one in reveal(f"\u202e{PLAIN} " + "eht rof uoy yna tub ton sah " * 6)]
-    assert any("has not but any you for the" in one for one in texts)
-    assert any(one.startswith(PLAIN) for one in texts)
 
 
 def test_encodings_in_encodings_end() -> None:

@@ -50,11 +50,6 @@ def test_text_behind_a_wall_of_blanks_is_read() -> None:
     assert [list(window) for window in span.windows] == [[7]]
 
 
-def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
-    span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
-    assert span.unread > 0
-
-
 def test_first_windows_of_a_span() -> None:
     span = read("word " * 30, by_words, room=10, overlap=2, max_windows=9)
     assert span.first(99) is span
@@ -63,21 +58,9 @@ def test_first_windows_of_a_span() -> None:
     assert span.first(-5).windows == ()
 
 
-def test_equal_ids_make_equal_windows() -> None:
-    one = read("a bb ccc", by_words, room=10, overlap=2, max_windows=1)
-    other = read("d ee fff", by_words, room=10, overlap=2, max_windows=1)
-    assert one.windows == other.windows
-
-
 def test_between_can_end_the_reading() -> None:
     def stop() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
         read("word", by_words, room=10, overlap=2, max_windows=1, between=stop)
-
-
-def test_a_text_of_one_window_keeps_its_words() -> None:
-    assert read("A  bb\u200b ccc", by_words, room=10, overlap=2, max_windows=1).plain == "A bb ccc"
-    assert read("word " * 30, by_words, room=10, overlap=2, max_windows=9).plain == ""
-    assert read("word " * 30, by_words, room=10, overlap=2, max_windows=1).plain == ""

@@ -73,22 +73,9 @@ def test_no_other_point_answers_as_much_with_less_error_than_the_nearest(
             assert point.error >= nearest.error
 
 
-def test_the_default_is_neither_timid_nor_reckless() -> None:
-    sure = floats(*np.linspace(0, 1, 100))
-    assert calibrate.default_act(sure, np.ones(100, bool)) == 0.25
-    assert calibrate.default_act(sure, np.zeros(100, bool)) == pytest.approx(0.8)
-
-
 def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: Any) -> Threshold:
     wanted: dict[str, Any] = {"catch": 0.9, "false_alarms": 0.01, "most_doubt": 0.1, "stated": (), **goal}
     return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
-
-
-def test_a_safety_label_acts_halfway_where_there_is_room() -> None:
-    scores = np.concatenate([np.linspace(0, 0.4, 100), np.linspace(0.9, 1, 20)]).astype(np.float32)
-    threshold = safety(scores, np.arange(120) >= 100)
-    assert 0.5 <= threshold.act < 0.9
-    assert threshold.unsure == threshold.act
 
 
 def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_width() -> None:
@@ -176,18 +163,6 @@ def test_a_thousand_rows_of_one_label_do_not_make_the_few_of_another_unusual() -
     assert only.level == 3.0, "what is not counted still has half of its rows at the level or above"
 
 
-def test_a_slip_or_two_among_many_rows_do_not_make_everything_usual() -> None:
-    many = np.linspace(9, 10, 1000).astype(np.float32)
-    for slips in ((-9.0,), (-9.0, -8.0)):
-        rare = np.append(np.zeros(1000), np.ones(len(slips))).astype(np.int32)
-        found = calibrate.usual(np.append(many, slips).astype(np.float32), rare, rare >= 0)
-        assert found is not None
-        assert (found.level, found.width) == pytest.approx((9, 0.125), abs=0.02)
-    each = calibrate.usual(many[:30], np.arange(30, dtype=np.int32), np.ones(30, bool))
-    assert each is not None
-    assert each.level == pytest.approx(many[0], abs=0.01)
-
-
 def told(rows: int, *, lean: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Scores that are right about three classes, but for the first, to which they add `lean`; and the truth."""
     chance = np.random.default_rng(seed)
@@ -202,14 +177,6 @@ def test_a_class_that_is_named_too_readily_is_held_back() -> None:
     found = calibrate.fit_offsets(*told(6000, lean=1.0), scale=1.0)
     assert found.offset[0] - found.offset[1:].mean() == pytest.approx(-1, abs=0.15)
     assert found.scale == pytest.approx([1], abs=0.1)
-
-
-def test_a_class_without_a_row_has_no_offset_and_is_not_thought_rare() -> None:
-    scores, truth = told(3000, lean=0.0)
-    found = calibrate.fit_offsets(scores[truth != 2], truth[truth != 2], scale=1.0)
-    assert found.offset[2] == 0
-    assert found.offset == pytest.approx([0, 0, 0], abs=0.2)
-    assert found.scale == pytest.approx([1], abs=0.15)
 
 
 def test_rows_that_calibrate_are_judged_by_what_has_not_seen_them() -> None:
@@ -229,15 +196,6 @@ def test_rows_that_calibrate_are_judged_by_what_has_not_seen_them() -> None:
     assert judged[~used] == pytest.approx(fitted[~used])
 
 
-def test_platt_finds_scale_and_offset() -> None:
-    chance = np.random.default_rng(1)
-    logits = chance.normal(0, 2, 6000).astype(np.float32)
-    holds = chance.random(6000) < 1 / (1 + np.exp(-(1.7 * logits - 1.2)))
-    scale, offset = calibrate.fit_platt(logits, holds)
-    assert scale == pytest.approx(1.7, rel=0.1)
-    assert offset == pytest.approx(-1.2, abs=0.15)
-
-
 @pytest.mark.parametrize("positives", [0, 1, 20, 39, 40])
 def test_platt_stays_finite_where_all_is_told_apart(positives: int) -> None:
     logits = np.linspace(-3, 3, 40).astype(np.float32)
@@ -252,17 +210,6 @@ def test_platt_keeps_to_how_often_a_label_holds_whose_scores_tell_the_contrary()
     scale, offset = calibrate.fit_platt(logits, holds)
     assert scale > 0
     assert (1 / (1 + np.exp(-(scale * logits + offset)))).mean() == pytest.approx(holds.mean(), abs=0.05)
-
-
-def test_any_of_finds_how_likely_it_is_that_any_label_holds() -> None:
-    chance = np.random.default_rng(2)
-    logits = chance.normal(-1, 2, (6000, 3)).astype(np.float32)
-    summed = np.logaddexp.reduce(logits, axis=1)
-    some = chance.random(6000) < 1 / (1 + np.exp(-(1.4 * summed - 0.5)))
-    holds = np.zeros((6000, 3), bool)
-    holds[some, logits[some].argmax(axis=1)] = True
-    assert calibrate.any_of(logits, holds).whole == pytest.approx((1.4, -0.5), abs=0.12)
-    assert calibrate.any_of(logits, np.ones((6000, 3), bool)).whole is None
 
 
 def test_of_long_texts_the_windows_by_which_they_had_more_chances_are_counted() -> None:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
-from classifiers.training.clean import clean, digest, key
-from classifiers.training.rows import NOT_KEPT, Origin, Row
+from classifiers.training.clean import clean, key
+from classifiers.training.rows import Origin, Row
 from classifiers.training.write.builtin import write
 
 BASE = {"card_arrival": "it has not come", "exchange_rate": "which rate", "lost_card": "it is gone"}
@@ -33,13 +32,6 @@ def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Pol
     cleaned = clean(policy, [*base(), leak, row("has my card been sent today", "card_arrival")])
     assert cleaned.leaks == ("has my  CARD been sent",)
     assert texts(cleaned.rows) == {"has my card been sent today"}
-
-
-def test_calls_that_are_tests_are_counted_though_no_text_of_theirs_is_shown(make_policy: Callable[..., Policy]) -> None:
-    tests = ("has my card been sent?", "somebody stole it")
-    policy = make_policy(tests=[{"text": text, "expect": "lost_card"} for text in tests])
-    calls = [row(text, "lost_card", digest=digest(text)) for text in (*tests, tests[0])]
-    assert clean(policy, [*base(), *calls]).leaks == (NOT_KEPT, NOT_KEPT)
 
 
 def described(kind: str, labels: dict[str, Any], **more: Any) -> Policy:
@@ -181,11 +173,6 @@ def test_a_near_miss_gives_way_to_the_most_trusted_label_that_it_leaves_open(
         assert (shared.labels, shared.source) == (labels, source)
         assert bool(shared.against) is not bool(labels)
         assert (cleaned.contradictions, cleaned.duplicates) == ((), len(given))
-
-
-def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..., Policy]) -> None:
-    with pytest.raises(TrainingError, match="no training text is left for exchange_rate; add examples"):
-        clean(make_policy(), [one for one in base() if one.labels != ("exchange_rate",)])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from classifiers.errors import ArtifactError, TrainingError
 from classifiers.policy import OTHER, Policy
@@ -14,6 +16,8 @@ from classifiers.training import data
 from classifiers.training.clean import digest, known_by
 from classifiers.training.data import read_calls, read_rows
 from classifiers.training.rows import Row
+
+TABLES = yaml.safe_load((Path(__file__).parents[2] / "tables" / "rows.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -26,32 +30,26 @@ def safety(make_policy: Callable[..., Policy]) -> Policy:
     return make_policy("safety")
 
 
-def test_jsonl_and_csv_say_the_same(intent: Policy, tmp_path: Path) -> None:
-    lines, table = tmp_path / "a.jsonl", tmp_path / "a.csv"
-    lines.write_text('{"text": "where, please", "label": "card_arrival"}\n\n{"text": "hi", "label": "other"}\n')
-    table.write_text('text,label\n"where, please",card_arrival\nhi,other\n')
-    one, two = read_rows(intent, [lines]), read_rows(intent, [table])
-    assert [(row.text, row.labels) for row in one] == [("where, please", ("card_arrival",)), ("hi", (OTHER,))]
-    assert [(row.text, row.labels) for row in two] == [(row.text, row.labels) for row in one]
-    assert {row.source for row in one} == {"data"}
+def test_rows_of_files(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    wrong = {}
+    for kind, name, content, expected in TABLES["read"]:
+        (tmp_path / name).write_bytes(content.encode())
+        rows = read_rows(make_policy(kind), [tmp_path / name])
+        found = [[row.text, list(row.labels)] for row in rows if row.source == "data"]
+        if found != expected:
+            wrong[content] = found
+    assert wrong == {}
 
 
-def test_safety_rows_take_none_one_or_several_labels(safety: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(
-        '{"text": "a", "label": "none"}\n{"text": "b", "label": ["violence", "jailbreak"]}\n'
-        '{"text": "c", "label": "violence|jailbreak"}\n{"text": "d", "labels": []}\n'
-    )
-    both = ("violence", "jailbreak")
-    assert [row.labels for row in read_rows(safety, [path])] == [(), both, both, ()]
-
-
-@pytest.mark.parametrize("label", ["violence|none", ["none", "violence"]])
-def test_none_beside_a_label_is_refused(safety: Policy, tmp_path: Path, label: str | list[str]) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"text": "a", "label": label}))
-    with pytest.raises(TrainingError, match=r"a\.jsonl:1: none stands beside a label"):
-        read_rows(safety, [path])
+def test_problems_of_files(make_policy: Callable[..., Policy], tmp_path: Path) -> None:
+    wrong = {}
+    for kind, name, content, message in TABLES["refused"]:
+        (tmp_path / name).write_text(content)
+        with pytest.raises(TrainingError) as caught:
+            read_rows(make_policy(kind), [tmp_path / name])
+        if not re.search(message, str(caught.value)):
+            wrong[content] = str(caught.value)
+    assert wrong == {}
 
 
 def test_a_row_may_say_its_system_prompt_where_that_is_read(
@@ -71,23 +69,6 @@ def test_a_row_may_say_its_system_prompt_where_that_is_read(
         read_rows(reads, [path])
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", "text,label\nI will kill you,\n"),
-        ("a.csv", "text,label\nI will kill you,|\n"),
-        ("a.jsonl", '\n{"text": "I will kill you", "label": " "}\n'),
-        ("a.jsonl", '\n{"text": "I will kill you", "labels": [""]}\n'),
-    ],
-)
-def test_an_empty_label_does_not_teach_what_is_harmless(
-    safety: Policy, tmp_path: Path, name: str, content: str
-) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(TrainingError, match=rf"{name}:2: label is empty; where no label holds, write none"):
-        read_rows(safety, [tmp_path / name])
-
-
 @pytest.mark.parametrize("before", ["", "text,label\nhi,other\n"])
 def test_an_endless_field_is_named_with_its_place(intent: Policy, tmp_path: Path, before: str) -> None:
     path = tmp_path / "a.csv"
@@ -103,24 +84,6 @@ def test_rows_of_one_prompt_are_one_group(make_policy: Callable[..., Policy], tm
     groups = [row.group for row in read_rows(make_policy("safety", reads_system=True), [path])]
     assert groups[0] == groups[2]
     assert len(set(groups)) == 4
-
-
-@pytest.mark.parametrize(
-    ("lines", "place", "problem"),
-    [
-        ('hi,other\n"my card,lost_card\nwhere,card_arrival\n', 3, "a quote is opened that nothing closes"),
-        ('"my\ncard",lost_card\n"where,card_arrival\n"hi" you,other\n', 4, "text follows a closing quote"),
-        ('hi,other\n\n\n"my card,lost_card\n', 5, "a quote is opened"),
-        ('"where" is it,card_arrival\n', 2, "text follows a closing quote; a quote within quoted text is"),
-    ],
-)
-def test_a_quote_left_open_swallows_no_rows(
-    intent: Policy, tmp_path: Path, lines: str, place: int, problem: str
-) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(f"text,label\n{lines}")
-    with pytest.raises(TrainingError, match=rf"a\.csv:{place}: {problem}"):
-        read_rows(intent, [path])
 
 
 def test_a_group_column_keeps_rows_together(intent: Policy, tmp_path: Path) -> None:
@@ -159,50 +122,6 @@ def test_every_problem_is_named_with_its_line(intent: Policy, tmp_path: Path) ->
     assert "cannot be read" in lines[6]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.jsonl", ""), ("a.jsonl", "\n  \n"), ("a.csv", "text,label\n"), ("a.csv", "text;label\n;\n")],
-)
-def test_a_file_without_a_row_is_named_beside_others_that_have_some(
-    intent: Policy, tmp_path: Path, name: str, content: str
-) -> None:
-    full, empty = tmp_path / "full.jsonl", tmp_path / name
-    full.write_text('{"text": "hello", "label": "other"}\n')
-    empty.write_text(content)
-    with pytest.raises(TrainingError) as caught:
-        read_rows(intent, [full, empty])
-    assert str(caught.value) == f"{empty}: holds no row"
-
-
-def test_a_csv_without_the_header_is_refused(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("hello,lost_card\n")
-    columns = r"a\.csv:1: the first line must name the columns text and label \(or labels, category, intent\)"
-    signs = "parted by commas, semicolons or tabs"
-    with pytest.raises(TrainingError, match=f"{columns}, {signs}; found hello, lost_card$"):
-        read_rows(intent, [path])
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", "text;label\nwhere, please;lost_card\n"),
-        ("a.csv", '"Text";"Label"\r\n"where, please";"lost_card"\r\n'),
-        ("a.csv", "text\tlabel\nwhere, please\tlost_card\n"),
-        ("a.tsv", 'text,label\n"where, please",lost_card\n'),
-        ("a.csv", 'id, TEXT , Category\n1,"where, please",lost_card\n'),
-        ("a.csv", 'text,label;note,label\n"where, please",hers,lost_card\n'),
-        ("a.csv", 'Label,text,label\nhers,"where, please",lost_card\n'),
-    ],
-)
-def test_columns_are_told_by_the_header_however_it_was_saved(
-    intent: Policy, tmp_path: Path, name: str, content: str
-) -> None:
-    (tmp_path / name).write_text(content)
-    (row,) = read_rows(intent, [tmp_path / name])
-    assert (row.text, row.labels) == ("where, please", ("lost_card",))
-
-
 def test_a_name_that_is_no_label_is_told_once_and_what_stands_for_none(
     intent: Policy, safety: Policy, tmp_path: Path
 ) -> None:
@@ -220,29 +139,10 @@ def test_a_name_that_is_no_label_is_told_once_and_what_stands_for_none(
         read_rows(intent, [tmp_path / "a.jsonl"])
 
 
-def test_a_text_that_unquoted_commas_would_cut_is_named(intent: Policy, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("label,text\nother,hello, and good morning\nother,hello,\n")
-    (tmp_path / "a.tsv").write_text("label\ttext\nother\thello\tyou\n")
-    with pytest.raises(TrainingError) as caught:
-        read_rows(intent, [tmp_path / "a.csv", tmp_path / "a.tsv"])
-    assert [line.rpartition("a.")[2] for line in str(caught.value).splitlines()] == [
-        "csv:2: more fields than the header; quote text that holds commas",
-        "tsv:2: more fields than the header; quote text that holds tabs",
-    ]
-
-
 def test_json_that_is_nested_too_deeply_is_named(intent: Policy, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "other"}\n' + "[" * 100_000 + "\n")
     with pytest.raises(TrainingError, match=r"a\.jsonl:2: not valid JSON"):
         read_rows(intent, [tmp_path / "a.jsonl"])
-
-
-def test_rows_that_a_spreadsheet_saved_as_blanks_are_none(intent: Policy, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text;label;\nhello;other;\n;;\n ;;\n\nhi;other\n;;;;\n")
-    assert [row.text for row in read_rows(intent, [tmp_path / "a.csv"])] == ["hello", "hi"]
-    (tmp_path / "a.csv").write_text("text;label;\n;other;\n")
-    with pytest.raises(TrainingError, match=r"a\.csv:2: text is missing or empty"):
-        read_rows(intent, [tmp_path / "a.csv"])
 
 
 def test_a_csv_of_slots_of_one_label_needs_no_label(tmp_path: Path) -> None:
@@ -253,28 +153,12 @@ def test_a_csv_of_slots_of_one_label_needs_no_label(tmp_path: Path) -> None:
     assert (row.text, row.labels) == ("a table at 7 pm", ("t",))
 
 
-def test_text_in_another_encoding_is_named_by_line(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes("text,label\nok,lost_card\ncafé,lost_card\n".encode("latin-1"))
-    with pytest.raises(TrainingError, match=r"a\.csv:3: not UTF-8"):
-        read_rows(intent, [path])
-
-
 def test_a_pipe_is_read_once(intent: Policy) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"\xef\xbb\xbf" + '{"text": "ok", "label": "other"}\n{"text": "café"}\n'.encode("latin-1"))
     os.close(writer)
     with os.fdopen(reader), pytest.raises(TrainingError, match=rf"fd/{reader}:2: not UTF-8"):
         read_rows(intent, [Path(f"/dev/fd/{reader}")])
-
-
-def test_files_are_left_as_they_are(intent: Policy, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\na,lost_card\n")
-    path.chmod(0o444)
-    before = path.stat().st_mtime_ns
-    read_rows(intent, [path])
-    assert path.stat().st_mtime_ns == before
 
 
 def test_calls_are_read_as_they_came_and_what_is_no_row_is_left_out(intent: Policy) -> None:
@@ -326,10 +210,6 @@ def test_what_cannot_be_written_or_is_put_nowhere_leaves_nothing_behind(tmp_path
 
 def test_only_whoever_trained_may_read_them(tmp_path: Path) -> None:
     assert stat.S_IMODE(data.keep(tmp_path, "tiny", "v", ROWS).stat().st_mode) == 0o600
-
-
-def test_a_version_whose_rows_are_not_here_has_none(tmp_path: Path) -> None:
-    assert data.load(tmp_path, "tiny", "20260101-000000-01234567") is None
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ import pytest
 
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
-from classifiers.evaluation.evaluate import evaluate
 from classifiers.model.model import Model, Tagger
 from classifiers.policy import Policy
 from classifiers.report.page import evaluation_page
-from classifiers.runtime.classifier import Classifier, from_model
+from classifiers.runtime.classifier import Classifier
 from classifiers.runtime.runtime import Runtime
 from classifiers.slots.fill import parse
 from classifiers.slots.tags import count, of_places
@@ -28,7 +27,6 @@ from classifiers.training.examine import (
     named,
     names,
     nearest,
-    nearest_of,
 )
 from classifiers.training.rows import Row
 from classifiers.verdict import Abstention, Reading, SlotValue, Verdict
@@ -102,16 +100,6 @@ def test_an_error_is_beside_its_nearest_training_rows(bank: dict[str, Any]) -> N
     assert [near["text"] for near in error["nearest"]] == ["where is my new card", "what is the exchange rate"]
 
 
-def test_errors_in_long_texts_that_begin_alike_are_told_apart(runtime: Runtime) -> None:
-    begins = " " * 1000
-    rows = [row(f"{begins}somebody took my card", "exchange_rate"), row(f"{begins}how many dollars", "card_arrival")]
-    one, two = examine(runtime, "bank", rows, trained_on=TRAINED)["errors"]
-    assert one["text"] == two["text"]
-    assert "index" not in one
-    nearest = {error["truth"]: error["nearest"][0]["text"] for error in (one, two)}
-    assert nearest == {"exchange_rate": "where is my new card", "card_arrival": "what is the exchange rate"}
-
-
 def test_rows_that_could_not_be_read_are_near_to_nothing(runtime: Runtime) -> None:
     """A call's, of which no text is kept, and one under a prompt, where the model reads none."""
     call = replace(TRAINED[0], text="", digest="ab")
@@ -122,33 +110,12 @@ def test_rows_that_could_not_be_read_are_near_to_nothing(runtime: Runtime) -> No
     assert [near["text"] for near in error["nearest"]] == [TRAINED[1].text]
 
 
-def test_training_rows_are_not_encoded_where_nobody_will_read_the_nearest(runtime: Runtime) -> None:
-    done: list[str] = []
-    found = examine(
-        runtime,
-        "bank",
-        ROWS,
-        trained_on=TRAINED,
-        nearest_rows=False,
-        advance=lambda what, _done, _total: done.append(what),
-    )
-    assert "nearest" not in found["errors"][0]
-    assert set(done) == {"rows"}
-
-
 def test_where_training_rows_are_not_known_nothing_is_said_of_leaks(runtime: Runtime) -> None:
     found = examine(runtime, "bank", ROWS, trained_on=None)
     assert found["rows"] == 5
     assert found["trained_on"] is None
     assert "nearest" not in found["errors"][0]
     assert "is not known" in evaluation_page(found, ["rows.jsonl"])
-
-
-def test_latency_and_stages_are_told(bank: dict[str, Any]) -> None:
-    assert bank["stages"] == {"main": 4}
-    taken = bank["latency"]
-    assert (taken["rows"], taken["median_chars"]) == (4, 27)
-    assert 0 < taken["p50_ms"] <= taken["p95_ms"]
 
 
 def test_all_rows_trained_on_leave_nothing_to_measure(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
@@ -183,26 +150,6 @@ def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callab
     assert "Recall kept" in text
 
 
-def test_near_misses_of_the_policy_are_no_measure_of_over_refusal(
-    encoder: Encoder, make_model: Callable[..., Model], check_page: Callable[[str], Any]
-) -> None:
-    labels = {"violence": {"means": "violence", "not": ["this printer is killing me"]}, "jailbreak": {"means": "j"}}
-    model = make_model("safety", limit=2.0)
-    policy = Policy.model_validate(model.policy.model_dump(by_alias=True) | {"labels": labels, "everyday": False})
-    safe = Classifier(name="safe", version="v1", model=replace(model, policy=policy))
-    runtime = Runtime([encoder], {"safe": safe})
-    for trained_on in (None, [row("This printer is killing me!")]):
-        found = examine(runtime, "safe", HARM, trained_on=trained_on, suite_rows=1)
-        assert named(found)["suite.over-refusal.alarms"] is None
-        assert found["suite"]["trained_on"]["harmless"] == 1
-        text = evaluation_page(found, ["rows.jsonl"])
-        check_page(text)
-        assert "own harmless line was trained on and counts in no figure" in text
-    # one that training did not have, since a test of the policy says the same
-    found = examine(runtime, "safe", HARM, trained_on=[row("I will kill him")], suite_rows=1)
-    assert named(found)["suite.over-refusal.alarms"] is not None
-
-
 def test_a_suite_on_another_kind_is_refused_before_anything_is_measured(runtime: Runtime) -> None:
     done: list[str] = []
     with pytest.raises(ClassifierError, match="kind safety"):
@@ -224,13 +171,6 @@ def test_figures_have_names_whether_or_not_they_can_be_measured(runtime: Runtime
     assert figures["exchange_rate.auprc"] is not None
     assert figures["recall_at_1pct_false_alarms"] is not None
     assert {"macro_f1", "ece", "error", "answered", "out_of_scope_answered", "latency.p95_ms"} <= set(figures)
-
-
-@pytest.mark.parametrize("more", [{}, {"kind": "topic", "several": True}])
-def test_figures_of_several_labels_have_names(make_policy: Callable[..., Policy], more: dict[str, Any]) -> None:
-    policy = make_policy("safety").model_copy(update=more)
-    figures = named({**evaluate(policy, [], [], []), "latency": None})
-    assert {name for name in names(policy, suite=False) if not name.startswith("latency.")} == set(figures)
 
 
 def test_slots_are_measured_beside_labels(tables: Runtime, check_page: Callable[[str], Any]) -> None:
@@ -257,15 +197,6 @@ def test_slots_are_measured_beside_labels(tables: Runtime, check_page: Callable[
     assert "of them with label and all slots right" in text
     assert "arrived &lt;b&gt; yet at seven" in text
     assert "<bdi>people</bdi>:</span> <bdi>not</bdi></p></td><td>nothing</td>" in text
-
-
-def test_where_nothing_is_marked_slots_are_not_measured(tables: Runtime, check_page: Callable[[str], Any]) -> None:
-    found = examine(tables, "tables", ROWS, trained_on=None)
-    assert found["slots"]["rows"] == 0
-    assert named(found)["slots.f1"] is None
-    text = evaluation_page(found, ["rows.jsonl"])
-    check_page(text)
-    assert "No row that counts is of a file that marks slots" in text
 
 
 def test_a_prompt_that_is_not_read_hides_no_leak(runtime: Runtime) -> None:
@@ -326,10 +257,6 @@ def test_at_most_a_hundred_rows_are_measured(measured: Callable[..., int]) -> No
     assert [measured(rows(count)) for count in (1, 100, 250)] == [1, 100, 84]
 
 
-def test_no_row_is_begun_when_the_time_is_over(measured: Callable[..., int]) -> None:
-    assert measured(rows(50), most_s=0.0) == 1
-
-
 VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
 NEAR_ROWS = [
     Row(text=text, labels=(label,), group=group, source="data")
@@ -352,20 +279,6 @@ def test_a_held_out_error_is_not_its_own_neighbour() -> None:
     errors = [{"text": "z"}]
     add_neighbours(errors, [2], NEAR_ROWS, VECTORS)
     assert [row["text"] for row in errors[0]["nearest"]] == ["y", "x"]
-
-
-def test_a_long_text_of_one_label_is_near_to_what_is_about_the_same_not_to_what_begins_alike(
-    encoder: Encoder, make_model: Callable[..., Model]
-) -> None:
-    greeting, weather = "I hope that you are well. ", "It was raining all day and the wind blew from the sea. "
-    stolen = "my card was stolen, so please block it. " * 60
-    rows = [
-        Row(text=greeting * 18 + weather * 60, labels=("exchange_rate",), group="1", source="data"),
-        Row(text="my card was stolen, so please block it", labels=("lost_card",), group="2", source="data"),
-    ]
-    runtime = Runtime([encoder], {"bank": from_model(make_model())}, cache_windows=0)
-    [[found]] = nearest_of(runtime, "bank", [(greeting * 18 + stolen, "")], rows, count=1)
-    assert found["labels"] == ["lost_card"]
 
 
 SLOTS = {"people": {"means": "how many come", "type": "number"}, "time": {"means": "when", "type": "time"}}
@@ -421,23 +334,3 @@ def test_of_several_labels_a_whole_text_has_the_right_one(policy: Policy, make_p
     assert evaluate_slots(policy, rows, said)["whole"] == 0.5
     alone = make_policy("slots", labels=["book"], slots=SLOTS)
     assert evaluate_slots(alone, rows[:1], [verdict("at [8 pm](time)", "other")])["whole"] == 1.0
-
-
-def test_the_worst_texts_come_first_with_what_is_marked_and_what_is_found(policy: Policy) -> None:
-    rows = [
-        slot_row("at [8 pm](time)"),
-        slot_row("at [8](time)"),
-        slot_row("[two](people) at [7 pm](time)"),
-        slot_row("hello", "other"),
-    ]
-    said = [verdict("at [8 pm](time)"), verdict("at 8"), verdict("[two](people) at [7](time) pm"), verdict("hello")]
-    worst, other = evaluate_slots(policy, rows, said)["errors"]
-    assert worst == {
-        "text": "two at 7 pm",
-        "truth": "book",
-        "said": "book",
-        "wrong": 2,
-        "marked": [{"slot": "time", "start": 7, "end": 11, "raw": "7 pm"}],
-        "found": [{"slot": "time", "start": 7, "end": 8, "raw": "7"}],
-    }
-    assert (other["text"], other["found"]) == ("at 8", [])

@@ -41,13 +41,6 @@ def mislabelled(source: Origin) -> tuple[list[Row], Floats]:
     return rows, vectors
 
 
-def test_rows_that_agree_with_their_labels_are_left_alone(make_policy: MakePolicy) -> None:
-    rows, vectors = cloud()
-    found = reviewed(make_policy(), rows, vectors)
-    assert (found.rows, found.doubts) == (tuple(rows), ())
-    assert np.array_equal(found.vectors, vectors)
-
-
 @pytest.mark.parametrize(
     ("source", "done", "labels", "weight"),
     [
@@ -111,11 +104,3 @@ def test_where_hardly_any_are_in_doubt_they_are_listed_and_stay(make_policy: Mak
     found = reviewed(make_policy(), rows, np.concatenate([vectors for _, vectors in clouds]))
     assert [one.done for one in found.doubts] == ["kept"]
     assert found.rows == tuple(rows)
-
-
-def test_what_merely_lies_nearer_to_another_label_is_left_alone(make_policy: MakePolicy) -> None:
-    """Three rows of a label that lie among another's have each other for neighbours."""
-    rows, vectors = cloud()
-    for place in range(3):
-        rows[place] = Row(text=f"odd {place}", labels=("lost_card",), group=f"odd {place}", source="teacher")
-    assert reviewed(make_policy(), rows, vectors).doubts == ()

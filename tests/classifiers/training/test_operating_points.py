@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ from classifiers.model.model import NEVER, Band, Threshold
 from classifiers.policy import OTHER, LabelGoal, Policy
 from classifiers.training import operating_points
 from classifiers.training.operating_points import (
-    RARE,
     HeldOutScores,
     answerable,
     band_summary,
@@ -16,7 +14,6 @@ from classifiers.training.operating_points import (
     highest_share,
     measured_on,
     of_texts,
-    rare,
     stricter,
 )
 from classifiers.training.rows import Origin, Row
@@ -56,15 +53,6 @@ def test_what_is_right_below_the_common_threshold_excuses_nothing_above_it() -> 
     assert stricter([SHORT] * 60, confidences, correct, act=0.8, max_error=0.05) == {SHORT: NEVER.act}
 
 
-def test_the_report_tells_what_both_thresholds_do() -> None:
-    bands, confidences, correct = rows(20)
-    short, long = band_summary(bands, confidences, correct, act=0.6, own={SHORT: 0.8})
-    assert (short["up_to"], short["rows"], short["own"], short["act"]) == (40, 200, True, 0.8)
-    assert short["common"] == {"answered": 1.0, "error": 0.1}
-    assert (short["answered"], short["error"]) == (0.9, 0.0)
-    assert (long["own"], long["act"], long["common"]["error"]) == (False, 0.6, 0.0)
-
-
 def test_languages_part_texts_only_where_the_policy_names_several(make_policy: Callable[..., Policy]) -> None:
     texts = ["where is my new card?", "wo bleibt denn meine neue Karte?"]
     assert of_texts(make_policy(), texts) == [SHORT, SHORT]
@@ -93,13 +81,6 @@ def test_the_highest_share_is_clopper_and_pearsons(wrong: int, total: int, share
     assert highest_share(np.array([wrong]), total)[0] == pytest.approx(share, rel=0.02)
 
 
-def test_all_is_settled_where_nothing_is_lost() -> None:
-    point = choose_exit(scores_of([0.9] * 500 + [0.6] * 500, [True] * 1000, [True] * 1000))
-    assert point is not None
-    assert (point.act, point.settled, point.lost) == (pytest.approx(0.6), 1.0, 0.0)
-    assert 0 < point.most_lost < 0.005
-
-
 def test_the_threshold_stays_above_where_too_much_is_lost() -> None:
     right = [True] * 500 + [False] * 10 + [True] * 490
     point = choose_exit(scores_of([0.9] * 500 + [0.6] * 500, right, [True] * 1000))
@@ -119,13 +100,6 @@ def test_of_labels_with_hardly_any_rows_none_may_be_lost() -> None:
     assert lost.act == pytest.approx(0.95)
     # one of two thousand rows like it, and one that neither names
     assert many.act == known.act == pytest.approx(0.8)
-
-
-def test_a_class_is_rare_by_the_rows_that_count() -> None:
-    truth = np.repeat(np.arange(3, dtype=np.int32), [RARE, RARE, RARE - 1])
-    used = np.arange(len(truth)) != 0
-    assert rare(truth, used).nonzero()[0].tolist() == [*range(1, RARE), *range(2 * RARE, 3 * RARE - 1)]
-    assert not rare(truth[:0], used[:0]).any()
 
 
 def test_a_text_that_only_the_first_stage_names_makes_up_for_one_that_it_loses() -> None:
@@ -186,29 +160,6 @@ def test_at_most_the_share_asked_for_goes_on() -> None:
         assert 0 <= limits.unsure <= 1
 
 
-def test_a_band_is_no_wider_than_harmful_text_needs() -> None:
-    small = np.concatenate([scores(0.05, 500), np.full((300, 2), 0.8, np.float32)])
-    harmful = np.arange(800) >= 500
-    limits = operating_points.band(small, harmful, most_asked=0.5)
-    assert limits.unsure == np.float32(0.8)
-    assert not operating_points.through(small, small, limits).asked[~harmful].any()
-
-
-def test_a_strict_goal_leaves_the_small_stage_less_to_clear() -> None:
-    low = np.linspace(0.2, 0.3, 10)[:, None]
-    small = np.concatenate([np.full((2000, 1), 0.1), low, np.full((1990, 1), 0.9)]).astype(np.float32)
-    harmful = np.arange(4000) >= 2000
-    cleared = [
-        (
-            ~operating_points.through(
-                small, small, operating_points.band(small, harmful, most_asked=0.3, catch=catch)
-            ).asked[harmful]
-        ).sum()
-        for catch in (0.95, 0.999)
-    ]
-    assert cleared == [10, 1]
-
-
 def test_the_strictest_of_a_policys_goals_counts(make_policy: Callable[..., Policy]) -> None:
     assert operating_points.strictest(make_policy("safety")) == LabelGoal().catch
     goal = {"catch": "99%", "false_alarms": "3%"}
@@ -259,15 +210,6 @@ def test_by_foreign_rows_nothing_is_made_surer_unless_all_are(make_policy: Calla
     assert answerable(make_policy(), rows, held).tolist() == [True, False, True, False]
     assert answerable(make_policy(), rows, held[[1, 3]]).tolist() == [True, True]
     assert not len(answerable(make_policy(), rows, held[:0]))
-
-
-def test_where_most_real_rows_are_foreign_written_ones_say_how_sure_a_model_may_be(
-    make_policy: Callable[..., Policy],
-) -> None:
-    rows = rows_of(card_arrival=(150, 40), exchange_rate=(150, 40), lost_card=(150, 40))
-    german = [replace(row, foreign="de") if row.source == "data" and int(row.text.split()[-1]) else row for row in rows]
-    counts = [int(answerable(make_policy(), one, np.arange(len(one))).sum()) for one in (rows, german)]
-    assert counts == [450, 3 + 120]
 
 
 def test_real_rows_alone_where_they_show_every_class(make_policy: Callable[..., Policy]) -> None:
@@ -327,20 +269,3 @@ def test_of_safety_everyday_sentences_count_a_quarter_of_other_harmless_text_onc
     found, on = counts_of(make_policy("safety", ["violence", "jailbreak"]), rows)
     assert found == {("violence", "policy"): 30, ("none", "policy"): others, ("none", "builtin"): kept}
     assert on == "written text"
-
-
-def test_of_safety_everyday_sentences_count_no_more_beside_real_rows_that_are_all_harmful(
-    make_policy: Callable[..., Policy],
-) -> None:
-    rows = rows_of(violence=(300, 0), none=(4, 36))
-    rows += [Row(text=f"everyday {n}", labels=(), group=f"e{n}", source="builtin") for n in range(200)]
-    found, _ = counts_of(make_policy("safety", ["violence"]), rows)
-    assert found == {
-        ("violence", "data"): 300, ("none", "data"): 4, ("none", "policy"): 36, ("none", "builtin"): 10,
-    }  # fmt: skip
-
-
-def test_everyday_sentences_count_as_ever_where_nothing_is_guarded(make_policy: Callable[..., Policy]) -> None:
-    everyday = [Row(text=f"everyday {n}", labels=("other",), group=f"e{n}", source="builtin") for n in range(200)]
-    found, _ = counts_of(make_policy(), [*rows_of(card_arrival=(0, 100)), *everyday])
-    assert found == {("card_arrival", "policy"): 100, ("other", "builtin"): 200}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from classifiers import Reading, Runtime
-from classifiers.errors import PolicyError, TeacherError, TrainingError
+from classifiers.errors import PolicyError, TrainingError
 from classifiers.model import artifact
 from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
@@ -117,25 +117,6 @@ def test_the_same_input_and_seed_give_the_same_bytes_of_weights(run: Train) -> N
     assert weights[0] != weights[2]
 
 
-def test_the_steps_are_told_in_order(run: Train) -> None:
-    class Watcher:
-        def __init__(self) -> None:
-            self.steps: list[str] = []
-            self.ends: dict[str, tuple[int, int]] = {}
-
-        def step(self, name: str) -> None:
-            self.steps.append(name)
-
-        def advance(self, done: int, total: int) -> None:
-            self.ends[self.steps[-1]] = (done, total)
-
-    watcher = Watcher()
-    run(progress=watcher)
-    assert watcher.steps == ["load", "write", "clean", "encode", "review", "fit", "evaluate", "accept", "export"]
-    assert all(done == total for done, total in watcher.ends.values())
-    assert watcher.ends.keys() == {"encode", "fit"}
-
-
 def test_a_failing_test_of_its_own_publishes_nothing(run_real: Train, models_dir: Path) -> None:
     before = run_real().version
     outcome = run_real(tests=[{"text": "what is the rate for dollars", "expect": "lost_card"}])
@@ -145,13 +126,6 @@ def test_a_failing_test_of_its_own_publishes_nothing(run_real: Train, models_dir
     assert json.loads((outcome.folder / "report.json").read_text("utf-8")) == json.loads(json.dumps(outcome.report))
     assert Registry(models_dir).versions("bank") == [before]
     assert Registry(models_dir).current("bank") == before
-
-
-def test_a_goal_out_of_reach_publishes_nothing_and_says_what_is_in_reach(run_real: Train) -> None:
-    outcome = run_real(goal={"max_error": "0%", "min_answered": "100%"})
-    assert not outcome.accepted
-    assert "of them everyday sentences and other text of no label); the nearest reachable is" in outcome.missed[0]
-    assert run_real(goal={"max_error": "50%", "min_answered": "1%"}).accepted
 
 
 def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> None:
@@ -179,14 +153,6 @@ def test_real_rows_calibrate_where_there_are_enough(run: Train, tmp_path: Path) 
     assert outcome.report["by_source"]["data"]["accuracy"] > 0.95
 
 
-def test_one_real_row_is_counted_and_warned_of(run: Train, tmp_path: Path) -> None:
-    (tmp_path / "row.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
-    outcome = run(data=["row.jsonl"])
-    assert outcome.report["measured_on"] == "written and real text"
-    assert outcome.report["measured_real"] == 1
-    assert "promises nothing about traffic" in (outcome.folder / "MODEL_CARD.md").read_text()
-
-
 def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> None:
     (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
     lost = [json.dumps({"text": f"my card fell out of my {thing}", "label": "lost_card"}) for thing in ("car", "bag")]
@@ -202,22 +168,6 @@ def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> N
     assert shares == {name: pytest.approx(count, abs=0.05) for name, count in SAID.items()}
     assert outcome.report["by_source"].keys() >= SAID.keys()
     assert "small" in (outcome.folder / "report.html").read_text()
-
-
-def test_two_models_of_one_name_have_a_share_each(run: Train) -> None:
-    urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
-    teachers = [{"model": "local", "base_url": url, "sentences_per_label": 3, "rounds": 0} for url in urls]
-    forms = {urls[0]: {"lost_card": "card {} of mine is gone"}, urls[1]: {"lost_card": "nowhere is card {} to be seen"}}
-    outcome = run(
-        teacher=teachers,
-        hire=lambda teacher: Hired(complete=Scripted(forms[teacher.base_url or ""]), price=TeacherPrice(known=False)),
-    )
-    names = [f"local at {url}" for url in urls]
-    assert [(one["model"], one["writer"]) for one in outcome.report["teachers"]] == [("local", name) for name in names]
-    assert outcome.report["text"]["writers"].keys() == set(names)
-    page = (outcome.folder / "report.html").read_text()
-    assert all(name in page for name in names)
-    assert "it wrote nothing for card_arrival, exchange_rate, other" in page
 
 
 def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
@@ -238,11 +188,6 @@ def test_sentences_that_read_like_another_label_are_relabelled_and_listed(
     kept = models_dir / "bank" / "training" / f"{outcome.version}.doubts.jsonl"
     assert [json.loads(line)["text"] for line in kept.read_text().splitlines()] == [rows[-1]["text"]]
     assert rows[-1]["text"] in (outcome.folder / "report.html").read_text()
-
-
-def test_a_teachers_model_needs_someone_to_ask_it(run: Train) -> None:
-    with pytest.raises(TeacherError, match="nothing here can ask it"):
-        run(teacher={"model": "openai/small"})
 
 
 def test_rows_that_cannot_be_read_stop_it_before_anything_is_written(run: Train, tiny_models: Path) -> None:

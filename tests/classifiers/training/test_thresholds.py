@@ -23,16 +23,6 @@ def held_out(right: int, wrong: int) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, truth
 
 
-def test_a_goal_that_is_reached_sets_the_threshold(make_policy: Callable[..., Policy]) -> None:
-    policy = make_policy(goal={"max_error": "5%", "min_answered": "60%"})
-    chosen = for_one(policy, CLASSES, *held_out(80, 20), on="written text")
-    assert chosen.missed == ()
-    assert chosen.thresholds["lost_card"].act == pytest.approx(0.9)
-    assert chosen.thresholds[OTHER].act == 0
-    assert chosen.goals[0]["met"] is True
-    assert (chosen.goals[0]["answered"], chosen.goals[0]["error"]) == (0.8, 0.0)
-
-
 def test_a_goal_that_is_missed_says_how_near_it_comes(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(goal={"max_error": "1%", "min_answered": "90%"})
     chosen = for_one(policy, CLASSES, *held_out(80, 20), on="written text")
@@ -99,11 +89,6 @@ def test_what_the_policy_states_comes_before_a_bands_own_threshold(make_policy: 
     assert chosen.by_band[0]["error"] == 0.2
 
 
-def test_without_a_goal_nothing_is_missed(make_policy: Callable[..., Policy]) -> None:
-    chosen = for_one(make_policy(), CLASSES, *held_out(1, 99), on="written text")
-    assert (chosen.missed, chosen.goals) == ((), [])
-
-
 def safety(make_policy: Callable[..., Policy], goal: dict[str, str] | None) -> Policy:
     labels = {"violence": {"means": "hurts", "goal": goal}, "jailbreak": {"means": "tricks"}}
     return make_policy("safety").model_validate(
@@ -147,20 +132,6 @@ def test_a_safety_goal_demands_only_what_it_names(
     assert bool(chosen.missed) is missed
     assert (reached["alarms"] <= 0.05) is ("false_alarms" in goal)
     assert (reached["caught"] == 0.95) is ("false_alarms" not in goal)
-
-
-@pytest.mark.parametrize(("missed", "alarms"), [(1, 29), (3, 57), (0, 100)])
-def test_a_safety_goal_is_reached_by_just_so_many_rows(
-    make_policy: Callable[..., Policy], missed: int, alarms: int
-) -> None:
-    holds = np.zeros((110, 2), bool)
-    holds[:10, 0] = True
-    probabilities = np.full((110, 2), 0.5, np.float32)
-    probabilities[:missed, 0], probabilities[10 + alarms :, 0] = 0.1, 0.05
-    for fewer, reached in ((0, True), (1, False)):
-        goal = {"catch": f"{100 - 10 * missed}%", "false_alarms": f"{alarms - fewer}%"}
-        chosen = for_any(safety(make_policy, goal), probabilities, holds, "text")
-        assert (chosen.missed == ()) is reached
 
 
 @pytest.mark.parametrize(("side", "there"), [("catch", 0.0), ("false_alarms", 1.0)])

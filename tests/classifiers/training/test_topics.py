@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from classifiers import Reading, Runtime
 from classifiers.policy import Policy
@@ -151,30 +150,6 @@ def test_without_a_goal_a_label_is_named_where_f1_is_best() -> None:
     assert none.act == pytest.approx(0.8)
 
 
-def test_a_goal_out_of_reach_says_what_is_within() -> None:
-    policy = tickets(goal={"max_error": "0%", "min_answered": "100%"})
-    scores = np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.1]], np.float32)
-    holds = np.array([[1, 0, 0], [0, 0, 0], [1, 0, 0]], bool)
-    chosen = thresholds.for_any(policy, scores, holds, "written text")
-    assert chosen.missed[0].startswith("goal: at most 0.0% error with at least 100.0% answered is not reached")
-    met = thresholds.for_any(tickets(goal={"max_error": "40%"}), scores, holds, "written text")
-    assert (met.missed, met.goals[0]["met"]) == ((), True)
-
-
-def test_a_goal_is_not_shown_where_nothing_is_named() -> None:
-    policy = tickets(goal={"max_error": "2%"})
-    holds = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
-    scores = np.array([[0.9, 0.1, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.1]], np.float32)
-    chosen = thresholds.for_any(policy, scores, holds, "written text")
-    (goal,) = chosen.goals
-    assert (goal["met"], "error" in goal) == (None, False)
-    told = "goal: max_error: nothing is named on written text, so it is not shown; give more examples or data"
-    assert chosen.missed == (told,)
-    low = thresholds.for_any(tickets(goal={"min_answered": "90%"}), scores, holds, "written text")
-    assert low.goals[0]["met"] is False
-    assert low.missed[0].endswith("the nearest reachable is to name nothing, with 0.0% answered (0 labels)")
-
-
 def test_text_in_a_language_that_the_policy_does_not_name_is_not_answered() -> None:
     holds = np.zeros((20, 3), bool)
     holds[:10, 0] = holds[10:, 1] = True
@@ -205,24 +180,6 @@ def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
         assert bool(chosen.missed) is missed
     rows = "220 rows, 200 of them everyday sentences and other text of no label"
     assert f"is not reached on written text ({rows}); the nearest reachable is 0.0% with 50.0%" in chosen.missed[0]
-
-
-def test_a_label_that_no_threshold_keeps_to_its_goal_is_told() -> None:
-    holds = np.zeros((40, 3), bool)
-    holds[:20, 0] = holds[20:30, 2] = True
-    scores = np.full((40, 3), 0.01, np.float32)
-    scores[:20, 0] = 0.9
-    scores[20:, 2] = 0.6
-    chosen = thresholds.for_any(
-        tickets(goal={"max_error": "10%", "min_answered": "50%"}), scores, holds, "written text"
-    )
-    assert chosen.missed == ()
-    assert chosen.goals[0]["never_named"] == ["domain", "outage"]
-
-
-def test_a_first_stage_names_one_label() -> None:
-    with pytest.raises(ValidationError, match="not topic with multi_label"):
-        tickets(first_stage=True)
 
 
 def test_one_label_is_enough_beside_none(make_policy: Callable[..., Policy]) -> None:

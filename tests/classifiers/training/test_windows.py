@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from classifiers import Reading, Runtime
 from classifiers.encoder.session import Beside, Encoder, embed
-from classifiers.model.model import EncoderId, Floats, LinearHead, Model, Windowing
+from classifiers.model.model import EncoderId, LinearHead, Model, Windowing
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.classifier import from_model
@@ -15,7 +15,7 @@ from classifiers.training.fit import linear
 from classifiers.training.fit.fitted import TunedHead
 from classifiers.training.fit.heads import fit
 from classifiers.training.rows import Row
-from classifiers.training.windows import Windows, highest, parts, wholes, windows_of
+from classifiers.training.windows import Windows, highest, wholes, windows_of
 
 
 def test_the_highest_score_of_a_rows_windows_counts() -> None:
@@ -82,16 +82,6 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
         assert list(verdict.scores.values()) == pytest.approx(told.probabilities.max(axis=0), abs=1e-5)
 
 
-def test_a_short_text_keeps_its_vector_and_a_long_one_has_several(encoder: Encoder) -> None:
-    texts = ["where is my parcel", "where is my parcel " * 20, "hi"]
-    vectors = embed(encoder, texts)
-    windows = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8))
-    assert windows.starts.tolist() == [0, 1, len(windows.vectors) - 1]
-    assert len(windows.vectors) > 4
-    assert windows.vectors[[0, -1]] == pytest.approx(vectors[[0, 2]])
-    assert windows_of(encoder, ["", texts[0]], vectors[:2], Windowing()).starts.tolist() == [0, 1]
-
-
 def test_each_window_is_read_beside_the_system_prompt(encoder: Encoder) -> None:
     texts, beside = ["where is my parcel " * 20, "hi"], Beside(systems=["be brief", "be kind"], tokens=4)
     vectors = embed(encoder, texts, tokens=32, beside=beside)
@@ -117,27 +107,3 @@ def test_a_long_text_of_one_label_is_learned_as_it_is_judged(
     for verdict, vector in zip(verdicts, vectors, strict=True):
         told = cascade.part(model.last, vector[None], multi_label=False)
         assert list(verdict.scores.values()) == pytest.approx(told.probabilities[0], abs=1e-5)
-
-
-def test_each_window_of_a_text_of_one_label_is_read_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [
-        "where is my card",
-        "I have been waiting for the card that you sent me, " * 4,
-        "",
-        "where is it now, " * 60,
-    ]
-    firsts = embed(encoder, texts)
-    read: list[int] = []
-    told: list[tuple[int, int]] = []
-    encode = Encoder.encode
-
-    def counted(self: Encoder, windows: Sequence[Sequence[int]]) -> Floats:
-        read.append(len(windows))
-        return encode(self, windows)
-
-    monkeypatch.setattr(Encoder, "encode", counted)
-    vectors = wholes(encoder, texts, lambda *done: told.append(done))
-    assert [len(parts(encoder, text)) for text in texts] == [1, 1, 1, 3]
-    assert sum(read) == 6
-    assert told == [(4, 4)]
-    assert (vectors[:3] == firsts[:3]).all()

@@ -58,14 +58,6 @@ def test_harmful_and_harmless_rows_are_surrounded_alike() -> None:
     assert 0.8 < np.mean(harmful) / np.mean(harmless) < 1.25
 
 
-def test_a_row_may_stand_anywhere_in_what_surrounds_it() -> None:
-    copies = surrounded(of_each(8_000), np.zeros(8_000, bool), seed=0)[8_000:]
-    places = [one.text.index(one.group) / max(len(one.text) - len(one.group), 1) for one in copies if one.labels]
-    assert min(places) == 0
-    assert max(places) == 1
-    assert 0.4 < np.mean(places) < 0.6
-
-
 def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> None:
     doubtful = [row("under.", system="be brief"), row("described.", probe=False), row("near.", against=("a",))] * 20
     rows = [*doubtful, *[row(f"bad {number}.", "a") for number in range(200)]]
@@ -75,14 +67,6 @@ def test_what_is_harmless_under_a_prompt_or_no_message_surrounds_nothing() -> No
     copies = surrounded(enough, np.zeros(len(enough), bool), seed=0)[len(enough) :]
     assert copies
     assert not {word for one in copies for word in one.text.split()} & {"under.", "described.", "near."}
-
-
-def test_no_text_gets_more_around_it_than_four_hundred_words() -> None:
-    endless = row(" ".join(["word"] * 3_000))
-    copies = surrounded([endless, *of_each(2_000)], np.zeros(2_001, bool), seed=0)[2_001:]
-    around = [len(one.text.replace(one.group, "", 1).split()) for one in copies if one.group != endless.group]
-    assert any("word" in one.text for one in copies)
-    assert 300 < max(around) <= 400
 
 
 def test_what_is_spared_stands_neither_inside_other_text_nor_around_it() -> None:
@@ -173,8 +157,3 @@ def test_what_is_known_under_a_prompt_is_given_no_other() -> None:
         copies = prompted(rows, np.zeros(len(rows), bool), seed, tests)[len(rows) :]
         assert copies
         assert not {one.text for one in copies} & {"Backwards?", "backwards", "in capitals"}
-
-
-def test_without_any_prompt_nothing_changes() -> None:
-    rows = [prompted_row("a"), prompted_row("b")]
-    assert prompted(rows, np.array([True, False]), seed=0) == rows

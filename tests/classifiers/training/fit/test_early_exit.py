@@ -142,23 +142,6 @@ def test_real_rows_that_are_too_few_for_it_to_settle_any_let_it_count_beside_the
     assert main.earlier > 0
 
 
-def test_written_text_shows_it_only_where_the_policy_asks_for_it(run: Run) -> None:
-    taught = {"teacher": {"file": "rows.jsonl"}, "data": []}
-    asked = run(first_stage=True, **taught).report["settings"]["first_stage"]
-    assert asked["used"]
-    assert asked["measured_on"] == "written text"
-    assert asked["beside"] == 0
-    by_itself = run(**taught).report["settings"]["first_stage"]
-    assert by_itself["because"].startswith("0 real rows are too few")
-
-
-def test_a_stated_goal_bounds_what_it_settles(run: Run) -> None:
-    told = run(goal={"max_error": "0.01%"}).report["settings"]["first_stage"]
-    # 672 rows without a single error still leave more than that possible
-    assert told["settled"] == 0
-    assert "no texts would be settled" in told["because"]
-
-
 @pytest.mark.parametrize("told_by", ["a call", "a file"])
 def test_what_single_calls_hold_does_not_stand_in_it(run: Run, encoder: Encoder, tmp_path: Path, told_by: str) -> None:
     secret = "zyxwv has account 70412"
@@ -185,14 +168,6 @@ def test_the_same_rows_give_the_same_bytes(run: Run) -> None:
     assert one["encoders/first/model.onnx"] == two["encoders/first/model.onnx"]
 
 
-def test_rows_in_a_language_that_the_policy_does_not_name_show_nothing_of_it(run: Run, tmp_path: Path) -> None:
-    form = "Wo bleibt denn meine neue Karte, die ich vor {} Wochen bei Ihnen bestellt habe?"
-    rows = [{"text": form.format(number), "label": "card_arrival"} for number in range(60)]
-    (tmp_path / "german.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    told = run(rows_a_label=280, data=["rows.jsonl", "german.jsonl"]).report["settings"]["first_stage"]
-    assert told["because"].startswith("560 real rows are too few")
-
-
 def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: Run) -> None:
     few = run(rows_a_label=20)
     assert few.report["settings"]["first_stage"] == {
@@ -203,11 +178,6 @@ def test_without_enough_real_rows_or_where_it_is_turned_off_there_is_none(run: R
     off = run(first_stage=False)
     assert "first_stage" not in off.report["settings"]
     assert len(artifact.load(off.folder).model.stages) == 1
-
-
-def test_a_safety_policy_cannot_have_one(run: Run) -> None:
-    with pytest.raises(ValueError, match="first_stage: true is for policies that name one label, not safety"):
-        run(kind="safety", other=None, first_stage=True)
 
 
 def test_a_table_looks_at_the_first_windows_of_a_long_text(

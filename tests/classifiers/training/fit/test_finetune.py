@@ -12,7 +12,7 @@ from classifiers.errors import TrainingError
 from classifiers.model.model import Floats
 from classifiers.training.fit import finetune
 from classifiers.training.fit.checkpoint import Checkpoint
-from classifiers.training.fit.finetune import Tuned, plan_for, tune
+from classifiers.training.fit.finetune import Tuned, tune
 from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder, torch_threads
 from classifiers.training.fit.tuning_set import TuningSet
@@ -124,26 +124,6 @@ def test_what_was_cut_off_after_an_epoch_ends_as_if_it_had_not_been(
     assert np.array_equal(tuned.weights, whole.weights)
     before = once.module.state_dict()
     assert all(value.equal(before[name]) for name, value in again.module.state_dict().items())
-
-
-def test_a_larger_encoder_is_tuned_gently() -> None:
-    small, large = (plan_for(size, 4_000, multi_label=True) for size in (384, 768))
-    assert large.rate < small.rate
-    assert large.epochs < small.epochs
-    assert large.kept > small.kept == 0
-
-
-def test_an_encoder_that_lost_its_upper_layers_learns_for_longer() -> None:
-    whole, half = (plan_for(768, 4_000, multi_label=True, layers=layers) for layers in (None, 6))
-    assert half.epochs > whole.epochs
-    assert half.rate > whole.rate
-    assert 0 < half.kept < whole.kept
-
-
-def test_a_larger_encoder_learns_for_longer_where_one_label_is_named() -> None:
-    several, one = (plan_for(768, 4_000, multi_label=multi_label) for multi_label in (True, False))
-    assert one.epochs > several.epochs
-    assert 0 < one.kept < several.kept
 
 
 def test_the_lowest_layers_of_an_encoder_serve_alone(weights: Weights) -> None:

@@ -9,12 +9,11 @@ from classifiers.model.model import EncoderId, Usual
 from classifiers.policy import OTHER, Policy
 from classifiers.runtime import cascade
 from classifiers.runtime.heads import any_logit
-from classifiers.runtime.thresholds import NOVELTY_LIMIT
 from classifiers.training import prepare, split
 from classifiers.training.fit import linear
 from classifiers.training.fit.fitted import MeasuredModel, TunedHead
 from classifiers.training.fit.heads import fit
-from classifiers.training.rows import Origin, Row
+from classifiers.training.rows import Row
 
 
 def clouds(classes: int, each: int, spread: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -29,15 +28,6 @@ def ones(truth: np.ndarray) -> np.ndarray:
     return np.ones(len(truth), np.float32)
 
 
-@pytest.mark.parametrize(("classes", "each"), [(2, 1), (2, 30), (5, 2), (40, 3)])
-def test_one_of_tells_classes_apart(classes: int, each: int) -> None:
-    vectors, truth = clouds(classes, each)
-    fitted = linear.one_of(vectors, truth, ones(truth), classes, 0)
-    said = (vectors @ fitted.weights.T + fitted.bias).argmax(axis=1)
-    assert (said == truth).mean() > 0.95
-    assert fitted.weights.dtype == fitted.bias.dtype == np.float32
-
-
 def test_a_class_without_rows_is_never_said() -> None:
     vectors, truth = clouds(3, 10)
     fitted = linear.one_of(vectors, np.where(truth == 2, 3, truth).astype(np.int32), ones(truth), 4, 0)
@@ -50,14 +40,6 @@ def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytes
     vectors, truth = clouds(6, 10)
     fitted = linear.one_of(vectors, truth, ones(truth), 6, 0)
     assert ((vectors @ fitted.weights.T + fitted.bias).argmax(axis=1) == truth).mean() > 0.95
-
-
-def test_exemplars_are_few_and_in_order() -> None:
-    vectors, truth = clouds(2, 300)
-    exemplars, owners = linear.exemplars_of(vectors, truth, 2, 0)
-    assert len(exemplars) == len(owners) == 128
-    assert (np.diff(owners) >= 0).all()
-    assert np.linalg.norm(exemplars, axis=1) == pytest.approx(np.ones(128), abs=1e-5)
 
 
 def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
@@ -106,17 +88,6 @@ def test_held_out_scores_come_from_fits_that_saw_neither_row_nor_group() -> None
     seen = linear.one_of(vectors, truth, ones(truth), 4, 0)
     assert ((vectors @ seen.weights.T + seen.bias).argmax(axis=1) == truth).mean() > 0.9
     assert (held.logits.argmax(axis=1) == truth).mean() < 0.45
-
-
-def test_only_rows_that_are_like_messages_are_measured() -> None:
-    vectors, truth = clouds(3, 20)
-    rows = [*rows_of(truth[:30]), *rows_of(truth[30:], probe=False)]
-    calls: list[tuple[int, int]] = []
-    held = split.one_of(
-        rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *done: calls.append(done)
-    )
-    assert held.rows.tolist() == list(range(30))
-    assert calls[-1] == (len(calls), len(calls))
 
 
 @pytest.mark.parametrize(("group", "asked"), [(None, 26), ("chat", 20)])
@@ -187,17 +158,6 @@ def test_a_goal_counts_no_text_as_answered_that_is_novel_when_served(other: str 
     assert made.chosen.missed
 
 
-def test_beside_slots_and_other_no_text_is_novel_when_served_nor_to_a_goal() -> None:
-    vectors, truth = clouds(8, 30, spread=0.7)
-    asked = {"slots": {"when": {"means": "when", "type": "date"}}, "goal": {"max_error": "50%", "min_answered": "90%"}}
-    stated = policy("intent", 8, other="anything else", **asked)
-    made = fitted(stated, rows_of(truth), vectors)
-    assert max(verdict.novelty for verdict in made.verdicts) > NOVELTY_LIMIT
-    assert max(verdict.novelty for verdict in made.verdicts) <= made.model.last.novelty.limit
-    assert (made.verdicts[0].labels, made.chosen.goals[0]["answered"]) == (("label 0",), 1.0)
-    assert all(verdict.labels != (OTHER,) for verdict in made.verdicts)
-
-
 def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual() -> None:
     vectors, truth = clouds(4, 30, spread=0.7)
     far = np.arange(len(truth)) % 5 == 0
@@ -211,21 +171,6 @@ def test_text_that_is_not_answered_for_its_language_does_not_tell_what_is_usual(
         return told
 
     assert usual("de").level > usual("").level + 1
-
-
-def test_text_that_is_not_answered_for_its_language_does_not_tell_how_sure_a_model_may_be() -> None:
-    vectors, truth = clouds(4, 60)
-    strange = np.arange(len(truth)) % 4 == 0
-    vectors[strange] = vectors[np.random.default_rng(1).permutation(np.flatnonzero(strange))]
-
-    def temperature(foreign: str, source: Origin) -> float:
-        told = zip(rows_of(truth), strange, strict=True)
-        rows = [replace(row, source=source, foreign=foreign if away else "") for row, away in told]
-        made = fitted(policy("intent", 4), rows, vectors)
-        return float(made.settings["temperature"])
-
-    for source in ("data", "teacher"):
-        assert temperature("de", source) < 0.7 * temperature("", source)
 
 
 def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
@@ -313,21 +258,3 @@ def test_everyday_text_that_may_be_in_scope_is_found() -> None:
     rows[5] = Row(text="given", labels=(OTHER,), group="f", source="data")
     near = prepare.in_scope_everyday(policy("intent", 2, other="x"), rows, vectors)
     assert near.tolist() == [True] + [False] * 9
-
-
-def test_a_label_without_real_rows_is_known_where_all_others_have_many() -> None:
-    vectors, truth = clouds(2, 508, spread=0.7)
-    given, asked = np.arange(308), np.arange(508, 708)
-    given[300:] = np.arange(1008, 1016)
-    sources: list[Origin] = ["data"] * 300 + ["policy"] * 8
-    rows = [
-        Row(text=str(index), labels=(f"label {truth[index]}",), group=str(index), source=source)
-        for index, source in zip(given.tolist(), sources, strict=True)
-    ]
-    made = fitted(policy("intent", 2), rows, vectors[given])
-    stage = made.model.last
-    assert made.settings["calibrated_on"] == "real rows, with written text where those are few"
-    assert stage.calibration.offset.tolist() == [0, 0]
-    away = cascade.score(stage, vectors[asked])[1]
-    assert (truth[asked] == 1).all()
-    assert (away > stage.novelty.limit).mean() < 0.5

@@ -169,14 +169,6 @@ def test_auto_tunes_where_rows_are_plenty_or_a_goal_is_missed(run: Train, monkey
     assert plenty["because"].endswith("rows are plenty")
 
 
-def test_auto_says_what_to_install(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "PLENTY_ROWS", 20)
-    monkeypatch.setattr(recipe, "missing", lambda *_: TORCH_MISSING)
-    settings = run(recipe="auto").report["settings"]
-    assert settings["recipe"] == "frozen"
-    assert settings["because"].endswith("torch is not installed; run: pip install 'offramp[finetune]'")
-
-
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [

@@ -11,13 +11,9 @@ import pytest
 
 from classifiers import data
 from classifiers.encoder.session import Encoder, embed
-from classifiers.training.fit.finetune import tune
-from classifiers.training.fit.fitted import TuningPlan
 from classifiers.training.fit.torch_encoder import TorchEncoder
 from classifiers.training.fit.torch_export import export, exported
-from classifiers.training.fit.tuning_set import TuningSet
 from classifiers.training.fit.weights import TOKENIZER, find_weights
-from classifiers.training.rows import Row
 
 HEADS, LAYERS = 4, 2
 SENTENCES = data.table("encoder_samples.json")["self_test"]
@@ -103,24 +99,6 @@ def test_what_is_wrong_in_int8_on_the_sentences_is_kept_in_32_bits(
     assert (told["int8"], folder.name, encoder.dimensions) == (False, "large-fp32", 64)
 
 
-def test_a_decoders_lowest_layers_stay_as_they_were(decoder: TorchEncoder) -> None:
-    before = {name: value.clone() for name, value in decoder.module.state_dict().items()}
-    rows = [Row(text=text, labels=(), group=text, source="data") for text in SENTENCES]
-    targets = np.eye(2, dtype=np.float32)[np.arange(len(SENTENCES)) % 2]
-    tuned = tune(
-        decoder,
-        TuningSet(rows=rows, targets=targets, held=np.zeros(len(SENTENCES), bool)),
-        plan=TuningPlan(rate=1e-3, epochs=1, batch=3, kept=1),
-        multi_label=True,
-        seed=0,
-        say=lambda _: None,
-    )
-    assert tuned.weights.shape == (2, 64)
-    after = decoder.module.state_dict()
-    changed = {name.split(".")[1] for name, value in after.items() if not value.equal(before[name])}
-    assert changed == {"1", "weight"}, "the second layer, and the norm behind it"
-
-
 @pytest.mark.parametrize("int8", [False, True])
 def test_relative_positions_survive_the_export(
     mpnet: TorchEncoder, tmp_path: Path, saturates: bool, int8: bool
@@ -140,10 +118,3 @@ def test_relative_positions_survive_the_export(
     assert kinds.count("MultiHeadAttention") == LAYERS
     assert not {"Softmax", "SkipLayerNormalization"} & set(kinds)
     assert json.loads((target / "encoder.json").read_text())["source"] == "own:large"
-
-
-def test_a_bias_of_positions_is_part_of_what_is_exported(mpnet: TorchEncoder, tmp_path: Path) -> None:
-    before = mpnet.vectors(mpnet.tokenize(SENTENCES), bf16=False)
-    mpnet.module.encoder.relative_attention_bias.weight.data.zero_()
-    after = mpnet.vectors(mpnet.tokenize(SENTENCES), bf16=False)
-    assert (before * after).sum(axis=1).max() < 0.99

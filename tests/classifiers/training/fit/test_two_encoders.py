@@ -121,17 +121,6 @@ def test_an_underconfident_first_stage_answers_nothing_that_the_last_would_leave
     assert answers <= settles < NEVER.act
 
 
-def test_what_is_told_of_both_is_of_the_rows_that_both_have_held_out(policy: Policy, truth: NDArray[np.int32]) -> None:
-    small, large = seen(truth, 1), seen(truth, 2)
-    own = [calibrate.fit_offsets(scores, truth, calibrate.temperature(scores, truth)) for scores in (small, large)]
-    one, two = (fitted(policy, scores, by, truth) for scores, by in zip((small, large), own, strict=True))
-    fewer = replace(one, rows=one.rows[::2], read=one.read[::2], verdicts=one.verdicts[::2], used=one.used[::2].copy())
-    both = joined(policy, rows_of(truth), fewer, two, names=("small", "large"))
-    assert both is not None
-    assert both.read == fewer.read
-    assert len(both.verdicts) == len(both.read) == ROWS // 2
-
-
 def test_a_goal_counts_no_text_as_answered_that_is_novel_to_the_last_stage(
     make_policy: Callable[..., Policy], truth: NDArray[np.int32]
 ) -> None:

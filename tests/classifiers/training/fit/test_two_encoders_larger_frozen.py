@@ -92,13 +92,3 @@ def test_the_larger_encoder_is_tuned_where_that_is_asked_for(run: Train, monkeyp
     held = artifact.load(outcome.folder)
     assert [(stage.name, stage.encoder.own) for stage in held.model.stages] == [("small", ""), ("large", "large")]
     assert outcome.report["held_out"]["rows"] <= settings["finetune"]["held_out_rows"]
-
-
-def test_without_a_gain_the_larger_encoder_is_left_out(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetune, "plan_for", lambda *_, **__: TuningPlan(rate=2e-4, epochs=1))
-    monkeypatch.setattr(finetune, "is_better", lambda *_: False)
-    settings = run(recipe="finetune", larger_layers=1).report["settings"]
-    assert (settings["recipe"], settings["note"]) == (
-        "frozen",
-        "larger_encoder: tuning gained nothing on held-out text; heads on the frozen encoder serve instead",
-    )

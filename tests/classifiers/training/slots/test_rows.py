@@ -46,18 +46,6 @@ def test_marks_are_taken_out_of_written_rows() -> None:
     ]
 
 
-def test_rows_with_mangled_marks_are_left_out() -> None:
-    mangled = [row("for [four](poeple)"), row("for four](people)")]
-    assert with_marks(policy(labels={"a": {"means": "a"}, "b": {"means": "b"}}), mangled) == []
-
-
-def test_values_by_themselves_are_of_the_only_label() -> None:
-    assert {(one.text, one.labels) for one in with_marks(policy(), [])} >= {
-        ("four", ("tables",)),
-        ("bday", ("tables",)),
-    }
-
-
 def test_values_by_themselves_are_marked_as_such() -> None:
     found = list(described(policy()))
     assert {(one.text, one.value(one.marks[0])) for one in found} >= {("four", "four"), ("make it bday", "bday")}
@@ -125,13 +113,6 @@ def test_a_mark_with_a_blank_in_it_is_mangled_and_other_brackets_are_not(slot: s
     two = policy(labels={"a": {"means": "a"}, "b": {"means": "b"}})
     rows = [row(f"for [four] ({slot})"), row("for [four] (or [five](people))"), row("see [1] (the menu)")]
     assert [one.text for one in with_marks(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
-
-
-def test_a_word_for_two_values_of_an_enum_does_not_fit() -> None:
-    sizes = {"means": "how large", "type": "enum", "values": {"s": ["small"], "m": ["Small", "medium"], "c": ["c++"]}}
-    ((path, what),) = slot_problems(policy(slots={"size": sizes}))
-    assert path == ("slots", "size", "values", "m")
-    assert what == "'small' would be s and m, so it could never be told which"
 
 
 def test_a_first_stage_is_not_for_slots() -> None:

@@ -179,26 +179,6 @@ def test_a_policy_that_does_not_fit_together_is_refused(run: Train) -> None:
         run(kind="topic", labels={"a": {"means": "a"}, "b": {"means": "b"}})
 
 
-def test_whole_slots_are_counted() -> None:
-    a, b, shifted = (
-        SlotMark(name="a", start=0, end=3),
-        SlotMark(name="b", start=4, end=9),
-        SlotMark(name="b", start=4, end=8),
-    )
-    found = measures([(a, b), (a,), ()], [(a, shifted), (a,), ()], slots=["b", "a"])
-    assert (found["precision"], found["recall"], found["support"]) == (0.66667, 0.66667, 3)
-    assert found["whole"] == 0.66667
-    assert list(found["slots"]) == ["b", "a"]
-    assert found["slots"]["a"]["f1"] == 1.0
-    assert found["slots"]["b"]["f1"] == 0.0
-
-
-def test_without_slots_there_is_no_share() -> None:
-    found = measures([], [], slots=["a"])
-    assert found["f1"] is None
-    assert (found["slots"]["a"]["support"], found["slots"]["a"]["f1"]) == (0, None)
-
-
 def test_figures_have_intervals() -> None:
     a, b = SlotMark(name="a", start=0, end=3), SlotMark(name="b", start=4, end=9)
     found = measures([(a, b)], [(a,)], slots=["a", "b"])

@@ -14,7 +14,7 @@ from classifiers.slots.tags import SlotMark
 from classifiers.training.rows import Row
 from classifiers.training.slots.rows import with_marks
 from classifiers.training.write import prompts
-from classifiers.training.write.prompts import Attributes, asks, nearest_labels
+from classifiers.training.write.prompts import asks, attributes, nearest_labels
 from classifiers.training.write.teacher import (
     Author,
     Cache,
@@ -99,7 +99,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same(taught: Callable[..., Pol
     assert calls == [(8, 0), (0, 8)]
     assert first.expected.usd > 0
     assert again.expected.usd == 0
-    assert (first.author.spent_usd, again.author.spent_usd) == (pytest.approx(8 * 500e-6), 0)
+    assert (first.author.account.spent_usd, again.author.account.spent_usd) == (pytest.approx(8 * 500e-6), 0)
 
 
 def test_the_budget_stops_before_it_is_exceeded_and_what_was_written_stays(
@@ -163,25 +163,6 @@ def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
     assert tokens <= token_count(text) <= 2 * tokens
 
 
-def test_answers_that_hold_nothing_are_asked_again_and_then_counted(
-    taught: Callable[..., Policy], tmp_path: Path
-) -> None:
-    model = Scripted(answer="[]")
-    run = Run(taught(), model, tmp_path)
-    assert run.write() == []
-    assert len(model.prompts) == 16
-    assert run.author.summary()["batches"] == {"wanted": 8, "answered": 8, "unusable": 8}
-
-
-def test_an_unusable_answer_is_not_kept_but_asked_for_again(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    Run(taught(), Scripted(answer="I cannot."), tmp_path).write()
-    mended = Scripted()
-    again = Run(taught(), mended, tmp_path)
-    assert (again.expected.calls, again.expected.cached_calls) == (8, 0)
-    assert len(again.write()) == 60
-    assert len(mended.prompts) == 8
-
-
 def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., Policy], tmp_path: Path) -> None:
     class Second(Scripted):
         def __call__(self, prompt: str, *, seed: int, **options: Any) -> Completion:
@@ -238,15 +219,6 @@ def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp
     assert Run(taught(), Scripted(), tmp_path).expected.cached_calls == 3
 
 
-def test_a_model_that_brings_nothing_is_not_asked_on_and_on(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    model = Scripted("I cannot." + "x" * 500)
-    run = Run(taught(sentences_per_label=100), model, tmp_path)
-    assert len(run.asks) == 40
-    assert run.write() == []
-    assert len(model.prompts) == 20
-    assert str(nothing_written("p", run.author)).endswith("x'")
-
-
 class Thinks(Scripted):
     """Thinks for so many tokens before each answer."""
 
@@ -267,17 +239,6 @@ def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp
     assert len(run.write()) == 60
     assert model.room == [1_200, 9_200, *[9_200, 9_200, 9_200, 8_700, 8_700, 8_700, 8_700]]
     assert run.author.summary()["cut_off"] == 1
-
-
-def test_one_that_thinks_for_longer_is_told_of(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    model = Thinks(15_000)
-    run = Run(taught(), model, tmp_path)
-    assert run.write() == []
-    assert len(model.room) == 6
-    why = "they were cut off at 9200 tokens or so (6); answer_tokens allows longer ones"
-    assert why in str(nothing_written("p", run.author))
-    assert len(Run(taught(answer_tokens=16_000), model, tmp_path).write()) == 60
-    assert set(model.room[6:]) == {16_000}
 
 
 def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
@@ -333,8 +294,8 @@ def test_labels_take_turns_and_prompts_differ(taught: Callable[..., Policy]) -> 
 
 
 def test_attributes_are_balanced_and_every_neighbour_is_named() -> None:
-    drawn = Attributes("0", ["late card", "lost card"])
-    lines = [drawn.draw().split("; ") for _ in range(4 * 7 * 5)]
+    drawn = attributes("0", ["late card", "lost card"])
+    lines = [next(drawn).split("; ") for _ in range(4 * 7 * 5)]
     for values in (prompts.LENGTHS, prompts.REGISTERS, prompts.FORMS):
         counts = Counter(part for line in lines for part in line if part in values)
         assert set(counts.values()) == {len(lines) // len(values)}
@@ -361,21 +322,6 @@ def test_the_neighbours_of_a_label_are_those_nearest_in_the_encoders_space(encod
 def test_the_policys_tests_are_not_shown_to_the_teacher(make_policy: Callable[..., Policy]) -> None:
     policy = make_policy(tests=[{"text": "a very secret test", "expect": "lost_card"}])
     assert not any("secret test" in ask.prompt for ask in asks(policy, 10, 0, {}))
-
-
-def test_a_marked_example_that_is_a_test_is_not_shown_either() -> None:
-    values: dict[str, Any] = {
-        "version": 1,
-        "name": "booking",
-        "kind": "slots",
-        "about": "tables",
-        "slots": {"time": {"means": "when", "type": "time"}},
-        "labels": {"book": {"means": "asks for a table", "examples": ["a table at [8pm](time)", "is Friday free"]}},
-        "tests": [{"text": "A table at 8pm!", "expect": "book"}],
-    }
-    (ask, *_) = asks(Policy.model_validate(values), 10, 0, {})
-    assert "is Friday free" in ask.prompt
-    assert "8pm" not in ask.prompt
 
 
 def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[..., Policy], tmp_path: Path) -> None:
