@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ _DIGITS = 5
 _IN_DOUBT = frozenset({Abstention.UNSURE, Abstention.LANGUAGE})
 _Pair = tuple[int, int]
 _Bools = NDArray[np.bool_]
+_T = TypeVar("_T")
 
 
 def evaluate(
@@ -139,8 +140,7 @@ def _label_figures(
 
 def _scores_with_other(policy: Policy, verdicts: Sequence[Verdict]) -> Floats:
     """(n, labels + 1): each label's score, and last the rest that `other` has; 0 where nothing was read."""
-    listed = [[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts]
-    named = np.array(listed, np.float64).reshape(len(verdicts), len(policy.labels))
+    named = _table(verdicts, list(policy.labels), lambda verdict, label: verdict.scores.get(label, 0.0), np.float64)
     sums = named.sum(axis=1, keepdims=True)
     # scores are rounded: a smaller rest is noise, and would rank texts of a policy without `other`
     rest = np.where(sums > 0, np.round(1 - sums, _DIGITS).clip(0), 0.0)
@@ -166,14 +166,14 @@ def _multi_label(
     policy: Policy, texts: Sequence[str], truths: Sequence[tuple[str, ...]], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
     """Measures where texts may have several labels or none: safety, and topics with `multi_label`."""
-    shape = len(texts), len(policy.labels)
-    scores = np.array([[v.scores.get(label, 0.0) for label in policy.labels] for v in verdicts], np.float32)
-    scores = scores.reshape(shape)
-    holds = np.array([[label in truth for label in policy.labels] for truth in truths], bool).reshape(shape)
-    named = np.array([[label in v.labels for label in policy.labels] for v in verdicts], bool).reshape(shape)
+    columns = list(policy.labels)
+    scores: Floats = _table(verdicts, columns, lambda verdict, label: verdict.scores.get(label, 0.0), np.float32)
+    holds: _Bools = _table(truths, columns, lambda truth, label: label in truth, bool)
+    named: _Bools = _table(verdicts, columns, lambda verdict, label: label in verdict.labels, bool)
     harmful: _Bools = np.asarray(holds.any(axis=1))
     flagged: _Bools = np.asarray(named.any(axis=1))
     doubted = np.array([v.abstention in _IN_DOUBT and not v.labels for v in verdicts], bool)
+    answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
     exact: _Bools = np.asarray((named == holds).all(axis=1))
     highest: Floats = scores.max(axis=1, initial=0.0)
     safety = policy.kind == "safety"
@@ -188,11 +188,11 @@ def _multi_label(
         bins = metrics.reliability(scores.ravel(), holds.ravel())
         certain = np.where(named & ~holds, scores, (1 - scores) * (holds & ~named)).max(axis=1, initial=0.0)
         risk = _risk(scores, holds, verdicts)
-    labels = {label: _column(scores[:, i], holds[:, i], named[:, i]) for i, label in enumerate(policy.labels)}
-    guesses = [
-        "+".join(v.labels) or ("unsure" if doubt else "none") for v, doubt in zip(verdicts, doubted, strict=True)
-    ]
-    answered = np.array([bool(v.labels) and v.abstention is None for v in verdicts], bool)
+    labels = {name: _column(scores[:, i], holds[:, i], named[:, i]) for i, name in enumerate(columns)}
+    nothing = ["unsure" if doubt else "none" for doubt in doubted]
+    guesses = ["+".join(v.labels) or instead for v, instead in zip(verdicts, nothing, strict=True)]
+    wanted = ["+".join(truth) or "none" for truth in truths]
+    named_sets = [set(v.labels) for v in verdicts]
     return {
         **_accuracy(right),
         **_share("exact", exact),
@@ -208,15 +208,15 @@ def _multi_label(
         "macro_f1": macro_f1(labels),
         "labels": labels,
         "confusion": multi_label_confusion(
-            *(list(policy.labels), [set(truth) for truth in truths], [set(v.labels) for v in verdicts]),
-            *(texts, scores),
-            doubted=doubted.tolist(),
+            columns, list(map(set, truths)), named_sets, texts, scores, doubted=doubted.tolist()
         ),
-        "errors": _worst(
-            *(texts, ["+".join(truth) or "none" for truth in truths], guesses),
-            *(np.where(doubted, highest, certain), right),
-        ),
+        "errors": _worst(texts, wanted, guesses, np.where(doubted, highest, certain), right),
     }
+
+
+def _table(rows: Sequence[_T], labels: Sequence[str], cell: Callable[[_T, str], float], dtype: type) -> NDArray[Any]:
+    """(rows, labels): a value for each row and label."""
+    return np.array([[cell(row, label) for label in labels] for row in rows], dtype).reshape(len(rows), len(labels))
 
 
 def _column(scores: Floats, holds: _Bools, named: _Bools) -> dict[str, Any]:

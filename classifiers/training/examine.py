@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -239,34 +239,32 @@ def examine(
     suite_rows: int = 0,
     advance: Advance = lambda _what, _done, _total: None,
 ) -> dict[str, Any]:
-    """The measures of `evaluate` over the rows that are new to the classifier, with more keys:
+    """The measures of `evaluate` over the rows that are new to the classifier, with these keys besides:
 
-    classifier, version, kind, about, made_at; trained_on: figures of rows that it was trained on, which count nowhere
-    else (None where the training rows are not known); repeated: rows that repeat a text; errors: each with the
-    `nearest` training rows; stages: how many rows each settled; latency; slots: of `evaluate_slots`, where the policy
-    has slots; suite: where suite_rows is not 0.
+    classifier, version, kind, about, made_at, thresholds, latency; trained_on: figures of rows that it was trained on,
+    which count nowhere else (None where those are not known); repeated: rows that repeat a text; errors: each with its
+    `nearest` training rows; stages: how many rows each settled; slots, suite: where there are such.
 
-    trained_on: the training rows; nearest_rows: whether to find the nearest, for which all of them are encoded. Raises
-    ClassifierError, before anything is measured, where the suite is asked for and the kind is not safety.
+    nearest_rows: whether to find these, for which all training rows are encoded; suite_rows: of `suite.run`, or 0.
+    Raises ClassifierError at once where the suite is asked for and the kind is not safety.
     """
     classifier = runtime.classifiers[name]
-    policy = classifier.model.policy
+    policy, reads = classifier.model.policy, classifier.model.reads_system
     if suite_rows:
         check_kind(policy)
-    reads = classifier.model.reads_system
     # rows under a prompt taught nothing to a model that reads no prompts
-    known = {_read(row, reads) for row in trained_on or () if reads or not row.system}
-    seen = [row for row in rows if _read(row, reads) in known]
-    fresh = [row for row in rows if _read(row, reads) not in known] if seen else list(rows)
-    verdicts = _verdicts(runtime, name, fresh, advance)
-    measures = evaluate(policy, [row.shown for row in fresh], [row.labels for row in fresh], verdicts)
-    wrong = [fresh[error.pop("index")] for error in measures["errors"]]
+    known_keys = {_read(row, reads) for row in trained_on or () if reads or not row.system}
+    keys = [_read(row, reads) for row in rows]
+    seen, fresh = (
+        [row for row, key in zip(rows, keys, strict=True) if (key in known_keys) is hit] for hit in (True, False)
+    )
+    verdicts, measures = _measured(runtime, name, fresh, advance)
+    wrong = [(row.text, row.system) for row in (fresh[error.pop("index")] for error in measures["errors"])]
     if nearest_rows and trained_on and classifier.model.stages:
-        asked = [(row.text, row.system) for row in wrong]
-        neighbours = nearest_of(runtime, name, asked, trained_on, advance=partial(advance, "training rows"))
-        for error, near in zip(measures["errors"], neighbours, strict=True):
-            error["nearest"] = near
-    evaluation = {
+        near = nearest_of(runtime, name, wrong, trained_on, advance=partial(advance, "training rows"))
+        measures["errors"] = [{**error, "nearest": rows} for error, rows in zip(measures["errors"], near, strict=True)]
+    taught = None if trained_on is None else known_keys
+    return {
         "classifier": name,
         "version": classifier.version,
         "kind": policy.kind,
@@ -275,22 +273,25 @@ def examine(
         **measures,
         "thresholds": thresholds.describe(classifier.model.last.thresholds if classifier.model.stages else {}),
         "trained_on": None if trained_on is None else _seen(runtime, name, seen, advance),
-        "repeated": len(rows) - len({_read(row, reads) for row in rows}),
+        "repeated": len(rows) - len(set(keys)),
         "stages": dict(Counter(verdict.stage or "none" for verdict in verdicts)),
         "latency": latency(runtime, name, fresh),
+        **({"slots": evaluate_slots(policy, fresh, verdicts)} if policy.slots else {}),
+        **({"suite": _run_suite(runtime, name, fresh, taught, most=suite_rows, advance=advance)} if suite_rows else {}),
     }
-    if policy.slots:
-        evaluation["slots"] = evaluate_slots(policy, fresh, verdicts)
-    if suite_rows:
-        # without the training rows, only the policy's own lines are known to be among them
-        taught = known if trained_on is not None else {digest(line) for line in _near_misses(policy)}
-        # a text under a prompt may be harmless by itself
-        plain = [(row.text, bool(row.labels)) for row in fresh if not row.system]
-        trained = lambda text: digest(text) in taught  # noqa: E731 - too short for a name of its own
-        evaluation["suite"] = run(
-            runtime, name, plain, most=suite_rows, trained_on=trained, advance=partial(advance, "suite")
-        )
-    return evaluation
+
+
+def _run_suite(
+    runtime: Runtime, name: str, rows: Sequence[Row], taught: Container[str] | None, *, most: int, advance: Advance
+) -> dict[str, Any]:
+    """The safety suite on rows. taught: digests of the training rows, if known; else only the `not:` lines count."""
+    if taught is None:
+        labels = runtime.classifiers[name].model.policy.labels.values()
+        taught = {digest(line) for label in labels for line in label.not_}
+    # a text under a prompt may be harmless by itself
+    plain = [(row.text, bool(row.labels)) for row in rows if not row.system]
+    trained_on = lambda text: digest(text) in taught  # noqa: E731 - too short for a name of its own
+    return run(runtime, name, plain, most=most, trained_on=trained_on, advance=partial(advance, "suite"))
 
 
 def _read(row: Row, reads_system: bool) -> str:
@@ -298,30 +299,24 @@ def _read(row: Row, reads_system: bool) -> str:
     return row.digest or digest(row.text, row.system if reads_system else "")
 
 
-def _near_misses(policy: Policy) -> Iterator[str]:
-    """The policy's `not:` lines."""
-    return (line for label in policy.labels.values() for line in label.not_)
-
-
-def _verdicts(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> list[Verdict]:
+def _measured(
+    runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance
+) -> tuple[list[Verdict], dict[str, Any]]:
+    """The verdicts on rows and the measures of `evaluate`."""
     verdicts: list[Verdict] = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         verdicts += runtime.classify([Reading(classifier=name, texts=(row.text,), system=row.system) for row in part])
         advance("rows", start + len(part), len(rows))
-    return verdicts
+    policy = runtime.classifiers[name].model.policy
+    return verdicts, evaluate(policy, [row.shown for row in rows], [row.labels for row in rows], verdicts)
 
 
 def _seen(runtime: Runtime, name: str, rows: Sequence[Row], advance: Advance) -> dict[str, Any]:
     """Test rows that training had: how many, their accuracy, and some of their texts."""
-    policy = runtime.classifiers[name].model.policy
-    verdicts = _verdicts(runtime, name, rows, advance)
-    measures = evaluate(policy, [row.shown for row in rows], [row.labels for row in rows], verdicts)
-    return {
-        "rows": len(rows),
-        "accuracy": measures["accuracy"],
-        "texts": [shortened(row.shown) for row in rows[:_SHOWN_LEAKS]],
-    }
+    _, measures = _measured(runtime, name, rows, advance)
+    texts = [shortened(row.shown) for row in rows[:_SHOWN_LEAKS]]
+    return {"rows": len(rows), "accuracy": measures["accuracy"], "texts": texts}
 
 
 _PLAIN = ("accuracy", "exact", "macro_f1", "answered", "error", "ece")

@@ -76,14 +76,7 @@ def described(policy: Policy) -> list[str]:
     return [f"{name_words(name)}: {positive(label.means)}" for name, label in policy.labels.items()]
 
 
-def review(
-    policy: Policy,
-    rows: Sequence[Row],
-    vectors: Floats,
-    descriptions: Floats,
-    *,
-    seed: int,
-) -> Reviewed:
+def review(policy: Policy, rows: Sequence[Row], vectors: Floats, descriptions: Floats, *, seed: int) -> Reviewed:
     """Find the rows in doubt and change, drop or keep them. Single-label policies only.
 
     vectors: (rows, dimensions), descriptions: (labels, dimensions) of `described`, all of length 1. No label loses its

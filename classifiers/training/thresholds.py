@@ -7,61 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, wilson
+from classifiers.evaluation.metrics import ROUNDING, Reach, fewest, ratio, share, wilson
 from classifiers.model.model import NEVER, Band, Floats, Threshold
 from classifiers.policy import OTHER, Goal, LabelGoal, Policy
 from classifiers.training import calibrate
 from classifiers.training import operating_points as by_band
 from classifiers.training.operating_points import Bools
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRows:
-    """The held-out rows that a goal is judged on. unlabelled: how many are everyday text, `other` or of no topic."""
-
-    rows: int
-    unlabelled: int
-
-    def record(self) -> dict[str, int]:
-        """For the report."""
-        return {"rows": self.rows, "rows_of_no_label": self.unlabelled}
-
-    def __str__(self) -> str:
-        more = f", {self.unlabelled} of them everyday sentences and other text of no label" if self.unlabelled else ""
-        return f"{_counted(self.rows, 'row')}{more}"
+_MOST_DOUBT = 0.1
+"""The share of harmless text that may be in doubt, over all labels together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenAnswers:
-    """The answers given to those rows. unlabelled: how many are for text of no label, so wrong; noun: for people."""
-
-    answers: int
-    unlabelled: int
-    noun: str = "answer"
-
-    def record(self) -> dict[str, Any]:
-        """For the report."""
-        return {"answers": self.answers, "answers_to_no_label": self.unlabelled}
-
-    def __str__(self) -> str:
-        more = f", {self.unlabelled} of them to text of no label" if self.unlabelled else ""
-        return f"{_counted(self.answers, self.noun)}{more}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SafetyReach:
-    """The threshold for a safety goal. record: its figures, for the report; missed: a line if it is not reached."""
-
-    threshold: Threshold
-    record: dict[str, Any]
-    missed: str = ""
-
-
-def safety_reach(
+def _safety_reach(
     goal: LabelGoal | None,
     scores: Floats,
     held: Bools,
@@ -71,8 +28,8 @@ def safety_reach(
     on: str,
     where: str,
     label: str | None = None,
-) -> SafetyReach:
-    """The threshold that aims at a safety goal, and what it reaches on held-out text.
+) -> tuple[Threshold, dict[str, Any], str]:
+    """The threshold that aims at a safety goal, its figures for the report, and a line if the goal is not reached.
 
     scores: (n,) of a label, or the highest of all labels that share a goal; held: (n,) whether it, or any, holds;
     most_doubt: the share of harmless text that may be in doubt or flagged; where: the goal's place in the policy. A
@@ -84,76 +41,44 @@ def safety_reach(
         scores, holds=held, harmless=harmless, most_doubt=most_doubt, stated=stated, **aims
     )
     flagged = scores >= threshold.act
-    caught = float(flagged[held].mean()) if held.any() else None
-    alarms = float(flagged[harmless].mean()) if harmless.any() else None
     grey = (scores >= threshold.unsure) & ~flagged
+    caught, alarms = (float(flagged[rows].mean()) if rows.any() else None for rows in (held, harmless))
     sides = {
         "catch": None if caught is None else caught >= wanted.catch - ROUNDING,
         "false_alarms": None if alarms is None else alarms <= wanted.false_alarms + ROUNDING,
     }
+    demanded = [side for side in sides if side in stated]
     record = {
         "label": label,
         **aims,
         "stated": goal is not None,
         "measured_on": on,
-        "caught": caught if caught is None else round(caught, 5),
-        "caught_interval": wilson(int(flagged[held].sum()), int(held.sum())),
-        "alarms": alarms if alarms is None else round(alarms, 5),
-        "alarms_interval": wilson(int(flagged[harmless].sum()), int(harmless.sum())),
-        "doubted": round(float(grey[held].mean()), 5) if held.any() else 0.0,
-        "met": safety_goal_met(*sides.values()),
-        "demanded": [side for side in sides if side in stated],
-        "demanded_met": safety_goal_met(*(sides[side] for side in sides if side in stated)),
+        **share("caught", int(flagged[held].sum()), int(held.sum())),
+        **share("alarms", int(flagged[harmless].sum()), int(harmless.sum())),
+        "doubted": ratio(int(grey[held].sum()), int(held.sum())) or 0.0,
+        "met": _all_met(*sides.values()),
+        "demanded": demanded,
+        "demanded_met": _all_met(*(sides[side] for side in demanded)),
     }
     missed = ""
-    if unshown := [side for side in sides if side in stated and sides[side] is None]:
+    if unshown := [side for side in demanded if sides[side] is None]:
         missed = f"{where}: {' and '.join(unshown)}: no rows to measure it on; give examples or data"
-    elif any(sides[side] is False for side in stated):
-        best = " at ".join("–" if share is None else f"{share:.1%}" for share in (caught, alarms))
+    elif any(sides[side] is False for side in demanded):
+        best = " at ".join("–" if reached is None else f"{reached:.1%}" for reached in (caught, alarms))
         aim = f"catch {wanted.catch:.1%} at {wanted.false_alarms:.1%} false alarms"
         missed = f"{where}: {aim} is not reached on {on}; the nearest reachable is {best}"
-    return SafetyReach(threshold=threshold, record=record, missed=missed)
+    return threshold, record, missed
 
 
-def safety_goal_met(*sides: bool | None) -> bool | None:
+def _all_met(*sides: bool | None) -> bool | None:
     """Whether all sides are met. False where any is missed; else None where any could not be measured."""
     return False if False in sides else None if None in sides else True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TopicReach:
-    """record: what was reached, for the report; missed: a line where the goal was not reached or is not shown to be."""
-
-    record: dict[str, Any]
-    missed: str = ""
-
-
-def thresholds(policy: Policy, probabilities: Floats, holds: Bools, *, most_doubt: float) -> dict[str, Threshold]:
-    """The thresholds of topics by label.
-
-    probabilities, holds: (n, labels); most_doubt: the share of text without a label in doubt, over all labels.
-    """
-    return {
-        name: calibrate.topic_threshold(
-            probabilities[:, index],
-            holds=holds[:, index],
-            max_error=policy.goal.max_error if policy.goal else None,
-            most_doubt=most_doubt / len(policy.labels),
-        )
-        for index, name in enumerate(policy.labels)
-    }
-
-
-def topic_reach(
-    goal: Goal,
-    limits: dict[str, Threshold],
-    probabilities: Floats,
-    holds: Bools,
-    *,
-    on: str,
-    foreign: Bools | None = None,
-) -> TopicReach:
-    """Whether topics reach a goal.
+def _topic_reach(
+    goal: Goal, limits: dict[str, Threshold], probabilities: Floats, holds: Bools, *, on: str, foreign: Bools | None
+) -> tuple[dict[str, Any], str]:
+    """Whether topics reach a goal: the figures for the report, and a line where that is not so or not shown.
 
     Answered is a share of the rows that have a label: those given one, rightly or not, with none in doubt. Text of no
     label does not count, since it would make any model look decided. Errors are a share of all labels given.
@@ -165,46 +90,52 @@ def topic_reach(
     named = probabilities >= act
     grey = (probabilities >= unsure) & ~named
     of_a_label: Bools = np.asarray(holds.any(axis=1))
-    in_scope = max(int(of_a_label.sum()), 1)
+    in_scope, out_of_scope = max(int(of_a_label.sum()), 1), int((~of_a_label).sum())
     sure = named.any(axis=1) & ~grey.any(axis=1) & of_a_label
     answered = int((sure if foreign is None else sure & ~foreign).sum())
-    total, wrong = int(named.sum()), int((named & ~holds).sum())
+    total, wrong, to_none = int(named.sum()), int((named & ~holds).sum()), int(named[~of_a_label].sum())
     # without any answer there is no error either, which shows nothing
     error = wrong / total if total else None
-    judged = JudgedRows(rows=len(holds), unlabelled=int((~of_a_label).sum()))
-    given = GivenAnswers(answers=total, unlabelled=int(named[~of_a_label].sum()), noun="label")
-    met = safety_goal_met(
+    met = _all_met(
         None if error is None else error <= goal.max_error + ROUNDING,
         answered >= fewest(goal.min_answered, in_scope),
     )
     record: dict[str, Any] = {
-        "max_error": goal.max_error,
-        "min_answered": goal.min_answered,
-        "measured_on": on,
-        **judged.record(),
+        **_asked(goal, on, len(holds), out_of_scope),
         "met": met,
         "answered": round(answered / in_scope, 5),
-        **given.record(),
+        "answers": total,
+        "answers_to_no_label": to_none,
         "never_named": [name for name, limit in limits.items() if limit.act >= NEVER.act],
+        **(share("error", wrong, total) if total else {}),
     }
-    if error is not None:
-        record |= {"error": round(error, 5), "error_interval": wilson(wrong, total)}
-    missed = ""
     if met is None:
-        missed = f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
-    elif not met:
-        best = f"{error:.1%} with" if error is not None else "to name nothing, with"
-        best += f" {answered / in_scope:.1%} answered ({given})"
-        missed = f"goal: {_wanted(goal)} is not reached on {on} ({judged}); the nearest reachable is {best}"
-    return TopicReach(record=record, missed=missed)
+        return record, f"goal: max_error: nothing is named on {on}, so it is not shown; give more examples or data"
+    best = f"{error:.1%} with" if error is not None else "to name nothing, with"
+    best = f"the nearest reachable is {best} {answered / in_scope:.1%} answered ({_given(total, to_none, 'label')})"
+    return record, "" if met else f"{_not_reached(goal, on, len(holds), out_of_scope)}; {best}"
 
 
-def _wanted(goal: Goal) -> str:
-    return f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
+def _asked(goal: Goal, on: str, rows: int, out_of_scope: int) -> dict[str, Any]:
+    """A goal and the rows it is judged on, for the report. out_of_scope: rows of everyday text, `other` or no topic."""
+    asked = {"max_error": goal.max_error, "min_answered": goal.min_answered, "measured_on": on}
+    return {**asked, "rows": rows, "rows_of_no_label": out_of_scope}
 
 
-_MOST_DOUBT = 0.1
-"""The share of harmless text that may be in doubt, over all labels together."""
+def _not_reached(goal: Goal, on: str, rows: int, out_of_scope: int) -> str:
+    wanted = f"at most {goal.max_error:.1%} error with at least {goal.min_answered:.1%} answered"
+    judged = _counted(rows, "row", out_of_scope, "everyday sentences and other text of no label")
+    return f"goal: {wanted} is not reached on {on} ({judged})"
+
+
+def _given(answers: int, to_none: int, noun: str) -> str:
+    """The answers given, for people. to_none: how many are for text of no label, so wrong."""
+    return _counted(answers, noun, to_none, "to text of no label")
+
+
+def _counted(count: int, noun: str, part: int, what: str) -> str:
+    more = f", {part} of them {what}" if part else ""
+    return f"{count} {noun}{'' if count == 1 else 's'}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,17 +171,16 @@ class _Answers:
             "error": round(wrong / max(total, 1), 5),
             "error_interval": wilson(wrong, total),
             "answered": round(int((answered & self.counted).sum()) / self.in_scope, 5),
-            **self._given(answered).record(),
+            "answers": total,
+            "answers_to_no_label": int((answered & ~self.counted).sum()),
         }
 
     def describe(self, point: Reach) -> str:
         """What a threshold reaches, for people."""
         reached: Bools = self.confidences >= point.act
-        answered = int((reached & self.counted).sum()) / self.in_scope
-        return f"{point.error:.1%} with {answered:.1%} answered ({self._given(reached)})"
-
-    def _given(self, answered: Bools) -> GivenAnswers:
-        return GivenAnswers(answers=int(answered.sum()), unlabelled=int((answered & ~self.counted).sum()))
+        answered, to_none = (int((reached & rows).sum()) for rows in (self.counted, ~self.counted))
+        given = _given(answered + to_none, to_none, "answer")
+        return f"{point.error:.1%} with {answered / self.in_scope:.1%} answered ({given})"
 
 
 def for_one(
@@ -284,19 +214,16 @@ def for_one(
     reach = calibrate.act_for_error(confidences, correct, max_error)
     met = reach is not None and int((confidences[counted] >= reach.act).sum()) >= least
     nearest = reach if met else calibrate.nearest_reach(confidences, correct, counted, least)
-    judged = JudgedRows(rows=len(truth), unlabelled=int((truth == other).sum()))
+    out_of_scope = int((truth == other).sum())
     record: dict[str, Any] = {
-        "max_error": max_error,
-        "min_answered": goal.min_answered,
-        "measured_on": on,
-        **judged.record(),
+        **_asked(goal, on, len(truth), out_of_scope),
         "met": met,
         **(answers.record(confidences >= nearest.act) if nearest else {}),
     }
     chosen = ChosenThresholds(thresholds=_same(classes, nearest.act if nearest else NEVER.act), goals=[record])
     if met:
         return _by_band(chosen, classes, rows, answers, max_error=max_error, least=least)
-    missed = f"goal: {_wanted(goal)} is not reached on {on} ({judged}); {_best(answers, nearest, reach)}"
+    missed = f"{_not_reached(goal, on, len(truth), out_of_scope)}; {_best(answers, nearest, reach)}"
     return replace(chosen, missed=(missed,))
 
 
@@ -357,17 +284,19 @@ def for_any(
     """
     if policy.kind == "safety":
         return _for_harms(policy, probabilities, holds, on, larger=larger)
-    return _for_topics(policy, probabilities, holds, on, foreign)
-
-
-def _for_topics(
-    policy: Policy, probabilities: Floats, holds: Bools, on: str, foreign: Bools | None
-) -> ChosenThresholds:
-    limits = thresholds(policy, probabilities, holds, most_doubt=_MOST_DOUBT)
+    limits = {
+        name: calibrate.topic_threshold(
+            probabilities[:, index],
+            holds=holds[:, index],
+            max_error=policy.goal.max_error if policy.goal else None,
+            most_doubt=_MOST_DOUBT / len(policy.labels),
+        )
+        for index, name in enumerate(policy.labels)
+    }
     if policy.goal is None:
         return ChosenThresholds(thresholds=limits, goals=[])
-    reach = topic_reach(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
-    return ChosenThresholds(thresholds=limits, goals=[reach.record], missed=(reach.missed,) if reach.missed else ())
+    record, missed = _topic_reach(policy.goal, limits, probabilities, holds, on=on, foreign=foreign)
+    return ChosenThresholds(thresholds=limits, goals=[record], missed=(missed,) if missed else ())
 
 
 def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, larger: bool) -> ChosenThresholds:
@@ -376,27 +305,25 @@ def _for_harms(policy: Policy, probabilities: Floats, holds: Bools, on: str, *, 
     where, goal = policy.goal_where(larger=larger)
     if goal:
         doubt = goal.false_alarms + _MOST_DOUBT
-        for_all = safety_reach(goal, probabilities.max(axis=1), harmful, ~harmful, most_doubt=doubt, on=on, where=where)
-        reached = dict.fromkeys(policy.labels, for_all)
+        highest = probabilities.max(axis=1)
+        reached = [_safety_reach(goal, highest, harmful, ~harmful, most_doubt=doubt, on=on, where=where)]
     else:
-        reached = {
-            name: safety_reach(
-                label.goal,
-                probabilities[:, index],
-                holds[:, index],
-                ~harmful,
-                most_doubt=_MOST_DOUBT / len(policy.labels),
+        doubt = _MOST_DOUBT / len(policy.labels)
+        reached = [
+            _safety_reach(
+                *(label.goal, probabilities[:, index], holds[:, index], ~harmful),
+                most_doubt=doubt,
                 on=on,
                 where=f"labels.{name}.goal",
                 label=name,
             )
             for index, (name, label) in enumerate(policy.labels.items())
-        }
-    every = dict.fromkeys(reached.values())
+        ]
+    limits = [limit for limit, _, _ in reached] * (len(policy.labels) if goal else 1)
     return ChosenThresholds(
-        thresholds={name: reach.threshold for name, reach in reached.items()},
-        goals=[reach.record for reach in every],
-        missed=tuple(reach.missed for reach in every if reach.missed),
+        thresholds=dict(zip(policy.labels, limits, strict=True)),
+        goals=[record for _, record, _ in reached],
+        missed=tuple(missed for _, _, missed in reached if missed),
     )
 
 
