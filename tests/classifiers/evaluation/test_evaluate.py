@@ -206,19 +206,3 @@ def test_missed_labels_count_against_wrongly_predicted_ones() -> None:
     cells = {(names[truth], names[prediction]): count for truth, prediction, count in found["cells"]}
     assert cells.pop(("a", "a")) == 2
     assert cells == dict.fromkeys([("b", "none"), ("a", "c"), ("none", "c"), ("none", "none"), ("b", "c")], 1)
-
-
-def test_a_text_is_as_certain_as_the_prediction_of_its_cell() -> None:
-    scores = np.array([[0.45, 0.9], [0.7, 0.2], [0.1, 0.2], [0.3, 0.6]], np.float32)
-    predictions, truths = [{"a", "b"}, set(), set(), {"b"}], [{"a"}, {"a"}, {"a"}, {"a", "b"}]
-    doubted = [False, True, False, False]
-    found = multi_label_confusion(["a", "b"], truths, predictions, list("1234"), scores, doubted=doubted)
-    cells = [tuple(found["labels"][place] for place in cell[:2]) for cell in found["cells"]]
-    texts = [[(shown["text"], shown["confidence"]) for shown in kept] for kept in found["texts"]]
-    assert dict(zip(cells, texts, strict=True)) == {
-        ("a", "a"): [("1", 0.45)],
-        ("b", "b"): [("4", 0.6)],
-        ("none", "b"): [("1", 0.9)],
-        ("a", "none"): [("3", 0.9), ("2", 0.7), ("4", 0.7)],
-    }
-    assert [shown["text"] for kept in found["texts"] for shown in kept if shown.get("doubt")] == ["2"]

@@ -35,6 +35,12 @@ def test_the_text_around_is_left() -> None:
     assert found == {text: [(held, ())] for text, held in TABLES["spans"].items()}
 
 
+@pytest.mark.parametrize("kind", ["phone", "ip", "secret"])
+def test_line_ends_of_json_that_was_not_decoded_part_words(kind: Kind) -> None:
+    texts = [f'{{"body": "note:\\n{text}\\nthanks"}}' for text in HOLDS[kind] if text[0] in "+(02sAg"]
+    assert [text for text in texts if kind not in {match.kind for match in find(text, [kind])}] == []
+
+
 def test_overlaps_are_one_match_of_the_stronger_kind() -> None:
     text = "https://bob:joe@example.com"
     assert find(text) == [PatternMatch(12, 27, "secret", ("email",))]

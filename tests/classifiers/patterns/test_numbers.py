@@ -36,16 +36,11 @@ def test_a_card_has_an_issuers_prefix_and_length_or_its_word() -> None:
     assert list(find_cards("card 4222222222222")) == [(5, 18)]
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        *(("17,4111111111111111,Joe", 1), ("[1,4111111111111111]", 1), ("id,card\n0,4111111111111111", 1)),
-        *(("4111111111111111,5500000000000004,340000000000009", 3), ("x = 0,4111111111111111", 0)),
-        *(("17.4111111111111111", 0), ("3.0542369282271403", 0)),
-    ],
-)
-def test_a_comma_parts_fields_but_not_a_decimal(text: str, count: int) -> None:
-    assert len(list(find_cards(text))) == count
+def test_a_comma_parts_fields_but_not_a_decimal() -> None:
+    counts = {"17,4111111111111111,Joe": 1, "[1,4111111111111111]": 1, "id,card\n0,4111111111111111": 1}
+    counts |= {"4111111111111111,5500000000000004,340000000000009": 3, "x = 0,4111111111111111": 0}
+    counts |= {"17.4111111111111111": 0, "3.0542369282271403": 0}
+    assert {text: len(list(find_cards(text))) for text in counts} == counts
 
 
 def table(least: int, most: int, form: str, between: str, size: int) -> str:

@@ -118,17 +118,6 @@ def test_the_page_says_whether_and_why_it_was_published(check_page: CheckPage) -
     assert "\n- Not published: goal: <1% is not reached\n" in card.page(refused)
 
 
-def test_text_in_doubt_is_marked() -> None:
-    held = SAFETY["held_out"]
-    texts = [[{"text": "unheard of", "confidence": 0.676, "doubt": True}]] * len(held["confusion"]["cells"])
-    doubted = {**held["doubted"], "harmful": 0.234, "harmless": 0.056}
-    report = with_held(SAFETY, doubted=doubted, confusion={**held["confusion"], "texts": texts})
-    page = training_page(report)
-    assert "unsure: 67.6 %" in page
-    assert "<b>23.4 %</b>of harmful text in doubt" in page
-    assert "23.4 % and 5.6 % are in doubt" in card.page(report)
-
-
 @pages
 @pytest.mark.parametrize("on", ["written and real text", "real rows, with written text where those are few"])
 def test_a_few_real_rows_make_no_measure_of_traffic(make: Callable[[dict[str, Any]], str], on: str) -> None:

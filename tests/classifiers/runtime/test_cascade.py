@@ -197,47 +197,6 @@ def test_only_windows_in_doubt_go_on(models_dir: Path, safe: Model, little: Path
     assert verdict.windows_read <= runtime.counts.encoded - before < verdict.windows_read * 1.2
 
 
-def test_what_the_stage_before_made_of_a_window_counts_beside_the_next(
-    safe: Model, little: Path, encoder: Encoder
-) -> None:
-    def scores(*stages: Stage) -> list[float]:
-        model = replace(safe, stages=stages)
-        encoders = [encoder, *([Encoder.open(little)] if len(stages) > 1 else [])]
-        runtime = Runtime(encoders, {"safe": Classifier(name="safe", version="v1", model=model)})
-        text = f"{FOUND} " * 12
-        (verdict,) = runtime.classify([Reading(classifier="safe", texts=(text,))])
-        return list(verdict.scores.values())
-
-    small, large = safe.stages
-    doubting = replace(small, thresholds=dict.fromkeys(small.head.classes, DOUBT))
-    first, last = scores(doubting), scores(doubting, large)
-    assert scores(doubting, replace(large, earlier=1.0)) == pytest.approx(first, abs=1e-5)
-    assert first != pytest.approx(last, abs=0.05)
-    for one, between, other in zip(first, scores(doubting, replace(large, earlier=0.5)), last, strict=True):
-        assert min(one, other) - 1e-5 <= between <= max(one, other) + 1e-5
-
-
-def test_each_window_of_a_long_message_has_as_many_chances_less(safe: Model, little: Path, encoder: Encoder) -> None:
-    def odds(chances: float, *texts: str, stages: int = 1, most: int = 64) -> tuple[float, int]:
-        told = [replace(one, calibration=replace(one.calibration, chances=chances)) for one in safe.stages]
-        doubting = replace(told[0], thresholds=dict.fromkeys(told[0].head.classes, DOUBT))
-        model = replace(safe, stages=(doubting, *told[1:])[:stages])
-        encoders = [encoder, *([Encoder.open(little)] if stages > 1 else [])]
-        runtime = Runtime(encoders, {"safe": Classifier(name="safe", version="v1", model=model)})
-        (verdict,) = runtime.classify([Reading(classifier="safe", texts=texts, max_windows=most)])
-        likeliest = max(verdict.scores.values())
-        return likeliest / (1 - likeliest), verdict.windows_read
-
-    long = f"{FOUND} " * 12
-    for stages in (1, 2):
-        before, windows = odds(0.0, long, stages=stages)
-        assert windows > 2
-        assert before / odds(1.0, long, stages=stages)[0] == pytest.approx(windows, rel=1e-3)
-    # what a budget leaves unread counts as well, and messages are each judged for themselves
-    assert odds(1.0, long, most=1)[0] == pytest.approx(odds(0.0, long, most=1)[0] / windows, rel=1e-3)
-    assert odds(1.0, FOUND, "hello there")[0] == pytest.approx(odds(0.0, FOUND, "hello there")[0])
-
-
 def test_a_text_in_doubt_is_read_again_by_the_next_stage(
     make_model: Callable[..., Model], second_stage: Callable[..., Stage], little: Path, encoder: Encoder
 ) -> None:

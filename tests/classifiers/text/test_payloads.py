@@ -117,6 +117,12 @@ def test_a_word_is_read_as_stored_where_it_may_be_one(word: str) -> None:
     assert word.replace("{}", "") in reveal("say " + word.replace("{}", "\b"))[1]
 
 
+def test_what_is_shown_backwards_is_read_as_stored_as_well() -> None:
+    texts = [normalise(one) for one in reveal(f"\u202e{PLAIN} " + "eht rof uoy yna tub ton sah " * 6)]
+    assert any("has not but any you for the" in one for one in texts)
+    assert any(one.startswith(PLAIN) for one in texts)
+
+
 def test_encodings_in_encodings_end() -> None:
     texts = [PAYLOAD]
     for _ in range(5):

@@ -50,6 +50,11 @@ def test_text_behind_a_wall_of_blanks_is_read() -> None:
     assert [list(window) for window in span.windows] == [[7]]
 
 
+def test_text_behind_a_wall_of_nothing_is_unread_not_forgotten() -> None:
+    span = read("\u200b" * 1_000_000 + "payload", by_words, room=10, overlap=2, max_windows=4)
+    assert span.unread > 0
+
+
 def test_first_windows_of_a_span() -> None:
     span = read("word " * 30, by_words, room=10, overlap=2, max_windows=9)
     assert span.first(99) is span

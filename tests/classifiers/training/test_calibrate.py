@@ -78,34 +78,6 @@ def safety(probabilities: np.ndarray, holds: np.ndarray, **goal: Any) -> Thresho
     return calibrate.safety_threshold(probabilities, holds=holds, harmless=~holds, **wanted)
 
 
-def test_a_safety_label_that_cannot_be_told_apart_has_a_grey_band_of_bounded_width() -> None:
-    chance = np.random.default_rng(2)
-    harmless, harmful = chance.beta(2, 5, 1000), chance.beta(3, 4, 200)
-    scores, holds = np.concatenate([harmless, harmful]).astype(np.float32), np.arange(1200) >= 1000
-    threshold = safety(scores, holds)
-    assert (harmless >= threshold.act).mean() <= 0.01
-    grey = (harmless >= threshold.unsure) & (harmless < threshold.act)
-    assert 0.05 < grey.mean() <= 0.1
-
-
-def test_what_is_unlikely_is_acted_on_where_a_stated_goal_needs_it() -> None:
-    scores = np.concatenate([np.full(100, 0.01), np.full(10, 0.2)]).astype(np.float32)
-    act = safety(scores, np.arange(110) >= 100, stated=("catch",)).act
-    assert 0.01 < act <= np.float32(0.2)
-
-
-def test_false_alarms_that_alone_are_stated_may_be_used_up() -> None:
-    chance = np.random.default_rng(2)
-    harmless, harmful = chance.beta(2, 9, 1000), chance.beta(6, 3, 200)
-    scores, holds = np.concatenate([harmless, harmful]).astype(np.float32), np.arange(1200) >= 1000
-    both = safety(scores, holds, false_alarms=0.1, stated=("catch", "false_alarms"))
-    alone = safety(scores, holds, false_alarms=0.1, stated=("false_alarms",))
-    assert alone.act < both.act
-    assert 0.09 < (harmless >= alone.act).mean() <= 0.1
-    apart = np.concatenate([np.full(100, 0.01), np.full(10, 0.9)]).astype(np.float32)
-    assert safety(apart, np.arange(110) >= 100, false_alarms=0.1, stated=("false_alarms",)).act >= 0.455
-
-
 def test_a_catch_that_alone_is_stated_takes_what_false_alarms_it_needs() -> None:
     chance = np.random.default_rng(2)
     harmless, harmful = chance.beta(2, 5, 1000), chance.beta(3, 4, 200)
@@ -149,18 +121,6 @@ def test_what_is_usual_needs_enough_text_to_judge_by() -> None:
     flat = calibrate.usual(np.ones(100, np.float32), one[:100], every[:100])
     assert flat is not None
     assert (flat.level, flat.width) == (1.0, 0.001)
-
-
-def test_a_thousand_rows_of_one_label_do_not_make_the_few_of_another_unusual() -> None:
-    largest = np.append(np.linspace(9, 10, 1000), (2.0, 3.0, 4.0)).astype(np.float32)
-    truth = np.append(np.zeros(1000), (1, 1, 1)).astype(np.int32)
-    counted = np.arange(1003) < 1001
-    found = calibrate.usual(largest, truth, counted)
-    assert found is not None
-    assert found.level < 2.1
-    only = calibrate.usual(largest, truth, truth == 0)
-    assert only is not None
-    assert only.level == 3.0, "what is not counted still has half of its rows at the level or above"
 
 
 def told(rows: int, *, lean: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

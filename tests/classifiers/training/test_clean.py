@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.policy import OTHER, Policy
-from classifiers.training.clean import clean, key
-from classifiers.training.rows import Origin, Row
+from classifiers.training.clean import clean, digest, key
+from classifiers.training.rows import NOT_KEPT, Origin, Row
 from classifiers.training.write.builtin import write
 
 BASE = {"card_arrival": "it has not come", "exchange_rate": "which rate", "lost_card": "it is gone"}
@@ -32,6 +32,13 @@ def test_leaks_of_the_tests_are_dropped_and_named(make_policy: Callable[..., Pol
     cleaned = clean(policy, [*base(), leak, row("has my card been sent today", "card_arrival")])
     assert cleaned.leaks == ("has my  CARD been sent",)
     assert texts(cleaned.rows) == {"has my card been sent today"}
+
+
+def test_calls_that_are_tests_are_counted_though_no_text_of_theirs_is_shown(make_policy: Callable[..., Policy]) -> None:
+    tests = ("has my card been sent?", "somebody stole it")
+    policy = make_policy(tests=[{"text": text, "expect": "lost_card"} for text in tests])
+    calls = [row(text, "lost_card", digest=digest(text)) for text in (*tests, tests[0])]
+    assert clean(policy, [*base(), *calls]).leaks == (NOT_KEPT, NOT_KEPT)
 
 
 def described(kind: str, labels: dict[str, Any], **more: Any) -> Policy:
@@ -175,19 +182,9 @@ def test_a_near_miss_gives_way_to_the_most_trusted_label_that_it_leaves_open(
         assert (cleaned.contradictions, cleaned.duplicates) == ((), len(given))
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("great 👍", "great 👎"),
-        ("C++", "C#"),
-        ("+5", "-5"),
-        ("nice :)", "nice :("),
-        ("पैसे भेजो", "पैसे भेजा"),
-        ("50%", "50"),
-    ],
-)
-def test_signs_that_mean_something_tell_texts_apart(one: str, other: str) -> None:
-    assert key(one) != key(other)
+def test_signs_that_mean_something_tell_texts_apart() -> None:
+    pairs = {"great 👍": "great 👎", "C++": "C#", "+5": "-5", "nice :)": "nice :(", "पैसे भेजो": "पैसे भेजा", "50%": "50"}
+    assert [one for one, other in pairs.items() if key(one) == key(other)] == []
 
 
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=40))

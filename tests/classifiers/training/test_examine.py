@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from classifiers.encoder.session import Encoder
 from classifiers.errors import ClassifierError
+from classifiers.evaluation.suite import run
 from classifiers.model.model import Model, Tagger
 from classifiers.policy import Policy
 from classifiers.report.page import evaluation_page
@@ -83,6 +85,12 @@ def tables(encoder: Encoder, make_model: Callable[..., Model]) -> Runtime:
 
 
 @pytest.fixture
+def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two families instead of all: the others are tests/classifiers/evaluation's."""
+    monkeypatch.setattr("classifiers.training.examine.run", partial(run, families=("over-refusal", "multi-turn")))
+
+
+@pytest.fixture
 def bank(runtime: Runtime) -> dict[str, Any]:
     return examine(runtime, "bank", ROWS, trained_on=TRAINED)
 
@@ -137,17 +145,39 @@ def test_the_page_is_whole_and_its_data_is_json(bank: dict[str, Any], check_page
     assert evaluation_page(again, ["a & b.jsonl"]) == text
 
 
+@pytest.mark.usefixtures("short_suite")
 def test_the_suite_is_part_of_it_for_safety(runtime: Runtime, check_page: Callable[[str], Any]) -> None:
     found = examine(runtime, "safe", HARM, trained_on=None, suite_rows=1)
     figures = named(found)
-    assert set(figures) == set(names(runtime.classifiers["safe"].model.policy, suite=True))
+    assert set(figures) < set(names(runtime.classifiers["safe"].model.policy, suite=True))
     assert figures["recall"] == 1.0
-    assert figures["suite.character-attacks.kept"] is not None
-    assert figures["suite.character-attacks.still_caught"] is not None
+    assert figures["suite.multi-turn.kept"] is not None
+    assert figures["suite.multi-turn.still_caught"] is not None
     assert figures["violence.recall"] == 1.0
     text = evaluation_page(found, ["rows.jsonl"])
     check_page(text)
     assert "Recall kept" in text
+
+
+@pytest.mark.usefixtures("short_suite")
+def test_near_misses_of_the_policy_are_no_measure_of_over_refusal(
+    encoder: Encoder, make_model: Callable[..., Model], check_page: Callable[[str], Any]
+) -> None:
+    labels = {"violence": {"means": "violence", "not": ["this printer is killing me"]}, "jailbreak": {"means": "j"}}
+    model = make_model("safety", limit=2.0)
+    policy = Policy.model_validate(model.policy.model_dump(by_alias=True) | {"labels": labels, "everyday": False})
+    safe = Classifier(name="safe", version="v1", model=replace(model, policy=policy))
+    runtime = Runtime([encoder], {"safe": safe})
+    for trained_on in (None, [row("This printer is killing me!")]):
+        found = examine(runtime, "safe", HARM, trained_on=trained_on, suite_rows=1)
+        assert named(found)["suite.over-refusal.alarms"] is None
+        assert found["suite"]["trained_on"]["harmless"] == 1
+        text = evaluation_page(found, ["rows.jsonl"])
+        check_page(text)
+        assert "own harmless line was trained on and counts in no figure" in text
+    # one that training did not have, since a test of the policy says the same
+    found = examine(runtime, "safe", HARM, trained_on=[row("I will kill him")], suite_rows=1)
+    assert named(found)["suite.over-refusal.alarms"] is not None
 
 
 def test_a_suite_on_another_kind_is_refused_before_anything_is_measured(runtime: Runtime) -> None:
@@ -208,6 +238,7 @@ def test_a_prompt_that_is_not_read_hides_no_leak(runtime: Runtime) -> None:
     assert (found["rows"], found["trained_on"]["rows"], found["repeated"]) == (3, 0, 0)
 
 
+@pytest.mark.usefixtures("short_suite")
 def test_rows_under_a_prompt_are_judged_and_shown_with_it(encoder: Encoder, make_model: Callable[..., Model]) -> None:
     model = make_model("safety", limit=2.0)
     reads = replace(model, stages=(replace(model.last, system_tokens=64),))
@@ -254,7 +285,8 @@ def measured(encoder: Encoder, make_model: Callable[..., Model]) -> Callable[...
 
 
 def test_at_most_a_hundred_rows_are_measured(measured: Callable[..., int]) -> None:
-    assert [measured(rows(count)) for count in (1, 100, 250)] == [1, 100, 84]
+    assert [measured(rows(count)) for count in (1, 120)] == [1, 60]
+    assert measured(rows(50), most_s=0.0) == 1
 
 
 VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)

@@ -49,20 +49,6 @@ def test_only_a_teachers_sentences_are_dropped(make_policy: Callable[..., Policy
     assert dropped.startswith("1 sentence of a teacher was dropped")
 
 
-def test_what_is_made_of_an_authors_foreign_examples_is_no_answer_either(
-    make_policy: Callable[..., Policy], tmp_path: Path
-) -> None:
-    examples = {
-        "card": ["Wo bleibt meine neue Karte?", "Wann kommt die bestellte Karte bei mir an?"],
-        "rate": ["Wie ist der Wechselkurs heute?", "Welchen Kurs gibt es denn f\u00fcr den Yen?"],
-    }
-    labels = {name: {"means": name, "examples": told} for name, told in examples.items()}
-    policy = make_policy("topic", multi_label=True, goal={"max_error": "50%"}, tests=[])
-    policy = Policy.model_validate(policy.model_dump(by_alias=True, exclude_unset=True) | {"labels": labels})
-    (goal,) = train(policy, base_dir=tmp_path, models_dir=tmp_path / "models").report["goals"]
-    assert (goal["answered"], goal["rows"] > goal["rows_of_no_label"]) == (0, True)
-
-
 def test_marks_of_slots_are_no_part_of_the_text(make_policy: Callable[..., Policy], encoder: Encoder) -> None:
     slots = {"number_of_people": {"means": "how many", "type": "number"}, "time_of_arrival": {"means": "when"}}
     policy = make_policy("slots", slots=slots, tests=[])

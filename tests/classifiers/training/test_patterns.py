@@ -39,11 +39,6 @@ def test_a_policy_all_by_pattern_is_published_without_encoder_or_text(tmp_path: 
     assert "payment" in (outcome.folder / "MODEL_CARD.md").read_text()
 
 
-def test_its_tests_are_run(tmp_path: Path) -> None:
-    outcome = run(policy(tests=[{"text": "4111 1111 1111 1112", "expect": "payment"}]), tmp_path, tmp_path)
-    assert outcome.missed == ("tests: '4111 1111 1111 1112' should be payment, but is clean",)
-
-
 @pytest.mark.parametrize("files", [{"data": "rows.jsonl"}, {"teacher": {"file": "rows.jsonl"}}])
 def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path, files: dict[str, Any]) -> None:
     rows = [
@@ -72,9 +67,3 @@ def test_a_mixed_policy_learns_what_is_not_told(models_dir: Path, tmp_path: Path
 def test_what_patterns_cannot_do_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         run(policy(**changes), tmp_path, tmp_path)
-
-
-@pytest.mark.parametrize("more", [{"examples": ["x"]}, {"not": ["x"]}, {"goal": {}}])
-def test_a_label_is_told_or_learned(more: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"is told by patterns:, so nothing is learned"):
-        policy(labels={"payment": {**PAYMENT, **more}})

@@ -135,24 +135,6 @@ def test_the_policys_tests_are_never_trained_on(run: Train, tmp_path: Path) -> N
     assert "data" not in outcome.report["text"]["sources"]
 
 
-def test_real_rows_calibrate_where_there_are_enough(run: Train, tmp_path: Path) -> None:
-    texts = {
-        "card_arrival": "the card for {} has not come",
-        "exchange_rate": "rate of {} please",
-        "lost_card": "lost the card of {}",
-    }
-    rows = [
-        json.dumps({"text": text.format(f"account {number}"), "label": label})
-        for label, text in texts.items()
-        for number in range(80)
-    ]
-    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
-    outcome = run(data=["rows.jsonl"])
-    assert outcome.report["measured_on"] == "real rows"
-    assert outcome.report["measured_real"] == outcome.report["held_out"]["rows"]
-    assert outcome.report["by_source"]["data"]["accuracy"] > 0.95
-
-
 def test_several_teachers_each_have_their_share(run: Train, tmp_path: Path) -> None:
     (tmp_path / "told.jsonl").write_text('{"text": "plastic still not in the letterbox", "label": "card_arrival"}\n')
     lost = [json.dumps({"text": f"my card fell out of my {thing}", "label": "lost_card"}) for thing in ("car", "bag")]

@@ -96,24 +96,6 @@ def safety(make_policy: Callable[..., Policy], goal: dict[str, str] | None) -> P
     )
 
 
-@pytest.mark.parametrize("stated", [False, True])
-def test_a_safety_goal_is_missed_only_where_the_policy_states_it(
-    make_policy: Callable[..., Policy], stated: bool
-) -> None:
-    chance = np.random.default_rng(0)
-    holds = np.zeros((400, 2), bool)
-    holds[:100, 0] = True
-    probabilities = chance.random((400, 2)).astype(np.float32)
-    policy = safety(make_policy, {"catch": "95%", "false_alarms": "1%"} if stated else None)
-    chosen = for_any(policy, probabilities, holds, "written text")
-    assert chosen.goals[0]["met"] is False
-    assert chosen.goals[0]["alarms"] <= 0.01
-    assert bool(chosen.missed) is stated
-    assert chosen.goals[0]["demanded"] == (["catch", "false_alarms"] if stated else [])
-    if stated:
-        assert chosen.missed[0].startswith("labels.violence.goal: catch 95.0% at 1.0% false alarms is not reached on")
-
-
 @pytest.mark.parametrize(
     ("goal", "missed"),
     [({"false_alarms": "5%"}, False), ({"catch": "95%"}, False), ({"catch": "95%", "false_alarms": "5%"}, True)],
@@ -192,15 +174,6 @@ def test_a_larger_encoder_may_have_a_goal_of_its_own(make_policy: Callable[..., 
     assert two.missed[0].startswith("larger_goal: catch 99.0% at 6.0% false alarms is not reached on written text")
     same = several(make_policy, {"false_alarms": "3%"}, larger_encoder="package:big")
     assert for_any(same, *scored(), "written text", larger=True).thresholds == one.thresholds
-
-
-def test_a_goal_is_of_the_policy_s_kind(make_policy: Callable[..., Policy]) -> None:
-    safe = several(make_policy, {"false_alarms": "3%"})
-    assert safe.model_validate(safe.model_dump(mode="json", by_alias=True)) == safe
-    with pytest.raises(ValueError, match="kind safety takes catch and false_alarms, not max_error and min_answered"):
-        several(make_policy, {"max_error": "2%", "min_answered": "0%"})
-    with pytest.raises(ValueError, match="kind intent takes max_error and min_answered, not catch"):
-        make_policy(goal={"catch": "90%"})
 
 
 def test_a_goal_stands_for_one_label_or_for_all(make_policy: Callable[..., Policy]) -> None:

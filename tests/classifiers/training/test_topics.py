@@ -10,7 +10,6 @@ import pytest
 
 from classifiers import Reading, Runtime
 from classifiers.policy import Policy
-from classifiers.training import thresholds
 from classifiers.training.calibrate import topic_threshold
 from classifiers.training.prepare import place_near_misses
 from classifiers.training.rows import Row
@@ -148,38 +147,6 @@ def test_without_a_goal_a_label_is_named_where_f1_is_best() -> None:
     assert topic_threshold(scores, holds=holds, max_error=None, most_doubt=0.0).act == pytest.approx(0.4)
     none = topic_threshold(scores, holds=np.zeros(6, bool), max_error=None, most_doubt=0.0)
     assert none.act == pytest.approx(0.8)
-
-
-def test_text_in_a_language_that_the_policy_does_not_name_is_not_answered() -> None:
-    holds = np.zeros((20, 3), bool)
-    holds[:10, 0] = holds[10:, 1] = True
-    scores = np.where(holds, 0.9, 0.01).astype(np.float32)
-    for foreign, answered in ((None, 1.0), (np.arange(20) < 4, 0.8)):
-        chosen = thresholds.for_any(
-            tickets(goal={"max_error": "10%", "min_answered": "90%"}), scores, holds, "real rows", foreign=foreign
-        )
-        assert chosen.goals[0]["answered"] == answered
-        assert bool(chosen.missed) is (answered < 0.9)
-
-
-def test_everyday_text_that_is_given_no_label_does_not_reach_a_goal() -> None:
-    """Ten texts of the first label and ten of the second, the half of either in doubt, beside 200 of none."""
-    holds = np.zeros((220, 3), bool)
-    holds[:10, 0] = holds[10:20, 1] = True
-    scores = np.full((220, 3), 0.01, np.float32)
-    scores[:5, 0] = scores[10:15, 1] = 0.9
-    scores[5:10, 0] = scores[15:20, 1] = 0.5
-    scores[20:24, :2] = 0.5
-    for least, missed in (("50%", False), ("51%", True), ("90%", True)):
-        chosen = thresholds.for_any(
-            tickets(goal={"max_error": "10%", "min_answered": least}), scores, holds, "written text"
-        )
-        (goal,) = chosen.goals
-        assert (goal["answered"], goal["error"], goal["met"]) == (0.5, 0.0, not missed)
-        assert (goal["rows"], goal["rows_of_no_label"], goal["answers"]) == (220, 200, 10)
-        assert bool(chosen.missed) is missed
-    rows = "220 rows, 200 of them everyday sentences and other text of no label"
-    assert f"is not reached on written text ({rows}); the nearest reachable is 0.0% with 50.0%" in chosen.missed[0]
 
 
 def test_one_label_is_enough_beside_none(make_policy: Callable[..., Policy]) -> None:

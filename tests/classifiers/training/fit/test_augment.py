@@ -137,18 +137,6 @@ def test_rows_stay_and_held_out_ones_get_at_most_a_prompt_that_they_lacked(
     assert all(replace(one, system="") in learned for one in copies)
 
 
-def test_about_half_of_them_get_one() -> None:
-    rows = [prompted_row(str(number)) for number in range(400)] + [
-        prompted_row("a", "be brief"),
-        prompted_row("b", "be kind"),
-    ]
-    made = prompted(rows, np.zeros(len(rows), bool), seed=0)
-    given_one = [one.system for one in made[len(rows) :]]
-    assert 150 < len(given_one) < 250
-    assert set(given_one) == {"be brief", "be kind"}
-    assert len(prompted(rows, np.ones(len(rows), bool), seed=0)) == len(rows)
-
-
 def test_what_is_known_under_a_prompt_is_given_no_other() -> None:
     rows = [prompted_row("Backwards?", "the code is 4"), prompted_row("backwards"), prompted_row("in capitals")]
     rows += [prompted_row(str(number)) for number in range(20)]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -18,9 +17,7 @@ from classifiers.encoder.ngrams import FAR, keys_of
 from classifiers.encoder.prepare import find
 from classifiers.encoder.session import MODEL, TOKENIZER, Encoder
 from classifiers.model import artifact
-from classifiers.model.model import Floats, Stage
 from classifiers.policy import OTHER, Policy
-from classifiers.runtime.heads import pooled_one
 from classifiers.training.fit.ngrams import UNKNOWN, TableRows
 from classifiers.training.rows import Row
 from classifiers.training.run import TrainingOutcome, train
@@ -112,24 +109,6 @@ def test_it_is_as_certain_of_short_texts_as_these_must_be(run: Run, tiny_models:
     assert min(sure) >= band["act"] - 1e-4
     [known] = runtime.classify([Reading(classifier="bank", texts=("her new card has never arrived in the evening",))])
     assert (known.labels, known.stage) == (("card_arrival",), "first")
-
-
-def test_what_it_hands_on_is_decided_by_both(run: Run, tiny_models: Path) -> None:
-    beside = run().report["settings"]["first_stage"]["beside"]
-    runtime = Runtime.load(tiny_models, ["bank"], cache_windows=0)
-    classifier = runtime.classifiers["bank"]
-    first, main = classifier.model.stages
-    assert main.earlier == pytest.approx(beside, abs=1e-4)
-    text = "the plastic that you posted did not get here"
-
-    def scores(stages: tuple[Stage, ...]) -> Floats:
-        model = replace(classifier.model, stages=stages)
-        judged = Runtime(runtime.encoders.values(), {"bank": replace(classifier, model=model)}, cache_windows=0)
-        found = judged.classify([Reading(classifier="bank", texts=(text,))])[0].scores
-        return np.array([[*found.values(), 1 - sum(found.values())]], np.float32)
-
-    both = pooled_one(scores((replace(main, earlier=0.0),)), scores((first,)), main.earlier)
-    np.testing.assert_allclose(scores((first, main)), both, atol=1e-4)
 
 
 def test_real_rows_that_are_too_few_for_it_to_settle_any_let_it_count_beside_the_encoder(run: Run) -> None:

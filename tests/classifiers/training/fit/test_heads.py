@@ -90,6 +90,17 @@ def test_held_out_scores_come_from_fits_that_saw_neither_row_nor_group() -> None
     assert (held.logits.argmax(axis=1) == truth).mean() < 0.45
 
 
+def test_only_rows_that_are_like_messages_are_measured() -> None:
+    vectors, truth = clouds(3, 20)
+    rows = [*rows_of(truth[:30]), *rows_of(truth[30:], probe=False)]
+    calls: list[tuple[int, int]] = []
+    held = split.one_of(
+        rows, vectors, truth, weights=ones(truth), count=3, seed=0, advance=lambda *done: calls.append(done)
+    )
+    assert held.rows.tolist() == list(range(30))
+    assert calls[-1] == (len(calls), len(calls))
+
+
 @pytest.mark.parametrize(("group", "asked"), [(None, 26), ("chat", 20)])
 def test_a_class_is_measured_only_by_fits_that_know_it(group: str | None, asked: int) -> None:
     vectors, truth = clouds(3, 10, spread=0.2)
@@ -127,21 +138,6 @@ def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
     assert made[0].last.head.weights.tobytes() == made[1].last.head.weights.tobytes()
     assert made[0].last.novelty.prototypes.tobytes() == made[1].last.novelty.prototypes.tobytes()
     assert made[0].last.thresholds == made[1].last.thresholds
-
-
-def test_novelty_tells_text_of_labels_that_training_does_not_know() -> None:
-    vectors, truth = clouds(12, 30, spread=0.7)
-    known = truth < 8
-    trained = fitted(
-        policy("intent", 8),
-        rows_of(truth[known]),
-        vectors[known],
-    )
-    stage = trained.model.last
-    away = cascade.score(stage, vectors)[1]
-    assert (away[~known] > stage.novelty.limit).mean() > 0.5
-    assert (away[known] > stage.novelty.limit).mean() < 0.05
-    assert sum(verdict.novelty > stage.novelty.limit for verdict in trained.verdicts) <= 0.01 * len(trained.verdicts)
 
 
 @pytest.mark.parametrize("other", [None, "anything else"])
@@ -190,24 +186,6 @@ def test_only_real_held_out_rows_give_a_stage_before_a_say() -> None:
     # 360 rows are real, but only 72 of those that are held out
     assert share(real, unseen) == 0
     assert share(written) == 0
-
-
-def test_a_stage_before_has_no_say_that_costs_a_label_of_few_rows_its_own() -> None:
-    vectors, truth = clouds(3, 200, spread=1.6)
-    vectors[truth == 2] = clouds(3, 200, spread=0.8)[0][truth == 2]
-    kept = (truth != 2) | (np.cumsum(truth == 2) <= 10)
-    vectors, truth = vectors[kept], truth[kept]
-    before = np.full((len(truth), 3), 0.01, np.float32)
-    before[np.arange(len(truth)), np.where(truth == 2, 0, truth)] = 0.98
-
-    def right(said: np.ndarray | None) -> int:
-        intents = policy("intent", 3)
-        made = fitted(intents, rows_of(truth), vectors, ngrams=said)
-        assert said is None or made.model.last.earlier > 0
-        told = zip(made.rows, made.verdicts, strict=True)
-        return sum(max(one.scores, key=one.scores.__getitem__) == "label 2" for row, one in told if truth[row] == 2)
-
-    assert right(before) == right(None) > 0
 
 
 def test_a_tuned_head_and_a_fitted_one_are_pooled_into_one_matrix() -> None:

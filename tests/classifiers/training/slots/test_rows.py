@@ -106,20 +106,3 @@ def test_a_slip_is_made_between_marks(sentence: str) -> None:
     assert len(slipped) > 2
     found = [parse(text, ("people", "occasion")) for text in (sentence, *slipped)]
     assert len({tuple(one.value(mark) for mark in one.marks) for one in found}) == 1
-
-
-@pytest.mark.parametrize("slot", ["people", "PEOPLE", " people "])
-def test_a_mark_with_a_blank_in_it_is_mangled_and_other_brackets_are_not(slot: str) -> None:
-    two = policy(labels={"a": {"means": "a"}, "b": {"means": "b"}})
-    rows = [row(f"for [four] ({slot})"), row("for [four] (or [five](people))"), row("see [1] (the menu)")]
-    assert [one.text for one in with_marks(two, rows)] == ["for [four] (or five)", "see [1] (the menu)"]
-
-
-def test_a_first_stage_is_not_for_slots() -> None:
-    labels = {"a": {"means": "a"}, "b": {"means": "b"}}
-    assert not list(slot_problems(policy(kind="intent", labels=labels)))
-    ((path, what),) = slot_problems(policy(kind="intent", labels=labels, first_stage="true"))
-    assert (path, what) == (
-        ("first_stage",),
-        "true is not for policies with slots: their encoder finds these in every text",
-    )

@@ -52,10 +52,3 @@ def test_what_teaches_slots_alone_keeps_its_vector(encoder: TorchEncoder) -> Non
     assert tuned.losses[-1] < tuned.losses[0] / 2
     assert (after * before).sum(axis=1)[len(NAMED) :].mean() > 0.9
     assert np.array_equal((after[: len(NAMED)] @ tuned.labels[0].T + tuned.labels[1]).argmax(axis=1), [0, 1])
-
-
-def test_the_head_of_labels_begins_with_what_the_encoder_knew(encoder: TorchEncoder) -> None:
-    before = vectors(encoder, NAMED)
-    weights = taught(encoder, 1).labels[0]
-    alike = (weights * before).sum(axis=1) / np.linalg.norm(weights, axis=1)
-    assert alike.min() > 0.9

@@ -163,20 +163,6 @@ def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
     assert tokens <= token_count(text) <= 2 * tokens
 
 
-def test_what_only_a_second_try_brought_is_asked_for_once(taught: Callable[..., Policy], tmp_path: Path) -> None:
-    class Second(Scripted):
-        def __call__(self, prompt: str, *, seed: int, **options: Any) -> Completion:
-            told = super().__call__(prompt, seed=seed, **options)
-            return told if seed else Completion(text="I cannot.", input_tokens=1, output_tokens=1)
-
-    rows = Run(taught(), Second(), tmp_path).write()
-    silent = Scripted()
-    again = Run(taught(), silent, tmp_path)
-    assert (again.expected.calls, again.expected.cached_calls) == (0, 8)
-    assert again.write() == rows
-    assert silent.prompts == []
-
-
 @pytest.mark.parametrize(
     ("tokens", "answer", "why"),
     [
