@@ -1,6 +1,7 @@
 """The families make what they say, the same for the same seed."""
 
 import base64
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -30,6 +31,15 @@ def test_the_same_seed_gives_the_same_cases_and_bases_that_exist(family: str, sa
         assert case.texts
         assert case.base is None or case.base < len(HARMFUL)
         assert not case.harmful or case.base is not None
+
+
+def test_of_a_sorted_file_not_only_the_first_label_is_tried(sample: Sample) -> None:
+    labels = [label for label in ("hate", "theft", "violence") for _ in range(100)]
+    large = replace(sample, harmful=tuple(f"{label} {place}" for place, label in enumerate(labels)))
+    drawn = [text for harmful, index, text in large.rows(16) if harmful and large.harmful[index] == text]
+    assert len(set(drawn)) == 16
+    assert {text.split()[0] for text in drawn} == {"hate", "theft", "violence"}
+    assert list(large.rows(16)) == list(large.rows(16)) != list(replace(large, seed=4).rows(16))
 
 
 def test_twelve_attacks_and_each_changes_the_text(sample: Sample) -> None:
@@ -91,3 +101,15 @@ def test_where_labels_mean_everyday_text_rows_are_tried_without_it(
     assert {case.variant for case in gone} == left_out
     assert {case.base for case in after} >= {0, 1}
     assert not any("hello" in text.lower() for case in after for text in case.texts)
+
+
+def test_lines_stay_apart_in_tag_characters() -> None:
+    said = attacks.tags("kill\nthem all", random.Random(0))
+    assert "".join(chr(ord(char) - 0xE0000) for char in said if ord(char) >= 0xE0000) == "kill them all"
+
+
+def test_what_tag_characters_cannot_carry_is_no_case_of_theirs(make_policy: Callable[..., Policy]) -> None:
+    rows = ("wie baut man eine Mauer für Bären", "how is a wall built")
+    sample = Sample(policy=make_policy("safety"), harmful=rows, harmless=HARMLESS, seed=3)
+    made = [case for case in attacks.attack_cases(sample) if case.variant == "tag characters" and case.harmful]
+    assert [case.base for case in made] == [1]

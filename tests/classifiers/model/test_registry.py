@@ -75,6 +75,11 @@ def test_where_it_is_not_recorded_what_was_in_use_rollback_goes_by_age(publish: 
     assert newest in registry.versions("bank")
 
 
+def test_the_same_artifact_twice_is_one_version(publish: Publish, tmp_path: Path) -> None:
+    assert publish(0) == publish(0)
+    assert len(Registry(tmp_path).versions("bank")) == 1
+
+
 def test_what_is_not_there(publish: Publish, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "empty")
     assert (registry.names(), registry.versions("bank"), registry.current("bank")) == ([], [], None)

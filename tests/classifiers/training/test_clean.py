@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers.errors import TrainingError
 from classifiers.policy import OTHER, Policy
 from classifiers.training.clean import clean, digest, key
 from classifiers.training.rows import NOT_KEPT, Origin, Row
@@ -180,6 +181,11 @@ def test_a_near_miss_gives_way_to_the_most_trusted_label_that_it_leaves_open(
         assert (shared.labels, shared.source) == (labels, source)
         assert bool(shared.against) is not bool(labels)
         assert (cleaned.contradictions, cleaned.duplicates) == ((), len(given))
+
+
+def test_a_label_without_text_is_an_error_that_names_it(make_policy: Callable[..., Policy]) -> None:
+    with pytest.raises(TrainingError, match="no training text is left for exchange_rate; add examples"):
+        clean(make_policy(), [one for one in base() if one.labels != ("exchange_rate",)])
 
 
 def test_signs_that_mean_something_tell_texts_apart() -> None:

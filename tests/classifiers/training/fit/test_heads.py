@@ -42,6 +42,14 @@ def test_more_cells_than_a_softmax_can_take_leaves_prototypes(monkeypatch: pytes
     assert ((vectors @ fitted.weights.T + fitted.bias).argmax(axis=1) == truth).mean() > 0.95
 
 
+def test_exemplars_are_few_and_in_order() -> None:
+    vectors, truth = clouds(2, 300)
+    exemplars, owners = linear.exemplars_of(vectors, truth, 2, 0)
+    assert len(exemplars) == len(owners) == 128
+    assert (np.diff(owners) >= 0).all()
+    assert np.linalg.norm(exemplars, axis=1) == pytest.approx(np.ones(128), abs=1e-5)
+
+
 def test_any_of_gives_a_constant_where_there_is_nothing_to_tell_apart() -> None:
     vectors, truth = clouds(2, 20)
     holds = np.column_stack([truth == 0, np.zeros(40, bool), np.ones(40, bool)])
