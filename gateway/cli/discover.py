@@ -2,16 +2,16 @@
 
 import os
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from classifiers.fields import MAX_SEED
-from gateway.cli.output import Exit, Json, bars, fail, print_json, quoted, stderr, stdout
+from gateway.cli.inputs import parsed
+from gateway.cli.output import Exit, Json, bars, fail, fields, print_json, print_lines, quoted, stderr, stdout, table
 
 if TYPE_CHECKING:
     from gateway.discover.calls import Log
@@ -24,18 +24,14 @@ def show(groups: Sequence["Finding"], bound: float, top: int) -> None:
     console = stdout()
     findings = groups[:top]
     month = findings[0].month
-    table = Table(title=f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", title_justify="left")
-    table.add_column("#", justify="right")
-    table.add_column("name", overflow="fold")
     when = "a month" if month else "in the log"
-    for name in (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = (f"calls\n{when}", f"$\n{when}", "answers", "agreement\n(95 %)", "calls\nsaved", "$\nsaved")
+    figures = [Column(name, justify="right", no_wrap=True) for name in names]
+    columns = [Column("#", justify="right"), Column("name", overflow="fold"), *figures]
+    cells = ((str(number), item.name, *_cells(item, month or 1.0)) for number, item in enumerate(findings, 1))
+    console.print(table(f"Calls by template; saved at up to {bound * 100:.3g} % disagreement", columns, cells))
     for number, finding in enumerate(findings, 1):
-        table.add_row(str(number), finding.name, *_cells(finding, month or 1.0))
-    console.print(table)
-    for number, finding in enumerate(findings, 1):
-        for line in _lines(finding, bound):
-            console.print(f"{number}. {quoted(line)}", soft_wrap=True)
+        print_lines(f"{number}. {quoted(line)}" for line in _lines(finding, bound))
     if len(groups) > top:
         console.print(f"and {len(groups) - top} more groups (--top)")
 
@@ -74,7 +70,7 @@ def _lines(finding: "Finding", bound: float) -> Iterator[str]:
 
 def as_dict(number: int, finding: "Finding") -> dict[str, Any]:
     """For JSON. number: as the table counts."""
-    group, agreement = finding.group, finding.agreement
+    group, month, usd = finding.group, finding.month, finding.spend.usd
     return {
         "group": number,
         "name": finding.name,
@@ -82,7 +78,7 @@ def as_dict(number: int, finding: "Finding") -> dict[str, Any]:
         "calls": finding.calls,
         "inputs": len(set(group.inputs)),
         "system": group.system,
-        "reads": {"roles": list(group.reads.roles), "after": group.reads.after, "before": group.reads.before},
+        "reads": {"roles": list(group.reads.roles), **fields(group.reads, "after", "before")},
         "varying_spans": len(group.frame.gaps) + 1,
         "constant": group.constant,
         "conversation": group.conversation,
@@ -91,29 +87,17 @@ def as_dict(number: int, finding: "Finding") -> dict[str, Any]:
         "label_field": finding.labels.field,
         "entropy_bits": round(finding.bits, 4),
         "answer_chars": finding.chars,
-        "repeated": {
-            "inputs": finding.consistency.inputs,
-            "pairs": finding.consistency.pairs,
-            "agree": finding.consistency.agree,
-        },
-        "usd": finding.spend.usd,
-        "usd_a_month": finding.spend.usd * finding.month if finding.month else None,
-        "calls_a_month": finding.calls * finding.month if finding.month else None,
+        "repeated": fields(finding.consistency, "inputs", "pairs", "agree"),
+        "usd": usd,
+        "usd_a_month": usd * month if month else None,
+        "calls_a_month": finding.calls * month if month else None,
         "estimated_calls": finding.spend.estimated,
         "unpriced_calls": finding.spend.unpriced,
         "obstacle": finding.obstacle,
-        "agreement": None
-        if agreement is None
-        else {
-            "inputs": agreement.inputs,
-            "share": agreement.share,
-            "low": agreement.low,
-            "high": agreement.high,
-            "bound": agreement.bound,
-            "threshold": agreement.threshold,
-        },
+        "agreement": finding.agreement
+        and fields(finding.agreement, "inputs", "share", "low", "high", "bound", "threshold"),
         "saved_share": finding.saved_share,
-        "saved_usd_a_month": finding.spend.usd * finding.month * finding.saved_share if finding.month else None,
+        "saved_usd_a_month": usd * month * finding.saved_share if month else None,
     }
 
 
@@ -141,10 +125,12 @@ def discover(
     json: Json = False,
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
+    from classifiers.fields import parse_duration
     from gateway.config.settings import shipped_dir
     from gateway.ledger.prices import load_prices
 
-    limit, length = _share(bound), _duration(period)
+    limit = parsed(_share, bound, "--bound")
+    length = parsed(parse_duration, period, "--period") if period else None
     if group and write is None:
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
@@ -173,14 +159,16 @@ def discover(
 
 
 def _print_written(written: dict[str, Any]) -> None:
-    for line in (*(f"wrote {file}" for file in written["files"]), *written["notes"]):
-        stdout().print(quoted(line), soft_wrap=True)
-    stdout().print("\nNext:\n  " + "\n  ".join(written["next"]), soft_wrap=True)
+    print_lines(map(quoted, (*(f"wrote {file}" for file in written["files"]), *written["notes"])))
+    print_lines(["\nNext:", *(f"  {command}" for command in written["next"])])
 
 
 def _findings(
     log: "Log", prices: "PriceTable", models: Path, *, bound: float, period: float | None, seed: int
 ) -> list["Finding"]:
+    from classifiers.encoder.prepare import prepare
+    from classifiers.encoder.session import Encoder
+    from classifiers.encoder.source import resolve
     from gateway.discover.finding import look, measure, ranked
 
     with bars() as advance:
@@ -188,7 +176,7 @@ def _findings(
         findings = look(log.calls, prices, period=period)
         if all(finding.obstacle for finding in findings):
             return findings
-        encoder = _encoder(models)
+        encoder = Encoder.open(prepare(resolve(None), models, stderr().print))
         return ranked([measure(finding, encoder, bound=bound, seed=seed, advance=advance) for finding in findings])
 
 
@@ -253,8 +241,8 @@ def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> lis
 
 def _read(source: Sequence[Path]) -> "Log":
     """All sources as one log: exported files, and ledgers, by their own file or the gateway's."""
-    from gateway.discover.calls import KeptCalls, Log, is_ledger
-    from gateway.discover.logs import Files, LogSource
+    from gateway.discover.calls import Log, is_ledger, read_ledger
+    from gateway.discover.logs import read_files
     from gateway.ledger.store import LedgerError
 
     files: list[Path] = []
@@ -271,17 +259,19 @@ def _read(source: Sequence[Path]) -> "Log":
             ledgers.append(_ledger_of(path))
         else:
             (ledgers if is_ledger(path) else files).append(path)
+    log = Log()
     with bars() as advance:
+
+        def read(done: int) -> None:
+            advance("records", done, None)
+
         try:
-            sources: list[LogSource] = [*map(KeptCalls, _once(ledgers)), Files(_once(files))]
-            logs = [source.read(lambda done: advance("records", done, None)) for source in sources]
+            for ledger in _once(ledgers):
+                read_ledger(ledger, log, read)
+            read_files(_once(files), log, read)
         except LedgerError as error:
             raise fail(str(error), Exit.USAGE) from error
-    return Log(
-        calls=[call for log in logs for call in log.calls],
-        skipped=sum((log.skipped for log in logs), Counter()),
-        problems=[problem for log in logs for problem in log.problems],
-    )
+    return log
 
 
 def _once(paths: Iterable[Path]) -> list[Path]:
@@ -298,10 +288,9 @@ def _ledger_of(gateway: Path) -> Path:
 
     loaded = load_gateway(gateway, os.environ, secrets=False)
     if not loaded.settings.content.calls:
-        note = (
-            "keeps no calls, so only those of earlier settings are found; content: {keep: 30d, calls: true} keeps them"
-        )
-        stderr().print(f"{gateway}: {note}", style="yellow", soft_wrap=True)
+        mend = "content: {keep: 30d, calls: true} keeps them"
+        note = f"{gateway}: keeps no calls, so only those of earlier settings are found; {mend}"
+        stderr().print(note, style="yellow", soft_wrap=True)
     if not loaded.ledger.is_file():
         raise fail(f"{gateway}: there is no ledger at {loaded.ledger} yet", Exit.USAGE)
     return loaded.ledger
@@ -317,30 +306,10 @@ def _print_skipped(log: "Log") -> None:
         console.print(f"{count:,} skipped: {reason}", soft_wrap=True)
 
 
-def _encoder(models: Path) -> Any:
-    from classifiers.encoder.prepare import prepare
-    from classifiers.encoder.session import Encoder
-    from classifiers.encoder.source import resolve
-
-    return Encoder.open(prepare(resolve(None), models, stderr().print))
-
-
 def _share(text: str) -> float:
     from classifiers.fields import parse_share
 
-    try:
-        share = parse_share(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--bound") from error
+    share = parse_share(text)
     if not 0 < share < 1:
-        raise typer.BadParameter("must be between 0 and 100 %", param_hint="--bound")
+        raise ValueError("must be between 0 and 100 %")
     return share
-
-
-def _duration(text: str) -> float | None:
-    from classifiers.fields import parse_duration
-
-    try:
-        return parse_duration(text) if text else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--period") from error

@@ -4,7 +4,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -44,19 +45,6 @@ class LoggedCall:
     reported_usd: float | None = None
     spent_usd: float | None = None
     message_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
-    """A log's calls in its order.
-
-    skipped: how many records are no calls to learn from, by the reason.
-    problems: what cannot be read, each with its file and line.
-    """
-
-    calls: Sequence[LoggedCall]
-    skipped: Counter[str] = field(default_factory=Counter)
-    problems: Sequence[str] = ()
 
 
 NOT_CHAT: Final = "no chat call"
@@ -135,7 +123,8 @@ def _completion(response: Any) -> tuple[CompletionChoice, chat.ReportedUsage]:
     """The first choice of an answer, and its usage."""
     stream = isinstance(response, str) and _STREAM.search(response) is not None
     if stream:
-        body = _ESCAPE.sub(_whole_escape, encodable(response.removeprefix("\ufeff"))).encode()
+        text = encodable(response.removeprefix("\ufeff"))
+        body = _ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] else escape[0], text).encode()
     elif isinstance(response, dict) and response:
         if response.get("error"):
             raise SkippedRecord(FAILED)
@@ -158,10 +147,6 @@ def _encoded(value: Any) -> bytes:
         return chat.encode(value)
     except UnicodeEncodeError:
         return chat.encode(json.loads(encodable(json.dumps(value, ensure_ascii=False))))
-
-
-def _whole_escape(escape: re.Match[str]) -> str:
-    return "\\ufffd" if escape[1] else escape[0]
 
 
 def json_value(value: Any, name: str) -> Any:
@@ -220,13 +205,17 @@ def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else None
 
 
-class LogReading:
-    """What has been read of a log so far."""
+@dataclass(slots=True, kw_only=True)
+class Log:
+    """A log's calls in its order.
 
-    def __init__(self) -> None:
-        self.calls: list[LoggedCall] = []
-        self.skipped: Counter[str] = Counter()
-        self.problems: list[str] = []
+    skipped: how many records are no calls to learn from, by the reason.
+    problems: what cannot be read, each with its file and line.
+    """
+
+    calls: list[LoggedCall] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
 
     def take(self, place: str, make: Callable[[], Exchange | None]) -> bool:
         """Takes a record; False where `make` gives nothing."""
@@ -241,10 +230,6 @@ class LogReading:
             self.problems.append(f"{place}: {error}")
         return True
 
-    def log(self) -> Log:
-        """The log as far as it is read."""
-        return Log(calls=self.calls, skipped=self.skipped, problems=self.problems)
-
 
 _DATABASE = b"SQLite format 3\0"
 
@@ -255,25 +240,17 @@ def is_ledger(path: Path) -> bool:
         return file.read(len(_DATABASE)) == _DATABASE
 
 
-class KeptCalls:
-    """The whole calls that a gateway's ledger keeps. path: of the ledger's file, which must be there."""
+def read_ledger(path: Path, log: Log, advance: Callable[[int], None]) -> None:
+    """Adds the whole calls that a gateway's ledger keeps. advance: called with how many are read.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, advance: Callable[[int], None]) -> Log:
-        """All calls. advance: called with how many are read. Raises LedgerError."""
-        store = CallStore(self._path, read_only=True)
-        try:
-            kept = store.calls()
-        finally:
-            store.close()
-        reading = LogReading()
-        for number, call in enumerate(kept, 1):
-            reading.take(f"{self._path}:{call.request_id}", partial(_exchange, call))
-            if number % 1000 == 0:
-                advance(number)
-        return reading.log()
+    Raises LedgerError.
+    """
+    with closing(CallStore(path, read_only=True)) as store:
+        kept = store.calls()
+    for number, call in enumerate(kept, 1):
+        log.take(f"{path}:{call.request_id}", partial(_exchange, call))
+        if number % 1000 == 0:
+            advance(number)
 
 
 def _exchange(kept: KeptCall) -> Exchange:

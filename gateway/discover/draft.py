@@ -48,14 +48,13 @@ models:
 class Draft:
     """A finding's policy and data, each as the text of a file.
 
-    rows: in the data. divided: inputs that got two answers equally often and are left out. reserved: answers that are
-    words of Offramp's own and become `other` in the policy.
+    divided: inputs that got two answers equally often and are left out. reserved: answers that are words of Offramp's
+    own and become `other` in the policy.
     """
 
     name: str
     policy: str
     data: str
-    rows: int
     divided: int
     reserved: tuple[str, ...]
 
@@ -79,7 +78,7 @@ def draft(finding: Finding) -> Draft:
     """The policy of a finding without an obstacle, and its rows."""
     answers, divided = _answers(finding)
     own = tuple(filter(reserved, finding.labels.names))
-    by_label: dict[str, list[str]] = {name: [] for name in finding.labels.names}
+    by_label: dict[str, list[str]] = defaultdict(list)
     for text, label in answers.items():
         by_label[label].append(text)
     rows = [{"text": text, "label": OTHER if label in own else label} for text, label in answers.items()]
@@ -87,7 +86,6 @@ def draft(finding: Finding) -> Draft:
         name=finding.name,
         policy="\n".join(_policy(finding, by_label, own)) + "\n",
         data="".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
-        rows=len(rows),
         divided=divided,
         reserved=own,
     )

@@ -41,9 +41,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _TemplatedCall:
-    """A call with the texts that may hold a template."""
+    """A call with the format that it asks for and the texts that may hold a template."""
 
     call: LoggedCall
+    shape: RequestedFormat | Unsupported
     system: str
     user: tuple[str, ...]
     earlier: tuple[Turn, ...]
@@ -51,11 +52,11 @@ class _TemplatedCall:
 
 def groups(calls: Sequence[LoggedCall]) -> list[Group]:
     """All calls, each in one group."""
-    by_shape: dict[Hashable, tuple[RequestedFormat | Unsupported, list[_TemplatedCall]]] = {}
+    by_shape: dict[Hashable, list[_TemplatedCall]] = defaultdict(list)
     for call in calls:
-        shape = requested_format(dict(call.fields))
-        by_shape.setdefault(_key(shape), (shape, []))[1].append(_templated(call))
-    return [group for shape, prompts in by_shape.values() for group in _of_shape(prompts, shape)]
+        prompt = _templated(call)
+        by_shape[_key(prompt.shape)].append(prompt)
+    return [group for prompts in by_shape.values() for group in _of_shape(prompts)]
 
 
 def _key(shape: RequestedFormat | Unsupported) -> Hashable:
@@ -74,10 +75,10 @@ def _templated(call: LoggedCall) -> _TemplatedCall:
     texts, _ = select(call.turns, _USER, last=True)
     last = max((i for i, turn in enumerate(call.turns) if turn.role == "user"), default=-1)
     earlier = tuple(turn for turn in call.turns[:last] if turn.role not in _SYSTEM)
-    return _TemplatedCall(call, system_text(call.turns), texts, earlier)
+    return _TemplatedCall(call, requested_format(dict(call.fields)), system_text(call.turns), texts, earlier)
 
 
-def _of_shape(prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported) -> Iterator[Group]:
+def _of_shape(prompts: list[_TemplatedCall]) -> Iterator[Group]:
     """Parts calls by their system prompts: constant ones, and those of a template."""
     by_system: dict[str, list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
@@ -89,32 +90,28 @@ def _of_shape(prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupporte
         varies = bool(family.frame) and (len(members) > _TASKS_OF_ONE_FRAME or len(rare) >= LEAST)
         alone = [] if varies else [text for text in members if text not in rare or len(rare) < LEAST]
         for text in alone:
-            yield from _of_system(by_system[text], shape)
+            yield from _of_system(by_system[text])
         if pooled := [prompt for text in members if text not in alone for prompt in by_system[text]]:
-            yield from _of_varying_system(pooled, shape, family.frame)
+            yield from _of_varying_system(pooled, family.frame)
 
 
-def _of_varying_system(
-    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, frame: Frame
-) -> Iterator[Group]:
+def _of_varying_system(prompts: list[_TemplatedCall], frame: Frame) -> Iterator[Group]:
     """The input is in the system prompt where nothing else varies; otherwise two places vary."""
     if not frame or len({prompt.user for prompt in prompts}) > 1:
-        yield from _of_system(prompts, shape, varies=True)
+        yield from _of_system(prompts, varies=True)
         return
     roles = {turn.role for prompt in prompts for turn in prompt.call.turns} & _SYSTEM
     yield Group(
         calls=tuple(prompt.call for prompt in prompts),
         inputs=tuple(frame.middle(prompt.system).strip() for prompt in prompts),
-        shape=shape,
+        shape=prompts[0].shape,
         reads=reads_of(frame, roles=tuple(sorted(roles))),
         frame=frame,
         system=None,
     )
 
 
-def _of_system(
-    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, *, varies: bool = False
-) -> Iterator[Group]:
+def _of_system(prompts: list[_TemplatedCall], *, varies: bool = False) -> Iterator[Group]:
     """Parts calls by their earlier turns, where these are constant examples, and by the template of the user's turn."""
     by_turns: dict[tuple[tuple[Turn, ...], int], list[_TemplatedCall]] = defaultdict(list)
     for prompt in prompts:
@@ -124,14 +121,12 @@ def _of_system(
         if len(members) < LEAST and earlier:
             rest[parts] += members
         else:
-            yield from _of_turns(members, shape, varies=varies, conversation=False)
+            yield from _of_turns(members, varies=varies, conversation=False)
     for members in rest.values():
-        yield from _of_turns(members, shape, varies=varies, conversation=True)
+        yield from _of_turns(members, varies=varies, conversation=True)
 
 
-def _of_turns(
-    prompts: list[_TemplatedCall], shape: RequestedFormat | Unsupported, *, varies: bool, conversation: bool
-) -> Iterator[Group]:
+def _of_turns(prompts: list[_TemplatedCall], *, varies: bool, conversation: bool) -> Iterator[Group]:
     # of a turn in several texts, the one that varies most
     place = max(range(len(prompts[0].user)), key=lambda i: len({prompt.user[i] for prompt in prompts}), default=0)
     texts = [prompt.user[place] if prompt.user else "" for prompt in prompts]
@@ -146,7 +141,7 @@ def _of_turns(
         yield Group(
             calls=tuple(prompt.call for prompt in members),
             inputs=inputs,
-            shape=shape,
+            shape=prompts[0].shape,
             reads=reads_of(frame, others=[texts[i] for other in parts if other is not family for i in other.members]),
             frame=frame,
             system=None if varies else members[0].system,

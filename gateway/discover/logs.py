@@ -3,13 +3,13 @@ breaks make no difference."""
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gateway.discover import formats
-from gateway.discover.calls import Log, LogReading
+from gateway.discover.calls import Log
 
 _LISTS: Final = ("data", "logs", "requests", "results")
 _RECORDS: Final = frozenset({"messages", "request", "response", "input", "output"})
@@ -111,39 +111,22 @@ _UNKNOWN: Final = (
 )
 
 
-class LogSource(Protocol):
-    """Where calls come from: exported files, or a gateway's ledger."""
-
-    def read(self, advance: Callable[[int], None]) -> Log:
-        """All calls. advance: called with how many records are read. Raises OSError."""
-
-
-class Files:
-    """Exported logs. One file may hold records of several formats."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-
-    def read(self, advance: Callable[[int], None]) -> Log:
-        """All calls. Raises OSError."""
-        reading, batches = LogReading(), formats.Batches()
-        for number, (place, record) in enumerate(self._records(), 1):
-            if isinstance(record, ValueError):
-                reading.problems.append(f"{place}: is not JSON: {record}")
-            elif not isinstance(record, dict):
-                reading.problems.append(f"{place}: must be an object, is {type(record).__name__}")
-            elif formats.is_batch(record):
-                batches.take(place, record)
-            elif not reading.take(place, partial(formats.exchange_of, record)):
-                keys = ", ".join(list(record)[:8]) or "none"
-                reading.problems.append(f"{place}: {_UNKNOWN} (its keys: {keys})")
-            if number % 1000 == 0:
-                advance(number)
-        for place, asked, answered in batches.joined(reading.skipped):
-            reading.take(place, partial(formats.of_batch, asked, answered))
-        return reading.log()
-
-    def _records(self) -> Iterator[tuple[str, Any]]:
-        for path in self._paths:
-            for line, record in records(path):
-                yield f"{path}:{line}", record
+def read_files(paths: Iterable[Path], log: Log, advance: Callable[[int], None]) -> None:
+    """Adds the calls of exported logs; one file may hold records of several formats. advance: called with how many
+    records are read. Raises OSError."""
+    batches = formats.Batches()
+    places = ((f"{path}:{line}", record) for path in paths for line, record in records(path))
+    for number, (place, record) in enumerate(places, 1):
+        if isinstance(record, ValueError):
+            log.problems.append(f"{place}: is not JSON: {record}")
+        elif not isinstance(record, dict):
+            log.problems.append(f"{place}: must be an object, is {type(record).__name__}")
+        elif formats.is_batch(record):
+            batches.take(place, record)
+        elif not log.take(place, partial(formats.exchange_of, record)):
+            keys = ", ".join(list(record)[:8]) or "none"
+            log.problems.append(f"{place}: {_UNKNOWN} (its keys: {keys})")
+        if number % 1000 == 0:
+            advance(number)
+    for place, asked, answered in batches.joined(log.skipped):
+        log.take(place, partial(formats.of_batch, asked, answered))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.discover.calls import Log
-from gateway.discover.logs import Files
+from gateway.discover.logs import read_files
 
 ROWS = Path(__file__).parents[3] / "config" / "policies" / "data"
 START = 1_760_000_000
@@ -104,4 +104,6 @@ def write(file: Path, records: Iterable[Any]) -> Path:
 
 def read(*files: Path) -> Log:
     """Exported files as a log."""
-    return Files(files).read(lambda _done: None)
+    log = Log()
+    read_files(files, log, lambda _done: None)
+    return log

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.discover.calls import KeptCalls, is_ledger
+from gateway.discover.calls import Log, is_ledger, read_ledger
 from gateway.discover.finding import look
 from gateway.ledger.call_store import CallStore, KeptCall
 from gateway.ledger.prices import PriceTable
 from gateway.ledger.store import LedgerError
 from tests.gateway.discover.logs import stream, two_templates
+
+
+def _ledger(file: Path) -> Log:
+    log = Log()
+    read_ledger(file, log, lambda _: None)
+    return log
 
 
 def store(file: Path, *calls: KeptCall) -> None:
@@ -38,7 +44,7 @@ def test_calls_that_a_gateway_kept_are_found_by_their_templates(tmp_path: Path) 
             for number, pair in enumerate(pairs)
         ),
     )
-    log = KeptCalls(file).read(lambda _: None)
+    log = _ledger(file)
     assert (len(log.calls), dict(log.skipped), log.problems) == (120, {}, [])
     first = log.calls[0]
     assert (first.place, first.at, first.model, first.spent_usd) == (f"{file}:r0", 1000.0, "gpt-4o", 0.25)
@@ -58,7 +64,7 @@ def test_a_streamed_answer_is_joined_and_a_broken_one_named(tmp_path: Path) -> N
         KeptCall(request_id="d", at=2.5, model="m", request=b"[" * 100_000, answer=events),
         KeptCall(request_id="c", at=3.0, model="m", request=request, answer=b'{"choices": []}'),
     )
-    log = KeptCalls(file).read(lambda _: None)
+    log = _ledger(file)
     assert [call.completion.content for call in log.calls] == ["Shop", "Shop"]
     assert [problem.partition(": ")[0] for problem in log.problems] == [f"{file}:b", f"{file}:d"]
     assert sum(log.skipped.values()) == 1
@@ -72,4 +78,4 @@ def test_a_database_is_told_from_a_log(tmp_path: Path) -> None:
     other.write_text("{}")
     assert not is_ledger(other)
     with pytest.raises(LedgerError, match="cannot be used"):
-        KeptCalls(other).read(lambda _: None)
+        _ledger(other)

@@ -196,7 +196,7 @@ def test_rows_are_of_calls_that_a_rule_reads_whole() -> None:
         image = {"type": "image_url", "image_url": {"url": f"https://example.org/{number}.png"}}
         requests[number]["messages"][-1]["content"] = [{"type": "text", "text": TEXTS[number]}, image]
     found = findings([pair(request, ("yes", "no")[i % 2], i) for i, request in enumerate(requests)])
-    assert sum(draft(one).rows for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
+    assert sum(draft(one).data.count("\n") for one in found) == len({text for i, text in enumerate(TEXTS) if i % 4})
 
 
 def test_files_that_are_there_are_never_written_over(tmp_path: Path) -> None:
