@@ -104,17 +104,14 @@ def split_listen(listen: str) -> tuple[str, int]:
     """`host:port` → host and port. Raises ValueError for anything else."""
     host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
-    if not colon or not _may_be_host(host) or not port.isdecimal() or int(port) > 65535:
+    try:
+        # fails for a name that cannot be resolved at all, such as 127..0.0.1
+        name = host.encode("idna")
+    except UnicodeError:
+        name = b""
+    if not colon or not name or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{listen!r} is not host:port, such as 127.0.0.1:8080")
     return host, int(port)
-
-
-def _may_be_host(host: str) -> bool:
-    """Whether a name can be resolved at all: `127..0.0.1` cannot."""
-    try:
-        return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
 
 
 def lacking_secrets(document: Document) -> Iterator[Problem]:
@@ -213,11 +210,10 @@ def _rule_problems(document: Document, settings: Settings, index: int, rule: Rul
     models = [name for name in settings.models if name != OTHER_MODELS]
     yield from _when_problems(document, settings, index, rule)
     for label, then in rule.then.items():
+        at: DataPath = ("rules", index, "then", label, "forward")
         if then.forward and then.forward != "true" and then.forward not in models:
-            at: DataPath = ("rules", index, "then", label, "forward")
             yield document.problem(at, f"no model {then.forward}{did_you_mean(then.forward, models)}")
         elif then.forward in models and settings.models[then.forward].endpoint != "chat":
-            at = ("rules", index, "then", label, "forward")
             yield document.problem(at, f"{then.forward} is a moderation endpoint, which takes no chats")
     if isinstance(rule.when_unsure, AskJudge):
         at = ("rules", index, "when_unsure", "ask")

@@ -24,17 +24,17 @@ def policy_problems(document: Document, policy: Policy, folder: Path) -> Iterato
     if policy.name == _ENCODERS:
         yield document.problem(("name",), f"{_ENCODERS} is a folder beside the classifiers; name the policy otherwise")
     if policy.multi_label and policy.other is not None:
-        yield document.problem(
-            ("other",), "a policy that may name several labels has no other; text that none fits has no label"
-        )
+        what = "a policy that may name several labels has no other; text that none fits has no label"
+        yield document.problem(("other",), what)
     for reserved in (NONE, OTHER, "*"):
         if reserved in policy.labels:
-            yield document.problem(
-                ("labels", reserved), f"{reserved} is a word of Offramp's own; name the label otherwise"
-            )
+            what = f"{reserved} is a word of Offramp's own; name the label otherwise"
+            yield document.problem(("labels", reserved), what)
     if not policy.multi_label and len(labels) < 2 and policy.other is None:
         yield document.problem(("labels",), "needs two labels, or one and other:")
-    yield from _goal_problems(document, policy)
+    for name, label in policy.labels.items():
+        if label.goal and policy.kind != "safety":
+            yield document.problem(("labels", name, "goal"), "is for kind safety; other kinds take one goal: for all")
     yield from _pattern_problems(document, policy)
     yield from _example_problems(document, policy)
     for path, message in slot_problems(policy):
@@ -64,12 +64,6 @@ def policy_notes(policy: Policy) -> Iterator[tuple[DataPath, str]]:
         for name in policy.learned:
             if not policy.labels[name].examples:
                 yield ("labels", name), "has no examples, so hardly anything will be taken for it with certainty"
-
-
-def _goal_problems(document: Document, policy: Policy) -> Iterator[Problem]:
-    for name, label in policy.labels.items():
-        if label.goal and policy.kind != "safety":
-            yield document.problem(("labels", name, "goal"), "is for kind safety; other kinds take one goal: for all")
 
 
 def _teacher_problems(document: Document, policy: Policy) -> Iterator[Problem]:

@@ -7,12 +7,6 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Stri
 
 from classifiers.fields import FrozenRecord, Name, Seconds, Share, Words, WordsList, one_or_more, true_or_false
 
-
-def not_built(what: str) -> str:
-    """The message for a setting that a later version will know."""
-    return f"{what} is not built yet; this version refuses it instead of ignoring it"
-
-
 Flag = Annotated[bool, BeforeValidator(true_or_false)]
 """`true` or `false`, which YAML gives as words here."""
 
@@ -235,7 +229,6 @@ class RuleSettings(FrozenRecord):
         ContractSettings | None,
         BeforeValidator(_defaults, json_schema_input_type=Literal[True] | ContractSettings),
     ] = None
-
     retrain: Retrain | None = None
 
     @model_validator(mode="after")
@@ -246,6 +239,11 @@ class RuleSettings(FrozenRecord):
         if not isinstance(self.when_unsure, AskJudge):
             if given & {"max_missed", "max_false_alarms"}:
                 raise ValueError("max_missed and max_false_alarms are held against a judge: when_unsure: {ask: …}")
+            if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
+                raise ValueError(
+                    "under a contract a rule answers with labels and does nothing else: {answer: label}; or it is a "
+                    "safety rule that is held against its judge: when_unsure: {ask: …}"
+                )
             return self
         if given & {"max_disagreement", "notice_within", "ask_again"}:
             raise ValueError("with a judge a contract takes max_missed, max_false_alarms and confidence")
@@ -256,27 +254,14 @@ class RuleSettings(FrozenRecord):
         return self
 
     @model_validator(mode="after")
-    def _a_contract_is_on_labels(self) -> Self:
-        if isinstance(self.when_unsure, AskJudge):
-            return self
-        if self.contract and any(then.answer != OWN_LABEL for then in self.then.values()):
-            raise ValueError(
-                "under a contract a rule answers with labels and does nothing else: {answer: label}; or it is a safety "
-                "rule that is held against its judge: when_unsure: {ask: …}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _output_only_blocks(self) -> Self:
-        if self.reads.output and any(then.answer or then.answer_file for then in self.then.values()):
+    def _actions_fit_what_is_read(self) -> Self:
+        reads, actions = self.reads, self.then.values()
+        if reads.output and any(then.answer or then.answer_file for then in actions):
             raise ValueError("a rule that reads output can block, redact, forward or flag, not answer")
-        return self
-
-    @model_validator(mode="after")
-    def _redacts_all_text(self) -> Self:
-        if self.reads.turns == "last" and any(then.redact for then in self.then.values()):
+        if not any(then.redact for then in actions):
+            return self
+        if reads.turns == "last":
             raise ValueError("a rule that redacts reads all turns, since clients send the earlier ones again")
-        part = self.reads.after or self.reads.before or self.reads.regex or self.reads.json_path
-        if part and any(then.redact for then in self.then.values()):
+        if reads.after or reads.before or reads.regex or reads.json_path:
             raise ValueError("a rule that redacts reads whole texts, without after, before, regex and json_path")
         return self
