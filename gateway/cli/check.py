@@ -3,11 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.output import Exit, Json, print_json, stderr, stdout
+from gateway.cli.output import Exit, Json, print_json, print_lines, stderr, stdout
 from gateway.config.problems import ConfigError, Problem, did_you_mean
 from gateway.config.source import read
 
@@ -79,22 +79,19 @@ def _print_json(files: list[Path], result: _CheckResult) -> None:
 
 
 def _print(files: list[Path], result: _CheckResult, *, failed: bool) -> None:
+    from classifiers.report.markup import counted
+
     for problem in result.problems:
         stderr().print(str(problem), style="red", soft_wrap=True)
     for note in result.notes:
         stderr().print(note, style="yellow", soft_wrap=True)
     counts = [
-        _counted(len(files), "file"),
-        _counted(len(result.problems), "problem") if failed else "nothing wrong",
-        *([_counted(len(result.notes), "note")] if result.notes else []),
+        counted(len(files), "file"),
+        counted(len(result.problems), "problem") if failed else "nothing wrong",
+        *([counted(len(result.notes), "note")] if result.notes else []),
     ]
     (stderr() if failed else stdout()).print(", ".join(counts))
-    for forecast in (*result.contracts, *result.judges):
-        stdout().print(forecast.line, soft_wrap=True)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun if count == 1 else noun + 's'}"
+    print_lines(forecast.line for forecast in (*result.contracts, *result.judges))
 
 
 def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
@@ -110,9 +107,17 @@ def _expect(loaded: "Loaded", notes: list[str]) -> "list[ForecastLine]":
         return []
 
 
+def _data(file: Path) -> Any:
+    """The parsed file; an empty mapping where it is not YAML, which the checks report."""
+    try:
+        return read(file, os.environ).data
+    except ConfigError:
+        return {}
+
+
 def _is_policy(file: Path) -> bool:
-    """Whether a file is a policy, by its keys or else by its folder. Raises ConfigError for a file that is not YAML."""
-    data = read(file, os.environ).data
+    """Whether a file is a policy, by its keys or else by its folder."""
+    data = _data(file)
     if not isinstance(data, dict) or "upstreams" in data:
         return False
     return bool({"kind", "about", "labels", "slots"} & data.keys()) or file.parent.name == "policies"
@@ -210,31 +215,15 @@ def _policies(folder: Path, checked: list[Path]) -> "tuple[dict[str, Policy], se
 
     policies: dict[str, Policy] = {}
     unreadable = set()
-    for path in (*(path for path in checked if _may_be_policy(path)), *sorted(folder.glob("*.yaml"))):
+    for path in (*(path for path in checked if _is_policy(path)), *sorted(folder.glob("*.yaml"))):
         try:
             policy = load_policy(path, os.environ, secrets=False)
         except ConfigError:
-            unreadable.add(_name_in(path))
+            data = _data(path)
+            unreadable.add(str(data.get("name", path.stem)) if isinstance(data, dict) else path.stem)
         else:
             policies[policy.name] = policy
     return policies, unreadable
-
-
-def _may_be_policy(file: Path) -> bool:
-    """As `_is_policy`, by the folder alone where a file is not YAML."""
-    try:
-        return _is_policy(file)
-    except ConfigError:
-        return file.parent.name == "policies"
-
-
-def _name_in(file: Path) -> str:
-    """The name of a wrong policy, or else that of its file."""
-    try:
-        data = read(file, os.environ).data
-    except ConfigError:
-        return file.stem
-    return str(data.get("name", file.stem)) if isinstance(data, dict) else file.stem
 
 
 def _without_policy(

@@ -9,18 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
-from rich.table import Table
 
-from gateway.cli.output import Exit, Json, fail, print_json, sigterm_as_ctrl_c, stderr, stdout
-from gateway.cli.report import summary_table
+from gateway.cli.output import Exit, Json, fail, print_json, sigterm_as_ctrl_c, stderr, stdout, table
+from gateway.cli.report import print_summary
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
@@ -45,18 +43,6 @@ _HOST: Final = "127.0.0.1"
 _SERVES: Final = re.compile(rf"offramp serves (http://{re.escape(_HOST)}:[0-9]+)/v1")
 _SHOWN: Final = 60
 """Characters of an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """One message of the demo and what came of it."""
-
-    text: str
-    decision: str
-    rule: str
-    label: str
-    confidence: str
-    answer: str
 
 
 def demo(
@@ -216,7 +202,8 @@ def _pass_on(lines: TextIO, serves: "Future[str | None]") -> None:
         serves.set_result(None)
 
 
-async def _send(address: str, model: str) -> list[Sent]:
+async def _send(address: str, model: str) -> list[dict[str, str]]:
+    """Each message with the decision on it and its answer."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
     async with AsyncOpenAI(
@@ -231,7 +218,7 @@ async def _send(address: str, model: str) -> list[Sent]:
             raise fail(f"a call of the demo failed: {error}", Exit.UPSTREAM) from error
 
 
-async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> Sent:
+async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> dict[str, str]:
     from openai import APIStatusError
 
     messages = [{"role": "user", "content": text}]
@@ -251,17 +238,11 @@ async def _send_one(client: Any, model: str, text: str, *, stream: bool) -> Sent
             answer = "".join(pieces)
         else:
             answer = raw.parse().choices[0].message.content or ""
-    return Sent(
-        text=text,
-        decision=header("x-offramp-decision", decision),
-        rule=header("x-offramp-rule", ""),
-        label=header("x-offramp-label", ""),
-        confidence=header("x-offramp-confidence", ""),
-        answer=answer,
-    )
+    empty = {"decision": decision, "rule": "", "label": "", "confidence": ""}
+    return {"text": text, **{key: header(f"x-offramp-{key}", value) for key, value in empty.items()}, "answer": answer}
 
 
-def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, as_json: bool) -> None:
+def _show(config: Path, sent: Sequence[Mapping[str, str]], started: float, address: str, *, as_json: bool) -> None:
     from gateway.config.load import load_gateway
     from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
@@ -269,19 +250,17 @@ def _show(config: Path, sent: Sequence[Sent], started: float, address: str, *, a
     with contextlib.closing(SQLiteLedger(load_gateway(config, os.environ).ledger, read_only=True)) as store:
         summary = summarise(store.summary(started, time.time() + 1))
     if as_json:
-        keys = ("text", "decision", "rule", "label", "answer")
-        messages = [{key: getattr(message, key) for key in keys} for message in sent]
+        messages = [{key: text for key, text in message.items() if key != "confidence"} for message in sent]
         print_json({"messages": messages, "savings": summary.as_dict(), "metrics": f"{address}/metrics"})
         return
-    table = Table("message", "decision", "rule: label", "sure", "answer", title="What happened", title_justify="left")
-    for message in sent:
-        why = f"{message.rule}: {message.label}" if message.rule else ""
-        sure = f"{float(message.confidence):.0%}" if message.confidence else ""
-        answer = message.answer if len(message.answer) <= _SHOWN else message.answer[: _SHOWN - 1] + "…"
-        table.add_row(message.text, message.decision, why, sure, answer)
-    console = stdout()
-    console.print(table)
-    console.print(summary_table(summary, "Calls, tokens and dollars"))
-    for note in summary.notes():
-        console.print(f"· {note}", soft_wrap=True)
-    console.print(f"\nmetrics: {address}/metrics\nbase_url: {address}/v1")
+    stdout().print(table("What happened", ("message", "decision", "rule: label", "sure", "answer"), map(_cells, sent)))
+    print_summary(summary, "Calls, tokens and dollars")
+    stdout().print(f"\nmetrics: {address}/metrics\nbase_url: {address}/v1")
+
+
+def _cells(message: Mapping[str, str]) -> tuple[str, ...]:
+    why = f"{message['rule']}: {message['label']}" if message["rule"] else ""
+    sure = f"{float(message['confidence']):.0%}" if message["confidence"] else ""
+    answer = message["answer"]
+    shown = answer if len(answer) <= _SHOWN else answer[: _SHOWN - 1] + "…"
+    return message["text"], message["decision"], why, sure, shown

@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata, util
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.output import Exit, Json, print_json, stdout
+
+if TYPE_CHECKING:
+    from gateway.config.load import Loaded
 
 _DEFAULT = Path("config/gateway.yaml")
 
@@ -48,13 +51,12 @@ def _checks(config: Path, models: Path) -> Iterator[tuple[str, bool, str]]:
     if config != _DEFAULT or config.exists():
         from gateway.config.load import load_gateway
 
-        loaded = None
         try:
             loaded = load_gateway(config, os.environ)
-            yield "gateway file", True, str(config)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
             yield "gateway file", False, str(error)
-        if loaded is not None:
+        else:
+            yield "gateway file", True, str(config)
             models = loaded.models_dir
             yield _try("prices", lambda: _prices(loaded.prices))
             yield _try("ledger", lambda: _writable(loaded.ledger.parent))
@@ -98,11 +100,9 @@ def _port(listen: str) -> str:
     return f"{listen} is free"
 
 
-def _classifiers(loaded: object) -> str:
-    from gateway.config.load import Loaded
+def _classifiers(loaded: "Loaded") -> str:
     from gateway.serving.snapshot import load_runtime
 
-    assert isinstance(loaded, Loaded)
     runtime = load_runtime(loaded)
     if runtime is None:
         return "no rule needs one"

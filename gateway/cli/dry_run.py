@@ -58,16 +58,16 @@ def dry_run(
 
 
 def _of_labels(owner: Owner, opened: Mapping[str, Open]) -> Iterator[tuple[str, str]]:
-    for name, one in opened.items():
-        contract = owner.contracts[one.flipped.scope]
-        where = f"{one.flipped.scope.key[:6]}, {contract.phase.value}"
-        if one.flipped.paused:
+    for name, audit in opened.items():
+        contract = owner.contracts[audit.flipped.scope]
+        where = f"{audit.flipped.scope.key[:6]}, {contract.phase.value}"
+        if audit.flipped.paused:
             yield name, f"{where} and paused: the call is forwarded"
         elif contract.threshold is None:
             yield name, f"{where}: the call is forwarded ({contract.reason})"
         else:
-            does = "is answered here, but for audits" if contract.answers(one.confidence) else "is forwarded"
-            yield name, f"{where}, answers from {contract.threshold:.4f}: the call, at {one.confidence:.4f}, {does}"
+            does = "is answered here, but for audits" if contract.answers(audit.confidence) else "is forwarded"
+            yield name, f"{where}, answers from {contract.threshold:.4f}: the call, at {audit.confidence:.4f}, {does}"
 
 
 def _of_judges(bands: Mapping[str, BandPlacement]) -> Iterator[tuple[str, str]]:

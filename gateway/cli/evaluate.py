@@ -18,9 +18,9 @@ from gateway.cli.output import (
     check_targets,
     percent,
     print_json,
+    print_lines,
     quoted,
     stderr,
-    stdout,
     surely,
     within,
 )
@@ -135,8 +135,12 @@ def evaluate(
     with bars() as advance:
         measures = examine(runtime, name, rows, trained_on=known, nearest_rows=near, suite_rows=drawn, advance=advance)
     for path in targets.values():
-        path.write_text(_page(measures, data) if path is html else _text(measures), encoding="utf-8")
-    _print(measures, as_json=json)
+        text = to_json.dumps(measures, ensure_ascii=False, indent=1) + "\n"
+        path.write_text(_page(measures, data) if path is html else text, encoding="utf-8")
+    if json:
+        print_json(measures)
+    else:
+        print_lines(_lines(measures))
     missed = list(failures(limits, named(measures)))
     for line in missed:
         stderr().print(line, style="red", soft_wrap=True)
@@ -144,23 +148,11 @@ def evaluate(
         raise typer.Exit(Exit.GOAL_MISSED)
 
 
-def _print(measures: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(measures)
-        return
-    for line in _lines(measures):
-        stdout().print(line, soft_wrap=True)
-
-
 def _targets(html: Path | None, output: Path | None) -> dict[str, Path]:
     """The files to write, by their flags; a page has its JSON next to it unless --output names another file."""
     json_path = html.with_suffix(".json") if html and html.name else None
     paths = {"--html": html, "--output" if output else "the JSON beside it": output or json_path}
     return {flag: path for flag, path in paths.items() if path}
-
-
-def _text(measures: Mapping[str, Any]) -> str:
-    return to_json.dumps(measures, ensure_ascii=False, indent=1) + "\n"
 
 
 def _page(measures: dict[str, Any], data: Iterable[Path]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.inputs import argument
-from gateway.cli.output import Exit, Json, fail, print_json, quoted, stdout
+from gateway.cli.output import Exit, Json, fail, fields, print_json, quoted, stdout
 
 if TYPE_CHECKING:
     from classifiers.model.model import Model
@@ -77,15 +77,11 @@ def _rule(name: str, verdict: "Verdict", reading: "Reading", model: "Model") -> 
         "reason": verdict.reason,
         "stage": verdict.stage,
         "stages": [stage.name for stage in model.stages],
-        "slots": [_fields(slot, "slot", "raw", "value", "currency") for slot in verdict.slots],
+        "slots": [fields(slot, "slot", "raw", "value", "currency") for slot in verdict.slots],
         "missing": list(verdict.missing),
         "windows": [verdict.windows_read, verdict.windows_unread],
-        "spans": [_fields(span, "label", "kind", "text", "start", "end") for span in verdict.spans],
+        "spans": [fields(span, "label", "kind", "text", "start", "end") for span in verdict.spans],
     }
-
-
-def _fields(record: object, *names: str) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in names}
 
 
 def _decision(call: "CallState") -> dict[str, Any]:
@@ -120,20 +116,22 @@ def _decision(call: "CallState") -> dict[str, Any]:
 def _thresholds(model: "Model", verdict: "Verdict") -> dict[str, list[float]]:
     """Of the labels that the stage judges, for a text such as this one: acts from, unsure from; what is never reached
     stands as 1. None where all labels are told by patterns."""
-    found = verdict.thresholds or (model.last.thresholds if model.stages else {})
-    return {label: [round(min(one, 1.0), 4) for one in (limit.act, limit.unsure)] for label, limit in found.items()}
+    limits = verdict.thresholds or (model.last.thresholds if model.stages else {})
+    return {
+        label: [round(min(score, 1.0), 4) for score in (limit.act, limit.unsure)] for label, limit in limits.items()
+    }
 
 
 def _found(rule: dict[str, Any]) -> list[str]:
     """A line for each place that a pattern found, and for each slot that is filled in."""
     lines = [
-        f"found: {one['kind']} at characters {one['start']} to {one['end']} of text {one['text'] + 1}, "
-        f"which is {one['label']}"
-        for one in rule["spans"]
+        f"found: {span['kind']} at characters {span['start']} to {span['end']} of text {span['text'] + 1}, "
+        f"which is {span['label']}"
+        for span in rule["spans"]
     ]
-    for one in rule["slots"]:
-        value = "no value" if one["value"] is None else quoted(f"{one['value']} {one['currency'] or ''}".strip())
-        lines.append(f"fills in {one['slot']}: {one['raw']!r} ({value})")
+    for slot in rule["slots"]:
+        value = "no value" if slot["value"] is None else quoted(f"{slot['value']} {slot['currency'] or ''}".strip())
+        lines.append(f"fills in {slot['slot']}: {slot['raw']!r} ({value})")
     return lines
 
 

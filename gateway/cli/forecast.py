@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from classifiers.model.registry import Registry
-from gateway.cli.output import quoted
+from gateway.cli.output import fields, quoted
 from gateway.config.load import Loaded
 from gateway.config.rules import AskJudge, RuleSettings
 from gateway.contracts.bound import Side
@@ -36,9 +36,7 @@ def in_words(wait: Wait, what: str = "") -> str:
 
 def as_dict(wait: Wait) -> dict[str, float | None]:
     """A wait for JSON; None where it is longer than the simulation."""
-    return {
-        name: None if math.isinf(value) else value for name, value in (("median", wait.median), ("most", wait.most))
-    }
+    return {name: None if math.isinf(value) else value for name, value in fields(wait, "median", "most").items()}
 
 
 def _number(value: float) -> str:
@@ -92,14 +90,14 @@ def _agreement_of_rule(
     if not contracts:
         return [_of_none(rule)]
     contracts.sort(key=lambda stored: -stored.contract.pairs)
-    return [_of_contract(rule, stored, store) for stored in contracts[:_SHOWN]]
+    return [_of_contract(stored, store, rule.contract.notice_within) for stored in contracts[:_SHOWN]]
 
 
 def _of_none(rule: RuleSettings) -> ForecastLine:
     assert rule.contract is not None
     target, alpha = rule.contract.max_disagreement, spend(1 - rule.contract.confidence, 1)
     waits = {rate: until_certificate(target, rate, alpha) for rate in (0.0, target / 4, target / 2)}
-    alarm = until_alarm(target, min(2 * target, (1 + target) / 2))
+    alarm = until_alarm(target, _twice(target))
     expected = ", ".join(f"{in_words(wait)} if {rate * 100:.3g} % of them disagree" for rate, wait in waits.items())
     line = (
         f"rule {rule.name}: no call under its contract yet. A certificate takes {FEWEST_TO_ORDER} calls to find a "
@@ -115,8 +113,7 @@ def _of_none(rule: RuleSettings) -> ForecastLine:
     return ForecastLine(line=line, data=data)
 
 
-def _of_contract(rule: RuleSettings, stored: StoredContract, store: ContractStore) -> ForecastLine:
-    assert rule.contract is not None
+def _of_contract(stored: StoredContract, store: ContractStore, notice_s: float) -> ForecastLine:
     scope, contract, now = stored.scope, stored.contract, time.time()
     since = now - LATELY_S
     traffic = store.traffic(scope.key, since=since, confidence=threshold(contract))
@@ -126,14 +123,24 @@ def _of_contract(rule: RuleSettings, stored: StoredContract, store: ContractStor
         calls=traffic.calls if traffic else 0.0,
         surer=traffic.surer if traffic else 0.0,
         days=days,
-        notice_s=rule.contract.notice_within,
+        notice_s=notice_s,
     )
     volume = f"about {waits.calls_a_day:,.0f} calls a day" if waits.calls_a_day else "under a day of calls seen lately"
     line = f"rule {scope.rule} for {quoted(scope.model)}, version {scope.version}: {contract.phase.value}, {volume}. "
     if contract.phase is not Phase.LIVE:
         line += _agreement_to_certificate(contract, waits) + " "
     line += _noticed(contract.terms.target, waits.alarm, waits.audits_a_day)
-    return ForecastLine(line=line, data=_agreement_data(stored, waits))
+    seen = waits.seen
+    data = {
+        **fields(scope, "rule", "key", "model", "version"),
+        "phase": contract.phase.value,
+        **fields(waits, "calls_a_day", "share"),
+        "disagreement": fields(seen, "pairs", "wrong", "estimate", "low", "high") if seen else None,
+        "certificate": None if waits.certificate is None else as_dict(waits.certificate),
+        "alarm": as_dict(waits.alarm),
+        "audits_a_day": waits.audits_a_day,
+    }
+    return ForecastLine(line=line, data=data)
 
 
 def _agreement_to_certificate(contract: Contract, waits: Outlook) -> str:
@@ -152,28 +159,13 @@ def _agreement_to_certificate(contract: Contract, waits: Outlook) -> str:
 
 
 def _noticed(target: float, alarm: Wait, audits_a_day: float | None = None) -> str:
-    twice = min(2 * target, (1 + target) / 2) * 100
     days = f", {in_words(alarm.over(audits_a_day), 'days')} at {audits_a_day:.3g} audits a day" if audits_a_day else ""
-    return f"While live, {twice:.3g} % is noticed after {in_words(alarm, 'audits')}{days}."
+    return f"While live, {_twice(target) * 100:.3g} % is noticed after {in_words(alarm, 'audits')}{days}."
 
 
-def _agreement_data(stored: StoredContract, waits: Outlook) -> dict[str, Any]:
-    seen = waits.seen
-    return {
-        "rule": stored.scope.rule,
-        "key": stored.scope.key,
-        "model": stored.scope.model,
-        "version": stored.scope.version,
-        "phase": stored.contract.phase.value,
-        "calls_a_day": waits.calls_a_day,
-        "share": waits.share,
-        "disagreement": None
-        if seen is None
-        else {"pairs": seen.pairs, "wrong": seen.wrong, "estimate": seen.estimate, "low": seen.low, "high": seen.high},
-        "certificate": None if waits.certificate is None else as_dict(waits.certificate),
-        "alarm": as_dict(waits.alarm),
-        "audits_a_day": waits.audits_a_day,
-    }
+def _twice(target: float) -> float:
+    """Twice a bound, or halfway to 1 where that is less."""
+    return min(2 * target, (1 + target) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,9 +204,8 @@ def _safety_of_rule(rule: RuleSettings, loaded: Loaded, store: SafetyStore) -> l
     terms = SafetyTerms(missed=given.max_missed, wrongly=given.max_false_alarms, confidence=given.confidence)
     stored = _stored(rule, terms, loaded, store)
     contract = stored.contract if stored else SafetyContract.new(terms)
-    traffic = None
-    if stored is not None:
-        traffic = store.traffic(stored.scope.key, contract, since=time.time() - LATELY_S)
+    since = time.time() - LATELY_S
+    traffic = store.traffic(stored.scope.key, contract, since=since) if stored else None
     return [_of_side(rule, stored, getattr(contract, bound.side), bound, traffic) for bound in _BOUNDS]
 
 
@@ -237,10 +228,20 @@ def _of_side(
     line = f"rule {rule.name}, {bound.kind} calls {bound.wrong}: {_stands(side, stored, bound, traffic, a_day)}. "
     if side.phase is not Phase.LIVE:
         line += _safety_to_certificate(side, waits, bound, a_day) + " "
-    twice = min(2 * side.target, (1 + side.target) / 2)
     noticed = _takes(waits.alarm, f"{bound.kind} calls", a_day)
-    line += f"While live, {twice * 100:.3g} % is noticed after {noticed}, if audited as rarely as any."
-    return ForecastLine(line=line, data=_safety_data(rule, stored, side, bound, waits, a_day))
+    line += f"While live, {_twice(side.target) * 100:.3g} % is noticed after {noticed}, if audited as rarely as any."
+    names = ("key", "model", "version")
+    data = {
+        "rule": rule.name,
+        **(fields(stored.scope, *names) if stored else dict.fromkeys(names)),
+        "bound": bound.side,
+        "phase": side.phase.value if stored else None,
+        "calls_a_day": a_day,
+        "ordering": waits.ordering,
+        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in waits.certificate.items()],
+        "alarm": as_dict(waits.alarm),
+    }
+    return ForecastLine(line=line, data=data)
 
 
 def _stands(
@@ -273,25 +274,3 @@ def _safety_to_certificate(side: Side, waits: SideOutlook, bound: _Bound, a_day:
 
 def _takes(wait: Wait, what: str, a_day: float | None) -> str:
     return in_words(wait, what) + (f", {in_words(wait.over(a_day), 'days')}" if a_day else "")
-
-
-def _safety_data(
-    rule: RuleSettings,
-    stored: StoredSafety | None,
-    side: Side,
-    bound: _Bound,
-    waits: SideOutlook,
-    a_day: float | None,
-) -> dict[str, Any]:
-    return {
-        "rule": rule.name,
-        "key": stored.scope.key if stored else None,
-        "model": stored.scope.model if stored else None,
-        "version": stored.scope.version if stored else None,
-        "bound": bound.side,
-        "phase": side.phase.value if stored else None,
-        "calls_a_day": a_day,
-        "ordering": waits.ordering,
-        "certificate": [{"rate": rate, **as_dict(wait)} for rate, wait in waits.certificate.items()],
-        "alarm": as_dict(waits.alarm),
-    }

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import typer
@@ -50,22 +50,18 @@ def _why(error: ValueError | RecursionError) -> str:
 
 
 def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case dict():
-            return "an object"
-        case list():
-            return "a list"
-        case str():
-            return "a string"
-        case _:
-            return "a number"
+    kinds: dict[type, str] = {
+        type(None): "null",
+        bool: "true or false",
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+    }
+    return kinds.get(type(value), "a number")
 
 
 T = TypeVar("T", str, str | None, list[str] | None)
+P = TypeVar("P")
 
 
 def argument(value: T) -> T:
@@ -74,6 +70,14 @@ def argument(value: T) -> T:
     if value is None:
         return None
     return _of_bytes(value) if isinstance(value, str) else [_of_bytes(text) for text in value]
+
+
+def parsed(parse: Callable[[str], P], text: str, flag: str) -> P:
+    """The value of an option. Raises typer.BadParameter where `parse` raises ValueError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from error
 
 
 def given() -> list[str]:

@@ -22,15 +22,13 @@ from gateway.cli import (
     serve,
     train,
 )
-from gateway.cli.output import Exit, Json, print_json, problems_as_exit_codes, stdout
+from gateway.cli.output import Exit, Json, problems_as_exit_codes, result
 
 
 def version(json: Json = False) -> None:
     """Print the version."""
-    if json:
-        print_json({"offramp": gateway.__version__, "python": platform.python_version()})
-    else:
-        stdout().print(f"offramp {gateway.__version__}")
+    versions = {"offramp": gateway.__version__, "python": platform.python_version()}
+    result(versions, f"offramp {gateway.__version__}", as_json=json)
 
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from gateway.cli.output import Json, print_json, quoted, stdout
+from gateway.cli.output import Json, print_json, quoted, result, stdout
 
 app = typer.Typer(no_args_is_help=True, help="Trained classifiers and their versions.")
 ModelsDir = Annotated[Path, typer.Option("--models", file_okay=False, help="The models folder.")]
@@ -45,7 +45,4 @@ def rollback(name: str, models: ModelsDir = Path("models"), json: Json = False) 
     from classifiers.model.registry import Registry
 
     version = Registry(models).rollback(name)
-    if json:
-        print_json({"name": name, "version": version})
-    else:
-        stdout().print(f"{name} is at {version} now")
+    result({"name": name, "version": version}, f"{name} is at {version} now", as_json=json)

@@ -7,7 +7,7 @@ from classifiers.policy import Policy
 from classifiers.report import figures
 from classifiers.report.figures import remarks
 from classifiers.report.markup import counted, wrong
-from gateway.cli.output import percent, stdout, surely, within
+from gateway.cli.output import percent, print_lines, surely, within
 
 if TYPE_CHECKING:
     from classifiers.training.run import TrainingOutcome
@@ -45,36 +45,31 @@ def failed(name: str | None, error: str) -> dict[str, Any]:
 
 def show(policy: Policy, outcome: "TrainingOutcome") -> None:
     """Prints it for people."""
-    console = stdout()
     report: Mapping[str, Any] = outcome.report
-    sources = ", ".join(f"{count} {source}" for source, count in report["text"]["sources"].items())
-    seconds = sum(outcome.seconds.values())
     state = f"published as {outcome.version}" if outcome.accepted else "NOT published"
-    console.print(f"{policy.name}: {state} in {seconds:.1f} s")
+    print_lines([f"{policy.name}: {state} in {sum(outcome.seconds.values()):.1f} s"])
+    print_lines(_rows(report), indent="  ")
+    print_lines([report["incumbent_note"]] if report["incumbent_note"] else [], style="yellow", indent="  ")
+    print_lines(_measures(report) if report["text"]["rows"] else (), indent="  ")
+    print_lines(_notes(report), style="yellow", indent="  ")
+    print_lines((f"missed: {line}" for line in outcome.missed), style="red", indent="  ")
+    page = outcome.folder / "report.html"
+    print_lines([f"report: {page if page.exists() else outcome.folder}"], indent="  ")
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[str]:
+    """What it was trained on, and how it compares to the version in use."""
     if report["patterns"]:
-        text = ", ".join(dict.fromkeys(report["patterns"].values()))
-        console.print(f"  told by patterns: {text}", soft_wrap=True)
+        yield f"told by patterns: {', '.join(dict.fromkeys(report['patterns'].values()))}"
     if report["text"]["rows"]:
-        console.print(f"  trained on {counted(report['text']['rows'], 'text')} ({sources})", soft_wrap=True)
+        sources = ", ".join(f"{count} {source}" for source, count in report["text"]["sources"].items())
+        yield f"trained on {counted(report['text']['rows'], 'text')} ({sources})"
     if unread := report["text"]["unread_calls"]:
-        console.print(f"  left out {unread} of the calls: empty, or of no label of the policy's", soft_wrap=True)
-    for line in _written(report):
-        console.print(f"  {line}", soft_wrap=True)
+        yield f"left out {unread} of the calls: empty, or of no label of the policy's"
+    yield from _written(report)
     if against := report["incumbent"]:
         was, now = (against[name] / against["rows"] for name in ("right_before", "right_after"))
-        same = counted(against["rows"], "held-out row")
-        text = f"{was:.1%} right before, {now:.1%} now, on the same {same}"
-        console.print(f"  {text}", soft_wrap=True)
-    if note := report["incumbent_note"]:
-        console.print(f"  {note}", style="yellow", soft_wrap=True)
-    for line in _measures(report) if report["text"]["rows"] else ():
-        console.print(f"  {line}", soft_wrap=True)
-    for line in _notes(report):
-        console.print(f"  {line}", style="yellow", soft_wrap=True)
-    for line in outcome.missed:
-        console.print(f"  missed: {line}", style="red", soft_wrap=True)
-    page = outcome.folder / "report.html"
-    console.print(f"  report: {page if page.exists() else outcome.folder}", soft_wrap=True)
+        yield f"{was:.1%} right before, {now:.1%} now, on the same {counted(against['rows'], 'held-out row')}"
 
 
 def _written(report: Mapping[str, Any]) -> Iterator[str]:

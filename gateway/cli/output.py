@@ -17,6 +17,7 @@ from typing import Annotated, Any, Never
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column, Table
 
 _NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -54,6 +55,33 @@ def print_json(value: Any) -> None:
         text = json.dumps(value, indent=2)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def result(value: Any, line: str, *, as_json: bool) -> None:
+    """A result as JSON, or as one line for people."""
+    if as_json:
+        print_json(value)
+    else:
+        stdout().print(line, soft_wrap=True)
+
+
+def print_lines(lines: Iterable[str], *, style: str = "", indent: str = "") -> None:
+    """Lines for people on stdout, not wrapped."""
+    for line in lines:
+        stdout().print(f"{indent}{line}", style=style or None, soft_wrap=True)
+
+
+def table(title: str, columns: Iterable[str | Column], rows: Iterable[Iterable[str]]) -> Table:
+    """A table for people, its title on the left."""
+    made = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def fields(record: object, *names: str) -> dict[str, Any]:
+    """Some attributes of a record, for JSON."""
+    return {name: getattr(record, name) for name in names}
 
 
 def quoted(text: str) -> str:
@@ -113,13 +141,10 @@ def problems_as_exit_codes() -> Iterator[None]:
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), None)
         if code is None:
             raise
-        message = _os_message(error) if isinstance(error, OSError) else str(error)
+        message = str(error)
+        if isinstance(error, OSError):
+            message = (f"{error.filename}: " if error.filename else "") + (error.strerror or message)
         raise fail(message, code) from error
-
-
-def _os_message(error: OSError) -> str:
-    name = f"{error.filename}: " if error.filename else ""
-    return f"{name}{error.strerror or error}"
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

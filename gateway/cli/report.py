@@ -2,13 +2,15 @@
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
-from gateway.cli.output import Json, print_json, stdout
+from gateway.cli.inputs import parsed
+from gateway.cli.output import Json, print_json, stdout, table
 
 if TYPE_CHECKING:
     from gateway.ledger.savings import Line, Summary
@@ -26,37 +28,30 @@ def report(
     from gateway.ledger.savings import summarise
     from gateway.ledger.store import SQLiteLedger
 
-    try:
-        back_s = parse_duration(since)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
+    back_s = parsed(parse_duration, since, "--since")
     now = time.time()
     path = ledger or load_gateway(config, os.environ, secrets=False).ledger
-    store = SQLiteLedger(path, read_only=True)
-    try:
+    with closing(SQLiteLedger(path, read_only=True)) as store:
         summary = summarise(store.summary(now - back_s, now + 1))
-    finally:
-        store.close()
     if json:
         print_json({"ledger": str(path), "since": now - back_s, "until": now, **summary.as_dict()})
         return
-    console = stdout()
-    console.print(summary_table(summary, f"Savings over the last {since}"))
+    print_summary(summary, f"Savings over the last {since}")
+
+
+def print_summary(summary: "Summary", title: str) -> None:
+    """Prints a table and notes."""
+    stdout().print(_summary_table(summary, title))
     for note in summary.notes():
-        console.print(f"· {note}", soft_wrap=True)
+        stdout().print(f"· {note}", soft_wrap=True)
 
 
-def summary_table(summary: "Summary", title: str) -> Table:
+def _summary_table(summary: "Summary", title: str) -> Table:
     """One line for each way that requests went, and the sum. What is not in the sum stands in brackets."""
     from gateway.ledger.record import ASIDE
 
-    table = Table(title=title, title_justify="left")
-    table.add_column("what happened")
-    table.add_column("rule")
-    for name in ("calls", "calls\nsaved", "tokens\nsaved", "spent", "saved"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in summary.lines:
-        table.add_row(
+    cells = [
+        (
             line.what,
             line.rule,
             f"({line.calls:,})" if line.reason in ASIDE else f"{line.calls:,}",
@@ -65,8 +60,13 @@ def summary_table(summary: "Summary", title: str) -> Table:
             f"${line.spent_usd:.6f}",
             _aside(line, f"${line.saved_usd:.6f}"),
         )
-    table.add_section()
-    table.add_row(
+        for line in summary.lines
+    ]
+    names = ("calls", "calls\nsaved", "tokens\nsaved", "spent", "saved")
+    figures = [Column(name, justify="right", no_wrap=True) for name in names]
+    made = table(title, ["what happened", "rule", *figures], cells)
+    made.add_section()
+    made.add_row(
         "all",
         "",
         f"{summary.calls:,}",
@@ -75,7 +75,7 @@ def summary_table(summary: "Summary", title: str) -> Table:
         f"${summary.spent_usd:.6f}",
         f"${summary.saved_usd:.6f}",
     )
-    return table
+    return made
 
 
 def _aside(line: "Line", figure: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -173,7 +173,7 @@ def _models_dir(policy: Path) -> Path:
 
 @contextmanager
 def _teachers(
-    policy: "Policy", progress: "_Bars | _Lines", options: _Options
+    policy: "Policy", progress: "_TrainingProgress", options: _Options
 ) -> Iterator[tuple["Hire | None", "Approve | None"]]:
     """The two callables that training gets for teachers' models: one opens a client, one asks before money is spent."""
     if not any(teacher.model for teacher in policy.teachers):
@@ -227,19 +227,18 @@ def _expense(policy: "Policy", teacher: "Teacher", expected: "Estimate", price: 
     if price.known:
         dollars, bound = f"about ${expected.usd:.4f}", f"budget ${teacher.budget:.2f}"
         bound += f" and {teacher.tokens} tokens" if teacher.tokens else ""
-    elif teacher.tokens:
-        dollars, bound = "at a price that is not known here", f"at most {teacher.tokens} tokens"
     else:
         dollars = "at a price that is not known here"
-        bound = "so budget: cannot hold; state tokens: to bound it"
+        unbounded = "so budget: cannot hold; state tokens: to bound it"
+        bound = f"at most {teacher.tokens} tokens" if teacher.tokens else unbounded
     return (
         f"{policy.name}: {teacher.model} is to be asked {expected.calls} times {why} ({expected.cached_calls} more "
         f"answers are cached), about {expected.input_tokens + expected.output_tokens} tokens, {dollars}; {bound}"
     )
 
 
-class _Bars:
-    """Progress as bars on a terminal."""
+class _TrainingProgress:
+    """Progress as bars on a terminal, and as plain lines elsewhere."""
 
     def __init__(self, bars: Progress, name: str) -> None:
         self._bars = bars
@@ -249,41 +248,28 @@ class _Bars:
     @contextmanager
     def paused(self) -> Iterator[Console]:
         """The console for questions, with the bars stopped."""
-        self._bars.stop()
+        shown = self._bars.live.is_started
+        if shown:
+            self._bars.stop()
         yield self._bars.console
-        self._bars.start()
+        if shown:
+            self._bars.start()
 
     def step(self, name: str) -> None:
-        self._bars.reset(self._task, description=f"{self._name}: {name}", total=None)
+        """The next step begins."""
+        if self._bars.live.is_started:
+            self._bars.reset(self._task, description=f"{self._name}: {name}", total=None)
+        else:
+            self._bars.console.print(f"{self._name}: {name}")
 
     def advance(self, done: int, total: int) -> None:
+        """So much of a step is done. Without bars, a line for each text would be noise."""
         self._bars.update(self._task, completed=done, total=total)
 
 
-class _Lines:
-    """Progress as plain lines elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    @contextmanager
-    def paused(self) -> Iterator[Console]:
-        """The console for questions."""
-        yield stderr()
-
-    def step(self, name: str) -> None:
-        stderr().print(f"{self._name}: {name}")
-
-    def advance(self, done: int, total: int) -> None:
-        """A line for each text would be noise."""
-
-
 @contextmanager
-def _progress(name: str) -> Iterator[_Bars | _Lines]:
-    console = stderr()
-    if not console.is_terminal:
-        yield _Lines(name)
-        return
+def _progress(name: str) -> Iterator[_TrainingProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield _Bars(bars, name)
+    bars = Progress(*columns, console=stderr(), transient=True)
+    with bars if bars.console.is_terminal else nullcontext():
+        yield _TrainingProgress(bars, name)

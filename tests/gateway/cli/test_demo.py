@@ -54,7 +54,7 @@ def test_one_run_on_a_free_port(
     assert ended.value.exit_code == Exit.UPSTREAM
     out, err = capsys.readouterr()
     assert "The model 'nope' does not exist here" in err
-    answers = {(one.decision, one.answer) for one in sent}
+    answers = {(message["decision"], message["answer"]) for message in sent}
     assert ("block", "Not here.") in answers
     assert {decision for decision, _ in answers} == {"block", "forward"}
     told, end = json.JSONDecoder().raw_decode(out)
