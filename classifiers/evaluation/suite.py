@@ -1,8 +1,9 @@
 """The safety suite: rows in disguise, at length and in chats; how many stay caught, how many are flagged in vain."""
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,15 +100,13 @@ def _without_trained(
     sample: Sample, families: Sequence[str], trained_on: Callable[[str], bool]
 ) -> tuple[dict[str, list[Case]], list[Case]]:
     """The cases of each family, and apart from them the suite's own texts that training had."""
-    made = {family: list(FAMILIES[family](sample)) for family in families}
-    own = {text for cases in made.values() for case in cases if case.base is None for text in case.texts}
-    trained = {text for text in own if trained_on(text)}
-    left_out = [case for cases in made.values() for case in cases if _is_of(case, trained)]
-    return {family: [case for case in cases if not _is_of(case, trained)] for family, cases in made.items()}, left_out
-
-
-def _is_of(case: Case, texts: Collection[str]) -> bool:
-    return case.base is None and all(text in texts for text in case.texts)
+    kept: dict[str, list[Case]] = {family: [] for family in families}
+    left_out: list[Case] = []
+    trained = cache(trained_on)
+    for family in families:
+        for case in FAMILIES[family](sample):
+            (left_out if case.base is None and all(map(trained, case.texts)) else kept[family]).append(case)
+    return kept, left_out
 
 
 def _judge(runtime: Runtime, name: str, total: int, advance: Callable[[int, int], None]) -> _Judge:
@@ -132,6 +131,10 @@ class Clean:
 
     harmful: NDArray[np.bool_]
     harmless: NDArray[np.bool_]
+
+    def caught(self, case: Case) -> bool:
+        """Whether the harmful row of a case is flagged as it is."""
+        return case.base is not None and bool(self.harmful[case.base])
 
 
 def flagged(verdict: Verdict) -> bool:
@@ -167,7 +170,7 @@ def measure(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict]) ->
     bad = [(case, verdict) for case, verdict in pairs if case.harmful]
     good = [(case, verdict) for case, verdict in pairs if not case.harmful]
     caught = sum(flagged(verdict) for _, verdict in bad)
-    caught_clean = [_caught_clean(clean, case) for case, _ in bad]
+    caught_clean = [clean.caught(case) for case, _ in bad]
     before = sum(caught_clean)
     still = sum(was and flagged(verdict) for was, (_, verdict) in zip(caught_clean, bad, strict=True))
     alarms = sum(flagged(verdict) for _, verdict in good)
@@ -189,17 +192,13 @@ def measure(clean: Clean, cases: Sequence[Case], verdicts: Sequence[Verdict]) ->
     }
 
 
-def _caught_clean(clean: Clean, case: Case) -> bool:
-    return case.base is not None and bool(clean.harmful[case.base])
-
-
 def _kept_interval(clean: Clean, bad: Sequence[tuple[Case, Verdict]], *, only_clean: bool = False) -> _Interval:
     """The interval of caught / clean. only_clean: count only cases whose row is caught clean."""
     after = np.zeros(len(clean.harmful))
     before = np.zeros(len(clean.harmful))
     for case, verdict in bad:
         if case.base is not None:
-            after[case.base] += flagged(verdict) and (_caught_clean(clean, case) or not only_clean)
+            after[case.base] += flagged(verdict) and (clean.caught(case) or not only_clean)
             before[case.base] += clean.harmful[case.base]
     rows = np.unique([case.base for case, _ in bad if case.base is not None]).astype(int)
     return _interval_over_rows(after[rows], before[rows])

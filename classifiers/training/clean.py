@@ -93,14 +93,14 @@ def clean(policy: Policy, rows: Iterable[Row]) -> Cleaned:
     contradictions: list[Contradiction] = []
     duplicates = 0
     for equal in by_key.values():
-        agreed = _Agreed(equal[0]) if len(equal) == 1 else _agreed(policy, equal)
-        dropped = len(equal) if agreed.row is None else agreed.outvoted
-        if agreed.row is not None:
-            kept.append(agreed.row)
+        agreed, outvoted = _agreed(policy, equal)
+        dropped = len(equal) if agreed is None else outvoted
+        if agreed is not None:
+            kept.append(agreed)
             duplicates += len(equal) - 1 - dropped
         if dropped:
             names = dict.fromkeys(name for row in equal for name in _named(row))
-            stands = _named(agreed.row) if agreed.row else ()
+            stands = _named(agreed) if agreed else ()
             contradictions.append(Contradiction(text=equal[0].shown, labels=tuple(names), kept=stands, dropped=dropped))
     _check_labels(policy, kept)
     return Cleaned(
@@ -118,16 +118,11 @@ def _made_of_any(row: Row, leaked: Iterable[Row]) -> bool:
     return row.source == "builtin" and any(set(line.labels) <= set(row.labels) for line in leaked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Agreed:
-    """The row that stands for equal texts, or None where the most trusted contradict each other; outvoted: how many
-    rows differ from a clear majority of the equally trusted."""
-
-    row: Row | None
-    outvoted: int = 0
-
-
-def _agreed(policy: Policy, equal: Sequence[Row]) -> _Agreed:
+def _agreed(policy: Policy, equal: Sequence[Row]) -> tuple[Row | None, int]:
+    """The row that stands for equal texts, or None where the most trusted contradict each other; and how many rows
+    differ from a clear majority of the equally trusted."""
+    if len(equal) == 1:
+        return equal[0], 0
     trusted = _most_trusted(equal)
     labelled = [row for row in trusted if not row.against]
     against = tuple(dict.fromkeys(label for row in trusted for label in row.against))
@@ -135,19 +130,19 @@ def _agreed(policy: Policy, equal: Sequence[Row]) -> _Agreed:
         given = [row for row in equal if row.source != "builtin" and not row.against]
         left_open = [row for row in given if not set(against).intersection(row.labels)]
         if not left_open:
-            return _Agreed(replace(max(trusted, key=lambda row: row.weight), against=against))
+            return replace(max(trusted, key=lambda row: row.weight), against=against), 0
         labelled = _most_trusted(left_open)
     majority = _majority(policy, labelled)
     first, outvoted = max(majority, key=lambda row: row.weight), len(labelled) - len(majority)
     sets = {row.labels for row in majority}
     if any(set(against).intersection(labels) for labels in sets):
-        return _Agreed(None)
+        return None, 0
     if len(sets) <= 1:
-        return _Agreed(first, outvoted)
+        return first, outvoted
     if policy.multi_label and () not in sets:
         union = {label for labels in sets for label in labels}
-        return _Agreed(replace(first, labels=tuple(label for label in policy.labels if label in union)), outvoted)
-    return _Agreed(None)
+        return replace(first, labels=tuple(label for label in policy.labels if label in union)), outvoted
+    return None, 0
 
 
 def _majority(policy: Policy, rows: Sequence[Row]) -> Sequence[Row]:

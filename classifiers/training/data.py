@@ -223,16 +223,12 @@ def _records(policy: Policy, path: Path, faults: Faults) -> Iterator[tuple[int, 
         return
     except UnicodeDecodeError as error:
         # from the bytes in the error: a pipe cannot be read again
-        line = error.object[: error.start].count(b"\n") + 1
-        faults.add(f"{path}:{line}", "not UTF-8; save the file as UTF-8")
+        number = error.object[: error.start].count(b"\n") + 1
+        faults.add(f"{path}:{number}", "not UTF-8; save the file as UTF-8")
         return
     if path.suffix.lower() in {".csv", ".tsv"}:
         yield from records(path, text, faults, label_keys=_LABEL_KEYS, labelled=not _needs_no_label(policy))
-    else:
-        yield from _json_records(path, text, faults)
-
-
-def _json_records(path: Path, text: str, faults: Faults) -> Iterator[tuple[int, Any]]:
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

@@ -20,6 +20,8 @@ from classifiers.text.normalise import normalise
 from classifiers.training import calibrate
 from classifiers.training.rows import REAL, Row
 
+Bools = NDArray[np.bool_]
+
 MOST_LOST = 0.005
 """The largest share of texts that the encoder gets right and the first stage wrong, with 95 % confidence."""
 MOST_NET_LOST = 0.001
@@ -47,11 +49,11 @@ class HeldOutScores:
     """
 
     probabilities: Floats
-    known: NDArray[np.bool_]
+    known: Bools
     truth: NDArray[np.int32]
-    right: NDArray[np.bool_]
-    before: NDArray[np.bool_]
-    used: NDArray[np.bool_]
+    right: Bools
+    before: Bools
+    used: Bools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +101,14 @@ def choose_exit(scores: HeldOutScores, *, max_error: float = 1.0) -> Point | Non
     )
 
 
-def rare(truth: NDArray[np.int32], used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def rare(truth: NDArray[np.int32], used: Bools) -> Bools:
     """(n,) which of the `used` rows are of a rare class. truth: (n,) classes."""
     counts = np.bincount(truth[used], minlength=int(truth.max(initial=0)) + 1)
-    few: NDArray[np.bool_] = used & (counts[truth] < RARE)
+    few: Bools = used & (counts[truth] < RARE)
     return few
 
 
-def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> NDArray[np.bool_]:
+def _few_wrong(wrong: NDArray[np.int64], settled: NDArray[np.intp], max_error: float) -> Bools:
     """(points,) where, with 95 % confidence for whichever is taken, at most `max_error` of the settled text is wrong.
 
     Shares chosen before are tested from the surest texts on, up to the first that fails (fixed sequence testing:
@@ -153,7 +155,7 @@ def of_texts(policy: Policy, texts: Sequence[str]) -> list[Band]:
 
 
 def stricter(
-    bands: Sequence[Band], confidences: Floats, correct: NDArray[np.bool_], *, act: float, max_error: float
+    bands: Sequence[Band], confidences: Floats, correct: Bools, *, act: float, max_error: float
 ) -> dict[Band, float]:
     """Thresholds of bands in which, with 80 % confidence, more than `max_error` of the answers from `act` on are wrong:
     the lowest that keeps to it on these rows, or `NEVER`'s.
@@ -173,7 +175,7 @@ def stricter(
 
 
 def band_summary(
-    bands: Sequence[Band], confidences: Floats, correct: NDArray[np.bool_], *, act: float, own: Mapping[Band, float]
+    bands: Sequence[Band], confidences: Floats, correct: Bools, *, act: float, own: Mapping[Band, float]
 ) -> list[dict[str, Any]]:
     """For the report, the shortest texts first: the figures of each band at the common threshold and at its own."""
     summary = []
@@ -194,20 +196,18 @@ def band_summary(
     return summary
 
 
-def _each(bands: Sequence[Band]) -> Iterator[tuple[Band, NDArray[np.bool_]]]:
+def _each(bands: Sequence[Band]) -> Iterator[tuple[Band, Bools]]:
     for band in sorted(set(bands), key=lambda band: (band.above, band.language)):
         yield band, np.array([other == band for other in bands], bool)
 
 
-def _shares(answered: NDArray[np.bool_], right: NDArray[np.bool_]) -> dict[str, float | None]:
+def _shares(answered: Bools, right: Bools) -> dict[str, float | None]:
     wrong = (answered & ~right).sum() / answered.sum() if answered.any() else None
     return {
         "answered": round(float(answered.mean()), 5),
         "error": None if wrong is None else round(float(wrong), 5),
     }
 
-
-Bools = NDArray[np.bool_]
 
 SURE_MISSES = 0.005
 """The share of harmful text that the small stage may clear; a wider band is of no use."""
@@ -264,8 +264,6 @@ def through(small: Floats, large: Floats, limits: Threshold) -> Way:
     return Way(asked=asked, probabilities=np.where(asked[:, None], large, small))
 
 
-Mask = NDArray[np.bool_]
-
 REAL_ROWS, WRITTEN, BOTH = "real rows", "written text", "written and real text"
 MOSTLY_REAL = "real rows, with written text where those are few"
 
@@ -275,7 +273,7 @@ _ENOUGH_OF_A_CLASS = 5
 _OTHER_HARMLESS, _EVERYDAY_TO_OTHERS = 20, 4
 
 
-def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Mask, str]:
+def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> tuple[Bools, str]:
     """(n,) which held-out rows calibrate, and what to call them. held: (n,) their indexes.
 
     Real rows where there are enough, else all rows. A class with hardly any real row (for safety, harmless text too)
@@ -294,7 +292,7 @@ def measured_on(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> 
     return used, REAL_ROWS if (used == real).all() else MOSTLY_REAL
 
 
-def _few_everyday(policy: Policy, held: Sequence[Row]) -> Mask:
+def _few_everyday(policy: Policy, held: Sequence[Row]) -> Bools:
     """(n,) all rows; for safety at most one everyday sentence for four other harmless rows, once there are enough of
     these. No guard flags such sentences, so many of them would make any guard look good."""
     kept = np.ones(len(held), bool)
@@ -312,33 +310,33 @@ def _few_everyday(policy: Policy, held: Sequence[Row]) -> Mask:
     return kept
 
 
-def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Mask:
+def is_real(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     """(n,) whether users wrote them."""
     return np.array([rows[index].source in REAL for index in held.tolist()], bool)
 
 
-def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Mask:
+def is_foreign(rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     """(n,) whether they are in a language on which the classifier abstains when served."""
     return np.array([bool(rows[index].foreign) for index in held.tolist()], bool)
 
 
-def answerable(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> Mask:
+def answerable(policy: Policy, rows: Sequence[Row], held: NDArray[np.intp]) -> Bools:
     """(n,) which held-out rows calibrate a single-label model: those of `measured_on` without foreign ones, on which it
     abstains when served; with them where there are no others."""
     near = ~is_foreign(rows, held)
     if not near.any():
         near[:] = True
-    chosen: Mask = np.zeros(len(held), bool)
+    chosen: Bools = np.zeros(len(held), bool)
     chosen[near] = measured_on(policy, rows, held[near])[0]
     return chosen
 
 
-def enough(real: Mask) -> bool:
+def enough(real: Bools) -> bool:
     """Whether real rows are enough to calibrate by."""
     return bool(real.sum() >= _ENOUGH)
 
 
-def _classes(policy: Policy, held: Sequence[Row]) -> Iterator[Mask]:
+def _classes(policy: Policy, held: Sequence[Row]) -> Iterator[Bools]:
     """(n,) for each class whether a row has it. Without `other`: everyday text is reported apart."""
     for label in policy.labels:
         yield np.array([label in row.labels for row in held], bool)

@@ -57,9 +57,10 @@ def place_near_misses(policy: Policy, rows: Sequence[Row], vectors: Floats) -> l
 def _nearest(policy: Policy, row: Row, labels: Sequence[str], cosines: Floats) -> Row | None:
     allowed = [place for place, label in enumerate(labels) if label not in row.against]
     best = max(allowed, key=lambda place: cosines[place], default=None)
-    if policy.multi_label and (best is None or cosines[best] < _FAR):
+    far = best is None or cosines[best] < _FAR
+    if far and policy.multi_label:
         return replace(row, against=())
-    if policy.other is not None and (best is None or cosines[best] < _FAR):
+    if far and policy.other is not None:
         return replace(row, labels=(OTHER,))
     if best is None:
         return None
@@ -117,17 +118,12 @@ class TextPreparation:
         descriptions = self.encode(label_noise.described(self.policy))
         kept, vectors = _in_place(self.policy, cleaned.rows, vectors)
         _check_contrast(self.policy, kept)
+        ready = TrainingText(rows=kept, vectors=vectors, cleaned=cleaned, dropped=dropped)
         if self.policy.multi_label or self.policy.slots:
-            return TrainingText(rows=kept, vectors=vectors, cleaned=cleaned, dropped=dropped)
+            return ready
         self.progress.step("review")
         reviewed = label_noise.review(self.policy, kept, vectors, descriptions, seed=self.seed)
-        return TrainingText(
-            rows=reviewed.rows,
-            vectors=reviewed.vectors,
-            cleaned=cleaned,
-            doubts=reviewed.doubts,
-            dropped=dropped,
-        )
+        return replace(ready, rows=reviewed.rows, vectors=reviewed.vectors, doubts=reviewed.doubts)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """Vectors of texts, (n, dimensions) of length 1."""
