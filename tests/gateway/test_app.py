@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -129,30 +128,6 @@ async def test_with_a_key_only_its_holder_gets_in(running: Any) -> None:
 async def test_the_base_url_may_be_written_in_several_ways(running: Any, path: str) -> None:
     async with running() as gateway, gateway.http.post(path, json={"model": "dear", "messages": []}) as answer:
         assert answer.status == 200
-
-
-async def test_while_old_calls_are_forgotten_what_the_command_line_did_is_noticed(
-    running: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forgetting, over, seen = threading.Event(), threading.Event(), asyncio.Event()
-
-    def forget(*_: Any) -> int:
-        forgetting.set()
-        over.wait(60)
-        return 0
-
-    async def look(_: Owner) -> None:
-        if forgetting.is_set():
-            seen.set()
-
-    monkeypatch.setattr(CallStore, "forget", forget)
-    monkeypatch.setattr(Owner, "look", look)
-    monkeypatch.setattr("gateway.app._LOOK_S", 0.01)
-    async with running():
-        try:
-            await asyncio.wait_for(seen.wait(), 20)
-        finally:
-            over.set()
 
 
 async def test_a_fault_of_one_look_keeps_no_other_from_what_is_due(

@@ -55,36 +55,11 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
         return RESET
 
 
-async def test_two_requests_on_one_connection_with_a_rest_between_them(talk: Any) -> None:
-    async with talk(header_time_s=0.1) as (connect, gateway):
-        reader, writer = await connect()
-        writer.write(WHOLE)
-        assert (await reply(reader))[0] == 200
-        await asyncio.sleep(0.2)
-        writer.write(WHOLE[:80])
-        await asyncio.sleep(0.01)
-        writer.write(WHOLE[80:])
-        assert (await reply(reader))[0] == 200
-    assert len(gateway.records()) == 2
-
-
 async def test_pipelined_requests_are_answered_in_order(talk: Any) -> None:
     async with talk() as (connect, _):
         reader, writer = await connect()
         writer.write(WHOLE + WHOLE.replace(b'"dear"', b'"none"') + WHOLE)
         assert [(await reply(reader))[0] for _ in range(3)] == [200, 404, 200]
-
-
-async def test_a_chunked_body_is_taken(talk: Any) -> None:
-    async with talk() as (connect, _):
-        reader, writer = await connect()
-        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
-        for at in range(0, len(BODY), 7):
-            part = BODY[at : at + 7]
-            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
-            await asyncio.sleep(0.001)
-        writer.write(b"0\r\n\r\n")
-        assert (await reply(reader))[0] == 200
 
 
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
@@ -104,24 +79,6 @@ async def test_an_offer_of_another_protocol_is_ignored(talk: Any, offer: bytes, 
                 await asyncio.sleep(0)
             assert (await reply(reader))[0] == 200
     assert [record.status for record in gateway.records()] == [200] * 3
-
-
-@pytest.mark.parametrize("step", [1, 10_000])
-@pytest.mark.parametrize(
-    "closing",
-    [
-        WHOLE.replace(b"content-type", b"Connection: close, Upgrade\r\nUpgrade: h2c\r\ncontent-type"),
-        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"content-type", OFFER + b"content-type"),
-    ],
-)
-async def test_an_offer_on_a_connection_that_closes_is_answered_too(talk: Any, closing: bytes, step: int) -> None:
-    async with talk() as (connect, _):
-        reader, writer = await connect()
-        for at in range(0, len(closing), step):
-            writer.write(closing[at : at + step])
-            await asyncio.sleep(0)
-        assert (await reply(reader))[0] == 200
-        assert await rest(reader) == b""
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /v1/", HEAD, HEAD + b"x: 1"])

@@ -1,16 +1,6 @@
-from gateway.spelling import Names, folded, spelled
+from gateway.spelling import Names, spelled
 
 NAMES = Names(("card_lost", "top_up", "lost"), {"card_lost": ("Missing card", "lost"), "top_up": ("recharge",)})
-
-
-def test_spellings_of_one_label() -> None:
-    assert len({folded(word) for word in ("Card Lost", "card-lost", "card_lost", "CARD_LOST", " card lost. ")}) == 1
-    assert folded("+") != folded("-")
-    assert len({folded(word) for word in ("C", "C+", "C++", "C#", "C-")}) == 5
-    assert folded("<18") != folded("18+") != folded("18")
-    assert folded("\u0915\u093f") != folded("\u0915\u093e")  # ki, ka
-    assert folded("cafe\u0301") == folded("Caf\u00e9")
-    assert {folded(word) for word in ("> spam", "#spam", "- spam", "**spam**", "spam \u2764\ufe0f")} == {"spam"}
 
 
 def test_the_callers_word_is_the_one_as_it_stands_or_the_only_one_alike() -> None:

@@ -18,7 +18,6 @@ from gateway.answers.build import (
 )
 from gateway.answers.format import (
     AnyObject,
-    FunctionCall,
     PlainWord,
     Prediction,
     RequestedFormat,
@@ -44,14 +43,6 @@ def made(requested: RequestedFormat, prediction: Prediction = FEES) -> LocalAnsw
     found = build(requested, prediction, PROMPT)
     assert isinstance(found, LocalAnswer), found
     return found
-
-
-def test_each_shape() -> None:
-    assert made(RequestedFormat(shape=PlainWord())) == LocalAnswer(content="Fees", label="Fees")
-    assert json.loads(made(RequestedFormat(shape=AnyObject())).content) == {"label": "Fees"}
-    assert json.loads(made(RequestedFormat(shape=SchemaObject(SCHEMA))).content) == {"label": "Fees"}
-    call = FunctionCall("classify", SCHEMA, legacy=False, named=True)
-    assert made(RequestedFormat(shape=call)) == LocalAnswer(content='{"label":"Fees"}', label="Fees", call=call)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
-import numpy as np
 import pytest
 
-from gateway.contracts.bounds import spend
 from gateway.contracts.certificate import Attempt
-from gateway.contracts.evidence import against_at_least
 
 
 def attempt(*thresholds: float, number: int = 1) -> Attempt:
@@ -14,14 +11,6 @@ def see(attempt: Attempt, confidence: float, pairs: int, *, agrees: bool = True)
     for _ in range(pairs):
         attempt = attempt.see(confidence, agrees=agrees)
     return attempt
-
-
-def test_certified_by_the_pair_whose_evidence_suffices() -> None:
-    enough = next(n for n in range(1, 200) if against_at_least(n, 0, 0.05) >= -np.log(spend(0.05, 1)))
-    before = see(attempt(0.9), 0.95, enough - 1)
-    assert before.certified is None
-    after = before.see(0.95, agrees=True)
-    assert after.certified == after.rungs[0]
 
 
 def test_a_lower_threshold_waits_for_the_stricter_one() -> None:

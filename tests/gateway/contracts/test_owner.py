@@ -91,15 +91,6 @@ async def test_all_that_led_to_a_state_is_stored(owner: Owner, tmp_path: Path) -
     assert [phase for _, phase, _ in moves] == ["live"]
 
 
-async def test_another_version_begins_in_shadow_with_the_attempts_of_the_one_before(owner: Owner) -> None:
-    await feed(owner, 800)
-    assert await feed(owner, 250, of=scope("v2")) == 0
-    new = owner.contracts[scope("v2")]
-    assert new.phase is Phase.SHADOW
-    assert new.attempts > owner.contracts[scope()].attempts
-    assert owner.contracts[scope()].phase is Phase.LIVE
-
-
 async def test_pairs_of_a_version_that_is_tried_count_by_their_chance_to_be_seen(owner: Owner) -> None:
     await feed(owner, 600)
     second = scope(version="v2")
@@ -149,17 +140,6 @@ async def test_audits_of_few_calls_a_day_stay_frequent_after_a_restart(tmp_path:
             await feed(owner, 1)
         owner.close()
         assert rates == {1.0, 0.2} if not day else rates == {0.2}
-
-
-async def test_audits_of_many_calls_become_rare_before_a_day_is_over(tmp_path: Path) -> None:
-    chance, now = random.Random(0), [0.0]
-    for _ in range(2):
-        owner = Owner(ContractStore(tmp_path / "offramp.db"), draw=chance.random, clock=partial(now.__getitem__, 0))
-        for _ in range(9000):
-            now[0] += 1.0
-            await feed(owner, 1)
-        assert owner.flip(scope(), TERMS, notice_s=7 * DAY).coin.rate <= 0.05
-        owner.close()
 
 
 async def test_a_sure_call_that_no_coin_chose_certifies_nothing(owner: Owner) -> None:

@@ -8,7 +8,6 @@ from gateway.discover.template import Frame, families, frame_of, reads_of
 
 INPUTS = ["I lost my card.", "I want a refund.", "where is it", "I can not log in", "hello there", "my app fails?"]
 TICKETS = [f"Classify this ticket.\nTicket: {text}\n---\nAnswer with one word, nothing else." for text in INPUTS]
-FRENCH = [f"Translate to French: {text}" for text in INPUTS]
 
 
 def test_the_part_that_varies_is_found() -> None:
@@ -16,15 +15,6 @@ def test_the_part_that_varies_is_found() -> None:
     assert family.frame.before == "Classify this ticket.\nTicket: "
     assert family.frame.after == "\n---\nAnswer with one word, nothing else."
     assert [family.frame.middle(text) for text in TICKETS] == INPUTS
-
-
-def test_several_templates_in_one_log() -> None:
-    mixed = [text for pair in zip(TICKETS, FRENCH, strict=True) for text in pair]
-    found = families(mixed)
-    assert sorted(tuple(mixed[i] for i in family.members) for family in found) == sorted(
-        [tuple(TICKETS), tuple(FRENCH)]
-    )
-    assert {family.frame.before for family in found} == {"Classify this ticket.\nTicket: ", "Translate to French: "}
 
 
 def test_templates_that_begin_alike_are_told_apart() -> None:

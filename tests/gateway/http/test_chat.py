@@ -50,25 +50,6 @@ async def test_a_call_is_forwarded_and_recorded(wire: Wire, ask: Any) -> None:
     assert record.spent_usd == pytest.approx(record.input_tokens * 10e-6 + record.output_tokens * 40e-6)
 
 
-async def test_a_call_is_answered_here(wire: Wire, ask: Any) -> None:
-    gateway = wire(RULES)
-    answer = await ask(gateway.app, body("greeting"))
-    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Hi there"
-    assert {name: answer.headers[name] for name in answer.headers if name.startswith("x-offramp")} == {
-        "x-offramp-decision": "answer",
-        "x-offramp-rule": "intents",
-        "x-offramp-label": "greeting",
-        "x-offramp-classifier": "bank@v1",
-        "x-offramp-confidence": "0.9000",
-        "x-offramp-usage": "estimated",
-        "x-offramp-saved-usd": answer.headers["x-offramp-saved-usd"],
-    }
-    record = gateway.record()
-    assert (record.decision, record.saved_reason, record.upstream) == ("answer", "local_answer", "")
-    assert (record.usage_source, record.saved_estimated) == ("estimated", True)
-    assert float(answer.headers["x-offramp-saved-usd"]) == pytest.approx(record.saved_usd)
-
-
 @pytest.mark.parametrize(("word", "decision"), [("unsure", "forward"), ("unread", "block"), ("broken", "block")])
 async def test_an_abstention_fails_as_a_safety_rule_says(wire: Wire, ask: Any, word: str, decision: str) -> None:
     gateway = wire(RULES)
@@ -115,14 +96,6 @@ async def test_bad_input_gets_a_clear_error_and_a_record(
     record = gateway.record()
     assert (record.status, record.decision, record.error) == (status, "error", code or "invalid_request_error")
     assert (record.saved_usd, record.spent_usd, record.upstream) == (0.0, 0.0, "")
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
-async def test_only_post_is_taken(wire: Wire, ask: Any, method: str) -> None:
-    gateway = wire()
-    answer = await ask(gateway.app, method=method)
-    assert (answer.status, answer.headers["allow"]) == (405, "POST")
-    assert gateway.records() == []
 
 
 async def test_of_the_clients_headers_only_three_travel(

@@ -28,16 +28,6 @@ def sent(request: Request, model: str = "gpt-4o-mini") -> Any:
     return json.loads(request.body_for(UpstreamModel(model), ask_usage=True))
 
 
-def test_a_chat_has_the_instructions_and_asks_for_the_labels() -> None:
-    body = sent(chat_question(ASKS, Shown(texts=("hello", "you"), system="be nice")))
-    assert body["model"] == "gpt-4o-mini"
-    assert body["messages"][0] == {"role": "system", "content": "Judge it."}
-    assert json.loads(body["messages"][1]["content"]) == {"texts": ["hello", "you"]}
-    assert body["temperature"] == 0
-    schema = body["response_format"]["json_schema"]["schema"]
-    assert schema["properties"]["labels"]["items"]["enum"] == ["threat", "spam"]
-
-
 def test_the_system_prompt_is_shown_where_the_policy_reads_it() -> None:
     asks = replace(ASKS, reads_system=True)
     body = sent(chat_question(asks, Shown(texts=("hello",), system='be nice"}')))

@@ -29,14 +29,6 @@ def table(tmp_path: Path) -> Callable[[str], PriceTable]:
     return make
 
 
-def test_a_price_may_come_from_the_environment(tmp_path: Path) -> None:
-    file = tmp_path / "prices.yaml"
-    file.write_text(TEXT.replace("$2.50", '"${INPUT}"'))
-    price = load_prices(file, {"INPUT": "3"}).find("one")
-    assert price is not None
-    assert price.input_usd == pytest.approx(3e-6)
-
-
 def test_prices_are_per_million_tokens(table: Callable[[str], PriceTable]) -> None:
     price = table(TEXT).find("one")
     assert price is not None

@@ -127,20 +127,6 @@ def test_an_unknown_price_is_counted_not_guessed(
     assert metrics.registry.get_sample_value("offramp_unpriced_requests_total", labels) == 1
 
 
-@pytest.mark.parametrize("error", ["", "upstream_failed"])
-def test_what_a_cheaper_route_saved_is_not_known_without_usage(
-    finish: Callable[..., Record], metrics: Metrics, error: str
-) -> None:
-    record = finish(forwarded(to="cheap", rule="r", usage_source="missing", error=error))
-    assert (record.usage_source, record.spent_usd) == ("missing", None)
-    assert (record.saved_reason, record.saved_usd) == ("cheaper_route", None)
-    reason = "cut_off" if error else "not_reported"
-    value = metrics.registry.get_sample_value
-    assert value("offramp_unpriced_requests_total", {"model": "dear", "reason": reason}) == 1
-    refused = finish(forwarded(to="cheap", rule="r", usage_source="missing", status=400))
-    assert (refused.spent_usd, refused.saved_reason, refused.saved_usd) == (0.0, None, 0.0)
-
-
 @pytest.mark.parametrize(
     ("fields", "source", "spent"),
     [

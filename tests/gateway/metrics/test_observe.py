@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from classifiers.verdict import Verdict
 from gateway.ledger.record import Record
 from gateway.metrics.observe import Metrics
 
@@ -77,14 +76,6 @@ def test_the_reason_for_an_unknown_cost_is_counted(fields: dict[str, Any], reaso
     ]
     missing = [] if reason == "no_price" else [("offramp_usage_missing_requests_total", reason, 1.0)]
     assert moved == [("offramp_unpriced_requests_total", reason, 1.0), *missing]
-
-
-def test_a_verdict_is_counted_for_the_stage_that_settled_it() -> None:
-    metrics = Metrics()
-    for stage in ("cheap", "cheap", ""):
-        metrics.observe_verdict(Verdict(classifier="c", version="1", scores={}, stage=stage), "r")
-    assert metrics.registry.get_sample_value("offramp_stage_verdicts_total", {"classifier": "c", "stage": "cheap"}) == 2
-    assert total(metrics, "offramp_stage_verdicts_total") == 2
 
 
 RECORDS = st.builds(

@@ -35,19 +35,6 @@ async def chunks(reply: Reply) -> list[ChatCompletionChunk]:
     return [ChatCompletionChunk.model_validate(json.loads(part[6:]), strict=True) for part in parts]
 
 
-def test_an_answer_is_a_whole_completion() -> None:
-    reply = act.answer(request(), SAYS, "req_abc", USAGE)
-    body = json.loads(reply.body)
-    completion = ChatCompletion.model_validate(body)
-    assert (completion.id, completion.model, completion.object) == ("chatcmpl-abc", "gpt-4o", "chat.completion")
-    assert completion.choices[0].message.content == "Hello 👋"
-    assert completion.choices[0].finish_reason == "stop"
-    assert completion.usage is not None
-    assert completion.usage.total_tokens == 7
-    assert body["choices"][0]["logprobs"] is None
-    assert body["choices"][0]["message"]["refusal"] is None
-
-
 def test_a_block_is_a_refusal_where_the_client_parses_a_schema() -> None:
     asked = request(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {}}})
     (choice,) = ChatCompletion.model_validate_json(act.block(asked, STOPS, "req_a", USAGE).body).choices

@@ -158,11 +158,3 @@ async def test_an_answer_that_was_lost_on_its_way_is_not_asked_again(fake_upstre
     with pytest.raises(AnswerLost):
         await Retrying(inner, 3).send(CALL)
     assert len(inner.calls) == 1
-
-
-async def test_it_stands_for_what_it_wraps(fake_upstream: Any) -> None:
-    inner = fake_upstream([FAILED], name="x", notional=True, ask_usage=False)
-    retrying = Retrying(inner, 1)
-    assert (retrying.name, retrying.notional, retrying.ask_usage) == ("x", True, False)
-    await retrying.close()
-    assert inner.closed

@@ -43,24 +43,6 @@ async def streamed(**fields: Any) -> list[ChatCompletionChunk]:
     return [ChatCompletionChunk.model_validate_json(part[6:-2]) for part in parts]
 
 
-async def test_it_repeats_the_last_user_turn_and_counts_words() -> None:
-    completion = await whole()
-    assert completion.choices[0].message.content == "echo: hello big world"
-    assert completion.choices[0].finish_reason == "stop"
-    assert completion.model == "m"
-    assert completion.usage is not None
-    assert completion.usage.completion_tokens == 5
-    assert completion.usage.prompt_tokens == 2 + 3 + 2 * 3
-
-
-async def test_a_stream_gives_the_same_words_in_pieces() -> None:
-    parts = await streamed()
-    assert "".join(part.choices[0].delta.content or "" for part in parts) == "echo: hello big world"
-    assert parts[0].choices[0].delta.role == "assistant"
-    assert parts[-1].choices[0].finish_reason == "stop"
-    assert all(part.usage is None and part.choices for part in parts)
-
-
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
 async def test_a_forced_tool_is_called(choice: Any) -> None:
     message = (await whole(tools=[TOOL], tool_choice=choice)).choices[0]

@@ -249,18 +249,6 @@ async def test_numbers_without_bounds_are_the_clients_fault(field: str) -> None:
         )
 
 
-@pytest.mark.parametrize("status", [400, 401, 429, 500])
-async def test_a_providers_error_keeps_its_status(calling: Calling, status: int) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.json_response({"error": {"message": "no", "type": "x", "param": None, "code": "c"}}, status=status)
-
-    async with calling(handler) as upstream:
-        answer = await upstream.send(call())
-    assert answer.status == status
-    assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
-    assert b"sk-gateway" not in answer.body
-
-
 async def test_a_page_instead_of_a_completion_is_a_failure(calling: Calling) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
