@@ -23,12 +23,12 @@ def classify(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts; without any, lines from stdin.", callback=argument)
     ] = None,
-    models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="The models folder.")] = Path("models"),
     system: Annotated[
-        str, typer.Option("--system", help="The system prompt that the texts were written under.", callback=argument)
+        str, typer.Option(help="The system prompt that the texts were written under.", callback=argument)
     ] = "",
     nearest: Annotated[
-        int, typer.Option("--nearest", min=0, help="Show so many of the sentences it was trained on that are nearest.")
+        int, typer.Option(min=0, help="Show so many of the sentences it was trained on that are nearest.")
     ] = 0,
     json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column
 
-from classifiers.fields import MAX_SEED
+from classifiers.fields import MAX_SEED, parse_duration, parse_share
 from gateway.cli.inputs import parsed
 from gateway.cli.output import Exit, Json, bars, fail, fields, print_json, print_lines, quoted, stderr, stdout, table
 
@@ -111,21 +111,18 @@ def discover(
             help="Exported logs: files, or folders of .jsonl and .json files; a gateway's file or its ledger."
         ),
     ],
-    models: Annotated[Path, typer.Option("--models", help="Where the prepared encoder is kept.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="Where the prepared encoder is kept.")] = Path("models"),
     bound: Annotated[str, typer.Option(help="The most disagreement among what would be answered here.")] = "2%",
     period: Annotated[str, typer.Option(help="How long the log took, such as 7d, where its records do not say.")] = "",
-    top: Annotated[int, typer.Option("--top", min=1, help="How many groups to show.")] = 20,
+    top: Annotated[int, typer.Option(min=1, help="How many groups to show.")] = 20,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the cross-validation.")] = 0,
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write policy, rows and rule of the best groups into this folder.")
+        Path | None, typer.Option(help="Write policy, rows and rule of the best groups into this folder.")
     ] = None,
-    group: Annotated[
-        list[int] | None, typer.Option("--group", help="Which groups to write, by their number; repeatable.")
-    ] = None,
+    group: Annotated[list[int] | None, typer.Option(help="Which groups to write, by their number; repeatable.")] = None,
     json: Json = False,
 ) -> None:
     """Find calls in a log that ask a model for a small decision: what they cost, and whether a classifier would do."""
-    from classifiers.fields import parse_duration
     from gateway.config.settings import shipped_dir
     from gateway.ledger.prices import load_prices
 
@@ -307,8 +304,6 @@ def _print_skipped(log: "Log") -> None:
 
 
 def _share(text: str) -> float:
-    from classifiers.fields import parse_share
-
     share = parse_share(text)
     if not 0 < share < 1:
         raise ValueError("must be between 0 and 100 %")

@@ -22,9 +22,7 @@ _DEFAULT = Path("config/gateway.yaml")
 
 def doctor(
     config: Annotated[Path, typer.Argument(help="The gateway's file.")] = _DEFAULT,
-    models: Annotated[Path, typer.Option("--models", help="The models folder, where there is no gateway file.")] = Path(
-        "models"
-    ),
+    models: Annotated[Path, typer.Option(help="The models folder, where there is no gateway file.")] = Path("models"),
     json: Json = False,
 ) -> None:
     """Look at the machine and the set-up: what works, what does not, and how to mend it."""

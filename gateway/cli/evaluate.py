@@ -97,24 +97,20 @@ def failures(bounds: Iterable[Bound], figures: Mapping[str, float | None]) -> It
 def evaluate(
     name: Annotated[str, typer.Argument(help="The classifier.")],
     data: Annotated[list[Path], typer.Argument(help="Labelled rows {text, label}, slots marked: JSONL or CSV.")],
-    models: Annotated[Path, typer.Option("--models", help="The models folder.")] = Path("models"),
+    models: Annotated[Path, typer.Option(help="The models folder.")] = Path("models"),
     suite: Annotated[
         bool, typer.Option("--suite", help="Try the safety suite on DATA's rows: character attacks, encodings …")
     ] = False,
-    suite_rows: Annotated[
-        int, typer.Option("--suite-rows", min=1, help="Rows of either sort that the suite draws.")
-    ] = 100,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with pictures here, and the JSON beside it.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the JSON here.")] = None,
+    suite_rows: Annotated[int, typer.Option(min=1, help="Rows of either sort that the suite draws.")] = 100,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here, and the JSON beside it.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the JSON here.")] = None,
     fail_under: Annotated[
         list[str] | None,
-        typer.Option("--fail-under", metavar="NAME=x", help="Exit code 3 where a figure is lower; repeatable."),
+        typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is lower; repeatable."),
     ] = None,
     fail_over: Annotated[
         list[str] | None,
-        typer.Option("--fail-over", metavar="NAME=x", help="Exit code 3 where a figure is higher; repeatable."),
+        typer.Option(metavar="NAME=x", help="Exit code 3 where a figure is higher; repeatable."),
     ] = None,
     json: Json = False,
 ) -> None:

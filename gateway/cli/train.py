@@ -27,18 +27,17 @@ if TYPE_CHECKING:
 def train(
     policies: Annotated[list[Path], typer.Argument(help="Policy files.")],
     models: Annotated[
-        Path | None, typer.Option("--models", help="The models folder; by default the gateway file's, or ./models.")
+        Path | None, typer.Option(help="The models folder; by default the gateway file's, or ./models.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Instead of the policy's seed:.")] = None,
     data: Annotated[
-        list[Path] | None, typer.Option("--data", help="More labelled rows, besides those that the policy names.")
+        list[Path] | None, typer.Option(help="More labelled rows, besides those that the policy names.")
     ] = None,
     beside: Annotated[
         bool, typer.Option("--beside", help="Leave the version in use; propose the new one to be tried beside it.")
     ] = False,
     calls: Annotated[
-        bool,
-        typer.Option("--calls", help="Read rows of calls from standard input, too; no file and no report holds them."),
+        bool, typer.Option("--calls", help="Read rows of calls from standard input, too; no file or report has them.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher's model is paid.")] = False,
     json: Json = False,
