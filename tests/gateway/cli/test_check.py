@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def checked(folder: Path, *files: str) -> tuple[int, dict]:
     return done.return_value or getattr(done.exception, "exit_code", 0), json.loads(done.stdout)
 
 
+def test_all_is_well(folder: Path) -> None:
+    code, told = checked(folder, "gateway.yaml", "policies/shop.yaml")
+    assert (code, told["problems"], told["notes"]) == (0, [], [])
+
+
 def test_a_rules_labels_are_held_against_the_policy(folder: Path) -> None:
     (folder / "policies/shop.yaml").write_text(POLICY.replace("  hours:", "  house:"))
     code, told = checked(folder, "gateway.yaml")
@@ -82,6 +88,39 @@ def test_a_policy_that_is_wrong_itself_is_no_problem_of_the_gateway(folder: Path
 
 
 NOTED = GATEWAY + "content: {keep: 30d}\n"
+WRONG = NOTED.replace("      hours: {answer", "      huors: {answer")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "flags", "code", "summary"),
+    [
+        (GATEWAY, [], 0, "2 files, nothing wrong"),
+        (GATEWAY, ["--strict"], 0, "2 files, nothing wrong"),
+        (NOTED, [], 0, "2 files, nothing wrong, 1 note"),
+        (NOTED, ["--strict"], 2, "2 files, 0 problems, 1 note"),
+        (WRONG, [], 2, "2 files, 1 problem, 1 note"),
+        (GATEWAY.replace("m: demo", "m: dmo, n: dmo"), ["--strict"], 2, "2 files, 2 problems"),
+    ],
+)
+def test_a_line_counts_what_was_found(folder: Path, gateway: str, flags: list[str], code: int, summary: str) -> None:
+    (folder / "gateway.yaml").write_text(gateway)
+    files = [str(folder / name) for name in ("gateway.yaml", "policies/shop.yaml")]
+    done = CliRunner().invoke(app, ["check", *files, *flags])
+    assert done.exit_code == code
+    said, other = (done.stderr, done.stdout) if code else (done.stdout, done.stderr)
+    assert said.splitlines()[-1] == summary
+    assert summary not in other
+
+
+def test_what_an_upstream_needs_and_is_not_installed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "gateway.yaml").write_text(GATEWAY.replace("kind: echo", "kind: litellm\n    provider: anthropic"))
+    assert checked(folder, "gateway.yaml")[1]["notes"] == []
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    code, told = checked(folder, "gateway.yaml")
+    assert (code, told["problems"]) == (0, [])
+    where = f"{folder}/gateway.yaml:4:5: upstreams.demo.kind: "
+    lacking = "litellm is not installed; pip install 'offramp[providers]'; until then its calls fail"
+    assert told["notes"] == [where + lacking]
 
 
 def test_rows_and_prices_are_read_too(folder: Path) -> None:
@@ -223,6 +262,11 @@ async def test_calls_of_days_tell_days(bound: Path) -> None:
     assert "days" in told.partition("it never comes")[0]
 
 
+async def test_before_an_attempt_it_says_when_one_may_begin(bound: Path) -> None:
+    await calls(bound, 60, hours=48)
+    assert "the next may begin in 140 calls" in said(bound)
+
+
 async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
     await calls(bound, 400, hours=96)
     assert "certificate" not in said(bound)
@@ -237,3 +281,10 @@ async def test_a_live_one_tells_of_its_audits(bound: Path) -> None:
 async def test_calls_of_another_version_or_upstream_are_not_of_those_in_use(bound: Path, other: dict[str, str]) -> None:
     await calls(bound, 60, hours=48, **other)
     assert "no call under its contract yet" in said(bound)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_note(bound: Path) -> None:
+    (bound / "offramp.db").write_bytes(b"no database, whatever it may be called" * 100)
+    code, told = checked(bound, "gateway.yaml")
+    assert (code, told["contracts"]) == (0, [])
+    assert "cannot be told" in told["notes"][0]

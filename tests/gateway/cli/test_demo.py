@@ -3,14 +3,17 @@
 import asyncio
 import json
 import socket
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from gateway.cli.demo import MESSAGES, _asked_for, _gateway, _send, _show, _train
+from gateway.cli.main import app
 from gateway.cli.output import Exit
 from gateway.server import bind
 
@@ -64,6 +67,16 @@ def test_one_run_on_a_free_port(
         gone.connect(("127.0.0.1", int(address.rpartition(":")[2])))
 
 
+def test_the_model_asked_for_is_one_that_the_file_opens(config: Path) -> None:
+    assert _asked_for(config, real=False) == "dear"
+    config.write_text(config.read_text().replace("dear: one", "dear: one, other: one"))
+    assert _asked_for(config, real=False) == "gpt-4o"
+    config.write_text("version: 1\nupstreams: {one: {kind: echo}}\n")
+    with pytest.raises(typer.Exit) as ended:
+        _asked_for(config, real=False)
+    assert ended.value.exit_code == Exit.USAGE
+
+
 @pytest.mark.parametrize(
     ("upstream", "models", "paid"),
     [
@@ -89,6 +102,43 @@ def test_only_real_asks_what_may_cost_money(
     with pytest.raises(typer.Exit) as ended:
         _asked_for(file, real=not paid)
     assert ended.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("acts", ['then: {"*": {forward: dear}}', 'then: {"*": flag}, when_unsure: {ask: dear}'])
+def test_only_real_lets_rules_ask_what_may_cost_money(
+    config: Path, capsys: pytest.CaptureFixture[str], acts: str
+) -> None:
+    config.write_text(
+        "version: 1\nupstreams: {one: {kind: echo}, two: {kind: openai, base_url: 'http://127.0.0.1:9/v1'}}\n"
+        "models: {free: one, dear: {upstream: two, internal: true}}\n"
+        f"rules: [{{name: r, classifier: bank, {acts}}}]\n"
+    )
+    with pytest.raises(typer.Exit):
+        _asked_for(config, real=False)
+    assert "sends dear to two, which may cost money; --real does so" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_only_real_has_a_model_write_sentences(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + 'rules: [{name: r, classifier: mail, then: {"*": flag}}]\n')
+    policy = config.parent / "policies" / "mail.yaml"
+    policy.parent.mkdir()
+    policy.write_text(
+        "version: 1\nname: mail\nkind: topic\nabout: mail\nlabels: {a: {means: a}, b: {means: b}}\n"
+        "teacher: {model: dear, base_url: 'http://127.0.0.1:9/v1'}\n"
+    )
+    with pytest.raises(typer.Exit) as ended:
+        _train(config, real=False)
+    assert ended.value.exit_code == Exit.USAGE
+    assert "mail.yaml has dear write sentences, which may cost money" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_what_it_sends_with_is_looked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["demo"])
+    assert done.exit_code == Exit.USAGE
+    assert "pip install 'offramp[demo]'" in done.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_version_that_is_gone_is_trained_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,9 @@
 """`offramp explain` for what the gateway refuses, before any classifier is loaded; what else it shows."""
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classifiers.model import artifact
-from classifiers.model.model import Model
+from classifiers.model.model import Band, Model, Threshold
 from classifiers.model.registry import Registry
 from classifiers.policy import Policy
 from gateway.cli.explain import _found
@@ -16,6 +20,7 @@ from gateway.cli.output import Exit, problems_as_exit_codes
 
 JUDGE = "version: 1\nupstreams: {one: {kind: echo}}\nmodels: {judge: {upstream: one, internal: true}, "
 NAMED = JUDGE + "dear: one, other: deny}\n"
+ANY = JUDGE + "other: one}\n"
 
 
 def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
@@ -23,6 +28,11 @@ def explained(tmp_path: Path, text: str, *arguments: str) -> Any:
     file.write_text(text)
     with problems_as_exit_codes():
         return CliRunner().invoke(app, ["explain", "--gateway", str(file), *arguments])
+
+
+@pytest.mark.parametrize(("text", "arguments"), [(NAMED, []), (ANY, []), (ANY, ["--model", "nope"])])
+def test_others_and_the_default_are_explained(tmp_path: Path, text: str, arguments: list[str]) -> None:
+    assert "has no rules; every request is forwarded" in explained(tmp_path, text, *arguments, "hi").output
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,18 @@ def publish_again(models_dir: Path, model: Model) -> None:
     with registry.staging(model.policy.name) as folder:
         artifact.save(model, folder, report={})
         registry.publish(model.policy.name, folder)
+
+
+def test_thresholds_are_those_for_such_a_text(tmp_path: Path, models_dir: Path, publish: Callable[..., str]) -> None:
+    publish(datetime.now(UTC))
+    model = artifact.load(Registry(models_dir).resolve("bank")).model
+    usual, short = ({label: Threshold(act=act, unsure=act) for label in model.policy.labels} for act in (0.25, 0.75))
+    stage = replace(model.last, thresholds=usual, bands={Band(above=0, up_to=40): short})
+    publish_again(models_dir, replace(model, stages=(stage,)))
+    rules = f"models_dir: {models_dir}\nrules: [{{name: r, classifier: bank, then: {{rate: forward}}}}]\n"
+    for text, act in (("rate", 0.75), ("what is the rate " * 5, 0.25)):
+        (rule,) = json.loads(explained(tmp_path, NAMED + rules, text, "--json").stdout)["rules"]
+        assert rule["thresholds"] == {label: [act, act] for label in usual}
 
 
 def test_what_would_be_forwarded_is_one_line_that_no_terminal_acts_on(tmp_path: Path, models_dir: Path) -> None:

@@ -69,6 +69,19 @@ def forecast(folder: Path) -> list[ForecastLine]:
     return safety_outlooks(load_gateway(folder / "gateway.yaml", {}))
 
 
+async def test_calls_of_days_tell_days_and_those_of_hours_tell_none(folder: Path) -> None:
+    await calls(folder, 240, hours=48)
+    missed, _ = forecast(folder)
+    assert (
+        "shadow, about 60 unsafe calls a day. 0 of 40 were missed at the threshold to be certified next" in missed.line
+    )
+    assert "days" in missed.line.partition("they never do")[0]
+    assert "days" in missed.line.partition("is noticed after")[2]
+    (folder / "offramp.db").unlink()
+    await calls(folder, 240, hours=3)
+    assert all("under a day of calls" in one.line and "days" not in one.line for one in forecast(folder))
+
+
 async def test_a_live_one_tells_when_it_would_be_withdrawn(folder: Path) -> None:
     await calls(folder, 1200, hours=96)
     missed, flagged = forecast(folder)

@@ -1,10 +1,15 @@
 """The command line as a process whose output goes where not every text can."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from gateway import __version__
+from gateway.cli.main import app
 from gateway.cli.output import Exit
 
 
@@ -23,3 +28,8 @@ def test_what_the_output_cannot_hold_is_escaped(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert rb"\u6771" in done.stdout
+
+
+def test_the_version_is_printed_for_people_and_as_data() -> None:
+    assert CliRunner().invoke(app, ["version"]).stdout == f"offramp {__version__}\n"
+    assert json.loads(CliRunner().invoke(app, ["version", "--json"]).stdout)["offramp"] == __version__

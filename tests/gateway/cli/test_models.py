@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from classifiers.errors import ArtifactError
 from gateway.cli.main import app
+from gateway.cli.output import Exit
 
 
 def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetime], str], models_dir: Path) -> None:
@@ -36,3 +37,9 @@ def test_a_version_in_use_that_is_not_there_is_marked(publish: Callable[[datetim
         {"name": home.name, "version": old, "current": True, "there": True}
     ]
     assert run("classify", home.name, "hello")
+
+
+def test_nothing_is_trained_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["models", "list", "--models", str(tmp_path / "none")])
+    assert done.exit_code == Exit.DONE
+    assert "no classifier is trained in" in done.stdout

@@ -47,3 +47,11 @@ def test_a_host_that_can_be_none_is_told(file: Path) -> None:
     done = CliRunner().invoke(app, ["serve", str(file), "--host", "127..0.0.1", "--port", "1"])
     assert done.exit_code == Exit.USAGE
     assert "--host: '127..0.0.1:1' is not host:port" in done.output
+
+
+def test_a_host_may_stand_in_brackets(file: Path) -> None:
+    with closing(bind("127.0.0.1", 0)) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        done = CliRunner().invoke(app, ["serve", str(file), "--host", "[127.0.0.1]", "--port", str(port)])
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output

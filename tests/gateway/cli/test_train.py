@@ -89,6 +89,13 @@ def test_what_was_published_is_told_though_the_next_policy_fails(
     assert "one: published as" in train(**policies).stdout
 
 
+def test_policies_that_cannot_be_read_are_told_as_well(train: Train) -> None:
+    done = train("--json", one=PATTERNS.format(name="one"), bad="version: 1\nname: bad\n")
+    assert isinstance(done.exception, ConfigError)
+    [only] = told(done)
+    assert (only["name"], only["accepted"], only["error"]) == (None, False, str(done.exception))
+
+
 @pytest.mark.parametrize("last", ["", MISSED])
 def test_where_a_teacher_is_declined_the_other_policies_are_trained(train: Train, models_dir: Path, last: str) -> None:
     policies = {"taught": TAUGHT + TEACHER, "one": PATTERNS.format(name="one") + last}
