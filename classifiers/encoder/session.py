@@ -163,7 +163,7 @@ _CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class SystemPrompts:
     """System prompts that texts are read beside. systems: for each text its own, empty where it has none; tokens: as
     much as is read of each."""
 
@@ -224,9 +224,9 @@ class Encoder:
         """The ids of a system prompt that windows are to be read beside: at most `tokens`."""
         return self._tokens.system(text, tokens)
 
-    def beside(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
+    def after_system(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
         """A window with a system prompt's ids before it, to be encoded as one."""
-        return self._tokens.beside(system, window)
+        return self._tokens.after_system(system, window)
 
     def surround(self, window: Sequence[int]) -> list[int]:
         """A window's ids with the special ones around them, as the graph reads them."""
@@ -280,25 +280,25 @@ def embed(
     texts: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
     tokens: int = 128,
-    beside: Beside | None = None,
+    prompts: SystemPrompts | None = None,
 ) -> Floats:
     """texts → (texts, dimensions) float32 unit vectors: each normalised and cut to its first window.
 
     progress: called with how many texts are done and how many there are.
-    tokens: the longest window, special tokens included; beside: what each is read beside. Meant for training on
+    tokens: the longest window, special tokens included; prompts: the system prompt of each text. Meant for training on
     sentences; to read long text whole, use a Runtime.
     """
-    room = encoder.room(tokens, beside.tokens if beside else 0)
+    room = encoder.room(tokens, prompts.tokens if prompts else 0)
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
     for start in range(0, len(texts), _CHUNK):
         part = texts[start : start + _CHUNK]
         # a token is rarely longer than a word: what lies far past the window is not even read
         cut = [normalise(text[: room * LONGEST_CHARS_A_TOKEN]) for text in part]
         windows = [encoder.tokenize(text)[:room] for text in cut]
-        if beside is not None:
-            systems = beside.systems[start : start + len(part)]
+        if prompts is not None:
+            systems = prompts.systems[start : start + len(part)]
             windows = [
-                encoder.beside(encoder.system(system, beside.tokens), window)
+                encoder.after_system(encoder.system(system, prompts.tokens), window)
                 for system, window in zip(systems, windows, strict=True)
             ]
         vectors[start : start + len(part)] = encoder.encode(windows)

@@ -127,7 +127,7 @@ class Tokens:
         text: str = self.tokenizer.decode(list(ids))
         return text
 
-    def beside(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
+    def after_system(self, system: Sequence[int], window: Sequence[int]) -> list[int]:
         """A window with a system prompt's ids before it, parted by what ends a text; nobody can write that id."""
         return [*system, *self.suffix, *window] if system else list(window)
 

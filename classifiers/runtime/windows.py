@@ -160,7 +160,7 @@ class Reader:
         if ids is None:
             ids = array("i", reads.system(system, stage.system_tokens))
             self._systems.put(key, ids)
-        return array("i", reads.beside(ids, window))
+        return array("i", reads.after_system(ids, window))
 
     def encode(self, wanted: Iterable[tuple[Key, Window]], vectors: dict[Key, Floats], deadline: float | None) -> None:
         """Fill in the vector of every window until the deadline. Raises DeadlinePassed."""

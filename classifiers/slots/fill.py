@@ -16,7 +16,7 @@ from classifiers.encoder.tokens import Words
 from classifiers.model.model import Floats, Model
 from classifiers.policy import Label, Policy, Slot
 from classifiers.slots import tags
-from classifiers.slots.tags import Run, SlotMark
+from classifiers.slots.tags import SlotMark, TagRun
 from classifiers.slots.values import read
 from classifiers.slots.values.read import read_value
 from classifiers.verdict import Abstention, SlotValue, Verdict
@@ -170,7 +170,7 @@ def with_slots(
     return verdict
 
 
-def _value(policy: Policy, name: str, run: Run, tagged: Tagged, *, now: datetime, index: int) -> SlotValue:
+def _value(policy: Policy, name: str, run: TagRun, tagged: Tagged, *, now: datetime, index: int) -> SlotValue:
     start, end = tagged.words.places[run.first][0], tagged.words.places[run.last][1]
     raw = tagged.text[start:end]
     value = read_value(policy.slots[name], raw, now, languages=policy.languages)

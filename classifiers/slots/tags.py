@@ -31,7 +31,7 @@ class SlotMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class TagRun:
     """Words first..last (inclusive) that make up slot number `slot`. confidence: 0..1, of its least certain word."""
 
     slot: int
@@ -55,7 +55,7 @@ def of_places(places: Sequence[tuple[int, int]], marks: Sequence[SlotMark], slot
     return tags
 
 
-def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[Run]:
+def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[TagRun]:
     """logits: (words, tags) → the slots of the likeliest sequence, in order.
 
     allowed: (slots,) those that count; by default all.
@@ -68,16 +68,18 @@ def runs(logits: Floats, allowed: NDArray[np.bool_] | None = None) -> list[Run]:
         logs[:, 1:] = np.where(np.repeat(allowed, 2), logs[:, 1:], -np.inf)
     tags = _likeliest(logs)
     shares = np.exp(logs[np.arange(len(tags)), tags])
-    merged: list[Run] = []
+    merged: list[TagRun] = []
     for index, tag in enumerate(tags):
         share = float(shares[index])
         if tag == OUTSIDE:
             continue
         if tag % 2:
-            merged.append(Run(slot=(tag - 1) // 2, first=index, last=index, confidence=share))
+            merged.append(TagRun(slot=(tag - 1) // 2, first=index, last=index, confidence=share))
         else:
             begun = merged.pop()
-            merged.append(Run(slot=begun.slot, first=begun.first, last=index, confidence=min(begun.confidence, share)))
+            merged.append(
+                TagRun(slot=begun.slot, first=begun.first, last=index, confidence=min(begun.confidence, share))
+            )
     return merged
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.session import Encoder, SystemPrompts, embed
 from classifiers.evaluation.evaluate import evaluate, known, shortened, top
 from classifiers.evaluation.suite import FAMILIES, check_kind, run
 from classifiers.model.model import Floats, Model
@@ -113,8 +113,8 @@ def nearest_of(
     def read(texts: Sequence[str], systems: Sequence[str], step: Callable[[int, int], None] | None = None) -> Floats:
         if not model.policy.multi_label:
             return wholes(encoder, texts, step)
-        prompts = Beside(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
-        return embed(encoder, texts, step, beside=prompts)
+        prompts = SystemPrompts(systems=systems, tokens=stage.system_tokens) if stage.system_tokens else None
+        return embed(encoder, texts, step, prompts=prompts)
 
     rows = [row for row in trained_on if row.text and (reads or not row.system)]
     vectors = read([row.text for row in rows], [row.system for row in rows], advance)

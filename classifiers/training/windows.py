@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Beside, Encoder
+from classifiers.encoder.session import Encoder, SystemPrompts
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN
 from classifiers.model.model import Floats, Windowing
 from classifiers.runtime import cascade
@@ -69,7 +69,7 @@ def each_whole(vectors: Floats) -> Windows:
 
 
 def windows_of(
-    encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing, prompts: Beside | None = None
+    encoder: Encoder, texts: Sequence[str], vectors: Floats, windowing: Windowing, prompts: SystemPrompts | None = None
 ) -> Windows:
     """The windows of texts. vectors: (texts, dimensions) by the same encoder, used for texts of one window; prompts:
     the system prompts that windows are read with."""
@@ -83,7 +83,7 @@ def windows_of(
         # the vector of a long text with hardly any tokens covers only its beginning
         if len(cut) > 1 or len(text) > room * LONGEST_CHARS_A_TOKEN:
             system = encoder.system(prompts.systems[index], prompts.tokens) if prompts else []
-            parts.append(encoder.encode([encoder.beside(system, window) for window in cut or [()]]))
+            parts.append(encoder.encode([encoder.after_system(system, window) for window in cut or [()]]))
         else:
             parts.append(vectors[index : index + 1])
     return Windows(vectors=np.concatenate(parts), starts=np.cumsum(counts) - counts)

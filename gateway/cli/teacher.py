@@ -10,7 +10,7 @@ import msgspec
 
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
-from classifiers.training.write.teacher import Completion, TeacherPrice
+from classifiers.training.write.teacher import TeacherPrice, TeacherReply
 from gateway.context import UpstreamModel
 from gateway.errors import ApiError
 from gateway.ledger.prices import PriceTable
@@ -40,7 +40,7 @@ class AskTeacher:
         self._upstream, self._model = _upstream(teacher, teacher.model)
         self._instead: Mapping[str, str | None] = {}
 
-    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> TeacherReply:
         """One answer. Raises TeacherError where the model cannot be had, after three more tries; PromptRefused where
         it takes no such prompt."""
         settings = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
@@ -77,7 +77,7 @@ class AskTeacher:
             time.sleep(wait_s)
         raise AssertionError
 
-    def _read(self, answer: Answer) -> Completion:
+    def _read(self, answer: Answer) -> TeacherReply:
         if answer.status != 200:
             text = answer.body[:300].decode(errors="replace")
             failure = PromptRefused if answer.status in _OF_THE_PROMPT else TeacherError
@@ -88,7 +88,7 @@ class AskTeacher:
             raise TeacherError(f"the teacher {self._model} sent no chat completion: {error}") from error
         choice = completion.choices[0] if completion.choices else chat.UpstreamChoice()
         usage = completion.usage or chat.ReportedUsage()
-        return Completion(
+        return TeacherReply(
             text=(choice.message.content if choice.message else None) or "",
             input_tokens=usage.prompt_tokens or 0,
             output_tokens=usage.completion_tokens or 0,

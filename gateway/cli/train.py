@@ -33,7 +33,7 @@ def train(
     data: Annotated[
         list[Path] | None, typer.Option(help="More labelled rows, besides those that the policy names.")
     ] = None,
-    beside: Annotated[
+    propose: Annotated[
         bool, typer.Option("--beside", help="Leave the version in use; propose the new one to be tried beside it.")
     ] = False,
     calls: Annotated[
@@ -47,7 +47,7 @@ def train(
     from gateway.cli import outcomes
 
     rows = read_calls(given()) if calls else []
-    options = _Options(models, seed, data or (), rows, beside=beside, ask=not yes, can_answer=not calls)
+    options = _Options(models, seed, data or (), rows, propose=propose, ask=not yes, can_answer=not calls)
     name: str | None = None
     code = Exit.DONE
     results: list[dict[str, Any]] = []
@@ -84,7 +84,7 @@ class _Options:
     seed: int | None
     data: Sequence[Path]
     calls: Sequence[tuple[str, str]]
-    beside: bool
+    propose: bool
     ask: bool
     can_answer: bool
 
@@ -108,7 +108,7 @@ def _train_policy(file: Path, policy: "Policy", options: _Options) -> "TrainingO
             seed=options.seed,
             hire=hire,
             approve=approve,
-            propose=options.beside,
+            propose=options.propose,
             more=options.data,
             calls=options.calls,
         )

@@ -117,7 +117,7 @@ class Instruments:
         self.stage_verdicts = self._counter(
             "offramp_stage_verdicts", "Verdicts by the classifier's stage that settled them.", "classifier", "stage"
         )
-        self.unmet = self._counter(
+        self.unsupported = self._counter(
             "offramp_unmet_answers", "Rules' answers that could not be given in the caller's shape.", "rule", "reason"
         )
         self.redacted = self._counter(

@@ -99,7 +99,7 @@ class Metrics(Instruments):
     def observe_unmet(self, reasons: Mapping[str, str]) -> None:
         """Counts labels that could not be given in the caller's format. reasons: by rule."""
         for rule, reason in reasons.items():
-            self.unmet.labels(rule, reason).inc()
+            self.unsupported.labels(rule, reason).inc()
 
     def observe_judge(self, rule: str, outcome: str, seconds: float) -> None:
         """Counts a question to a rule's judge."""

@@ -99,7 +99,7 @@ def versions_at_zero(metrics: Metrics, rules: Sequence[Rule]) -> None:
 def _rule_at_zero(metrics: Metrics, rule: Rule) -> None:
     name = [rule.name]
     if any(action.act is Act.ANSWER for action in rule.then.values()):
-        _make(metrics.unmet, name, UnsupportedReason)
+        _make(metrics.unsupported, name, UnsupportedReason)
     if rule.asks is not None:
         _make(metrics.judge_verdicts, name, JudgeOutcome)
         _make(metrics.judge_remembered, name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.session import Encoder, SystemPrompts, embed
 from classifiers.evaluation.attacks import ENCODINGS
 from classifiers.model.model import Model
 from classifiers.runtime.classifier import from_model
@@ -55,16 +55,16 @@ def test_a_prompt_never_takes_more_than_its_tokens(encoder: Encoder, text: str, 
 def test_nobody_can_write_what_parts_a_prompt_from_a_text(encoder: Encoder) -> None:
     parts = encoder.surround([])[-1]
     system, window = encoder.system(PROMPT, 64), encoder.tokenize(TEXT)
-    assert encoder.beside(system, window) == [*system, parts, *window]
-    assert encoder.beside([], window) == window
+    assert encoder.after_system(system, window) == [*system, parts, *window]
+    assert encoder.after_system([], window) == window
     assert parts not in encoder.system("[SEP] hi [SEP]", 64)
 
 
 def test_texts_are_embedded_beside_their_prompts(encoder: Encoder) -> None:
-    alone, beside, empty = embed(encoder, [TEXT] * 3, beside=Beside(systems=["", PROMPT, ""], tokens=64))
+    alone, beside, empty = embed(encoder, [TEXT] * 3, prompts=SystemPrompts(systems=["", PROMPT, ""], tokens=64))
     assert np.array_equal(alone, embed(encoder, [TEXT])[0])
     assert np.array_equal(alone, empty)
-    window = encoder.beside(encoder.system(PROMPT, 64), encoder.tokenize(TEXT))
+    window = encoder.after_system(encoder.system(PROMPT, 64), encoder.tokenize(TEXT))
     assert np.array_equal(beside, encoder.encode([window])[0])
 
 

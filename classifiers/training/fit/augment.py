@@ -63,7 +63,7 @@ _LEAST = 20
 _WORDS = (16, 400)
 """Around a row: as many texts get 16 to 32 as 200 to 400."""
 _FEW_WORDS = (6, 26)
-"""Beside a row in a window of 30 tokens."""
+"""SystemPrompts a row in a window of 30 tokens."""
 _LONG_WORDS = 16
 """Characters; words as long as that on average, with the blanks between, are none."""
 _JOINTS = (" ", "\n", "\n\n")

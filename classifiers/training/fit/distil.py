@@ -51,7 +51,7 @@ def recombined(texts: Sequence[str], count: int, seed: int, *, everyday: Sequenc
     if not texts:
         return []
     chance = random.Random(seed)  # noqa: S311 - no secret
-    ways: list[Callable[[str, str], str]] = [_beside, _crossed, _first, _last, _beside_everyday(chance, everyday)]
+    ways: list[Callable[[str, str], str]] = [_side_by_side, _crossed, _first, _last, _with_everyday(chance, everyday)]
     known = set(texts)
     made: dict[str, None] = {}
     for turn in range(4 * count):
@@ -69,7 +69,7 @@ def drawn(systems: Sequence[str], count: int, seed: int) -> list[str]:
     return chance.choices(systems, k=count) if systems else [""] * count
 
 
-def _beside(one: str, other: str) -> str:
+def _side_by_side(one: str, other: str) -> str:
     return f"{one} {other}"
 
 
@@ -87,7 +87,7 @@ def _last(one: str, _: str) -> str:
     return " ".join(words[len(words) // 2 :]) if len(words) >= _SHORTEST else ""
 
 
-def _beside_everyday(chance: random.Random, everyday: Sequence[str]) -> Callable[[str, str], str]:
+def _with_everyday(chance: random.Random, everyday: Sequence[str]) -> Callable[[str, str], str]:
     def make(one: str, _: str) -> str:
         if not everyday:
             return ""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Beside
+from classifiers.encoder.session import SystemPrompts
 from classifiers.encoder.tokens import LONGEST_CHARS_A_TOKEN, Tokens
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model.model import Floats
@@ -109,7 +109,7 @@ class TorchEncoder:
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
 
-    def tokenize(self, texts: Sequence[str], prompts: Beside | None = None) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str], prompts: SystemPrompts | None = None) -> list[list[int]]:
         """Normalised, cut to the first window, each beside its system prompt, special tokens included."""
         tokens = self.tokenizer
         room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
@@ -117,10 +117,10 @@ class TorchEncoder:
         windows = [tokens.encode(text)[:room] for text in cut]
         if prompts is not None:
             systems = (tokens.system(system, prompts.tokens) for system in prompts.systems)
-            windows = [tokens.beside(system, window) for system, window in zip(systems, windows, strict=True)]
+            windows = [tokens.after_system(system, window) for system, window in zip(systems, windows, strict=True)]
         return [tokens.surround(window) for window in windows]
 
-    def windows(self, texts: Sequence[str], prompts: Beside | None, most: int) -> list[list[list[int]]]:
+    def windows(self, texts: Sequence[str], prompts: SystemPrompts | None, most: int) -> list[list[list[int]]]:
         """Of each text its windows as they are served, `most` of them and one at least."""
         tokens = self.tokenizer
         room = tokens.room(self.tokens, self.weights.max_tokens, prompts.tokens if prompts else 0)
@@ -129,7 +129,7 @@ class TorchEncoder:
         for index, text in enumerate(texts):
             system = tokens.system(prompts.systems[index], prompts.tokens) if prompts else []
             cut = read(text, tokens.encode, room=room, overlap=overlap, max_windows=most).windows or ((),)
-            cuts.append([tokens.surround(tokens.beside(system, window)) for window in cut])
+            cuts.append([tokens.surround(tokens.after_system(system, window)) for window in cut])
         return cuts
 
     def forward(self, batch: Sequence[Sequence[int]]) -> Any:

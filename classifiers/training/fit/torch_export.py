@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from classifiers.encoder.prepare import write_prepared
-from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.session import Encoder, SystemPrompts, embed
 from classifiers.encoder.source import EncoderSource
 from classifiers.errors import EncoderError, TrainingError
 from classifiers.model.model import OWN, Floats
@@ -138,7 +138,7 @@ def exported(
     bench: "Workbench",
     *,
     multi_label: bool,
-    prompts: Beside | None = None,
+    prompts: SystemPrompts | None = None,
 ) -> tuple[Encoder, Path, dict[str, Any]]:
     """The exported encoder, its folder and how it agrees with torch on each text's first window; 32 bits where int8
     agrees too little, there or on the sentences by which processors are checked.
@@ -153,7 +153,7 @@ def exported(
         folder.mkdir()
         export(torch_encoder, folder, name=OWN + name, int8=int8)
         encoder = Encoder.open(folder, bench.threads, check=False)
-        after = embed(encoder, texts, tokens=torch_encoder.tokens, beside=prompts)
+        after = embed(encoder, texts, tokens=torch_encoder.tokens, prompts=prompts)
         agreed = agreement(before, after, head, multi_label=multi_label)
         record = {**asdict(agreed), "int8": int8}
         if agreed.same >= LEAST_AGREEMENT and agreed.cosine >= LEAST_COSINE:

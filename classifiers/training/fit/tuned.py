@@ -223,5 +223,5 @@ def read(tuned: TunedEncoder, rows: Sequence[Row], advance: Advance | None = Non
     if not head.multi_label:
         return each_whole(wholes(tuned.encoder, texts, advance))
     systems = prompts_of(rows, head.system_tokens)
-    first = embed(tuned.encoder, texts, advance, tokens=head.tokens, beside=systems)
+    first = embed(tuned.encoder, texts, advance, tokens=head.tokens, prompts=systems)
     return windows_of(tuned.encoder, texts, first, tuned_windowing(head.tokens), systems)

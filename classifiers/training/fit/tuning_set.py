@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.encoder.session import Beside
+from classifiers.encoder.session import SystemPrompts
 from classifiers.errors import TrainingError
 from classifiers.model.model import Floats
 from classifiers.policy import OTHER, Policy
@@ -127,6 +127,6 @@ def targets_of(policy: Policy, rows: Sequence[Row]) -> Floats:
     return np.array([[name in row.labels for name in classes] for row in rows], np.float32)
 
 
-def prompts_of(rows: Sequence[Row], tokens: int) -> Beside | None:
+def prompts_of(rows: Sequence[Row], tokens: int) -> SystemPrompts | None:
     """The system prompts that rows were written under, where so many tokens of them are read."""
-    return Beside(systems=[row.system for row in rows], tokens=tokens) if tokens else None
+    return SystemPrompts(systems=[row.system for row in rows], tokens=tokens) if tokens else None

@@ -20,7 +20,7 @@ from classifiers.training.write.prompts import BATCH, SentenceRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class TeacherReply:
     """A model's answer and its billed tokens, 0 where not reported. cut: whether the answer hit the length limit."""
 
     text: str
@@ -35,15 +35,15 @@ class Cache:
 
     folder: Path
 
-    def get(self, question: str) -> Completion | None:
+    def get(self, question: str) -> TeacherReply | None:
         """The stored answer; None where there is none or it cannot be read."""
         try:
             values = json.loads(self._path(question).read_text(encoding="utf-8"))
-            return Completion(**values["answer"])
+            return TeacherReply(**values["answer"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def put(self, question: str, answer: Completion) -> None:
+    def put(self, question: str, answer: TeacherReply) -> None:
         """Store an answer at once, whole or not at all. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"question": question, "answer": asdict(answer)}, ensure_ascii=False, indent=1)
@@ -115,7 +115,7 @@ class Account:
         if over or self.spent_usd + self._price.cost(asked, max_tokens) > self._teacher.budget:
             raise BudgetExceeded
 
-    def charge(self, ask: SentenceRequest, answer: Completion) -> None:
+    def charge(self, ask: SentenceRequest, answer: TeacherReply) -> None:
         """Count a call's tokens, estimated from its text where the server does not report them."""
         asked = answer.input_tokens or token_count(ask.prompt)
         output = answer.output_tokens or token_count(answer.text)
@@ -182,7 +182,7 @@ class Complete(Protocol):
     Raises TeacherError when it gives up, PromptRefused where the model refuses only this prompt.
     """
 
-    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> TeacherReply:
         """The model's answer to a prompt."""
 
 
@@ -338,7 +338,7 @@ class Author:
         kept = (answer for answer in answers if answer and (short or not self._may_be_longer(answer)))
         return next((texts for answer in kept if (texts := _read(ask, answer.text))), [])
 
-    def _may_be_longer(self, answer: Completion) -> bool:
+    def _may_be_longer(self, answer: TeacherReply) -> bool:
         length = answer.output_tokens or token_count(answer.text)
         return answer.cut and (self.teacher.answer_tokens or 0) > _LONGER * length
 

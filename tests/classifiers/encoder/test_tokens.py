@@ -33,7 +33,7 @@ def test_a_text_is_ended_where_a_decoder_needs_it(tmp_path: Path) -> None:
     tokenizer.add_special_tokens(["<eos>"])
     tokenizer.save(str(path))
     ended = Tokens.open(path, ended=True)
-    assert (ended.surround([1]), ended.beside([0], [1]), ended.specials) == ([1, 2], [0, 2, 1], 1)
+    assert (ended.surround([1]), ended.after_system([0], [1]), ended.specials) == ([1, 2], [0, 2, 1], 1)
     assert Tokens.open(path).suffix == ()
     assert ended.encode("<eos>") == [0]
     Tokenizer(models.WordLevel({"a": 0, "b": 1, "<eos>": 2}, unk_token="a")).save(str(path))

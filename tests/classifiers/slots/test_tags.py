@@ -16,7 +16,7 @@ from classifiers.encoder.session import Encoder
 from classifiers.encoder.tokens import Words
 from classifiers.model.model import Model, Tagger
 from classifiers.runtime.classifier import from_model
-from classifiers.slots.tags import Run, SlotMark, count, judged, of_places, read, runs, word_windows
+from classifiers.slots.tags import SlotMark, TagRun, count, judged, of_places, read, runs, word_windows
 from classifiers.text.normalise import normalise
 from classifiers.verdict import Abstention
 
@@ -41,7 +41,7 @@ def test_the_likeliest_tags_make_runs_with_the_confidence_of_the_least_certain_w
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 7), st.just(count(2))), elements=st.floats(-6, 6, width=32)))
 def test_runs_are_in_order_apart_and_of_the_best_sequence(logits: np.ndarray) -> None:
-    found: list[Run] = runs(logits)
+    found: list[TagRun] = runs(logits)
     assert all(0 <= run.first <= run.last < len(logits) for run in found)
     assert all(left.last < right.first for left, right in pairwise(found))
     # no single word's tag can be exchanged for `outside` with a gain, where that keeps the sequence whole

@@ -15,7 +15,7 @@ from classifiers.model.registry import Registry
 from classifiers.policy import OTHER, Policy
 from classifiers.training.run import TrainingOutcome, train
 from classifiers.training.write.builtin import name_words
-from classifiers.training.write.teacher import Completion, Hired, TeacherPrice
+from classifiers.training.write.teacher import Hired, TeacherPrice, TeacherReply
 from classifiers.verdict import Abstention
 
 POLICIES = Path(__file__).parents[3] / "config" / "policies"
@@ -57,11 +57,11 @@ class Scripted:
         self.forms = forms
         self.prompts: list[str] = []
 
-    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> TeacherReply:
         self.prompts.append(prompt)
         label = next((name for name in self.forms if f'mean "{name_words(name)}"' in prompt), None)
         texts = [self.forms[label].format(number) for number in range(3)] if label else []
-        return Completion(text=json.dumps(texts), input_tokens=10, output_tokens=20)
+        return TeacherReply(text=json.dumps(texts), input_tokens=10, output_tokens=20)
 
 
 def trainer(base_dir: Path, models_dir: Path, **given: Any) -> Train:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from classifiers import Reading, Runtime
-from classifiers.encoder.session import Beside, Encoder, embed
+from classifiers.encoder.session import Encoder, SystemPrompts, embed
 from classifiers.model.model import EncoderId, LinearHead, Model, Windowing
 from classifiers.policy import Policy
 from classifiers.runtime import cascade
@@ -83,11 +83,13 @@ def test_what_is_measured_of_a_row_of_several_windows_is_what_is_served(with_own
 
 
 def test_each_window_is_read_beside_the_system_prompt(encoder: Encoder) -> None:
-    texts, beside = ["where is my parcel " * 20, "hi"], Beside(systems=["be brief", "be kind"], tokens=4)
-    vectors = embed(encoder, texts, tokens=32, beside=beside)
+    texts, beside = ["where is my parcel " * 20, "hi"], SystemPrompts(systems=["be brief", "be kind"], tokens=4)
+    vectors = embed(encoder, texts, tokens=32, prompts=beside)
     windows = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), beside)
     assert windows.vectors[windows.starts] == pytest.approx(vectors)
-    other = windows_of(encoder, texts, vectors, Windowing(tokens=32, overlap=8), Beside(systems=["", ""], tokens=4))
+    other = windows_of(
+        encoder, texts, vectors, Windowing(tokens=32, overlap=8), SystemPrompts(systems=["", ""], tokens=4)
+    )
     assert other.starts.tolist() == windows.starts.tolist()
     assert not np.isclose(windows.vectors[1], other.vectors[1]).all()
 

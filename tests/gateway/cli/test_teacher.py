@@ -11,7 +11,7 @@ import pytest
 
 from classifiers.errors import PromptRefused, TeacherError
 from classifiers.teacher import Teacher
-from classifiers.training.write.teacher import Completion
+from classifiers.training.write.teacher import TeacherReply
 from gateway.cli.teacher import AskTeacher
 
 Answers = Callable[[dict[str, Any]], tuple[int, bytes]]
@@ -105,7 +105,7 @@ def test_a_setting_that_a_model_does_not_take_is_left_out_from_then_on(
     server = Strict("temperature", "max_tokens", "seed")
     teacher = serving(server)
     for _ in range(2):
-        assert teacher("Write", max_tokens=10, temperature=0.9, seed=0) == Completion(text="hello", cut=True)
+        assert teacher("Write", max_tokens=10, temperature=0.9, seed=0) == TeacherReply(text="hello", cut=True)
     assert server.seen == [
         {"seed", "temperature", "max_tokens"},
         {"seed", "max_tokens"},

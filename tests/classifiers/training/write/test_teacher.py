@@ -18,9 +18,9 @@ from classifiers.training.write.prompts import asks, attributes, nearest_labels
 from classifiers.training.write.teacher import (
     Author,
     Cache,
-    Completion,
     Hired,
     TeacherPrice,
+    TeacherReply,
     nothing_written,
     token_count,
 )
@@ -34,13 +34,13 @@ class Scripted:
         self.answer = answer
         self.usage = usage
 
-    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> Completion:
+    def __call__(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> TeacherReply:
         self.prompts.append(prompt)
         texts = [f"sentence {len(self.prompts)}-{index}" for index in range(10)]
         keys = re.findall(r'"(\w+)": \["…"', prompt)
         told: Any = {key: [f"{text} {key}" for text in texts] for key in keys} or texts
         asked, said = self.usage
-        return Completion(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=asked, output_tokens=said)
+        return TeacherReply(text=self.answer or f"Sure:\n{json.dumps(told)}", input_tokens=asked, output_tokens=said)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_server_that_reports_no_usage_is_bounded_as_well(
     ],
 )
 def test_tokens_are_counted_on_the_high_side(text: str, tokens: int) -> None:
-    """Beside what cl100k_base makes of the text."""
+    """SystemPrompts what cl100k_base makes of the text."""
     assert tokens <= token_count(text) <= 2 * tokens
 
 
@@ -195,7 +195,7 @@ def test_why_nothing_was_written(
 
 def test_what_was_paid_for_survives_a_failure(taught: Callable[..., Policy], tmp_path: Path) -> None:
     class Fails(Scripted):
-        def __call__(self, prompt: str, **options: Any) -> Completion:
+        def __call__(self, prompt: str, **options: Any) -> TeacherReply:
             if len(self.prompts) == 3:
                 raise TeacherError("gone")
             return super().__call__(prompt, **options)
@@ -213,10 +213,12 @@ class Thinks(Scripted):
         self.tokens = tokens
         self.room: list[int] = []
 
-    def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+    def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> TeacherReply:
         told = super().__call__(prompt, max_tokens=max_tokens, **options)
         self.room.append(max_tokens)
-        return told if max_tokens > self.tokens else Completion(text="<think>Well,", output_tokens=max_tokens, cut=True)
+        return (
+            told if max_tokens > self.tokens else TeacherReply(text="<think>Well,", output_tokens=max_tokens, cut=True)
+        )
 
 
 def test_a_model_that_thinks_gets_room_for_it(taught: Callable[..., Policy], tmp_path: Path) -> None:
@@ -231,12 +233,12 @@ def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
     taught: Callable[..., Policy], tmp_path: Path
 ) -> None:
     class Long(Scripted):
-        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> Completion:
+        def __call__(self, prompt: str, *, max_tokens: int, **options: Any) -> TeacherReply:
             told = super().__call__(prompt, max_tokens=max_tokens, **options)
             if max_tokens > 2_000:
                 return told
             first = json.dumps([f"the first of {len(self.prompts)}"])
-            return Completion(text=first, input_tokens=100, output_tokens=max_tokens, cut=True)
+            return TeacherReply(text=first, input_tokens=100, output_tokens=max_tokens, cut=True)
 
     def run(answer_tokens: int, **values: Any) -> Sequence[Row]:
         return Run(taught(answer_tokens=answer_tokens, **values), model, tmp_path).write()
@@ -255,7 +257,7 @@ def test_what_was_cut_off_is_asked_for_again_where_more_is_allowed(
 
 def test_a_refused_prompt_is_a_batch_without_texts(taught: Callable[..., Policy], tmp_path: Path) -> None:
     class Filters(Scripted):
-        def __call__(self, prompt: str, **options: Any) -> Completion:
+        def __call__(self, prompt: str, **options: Any) -> TeacherReply:
             if "the filter flags" in prompt.lower() and '"violence"' in prompt:
                 raise PromptRefused("the teacher answered 400: content_filter")
             return super().__call__(prompt, **options)
@@ -333,8 +335,8 @@ def test_a_teacher_is_told_a_labels_slots_and_how_to_mark_them(taught: Callable[
 
 def test_a_damaged_cache_file_is_no_answer(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    cache.put("q", Completion(text="a", input_tokens=1, output_tokens=2))
-    assert cache.get("q") == Completion(text="a", input_tokens=1, output_tokens=2)
+    cache.put("q", TeacherReply(text="a", input_tokens=1, output_tokens=2))
+    assert cache.get("q") == TeacherReply(text="a", input_tokens=1, output_tokens=2)
     next(tmp_path.iterdir()).write_text("{")
     assert cache.get("q") is None
     assert cache.get("never asked") is None
