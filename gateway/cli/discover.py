@@ -131,9 +131,6 @@ def discover(
     if group and write is None:
         raise typer.BadParameter("says which groups to write; name a folder with --write", param_hint="--group")
     log = _read(source)
-    _print_skipped(log)
-    if not log.calls:
-        raise fail("no chat call with its answer could be read", Exit.USAGE)
     prices = load_prices(shipped_dir() / "prices.yaml")
     findings = _findings(log, prices, models, bound=limit, period=length, seed=seed)
     if not json:
@@ -237,7 +234,8 @@ def _chosen(findings: Sequence["Finding"], numbers: Sequence[int] | None) -> lis
 
 
 def _read(source: Sequence[Path]) -> "Log":
-    """All sources as one log: exported files, and ledgers, by their own file or the gateway's."""
+    """All sources as one log: exported files, and ledgers, by their own file or the gateway's. Prints what was skipped;
+    ends the command where no call is left."""
     from gateway.discover.calls import Log, is_ledger, read_ledger
     from gateway.discover.logs import read_files
     from gateway.ledger.store import LedgerError
@@ -268,6 +266,9 @@ def _read(source: Sequence[Path]) -> "Log":
             read_files(_once(files), log, read)
         except LedgerError as error:
             raise fail(str(error), Exit.USAGE) from error
+    _print_skipped(log)
+    if not log.calls:
+        raise fail("no chat call with its answer could be read", Exit.USAGE)
     return log
 
 

@@ -137,10 +137,8 @@ def evaluate(
         print_json(measures)
     else:
         print_lines(_lines(measures))
-    missed = list(failures(limits, named(measures)))
-    for line in missed:
-        stderr().print(line, style="red", soft_wrap=True)
-    if missed:
+    if missed := list(failures(limits, named(measures))):
+        stderr().print("\n".join(missed), style="red", soft_wrap=True)
         raise typer.Exit(Exit.GOAL_MISSED)
 
 

@@ -69,8 +69,7 @@ def train(
         results.append(outcomes.failed(name, str(error) or type(error).__name__))
         raise
     finally:
-        # also where a later policy fails
-        if json:
+        if json:  # also where a later policy fails
             print_json(results)
     if code:
         raise typer.Exit(code)

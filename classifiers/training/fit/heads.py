@@ -206,16 +206,12 @@ def _single_label(task: _Task) -> MeasuredModel:
         earlier=earlier,
     )
     has_other = policy.other is not None
-    verdicts = [
-        verdict_of(
-            policy,
-            classes,
-            row,
-            name_one(classes, row, chosen.for_band(band), novel=new, has_other=has_other),
-            distance,
-        )
-        for row, band, new, distance in zip(probabilities, bands, novel.tolist(), far.tolist(), strict=True)
+    choices = [
+        name_one(classes, row, chosen.for_band(band), novel=new, has_other=has_other)
+        for row, band, new in zip(probabilities, bands, novel.tolist(), strict=True)
     ]
+    judged = zip(probabilities, choices, far.tolist(), strict=True)
+    verdicts = [verdict_of(policy, classes, row, choice, distance) for row, choice, distance in judged]
     settings = {
         "head": "softmax with whitened prototypes and nearest sentences",
         **({"pool": asdict(held.pooled)} if task.tuned else {}),
