@@ -6,8 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
+
+from classifiers.policy import Policy
+from gateway.config.settings import Settings
+from gateway.metrics.observe import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = tomllib.loads((ROOT / "tests/architecture/budgets.toml").read_text("utf-8"))
@@ -150,3 +156,28 @@ def test_pages_are_few(folder: str, budget: str) -> None:
 def test_a_design_note_is_short() -> None:
     words = {note.name: len(note.read_text("utf-8").split()) for note in (ROOT / "docs/design").glob("*.md")}
     assert not {name: count for name, count in words.items() if count > TOTALS["words_a_note"]}
+
+
+def records(record: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
+    """A record of settings and all records that its fields hold."""
+    seen.add(record)
+    for field in record.model_fields.values():
+        parts = [field.annotation]
+        while parts:
+            part = parts.pop()
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                if part not in seen:
+                    records(part, seen)
+            else:
+                parts += get_args(part)
+    return seen
+
+
+def test_settings_are_few() -> None:
+    found = records(Settings, set()) | records(Policy, set())
+    assert sum(len(record.model_fields) for record in found) <= TOTALS["settings"]
+
+
+def test_metrics_are_few() -> None:
+    families = [family for family in Metrics().registry.collect() if family.name.startswith("offramp_")]
+    assert len(families) <= TOTALS["metrics"]
