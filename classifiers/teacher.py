@@ -13,8 +13,7 @@ _SENTENCES = 40
 class Teacher(FrozenRecord):
     """A writer of training sentences: a model (by litellm name or at `base_url`) or files of sentences.
 
-    rounds: without effect; files that state it are still read. answer_tokens: the longest answer of a model,
-    thought included; None: by the number of sentences.
+    answer_tokens: the longest answer of a model, thought included; None: by the number of sentences.
     """
 
     model: Words | None = None
@@ -22,7 +21,6 @@ class Teacher(FrozenRecord):
     api_key: Secret | None = None
     file: WordsList = ()
     sentences_per_label: Annotated[int, Field(ge=1, le=2000)] | None = None
-    rounds: Annotated[int, Field(ge=0, le=20)] = 4
     budget: Dollars = 1.0
     tokens: Annotated[int, Field(ge=1)] | None = None
     answer_tokens: Annotated[int, Field(ge=100)] | None = None

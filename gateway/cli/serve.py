@@ -17,7 +17,6 @@ def serve(
     config: Annotated[Path, typer.Argument(help="The gateway's file.")] = Path("config/gateway.yaml"),
     host: Annotated[str | None, typer.Option(help="Listen here instead of the file's listen:.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Only 1 for now.")] = 1,
 ) -> None:
     """Serve the gateway until SIGTERM or Ctrl-C."""
     from gateway import server
@@ -30,8 +29,6 @@ def serve(
     from gateway.serving.snapshot import load_runtime
 
     log_to_stderr()
-    if workers != 1:
-        raise fail("more than one worker is not built yet; this version serves with one", Exit.USAGE)
     loaded = load_gateway(config, os.environ)
     host, port = _address(loaded, host, port)
     try:

@@ -164,7 +164,6 @@ class Settings(FrozenRecord):
     models_dir: Words = "models"
     ledger: Annotated[Words, AfterValidator(_no_url)] = "offramp.db"
     prices: Words | None = None
-    workers: Annotated[int, Field(ge=1)] = 1
     classifier_threads: Annotated[int, Field(ge=1, le=64)] = 1
     content: Content = Content()
     limits: Limits = Limits()
@@ -177,8 +176,6 @@ class Settings(FrozenRecord):
         for rule in self.rules:
             if rule.retrain and self.content.keep is None:
                 raise ValueError(f"rule {rule.name} retrains on kept text: say how long with content: {{keep: 30d}}")
-        if self.workers != 1:
-            raise ValueError("workers: more than 1 is not built yet; this version refuses it instead of ignoring it")
         return self
 
 

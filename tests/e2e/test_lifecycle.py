@@ -237,14 +237,6 @@ def test_a_ledger_that_cannot_be_written(tmp_path: Path) -> None:
     assert "offramp.db cannot be used" in done.stderr
 
 
-def test_more_than_one_worker_is_refused(tmp_path: Path) -> None:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG.format(base_url="http://127.0.0.1:9/v1", delay="0s"))
-    done = serve_once(config, "--workers", "2")
-    assert done.returncode == 2
-    assert "not built yet" in done.stderr
-
-
 @pytest.fixture
 def copy(workspace: Path, tmp_path: Path) -> Path:
     """The starter workspace, to be damaged."""
