@@ -12,7 +12,7 @@ from enum import IntEnum
 from itertools import combinations
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Never
+from typing import Annotated, Any, Final, Never
 
 import typer
 from rich.console import Console
@@ -168,25 +168,40 @@ def bars() -> Iterator[Callable[[str, int, int | None], None]]:
         yield lambda step, done, total: progress.update(task, description=step, completed=done, total=total)
 
 
+_AGAIN_S: Final = 0.2
+
+
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, once, so that a command takes back what it began.
 
     Service managers and parent processes often send a second SIGTERM; it is ignored. A second Ctrl-C breaks the
-    clean-up off. For the main thread only.
+    clean-up off. Python drops an exception that is raised within a finalizer, so an alarm raises it again until it
+    is being handled. For the main thread only.
     """
 
     def stop(_: int, __: FrameType | None) -> Never:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
         raise KeyboardInterrupt
+
+    def again(number: int, frame: FrameType | None) -> None:
+        error = sys.exception()
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        if error is None:
+            stop(number, frame)
 
     numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, stop) for number in numbers}
+    alarm = signal.signal(signal.SIGALRM, again)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
         for number, handler in before.items():
             if signal.getsignal(number) is stop:
                 signal.signal(number, handler)

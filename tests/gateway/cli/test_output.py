@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli import output
-from gateway.cli.output import print_json, quoted, stderr, stdout
+from gateway.cli.output import print_json, quoted, sigterm_as_ctrl_c, stderr, stdout
 
 
 @pytest.mark.parametrize("text", ["prices [/all]", "x [urgent]", "[red]red", ":tada:"])
@@ -70,3 +73,18 @@ def test_a_folder_must_be_there_and_a_file_be_none(data: Path) -> None:
         output.check_targets({"--html": data.with_name("none") / "page.html"}, [data])
     with pytest.raises(typer.BadParameter, match="is a folder"):
         output.check_targets({"--html": data.parent}, [data])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_within_a_finalizer_is_raised_again() -> None:
+    class Dropping:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    def work() -> None:
+        Dropping()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        work()
