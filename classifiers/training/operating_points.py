@@ -1,6 +1,6 @@
 """Operating points: what a first stage may settle, bands with stricter thresholds, and which rows calibrate.
 
-Pure, except for the language detector. Bands: docs/design/002-fitting-a-head.md.
+Pure, except for the language detector. Bands: docs/design/001-heads-and-thresholds.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

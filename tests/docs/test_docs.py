@@ -253,3 +253,9 @@ def test_paths_in_the_text_are_there(page: Path) -> None:
 @pytest.mark.parametrize("block", list(blocks("python")), ids=str)
 def test_a_python_block_is_python(block: Block) -> None:
     compile(block.text, str(block), "exec")
+
+
+def test_pages_named_in_code_are_there() -> None:
+    named = {(path, name) for path in SOURCES for name in re.findall(r"docs/[\w/-]+\.md", path.read_text("utf-8"))}
+    assert named
+    assert not [(path.name, name) for path, name in named if not (ROOT / name).exists()]

@@ -1,6 +1,6 @@
 """The built-in writer: training sentences from a policy's own words. It needs no model and no network.
 
-The weights of the forms were measured on text by others (docs/design/002-fitting-a-head.md): examples and their
+The weights of the forms were measured on text by others (docs/design/001-heads-and-thresholds.md): examples and their
 variants count most, then the name, the description and its clauses. A label's rows of one form share its weight, but
 each of the author's examples keeps a least weight. Everyday sentences serve as text out of scope for single-label
 policies, and as harmless text for safety policies.
